@@ -1,0 +1,1 @@
+"""The leaderboard: reads the zoo and the evals, writes neither."""

@@ -1,0 +1,1 @@
+"""From a checkpoint and a task to scored samples."""

@@ -1,0 +1,172 @@
+"""Sample, Generation, Result and Run: what a run reads and writes, frozen.
+
+A Result's score is 0..1, or None for *not scored* (a fault of the backend or the sandbox); it is
+never a silent 0. An answer that cannot be found in the text is a 0 with `answer` None.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from zoo.checkpoint import Record
+
+
+class Sample(Record):
+    """One question of a task.
+
+    id       stable and unique in the task: "humaneval/HumanEval/0"
+    question what the prompt is made from
+    target   what is right: a string, a number, the index of the right choice
+    choices  for choice tasks: pairs (context, continuation) are made from these by the task
+    cluster  samples with the same cluster are not independent (a passage, a subject); "" if alone
+    data     what else the task needs to score (tests, entry point), as plain data
+    """
+
+    id: str
+    question: str
+    target: Any = None
+    choices: tuple[str, ...] = ()
+    cluster: str = ""
+    data: dict[str, Any] = {}
+
+
+class Decoding(Record):
+    """How text is generated. temperature 0 is greedy; `boundary` says what the prompt's end does.
+
+    boundary  raw: the bytes as they are. stripped: trailing white space removed before encoding.
+              healed: the last token is taken back and its bytes constrain the first new ones.
+    """
+
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    top_p: float = 1.0
+    boundary: Literal["raw", "stripped", "healed"] = "raw"
+
+
+class GenerateRequest(Record):
+    """One text to generate: which sample and draw, the prompt, the seed of this very draw."""
+
+    sample: str
+    draw: int
+    prompt: str
+    decoding: Decoding
+    seed: int
+
+
+class Generation(Record):
+    """What a backend generated, cut at the stop string (which is not included).
+
+    truncated  prompt tokens cut from the left to fit the context; 0 normally
+    """
+
+    sample: str
+    draw: int
+    text: str
+    prompt_tokens: int
+    tokens: int
+    finish: Literal["stop", "length", "fault"]
+    truncated: int = 0
+    fault: str = ""
+
+
+class ChoiceRequest(Record):
+    """The choices of one question: (context, continuation) pairs, scored log P(continuation | context)."""
+
+    sample: str
+    pairs: tuple[tuple[str, str], ...]
+
+
+class Choice(Record):
+    """One continuation read: summed log-probability (nats), tokens, and whether it is the greedy one."""
+
+    logprob: float
+    tokens: int
+    greedy: bool
+
+
+class ChoiceScores(Record):
+    """What a backend read for a ChoiceRequest, in the order of its pairs."""
+
+    sample: str
+    choices: tuple[Choice, ...]
+    prompt_tokens: int = 0
+    truncated: int = 0
+    fault: str = ""
+
+
+class Scored(Record):
+    """What a task says of one answer. metrics: every metric of the task by name, each 0..1."""
+
+    metrics: dict[str, float]
+    detail: str = ""
+
+
+class Result(Record):
+    """One line of a run: one sample, one draw, what came out and what it is worth.
+
+    score    the task's first metric, 0..1; None = not scored, `verdict` and `detail` say why
+    metrics  every metric of the task (acc and acc_norm, say)
+    verdict  passed | failed | timeout | error | unscored
+    """
+
+    sample: str
+    draw: int
+    score: float | None
+    metrics: dict[str, float] = {}
+    answer: str | None = None
+    text: str = ""
+    verdict: Literal["passed", "failed", "timeout", "error", "unscored"] = "failed"
+    detail: str = ""
+    cluster: str = ""
+    finish: str = ""
+    prompt_tokens: int = 0
+    tokens: int = 0
+    truncated: int = 0
+    logprobs: tuple[float, ...] = ()
+    seconds: float = 0.0
+
+
+class Facts(Record):
+    """What a backend says of itself; all of it stands in the run's header.
+
+    identity  what determines its answers (weights, tokenizer, engine, dtype), part of the run id
+    """
+
+    engine: str
+    version: str
+    dtype: str
+    device: str
+    context_tokens: int
+    identity: dict[str, Any] = {}
+    can_generate: bool = True
+    can_score_choices: bool = True
+
+
+class Run(Record):
+    """A run's header: what was asked, of what, with what. id = digest of what determines the answer."""
+
+    id: str
+    checkpoint: str
+    checkpoint_label: str
+    task: str
+    protocol: dict[str, Any]
+    fingerprint: str
+    backend: Facts
+    seed: int
+    draws: int
+    limit: int | None
+    samples: int
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str
+    sandbox: str = ""
+    started: str = ""
+    command: str = ""
+
+
+def decode_results(lines: bytes) -> list[Result]:
+    """The results in whole lines of a results file; a line cut short by a kill is left out."""
+    whole = lines[: lines.rfind(b"\n") + 1]
+    decoder = msgspec.json.Decoder(Result)
+    return [decoder.decode(line) for line in whole.splitlines() if line.strip()]

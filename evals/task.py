@@ -1,0 +1,49 @@
+"""A task is a record of functions, all of it readable in its one file.
+
+kind "generate": prompt -> text -> extract -> score.
+kind "choices":  pairs -> log-probabilities -> judge.
+kind "code":     prompt -> text -> extract (the program) -> run in `evals.sandbox` -> passed or not.
+
+The loop (`evals.run`) knows these three kinds and nothing of any task.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from evals.records import Choice, Decoding, Sample, Scored
+from zoo.checkpoint import Record
+
+
+class Task(Record):
+    """One task under one protocol. A change that can move a score raises `version`.
+
+    samples   all samples, in a fixed order
+    prompt    the exact text before the model's answer (shots and description included)
+    pairs     kind "choices": (context, continuation) for each choice
+    extract   text -> answer, or None when there is none
+    score     sample, answer -> its metrics; the first named in `metrics` is the score
+    judge     kind "choices": sample, the read choices -> its metrics
+    program   kind "code": sample, answer -> what the sandbox runs, see `evals.sandbox.Program`
+    data      the dataset name that `evals.datasets` resolves, for listings and provenance
+    """
+
+    name: str
+    version: int
+    kind: Literal["generate", "choices", "code"]
+    about: str
+    samples: Callable[[], Iterator[Sample]]
+    protocol: str = "phizoo"
+    metrics: tuple[str, ...] = ("accuracy",)
+    shots: int = 0
+    prompt: Callable[[Sample], str] | None = None
+    pairs: Callable[[Sample], tuple[tuple[str, str], ...]] | None = None
+    extract: Callable[[Sample, str], str | None] | None = None
+    score: Callable[[Sample, str], Scored] | None = None
+    judge: Callable[[Sample, tuple[Choice, ...]], Scored] | None = None
+    tests: Callable[[Sample, str], dict[str, object]] | None = None
+    decoding: Decoding = Decoding(max_tokens=512)
+    data: str = ""
+    licence: str = ""
+    paper: str = ""
+    size: int = 0
+    chance: float | None = None

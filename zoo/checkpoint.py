@@ -1,0 +1,227 @@
+"""The records of the zoo, frozen: Checkpoint, Dataset, Score and what they are made of.
+
+A record is data: it opens nothing and checks only itself. The registry builds `Checkpoint`, the
+data pipeline builds `Dataset`, `evals.publish` builds `Score`; everyone else reads.
+"""
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from zoo.digest import digest
+from zoo.errors import ZooError
+
+Relation = Literal["finetune", "grow", "resume", "convert"]
+Subset = Literal["all", "clean", "overlapping"]
+Origin = Literal["measured", "reported"]
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every record is: frozen, built by keyword, strict when read back."""
+
+
+class File(Record):
+    """One file of a checkpoint: path inside it (`/` between parts), sha256, size in bytes."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+class Parent(Record):
+    """What a checkpoint came from, and how."""
+
+    digest: str
+    relation: Relation
+
+
+class TrainedOn(Record):
+    """A dataset a checkpoint has seen, and how many of its tokens (repeats counted)."""
+
+    digest: str
+    tokens: int
+
+
+class About(Record):
+    """What a user or the trainer tells the registry about a checkpoint; its bytes tell the rest.
+
+    recipe  the resolved recipe as plain data, kept whole under its digest; None if unknown
+    """
+
+    family: str = ""
+    prompt_style: Literal["completion", "chat"] = "completion"
+    training_tokens: int | None = None
+    training_flops: float | None = None
+    recipe: dict[str, Any] | None = None
+    parents: tuple[Parent, ...] = ()
+    datasets: tuple[TrainedOn, ...] = ()
+    licence: str = "unknown"
+    source: str = ""
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+
+
+class Checkpoint(Record):
+    """One version of one named model: its bytes by digest, its shape, where it came from.
+
+    digest        sha256 of the sorted file manifest: the identity, the same in every zoo
+    architecture  the model's config.json as plain data
+    created       UTC, ISO 8601
+    """
+
+    name: str
+    version: int
+    digest: str
+    files: tuple[File, ...]
+    architecture: dict[str, Any]
+    parameters: int
+    context_tokens: int
+    prompt_style: str
+    training_tokens: int | None
+    recipe_digest: str | None
+    parents: tuple[Parent, ...]
+    datasets: tuple[TrainedOn, ...]
+    licence: str
+    created: str
+    source: str
+    family: str = ""
+    training_flops: float | None = None
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+
+    @property
+    def label(self) -> str:
+        """`name:version`, as it is typed."""
+        return f"{self.name}:{self.version}"
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together."""
+        return sum(file.bytes for file in self.files)
+
+
+class Stage(Record):
+    """What one stage of the data pipeline did: entered = kept + the dropped, by reason."""
+
+    name: str
+    entered: int
+    kept: int
+    dropped: dict[str, int] = {}
+
+
+class Dataset(Record):
+    """One training dataset: what it holds and how it was made."""
+
+    name: str
+    digest: str
+    kind: str
+    documents: int
+    tokens: int
+    stages: tuple[Stage, ...] = ()
+    parents: tuple[str, ...] = ()
+    recipe_digest: str | None = None
+    recipe: dict[str, Any] | None = None
+    licence: str = "unknown"
+    created: str = ""
+
+
+class ProtocolRecord(Record):
+    """What a leaderboard column is: everything of a task that can move its score.
+
+    boundary  what happens at the prompt's end: raw, stripped or healed
+    prompt    the exact prompt of the first sample, to be read by a person
+    prompts_sha256  sha256 over all samples' prompt bytes in order: no two protocols share it
+    """
+
+    task: str
+    task_version: int
+    name: str
+    metric: str
+    shots: int
+    prompt: str
+    prompts_sha256: str
+    samples: int
+    decoding: dict[str, Any]
+    data: str = ""
+    partial: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 that names the column; the readable `prompt` follows from `prompts_sha256`."""
+        told = msgspec.to_builtins(self)
+        told.pop("prompt")
+        return digest(told)
+
+    @property
+    def column(self) -> str:
+        """The readable column name: task, protocol, shots, metric."""
+        shots = f" {self.shots}-shot" if self.shots else ""
+        return f"{self.task} [{self.name}{shots}] {self.metric}"
+
+
+class Score(Record):
+    """A leaderboard cell's fact: value in 0..1 with its 95% interval, over n samples.
+
+    checkpoint   digest of the checkpoint (measured); empty for a reported score
+    clusters     groups of samples that share something (n when all are independent)
+    unscored     samples that a fault of ours left without a score; they count in no value
+    results      sha256 of the result lines: the evidence
+    """
+
+    checkpoint: str
+    run: str
+    task: str
+    protocol: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    unscored: int
+    subset: Subset = "all"
+    results: str = ""
+    created: str = ""
+
+
+class Reported(Record):
+    """One published number of a model elsewhere, with its source: a fact, not measured here.
+
+    value  in percent as printed; `op` is "<" where only a bound was printed
+    n      samples behind it where known; the interval derived from it is marked as derived
+    """
+
+    model: str
+    parameters: float | None
+    training_tokens: float | None
+    date: str
+    benchmark: str
+    subset: str
+    protocol: str
+    shots: int | None
+    op: Literal["=", "<"]
+    value: float
+    n: int | None
+    source: str
+
+
+def manifest_digest(files: tuple[File, ...]) -> str:
+    """A checkpoint's digest: sha256 of its file manifest sorted by path.
+
+    >>> one = File(path="a", sha256="0" * 64, bytes=1)
+    >>> manifest_digest((one,)) == manifest_digest((one,))
+    True
+    """
+    return digest([[f.path, f.sha256, f.bytes] for f in sorted(files, key=lambda f: f.path)])
+
+
+def checked_name(name: str) -> str:
+    """The name, if it can name a checkpoint or dataset. Raises ZooError with the rule otherwise."""
+    if not NAME.fullmatch(name):
+        raise ZooError(
+            f"{name[:100]!r} cannot be a name: use 1 to 96 of a-z 0-9 . _ -, a letter or digit first, such as my-phi-1"
+        )
+    return name

@@ -1,0 +1,136 @@
+"""`phizoo`: a literal table of command groups, each imported only when it is used.
+
+`--help` must answer in 0.2 s, so nothing here imports a command's module: the one-line help of
+each group stands in the table (a test holds that it equals the group's own).
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from zoo.errors import CheckFailed, ZooError, nearest
+
+# name -> (where the click command lives, its one-line help)
+GROUPS: dict[str, tuple[str, str]] = {
+    "data": ("training.data.cli:data", "Turn raw text into training data, each document accounted for."),
+    "train": ("training.cli:train", "Train a checkpoint from a recipe."),
+    "models": ("zoo.models_cli:models", "The zoo: add, list, find and verify checkpoints."),
+    "eval": ("evals.cli:evaluate", "Score checkpoints on tasks, every sample kept."),
+    "leaderboard": ("dashboard.cli:leaderboard", "Open the leaderboard page, or export it."),
+    "serve": ("evals.serve:serve", "Serve a checkpoint over an OpenAI-compatible address."),
+    "doctor": ("evals.doctor:doctor", "Tell what this machine can do, and what mends each lack."),
+    "quickstart": ("zoo.quickstart:quickstart", "The whole way on two CPU cores: data, train, evaluate, show."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are a table of `module:attribute`, resolved when used."""
+
+    def __init__(self, *args: object, table: dict[str, tuple[str, str]], **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.table = table
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.table)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.table:
+            return None
+        module, attribute = self.table[name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            where = context.command_path
+            raise ZooError(f'no command "{args[0]}"{nearest(args[0], self.table)}. All commands: {where} --help')
+        return super().resolve_command(context, args)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+
+
+def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        click.echo(f"phizoo {version('phi-zoo')}")
+        context.exit()
+
+
+@click.command(cls=LazyGroup, table=GROUPS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+def phizoo() -> None:
+    """phi-zoo: train, keep, evaluate and compare small language models.
+
+    \b
+    Start with:   phizoo quickstart
+    Then:         phizoo models list
+                  phizoo eval run phi-1-small-mini --tasks humaneval
+                  phizoo leaderboard
+    """
+
+
+def run(args: Sequence[str]) -> int:
+    """Runs one command line in this process and gives its exit code: 0, 1, 2 or 130."""
+    try:
+        ended = phizoo.main(list(args), prog_name="phizoo", standalone_mode=False)
+        return ended if isinstance(ended, int) else 0
+    except CheckFailed as error:
+        print(f"phizoo: {error}", file=sys.stderr)
+        return 1
+    except ZooError as error:
+        print(f"phizoo: {error}", file=sys.stderr)
+        return 2
+    except click.Abort:
+        return interrupted()
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "phizoo"
+        print(f"phizoo: {error.format_message()} Help: {where} --help", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return interrupted()
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left (`| head`): nothing to tell it
+        return 0
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return os_fault(error)
+
+
+def interrupted() -> int:
+    """What an interrupt says and gives."""
+    print("phizoo: interrupted; what was done is kept, the same command goes on from there.", file=sys.stderr)
+    return 130
+
+
+def os_fault(error: OSError) -> int:
+    """One line for what the operating system refused (disk full, no permission): exit code 2."""
+    import errno
+
+    what = {
+        errno.ENOSPC: "the disk is full; free some space",
+        errno.EDQUOT: "the disk quota is used up; free some space",
+        errno.EROFS: "the file system is read-only; set PHIZOO_HOME to a folder you may write",
+        errno.EACCES: "permission denied; check who owns it, or set PHIZOO_HOME to a folder of yours",
+        errno.EPERM: "not permitted; check who owns it, or set PHIZOO_HOME to a folder of yours",
+    }.get(error.errno or 0)
+    if what is None:
+        raise error
+    print(f"phizoo: {error.filename or 'writing'}: {what}, then run the same command again.", file=sys.stderr)
+    return 2
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

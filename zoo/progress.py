@@ -1,0 +1,116 @@
+"""Progress a person can watch: a bar with rate and time left on a terminal, plain lines elsewhere.
+
+Written to standard error, so that standard output stays the command's answer. `NO_COLOR` is
+honoured by rich.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+LINE_SECONDS = 10.0  # a log line this often when nobody watches: readable, and still alive
+
+
+class Bar(Protocol):
+    """What a stage tells while it runs."""
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        """So much more is done; `note` stands beside the bar (a running score, a loss)."""
+
+    def at(self, done: float, note: str = "") -> None:
+        """So much is done in all (after a resume, say)."""
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration as a person reads it.
+
+    >>> seconds_text(9), seconds_text(75), seconds_text(7300)
+    ('9s', '1:15', '2:01:40')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def rate_text(rate: float, unit: str) -> str:
+    """A rate with its unit.
+
+    >>> rate_text(12345.6, "tokens"), rate_text(3.21, "samples")
+    ('12,346 tokens/s', '3.2 samples/s')
+    """
+    return f"{rate:,.0f} {unit}/s" if rate >= 100 else f"{rate:.1f} {unit}/s"
+
+
+class _Lines:
+    """Plain lines, one every ten seconds and one at the end, for logs and pipes."""
+
+    def __init__(self, label: str, total: float | None, unit: str) -> None:
+        self.label, self.total, self.unit = label, total, unit
+        self.done, self.first, self.note = 0.0, None, ""  # type: float, float | None, str
+        self.began = self.told = time.monotonic()
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        if self.first is None:
+            self.first = self.done
+        self.done += amount
+        self.note = note or self.note
+        if time.monotonic() - self.told >= LINE_SECONDS:
+            self.tell()
+
+    def at(self, done: float, note: str = "") -> None:
+        self.done, self.note = done, note or self.note
+
+    def tell(self, ended: bool = False) -> None:
+        self.told = time.monotonic()
+        spent = max(self.told - self.began, 1e-9)
+        rate = (self.done - (self.first or 0.0)) / spent
+        parts = [f"{self.done:,.0f}" + (f"/{self.total:,.0f}" if self.total else "") + f" {self.unit}"]
+        parts.append(rate_text(rate, self.unit))
+        if ended:
+            parts.append(f"done in {seconds_text(spent)}")
+        elif self.total and rate > 0:
+            parts.append(f"{seconds_text((self.total - self.done) / rate)} left")
+        if self.note:
+            parts.append(self.note)
+        print(f"{self.label}: " + ", ".join(parts), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(label: str, total: float | None, unit: str) -> Iterator[Bar]:
+    """A bar for one stage: what it is called, how much there is (None: unknown), counted in what."""
+    if not sys.stderr.isatty():
+        lines = _Lines(label, total, unit)
+        try:
+            yield lines
+        finally:
+            lines.tell(ended=True)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(rate_text(task.finished_speed or task.speed or 0.0, unit))
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f}"
+               if total else "{task.completed:,.0f}"), Rate(), TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+               TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=60) as bars:
+        task = bars.add_task(label, total=total, note="")
+
+        class Rich:
+            def advance(self, amount: float = 1, note: str = "") -> None:
+                bars.advance(task, amount)
+                if note:
+                    bars.update(task, note=note)
+
+            def at(self, done: float, note: str = "") -> None:
+                bars.reset(task, completed=int(done), total=total, note=note)
+
+        yield Rich()
