@@ -1,0 +1,173 @@
+"""Published numbers of other models: `published.csv`, typed, each with its source. Nothing is measured here.
+
+A row is one printed number: what the source prints, in the source's own protocol. Two sources that
+disagree are two rows. Sizes and tokens are counts as the source states them (EvalPlus gives the
+active parameters of a mixture of experts). `n` stands only where the benchmark's size is certain:
+MBPP has 974, 500, 427, 399 and 378 problems depending on who runs it, so most MBPP rows have none.
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from zoo.checkpoint import Record, Reported
+
+FILE = Path(__file__).with_name("published.csv")
+DATE = re.compile(r"20[12]\d-(0[1-9]|1[0-2])")
+COUNTED = re.compile(r"\bn=(\d+)|\((\d+) problems")
+
+# benchmark -> its number of questions: evaluation split with public labels, all of it
+SIZES = {
+    "humaneval": 164,
+    "humaneval_plus": 164,
+    "mbpp_plus": 378,
+    "arc_easy": 2376,
+    "arc_challenge": 1172,
+    "boolq": 3270,
+    "piqa": 1838,
+    "siqa": 1954,
+    "winogrande": 1267,
+    "hellaswag": 10042,
+    "openbookqa": 500,
+    "mmlu": 14042,
+    "gsm8k": 1319,
+    "commonsenseqa": 1221,
+    "unconventional_50": 50,
+}
+
+COMPARISON = ("arXiv 2306.11644v2 Table 1", "talk slides, comparison table")
+WEIGHT_REUSE = "talk slide image"
+HEADLINE = ("Code Llama 34B", "phi-1", "phi-1 WR+Tile, 36K steps")
+LABELS = {"phi-1": "Phi-1", "phi-1 WR+Tile, 36K steps": "Phi-1 (WR + Tile)"}
+
+Part = Literal["comparison", "weight reuse"]
+
+
+class TalkRow(Record, frozen=True):
+    """One row of the talk's tables: a model with its HumanEval and MBPP numbers, None where none was printed."""
+
+    label: str
+    model: str
+    date: str
+    parameters: float | None
+    training_tokens: float | None
+    humaneval: Reported | None
+    mbpp: Reported | None
+    part: Part
+
+
+@cache
+def load() -> tuple[Reported, ...]:
+    """All published rows in the file's order, read and checked once a process.
+
+    Raises  ValueError naming the line, where `published.csv` was edited into something impossible.
+    """
+    return parse(FILE.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> tuple[Reported, ...]:
+    """The rows of a published table (CSV with a header line), typed and free of problems.
+
+    Raises  ValueError with every problem found, one a line.
+    """
+    lines = csv.DictReader(text.splitlines(), strict=True)
+    empty_is_none = ("parameters", "training_tokens", "shots", "n")
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        told = {key: None if key in empty_is_none and value == "" else value for key, value in line.items()}
+        try:
+            rows.append(msgspec.convert(told, Reported, strict=False))
+        except msgspec.ValidationError as error:
+            raise ValueError(f"published.csv line {number}: {error}") from error
+    if found := problems(rows):
+        raise ValueError("published.csv cannot be used:\n" + "\n".join(found))
+    return tuple(rows)
+
+
+def problems(rows: Sequence[Reported]) -> list[str]:
+    """What is wrong with published rows: duplicates and impossible facts, one line each, none if all is well.
+
+    The same model, benchmark and protocol with different values is no problem when the sources differ.
+    """
+    found = [f"twice: {', '.join(map(str, key))}" for key, times in Counter(map(_key, rows)).items() if times > 1]
+    for number, row in enumerate(rows, start=2):
+        found += [f"line {number}: {row.model} {row.benchmark}: {fault}" for fault in _faults(row)]
+    return found
+
+
+def talk_table() -> tuple[TalkRow, ...]:
+    """Every row of the talk's comparison table in its order, then those of its weight-reuse chart.
+
+    Source  "The Surprising Power of Small Language Models", NeurIPS 2023 slides 83968; the first part
+            is Table 1 of arXiv 2306.11644v2 with Code Llama 34B added. The chart's phi-1 (36K steps,
+            51.2) is another checkpoint than the published phi-1 (24K steps, 50.6): two rows.
+    """
+    compared = [row for row in load() if row.source.startswith(COMPARISON)]
+    reused = [row for row in load() if row.source.startswith(WEIGHT_REUSE)]
+    return (*_by_model(compared, "comparison"), *_by_model(reused, "weight reuse"))
+
+
+def headline() -> tuple[TalkRow, ...]:
+    """The talk's claim in three rows: Code Llama 34B, Phi-1, Phi-1 (WR + Tile)."""
+    rows = {row.model: row for row in talk_table()}
+    return tuple(rows[model] for model in HEADLINE)
+
+
+@cache
+def by_model() -> dict[str, tuple[Reported, ...]]:
+    """The published rows of each model, models in the file's order."""
+    grouped: dict[str, list[Reported]] = {}
+    for row in load():
+        grouped.setdefault(row.model, []).append(row)
+    return {model: tuple(rows) for model, rows in grouped.items()}
+
+
+def _by_model(rows: Iterable[Reported], part: Part) -> list[TalkRow]:
+    grouped: dict[str, dict[str, Reported]] = {}
+    for row in rows:
+        grouped.setdefault(row.model, {})[row.benchmark] = row
+    table = []
+    for model, cells in grouped.items():
+        first = next(iter(cells.values()))
+        table.append(
+            TalkRow(
+                label=LABELS.get(model, model),
+                model=model,
+                date=first.date,
+                parameters=first.parameters,
+                training_tokens=first.training_tokens,
+                humaneval=cells.get("humaneval"),
+                mbpp=cells.get("mbpp"),
+                part=part,
+            )
+        )
+    return table
+
+
+def _key(row: Reported) -> tuple[object, ...]:
+    return row.model, row.benchmark, row.subset, row.protocol, row.shots, row.source
+
+
+def _faults(row: Reported) -> list[str]:
+    """What makes one row impossible."""
+    counted = COUNTED.search(row.subset)
+    size = int(counted[1] or counted[2]) if counted else SIZES.get(row.benchmark)
+    checks = {
+        "no model, benchmark, protocol or source": not (
+            row.model.strip() and row.benchmark.strip() and row.protocol.strip() and row.source.strip()
+        ),
+        f"a value of {row.value} is not in 0..100": not 0 <= row.value <= 100,
+        f"a bound of {row.value} says nothing": row.op == "<" and not 0 < row.value <= 100,
+        f"{row.parameters} parameters": row.parameters is not None and not 1e6 <= row.parameters <= 1e13,
+        f"{row.training_tokens} tokens": row.training_tokens is not None and not 1e6 <= row.training_tokens <= 1e15,
+        f"date {row.date!r} is not YYYY-MM": bool(row.date) and not DATE.fullmatch(row.date),
+        f"{row.shots} shots": row.shots is not None and not 0 <= row.shots <= 64,
+        f"n={row.n}, but it has {size}": row.n is not None and (row.n < 1 or (size is not None and row.n != size)),
+    }
+    return [fault for fault, impossible in checks.items() if impossible]
