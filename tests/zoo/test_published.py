@@ -121,6 +121,10 @@ def test_the_talk_row_for_row() -> None:
     ]
 
 
+def test_the_table_comes_before_the_chart() -> None:
+    assert [row.part for row in published.talk_table()] == ["comparison"] * 22 + ["weight reuse"] * 7
+
+
 def test_the_weight_reuse_chart_as_whole_counts_of_164() -> None:
     chart = {row.model: row.humaneval for row in published.talk_table() if row.part == "weight reuse" and row.humaneval}
     solved = {model: round(cell.value * 164 / 100) for model, cell in chart.items()}
@@ -185,6 +189,7 @@ def test_two_sources_may_disagree_but_one_source_tells_once() -> None:
         ({"date": "June 2023"}, "not YYYY-MM"),
         ({"shots": -1}, "-1 shots"),
         ({"n": 0}, "n=0"),
+        ({"n": 0, "benchmark": "mbpp"}, "n=0"),
         ({"n": 163}, "n=163, but it has 164"),
         ({"n": 164, "subset": "similar at tau=0.95, n=71"}, "n=164, but it has 71"),
         ({"source": " "}, "no model, benchmark, protocol or source"),
