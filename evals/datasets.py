@@ -93,8 +93,7 @@ def _nowhere(wanted: EvalSet, folder: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[Row]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as file:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 yield json.loads(line)  # the stdlib's: MBPP+ holds NaN and Infinity

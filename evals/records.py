@@ -11,7 +11,7 @@ import msgspec
 from zoo.checkpoint import Record
 
 
-class Sample(Record):
+class Sample(Record, frozen=True, kw_only=True):
     """One question of a task.
 
     id       stable and unique in the task: "humaneval/HumanEval/0"
@@ -30,7 +30,7 @@ class Sample(Record):
     data: dict[str, Any] = {}
 
 
-class Decoding(Record):
+class Decoding(Record, frozen=True, kw_only=True):
     """How text is generated. temperature 0 is greedy; `boundary` says what the prompt's end does.
 
     boundary  raw: the bytes as they are. stripped: trailing white space removed before encoding.
@@ -44,7 +44,7 @@ class Decoding(Record):
     boundary: Literal["raw", "stripped", "healed"] = "raw"
 
 
-class GenerateRequest(Record):
+class GenerateRequest(Record, frozen=True, kw_only=True):
     """One text to generate: which sample and draw, the prompt, the seed of this very draw."""
 
     sample: str
@@ -54,7 +54,7 @@ class GenerateRequest(Record):
     seed: int
 
 
-class Generation(Record):
+class Generation(Record, frozen=True, kw_only=True):
     """What a backend generated, cut at the stop string (which is not included).
 
     truncated  prompt tokens cut from the left to fit the context; 0 normally
@@ -70,14 +70,14 @@ class Generation(Record):
     fault: str = ""
 
 
-class ChoiceRequest(Record):
+class ChoiceRequest(Record, frozen=True, kw_only=True):
     """The choices of one question: (context, continuation) pairs, scored log P(continuation | context)."""
 
     sample: str
     pairs: tuple[tuple[str, str], ...]
 
 
-class Choice(Record):
+class Choice(Record, frozen=True, kw_only=True):
     """One continuation read: summed log-probability (nats), tokens, and whether it is the greedy one."""
 
     logprob: float
@@ -85,7 +85,7 @@ class Choice(Record):
     greedy: bool
 
 
-class ChoiceScores(Record):
+class ChoiceScores(Record, frozen=True, kw_only=True):
     """What a backend read for a ChoiceRequest, in the order of its pairs."""
 
     sample: str
@@ -95,14 +95,14 @@ class ChoiceScores(Record):
     fault: str = ""
 
 
-class Scored(Record):
+class Scored(Record, frozen=True, kw_only=True):
     """What a task says of one answer. metrics: every metric of the task by name, each 0..1."""
 
     metrics: dict[str, float]
     detail: str = ""
 
 
-class Result(Record):
+class Result(Record, frozen=True, kw_only=True):
     """One line of a run: one sample, one draw, what came out and what it is worth.
 
     score    the task's first metric, 0..1; None = not scored, `verdict` and `detail` say why
@@ -127,7 +127,7 @@ class Result(Record):
     seconds: float = 0.0
 
 
-class Facts(Record):
+class Facts(Record, frozen=True, kw_only=True):
     """What a backend says of itself; all of it stands in the run's header.
 
     identity  what determines its answers (weights, tokenizer, engine, dtype), part of the run id
@@ -143,7 +143,7 @@ class Facts(Record):
     can_score_choices: bool = True
 
 
-class Run(Record):
+class Run(Record, frozen=True, kw_only=True):
     """A run's header: what was asked, of what, with what. id = digest of what determines the answer."""
 
     id: str

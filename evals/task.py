@@ -7,14 +7,15 @@ kind "code":     prompt -> text -> extract (the program) -> run in `evals.sandbo
 The loop (`evals.run`) knows these three kinds and nothing of any task.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from evals.records import Choice, Decoding, Sample, Scored
+from evals.sandbox import Program
 from zoo.checkpoint import Record
 
 
-class Task(Record):
+class Task(Record, frozen=True, kw_only=True):
     """One task under one protocol. A change that can move a score raises `version`.
 
     samples   all samples, in a fixed order
@@ -23,7 +24,8 @@ class Task(Record):
     extract   text -> answer, or None when there is none
     score     sample, answer -> its metrics; the first named in `metrics` is the score
     judge     kind "choices": sample, the read choices -> its metrics
-    program   kind "code": sample, answer -> what the sandbox runs, see `evals.sandbox.Program`
+    program   kind "code": sample, answer -> what the sandbox runs
+    gold      sample -> the text that a perfect model would write; None where a set has none
     data      the dataset name that `evals.datasets` resolves, for listings and provenance
     """
 
@@ -31,7 +33,7 @@ class Task(Record):
     version: int
     kind: Literal["generate", "choices", "code"]
     about: str
-    samples: Callable[[], Iterator[Sample]]
+    samples: Callable[[], Iterable[Sample]]
     protocol: str = "phizoo"
     metrics: tuple[str, ...] = ("accuracy",)
     shots: int = 0
@@ -40,9 +42,11 @@ class Task(Record):
     extract: Callable[[Sample, str], str | None] | None = None
     score: Callable[[Sample, str], Scored] | None = None
     judge: Callable[[Sample, tuple[Choice, ...]], Scored] | None = None
-    tests: Callable[[Sample, str], dict[str, object]] | None = None
+    program: Callable[[Sample, str], Program] | None = None
+    gold: Callable[[Sample], str | None] | None = None
     decoding: Decoding = Decoding(max_tokens=512)
     data: str = ""
+    split: str = ""
     licence: str = ""
     paper: str = ""
     size: int = 0

@@ -23,7 +23,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What every record is: frozen, built by keyword, strict when read back."""
 
 
-class File(Record):
+class File(Record, frozen=True, kw_only=True):
     """One file of a checkpoint: path inside it (`/` between parts), sha256, size in bytes."""
 
     path: str
@@ -31,21 +31,21 @@ class File(Record):
     bytes: int
 
 
-class Parent(Record):
+class Parent(Record, frozen=True, kw_only=True):
     """What a checkpoint came from, and how."""
 
     digest: str
     relation: Relation
 
 
-class TrainedOn(Record):
+class TrainedOn(Record, frozen=True, kw_only=True):
     """A dataset a checkpoint has seen, and how many of its tokens (repeats counted)."""
 
     digest: str
     tokens: int
 
 
-class About(Record):
+class About(Record, frozen=True, kw_only=True):
     """What a user or the trainer tells the registry about a checkpoint; its bytes tell the rest.
 
     recipe  the resolved recipe as plain data, kept whole under its digest; None if unknown
@@ -64,7 +64,7 @@ class About(Record):
     notes: str = ""
 
 
-class Checkpoint(Record):
+class Checkpoint(Record, frozen=True, kw_only=True):
     """One version of one named model: its bytes by digest, its shape, where it came from.
 
     digest        sha256 of the sorted file manifest: the identity, the same in every zoo
@@ -103,7 +103,7 @@ class Checkpoint(Record):
         return sum(file.bytes for file in self.files)
 
 
-class Stage(Record):
+class Stage(Record, frozen=True, kw_only=True):
     """What one stage of the data pipeline did: entered = kept + the dropped, by reason."""
 
     name: str
@@ -112,7 +112,7 @@ class Stage(Record):
     dropped: dict[str, int] = {}
 
 
-class Dataset(Record):
+class Dataset(Record, frozen=True, kw_only=True):
     """One training dataset: what it holds and how it was made."""
 
     name: str
@@ -128,7 +128,7 @@ class Dataset(Record):
     created: str = ""
 
 
-class ProtocolRecord(Record):
+class ProtocolRecord(Record, frozen=True, kw_only=True):
     """What a leaderboard column is: everything of a task that can move its score.
 
     boundary  what happens at the prompt's end: raw, stripped or healed
@@ -162,7 +162,7 @@ class ProtocolRecord(Record):
         return f"{self.task} [{self.name}{shots}] {self.metric}"
 
 
-class Score(Record):
+class Score(Record, frozen=True, kw_only=True):
     """A leaderboard cell's fact: value in 0..1 with its 95% interval, over n samples.
 
     checkpoint   digest of the checkpoint (measured); empty for a reported score
@@ -187,7 +187,7 @@ class Score(Record):
     created: str = ""
 
 
-class Reported(Record):
+class Reported(Record, frozen=True, kw_only=True):
     """One published number of a model elsewhere, with its source: a fact, not measured here.
 
     value  in percent as printed; `op` is "<" where only a bound was printed

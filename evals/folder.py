@@ -1,0 +1,140 @@
+"""One run's folder: header, generations, results; one flushed line each, safe to kill at any moment.
+
+header.json        what was asked, written whole before anything runs
+generations.jsonl  what the model wrote (kinds "generate" and "code"), one line a draw
+results.jsonl      what it is worth, one line a draw; the evidence behind every published score
+
+A kill can cut the last line short: it is removed when the folder is opened again. Results that were
+not scored (a fault of ours) are removed too, so that the same command tries them again.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from evals.records import Generation, Result, Run, decode_results
+from zoo.digest import whole_file, write_json
+from zoo.errors import ZooError
+
+Key = tuple[str, int]
+
+
+class RunFolder:
+    """An open run: what is done already, and where the next line goes. Close it, or use `opened`."""
+
+    def __init__(self, path: Path, lock: BinaryIO) -> None:
+        self.path, self._lock = path, lock
+        generations = _read_generations(path / "generations.jsonl")
+        self.generations: dict[Key, Generation] = {(g.sample, g.draw): g for g in generations}
+        self.results: dict[Key, Result] = {(r.sample, r.draw): r for r in read_results(path / "results.jsonl")}
+        self._generations = (path / "generations.jsonl").open("ab")
+        self._results = (path / "results.jsonl").open("ab")
+
+    def add_generation(self, generation: Generation) -> None:
+        """Writes one generation down, flushed to the operating system."""
+        self.generations[generation.sample, generation.draw] = generation
+        self._generations.write(msgspec.json.encode(generation) + b"\n")
+        self._generations.flush()
+
+    def add_result(self, result: Result) -> None:
+        """Writes one result down, flushed to the operating system."""
+        self.results[result.sample, result.draw] = result
+        self._results.write(msgspec.json.encode(result) + b"\n")
+        self._results.flush()
+
+    def ordered(self, samples: Iterable[str], draws: int) -> list[Result]:
+        """The results at hand in the task's order, whatever order they came in."""
+        keys = [(sample, draw) for sample in samples for draw in range(draws)]
+        return [self.results[key] for key in keys if key in self.results]
+
+    def close(self) -> None:
+        """Flushes to disk and lets another process have the folder."""
+        for file in (self._generations, self._results):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+        self._lock.close()
+
+
+@contextlib.contextmanager
+def opened(runs: Path, header: Run) -> Iterator[RunFolder]:
+    """The folder of a run, made or resumed, held by this process alone.
+
+    Raises ZooError when another process is writing the same run.
+    """
+    path = runs / header.id
+    path.mkdir(parents=True, exist_ok=True)
+    lock = (path / ".lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise ZooError(f"run {header.id[:12]} is being written by another process; wait for it or end it") from None
+    if not (path / "header.json").exists():
+        write_json(path / "header.json", msgspec.to_builtins(header))
+    _mend(path / "generations.jsonl", keep_unscored=True)
+    _mend(path / "results.jsonl", keep_unscored=False)
+    folder = RunFolder(path, lock)
+    try:
+        yield folder
+    finally:
+        folder.close()
+
+
+def _mend(path: Path, *, keep_unscored: bool) -> None:
+    """Drops a line cut short by a kill, and results without a score, so that they are done again."""
+    if not path.exists():
+        return
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if not keep_unscored:
+        kept = [line for line in whole.splitlines(keepends=True) if b'"score":null' not in line]
+        whole = b"".join(kept)
+    if whole != text:
+        with whole_file(path) as file:
+            file.write(whole)
+
+
+def read_results(path: Path) -> list[Result]:
+    """The results in a file, its whole lines only. Raises ZooError when a line is damaged."""
+    if not path.exists():
+        return []
+    try:
+        return decode_results(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise ZooError(f"{path} is damaged ({error}); move it away and run the same command again") from None
+
+
+def _read_generations(path: Path) -> list[Generation]:
+    if not path.exists():
+        return []
+    decoder = msgspec.json.Decoder(Generation)
+    try:
+        return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+    except msgspec.DecodeError as error:
+        raise ZooError(f"{path} is damaged ({error}); move it away and run the same command again") from None
+
+
+def read_header(path: Path) -> Run:
+    """The header of a run's folder. Raises ZooError when there is none."""
+    try:
+        return msgspec.json.decode((path / "header.json").read_bytes(), type=Run)
+    except FileNotFoundError:
+        raise ZooError(f"no run in {path}; runs at hand: phizoo eval runs") from None
+    except msgspec.DecodeError as error:
+        raise ZooError(f"{path / 'header.json'} is damaged ({error}); move the folder away and run again") from None
+
+
+def write_ordered(folder: RunFolder, samples: Iterable[str], draws: int) -> Path:
+    """Rewrites the results in the task's order, so that equal answers give equal bytes. Returns the file."""
+    path = folder.path / "results.jsonl"
+    lines = b"".join(msgspec.json.encode(result) + b"\n" for result in folder.ordered(samples, draws))
+    if path.read_bytes() != lines:
+        with whole_file(path) as file:
+            file.write(lines)
+    return path

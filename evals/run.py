@@ -1,0 +1,337 @@
+"""THE loop: a task's samples through a backend to scored results, one flushed line each.
+
+It knows the three kinds of task and nothing of any task or engine. Killed at any moment and started
+again, it goes on: generations and results that stand in the run's folder are not made again.
+"""
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from evals import folder as run_folder
+from evals.backends import Backend
+from evals.folder import RunFolder
+from evals.protocol import protocol, shown
+from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Result, Run, Sample
+from evals.sandbox import Sandbox, Verdict, open_sandbox
+from evals.task import Task
+from zoo.checkpoint import ProtocolRecord, Record
+from zoo.digest import digest
+from zoo.errors import ZooError, nearest
+from zoo.progress import Bar, progress
+
+CODE_BATCH = 64  # programs handed to the sandbox at a time: both workers busy, little lost on a kill
+
+
+class Asked(Record, frozen=True, kw_only=True):
+    """What a user asks of a run beyond checkpoint and task."""
+
+    seed: int = 0
+    draws: int = 1
+    limit: int | None = None
+    samples: tuple[str, ...] = ()
+    tier: str | None = None
+    allow_weak: bool = False
+    command: str = ""
+
+
+class Done(Record, frozen=True, kw_only=True):
+    """A finished run: its header, the protocol per metric, the results in the task's order, the file."""
+
+    header: Run
+    protocols: tuple[ProtocolRecord, ...]
+    results: tuple[Result, ...]
+    path: Path
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample of the task was asked: only then may it stand on the leaderboard."""
+        return self.header.samples == self.protocols[0].samples
+
+
+def chosen(task: Task, asked: Asked) -> tuple[list[Sample], list[Sample]]:
+    """All samples of a task, and those asked for. Raises ZooError for an id that is not there."""
+    every = list(task.samples())
+    some = every
+    if asked.samples:
+        by_id = {sample.id: sample for sample in every}
+        for wanted in asked.samples:
+            if wanted not in by_id:
+                raise ZooError(f'{task.name} has no sample "{wanted}"{nearest(wanted, by_id)}; ids: phizoo eval tasks')
+        some = [by_id[wanted] for wanted in dict.fromkeys(asked.samples)]
+    return every, some[: asked.limit]
+
+
+def draw_seed(seed: int, sample: str, draw: int) -> int:
+    """The seed of one draw: a function of (run seed, sample, draw) alone, so a resume draws the same."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{draw}".encode()).digest()[:8], "big") >> 1
+
+
+def evaluate(backend: Backend, task: Task, checkpoint: tuple[str, str], runs: Path, asked: Asked) -> Done:
+    """Runs a task on a loaded model and gives the scored run.
+
+    checkpoint  (digest, label) of what the backend has loaded
+    runs        the folder of runs; this one goes to runs/ID
+    Raises      ZooError when the backend cannot do this kind of task, or no isolation is to be had
+    """
+    if asked.draws > 1 and task.decoding.temperature == 0.0:
+        raise ZooError(
+            f"{task.name}@{task.protocol} decodes greedily, so {asked.draws} draws would be one and the same; "
+            "take a sampled protocol, or --temperature 0.2"
+        )
+    _can(backend, task)
+    every, some = chosen(task, asked)
+    with ExitStack() as stack:
+        sandbox = None
+        if task.kind == "code":
+            sandbox = stack.enter_context(open_sandbox(tier=asked.tier, allow_weak=asked.allow_weak))
+        protocols = tuple(protocol(task, every, metric) for metric in task.metrics)
+        header = _header(backend, task, protocols[0], checkpoint, some, asked, sandbox)
+        folder = stack.enter_context(run_folder.opened(runs, header))
+        with progress(f"{task.name} {checkpoint[1]}", len(some) * asked.draws, "samples") as bar:
+            tally = _Tally(bar, folder)
+            if task.kind == "choices":
+                _choices(backend, task, some, folder, tally)
+            else:
+                _generate(backend, task, some, asked, folder, tally, sandbox)
+        path = run_folder.write_ordered(folder, [sample.id for sample in some], asked.draws)
+        results = tuple(folder.ordered([sample.id for sample in some], asked.draws))
+    header = run_folder.read_header(path.parent)
+    return Done(header=header, protocols=protocols, results=results, path=path)
+
+
+def _can(backend: Backend, task: Task) -> None:
+    facts = backend.facts
+    if task.kind == "choices" and not facts.can_score_choices:
+        raise ZooError(f"{facts.engine} gives no log-probabilities, so {task.name} cannot be scored with it")
+    if task.kind != "choices" and not facts.can_generate:
+        raise ZooError(f"{facts.engine} cannot generate, so {task.name} cannot be run with it")
+
+
+def _header(
+    backend: Backend,
+    task: Task,
+    record: ProtocolRecord,
+    checkpoint: tuple[str, str],
+    some: Sequence[Sample],
+    asked: Asked,
+    sandbox: Sandbox | None,
+) -> Run:
+    facts = backend.facts
+    ids = digest([sample.id for sample in some])
+    tier = sandbox.tier if sandbox else ""
+    determines = [checkpoint[0], record.fingerprint, task.metrics, facts.engine, facts.version]
+    determines += [facts.dtype, facts.identity]
+    return Run(
+        id=digest([*determines, asked.seed, asked.draws, ids, tier]),
+        checkpoint=checkpoint[0],
+        checkpoint_label=checkpoint[1],
+        task=task.name,
+        protocol=msgspec.to_builtins(record),
+        fingerprint=record.fingerprint,
+        backend=facts,
+        seed=asked.seed,
+        draws=asked.draws,
+        limit=asked.limit,
+        samples=len(some),
+        hardware=hardware(),
+        versions=versions(),
+        commit=commit(),
+        sandbox=tier,
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        command=asked.command,
+    )
+
+
+def hardware() -> dict[str, str | int]:
+    """What the run ran on: machine type, cores, operating system."""
+    return {"machine": platform.machine(), "cores": os.cpu_count() or 1, "system": platform.system()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that can move a number."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in ("phi-zoo", "torch", "transformers", "tokenizers", "vllm", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """The commit of this source tree, or "" when it is an installed package."""
+    here = Path(__file__).resolve().parents[1]
+    head = here / ".git" / "HEAD"
+    if not head.is_file():
+        return ""
+    text = head.read_text().strip()
+    if not text.startswith("ref: "):
+        return text
+    ref = here / ".git" / text.removeprefix("ref: ")
+    return ref.read_text().strip() if ref.is_file() else ""
+
+
+class _Tally:
+    """Writes results down and keeps the running score beside the bar."""
+
+    def __init__(self, bar: Bar, folder: RunFolder) -> None:
+        self.bar, self.folder = bar, folder
+        scores = [result.score for result in folder.results.values() if result.score is not None]
+        self.scored, self.total = len(scores), sum(scores)
+        if folder.results:
+            bar.at(len(folder.results), self.note())
+
+    def note(self) -> str:
+        return f"{100 * self.total / self.scored:.1f}%" if self.scored else ""
+
+    def add(self, result: Result) -> None:
+        self.folder.add_result(result)
+        if result.score is not None:
+            self.scored, self.total = self.scored + 1, self.total + result.score
+        self.bar.advance(1, self.note())
+
+
+def _choices(backend: Backend, task: Task, some: Sequence[Sample], folder: RunFolder, tally: _Tally) -> None:
+    assert task.pairs is not None and task.judge is not None  # a choices task has both: its table test holds it
+    todo = {sample.id: sample for sample in some if (sample.id, 0) not in folder.results}
+    requests = [ChoiceRequest(sample=sample.id, pairs=task.pairs(sample)) for sample in todo.values()]
+    for read in backend.choose(requests):
+        tally.add(_judged(task, todo[read.sample], read))
+
+
+def _judged(task: Task, sample: Sample, read: ChoiceScores) -> Result:
+    told = {"sample": sample.id, "draw": 0, "cluster": sample.cluster, "truncated": read.truncated}
+    if read.fault or task.judge is None:
+        return Result(**told, score=None, verdict="unscored", detail=read.fault)
+    scored = task.judge(sample, read.choices)
+    score = scored.metrics[task.metrics[0]]
+    return Result(
+        **told,
+        score=score,
+        metrics=scored.metrics,
+        verdict="passed" if score == 1.0 else "failed",
+        detail=scored.detail,
+        prompt_tokens=read.prompt_tokens,
+        tokens=sum(choice.tokens for choice in read.choices),
+        logprobs=tuple(choice.logprob for choice in read.choices),
+    )
+
+
+def _generate(
+    backend: Backend,
+    task: Task,
+    some: Sequence[Sample],
+    asked: Asked,
+    folder: RunFolder,
+    tally: _Tally,
+    sandbox: Sandbox | None,
+) -> None:
+    by_id = {sample.id: sample for sample in some}
+    keys = [
+        (sample.id, draw) for draw in range(asked.draws) for sample in some if (sample.id, draw) not in folder.results
+    ]
+    waiting = [folder.generations[key] for key in keys if key in folder.generations]
+    requests = [
+        GenerateRequest(
+            sample=sample,
+            draw=draw,
+            prompt=shown(task, by_id[sample]),
+            decoding=task.decoding,
+            seed=draw_seed(asked.seed, sample, draw),
+        )
+        for sample, draw in keys
+        if (sample, draw) not in folder.generations
+    ]
+    for batch in _batches(_written(backend, requests, folder), waiting):
+        for result in _scored(task, by_id, batch, sandbox):
+            tally.add(result)
+
+
+def _written(backend: Backend, requests: Sequence[GenerateRequest], folder: RunFolder) -> Iterator[Generation]:
+    """Generations as they come; a faulty one is not kept, so that the next start makes it again."""
+    for generation in backend.generate(requests):
+        if generation.finish != "fault":
+            folder.add_generation(generation)
+        yield generation
+
+
+def _batches(new: Iterable[Generation], waiting: Sequence[Generation]) -> Iterator[list[Generation]]:
+    batch = list(waiting)
+    for generation in new:
+        batch.append(generation)
+        if len(batch) >= CODE_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _scored(
+    task: Task, by_id: dict[str, Sample], batch: Sequence[Generation], sandbox: Sandbox | None
+) -> Iterator[Result]:
+    """Results of some generations: scored here, or by the sandbox where they are programs."""
+    programs, running = [], {}
+    for number, made in enumerate(batch):
+        sample = by_id[made.sample]
+        answer = task.extract(sample, made.text) if task.extract and made.finish != "fault" else made.text
+        if made.finish == "fault":
+            yield _result(sample, made, None, None, "unscored", made.fault)
+        elif answer is None:
+            yield _result(sample, made, 0.0, None, "failed", "no answer found", dict.fromkeys(task.metrics, 0.0))
+        elif task.program is not None:
+            programs.append(msgspec.structs.replace(task.program(sample, answer), id=str(number)))
+            running[str(number)] = (sample, made, answer)
+        elif task.score is not None:
+            scored = task.score(sample, answer)
+            score = scored.metrics[task.metrics[0]]
+            verdict = "passed" if score == 1.0 else "failed"
+            yield _result(sample, made, score, answer, verdict, scored.detail, scored.metrics)
+    if programs and sandbox is not None:
+        for verdict_ in sandbox.run(programs):
+            yield _program_result(task, *running[verdict_.id], verdict_)
+
+
+def _program_result(task: Task, sample: Sample, made: Generation, answer: str, told: Verdict) -> Result:
+    score = None if told.verdict == "unscored" else float(told.verdict == "passed")
+    metrics = {} if score is None else {task.metrics[0]: score}
+    return _result(sample, made, score, answer, told.verdict, told.detail, metrics, told.seconds)
+
+
+def _result(
+    sample: Sample,
+    made: Generation,
+    score: float | None,
+    answer: str | None,
+    verdict: str,
+    detail: str,
+    metrics: dict[str, float] | None = None,
+    seconds: float = 0.0,
+) -> Result:
+    return msgspec.convert(
+        {
+            "sample": sample.id,
+            "draw": made.draw,
+            "score": score,
+            "metrics": metrics or {},
+            "answer": answer,
+            "text": made.text,
+            "verdict": verdict,
+            "detail": detail,
+            "cluster": sample.cluster,
+            "finish": made.finish,
+            "prompt_tokens": made.prompt_tokens,
+            "tokens": made.tokens,
+            "truncated": made.truncated,
+            "seconds": seconds,
+        },
+        Result,
+    )

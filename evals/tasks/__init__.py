@@ -1,0 +1,46 @@
+"""The tasks: a literal table, name -> module, each module one task with its protocols.
+
+A module has `PROTOCOLS`, a dict from protocol name to Task whose first entry is the default.
+`humaneval` is the default protocol, `humaneval@bigcode` another one.
+"""
+
+import importlib
+from collections.abc import Iterator
+
+from evals.task import Task
+from zoo.errors import ZooError, nearest, unknown
+
+TASKS: dict[str, str] = {
+    "humaneval": "evals.tasks.humaneval",
+    "mini_exercises": "evals.tasks.mini_exercises",
+    "arc_easy": "evals.tasks.arc_easy",
+    "piqa": "evals.tasks.piqa",
+}
+
+
+def protocols(name: str) -> dict[str, Task]:
+    """All protocols of a task, the default first. Raises ZooError with the nearest known task."""
+    if name not in TASKS:
+        raise unknown("task", name, TASKS, "phizoo eval tasks")
+    found: dict[str, Task] = importlib.import_module(TASKS[name]).PROTOCOLS
+    return found
+
+
+def task(spec: str) -> Task:
+    """The task of `name` or `name@protocol`. Raises ZooError with the nearest known name."""
+    name, _, protocol = spec.partition("@")
+    known = protocols(name)
+    if not protocol:
+        return next(iter(known.values()))
+    if protocol not in known:
+        raise ZooError(
+            f'{name} has no protocol "{protocol}"{nearest(protocol, known)}; it has: {", ".join(known)}. '
+            "All tasks: phizoo eval tasks"
+        )
+    return known[protocol]
+
+
+def every() -> Iterator[Task]:
+    """Every task under every protocol."""
+    for name in TASKS:
+        yield from protocols(name).values()

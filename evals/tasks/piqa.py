@@ -1,0 +1,50 @@
+"""PIQA: 1,838 everyday goals, each with two ways to reach it, one of them sensible.
+
+Source: Bisk et al. 2020, arXiv:1911.11641. Data: PIQA, split validation (AFL-3.0).
+Protocol `lm-eval`: `Question: …\\nAnswer:` and each solution after one space, 0-shot, as in
+lm-evaluation-harness 0.4.13 (piqa, version 1): acc and acc_norm.
+"""
+
+from collections.abc import Iterator
+
+from evals.choices import judge
+from evals.datasets import rows
+from evals.records import Sample
+from evals.task import Task
+
+METRICS = ("acc", "acc_norm")
+
+
+def samples() -> Iterator[Sample]:
+    for number, row in enumerate(rows("piqa", split="validation")):
+        yield Sample(id=f"piqa/{number:04d}", question=row["goal"], choices=tuple(row["choices"]), target=row["gold"])
+
+
+def prompt(sample: Sample) -> str:
+    return f"Question: {sample.question}\nAnswer:"
+
+
+def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
+
+
+PROTOCOLS = {
+    "lm-eval": Task(
+        name="piqa",
+        version=1,
+        kind="choices",
+        about="everyday physical goals, two ways each",
+        protocol="lm-eval",
+        samples=samples,
+        prompt=prompt,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        data="piqa",
+        split="validation",
+        licence="AFL-3.0",
+        paper="arXiv:1911.11641",
+        size=1838,
+        chance=0.5,
+    )
+}

@@ -1,0 +1,118 @@
+"""Text <-> tokens where the boundary decides scores: pairs, token bytes, healed prompts.
+
+A byte-pair tokenizer merges a newline with the indentation after it, so what a prompt ends in is
+part of the protocol (`Decoding.boundary`). Every engine encodes through this file.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from evals.records import Decoding
+from zoo.checkpoint import Record
+
+
+class Prompt(Record, frozen=True, kw_only=True):
+    """An encoded prompt. heal: bytes taken back from its end, which the first new tokens must spell."""
+
+    tokens: tuple[int, ...]
+    truncated: int = 0
+    heal: bytes = b""
+
+
+class Pair(Record, frozen=True, kw_only=True):
+    """A context and continuation as one token sequence; the continuation starts at `start`."""
+
+    tokens: tuple[int, ...]
+    start: int
+    truncated: int = 0
+
+
+def byte_of_character() -> dict[str, int]:
+    """GPT-2's printable stand-ins back to bytes: byte-level BPE spells each byte as one character.
+
+    Source: the byte table of GPT-2's tokenizer: printable bytes stand for themselves, the other 68
+    follow from U+0100 on, in order.
+
+    >>> byte_of_character()["Ġ"] == ord(" "), len(byte_of_character())
+    (True, 256)
+    """
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    table = {chr(byte): byte for byte in printable}
+    table.update({chr(256 + place): byte for place, byte in enumerate(others)})
+    return table
+
+
+class Tokens:
+    """A tokenizer seen as bytes. Holds no file open."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.eos: int | None = tokenizer.eos_token_id
+        self.size = len(tokenizer)  # ids from here on are padding rows of the embedding, never trained
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Token ids of a text, with the tokenizer's own beginning mark where it has one and `special`."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
+        return ids
+
+    @cached_property
+    def bytes_of(self) -> list[bytes]:
+        """The bytes that each token id writes; empty for special tokens."""
+        specials = set(self.tokenizer.all_special_ids)
+        added = {int(i): token.content for i, token in self.tokenizer.added_tokens_decoder.items()}
+        table = byte_of_character()
+        spelled = self.tokenizer.convert_ids_to_tokens(list(range(self.size)))
+        found = []
+        for number, token in enumerate(spelled):
+            if number in specials or token is None:
+                found.append(b"")
+            elif number in added:
+                found.append(added[number].encode())
+            elif all(character in table for character in token):
+                found.append(bytes(table[character] for character in token))
+            else:  # not byte-level (SentencePiece): a word piece, its space spelled U+2581
+                found.append(token.replace("\u2581", " ").encode())
+        return found
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text that some new tokens write; bytes that are not UTF-8 become U+FFFD."""
+        table = self.bytes_of
+        return b"".join(table[token] if token < self.size else b"" for token in tokens).decode("utf-8", "replace")
+
+    def prompt(self, text: str, decoding: Decoding, room: int) -> Prompt:
+        """A prompt's tokens under its boundary, cut from the left to `room` tokens.
+
+        An empty prompt becomes the end-of-text token, as the papers' models saw before a document.
+        """
+        if decoding.boundary == "stripped":
+            text = text.rstrip()
+        ids = self.encode(text)
+        heal = b""
+        if decoding.boundary == "healed" and len(ids) > 1:
+            heal = self.bytes_of[ids[-1]]
+            ids = ids[:-1] if heal else ids
+        if not ids and self.eos is not None:
+            ids = [self.eos]
+        cut = max(0, len(ids) - room)
+        return Prompt(tokens=tuple(ids[cut:]), truncated=cut, heal=heal)
+
+    def pair(self, context: str, continuation: str, context_tokens: int) -> Pair:
+        """A pair's tokens, as lm-evaluation-harness 0.4.13 encodes them (api/model.py, `_encode_pair`).
+
+        Spaces at the context's end move to the continuation; both are encoded together and split at
+        the length of the context's own tokens; too long a pair is cut from the left to
+        context_tokens + 1 (its last token is read, never fed).
+        """
+        spaces = len(context) - len(context.rstrip())
+        if spaces:
+            context, continuation = context[:-spaces], context[-spaces:] + continuation
+        if not context:
+            whole = [*([self.eos] if self.eos is not None else []), *self.encode(continuation, special=False)]
+            start = 1
+        else:
+            whole = self.encode(context + continuation)
+            start = len(self.encode(context))
+        cut = max(0, len(whole) - (context_tokens + 1))
+        return Pair(tokens=tuple(whole[cut:]), start=max(start - cut, 1), truncated=cut)
