@@ -1,0 +1,45 @@
+"""The schema's history, run by Alembic: one transaction for all steps, so a kill leaves old or new."""
+
+from pathlib import Path
+from typing import Any
+
+from zoo.database import Database, SqliteDatabase, with_driver
+
+LOCK = 0x0F11200  # the advisory lock that lets one process at a time migrate a Postgres zoo
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Brings a database to a revision. Several processes may ask at once: one does it, the others wait."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    if isinstance(database, SqliteDatabase):
+        _upgrade_sqlite(database, command, config, revision)
+        return
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(with_driver(database.url))
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
+def _upgrade_sqlite(database: SqliteDatabase, command: Any, config: Any, revision: str) -> None:
+    import sqlalchemy
+    from sqlalchemy.pool import StaticPool
+
+    # The database's own connection is lent: it has the busy timeout, and may be one in memory.
+    engine = sqlalchemy.create_engine("sqlite://", creator=lambda: database.lent, poolclass=StaticPool)
+
+    @sqlalchemy.event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

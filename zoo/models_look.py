@@ -1,0 +1,214 @@
+"""`phizoo models`, the commands that read: list, show, path, verify. None needs write permission."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from zoo.checkpoint import Checkpoint
+    from zoo.registry import Registry
+
+
+def count_text(number: int | None) -> str:
+    """A count as people say it.
+
+    >>> count_text(356_794_368), count_text(950_000), count_text(12), count_text(None)
+    ('357M', '950K', '12', '-')
+    """
+    if number is None:
+        return "-"
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return str(number)
+
+
+def bytes_text(number: int) -> str:
+    """A size in bytes as people say it.
+
+    >>> bytes_text(2_000_000_000), bytes_text(900)
+    ('2.00 GB', '900 B')
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= size:
+            return f"{number / size:.2f} {unit}"
+    return f"{number} B"
+
+
+def echo_json(value: Any) -> None:
+    """Prints a value as readable JSON."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def echo_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Prints rows in columns as wide as they need."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def echo_checkpoints(registry: "Registry", found: "list[Checkpoint]") -> None:
+    """Prints checkpoints as a table."""
+    rows = []
+    for one in found:
+        at = [alias for alias, version in registry.aliases(one.name).items() if version == one.version]
+        rows.append(
+            (one.label, one.family, count_text(one.parameters), count_text(one.training_tokens), one.licence,
+             one.created[:10], one.digest[:12], ",".join(at))
+        )  # fmt: skip
+    echo_table(("NAME", "FAMILY", "PARAMETERS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"), rows)
+
+
+@click.command("list")
+@click.argument("name", required=False)
+@click.option("--all", "all_versions", is_flag=True, help="Every version, not only the newest.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
+def list_checkpoints(name: str | None, all_versions: bool, as_json: bool) -> None:
+    """List checkpoints, the newest version of each.
+
+    \b
+    Example:  phizoo models list
+              phizoo models list phi-1-mini --all --json
+    """
+    from zoo.registry import open_registry
+
+    with open_registry(readonly=True) as registry:
+        if name is not None:
+            registry.get(name)
+        found = registry.list(name, all_versions)
+        if as_json:
+            echo_json(found)
+        elif found:
+            echo_checkpoints(registry, found)
+        else:
+            click.echo("The zoo is empty. Add a checkpoint: phizoo models add FOLDER --name NAME")
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.option("--json", "as_json", is_flag=True, help="Print record, aliases and scores as JSON.")
+def show(checkpoint: str, as_json: bool) -> None:
+    """Show one checkpoint: what it is, where from, its scores.
+
+    \b
+    Example:  phizoo models show phi-1-mini@best
+    """
+    import msgspec
+
+    from zoo.registry import open_registry
+
+    with open_registry(readonly=True) as registry:
+        found = registry.get(checkpoint)
+        aliases = [alias for alias, version in registry.aliases(found.name).items() if version == found.version]
+        scores = registry.scores(found.digest)
+        if as_json:
+            told = msgspec.to_builtins(found)
+            echo_json(told | {"bytes": found.bytes, "aliases": aliases, "scores": msgspec.to_builtins(scores)})
+            return
+        _echo_checkpoint(registry, found, aliases)
+        protocols = registry.protocols() if scores else {}
+        for score in scores:
+            column = protocols[score.protocol].column if score.protocol in protocols else f"{score.task} {score.metric}"
+            subset = "" if score.subset == "all" else f" {score.subset}"
+            unscored = f" unscored={score.unscored}" if score.unscored else ""
+            click.echo(
+                f"  {column}{subset}: {100 * score.value:.1f} [{100 * score.low:.1f}–{100 * score.high:.1f}] "
+                f"n={score.n}{unscored}  run {score.run[:12]}"
+            )
+
+
+def _echo_checkpoint(registry: "Registry", found: "Checkpoint", aliases: list[str]) -> None:
+    lines = {
+        "name": found.label + (f" ({', '.join('@' + alias for alias in aliases)})" if aliases else ""),
+        "digest": found.digest,
+        "family": found.family,
+        "parameters": f"{found.parameters:,}",
+        "context": f"{found.context_tokens:,} tokens",
+        "prompt style": found.prompt_style,
+        "training tokens": f"{found.training_tokens:,}" if found.training_tokens is not None else "unknown",
+        "recipe": found.recipe_digest[:12] if found.recipe_digest else "unknown",
+        "licence": found.licence,
+        "source": found.source or "unknown",
+        "created": found.created,
+        "tags": ", ".join(found.tags),
+        "notes": found.notes,
+        "size": f"{bytes_text(found.bytes)} in {len(found.files)} files",
+    }
+    for key, value in lines.items():
+        if value:
+            click.echo(f"{key:16}{value}")
+    for parent in found.parents:
+        click.echo(f"{'parent':16}{parent.relation} of {_label(registry, parent.digest)}")
+    for dataset in found.datasets:
+        click.echo(f"{'trained on':16}{_dataset_label(registry, dataset.digest)}, {dataset.tokens:,} tokens")
+    click.echo(
+        "scores:" if registry.scores(found.digest) else f"scores          none. Measure: phizoo eval run {found.label}"
+    )
+
+
+def _label(registry: "Registry", digest: str) -> str:
+    from zoo.errors import ZooError
+
+    try:
+        return f"{registry.get(digest).label} ({digest[:12]})"
+    except ZooError:
+        return f"{digest[:12]} (not in this zoo)"
+
+
+def _dataset_label(registry: "Registry", digest: str) -> str:
+    from zoo.errors import ZooError
+
+    try:
+        return f"{registry.dataset(digest).name} ({digest[:12]})"
+    except ZooError:
+        return f"{digest[:12]} (not in this zoo)"
+
+
+@click.command()
+@click.argument("checkpoint")
+def path(checkpoint: str) -> None:
+    """Print a local folder that loaders take as it is.
+
+    \b
+    Example:  vllm serve "$(phizoo models path phi-1-mini@best)"
+    """
+    from zoo.registry import open_registry
+
+    with open_registry(readonly=True) as registry:
+        click.echo(registry.path(checkpoint))
+
+
+@click.command()
+@click.argument("checkpoint", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+def verify(checkpoint: str | None, as_json: bool) -> None:
+    """Check stored bytes against their digests.
+
+    Exit code 1 when something is wrong: each line names the checkpoint, the file and the fault.
+
+    \b
+    Example:  phizoo models verify
+              phizoo models verify phi-1-mini:3
+    """
+    from zoo.registry import open_registry
+
+    with open_registry(readonly=True) as registry:
+        problems = registry.verify(checkpoint)
+        count = 1 if checkpoint else len(registry.list(all_versions=True))
+    if as_json:
+        echo_json(problems)
+    else:
+        for problem in problems:
+            click.echo(problem)
+    if problems:
+        raise CheckFailed(
+            f"{len(problems)} problem{'s' * (len(problems) > 1)}; add or pull those checkpoints again: "
+            "their bytes are mended, nothing else changes."
+        )
+    if not as_json:
+        click.echo(f"{count} checkpoint{'s' * (count != 1)} whole")

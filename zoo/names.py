@@ -1,0 +1,63 @@
+"""From what a user types to one checkpoint's record: a name, name:version, name@alias, digest prefix."""
+
+import re
+
+from zoo.database import Database
+from zoo.errors import ZooError, nearest, unknown
+
+PREFIX = re.compile(r"[0-9a-f]{8,64}")
+FULL = re.compile(r"[0-9a-f]{64}")
+LISTING = "phizoo models list"
+
+BY_NAME = "SELECT record FROM checkpoints WHERE name = :name ORDER BY version DESC LIMIT 1"
+BY_VERSION = "SELECT record FROM checkpoints WHERE name = :name AND version = :version"
+BY_ALIAS = """SELECT c.record FROM aliases a JOIN checkpoints c ON c.name = a.name AND c.version = a.version
+              WHERE a.name = :name AND a.alias = :alias"""
+BY_PREFIX = "SELECT record, digest FROM checkpoints WHERE digest >= :low AND digest < :high ORDER BY id DESC"
+
+
+def record(database: Database, spec: str) -> str:
+    """The JSON record of the one checkpoint that `spec` names.
+
+    Raises ZooError with the nearest known name, version or alias when there is none, or several.
+    """
+    name, at, alias = spec.partition("@")
+    if at:
+        found = database.rows(BY_ALIAS, name=name, alias=alias)
+        return str(found[0][0]) if found else _no_alias(database, name, alias)
+    name, colon, version = spec.partition(":")
+    if colon:
+        found = database.rows(BY_VERSION, name=name, version=int(version)) if version.isdecimal() else ()
+        return str(found[0][0]) if found else _no_version(database, name, version)
+    found = database.rows(BY_NAME, name=name)
+    return str(found[0][0]) if found else _by_digest(database, spec)
+
+
+def _by_digest(database: Database, spec: str) -> str:
+    if PREFIX.fullmatch(spec):
+        found = database.rows(BY_PREFIX, low=spec, high=spec + "g")  # "g" is after every digit
+        if len({row[1] for row in found}) > 1:
+            raise ZooError(f"{spec} begins the digests of {len(found)} checkpoints; give more of it. All: {LISTING}")
+        if found:
+            return str(found[0][0])
+    raise unknown("checkpoint", spec, _names(database), LISTING)
+
+
+def _names(database: Database) -> list[str]:
+    return [row[0] for row in database.rows("SELECT DISTINCT name FROM checkpoints")]
+
+
+def _no_version(database: Database, name: str, version: str) -> str:
+    known = [
+        str(row[0]) for row in database.rows("SELECT version FROM checkpoints WHERE name = :n ORDER BY version", n=name)
+    ]
+    if not known:
+        raise unknown("checkpoint", name, _names(database), LISTING)
+    raise ZooError(f'{name} has no version "{version}" (it has {known[0]} to {known[-1]}). All: {LISTING} {name} --all')
+
+
+def _no_alias(database: Database, name: str, alias: str) -> str:
+    known = [row[0] for row in database.rows("SELECT alias FROM aliases WHERE name = :name", name=name)]
+    if not known and name not in _names(database):
+        raise unknown("checkpoint", name, _names(database), LISTING)
+    raise ZooError(f'{name} has no alias "{alias}"{nearest(alias, known)}. Set it: phizoo models alias {name} {alias}')

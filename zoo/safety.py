@@ -1,0 +1,162 @@
+"""What may enter the zoo: a folder is looked at whole, and anything that could run is refused.
+
+Looked at: every name, the first bytes of every file, the safetensors headers, config.json, the
+shard index and the chat template. Nothing is loaded, unpickled or rendered here except the chat
+template's syntax tree. A refusal names the file and the reason.
+
+Not checked: what the weights do. A model may be malicious in its answers; see `evals.sandbox`.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from zoo.errors import ZooError
+from zoo.safetensors_header import Header, only_nan, open_plain, read_header, strict_json
+
+FILES = 2_000
+TEXT_BYTES = 64_000_000
+SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
+WHOLE_NAMES = ("LICENSE", "LICENCE", "NOTICE", "merges.txt", "chat_template.jinja")
+PATH_BYTES = 255
+PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+ \-]*")
+# what a file begins with when it is really something else, whatever its name says
+MAGIC = {
+    b"\x80": "a pickle",
+    b"PK": "a zip archive (PyTorch's .bin and .pt are such)",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+    b"#!": "a script",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy file",
+    b"GGUF": "a GGUF file",
+}
+
+
+class Inspected(NamedTuple):
+    """What an accepted folder holds."""
+
+    paths: tuple[str, ...]
+    config: dict[str, Any]
+    headers: dict[str, Header]
+    parameters: int
+    warnings: tuple[str, ...]
+
+
+def inspect_folder(folder: Path) -> Inspected:
+    """What a folder holds, if all of it may enter. Raises ZooError with the file and the reason."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise ZooError(f"{folder}: not a folder; expected one with config.json and *.safetensors.")
+    paths = tuple(sorted(_walk(folder)))
+    for path in paths:
+        check_content(folder, path)
+    weights = [path for path in paths if path.endswith(".safetensors")]
+    if "config.json" not in paths or not weights:
+        lacks = "config.json" if "config.json" not in paths else "*.safetensors file"
+        raise ZooError(f"{folder}: has no {lacks}; expected a Hugging Face folder with safetensors weights.")
+    config = check_config(folder / "config.json")
+    headers = {path: read_header(folder / path) for path in weights}
+    warnings = tuple(
+        f"{path}: tensor {name} holds nothing but NaN"
+        for path, header in headers.items()
+        for name in only_nan(folder / path, header)
+    )
+    return Inspected(paths, config, headers, parameter_count(headers, config), warnings)
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """The paths of all files below a folder. Raises ZooError at the first that may not enter."""
+    seen: dict[str, str] = {}
+    for here, folders, names in os.walk(folder):
+        for name in sorted(folders + names):
+            path = Path(here, name)
+            relative = path.relative_to(folder).as_posix()
+            told = path.lstat()
+            check_path(relative)
+            if relative.casefold() in seen:
+                raise ZooError(f"{path}: differs from {seen[relative.casefold()]} only in case; rename one of them.")
+            seen[relative.casefold()] = relative
+            if len(seen) > FILES:
+                raise ZooError(f"{folder}: holds more than {FILES:,} files; a checkpoint has few.")
+            if stat.S_ISDIR(told.st_mode):
+                continue
+            if not stat.S_ISREG(told.st_mode):
+                kind = "a symlink" if stat.S_ISLNK(told.st_mode) else "not a regular file"
+                raise ZooError(f"{path}: is {kind}; copy the file itself into the folder.")
+            check_name(relative, path)
+            yield relative
+
+
+def check_path(relative: str) -> None:
+    """Checks that a path inside a checkpoint is plain: parts of ordinary letters, nowhere upwards."""
+    if len(relative.encode("utf-8", "surrogateescape")) > PATH_BYTES:
+        raise ZooError(f"{relative[:80]!r}…: the path is longer than {PATH_BYTES} bytes; shorten it.")
+    parts = PurePosixPath(relative).parts
+    if not parts or relative != "/".join(parts) or not all(PART.fullmatch(part) for part in parts):
+        raise ZooError(
+            f"{relative!r}: may not enter: expected parts of letters, digits and . _ + - (no .., no leading dot)."
+        )
+
+
+def check_name(relative: str, path: Path) -> None:
+    """Checks that a file is of a kind that holds data only, by its name."""
+    name = PurePosixPath(relative).name
+    if name in WHOLE_NAMES or name.endswith(SUFFIXES):
+        return
+    told = {
+        ".py": "Python code, which a loader may run",
+        ".bin": "a pickle, which can run code when loaded",
+        ".pt": "a pickle, which can run code when loaded",
+        ".pth": "a pickle, which can run code when loaded",
+        ".pkl": "a pickle, which can run code when loaded",
+        ".ckpt": "a pickle, which can run code when loaded",
+    }.get(PurePosixPath(name).suffix, f"of a kind that is not on the list ({', '.join(SUFFIXES)})")
+    raise ZooError(f"{path}: is {told}; take it out of the folder (weights enter as safetensors only).")
+
+
+def check_content(folder: Path, relative: str) -> None:
+    """Checks a file's first bytes: what it is, not what it is called."""
+    path = folder / relative
+    with open_plain(path) as file:
+        first = file.read(512)
+        size = os.fstat(file.fileno()).st_size
+    if relative.endswith(".safetensors"):
+        first = first[8:]  # the header's length comes first: any byte may stand there
+    elif size > TEXT_BYTES:
+        raise ZooError(f"{path}: has {size:,} bytes; a file that is not safetensors may have {TEXT_BYTES:,}.")
+    for magic, what in MAGIC.items():
+        if first.startswith(magic):
+            raise ZooError(f"{path}: is {what} by its first bytes; only data may enter the zoo.")
+
+
+def check_config(path: Path) -> dict[str, Any]:
+    """config.json as plain data, if nothing in it names code."""
+    with open_plain(path) as file:
+        try:
+            config = strict_json(file.read())
+        except ValueError as error:
+            raise ZooError(f"{path}: is not plain JSON: {error}.") from None
+    if not isinstance(config, dict):
+        raise ZooError(f"{path}: is not a JSON object.")
+    for key in ("auto_map", "trust_remote_code", "custom_pipelines"):
+        if key in config:
+            raise ZooError(f"{path}: names code to run ({key}); take the key out.")
+    return config
+
+
+def parameter_count(headers: dict[str, Header], config: dict[str, Any]) -> int:
+    """How many parameters the files hold, each once: a tied head that is stored too is not counted."""
+    sizes = {
+        tensor.name: tensor.elements
+        for header in headers.values()
+        for tensor in header.tensors
+        if tensor.dtype != "BOOL" and not tensor.name.endswith(("inv_freq", ".attn.bias", "masked_bias"))
+    }
+    if config.get("tie_word_embeddings") and len(sizes) > 1:
+        sizes.pop("lm_head.weight", None)
+    return sum(sizes.values())

@@ -1,0 +1,250 @@
+"""Where checkpoint bytes lie: content-addressed files, each whole under its sha256 or absent.
+
+    objects/ab/ab12…     one file, read-only, named by its sha256; shared by all that hold it
+    trees/<digest>/      one checkpoint as a folder of hard links to its objects: what loaders get
+    incoming/<owner>/    what is being added, until it is complete
+
+This file knows bytes and digests, no names and no database. `zoo.bucket` is the same over fsspec.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from zoo.checkpoint import File
+from zoo.digest import CHUNK_BYTES, SHA256, file_sha256
+from zoo.errors import ZooError
+
+READ_ONLY = 0o444
+MODE_MASK = 0o7777
+Advance = Callable[[float], None]
+
+
+class Store(Protocol):
+    """One place for bytes."""
+
+    url: str
+
+    def has(self, sha256: str) -> int | None:
+        """The size of an object, or None when it is absent."""
+
+    def incoming(self) -> contextlib.AbstractContextManager[Path]:
+        """A local folder to lay new files in, on the store's own disk where that can be."""
+
+    def publish(self, folder: Path, files: Sequence[File]) -> None:
+        """Moves the files of a folder in: each becomes an object unless it is one already."""
+
+    def tree(self, digest: str, files: Sequence[File]) -> Path:
+        """A local folder that holds exactly these files, for a loader. Made once, then found."""
+
+    def object(self, sha256: str) -> Path:
+        """A local file with an object's bytes. Raises ZooError when it is absent."""
+
+    def damage(self, file: File) -> str:
+        """What is wrong with a stored object ("missing", "its bytes differ"), or ""."""
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        """(sha256, bytes) of every object."""
+
+    def delete(self, sha256: str) -> None:
+        """Removes one object; nothing if absent."""
+
+    def sweep(self, trees: set[str], alive: Callable[[str], bool]) -> None:
+        """Removes trees that are not of these digests, and what dead writers left behind."""
+
+
+def checked_sha256(sha256: str) -> str:
+    """The digest, if it is one: 64 hexadecimal digits. A digest is checked before it becomes a path."""
+    if not SHA256.fullmatch(sha256):
+        raise ZooError(f"{sha256[:80]!r} is not a sha256: expected 64 hexadecimal digits.")
+    return sha256
+
+
+def owner() -> str:
+    """Who writes here: host, process and when the process began, so that a dead owner can be told."""
+    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname()) or "host"
+    return f"{host}.{os.getpid()}.{_began(os.getpid())}"
+
+
+def is_alive(name: str) -> bool:
+    """Whether an owner may still be writing. One on another host is believed to be."""
+    host, pid, began = name.split(".")[:3]
+    if host != owner().split(".")[0]:
+        return True
+    return _began(int(pid)) == began
+
+
+def _began(pid: int) -> str:
+    """When a process began, in clock ticks since boot; "0" when it is gone, or is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self/stat").exists():
+            return "0"
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, 0)
+            return "1"
+        return "0"
+    return "0" if fields[0] == "Z" else fields[19]
+
+
+def copy_hashed(source: Path, target: Path, advance: Advance | None = None) -> tuple[str, int]:
+    """Copies a file while hashing it, one pass; gives back (sha256, bytes). Never follows a symlink."""
+    from zoo.safetensors_header import open_plain
+
+    sha, size = hashlib.sha256(), 0
+    with open_plain(source) as reading, target.open("xb") as writing:
+        while chunk := reading.read(CHUNK_BYTES):
+            writing.write(chunk)
+            sha.update(chunk)
+            size += len(chunk)
+            if advance:
+                advance(len(chunk))
+        writing.flush()
+        os.fsync(writing.fileno())
+    return sha.hexdigest(), size
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a folder's names durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class DiskStore:
+    """A store in a local folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.url = folder, str(folder)
+
+    def _place(self, sha256: str) -> Path:
+        checked_sha256(sha256)
+        return self.folder / "objects" / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> int | None:
+        try:
+            return self._place(sha256).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    @contextlib.contextmanager
+    def incoming(self) -> Iterator[Path]:
+        parent = self.folder / "incoming"
+        parent.mkdir(parents=True, exist_ok=True)
+        mine = Path(tempfile.mkdtemp(prefix=f"{owner()}.", dir=parent))
+        try:
+            yield mine
+        finally:
+            shutil.rmtree(mine, ignore_errors=True)
+
+    def publish(self, folder: Path, files: Sequence[File]) -> None:
+        touched = set()
+        for file in files:
+            staged, place = folder / file.path, self._place(file.sha256)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            staged.chmod(READ_ONLY)
+            if self.has(file.sha256) != file.bytes:
+                place.unlink(missing_ok=True)  # cut short by a failing disk: the whole one takes its place
+            with contextlib.suppress(FileExistsError):
+                os.link(staged, place)
+            touched.add(place.parent)
+        for parent in touched:
+            sync_folder(parent)
+
+    def tree(self, digest: str, files: Sequence[File]) -> Path:
+        checked_sha256(digest)
+        place = self.folder / "trees" / digest
+        if place.is_dir():
+            return place
+        lacks = [file for file in files if self.has(file.sha256) is None]
+        if lacks:
+            raise ZooError(
+                f"{self._place(lacks[0].sha256)}: {lacks[0].path} is missing from the store; restore it from a backup, "
+                "or add or pull the checkpoint again. All damage: phizoo models verify"
+            )
+        try:
+            with self.incoming() as staging:
+                return link_tree(staging / "tree", place, [(self._place(f.sha256), f.path) for f in files])
+        except PermissionError:
+            return self._tree_elsewhere(digest, files)
+
+    def _tree_elsewhere(self, digest: str, files: Sequence[File]) -> Path:
+        """A folder of symlinks in the user's own temporary folder, when the store may only be read."""
+        staging = Path(tempfile.mkdtemp(prefix=f"phizoo-{digest[:12]}-"))
+        for file in files:
+            place = staging / file.path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(self._place(file.sha256).absolute())
+        return staging
+
+    def object(self, sha256: str) -> Path:
+        place = self._place(sha256)
+        if not place.is_file():
+            raise ZooError(
+                f"{place}: missing from the store; restore it from a backup. All damage: phizoo models verify"
+            )
+        return place
+
+    def damage(self, file: File) -> str:
+        place = self._place(file.sha256)
+        if not place.is_file():
+            return f"{place} is missing"
+        size = place.stat().st_size
+        if size != file.bytes:
+            return f"{place} has {size:,} bytes, expected {file.bytes:,}"
+        return "" if file_sha256(place) == file.sha256 else f"{place}: its bytes are not those that were added"
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        for place in sorted(self.folder.glob("objects/??/*")):
+            if SHA256.fullmatch(place.name):
+                with contextlib.suppress(FileNotFoundError):
+                    yield place.name, place.stat().st_size
+
+    def delete(self, sha256: str) -> None:
+        self._place(sha256).unlink(missing_ok=True)
+
+    def sweep(self, trees: set[str], alive: Callable[[str], bool]) -> None:
+        for place in self.folder.glob("trees/*"):
+            if place.name not in trees:
+                shutil.rmtree(place, ignore_errors=True)
+        for place in self.folder.glob("incoming/*"):
+            if not alive(place.name):
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def link_tree(staging: Path, place: Path, links: Sequence[tuple[Path, str]]) -> Path:
+    """A folder of hard links (symlinks across disks), made aside and renamed into its place."""
+    for target, path in links:
+        link = staging / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(target, link)
+        except PermissionError:
+            raise
+        except OSError:  # another disk, or one without hard links
+            link.symlink_to(target.absolute())
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        staging.rename(place)
+    except OSError:
+        if not place.is_dir():  # otherwise another process made the same folder first
+            raise
+    return place
+
+
+def open_store(url: str) -> Store:
+    """The store at a path or an fsspec URL."""
+    if "://" not in url:
+        return DiskStore(Path(url).expanduser().absolute())
+    if url.startswith("file://"):
+        return DiskStore(Path(url.removeprefix("file://")))
+    raise ZooError(f"{url}: this store cannot be reached; expected a folder.")
