@@ -126,7 +126,7 @@ def _header(
     facts = backend.facts
     ids = digest([sample.id for sample in some])
     tier = sandbox.tier if sandbox else ""
-    determines = [checkpoint[0], record.fingerprint, task.metrics, facts.engine, facts.version]
+    determines: list[object] = [checkpoint[0], record.fingerprint, task.metrics, facts.engine, facts.version]
     determines += [facts.dtype, facts.identity]
     return Run(
         id=digest([*determines, asked.seed, asked.draws, ids, tier]),
@@ -209,13 +209,21 @@ def _choices(backend: Backend, task: Task, some: Sequence[Sample], folder: RunFo
 
 
 def _judged(task: Task, sample: Sample, read: ChoiceScores) -> Result:
-    told = {"sample": sample.id, "draw": 0, "cluster": sample.cluster, "truncated": read.truncated}
+    unscored = Result(
+        sample=sample.id,
+        draw=0,
+        score=None,
+        verdict="unscored",
+        detail=read.fault,
+        cluster=sample.cluster,
+        truncated=read.truncated,
+    )
     if read.fault or task.judge is None:
-        return Result(**told, score=None, verdict="unscored", detail=read.fault)
+        return unscored
     scored = task.judge(sample, read.choices)
     score = scored.metrics[task.metrics[0]]
-    return Result(
-        **told,
+    return msgspec.structs.replace(
+        unscored,
         score=score,
         metrics=scored.metrics,
         verdict="passed" if score == 1.0 else "failed",

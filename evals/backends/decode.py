@@ -190,7 +190,7 @@ class _Slots:
             input_BT[number, : len(text.prompt.tokens)] = torch.tensor(text.prompt.tokens)
         lengths = torch.tensor([len(text.prompt.tokens) for text in texts], device=self.model.device)
         cache: Any = DynamicCache(config=self.model.config)
-        with torch.inference_mode():
+        with torch.no_grad():
             hidden = self.model.base_model(
                 input_ids=input_BT.to(self.model.device), past_key_values=cache, use_cache=True
             ).last_hidden_state
@@ -221,7 +221,7 @@ class _Slots:
         sees = torch.arange(self.width, device=self.model.device)[None] <= self.lengths[:, None]
         mask = torch.zeros(sees.shape, dtype=self.model.dtype, device=self.model.device)
         mask.masked_fill_(~sees, torch.finfo(self.model.dtype).min)
-        with torch.inference_mode():
+        with torch.no_grad():
             hidden = self.model.base_model(
                 input_ids=self.last[:, None],
                 position_ids=self.lengths[:, None],
@@ -272,7 +272,7 @@ def draw(logits_BV: Any, texts: Sequence[_Text], tokens: Tokens) -> list[int]:
     """
     import torch
 
-    logits_BV = logits_BV.float()
+    logits_BV = logits_BV.float().clone()
     logits_BV[:, tokens.size :] = -torch.inf
     for number, text in enumerate(texts):
         if text.heal:

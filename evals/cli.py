@@ -1,0 +1,26 @@
+"""`phizoo eval`: the literal table of its commands."""
+
+import click
+
+from zoo.cli import LazyGroup
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("evals.run_cli:run", "Score checkpoints on tasks and publish the numbers."),
+    "tasks": ("evals.list_cli:tasks", "List the tasks and their protocols."),
+    "data": ("evals.list_cli:data", "List the evaluation sets and where each comes from here."),
+    "runs": ("evals.list_cli:runs", "List the runs on this machine."),
+    "show": ("evals.list_cli:show", "Show a run, or one of its samples to the byte."),
+    "compare": ("evals.compare_cli:compare", "Compare two checkpoints on the same samples."),
+    "programs": ("evals.programs_cli:programs", "Run programs from standard input in the sandbox."),
+    "selftest": ("evals.programs_cli:selftest", "Prove the sandbox on this machine."),
+}
+
+
+@click.command(cls=LazyGroup, table=COMMANDS)
+def evaluate() -> None:
+    """Score checkpoints on tasks, every sample kept.
+
+    \b
+    phizoo eval run phi-1-small-mini --tasks humaneval,mini_exercises
+    phizoo eval compare phi-1-small-mini phi-1-small-mini-base
+    """

@@ -1,0 +1,190 @@
+"""`phizoo eval tasks | data | runs | show`: what there is to look at."""
+
+from typing import Any
+
+import click
+
+from zoo.errors import ZooError, nearest
+
+
+def _json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def tasks(as_json: bool) -> None:
+    """List the tasks and their protocols; the first protocol of a task is its default.
+
+    \b
+    phizoo eval tasks
+    phizoo eval run NAME --tasks humaneval@healed
+    """
+    from evals.tasks import every
+
+    found = [
+        {
+            "task": task.name,
+            "protocol": task.protocol,
+            "version": task.version,
+            "kind": task.kind,
+            "samples": task.size,
+            "shots": task.shots,
+            "metrics": task.metrics,
+            "chance": task.chance,
+            "licence": task.licence,
+            "paper": task.paper,
+            "about": task.about,
+        }
+        for task in every()
+    ]
+    if as_json:
+        _json(found)
+        return
+    rows = [("TASK", "SAMPLES", "SHOTS", "METRICS", "ABOUT")]
+    for one in found:
+        name = f"{one['task']}@{one['protocol']}"
+        rows.append((name, str(one["samples"]), str(one["shots"]), ",".join(one["metrics"]), str(one["about"])))
+    _table(rows)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def data(as_json: bool) -> None:
+    """List the evaluation sets: where each comes from here, rows, sha256, licence.
+
+    \b
+    phizoo eval data
+    PHIZOO_DATA=~/evals phizoo eval data
+    """
+    from evals import datasets
+    from evals.dataset_sets import SETS
+
+    found = []
+    for (name, split), wanted in SETS.items():
+        try:
+            source = datasets.find(name, split).source
+        except ZooError as error:
+            source = "not at hand" if "not at hand" in str(error) else f"refused: {error}"
+        told = {"set": name, "split": split, "rows": wanted.rows, "source": source, "licence": wanted.licence}
+        found.append({**told, "sha256": wanted.digest, "partial": wanted.partial})
+    if as_json:
+        _json(found)
+        return
+    rows = [("SET", "SPLIT", "ROWS", "SHA256", "LICENCE", "SOURCE")]
+    for one in found:
+        tail = f" (partial: {one['partial']})" if one["partial"] else ""
+        sha = str(one["sha256"])[:12]
+        told = (str(one["set"]), str(one["split"]), str(one["rows"]), sha, str(one["licence"]))
+        rows.append((*told, f"{one['source']}{tail}"))
+    _table(rows)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def runs(as_json: bool) -> None:
+    """List the runs on this machine, newest first.
+
+    \b
+    phizoo eval runs
+    """
+    from evals.folder import read_header, read_results
+    from zoo import settings
+
+    root = settings.runs_dir()
+    found = []
+    for header in sorted(root.glob("*/header.json")) if root.is_dir() else ():
+        told = read_header(header.parent)
+        done = len(read_results(header.parent / "results.jsonl"))
+        asked = told.samples * told.draws
+        one = {"run": told.id, "checkpoint": told.checkpoint_label, "task": told.task, "done": done, "asked": asked}
+        found.append({**one, "started": told.started, "engine": told.backend.engine, "sandbox": told.sandbox})
+    found.sort(key=lambda one: str(one["started"]), reverse=True)
+    if as_json:
+        _json(found)
+        return
+    if not found:
+        click.echo("No runs yet. Make one: phizoo eval run NAME --tasks humaneval")
+        return
+    rows = [("RUN", "CHECKPOINT", "TASK", "DONE", "ENGINE", "STARTED")]
+    for one in found:
+        done_of = f"{one['done']}/{one['asked']}"
+        told_ = (str(one["run"])[:12], str(one["checkpoint"]), str(one["task"]), done_of)
+        rows.append((*told_, str(one["engine"]), str(one["started"])))
+    _table(rows)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--sample", "sample_id", help="One sample by its id: exact prompt, text, answer, score.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def show(run: str, sample_id: str | None, as_json: bool) -> None:
+    """Show a run (its id or the first characters of it), or one of its samples to the byte.
+
+    \b
+    phizoo eval show 3f2a9c41d0aa
+    phizoo eval show 3f2a9c41d0aa --sample HumanEval/0
+    """
+    import msgspec
+
+    from evals.folder import read_header, read_results
+    from zoo import settings
+
+    root = settings.runs_dir()
+    names = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    found = [name for name in names if name.startswith(run)]
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise ZooError(f'{what} with id "{run}"{nearest(run, names)}. All runs: phizoo eval runs')
+    header = read_header(root / found[0])
+    results = read_results(root / found[0] / "results.jsonl")
+    if sample_id is None:
+        _show_run(msgspec.to_builtins(header), results, as_json)
+        return
+    mine = [result for result in results if result.sample == sample_id]
+    if not mine:
+        ids = {result.sample for result in results}
+        raise ZooError(f'run {found[0][:12]} has no sample "{sample_id}"{nearest(sample_id, ids)}')
+    prompt = _prompt(header.task, str(header.protocol["name"]), sample_id)
+    if as_json:
+        _json([{"prompt": prompt, **msgspec.to_builtins(result)} for result in mine])
+        return
+    click.echo(f"prompt ({len(prompt.encode())} bytes): {prompt!r}")
+    for result in mine:
+        click.echo(f"draw {result.draw}: {result.verdict}, score {result.score}, {result.detail}")
+        click.echo(f"  tokens {result.prompt_tokens} + {result.tokens}, truncated {result.truncated}, {result.finish}")
+        click.echo(f"  text:   {result.text!r}")
+        click.echo(f"  answer: {result.answer!r}")
+        if result.logprobs:
+            click.echo("  log-probabilities: " + ", ".join(f"{value:.4f}" for value in result.logprobs))
+
+
+def _show_run(header: dict[str, Any], results: list[Any], as_json: bool) -> None:
+    from collections import Counter
+
+    verdicts = dict(Counter(result.verdict for result in results))
+    if as_json:
+        _json({**header, "verdicts": verdicts})
+        return
+    for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
+        click.echo(f"{key:<17} {header[key]}")
+    backend = header["backend"]
+    click.echo(f"{'engine':<17} {backend['engine']} {backend['version']}, {backend['dtype']} on {backend['device']}")
+    click.echo(f"{'verdicts':<17} " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
+    click.echo(f"{'command':<17} {header['command']}")
+
+
+def _prompt(task_name: str, protocol: str, sample_id: str) -> str:
+    from evals.protocol import shown
+    from evals.tasks import task
+
+    found = task(f"{task_name}@{protocol.split(' t=')[0]}")
+    return next(shown(found, sample) for sample in found.samples() if sample.id == sample_id)

@@ -1,0 +1,135 @@
+"""`phizoo eval run`: checkpoints x tasks, each resumable, each number printed with its interval."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.errors import ZooError, unknown
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--tasks", "wanted", required=True, help="Tasks, commas between: humaneval,arc_easy or humaneval@healed.")
+@click.option("--engine", default="transformers", show_default=True, help="Which engine runs the model.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
+@click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
+@click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")
+@click.option("--temperature", type=click.FloatRange(0), help="Sample at this temperature instead of the protocol's.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus when sampling (default 0.95).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all draws.")
+@click.option("--batch", type=click.IntRange(1), help="Samples at a time (default: by token budget).")
+@click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of evaluation sets (as PHIZOO_DATA).")
+@click.option("--tier", help="Sandbox tier instead of the best one.")
+@click.option("--allow-weak-isolation", "weak", is_flag=True, help="Run code with resource limits only. Dangerous.")
+@click.option("--allow-unscored", is_flag=True, help="Publish although some samples could not be scored.")
+@click.option("--no-publish", is_flag=True, help="Keep the run, but write no score to the registry.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
+    """Score checkpoints on tasks and publish the numbers.
+
+    \b
+    phizoo eval run phi-1-small-mini --tasks humaneval
+    phizoo eval run phi-1-small-mini phi-1-small-mini-base --tasks arc_easy,piqa
+    phizoo eval run phi-1-small-mini --tasks humaneval --draws 20 --temperature 0.2
+
+    Killed at any moment, the same command goes on where it was.
+    """
+    from evals.backends import BACKENDS
+    from evals.tasks import task as find_task
+    from zoo.registry import open_registry
+
+    if options["data_dir"]:
+        if not options["data_dir"].is_dir():
+            raise ZooError(f"--data-dir {options['data_dir']} is no folder; it should hold NAME/data.jsonl files")
+        os.environ["PHIZOO_DATA"] = str(options["data_dir"])
+    if options["engine"] not in BACKENDS:
+        raise unknown("engine", options["engine"], BACKENDS, "phizoo doctor")
+    tasks = [_decoded(find_task(spec.strip()), options) for spec in wanted.split(",") if spec.strip()]
+    if not tasks:
+        raise ZooError("--tasks names no task. All tasks: phizoo eval tasks")
+    rows = []
+    with open_registry() as registry:
+        checkpoints = [registry.get(name) for name in names]
+        for checkpoint in checkpoints:
+            rows += _one(registry, checkpoint, tasks, options)
+    _tell(rows, options["as_json"])
+
+
+def _decoded(task: Any, options: dict[str, Any]) -> Any:
+    """The task with the sampling that was asked for; its protocol then carries it in its name."""
+    import msgspec
+
+    temperature = options["temperature"]
+    if temperature is None or task.kind == "choices":
+        return task
+    top_p = 1.0 if temperature == 0 else options["top_p"] or 0.95
+    decoding = msgspec.structs.replace(task.decoding, temperature=temperature, top_p=top_p)
+    return msgspec.structs.replace(task, decoding=decoding, protocol=f"{task.protocol} t={temperature:g} p={top_p:g}")
+
+
+def _one(registry: Any, checkpoint: Any, tasks: list[Any], options: dict[str, Any]) -> list[dict[str, Any]]:
+    """All tasks on one checkpoint; the model is loaded once, and not at all when all is done already."""
+    import importlib
+
+    from evals.backends import BACKENDS
+    from evals.publish import publish, scores
+    from evals.run import Asked, evaluate
+    from zoo import settings
+
+    module = importlib.import_module(BACKENDS[options["engine"]])
+    backend = module.connect(
+        registry.path(checkpoint), dtype=options["dtype"], device=options["device"], batch=options["batch"]
+    )
+    rows = []
+    try:
+        for task in tasks:
+            asked = Asked(
+                seed=options["seed"],
+                draws=1 if task.kind == "choices" else options["draws"],
+                limit=options["limit"],
+                samples=tuple(filter(None, (options["ids"] or "").split(","))),
+                tier=options["tier"],
+                allow_weak=options["weak"],
+                command=shlex.join(["phizoo", *sys.argv[1:]]),
+            )
+            done = evaluate(backend, task, (checkpoint.digest, checkpoint.label), settings.runs_dir(), asked)
+            publishable = done.complete and not options["no_publish"]
+            if publishable:
+                found = publish(registry, done, allow_unscored=options["allow_unscored"])
+            else:
+                found = [score for _, score in scores(done)]
+            rows += [_row(checkpoint.label, done, score, publishable) for score in found]
+    finally:
+        backend.close()
+    return rows
+
+
+def _row(label: str, done: Any, score: Any, published: bool) -> dict[str, Any]:
+    protocol = next(p for p in done.protocols if p.fingerprint == score.protocol)
+    kept = {name: getattr(score, name) for name in ("metric", "value", "low", "high", "n", "unscored", "subset")}
+    where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
+    return {**where, **kept, "partial": protocol.partial}
+
+
+def _tell(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+        return
+    widths = [max(len(str(row[key])) for row in rows) for key in ("checkpoint", "column")]
+    for row in rows:
+        cell = f"{100 * row['value']:.1f} [{100 * row['low']:.1f}–{100 * row['high']:.1f}] n={row['n']}"
+        notes = [f"{row['unscored']} unscored"] if row["unscored"] else []
+        notes += ["not published"] if not row["published"] else []
+        notes += [f"partial: {row['partial']}"] if row["partial"] else []
+        tail = f"  ({', '.join(notes)})" if notes else ""
+        click.echo(
+            f"{row['checkpoint']:<{widths[0]}}  {row['column']:<{widths[1]}}  {cell}  run {row['run'][:12]}{tail}"
+        )

@@ -1,0 +1,177 @@
+"""The transformers engine against plain transformers calls: same log-probabilities, same greedy text."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from evals.backends import decode, tree
+from evals.backends.transformers_local import TransformersLocal, connect
+from evals.records import ChoiceRequest, Decoding, GenerateRequest
+from evals.tokens import Tokens
+from zoo.errors import ZooError
+
+SHOTS = "Question: what does the function add return?\nAnswer: the sum of a and b\n\n" * 2
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_phi: Path) -> TransformersLocal:
+    return connect(tiny_phi, device="cpu")
+
+
+def requests() -> list[ChoiceRequest]:
+    asked = []
+    for number, question in enumerate(["the first", "the last of the items", "a", "None and the number seven"]):
+        context = f"{SHOTS}Question: {question}?\nAnswer:"
+        texts = [" the sum", " the sum of b", " None", " a", " the number seven of the questions"]
+        asked.append(ChoiceRequest(sample=f"few/{number}", pairs=tuple((context, text) for text in texts)))
+    asked.append(ChoiceRequest(sample="letters", pairs=tuple(("Question: which?\nAnswer:", f" {x}") for x in "ABCD")))
+    asked.append(ChoiceRequest(sample="contexts", pairs=(("add the first ", "and the last"), ("add b", " and the last"))))
+    asked.append(ChoiceRequest(sample="empty", pairs=(("", "def add"), ("", "Question"))))
+    asked.append(ChoiceRequest(sample="long", pairs=((TOO_LONG, " a b"), (TOO_LONG, " None of the items"))))
+    return asked
+
+
+TOO_LONG = "Question: What is the answer to the first of the questions? " * 12
+
+
+def plain_logprob(folder: Path, context: str, continuation: str) -> tuple[float, bool]:
+    """One pair by itself, in one plain forward pass, as the harness does it."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    pair = Tokens(tokenizer).pair(context, continuation, 128)
+    with torch.inference_mode():
+        logits = model(torch.tensor([pair.tokens[:-1]])).logits[0]
+    logprobs = torch.log_softmax(logits.double(), -1)
+    wanted = list(pair.tokens[pair.start :])
+    places = range(pair.start - 1, len(pair.tokens) - 1)
+    greedy = all(int(logits[place].argmax()) == token for place, token in zip(places, wanted, strict=True))
+    return sum(float(logprobs[place, token]) for place, token in zip(places, wanted, strict=True)), greedy
+
+
+@pytest.mark.parametrize("budget", [8192, 40])
+def test_choices_equal_one_plain_pass_a_pair(engine: TransformersLocal, tiny_phi: Path, budget: int) -> None:
+    found = {r.sample: r for r in tree.choose(engine.model, engine.tokens, requests(), 128, budget)}
+    assert set(found) == {request.sample for request in requests()}
+    for request in requests():
+        for pair, choice in zip(request.pairs, found[request.sample].choices, strict=True):
+            logprob, greedy = plain_logprob(tiny_phi, *pair)
+            assert choice.logprob == pytest.approx(logprob, abs=1e-4), (request.sample, pair)
+            assert choice.greedy == greedy
+    assert found["long"].truncated > 0
+    assert found["few/0"].truncated == 0
+
+
+def test_few_shot_questions_share_their_beginning(engine: TransformersLocal) -> None:
+    rows = [tree.row(request, engine.tokens, 128) for request in requests()]
+    shared = {member.sample: len(beginning) for beginning, members in tree.gathered(rows) for member in members}
+    assert len(shared) == len(rows)
+    assert all(shared[f"few/{number}"] >= tree.SHARED_TOKENS for number in range(4))
+    assert shared["empty"] == 0
+
+
+def test_single_token_choices_feed_no_token_of_their_own(engine: TransformersLocal) -> None:
+    one = tree.row(ChoiceRequest(sample="x", pairs=(("a b", "+"), ("a b", "-"))), engine.tokens, 128)
+    assert one.fed == len(one.stem)
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, sizes = tree._read, []
+
+    def tight(model: object, batch: list[tree.Row], *rest: object) -> object:
+        sizes.append(len(batch))
+        if len(batch) > 1:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return read(model, batch, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tree, "_read", tight)
+    found = list(tree.choose(engine.model, engine.tokens, requests(), 128, 8192))
+    assert len(found) == len(requests())
+    assert max(sizes) > 1
+
+
+def prompts(decoding: Decoding) -> list[GenerateRequest]:
+    texts = ["def add(a, b):\n", "def", "Question: What is the answer to the first", "x" * 200, ""]
+    return [GenerateRequest(sample=str(i), draw=0, prompt=t, decoding=decoding, seed=i) for i, t in enumerate(texts)]
+
+
+def plain_greedy(folder: Path, prompt: str, decoding: Decoding) -> str:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokens = Tokens(tokenizer)
+    ids = list(tokens.prompt(prompt, decoding, 128 - decoding.max_tokens).tokens)
+    written: list[int] = []
+    with torch.inference_mode():
+        while len(written) < decoding.max_tokens:
+            logits = model(torch.tensor([ids + written])).logits[0, -1]
+            token = int(logits[: tokens.size].argmax())
+            if token == tokens.eos:
+                break
+            written.append(token)
+    return tokens.text(written)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 8])
+def test_greedy_text_equals_one_plain_loop(engine: TransformersLocal, tiny_phi: Path, slots: int) -> None:
+    decoding = Decoding(max_tokens=24)
+    asked = prompts(decoding)
+    found = {g.sample: g for g in decode.generate(engine.model, engine.tokens, asked, 128, slots)}
+    assert set(found) == {request.sample for request in asked}
+    for request in asked:
+        assert found[request.sample].text == plain_greedy(tiny_phi, request.prompt, decoding)
+    assert found["3"].truncated > 0
+
+
+def test_draws_do_not_depend_on_their_neighbours(engine: TransformersLocal) -> None:
+    decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
+    asked = prompts(decoding)
+    together = {g.sample: g.text for g in decode.generate(engine.model, engine.tokens, asked, 128, 8)}
+    alone = {g.sample: g.text for r in reversed(asked) for g in decode.generate(engine.model, engine.tokens, [r], 128, 1)}
+    assert together == alone
+    other = [GenerateRequest(sample="0", draw=1, prompt=asked[0].prompt, decoding=decoding, seed=99)]
+    assert next(decode.generate(engine.model, engine.tokens, other, 128, 1)).text != together["0"]
+
+
+def test_a_stop_string_ends_the_text_before_itself(engine: TransformersLocal) -> None:
+    free = next(decode.generate(engine.model, engine.tokens, prompts(Decoding(max_tokens=24))[:1], 128, 1)).text
+    stop = free[5:8]
+    cut = next(decode.generate(engine.model, engine.tokens, prompts(Decoding(max_tokens=24, stop=(stop,)))[:1], 128, 1))
+    assert cut.text == free[: free.find(stop)]
+    assert cut.finish == "stop"
+
+
+def test_a_healed_prompt_spells_its_last_token_again(engine: TransformersLocal) -> None:
+    raw = "def add(a, b):\n"
+    decoding = Decoding(max_tokens=8, boundary="healed")
+    prompt = engine.tokens.prompt(raw, decoding, 128)
+    assert engine.tokens.text(prompt.tokens).encode() + prompt.heal == raw.encode()
+    request = GenerateRequest(sample="h", draw=0, prompt=raw, decoding=decoding, seed=0)
+    made = next(decode.generate(engine.model, engine.tokens, [request], 128, 1))
+    again = engine.tokens.encode(raw + made.text)
+    assert engine.tokens.text(again) == raw + made.text  # nothing of the prompt is written twice
+
+
+def test_ids_beyond_the_tokenizer_are_never_drawn(engine: TransformersLocal) -> None:
+    logits = torch.zeros(1, 352)
+    logits[0, 351] = 9.0
+    logits[0, 7] = 1.0
+    text = decode._text(prompts(Decoding(max_tokens=4))[0], engine.tokens, 128)
+    assert decode.draw(logits, [text], engine.tokens) == [7]
+
+
+@pytest.mark.parametrize(("top_p", "point", "token"), [(0.5, 0.99, 2), (1.0, 0.0, 2), (1.0, 0.999, 1), (0.7, 0.95, 0)])
+def test_nucleus(top_p: float, point: float, token: int) -> None:
+    chances = torch.tensor([0.3, 0.1, 0.6], dtype=torch.float64)
+    assert decode.nucleus(chances, top_p, point) == token
+
+
+def test_half_precision_on_a_cpu_is_refused(tiny_phi: Path) -> None:
+    with pytest.raises(ZooError, match="NaN"):
+        connect(tiny_phi, dtype="float16", device="cpu")
+
+
+def test_a_folder_without_a_model_gives_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ZooError, match="cannot be loaded") as caught:
+        connect(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,100 @@
+"""The command line: help is fast and loads nothing heavy, every group exists, errors are one line."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from zoo import cli
+from zoo.cli import GROUPS, LazyGroup, phizoo
+
+HEAVY = ("torch", "transformers", "sqlalchemy", "numpy", "pandas", "streamlit", "datasets", "sklearn", "alembic", "scipy")
+
+
+def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command with its path of names."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None, name
+            yield from commands(found, (*path, name))
+
+
+EVERY = dict(commands(phizoo))
+
+
+@pytest.mark.parametrize("path", [("phizoo",), *((name,) for name in GROUPS)], ids=lambda path: path[0])
+def test_help_loads_nothing_heavy(path: tuple[str, ...]) -> None:
+    args = [] if path == ("phizoo",) else list(path)
+    code = (
+        "import sys; from zoo.cli import run; run(sys.argv[1:]);"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, *args, "--help"], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+    assert "Usage: phizoo" in ended.stdout
+
+
+@pytest.mark.parametrize("path", [path for path in EVERY if path], ids=" ".join)
+def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
+    command = EVERY[path]
+    assert command.help, "no help"
+    assert "phizoo " in command.help, "no example"
+
+
+@pytest.mark.parametrize("path", [path for path, command in EVERY.items() if isinstance(command, LazyGroup)], ids=" ".join)
+def test_the_table_tells_each_commands_own_first_line(path: tuple[str, ...]) -> None:
+    group = EVERY[path]
+    assert isinstance(group, LazyGroup)
+    for name, (_, text) in group.table.items():
+        told = EVERY[(*path, name)].help or ""
+        assert " ".join(told.split()).startswith(text.rstrip(".")), name
+
+
+def run(*args: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = cli.run(args)
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["modles"], 'nearest: "models"'),
+        (["eval", "rnu"], 'nearest: "run"'),
+        (["eval", "run", "nobody", "--tasks", "humanevall"], 'nearest: "humaneval"'),
+        (["eval", "run", "nobody", "--tasks", "humaneval"], "nobody"),
+        (["eval", "run", "nobody"], "--tasks"),
+        (["models", "show", "nobody"], "nobody"),
+        (["train", "run", "phi-1-smal"], "phi-1-small"),
+        (["eval", "show", "abcdef"], "phizoo eval runs"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = run(*args, capsys=capsys)
+    assert code == 2
+    assert words in told
+    assert len(told.strip().splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise OSError(28, "No space left on device", "results.jsonl")
+
+    monkeypatch.setattr(phizoo, "main", full)
+    code, told = run("doctor", capsys=capsys)
+    assert (code, told.count("\n")) == (2, 1)
+    assert "results.jsonl: the disk is full" in told
+
+
+def test_an_interrupt_says_that_work_is_kept(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_args: object, **_kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(phizoo, "main", interrupted)
+    code, told = run("doctor", capsys=capsys)
+    assert code == 130
+    assert "kept" in told
