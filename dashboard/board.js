@@ -1,0 +1,56 @@
+// The leaderboard's table: sorting, and walking it by keyboard. Values come from data attributes that
+// Python has escaped; nothing is ever put into the page as markup here.
+function theme(root, dark) {
+  root.dataset.theme = dark ? "dark" : "light";
+}
+
+function sortTable(table, button) {
+  const head = button.closest("th");
+  const cells = (row) => Array.from(row.children);
+  const facts = cells(table.tHead.rows[0]).filter((th) => th.rowSpan === 2);
+  const columns = [...facts, ...cells(table.tHead.rows[1])];
+  const at = columns.indexOf(head);
+  const ascending = head.getAttribute("aria-sort") === "descending" || (at === 0 && !head.hasAttribute("aria-sort"));
+  table.querySelectorAll("[aria-sort]").forEach((th) => th.removeAttribute("aria-sort"));
+  head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+  const value = (row) => row.children[at].dataset.v;
+  const order = (a, b) => {
+    const x = value(a), y = value(b);
+    if (x === "" || y === "") return (x === "") - (y === ""); // what is missing comes last, either way
+    const byNumber = Number(x) - Number(y);
+    const compared = Number.isNaN(byNumber) ? x.localeCompare(y) : byNumber;
+    return ascending ? compared : -compared;
+  };
+  table.tBodies[0].append(...Array.from(table.tBodies[0].rows).sort(order));
+}
+
+function walk(table, open) {
+  const first = table.querySelector("tbody th, tbody td");
+  if (first) first.tabIndex = 0;
+  const focus = (cell) => {
+    if (!cell) return;
+    table.querySelectorAll('tbody [tabindex="0"]').forEach((held) => { held.tabIndex = -1; });
+    cell.tabIndex = 0;
+    cell.focus();
+  };
+  table.tBodies[0].addEventListener("keydown", (event) => {
+    const cell = event.target.closest("th, td");
+    const row = cell.parentElement, at = cell.cellIndex, rows = row.parentElement.rows;
+    const visible = (one) => one && getComputedStyle(one).display !== "none";
+    let to = null;
+    if (event.key === "ArrowRight") { to = cell.nextElementSibling; while (to && !visible(to)) to = to.nextElementSibling; }
+    else if (event.key === "ArrowLeft") { to = cell.previousElementSibling; while (to && !visible(to)) to = to.previousElementSibling; }
+    else if (event.key === "ArrowDown") to = rows[row.sectionRowIndex + 1]?.cells[at];
+    else if (event.key === "ArrowUp") to = rows[row.sectionRowIndex - 1]?.cells[at];
+    else if (event.key === "Home") to = row.cells[0];
+    else if (event.key === "End") to = row.cells[row.cells.length - 1];
+    else if ((event.key === "Enter" || event.key === " ") && open) { open(cell); event.preventDefault(); return; }
+    else return;
+    event.preventDefault();
+    focus(to);
+  });
+  if (open) table.tBodies[0].addEventListener("click", (event) => {
+    const cell = event.target.closest("th, td");
+    if (cell) open(cell);
+  });
+}

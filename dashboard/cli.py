@@ -1,0 +1,103 @@
+"""`phizoo leaderboard`: opens the page, prints the table, or writes it to a file."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from dashboard.cells import Board
+
+PASSWORD = "PHIZOO_PASSWORD"  # noqa: S105 - the variable's name
+SHORTEST_PASSWORD = 8
+
+
+@click.command(
+    short_help="Open the leaderboard page, or export it.", context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option("--print", "printed", is_flag=True, help="Print the table in the terminal instead of opening the page.")
+@click.option("--export", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE.html, .md, .csv or .tex.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON: columns, rows, cells in percent.")
+@click.option("--suite", default="talk", show_default=True, help="talk, headline, own, phi-1, phi-1.5, phi-2 or all.")
+@click.option("--subset", default="all", show_default=True, type=click.Choice(["all", "clean", "overlapping"]),
+              help="Score all samples, or only those that are (not) found in the training data.")  # fmt: skip
+@click.option("--search", default="", help="Only models whose name holds these words.")
+@click.option(
+    "--sort", default="board", show_default=True, help="board, name, parameters, tokens, date or a column key."
+)
+@click.option("--every-metric", is_flag=True, help="All metrics of each task, not only its main one.")
+@click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of the page.")
+@click.option("--public", is_flag=True, help="Let other machines open the page; needs a password in PHIZOO_PASSWORD.")
+def leaderboard(
+    printed: bool,
+    export: Path | None,
+    as_json: bool,
+    suite: str,
+    subset: str,
+    search: str,
+    sort: str,
+    every_metric: bool,
+    port: int,
+    public: bool,
+) -> None:
+    """Open the leaderboard page, or export it.
+
+    Each number stands with its interval and n under its own protocol, measured and reported told
+    apart. The page reads the zoo and never writes to it; it is bound to 127.0.0.1.
+
+    \b
+    phizoo leaderboard
+    phizoo leaderboard --print
+    phizoo leaderboard --export table.html
+    phizoo leaderboard --suite phi-1.5 --json
+    """
+    if not (printed or export or as_json):
+        open_page(port, public)
+        return
+    board, notes = selected(suite, subset, search, sort, every_metric)
+    if export:
+        from dashboard.export import write
+
+        write(board, export, notes)
+        click.echo(f"wrote {export}: {len(board.rows)} models, {len(board.columns)} columns", err=as_json or printed)
+    if as_json:
+        import json
+
+        from dashboard.export import as_data
+
+        click.echo(json.dumps(as_data(board, notes), indent=1, ensure_ascii=False).encode("utf-8", "replace"))
+    elif printed:
+        from dashboard.terminal import show
+
+        show(board, notes)
+
+
+def selected(suite: str, subset: str, search: str, sort: str, every_metric: bool) -> tuple["Board", tuple[str, ...]]:
+    """The board of this zoo under these choices, and the lines that belong above it."""
+    from dashboard.notes import notes_of
+    from dashboard.selection import View, select
+    from dashboard.source import load
+
+    view = View(suite=suite, search=search, sort=sort, every_metric=every_metric, descending=sort != "name")
+    whole = load(subset)  # type: ignore[arg-type]
+    return select(whole, view), notes_of(suite, whole)
+
+
+def open_page(port: int, public: bool) -> None:
+    """Runs the page's server until it is interrupted."""
+    if public and len(os.environ.get(PASSWORD, "")) < SHORTEST_PASSWORD:
+        raise ZooError(
+            f"--public needs a password of {SHORTEST_PASSWORD} or more characters in {PASSWORD}, and there is none; "
+            f"set it and run again: {PASSWORD}=... phizoo leaderboard --public"
+        )
+    from importlib.util import find_spec
+
+    if find_spec("streamlit") is None:
+        raise ZooError("the page needs Streamlit, which is not installed: pip install 'phi-zoo[dashboard]'")
+    from dashboard.server import serve
+
+    sys.exit(serve(port, public))

@@ -1,0 +1,174 @@
+"""A board as a file: a self-contained sortable HTML page, Markdown, CSV, LaTeX (booktabs) or JSON.
+
+The page loads nothing: its style and script stand in it, under a policy that forbids the rest, so it
+can be published anywhere and opened from a disk. Every name is escaped for the format it stands in.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dashboard import facts
+from dashboard.cells import Board, Column, Row, cell_text
+from dashboard.table import LEGEND, asset, table
+from dashboard.text import count, html, latex, markdown, percent, plain, spreadsheet
+from zoo.digest import whole_file
+from zoo.errors import ZooError, nearest
+
+NOTE = "† reported elsewhere, not measured here; where n is known, its 95% interval is derived here from value and n."
+START = """
+const root = document.querySelector(".zoo");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+theme(root, dark.matches);
+dark.addEventListener("change", () => theme(root, dark.matches));
+document.querySelectorAll("table.board").forEach((one) => {
+  walk(one, null);
+  one.tHead.addEventListener("click", (event) => {
+    const button = event.target.closest("button.sort");
+    if (button) sortTable(one, button);
+  });
+});
+"""
+PAGE = """body { margin: 0; background: #fff; }
+.zoo { max-width: 1600px; margin: 0 auto; padding: 20px; }
+.zoo h1 { font-size: 24px; margin: 4px 0 2px; }
+.zoo .about { color: var(--muted); margin: 2px 0 8px; max-width: 100ch; }
+@media (prefers-color-scheme: dark) { body { background: #12161c; } }"""
+
+
+def heading(column: Column) -> str:
+    """A column's whole name on one line, for formats with one header row."""
+    kind = "measured" if column.origin == "measured" else "reported †"
+    return plain(f"{facts.title_of(column.benchmark)} · {column.title} · {column.metric} · {kind}")
+
+
+def page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
+    """One HTML page with the board and lines of text above it; it needs no network."""
+    script, style = asset("board.js") + START, asset("board.css") + PAGE
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_hash(script)}'; img-src data:; base-uri 'none'"
+    )
+    about = "".join(f'<p class="about">{html(note)}</p>' for note in notes)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
+        f"<title>{html(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f'<main class="zoo still">\n<h1>{html(title)}</h1>\n{about}\n{LEGEND}\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard">\n{table(board)}\n</div>\n'
+        f"</main>\n<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def _hash(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
+    """The board as a Markdown table."""
+    heads = ["Model", "Parameters", "Tokens", "Date", *(markdown(heading(column)) for column in board.columns)]
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" + " ---: |" * (len(heads) - 1)]
+    for row in board.rows:
+        told = [markdown(row.label), *_facts(row), *(cell_text(row.cells.get(c.key)) for c in board.columns)]
+        lines.append(f"| {' | '.join(told)} |")
+    return "\n".join([*lines, "", *(markdown(note) for note in notes), "", NOTE, ""])
+
+
+def _facts(row: Row) -> list[str]:
+    return [count(row.parameters), count(row.training_tokens), plain(row.date) or "–"]
+
+
+def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
+    """The board as CSV, one line a cell, so that every number keeps its interval, n and source."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(LONG)
+    writer.writerows(
+        [spreadsheet(value) if isinstance(value, str) else value for value in line] for line in long(board)
+    )
+    return out.getvalue()
+
+
+LONG = (
+    *("model", "own", "parameters", "training_tokens", "date", "benchmark", "column", "protocol", "metric", "origin"),
+    *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
+)
+
+
+def long(board: Board) -> list[tuple[object, ...]]:
+    """The board cell by cell, in the fields of `LONG`: what CSV, Parquet and the charts are made of."""
+    return [
+        (
+            *(row.label, row.own, row.parameters, row.training_tokens, row.date, column.benchmark, column.key),
+            *(cell.protocol or column.protocol, column.metric, cell.origin, cell.value, cell.low, cell.high, cell.n),
+            *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
+        )
+        for row in board.rows
+        for column in board.columns
+        if (cell := row.cells.get(column.key))
+    ]
+
+
+def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:
+    """The board as a LaTeX tabular with booktabs: value with its interval as super- and subscript."""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        f"\\begin{{tabular}}{{l{'r' * (3 + len(board.columns))}}}",
+        "\\toprule",
+        " & ".join(["Model", "Parameters", "Tokens", "Date", *(latex(heading(c)) for c in board.columns)]) + r" \\",
+        "\\midrule",
+    ]
+    for row in board.rows:
+        told = [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
+        lines.append(" & ".join(told) + r" \\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *(f"% {plain(note)}" for note in (*notes, NOTE)), ""])
+
+
+def _latex_cell(row: Row, column: Column) -> str:
+    cell = row.cells.get(column.key)
+    if cell is None:
+        return "--"
+    dagger = r"^\dagger" if cell.origin == "reported" else ""
+    ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.1f},\,{cell.high:.1f}]}}"
+    size = "" if cell.n is None else rf"\;{{\scriptstyle n={cell.n}}}"
+    return f"${'<' if cell.bound else ''}{percent(cell.value)}{dagger}{ends}{size}$"
+
+
+def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The board as plain data, for `--json`: columns, rows, cells by column key, values in percent."""
+    shown = {column.key for column in board.columns}
+    rows = [
+        msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in shown})
+        for row in board.rows
+    ]
+    told: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
+    return {"notes": list(notes), **told}
+
+
+FORMATS: dict[str, Callable[[Board, tuple[str, ...]], str]] = {
+    ".html": page,
+    ".md": as_markdown,
+    ".csv": as_csv,
+    ".tex": as_latex,
+}
+
+
+def write(board: Board, path: Path, notes: tuple[str, ...] = ()) -> None:
+    """Writes the board in the format that the file's name ends with, whole or not at all.
+
+    Raises  ZooError when no format has that ending.
+    """
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        known = ", ".join(FORMATS)
+        close = nearest(path.suffix, FORMATS)
+        raise ZooError(f'cannot export to "{path.name}"{close}: the name must end with one of {known}')
+    with whole_file(path) as file:
+        file.write(form(board, notes).encode("utf-8", "replace"))

@@ -1,0 +1,204 @@
+"""What of the board is shown, in which order: suites, filters, sorting, ranks. Pure, as `cells` is.
+
+A `View` is everything that a person can choose; the page keeps it in its address, the command line
+builds it from flags, and `select` is the only thing that applies it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+from dashboard import facts
+from dashboard.cells import Board, Column, Row
+from zoo.checkpoint import Record
+from zoo.errors import unknown
+from zoo.published import HEADLINE
+
+Span = tuple[float | None, float | None]
+Shown = Literal["all", "measured", "reported"]
+
+
+class Suite(Record, frozen=True):
+    """A preset: which benchmarks, and which sources' published columns stand beside the measured ones.
+
+    benchmarks  empty: all
+    sources     what a published column's source starts with; empty: all
+    talk_rows   published rows are the talk's only
+    """
+
+    about: str
+    benchmarks: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    talk_rows: bool = False
+
+
+SUITES: dict[str, Suite] = {
+    "talk": Suite(about="own checkpoints beside the talk's tables", sources=("the talk",), talk_rows=True),
+    "headline": Suite(
+        about="Code Llama 34B, Phi-1 and Phi-1 (WR + Tile), as the talk compares them", sources=("the talk",)
+    ),
+    "own": Suite(about="what was measured here, nothing else", sources=("nowhere",)),
+    "phi-1": Suite(
+        about="code, as in the phi-1 paper", benchmarks=facts.PHI1, sources=("the talk", "arXiv 2306.11644")
+    ),
+    "phi-1.5": Suite(about="the phi-1.5 report's tables", benchmarks=facts.PHI15, sources=("arXiv 2309.05463",)),
+    "phi-2": Suite(about="the phi-2 blog's tables", benchmarks=facts.PHI2, sources=("Microsoft Research blog",)),
+    "all": Suite(about="every benchmark and every published column"),
+}
+SORTS = ("board", "name", "parameters", "tokens", "date")
+
+
+class View(Record, frozen=True):
+    """What is shown. Empty values leave everything in.
+
+    sizes, tokens  parameters and training tokens, lowest and highest, None: open; an unknown size passes
+                   only an open filter
+    sort           "board" (own first, then the published order), a row's fact, or a column key
+    columns        column keys to show in place of the suite's
+    pinned         row keys that stand first whatever the order, and pass every filter
+    """
+
+    suite: str = "talk"
+    search: str = ""
+    shown: Shown = "all"
+    sizes: Span = (None, None)
+    tokens: Span = (None, None)
+    dates: tuple[str, str] = ("", "")
+    families: tuple[str, ...] = ()
+    weights: Literal["", "open", "closed"] = ""
+    style: Literal["", "base", "chat"] = ""
+    complete: bool = False
+    every_metric: bool = False
+    columns: tuple[str, ...] = ()
+    sort: str = "board"
+    descending: bool = True
+    pinned: tuple[str, ...] = ()
+
+
+def suite(name: str) -> Suite:
+    """The suite of that name. Raises ZooError with the nearest known one."""
+    if name not in SUITES:
+        raise unknown("suite", name, SUITES, "phizoo leaderboard --help")
+    return SUITES[name]
+
+
+def select(board: Board, view: View) -> Board:
+    """The board with only the columns and rows of the view, in its order.
+
+    Raises  ZooError for a suite, column or sort that is not there, naming the nearest.
+    """
+    columns = _columns(board, view)
+    keys = {column.key for column in columns}
+    rows = [row for row in board.rows if row.key in view.pinned or _passes(row, keys, view)]
+    if not view.columns:
+        held = {key for row in rows for key in row.cells}
+        columns = [column for column in columns if column.key in held]
+        keys = {column.key for column in columns}
+    if view.complete:
+        rows = [row for row in rows if row.key in view.pinned or keys <= row.cells.keys()]
+    return Board(columns=tuple(columns), rows=tuple(_sorted(rows, view, board)), subset=board.subset)
+
+
+def _columns(board: Board, view: View) -> list[Column]:
+    chosen = suite(view.suite)
+    if view.columns:
+        by_key = {column.key: column for column in board.columns}
+        if missing := [key for key in view.columns if key not in by_key]:
+            raise unknown("column", missing[0], by_key, "phizoo leaderboard --suite all --json")
+        return [column for column in board.columns if column.key in view.columns]
+
+    def wanted(column: Column) -> bool:
+        if view.shown != "all" and column.origin != view.shown:
+            return False
+        if chosen.benchmarks and column.benchmark not in chosen.benchmarks:
+            return False
+        if column.origin == "reported" and chosen.sources and not column.source.startswith(chosen.sources):
+            return False
+        return column.main or view.every_metric
+
+    return [column for column in board.columns if wanted(column)]
+
+
+def _passes(row: Row, keys: set[str], view: View) -> bool:
+    """Whether a row belongs to the view. An own row without scores stays: it is there to be measured."""
+    return (
+        _in_suite(row, keys, view)
+        and (view.shown == "all" or row.own == (view.shown == "measured"))
+        and all(word in f"{row.label} {row.name} {row.family}".lower() for word in view.search.lower().split())
+        and _within(row.parameters, view.sizes)
+        and _within(row.training_tokens, view.tokens)
+        and (not view.dates[0] or (row.date != "" and row.date[: len(view.dates[0])] >= view.dates[0]))
+        and (not view.dates[1] or (row.date != "" and row.date[: len(view.dates[1])] <= view.dates[1]))
+        and (not view.families or row.family in view.families)
+        and view.weights in ("", row.weights)
+        and view.style in ("", row.style)
+    )
+
+
+def _in_suite(row: Row, keys: set[str], view: View) -> bool:
+    if view.suite == "headline":
+        return not row.own and row.name in HEADLINE
+    if row.own:
+        return True
+    if SUITES[view.suite].talk_rows and not view.columns:
+        return row.talk
+    return not keys.isdisjoint(row.cells)
+
+
+def _within(value: float | None, span: Span) -> bool:
+    low, high = span
+    if value is None:
+        return low is None and high is None
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _sorted(rows: Sequence[Row], view: View, board: Board) -> list[Row]:
+    """Pinned rows first in the order of pinning, then the others; what has no value comes last."""
+    by_fact: dict[str, Callable[[Row], str | float | None]] = {
+        "name": lambda row: row.label.lower(),
+        "parameters": lambda row: row.parameters,
+        "tokens": lambda row: row.training_tokens,
+        "date": lambda row: row.date or None,
+    }
+    if view.sort in by_fact:
+        value = by_fact[view.sort]
+    elif view.sort in {column.key for column in board.columns}:
+        value = lambda row: row.cells[view.sort].value if view.sort in row.cells else None  # noqa: E731
+    elif view.sort == "board":
+        value = lambda _row: None  # noqa: E731
+    else:
+        raise unknown("order", view.sort, [*SORTS, *(c.key for c in board.columns)], "phizoo leaderboard --json")
+    pinned = sorted((row for row in rows if row.key in view.pinned), key=lambda row: view.pinned.index(row.key))
+    free = [row for row in rows if row.key not in view.pinned]
+    known = sorted((r for r in free if value(r) is not None), key=value, reverse=view.descending)  # type: ignore[arg-type]
+    return [*pinned, *known, *(row for row in free if value(row) is None)]
+
+
+def ranks(rows: Iterable[Row], key: str) -> dict[str, tuple[int, int]]:
+    """The ranks that a row may truly have in a column, by row key: (best, worst), from its interval.
+
+    A row is surely above another when its interval lies wholly above; rows whose intervals overlap
+    share their ranks. Rows without an interval have none. Own and published columns never mix, since
+    a column is one protocol.
+    """
+    held = [(row.key, cell) for row in rows if (cell := row.cells.get(key)) and cell.low is not None]
+    lows = sorted(cell.low for _, cell in held if cell.low is not None)
+    highs = sorted(cell.high for _, cell in held if cell.high is not None)
+    told = {}
+    for name, cell in held:
+        if cell.low is not None and cell.high is not None:
+            above = len(lows) - bisect_right(lows, cell.high)
+            below = bisect_left(highs, cell.low)
+            told[name] = (1 + above, len(held) - below)
+    return told
+
+
+def rank_text(rank: tuple[int, int] | None) -> str:
+    """The rank as it is read.
+
+    >>> rank_text((1, 1)), rank_text((2, 5)), rank_text(None)
+    ('1', '2–5', '')
+    """
+    if rank is None:
+        return ""
+    return str(rank[0]) if rank[0] == rank[1] else f"{rank[0]}–{rank[1]}"

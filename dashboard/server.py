@@ -1,0 +1,50 @@
+"""The page's server: Streamlit in a process of its own, bound to this machine unless told otherwise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+APP = Path(__file__).with_name("app.py")
+PUBLIC = "PHIZOO_PUBLIC"  # tells the app that it must ask for the password
+
+# two themes that the system's light or dark chooses between; primary colours as in board.css
+THEME = {
+    "theme.light.primaryColor": "#0072b2",
+    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f6f8fa",
+    "theme.light.textColor": "#1d2530",
+    "theme.dark.primaryColor": "#56b4e9",
+    "theme.dark.backgroundColor": "#12161c",
+    "theme.dark.secondaryBackgroundColor": "#1a1f27",
+    "theme.dark.textColor": "#e8ebef",
+}
+
+
+def command(port: int, public: bool, headless: bool = True) -> list[str]:
+    """The command line of the server."""
+    options = {
+        "server.port": port,
+        "server.address": "0.0.0.0" if public else "127.0.0.1",  # noqa: S104 - only with --public and a password
+        "server.headless": str(headless).lower(),
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none" if public else "full",
+        "global.developmentMode": "false",
+        **THEME,
+    }
+    return [sys.executable, "-m", "streamlit", "run", str(APP), *(f"--{key}={value}" for key, value in options.items())]
+
+
+def serve(port: int, public: bool) -> int:
+    """Runs the server until it ends or is interrupted, and gives its exit code."""
+    environment = {**os.environ, PUBLIC: "1" if public else ""}
+    print(f"The leaderboard is at http://127.0.0.1:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
+    process = subprocess.Popen(command(port, public), env=environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait(timeout=10)
+        return 0

@@ -1,0 +1,157 @@
+"""The board as one HTML table, every name escaped: the page and the static export draw the same.
+
+Two header rows: the benchmark, and under it one protocol a column, told apart as measured (●) or
+reported (◇). `board.css` gives it its look, `board.js` lets it be sorted and walked by keyboard.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from itertools import groupby
+
+from dashboard import facts
+from dashboard.cells import Board, Cell, Column, Row, cell_text
+from dashboard.selection import View, rank_text, ranks
+from dashboard.text import count, cut, html, percent, plain
+
+FACTS = (("name", "Model"), ("parameters", "Parameters"), ("tokens", "Tokens"), ("date", "Date"))
+LEGEND = (
+    '<p class="legend"><span class="mark measured">●</span> measured here, 95% interval '
+    '<span class="mark reported">◇</span> reported elsewhere <span class="dagger">†</span>; where the number of '
+    "problems is known, its 95% interval is derived here (hatched) "
+    '<span class="rank">#2–5</span> the ranks that the intervals leave open, among the rows shown</p>'
+)
+
+
+def asset(name: str) -> str:
+    """The text of a file of this package: `board.css`, `board.js`."""
+    return files("dashboard").joinpath(name).read_text(encoding="utf-8")
+
+
+def table(board: Board, view: View | None = None, rows: Sequence[Row] | None = None, caption: str = "") -> str:
+    """The table element of a board that is already selected.
+
+    view     tells which header says it is sorted
+    rows     the rows to draw (one page of them); ranks are always among all rows of the board
+    caption  what the table shows, read out first by a screen reader
+    """
+    asked = view or View()
+    ranked = {column.key: ranks(board.rows, column.key) for column in board.columns}
+    lines = ['<table class="board" role="grid">', f"<caption>{html(caption or 'Leaderboard')}</caption>", "<thead>"]
+    lines += [*_heads(board, asked), "</thead>", "<tbody>"]
+    lines += [
+        _row(row, board.columns, ranked, row.key in asked.pinned) for row in (board.rows if rows is None else rows)
+    ]
+    return "\n".join([*lines, "</tbody>", "</table>"])
+
+
+def _heads(board: Board, view: View) -> list[str]:
+    first = ["<tr>"]
+    for key, title in FACTS:
+        kind = "model" if key == "name" else "fact"
+        first.append(f'<th scope="col" rowspan="2" class="{kind}"{_sorted(key, view)}>{_sort_button(key, title)}</th>')
+    for benchmark, group in groupby(board.columns, key=lambda column: column.benchmark):
+        held = list(group)
+        title = html(facts.title_of(benchmark))
+        first.append(f'<th scope="colgroup" colspan="{len(held)}" class="benchmark"><span>{title}</span></th>')
+    second = ["<tr>", *(_head(column, view) for column in board.columns)]
+    return ["".join([*first, "</tr>"]), "".join([*second, "</tr>"])]
+
+
+def _sorted(key: str, view: View) -> str:
+    if key != view.sort:
+        return ""
+    return ' aria-sort="descending"' if view.descending else ' aria-sort="ascending"'
+
+
+def _sort_button(key: str, title: str) -> str:
+    return f'<button type="button" class="sort" data-sort="{html(key)}">{title}</button>'
+
+
+def _head(column: Column, view: View) -> str:
+    mark = "●" if column.origin == "measured" else "◇"
+    said = f"{column.origin}: {column.protocol}. {column.comparable}"
+    metric = html(cut(column.metric, 28)) if column.origin == "measured" else html(_printed(column))
+    notes = [f"{mark} {metric}"]
+    if column.resolves:
+        notes.append(f'<span class="resolves">n={column.n}, resolves ≥ {column.resolves:.1f}</span>')
+    notes += [f'<span class="tier">sandbox: {html(cut(tier, 24))}</span>' for tier in column.tiers]
+    title = html(cut(column.title, 34))
+    return (
+        f'<th scope="col" class="{column.origin}" title="{html(said)}"{_sorted(column.key, view)}>'
+        f'{_sort_button(column.key, title)}<span class="how">{"<br>".join(notes)}</span></th>'
+    )
+
+
+def _printed(column: Column) -> str:
+    """What a published column is, in a few words."""
+    shots = "" if column.shots is None else f" {column.shots}-shot"
+    return cut(f"reported {column.metric}{shots}", 40)
+
+
+def _row(row: Row, columns: Sequence[Column], ranked: Mapping[str, Mapping[str, tuple[int, int]]], pinned: bool) -> str:
+    kind = "own" if row.own else "other"
+    whole = html(row.name if row.name == row.label else f"{row.label} — {row.name}")
+    told = f"{count(row.parameters)} · {count(row.training_tokens)} tokens · {html(row.date) or '–'}"
+    lines = [
+        f'<tr class="{kind}{" pinned" if pinned else ""}" data-row="{html(row.key)}">'
+        f'<th scope="row" class="model" data-v="{html(row.label.lower())}" title="{whole}" tabindex="-1">'
+        f'<span class="name">{html(cut(row.label))}</span><span class="sub">{told}</span></th>',
+        _fact(row.parameters, count(row.parameters)),
+        _fact(row.training_tokens, count(row.training_tokens)),
+        f'<td class="fact" data-v="{html(row.date)}">{html(row.date) or "–"}</td>',
+    ]
+    lines += [_cell(row, column, ranked[column.key].get(row.key)) for column in columns]
+    return "".join([*lines, "</tr>"])
+
+
+def _fact(value: float | None, text: str) -> str:
+    return f'<td class="fact" data-v="{"" if value is None else f"{value:.0f}"}">{text}</td>'
+
+
+def _cell(row: Row, column: Column, rank: tuple[int, int] | None) -> str:
+    cell = row.cells.get(column.key)
+    if cell is None:
+        return '<td class="none" data-v="" tabindex="-1">–</td>'
+    value = ("&lt;" if cell.bound else "") + percent(cell.value)
+    dagger = '<span class="dagger">†</span>' if cell.origin == "reported" else ""
+    told = f'<span class="rank">#{rank_text(rank)}</span>' if rank else ""
+    return (
+        f'<td class="{cell.origin}" data-v="{cell.value:g}" data-cell="{html(column.key)}" tabindex="-1" '
+        f'title="{html(said(cell))}"><span class="top"><span class="value">{value}{dagger}</span> {told}</span>'
+        f"{_bar(cell)}{_small(cell)}</td>"
+    )
+
+
+def said(cell: Cell) -> str:
+    """The whole cell in words, for a tooltip."""
+    if cell.origin == "reported":
+        derived = "; interval derived here from n" if cell.derived else ""
+        return plain(f"{cell_text(cell)} · reported{derived} · {cell.protocol} · {cell.source}")
+    parts = [cell_text(cell), "measured here"]
+    if cell.clusters and cell.n and cell.clusters != cell.n:
+        parts.append(f"{cell.clusters} independent groups")
+    if cell.subset != "all":
+        parts.append(f"{cell.subset} samples only")
+    if cell.tier:
+        parts.append(f"sandbox {cell.tier}")
+    return plain(" · ".join(parts))
+
+
+def _bar(cell: Cell) -> str:
+    if cell.low is None or cell.high is None:
+        return ""
+    style = f"--low:{cell.low:.1f}%;--width:{max(cell.high - cell.low, 0.6):.1f}%;--value:{cell.value:.1f}%"
+    return f'<span class="bar{" derived" if cell.derived else ""}" style="{style}"></span>'
+
+
+def _small(cell: Cell) -> str:
+    parts = []
+    if cell.low is not None and cell.high is not None:
+        parts.append(f"[{cell.low:.1f}–{cell.high:.1f}]")
+    if cell.n is not None:
+        parts.append(f'<span class="n">n={cell.n}</span>')
+    if cell.unscored:
+        parts.append(f'<span class="unscored">{cell.unscored} unscored</span>')
+    if cell.moved is not None and abs(cell.moved) >= 0.05:
+        parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.1f}</span>')
+    return f' <span class="small">{" ".join(parts)}</span>' if parts else ""

@@ -1,0 +1,116 @@
+"""The board in a terminal: one wide table where it fits, one table a column where it does not.
+
+Names are plain text to it (no markup, no control characters); colour follows NO_COLOR.
+"""
+
+from typing import TYPE_CHECKING, TextIO
+
+from dashboard import facts
+from dashboard.cells import Board, Cell, Column, cell_text
+from dashboard.export import NOTE
+from dashboard.text import count, cut
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+MODEL_WIDTH = 34
+PLAIN_WIDTH = 1000  # into a pipe or a file nothing needs to fit
+
+
+def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, width: int | None = None) -> None:
+    """Prints the board with its legend and the notes.
+
+    width  columns of the terminal; None: as it is, and without limit where the output is no terminal
+    """
+    from rich.console import Console
+
+    console = Console(file=file, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True)
+    if width is None and not console.is_terminal:
+        console = Console(file=file, highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH, soft_wrap=True)
+    wide = _wide(board)
+    if console.measure(wide, options=console.options.update(max_width=100_000)).maximum <= console.width:
+        console.print(wide)
+    else:
+        _stacked(console, board)
+    for note in _legend(board, notes):
+        console.print(note, soft_wrap=True)
+
+
+def _table(title: str = "") -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, title_style="bold")
+
+
+def _name(label: str, own: bool) -> "Text":
+    from rich.text import Text
+
+    return Text(cut(label, MODEL_WIDTH), style="bold" if own else "")
+
+
+def _cell(cell: Cell | None) -> "Text":
+    from rich.text import Text
+
+    style = "dim" if cell is None else "cyan" if cell.origin == "measured" else "yellow"
+    return Text(cell_text(cell), style=style)
+
+
+def _head(column: Column) -> "Text":
+    from rich.text import Text
+
+    how = f"{column.origin} · {cut(column.metric, 24)}"
+    lines = [
+        facts.title_of(column.benchmark),
+        cut(column.title, 26),
+        how + (" †" if column.origin == "reported" else ""),
+    ]
+    return Text("\n".join(cut(line, 40) for line in lines))
+
+
+def _wide(board: Board) -> "Table":
+    table = _table()
+    table.add_column("Model", no_wrap=True)
+    for title in ("Size", "Tokens", "Date"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for column in board.columns:
+        table.add_column(_head(column), no_wrap=True)
+    for row in board.rows:
+        told = (count(row.parameters), count(row.training_tokens), cut(row.date, 10) or "–")
+        table.add_row(_name(row.label, row.own), *told, *(_cell(row.cells.get(c.key)) for c in board.columns))
+    return table
+
+
+def _stacked(console: "Console", board: Board) -> None:
+    """One table a protocol, best first: what an 80-column terminal can show whole."""
+    for column in board.columns:
+        kind = "measured here" if column.origin == "measured" else "reported †"
+        title = f"{facts.title_of(column.benchmark)} · {cut(column.title, 30)} · {cut(column.metric, 20)} · {kind}"
+        table = _table(cut(title, console.width))
+        table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)
+        table.add_column("Size", justify="right", no_wrap=True)
+        table.add_column("Score, 95% interval", no_wrap=True)
+        held = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
+        for row, cell in sorted(held, key=lambda pair: -pair[1].value):
+            table.add_row(_name(row.label, row.own), count(row.parameters), _cell(cell))
+        console.print(table)
+    bare = [row.label for row in board.rows if not any(column.key in row.cells for column in board.columns)]
+    if bare:
+        console.print("No score here yet: " + ", ".join(cut(label, MODEL_WIDTH) for label in bare), soft_wrap=True)
+
+
+def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
+    lines = list(notes)
+    tiers = sorted({(facts.title_of(c.benchmark), tier) for c in board.columns for tier in c.tiers})
+    if tiers:
+        lines.append("Sandbox: " + "; ".join(f"{title} ran under {cut(tier)}" for title, tier in tiers) + ".")
+    if any(column.origin == "reported" for column in board.columns):
+        lines.append(NOTE)
+        own = {c.benchmark for c in board.columns if c.origin == "measured"}
+        for column in board.columns:
+            if column.origin == "reported" and column.benchmark in own:
+                lines.append(f"{facts.title_of(column.benchmark)} †: {column.comparable}")
+                break
+    return lines

@@ -1,0 +1,149 @@
+"""Files made of a board: whole, escaped, and the page without any network."""
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dashboard import export
+from dashboard.cells import Board, board
+from dashboard.selection import View, select
+from dashboard.terminal import show
+from zoo import published
+from zoo.errors import ZooError
+
+HOSTILE = "<img src=x onerror=alert(1)>|[a](javascript:alert(1))\x1b[2J\u202e\n=1+1 \\input{x} " + "long " * 400
+
+
+@pytest.fixture(scope="module")
+def whole(made: SimpleNamespace) -> Board:
+    mini, under = made.checkpoint(), made.protocol()
+    score = made.score(mini, under, 0.0, low=0.0, high=0.0229, unscored=3)
+    rows = [*published.load(), made.reported(HOSTILE, source=HOSTILE, protocol=HOSTILE)]
+    return board([mini], [score], {under.fingerprint: under}, {score.run: "strong"}, rows)
+
+
+class Page(HTMLParser):
+    """What a browser would load and show of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.handlers: list[str] = []
+        self.tags: list[str] = []
+        self.told: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "action", "srcset", "data"):
+                self.links.append(value or "")
+            if name.startswith("on"):
+                self.handlers.append(name)
+
+    def handle_data(self, data: str) -> None:
+        self.told.append(data)
+
+
+def test_page_is_self_contained_and_escaped(whole: Board) -> None:
+    text = export.page(select(whole, View(suite="all")), ("<b>a note</b>",))
+    page = Page(text)
+    assert page.links == ["data:,"]
+    assert page.handlers == []
+    assert "img" not in page.tags
+    assert page.tags.count("script") == 1
+    assert "default-src 'none'" in text
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|https?://", text.replace("http-equiv", ""))
+    assert "<b>a note</b>" in page.told
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None:
+    text = export.page(select(whole, View()))
+    told = Page(text).told
+    for row in published.talk_table():
+        assert row.label in told
+    assert "mini:1" in told
+    assert "0.0 [0.0–2.3] n=164 (3 unscored)" in text
+    assert "sandbox: strong" in told
+    assert 'class="mark measured"' in text
+    assert 'class="mark reported"' in text
+
+
+def test_markdown_has_one_line_a_row_and_every_cell(whole: Board) -> None:
+    shown = select(whole, View(suite="all"))
+    lines = [line for line in export.as_markdown(shown).splitlines() if line.startswith("|")]
+    assert len(lines) == len(shown.rows) + 2
+    bars = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+    assert bars == {len(shown.columns) + 5}
+
+
+def test_csv_keeps_every_number_with_its_interval_and_source(whole: Board) -> None:
+    shown = select(whole, View())
+    rows = list(csv.DictReader(io.StringIO(export.as_csv(shown))))
+    keys = {column.key for column in shown.columns}
+    assert len(rows) == sum(key in keys for row in shown.rows for key in row.cells)
+    phi = next(row for row in rows if row["model"] == "Phi-1" and row["benchmark"] == "humaneval")
+    assert (float(phi["value"]), phi["n"], phi["origin"], phi["interval_derived"]) == (50.6, "164", "reported", "True")
+    assert phi["source"] == "arXiv 2306.11644v2 Table 1"
+    assert all(not value.startswith("=") for row in rows for value in row.values())
+
+
+def test_latex_is_balanced_and_has_one_line_a_row(whole: Board) -> None:
+    shown = select(whole, View(suite="all"))
+    text = export.as_latex(shown)
+    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == len(shown.rows) + 1
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(shown.columns) + 3}
+    assert r"\input" not in text
+    assert text.count("\\toprule") == text.count("\\midrule") == text.count("\\bottomrule") == 1
+
+
+def test_json_holds_only_the_shown_columns(whole: Board) -> None:
+    shown = select(whole, View())
+    told = json.loads(json.dumps(export.as_data(shown, ("note",))))
+    keys = {column["key"] for column in told["columns"]}
+    assert told["notes"] == ["note"]
+    assert all(set(row["cells"]) <= keys for row in told["rows"])
+    assert told["rows"][0]["cells"][told["columns"][0]["key"]]["unscored"] == 3
+
+
+def test_an_ending_without_format_names_the_known_ones(whole: Board, tmp_path: Path) -> None:
+    with pytest.raises(ZooError, match=r"\.html, \.md, \.csv, \.tex"):
+        export.write(whole, tmp_path / "table.xlsx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", export.FORMATS)
+def test_every_format_writes_an_empty_board_and_hostile_names(whole: Board, tmp_path: Path, ending: str) -> None:
+    for name, told in (("empty", board()), ("whole", whole)):
+        export.write(told, tmp_path / (name + ending))
+        assert (tmp_path / (name + ending)).read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.parametrize("width", [None, 80])
+def test_terminal_shows_value_interval_n_and_origin(whole: Board, width: int | None) -> None:
+    out = io.StringIO()
+    show(select(whole, View(suite="all")), file=out, width=width)
+    told = out.getvalue()
+    assert "0.0 [0.0–2.3] n=164 (3 unscored)" in told
+    assert "50.6 [43.0–58.2] n=164 †" in told
+    assert "reported elsewhere" in told
+    assert "HumanEval ran under strong" in told
+    assert "\x1b" not in told
+    assert "\u202e" not in told
+    if width:
+        assert max(map(len, told.split("Sandbox:")[0].splitlines())) <= width
+
+
+def test_terminal_shows_an_empty_board() -> None:
+    out = io.StringIO()
+    show(board(), file=out)
+    assert "Model" in out.getvalue()

@@ -1,0 +1,120 @@
+"""Filters, order and ranks of the board."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.cells import Board, Cell, Row, board
+from dashboard.selection import SUITES, View, ranks, select
+from zoo import published
+from zoo.errors import ZooError
+
+
+@pytest.fixture(scope="module")
+def whole(made: SimpleNamespace) -> Board:
+    small, large = made.checkpoint("small", 1), made.checkpoint("large", 2, parameters=5_000_000, prompt_style="chat")
+    code, arc = made.protocol(), made.protocol("arc_easy", "lm-eval", metric="acc", decoding={})
+    scores = [made.score(small, code, 0.1), made.score(large, code, 0.6), made.score(large, arc, 0.4)]
+    protocols = {one.fingerprint: one for one in (code, arc)}
+    return board([small, large], scores, protocols, reported=published.load())
+
+
+def labels(told: Board) -> list[str]:
+    return [row.label for row in told.rows]
+
+
+def test_default_view_is_own_and_the_whole_talk(whole: Board) -> None:
+    shown = select(whole, View())
+    assert labels(shown) == ["large:1", "small:1", *(row.label for row in published.talk_table())]
+    assert [(c.benchmark, c.origin) for c in shown.columns] == [
+        ("humaneval", "measured"), ("humaneval", "reported"), ("mbpp", "reported"), ("arc_easy", "measured"),
+    ]  # fmt: skip
+
+
+def test_headline_is_its_own_view(whole: Board) -> None:
+    assert labels(select(whole, View(suite="headline"))) == ["Phi-1", "Code Llama 34B", "Phi-1 (WR + Tile)"]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_suite_has_only_its_benchmarks(whole: Board, name: str) -> None:
+    shown = select(whole, View(suite=name))
+    wanted = SUITES[name].benchmarks
+    assert shown.rows
+    assert all(not wanted or column.benchmark in wanted for column in shown.columns)
+    assert all(any(column.key in row.cells for row in shown.rows) for column in shown.columns)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (View(search="code llama 34"), ["Code Llama 34B"]),
+        (View(shown="measured"), ["large:1", "small:1"]),
+        (View(sizes=(4e6, 1e8)), ["large:1"]),
+        (View(sizes=(None, 2e6)), ["small:1"]),
+        (View(shown="measured", style="chat"), ["large:1"]),
+        (View(shown="measured", complete=True), ["large:1"]),
+        (View(families=("CodeT5+",)), ["CodeT5+ 2B", "CodeT5+ 16B", "InstructCodeT5+ 16B"]),
+        (View(weights="closed", search="codex"), ["Codex-300M", "Codex-12B"]),
+        (View(tokens=(None, 2e6)), ["large:1", "small:1"]),
+        (View(dates=("2022-03", "2022-03")), ["CodeGen-Mono-350M", "CodeGen-Mono-16.1B"]),
+    ],
+)
+def test_filters(whole: Board, view: View, expected: list[str]) -> None:
+    assert labels(select(whole, view)) == expected
+
+
+def test_an_unknown_size_passes_only_an_open_filter(whole: Board) -> None:
+    assert "GPT-4" in labels(select(whole, View()))
+    assert "GPT-4" not in labels(select(whole, View(sizes=(1.0, None))))
+
+
+def test_sorting_puts_what_is_missing_last_either_way(whole: Board) -> None:
+    key = next(c.key for c in whole.columns if c.benchmark == "mbpp" and c.talk)
+    for descending in (True, False):
+        shown = select(whole, View(sort=key, descending=descending))
+        values = [row.cells[key].value for row in shown.rows if key in row.cells]
+        assert values == sorted(values, reverse=descending)
+        assert [key in row.cells for row in shown.rows] == sorted((key in r.cells for r in shown.rows), reverse=True)
+
+
+def test_pinned_rows_stand_first_and_pass_filters(whole: Board) -> None:
+    small = next(row for row in whole.rows if row.label == "small:1")
+    assert labels(select(whole, View(search="codex", pinned=(small.key,)))) == ["small:1", "Codex-300M", "Codex-12B"]
+
+
+def test_chosen_columns_stand_in_place_of_the_suites(whole: Board) -> None:
+    key = next(c.key for c in whole.columns if c.benchmark == "hellaswag")
+    shown = select(whole, View(columns=(key,)))
+    assert [c.key for c in shown.columns] == [key]
+    assert all(row.own or key in row.cells for row in shown.rows)
+
+
+@pytest.mark.parametrize("view", [View(suite="phi-3"), View(columns=("nope",)), View(sort="nam")])
+def test_unknown_names_are_told_with_the_nearest(whole: Board, view: View) -> None:
+    with pytest.raises(ZooError, match=r"no (suite|column|order) "):
+        select(whole, view)
+
+
+intervals = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)).map(sorted), min_size=1, max_size=12)
+
+
+@given(intervals)
+def test_ranks_leave_open_just_what_the_intervals_do(spans: list[list[float]]) -> None:
+    def row(number: int, low: float, high: float) -> Row:
+        cell = Cell(origin="measured", value=(low + high) / 2, low=low, high=high, n=10)
+        return Row(key=str(number), label="", name="", own=True, parameters=None, training_tokens=None, date="",
+                   family="", style="base", weights="open", cells={"k": cell})  # fmt: skip
+
+    told = ranks([row(number, *span) for number, span in enumerate(spans)], "k")
+    for number, (low, high) in enumerate(spans):
+        above = sum(other[0] > high for other in spans)
+        below = sum(other[1] < low for other in spans)
+        assert told[str(number)] == (1 + above, len(spans) - below)
+
+
+def test_ranks_tie_where_intervals_overlap(whole: Board) -> None:
+    shown = select(whole, View(shown="measured"))
+    key = shown.columns[0].key
+    assert set(ranks(shown.rows, key).values()) == {(1, 1), (2, 2)}

@@ -1,0 +1,101 @@
+"""Names from outside are shown as what they are in every format, and steer nothing."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dashboard import text
+
+hostile = st.text(max_size=80) | st.sampled_from(
+    [
+        "<script>alert(1)</script>",
+        "\x1b]0;title\x07",
+        "[x](javascript:1)",
+        "=HYPERLINK(1)",
+        "a\u202eb",
+        "|",
+        "\\input{x}",
+    ]
+)
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+@given(hostile)
+@example("\x1b[31mred")
+@example("a\u202egnp.exe")
+def test_plain_leaves_nothing_that_steers_and_is_stable(name: str) -> None:
+    shown = text.plain(name)
+    assert not UNSAFE.search(shown)
+    assert text.plain(shown) == shown
+    shown.encode("utf-8")
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would make of markup."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.told = ""
+        self.attributes: dict[str, str | None] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.update(attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.told += data
+
+
+@given(hostile)
+@example('"><img src=x onerror=alert(1)>')
+def test_html_is_text_in_content_and_in_attributes(name: str) -> None:
+    reader = Reader()
+    reader.feed(f'<p title="{text.html(name)}">{text.html(name)}</p>')
+    reader.close()
+    assert reader.tags == ["p"]
+    assert reader.told == text.plain(name)
+    assert reader.attributes == {"title": text.plain(name)}
+
+
+@given(hostile)
+@example("a|b")
+def test_markdown_keeps_a_table_row_whole(name: str) -> None:
+    shown = text.markdown(name)
+    assert "\n" not in shown
+    assert not re.search(r"(?<!\\)(\\\\)*\|", shown)
+    assert not re.search(r"(?<!\\)(\\\\)*<", shown)
+
+
+def test_markdown_link_is_not_a_link() -> None:
+    assert text.markdown("![p](http://x.example/p.png)") == r"!\[p\](http\://x.example/p.png)"
+
+
+@given(hostile)
+@example("\\input{/etc/passwd}")
+def test_latex_has_no_command_of_the_name(name: str) -> None:
+    bare = text.latex(name)
+    for told in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textless{}", r"\textgreater{}"):
+        bare = bare.replace(told, "")
+    bare = bare.replace(r"$^\dagger$", "")
+    bare = re.sub(r"\\[{}$&#%_]", "", bare)
+    assert not re.search(r"[\\{}$&#%_~^]", bare)
+
+
+@given(hostile)
+@example("=cmd|' /C calc'!A0")
+def test_spreadsheet_field_is_no_formula(name: str) -> None:
+    out = io.StringIO()
+    csv.writer(out).writerow([text.spreadsheet(name), "next"])
+    (row,) = csv.reader(io.StringIO(out.getvalue()))
+    assert row[1] == "next"
+    assert row[0][:1] not in ("=", "+", "-", "@")
+
+
+@given(st.text(min_size=1, max_size=300), st.integers(1, 100))
+def test_cut_is_never_longer(name: str, length: int) -> None:
+    assert len(text.cut(name, length)) <= length
