@@ -1,0 +1,160 @@
+"""From the lines of a run to a leaderboard cell: value, 95% interval, n, clusters, unscored, by subset.
+
+A sample that a fault left without a score (in any draw) counts as unscored and in no value; it is
+never a 0. Not here: writing the cell down (`evals.publish`).
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+from evals.records import Result
+from evals.stats.intervals import Interval, mean_interval, wilson
+from evals.stats.pass_at_k import pass_at_k
+from zoo.checkpoint import Record, Reported, Subset
+from zoo.errors import ZooError, nearest
+
+PASS_AT = re.compile(r"pass@([1-9]\d*)")
+PROPORTIONS = ("pass@1", "accuracy", "lighteval score", "exact match", "PAL accuracy")  # what a derived interval is for
+
+
+class Summary(Record, frozen=True):
+    """A score's facts, named as in `zoo.checkpoint.Score`.
+
+    n         samples with a score (not draws)
+    clusters  the independent groups among them; n when all are alone
+    origin    "derived": a published number, its interval made from its n
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    unscored: int
+    origin: Literal["measured", "derived"] = "measured"
+
+
+class Scored(Record, frozen=True):
+    """One sample's values under a metric: one a draw, or the single pass@k that the draws give."""
+
+    sample: str
+    cluster: str
+    values: tuple[float, ...]
+
+    @property
+    def value(self) -> float:
+        """Their mean: what the sample counts for."""
+        return sum(self.values) / len(self.values)
+
+
+def summarise(results: Sequence[Result], metric: str) -> Summary:
+    """The score of a run under one metric, with the interval its structure asks for.
+
+    results  the lines of one run; of several lines for a sample and draw the last one counts
+    metric   a name in the results' `metrics`, or pass@k (from `score`, needs k draws a sample)
+    Returns  Wilson's interval for single right or wrong answers; clustered by problem for several
+             draws, by `cluster` where samples share one.
+    Raises   ZooError when nothing is scored, the metric is unknown, or the draws are too few.
+    """
+    scored, unscored = by_sample(results, metric)
+    return _summary(scored, unscored, metric)
+
+
+def split(results: Sequence[Result], metric: str, overlapping: Collection[str]) -> dict[Subset, Summary]:
+    """The score on all samples, on the clean and on the overlapping ones; an empty part is left out.
+
+    overlapping  ids of samples that were found in the training data, see `evals.contamination`
+    """
+    scored, _ = by_sample(results, metric)
+    missing = _unscored(results)
+    flagged = frozenset(overlapping)
+    parts: dict[Subset, Summary] = {"all": _summary(scored, len(missing), metric)}
+    names: tuple[tuple[Subset, bool], ...] = (("clean", False), ("overlapping", True))
+    for name, wanted in names:
+        if part := [one for one in scored if (one.sample in flagged) is wanted]:
+            parts[name] = _summary(part, sum((sample in flagged) is wanted for sample in missing), metric)
+    return parts
+
+
+def by_sample(results: Sequence[Result], metric: str) -> tuple[list[Scored], int]:
+    """Each scored sample's value under a metric in order of first appearance, and how many are unscored."""
+    missing = _unscored(results)
+    lines: dict[str, dict[int, Result]] = {}
+    for result in results:
+        if result.sample not in missing:
+            lines.setdefault(result.sample, {})[result.draw] = result
+    _check(metric, results)
+    scored = []
+    for sample, draws in lines.items():
+        values = _over_draws([_value(draw, metric) for _, draw in sorted(draws.items())], metric)
+        cluster = next(iter(draws.values())).cluster
+        scored.append(Scored(sample=sample, cluster=cluster, values=values))
+    return scored, len(missing)
+
+
+def derived(row: Reported) -> Summary | None:
+    """A published number's Wilson interval from its n, marked as derived; None where n or the share is unknown.
+
+    The printed value stays; it is not moved to the nearest whole count, since some are means of draws.
+    """
+    if row.n is None or row.op != "=" or not row.protocol.startswith(PROPORTIONS):
+        return None
+    interval = wilson(row.value / 100 * row.n, row.n)
+    return Summary(
+        value=interval.value, low=interval.low, high=interval.high, n=row.n, clusters=row.n, unscored=0,
+        origin="derived",
+    )  # fmt: skip
+
+
+def _unscored(results: Sequence[Result]) -> set[str]:
+    """The samples that have a draw without a score; the last line of a draw counts."""
+    last = {(result.sample, result.draw): result.score for result in results}
+    return {sample for (sample, _), score in last.items() if score is None}
+
+
+def _check(metric: str, results: Sequence[Result]) -> None:
+    """Refuses a metric that no line of the run has. A run whose lines name none has one: its score."""
+    known = sorted({name for result in results for name in result.metrics})
+    if known and metric not in known and not PASS_AT.fullmatch(metric):
+        raise ZooError(f'no metric "{metric}"{nearest(metric, known)} in this run, which has {", ".join(known)}.')
+
+
+def _value(result: Result, metric: str) -> float:
+    """The metric of a scored line; a line that names no metrics (nothing to judge) has its score for each."""
+    score = result.score if result.score is not None else 0.0
+    return result.metrics.get(metric, score if PASS_AT.fullmatch(metric) or not result.metrics else 0.0)
+
+
+def _over_draws(values: Sequence[float], metric: str) -> tuple[float, ...]:
+    """A sample's values: its draws, or the one pass@k that they give for k above 1."""
+    found = PASS_AT.fullmatch(metric)
+    if not found or found[1] == "1":
+        return tuple(values)
+    try:
+        passed = sum(value == 1.0 for value in values)
+        return tuple(pass_at_k([passed], len(values), int(found[1])))
+    except ValueError as error:
+        raise ZooError(f"{error} Next: phizoo eval run NAME --draws {found[1]}") from error
+
+
+def _summary(scored: Sequence[Scored], unscored: int, metric: str) -> Summary:
+    if not scored:
+        raise ZooError(
+            f"nothing is scored under {metric}: {unscored} samples are without a score. "
+            "See why: phizoo eval show RUN; score what is missing: run the same command again"
+        )
+    clusters = [one.cluster or one.sample for one in scored]
+    interval = _interval(scored, clusters)
+    return Summary(
+        value=interval.value, low=interval.low, high=interval.high, n=len(scored), clusters=len(set(clusters)),
+        unscored=unscored,
+    )  # fmt: skip
+
+
+def _interval(scored: Sequence[Scored], clusters: Sequence[str]) -> Interval:
+    """Each draw in its problem's cluster; the samples' means where they have unlike numbers of draws."""
+    if len({len(one.values) for one in scored}) > 1:
+        return mean_interval([one.value for one in scored], clusters)
+    values = [value for one in scored for value in one.values]
+    return mean_interval(values, [group for group, one in zip(clusters, scored, strict=True) for _ in one.values])
