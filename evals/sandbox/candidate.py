@@ -1,0 +1,336 @@
+"""The candidate's side of the channel: loads one program, executes calls, returns plain data.
+
+It runs in the same interpreter as the completion, so nothing it says is believed: it knows no test,
+no expected value and no verdict, and whatever it sends is read by `evals.sandbox.channel` as an
+answer and nothing else. Its care is for honest programs only: values keep their types, exceptions
+their class, lists changed in place are sent back.
+
+To the candidate: marshal (the judge is trusted here). Back: a kind byte and JSON, which the judge
+can parse safely. Kinds: c compiled, o loaded, v plain value, t tagged value, x exception,
+k call of a function of the test's, f a fault of the sandbox. Standard library only.
+"""
+
+import builtins
+import io
+import json
+import marshal
+import os
+import pickle
+import resource
+import struct
+import sys
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+MODULE = "solution"  # not __main__: main blocks must not run
+SMALL = 1 << 63  # larger integers travel as hexadecimal: no digit limit, no quadratic conversion
+MOST_BITS = 1 << 21  # a larger integer is sent as an object equal to nothing
+MOST_EXPONENT = 100_000  # of a Decimal: int(Decimal("1e999999")) would keep the judge busy in C
+TEXT = 500  # characters of an exception's message
+SIMPLE = frozenset((str, bool, type(None), float))
+BUILTIN = {id(v): k for k, v in vars(builtins).items() if isinstance(v, type)}
+_dumps, _loads, _write, _read = json.dumps, marshal.loads, os.write, os.read
+
+
+class Ended(BaseException):
+    """The judge hung up."""
+
+
+class Channel:
+    """The frames over one descriptor, and the objects that stay here under a number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.data = b""
+        self.held: list[Any] = []
+        self.numbers: dict[int, int] = {}
+
+    def read(self, size: int) -> bytes:
+        """Exactly `size` bytes."""
+        while len(self.data) < size:
+            more = _read(self.number, max(65536, size - len(self.data)))
+            if not more:
+                raise Ended
+            self.data += more
+        taken, self.data = self.data[:size], self.data[size:]
+        return taken
+
+    def message(self) -> Any:
+        """The judge's next message."""
+        return _loads(self.read(int.from_bytes(self.read(4), "little")))
+
+    def send(self, sequence: int, kind: bytes, payload: bytes = b"") -> None:
+        """One reply."""
+        frame = struct.pack("<IIc", len(payload) + 5, sequence, kind) + payload
+        while frame:
+            frame = frame[_write(self.number, frame) :]
+
+    def hold(self, thing: Any) -> int:
+        """The number under which an object that cannot travel is kept."""
+        number = self.numbers.get(id(thing))
+        if number is None:
+            number = self.numbers[id(thing)] = len(self.held)
+            self.held.append(thing)
+        return number
+
+
+def fault(number: int, text: str) -> None:
+    """Says that the sandbox itself failed, before any program was read."""
+    Channel(number).send(0, b"f", text.encode())
+
+
+def is_plain(value: Any) -> bool:
+    """Whether JSON keeps the value as it is: strict scalars, lists of them, string-keyed dicts."""
+    kind = type(value)
+    if kind in SIMPLE:
+        return True
+    if kind is int:
+        return -SMALL < value < SMALL
+    if kind is list:
+        kinds = set(map(type, value))
+        if kinds == {int}:
+            return min(value) > -SMALL and max(value) < SMALL
+        return kinds <= SIMPLE or all(map(is_plain, value))
+    if kind is dict:
+        return set(map(type, value)) <= {str} and all(map(is_plain, value.values()))
+    return False
+
+
+def _number(value: int) -> Any:
+    value = int.__int__(value)
+    if -SMALL < value < SMALL:
+        return value
+    return ["i", hex(value)] if value.bit_length() <= MOST_BITS else None
+
+
+def _decimal(value: Decimal) -> Any:
+    sign, digits, exponent = value.as_tuple()
+    if isinstance(exponent, int) and (abs(exponent) > MOST_EXPONENT or len(digits) > MOST_EXPONENT):
+        return None
+    return ["D", Decimal.__str__(value)]
+
+
+def _fraction(value: Fraction) -> Any:
+    parts = [_number(value.numerator), _number(value.denominator)]
+    return None if None in parts else ["F", *parts]
+
+
+def _sequence(tag: str, values: Iterable[Any], channel: Channel) -> list[Any]:
+    return [tag, *[tag_value(v, channel) for v in values]]
+
+
+def _mapping(tag: str, pairs: Iterable[tuple[Any, Any]], channel: Channel) -> list[Any]:
+    return [tag, *[tag_value(part, channel) for pair in pairs for part in pair]]
+
+
+def _numpy(value: Any, channel: Channel) -> Any:
+    """numpy's values, if numpy was imported at all: scalars as Python's, arrays with their type."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    if isinstance(value, numpy.generic) and value.dtype.kind in "biufcSU":
+        return tag_value(value.item(), channel)
+    if isinstance(value, numpy.ndarray) and value.dtype.kind in "biufcSU":
+        return ["n", value.dtype.str, tag_value(value.tolist(), channel)]
+    return None
+
+
+KEYS, VALUES, ITEMS = type({}.keys()), type({}.values()), type({}.items())
+# exact type or base -> how it is written; a subclass travels as its base's plain value
+WRITERS: tuple[tuple[type, Callable[[Any, Channel], Any]], ...] = (
+    (bool, lambda v, _: bool(v)),
+    (int, lambda v, _: _number(v)),
+    (float, lambda v, _: float.__float__(v)),
+    (str, lambda v, _: str.__str__(v)),
+    (list, lambda v, c: _sequence("l", list.__iter__(v), c)),
+    (tuple, lambda v, c: _sequence("t", tuple.__iter__(v), c)),
+    (dict, lambda v, c: _mapping("d", dict.items(v), c)),
+    (set, lambda v, c: _sequence("s", set.__iter__(v), c)),
+    (frozenset, lambda v, c: _sequence("z", frozenset.__iter__(v), c)),
+    (bytes, lambda v, _: ["b", bytes.decode(v, "latin-1")]),
+    (bytearray, lambda v, _: ["B", bytearray.decode(v, "latin-1")]),
+    (complex, lambda v, _: ["c", complex.__complex__(v).real, complex.__complex__(v).imag]),
+    (range, lambda v, c: _sequence("r", (v.start, v.stop, v.step), c)),
+    (deque, lambda v, c: _sequence("q", (v.maxlen, *deque.__iter__(v)), c)),
+    (KEYS, lambda v, c: _sequence("K", v, c)),
+    (VALUES, lambda v, c: _sequence("V", v, c)),
+    (ITEMS, lambda v, c: _mapping("I", v, c)),
+    (Decimal, lambda v, _: _decimal(v)),
+    (Fraction, lambda v, _: _fraction(v)),
+    (datetime, lambda v, _: ["dt", datetime.isoformat(v)]),
+    (date, lambda v, _: ["da", date.isoformat(v)]),
+    (time, lambda v, _: ["ti", time.isoformat(v)]),
+    (timedelta, lambda v, _: ["td", v.days, v.seconds, v.microseconds]),
+)
+EXACT = dict(WRITERS)
+
+
+def tag_value(value: Any, channel: Channel) -> Any:
+    """The value as JSON with type tags: `[tag, ...]`; what cannot travel as `["o", number, ...]`."""
+    kind = type(value)
+    if kind in SIMPLE:
+        return value
+    writer = EXACT.get(kind)
+    if writer is None:
+        for base, one in WRITERS:
+            if base in kind.__mro__:
+                writer = one
+                break
+    written = writer(value, channel) if writer is not None else _numpy(value, channel)
+    if written is not None:
+        return written
+    if value is Ellipsis or value is NotImplemented:
+        return ["e", "Ellipsis" if value is Ellipsis else "NotImplemented"]
+    if id(value) in BUILTIN and isinstance(value, type):
+        return ["T", BUILTIN[id(value)]]
+    return ["o", channel.hold(value), str(kind.__name__), hasattr(kind, "__next__")]
+
+
+def write(value: Any, channel: Channel) -> tuple[bytes, bytes]:
+    """A value as (kind, payload). What recurses without end becomes an object equal to nothing."""
+    try:
+        if is_plain(value):
+            return b"v", _dumps(value).encode()
+        return b"t", _dumps(tag_value(value, channel)).encode()
+    except (RecursionError, ValueError):
+        return b"t", _dumps(["o", channel.hold(value), "unsendable", False]).encode()
+
+
+def _exception(error: BaseException, channel: Channel) -> bytes:
+    """[builtin class, own class, arguments, message, line of the program] of an exception."""
+    base = next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == f"<{MODULE}>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    try:
+        text = str(error)[:TEXT]
+    except BaseException:
+        text = ""
+    try:
+        arguments = [tag_value(a, channel) for a in error.args] if all(map(is_plain, error.args)) else None
+        if len(_dumps(arguments)) > 10 * TEXT:
+            arguments = None
+    except BaseException:
+        arguments = None
+    return _dumps([base, type(error).__name__, arguments, text, line]).encode()
+
+
+class _Arguments(pickle.Unpickler):
+    """Arguments that marshal cannot carry; objects of ours and functions of the test's by number."""
+
+    def __init__(self, data: bytes, session: "Session") -> None:
+        super().__init__(io.BytesIO(data))
+        self.session = session
+
+    def persistent_load(self, name: Any) -> Any:
+        kind, number = name
+        return self.session.channel.held[number] if kind == "held" else self.session.outside(number)
+
+
+class Session:
+    """One program: its module, and what the judge may ask of it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.module = types.ModuleType(MODULE)
+        self.sequence = 0
+        self.asks: dict[str, Callable[..., Any]] = {
+            "call": self._call, "get": getattr, "set": setattr, "iterate": iter, "length": len, "truth": bool,
+            "item": lambda thing, key: thing[key], "contains": lambda thing, key: key in thing, "text": str,
+            "repr": repr, "next": self._next,
+        }  # fmt: skip
+
+    def load(self, source: str) -> None:
+        """Compiles and executes the program as a module of its own."""
+        code = compile(source, f"<{MODULE}>", "exec", dont_inherit=True)
+        self.channel.send(self.sequence, b"c")
+        sys.modules[MODULE] = self.module
+        exec(code, self.module.__dict__)  # noqa: S102
+
+    def find(self, target: Any) -> Any:
+        """A name of the program, or an object held for the judge."""
+        if type(target) is int:
+            return self.channel.held[target]
+        try:
+            return self.module.__dict__[target]
+        except KeyError:
+            raise NameError(f"name {target!r} is not defined") from None
+
+    def arguments(self, raw: bytes) -> Any:
+        """(positional, named), as sent by the judge."""
+        return _loads(raw[1:]) if raw[:1] == b"m" else _Arguments(raw[1:], self).load()
+
+    def outside(self, number: int) -> Callable[..., Any]:
+        """A stand-in for a function of the test's: calling it asks the judge."""
+
+        def ask(*positional: Any, **named: Any) -> Any:
+            payload = _dumps(["l", number, tag_value(positional, self.channel), tag_value(named, self.channel)])
+            self.channel.send(self.sequence, b"k", payload.encode())
+            return self.arguments(self.channel.message())[0][0]
+
+        return ask
+
+    @staticmethod
+    def _call(thing: Any, *positional: Any, **named: Any) -> Any:
+        return thing(*positional, **named)
+
+    @staticmethod
+    def _next(thing: Iterator[Any], most: int) -> tuple[list[Any], bool]:
+        items: list[Any] = []
+        for item in thing:
+            items.append(item)
+            if len(items) == most:
+                return items, False
+        return items, True
+
+    def answer(self, verb: str, target: Any, raw: bytes, mutable: bool) -> None:
+        """Does one thing and sends what came of it; arguments changed in place are sent back."""
+        try:
+            positional, named = self.arguments(raw)
+            result = self.asks[verb](self.find(target), *positional, **named)
+        except Ended:
+            raise
+        except BaseException as error:
+            self.channel.send(self.sequence, b"x", _exception(error, self.channel))
+            return
+        kind, payload = write(result, self.channel)
+        if mutable and raw[:1] == b"m" and marshal_differs(positional, _loads(raw[1:])[0]):
+            payload = _dumps(["l", tag_value(result, self.channel), _sequence("l", positional, self.channel)]).encode()
+            kind = b"w"
+        self.channel.send(self.sequence, kind, payload)
+
+
+def marshal_differs(after: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
+    """Whether arguments were changed, types included (1 is not True, 1.0 is not 1)."""
+    try:
+        return marshal.dumps(after, 2) != marshal.dumps(before, 2)
+    except ValueError:
+        return True
+
+
+def serve(number: int) -> None:
+    """Loads the program that the judge sends and answers until it hangs up."""
+    channel = Channel(number)
+    session = Session(channel)
+    source, cpu_seconds = channel.message()
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    try:
+        session.load(source)
+    except BaseException as error:
+        channel.send(session.sequence, b"x", _exception(error, channel))
+        return
+    channel.send(session.sequence, b"o")
+    try:
+        while True:
+            for verb, target, raw, mutable in channel.message():
+                session.sequence += 1
+                session.answer(verb, target, raw, mutable)
+    except Ended:
+        return

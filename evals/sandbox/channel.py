@@ -1,0 +1,325 @@
+"""The judge's side of the channel: proxies that look like the candidate's functions to a test.
+
+Each call becomes a frame, each reply a plain value (`evals.sandbox.decode`). Once a test has run,
+its calls are known: for the next program of the same test they are sent in one go, and each reply
+is used only if the test then makes exactly that call, byte for byte; if it does not, `Unexpected`
+is raised and the program runs again in a fresh child without the forecast.
+"""
+
+import builtins
+import io
+import marshal
+import os
+import pickle
+import struct
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from evals.sandbox.decode import Violation, read, untag
+
+MOST_BYTES = 32 << 20  # of one reply: EvalPlus' largest outputs are below 2 MiB
+AHEAD = 2000  # calls forecast at most
+BYTES_AHEAD = 4 << 20
+SENDABLE = frozenset((int, float, str, bytes, bool, complex, type(None)))
+
+
+class Died(BaseException):
+    """The candidate's process ended before it answered."""
+
+
+class Unexpected(BaseException):
+    """The test made another call than forecast; the replies so far cannot be trusted to be its own."""
+
+
+class Call(tuple[str, Any, bytes, bool]):
+    """(verb, target, packed arguments, whether an argument can be changed in place)."""
+
+    __slots__ = ()
+
+
+class Remote:
+    """An object that stayed with the candidate. Equal only to itself; its parts can be asked for.
+
+    No comparison, arithmetic, hash or conversion of the candidate's is ever run: what they give
+    would be the candidate's opinion of its own answer.
+    """
+
+    __slots__ = ("_ask", "_kind", "_number")
+
+    def __init__(self, ask: Callable[..., Any], number: int | str, kind: str) -> None:
+        for name, value in (("_ask", ask), ("_number", number), ("_kind", kind)):
+            object.__setattr__(self, name, value)
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        return self._ask("call", self._number, positional, named)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self._ask("get", self._number, (name,), {})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._ask("set", self._number, (name, value), {})
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._ask("item", self._number, (key,), {})
+
+    def __len__(self) -> int:
+        return int(self._ask("length", self._number, (), {}))
+
+    def __bool__(self) -> bool:
+        return self._ask("truth", self._number, (), {}) is True
+
+    def __contains__(self, key: Any) -> bool:
+        return self._ask("contains", self._number, (key,), {}) is True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._ask("iterate", self._number, (), {}))
+
+    def __str__(self) -> str:
+        return str(self._ask("text", self._number, (), {}))
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} object of the program>"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("an object of the program cannot be copied")
+
+    def __deepcopy__(self, memo: Any) -> "Remote":
+        return self
+
+
+class RemoteIterator(Remote):
+    """An iterator that stayed with the candidate: read in batches that grow, so endless ones work."""
+
+    __slots__ = ("_batch", "_ready")
+
+    def __iter__(self) -> Iterator[Any]:
+        batch = 1
+        while True:
+            items, ended = self._ask("next", self._number, (batch,), {})
+            yield from items
+            if ended:
+                return
+            batch = min(batch * 2, 256)
+
+    def __next__(self) -> Any:
+        items, ended = self._ask("next", self._number, (1,), {})
+        if ended and not items:
+            raise StopIteration
+        return items[0]
+
+
+def _exact(value: Any) -> bool:
+    """Whether marshal carries the value with its type (it would write a bytearray as bytes)."""
+    kind = type(value)
+    if kind in SENDABLE:
+        return True
+    if kind in (list, tuple, set, frozenset):
+        return set(map(type, value)) <= SENDABLE or all(map(_exact, value))
+    return kind is dict and all(map(_exact, value)) and all(map(_exact, value.values()))
+
+
+def _mutable(values: Any) -> bool:
+    return any(type(v) in (list, dict, set) or (type(v) is tuple and _mutable(v)) for v in values)
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, functions: list[Callable[..., Any]]) -> None:
+        super().__init__(file, 4)
+        self.functions = functions
+
+    def persistent_id(self, value: Any) -> Any:
+        if isinstance(value, Remote):
+            return ("held", value._number)
+        if isinstance(value, types.FunctionType | types.MethodType):
+            self.functions.append(value)
+            return ("function", len(self.functions) - 1)
+        return None
+
+
+class Channel:
+    """One program's channel: opened on the socket of a fresh child, closed by `close`."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.data = bytearray()
+        self.sequence = 0
+        self.made: list[Call] = []  # the calls of this run, to forecast the next
+        self.ahead: list[Call] = []
+        self.broken: BaseException | None = None  # what a bare except of a test must not hide
+        self.remotes: dict[int, Remote] = {}
+        self.functions: list[Callable[..., Any]] = []
+        self.last_error = ""
+        self.stage = "error"  # what a death means: before the program compiled, after
+
+    def close(self) -> None:
+        """Hangs up."""
+        if self.number >= 0:
+            os.close(self.number)
+            self.number = -1
+
+    def _break(self, error: BaseException) -> BaseException:
+        self.broken = self.broken or error
+        return error
+
+    def _send(self, message: Any) -> None:
+        data = marshal.dumps(message, 2)
+        frame = memoryview(struct.pack("<I", len(data)) + data)
+        try:
+            while frame:
+                frame = frame[os.write(self.number, frame) :]
+        except OSError:
+            raise self._break(Died("the process ended")) from None
+
+    def _take(self, size: int) -> bytes:
+        while len(self.data) < size:
+            try:
+                more = os.read(self.number, 1 << 18)
+            except OSError:
+                more = b""
+            if not more:
+                raise self._break(Died("the process ended"))
+            self.data += more
+        taken = bytes(self.data[:size])
+        del self.data[:size]
+        return taken
+
+    def _frame(self) -> tuple[bytes, bytes]:
+        """(kind, payload) of the reply to the current request."""
+        length, sequence, kind = struct.unpack("<IIc", self._take(9))
+        if not 5 <= length <= MOST_BYTES:
+            raise self._break(Violation("a reply of forbidden size"))
+        payload = self._take(length - 5)
+        if sequence != self.sequence:
+            raise self._break(Violation("a reply out of turn"))
+        return kind, payload
+
+    def load(self, source: str, cpu_seconds: int, ahead: list[Call]) -> tuple[str, Any]:
+        """Sends the program (and the forecast calls). Returns ("loaded", None), or what went wrong.
+
+        ("error", exception)   the program cannot be compiled
+        ("failed", exception)  it raised while it was executed
+        ("fault", text)        the sandbox failed
+        """
+        self._send((source, cpu_seconds))
+        if ahead:
+            self._send([tuple(call) for call in ahead])
+            self.ahead = ahead
+        while True:
+            kind, payload = self._frame()
+            if kind == b"c" and self.stage == "error":
+                self.stage = "failed"
+            elif kind == b"o" and self.stage == "failed":
+                return "loaded", None
+            elif kind == b"x":
+                return self.stage, self._exception(payload)
+            elif kind == b"f" and self.stage == "error":
+                return "fault", payload.decode(errors="replace")
+            else:
+                raise self._break(Violation("a reply of unknown kind"))
+
+    def _pack(self, positional: tuple[Any, ...], named: dict[str, Any]) -> bytes:
+        """Arguments in the candidate's reach: marshal where exact, else pickle with numbered objects."""
+        if all(map(_exact, positional)) and all(map(_exact, named.values())):
+            try:
+                return b"m" + marshal.dumps((positional, named), 2)
+            except ValueError:
+                pass  # too deep
+        file = io.BytesIO()
+        _Pickler(file, self.functions).dump((positional, named))
+        return b"p" + file.getvalue()
+
+    def ask(self, verb: str, target: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """One request and its answer; raises what the candidate raised."""
+        if self.broken is not None:
+            raise self.broken
+        raw = self._pack(positional, named)
+        call = Call((verb, target, raw, _mutable(positional)))
+        self.made.append(call)
+        if self.sequence < len(self.ahead):
+            if self.ahead[self.sequence] != call:
+                raise self._break(Unexpected())
+            self.sequence += 1
+        else:
+            self.sequence += 1
+            self._send([tuple(call)])
+        return self._answer(positional)
+
+    def _answer(self, positional: tuple[Any, ...]) -> Any:
+        while True:
+            kind, payload = self._frame()
+            if kind != b"k":
+                break
+            self._outside(payload)
+        try:
+            if kind in (b"v", b"t"):
+                return read(kind, payload, self.remote)
+            if kind == b"w":
+                result, changed = read(kind, payload, self.remote)
+                _restore(positional, changed)
+                return result
+        except Violation as error:
+            raise self._break(error) from None
+        except (ValueError, TypeError):
+            raise self._break(Violation("an unreadable reply")) from None
+        if kind == b"x":
+            raise self._exception(payload)
+        raise self._break(Violation("a reply of unknown kind"))
+
+    def _outside(self, payload: bytes) -> None:
+        """The candidate calls a function of the test's: on plain values, its result sent back."""
+        number, positional, named = read(b"k", payload, self.remote)
+        if type(number) is not int or not 0 <= number < len(self.functions):
+            raise self._break(Violation("a call of an unknown function"))
+        result = self.functions[number](*positional, **named)
+        self._send(self._pack((result,), {}))
+
+    def remote(self, number: int, kind: str, iterates: bool) -> Remote:
+        """The stand-in of an object that stayed with the candidate, the same one each time."""
+        if number not in self.remotes:
+            self.remotes[number] = (RemoteIterator if iterates else Remote)(self.ask, number, kind)
+        return self.remotes[number]
+
+    def proxy(self, name: str) -> Remote:
+        """The stand-in of a name that the program defines."""
+        return Remote(self.ask, name, "function")
+
+    def _exception(self, payload: bytes) -> BaseException:
+        """The judge's own exception of the builtin class that the candidate's belongs to."""
+        try:
+            base, own, arguments, text, line = read(b"v", payload, self.remote)
+            kind = vars(builtins)[base]
+            if not issubclass(kind, BaseException) or type(line) is not int:
+                raise TypeError
+            given = [text] if arguments is None else [untag(a, self.remote) for a in arguments]
+        except (Violation, ValueError, TypeError, LookupError, RecursionError):
+            return self._break(Violation("an unreadable exception"))
+        self.last_error = f"{own}: {text}" + (f" (line {line} of the program)" if line else "")
+        try:
+            error = kind(*given)
+        except Exception:
+            error = RuntimeError(str(text))
+        assert isinstance(error, BaseException)
+        return error
+
+
+def _restore(ours: Any, changed: Any) -> None:
+    """Brings the test's own lists, dicts and sets to what the candidate made of its copies."""
+    for mine, new in zip(ours, changed, strict=False):
+        if type(mine) is not type(new):
+            continue
+        if type(mine) is list:
+            if len(mine) == len(new):
+                _restore(mine, new)
+                new = [
+                    m if type(m) is type(n) and type(m) in (list, dict, set) else n
+                    for m, n in zip(mine, new, strict=True)
+                ]
+            mine[:] = new
+        elif type(mine) is dict or type(mine) is set:
+            mine.clear()
+            mine.update(new)
+        elif type(mine) is tuple:
+            _restore(mine, new)

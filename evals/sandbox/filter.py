@@ -1,0 +1,54 @@
+"""The system calls a candidate may not make, compiled to a seccomp filter through libseccomp.
+
+A list of what is forbidden, not of what is allowed: the namespaces contain, the filter takes away
+the kernel's rarely used corners. Everything forbidden fails with EPERM (clone3 with ENOSYS, so
+that the C library falls back to clone, whose flags can be read).
+"""
+
+import errno
+import os
+import tempfile
+from functools import cache
+
+from evals.sandbox.linux import NAMESPACES
+
+FORBIDDEN = (
+    "ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise "  # other processes' memory
+    "mount umount2 umount pivot_root chroot mount_setattr open_tree move_mount fsopen fsconfig fsmount fspick "
+    "unshare setns name_to_handle_at open_by_handle_at quotactl quotactl_fd acct swapon swapoff "  # the root
+    "io_uring_setup io_uring_enter io_uring_register bpf perf_event_open userfaultfd fanotify_init "
+    "memfd_create memfd_secret shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget semop semctl semtimedop "
+    "mq_open mq_unlink "  # memory that no limit counts
+    "add_key request_key keyctl init_module finit_module delete_module kexec_load kexec_file_load reboot "
+    "sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex iopl ioperm modify_ldt "
+    "mbind migrate_pages move_pages set_mempolicy set_mempolicy_home_node syslog vhangup lookup_dcookie "
+    "nfsservctl uselib personality sched_setattr sched_setscheduler setpriority ioprio_set"
+).split()
+PR_SET_PDEATHSIG = 1  # a candidate must not outlive the zygote
+
+
+@cache
+def compiled() -> bytes:
+    """The filter as the kernel reads it, for this machine.
+
+    Raises  ImportError without pyseccomp or its library (`pip install pyseccomp`; libseccomp2).
+    """
+    import pyseccomp as seccomp
+
+    rules = seccomp.SyscallFilter(seccomp.ALLOW)
+    refuse = seccomp.ERRNO(errno.EPERM)
+    for name in FORBIDDEN:
+        try:
+            rules.add_rule(refuse, name)
+        except (RuntimeError, ValueError, OSError):  # a call that this machine or library does not have
+            continue
+    for flag in (*NAMESPACES.values(), 0x80):  # 0x80: a time namespace
+        rules.add_rule(refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
+    rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
+    rules.add_rule(refuse, "prctl", seccomp.Arg(0, seccomp.EQ, PR_SET_PDEATHSIG))
+    rules.add_rule(refuse, "socket", seccomp.Arg(0, seccomp.NE, 1))  # AF_UNIX only
+    rules.add_rule(refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, 0x5412))  # TIOCSTI
+    with tempfile.TemporaryFile() as out:
+        rules.export_bpf(out)
+        out.seek(0)
+        return os.read(out.fileno(), 1 << 20)

@@ -1,0 +1,222 @@
+"""The judge: holds the tests, drives one candidate at a time, decides the verdict.
+
+A process of its own, because a test may be kept busy in C by what a candidate returned (a huge
+integer, say) where no timer of Python's fires: `evals.sandbox.pool` watches it from outside and
+kills it. It never sees a completion except as text to hand on, and runs none of its code.
+"""
+
+import ast
+import builtins
+import io
+import json
+import marshal
+import mmap
+import os
+import random
+import resource
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+from evals.sandbox.channel import AHEAD, BYTES_AHEAD, Call, Channel, Died, Unexpected
+
+STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), begun at, our CPU then
+MOST_MEMORY = 4 << 30
+DEEP = 4000  # results nested deeper than this fail: the C stack holds about twice as many
+TEST = "<test>"
+
+
+class Broken(Exception):
+    """The test itself cannot be run: the program is unscored."""
+
+
+@lru_cache(maxsize=4096)
+def compiled(source: str, name: str) -> CodeType:
+    """The code of a trusted source."""
+    return compile(source, name, "exec", dont_inherit=True)
+
+
+@lru_cache(maxsize=4096)
+def helpers(prompt: str) -> CodeType | None:
+    """The code of what a prompt defines beside the function asked for; None if it defines nothing."""
+    for source in (prompt, prompt.rstrip() + "\n    pass\n"):
+        try:
+            return compile(source, "<prompt>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            continue
+    return None
+
+
+@lru_cache(maxsize=4096)
+def free_names(test: str) -> tuple[str, ...]:
+    """The names that a test uses and neither it nor Python defines: the program's.
+
+    >>> free_names("root = Node(1)\\nassert height(root) == max(1, 0)")
+    ('Node', 'height')
+    """
+    used, bound = set(), set(vars(builtins))
+    for node in ast.walk(ast.parse(test)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+    return tuple(sorted(used - bound))
+
+
+def _run_check(job: dict[str, Any], channel: Channel) -> None:
+    """HumanEval's form: the prompt's helpers, then check(candidate)."""
+    space: dict[str, Any] = {"__name__": "test"}
+    code = helpers(job["prompt"])
+    if code is not None:
+        try:
+            exec(code, space)  # noqa: S102
+        except Exception:
+            space = {"__name__": "test"}
+    candidate = channel.proxy(job["entry_point"])
+    try:
+        exec(compiled(job["test"], TEST), space)  # noqa: S102
+        check = space["check"]
+        for name in free_names(job["test"]):
+            space.setdefault(name, channel.proxy(name))
+    except Exception as error:
+        raise Broken(f"{type(error).__name__}: {error}") from None
+    space[job["entry_point"]] = candidate
+    check(candidate)
+
+
+def _run_asserts(job: dict[str, Any], channel: Channel) -> None:
+    """MBPP's form: setup lines and plain asserts, their free names proxied."""
+    try:
+        code, names = compiled(job["test"], TEST), free_names(job["test"])
+    except (SyntaxError, ValueError) as error:
+        raise Broken(f"{type(error).__name__}: {error}") from None
+    space = {name: channel.proxy(name) for name in (job["entry_point"], *names)}
+    space["__name__"] = "test"  # type: ignore[assignment]
+    exec(code, space)  # noqa: S102
+
+
+FORMS: dict[str, Callable[[dict[str, Any], Channel], None]] = {"humaneval": _run_check, "asserts": _run_asserts}
+
+
+def describe(error: BaseException, test: str, last_error: str) -> str:
+    """One line: the test's line that failed, and the exception."""
+    number = 0
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename == TEST:
+            number = frame.lineno or 0
+    lines = test.splitlines()
+    where = ""
+    if 0 < number <= len(lines):
+        ordinal = sum(line.lstrip().startswith("assert") for line in lines[:number])
+        where = f" in test {ordinal}, line {number}: {lines[number - 1].strip()[:200]}"
+    try:
+        said = last_error or f"{type(error).__name__}: {error}".rstrip(": ")
+    except Exception:
+        said = type(error).__name__
+    return said[:600] + where
+
+
+class Judge:
+    """The judge's loop: its ends of the sockets and what it remembers of each test."""
+
+    def __init__(self, pool: int, zygote: int, status: int) -> None:
+        self.pool = socket.socket(fileno=pool)
+        self.zygote = socket.socket(fileno=zygote)
+        self.status = mmap.mmap(status, STATUS.size)
+        self.begun = 0
+        self.forecasts: dict[tuple[str, str], list[Call]] = {}
+
+    def child(self) -> Channel:
+        """A fresh child's channel; tells the watchdog whom to watch from now on."""
+        data, rights, _, _ = self.zygote.recvmsg(10, socket.CMSG_SPACE(4))
+        if not rights:
+            raise SystemExit("the zygote is gone")
+        number = struct.unpack("i", rights[0][2])[0]
+        self.begun += 1
+        STATUS.pack_into(self.status, 0, self.begun, int(data), time.monotonic(), time.process_time())
+        return Channel(number)
+
+    def done(self, channel: Channel) -> None:
+        """Hangs up on the child and has its whole tree killed."""
+        STATUS.pack_into(self.status, 0, self.begun, 0, 0.0, 0.0)
+        channel.close()
+        self.zygote.send(b"d")
+
+    def attempt(self, job: dict[str, Any], ahead: list[Call]) -> tuple[str, str]:
+        """(verdict, detail) of one run; raises Unexpected when the forecast was wrong."""
+        channel = self.child()
+        try:
+            state, error = channel.load(job["source"], job["cpu_seconds"], ahead)
+            if state == "fault":
+                return "unscored", str(error)
+            if state != "loaded":
+                return state, channel.last_error
+            random.seed(0)  # tests draw random arguments: the same ones for every program
+            FORMS[job["form"]](job, channel)
+            if channel.broken is not None:
+                raise channel.broken
+        except Broken as error:
+            return "unscored", f"the test cannot be run: {error}"
+        except Unexpected:
+            raise
+        except BaseException as error:
+            if isinstance(channel.broken, Unexpected):
+                raise channel.broken from None
+            state = "error" if isinstance(error, Died) and channel.stage == "error" else "failed"
+            return state, describe(channel.broken or error, job["test"], channel.last_error)
+        finally:
+            self.done(channel)
+        self._remember(job, channel.made)
+        return "passed", ""
+
+    def _remember(self, job: dict[str, Any], made: list[Call]) -> None:
+        key = (job["entry_point"], job["test"])
+        if key not in self.forecasts and len(made) <= AHEAD and sum(len(c[2]) for c in made) <= BYTES_AHEAD:
+            if len(self.forecasts) >= 2048:
+                self.forecasts.clear()
+            self.forecasts[key] = made
+
+    def verdict(self, job: dict[str, Any]) -> tuple[str, str]:
+        """The program's verdict, with the forecast of its test if there is one."""
+        ahead = self.forecasts.get((job["entry_point"], job["test"]), []) if job["forecast"] else []
+        try:
+            return self.attempt(job, ahead)
+        except Unexpected:
+            return self.attempt(job, [])
+
+    def serve(self) -> None:
+        """Judges until the pool hangs up."""
+        stream = self.pool.makefile("rb")
+        while head := stream.read(4):
+            job = marshal.loads(stream.read(int.from_bytes(head, "little")))  # noqa: S302
+            begun = time.monotonic()
+            verdict, detail = self.verdict(job)
+            reply = json.dumps([job["index"], verdict, detail, time.monotonic() - begun]).encode()
+            self.pool.sendall(len(reply).to_bytes(4, "little") + reply)
+
+
+def main(arguments: list[str]) -> None:
+    """The judge's process: descriptors of the pool, the zygote and the status page."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.setrecursionlimit(DEEP)
+    sys.stdout = io.StringIO()  # a test's prints are nobody's
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        Judge(*(int(a) for a in arguments)).serve()
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    os._exit(0)

@@ -1,0 +1,116 @@
+"""Builds the root that candidates see, then becomes the zygote inside it.
+
+Run by the bare interpreter with an empty environment: `launch.main(json)`. Order: new namespaces,
+a tmpfs as the new root, read-only binds of the interpreter, the shared libraries, numpy and three
+devices, pivot_root, everything else detached, root's identity given up, exec of `zygote`. There is
+no /proc, no site-packages (the benchmarks' answers lie there), no home, nothing writable: each
+child mounts its own /tmp.
+
+Source: bubblewrap's order of steps (pivot first, bind from the old root, detach it).
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+from evals.sandbox import linux
+
+INSIDE = "/python"  # where the interpreter appears: a fixed place, so that no real path shows
+NOBODY = 65534  # who root becomes: a real uid of 0 would be exempt from RLIMIT_NPROC
+INNER = 1000  # the user and group that the zygote and the candidates see themselves as
+OLD = "/.old"
+
+
+def _bind(source: str, target: str) -> None:
+    """Binds what lies at `source` of the old root to `target`; skips what does not exist."""
+    source = OLD + source
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    elif os.path.exists(source):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "ab"):
+            pass
+    else:
+        return
+    linux.mount(source, target, flags=linux.MS_BIND | linux.MS_REC)
+
+
+def _hide_packages(library: str) -> None:
+    """An empty folder over every site-packages and dist-packages below `library`."""
+    for folder in (library, *(os.path.join(library, n) for n in os.listdir(library) if n.startswith("python"))):
+        for name in ("site-packages", "dist-packages"):
+            if os.path.isdir(os.path.join(folder, name)):
+                linux.mount("none", os.path.join(folder, name), "tmpfs", options="size=4k,mode=755")
+
+
+def library_folders(multiarch: str) -> Iterator[str]:
+    """Where shared libraries lie: the machine's own folder where the distribution has one."""
+    for top in ("/lib", "/usr/lib"):
+        narrow = f"{top}/{multiarch}"
+        yield narrow if multiarch and os.path.isdir(narrow) else top
+    yield from ("/lib64", "/usr/lib64")
+
+
+def _libraries(multiarch: str) -> None:
+    for folder in library_folders(multiarch):
+        top = folder if folder.count("/") == 1 else os.path.dirname(folder)
+        if os.path.islink(OLD + top) and top.count("/") == 1:  # merged /usr: /lib -> usr/lib
+            if not os.path.lexists(top):
+                os.symlink(os.readlink(OLD + top), top)
+        else:
+            _bind(folder, folder)
+            if os.path.isdir(folder):
+                _hide_packages(folder)
+
+
+def build_root(config: dict[str, object]) -> None:
+    """Makes and enters the new root. config: see `evals.sandbox.worker.launch_config`."""
+    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")  # noqa: S108
+    os.mkdir("/tmp" + OLD)  # noqa: S108
+    linux.pivot_root("/tmp", "/tmp" + OLD)  # noqa: S108
+    os.chdir("/")
+    _libraries(str(config["multiarch"]))
+    _bind(str(config["stdlib"]), f"{INSIDE}/lib/python{config['version']}")
+    _hide_packages(f"{INSIDE}/lib")
+    binds = config["binds"]
+    assert isinstance(binds, list)
+    for source, target in (*binds, *((f"/dev/{name}",) * 2 for name in ("null", "zero", "urandom"))):
+        _bind(source, target)
+    os.mkdir("/tmp")  # noqa: S108
+    os.makedirs("/var")
+    for link, target in (("/dev/shm", "/tmp"), ("/var/tmp", "/tmp"), ("/dev/random", "urandom")):  # noqa: S108
+        os.symlink(target, link)
+    linux.unmount(OLD)
+    os.rmdir(OLD)
+    linux.freeze_mounts("/")
+
+
+def main(text: str) -> None:
+    """Builds the root and execs the zygote; on a fault says which step on standard error, exit 3."""
+    config = json.loads(text)
+    user, group, was_root = os.getuid(), os.getgid(), os.geteuid() == 0
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        spaces = linux.NEWNS | linux.NEWIPC | linux.NEWUTS | linux.NEWNET
+        linux.unshare(spaces if was_root else spaces | linux.NEWUSER)
+        if not was_root:
+            linux.write_id_maps(proc, INNER, user, group)
+        linux.set_hostname("sandbox")
+        build_root(config)
+        if was_root:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(3)
+    os.set_inheritable(proc, True)
+    os.set_inheritable(config["judge"], True)
+    os.set_inheritable(config["control"], True)
+    python = f"{INSIDE}/bin/python{config['version']}"
+    environment = {"LD_LIBRARY_PATH": f"{INSIDE}/lib", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
+    start = f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); from evals.sandbox.zygote import main; main()"
+    given = {"proc": proc, "judge": config["judge"], "control": config["control"], "numpy": config["numpy"]}
+    os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], environment)  # noqa: S606

@@ -1,0 +1,124 @@
+"""The few Linux calls that Python 3.11 does not wrap, through ctypes; each raises OSError.
+
+Standard library only: `launch` and `zygote` load this file where no package is installed. Nothing
+is decided here, see `evals.sandbox.launch` (the root) and `evals.sandbox.zygote` (the child).
+"""
+
+import ctypes
+import os
+import platform
+import struct
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+NAMESPACES = {"user": NEWUSER, "pid": NEWPID, "mount": NEWNS, "net": NEWNET, "ipc": NEWIPC, "uts": NEWUTS}
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+SIGCHLD = 17
+
+# clone, pivot_root, capset, close_range, mount_setattr, by machine (from the kernel's tables)
+NUMBERS = {"x86_64": (56, 155, 126, 436, 442), "aarch64": (220, 41, 91, 436, 442)}
+CLONE, PIVOT_ROOT, CAPSET, CLOSE_RANGE, MOUNT_SETATTR = NUMBERS.get(platform.machine(), (-1,) * 5)
+
+# PyDLL keeps the interpreter lock over the call: the zygote has one thread, and a child that comes
+# out of clone() still holding the lock needs no repair of it.
+_libc = ctypes.PyDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def clone(flags: int) -> int:
+    """A fork into new namespaces: 0 in the child, its process id in the parent.
+
+    Not os.fork: that cannot make namespaces, and its at-fork hooks cost more than two namespaces.
+    """
+    return _checked(_syscall(CLONE, flags | SIGCHLD, 0, 0, 0, 0), "clone")
+
+
+def unshare(flags: int) -> None:
+    """New namespaces for this process (a pid namespace: for its children)."""
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """mount(2)."""
+    _checked(
+        _libc.mount(source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode()),
+        f"mount {source} on {target}",
+    )
+
+
+def unmount(target: str) -> None:
+    """Detaches a mount, with all below it."""
+    _checked(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    """pivot_root(2)."""
+    _checked(_syscall(PIVOT_ROOT, new.encode(), old.encode()), "pivot_root")
+
+
+def freeze_mounts(path: str) -> None:
+    """Makes `path` and every mount below it read-only and without set-user-id (Linux 5.12 on)."""
+    attributes = struct.pack("QQQQ", 0x1 | 0x2, 0, 0, 0)  # MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+    _checked(
+        _syscall(MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, ctypes.c_size_t(len(attributes))),
+        "mount_setattr",
+    )
+
+
+def set_hostname(name: str) -> None:
+    """sethostname(2), in this UTS namespace."""
+    _checked(_libc.sethostname(name.encode(), len(name)), "sethostname")
+
+
+def drop_capabilities() -> None:
+    """Gives up every capability of this process."""
+    header = struct.pack("Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    _checked(_syscall(CAPSET, header, bytes(24)), "capset")
+
+
+def prctl(option: int, argument: int) -> None:
+    """prctl(2) with one argument."""
+    _checked(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), f"prctl {option}")
+
+
+def close_range(first: int, last: int = 0x7FFFFFFF) -> None:
+    """Closes every descriptor from first to last."""
+    _checked(_syscall(CLOSE_RANGE, first, last, 0), "close_range")
+
+
+class _Filter(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
+
+
+def seccomp_loader(code: bytes) -> "Loader":
+    """A function that puts the compiled filter on the calling process for good."""
+    program = _Filter(len(code) // 8, code)
+
+    def load() -> None:
+        _checked(_libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0), "seccomp")
+
+    return load
+
+
+class Loader:  # what seccomp_loader gives; a Protocol would need typing, which a lean zygote loads late
+    def __call__(self) -> None: ...
+
+
+def write_id_maps(proc: int, inside: int, user: int, group: int) -> None:
+    """Maps one user and one group into this process's new user namespace. proc: an open /proc."""
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{inside} {user} 1"), ("gid_map", f"{inside} {group} 1")):
+        handle = os.open("self/" + name, os.O_WRONLY, dir_fd=proc)
+        try:
+            os.write(handle, text.encode())
+        finally:
+            os.close(handle)

@@ -1,0 +1,57 @@
+"""What a process tree has used: CPU, resident memory, time waited for a core, from /proc."""
+
+import os
+from typing import NamedTuple
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Usage(NamedTuple):
+    """Of a process and everything below it, ended children included."""
+
+    cpu_seconds: float
+    resident_bytes: int
+    waited_seconds: float
+    processes: int
+
+
+def _stat(process: int) -> list[bytes] | None:
+    """The fields of /proc/N/stat after the name, or None when it is gone."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+
+
+def cpu_seconds(process: int) -> float:
+    """User and system time of one process, 0 when it is gone."""
+    fields = _stat(process)
+    return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
+
+
+def waited_seconds(process: int) -> float:
+    """How long the main thread of a process was ready and had no core."""
+    try:
+        with open(f"/proc/{process}/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
+def tree(root: int) -> Usage:
+    """The usage of `root` and its descendants."""
+    known = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (fields := _stat(int(name))) is not None:
+            known[int(name)] = fields
+    members = {root} & known.keys()
+    grew = True
+    while grew:
+        more = {p for p, fields in known.items() if p not in members and int(fields[1]) in members}
+        members |= more
+        grew = bool(more)
+    spent = sum(int(known[p][i]) for p in members for i in (11, 12, 13, 14)) / TICKS
+    resident = sum(int(known[p][21]) for p in members) * PAGE
+    return Usage(spent, resident, waited_seconds(root), len(members))

@@ -1,0 +1,42 @@
+"""The records of the sandbox: what is to be run, and what came of it."""
+
+from typing import Literal
+
+from zoo.checkpoint import Record
+
+Form = Literal["humaneval", "asserts", "evalplus"]
+Outcome = Literal["passed", "failed", "timeout", "error", "unscored"]
+
+
+class Program(Record):
+    """One completion and the tests that judge it. The module that runs is prompt + completion.
+
+    test    humaneval: source that defines check(candidate). asserts: source whose free names are
+            the program's (setup lines, then plain asserts). evalplus: `evals.sandbox.evalplus.test`.
+    timeout_seconds  CPU seconds of the whole process tree; blocked time counts, waiting for a core
+            does not
+    """
+
+    id: str
+    prompt: str
+    completion: str
+    test: str
+    entry_point: str
+    timeout_seconds: float = 3.0
+    form: Form = "humaneval"
+
+
+class Verdict(Record):
+    """What came of one program.
+
+    verdict  passed | failed | timeout | error (it cannot be compiled) | unscored (our own fault)
+    detail   which test, the exception and its line; empty when passed
+    seconds  wall time of its (last) run
+    runs     how often it was run: 2 when it first ran out of time and was run again alone
+    """
+
+    id: str
+    verdict: Outcome
+    detail: str = ""
+    seconds: float = 0.0
+    runs: int = 1

@@ -1,0 +1,146 @@
+"""One worker: a zygote, its judge, and the sockets between them; started, watched, killed here."""
+
+import json
+import marshal
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+from evals.sandbox import filter as system_calls
+from evals.sandbox.judge import STATUS
+from evals.sandbox.launch import INSIDE
+
+REPOSITORY = str(Path(__file__).resolve().parents[2])
+START_SECONDS = 60.0  # a zygote is warm in half a second; on a machine in trouble later
+START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} import main; main({1})"
+
+
+class CannotIsolate(Exception):
+    """A worker cannot be started here: which step the machine refused."""
+
+
+def launch_config(judge: int, control: int, numpy: bool) -> dict[str, Any]:
+    """What `launch` needs: descriptors, and what is bound where, all real paths of this interpreter."""
+    version = "%d.%d" % sys.version_info[:2]
+    python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    binds = [(python, f"{INSIDE}/bin/python{version}")]
+    library = Path(sys.base_prefix, "lib")
+    system = sys.base_prefix == "/usr"
+    for found in sorted(glob(str(library / ("libpython*.so*" if system else "*.so*")))):
+        binds.append((os.path.realpath(found), f"{INSIDE}/lib/{os.path.basename(found)}"))
+    here = Path(__file__).resolve().parent
+    for name in ("candidate.py", "linux.py", "zygote.py"):
+        binds.append((str(here / name), f"{INSIDE}/phizoo/evals/sandbox/{name}"))
+    if numpy:
+        import numpy as package
+
+        home = Path(package.__file__).resolve().parent
+        binds.append((str(home), f"{INSIDE}/numpy/numpy"))
+        binds.append((str(home.with_name("numpy.libs")), f"{INSIDE}/numpy/numpy.libs"))
+    return {
+        "multiarch": sysconfig.get_config_var("MULTIARCH") or "",
+        "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
+        "version": version, "binds": binds, "judge": judge, "control": control, "numpy": numpy,
+    }  # fmt: skip
+
+
+def _receive(connection: socket.socket, process: "subprocess.Popen[bytes]", errors: Any) -> bytes:
+    connection.settimeout(START_SECONDS)
+    try:
+        data = connection.recv(1 << 16)
+    except TimeoutError:
+        data = b""
+    if data != b"ready":
+        process.kill()
+        process.wait()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip() or data.decode(errors="replace")
+        raise CannotIsolate(said.splitlines()[-1] if said else "the zygote ended without a word")
+    return data
+
+
+class Worker:
+    """A zygote and its judge. Opened by the constructor, closed by `close`."""
+
+    def __init__(self, numpy: bool = False) -> None:
+        self.numpy = numpy
+        self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        judge_end, zygote_end = socket.socketpair()
+        self.judge, pool_end = socket.socketpair()
+        page = os.memfd_create("status")
+        os.ftruncate(page, STATUS.size)
+        self.status = mmap.mmap(page, STATUS.size)
+        self.errors = tempfile.TemporaryFile()
+        config = json.dumps(launch_config(zygote_end.fileno(), control.fileno(), numpy))
+        python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+        common: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "start_new_session": True}
+        self.zygote_process = subprocess.Popen(
+            [python, "-I", "-S", "-B", "-c", START.format("launch", "sys.argv[2]"), REPOSITORY, config],
+            env={}, pass_fds=(zygote_end.fileno(), control.fileno()), stderr=self.errors, **common,
+        )  # fmt: skip
+        numbers = [str(s.fileno()) for s in (pool_end, judge_end)] + [str(page)]
+        self.judge_process = subprocess.Popen(
+            [sys.executable, "-P", "-B", "-c", START.format("judge", "sys.argv[2:]"), REPOSITORY, *numbers],
+            env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}, pass_fds=[int(n) for n in numbers],
+            stderr=subprocess.DEVNULL, **common,
+        )  # fmt: skip
+        for end in (control, judge_end, zygote_end, pool_end):
+            end.close()
+        os.close(page)
+        self.control.send(system_calls.compiled())
+        self.data = b""
+
+    def wait_ready(self) -> None:
+        """Returns when the zygote's first children wait; raises CannotIsolate."""
+        _receive(self.control, self.zygote_process, self.errors)
+
+    def send(self, job: dict[str, Any]) -> None:
+        """Hands the judge a program."""
+        data = marshal.dumps(job)
+        self.judge.sendall(len(data).to_bytes(4, "little") + data)
+
+    def replies(self) -> list[list[Any]] | None:
+        """The verdicts that have arrived, whole ones; None when the judge is gone."""
+        try:
+            more = self.judge.recv(1 << 16)
+        except ConnectionResetError:
+            more = b""
+        if not more:
+            return None
+        self.data += more
+        found = []
+        while len(self.data) >= 4 and len(self.data) >= (end := 4 + int.from_bytes(self.data[:4], "little")):
+            found.append(json.loads(self.data[4:end]))
+            self.data = self.data[end:]
+        return found
+
+    def running(self) -> tuple[int, int, float, float]:
+        """(programs begun, the child's process id or 0, begun at, the judge's CPU seconds then)."""
+        begun, process, at, spent = STATUS.unpack_from(self.status, 0)
+        return begun, process, at, spent
+
+    def close(self) -> None:
+        """Kills both, and with the zygote every candidate."""
+        for process in (self.judge_process, self.zygote_process):
+            process.send_signal(signal.SIGKILL)
+        for process in (self.judge_process, self.zygote_process):
+            process.wait()
+        for end in (self.control, self.judge, self.errors, self.status):
+            end.close()
+
+
+def has_numpy() -> bool:
+    """Whether this environment has numpy to offer."""
+    from importlib.util import find_spec
+
+    return find_spec("numpy") is not None
+
+

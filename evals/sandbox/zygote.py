@@ -1,0 +1,211 @@
+"""The process that candidates are cloned from: warm imports, no secret, no candidate code.
+
+It runs inside the root that `launch` built, was exec'ed with an empty environment before any
+program was read, and keeps two children ready: each already in its own user, pid, mount, net, ipc
+and uts namespaces with its own /tmp, no capability, no new privileges, its limits and its system
+call filter, waiting on a socket whose other end went to the judge. When the judge is done with a
+child, its pid namespace is killed (a whole tree, daemons and sessions included) and a new one is
+made. The zygote ends when the judge or the pool does, and its children with it.
+"""
+
+import array
+import gc
+import importlib
+import json
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import sys
+
+from evals.sandbox import candidate, linux
+
+READY = 2  # children kept waiting: one in use, one made while the other runs
+SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWNET | linux.NEWIPC | linux.NEWUTS
+MIB = 1 << 20
+# (limit, value): address space 1 GiB leaves numpy room; 64 processes and threads run a pool
+LIMITS = (
+    (resource.RLIMIT_AS, 1024 * MIB),
+    (resource.RLIMIT_FSIZE, 64 * MIB),
+    (resource.RLIMIT_NOFILE, 256),
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_MSGQUEUE, 0),
+    (resource.RLIMIT_MEMLOCK, 0),
+)
+PROCESSES = 64
+TMP_OPTIONS = "size=64m,nr_inodes=4096,mode=1777"
+# what solutions of HumanEval and MBPP import, and what these import when first called
+WARM = [
+    "abc",
+    "array",
+    "ast",
+    "asyncio",
+    "base64",
+    "bisect",
+    "calendar",
+    "cmath",
+    "codecs",
+    "collections",
+    "collections.abc",
+    "contextlib",
+    "copy",
+    "csv",
+    "ctypes",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "difflib",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "inspect",
+    "io",
+    "itertools",
+    "json",
+    "keyword",
+    "linecache",
+    "locale",
+    "logging",
+    "math",
+    "numbers",
+    "operator",
+    "os",
+    "pathlib",
+    "pickle",
+    "platform",
+    "pprint",
+    "queue",
+    "random",
+    "re",
+    "secrets",
+    "shutil",
+    "signal",
+    "statistics",
+    "string",
+    "struct",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "time",
+    "timeit",
+    "traceback",
+    "types",
+    "typing",
+    "unicodedata",
+    "unittest",
+    "uuid",
+    "warnings",
+    "weakref",
+    "zlib",
+]
+
+
+def _enclose(channel: int, proc: int, load_filter: linux.Loader) -> None:
+    """What the child does to itself before it hears of any program; the order matters.
+
+    A new session first (its group must hold nobody else); the maps need /proc, closed next; the
+    filter forbids mount and clone, so it comes after them; parent-death after the last change of
+    credentials, which would clear it.
+    """
+    os.setsid()
+    linux.write_id_maps(proc, 1000, os.getuid(), os.getgid())
+    handle = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
+    os.write(handle, b"1000")
+    os.dup2(channel, 3)
+    linux.close_range(4)
+    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, TMP_OPTIONS)  # noqa: S108
+    os.chdir("/tmp")  # noqa: S108
+    resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
+    linux.drop_capabilities()
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    load_filter()
+
+
+def _child(channel: int, proc: int, load_filter: linux.Loader) -> None:
+    try:
+        _enclose(channel, proc, load_filter)
+        gc.enable()
+        candidate.serve(3)
+    except BaseException as error:
+        candidate.fault(3, f"{type(error).__name__}: {error}")
+    finally:
+        os._exit(0)
+
+
+def spawn(judge: socket.socket, proc: int, load_filter: linux.Loader) -> int:
+    """Clones one enclosed child and sends the judge its socket and process id."""
+    ours, theirs = socket.socketpair()
+    process = linux.clone(SPACES)
+    if process == 0:
+        _child(theirs.fileno(), proc, load_filter)
+    theirs.close()
+    judge.sendmsg([b"%10d" % process], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ours.fileno()]))])
+    ours.close()
+    return process
+
+
+def end(process: int) -> None:
+    """Kills a child with its whole pid namespace and waits until all of it is gone."""
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def _warm(numpy: bool) -> None:
+    for name in WARM:
+        importlib.import_module(name)
+    if numpy:
+        sys.path.append("/python/numpy")
+        importlib.import_module("numpy")
+        importlib.import_module("numpy.random")
+
+
+def _prepare(given: dict[str, int]) -> linux.Loader:
+    """Everything that children inherit: imports, limits, no environment, the compiled filter."""
+    _warm(bool(given["numpy"]))
+    os.environ.clear()
+    sys.argv = [""]
+    sys.path.remove("/python/phizoo")
+    for kind, value in LIMITS:
+        most = resource.getrlimit(kind)[1]
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(kind, (value, value))
+    os.umask(0o077)
+    random.seed(0)
+    with socket.socket(fileno=os.dup(given["control"])) as control:
+        return linux.seccomp_loader(control.recv(1 << 20))
+
+
+def main() -> None:
+    """Serves until the judge or the pool is gone."""
+    given = json.loads(sys.argv[1])
+    load_filter = _prepare(given)
+    judge = socket.socket(fileno=given["judge"])
+    control = given["control"]
+    gc.collect()
+    gc.disable()
+    gc.freeze()  # the collector of a child must not write to the headers of shared pages
+    children = [spawn(judge, given["proc"], load_filter) for _ in range(READY)]
+    os.write(control, b"ready")
+    watch = select.poll()
+    watch.register(judge.fileno(), select.POLLIN)
+    watch.register(control, select.POLLIN)
+    while True:
+        ready = [number for number, _ in watch.poll()]
+        if control in ready:
+            break
+        done = judge.recv(64)
+        if not done:
+            break
+        for _ in done:
+            end(children.pop(0))
+            children.append(spawn(judge, given["proc"], load_filter))
+    for process in children:
+        end(process)
+    os._exit(0)
