@@ -78,7 +78,7 @@ def samples_needed(difference: float, p: float = 0.5, discordant: float | None =
     >>> samples_needed(0.043, 0.5335)
     2112
     >>> samples_needed(0.043, discordant=0.2)
-    846
+    847
     """
     if not 0 < difference <= 1:
         raise ValueError(f"a difference of {difference} cannot be resolved: give one above 0, at most 1.")
