@@ -1,0 +1,307 @@
+"""Which tokens a step reads: a pure function of (seed, step), the same on any machine and after any kill.
+
+There is no position to save. Step s reads sequences s*B .. s*B+B-1 of one endless order; each
+sequence knows its source (by weight), its epoch in that source and its place in the epoch, and a
+keyed permutation (a Feistel network, no table in memory) says which slice stands there. Every slice
+is read once before any is read again.
+Packing:
+  slices     the documents of a dataset are one array separated by the EOS token, cut every
+             `sequence_tokens`; what the papers did (P1 section 2.3)
+  shifted    the same, but each epoch cuts at another offset, so a small dataset is not always
+             cut at the same places
+  documents  whole documents are put together by best fit, what is left over is padded and not
+             predicted; `document_mask` also hides the other documents from attention
+Shape legend: B sequences, T tokens.
+"""
+
+import bisect
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.recipe import Data
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+IGNORED = -100
+PERIOD = 1024  # sequences over which the sources' shares are exact; a weight is rounded to 1/1024
+ROUNDS = 6
+
+
+def mixed(*parts: int) -> int:
+    """64 well-mixed bits of some integers: a seed for each thing that needs its own.
+
+    >>> mixed(1, 2) == mixed(1, 2), mixed(1, 2) == mixed(2, 1)
+    (True, False)
+    """
+    state = 0x243F6A8885A308D3
+    for part in parts:
+        state = (state ^ (part & 0xFFFFFFFFFFFFFFFF)) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state
+
+
+def permuted(index: int, size: int, key: int) -> int:
+    """Where `index` goes in the permutation of 0..size-1 that `key` names; constant memory.
+
+    A balanced Feistel network over the next power of four, walked until it lands inside.
+
+    >>> sorted(permuted(i, 10, key=7) for i in range(10)) == list(range(10))
+    True
+    """
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    while True:
+        left, right = index >> half, index & mask
+        for number in range(ROUNDS):
+            left, right = right, left ^ (mixed(key, number, right) & mask)
+        index = left << half | right
+        if index < size:
+            return index
+
+
+class TokenArray:
+    """The shards of one dataset read as one array of token ids, from disk when asked."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.shards = [np.memmap(file, dtype="<u2", mode="r") for file in files if file.stat().st_size]
+        self.ends = np.cumsum([len(shard) for shard in self.shards]).tolist()
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if self.ends else 0
+
+    def read(self, start: int, count: int) -> "Ints":
+        """`count` ids from `start`, across shards."""
+        parts = []
+        while count > 0:
+            shard = bisect.bisect_right(self.ends, start)
+            inside = start - (self.ends[shard] - len(self.shards[shard]))
+            part = self.shards[shard][inside : inside + count]
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return np.concatenate(parts).astype(np.int64) if parts else np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One opened token dataset: its registry name and digest, its tokenizer's facts, its arrays."""
+
+    name: str
+    digest: str
+    folder: Path
+    eos: int
+    vocabulary: int
+    train: TokenArray
+    validation: TokenArray
+
+
+def open_tokens(folder: Path, name: str, digest: str) -> Tokens:
+    """The token dataset in a folder, its files checked against the sizes its shard list gives.
+
+    Raises ZooError where a file is missing or cut short, with the command that makes it anew.
+    """
+    try:
+        told: dict[str, Any] = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ZooError(f"dataset {name} cannot be read ({error}); make it again with: phizoo data pack") from error
+    for shard in [*told["shards"], *told["validation"]]:
+        file = folder / shard["file"]
+        found = file.stat().st_size // 2 if file.is_file() else 0
+        if found != shard["tokens"]:
+            raise ZooError(
+                f"dataset {name}: {shard['file']} has {found:,} tokens, expected {shard['tokens']:,}; "
+                "make it again with: phizoo data pack"
+            )
+    arrays = [TokenArray([folder / s["file"] for s in told[part]]) for part in ("shards", "validation")]
+    return Tokens(name, digest, folder, told["eos"], told["vocabulary"], arrays[0], arrays[1])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """inputs_BT and targets_BT (IGNORED where nothing is predicted); positions_BT restart at each document."""
+
+    inputs_BT: "Ints"
+    targets_BT: "Ints"
+    positions_BT: "Ints | None"
+
+
+class Loader:
+    """Reads any step's batch of a recipe's data. Opened files are its only state."""
+
+    def __init__(self, data: Data, sources: list[Tokens], batch_sequences: int, seed: int) -> None:
+        self.data, self.sources, self.batch, self.seed = data, sources, batch_sequences, seed
+        self.length = data.sequence_tokens
+        self.bins = [_bins(tokens, self.length) if data.packing == "documents" else [] for tokens in sources]
+        self.sizes = [self._size(number) for number in range(len(sources))]
+        self.shares = _shares([source.weight for source in data.sources])
+
+    def _size(self, number: int) -> int:
+        """Sequences in one epoch of a source."""
+        if self.data.packing == "documents":
+            size = len(self.bins[number])
+        else:
+            spare = self.length if self.data.packing == "shifted" else 1
+            size = (len(self.sources[number].train) - spare) // self.length
+        if size < 1:
+            tokens = len(self.sources[number].train)
+            raise ZooError(
+                f"dataset {self.sources[number].name} has {tokens:,} tokens, too few for one sequence of "
+                f"{self.length}; lower data.sequence_tokens or pack more data"
+            )
+        return size
+
+    def place(self, sequence: int) -> tuple[int, int, int]:
+        """(source, epoch, slice) of a sequence, counted from 0 over the whole run."""
+        source, before = self._turn(sequence)
+        epoch, turn = divmod(before, self.sizes[source])
+        return source, epoch, permuted(turn, self.sizes[source], mixed(self.seed, 1, source, epoch))
+
+    def _turn(self, sequence: int) -> tuple[int, int]:
+        """The source of a sequence and how many sequences that source gave before it."""
+        period, inside = divmod(sequence, PERIOD)
+        if len(self.shares) == 1:
+            return 0, sequence
+        order = _pattern(tuple(self.shares), mixed(self.seed, 2, period))
+        source = int(order[inside])
+        return source, period * self.shares[source] + int(np.count_nonzero(order[:inside] == source))
+
+    def row(self, sequence: int) -> "tuple[Ints, Ints | None]":
+        """T+1 token ids of a sequence, and its documents' positions where packing knows them."""
+        source, epoch, which = self.place(sequence)
+        tokens = self.sources[source]
+        if self.data.packing == "documents":
+            return self._packed(tokens, self.bins[source][which])
+        offset = mixed(self.seed, 3, source, epoch) % self.length if self.data.packing == "shifted" else 0
+        return tokens.train.read(offset + which * self.length, self.length + 1), None
+
+    def _packed(self, tokens: Tokens, pieces: list[tuple[int, int]]) -> "tuple[Ints, Ints]":
+        ids = np.full(self.length + 1, tokens.eos, dtype=np.int64)
+        positions = np.zeros(self.length + 1, dtype=np.int64)
+        at = 0
+        for start, count in pieces:
+            ids[at : at + count] = tokens.train.read(start, count)
+            positions[at : at + count] = np.arange(count)
+            at += count
+        positions[at:] = -1
+        return ids, positions
+
+    def batch_at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The batch of one step; of `world` processes, the `rank`-th part of its rows."""
+        share = self.batch // world
+        first = step * self.batch + rank * share
+        rows = [self.row(sequence) for sequence in range(first, first + share)]
+        ids = np.stack([ids for ids, _ in rows])
+        targets = ids[:, 1:].copy()
+        if rows[0][1] is None:
+            positions = _document_positions(ids, self.sources[0].eos) if self.data.document_mask else None
+        else:
+            positions = np.stack([p for _, p in rows if p is not None])
+            targets[positions[:, 1:] < 0] = IGNORED
+        if self.data.document_mask and positions is not None:
+            targets[positions[:, 1:] == 0] = IGNORED  # another document's first token: not to be guessed from this one
+        shown = np.maximum(positions[:, :-1], 0) if positions is not None and self.data.document_mask else None
+        return Batch(ids[:, :-1], targets, shown)
+
+    def tokens_seen(self, steps: int) -> list[int]:
+        """Tokens read of each source in the first `steps` steps, repeats counted; shape (sources,)."""
+        total = steps * self.batch
+        if len(self.shares) == 1:
+            return [total * self.length]
+        period, inside = divmod(total, PERIOD)
+        order = _pattern(tuple(self.shares), mixed(self.seed, 2, period))[:inside]
+        return [
+            (period * share + int(np.count_nonzero(order == source))) * self.length
+            for source, share in enumerate(self.shares)
+        ]
+
+    def validation(self, sequences: int) -> list[Batch]:
+        """Fixed held-out batches, `sequences` rows of each source at most, spread evenly; never trained on."""
+        batches = []
+        for tokens in self.sources:
+            whole = (len(tokens.validation) - 1) // self.length
+            chosen = np.unique(np.linspace(0, whole - 1, min(sequences, max(whole, 0))).astype(np.int64))
+            rows = [tokens.validation.read(i * self.length, self.length + 1) for i in chosen.tolist()]
+            for start in range(0, len(rows), self.batch):
+                ids = np.stack(rows[start : start + self.batch])
+                batches.append(Batch(ids[:, :-1], ids[:, 1:].copy(), None))
+        return batches
+
+
+def _shares(weights: list[float]) -> list[int]:
+    """Sequences of each source in a period, by largest remainder, at least one each.
+
+    >>> _shares([3.0, 1.0])
+    [768, 256]
+    """
+    exact = [weight / sum(weights) * PERIOD for weight in weights]
+    shares = [max(1, int(value)) for value in exact]
+    order = sorted(range(len(exact)), key=lambda i: (int(exact[i]) - exact[i], i))
+    for number in range(PERIOD - sum(shares)):
+        shares[order[number % len(order)]] += 1
+    while sum(shares) > PERIOD:
+        shares[shares.index(max(shares))] -= 1
+    return shares
+
+
+@functools.lru_cache(maxsize=4)
+def _pattern(shares: tuple[int, ...], key: int) -> "Ints":
+    """Which source each sequence of a period reads, shuffled by the key; shape (PERIOD,)."""
+    order = np.repeat(np.arange(len(shares)), shares)
+    return order[[permuted(index, PERIOD, key) for index in range(PERIOD)]]
+
+
+def _document_positions(ids_BT: "Ints", eos: int) -> "Ints":
+    """Each token's place in its document, an EOS ending its document; shape as given."""
+    count = ids_BT.shape[1]
+    index = np.broadcast_to(np.arange(count), ids_BT.shape)
+    begins = np.zeros_like(ids_BT, dtype=bool)
+    begins[:, 1:] = ids_BT[:, :-1] == eos
+    return np.asarray(index - np.maximum.accumulate(np.where(begins, index, 0), axis=1))
+
+
+def _bins(tokens: Tokens, length: int) -> list[list[tuple[int, int]]]:
+    """Sequences made of whole documents, (start, count) each, by best fit, longest first.
+
+    A document longer than a sequence is cut; each cut repeats one token, so all are predicted.
+    """
+    ids = tokens.train.read(0, len(tokens.train))
+    ends = np.flatnonzero(ids == tokens.eos) + 1
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    pieces = []
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        while end - start > length + 1:
+            pieces.append((start, length + 1))
+            start += length
+        if end - start > 1:
+            pieces.append((start, end - start))
+    pieces.sort(key=lambda piece: (-piece[1], piece[0]))
+    bins: list[list[tuple[int, int]]] = []
+    open_by_room: dict[int, list[int]] = {}
+    rooms: list[int] = []
+    for piece in pieces:
+        at = bisect.bisect_left(rooms, piece[1])
+        if at == len(rooms):
+            number, room = len(bins), length + 1
+            bins.append([])
+        else:
+            room = rooms[at]
+            number = open_by_room[room].pop()
+            if not open_by_room[room]:
+                del open_by_room[room], rooms[at]
+        bins[number].append(piece)
+        left = room - piece[1]
+        if left > 1:
+            if left not in open_by_room:
+                bisect.insort(rooms, left)
+            open_by_room.setdefault(left, []).append(number)
+    return bins

@@ -1,0 +1,93 @@
+"""A trained run as a Hugging Face folder that `PhiForCausalLM.from_pretrained`, vLLM and lm_eval load.
+
+Everything with a wrong class default is written out: bos and eos, `partial_rotary_factor` (at the top
+for vLLM and older transformers, and in `rope_parameters` for newer), the generation config. The same
+training gives the same bytes: nothing about speed or time is in the folder.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.digest import write_json
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PhiConfig
+
+WEIGHTS, CURVES, RECIPE, ENVIRONMENT = (
+    "model.safetensors",
+    "training_curves.jsonl",
+    "training_recipe.json",
+    "training_environment.json",
+)
+
+
+def config_json(settings: "PhiConfig") -> dict[str, Any]:
+    """config.json as plain data, the way published Phi checkpoints have it."""
+    plain: dict[str, Any] = json.loads(settings.to_json_string(use_diff=False))
+    rope = plain.get("rope_parameters") or {}
+    plain |= {
+        "architectures": ["PhiForCausalLM"],
+        "partial_rotary_factor": rope.get("partial_rotary_factor", 0.5),
+        "rope_theta": rope.get("rope_theta", 10000.0),
+        "dtype": "float32",
+    }
+    for left_out in ("_name_or_path", "id2label", "label2id"):
+        plain.pop(left_out, None)
+    return plain
+
+
+def write_folder(
+    folder: Path,
+    settings: "PhiConfig",
+    weights: "dict[str, torch.Tensor]",
+    tokenizer: Path,
+    curves: bytes,
+    recipe: dict[str, Any],
+    environment: dict[str, Any],
+) -> None:
+    """Writes the whole checkpoint folder anew; `tokenizer` is a folder whose files are copied."""
+    import transformers
+    from safetensors.torch import save_file
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in sorted(tokenizer.iterdir()):
+        if file.is_file():
+            shutil.copyfile(file, folder / file.name)
+    save_file(dict(sorted(weights.items())), folder / WEIGHTS, metadata={"format": "pt"})
+    write_json(folder / "config.json", config_json(settings))
+    generation = {
+        "_from_model_config": False,
+        "bos_token_id": settings.bos_token_id,
+        "eos_token_id": settings.eos_token_id,
+        "pad_token_id": settings.eos_token_id,
+        "transformers_version": transformers.__version__,
+    }
+    write_json(folder / "generation_config.json", generation)
+    (folder / CURVES).write_bytes(curves)
+    write_json(folder / RECIPE, recipe)
+    write_json(folder / ENVIRONMENT, environment)
+
+
+def environment(device: str, processes: int) -> dict[str, Any]:
+    """What the numbers of a run depend on besides its recipe: versions, device, threads."""
+    import platform
+
+    import safetensors
+    import torch
+    import transformers
+
+    gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "transformers": transformers.__version__,
+        "safetensors": safetensors.__version__,
+        "machine": platform.machine(),
+        "device": gpu or "cpu",
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+    }

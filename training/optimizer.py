@@ -1,0 +1,78 @@
+"""The learning rate by step and the optimizers of a recipe: torch's own AdamW (fused) and Muon."""
+
+import math
+from typing import TYPE_CHECKING
+
+from training.recipe import Optimizer, Schedule
+
+if TYPE_CHECKING:
+    import torch
+
+
+def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
+    """The learning rate of one step, 0 <= step < steps; a pure function, so a resume needs no state.
+
+    steps   where the decay ends; `schedule.steps` wins over it (phi-1-base stops at 24K of 36K)
+    Source  P1 section 2.3: linear warm-up, then linear decay; P15: constant. wsd: constant, then
+            linear over the last `decay_steps`.
+
+    >>> linear = Schedule(kind="linear", peak_learning_rate=1.0, warmup_steps=2)
+    >>> [learning_rate(linear, step, 6) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    horizon = schedule.steps or steps
+    peak, last = schedule.peak_learning_rate, schedule.final_learning_rate
+    if step < schedule.warmup_steps:
+        return peak * (step + 1) / schedule.warmup_steps
+    done = (step - schedule.warmup_steps) / max(1, horizon - schedule.warmup_steps)
+    if schedule.kind == "linear":
+        return peak + (last - peak) * min(1.0, done)
+    if schedule.kind == "cosine":
+        return last + (peak - last) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    if schedule.kind == "wsd":
+        left = max(0, horizon - step)
+        return peak if left >= schedule.decay_steps else last + (peak - last) * left / schedule.decay_steps
+    return peak
+
+
+def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[torch.optim.Optimizer]":
+    """The recipe's optimizers over all of a model's parameters, each parameter in exactly one.
+
+    Weight decay on matrices only (norms and biases are not decayed) unless `decay = "all"`; the papers
+    do not say which. Each group keeps its rate relative to the schedule in `scale`.
+    """
+    import torch
+
+    named = list(model.named_parameters())
+    inner = [p for name, p in named if settings.kind == "muon" and p.dim() == 2 and ".layers." in name]
+    chosen = {id(parameter) for parameter in inner}
+    rest = [p for _, p in named if id(p) not in chosen]
+    decayed = [p for p in rest if p.dim() >= 2 or settings.decay == "all"]
+    kept = [p for p in rest if p.dim() < 2 and settings.decay != "all"]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay, "scale": 1.0},
+        {"params": kept, "weight_decay": 0.0, "scale": 1.0},
+    ]
+    adamw = torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=peak,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        fused=True,
+    )
+    if not inner:
+        return [adamw]
+    muon = torch.optim.Muon(
+        [{"params": inner, "scale": settings.muon_learning_rate / peak}],
+        lr=settings.muon_learning_rate,
+        weight_decay=settings.weight_decay,
+        momentum=settings.muon_momentum,
+    )
+    return [adamw, muon]
+
+
+def set_rate(optimizers: "list[torch.optim.Optimizer]", rate: float) -> None:
+    """Sets this step's learning rate in every group, scaled as the group asks."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["scale"]

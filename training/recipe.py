@@ -1,0 +1,426 @@
+"""Recipes: everything that determines a training run, read from TOML into a frozen record.
+
+A recipe is data. An unknown key, a value of the wrong kind or an impossible combination is an error
+that names the nearest known key or the rule. `--set a.b=c` overrides a value and is recorded in the
+recipe itself, so that a checkpoint's recipe says everything. Nothing here imports torch.
+Sources of the published numbers stand in each file's `[sources]` table; "estimated" is said where a
+number is ours.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from zoo.checkpoint import Record, Relation, checked_name
+from zoo.digest import digest
+from zoo.errors import ZooError, nearest, unknown
+
+FOLDER = Path(__file__).parent / "recipes"
+
+# One name a file in training/recipes/; the real ones first, then their twins that a laptop trains.
+RECIPES: tuple[str, ...] = (
+    "phi-1-small-base",
+    "phi-1-small",
+    "phi-1-base",
+    "phi-1",
+    "phi-1.5",
+    "phi-1.5-web",
+    "phi-1.5-web-only",
+    "phi-2",
+    "phi-1-small-mini-unfiltered",
+    "phi-1-small-mini-base",
+    "phi-1-small-mini",
+    "phi-1-mini-base",
+    "phi-1-mini",
+    "phi-1.5-mini",
+    "phi-1.5-web-mini",
+    "phi-1.5-web-only-mini",
+    "phi-2-mini",
+    "phi-1-small-tiny",
+    "phi-1-tiny",
+    "phi-2-tiny",
+)
+
+NOT_IDENTITY = ("about", "sources", "published", "states", "overrides", "licence")
+
+
+class Model(Record, frozen=True):
+    """The shape. vocabulary, bos and eos: None takes the tokenizer's (the mini and tiny twins)."""
+
+    layers: int
+    width: int
+    heads: int
+    mlp: int
+    rotary_dim: int = 32
+    rotary_theta: float = 10000.0
+    context_tokens: int = 2048
+    vocabulary: int | None = None
+    bos: int | None = None
+    eos: int | None = None
+    layer_norm_epsilon: float = 1e-5
+    initializer_range: float = 0.02
+
+
+class Source(Record, frozen=True):
+    """One token dataset by name, and its share of the sequences (weights are relative)."""
+
+    name: str
+    weight: float = 1.0
+
+
+class Data(Record, frozen=True):
+    """What is read and how it is cut into sequences (see training/data/loader.py)."""
+
+    sources: tuple[Source, ...]
+    sequence_tokens: int
+    packing: Literal["slices", "shifted", "documents"] = "slices"
+    document_mask: bool = False
+
+
+class Training(Record, frozen=True):
+    """How long and how much at once. batch_sequences counts all processes together."""
+
+    steps: int
+    batch_sequences: int
+    seed: int = 0
+    dropout: float = 0.0
+    gradient_clip: float = 1.0
+    spike_nats: float = 0.0
+
+
+class Schedule(Record, frozen=True):
+    """Learning rate by step. steps: where the decay ends, training.steps if None."""
+
+    kind: Literal["linear", "constant", "cosine", "wsd"]
+    peak_learning_rate: float
+    warmup_steps: int = 0
+    steps: int | None = None
+    decay_steps: int = 0
+    final_learning_rate: float = 0.0
+
+
+class Optimizer(Record, frozen=True):
+    """AdamW, or Muon for the matrices inside the layers with AdamW for everything else."""
+
+    kind: Literal["adamw", "muon"] = "adamw"
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.1
+    decay: Literal["matrices", "all"] = "matrices"
+    muon_learning_rate: float = 0.02
+    muon_momentum: float = 0.95
+
+
+class Start(Record, frozen=True):
+    """The checkpoint whose weights the run begins with, and what that makes of the new one."""
+
+    checkpoint: str
+    relation: Relation = "finetune"
+
+
+class Validation(Record, frozen=True):
+    """every_steps 0: never. sequences: how many fixed ones are read each time."""
+
+    every_steps: int = 0
+    sequences: int = 64
+
+
+class Selection(Record, frozen=True):
+    """Which step becomes the checkpoint: the last, or the one with the lowest validation loss."""
+
+    rule: Literal["last", "best-validation"] = "last"
+
+
+class States(Record, frozen=True):
+    """When the run's state is saved, and what is kept: the newest ones, and each n-th step."""
+
+    every_seconds: float = 60.0
+    every_steps: int = 0
+    keep_last: int = 2
+    keep_every_steps: int = 0
+
+
+class Execution(Record, frozen=True):
+    """How it is computed. auto: bf16 and compiled on a GPU, fp32 and not compiled on a CPU."""
+
+    microbatch_sequences: int | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: Literal["auto", "yes", "no"] = "auto"
+    activation_checkpointing: bool = False
+    loss_chunk_tokens: int = 1024
+
+
+class Published(Record, frozen=True):
+    """What was published of the same run, to stand beside the plan's figures."""
+
+    gpu_hours: float
+    kind: str
+    gpus: int | None = None
+    source: str = ""
+    note: str = ""
+
+
+class Recipe(Record, frozen=True):
+    """One training run. model None: the parent's shape (a finetune)."""
+
+    name: str
+    data: Data
+    training: Training
+    schedule: Schedule
+    about: str = ""
+    family: str = "phi"
+    licence: str = "unknown"
+    model: Model | None = None
+    optimizer: Optimizer = Optimizer()
+    parent: Start | None = None
+    validation: Validation = Validation()
+    selection: Selection = Selection()
+    states: States = States()
+    execution: Execution = Execution()
+    published: Published | None = None
+    sources: dict[str, str] = {}
+    overrides: tuple[str, ...] = ()
+
+
+def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe of that name, or of that .toml file, with `a.b=c` overrides applied.
+
+    Raises ZooError for an unknown name, key or value, with the nearest known one.
+
+    >>> load("phi-1-small-mini-base", ["training.steps=70"]).training.steps
+    70
+    """
+    if spec.endswith(".toml"):
+        path = Path(spec)
+        if not path.is_file():
+            raise ZooError(f"no recipe file {spec}; give a file, or a name from: phizoo train recipes")
+    elif spec in RECIPES:
+        path = FOLDER / f"{spec}.toml"
+    else:
+        raise unknown("recipe", spec, RECIPES, "phizoo train recipes")
+    try:
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ZooError(f"{path.name} is not TOML: {error}; mend that line and run again") from error
+    given = tuple(overrides)
+    for override in given:
+        _override(plain, override)
+    if given:
+        plain["overrides"] = list(given)
+    return from_plain(plain)
+
+
+def from_plain(plain: Mapping[str, Any]) -> Recipe:
+    """The recipe in plain data (TOML or JSON as read), checked."""
+    known = dict(_keys(Recipe))
+    for key in _leaves(plain, known):
+        if key not in known:
+            raise ZooError(f'no recipe key "{key}"{nearest(key, known)}. All keys: phizoo train recipes --keys')
+    try:
+        recipe = msgspec.convert(plain, Recipe)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        key = where.strip("`.").replace("[...]", "") or "the recipe"
+        value = _at(plain, key)
+        raise ZooError(
+            f"recipe key {key}: {what}{'' if value is None else f', found {value!r}'}. "
+            "All keys: phizoo train recipes --keys"
+        ) from error
+    for wrong in problems(recipe):
+        raise ZooError(f"recipe {recipe.name}: {wrong}")
+    return recipe
+
+
+def problems(recipe: Recipe) -> Iterable[str]:
+    """What cannot be, in the order a person would mend it; nothing if the recipe can run."""
+    checked_name(recipe.name)
+    model, data, training, schedule = recipe.model, recipe.data, recipe.training, recipe.schedule
+    if model is None and recipe.parent is None:
+        yield "neither [model] nor [parent] is given; give the shape, or the checkpoint it starts from"
+    if model is not None:
+        yield from _model_problems(model)
+        if data.sequence_tokens > model.context_tokens:
+            yield f"data.sequence_tokens {data.sequence_tokens} exceeds model.context_tokens {model.context_tokens}"
+    positive = {
+        "training.steps": training.steps,
+        "training.batch_sequences": training.batch_sequences,
+        "data.sequence_tokens": data.sequence_tokens - 1,
+        "schedule.peak_learning_rate": schedule.peak_learning_rate,
+        "execution.loss_chunk_tokens": recipe.execution.loss_chunk_tokens,
+        "validation.sequences": recipe.validation.sequences,
+        "states.keep_last": recipe.states.keep_last,
+    }
+    yield from (f"{key} is too small: it must be positive" for key, value in positive.items() if value <= 0)
+    if not data.sources:
+        yield "data.sources is empty; name at least one token dataset (phizoo data list)"
+    yield from (f"the weight of {source.name} must be positive" for source in data.sources if source.weight <= 0)
+    if not 0 <= training.dropout < 1:
+        yield f"training.dropout {training.dropout} is not in [0, 1)"
+    horizon = schedule.steps or training.steps
+    if training.steps > horizon:
+        yield f"training.steps {training.steps} exceeds schedule.steps {horizon}, where the rate has ended"
+    if schedule.warmup_steps + schedule.decay_steps > horizon:
+        yield f"schedule.warmup_steps {schedule.warmup_steps} and decay_steps exceed the {horizon} steps"
+    if schedule.kind == "wsd" and not schedule.decay_steps:
+        yield "schedule.kind wsd needs schedule.decay_steps"
+    micro = recipe.execution.microbatch_sequences
+    if micro is not None and (micro < 1 or training.batch_sequences % micro):
+        yield f"training.batch_sequences {training.batch_sequences} is no multiple of microbatch_sequences {micro}"
+    if recipe.selection.rule == "best-validation" and not recipe.validation.every_steps:
+        yield "selection.rule best-validation needs validation.every_steps"
+
+
+def _model_problems(model: Model) -> Iterable[str]:
+    shape = {"layers": model.layers, "width": model.width, "heads": model.heads, "mlp": model.mlp}
+    small = [key for key, value in shape.items() if value < 1]
+    yield from (f"model.{key} must be at least 1" for key in small)
+    if small:
+        return
+    if model.width % model.heads:
+        yield f"model.width {model.width} is no multiple of model.heads {model.heads}"
+        return
+    head = model.width // model.heads
+    if model.rotary_dim % 2 or not 0 < model.rotary_dim <= head:
+        yield f"model.rotary_dim {model.rotary_dim} must be even and at most the head size {head}"
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data with every default written out: what the registry keeps."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe))
+    return plain
+
+
+def identity(recipe: Recipe) -> dict[str, Any]:
+    """The part of a resolved recipe that determines the weights: no texts, no saving habits."""
+    return {key: value for key, value in resolved(recipe).items() if key not in NOT_IDENTITY}
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """sha256 of the resolved recipe: the same as the registry's `recipe_digest`."""
+    return digest(resolved(recipe))
+
+
+def shape(recipe: Recipe) -> Model:
+    """The recipe's model, or its parent recipe's where it only names a parent.
+
+    >>> shape(load("phi-1-small-mini")).layers
+    5
+    """
+    seen = recipe
+    while seen.model is None:
+        if seen.parent is None or seen.parent.checkpoint not in RECIPES:
+            raise ZooError(f"recipe {recipe.name} takes its shape from a checkpoint; only its parent's recipe tells it")
+        seen = load(seen.parent.checkpoint)
+    return seen.model
+
+
+def keys() -> dict[str, str]:
+    """Every recipe key with the kind of its value.
+
+    >>> keys()["training.steps"], keys()["schedule.kind"]
+    ('int', 'linear | constant | cosine | wsd')
+    """
+    return {key: _kind(kind) for key, kind in _keys(Recipe) if _struct(kind) is None}
+
+
+def unsourced(recipe: Recipe) -> list[str]:
+    """Numbers set in a recipe that neither they nor their table have a source for."""
+    plain = resolved(recipe)
+    plain.pop("published", None)
+    numbers = [key for key, value in _items(plain) if isinstance(value, int | float) and not isinstance(value, bool)]
+    defaults = dict(_items(resolved(_bare(recipe))))
+    return [
+        key
+        for key in numbers
+        if key not in recipe.sources
+        and key.split(".")[0] not in recipe.sources
+        and defaults.get(key) != _at(plain, key)
+    ]
+
+
+def _bare(recipe: Recipe) -> Recipe:
+    """The same recipe with every optional part at its default, to see what was set."""
+    return Recipe(name=recipe.name, data=recipe.data, training=recipe.training, schedule=recipe.schedule)
+
+
+def _keys(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for field in msgspec.structs.fields(kind):
+        key = prefix + field.name
+        yield key, field.type
+        if (inner := _struct(field.type)) is not None:
+            yield from _keys(inner, key + ".")
+
+
+def _struct(kind: Any) -> Any:
+    """The record inside a field's type (`Model | None`, `tuple[Source, ...]`), or None."""
+    for part in (kind, *get_args(kind)):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            return part
+    return None
+
+
+def _kind(kind: Any) -> str:
+    if isinstance(kind, type):
+        return kind.__name__
+    parts = [str(part) for part in get_args(kind) if isinstance(part, str)]
+    return " | ".join(parts) if parts else str(kind).replace("NoneType", "None")
+
+
+def _leaves(plain: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    """Every key that is written, dotted; the free-form tables (sources) are not entered."""
+    for key, value in plain.items():
+        path = prefix + str(key)
+        yield path
+        inner = value if isinstance(value, list) else [value]
+        if _struct(known.get(path)) is not None:
+            for part in inner:
+                if isinstance(part, Mapping):
+                    yield from _leaves(part, known, path + ".")
+
+
+def _items(plain: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(plain, Mapping):
+        for key, value in plain.items():
+            yield from _items(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, plain
+
+
+def _at(plain: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(plain, Mapping) or part not in plain:
+            return None
+        plain = plain[part]
+    return plain
+
+
+def _override(plain: dict[str, Any], override: str) -> None:
+    """Puts `a.b=value` into plain data; the value is TOML, or a bare word.
+
+    >>> data = {"training": {"steps": 1}}
+    >>> _override(data, "training.steps=20"); _override(data, "schedule.kind=constant"); data
+    {'training': {'steps': 20}, 'schedule': {'kind': 'constant'}}
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ZooError(f'cannot read --set "{override}"; write it as --set training.steps=200')
+    known = dict(_keys(Recipe))
+    if key.strip() not in known:
+        raise ZooError(
+            f'no recipe key "{key.strip()}"{nearest(key.strip(), known)}. All keys: phizoo train recipes --keys'
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *tables, last = key.strip().split(".")
+    place: Any = plain
+    for table in tables:
+        place = place.setdefault(table, {})
+        if not isinstance(place, dict):
+            raise ZooError(f'--set cannot reach into "{table}", a list; set the list itself: --set {table}=[...]')
+    place[last] = value

@@ -1,0 +1,281 @@
+"""From a recipe to a registered checkpoint: looks things up, trains, exports, registers, once.
+
+Asked again with the same recipe, data and parent it answers from the registry without importing
+torch. A run keeps its state in `training_dir()/<digest of all that determines it>`, so the same
+command goes on where it was killed, and another recipe never meets its state.
+"""
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training import parallel
+from training.plan import flops_per_token
+from training.recipe import Model, Recipe, identity, load, resolved, shape
+from zoo import settings as places
+from zoo.checkpoint import About, Checkpoint, Dataset, Parent, TrainedOn
+from zoo.digest import digest, write_json
+from zoo.errors import ZooError
+from zoo.registry import Registry, open_registry
+
+if TYPE_CHECKING:
+    from training.data.loader import Tokens
+    from training.parallel import World
+    from training.trainer import Outcome
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be trained: a recipe and the records it names, looked up."""
+
+    recipe: Recipe
+    name: str
+    datasets: tuple[Dataset, ...]
+    parent: Checkpoint | None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines the weights; its digest names the run."""
+        return {
+            "recipe": identity(self.recipe),
+            "datasets": [dataset.digest for dataset in self.datasets],
+            "parent": self.parent.digest if self.parent else None,
+            "processes": parallel.asked_size(),
+        }
+
+
+def look_up(registry: Registry, recipe: Recipe, name: str | None = None) -> Request:
+    """The datasets and the parent a recipe names. Raises ZooError for one that is not there."""
+    datasets = tuple(registry.dataset(source.name) for source in recipe.data.sources)
+    for dataset in datasets:
+        if dataset.kind != "tokens":
+            raise ZooError(f"{dataset.name} holds {dataset.kind}, training reads tokens; make them: phizoo data pack")
+    parent = registry.get(recipe.parent.checkpoint) if recipe.parent else None
+    return Request(recipe, name or recipe.name, datasets, parent)
+
+
+def made_already(registry: Registry, request: Request) -> Checkpoint | None:
+    """The newest version of that name made by the same recipe from the same data and parent."""
+    digests = [dataset.digest for dataset in request.datasets]
+    parents = [request.parent.digest] if request.parent else []
+    for checkpoint in reversed(registry.list(request.name, all_versions=True)):
+        if checkpoint.recipe_digest is None or [one.digest for one in checkpoint.datasets] != digests:
+            continue
+        kept = registry.recipe(checkpoint.recipe_digest)
+        same = {key: kept.get(key) for key in identity(request.recipe)} == identity(request.recipe)
+        if same and [one.digest for one in checkpoint.parents] == parents:
+            return checkpoint
+    return None
+
+
+def run(
+    spec: str,
+    overrides: tuple[str, ...] = (),
+    name: str | None = None,
+    folder: Path | None = None,
+    device: str = "auto",
+    stop_after: int | None = None,
+    say: Callable[[str], None] = print,
+) -> Checkpoint | None:
+    """The registered checkpoint of a recipe, trained if need be; None if stopped on the way.
+
+    spec        a recipe's name or a .toml file; overrides are `a.b=c`
+    name        the checkpoint's name, the recipe's by default
+    folder      where the run's state lies, by default a folder named by the run's digest
+    stop_after  steps in all after which the run saves and stops, to go on another time
+    Raises      ZooError with what to do: unknown name, foreign or locked state, no device
+    """
+    recipe = load(spec, overrides)
+    with open_registry() as registry:
+        request = look_up(registry, recipe, name)
+        if found := made_already(registry, request):
+            say(f"{found.label} is in the zoo already, from this recipe and this data ({found.digest[:12]})")
+            return found
+        place = folder or places.training_dir() / digest(request.identity)[:16]
+        world = parallel.enter(device)
+        try:
+            with _locked(place, world):
+                outcome = _trained(registry, request, place, world, stop_after)
+                for note in outcome.notes:
+                    say(note)
+                if outcome.status == "stopped":
+                    say(
+                        f"stopped after step {outcome.step} of {recipe.training.steps}, state saved; "
+                        "the same command goes on"
+                    )
+                    return None
+                return _registered(registry, request, place, world, outcome, say)
+        finally:
+            parallel.leave(world)
+
+
+def _trained(registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None) -> "Outcome":
+    from safetensors.torch import load_file
+
+    from training import trainer
+
+    sources = _opened(request.datasets)
+    settings = _settings(request, sources)
+    start = None
+    if request.parent is not None:
+        files = sorted(registry.path(request.parent).glob("*.safetensors"))
+        start = {key: value.float() for file in files for key, value in load_file(file).items()}
+    if world.first:
+        write_json(place / "run.json", {"identity": request.identity, "recipe": resolved(request.recipe)})
+    job = trainer.Job(
+        recipe=request.recipe,
+        settings=settings,
+        sources=sources,
+        folder=place,
+        identity=request.identity,
+        start=start,
+        flops_per_token=_flops(request, settings),
+        stop_after=stop_after,
+    )
+    return trainer.train(job, world)
+
+
+def _opened(datasets: tuple[Dataset, ...]) -> "list[Tokens]":
+    """The token datasets, all of one vocabulary."""
+    from training.data.loader import open_tokens
+
+    sources = [open_tokens(places.datasets_dir() / one.digest, one.name, one.digest) for one in datasets]
+    for other in sources[1:]:
+        if (other.vocabulary, other.eos) != (sources[0].vocabulary, sources[0].eos):
+            raise ZooError(
+                f"{other.name} and {sources[0].name} have different tokenizers ({other.vocabulary} and "
+                f"{sources[0].vocabulary} tokens); pack both with one: phizoo data pack --tokenizer NAME"
+            )
+    return sources
+
+
+def _settings(request: Request, sources: "list[Tokens]") -> Any:
+    """The model's configuration: the recipe's shape, or the parent's, with the tokenizer's ids where none is given."""
+    from transformers import PhiConfig
+
+    from training import model
+
+    tokens = sources[0]
+    if request.parent is not None and request.recipe.model is None:
+        settings = PhiConfig.from_dict(dict(request.parent.architecture))
+    else:
+        asked = shape(request.recipe)
+        bos, eos = (tokens.eos if given is None else given for given in (asked.bos, asked.eos))
+        settings = model.config(asked, asked.vocabulary or tokens.vocabulary, bos, eos)
+    if settings.vocab_size < tokens.vocabulary:
+        raise ZooError(
+            f"{tokens.name} has token ids up to {tokens.vocabulary - 1}, the model only {settings.vocab_size} rows; "
+            "pack the data with the model's tokenizer, or set model.vocabulary"
+        )
+    if request.recipe.data.sequence_tokens > settings.max_position_embeddings:
+        raise ZooError(
+            f"data.sequence_tokens {request.recipe.data.sequence_tokens} exceeds the parent's context of "
+            f"{settings.max_position_embeddings}; lower it with --set data.sequence_tokens=N"
+        )
+    return settings
+
+
+def _flops(request: Request, settings: Any) -> float:
+    shaped = Model(
+        layers=settings.num_hidden_layers,
+        width=settings.hidden_size,
+        heads=settings.num_attention_heads,
+        mlp=settings.intermediate_size,
+    )
+    return flops_per_token(shaped, settings.vocab_size, request.recipe.data.sequence_tokens)
+
+
+def _registered(
+    registry: Registry, request: Request, place: Path, world: "World", outcome: "Outcome", say: Callable[[str], None]
+) -> Checkpoint | None:
+    """Exports and registers; the run's states are removed, its metrics stay."""
+    if not world.first:
+        return None
+    from training import export, metrics
+    from training.data.loader import Loader
+    from training.state import Keeper
+
+    recipe, sources = request.recipe, _opened(request.datasets)
+    settings = _settings(request, sources)
+    lines = metrics.read(place / "metrics.jsonl")
+    folder = place / "checkpoint"
+    export.write_folder(
+        folder,
+        settings,
+        outcome.weights,
+        sources[0].folder / "tokenizer",
+        metrics.curves(lines),
+        resolved(recipe),
+        export.environment(world.device, world.size),
+    )
+    loader = Loader(recipe.data, sources, recipe.training.batch_sequences, recipe.training.seed)
+    seen = loader.tokens_seen(outcome.chosen_step)
+    before = request.parent
+    about = About(
+        family=recipe.family,
+        training_tokens=sum(seen) + ((before.training_tokens or 0) if before else 0),
+        training_flops=sum(seen) * _flops(request, settings) + ((before.training_flops or 0.0) if before else 0.0),
+        recipe=resolved(recipe),
+        parents=(Parent(digest=before.digest, relation=recipe.parent.relation),) if before and recipe.parent else (),
+        datasets=tuple(TrainedOn(digest=one.digest, tokens=count) for one, count in zip(sources, seen, strict=True)),
+        licence=recipe.licence,
+        source="trained with phizoo train run",
+        notes="; ".join(
+            [f"{outcome.chosen_step} steps in {outcome.seconds:.0f} s on {world.size} x {world.device}", *outcome.notes]
+        ),
+    )
+    checkpoint = registry.add(folder, request.name, about)
+    shutil.rmtree(folder)
+    (place / "curves.html").write_text(metrics.page(request.name, lines), encoding="utf-8")
+    Keeper(place, recipe.states, request.identity).remove()
+    last = next((line["loss"] for line in reversed(lines) if "loss" in line), float("nan"))
+    say(
+        f"{checkpoint.label} registered ({checkpoint.digest[:12]}): {checkpoint.parameters:,} parameters, "
+        f"{sum(seen):,} tokens, {outcome.seconds:.0f} s, last loss {last:.3f}; curves in {place / 'curves.html'}"
+    )
+    return checkpoint
+
+
+@contextlib.contextmanager
+def _locked(place: Path, world: "World") -> Iterator[None]:
+    """Holds a run's folder: two commands do not train one run at once."""
+    place.mkdir(parents=True, exist_ok=True)
+    if not world.first:
+        yield
+        return
+    with (place / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ZooError(f"another command trains in {place} already; wait for it, or stop it first") from error
+        yield
+
+
+def recipe_of(spec: str) -> dict[str, Any]:
+    """The resolved recipe of a recipe's name, a .toml file, or a checkpoint in the zoo."""
+    from training.recipe import RECIPES
+
+    if spec in RECIPES or spec.endswith(".toml"):
+        return resolved(load(spec))
+    with open_registry() as registry:
+        checkpoint = registry.get(spec)
+        if checkpoint.recipe_digest is None:
+            raise ZooError(f"{checkpoint.label} was added without a recipe. All recipes: phizoo train recipes")
+        return registry.recipe(checkpoint.recipe_digest)
+
+
+def curves_page(spec: str) -> str:
+    """A page with the curves of a run's folder (as far as it is), or of a checkpoint in the zoo."""
+    from training import export, metrics
+
+    file = Path(spec) / "metrics.jsonl"
+    if not file.is_file():
+        with open_registry() as registry:
+            file = registry.path(spec) / export.CURVES
+    if not file.is_file():
+        raise ZooError(f"{spec} has no training curves; only what phizoo train run made has them")
+    return metrics.page(spec, metrics.read(file))

@@ -1,0 +1,257 @@
+"""A training run's state on disk: whole or absent, verified when read, kept by rule.
+
+One folder a saved step (`states/00000200`): weights and optimizer tensors as safetensors, and
+`state.json` with the step, the run's identity and the sha256 of both. It is written beside its
+place and renamed, so a kill at any moment leaves the older states untouched. The schedule, the
+data position and the dropout of a step are pure functions of (seed, step): nothing of them is
+saved, and nothing of them can be lost.
+Optimizer tensors are named `<optimizer number>.<parameter name>.<state key>`.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.recipe import States
+from zoo.checkpoint import Record
+from zoo.digest import file_sha256, write_json
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS, OPTIMIZER, FACTS = "weights.safetensors", "optimizer.safetensors", "state.json"
+
+
+class Saved(Record, frozen=True):
+    """state.json. step: steps done. best: the step of lowest validation loss so far, and that loss."""
+
+    step: int
+    identity: dict[str, Any]
+    files: dict[str, str]
+    best: tuple[int, float] | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A state read back: its facts and its tensors by name."""
+
+    saved: Saved
+    weights: "dict[str, torch.Tensor]"
+    optimizer: "dict[str, torch.Tensor]"
+
+
+def differences(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What is not the same in two identities, as `key: saved -> asked`, dotted.
+
+    >>> differences({"training": {"steps": 10}}, {"training": {"steps": 20}})
+    ['training.steps: 10 -> 20']
+    """
+    found = []
+    for key in sorted(saved.keys() | asked.keys()):
+        was, now = saved.get(key), asked.get(key)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            found += differences(was, now, f"{prefix}{key}.")
+        elif was != now:
+            found.append(f"{prefix}{key}: {json.dumps(was)} -> {json.dumps(now)}")
+    return found
+
+
+def check_same(saved: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
+    """Raises ZooError naming exactly what differs between a saved run and the one asked for."""
+    if wrong := differences(saved, asked):
+        raise ZooError(
+            f"{folder} holds another run: {'; '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}. "
+            "Ask for that run again, or give this one its own place: --folder DIR"
+        )
+
+
+class Keeper:
+    """Saves and finds the states of one run. Writes in a thread; at most one write at a time."""
+
+    def __init__(self, folder: Path, rule: States, identity: dict[str, Any]) -> None:
+        self.folder, self.rule, self.identity = folder / "states", rule, identity
+        self.saved_at = time.monotonic()
+        self.writer: threading.Thread | None = None
+        self.fault: BaseException | None = None
+
+    def due(self, step: int) -> bool:
+        """Whether a state should be saved after this many steps, by time or by count."""
+        if self.rule.every_steps and step % self.rule.every_steps == 0:
+            return True
+        if self.rule.keep_every_steps and step % self.rule.keep_every_steps == 0:
+            return True
+        return bool(self.rule.every_seconds) and time.monotonic() - self.saved_at >= self.rule.every_seconds
+
+    def save(
+        self, step: int, weights: "dict[str, torch.Tensor]", optimizer: "dict[str, torch.Tensor]", best: Any
+    ) -> None:
+        """Starts writing these tensors, which must be copies: training goes on meanwhile."""
+        self.wait()
+        self.saved_at = time.monotonic()
+        self.writer = threading.Thread(target=self._guarded, args=(step, weights, optimizer, best), daemon=True)
+        self.writer.start()
+
+    def wait(self) -> None:
+        """Ends when the write under way is on disk. Raises what went wrong there (a full disk)."""
+        if self.writer is not None:
+            self.writer.join()
+            self.writer = None
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
+
+    def _guarded(self, *args: Any) -> None:
+        try:
+            self._write(*args)
+        except BaseException as error:  # carried to the loop: wait() raises it there
+            self.fault = error
+
+    def _write(self, step: int, weights: Any, optimizer: Any, best: Any) -> None:
+        from safetensors.torch import save_file
+
+        final = self.folder / f"{step:08d}"
+        part = self.folder / f".{step:08d}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        digests = {}
+        for name, tensors in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+            save_file(tensors, part / name)
+            digests[name] = file_sha256(part / name)
+            _flush(part / name)
+        write_json(part / FACTS, {"step": step, "identity": self.identity, "files": digests, "best": best})
+        if final.exists():  # the same step again (resumed, then killed): the same bytes, so the old may stay
+            shutil.rmtree(part)
+        else:
+            os.rename(part, final)
+            _flush(self.folder)
+        self._prune(best)
+
+    def _prune(self, best: Any) -> None:
+        """Removes the states that the rule does not keep."""
+        steps = self.steps()
+        kept = set(steps[-self.rule.keep_last :])
+        if best:
+            kept.add(best[0])
+        if every := self.rule.keep_every_steps:
+            kept.update(step for step in steps if step % every == 0)
+        for step in sorted(set(steps) - kept):
+            gone = self.folder / f".{step:08d}.gone"  # renamed first: a kill here leaves no half state
+            os.rename(self.folder / f"{step:08d}", gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+    def steps(self) -> list[int]:
+        """The saved steps, ascending."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(entry.name) for entry in self.folder.iterdir() if entry.name.isdigit())
+
+    def newest(self) -> tuple[Loaded | None, list[str]]:
+        """The newest state that is whole, and one line for each that was not.
+
+        Raises ZooError if it belongs to another run, saying what differs.
+        """
+        notes: list[str] = []
+        for left in self.folder.glob(".*"):  # what a kill left half written or half removed
+            shutil.rmtree(left, ignore_errors=True)
+        for step in reversed(self.steps()):
+            try:
+                return self.read(step), notes
+            except ZooError:
+                raise
+            except (OSError, ValueError, KeyError) as error:
+                notes.append(f"the state of step {step} is damaged ({error}); going on from an older one")
+                shutil.rmtree(self.folder / f"{step:08d}", ignore_errors=True)
+        return None, notes
+
+    def read(self, step: int) -> Loaded:
+        """The state of one step, its bytes checked. Raises ValueError if a byte is wrong."""
+        import msgspec
+        from safetensors.torch import load
+
+        folder = self.folder / f"{step:08d}"
+        try:
+            saved = msgspec.json.decode((folder / FACTS).read_bytes(), type=Saved)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{FACTS}: {error}") from error
+        check_same(saved.identity, self.identity, folder.parent.parent)
+        tensors = []
+        for name in (WEIGHTS, OPTIMIZER):
+            if file_sha256(folder / name) != saved.files[name]:
+                raise ValueError(f"{name} does not match its sha256")
+            tensors.append(load((folder / name).read_bytes()))
+        return Loaded(saved, tensors[0], tensors[1])
+
+    def remove(self) -> None:
+        """Removes all states: the checkpoint is in the zoo."""
+        self.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    with contextlib.suppress(OSError):  # some file systems cannot flush a folder
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def weight_tensors(model: "torch.nn.Module") -> "dict[str, torch.Tensor]":
+    """Copies of a model's parameters on the CPU, whole even where each process holds a part."""
+    return {name: _whole(parameter) for name, parameter in model.named_parameters()}
+
+
+def optimizer_tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> "dict[str, torch.Tensor]":
+    """Copies of all optimizer state on the CPU, by optimizer number, parameter name and key."""
+    found = {}
+    for number, optimizer in enumerate(optimizers):
+        for name, parameter in model.named_parameters():
+            for key, value in optimizer.state.get(parameter, {}).items():
+                found[f"{number}.{name}.{key}"] = _whole(value)
+    return found
+
+
+def load_optimizer(
+    model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", tensors: "dict[str, torch.Tensor]"
+) -> None:
+    """Puts saved optimizer tensors back, laid out as each parameter is."""
+    import torch
+
+    parameters = dict(model.named_parameters())
+    for full, value in tensors.items():
+        number, _, rest = full.partition(".")
+        name, _, key = rest.rpartition(".")
+        parameter = parameters[name]
+        placed = value.to(parameter.device, copy=True)
+        if value.shape == parameter.shape:
+            with torch.no_grad():
+                own = torch.zeros_like(parameter, dtype=value.dtype)
+                scatter(own, placed)
+            placed = own
+        optimizers[int(number)].state[parameter][key] = placed
+
+
+def scatter(own: "torch.Tensor", whole: "torch.Tensor") -> None:
+    """Copies a whole tensor into one that may be sharded over processes."""
+    if hasattr(own, "device_mesh"):
+        from torch.distributed.tensor import distribute_tensor
+
+        own.copy_(distribute_tensor(whole.to(own.device), own.device_mesh, own.placements))  # type: ignore[attr-defined]
+    else:
+        own.copy_(whole)
+
+
+def _whole(value: "torch.Tensor") -> "torch.Tensor":
+    detached = value.detach()
+    if hasattr(detached, "full_tensor"):
+        detached = detached.full_tensor()
+    copied: torch.Tensor = detached.to("cpu", copy=True).contiguous()
+    return copied

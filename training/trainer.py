@@ -1,0 +1,322 @@
+"""The training loop: one code path for one process and for many, resumed exactly.
+
+`train` takes a Job (everything resolved, nothing looked up here) to a folder with metrics and
+states, and says whether it is done. Each step is a pure function of the state before it and of
+(seed, step), so train 2N steps = train N, be killed at any moment, train on: bit for bit on one
+process. A loss that is not finite, or a spike, stops before it touches the weights.
+Shape legend: B sequences, T tokens.
+"""
+
+import contextlib
+import math
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal
+
+from training import optimizer, parallel, state
+from training.data.loader import Batch, Loader, Tokens, mixed
+from training.metrics import Metrics
+from training.parallel import World
+from training.recipe import Recipe
+from zoo.errors import ZooError
+from zoo.progress import progress
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PhiConfig
+
+    from training.loss import NextToken
+
+RECENT = 50  # steps whose median a spike is measured against
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, resolved. start: the weights it begins with, None for the seeded init."""
+
+    recipe: Recipe
+    settings: "PhiConfig"
+    sources: list[Tokens]
+    folder: Path
+    identity: dict[str, Any]
+    start: "dict[str, torch.Tensor] | None" = None
+    flops_per_token: float = 0.0
+    stop_after: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. step: steps done. weights: of the chosen step, when done."""
+
+    status: Literal["done", "stopped"]
+    step: int
+    chosen_step: int
+    weights: "dict[str, torch.Tensor]"
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Parts:
+    """What the loop holds while it runs."""
+
+    model: "NextToken"
+    optimizers: "list[torch.optim.Optimizer]"
+    loader: Loader
+    keeper: state.Keeper
+    world: World
+    micro: int
+    best: tuple[int, float] | None = None
+
+
+def train(job: Job, world: World) -> Outcome:
+    """Runs a job from its newest state to its end, or to a signal.
+
+    SIGTERM and an interrupt finish the step, save, and give `stopped`; a second interrupt is one.
+    Raises ZooError for a damaged or foreign state, and for a loss that cannot be trusted.
+    """
+    parts = _open(job, world)
+    begin, notes = _restore(job, parts)
+    steps = job.recipe.training.steps
+    last = min(steps, job.stop_after or steps)
+    metrics = Metrics(job.folder, begin) if world.first else None
+    clock = time.monotonic() - (metrics.seconds if metrics else 0.0)
+    try:
+        with _signals() as asked, _bar(job, world) as bar:
+            bar.at(begin * _step_tokens(job))
+            step = begin
+            while step < last:
+                before = time.monotonic()
+                line = _step(job, parts, step, metrics.losses if metrics else [])
+                step += 1
+                line |= _validated(job, parts, step)
+                improved = parts.best is not None and parts.best[0] == step
+                if metrics:
+                    line |= _pace(job, world, time.monotonic() - before, time.monotonic() - clock)
+                    metrics.add(line)
+                bar.advance(_step_tokens(job), note=f"step {step}/{steps} loss {line['loss']:.3f}")
+                stop = parallel.any_of(world, bool(asked))
+                if stop or step == last or improved or parallel.any_of(world, parts.keeper.due(step)):
+                    _save(parts, step)
+                if stop:
+                    break
+    finally:
+        parts.keeper.wait()
+        if metrics:
+            metrics.close()
+    seconds = time.monotonic() - clock
+    if step < steps:
+        return Outcome("stopped", step, step, {}, seconds, tuple(notes))
+    return _chosen(job, parts, step, seconds, notes)
+
+
+def _open(job: Job, world: World) -> Parts:
+    """The model, sharded where there are several processes, its optimizers and its data."""
+    import torch
+
+    from training import model as phi
+    from training.loss import NextToken
+
+    recipe = job.recipe
+    how = recipe.execution
+    built = phi.build(job.settings, recipe.training.seed, recipe.training.dropout, world.device)
+    if job.start is not None:
+        phi.load_weights(built, job.start)
+    if how.activation_checkpointing:
+        built.gradient_checkpointing_enable(  # type: ignore[no-untyped-call]
+            gradient_checkpointing_kwargs={"use_reentrant": False}
+        )
+    built.train()
+    module = NextToken(built, how.loss_chunk_tokens)
+    parallel.shard(module, world)
+    if how.compile == "yes" or (how.compile == "auto" and world.device.startswith("cuda")):
+        module.phi.model.compile()
+    torch.set_float32_matmul_precision("high" if world.device.startswith("cuda") else "highest")
+    optimizers = optimizer.build(built, recipe.optimizer, recipe.schedule.peak_learning_rate)
+    loader = Loader(recipe.data, job.sources, recipe.training.batch_sequences, recipe.training.seed)
+    keeper = state.Keeper(job.folder, recipe.states, job.identity)
+    share = recipe.training.batch_sequences // world.size
+    return Parts(module, optimizers, loader, keeper, world, min(how.microbatch_sequences or share, share))
+
+
+def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
+    """Puts the newest whole state back; the step it was saved after, and what was found wrong."""
+    import torch
+
+    loaded, notes = parts.keeper.newest()
+    if loaded is None:
+        return 0, notes
+    with torch.no_grad():
+        for name, parameter in parts.model.phi.named_parameters():
+            state.scatter(parameter, loaded.weights[name])
+    state.load_optimizer(parts.model.phi, parts.optimizers, loaded.optimizer)
+    parts.best = loaded.saved.best
+    return loaded.saved.step, [*notes, f"resumed after step {loaded.saved.step}"]
+
+
+def _step(job: Job, parts: Parts, step: int, losses: list[float]) -> dict[str, Any]:
+    """One optimizer step; its line of metrics. The weights are untouched if it cannot be trusted."""
+    import torch
+
+    recipe, world = job.recipe, parts.world
+    rate = optimizer.learning_rate(recipe.schedule, step, recipe.training.steps)
+    optimizer.set_rate(parts.optimizers, rate)
+    batch = parts.loader.batch_at(step, world.rank, world.size)
+    targets = parallel.total(world, float((batch.targets_BT >= 0).sum()))
+    if recipe.training.dropout:
+        torch.manual_seed(mixed(recipe.training.seed, 4, step, world.rank) >> 1)
+    summed = torch.zeros((), device=world.device)
+    for rows in _microbatches(batch, parts.micro, world.device):
+        with _precision(job, world):
+            loss = parts.model(*rows)
+        # sharded gradients are averaged over the processes: times size, so that they are summed
+        (loss * (world.size / targets)).backward()
+        summed += loss.detach()
+    norm = parallel.clip(parts.model, recipe.training.gradient_clip)
+    mean = parallel.total(world, float(summed)) / targets
+    _trusted(job, parts, step, batch, mean, norm, losses)
+    for one in parts.optimizers:
+        one.step()
+        one.zero_grad(set_to_none=True)
+    done = step + 1
+    return {
+        "step": done,
+        "loss": mean,
+        "learning_rate": rate,
+        "gradient_norm": norm,
+        "tokens": done * _step_tokens(job),
+    }
+
+
+def _trusted(job: Job, parts: Parts, step: int, batch: Batch, loss: float, norm: float, losses: list[float]) -> None:
+    """Stops at a loss that is not finite or jumps: state and batch saved, the replay command said."""
+    limit = job.recipe.training.spike_nats
+    usual = statistics.median(losses[-RECENT:]) if len(losses) >= RECENT else math.inf
+    spiked = limit > 0 and loss > usual + limit
+    if math.isfinite(loss) and math.isfinite(norm) and not spiked:
+        return
+    import numpy as np
+
+    _save(parts, step)
+    parts.keeper.wait()
+    file = job.folder / f"batch-{step:08d}-{parts.world.rank}.npz"
+    np.savez(file, inputs=batch.inputs_BT, targets=batch.targets_BT)
+    what = f"spiked from {usual:.3f} to {loss:.3f}" if spiked else f"is {loss} with gradient norm {norm}"
+    raise ZooError(
+        f"the loss {what} at step {step + 1}; stopped before it touched the weights, batch in {file}. See it again: "
+        f"phizoo train run {job.recipe.name} --folder {job.folder}; go past it: --set training.seed=1 or a lower rate"
+    )
+
+
+def _microbatches(batch: Batch, size: int, device: str) -> "Iterator[tuple[torch.Tensor, ...]]":
+    import torch
+
+    for start in range(0, len(batch.inputs_BT), size):
+        rows = slice(start, start + size)
+        arrays = [batch.inputs_BT[rows], batch.targets_BT[rows]]
+        if batch.positions_BT is not None:
+            arrays.append(batch.positions_BT[rows])
+        yield tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
+
+
+def _precision(job: Job, world: World) -> "contextlib.AbstractContextManager[Any]":
+    import torch
+
+    asked = job.recipe.execution.precision
+    if asked == "bf16" or (asked == "auto" and world.device.startswith("cuda")):
+        return torch.autocast(world.device.partition(":")[0], dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def _validated(job: Job, parts: Parts, step: int) -> dict[str, float]:
+    """The validation loss where it is due; a new best is noted in `parts`."""
+    import torch
+
+    asked = job.recipe.validation
+    if not asked.every_steps or (step % asked.every_steps and step != job.recipe.training.steps):
+        return {}
+    summed, count = 0.0, 0
+    parts.model.eval()
+    with torch.no_grad(), _precision(job, parts.world):
+        for batch in parts.loader.validation(asked.sequences):
+            for rows in _microbatches(batch, parts.micro, parts.world.device):
+                summed += float(parts.model(*rows))
+            count += batch.targets_BT.size
+    parts.model.train()
+    if not count:
+        return {}
+    loss = summed / count
+    if job.recipe.selection.rule == "best-validation" and (parts.best is None or loss < parts.best[1]):
+        parts.best = (step, loss)
+    return {"validation_loss": loss}
+
+
+def _save(parts: Parts, step: int) -> None:
+    """Copies the state (every process takes part) and starts writing it (the first one does)."""
+    weights = state.weight_tensors(parts.model.phi)
+    moments = state.optimizer_tensors(parts.model.phi, parts.optimizers)
+    if parts.world.first:
+        parts.keeper.save(step, weights, moments, parts.best)
+
+
+def _chosen(job: Job, parts: Parts, step: int, seconds: float, notes: list[str]) -> Outcome:
+    """The weights that become the checkpoint: the last, or the best by validation loss."""
+    if job.recipe.selection.rule == "best-validation" and parts.best is not None:
+        best = parts.best
+        notes = [
+            *notes,
+            f"step {best[0]} chosen of {step} by validation loss {best[1]:.4f} (optimistic by that choice)",
+        ]
+        weights = parts.keeper.read(best[0]).weights
+        return Outcome("done", step, best[0], weights, seconds, tuple(notes))
+    return Outcome("done", step, step, state.weight_tensors(parts.model.phi), seconds, tuple(notes))
+
+
+def _step_tokens(job: Job) -> int:
+    return job.recipe.training.batch_sequences * job.recipe.data.sequence_tokens
+
+
+def _pace(job: Job, world: World, step_seconds: float, seconds: float) -> dict[str, float]:
+    """Speed of this step and since the run began, memory and MFU where the device's peak is known."""
+    rate = _step_tokens(job) / step_seconds
+    told = {"tokens_per_second": rate, "seconds": seconds, "memory_bytes": parallel.memory_bytes(world)}
+    if peak := parallel.peak_flops(world):
+        told["mfu"] = rate * job.flops_per_token / peak / world.size
+    return told
+
+
+@contextlib.contextmanager
+def _bar(job: Job, world: World) -> "Iterator[Any]":
+    if not world.first:
+        yield parallel.Silent()
+        return
+    total = job.recipe.training.steps * _step_tokens(job)
+    with progress(f"train {job.recipe.name}", total, "tokens") as bar:
+        yield bar
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list that receives SIGTERM and SIGINT while the block runs; a second SIGINT interrupts."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    try:
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not the main thread (a test, a notebook): signals stay as they are
+        yield asked
+        return
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
