@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,12 +20,15 @@ from evals.backends import Backend
 from evals.folder import RunFolder
 from evals.protocol import protocol, shown
 from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Result, Run, Sample
-from evals.sandbox import Sandbox, Verdict, open_sandbox
+from evals.sandbox import Verdict, open_sandbox
 from evals.task import Task
 from zoo.checkpoint import ProtocolRecord, Record
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
 from zoo.progress import Bar, progress
+
+if TYPE_CHECKING:
+    from evals.sandbox.tiers import Sandbox
 
 CODE_BATCH = 64  # programs handed to the sandbox at a time: both workers busy, little lost on a kill
 
@@ -121,7 +125,7 @@ def _header(
     checkpoint: tuple[str, str],
     some: Sequence[Sample],
     asked: Asked,
-    sandbox: Sandbox | None,
+    sandbox: "Sandbox | None",
 ) -> Run:
     facts = backend.facts
     ids = digest([sample.id for sample in some])
@@ -241,7 +245,7 @@ def _generate(
     asked: Asked,
     folder: RunFolder,
     tally: _Tally,
-    sandbox: Sandbox | None,
+    sandbox: "Sandbox | None",
 ) -> None:
     by_id = {sample.id: sample for sample in some}
     keys = [
@@ -284,7 +288,7 @@ def _batches(new: Iterable[Generation], waiting: Sequence[Generation]) -> Iterat
 
 
 def _scored(
-    task: Task, by_id: dict[str, Sample], batch: Sequence[Generation], sandbox: Sandbox | None
+    task: Task, by_id: dict[str, Sample], batch: Sequence[Generation], sandbox: "Sandbox | None"
 ) -> Iterator[Result]:
     """Results of some generations: scored here, or by the sandbox where they are programs."""
     programs, running = [], {}

@@ -1,0 +1,73 @@
+"""Every command and path that a page names exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from zoo.cli import phizoo
+from zoo.quickstart import STEPS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
+COMMAND = re.compile(r"(?<![\w/.-])phizoo( [a-z][^\n`#|]*)")
+PATH = re.compile(r"`((?:zoo|evals|training|dashboard|tests|docs)/[\w./*-]+)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
+
+
+def resolve(words: list[str]) -> click.Command:
+    """The click command that some words name; its options are checked to exist."""
+    command: click.Command = phizoo
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, f"no command {words[0]!r}"
+        command, words = found, words[1:]
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    for word in words:
+        if word.startswith("--") and word != "--help":
+            assert word.partition("=")[0] in options, f"{command.name} has no option {word}"
+    return command
+
+
+def commands(text: str) -> list[str]:
+    return [found.group(1).strip() for found in COMMAND.finditer(text)]
+
+
+def test_the_pages_are_there() -> None:
+    assert all(page.is_file() for page in PAGES[:3])
+    assert len(commands((ROOT / "README.md").read_text())) >= 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page: Path) -> None:
+    for line in commands(page.read_text(encoding="utf-8")):
+        words = shlex.split(line.replace("…", "").replace("'", "").replace('"', ""))
+        resolve([word for word in words if word])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_and_make_targets_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in PATH.findall(text):
+        assert list(ROOT.glob(name.rstrip("/"))), f"{page.name} names {name}"
+    for name in LINK.findall(text):
+        assert (page.parent / name).exists(), f"{page.name} links {name}"
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    fenced = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    for name in TARGET.findall(fenced) + re.findall(r"`make ([a-z-]+)`", text):
+        assert name in targets, f"{page.name} names make {name}"
+
+
+@pytest.mark.parametrize("line", [line for _, line in STEPS if line])
+def test_the_quickstarts_commands_exist(line: str) -> None:
+    resolve(shlex.split(line))
+
+
+def test_an_unknown_command_or_option_is_seen() -> None:
+    with pytest.raises(AssertionError, match="no command"):
+        resolve(["models", "lisst"])
+    with pytest.raises(AssertionError, match="no option"):
+        resolve(["models", "list", "--jason"])
