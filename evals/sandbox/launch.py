@@ -9,6 +9,7 @@ child mounts its own /tmp.
 Source: bubblewrap's order of steps (pivot first, bind from the old root, detach it).
 """
 
+import fcntl
 import json
 import os
 import sys
@@ -91,7 +92,7 @@ def main(text: str) -> None:
     """Builds the root and execs the zygote; on a fault says which step on standard error, exit 3."""
     config = json.loads(text)
     user, group, was_root = os.getuid(), os.getgid(), os.geteuid() == 0
-    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    proc = fcntl.fcntl(os.open("/proc", os.O_RDONLY | os.O_DIRECTORY), fcntl.F_DUPFD, 10)  # 3 is the candidate's channel
     try:
         spaces = linux.NEWNS | linux.NEWIPC | linux.NEWUTS | linux.NEWNET
         linux.unshare(spaces if was_root else spaces | linux.NEWUSER)

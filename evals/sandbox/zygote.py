@@ -22,6 +22,7 @@ import sys
 
 from evals.sandbox import candidate, linux
 
+SELF = os.getuid(), os.getgid()  # a child in its new user namespace could not read its own
 READY = 2  # children kept waiting: one in use, one made while the other runs
 SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWNET | linux.NEWIPC | linux.NEWUTS
 MIB = 1 << 20
@@ -106,7 +107,7 @@ WARM = [
 ]
 
 
-def _enclose(channel: int, proc: int, load_filter: linux.Loader) -> None:
+def _enclose(proc: int, load_filter: linux.Loader) -> None:
     """What the child does to itself before it hears of any program; the order matters.
 
     A new session first (its group must hold nobody else); the maps need /proc, closed next; the
@@ -114,10 +115,9 @@ def _enclose(channel: int, proc: int, load_filter: linux.Loader) -> None:
     credentials, which would clear it.
     """
     os.setsid()
-    linux.write_id_maps(proc, 1000, os.getuid(), os.getgid())
+    linux.write_id_maps(proc, 1000, *SELF)
     handle = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
     os.write(handle, b"1000")
-    os.dup2(channel, 3)
     linux.close_range(4)
     linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, TMP_OPTIONS)  # noqa: S108
     os.chdir("/tmp")  # noqa: S108
@@ -130,7 +130,8 @@ def _enclose(channel: int, proc: int, load_filter: linux.Loader) -> None:
 
 def _child(channel: int, proc: int, load_filter: linux.Loader) -> None:
     try:
-        _enclose(channel, proc, load_filter)
+        os.dup2(channel, 3)  # proc is above 3, see main
+        _enclose(proc, load_filter)
         gc.enable()
         candidate.serve(3)
     except BaseException as error:
