@@ -63,16 +63,18 @@ class _Lines:
             self.tell()
 
     def at(self, done: float, note: str = "") -> None:
+        self.first = done  # done before this start: no part of its rate
         self.done, self.note = done, note or self.note
 
     def tell(self, ended: bool = False) -> None:
         self.told = time.monotonic()
         spent = max(self.told - self.began, 1e-9)
-        rate = (self.done - (self.first or 0.0)) / spent
+        here = self.done - (self.first or 0.0)
+        rate = here / spent
         parts = [f"{self.done:,.0f}" + (f"/{self.total:,.0f}" if self.total else "") + f" {self.unit}"]
-        parts.append(rate_text(rate, self.unit))
+        parts += [rate_text(rate, self.unit)] if here else []
         if ended:
-            parts.append(f"done in {seconds_text(spent)}")
+            parts.append("all done before" if self.done and not here else f"done in {seconds_text(spent)}")
         elif self.total and rate > 0:
             parts.append(f"{seconds_text((self.total - self.done) / rate)} left")
         if self.note:
