@@ -63,6 +63,23 @@ def score_interval(value: float, n: float, critical: float) -> Interval:
     return Interval(value=value, low=low, high=high, effective=n)
 
 
+def recovered(value: float, low: float, high: float) -> Interval:
+    """An interval that was kept without its effective number of samples, with that number found again.
+
+    Each end of a score interval obeys (value - end)^2 = z^2 end (1 - end) / n; solved for n.
+
+    >>> round(recovered(91 / 164, wilson(91, 164).low, wilson(91, 164).high).effective, 6)
+    164.0
+    """
+    end = low if low > 0 else high
+    if not 0 <= low <= value <= high <= 1 or end in (0.0, 1.0, value):
+        raise ValueError(
+            f"{value} [{low}, {high}] is no score interval: 0 <= low <= value <= high <= 1, none zero wide."
+        )
+    effective = normal_quantile() ** 2 * end * (1 - end) / (value - end) ** 2
+    return Interval(value=value, low=low, high=high, effective=effective)
+
+
 def mean_interval(
     values: Sequence[float], clusters: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Interval:

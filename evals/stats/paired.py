@@ -144,16 +144,16 @@ def sign_flips(totals: Sequence[float], seed: int = 0) -> tuple[float, Method]:
     return _drawn_flips(moved, seed), "sign flips, drawn"
 
 
-def unpaired(first: Interval, second: Interval, n: tuple[int, int]) -> Difference:
+def unpaired(first: Interval, second: Interval, n: int) -> Difference:
     """The difference of two means from different samples, or whose samples are not at hand.
 
     first, second  each mean with its own 95% interval
-    n              samples behind each
-    Source   Newcombe 1998, method 10: the ends' squared distances added. p from z, the samples being
-             what a published number with its n allows.
+    n              samples behind the smaller of the two
+    Source   Newcombe 1998, method 10: the ends' squared distances added. p from z, by the number of
+             independent samples that each interval is worth.
 
     >>> from evals.stats.intervals import wilson
-    >>> difference = unpaired(wilson(91, 164), wilson(84, 164), (164, 164))
+    >>> difference = unpaired(wilson(91, 164), wilson(84, 164), 164)
     >>> [round(100 * end, 1) for end in (difference.value, difference.low, difference.high)]
     [4.3, -6.5, 14.9]
     >>> round(difference.p, 2)
@@ -164,9 +164,7 @@ def unpaired(first: Interval, second: Interval, n: tuple[int, int]) -> Differenc
     high = value + sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
     z = z_unpaired(first.value, second.value, first.effective, second.effective)
     p = 2 * NormalDist().cdf(-abs(z))
-    return Difference(
-        value=value, low=low, high=high, p=p, method="unpaired", n=min(n), clusters=min(n),
-    )  # fmt: skip
+    return Difference(value=value, low=low, high=high, p=p, method="unpaired", n=n, clusters=n)
 
 
 def z_unpaired(first: float, second: float, n_first: float, n_second: float) -> float:
