@@ -10,6 +10,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("evals.list_cli:data", "List the evaluation sets and where each comes from here."),
     "runs": ("evals.list_cli:runs", "List the runs on this machine."),
     "show": ("evals.list_cli:show", "Show a run, or one of its samples to the byte."),
+    "reproduce": ("evals.evidence_cli:reproduce", "Make a published number again and compare every sample."),
+    "export": ("evals.evidence_cli:export", "Write a run's samples and its card as files."),
     "compare": ("evals.compare_cli:compare", "Compare two checkpoints on the same samples."),
     "programs": ("evals.programs_cli:programs", "Run programs from standard input in the sandbox."),
     "selftest": ("evals.programs_cli:selftest", "Prove the sandbox on this machine."),
