@@ -1,0 +1,29 @@
+"""`phizoo data`: a literal table of its commands, each imported only when it is used."""
+
+import click
+
+from zoo.cli import LazyGroup
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "gather": ("training.data.make_cli:gather", "Gather source code, and cut it into documents."),
+    "filter": ("training.data.make_cli:filter_documents", "Keep the documents of the highest educational value."),
+    "synthesise": ("training.data.make_cli:synthesise", "Write exercises or textbook passages, tested."),
+    "decontaminate": ("training.data.make_cli:decontaminate", "Drop documents that hold evaluation problems."),
+    "tokenizer": ("training.data.make_cli:tokenizer", "Train a byte-level BPE tokenizer."),
+    "pack": ("training.data.make_cli:pack", "Turn documents into tokens, mixed by weight."),
+    "list": ("training.data.look_cli:list_datasets", "List the datasets."),
+    "show": ("training.data.look_cli:show", "Show a dataset's counts and some of its documents."),
+    "why": ("training.data.look_cli:why", "Tell what became of one document, and why."),
+    "card": ("training.data.look_cli:card", "Write a dataset's card."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS)
+def data() -> None:
+    """Turn raw text into training data, each document accounted for.
+
+    \b
+    Example:  phizoo data gather python --out code
+              phizoo data filter code --out code-filtered --keep 0.3
+              phizoo data why 3f2a9c01d4e5b6a7
+    """

@@ -1,0 +1,227 @@
+"""The template teacher's families: (random numbers) -> one draft of a small function, its words and its tests.
+
+Varied are function and argument names, constants, phrasing, examples, and which operations are put
+together. Whether a draft is right is not decided here: the sandbox runs it (`synthesize`).
+"""
+
+import builtins
+import keyword
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from training.data import operations
+from training.data.operations import Operation
+from training.data.shapes import SHAPES, Shape
+from zoo.checkpoint import Record
+
+TESTS = 4
+ARGUMENTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "numbers": (("nums", "num"), ("values", "value"), ("items", "item"), ("scores", "score"), ("prices", "price"),
+                ("ages", "age"), ("sizes", "size"), ("points", "point")),
+    "text": (("text", "c"), ("line", "c"), ("title", "c"), ("word", "c"), ("name", "c"), ("message", "c")),
+    "words": (("words", "word"), ("names", "name"), ("labels", "label"), ("tags", "tag"), ("items", "item")),
+    "table": (("stock", "key"), ("prices", "key"), ("scores", "key"), ("ages", "key"), ("table", "key")),
+    "number": (("n", "i"), ("x", "i"), ("number", "i"), ("size", "i"), ("age", "i"), ("price", "i")),
+    "other": (("m", "i"), ("y", "i"), ("other", "i"), ("count", "i"), ("step", "i")),
+}  # fmt: skip
+WORDS = ("pen", "tea", "cat", "sun", "map", "ice", "red", "blue", "green", "apple", "bread", "stone", "river", "cloud",
+         "table", "note", "dance", "silent", "letter", "garden")  # fmt: skip
+FRAMES = ("{A}.", "{A}.", "{A} and return the result.", "Given {v}, {a}.", "Your task is to {a}.")
+
+
+class Draft(Record):
+    """One exercise before it is run.
+
+    prompt      signature and docstring, ending right after the closing quotes
+    completion  the body, beginning with the newline that follows the prompt
+    test        a `check(candidate)` as in HumanEval
+    """
+
+    family: str
+    entry_point: str
+    prompt: str
+    completion: str
+    test: str
+
+
+def _value(kind: str, random_: random.Random) -> Any:
+    """A random argument of a kind, short enough for a docstring."""
+    if kind == "numbers":
+        return [random_.randint(0, 15) for _ in range(random_.randint(3, 5))]
+    if kind == "text":
+        return " ".join(random_.sample(WORDS, random_.choice((1, 1, 2))))
+    if kind == "words":
+        return random_.sample(WORDS, random_.randint(3, 4))
+    if kind == "table":
+        return {word: random_.randint(0, 15) for word in random_.sample(WORDS[:8], random_.randint(2, 3))}
+    return random_.randint(1, 20)
+
+
+def source(value: Any) -> str:
+    """A value as the code and the docstring write it: like repr, strings in double quotes.
+
+    >>> print(source(["a", 1]), source({"k": "v"}))
+    ["a", 1] {"k": "v"}
+    """
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(source, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{source(key)}: {source(one)}" for key, one in value.items()) + "}"
+    return repr(value)
+
+
+def _draft(family: str, name: str, arguments: Sequence[str], kinds: Sequence[str], sentence: str, body: Sequence[str],
+           meaning: Callable[..., Any], random_: random.Random) -> Draft | None:  # fmt: skip
+    """Puts a draft together; None when the meaning fails on all examples (the largest of nothing)."""
+    cases: list[tuple[list[Any], Any]] = []
+    for _ in range(4 * TESTS):
+        given = [_value(kind, random_) for kind in kinds]
+        try:
+            cases.append((given, meaning(*given)))
+        except (ValueError, IndexError, StopIteration, TypeError):
+            continue
+    spread = {source(result): (given, result) for given, result in cases}
+    chosen = [*spread.values(), *cases][:TESTS]
+    if not chosen:
+        return None
+    given, result = chosen[0]
+    shown = repr(result) if isinstance(result, str | list | dict) else source(result)
+    example = f"    >>> {name}({', '.join(map(source, given))})\n    {shown}\n"
+    prompt = f'def {name}({", ".join(arguments)}):\n    """{sentence}\n\n{example}    """'
+    completion = "".join(f"\n    {line}" for line in body) + "\n"
+    asserts = [f"    assert candidate({', '.join(map(source, given))}) == {source(result)}\n" for given, result in chosen]
+    return Draft(
+        family=family, entry_point=name, prompt=prompt, completion=completion,
+        test="def check(candidate):\n" + "".join(asserts),
+    )  # fmt: skip
+
+
+def _sentence(action: str, argument: str, random_: random.Random) -> str:
+    frame = random_.choice(FRAMES)
+    return frame.format(A=action[0].upper() + action[1:], a=action, v=argument)
+
+
+def _called(words: str, argument: str, random_: random.Random) -> str:
+    """A function name: the operation's words, with the argument, an article or an ending."""
+    form = random_.choice(("{w}", "{w}_{v}", "{w}_{v}", "{w}_all", "do_{w}", "get_{w}", "{w}_of_{v}"))
+    name = form.format(w=words, v=argument)
+    return f"do_{name}" if name == argument or keyword.iskeyword(name) or hasattr(builtins, name) else name
+
+
+def _shape_draft(shape: Shape, random_: random.Random) -> Draft | None:
+    pools = [ARGUMENTS["other"] if n and kind == "number" else ARGUMENTS[kind] for n, kind in enumerate(shape.arguments)]
+    chosen = [random_.choice(pool) for pool in pools]
+    constants = [random_.choice(pool) for pool in shape.constants]
+    if len(set(map(source, constants))) < len(constants) and shape.family == "choice":
+        return None
+    words = {"v": chosen[0][0], "x": chosen[0][1], "w": chosen[-1][0], **dict(zip("kji", map(source, constants), strict=False))}
+    name = _called(shape.name, chosen[0][0], random_)
+    body = [line.format(f=name, **words) for line in shape.body]
+    sentence = _sentence(random_.choice(shape.phrases).format(**words), chosen[0][0], random_)
+
+    def meaning(*given: Any) -> Any:
+        return shape.meaning(*given, *constants)
+
+    return _draft(shape.family, name, [one for one, _ in chosen], shape.arguments, sentence, body, meaning, random_)
+
+
+def _object(operation: Operation, place: int, argument: str, item: str, random_: random.Random) -> str:
+    if place:
+        return {"each": "each", "all": "those", "whole": "the result"}[operation.about]
+    if operation.about == "whole":
+        return argument
+    if operation.about == "each":
+        return random_.choice((f"each {item} in {argument}", f"each item of {argument}"))
+    return random_.choice((f"the items of {argument}", f"the {argument}"))
+
+
+def _chain_draft(family: str, chain: Sequence[Operation], random_: random.Random) -> Draft | None:
+    """One operation, or several one after the other on the same variable."""
+    argument, item = random_.choice(ARGUMENTS[chain[0].source])
+    phrases, body, steps = [], [], []
+    for place, one in enumerate(chain):
+        constants = [random_.choice(pool) for pool in (one.k, one.j) if pool]
+        words = dict(zip("kj", map(source, constants), strict=False))
+        if len(set(constants)) < len(constants):
+            return None
+        phrases.append(random_.choice(one.phrases).format(o=_object(one, place, argument, item, random_), **words))
+        code = one.code.format(v=argument, x=item if item != "c" else "word", **words)
+        body.append(f"{argument} = {code}" if place < len(chain) - 1 else f"return {code}")
+        steps.append((one.meaning, constants))
+    name = _called("_".join(one.name for one in chain), argument, random_)
+
+    def meaning(value: Any) -> Any:
+        for step, constants in steps:
+            value = step(value, *constants)
+        return value
+
+    sentence = _sentence(", then ".join(phrases), argument, random_)
+    return _draft(family, name, [argument], [chain[0].source], sentence, body, meaning, random_)
+
+
+def _numbers_chain(random_: random.Random) -> tuple[Operation, ...]:
+    first = random_.choice((*operations.NUMBERS_MAP, *operations.NUMBERS_FILTER, *operations.NUMBERS_SLICE))
+    second = random_.choice((*operations.NUMBERS_MAP, *operations.NUMBERS_FILTER, *operations.NUMBERS_ORDER))
+    return (first, second)
+
+
+def _numbers_end(random_: random.Random) -> tuple[Operation, ...]:
+    first = random_.choice((*operations.NUMBERS_MAP, *operations.NUMBERS_FILTER))
+    return (first, random_.choice((*operations.NUMBERS_REDUCE, *operations.NUMBERS_TEST)))
+
+
+def _text_chain(random_: random.Random) -> tuple[Operation, ...]:
+    return (random_.choice((*operations.TEXT_SLICE, *operations.TEXT_CHANGE)), random_.choice(operations.TEXT_CHANGE))
+
+
+def _words_chain(random_: random.Random) -> tuple[Operation, ...]:
+    second = random_.choice((*operations.WORDS_MAP, *operations.WORDS_REDUCE))
+    return (random_.choice(operations.WORDS_FILTER), second)
+
+
+def _split_chain(random_: random.Random) -> tuple[Operation, ...]:
+    middle = random_.choice((*operations.WORDS_MAP, *operations.WORDS_FILTER))
+    return (operations.TEXT_SPLIT[0], middle, operations.WORDS_REDUCE[0])[: random_.choice((2, 3))]
+
+
+# family -> one operation out of a group, or a function that puts operations together
+CHAINS: dict[str, Sequence[Operation] | Callable[[random.Random], tuple[Operation, ...]]] = {
+    "numbers_map": operations.NUMBERS_MAP,
+    "numbers_filter": operations.NUMBERS_FILTER,
+    "numbers_slice": operations.NUMBERS_SLICE,
+    "numbers_order": operations.NUMBERS_ORDER,
+    "numbers_reduce": operations.NUMBERS_REDUCE,
+    "numbers_test": operations.NUMBERS_TEST,
+    "text_change": operations.TEXT_CHANGE,
+    "text_slice": operations.TEXT_SLICE,
+    "text_measure": operations.TEXT_MEASURE,
+    "text_split": operations.TEXT_SPLIT,
+    "words_map": operations.WORDS_MAP,
+    "words_filter": operations.WORDS_FILTER,
+    "words_reduce": operations.WORDS_REDUCE,
+    "compose_numbers": _numbers_chain,
+    "compose_to_one": _numbers_end,
+    "compose_text": _text_chain,
+    "compose_words": _words_chain,
+    "compose_split": _split_chain,
+}
+WEIGHTS = {"compose_numbers": 4, "compose_to_one": 4, "compose_text": 2, "compose_words": 2, "compose_split": 2,
+           "numbers_order": 1, "text_split": 1}  # fmt: skip
+FAMILIES: tuple[str, ...] = (*CHAINS, *dict.fromkeys(shape.family for shape in SHAPES))
+
+
+def draft(random_: random.Random) -> Draft | None:
+    """One exercise of a random family, or None when its examples make no sense."""
+    return draft_of(random_.choices(FAMILIES, [WEIGHTS.get(one, 2) for one in FAMILIES])[0], random_)
+
+
+def draft_of(family: str, random_: random.Random) -> Draft | None:
+    """One exercise of a given family, or None when its examples make no sense."""
+    if family not in CHAINS:
+        return _shape_draft(random_.choice([shape for shape in SHAPES if shape.family == family]), random_)
+    group = CHAINS[family]
+    chain = group(random_) if callable(group) else (random_.choice(group),)
+    return _chain_draft(family, chain, random_)

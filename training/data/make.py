@@ -1,0 +1,261 @@
+"""Makes a dataset once: a folder named by its content's digest, whole or absent, found again by its recipe.
+
+A stage works in `.work/KEY` where KEY is the digest of what determines the result, so a killed run
+goes on with the shards it has finished. Nothing here knows what a stage does.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from training.data.document import Document, write_documents
+from zoo import settings
+from zoo.checkpoint import Dataset, Record, Stage, checked_name
+from zoo.digest import digest, file_sha256, whole_file, write_json
+from zoo.errors import ZooError, unknown
+from zoo.progress import progress
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+Item = TypeVar("Item")
+
+
+class Built(Record):
+    """What a stage made in its folder `out`: counts by stage, parents, what stands beside the recipe."""
+
+    kind: str
+    documents: int
+    tokens: int
+    stages: tuple[Stage, ...]
+    parents: tuple[str, ...] = ()
+    recipe: dict[str, Any] = {}
+    licence: str = "unknown"
+
+
+class Made(Record):
+    """A dataset and whether this call made it or found it finished."""
+
+    dataset: Dataset
+    fresh: bool
+
+
+def folder_of(dataset: Dataset) -> Path:
+    """Where a dataset's files are. Raises ZooError when the folder has gone."""
+    path = settings.datasets_dir() / dataset.digest
+    if not (path / "dataset.json").is_file():
+        raise ZooError(f"dataset {dataset.name} is registered, but its folder {path} has gone; make it again")
+    return path
+
+
+def find(name: str, kinds: Sequence[str] = ()) -> Dataset:
+    """The newest dataset of a name or digest prefix. Raises ZooError with the nearest name, or for another kind."""
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        known = {one.name for one in registry.datasets()}
+        if name not in known and not re.fullmatch("[0-9a-f]{8,64}", name):
+            raise unknown("dataset", name, sorted(known), "phizoo data list")
+        found = registry.dataset(name)
+    if kinds and found.kind not in kinds:
+        raise ZooError(f"{name} holds {found.kind}, here {' or '.join(kinds)} are needed. All: phizoo data list")
+    return found
+
+
+def _known(name: str, key: str) -> Dataset | None:
+    """The dataset an earlier run made for this key, if its folder is whole; registered under `name` if need be."""
+    mark = settings.datasets_dir() / ".made" / key
+    if not mark.is_file():
+        return None
+    path = settings.datasets_dir() / mark.read_text().strip() / "dataset.json"
+    if not path.is_file():
+        return None
+    dataset = msgspec.structs.replace(msgspec.json.decode(path.read_bytes(), type=Dataset), name=name)
+    register(dataset)
+    return dataset
+
+
+def register(dataset: Dataset) -> None:
+    """Makes the registry's newest dataset of this name this one; nothing to do if it already is."""
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        same = [one for one in registry.datasets() if one.name == dataset.name]
+        if not any(one.digest == dataset.digest for one in same) or registry.dataset(dataset.name).digest != (
+            dataset.digest
+        ):
+            registry.add_dataset(dataset)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One run at a time for one key: a second one is told so."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ZooError(
+                f"another process is making this dataset (lock {lock}); wait for it, then run it again"
+            ) from None
+        yield
+
+
+def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], Built]) -> Made:
+    """The dataset of a recipe, made now or found finished.
+
+    recipe  what determines the result, stage and version included; it is kept with the dataset
+    state   what tells cheaply that an input has changed (file times), and does not enter the recipe
+    build   fills `work/out` and may keep finished shards in `work` for a later run
+    """
+    checked_name(name)
+    key = digest([recipe, state])
+    if known := _known(name, key):
+        return Made(dataset=known, fresh=False)
+    work = settings.datasets_dir() / ".work" / key[:16]
+    with _alone(work.with_suffix(".lock")):
+        out = work / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        built = build(work)
+        full = {**recipe, **built.recipe}
+        dataset = Dataset(
+            name=name, digest=content_digest(out), kind=built.kind, documents=built.documents, tokens=built.tokens,
+            stages=built.stages, parents=built.parents, recipe=full, recipe_digest=digest(full), licence=built.licence,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+        final = settings.datasets_dir() / dataset.digest
+        write_json(out / "dataset.json", dataset)
+        if not (final / "dataset.json").is_file():
+            shutil.rmtree(final, ignore_errors=True)
+            os.rename(out, final)
+        with whole_file(settings.datasets_dir() / ".made" / key) as file:
+            file.write(dataset.digest.encode())
+        register(dataset)
+        shutil.rmtree(work, ignore_errors=True)
+    return Made(dataset=dataset, fresh=True)
+
+
+def content_digest(folder: Path) -> str:
+    """sha256 over a dataset folder's content: of gzipped files the unpacked bytes, so no packer's version enters."""
+    return digest(
+        [
+            [path.relative_to(folder).as_posix(), _content_sha256(path)]
+            for path in sorted(folder.rglob("*"), key=lambda p: p.relative_to(folder).as_posix())
+            if path.is_file() and path.name != "dataset.json"
+        ]
+    )
+
+
+def _content_sha256(path: Path) -> str:
+    if path.suffix != ".gz":
+        return file_sha256(path)
+    import gzip
+    import hashlib
+
+    with gzip.open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def each_shard(
+    work: Path,
+    label: str,
+    shards: Sequence[Input],
+    function: Callable[[Input], Output],
+    form: type[Output],
+    unit: str = "shards",
+) -> Iterator[Output]:
+    """What `function` gives for each shard, in the shards' order, on all cores; finished ones are kept in `work`.
+
+    function  a module's function of one shard: it runs in another process
+    form      the type of its result, stored as MessagePack: a killed run reads it back
+    """
+    paths = [work / f"{label}-{number:05d}.msgpack" for number in range(len(shards))]
+    missing = [number for number, path in enumerate(paths) if not path.is_file()]
+    with progress(label, len(shards), unit) as bar, contextlib.ExitStack() as stack:
+        bar.at(0)
+        submitted = {}
+        if len(missing) > 1 and cores() > 1:
+            from concurrent.futures import ProcessPoolExecutor
+            from multiprocessing import get_context
+
+            pool = ProcessPoolExecutor(min(cores(), len(missing)), mp_context=get_context("forkserver"))
+            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            submitted = {number: pool.submit(_kept, paths[number], function, shards[number]) for number in missing}
+        for number, path in enumerate(paths):
+            if number in submitted:
+                submitted.pop(number).result()
+            elif not path.is_file():
+                _kept(path, function, shards[number])
+            bar.advance()
+            yield msgspec.msgpack.decode(path.read_bytes(), type=form)
+
+
+def _kept(path: Path, function: Callable[[Any], Any], shard: Any) -> None:
+    with whole_file(path) as file:
+        file.write(msgspec.msgpack.encode(function(shard)))
+
+
+def parts(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Slices of a sequence, `size` long but for the last.
+
+    >>> parts("abcde", 2)
+    ['ab', 'cd', 'e']
+    """
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+class Counts:
+    """Counts one stage: everything that enters is kept or dropped for a reason.
+
+    >>> counts = Counts("files")
+    >>> counts.keep(2)
+    >>> counts.drop("empty")
+    >>> counts.stage()
+    Stage(name='files', entered=3, kept=2, dropped={'empty': 1})
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name, self.kept, self.dropped = name, 0, {}  # type: str, int, dict[str, int]
+
+    def keep(self, number: int = 1) -> None:
+        """So many were kept."""
+        self.kept += number
+
+    def drop(self, reason: str, number: int = 1) -> None:
+        """So many were dropped for this reason."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + number
+
+    def stage(self) -> Stage:
+        """The record, reasons in order of their names."""
+        entered = self.kept + sum(self.dropped.values())
+        return Stage(name=self.name, entered=entered, kept=self.kept, dropped=dict(sorted(self.dropped.items())))
+
+
+def write_result(
+    out: Path, kept: Iterable[Document], dropped: Iterable[Document]
+) -> tuple[int, int]:
+    """Writes both kinds of files into `out`; gives the number of kept documents and their tokens."""
+    number = tokens = 0
+
+    def counted() -> Iterator[Document]:
+        nonlocal number, tokens
+        for one in kept:
+            number, tokens = number + 1, tokens + one.tokens
+            yield one
+
+    write_documents(out, "documents", counted())
+    write_documents(out, "dropped", dropped)
+    return number, tokens

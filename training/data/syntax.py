@@ -1,0 +1,65 @@
+"""What a program does with its names taken away: the form in which solutions are compared.
+
+Function, argument and variable names become v0, v1 ... in the order in which they appear; docstrings
+and annotations go. Constants, attributes, keywords and the names of builtins stay.
+"""
+
+import ast
+import builtins
+
+from training.data.rules import parsed
+
+
+class _Renamed(ast.NodeTransformer):
+    """Renames in the order of appearance, so that any two consistent namings give one tree."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def name(self, old: str) -> str:
+        if hasattr(builtins, old) and old not in self.names:
+            return old
+        return self.names.setdefault(old, f"v{len(self.names)}")
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = self.names.setdefault(node.name, f"v{len(self.names)}")
+        node.returns = None
+        node.decorator_list = []
+        self.generic_visit(node)
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            node.body = node.body[1:] or [ast.Pass()]
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.arg = self.names.setdefault(node.arg, f"v{len(self.names)}")
+        node.annotation = None
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if isinstance(node.ctx, ast.Store):
+            node.id = self.names.setdefault(node.id, f"v{len(self.names)}")
+        else:
+            node.id = self.name(node.id)
+        return node
+
+
+def nameless(text: str) -> str | None:
+    """The program's tree as text without names, or None when it does not parse.
+
+    >>> nameless("def f(a):\\n    return a + 1") == nameless("def g(zz):\\n    '''Adds.'''\\n    return zz + 1")
+    True
+    >>> nameless("def f(a):\\n    return a + 1") == nameless("def f(a):\\n    return a + 2")
+    False
+    """
+    tree = parsed(text)
+    return None if tree is None else ast.dump(_Renamed().visit(tree), annotate_fields=False)
+
+
+def words_of(text: str) -> str:
+    """A text with case and white space made equal: how two prompts are compared.
+
+    >>> words_of("Add  ONE\\n to x")
+    'add one to x'
+    """
+    return " ".join(text.lower().split())

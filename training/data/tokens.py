@@ -1,0 +1,92 @@
+"""A byte-level BPE trained on datasets, in the folder form that transformers loads.
+
+What it does not do: pack (see `pack`). The cut into words is GPT-2's and CodeGen's, so that a mini
+model's tokens look like the real ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.data.document import document_files, read_file
+from training.data.make import Built, Counts, Made, find, folder_of, make
+from zoo.checkpoint import Dataset
+from zoo.digest import write_json
+from zoo.errors import ZooError
+
+VERSION = 1
+EOS = "<|endoftext|>"
+TRAIN_CHARACTERS = 20_000_000  # a 1,024-token vocabulary does not change beyond 5 million characters here
+CONTEXT = 2048
+
+
+def train_tokenizer(names: Sequence[str], name: str, vocabulary: int) -> Made:
+    """A tokenizer of `vocabulary` tokens, as a folder that `AutoTokenizer` loads."""
+    if not 257 <= vocabulary <= 65_536:
+        raise ZooError(f"a vocabulary of {vocabulary} cannot be: 256 bytes and EOS need 257, uint16 holds 65536")
+    sources = [find(one, ("documents",)) for one in names]
+    recipe = {
+        "stage": "tokenizer", "version": VERSION, "vocabulary": vocabulary, "characters": TRAIN_CHARACTERS,
+        "sources": [one.digest for one in sources],
+    }  # fmt: skip
+    return make(name, recipe, None, lambda work: _train(work, sources, vocabulary))
+
+
+def _train(work: Path, sources: Sequence[Dataset], vocabulary: int) -> Built:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    # GPT-2's and CodeGen's cut: a run of white space keeps its last space for the next word, so
+    # "\n        return" is "\n       " and " return": indentation is one token, the word another.
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=[EOS], show_progress=False,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )  # fmt: skip
+    seen = Counts("documents")
+    tokenizer.train_from_iterator(_texts(sources, seen), trainer)
+    if tokenizer.get_vocab_size() != vocabulary:
+        raise ZooError(
+            f"the data gives only {tokenizer.get_vocab_size()} tokens, {vocabulary} were asked for; "
+            f"lower --vocabulary or add data"
+        )
+    save_tokenizer(tokenizer, work / "out" / "tokenizer")
+    return Built(
+        kind="tokenizer", documents=seen.kept, tokens=0, stages=(seen.stage(),),
+        parents=tuple(one.digest for one in sources), licence="; ".join(sorted({one.licence for one in sources})),
+    )  # fmt: skip
+
+
+def _texts(sources: Sequence[Dataset], seen: Counts) -> Iterator[str]:
+    """Texts up to the wanted number of characters, the same share of it from each source."""
+    for source in sources:
+        left = TRAIN_CHARACTERS // len(sources)
+        for path in document_files(folder_of(source)):
+            for one in read_file(path):
+                if left <= 0:
+                    seen.drop("enough text")
+                    continue
+                left -= len(one.text)
+                seen.keep()
+                yield one.text
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Writes the two files that transformers reads, the same bytes for the same tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_json(
+        folder / "tokenizer_config.json",
+        {
+            "added_tokens_decoder": {
+                str(tokenizer.token_to_id(EOS)): {
+                    "content": EOS, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False,
+                    "special": True,
+                }
+            },
+            "bos_token": EOS, "clean_up_tokenization_spaces": False, "eos_token": EOS, "model_max_length": CONTEXT,
+            "pad_token": EOS, "tokenizer_class": "PreTrainedTokenizerFast", "unk_token": EOS,
+        },
+    )  # fmt: skip
