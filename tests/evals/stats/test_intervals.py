@@ -1,0 +1,232 @@
+"""Intervals against statsmodels, against their definition, and by coverage over what occurs here."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.regression.linear_model import OLS
+from statsmodels.stats.proportion import proportion_confint
+
+from evals.stats.intervals import (
+    cluster_totals,
+    cluster_variance,
+    clustered,
+    mean_interval,
+    recovered,
+    satterthwaite,
+    score_interval,
+    totals_interval,
+    wilson,
+)
+
+# questions of MMLU's 57 subjects and of the 16 SQuAD articles at hand
+MMLU = (
+    *(100,) * 10, 102, 103, 108, 110, 111, 112, 112, 114, 121, 126, 126, 131, 135, 136, 144, 145, 151, 152, 163, 165,
+    166, 171, 173, 185, 190, 193, 198, 201, 203, 204, 216, 223, 234, 235, 237, 238, 245, 265, 270, 272, 282, 306, 306,
+    310, 311, 324, 346, 378, 390, 395, 545, 612, 783, 895, 1534,
+)  # fmt: skip
+SQUAD = (208, 255, 262, 357, 364, 373, 377, 384, 402, 418, 421, 424, 444, 445, 458, 486)
+
+
+@given(st.integers(1, 20000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_is_statsmodels_wilson(case: tuple[int, int]) -> None:
+    successes, n = case
+    found = wilson(successes, n)
+    assert (found.low, found.high) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-12)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_the_talks_counts() -> None:
+    """PHI.md section 0: 45.7, 47.6, 51.2, 53.7, 55.5 are 75, 78, 84, 88, 91 of 164; 91/164 is 47.8 to 62.9."""
+    assert [round(100 * wilson(k, 164).value, 1) for k in (75, 78, 84, 88, 91)] == [45.7, 47.6, 51.2, 53.7, 55.5]
+    assert [round(100 * end, 1) for end in (wilson(91, 164).low, wilson(91, 164).high)] == [47.8, 62.9]
+
+
+def test_none_and_all_right_have_a_width() -> None:
+    none, every = wilson(0, 164), wilson(164, 164)
+    assert f"{100 * none.low:.1f}-{100 * none.high:.1f}" == "0.0-2.3"
+    assert none.low == 0.0
+    assert every.high == 1.0
+    assert every.low == pytest.approx(1 - none.high)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(1, 0), (-1, 5), (6, 5), (0, 0), (float("nan"), 5), (1, float("inf"))])
+def test_no_proportion_is_refused(successes: float, n: float) -> None:
+    with pytest.raises(ValueError, match="no proportion"):
+        wilson(successes, n)
+
+
+def exact_coverage(n: int, shares: Sequence[float]) -> list[float]:
+    """The chance that Wilson's interval of n samples holds the true share: a sum, not a simulation."""
+    counts = np.arange(n + 1)
+    ends = [(found.low, found.high) for found in (wilson(int(k), n) for k in counts)]
+    low, high = np.array(ends).T
+    return [float(stats.binom.pmf(counts, n, p)[(low <= p) & (p <= high)].sum()) for p in shares]
+
+
+@pytest.mark.parametrize("n", [500, 1172, 1319])
+def test_wilson_covers_94_to_96(n: int) -> None:
+    coverage = exact_coverage(n, np.linspace(0.03, 0.97, 95).tolist())
+    assert min(coverage) >= 0.94
+    assert max(coverage) <= 0.96
+
+
+@pytest.mark.parametrize(("n", "least", "most"), [(164, 0.936, 0.967), (320, 0.936, 0.961), (378, 0.939, 0.958)])
+def test_wilson_at_small_n_swings_since_counts_are_whole(n: int, least: float, most: float) -> None:
+    """With n of 164 to 378 a count moves coverage by up to 1.7 points; its mean over p is 95%."""
+    coverage = exact_coverage(n, np.linspace(0.03, 0.97, 189).tolist())
+    assert least <= min(coverage)
+    assert max(coverage) <= most
+    assert np.mean(coverage) == pytest.approx(0.95, abs=0.001)
+    assert np.mean([not 0.94 <= one <= 0.96 for one in coverage]) < 0.05
+
+
+def simulated_coverage(sizes: Sequence[int], p: float, correlation: float, repeats: int, seed: int = 0) -> float:
+    """Coverage with clusters whose chance of success is Beta with mean p: correlation within a cluster."""
+    generator = np.random.default_rng(seed)
+    odds = (1 - correlation) / correlation
+    chances = generator.beta(p * odds, (1 - p) * odds, (repeats, len(sizes)))
+    counts = generator.binomial(np.array(sizes), chances).astype(float)
+    intervals = [totals_interval(row, list(sizes)) for row in counts.tolist()]
+    return float(np.mean([found.low <= p <= found.high for found in intervals]))
+
+
+@pytest.mark.parametrize("draws", [2, 5, 20])
+@pytest.mark.parametrize(("p", "correlation"), [(0.1, 0.6), (0.5, 0.2), (0.5, 0.9), (0.95, 0.6)])
+def test_several_draws_cover_94_to_96(draws: int, p: float, correlation: float) -> None:
+    assert 0.94 <= simulated_coverage((draws,) * 164, p, correlation, 6000) <= 0.96
+
+
+@pytest.mark.parametrize(("p", "correlation"), [(0.25, 0.003), (0.25, 0.05), (0.6, 0.01), (0.6, 0.1)])
+def test_subjects_of_unlike_size_cover_94_to_96(p: float, correlation: float) -> None:
+    assert 0.94 <= simulated_coverage(MMLU, p, correlation, 12000) <= 0.96
+
+
+@pytest.mark.parametrize("p", [0.25, 0.6])
+@pytest.mark.parametrize("sizes", [SQUAD, (250,) * 27])
+def test_few_articles_or_subtasks_cover_94_to_96(sizes: tuple[int, ...], p: float) -> None:
+    assert 0.94 <= simulated_coverage(sizes, p, 0.05, 6000) <= 0.96
+
+
+@pytest.mark.parametrize(("sizes", "p", "correlation"), [((20,) * 164, 0.03, 0.6), (SQUAD, 0.9, 0.1)])
+def test_where_clustered_coverage_falls_short(sizes: tuple[int, ...], p: float, correlation: float) -> None:
+    """Few right answers, all in few clusters: the spread is skewed, and coverage is 93% to 94%."""
+    assert 0.925 <= simulated_coverage(sizes, p, correlation, 6000) <= 0.945
+
+
+def test_equal_clusters_have_the_variance_of_statsmodels() -> None:
+    generator = np.random.default_rng(1)
+    values = generator.integers(0, 2, 60).astype(float)
+    groups = np.repeat(np.arange(12), 5)
+    sums, sizes = cluster_totals(values.tolist(), groups.tolist())
+    variance, _ = cluster_variance(sums, sizes, values.mean(), values.var())
+    robust = OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    assert variance == pytest.approx(float(robust.cov_params()[0, 0]))
+
+
+def test_unequal_clusters_have_cr2s_variance_and_freedom() -> None:
+    """The matrices of Bell and McCaffrey 2002, built out, for the model with only a mean."""
+    generator = np.random.default_rng(2)
+    sizes = [3, 1, 7, 20, 4]
+    n, groups = sum(sizes), np.repeat(np.arange(5), sizes)
+    values = generator.random(n)
+    hat = np.full((n, n), 1 / n)
+    residuals = values - values.mean()
+    scaled = []
+    for g in range(5):
+        inside = np.flatnonzero(groups == g)
+        leverage = np.eye(len(inside)) - hat[np.ix_(inside, inside)]
+        eigenvalues, vectors = np.linalg.eigh(leverage)
+        root = vectors @ np.diag(eigenvalues**-0.5) @ vectors.T
+        part = np.zeros(n)
+        part[inside] = root @ np.ones(len(inside))
+        scaled.append(part)
+    sums, totals = cluster_totals(values.tolist(), groups.tolist())
+    variance, freedom = cluster_variance(sums, totals, values.mean(), values.var())
+    assert variance == pytest.approx(sum((part @ residuals) ** 2 for part in scaled) / n**2)
+    weights = [1 / (1 - size / n) for size in sizes]
+    vectors_out = np.array(scaled) @ (np.eye(n) - hat)
+    for rho in (0.0, 0.3, 1.0):
+        covariance = np.where(groups[:, None] == groups[None, :], rho, 0.0) + (1 - rho) * np.eye(n)
+        moments = vectors_out @ covariance @ vectors_out.T
+        satterthwaite_by_matrix = np.trace(moments) ** 2 / np.trace(moments @ moments)
+        variances = [m * (1 + (m - 1) * rho) for m in sizes]
+        assert satterthwaite(sizes, weights, variances) == pytest.approx(satterthwaite_by_matrix)
+    assert satterthwaite(sizes, weights, [float(m * m) for m in sizes]) < freedom < 4
+
+
+def test_samples_alone_get_wilson_and_others_the_clustered_one() -> None:
+    assert mean_interval([1.0, 0.0, 1.0]) == wilson(2, 3)
+    assert mean_interval([1.0, 0.0, 1.0], ["a", "b", "c"]) == wilson(2, 3)
+    assert mean_interval([1.0, 0.0, 1.0], ["a", "b", "b"]) == clustered([1.0, 0.0, 1.0], ["a", "b", "b"])
+
+
+def test_draws_that_agree_count_once_and_independent_ones_each() -> None:
+    agree = clustered([1.0] * 10 * 20 + [0.0] * 10 * 20, [i // 10 for i in range(400)])
+    alone = clustered([float(i % 2) for i in range(400)], [i // 10 for i in range(400)])
+    assert agree.effective == pytest.approx(39)  # 40 clusters, one degree of freedom spent
+    assert alone.effective == 400  # never worth more than the draws themselves
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_draws_all_alike_are_worth_their_problems(value: float) -> None:
+    found = clustered([value] * 820, [i // 5 for i in range(820)])
+    assert found.effective == 164
+    assert round(100 * (found.high - found.low), 1) == 2.3
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 5)), min_size=1, max_size=40))
+def test_an_interval_holds_its_value_and_has_a_width(lines: list[tuple[float, int]]) -> None:
+    found = mean_interval([value for value, _ in lines], [group for _, group in lines])
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_equal_fractions_have_a_small_width() -> None:
+    found = mean_interval([0.5] * 500)
+    assert 0 < found.high - found.low < 0.01
+
+
+def test_fractions_follow_their_spread() -> None:
+    """A t interval for a mean, as SciPy has it, at n where Wilson's pull to the middle is nothing."""
+    values = np.random.default_rng(3).beta(4, 4, 2000)
+    found = mean_interval(values.tolist())
+    low, high = stats.t.interval(0.95, 1999, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_one_cluster_alone_tells_almost_nothing() -> None:
+    found = mean_interval([1.0, 0.0, 1.0, 0.0], ["a"] * 4)
+    assert found.effective == 1
+    assert found.high - found.low > 0.8
+
+
+@pytest.mark.parametrize("values", [[], [1.5], [-0.1], [float("nan")]])
+def test_what_is_no_score_is_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="score"):
+        mean_interval(values)
+
+
+def test_each_value_needs_its_cluster() -> None:
+    with pytest.raises(ValueError, match="give each value its cluster"):
+        cluster_totals([1.0, 0.0], ["a"])
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_effective_number_is_found_again(case: tuple[int, int]) -> None:
+    found = wilson(*case)
+    assert recovered(found.value, found.low, found.high).effective == pytest.approx(case[1], rel=1e-6)
+
+
+def test_no_interval_no_effective_number() -> None:
+    with pytest.raises(ValueError, match="no score interval"):
+        recovered(0.5, 0.5, 0.5)
+
+
+def test_a_wider_level_is_wider() -> None:
+    assert wilson(50, 100, 0.99).low < wilson(50, 100).low
+    assert score_interval(0.5, 100, 1.96).high == pytest.approx(wilson(50, 100).high, abs=1e-5)

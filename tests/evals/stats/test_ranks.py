@@ -1,0 +1,104 @@
+"""Rank intervals: all hold at once 95 times in 100, Holm as in statsmodels, groups that make sense."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
+
+from evals.stats.intervals import Interval, wilson
+from evals.stats.paired import mcnemar
+from evals.stats.ranks import Rank, ranks, ranks_by_test
+
+COUNTS = st.lists(st.integers(0, 164), min_size=1, max_size=12)
+
+
+def missed(found: list[Rank], truth: list[float]) -> bool:
+    """Whether any rank interval leaves out every rank that the true values allow its row."""
+    for rank, own in zip(found, truth, strict=True):
+        best = 1 + sum(other > own for other in truth)
+        worst = sum(other >= own for other in truth)
+        if rank.last < best or rank.first > worst:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("truth", [[0.5] * 10, [0.5] * 5 + [0.55] * 5, [0.1, 0.1, 0.12, 0.3, 0.3, 0.5, 0.5, 0.9]])
+def test_all_ranks_of_a_column_hold_at_once(truth: list[float]) -> None:
+    generator = np.random.default_rng(0)
+    boards = generator.binomial(164, truth, (1500, len(truth)))
+    wrong = [missed(ranks([wilson(int(k), 164) for k in board]), truth) for board in boards]
+    assert np.mean(wrong) <= 0.05
+
+
+def test_clear_differences_are_told_apart() -> None:
+    board = [wilson(k, 164) for k in (91, 84, 88, 20, 75)]
+    assert [(r.place, r.first, r.last) for r in ranks(board)] == [
+        (1, 1, 4),
+        (3, 1, 4),
+        (2, 1, 4),
+        (5, 5, 5),
+        (4, 1, 4),
+    ]
+    assert [r.alike for r in ranks(board)] == [(1, 2, 4), (0, 2, 4), (0, 1, 4), (), (0, 1, 2)]
+
+
+@given(COUNTS)
+def test_an_interval_holds_its_place_and_agrees_with_its_group(counts: list[int]) -> None:
+    found = ranks([wilson(k, 164) for k in counts])
+    for index, rank in enumerate(found):
+        assert 1 <= rank.first <= rank.place <= rank.last <= len(counts)
+        assert rank.last - rank.first == len(rank.alike)
+        assert all(index in found[other].alike for other in rank.alike)
+
+
+@given(COUNTS)
+def test_equal_values_have_equal_ranks_whatever_their_order(counts: list[int]) -> None:
+    board = [wilson(k, 164) for k in counts]
+    forward = [(r.place, r.first, r.last) for r in ranks(board)]
+    backward = [(r.place, r.first, r.last) for r in ranks(board[::-1])][::-1]
+    assert forward == backward
+    by_count = dict(zip(counts, forward, strict=True))
+    assert all(by_count[k] == told for k, told in zip(counts, forward, strict=True))
+
+
+@settings(max_examples=40)
+@given(st.lists(st.floats(1e-9, 1), min_size=1, max_size=28))
+def test_rejections_are_statsmodels_holm(p_values: list[float]) -> None:
+    """Rows whose pairs have these p-values: a pair is told apart exactly where Holm rejects it."""
+    size = next(k for k in range(2, 10) if k * (k - 1) // 2 >= len(p_values))
+    pairs = [(i, j) for i in range(size) for j in range(i + 1, size)]
+    told = dict(zip(pairs, p_values, strict=False))
+    found = ranks_by_test([float(size - i) for i in range(size)], lambda i, j: told.get((i, j), 1.0))
+    rejected = multipletests([told.get(pair, 1.0) for pair in pairs], 0.05, method="holm")[0]
+    for (i, j), apart in zip(pairs, rejected, strict=True):
+        assert (j not in found[i].alike) == apart
+
+
+def test_a_paired_test_may_decide() -> None:
+    flips = {(0, 1): (20, 0), (0, 2): (40, 5), (1, 2): (12, 9)}
+    found = ranks_by_test([0.6, 0.5, 0.48], lambda i, j: mcnemar(*flips[i, j]))
+    assert [(r.first, r.last) for r in found] == [(1, 1), (2, 3), (2, 3)]
+
+
+def test_a_sure_paired_difference_is_no_fault() -> None:
+    assert [r.first for r in ranks_by_test([0.1, 0.9], lambda i, j: 0.0)] == [2, 1]
+    assert [r.alike for r in ranks_by_test([0.5, 0.5], lambda i, j: 0.0)] == [(1,), (0,)]
+
+
+def test_no_rows_and_one_row() -> None:
+    assert ranks([]) == []
+    assert ranks_by_test([], lambda i, j: 1.0) == []
+    assert ranks([wilson(3, 10)]) == [Rank(place=1, first=1, last=1, alike=())]
+
+
+def test_the_ends_of_the_scale() -> None:
+    found = ranks([wilson(0, 164), wilson(0, 14042), wilson(164, 164)])
+    assert [(r.first, r.last) for r in found] == [(2, 3), (2, 3), (1, 1)]
+
+
+def test_wide_intervals_tell_less() -> None:
+    narrow = [Interval(value=v, low=v - 0.01, high=v + 0.01, effective=1) for v in (0.5, 0.55)]
+    wide = [Interval(value=v, low=v - 0.1, high=v + 0.1, effective=1) for v in (0.5, 0.55)]
+    assert [r.first for r in ranks(narrow)] == [2, 1]
+    assert [r.first for r in ranks(wide)] == [1, 1]

@@ -1,0 +1,154 @@
+"""From result lines to a cell: what counts, what does not, and which interval it gets."""
+
+from typing import Literal
+
+import pytest
+
+from evals.records import Result
+from evals.stats.intervals import clustered, wilson
+from evals.stats.pass_at_k import pass_at_k
+from evals.stats.summary import by_sample, derived, split, summarise
+from zoo import published
+from zoo.checkpoint import Reported
+from zoo.errors import ZooError
+
+
+def line(sample: int, score: float | None, draw: int = 0, cluster: str = "", **metrics: float) -> Result:
+    verdict: Literal["passed", "failed", "unscored"] = "unscored" if score is None else "passed" if score else "failed"
+    return Result(sample=f"s/{sample}", draw=draw, score=score, cluster=cluster, verdict=verdict, metrics=metrics)
+
+
+def test_one_draw_is_a_count_with_wilsons_interval() -> None:
+    found = summarise([line(i, float(i < 84)) for i in range(164)], "pass@1")
+    assert (found.value, found.low, found.high) == (84 / 164, wilson(84, 164).low, wilson(84, 164).high)
+    assert (found.n, found.clusters, found.unscored, found.origin) == (164, 164, 0, "measured")
+
+
+def test_what_a_fault_left_unscored_counts_in_no_value() -> None:
+    found = summarise([line(0, 1.0), line(1, None), line(2, 0.0)], "pass@1")
+    assert (found.value, found.n, found.unscored) == (0.5, 2, 1)
+
+
+def test_a_sample_with_one_unscored_draw_is_left_out_whole() -> None:
+    results = [line(0, 1.0, 0), line(0, None, 1), line(1, 0.0, 0), line(1, 1.0, 1)]
+    found = summarise(results, "pass@1")
+    assert (found.value, found.n, found.unscored) == (0.5, 1, 1)
+
+
+def test_of_two_lines_for_a_draw_the_last_counts() -> None:
+    found = summarise([line(0, None), line(1, 0.0), line(0, 1.0)], "pass@1")
+    assert (found.value, found.n, found.unscored) == (0.5, 2, 0)
+    assert summarise([line(0, 1.0), line(1, 0.0), line(0, None)], "pass@1").unscored == 1
+
+
+def test_several_draws_are_clustered_by_problem() -> None:
+    results = [line(i, float((i + draw) % 3 == 0), draw) for i in range(50) for draw in range(4)]
+    found = summarise(results, "pass@1")
+    expected = clustered([r.score or 0.0 for r in results], [r.sample for r in results])
+    assert (found.low, found.high) == (expected.low, expected.high)
+    assert (found.n, found.clusters) == (50, 50)
+
+
+def test_pass_at_k_is_the_mean_over_problems() -> None:
+    right = [0, 1, 3, 4, 2]
+    results = [line(i, float(draw < c), draw) for i, c in enumerate(right) for draw in range(4)]
+    found = summarise(results, "pass@2")
+    assert found.value == pytest.approx(sum(pass_at_k(right, 4, 2)) / 5)
+    assert (found.n, found.clusters) == (5, 5)
+    assert found.low < found.value < found.high
+
+
+def test_pass_at_k_needs_k_draws() -> None:
+    with pytest.raises(ZooError, match=r"pass@10 needs at least 10 draws.*--draws 10"):
+        summarise([line(0, 1.0)], "pass@10")
+
+
+def test_passages_are_the_clusters_where_samples_share_one() -> None:
+    results = [line(i, float(i // 10 % 2), cluster=f"passage {i // 10}") for i in range(80)]
+    found = summarise(results, "accuracy")
+    assert (found.n, found.clusters) == (80, 8)
+    assert found.high - found.low > 2 * (wilson(40, 80).high - wilson(40, 80).low)
+
+
+def test_draws_of_samples_that_share_a_passage_are_in_its_cluster() -> None:
+    results = [line(i, float(i // 10 % 2), draw, f"p{i // 10}") for i in range(80) for draw in range(2)]
+    assert summarise(results, "pass@1").clusters == 8
+
+
+def test_each_metric_has_its_own_value() -> None:
+    results = [line(i, float(i < 3), acc=float(i < 3), acc_norm=float(i < 6)) for i in range(10)]
+    assert summarise(results, "acc").value == 0.3
+    assert summarise(results, "acc_norm").value == 0.6
+    with pytest.raises(ZooError, match='no metric "acc_nor" \\(nearest: "acc_norm"\\)'):
+        summarise(results, "acc_nor")
+
+
+def test_no_answer_is_wrong_under_every_metric() -> None:
+    results = [line(0, 1.0, exact=1.0, f1=1.0), line(1, 0.0)]
+    assert summarise(results, "f1").value == 0.5
+    assert summarise([line(0, 0.5), line(1, 1.0)], "f1").value == 0.75
+
+
+def test_nothing_scored_is_no_number() -> None:
+    with pytest.raises(ZooError, match="nothing is scored under pass@1: 2 samples"):
+        summarise([line(0, None), line(1, None)], "pass@1")
+    with pytest.raises(ZooError, match="nothing is scored"):
+        summarise([], "pass@1")
+
+
+def test_unlike_numbers_of_draws_weigh_each_problem_once() -> None:
+    results = [line(0, 1.0, 0), line(0, 1.0, 1), line(0, 1.0, 2), line(1, 0.0)]
+    assert summarise(results, "pass@1").value == 0.5
+
+
+def test_clean_and_overlapping_add_up_to_all() -> None:
+    """PHI.md section 2: phi-1 at tau 0.95, 58 of 71 similar and 25 of 93 others, 83 of 164."""
+    overlapping = {f"s/{i}" for i in range(71)}
+    results = [line(i, float(i < 58 or 71 <= i < 96)) for i in range(164)]
+    parts = split(results, "pass@1", overlapping)
+    assert {name: (round(100 * part.value, 1), part.n) for name, part in parts.items()} == {
+        "all": (50.6, 164),
+        "clean": (26.9, 93),
+        "overlapping": (81.7, 71),
+    }
+    assert all(part.low < part.value < part.high for part in parts.values())
+
+
+def test_an_empty_part_is_left_out_and_unscored_is_told_by_part() -> None:
+    results = [line(0, 1.0), line(1, None), line(2, None), line(3, 0.0)]
+    assert set(split(results, "pass@1", set())) == {"all", "clean"}
+    parts = split(results, "pass@1", {"s/0", "s/1"})
+    assert {name: part.unscored for name, part in parts.items()} == {"all": 2, "clean": 1, "overlapping": 1}
+
+
+def test_samples_keep_their_order() -> None:
+    scored, unscored = by_sample([line(2, 1.0), line(0, 0.0), line(1, None)], "pass@1")
+    assert ([one.sample for one in scored], unscored) == (["s/2", "s/0"], 1)
+
+
+def row(**fields: object) -> Reported:
+    from msgspec.structs import replace
+
+    return replace(published.by_model()["phi-1 WR+Tile, 36K steps"][0], **fields)
+
+
+def test_a_published_number_gets_an_interval_from_its_n_marked_as_derived() -> None:
+    found = derived(row())
+    assert found is not None
+    assert (found.value, found.n, found.origin) == (0.555, 164, "derived")
+    assert [round(100 * end, 1) for end in (found.low, found.high)] == [47.9, 62.9]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"n": None}, {"op": "<"}, {"protocol": "GPT-4 graded understanding score, percent"}, {"protocol": "average"}],
+)
+def test_no_interval_where_n_or_the_share_is_unknown(fields: dict[str, object]) -> None:
+    assert derived(row(**fields)) is None
+
+
+def test_every_derived_interval_of_the_table_holds_its_value() -> None:
+    found = [(one, derived(one)) for one in published.load()]
+    intervals = [(one, told) for one, told in found if told is not None]
+    assert len(intervals) > 700
+    assert all(told.low <= one.value / 100 <= told.high and told.low < told.high for one, told in intervals)
