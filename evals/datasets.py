@@ -8,15 +8,18 @@ import gzip
 import importlib.util
 import json
 import os
+import socket
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import msgspec
 
 from evals.dataset_sets import SETS
-from evals.dataset_table import FORMS, EvalSet, Row
+from evals.dataset_table import FORMS, EvalSet, Hub, Row
 from zoo import settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
@@ -47,16 +50,19 @@ def entry(name: str, split: str = "test") -> EvalSet:
     return SETS[name, split]
 
 
-def find(name: str, split: str = "test") -> Found:
-    """The rows and their source, from the first place that has them."""
-    return _find(name, split, str(settings.data_dir() or ""))
+def find(name: str, split: str = "test", fetch: bool = True) -> Found:
+    """The rows and their source, from the first place that has them.
+
+    fetch  False: only what is on this machine (the hub's own cache counts), without a network
+    """
+    return _find(name, split, str(settings.data_dir() or ""), fetch)
 
 
 @lru_cache(maxsize=64)
-def _find(name: str, split: str, folder: str) -> Found:
+def _find(name: str, split: str, folder: str, fetch: bool) -> Found:
     wanted = entry(name, split)
     for place in (_from_folder, _from_package, _from_hub):
-        found = place(wanted, folder)
+        found = place(wanted, folder, fetch)
         if found:
             return _checked(wanted, found)
     raise ZooError(_nowhere(wanted, folder))
@@ -110,7 +116,7 @@ def _formed(wanted: EvalSet, raw: Iterator[Row]) -> tuple[Row, ...]:
         raise ZooError(f"{wanted.name} ({wanted.split}) has a row without what it needs: {error!r}") from None
 
 
-def _from_folder(wanted: EvalSet, folder: str) -> Found | None:
+def _from_folder(wanted: EvalSet, folder: str, _fetch: bool) -> Found | None:
     path = Path(folder or os.devnull) / wanted.folder
     for candidate in (path, path.with_name(path.name + ".gz"), path.with_name(path.name.removesuffix(".gz"))):
         if folder and candidate.is_file():
@@ -124,7 +130,7 @@ def package_folder(package: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
-def _from_package(wanted: EvalSet, _folder: str) -> Found | None:
+def _from_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Found | None:
     shipped = wanted.shipped
     root = package_folder(shipped.package) if shipped else None
     paths = sorted(root.glob(shipped.path)) if shipped and root else []
@@ -156,18 +162,11 @@ def _requests(path: Path) -> Iterator[Row]:
             yield document
 
 
-def _from_hub(wanted: EvalSet, _folder: str) -> Found | None:
-    if wanted.hub is None or os.environ.get("HF_HUB_OFFLINE") == "1":
+def _from_hub(wanted: EvalSet, _folder: str, fetch: bool) -> Found | None:
+    if wanted.hub is None:
         return None
-    try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    except ImportError:
-        return None
-    hub = wanted.hub
-    try:
-        local = Path(hf_hub_download(hub.repo, hub.file, revision=hub.revision, repo_type="dataset"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+    local = hub_file(wanted.hub, fetch)
+    if local is None:
         return None
     if local.suffix == ".parquet":
         from pyarrow import parquet
@@ -175,4 +174,36 @@ def _from_hub(wanted: EvalSet, _folder: str) -> Found | None:
         raw: Iterator[Row] = iter(parquet.read_table(local).to_pylist())
     else:
         raw = _lines(local)
-    return Found(_formed(wanted, raw), f"hub {hub.repo}@{hub.revision[:12]}")
+    return Found(_formed(wanted, raw), f"hub {wanted.hub.repo}@{wanted.hub.revision[:12]}")
+
+
+def hub_file(hub: Hub, fetch: bool) -> Path | None:
+    """A file of the hub at its pinned revision, from the hub's own cache or fetched; None if out of reach."""
+    try:
+        from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError:
+        return None
+    kept = try_to_load_from_cache(hub.repo, hub.file, revision=hub.revision, repo_type="dataset")
+    if isinstance(kept, str):
+        return Path(kept)
+    if not fetch or os.environ.get("HF_HUB_OFFLINE") == "1" or not _reachable(constants.ENDPOINT):
+        return None
+    try:
+        return Path(hf_hub_download(hub.repo, hub.file, revision=hub.revision, repo_type="dataset"))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+        return None
+
+
+@lru_cache(maxsize=4)
+def _reachable(endpoint: str) -> bool:
+    """Whether something answers there (or at the proxy before it): asked once, so that a machine
+    without a network waits no five retries per set."""
+    scheme = urlsplit(endpoint).scheme
+    address = urlsplit(getproxies().get(scheme) or endpoint)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=3).close()
+    except OSError:
+        return False
+    return True

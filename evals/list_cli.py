@@ -57,24 +57,38 @@ def tasks(as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("names", nargs=-1, metavar="[SET]...")
+@click.option("--fetch", is_flag=True, help="Fetch from the hub what is not on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def data(as_json: bool) -> None:
+def data(names: tuple[str, ...], fetch: bool, as_json: bool) -> None:
     """List the evaluation sets: where each comes from here, rows, sha256, licence.
+
+    Every set that is at hand is read and its content checked against the pinned sha256.
 
     \b
     phizoo eval data
+    phizoo eval data gsm8k --fetch
     PHIZOO_DATA=~/evals phizoo eval data
     """
     from evals import datasets
     from evals.dataset_sets import SETS
 
+    for name in names:
+        datasets.entry(name, next((split for known, split in SETS if known == name), "test"))
     found = []
     for (name, split), wanted in SETS.items():
+        if names and name not in names:
+            continue
+        told = {"set": name, "split": split, "rows": wanted.rows, "source": "", "licence": wanted.licence}
         try:
-            source = datasets.find(name, split).source
+            told["source"] = datasets.find(name, split, fetch).source
         except ZooError as error:
-            source = "not at hand" if "not at hand" in str(error) else f"refused: {error}"
-        told = {"set": name, "split": split, "rows": wanted.rows, "source": source, "licence": wanted.licence}
+            if "not at hand" not in str(error):
+                told["source"] = f"refused: {error}"
+            elif wanted.hub is not None and not fetch:
+                told["source"] = f"on the hub (--fetch): {wanted.hub.repo}"
+            else:
+                told["source"] = "not at hand"
         found.append({**told, "sha256": wanted.digest, "partial": wanted.partial})
     if as_json:
         _json(found)

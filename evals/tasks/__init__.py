@@ -14,7 +14,18 @@ TASKS: dict[str, str] = {
     "humaneval": "evals.tasks.humaneval",
     "mini_exercises": "evals.tasks.mini_exercises",
     "arc_easy": "evals.tasks.arc_easy",
+    "arc_challenge": "evals.tasks.arc_challenge",
     "piqa": "evals.tasks.piqa",
+    "siqa": "evals.tasks.siqa",
+    "winogrande": "evals.tasks.winogrande",
+    "hellaswag": "evals.tasks.hellaswag",
+    "boolq": "evals.tasks.boolq",
+    "openbookqa": "evals.tasks.openbookqa",
+    "commonsense_qa": "evals.tasks.commonsense_qa",
+    "sciq": "evals.tasks.sciq",
+    "copa": "evals.tasks.copa",
+    "lambada": "evals.tasks.lambada",
+    "mmlu": "evals.tasks.mmlu",
 }
 
 

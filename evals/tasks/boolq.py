@@ -1,0 +1,61 @@
+"""BoolQ: 3,270 yes-or-no questions that people asked, each with a passage that answers it.
+
+Source: Clark et al. 2019, arXiv:1905.10044. Data: split validation (CC-BY-SA-3.0).
+Both protocols have the words of lm-evaluation-harness 0.4.13 (boolq, version 2), `passage`,
+`Question: …?`, `Answer:` and " no" or " yes", 0-shot, acc alone. They differ in the passages:
+`lm-eval` shows them as google/boolq has them; `lm-eval-titled` shows SuperGLUE's, which put the
+article's title and ` -- ` in front. The harness reads the latter, so compare with its numbers there.
+"""
+
+from collections.abc import Callable, Iterator
+
+from evals.choices import judge
+from evals.datasets import rows
+from evals.records import Sample
+from evals.task import Task
+from zoo.digest import digest
+
+METRICS = ("acc",)
+CHOICES = ("no", "yes")
+
+
+def samples(data: str) -> Callable[[], Iterator[Sample]]:
+    def made() -> Iterator[Sample]:
+        for number, row in enumerate(rows(data, split="validation")):
+            question, cluster = f"{row['passage']}\nQuestion: {row['question']}?", digest(row["passage"])[:16]
+            target = int(row["answer"])
+            yield Sample(id=f"boolq/{number:04d}", question=question, choices=CHOICES, target=target, cluster=cluster)
+
+    return made
+
+
+def prompt(sample: Sample) -> str:
+    return f"{sample.question}\nAnswer:"
+
+
+def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
+
+
+def _task(protocol: str, data: str) -> Task:
+    return Task(
+        name="boolq",
+        version=1,
+        kind="choices",
+        about="yes or no, answered by a passage",
+        protocol=protocol,
+        samples=samples(data),
+        prompt=prompt,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        data=data,
+        split="validation",
+        licence="CC-BY-SA-3.0",
+        paper="arXiv:1905.10044",
+        size=3270,
+        chance=0.5,
+    )
+
+
+PROTOCOLS = {"lm-eval": _task("lm-eval", "boolq"), "lm-eval-titled": _task("lm-eval-titled", "boolq_titled")}

@@ -1,0 +1,54 @@
+"""CommonsenseQA: 1,221 questions made from ConceptNet, five choices, answered by a letter.
+
+Source: Talmor et al. 2018, arXiv:1811.00937. Data: tau/commonsense_qa, split validation (MIT), since
+the test answers are not public.
+Protocol `lm-eval`: the choices stand in the prompt and the letters are scored, 0-shot, as in
+lm-evaluation-harness 0.4.13 (commonsense_qa): acc alone.
+"""
+
+from collections.abc import Iterator
+
+from evals.choices import judge
+from evals.datasets import rows
+from evals.records import Sample
+from evals.task import Task
+
+METRICS = ("acc",)
+LETTERS = ("A", "B", "C", "D", "E")
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("commonsense_qa", split="validation"):
+        listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, row["choices"], strict=True))
+        question, identity = f"{row['question'].strip()}\n{listed}", f"commonsense_qa/{row['id']}"
+        yield Sample(id=identity, question=question, choices=LETTERS, target=row["gold"])
+
+
+def prompt(sample: Sample) -> str:
+    return f"Question: {sample.question}\nAnswer:"
+
+
+def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+    return tuple((prompt(sample), f" {letter}") for letter in sample.choices)
+
+
+PROTOCOLS = {
+    "lm-eval": Task(
+        name="commonsense_qa",
+        version=1,
+        kind="choices",
+        about="everyday concepts, five choices shown, a letter asked",
+        protocol="lm-eval",
+        samples=samples,
+        prompt=prompt,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        data="commonsense_qa",
+        split="validation",
+        licence="MIT",
+        paper="arXiv:1811.00937",
+        size=1221,
+        chance=0.2,
+    )
+}

@@ -1,0 +1,54 @@
+"""COPA: 100 premises, each with two possible causes or effects, one of them more plausible.
+
+Source: Roemmele et al. 2011; as in SuperGLUE, arXiv:1905.00537, split validation (BSD-2-Clause).
+Protocol `lm-eval`: the premise without its full stop, "because" or "therefore", and each choice in
+lower case after two spaces (the choice carries one, the delimiter is the other), 0-shot, as in
+lm-evaluation-harness 0.4.13 (copa, version 1): acc alone.
+"""
+
+from collections.abc import Iterator
+
+from evals.choices import judge
+from evals.datasets import rows
+from evals.records import Sample
+from evals.task import Task
+
+METRICS = ("acc",)
+CONNECTORS = {"cause": "because", "effect": "therefore"}
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("copa", split="validation"):
+        question = f"{row['premise'].strip()[:-1]} {CONNECTORS[row['question']]}"
+        choices = tuple(f" {text[0].lower()}{text[1:]}" for text in (row["choice1"], row["choice2"]))
+        yield Sample(id=f"copa/{row['idx']:03d}", question=question, choices=choices, target=row["label"])
+
+
+def prompt(sample: Sample) -> str:
+    return sample.question
+
+
+def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
+
+
+PROTOCOLS = {
+    "lm-eval": Task(
+        name="copa",
+        version=1,
+        kind="choices",
+        about="the likelier cause or effect, two choices",
+        protocol="lm-eval",
+        samples=samples,
+        prompt=prompt,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        data="copa",
+        split="validation",
+        licence="BSD-2-Clause",
+        paper="arXiv:1905.00537",
+        size=100,
+        chance=0.5,
+    )
+}

@@ -1,0 +1,65 @@
+"""HellaSwag: 10,042 beginnings of a scene, four endings each, three of them written by a machine.
+
+Source: Zellers et al. 2019, arXiv:1905.07830. Data: Rowan/hellaswag, split validation (MIT).
+Protocol `lm-eval`: `activity: context` and each ending after one space, both cleaned of WikiHow's
+brackets, 0-shot, as in lm-evaluation-harness 0.4.13 (hellaswag, version 1): acc and acc_norm.
+Several beginnings come from one video or article: the interval is clustered by it.
+"""
+
+import re
+from collections.abc import Iterator
+
+from evals.choices import judge
+from evals.datasets import rows
+from evals.records import Sample
+from evals.task import Task
+
+METRICS = ("acc", "acc_norm")
+
+
+def cleaned(text: str) -> str:
+    """The text without what WikiHow's markup left in it.
+
+    >>> cleaned(" Open it [title] Pull [substeps] the lid. ")
+    'Open it. Pull the lid.'
+    """
+    text = text.strip().replace(" [title]", ". ")
+    return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
+
+
+def samples() -> Iterator[Sample]:
+    for number, row in enumerate(rows("hellaswag", split="validation")):
+        question = cleaned(f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}")
+        choices = tuple(cleaned(ending) for ending in row["choices"])
+        identity, cluster = f"hellaswag/{number:05d}", row["source_id"]
+        yield Sample(id=identity, question=question, choices=choices, target=row["gold"], cluster=cluster)
+
+
+def prompt(sample: Sample) -> str:
+    return sample.question
+
+
+def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
+
+
+PROTOCOLS = {
+    "lm-eval": Task(
+        name="hellaswag",
+        version=1,
+        kind="choices",
+        about="how a scene goes on, four endings",
+        protocol="lm-eval",
+        samples=samples,
+        prompt=prompt,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        data="hellaswag",
+        split="validation",
+        licence="MIT",
+        paper="arXiv:1905.07830",
+        size=10042,
+        chance=0.25,
+    )
+}

@@ -1,0 +1,89 @@
+"""MMLU: 14,042 exam questions of 57 subjects in four groups, four choices, answered by a letter.
+
+Source: Hendrycks et al. 2020, arXiv:2009.03300. Data: cais/mmlu, split test; shots are the first of
+the same subject's split dev (MIT).
+Protocols: `lm-eval` (0-shot) and `lm-eval-5` are lm-evaluation-harness 0.4.13's mmlu, whose group value
+is the mean over questions, not over subjects: acc. The Phi reports give 5 shots (phi-2) and 2 (phi-1.5)
+and no prompt; `phi-2` and `phi-1.5` show them in the harness's words.
+The interval is clustered by subject. Groups: `GROUPS`, used by `evals.suites`.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+
+from evals.choices import judge
+from evals.datasets import Row, rows
+from evals.records import Sample
+from evals.task import Task
+
+METRICS = ("acc",)
+LETTERS = ("A", "B", "C", "D")
+GROUPS = {
+    "stem": "abstract_algebra anatomy astronomy college_biology college_chemistry college_computer_science "
+    "college_mathematics college_physics computer_security conceptual_physics electrical_engineering "
+    "elementary_mathematics high_school_biology high_school_chemistry high_school_computer_science "
+    "high_school_mathematics high_school_physics high_school_statistics machine_learning",
+    "other": "business_ethics clinical_knowledge college_medicine global_facts human_aging management marketing "
+    "medical_genetics miscellaneous nutrition professional_accounting professional_medicine virology",
+    "social_sciences": "econometrics high_school_geography high_school_government_and_politics "
+    "high_school_macroeconomics high_school_microeconomics high_school_psychology human_sexuality "
+    "professional_psychology public_relations security_studies sociology us_foreign_policy",
+    "humanities": "formal_logic high_school_european_history high_school_us_history high_school_world_history "
+    "international_law jurisprudence logical_fallacies moral_disputes moral_scenarios philosophy prehistory "
+    "professional_law world_religions",
+}
+
+
+def asked(row: Row) -> str:
+    listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, row["choices"], strict=True))
+    return f"{row['question'].strip()}\n{listed}\nAnswer:"
+
+
+@cache
+def shown_before(subject: str, shots: int) -> str:
+    """The subject's description and its first `shots` questions of split dev, answered."""
+    dev = [row for row in rows("mmlu", split="dev") if row["subject"] == subject][:shots] if shots else []
+    told = "".join(f"{asked(row)} {LETTERS[row['gold']]}\n\n" for row in dev)
+    name = subject.replace("_", " ")
+    return f"The following are multiple choice questions (with answers) about {name}.\n\n{told}"
+
+
+def samples() -> Iterator[Sample]:
+    number: dict[str, int] = {}
+    for row in rows("mmlu"):
+        subject = row["subject"]
+        number[subject] = number.get(subject, -1) + 1
+        identity = f"mmlu/{subject}/{number[subject]:04d}"
+        yield Sample(id=identity, question=asked(row), choices=LETTERS, target=row["gold"], cluster=subject)
+
+
+def _task(protocol: str, shots: int) -> Task:
+    def prompt(sample: Sample) -> str:
+        return shown_before(sample.cluster, shots) + sample.question
+
+    def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+        return tuple((prompt(sample), f" {letter}") for letter in sample.choices)
+
+    return Task(
+        name="mmlu",
+        version=1,
+        kind="choices",
+        about="exam questions of 57 subjects, a letter asked",
+        protocol=protocol,
+        samples=samples,
+        prompt=prompt,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        shots=shots,
+        data="mmlu",
+        split="test",
+        licence="MIT",
+        paper="arXiv:2009.03300",
+        size=14042,
+        chance=0.25,
+    )
+
+
+SHOTS = {"lm-eval": 0, "lm-eval-5": 5, "phi-2": 5, "phi-1.5": 2}
+PROTOCOLS = {protocol: _task(protocol, shots) for protocol, shots in SHOTS.items()}

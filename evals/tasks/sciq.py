@@ -1,0 +1,54 @@
+"""SciQ: 1,000 science exam questions by crowd workers, four choices, most with a supporting text.
+
+Source: Welbl et al. 2017, arXiv:1707.06209. Data: allenai/sciq, split validation (CC-BY-NC-3.0, not
+for commercial use). The harness reads split test, which is not at hand without a network: the
+prompts are its own, the questions are not, so the protocol is called `lm-eval-validation`.
+`support`, `Question: …`, `Answer:` and each choice after one space, the right one always last, as in
+lm-evaluation-harness 0.4.13 (sciq, version 1): acc and acc_norm, 0-shot. A model that ties on all
+choices gets 0 there, since the first wins a tie.
+"""
+
+from collections.abc import Iterator
+
+from evals.choices import judge
+from evals.datasets import rows
+from evals.records import Sample
+from evals.task import Task
+
+METRICS = ("acc", "acc_norm")
+
+
+def samples() -> Iterator[Sample]:
+    for number, row in enumerate(rows("sciq", split="validation")):
+        question, choices = f"{row['support'].lstrip()}\nQuestion: {row['question']}", tuple(row["choices"])
+        yield Sample(id=f"sciq/{number:04d}", question=question, choices=choices, target=row["gold"])
+
+
+def prompt(sample: Sample) -> str:
+    return f"{sample.question}\nAnswer:"
+
+
+def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
+
+
+PROTOCOLS = {
+    "lm-eval-validation": Task(
+        name="sciq",
+        version=1,
+        kind="choices",
+        about="science exam questions with a supporting text",
+        protocol="lm-eval-validation",
+        samples=samples,
+        prompt=prompt,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        data="sciq",
+        split="validation",
+        licence="CC-BY-NC-3.0",
+        paper="arXiv:1707.06209",
+        size=1000,
+        chance=0.25,
+    )
+}

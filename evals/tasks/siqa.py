@@ -1,0 +1,53 @@
+"""SIQA: 1,954 questions about people in everyday situations, three answers each.
+
+Source: Sap et al. 2019, arXiv:1904.09728. Data: Social IQa, split validation (CC-BY-4.0).
+Protocol `lm-eval`: `Q: … …\\nA:` and each answer after one space, 0-shot, as in
+lm-evaluation-harness 0.4.13 (social_iqa, version 0): acc alone.
+Several questions share a situation: the interval is clustered by it.
+"""
+
+from collections.abc import Iterator
+
+from evals.choices import judge
+from evals.datasets import rows
+from evals.records import Sample
+from evals.task import Task
+
+METRICS = ("acc",)
+
+
+def samples() -> Iterator[Sample]:
+    for number, row in enumerate(rows("siqa", split="validation")):
+        question, choices = f"{row['context']} {row['question']}", tuple(row["choices"])
+        identity = f"siqa/{number:04d}"
+        yield Sample(id=identity, question=question, choices=choices, target=row["gold"], cluster=row["context"])
+
+
+def prompt(sample: Sample) -> str:
+    return f"Q: {sample.question}\nA:"
+
+
+def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
+
+
+PROTOCOLS = {
+    "lm-eval": Task(
+        name="siqa",
+        version=1,
+        kind="choices",
+        about="why people do what they do, three answers each",
+        protocol="lm-eval",
+        samples=samples,
+        prompt=prompt,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        data="siqa",
+        split="validation",
+        licence="CC-BY-4.0",
+        paper="arXiv:1904.09728",
+        size=1954,
+        chance=1 / 3,
+    )
+}

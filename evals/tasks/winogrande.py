@@ -1,0 +1,48 @@
+"""WinoGrande: 1,267 sentences with a blank and two names or things to fill it with.
+
+Source: Sakaguchi et al. 2019, arXiv:1907.10641. Data: winogrande_xl, split validation (CC-BY-4.0).
+Protocol `lm-eval`: partial scoring. Each option is put into the sentence up to the blank; what is
+scored is the rest of the sentence, the same for both, as in lm-evaluation-harness 0.4.13
+(winogrande, version 1): acc alone, 0-shot.
+"""
+
+from collections.abc import Iterator
+
+from evals.choices import judge
+from evals.datasets import rows
+from evals.records import Sample
+from evals.task import Task
+
+METRICS = ("acc",)
+
+
+def samples() -> Iterator[Sample]:
+    for number, row in enumerate(rows("winogrande", split="validation")):
+        identity, choices = f"winogrande/{number:04d}", tuple(row["choices"])
+        yield Sample(id=identity, question=row["sentence"], choices=choices, target=row["gold"])
+
+
+def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+    before, after = sample.question.split("_", 1)
+    return tuple((before + choice, f" {after.strip()}") for choice in sample.choices)
+
+
+PROTOCOLS = {
+    "lm-eval": Task(
+        name="winogrande",
+        version=1,
+        kind="choices",
+        about="who or what a blank stands for, two options",
+        protocol="lm-eval",
+        samples=samples,
+        pairs=pairs,
+        judge=judge(METRICS),
+        metrics=METRICS,
+        data="winogrande",
+        split="validation",
+        licence="CC-BY-4.0",
+        paper="arXiv:1907.10641",
+        size=1267,
+        chance=0.5,
+    )
+}
