@@ -6,16 +6,15 @@ decoding were is not known to the byte, so it never shares a column with what wa
 The talk's own tables are one such column a benchmark, as the talk prints them.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from dashboard import facts
 from dashboard.text import percent
-from evals.stats.intervals import normal_quantile, wilson
+from evals.stats.intervals import wilson
+from evals.stats.power import resolution
 from zoo.checkpoint import Checkpoint, Origin, ProtocolRecord, Record, Reported, Score, Subset
 from zoo.digest import digest
 from zoo.published import COMPARISON, LABELS, WEIGHT_REUSE
@@ -60,8 +59,8 @@ class Column(Record, frozen=True):
 
     key          short, stable and fit for an address: fingerprint prefix and metric
     main         the metric that stands for the task: shown unless more are asked for
-    n            samples of its cells when all have the same number
-    resolves     smallest difference in percentage points that two unpaired rows can show at this n
+    n            samples of its cells, the smallest number where they differ
+    resolves     smallest difference in percentage points that this n tells apart
     printed      a published table as it is printed: its rows come from several papers
     comparable   whether its numbers may be read against the benchmark's other columns, and why (not)
     """
@@ -112,13 +111,23 @@ class Board(Record, frozen=True):
     subset: Subset = "all"
 
 
-def resolvable(n: int) -> float:
-    """The smallest difference, in points, at which two rows of n samples differ at 95%, unpaired, near 50%.
+def resolvable(n: int, origin: Origin) -> float:
+    """The smallest difference, in points near 50%, that n samples tell apart with 80% power.
 
-    >>> round(resolvable(164), 1)
-    10.8
+    Measured rows are compared paired, sample by sample; of published ones only the totals are known.
+
+    >>> round(resolvable(164, "measured"), 1), round(resolvable(164, "reported"), 1)
+    (10.9, 15.4)
     """
-    return 100 * normal_quantile() * sqrt(2 * 0.25 / n)
+    told = resolution(n)
+    return 100 * (told.paired if origin == "measured" else told.unpaired)
+
+
+def value_text(cell: Cell) -> str:
+    """The cell's value: one decimal if measured, as printed if published."""
+    if cell.origin == "measured":
+        return f"{cell.value:.1f}"
+    return ("<" if cell.bound else "") + percent(cell.value)
 
 
 def cell_text(cell: Cell | None) -> str:
@@ -133,7 +142,7 @@ def cell_text(cell: Cell | None) -> str:
     """
     if cell is None:
         return "–"
-    parts = [("<" if cell.bound else "") + percent(cell.value)]
+    parts = [value_text(cell)]
     if cell.low is not None and cell.high is not None:
         parts.append(f"[{cell.low:.1f}–{cell.high:.1f}]")
     if cell.n is not None:
@@ -178,8 +187,8 @@ def board(
     measured, own_cells = _measured(scores, known, facts_of_runs, subset)
     printed, other_rows = _published(reported)
     columns = [*measured.values(), *printed.values()]
-    own = [_own(checkpoint, own_cells.get(checkpoint.digest, {})) for checkpoint in checkpoints]
-    rows = [*sorted(own, key=lambda row: (row.date, row.name), reverse=True), *other_rows]
+    newest = sorted(checkpoints, key=lambda checkpoint: (checkpoint.created, checkpoint.name), reverse=True)
+    rows = [*(_own(checkpoint, own_cells.get(checkpoint.digest, {})) for checkpoint in newest), *other_rows]
     finished = [_finished(column, rows, columns) for column in columns]
     finished.sort(key=lambda c: (facts.order_of(c.benchmark), c.origin, not c.talk, c.title, c.metric, c.key))
     return Board(columns=tuple(finished), rows=tuple(rows), subset=subset)
@@ -307,7 +316,7 @@ def _printed_column(row: Reported) -> Column:
     return Column(
         key="r" + digest(identity)[:11],
         benchmark=facts.benchmark_of(row.benchmark),
-        title="the talk" if talk else row.source.removesuffix(" model card table"),
+        title="the talk's table" if talk else row.source.removesuffix(" model card table"),
         protocol=f"{TALK}; each model under its own paper's protocol" if talk else f"{row.protocol}{shots}",
         origin="reported",
         metric="pass@1" if talk else row.protocol,
@@ -356,15 +365,14 @@ def _other(model: str, row: Reported, cells: dict[str, Cell], talk: bool) -> Row
 
 
 def _finished(column: Column, rows: Sequence[Row], columns: Sequence[Column]) -> Column:
-    """The column with what only the whole table tells: common n, resolution, tiers, comparability."""
+    """The column with what only the whole table tells: n, resolution, tiers, comparability."""
     held = [row.cells[column.key] for row in rows if column.key in row.cells]
-    sizes = Counter(cell.n for cell in held if cell.n)
-    n = next(iter(sizes)) if len(sizes) == 1 else None
+    sizes = sorted({cell.n for cell in held if cell.n})
     siblings = [c.metric for c in columns if column.task and (c.task, c.title) == (column.task, column.title)]
     told: dict[str, Any] = {
-        "n": n,
+        "n": sizes[0] if sizes else None,
         "main": column.metric == facts.main_metric(siblings) if siblings else column.main,
-        "resolves": resolvable(n) if n else None,
+        "resolves": resolvable(sizes[0], column.origin) if sizes else None,
         "tiers": tuple(sorted({cell.tier for cell in held if cell.tier})),
         "comparable": comparable(column, columns),
     }

@@ -1,7 +1,6 @@
 """`phizoo leaderboard`: opens the page, prints the table, or writes it to a file."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from dashboard.cells import Board
+    from zoo.checkpoint import Subset
 
 PASSWORD = "PHIZOO_PASSWORD"  # noqa: S105 - the variable's name
 SHORTEST_PASSWORD = 8
@@ -37,7 +37,7 @@ def leaderboard(
     export: Path | None,
     as_json: bool,
     suite: str,
-    subset: str,
+    subset: "Subset",
     search: str,
     sort: str,
     every_metric: bool,
@@ -76,15 +76,18 @@ def leaderboard(
         show(board, notes)
 
 
-def selected(suite: str, subset: str, search: str, sort: str, every_metric: bool) -> tuple["Board", tuple[str, ...]]:
+def selected(
+    suite: str, subset: "Subset", search: str, sort: str, every_metric: bool
+) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo under these choices, and the lines that belong above it."""
-    from dashboard.notes import notes_of
     from dashboard.selection import View, select
-    from dashboard.source import load
+    from dashboard.selection import suite as checked
+    from dashboard.source import load_with_notes
 
     view = View(suite=suite, search=search, sort=sort, every_metric=every_metric, descending=sort != "name")
-    whole = load(subset)  # type: ignore[arg-type]
-    return select(whole, view), notes_of(suite, whole)
+    checked(suite)
+    whole, notes = load_with_notes(suite, subset)
+    return select(whole, view), notes
 
 
 def open_page(port: int, public: bool) -> None:
@@ -100,4 +103,4 @@ def open_page(port: int, public: bool) -> None:
         raise ZooError("the page needs Streamlit, which is not installed: pip install 'phi-zoo[dashboard]'")
     from dashboard.server import serve
 
-    sys.exit(serve(port, public))
+    serve(port, public)

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from dashboard import facts
-from dashboard.cells import Board, Column, Row, cell_text
+from dashboard.cells import Board, Column, Row, cell_text, value_text
 from dashboard.table import LEGEND, asset, table
-from dashboard.text import count, html, latex, markdown, percent, plain, spreadsheet
+from dashboard.text import count, html, latex, markdown, plain, spreadsheet
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
@@ -138,7 +138,7 @@ def _latex_cell(row: Row, column: Column) -> str:
     dagger = r"^\dagger" if cell.origin == "reported" else ""
     ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.1f},\,{cell.high:.1f}]}}"
     size = "" if cell.n is None else rf"\;{{\scriptstyle n={cell.n}}}"
-    return f"${'<' if cell.bound else ''}{percent(cell.value)}{dagger}{ends}{size}$"
+    return f"${value_text(cell)}{dagger}{ends}{size}$"
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:

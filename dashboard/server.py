@@ -1,9 +1,9 @@
 """The page's server: Streamlit in a process of its own, bound to this machine unless told otherwise."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 APP = Path(__file__).with_name("app.py")
 PUBLIC = "PHIZOO_PUBLIC"  # tells the app that it must ask for the password
@@ -37,14 +37,8 @@ def command(port: int, public: bool, headless: bool = True) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(APP), *(f"--{key}={value}" for key, value in options.items())]
 
 
-def serve(port: int, public: bool) -> int:
-    """Runs the server until it ends or is interrupted, and gives its exit code."""
-    environment = {**os.environ, PUBLIC: "1" if public else ""}
+def serve(port: int, public: bool) -> NoReturn:
+    """Becomes the server, so that whatever ends this process ends it."""
     print(f"The leaderboard is at http://127.0.0.1:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
-    process = subprocess.Popen(command(port, public), env=environment)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait(timeout=10)
-        return 0
+    arguments = command(port, public)
+    os.execve(arguments[0], arguments, {**os.environ, PUBLIC: "1" if public else ""})  # noqa: S606

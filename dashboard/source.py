@@ -1,29 +1,67 @@
 """Where the board's records come from: the zoo of the environment, opened read-only, and the published table."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dashboard.cells import Board, board, from_registry
+from dashboard.notes import notes_of
 from zoo import settings
 from zoo.checkpoint import Subset
 
+if TYPE_CHECKING:
+    from zoo.registry import Registry
 
-def load(subset: Subset = "all", all_versions: bool = False) -> Board:
-    """The board of the environment's zoo; without one, the published rows alone.
 
-    Raises  ZooError when there is a zoo that cannot be read.
+@contextmanager
+def reading() -> Iterator["Registry | None"]:
+    """The environment's zoo, opened read-only; None while there is none yet.
+
+    Raises  ZooError when there is one that cannot be read.
     """
-    from zoo import published
-
     if not exists():
-        return board(reported=published.load(), subset=subset)
+        yield None
+        return
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
-        return from_registry(registry, subset, all_versions)
+        yield registry
 
 
 def exists() -> bool:
     """Whether there is a zoo to read: a SQLite file that is there, or a server's address."""
+    file = _file()
+    return file is None or file.exists()
+
+
+def _file() -> Path | None:
+    """The SQLite file of the environment's zoo, None for a database server."""
     url = settings.database_url()
-    file = url.removeprefix("sqlite:///")
-    return file == url or Path(file).exists()
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def stamp() -> tuple[str, int, int]:
+    """What changes when the zoo is written to: its address, its file's time and size (0, 0 for a server)."""
+    file = _file()
+    if file is None or not file.exists():
+        return settings.database_url(), 0, 0
+    beside = [file, *(path for path in (Path(f"{file}-wal"),) if path.exists())]
+    told = [path.stat() for path in beside]
+    return settings.database_url(), max(one.st_mtime_ns for one in told), sum(one.st_size for one in told)
+
+
+def load(registry: "Registry | None", subset: Subset = "all", all_versions: bool = False) -> Board:
+    """The board of a zoo; without one, the published rows alone."""
+    from zoo import published
+
+    if registry is None:
+        return board(reported=published.load(), subset=subset)
+    return from_registry(registry, subset, all_versions)
+
+
+def load_with_notes(suite: str, subset: Subset) -> tuple[Board, tuple[str, ...]]:
+    """The environment's board, and the lines that belong above it in a suite's view."""
+    with reading() as registry:
+        whole = load(registry, subset)
+        return whole, notes_of(suite, whole, registry)

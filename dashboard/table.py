@@ -9,16 +9,18 @@ from importlib.resources import files
 from itertools import groupby
 
 from dashboard import facts
-from dashboard.cells import Board, Cell, Column, Row, cell_text
+from dashboard.cells import Board, Cell, Column, Row, cell_text, value_text
 from dashboard.selection import View, rank_text, ranks
-from dashboard.text import count, cut, html, percent, plain
+from dashboard.text import count, cut, html, plain
 
 FACTS = (("name", "Model"), ("parameters", "Parameters"), ("tokens", "Tokens"), ("date", "Date"))
+RESOLVES = "the smallest difference in points that n samples tell apart, near 50%, with 80% power"
 LEGEND = (
     '<p class="legend"><span class="mark measured">●</span> measured here, 95% interval '
     '<span class="mark reported">◇</span> reported elsewhere <span class="dagger">†</span>; where the number of '
     "problems is known, its 95% interval is derived here (hatched) "
-    '<span class="rank">#2–5</span> the ranks that the intervals leave open, among the rows shown</p>'
+    '<span class="rank">#2–5</span> the ranks that the intervals leave open, among the rows shown '
+    "<span>Δ the smallest difference that a column tells apart</span></p>"
 )
 
 
@@ -73,7 +75,8 @@ def _head(column: Column, view: View) -> str:
     metric = html(cut(column.metric, 28)) if column.origin == "measured" else html(_printed(column))
     notes = [f"{mark} {metric}"]
     if column.resolves:
-        notes.append(f'<span class="resolves">n={column.n}, resolves ≥ {column.resolves:.1f}</span>')
+        how = "paired" if column.origin == "measured" else "unpaired"
+        notes.append(f'<span class="resolves" title="{RESOLVES}">n={column.n}, Δ ≥ {column.resolves:.1f} {how}</span>')
     notes += [f'<span class="tier">sandbox: {html(cut(tier, 24))}</span>' for tier in column.tiers]
     title = html(cut(column.title, 34))
     return (
@@ -112,7 +115,7 @@ def _cell(row: Row, column: Column, rank: tuple[int, int] | None) -> str:
     cell = row.cells.get(column.key)
     if cell is None:
         return '<td class="none" data-v="" tabindex="-1">–</td>'
-    value = ("&lt;" if cell.bound else "") + percent(cell.value)
+    value = html(value_text(cell))
     dagger = '<span class="dagger">†</span>' if cell.origin == "reported" else ""
     told = f'<span class="rank">#{rank_text(rank)}</span>' if rank else ""
     return (

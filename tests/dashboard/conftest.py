@@ -1,10 +1,31 @@
 """Made-up records for the dashboard's tests: small, written by hand, with every state a cell can have."""
 
+import json
+import math
+import struct
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 
-from zoo.checkpoint import Checkpoint, File, ProtocolRecord, Reported, Score
+from evals.records import Facts, Result, Run
+from evals.stats.summary import summarise
+from zoo.checkpoint import (
+    About,
+    Checkpoint,
+    Dataset,
+    File,
+    Parent,
+    ProtocolRecord,
+    Reported,
+    Score,
+    Stage,
+    TrainedOn,
+)
+from zoo.digest import digest
+from zoo.registry import open_registry
 
 
 def checkpoint(name: str = "mini", number: int = 1, **told: object) -> Checkpoint:
@@ -82,4 +103,138 @@ def reported(model: str = "Elsewhere-1B", value: float = 51.2, **told: object) -
 @pytest.fixture(scope="session")
 def made() -> SimpleNamespace:
     """The makers of made-up records, by name."""
-    return SimpleNamespace(checkpoint=checkpoint, protocol=protocol, score=score, reported=reported)
+    return SimpleNamespace(
+        checkpoint=checkpoint,
+        protocol=protocol,
+        score=score,
+        reported=reported,
+        result=result,
+        add_run=add_run,
+        weights=weights,
+        fill=fill,
+    )
+
+
+WIDTH, VOCABULARY = 8, 16
+CONFIG = {
+    "model_type": "phi", "architectures": ["PhiForCausalLM"], "hidden_size": WIDTH, "intermediate_size": 4 * WIDTH,
+    "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1, "vocab_size": VOCABULARY,
+    "max_position_embeddings": 512, "partial_rotary_factor": 0.5, "tie_word_embeddings": False, "hidden_act": "gelu_new",
+}  # fmt: skip
+
+
+def weights(folder: Path, number: int) -> Path:
+    """A folder with the smallest Phi there is (one layer, width 8), different for each number."""
+    folder.mkdir(parents=True)
+    layer = "model.layers.0."
+    square = {f"{layer}self_attn.{name}": (WIDTH, WIDTH) for name in ("q_proj", "k_proj", "v_proj", "dense")}
+    shapes = {
+        **square, f"{layer}mlp.fc1": (4 * WIDTH, WIDTH), f"{layer}mlp.fc2": (WIDTH, 4 * WIDTH),
+        f"{layer}input_layernorm": (WIDTH,), "model.final_layernorm": (WIDTH,), "lm_head": (VOCABULARY, WIDTH),
+    }  # fmt: skip
+    tensors = {"model.embed_tokens.weight": (VOCABULARY, WIDTH)}
+    for name, shape in shapes.items():
+        tensors |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    header: dict[str, Any] = {}
+    at = 0
+    for name, shape in tensors.items():
+        size = 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, at + size]}
+        at += size
+    told = json.dumps(header).encode()
+    told += b" " * (-len(told) % 8)
+    values = struct.pack("<f", float(number)) * (at // 4)
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(told)) + told + values)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    return folder
+
+
+def result(number: int, passed: bool, task: str = "humaneval", **told: object) -> Result:
+    """One result line of a made-up run."""
+    facts: dict[str, object] = {
+        "sample": f"{task}/{number}",
+        "draw": 0,
+        "score": float(passed),
+        "metrics": {"pass@1": float(passed)},
+        "answer": f"    return {number}",
+        "text": f"    return {number}\n\n\nclass Next:",
+        "verdict": "passed" if passed else "failed",
+        "detail": "" if passed else "AssertionError",
+        "finish": "stop",
+        "prompt_tokens": 90,
+        "tokens": 12,
+        "seconds": 0.4,
+    }
+    return Result(**{**facts, **told})  # type: ignore[arg-type]
+
+
+def add_run(registry: Any, folder: Path, of: Checkpoint, under: ProtocolRecord, results: list[Result]) -> str:
+    """Keeps a run of these result lines and its score in the registry; gives its id."""
+    run = digest([of.digest, under.fingerprint])[:32]
+    path = folder / f"{run}.jsonl"
+    path.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in results))
+    told = summarise(results, under.metric)
+    tier = "namespaces" if under.metric == "pass@1" else ""
+    facts = Facts(engine="transformers", version="5.0", dtype="float32", device="cpu", context_tokens=512)
+    header = Run(
+        id=run, checkpoint=of.digest, checkpoint_label=of.label, task=under.task, protocol=msgspec.to_builtins(under),
+        fingerprint=under.fingerprint, backend=facts, seed=0, draws=1, limit=None, samples=len(results),
+        hardware={"cpu": "2 cores"}, versions={"torch": "2.9"}, commit="abc1234", sandbox=tier,
+        started="2026-09-01T10:00:00Z", command=f"phizoo eval run {of.label} --tasks {under.task}",
+    )  # fmt: skip
+    made = score(
+        of, under, told.value, run=run, low=told.low, high=told.high, n=told.n, clusters=told.clusters,
+        unscored=told.unscored, results="00" * 32,
+    )  # fmt: skip
+    registry.add_scores(msgspec.to_builtins(header), under, [made], path)
+    return run
+
+
+LIFT = (("phi-1-small-mini-unfiltered", 4), ("phi-1-small-mini-base", 61), ("phi-1-small-mini", 203))
+
+
+def fill(folder: Path) -> None:
+    """A made-up zoo as the quickstart leaves one: three checkpoints, four tasks, every result line."""
+    code = protocol(prompt='def add(a, b):\n    """Sum."""\n')
+    mini = protocol("mini_exercises", "phizoo", samples=320, prompts_sha256="cd" * 32)
+    arc = protocol("arc_easy", "lm-eval", metric="acc", decoding={}, prompt="Question: Why?\nAnswer:")
+    with open_registry(f"sqlite:///{folder / 'zoo.db'}", str(folder / "store")) as registry:
+        data = Dataset(name="base-tokens", digest="ab" * 32, kind="tokens", documents=900, tokens=1_000_000,
+                       stages=(Stage(name="filter", entered=3000, kept=900, dropped={"low value": 2100}),))  # fmt: skip
+        registry.add_dataset(data)
+        before: Checkpoint | None = None
+        for number, (name, solved) in enumerate(LIFT):
+            about = About(
+                family="phi", training_tokens=1_500_000, licence="apache-2.0", recipe={"model": {"layers": 5}},
+                datasets=(TrainedOn(digest=data.digest, tokens=1_500_000),),
+                parents=(Parent(digest=before.digest, relation="finetune"),) if before and number == 2 else (),
+            )  # fmt: skip
+            before = registry.add(weights(folder / name, number), name, about)
+            add_run(registry, folder, before, code, [result(one, False) for one in range(164)])
+            solves = [result(one, one < solved, "mini_exercises") for one in range(320)]
+            if number == 1:
+                solves[300] = result(
+                    300, False, "mini_exercises", score=None, verdict="unscored", detail="sandbox fault"
+                )
+            add_run(registry, folder, before, mini, solves)
+            graded = [
+                result(one, one % 4 == number, "arc_easy", metrics={"acc": float(one % 4 == number)})
+                for one in range(400)
+            ]
+            add_run(registry, folder, before, arc, graded)
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a made-up zoo; read it, do not write to it."""
+    folder = tmp_path_factory.mktemp("made-up-zoo")
+    fill(folder)
+    return folder
+
+
+@pytest.fixture
+def zoo(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The made-up zoo as the environment's zoo."""
+    monkeypatch.setenv("PHIZOO_DB", f"sqlite:///{filled / 'zoo.db'}")
+    monkeypatch.setenv("PHIZOO_STORE", str(filled / "store"))
+    return filled

@@ -1,0 +1,1 @@
+"""The pages: each draws what the pure modules made, and nothing else."""

@@ -1,0 +1,84 @@
+"""What the pages share: a little style, the cached board, and the table as a component."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from dashboard import source
+from dashboard.cells import Board
+from dashboard.table import asset
+from dashboard.text import html, markdown
+from zoo.checkpoint import Subset
+
+STYLE = asset("page.css")
+MOUNT = """
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component;
+  const root = parentElement.querySelector(".zoo"), scroll = root.querySelector(".scroll");
+  const probe = root.querySelector(".probe"), ground = getComputedStyle(probe).backgroundColor;
+  const parts = (ground.match(/[\\d.]+/g) || []).map(Number);
+  theme(root, parts.length >= 3 && parts[0] + parts[1] + parts[2] < 382);
+  if (root.drawn === data.html) return;
+  root.drawn = data.html;
+  scroll.innerHTML = data.html;
+  const table = scroll.querySelector("table.board");
+  if (!table) return;
+  walk(table, (cell) => {
+    const row = cell.closest("tr").dataset.row;
+    if (cell.dataset.cell) setTriggerValue("opened", row + "~" + cell.dataset.cell);
+    else if (cell.classList.contains("model")) setTriggerValue("opened", row + "~");
+  });
+  table.tHead.addEventListener("click", (event) => {
+    const button = event.target.closest("button.sort");
+    if (button) setTriggerValue("sorted", button.dataset.sort);
+  });
+}
+"""
+MARKUP = (
+    '<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
+    '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard table"></div></div>'
+)
+
+# the table's markup comes from `dashboard.table`, where every name is escaped
+_component = st.components.v2.component(
+    "phizoo_board", html=MARKUP, css=asset("board.css"), js=asset("board.js") + MOUNT
+)
+
+
+def table(markup: str, key: str, opened: Callable[[], None], sorted_by: Callable[[], None]) -> Any:
+    """Draws a table; `opened` and `sorted_by` are called when a cell or a header was chosen."""
+    return _component(data={"html": markup}, key=key, on_opened_change=opened, on_sorted_change=sorted_by)
+
+
+@st.cache_resource(ttl=30, max_entries=8, show_spinner=False)
+def _board(_stamp: tuple[str, int, int], subset: Subset, all_versions: bool, stamp: str) -> Board:
+    with source.reading() as registry:
+        return source.load(registry, subset, all_versions)
+
+
+def board(subset: Subset = "all", all_versions: bool = False) -> Board:
+    """The environment's board, read again when the zoo was written to (a server's after 30 seconds)."""
+    stamp = source.stamp()
+    return _board(stamp, subset, all_versions, repr(stamp))
+
+
+@st.cache_resource(ttl=30, max_entries=8, show_spinner=False)
+def _notes(suite: str, stamp: str) -> tuple[str, ...]:
+    return source.load_with_notes(suite, "all")[1]
+
+
+def notes(suite: str) -> tuple[str, ...]:
+    """The lines above a suite's table, cached as the board is."""
+    return _notes(suite, repr(source.stamp()))
+
+
+def listed(lines: tuple[str, ...]) -> None:
+    """Draws the notes above a table."""
+    if lines:
+        st.html(f'<ul class="phizoo-notes">{"".join(f"<li>{html(line)}</li>" for line in lines)}</ul>')
+
+
+def text(value: str) -> str:
+    """Text for Streamlit's Markdown, shown as it is."""
+    return markdown(value).replace(":", "\\:")

@@ -1,0 +1,120 @@
+"""The pages without a browser: what they draw, what their filters do, and the states nobody plans for."""
+
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("streamlit", reason="the [dashboard] extra is not installed")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # Streamlit's own imports
+    from streamlit.testing.v1 import AppTest
+
+from dashboard.server import APP, PUBLIC
+from zoo.registry import open_registry
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> None:
+    import streamlit as st
+
+    st.cache_resource.clear()
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def markup(app: AppTest) -> str:
+    """The markup of the page's table, empty when there is none."""
+    found = [one for one in app.main if one.type == "bidi_component"]
+    return str(found[0].proto) if found else ""
+
+
+def test_leaderboard_shows_own_and_published_rows(zoo: Path) -> None:
+    app = opened()
+    assert not app.exception
+    assert app.title[0].value == "Leaderboard"
+    told = markup(app)
+    for name in ("phi-1-small-mini:1", "Code Llama 34B", "Phi-1 (WR + Tile)", "Codex-300M"):
+        assert name in told
+
+
+def test_lift_is_told_with_its_p_value(zoo: Path) -> None:
+    app = opened()
+    notes = " ".join(one.proto.body for one in app.get("html"))
+    assert "exact McNemar test" in notes
+    assert "p &lt; 0.001, significant" in notes
+    assert "not significant by itself (z 0.78" in notes
+
+
+def test_filters_filter(zoo: Path) -> None:
+    app = opened()
+    app.text_input(key="search").set_value("codex").run()
+    assert not app.exception
+    assert "Codex-300M" in markup(app)
+    assert "Code Llama" not in markup(app)
+    app.text_input(key="search").set_value("no such model").run()
+    assert "No model passes" in app.info[0].value
+
+
+def test_a_corrupt_zoo_is_one_line_and_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "zoo.db").write_bytes(b"this is not a database" * 100)
+    monkeypatch.setenv("PHIZOO_DB", f"sqlite:///{tmp_path / 'zoo.db'}")
+    app = opened()
+    assert not app.exception
+    assert app.error
+
+
+def test_without_a_zoo_the_published_table_stands() -> None:
+    app = opened()
+    assert not app.exception
+    assert "Code Llama 34B" in markup(app)
+
+
+def test_one_checkpoint_without_scores(made: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHIZOO_DB", f"sqlite:///{tmp_path / 'zoo.db'}")
+    monkeypatch.setenv("PHIZOO_STORE", str(tmp_path / "store"))
+    with open_registry() as registry:
+        registry.add(made.weights(tmp_path / "one", 1), "lonely")
+    app = opened()
+    assert not app.exception
+    assert "lonely:1" in markup(app)
+
+
+def test_address_of_a_cell_that_is_not_there_is_said(zoo: Path) -> None:
+    app = opened(cell="nobody~nothing")
+    assert not app.exception
+    assert "not on the board" in app.warning[0].value
+
+
+def test_public_asks_for_the_password(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PUBLIC, "1")
+    monkeypatch.setenv("PHIZOO_PASSWORD", "correct horse")
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    app = opened()
+    assert not app.title
+    assert markup(app) == ""
+    app.text_input[0].set_value("wrong")
+    app.button[0].click().run()
+    assert app.error[0].value == "That is not the password."
+    assert markup(app) == ""
+    app.text_input[0].set_value("correct horse")
+    app.button[0].click().run()
+    assert not app.exception
+    assert app.title[0].value == "Leaderboard"
+
+
+def test_public_without_a_password_lets_nobody_in(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PUBLIC, "1")
+    monkeypatch.setenv("PHIZOO_PASSWORD", "")
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    app = opened()
+    app.text_input[0].set_value("")
+    app.button[0].click().run()
+    assert app.error
+    assert not app.title

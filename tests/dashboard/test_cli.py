@@ -1,0 +1,78 @@
+"""`phizoo leaderboard`: print, export, JSON, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dashboard import server
+from zoo.cli import run
+
+
+def test_prints_own_and_talk_rows(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["leaderboard", "--print"]) == 0
+    told = capsys.readouterr().out
+    assert "0.0 [0.0–2.3] n=164" in told
+    assert "50.6 [43.0–58.2] n=164 †" in told
+    assert "phi-1-small-mini-unfiltered → phi-1-small-mini-base" in told
+    assert "not significant by itself (z 0.78" in told
+
+
+@pytest.mark.parametrize("ending", ["html", "md", "csv", "tex"])
+def test_exports(zoo: Path, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"table.{ending}"
+    assert run(["leaderboard", "--export", str(path)]) == 0
+    told = path.read_text(encoding="utf-8")
+    assert "Code Llama 34B" in told
+    assert "phi-1-small-mini:1" in told
+
+
+def test_json_is_for_scripts(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["leaderboard", "--json", "--suite", "own"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {column["origin"] for column in told["columns"]} == {"measured"}
+    assert [row["label"] for row in told["rows"]] == [
+        "phi-1-small-mini:1", "phi-1-small-mini-base:1", "phi-1-small-mini-unfiltered:1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--suite", "phi1", "--json"], '(nearest: "phi-1")'),
+        (["--export", "table.xls"], ".html, .md, .csv, .tex"),
+        (["--sort", "paramters", "--print"], '(nearest: "parameters")'),
+        (["--public"], "PHIZOO_PASSWORD"),
+    ],
+)
+def test_wrong_use_is_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["leaderboard", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_short_password_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PHIZOO_PASSWORD", "short")
+    assert run(["leaderboard", "--public"]) == 2
+    assert "short" not in capsys.readouterr().err.replace("shorter", "")
+
+
+def test_server_is_bound_to_this_machine_unless_public() -> None:
+    assert "--server.address=127.0.0.1" in server.command(8501, public=False)
+    assert "--server.address=0.0.0.0" in server.command(8501, public=True)
+    assert "--browser.gatherUsageStats=false" in server.command(8501, public=False)
+
+
+def test_help_and_terminal_import_nothing_heavy() -> None:
+    code = (
+        "import sys, zoo.cli; assert zoo.cli.run(sys.argv[1:]) == 0;"
+        "print([m for m in ('streamlit', 'pandas', 'altair', 'torch', 'numpy', 'sqlalchemy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "leaderboard", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith("[]")
+    assert "phizoo leaderboard --export" in done.stdout
