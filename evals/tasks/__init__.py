@@ -12,6 +12,7 @@ from zoo.errors import ZooError, nearest, unknown
 
 TASKS: dict[str, str] = {
     "humaneval": "evals.tasks.humaneval",
+    "mbpp": "evals.tasks.mbpp",
     "mini_exercises": "evals.tasks.mini_exercises",
     "arc_easy": "evals.tasks.arc_easy",
     "arc_challenge": "evals.tasks.arc_challenge",

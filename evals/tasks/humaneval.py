@@ -1,20 +1,29 @@
 """HumanEval: 164 hand-written Python problems; right when the completed function passes its tests.
 
 Source: Chen et al. 2021, arXiv:2107.03374. Data: openai/human-eval (MIT), 164 problems, split test.
-Protocols: `openai` is the paper's (the prompt's bytes as they are, its five stop strings, greedy for
-pass@1). Its prompts end in a newline, which byte-pair tokenizers merge with the indentation after
-it; `healed` is the same text with the boundary healed, for models that such an end would harm.
+Protocols, each another tool's prompt bytes, stops and extraction (docs/protocols.md):
+`openai`    the paper's: the prompt as it is, five stop strings, up to 512 tokens
+`lm-eval`   lm-evaluation-harness 0.4.13: the same with up to 1024 tokens
+`bigcode`   bigcode-evaluation-harness 8fc5bae: the prompt stripped, eight stop strings
+`evalplus`  EvalPlus 0.3.1 on the base tests: stripped and one newline, its stops, sanitised
+`healed`    `openai` with the boundary healed: the prompts end in a newline, which byte-pair
+            tokenizers merge with the indentation after it, and some models answer such an end badly
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from evals.answer import cut
 from evals.datasets import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
+from evals.sanitize import sanitize
 from evals.task import Task
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")  # Chen et al., section 3.2
+BIGCODE_STOPS = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "\n```", "<file_sep>")
+EVALPLUS_STOPS = tuple("<|endoftext|> <|endofmask|> </s>".split())
+EVALPLUS_STOPS += ("\nif __name__", "\ndef main(", "\nprint(")  # EvalPlus' of any set, then those of HumanEval
+EVALPLUS_STOPS += ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
 
 
 def samples() -> Iterator[Sample]:
@@ -23,12 +32,22 @@ def samples() -> Iterator[Sample]:
         yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
 
 
-def prompt(sample: Sample) -> str:
+def as_it_is(sample: Sample) -> str:
     return sample.question
 
 
-def extract(sample: Sample, text: str) -> str:
-    return cut(text, STOPS)
+def stripped(sample: Sample) -> str:
+    return sample.question.strip()
+
+
+def stripped_line(sample: Sample) -> str:
+    return sample.question.strip() + "\n"
+
+
+def sanitised(sample: Sample, text: str) -> str:
+    """The whole program that EvalPlus would run, made from prompt and text."""
+    written = cut(text, EVALPLUS_STOPS).replace("\t", "    ")
+    return sanitize(stripped_line(sample) + written, sample.data["entry_point"])
 
 
 def program(sample: Sample, answer: str) -> Program:
@@ -36,11 +55,27 @@ def program(sample: Sample, answer: str) -> Program:
     return Program(id=sample.id, prompt=sample.question, completion=answer, test=test, entry_point=entry)
 
 
+def program_stripped(sample: Sample, answer: str) -> Program:
+    test, entry = sample.data["test"], sample.data["entry_point"]
+    return Program(id=sample.id, prompt=stripped(sample), completion=answer, test=test, entry_point=entry)
+
+
 def gold(sample: Sample) -> str:
     return str(sample.data["solution"])
 
 
-def _task(protocol: str, decoding: Decoding) -> Task:
+def gold_stripped(sample: Sample) -> str:
+    return "\n" + gold(sample)
+
+
+def _task(
+    protocol: str,
+    decoding: Decoding,
+    prompt: Callable[[Sample], str] = as_it_is,
+    extract: Callable[[Sample, str], str] | None = None,
+    program: Callable[[Sample, str], Program] = program,
+    gold: Callable[[Sample], str] = gold,
+) -> Task:
     return Task(
         name="humaneval",
         version=1,
@@ -49,7 +84,7 @@ def _task(protocol: str, decoding: Decoding) -> Task:
         protocol=protocol,
         samples=samples,
         prompt=prompt,
-        extract=extract,
+        extract=extract or (lambda _, text: cut(text, decoding.stop)),
         program=program,
         gold=gold,
         metrics=("pass@1",),
@@ -63,7 +98,12 @@ def _task(protocol: str, decoding: Decoding) -> Task:
     )
 
 
+_BIGCODE = Decoding(max_tokens=512, stop=BIGCODE_STOPS)
+_EVALPLUS = Decoding(max_tokens=768, stop=EVALPLUS_STOPS)
 PROTOCOLS = {
     "openai": _task("openai", Decoding(max_tokens=512, stop=STOPS)),
+    "lm-eval": _task("lm-eval", Decoding(max_tokens=1024, stop=STOPS)),
+    "bigcode": _task("bigcode", _BIGCODE, stripped, program=program_stripped, gold=gold_stripped),
+    "evalplus": _task("evalplus", _EVALPLUS, stripped_line, sanitised),
     "healed": _task("healed", Decoding(max_tokens=512, stop=STOPS, boundary="healed")),
 }

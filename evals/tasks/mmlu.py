@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from evals.choices import judge
-from evals.datasets import Row, rows
+from evals.dataset_table import Row
+from evals.datasets import rows
 from evals.records import Sample
 from evals.task import Task
 

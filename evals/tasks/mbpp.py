@@ -1,0 +1,118 @@
+"""MBPP: 500 short Python tasks in words, each with three asserts that a solution must pass.
+
+Source: Austin et al. 2021, arXiv:2108.07732. Data: google-research/mbpp, task ids 11 to 510 (CC-BY-4.0).
+Protocols:
+`lm-eval`   lm-evaluation-harness 0.4.13 (mbpp, version 1): the paper's prompt with the three asserts,
+            3 shots (task ids 2, 3, 4, their carriage returns kept), up to 256 tokens or "[DONE]"
+`bigcode`   bigcode-evaluation-harness 8fc5bae: a docstring with the text and one assert, 0-shot
+The set's setup lines run in neither, as in both tools: task 367's tests need them, so its
+reference fails and the best possible score is 499 of 500.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+
+from evals.answer import cut
+from evals.dataset_table import Row
+from evals.datasets import rows
+from evals.records import Decoding, Sample
+from evals.sandbox import Program
+from evals.task import Task
+
+BIGCODE_STOPS = ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n<|/", "\n```")
+SHOTS = (2, 3, 4)
+
+
+def asked(row: Row) -> str:
+    tests = "\n".join(row["test_list"][:3])
+    return (
+        f"You are an expert Python programmer, and here is your task: {row['text']} "
+        f"Your code should pass these tests:\n\n{tests}\n[BEGIN]\n"
+    )
+
+
+@cache
+def shots() -> str:
+    by_id = {row["task_id"]: row for row in rows("mbpp", split="prompt")}
+    return "".join(f"{asked(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("mbpp"):
+        docstring = f'"""\n{row["text"]}\n{row["test_list"][0]}\n"""\n'
+        data = {"docstring": docstring, "tests": row["test_list"], "solution": row["code"]}
+        yield Sample(id=f"mbpp/{row['task_id']}", question=asked(row), data=data)
+
+
+def prompt(sample: Sample) -> str:
+    return shots() + sample.question
+
+
+def prompt_bigcode(sample: Sample) -> str:
+    return str(sample.data["docstring"])
+
+
+def extract(sample: Sample, text: str) -> str:
+    return cut(text, ("[DONE]",))
+
+
+def extract_bigcode(sample: Sample, text: str) -> str:
+    return cut(text, BIGCODE_STOPS)
+
+
+def program(sample: Sample, answer: str) -> Program:
+    test = "\n".join(sample.data["tests"])
+    return Program(id=sample.id, prompt="", completion=answer, test=test, entry_point="", form="asserts")
+
+
+def program_bigcode(sample: Sample, answer: str) -> Program:
+    test, before = "\n".join(sample.data["tests"]), sample.data["docstring"]
+    return Program(id=sample.id, prompt=before, completion=answer, test=test, entry_point="", form="asserts")
+
+
+def gold(sample: Sample) -> str:
+    return str(sample.data["solution"]).replace("\r", "")
+
+
+LM_EVAL = Task(
+    name="mbpp",
+    version=1,
+    kind="code",
+    about="500 short tasks in words, run against three asserts",
+    protocol="lm-eval",
+    samples=samples,
+    prompt=prompt,
+    extract=extract,
+    program=program,
+    gold=gold,
+    metrics=("pass@1",),
+    shots=3,
+    decoding=Decoding(max_tokens=256, stop=("[DONE]",)),
+    data="mbpp",
+    split="test",
+    licence="CC-BY-4.0",
+    paper="arXiv:2108.07732",
+    size=500,
+    chance=0.0,
+)
+BIGCODE = Task(
+    name="mbpp",
+    version=1,
+    kind="code",
+    about="500 short tasks in words, run against three asserts",
+    protocol="bigcode",
+    samples=samples,
+    prompt=prompt_bigcode,
+    extract=extract_bigcode,
+    program=program_bigcode,
+    gold=gold,
+    metrics=("pass@1",),
+    decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
+    data="mbpp",
+    split="test",
+    licence="CC-BY-4.0",
+    paper="arXiv:2108.07732",
+    size=500,
+    chance=0.0,
+)
+PROTOCOLS = {"lm-eval": LM_EVAL, "bigcode": BIGCODE}
