@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from training.grow_cli import grow
+
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value; recorded.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -137,3 +139,6 @@ def curves(name: str, out: Path | None) -> None:
     place = out or Path(f"{Path(name).name.replace(':', '-')}.html")
     place.write_text(curves_page(name), encoding="utf-8")
     click.echo(f"wrote {place}")
+
+
+train.add_command(grow)

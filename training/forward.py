@@ -1,0 +1,75 @@
+"""A Phi's logits computed from its file layer by layer: one layer's weights in memory at a time.
+
+For proofs on models that do not fit: the released sizes need under 2 GiB here. The layers are
+transformers' own; only the order of loading is ours.
+Shape legend: B batch, T tokens, D width, V vocabulary.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+HEAD_ROWS = 8192  # rows of the output matrix held at once
+
+
+def logits(folder: Path, tokens_BT: "torch.Tensor", dtype: "torch.dtype") -> "torch.Tensor":
+    """Logits (B, T, V) of a checkpoint folder with one model.safetensors or several shards."""
+    import torch
+    from transformers import PhiConfig
+    from transformers.models.phi.modeling_phi import PhiDecoderLayer, PhiRotaryEmbedding
+
+    config = PhiConfig(**json.loads((folder / "config.json").read_text()))
+    config._attn_implementation = "sdpa"
+    read = _Reader(folder, dtype)
+    with torch.no_grad():
+        hidden_BTD = read.rows("model.embed_tokens.weight", tokens_BT)
+        places = torch.arange(tokens_BT.shape[1])[None]
+        angles = PhiRotaryEmbedding(config=config)(hidden_BTD, position_ids=places)
+        for number in range(config.num_hidden_layers):
+            with torch.device("meta"):
+                layer = PhiDecoderLayer(config, number)
+            prefix = f"model.layers.{number}."
+            weights = {name: read.whole(prefix + name) for name in layer.state_dict()}
+            layer.load_state_dict(weights, assign=True)
+            layer.eval()
+            hidden_BTD = layer(hidden_BTD, position_embeddings=angles, position_ids=places, attention_mask=None)
+        weight, bias = (read.whole(f"model.final_layernorm.{part}") for part in ("weight", "bias"))
+        hidden_BTD = torch.nn.functional.layer_norm(
+            hidden_BTD, (config.hidden_size,), weight, bias, config.layer_norm_eps
+        )
+        return read.head(hidden_BTD)
+
+
+class _Reader:
+    """Tensors of a folder by name, each read when asked for, in the dtype of the proof."""
+
+    def __init__(self, folder: Path, dtype: "torch.dtype") -> None:
+        from safetensors import safe_open
+
+        self.dtype = dtype
+        self.files: dict[str, Any] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            opened: Any = safe_open(path, framework="pt")
+            self.files.update(dict.fromkeys(opened.keys(), opened))
+
+    def whole(self, name: str) -> "torch.Tensor":
+        return self.files[name].get_tensor(name).to(self.dtype)  # type: ignore[no-any-return]
+
+    def rows(self, name: str, index_BT: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        part = self.files[name].get_slice(name)
+        unique, back = torch.unique(index_BT, return_inverse=True)
+        found = torch.cat([part[int(row) : int(row) + 1] for row in unique]).to(self.dtype)
+        return found[back]
+
+    def head(self, hidden_BTD: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        part, bias = self.files["lm_head.weight"].get_slice("lm_head.weight"), self.whole("lm_head.bias")
+        count = part.get_shape()[0]
+        pieces = [hidden_BTD @ part[begin : begin + HEAD_ROWS].to(self.dtype).T for begin in range(0, count, HEAD_ROWS)]
+        return torch.cat(pieces, dim=-1) + bias

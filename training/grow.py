@@ -1,0 +1,218 @@
+"""`phizoo train grow`: a larger checkpoint from a smaller one, streamed tensor by tensor, and proved.
+
+Memory is bounded by a few tensors (the released sizes need under 4 GiB), disk by the target alone.
+Nothing is registered before the logits of parent and grown model were compared on a batch.
+"""
+
+import json
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from training import growth as rules
+from training.growth import Growth, tensor_shapes
+from training.recipe import Model
+from zoo.checkpoint import About, Checkpoint, Parent, Record
+from zoo.digest import write_json
+from zoo.errors import ZooError
+from zoo.progress import progress
+from zoo.registry import Registry
+
+EXACT_LOGITS = 1e-5  # largest difference that a method called exact may show (fp32 weights)
+PROOF_ROWS, PROOF_TOKENS, PROOF_SEED = 2, 16, 20231210
+COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
+          "added_tokens.json", "generation_config.json")  # fmt: skip
+
+
+class Proof(Record, frozen=True, kw_only=True):
+    """What the logits say. largest: the largest difference between parent and grown; spread: of the parent's logits."""
+
+    preserves: bool
+    largest: float
+    mean: float
+    spread: float
+    tokens: int
+    arithmetic: str
+
+
+def shape_of(config: dict[str, Any]) -> Model:
+    """A checkpoint's shape from its config.json. Raises ZooError for what growth does not know."""
+    if config.get("model_type") != "phi":
+        raise ZooError(f"growth is for Phi models; this one is {config.get('model_type')!r}")
+    if config.get("tie_word_embeddings"):
+        raise ZooError("its embeddings are tied to the head: a tiled head would scale the embedding too. Untie first")
+    heads = int(config["num_attention_heads"])
+    if config.get("num_key_value_heads") not in (None, heads):
+        raise ZooError("its keys and values are shared by several heads; growth knows one key a head, as all Phi have")
+    if config.get("qk_layernorm"):
+        raise ZooError("it normalises queries and keys (qk_layernorm), which no method here preserves")
+    rope = config.get("rope_parameters") or {}
+    factor = float(rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 0.5)))
+    width = int(config["hidden_size"])
+    return Model(
+        layers=int(config["num_hidden_layers"]),
+        width=width,
+        heads=heads,
+        mlp=int(config["intermediate_size"]),
+        rotary_dim=round(factor * (width // heads)),
+        rotary_theta=float(rope.get("rope_theta", config.get("rope_theta", 10000.0))),
+        context_tokens=int(config["max_position_embeddings"]),
+        vocabulary=int(config["vocab_size"]),
+        layer_norm_epsilon=float(config["layer_norm_eps"]),
+        initializer_range=float(config.get("initializer_range", 0.02)),
+    )
+
+
+def grow(
+    registry: Registry, spec: str, recipe_name: str, target: Model, growth: Growth, name: str
+) -> tuple[Checkpoint, Proof]:
+    """The grown checkpoint in the registry, and its proof.
+
+    Raises ZooError when the method cannot grow these shapes, or is called exact and is not: nothing is registered.
+    """
+    parent = registry.get(spec)
+    old = shape_of(parent.architecture)
+    if target.vocabulary not in (None, old.vocabulary):
+        raise ZooError(
+            f"the vocabularies differ: {parent.label} has {old.vocabulary} rows, {recipe_name} {target.vocabulary}; "
+            "a grown model keeps its parent's tokenizer"
+        )
+    rules.checked(old, target, growth)
+    with _workplace(registry) as folder:
+        write(registry.path(parent), folder, old, target, growth)
+        proof = proved(registry.path(parent), folder, rules.preserves(old, target, growth))
+        if proof.preserves and proof.largest > EXACT_LOGITS:
+            raise ZooError(
+                f"{growth.method} should preserve the function, but the logits differ by {proof.largest:.2g} (at most "
+                f"{EXACT_LOGITS:g}); nothing was registered. Is the parent in half precision, or does it hold NaN?"
+            )
+        about = About(
+            family=parent.family,
+            prompt_style="completion",
+            training_tokens=parent.training_tokens,
+            training_flops=parent.training_flops,
+            recipe={"name": name, "grow": _told(parent, recipe_name, target, growth, proof)},
+            parents=(Parent(digest=parent.digest, relation="grow"),),
+            datasets=parent.datasets,
+            licence=parent.licence,
+            source=f"grown from {parent.label} by {growth.method}",
+        )
+        return registry.add(folder, name, about), proof
+
+
+def _told(parent: Checkpoint, recipe_name: str, target: Model, growth: Growth, proof: Proof) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "parent": parent.digest,
+        "to": recipe_name,
+        "shape": msgspec.to_builtins(target),
+        **msgspec.to_builtins(growth),
+        "layers": rules.depth_map(target.layers, shape_of(parent.architecture).layers, growth.rounding),
+        "proof": msgspec.to_builtins(proof),
+    }
+
+
+@contextmanager
+def _workplace(registry: Registry) -> Iterator[Path]:
+    """A folder beside the store where it can be, so that adding is a rename or link and not a second copy."""
+    from zoo import settings
+
+    place = settings.training_dir()
+    place.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="grow-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth) -> None:
+    """Writes the grown model as a Hugging Face folder: model.safetensors in one pass, config, tokenizer."""
+    import torch
+    from safetensors import safe_open
+
+    held: dict[str, Any] = {}
+    for path in sorted(parent.glob("*.safetensors")):
+        opened: Any = safe_open(path, framework="pt")
+        held.update(dict.fromkeys(opened.keys(), opened))
+    assert old.vocabulary is not None  # read from the parent's config
+    shapes = tensor_shapes(target, old.vocabulary)
+    parameters = sum(_count(shape) for shape in shapes.values())
+    with (folder / "model.safetensors").open("wb") as file, progress("grow", parameters, "parameters") as bar:
+        file.write(header(shapes))
+        for name, shape in shapes.items():
+            taken, factor = rules.source(name, old, target, growth)
+            if taken not in held:
+                raise ZooError(f"the parent has no tensor {taken}; is it whole? phizoo models verify")
+            small = held[taken].get_tensor(taken).to(torch.float32)
+            made = rules.grown(name, small, old, target, growth, target.initializer_range)
+            if factor != 1.0:
+                made = made * factor
+            assert tuple(made.shape) == shape, name
+            file.write(made.contiguous().numpy().data)
+            bar.advance(_count(shape))
+    config = json.loads((parent / "config.json").read_text())
+    write_json(folder / "config.json", _config(config, old, target, growth))
+    for kept in COPIED:
+        if (parent / kept).is_file():
+            shutil.copyfile(parent / kept, folder / kept)
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    return shape[0] * (shape[1] if len(shape) == 2 else 1)
+
+
+def header(shapes: dict[str, tuple[int, ...]]) -> bytes:
+    """A safetensors header for float32 tensors in this order: 8 bytes of length, JSON, padded with spaces."""
+    told: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, shape in shapes.items():
+        end = at + 4 * _count(shape)
+        told[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(told, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _config(parent: dict[str, Any], old: Model, target: Model, growth: Growth) -> dict[str, Any]:
+    factor = target.rotary_dim / (target.width // target.heads)
+    rope = {"rope_type": "default", "rope_theta": target.rotary_theta, "partial_rotary_factor": factor}
+    return {
+        **parent,
+        "hidden_size": target.width,
+        "intermediate_size": target.mlp,
+        "num_hidden_layers": target.layers,
+        "num_attention_heads": target.heads,
+        "num_key_value_heads": target.heads,
+        "partial_rotary_factor": factor,
+        "rope_parameters": rope,
+        "layer_norm_eps": rules.epsilon(old, target, growth),
+        "dtype": "float32",
+    }
+
+
+def proved(parent: Path, folder: Path, preserves: bool) -> Proof:
+    """The logits of both models on a fixed random batch, in float64 over the weights as stored."""
+    import torch
+
+    from training.forward import logits
+
+    vocabulary = json.loads((parent / "config.json").read_text())["vocab_size"]
+    drawn = torch.Generator().manual_seed(PROOF_SEED)
+    tokens_BT = torch.randint(0, vocabulary, (PROOF_ROWS, PROOF_TOKENS), generator=drawn)
+    before, after = logits(parent, tokens_BT, torch.float64), logits(folder, tokens_BT, torch.float64)
+    apart = (before - after).abs()
+    return Proof(
+        preserves=preserves,
+        largest=float(apart.max()),
+        mean=float(apart.mean()),
+        spread=float(before.std()),
+        tokens=tokens_BT.numel(),
+        arithmetic="float64 over float32 weights",
+    )

@@ -1,0 +1,296 @@
+"""Weight reuse across scales: how each tensor of a larger Phi is made from a smaller one's.
+
+Pure functions of tensors; `training.grow` streams them from file to file and proves the result.
+Source: PHI's talk for `corner` and `tile` (periodic repetition, no scale); the exact methods follow
+from two invariants of a Phi block with one shared LayerNorm and an untied head:
+  tile-exact  the residual stream is n copies of the small one's (LayerNorm gives n copies of its
+              output, so a matrix whose input is tiled takes W/n in each block)
+  pad-exact   the new stream coordinates always hold the mean of the old ones (LayerNorm's output is
+              0 there, so what reads them is free; variance shrinks by S/T, undone in gamma and eps)
+HyperCloning (arXiv:2409.12903) and LEMON (arXiv:2310.07999) derive the same ideas for other blocks.
+
+Letters in names: S and T a size before and after, n = T/S for integer growth.
+"""
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from training.recipe import Model
+from zoo.checkpoint import Record
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    import torch
+
+Method = Literal["scratch", "corner", "tile", "tile-exact", "pad-exact", "structured-tile"]
+Depth = Literal["copy", "half", "zero"]
+Rounding = Literal["half-even", "half-up", "floor"]
+METHODS: tuple[Method, ...] = ("scratch", "corner", "tile", "tile-exact", "pad-exact", "structured-tile")
+EXACT: tuple[Method, ...] = ("tile-exact", "pad-exact")
+
+# which axes a tensor has: out first. stream: the residual; heads: head by head; ffn: the MLP's inside
+AXES: dict[str, tuple[str, ...]] = {
+    "model.embed_tokens.weight": ("token", "stream"),
+    "input_layernorm.weight": ("stream",),
+    "input_layernorm.bias": ("stream",),
+    "self_attn.q_proj.weight": ("heads", "stream"),
+    "self_attn.q_proj.bias": ("heads",),
+    "self_attn.k_proj.weight": ("heads", "stream"),
+    "self_attn.k_proj.bias": ("heads",),
+    "self_attn.v_proj.weight": ("heads", "stream"),
+    "self_attn.v_proj.bias": ("heads",),
+    "self_attn.dense.weight": ("stream", "heads"),
+    "self_attn.dense.bias": ("stream",),
+    "mlp.fc1.weight": ("ffn", "stream"),
+    "mlp.fc1.bias": ("ffn",),
+    "mlp.fc2.weight": ("stream", "ffn"),
+    "mlp.fc2.bias": ("stream",),
+    "model.final_layernorm.weight": ("stream",),
+    "model.final_layernorm.bias": ("stream",),
+    "lm_head.weight": ("token", "stream"),
+    "lm_head.bias": ("token",),
+}
+
+
+class Growth(Record, frozen=True, kw_only=True):
+    """How to grow. noise: antisymmetric noise as a share of a matrix's own spread; split: unequal shares.
+
+    noise and split break the symmetry of tile-exact's copies and leave the function as it is.
+    """
+
+    method: Method
+    depth: Depth = "zero"
+    rounding: Rounding = "half-even"
+    noise: float = 0.0
+    split: float = 0.0
+    seed: int = 0
+
+
+def depth_map(new: int, old: int, rounding: Rounding = "half-even") -> list[int]:
+    """Which old layer each new layer takes: round(i / new * old), clipped to the last one.
+
+    Source  the talk's `round_int(range(new)/new*old)`; half-even is what numpy and torch round to, floor
+            what a re-implementation of Gopher G.3.3 does.
+
+    >>> depth_map(24, 20)[:5], depth_map(24, 20, "half-up")[:5], depth_map(4, 2, "floor")
+    ([0, 1, 2, 2, 3], [0, 1, 2, 3, 3], [0, 0, 1, 1])
+    """
+    found = []
+    for place in range(new):
+        whole, rest = divmod(place * old, new)  # exact: no float decides a tie
+        if rounding != "floor" and (2 * rest > new or (2 * rest == new and (rounding == "half-up" or whole % 2))):
+            whole += 1
+        found.append(min(whole, old - 1))
+    return found
+
+
+def checked(old: Model, new: Model, growth: Growth) -> None:
+    """Raises ZooError when a method cannot grow one shape into the other, with the method that can."""
+    head = (old.width // old.heads, new.width // new.heads)
+    if growth.method == "scratch":
+        return
+    for what in ("layers", "width", "heads", "mlp"):
+        before, after = getattr(old, what), getattr(new, what)
+        if after < before:
+            raise ZooError(f"growth cannot shrink {what} from {before} to {after}; give a larger recipe to --to")
+    if old.rotary_dim != new.rotary_dim:
+        raise ZooError(
+            f"the rotary size differs ({old.rotary_dim}, {new.rotary_dim}): positions would mean something else; "
+            f"set model.rotary_dim to {old.rotary_dim} in the target recipe"
+        )
+    if old.rotary_theta != new.rotary_theta:
+        raise ZooError(f"rotary_theta differs ({old.rotary_theta:g}, {new.rotary_theta:g}); keep the parent's")
+    if growth.method == "tile-exact":
+        ratios = {new.width / old.width, new.heads / old.heads, new.mlp / old.mlp}
+        if len(ratios) != 1 or new.width % old.width:
+            raise ZooError(
+                f"tile-exact needs width, heads and mlp to grow by one whole factor; here they grow by "
+                f"{', '.join(f'{ratio:g}' for ratio in sorted(ratios))}. For such shapes: --method pad-exact"
+            )
+    if head[1] < head[0]:
+        raise ZooError(f"no method shrinks a head from {head[0]} to {head[1]}; keep width/heads at {head[0]} or more")
+    if head[0] != head[1] and growth.method in ("corner",):
+        raise ZooError(f"{growth.method} cannot change the head size ({head[0]} to {head[1]}); take pad-exact")
+
+
+def preserves(old: Model, new: Model, growth: Growth) -> bool:
+    """Whether the grown model computes the parent's function."""
+    deeper = new.layers != old.layers
+    return growth.method in EXACT and (not deeper or growth.depth == "zero")
+
+
+def tensor_shapes(model: Model, vocabulary: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a Phi, in the order of the file."""
+    sizes = {"token": vocabulary, "stream": model.width, "heads": model.width, "ffn": model.mlp}
+    names = ["model.embed_tokens.weight"]
+    inner = [name for name in AXES if not name.startswith(("model.", "lm_head."))]
+    names += [f"model.layers.{layer}.{name}" for layer in range(model.layers) for name in inner]
+    names += ["model.final_layernorm.weight", "model.final_layernorm.bias", "lm_head.weight", "lm_head.bias"]
+    return {name: tuple(sizes[axis] for axis in AXES[role(name)]) for name in names}
+
+
+def role(name: str) -> str:
+    """A tensor's name without its layer: a key of AXES.
+
+    >>> role("model.layers.3.mlp.fc1.weight")
+    'mlp.fc1.weight'
+    """
+    return name.split(".", 3)[3] if name.startswith("model.layers.") else name
+
+
+def source(name: str, old: Model, new: Model, growth: Growth) -> tuple[str, float]:
+    """The parent's tensor that a new one is made from, and the factor of its layer's output.
+
+    `copy` repeats a layer as it is. `half` shares the output between the copies. `zero` lets the first
+    copy write and silences the others, which is exact.
+    """
+    if not name.startswith("model.layers."):
+        return name, 1.0
+    layers = depth_map(new.layers, old.layers, growth.rounding)
+    layer = int(name.split(".")[2])
+    taken = layers[layer]
+    factor = 1.0
+    if role(name).startswith(("self_attn.dense", "mlp.fc2")):
+        if growth.depth == "half":
+            factor = 1.0 / layers.count(taken)
+        elif growth.depth == "zero" and layers.index(taken) != layer:
+            factor = 0.0
+    return f"model.layers.{taken}.{role(name)}", factor
+
+
+def grown(name: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float) -> "torch.Tensor":
+    """One tensor of the larger model from the smaller one's, without the depth factor.
+
+    tensor   the parent's, of the dtype in which to compute
+    spread   standard deviation of what is drawn anew (the target recipe's initializer range)
+    Returns  the new tensor, of the same dtype; what is drawn depends on (seed, name) alone
+    """
+    import torch
+
+    part = role(name)
+    if growth.method in ("scratch", "corner"):
+        return _drawn_around(name, part, tensor, old, new, growth, spread)
+    if growth.method == "pad-exact":
+        return _padded(name, part, tensor, old, new, growth, spread)
+    structured = growth.method == "structured-tile"
+    for axis, kind in enumerate(AXES[part]):
+        if kind != "token":
+            index = _heads_index(old, new) if structured and kind == "heads" else _periodic(kind, old, new)
+            tensor = tensor.index_select(axis, torch.tensor(index))
+    if growth.method == "tile-exact" and tensor.dim() == 2 and part != "model.embed_tokens.weight":
+        return _shared_out(name, tensor, new.width // old.width, growth)
+    return tensor
+
+
+def _size(kind: str, model: Model) -> int:
+    return model.mlp if kind == "ffn" else model.width
+
+
+def _periodic(kind: str, old: Model, new: Model) -> list[int]:
+    """W_new[i] = W_old[i mod S]; heads are stored one after another, so whole heads repeat."""
+    return [place % _size(kind, old) for place in range(_size(kind, new))]
+
+
+def _heads_index(old: Model, new: Model) -> list[int]:
+    """Head by head: a head's rotary dims stay first, its new dims repeat the old ones that carry no position."""
+    before, after = old.width // old.heads, new.width // new.heads
+    still = before - old.rotary_dim
+    if after > before and still == 0:
+        raise ZooError(f"structured-tile cannot widen heads of {before} that are all rotary; take pad-exact")
+    inside = [place if place < before else old.rotary_dim + (place - before) % still for place in range(after)]
+    return [(head % old.heads) * before + place for head in range(new.heads) for place in inside]
+
+
+def _generator(name: str, growth: Growth) -> "torch.Generator":
+    """Draws of one tensor: a function of (seed, name), whatever is drawn before."""
+    import torch
+
+    from zoo.digest import digest
+
+    return torch.Generator().manual_seed(int(digest([growth.seed, name])[:15], 16))
+
+
+def _shared_out(name: str, tensor: "torch.Tensor", copies: int, growth: Growth) -> "torch.Tensor":
+    """A matrix of tiled input: each of the n input copies takes its share, the shares sum to the whole."""
+    import torch
+
+    rows, columns = tensor.shape
+    blocks = tensor.reshape(rows, copies, columns // copies) / copies
+    if copies > 1 and (growth.noise or growth.split):
+        generator = _generator(name, growth)
+        if growth.split:
+            share = torch.rand((rows, copies, 1), generator=generator, dtype=tensor.dtype) * 2 - 1
+            blocks = blocks * (1 + growth.split * (share - share.mean(1, keepdim=True)))
+        if growth.noise:
+            drawn = torch.randn(blocks.shape, generator=generator, dtype=tensor.dtype)
+            blocks = blocks + growth.noise * float(blocks.std()) * (drawn - drawn.mean(1, keepdim=True))
+    return blocks.reshape(rows, columns)
+
+
+def _fresh(
+    name: str, shape: tuple[int, ...], part: str, growth: Growth, spread: float, like: "torch.Tensor"
+) -> "torch.Tensor":
+    """A tensor as a new model has it: matrices normal, norms 1, biases 0."""
+    import torch
+
+    if len(shape) == 2:
+        return torch.randn(shape, generator=_generator(name, growth), dtype=like.dtype) * spread
+    value = 1.0 if "layernorm" in part and part.endswith("weight") else 0.0
+    return torch.full(shape, value, dtype=like.dtype)
+
+
+def _shape(part: str, old: Model, new: Model, tensor: "torch.Tensor") -> tuple[int, ...]:
+    return tuple(tensor.shape[axis] if kind == "token" else _size(kind, new) for axis, kind in enumerate(AXES[part]))
+
+
+def _drawn_around(
+    name: str, part: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float
+) -> "torch.Tensor":
+    """A new model's tensor; for `corner` with the old one in its first rows and columns."""
+    made = _fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
+    if growth.method == "corner":
+        made[tuple(slice(0, size) for size in tensor.shape)] = tensor
+    return made
+
+
+def _padded(
+    name: str, part: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float
+) -> "torch.Tensor":
+    """One tensor under pad-exact: the new stream coordinates are written with the mean and read as zero."""
+    import torch
+
+    before, after = old.width // old.heads, new.width // new.heads
+    kept = [head * after + place for head in range(old.heads) for place in range(before)]  # old dims, new places
+    index = {"heads": kept, "stream": list(range(old.width)), "ffn": list(range(old.mlp))}
+    if "layernorm" in part:
+        made = _fresh(name, (new.width,), part, growth, spread, tensor)
+        made[: old.width] = tensor * math.sqrt(old.width / new.width) if part.endswith("weight") else tensor
+        return made
+    if part.startswith("self_attn.q_proj"):
+        tensor = tensor * math.sqrt(after / before)  # undoes the larger head's 1/sqrt(head size)
+    made = _fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
+    if part.startswith("self_attn.k_proj"):
+        made.zero_()  # new query dims meet zero keys; its old columns follow below, its new ones are never read
+    if part in ("self_attn.dense.weight", "mlp.fc2.weight"):
+        made.zero_()  # what the new heads' dims and new neurons say is not heard
+    places = [index.get(kind) for kind in AXES[part]]
+    first = torch.arange(made.shape[0]) if places[0] is None else torch.tensor(places[0])
+    if made.dim() == 1:
+        made[first] = tensor
+    else:
+        second = torch.arange(made.shape[1]) if places[1] is None else torch.tensor(places[1])
+        made[first[:, None], second[None]] = tensor
+    writes = part == "model.embed_tokens.weight" or AXES[part][0] == "stream"
+    if writes and new.width > old.width:
+        if part == "model.embed_tokens.weight":
+            made[:, old.width :] = made[:, : old.width].mean(1, keepdim=True)
+        else:
+            made[old.width :] = made[: old.width].mean(0, keepdim=True)
+    return made
+
+
+def epsilon(old: Model, new: Model, growth: Growth) -> float:
+    """The grown model's LayerNorm eps: pad-exact shrinks the variance by S/T, so eps shrinks with it."""
+    if growth.method == "pad-exact":
+        return old.layer_norm_epsilon * old.width / new.width
+    return new.layer_norm_epsilon if growth.method == "scratch" else old.layer_norm_epsilon
