@@ -82,7 +82,7 @@ def by_sample(results: Sequence[Result], metric: str) -> tuple[list[Scored], int
     missing = _unscored(results)
     lines: dict[str, dict[int, Result]] = {}
     for result in results:
-        if result.sample not in missing:
+        if result.sample not in missing and _applies(result, metric):
             lines.setdefault(result.sample, {})[result.draw] = result
     _check(metric, results)
     scored = []
@@ -120,10 +120,14 @@ def _check(metric: str, results: Sequence[Result]) -> None:
         raise ZooError(f'no metric "{metric}"{nearest(metric, known)} in this run, which has {", ".join(known)}.')
 
 
+def _applies(result: Result, metric: str) -> bool:
+    """Whether a line has a say under a metric: some metrics are of a part of the samples only."""
+    return not result.metrics or metric in result.metrics or PASS_AT.fullmatch(metric) is not None
+
+
 def _value(result: Result, metric: str) -> float:
     """The metric of a scored line; a line that names no metrics (nothing to judge) has its score for each."""
-    score = result.score if result.score is not None else 0.0
-    return result.metrics.get(metric, score if PASS_AT.fullmatch(metric) or not result.metrics else 0.0)
+    return result.metrics.get(metric, result.score if result.score is not None else 0.0)
 
 
 def _over_draws(values: Sequence[float], metric: str) -> tuple[float, ...]:

@@ -106,7 +106,8 @@ def published_run(
     )
     if path is not None:
         path.write_bytes(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
-    registry.add_scores(msgspec.to_builtins(run), told, [score], path)
+    clean = msgspec.structs.replace(score, subset="clean", value=0.0, low=0.0, high=0.1, n=20, clusters=20)
+    registry.add_scores(msgspec.to_builtins(run), told, [score, clean], path)
     return score
 
 
@@ -213,6 +214,7 @@ def test_unpaired_only_without_samples_and_said_so(registry: Registry, tmp_path:
     published_run(registry, other, answers(set(range(84))))
     (row,) = compare(registry, "phi-a", "phi-b", flips=True).rows
     assert row.kind == "unpaired"
+    assert (row.first, row.second) == (91 / 164, 84 / 164)  # over all samples, not the clean ones
     assert row.note.startswith("unpaired, samples are missing")
     assert row.flips == ()
     assert row.difference is not None
@@ -312,6 +314,19 @@ def test_the_command_prints_a_table(
     assert "No row tells the two apart" in out
     assert "better with phi-a:1, 20 samples" in out
     assert "  HumanEval/0  1 against 0" in out
+    theirs = out.index("better with phi-b:1, 13 samples")
+    assert out.index("  HumanEval/0  ") < theirs < out.index("  HumanEval/91  0 against 1")
+
+
+def test_a_reported_number_without_n_has_a_difference_and_no_interval(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, _ = two(registry, tmp_path)
+    published_run(registry, one, answers(set(range(41))), protocol(task="mbpp"), tmp_path / "c.jsonl")
+    assert phizoo(["eval", "compare", "phi-a", "Code Llama 34B", "--task", "mbpp"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "25.0 56.2 -31.2 reported" in shown
+    assert "no n, so no interval" in shown
 
 
 def test_the_command_gives_json(registry: Registry, tmp_path: Path) -> None:

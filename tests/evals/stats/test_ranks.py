@@ -75,6 +75,14 @@ def test_rejections_are_statsmodels_holm(p_values: list[float]) -> None:
         assert (j not in found[i].alike) == apart
 
 
+def test_holm_steps_down_past_bonferroni() -> None:
+    """0.04 passes only after the two smaller ones: 0.01 <= 0.05/3, 0.02 <= 0.05/2, 0.04 <= 0.05."""
+    told = {(0, 2): 0.01, (0, 1): 0.02, (1, 2): 0.04}
+    assert [r.alike for r in ranks_by_test([0.9, 0.6, 0.3], lambda i, j: told[i, j])] == [(), (), ()]
+    told[1, 2] = 0.06
+    assert [r.alike for r in ranks_by_test([0.9, 0.6, 0.3], lambda i, j: told[i, j])] == [(), (2,), (1,)]
+
+
 def test_a_paired_test_may_decide() -> None:
     flips = {(0, 1): (20, 0), (0, 2): (40, 5), (1, 2): (12, 9)}
     found = ranks_by_test([0.6, 0.5, 0.48], lambda i, j: mcnemar(*flips[i, j]))

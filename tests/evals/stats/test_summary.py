@@ -89,6 +89,17 @@ def test_no_answer_is_wrong_under_every_metric() -> None:
     assert summarise([line(0, 0.5), line(1, 1.0)], "f1").value == 0.75
 
 
+def test_a_metric_of_some_samples_counts_only_those() -> None:
+    results = [
+        line(0, 1.0, exact=1.0, answerable=1.0),
+        line(1, 0.0, exact=0.0, answerable=0.0),
+        line(2, 1.0, exact=1.0),
+    ]
+    assert summarise(results, "exact").n == 3
+    found = summarise(results, "answerable")
+    assert (found.value, found.n, found.unscored) == (0.5, 2, 0)
+
+
 def test_nothing_scored_is_no_number() -> None:
     with pytest.raises(ZooError, match="nothing is scored under pass@1: 2 samples"):
         summarise([line(0, None), line(1, None)], "pass@1")
