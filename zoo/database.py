@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from zoo.errors import ZooError
 
-SCHEMA = "0001"  # the newest revision in zoo/migrations/versions; a test holds that it is
+SCHEMA = "0002"  # the newest revision in zoo/migrations/versions; a test holds that it is
 BUSY_SECONDS = 60.0
 
 Row = Sequence[Any]

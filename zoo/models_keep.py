@@ -102,18 +102,155 @@ def read_recipe(path: Path) -> dict[str, Any]:
 
 @click.command()
 @click.argument("checkpoint")
-@click.argument("alias")
+@click.argument("alias", required=False)
 @click.option("--expect", type=int, default=None, metavar="VERSION", help="Only if it points there now (0: nowhere).")
-def alias(checkpoint: str, alias: str, expect: int | None) -> None:
+@click.option("--remove", "taken", is_flag=True, help="Take the alias away.")
+@click.option("--history", is_flag=True, help="Print every move of the name's aliases.")
+@click.option("--json", "as_json", is_flag=True, help="Print the history as JSON.")
+def alias(checkpoint: str, alias: str | None, expect: int | None, taken: bool, history: bool, as_json: bool) -> None:
     """Point name@alias at a version.
 
     \b
     Example:  phizoo models alias phi-1-mini:3 best
               phizoo models alias phi-1-mini:4 best --expect 3
+              phizoo models alias phi-1-mini --history
+    """
+    from zoo.registry import open_registry
+
+    if history:
+        _echo_history(checkpoint, as_json)
+        return
+    if alias is None:
+        raise ZooError(f"which alias? Such as: phizoo models alias {checkpoint} best")
+    with open_registry() as registry:
+        if taken:
+            registry.unalias(checkpoint, alias)
+            click.echo(f"{checkpoint}@{alias} is no more")
+            return
+        found = registry.get(checkpoint)
+        registry.alias(found.name, alias, found.version, expect)
+    click.echo(f"{found.name}@{alias} -> {found.label}")
+
+
+def _echo_history(checkpoint: str, as_json: bool) -> None:
+    from zoo.models_look import echo_json
+    from zoo.registry import open_registry
+
+    with open_registry(readonly=True) as registry:
+        moves = registry.alias_history(registry.get(checkpoint).name)
+    if as_json:
+        echo_json([move._asdict() for move in moves])
+        return
+    for move in moves:
+        click.echo(
+            f"{move.moved[:19] or 'before 0002':19}  @{move.alias}  {move.previous or '-'} -> {move.version or '-'}"
+        )
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.argument("tags", nargs=-1, required=True)
+@click.option("--remove", "taken", is_flag=True, help="Take these tags away instead.")
+def tag(checkpoint: str, tags: tuple[str, ...], taken: bool) -> None:
+    """Add or remove words to find a checkpoint by.
+
+    \b
+    Example:  phizoo models tag phi-1-mini:3 keep ablation
     """
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        found = registry.get(checkpoint)
-        registry.alias(found.name, alias, found.version, expect)
-    click.echo(f"{found.name}@{alias} -> {found.label}")
+        found = registry.tag(checkpoint, () if taken else tags, tags if taken else ())
+    click.echo(f"{found.label}: {', '.join(found.tags) or 'no tags'}")
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.argument("text")
+def note(checkpoint: str, text: str) -> None:
+    """Replace a checkpoint's note.
+
+    \b
+    Example:  phizoo models note phi-1-mini:3 "loss spike at step 4000, see the run's log"
+    """
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        found = registry.note(checkpoint, text)
+    click.echo(f"{found.label}: {found.notes or 'no note'}")
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+def rename(old: str, new: str) -> None:
+    """Give all versions of a name another name.
+
+    Digests stay, and with them scores and lineage.
+
+    \b
+    Example:  phizoo models rename my-phi phi-1-small-mini
+    """
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        registry.rename(old, new)
+    click.echo(f"{old} -> {new}")
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.option("--with-scores", is_flag=True, help="Lose its scores with it.")
+def remove(checkpoint: str, with_scores: bool) -> None:
+    """Take one version out of the zoo.
+
+    Refused while an alias points at it, a checkpoint was made from it, or it has scores. Its bytes
+    go with the next gc, its version number is never given again.
+
+    \b
+    Example:  phizoo models remove phi-1-mini:2
+    """
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        found = registry.remove(checkpoint, with_scores)
+    click.echo(f"removed {found.label}. To free its bytes: phizoo models gc")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def gc(dry_run: bool, as_json: bool) -> None:
+    """Free the bytes that nothing refers to.
+
+    Safe beside running commands: what is referenced or just being added stays.
+
+    \b
+    Example:  phizoo models gc --dry-run
+    """
+    from zoo.models_look import bytes_text, echo_json
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        taken = registry.gc(dry_run)
+    if as_json:
+        echo_json(taken._asdict())
+    else:
+        files = f"{taken.objects} file{'s' * (taken.objects != 1)}"
+        click.echo(f"{'would free' if dry_run else 'freed'} {bytes_text(taken.bytes)} in {files}")
+
+
+@click.command()
+def upgrade() -> None:
+    """Bring the zoo's database to this version's schema.
+
+    Any command that writes does this too; it happens whole or not at all.
+
+    \b
+    Example:  phizoo models upgrade
+    """
+    from zoo.database import SCHEMA
+    from zoo.registry import open_registry
+
+    with open_registry():
+        click.echo(f"the schema is {SCHEMA}, the newest")

@@ -52,7 +52,7 @@ def echo_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def echo_checkpoints(registry: "Registry", found: "list[Checkpoint]") -> None:
+def echo_checkpoints(registry: "Registry", found: "Sequence[Checkpoint]") -> None:
     """Prints checkpoints as a table."""
     rows = []
     for one in found:
@@ -185,8 +185,9 @@ def path(checkpoint: str) -> None:
 
 @click.command()
 @click.argument("checkpoint", required=False)
+@click.option("--mend", is_flag=True, help="Set damaged files aside, so that adding or pulling again replaces them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
-def verify(checkpoint: str | None, as_json: bool) -> None:
+def verify(checkpoint: str | None, mend: bool, as_json: bool) -> None:
     """Check stored bytes against their digests.
 
     Exit code 1 when something is wrong: each line names the checkpoint, the file and the fault.
@@ -197,8 +198,8 @@ def verify(checkpoint: str | None, as_json: bool) -> None:
     """
     from zoo.registry import open_registry
 
-    with open_registry(readonly=True) as registry:
-        problems = registry.verify(checkpoint)
+    with open_registry(readonly=not mend) as registry:
+        problems = registry.verify(checkpoint, mend)
         count = 1 if checkpoint else len(registry.list(all_versions=True))
     if as_json:
         echo_json(problems)
@@ -207,8 +208,12 @@ def verify(checkpoint: str | None, as_json: bool) -> None:
             click.echo(problem)
     if problems:
         raise CheckFailed(
-            f"{len(problems)} problem{'s' * (len(problems) > 1)}; add or pull those checkpoints again: "
-            "their bytes are mended, nothing else changes."
+            f"{len(problems)} problem{'s' * (len(problems) > 1)}. "
+            + (
+                "Now add or pull those checkpoints again: only the missing files are written."
+                if mend
+                else "To mend: phizoo models verify --mend, then add or pull those checkpoints again."
+            )
         )
     if not as_json:
         click.echo(f"{count} checkpoint{'s' * (count != 1)} whole")

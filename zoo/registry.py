@@ -9,11 +9,11 @@ import datetime
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from zoo import names, safety, settings
+from zoo import measured, names, rows, safety, settings, sources, tidy
 from zoo.checkpoint import (
     About,
     Checkpoint,
@@ -27,14 +27,22 @@ from zoo.checkpoint import (
 from zoo.database import Database, open_database
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
-from zoo.store import Store, copy_hashed, open_store
+from zoo.find import find
+from zoo.store import Store, open_store
 
 LISTING = "phizoo models list"
 CHECKPOINT = msgspec.json.Decoder(Checkpoint)
 DATASET = msgspec.json.Decoder(Dataset)
-PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 Lines = list[str]  # inside the class, `list` is the registry's own
-SCORE_COLUMNS = Score.__struct_fields__
+
+
+class AliasMove(NamedTuple):
+    """One move of an alias: from a version (0: there was none) to one (0: taken away), and when."""
+
+    alias: str
+    previous: int
+    version: int
+    moved: str
 
 
 @contextmanager
@@ -67,45 +75,20 @@ class Registry:
     def add(self, source: str | Path, name: str, about: About = About()) -> Checkpoint:  # noqa: B008
         """The checkpoint made of a folder; the same bytes under the same name give the existing one.
 
-        source  a folder with config.json and *.safetensors
-        Raises  ZooError when something in it may not enter, or the disk is full; nothing is left behind
+        source  a folder, or an fsspec URL of one, with config.json and *.safetensors
+        Raises  ZooError when something in it may not enter; OSError when the disk is full; nothing is left
         """
         checked_name(name)
-        folder = Path(source).expanduser()
-        safety.inspect_folder(folder)
         with self.database.write():
             pass  # a zoo that may only be read says so before anything is copied
         with self.store.incoming() as staging:
             tree = staging / "tree"
-            files = copy_tree(folder, tree, safety.inspect_folder(folder).paths)
-            held = safety.inspect_folder(tree)  # what was copied, not what stood there before
-            self.store.publish(tree, files)
-            return self._enter(name, files, held, about)
-
-    def _enter(self, name: str, files: tuple[File, ...], held: safety.Inspected, about: About) -> Checkpoint:
-        recipe_digest = digest(about.recipe) if about.recipe is not None else None
-        checkpoint = Checkpoint(
-            name=name,
-            version=1,
-            digest=manifest_digest(files),
-            files=files,
-            architecture=held.config,
-            parameters=held.parameters,
-            context_tokens=int(held.config.get("max_position_embeddings") or held.config.get("n_positions") or 0),
-            prompt_style=about.prompt_style,
-            training_tokens=about.training_tokens,
-            recipe_digest=recipe_digest,
-            parents=about.parents,
-            datasets=about.datasets,
-            licence=about.licence,
-            created=now(),
-            source=about.source,
-            family=about.family or str(held.config.get("model_type", "")),
-            training_flops=about.training_flops,
-            tags=tuple(sorted(set(about.tags))),
-            notes=about.notes,
-        )
-        return self.enter(checkpoint, about.recipe)
+            files = sources.bring(source, tree)
+            held = safety.inspect_folder(tree)  # what was brought, not what stood there before
+            checkpoint = described(name, files, held, about)
+            with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
+                self.store.publish(tree, files)
+                return self.enter(checkpoint, about.recipe)
 
     def enter(self, checkpoint: Checkpoint, recipe: dict[str, Any] | None = None) -> Checkpoint:
         """Writes the row of a checkpoint whose bytes are in the store, as the next version of its name."""
@@ -117,58 +100,12 @@ class Registry:
             )
             if found:
                 return CHECKPOINT.decode(found[0][0])
-            last = self.database.rows("SELECT max(version) FROM checkpoints WHERE name = :name", name=checkpoint.name)[
-                0
-            ][0]
-            checkpoint = msgspec.structs.replace(checkpoint, version=(last or 0) + 1)
+            version = rows.next_version(self.database, checkpoint.name)
+            checkpoint = msgspec.structs.replace(checkpoint, version=version)
             if recipe is not None:
-                self._keep_recipe(recipe)
-            self._insert(checkpoint)
+                rows.keep_recipe(self.database, recipe)
+            rows.insert(self.database, checkpoint)
         return checkpoint
-
-    def _insert(self, checkpoint: Checkpoint) -> None:
-        row = checkpoint_row(checkpoint)
-        self.database.run(
-            f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({', '.join(f':{c}' for c in row)})", **row
-        )
-        number = self.database.rows(
-            "SELECT id FROM checkpoints WHERE name = :name AND version = :version",
-            name=checkpoint.name,
-            version=checkpoint.version,
-        )[0][0]
-        for file in checkpoint.files:
-            self.database.run(
-                "INSERT INTO files (checkpoint_id, path, sha256, bytes) VALUES (:id, :path, :sha256, :bytes)",
-                id=number,
-                path=file.path,
-                sha256=file.sha256,
-                bytes=file.bytes,
-            )
-        for parent in sorted({(p.digest, p.relation) for p in checkpoint.parents}):
-            self.database.run(
-                "INSERT INTO parents (checkpoint_id, digest, relation) VALUES (:id, :digest, :relation)",
-                id=number,
-                digest=parent[0],
-                relation=parent[1],
-            )
-        seen: dict[str, int] = {}
-        for dataset in checkpoint.datasets:
-            seen[dataset.digest] = seen.get(dataset.digest, 0) + dataset.tokens
-        for dataset_digest, tokens in seen.items():
-            self.database.run(
-                "INSERT INTO trained_on (checkpoint_id, digest, tokens) VALUES (:id, :digest, :tokens)",
-                id=number,
-                digest=dataset_digest,
-                tokens=tokens,
-            )
-
-    def _keep_recipe(self, recipe: dict[str, Any]) -> None:
-        if not self.database.rows("SELECT digest FROM recipes WHERE digest = :digest", digest=digest(recipe)):
-            self.database.run(
-                "INSERT INTO recipes (digest, record) VALUES (:digest, :record)",
-                digest=digest(recipe),
-                record=canonical(recipe).decode(),
-            )
 
     def get(self, spec: str) -> Checkpoint:
         """The checkpoint of a name (its newest version), `name:3`, `name@alias` or a digest prefix.
@@ -195,6 +132,14 @@ class Registry:
         values = {"name": name} if name is not None else {}
         return [CHECKPOINT.decode(row[0]) for row in self.database.rows(sql + " ORDER BY name, version", **values)]
 
+    def find(self, where: str | Sequence[str] = (), limit: int | None = None, **filters: Any) -> Sequence[Checkpoint]:
+        """All versions for which every condition and filter holds, by name and version.
+
+        where    conditions such as "humaneval.low > 0.4 and parameters < 3e9", see `zoo.where`
+        filters  name, family, licence, tag, parent, dataset, prompt_style, min_parameters, max_parameters
+        """
+        return find(self, [where] if isinstance(where, str) else where, filters, limit)
+
     def alias(self, name: str, alias: str, version: int, expect: int | None = None) -> None:
         """Points `name@alias` at a version, at once and whole.
 
@@ -215,28 +160,81 @@ class Registry:
                     f"{name}@{alias} {is_at}, expected {expect}: it was moved meanwhile. "
                     f"Look: phizoo models show {name}"
                 )
-            if held:
-                self.database.run(
-                    "UPDATE aliases SET version = :version WHERE name = :name AND alias = :alias",
-                    name=name,
-                    alias=alias,
-                    version=version,
-                )
-            else:
-                self.database.run(
-                    "INSERT INTO aliases (name, alias, version) VALUES (:name, :alias, :version)",
-                    name=name,
-                    alias=alias,
-                    version=version,
-                )
+            self._move_alias(name, alias, version, held)
+
+    def unalias(self, name: str, alias: str) -> None:
+        """Takes an alias away. Raises ZooError when there is none."""
+        with self.database.write():
+            self.get(f"{name}@{alias}")
+            self._move_alias(name, alias, 0, self.aliases(name)[alias])
+
+    def _move_alias(self, name: str, alias: str, version: int, held: int) -> None:
+        if held == version:
+            return
+        self.database.run("DELETE FROM aliases WHERE name = :name AND alias = :alias", name=name, alias=alias)
+        if version:
+            self.database.run(
+                "INSERT INTO aliases (name, alias, version) VALUES (:name, :alias, :version)",
+                name=name,
+                alias=alias,
+                version=version,
+            )
+        self.database.run(
+            "INSERT INTO alias_history (name, alias, version, previous, moved) "
+            "VALUES (:name, :alias, :version, :previous, :moved)",
+            name=name,
+            alias=alias,
+            version=version,
+            previous=held,
+            moved=now(),
+        )
+
+    def alias_history(self, name: str) -> Sequence[AliasMove]:
+        """Every move of a name's aliases, oldest first."""
+        found = self.database.rows(
+            "SELECT alias, previous, version, moved FROM alias_history WHERE name = :name ORDER BY id", name=name
+        )
+        return [AliasMove(*row) for row in found]
+
+    def tag(self, spec: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
+        """The checkpoint with tags added and taken away."""
+        with self.database.write():
+            before = self.get(spec)
+            tags = tuple(sorted((set(before.tags) | set(add)) - set(remove)))
+            after = msgspec.structs.replace(before, tags=tags)
+            rows.rewrite(self.database, before, after)
+        return after
+
+    def note(self, spec: str, text: str) -> Checkpoint:
+        """The checkpoint with its note replaced."""
+        with self.database.write():
+            before = self.get(spec)
+            after = msgspec.structs.replace(before, notes=text)
+            rows.rewrite(self.database, before, after)
+        return after
+
+    def rename(self, old: str, new: str) -> None:
+        """Gives all versions and aliases of a name another name."""
+        tidy.rename(self, old, new)
+
+    def remove(self, spec: str, with_scores: bool = False) -> Checkpoint:
+        """Takes one version out, unless something refers to it; see `zoo.tidy`."""
+        return tidy.remove(self, spec, with_scores)
+
+    def gc(self, dry: bool = False) -> tidy.Collected:
+        """Deletes the bytes that nothing refers to; see `zoo.tidy`."""
+        return tidy.collect(self, datetime.datetime.now(datetime.UTC), dry)
 
     def aliases(self, name: str) -> dict[str, int]:
         """The aliases of a name and the version each points at."""
         found = self.database.rows("SELECT alias, version FROM aliases WHERE name = :name ORDER BY alias", name=name)
         return {row[0]: row[1] for row in found}
 
-    def verify(self, spec: str | None = None) -> Lines:
-        """What is wrong with the stored bytes of one checkpoint or all: one line a fault, none if whole."""
+    def verify(self, spec: str | None = None, mend: bool = False) -> Lines:
+        """What is wrong with the stored bytes of one checkpoint or all: one line a fault, none if whole.
+
+        mend  also takes damaged files out of the store, so that adding or pulling puts whole ones there
+        """
         checkpoints = [self.get(spec)] if spec else self.list(all_versions=True)
         faults: dict[str, str] = {}  # each object is read once, however many checkpoints hold it
         problems = []
@@ -244,8 +242,12 @@ class Registry:
             for file in checkpoint.files:
                 if file.sha256 not in faults:
                     faults[file.sha256] = self.store.damage(file)
+                    if mend and faults[file.sha256]:
+                        self.store.set_aside(file.sha256)
                 if faults[file.sha256]:
                     problems.append(f"{checkpoint.label}: {file.path}: {faults[file.sha256]}")
+            strays = self.store.strays(checkpoint.digest, checkpoint.files)
+            problems += [f"{checkpoint.label}: {stray} is not one of its files; delete it" for stray in strays]
         return problems
 
     # -- datasets and recipes ---------------------------------------------------------------------
@@ -257,7 +259,7 @@ class Registry:
             if self.database.rows("SELECT id FROM datasets WHERE digest = :digest", digest=dataset.digest):
                 return self.dataset(dataset.digest)
             if dataset.recipe is not None:
-                self._keep_recipe(dataset.recipe)
+                rows.keep_recipe(self.database, dataset.recipe)
                 dataset = msgspec.structs.replace(dataset, recipe_digest=digest(dataset.recipe))
             if not dataset.created:
                 dataset = msgspec.structs.replace(dataset, created=now())
@@ -304,100 +306,51 @@ class Registry:
 
         header  evals.records.Run as plain data; `id` and `checkpoint` are read
         """
-        run_id, sha256 = str(header["id"]), ""
-        if results is not None:
-            sha256 = self._keep_file(results)
-        with self.database.write():
-            if not self.database.rows(
-                "SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint
-            ):
-                self.database.run(
-                    "INSERT INTO protocols (fingerprint, record) VALUES (:f, :record)",
-                    f=protocol.fingerprint,
-                    record=canonical(protocol).decode(),
-                )
-            before = self.database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
-            self.database.run("DELETE FROM scores WHERE run = :id", id=run_id)
-            self.database.run("DELETE FROM runs WHERE id = :id", id=run_id)
-            self.database.run(
-                "INSERT INTO runs (id, checkpoint, results, created, record) "
-                "VALUES (:id, :checkpoint, :results, :created, :record)",
-                id=run_id,
-                checkpoint=str(header["checkpoint"]),
-                results=sha256 or (before[0][1] if before else ""),
-                created=before[0][0] if before else now(),
-                record=canonical(header).decode(),
-            )
-            places = ", ".join(f":{column}" for column in SCORE_COLUMNS)
-            for score in scores:
-                kept = score if score.created else msgspec.structs.replace(score, created=now())
-                self.database.run(
-                    f"INSERT INTO scores ({', '.join(SCORE_COLUMNS)}) VALUES ({places})", **msgspec.structs.asdict(kept)
-                )
-
-    def _keep_file(self, path: Path) -> str:
-        with self.store.incoming() as staging:
-            sha256, size = copy_hashed(path, staging / "results")
-            self.store.publish(staging, [File(path="results", sha256=sha256, bytes=size)])
-        return sha256
+        measured.keep_run(self.database, self.store, header, protocol, scores, results, now())
 
     def scores(self, checkpoint: str | None = None, task: str | None = None) -> Sequence[Score]:
         """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given."""
-        wanted, values = [], {}
-        if checkpoint is not None:
-            full = names.FULL.fullmatch(checkpoint)
-            wanted.append("checkpoint = :checkpoint")
-            values["checkpoint"] = checkpoint if full else self.get(checkpoint).digest
-        if task is not None:
-            wanted.append("task = :task")
-            values["task"] = task
-        sql = f"SELECT {', '.join(SCORE_COLUMNS)} FROM scores" + (" WHERE " + " AND ".join(wanted) if wanted else "")
-        found = self.database.rows(sql + " ORDER BY id", **values)
-        return [Score(**dict(zip(SCORE_COLUMNS, row, strict=True))) for row in found]
+        if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
+            checkpoint = self.get(checkpoint).digest
+        return measured.scores(self.database, checkpoint, task)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols that anything was measured under, by fingerprint."""
-        found = self.database.rows("SELECT fingerprint, record FROM protocols ORDER BY fingerprint")
-        return {row[0]: PROTOCOL.decode(row[1]) for row in found}
+        return measured.protocols(self.database)
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """A run's header as plain data. A prefix of 8 or more will do."""
-        found = self.database.rows(
-            "SELECT record FROM runs WHERE id >= :low AND id < :high", low=run_id, high=run_id + "~"
-        )
-        if len(found) != 1:
-            what = f"{run_id} begins the ids of {len(found)} runs" if found else f'no run "{run_id}"'
-            raise ZooError(f"{what}. The runs of a checkpoint: phizoo models show NAME")
-        run: dict[str, Any] = msgspec.json.decode(found[0][0])
-        return run
+        """A run's header as plain data; the beginning of its id will do."""
+        return measured.run(self.database, run_id)
 
     def runs(self) -> Sequence[dict[str, Any]]:
         """The headers of all runs, oldest first."""
-        return [
-            msgspec.json.decode(row[0]) for row in self.database.rows("SELECT record FROM runs ORDER BY created, id")
-        ]
+        return measured.runs(self.database)
 
     def results(self, run_id: str) -> Path:
-        """The file with a run's result lines."""
-        found = self.database.rows("SELECT results FROM runs WHERE id = :id", id=self.run(run_id)["id"])
-        if not found[0][0]:
-            raise ZooError(f"run {run_id} was kept without its results. Run it again: phizoo eval run")
-        return self.store.object(found[0][0])
+        """A local file with a run's result lines."""
+        return measured.results(self.database, self.store, run_id)
 
 
-def copy_tree(source: Path, target: Path, paths: Sequence[str]) -> tuple[File, ...]:
-    """Copies files into a new folder, hashing each in the same pass."""
-    files = []
-    for path in paths:
-        place = target / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        sha256, size = copy_hashed(source / path, place)
-        files.append(File(path=path, sha256=sha256, bytes=size))
-    return tuple(files)
-
-
-def checkpoint_row(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The columns of a checkpoint: the whole record as JSON, and what queries look at."""
-    fields = ("name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
-              "training_flops", "licence", "source", "created", "bytes")  # fmt: skip
-    return {field: getattr(checkpoint, field) for field in fields} | {"record": canonical(checkpoint).decode()}
+def described(name: str, files: tuple[File, ...], held: safety.Inspected, about: About) -> Checkpoint:
+    """The record of what a folder holds and a user tells; its version is given when it is entered."""
+    return Checkpoint(
+        name=name,
+        version=0,
+        digest=manifest_digest(files),
+        files=files,
+        architecture=held.config,
+        parameters=held.parameters,
+        context_tokens=int(held.config.get("max_position_embeddings") or held.config.get("n_positions") or 0),
+        prompt_style=about.prompt_style,
+        training_tokens=about.training_tokens,
+        recipe_digest=digest(about.recipe) if about.recipe is not None else None,
+        parents=about.parents,
+        datasets=about.datasets,
+        licence=about.licence,
+        created=now(),
+        source=about.source,
+        family=about.family or str(held.config.get("model_type", "")),
+        training_flops=about.training_flops,
+        tags=tuple(sorted(set(about.tags))),
+        notes=about.notes,
+    )

@@ -14,13 +14,27 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from zoo.chat_template import check_template
+from zoo.config_check import check_config, check_settings, check_tensors, read_json
 from zoo.errors import ZooError
-from zoo.safetensors_header import Header, only_nan, open_plain, read_header, strict_json
+from zoo.safetensors_header import Header, only_nan, open_plain, read_header
 
 FILES = 2_000
 TEXT_BYTES = 64_000_000
 SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
 WHOLE_NAMES = ("LICENSE", "LICENCE", "NOTICE", "merges.txt", "chat_template.jinja")
+SETTINGS = (
+    "tokenizer_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "quantize_config.json",
+    "adapter_config.json",
+)
+SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 PATH_BYTES = 255
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+ \-]*")
 # what a file begins with when it is really something else, whatever its name says
@@ -61,6 +75,10 @@ def inspect_folder(folder: Path) -> Inspected:
         raise ZooError(f"{folder}: has no {lacks}; expected a Hugging Face folder with safetensors weights.")
     config = check_config(folder / "config.json")
     headers = {path: read_header(folder / path) for path in weights}
+    check_tensors(folder, headers, config)
+    check_index(folder, paths, headers)
+    for path in paths:
+        check_text(folder, path)
     warnings = tuple(
         f"{path}: tensor {name} holds nothing but NaN"
         for path, header in headers.items()
@@ -134,19 +152,49 @@ def check_content(folder: Path, relative: str) -> None:
             raise ZooError(f"{path}: is {what} by its first bytes; only data may enter the zoo.")
 
 
-def check_config(path: Path) -> dict[str, Any]:
-    """config.json as plain data, if nothing in it names code."""
-    with open_plain(path) as file:
-        try:
-            config = strict_json(file.read())
-        except ValueError as error:
-            raise ZooError(f"{path}: is not plain JSON: {error}.") from None
-    if not isinstance(config, dict):
-        raise ZooError(f"{path}: is not a JSON object.")
-    for key in ("auto_map", "trust_remote_code", "custom_pipelines"):
-        if key in config:
-            raise ZooError(f"{path}: names code to run ({key}); take the key out.")
-    return config
+def check_text(folder: Path, relative: str) -> None:
+    """Checks what the small files beside the weights say: settings, and chat templates wherever they stand."""
+    path, name = folder / relative, PurePosixPath(relative).name
+    if name == "chat_template.jinja":
+        with open_plain(path) as file:
+            check_template(file.read().decode("utf-8", "replace"), str(path))
+    if name not in SETTINGS:
+        return
+    told = check_settings(path)
+    templates = told.get("chat_template") or []
+    for template in templates if isinstance(templates, list) else [templates]:
+        check_template(template.get("template") if isinstance(template, dict) else template, str(path))
+
+
+def check_index(folder: Path, paths: tuple[str, ...], headers: dict[str, Header]) -> None:
+    """Checks that a shard index tells the truth: the shards that are there, each tensor where it is.
+
+    Raises ZooError for a shard outside the folder, missing or not named, a tensor elsewhere, another total
+    """
+    if "model.safetensors.index.json" not in paths:
+        shards = [path for path in headers if SHARD.fullmatch(path)]
+        if shards:
+            raise ZooError(f"{folder / shards[0]}: is a shard, but model.safetensors.index.json is missing.")
+        return
+    path = folder / "model.safetensors.index.json"
+    told = read_json(path)
+    weight_map, total = told.get("weight_map"), (told.get("metadata") or {}).get("total_size")
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+        raise ZooError(f"{path}: weight_map is not an object of file names.")
+    held = {tensor.name: shard for shard, header in headers.items() for tensor in header.tensors}
+    for shard in sorted(set(weight_map.values())):
+        if shard not in headers:
+            raise ZooError(f"{path}: names the shard {shard[:200]!r}, which is not in the folder.")
+    for shard in sorted(set(headers) - set(weight_map.values())):
+        raise ZooError(f"{folder / shard}: is not named by model.safetensors.index.json.")
+    for name in sorted(weight_map.keys() | held.keys()):
+        if weight_map.get(name) != held.get(name):
+            raise ZooError(
+                f"{path}: says that tensor {name[:200]} is in {weight_map.get(name)}, it is in {held.get(name)}."
+            )
+    size = sum(tensor.end - tensor.begin for header in headers.values() for tensor in header.tensors)
+    if total is not None and total != size:
+        raise ZooError(f"{path}: says that the tensors have {total} bytes, they have {size}.")
 
 
 def parameter_count(headers: dict[str, Header], config: dict[str, Any]) -> int:

@@ -8,11 +8,14 @@ This file knows bytes and digests, no names and no database. `zoo.bucket` is the
 """
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +25,7 @@ from zoo.digest import CHUNK_BYTES, SHA256, file_sha256
 from zoo.errors import ZooError
 
 READ_ONLY = 0o444
-MODE_MASK = 0o7777
+LEFTOVER_SECONDS = 7 * 24 * 3600.0
 Advance = Callable[[float], None]
 
 
@@ -48,6 +51,15 @@ class Store(Protocol):
 
     def damage(self, file: File) -> str:
         """What is wrong with a stored object ("missing", "its bytes differ"), or ""."""
+
+    def fetch(self, file: File, place: Path) -> None:
+        """Copies an object to a local place, going on from what is there; checks its sha256."""
+
+    def set_aside(self, sha256: str) -> None:
+        """Takes a damaged object out, so that adding or pulling it again puts a whole one there."""
+
+    def strays(self, digest: str, files: Sequence[File]) -> list[str]:
+        """Files in a checkpoint's folder that are not its own: a loader wrote them, or someone did."""
 
     def objects(self) -> Iterator[tuple[str, int]]:
         """(sha256, bytes) of every object."""
@@ -147,7 +159,7 @@ class DiskStore:
             shutil.rmtree(mine, ignore_errors=True)
 
     def publish(self, folder: Path, files: Sequence[File]) -> None:
-        touched = set()
+        touched = {self.folder / "objects"}
         for file in files:
             staged, place = folder / file.path, self._place(file.sha256)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +175,7 @@ class DiskStore:
     def tree(self, digest: str, files: Sequence[File]) -> Path:
         checked_sha256(digest)
         place = self.folder / "trees" / digest
-        if place.is_dir():
+        if place.is_dir() and all(_size(place / file.path) == file.bytes for file in files):
             return place
         lacks = [file for file in files if self.has(file.sha256) is None]
         if lacks:
@@ -173,8 +185,12 @@ class DiskStore:
             )
         try:
             with self.incoming() as staging:
+                if place.is_dir():  # someone took files out of it
+                    place.rename(staging / "broken")
                 return link_tree(staging / "tree", place, [(self._place(f.sha256), f.path) for f in files])
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             return self._tree_elsewhere(digest, files)
 
     def _tree_elsewhere(self, digest: str, files: Sequence[File]) -> Path:
@@ -203,6 +219,41 @@ class DiskStore:
             return f"{place} has {size:,} bytes, expected {file.bytes:,}"
         return "" if file_sha256(place) == file.sha256 else f"{place}: its bytes are not those that were added"
 
+    def partial(self, sha256: str) -> Path:
+        """Where an object is kept while it is being fetched: found again after a kill."""
+        checked_sha256(sha256)
+        place = self.folder / "partial" / sha256
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def settle(self, file: File) -> None:
+        """Makes a fetched object visible, unless another process did."""
+        if self.has(file.sha256) == file.bytes and not (self.folder / "partial" / file.sha256).exists():
+            return
+        self.publish(self.folder / "partial", [File(path=file.sha256, sha256=file.sha256, bytes=file.bytes)])
+        self.partial(file.sha256).unlink(missing_ok=True)
+
+    def fetch(self, file: File, place: Path) -> None:
+        def read(offset: int) -> Iterator[bytes]:
+            with self.object(file.sha256).open("rb") as reading:
+                reading.seek(offset)
+                while chunk := reading.read(CHUNK_BYTES):
+                    yield chunk
+
+        fetch_resumed(read, file, place, str(self._place(file.sha256)))
+
+    def set_aside(self, sha256: str) -> None:
+        for tree in self.folder.glob("trees/*"):
+            held = self._place(sha256)
+            if held.exists() and any(os.path.samefile(path, held) for path in tree.rglob("*") if path.is_file()):
+                shutil.rmtree(tree, ignore_errors=True)
+        self.delete(sha256)
+
+    def strays(self, digest: str, files: Sequence[File]) -> list[str]:
+        tree = self.folder / "trees" / checked_sha256(digest)
+        known = {tree / file.path for file in files}
+        return sorted(str(path) for path in tree.rglob("*") if not path.is_dir() and path not in known)
+
     def objects(self) -> Iterator[tuple[str, int]]:
         for place in sorted(self.folder.glob("objects/??/*")):
             if SHA256.fullmatch(place.name):
@@ -217,8 +268,52 @@ class DiskStore:
             if place.name not in trees:
                 shutil.rmtree(place, ignore_errors=True)
         for place in self.folder.glob("incoming/*"):
-            if not alive(place.name):
+            if not alive(place.name) or _is_old(place):
                 shutil.rmtree(place, ignore_errors=True)
+        for place in self.folder.glob("partial/*"):
+            if _is_old(place):
+                place.unlink(missing_ok=True)
+
+
+def fetch_resumed(read: Callable[[int], Iterator[bytes]], file: File, place: Path, name: str) -> None:
+    """Writes an object's bytes to `place`, from where an earlier try ended; checks size and sha256.
+
+    read    gives the bytes from an offset on
+    Raises  ZooError when they are not the object's; the bad part is deleted, so the next try starts anew
+    """
+    sha, size = hashlib.sha256(), 0
+    with place.open("a+b") as writing:
+        fcntl.flock(writing, fcntl.LOCK_EX)  # another process may be fetching the same: it does it for both
+        writing.seek(0)
+        while chunk := writing.read(CHUNK_BYTES):
+            sha.update(chunk)
+            size += len(chunk)
+        for chunk in read(size) if size < file.bytes else ():
+            writing.write(chunk)
+            sha.update(chunk)
+            size += len(chunk)
+            if size > file.bytes:
+                break
+        writing.flush()
+        os.fsync(writing.fileno())
+    if size != file.bytes or sha.hexdigest() != file.sha256:
+        place.unlink()
+        raise ZooError(
+            f"{name}: the bytes that came ({size:,}) are not those of {file.path} ({file.bytes:,}); "
+            "run the same command again, and if it stays so, verify the zoo it comes from: phizoo models verify"
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _is_old(place: Path) -> bool:
+    """Whether nothing was written there for a week: nobody is adding for so long."""
+    return time.time() - place.stat().st_mtime > LEFTOVER_SECONDS
 
 
 def link_tree(staging: Path, place: Path, links: Sequence[tuple[Path, str]]) -> Path:
@@ -247,4 +342,6 @@ def open_store(url: str) -> Store:
         return DiskStore(Path(url).expanduser().absolute())
     if url.startswith("file://"):
         return DiskStore(Path(url.removeprefix("file://")))
-    raise ZooError(f"{url}: this store cannot be reached; expected a folder.")
+    from zoo.bucket import BucketStore
+
+    return BucketStore(url)

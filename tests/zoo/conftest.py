@@ -1,0 +1,90 @@
+"""Makers of small checkpoint folders: whole Phi models of one layer, written without torch."""
+
+import json
+import struct
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zoo.checkpoint import ProtocolRecord, Score
+from zoo.variants import phi_shapes
+
+CONFIG: dict[str, Any] = {
+    "model_type": "phi",
+    "architectures": ["PhiForCausalLM"],
+    "vocab_size": 11,
+    "hidden_size": 8,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "partial_rotary_factor": 0.5,
+}
+
+
+def safetensors(
+    path: Path, tensors: dict[str, tuple[str, list[int], bytes]], metadata: dict[str, str] | None = None
+) -> Path:
+    """Writes tensors (dtype, shape, bytes) as a safetensors file, in the order given."""
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    at = 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
+        at += len(data)
+    return raw_safetensors(path, json.dumps(header).encode(), b"".join(data for _, _, data in tensors.values()))
+
+
+def raw_safetensors(path: Path, header: bytes, data: bytes = b"") -> Path:
+    """Writes header bytes and data bytes as they are, the length before them."""
+    header += b" " * (-len(header) % 8)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + data)
+    return path
+
+
+def phi_tensors(number: int, config: dict[str, Any] = CONFIG) -> dict[str, tuple[str, list[int], bytes]]:
+    """The tensors of a Phi, every value made from `number`."""
+    return {
+        name: ("F32", list(shape), struct.pack(f"<{prod(shape)}f", *((number + k % 7) / 8 for k in range(prod(shape)))))
+        for name, shape in phi_shapes(config).items()
+    }
+
+
+def phi(folder: Path, number: int = 0, **config: Any) -> Path:
+    """A folder with the smallest Phi there is; another number, other weights, the same config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = CONFIG | config
+    safetensors(folder / "model.safetensors", phi_tensors(number, told), {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(told), encoding="utf-8")
+    return folder
+
+
+def protocol(task: str = "humaneval", metric: str = "pass@1", **told: Any) -> ProtocolRecord:
+    """A protocol, the same for the same arguments."""
+    given = {
+        "task_version": 1,
+        "name": "phizoo",
+        "shots": 0,
+        "prompt": "def f():",
+        "prompts_sha256": "0" * 64,
+        "samples": 164,
+    }
+    return ProtocolRecord(task=task, metric=metric, decoding={"max_tokens": 512}, **(given | told))
+
+
+def score(checkpoint: str, run: str, value: float = 0.5, of: ProtocolRecord | None = None, **told: Any) -> Score:
+    """A score with a bound of 0.1 on both sides."""
+    of = of or protocol()
+    given = {"low": value - 0.1, "high": value + 0.1, "n": 164, "clusters": 164, "unscored": 0, "metric": of.metric}
+    return Score(checkpoint=checkpoint, run=run, task=of.task, protocol=of.fingerprint, value=value, **(given | told))
+
+
+@pytest.fixture(scope="session")
+def made() -> SimpleNamespace:
+    """The makers, by name."""
+    makers: tuple[Callable[..., Any], ...] = (safetensors, raw_safetensors, phi_tensors, phi, protocol, score)
+    return SimpleNamespace(CONFIG=CONFIG, **{maker.__name__: maker for maker in makers})

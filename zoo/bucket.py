@@ -1,0 +1,220 @@
+"""The store over fsspec (S3, GCS, any object store), with a local cache of bounded size.
+
+An upload appears whole or not at all on an object store, so objects need no renaming there; other
+file systems get a second name and a move. What a loader needs is fetched into the cache, checked
+against its sha256 on the way, and linked into a folder there. The cache gives up what was used
+least recently when it is over its limit (`PHIZOO_CACHE_BYTES`, default 50 GB).
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo import settings
+from zoo.checkpoint import File
+from zoo.digest import CHUNK_BYTES, SHA256
+from zoo.errors import ZooError
+from zoo.store import DiskStore, checked_sha256, fetch_resumed
+
+WHOLE_UPLOADS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")
+CACHE_BYTES = 50_000_000_000
+
+
+def cache_bytes() -> int:
+    """How large the cache may grow: `PHIZOO_CACHE_BYTES`, or 50 GB."""
+    given = os.environ.get("PHIZOO_CACHE_BYTES", "")
+    if given and not given.isdecimal():
+        raise ZooError(f"PHIZOO_CACHE_BYTES={given}: expected a whole number of bytes, such as {CACHE_BYTES}.")
+    return int(given or CACHE_BYTES)
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL and the path on it. Raises ZooError naming the missing part."""
+    import fsspec
+
+    scheme = url.split("://", 1)[0]
+    try:
+        options = {} if scheme == "memory" else {"use_listings_cache": False, "skip_instance_cache": True}
+        fs = fsspec.filesystem(scheme, **options)
+    except ImportError as error:
+        extra = "phi-zoo[s3]" if scheme in ("s3", "s3a") else str(error)
+        raise ZooError(f"{url}: {scheme} needs another package: pip install '{extra}'") from error
+    except ValueError:
+        raise ZooError(f"{url}: no such kind of address; expected a folder or s3://bucket/folder.") from None
+    return fs, fs._strip_protocol(url.rstrip("/"))
+
+
+@contextlib.contextmanager
+def told(url: str) -> Iterator[None]:
+    """Turns what a remote store refuses into one line. A local disk's own faults pass as they are."""
+    try:
+        yield
+    except ZooError:
+        raise
+    except OSError as error:
+        if error.errno in (28, 122) or error.filename:  # the local disk is full
+            raise
+        raise ZooError(f"{url}: {_line(error)}; check the address, its permissions and the credentials.") from error
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("botocore", "aiobotocore", "aiohttp", "gcsfs", "asyncio"):
+            raise
+        raise ZooError(f"{url}: {_line(error)}; check the address, its permissions and the credentials.") from error
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+class BucketStore:
+    """A store at an fsspec URL."""
+
+    def __init__(self, url: str, cache: Path | None = None, limit: int | None = None) -> None:
+        self.url = url
+        self.fs, self.root = filesystem(url)
+        self.cache = DiskStore(cache or settings.home() / "cache")
+        self.limit = cache_bytes() if limit is None else limit
+
+    def _place(self, sha256: str) -> str:
+        checked_sha256(sha256)
+        return f"{self.root}/objects/{sha256[:2]}/{sha256}"
+
+    def has(self, sha256: str) -> int | None:
+        with told(self.url):
+            try:
+                return int(self.fs.info(self._place(sha256))["size"])
+            except FileNotFoundError:
+                return None
+
+    def incoming(self) -> contextlib.AbstractContextManager[Path]:
+        return self.cache.incoming()
+
+    def publish(self, folder: Path, files: Sequence[File]) -> None:
+        for file in files:
+            if self.has(file.sha256) != file.bytes:
+                with told(self.url):
+                    self._upload(folder / file.path, self._place(file.sha256))
+        self.cache.publish(folder, files)
+        self._evict(keep="")
+
+    def upload(self, source: Path, sha256: str) -> None:
+        """Sends a local file that is known to be whole."""
+        with told(self.url):
+            self._upload(source, self._place(sha256))
+
+    def _upload(self, staged: Path, place: str) -> None:
+        if self.url.split("://", 1)[0] in WHOLE_UPLOADS:
+            self.fs.put_file(str(staged), place)
+            return
+        self.fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+        self.fs.put_file(str(staged), place + ".part")
+        self.fs.mv(place + ".part", place)
+
+    def tree(self, digest: str, files: Sequence[File]) -> Path:
+        for last_try in (False, False, True):
+            try:
+                for file in files:
+                    self._cached(file)
+                place = self.cache.tree(digest, files)
+                os.utime(place)
+                break
+            except (ZooError, FileNotFoundError):  # another process may just have brought the cache under its limit
+                if last_try:
+                    raise
+        self._evict(keep=digest)
+        return place
+
+    def object(self, sha256: str) -> Path:
+        size = self.has(sha256) if self.cache.has(sha256) is None else 0
+        if size is None:
+            raise ZooError(
+                f"{self._place(sha256)}: missing from the store; restore it from a backup. "
+                "All damage: phizoo models verify"
+            )
+        return self._cached(File(path="object", sha256=sha256, bytes=size))
+
+    def _cached(self, file: File) -> Path:
+        if self.cache.has(file.sha256) is None:
+            self.fetch(file, self.cache.partial(file.sha256))
+            self.cache.settle(file)
+        return self.cache.object(file.sha256)
+
+    def fetch(self, file: File, place: Path) -> None:
+        """Downloads an object, going on from what a broken download left at `place`; checks its sha256."""
+
+        def read(offset: int) -> Iterator[bytes]:
+            with told(self.url):
+                try:
+                    with self.fs.open(self._place(file.sha256), "rb") as reading:
+                        reading.seek(offset)
+                        while chunk := reading.read(CHUNK_BYTES):
+                            yield chunk
+                except FileNotFoundError:
+                    raise ZooError(
+                        f"{self._place(file.sha256)}: {file.path} is missing from the store; restore it from a backup, "
+                        "or add or pull the checkpoint again. All damage: phizoo models verify"
+                    ) from None
+
+        fetch_resumed(read, file, place, self._place(file.sha256))
+
+    def _evict(self, keep: str) -> None:
+        """Brings the cache under its limit: the trees used least recently go, never the one asked for."""
+        trees = sorted(self.cache.folder.glob("trees/*"), key=lambda tree: tree.stat().st_mtime)
+        for tree in trees:
+            if sum(size for _, size in self.cache.objects()) <= self.limit:
+                return
+            if tree.name != keep:
+                shutil.rmtree(tree, ignore_errors=True)
+                self._drop_unlinked()
+        if sum(size for _, size in self.cache.objects()) > self.limit:
+            self._drop_unlinked()
+
+    def _drop_unlinked(self) -> None:
+        for sha256, _ in list(self.cache.objects()):
+            with contextlib.suppress(FileNotFoundError):
+                if self.cache.object(sha256).stat().st_nlink == 1:
+                    self.cache.delete(sha256)
+
+    def damage(self, file: File) -> str:
+        import hashlib
+
+        size = self.has(file.sha256)
+        if size is None:
+            return f"{self._place(file.sha256)} is missing"
+        if size != file.bytes:
+            return f"{self._place(file.sha256)} has {size:,} bytes, expected {file.bytes:,}"
+        sha = hashlib.sha256()
+        with told(self.url), self.fs.open(self._place(file.sha256), "rb") as reading:
+            while chunk := reading.read(CHUNK_BYTES):
+                sha.update(chunk)
+        if sha.hexdigest() != file.sha256:
+            return f"{self._place(file.sha256)}: its bytes are not those that were added"
+        return ""
+
+    def set_aside(self, sha256: str) -> None:
+        self.cache.set_aside(sha256)
+        self.delete(sha256)
+
+    def strays(self, digest: str, files: Sequence[File]) -> list[str]:
+        return self.cache.strays(digest, files)
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        with told(self.url):
+            try:
+                found: dict[str, Any] = self.fs.find(f"{self.root}/objects", detail=True)
+            except FileNotFoundError:
+                return
+        for name, info in sorted(found.items()):
+            sha256 = name.rpartition("/")[2]
+            if SHA256.fullmatch(sha256):
+                yield sha256, int(info["size"])
+
+    def delete(self, sha256: str) -> None:
+        with told(self.url), contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self._place(sha256))
+
+    def sweep(self, trees: set[str], alive: Callable[[str], bool]) -> None:
+        self.cache.sweep(trees, alive)
+        self._drop_unlinked()

@@ -1,0 +1,131 @@
+"""Chat templates are programs: which may enter. Read as a syntax tree first, then rendered once.
+
+An unsandboxed renderer is someone else's shell (CVE-2024-34359, CVE-2026-5760). Here a template is
+parsed by Jinja's immutable sandbox, refused if it reaches for anything private, imports, or is too
+long, and rendered in a child process with limits on time, memory and output.
+"""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from zoo.errors import ZooError
+
+TEMPLATE_BYTES = 64 * 1024
+OUTPUT_CHARACTERS = 1_000_000
+SECONDS = 5
+MEMORY_BYTES = 1 << 30
+
+RENDER = """
+import json, resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
+resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+from zoo.chat_template import environment
+from jinja2.exceptions import SecurityError
+text, length = json.loads(sys.stdin.read()), 0
+messages = [{{"role": "user", "content": "Hello"}}, {{"role": "assistant", "content": "Hi."}}]
+try:
+    template = environment().from_string(text)
+    for part in template.generate(messages=messages, add_generation_prompt=True, bos_token="<s>", eos_token="</s>"):
+        length += len(part)
+        if length > {output}:
+            sys.exit(4)
+except SecurityError:
+    sys.exit(3)
+except MemoryError:
+    sys.exit(4)
+except Exception:
+    pass
+"""
+
+
+def environment() -> Any:
+    """The sandbox that templates are read in: what transformers gives them, and no more."""
+    from jinja2 import nodes
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}` marks the assistant's part; its text is rendered as it stands."""
+
+        tags = {"generation"}
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body).set_lineno(line)
+
+    sandbox = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    sandbox.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
+    sandbox.globals["raise_exception"] = _raise
+    sandbox.globals["strftime_now"] = lambda _format: "2024-01-01"
+    return sandbox
+
+
+def _raise(message: str) -> None:
+    raise ValueError(message)
+
+
+def check_template(text: Any, where: str) -> None:
+    """Checks one chat template. Raises ZooError with where it stands and the reason."""
+    from jinja2.exceptions import TemplateSyntaxError
+
+    if not isinstance(text, str):
+        raise ZooError(f"{where}: the chat template is not text.")
+    if len(text.encode("utf-8", "surrogatepass")) > TEMPLATE_BYTES:
+        raise ZooError(f"{where}: the chat template has more than {TEMPLATE_BYTES:,} bytes.")
+    try:
+        tree = environment().parse(text)
+    except (TemplateSyntaxError, RecursionError) as error:
+        raise ZooError(f"{where}: the chat template cannot be read: {str(error).splitlines()[0]}.") from None
+    _check_tree(tree, where)
+    code = (
+        f"import sys; sys.path[:0] = {_import_path()!r}\n"
+        + RENDER.format(seconds=SECONDS, memory=MEMORY_BYTES, output=OUTPUT_CHARACTERS)
+    )  # fmt: skip
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-I", "-c", code],
+            input=json.dumps(text).encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=2 * SECONDS,
+            check=False,
+            env={},
+        ).returncode
+    except subprocess.TimeoutExpired:
+        ended = 4
+    if ended:
+        what = "reaches out of the sandbox" if ended == 3 else "takes too long, or too much memory or output, to render"
+        raise ZooError(f"{where}: the chat template {what}; take it out (a base model needs none).")
+
+
+def _import_path() -> list[str]:
+    from pathlib import Path
+
+    return [str(Path(__file__).parents[1])]
+
+
+def _check_tree(tree: Any, where: str) -> None:
+    from jinja2 import nodes
+
+    forbidden = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)
+    for node in tree.find_all(nodes.Node):
+        what = ""
+        if isinstance(node, forbidden):
+            what = f"uses {type(node).__name__.lower()}"
+        elif isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+            what = f"reaches for {node.attr[:40]}"
+        elif isinstance(node, nodes.Name) and node.name.startswith("__"):
+            what = f"reaches for {node.name[:40]}"
+        elif isinstance(node, nodes.Filter) and node.name == "attr":
+            what = "uses the filter attr"
+        elif isinstance(node, (nodes.Getitem, nodes.Filter)) and any(
+            isinstance(part, nodes.Const) and isinstance(part.value, str) and "__" in part.value
+            for part in node.find_all(nodes.Const)
+        ):
+            what = "reaches for a private name"
+        if what:
+            raise ZooError(f"{where}: the chat template {what} (line {node.lineno}); take it out.")

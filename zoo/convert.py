@@ -1,0 +1,235 @@
+"""Phi's older weight formats made into today's, rows moved as bytes: nothing is computed, nothing rounded.
+
+    mixformer   transformer.h.N.mixer.Wqkv, rows all q, then all k, then all v   (Microsoft's own code)
+    sequential  layers.N.mixer.Wqkv, the same with every layer numbered          (its first release)
+    fused       self_attn.query_key_value, rows head by head: q, k, v            (transformers 4.36)
+    today       self_attn.q_proj, k_proj, v_proj                                 (transformers 4.37 and later)
+
+Whether a conversion is right is not believed but proved: see `zoo.proof`.
+
+Source: transformers' convert_phi_weights_to_hf.py and pull request 28163; PhiConfig of 4.36.
+"""
+
+import json
+import os
+import re
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zoo.digest import CHUNK_BYTES
+from zoo.errors import ZooError
+from zoo.safetensors_header import BITS, Header, Tensor, open_plain, read_header
+
+Spans = tuple[tuple[int, int], ...]
+END_OF_TEXT = 50256  # CodeGen's; the class default (1, 2) is wrong for Phi's tokenizer
+
+RENAMES = (
+    (r"transformer\.embd\.wte\.weight", "model.embed_tokens.weight"),
+    (r"transformer\.h\.(\d+)\.ln\.(weight|bias)", r"model.layers.\1.input_layernorm.\2"),
+    (r"transformer\.h\.(\d+)\.mixer\.out_proj\.(weight|bias)", r"model.layers.\1.self_attn.dense.\2"),
+    (r"transformer\.h\.(\d+)\.mixer\.Wqkv\.(weight|bias)", r"model.layers.\1.self_attn.query_key_value.\2"),
+    (r"transformer\.h\.(\d+)\.mlp\.(fc1|fc2)\.(weight|bias)", r"model.layers.\1.mlp.\2.\3"),
+    (r"lm_head\.ln\.(weight|bias)", r"model.final_layernorm.\1"),
+    (r"lm_head\.linear\.(weight|bias)", r"lm_head.\1"),
+)
+LEFT_OUT = re.compile(r".*(inv_freq|rotary_emb\.scale|attn\.bias|masked_bias|causal_mask)")
+
+
+class Piece(NamedTuple):
+    """One tensor of today's format: from which file, and which bytes of its data part, in order."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+    spans: Spans
+
+
+def legacy_format(names: Iterable[str]) -> str:
+    """The older Phi format that tensor names belong to, "" for today's.
+
+    >>> legacy_format(["transformer.h.0.mixer.Wqkv.weight"]), legacy_format(["model.layers.0.mlp.fc1.bias"])
+    ('mixformer', '')
+    """
+    for name in names:
+        if re.fullmatch(r"transformer\.h\.\d+\.mixer\.Wqkv\.weight", name):
+            return "mixformer"
+        if re.fullmatch(r"layers\.\d+\.mixer\.Wqkv\.weight", name):
+            return "sequential"
+        if re.fullmatch(r"model\.layers\.\d+\.self_attn\.query_key_value\.weight", name):
+            return "fused"
+    return ""
+
+
+def as_mixformer(name: str, layers: int) -> str:
+    """A name of the sequential format in the mixformer one: embedding 0, blocks 1..L, head L+1.
+
+    >>> as_mixformer("layers.1.mixer.Wqkv.weight", 24), as_mixformer("layers.25.linear.bias", 24)
+    ('transformer.h.0.mixer.Wqkv.weight', 'lm_head.linear.bias')
+    """
+    found = re.fullmatch(r"layers\.(\d+)\.(.+)", name)
+    if found is None:
+        return name
+    number, rest = int(found[1]), found[2]
+    if number == 0:
+        return f"transformer.embd.{rest}"
+    return f"transformer.h.{number - 1}.{rest}" if number <= layers else f"lm_head.{rest}"
+
+
+def todays_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Today's config.json of an older one, written anew from its numbers: nothing else is carried over.
+
+    Raises ZooError when a size is missing
+    """
+
+    def first(*keys: str, default: Any = None) -> Any:
+        for key in keys:
+            if config.get(key) is not None:
+                return config[key]
+        if default is None:
+            raise ZooError(f"config.json: {keys[0]} is missing; expected the config of a Phi model.")
+        return default
+
+    width, heads = int(first("hidden_size", "n_embd")), int(first("num_attention_heads", "n_head"))
+    vocabulary = int(first("vocab_size"))
+    if heads < 1 or width % heads:
+        raise ZooError(f"config.json: {heads} heads do not divide a width of {width}.")
+    size = width // heads
+    factor = config.get("partial_rotary_factor") or int(first("rotary_dim", default=size // 2)) / size
+    end = END_OF_TEXT if vocabulary > END_OF_TEXT else int(first("eos_token_id", default=0))
+    return {
+        "architectures": ["PhiForCausalLM"],
+        "model_type": "phi",
+        "vocab_size": vocabulary,
+        "hidden_size": width,
+        "intermediate_size": int(first("intermediate_size", "n_inner", default=4 * width)),
+        "num_hidden_layers": int(first("num_hidden_layers", "n_layer")),
+        "num_attention_heads": heads,
+        "num_key_value_heads": int(first("num_key_value_heads", "n_head_kv", default=heads)),
+        "hidden_act": str(first("hidden_act", "activation_function", default="gelu_new")),
+        "max_position_embeddings": int(first("max_position_embeddings", "n_positions", default=2048)),
+        "layer_norm_eps": float(first("layer_norm_eps", "layer_norm_epsilon", default=1e-5)),
+        "initializer_range": float(first("initializer_range", default=0.02)),
+        "resid_pdrop": float(first("resid_pdrop", default=0.0)),
+        "embd_pdrop": float(first("embd_pdrop", default=0.0)),
+        "attention_dropout": float(first("attention_dropout", "attn_pdrop", default=0.0)),
+        "partial_rotary_factor": factor,
+        "rope_theta": float(first("rope_theta", default=10000.0)),
+        "qk_layernorm": False,
+        "tie_word_embeddings": False,
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "torch_dtype": str(first("torch_dtype", "dtype", default="float32")),
+    }
+
+
+def plan(headers: dict[str, Header], config: dict[str, Any]) -> list[Piece]:
+    """Where every tensor of today's format takes its bytes from, in the order of the files.
+
+    config  today's
+    Raises  ZooError for a tensor that belongs to none of the formats
+    """
+    names = [tensor.name for header in headers.values() for tensor in header.tensors]
+    legacy = legacy_format(names)
+    pieces: list[Piece] = []
+    for file, header in headers.items():
+        for tensor in header.tensors:
+            if LEFT_OUT.fullmatch(tensor.name):
+                continue
+            name = _renamed(tensor.name, legacy, int(config["num_hidden_layers"]))
+            if ".query_key_value." in name:
+                pieces += _split(file, tensor, name, legacy, config)
+            else:
+                pieces.append(Piece(name, tensor.dtype, tensor.shape, file, ((tensor.begin, tensor.end),)))
+    return pieces
+
+
+def _renamed(name: str, legacy: str, layers: int) -> str:
+    if legacy == "fused":
+        return name
+    given = as_mixformer(name, layers) if legacy == "sequential" else name
+    for pattern, today in RENAMES:
+        if re.fullmatch(pattern, given):
+            return re.sub(pattern, today, given)
+    raise ZooError(f"tensor {name} belongs to none of Phi's formats; the folder may be of another model.")
+
+
+def _split(file: str, tensor: Tensor, name: str, legacy: str, config: dict[str, Any]) -> Iterator[Piece]:
+    """q, k and v of one fused tensor, its rows found where the format puts them."""
+    heads, key_heads = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
+    size = int(config["hidden_size"]) // heads
+    if tensor.shape[0] != (heads + 2 * key_heads) * size or (legacy == "fused" and heads != key_heads):
+        raise ZooError(
+            f"tensor {tensor.name} has {tensor.shape[0]} rows; {heads} heads of {size} with "
+            f"{key_heads} for keys need {(heads + 2 * key_heads) * size}."
+        )
+    row = (tensor.end - tensor.begin) // tensor.shape[0]
+    rows: dict[str, list[tuple[int, int]]]
+    if legacy == "fused":
+        rows = {
+            part: [((3 * h + at) * size, (3 * h + at + 1) * size) for h in range(heads)]
+            for at, part in enumerate("qkv")
+        }
+    else:
+        q, k = heads * size, key_heads * size
+        rows = {"q": [(0, q)], "k": [(q, q + k)], "v": [(q + k, q + 2 * k)]}
+    for part, spans in rows.items():
+        count = sum(end - begin for begin, end in spans)
+        yield Piece(
+            name.replace("query_key_value", f"{part}_proj"),
+            tensor.dtype,
+            (count, *tensor.shape[1:]),
+            file,
+            tuple((tensor.begin + begin * row, tensor.begin + end * row) for begin, end in spans),
+        )
+
+
+def convert(source: Path, target: Path, config: dict[str, Any]) -> None:
+    """Writes today's weights and config of an older folder into a new one, file by file, a chunk at a time."""
+    headers = {path.name: read_header(path) for path in sorted(source.glob("*.safetensors"))}
+    pieces = plan(headers, config)
+    target.mkdir(parents=True, exist_ok=True)
+    weight_map = {}
+    for file, header in headers.items():
+        own = [piece for piece in pieces if piece.file == file]
+        with open_plain(source / file) as reading:
+            write_safetensors(target / file, own, _spans(reading, header.data_start, own))
+        weight_map.update({piece.name: file for piece in own})
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    if len(headers) > 1:
+        total = sum(end - begin for piece in pieces for begin, end in piece.spans)
+        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+        (target / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _spans(reading: Any, data_start: int, pieces: Sequence[Piece]) -> Iterator[bytes]:
+    for piece in pieces:
+        for begin, end in piece.spans:
+            reading.seek(data_start + begin)
+            left = end - begin
+            while left:
+                chunk = reading.read(min(left, CHUNK_BYTES))
+                if not chunk:
+                    raise ZooError(f"tensor {piece.name}: its file ended early; it changed while it was read.")
+                left -= len(chunk)
+                yield chunk
+
+
+def write_safetensors(path: Path, pieces: Sequence[Piece], chunks: Iterable[bytes]) -> None:
+    """Writes tensors one after the other as one safetensors file, in this order."""
+    at, header = 0, {"__metadata__": {"format": "pt"}}  # type: int, dict[str, Any]
+    for piece in pieces:
+        size = sum(end - begin for begin, end in piece.spans)
+        if at % (BITS[piece.dtype] // 8):
+            raise ZooError(f"tensor {piece.name}: mixed widths in one file would not be aligned; save it as one dtype.")
+        header[piece.name] = {"dtype": piece.dtype, "shape": list(piece.shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as writing:
+        writing.write(struct.pack("<Q", len(text)) + text)
+        writing.writelines(chunks)
+        writing.flush()
+        os.fsync(writing.fileno())

@@ -1,0 +1,164 @@
+"""Hugging Face folders in and out: import (older Phi formats converted and proved), export with a card."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from zoo import convert, hub, proof, safety, settings
+from zoo.card import card
+from zoo.checkpoint import About, Checkpoint, checked_name
+from zoo.config_check import read_json
+from zoo.errors import ZooError
+from zoo.safetensors_header import read_header
+from zoo.store import copy_hashed
+from zoo.variants import VARIANTS, Variant
+
+if TYPE_CHECKING:
+    from zoo.registry import Registry
+
+CODE = (".py", ".bin", ".pt", ".pth", ".pkl", ".ckpt")
+
+
+def import_any(
+    registry: "Registry", source: str, name: str | None, revision: str | None, about: About, drop_code: bool
+) -> Checkpoint:
+    """The checkpoint made of a local Hugging Face folder, a repository of the hub or a variant's name.
+
+    source     a folder; `microsoft/phi-2`; `phi-2`
+    name       what it is called here; None: the variant's or the repository's name
+    drop_code  leave Python files, pickles and `auto_map` behind instead of refusing the folder
+    """
+    if Path(source).expanduser().is_dir():
+        return import_folder(
+            registry, Path(source).expanduser(), name or _named(Path(source).resolve().name), about, drop_code
+        )
+    known = _variant(source)
+    if known is not None and not known.repository:
+        raise ZooError(
+            f"{known.name} was never published; its configuration: phizoo models variants {known.name} --json"
+        )
+    repository = known.repository if known else source
+    found = hub.snapshot(repository, revision)
+    name = checked_name(name or (known.name if known else _named(repository.rpartition("/")[2])))
+    folder = settings.home() / "incoming" / f"{repository.replace('/', '--')}-{found.commit}"
+    hub.download(found, folder)
+    told = msgspec.structs.replace(
+        about,
+        source=about.source or found.source,
+        licence=found.licence if about.licence == "unknown" else about.licence,
+        training_tokens=about.training_tokens or (known.training_tokens if known else None),
+    )
+    added = import_folder(registry, folder, name, told, drop_code)
+    shutil.rmtree(folder, ignore_errors=True)
+    return added
+
+
+def _variant(source: str) -> Variant | None:
+    return VARIANTS.get(source) or next((one for one in VARIANTS.values() if one.repository == source), None)
+
+
+def _named(text: str) -> str:
+    return checked_name(text.lower().replace("_", "-"))
+
+
+def import_folder(registry: "Registry", folder: Path, name: str, about: About, drop_code: bool) -> Checkpoint:
+    """The checkpoint made of a local folder, converted and proved first when its format is an older one."""
+    checked_name(name)
+    paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    for path in paths:
+        if not _is_code(path, folder):
+            safety.check_path(path.relative_to(folder).as_posix())
+    names = [tensor.name for path in sorted(folder.glob("*.safetensors")) for tensor in read_header(path).tensors]
+    legacy = convert.legacy_format(names)
+    if not legacy and not drop_code:
+        return registry.add(folder, name, about)
+    if not drop_code:
+        _refuse_code(folder, paths)
+    with tempfile.TemporaryDirectory(prefix="phizoo-import-", dir=_roomy()) as made:
+        target = Path(made, "model")
+        note = _prepare(folder, paths, target, legacy)
+        told = msgspec.structs.replace(
+            about, notes=" ".join(part for part in (about.notes, note) if part), source=about.source or str(folder.name)
+        )
+        return registry.add(target, name, told)
+
+
+def _is_code(path: Path, folder: Path) -> bool:
+    hidden = path.relative_to(folder).parts[0].startswith(".")  # .git, .gitattributes, the hub's own .cache
+    return path.suffix in CODE or hidden
+
+
+def _refuse_code(folder: Path, paths: list[Path]) -> None:
+    for path in paths:
+        relative = path.relative_to(folder).as_posix()
+        safety.check_path(relative)
+        safety.check_name(relative, path)
+    if read_json(folder / "config.json").get("auto_map"):
+        raise ZooError(
+            f"{folder / 'config.json'}: names code to run (auto_map), as Phi's first release did; only the weights are "
+            f"needed: phizoo models import {folder} --name NAME --drop-code"
+        )
+
+
+def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
+    """Fills `target` with what may enter; gives back what was done, for the record."""
+    target.mkdir()
+    dropped = []
+    for path in paths:
+        relative = path.relative_to(folder).as_posix()
+        if _is_code(path, folder):
+            dropped.append(relative)
+        elif relative != "config.json" and not (legacy and path.name.endswith((".safetensors", ".index.json"))):
+            safety.check_name(relative, path)
+            place = target / relative
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copy_hashed(path, place)
+    config = read_json(folder / "config.json")
+    notes = [f"Left out: {', '.join(dropped)}."] if dropped else []
+    if legacy:
+        today = convert.todays_config(config)
+        convert.convert(folder, target, today)
+        difference = proof.prove(folder, target, today)
+        notes.append(f"Converted from Phi's {legacy} format; largest difference of logits {difference:.2g}.")
+    else:
+        config.pop("auto_map", None)
+        (target / "config.json").write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2))
+    return " ".join(notes)
+
+
+def _roomy() -> Path:
+    """Where a conversion is laid down: on the zoo's disk, which has room for it anyway."""
+    place = settings.home() / "incoming"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def export(registry: "Registry", spec: str, target: Path) -> Path:
+    """Writes a checkpoint as a Hugging Face folder of the user's own, with its model card as README.md.
+
+    Raises ZooError when the folder exists and is not empty
+    """
+    found = registry.get(spec)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ZooError(f"{target}: is there already; choose a new folder, or empty it: rm -r {target}")
+    tree = registry.path(found)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
+        folder = Path(made, "model")
+        for file in found.files:
+            place = folder / file.path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            sha256, _ = copy_hashed(Path(os.path.realpath(tree / file.path)), place)
+            if sha256 != file.sha256:
+                raise ZooError(f"{tree / file.path}: its bytes are not those that were added; see phizoo models verify")
+        if (folder / "README.md").exists():
+            (folder / "README.md").rename(folder / "README-original.md")
+        (folder / "README.md").write_text(card(registry, f"{found.name}:{found.version}"), encoding="utf-8")
+        if target.exists():
+            target.rmdir()
+        folder.rename(target)
+    return target

@@ -1,0 +1,136 @@
+"""Proof that converted weights are the same model: equal logits on a test batch, two implementations.
+
+The old side is computed here from the old tensors in their own layout, a plain forward pass in
+float32, one layer in memory at a time; the new side is what today's transformers loads.
+
+Shapes: B sequences, T tokens, H heads, D head size, C width, V vocabulary.
+Source: the Phi architecture as in Gunasekar et al. 2023, section 2.3: parallel attention and MLP
+behind one LayerNorm, rotary (NeoX style) on the first dimensions of a head, biases everywhere.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.convert import as_mixformer, legacy_format
+from zoo.errors import ZooError
+from zoo.safetensors_header import read_header
+
+if TYPE_CHECKING:
+    import torch
+
+TOLERANCE = 1e-4  # float32: two orders of summation differ by about 1e-5 on logits of size 10
+BATCH, TOKENS = 2, 24
+
+
+def largest_difference(source: Path, target: Path, config: dict[str, Any]) -> float:
+    """The largest absolute difference of logits between an older folder and its conversion.
+
+    config  today's
+    Raises  ZooError when torch and transformers are not installed
+    """
+    try:
+        import torch
+        from transformers import PhiForCausalLM
+    except ImportError as error:
+        raise ZooError(f"the conversion cannot be proved without {error.name}: pip install 'phi-zoo[eval]'") from error
+    ids = torch.randint(0, int(config["vocab_size"]), (BATCH, TOKENS), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model = PhiForCausalLM.from_pretrained(target, dtype=torch.float32, local_files_only=True)
+        model.train(False)
+        new = model(ids).logits
+        del model
+        old = old_logits(source, ids, config)
+    return float((new - old).abs().max())
+
+
+def prove(source: Path, target: Path, config: dict[str, Any]) -> float:
+    """The largest difference, if it is within what float32 summation explains. Raises ZooError otherwise."""
+    difference = largest_difference(source, target, config)
+    if not difference <= TOLERANCE:  # also refuses NaN
+        raise ZooError(
+            f"{source}: the converted weights give other logits (largest difference {difference:.3g}, allowed "
+            f"{TOLERANCE:g}), so nothing was added; is config.json the one of these weights?"
+        )
+    return difference
+
+
+class _Tensors:
+    """The old tensors by their mixformer or fused name, read when asked for, as float32."""
+
+    def __init__(self, source: Path, layers: int) -> None:
+        from safetensors import safe_open
+
+        self.where: dict[str, tuple[Any, str]] = {}
+        names: list[str] = []
+        for path in sorted(source.glob("*.safetensors")):
+            names += [tensor.name for tensor in read_header(path).tensors]
+        self.legacy = legacy_format(names)
+        for path in sorted(source.glob("*.safetensors")):
+            file = safe_open(path, framework="pt")
+            for tensor in read_header(path).tensors:
+                name = as_mixformer(tensor.name, layers) if self.legacy == "sequential" else tensor.name
+                self.where[name] = (file, tensor.name)
+
+    def __call__(self, name: str) -> "torch.Tensor":
+        file, stored = self.where[name]
+        found: torch.Tensor = file.get_tensor(stored).float()
+        return found
+
+
+def old_logits(source: Path, ids_BT: "torch.Tensor", config: dict[str, Any]) -> "torch.Tensor":
+    """Logits of the old weights, shape (B, T, V), float32."""
+    from torch.nn import functional as F
+
+    tensors = _Tensors(source, int(config["num_hidden_layers"]))
+    fused = tensors.legacy == "fused"
+    width, eps = (int(config["hidden_size"]),), float(config["layer_norm_eps"])
+
+    def linear(x: "torch.Tensor", name: str) -> "torch.Tensor":
+        return F.linear(x, tensors(f"{name}.weight"), tensors(f"{name}.bias"))
+
+    def norm(x: "torch.Tensor", name: str) -> "torch.Tensor":
+        return F.layer_norm(x, width, tensors(f"{name}.weight"), tensors(f"{name}.bias"), eps)
+
+    x_BTC = F.embedding(ids_BT, tensors("model.embed_tokens.weight" if fused else "transformer.embd.wte.weight"))
+    for layer in range(int(config["num_hidden_layers"])):
+        at = f"model.layers.{layer}" if fused else f"transformer.h.{layer}"
+        h_BTC = norm(x_BTC, f"{at}.input_layernorm" if fused else f"{at}.ln")
+        qkv = linear(h_BTC, f"{at}.self_attn.query_key_value" if fused else f"{at}.mixer.Wqkv")
+        mixed_BTC = _attention(qkv, fused, config)
+        attention_BTC = linear(mixed_BTC, f"{at}.self_attn.dense" if fused else f"{at}.mixer.out_proj")
+        inner = F.gelu(linear(h_BTC, f"{at}.mlp.fc1"), approximate="tanh")
+        x_BTC = x_BTC + attention_BTC + linear(inner, f"{at}.mlp.fc2")
+    x_BTC = norm(x_BTC, "model.final_layernorm" if fused else "lm_head.ln")
+    return linear(x_BTC, "lm_head" if fused else "lm_head.linear")
+
+
+def _attention(qkv: "torch.Tensor", fused: bool, config: dict[str, Any]) -> "torch.Tensor":
+    """Causal attention of fused rows, before the output projection: (B, T, C)."""
+    import torch
+
+    batch, tokens, _ = qkv.shape
+    heads, key_heads = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
+    size = int(config["hidden_size"]) // heads
+    if fused:
+        q, k, v = qkv.view(batch, tokens, heads, 3, size).unbind(3)
+    else:
+        q, k, v = torch.split(qkv, [heads * size, key_heads * size, key_heads * size], dim=-1)
+    q, k, v = (part.reshape(batch, tokens, -1, size).transpose(1, 2) for part in (q, k, v))
+    rotary = round(size * float(config["partial_rotary_factor"]))
+    q, k = (_rotated(part, rotary, float(config["rope_theta"])) for part in (q, k))
+    k, v = (part.repeat_interleave(heads // key_heads, dim=1) for part in (k, v))
+    scores = q @ k.transpose(-1, -2) / size**0.5
+    later = torch.ones(tokens, tokens, dtype=torch.bool).triu(1)
+    mixed: torch.Tensor = scores.masked_fill(later, float("-inf")).softmax(-1) @ v
+    return mixed.transpose(1, 2).reshape(batch, tokens, heads * size)
+
+
+def _rotated(x_BHTD: "torch.Tensor", rotary: int, theta: float) -> "torch.Tensor":
+    """The first `rotary` dimensions of each head turned by position, the halves paired (NeoX style)."""
+    import torch
+
+    turn = theta ** (-torch.arange(0, rotary, 2).float() / rotary)
+    angle = torch.arange(x_BHTD.shape[2]).float()[:, None] * turn
+    cos, sin = angle.cos(), angle.sin()
+    first, second, rest = x_BHTD[..., : rotary // 2], x_BHTD[..., rotary // 2 : rotary], x_BHTD[..., rotary:]
+    return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)

@@ -1,0 +1,118 @@
+"""The rows of a checkpoint: its record whole as JSON, and beside it what queries look at.
+
+The record is the one truth; the other columns and the small tables follow from it and are written
+with it, inside the caller's transaction.
+"""
+
+from typing import Any
+
+from zoo.checkpoint import Checkpoint
+from zoo.database import Database
+from zoo.digest import canonical, digest
+
+COLUMNS = (
+    "name",
+    "version",
+    "digest",
+    "family",
+    "parameters",
+    "context_tokens",
+    "prompt_style",
+    "training_tokens",
+    "training_flops",
+    "licence",
+    "source",
+    "created",
+    "bytes",
+)
+
+
+def columns_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The columns of a checkpoint's row."""
+    return {name: getattr(checkpoint, name) for name in COLUMNS} | {"record": canonical(checkpoint).decode()}
+
+
+def next_version(database: Database, name: str) -> int:
+    """The version number that a name gives next, taken: no number is given twice."""
+    found = database.rows("SELECT last FROM counters WHERE name = :name", name=name)
+    if found:
+        database.run("UPDATE counters SET last = last + 1 WHERE name = :name", name=name)
+        return int(found[0][0]) + 1
+    database.run("INSERT INTO counters (name, last) VALUES (:name, 1)", name=name)
+    return 1
+
+
+def insert(database: Database, checkpoint: Checkpoint) -> None:
+    """Writes a new checkpoint's rows."""
+    row = columns_of(checkpoint)
+    places = ", ".join(f":{column}" for column in row)
+    database.run(f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({places})", **row)
+    number = number_of(database, checkpoint)
+    for file in checkpoint.files:
+        database.run(
+            "INSERT INTO files (checkpoint_id, path, sha256, bytes) VALUES (:id, :path, :sha256, :bytes)",
+            id=number,
+            path=file.path,
+            sha256=file.sha256,
+            bytes=file.bytes,
+        )
+    for parent, relation in sorted({(p.digest, p.relation) for p in checkpoint.parents}):
+        database.run(
+            "INSERT INTO parents (checkpoint_id, digest, relation) VALUES (:id, :digest, :relation)",
+            id=number,
+            digest=parent,
+            relation=relation,
+        )
+    seen: dict[str, int] = {}
+    for dataset in checkpoint.datasets:
+        seen[dataset.digest] = seen.get(dataset.digest, 0) + dataset.tokens
+    for dataset_digest, tokens in seen.items():
+        database.run(
+            "INSERT INTO trained_on (checkpoint_id, digest, tokens) VALUES (:id, :digest, :tokens)",
+            id=number,
+            digest=dataset_digest,
+            tokens=tokens,
+        )
+    _tag(database, number, checkpoint)
+
+
+def number_of(database: Database, checkpoint: Checkpoint) -> int:
+    """The row number of a checkpoint."""
+    found = database.rows(
+        "SELECT id FROM checkpoints WHERE name = :name AND version = :version",
+        name=checkpoint.name,
+        version=checkpoint.version,
+    )
+    return int(found[0][0])
+
+
+def _tag(database: Database, number: int, checkpoint: Checkpoint) -> None:
+    for tag in checkpoint.tags:
+        database.run("INSERT INTO tags (checkpoint_id, tag) VALUES (:id, :tag)", id=number, tag=tag)
+
+
+def rewrite(database: Database, before: Checkpoint, after: Checkpoint) -> None:
+    """Replaces a record whose name, tags or notes changed; its bytes and origins stay."""
+    number, row = number_of(database, before), columns_of(after)
+    told = ", ".join(f"{column} = :{column}" for column in row)
+    database.run(f"UPDATE checkpoints SET {told} WHERE id = :id", id=number, **row)
+    database.run("DELETE FROM tags WHERE checkpoint_id = :id", id=number)
+    _tag(database, number, after)
+
+
+def delete(database: Database, checkpoint: Checkpoint) -> None:
+    """Takes a checkpoint's rows out."""
+    number = number_of(database, checkpoint)
+    for table in ("files", "parents", "trained_on", "tags"):
+        database.run(f"DELETE FROM {table} WHERE checkpoint_id = :id", id=number)
+    database.run("DELETE FROM checkpoints WHERE id = :id", id=number)
+
+
+def keep_recipe(database: Database, recipe: dict[str, Any]) -> None:
+    """Keeps a resolved recipe under its digest, once."""
+    if not database.rows("SELECT digest FROM recipes WHERE digest = :digest", digest=digest(recipe)):
+        database.run(
+            "INSERT INTO recipes (digest, record) VALUES (:digest, :record)",
+            digest=digest(recipe),
+            record=canonical(recipe).decode(),
+        )

@@ -1,0 +1,141 @@
+"""The Phi models of the talk: architecture, exact size and where they are published.
+
+Sizes follow from the configuration alone: 12 d² L + 11 d L + 2 V d + V + 2 d, counted here tensor
+by tensor, so that the same table checks a file's tensors against its config.
+
+Source: Gunasekar et al. 2023 (arXiv:2306.11644) section 2.3; Li et al. 2023 (arXiv:2309.05463);
+the published config.json files of microsoft/phi-1, phi-1_5 and phi-2.
+"""
+
+from math import prod
+from typing import Any
+
+from zoo.checkpoint import Record
+from zoo.errors import unknown
+
+
+class Variant(Record, frozen=True):
+    """One Phi model. `repository` is where its weights are published, "" when they are not."""
+
+    name: str
+    layers: int
+    width: int
+    heads: int
+    rotary_factor: float
+    repository: str = ""
+    training_tokens: int | None = None
+    about: str = ""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its config.json, as today's transformers and vLLM read it; ids and rotary share written out."""
+        return {
+            "architectures": ["PhiForCausalLM"],
+            "model_type": "phi",
+            "vocab_size": 51200,
+            "hidden_size": self.width,
+            "intermediate_size": 4 * self.width,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.heads,
+            "hidden_act": "gelu_new",
+            "max_position_embeddings": 2048,
+            "layer_norm_eps": 1e-5,
+            "initializer_range": 0.02,
+            "partial_rotary_factor": self.rotary_factor,
+            "rope_theta": 10000.0,
+            "qk_layernorm": False,
+            "tie_word_embeddings": False,
+            "bos_token_id": 50256,
+            "eos_token_id": 50256,
+        }
+
+    @property
+    def parameters(self) -> int:
+        """Exact number of parameters, from the configuration alone."""
+        return sum(prod(shape) for shape in phi_shapes(self.config).values())
+
+
+def _large(name: str, about: str, tokens: int | None, repository: str = "") -> Variant:
+    return Variant(
+        name=name,
+        layers=24,
+        width=2048,
+        heads=32,
+        rotary_factor=0.5,
+        training_tokens=tokens,
+        about=about,
+        repository=repository,
+    )
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant(
+            name="phi-1-small",
+            layers=20,
+            width=1024,
+            heads=16,
+            rotary_factor=0.5,
+            training_tokens=76_000_000_000,
+            about="350M, CodeTextbook, finetuned on CodeExercises",
+        ),
+        _large("phi-1-base", "CodeTextbook", 51_000_000_000),
+        _large("phi-1", "phi-1-base finetuned on CodeExercises", 54_000_000_000, "microsoft/phi-1"),
+        _large("phi-1.5", "phi-1's data and 20B synthetic tokens", 150_000_000_000, "microsoft/phi-1_5"),
+        _large("phi-1.5-web", "filtered web, phi-1's code data and synthetic text", 300_000_000_000),
+        _large("phi-1.5-web-only", "filtered web only", None),
+        Variant(
+            name="phi-2",
+            layers=32,
+            width=2560,
+            heads=32,
+            rotary_factor=0.4,
+            training_tokens=1_400_000_000_000,
+            about="phi-1.5's mix, more synthetic text and filtered web",
+            repository="microsoft/phi-2",
+        ),
+    )
+}
+
+
+def variant(name: str) -> Variant:
+    """The variant of a name. Raises ZooError with the nearest."""
+    if name not in VARIANTS:
+        raise unknown("variant", name, VARIANTS, "phizoo models variants")
+    return VARIANTS[name]
+
+
+def phi_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a Phi model and its shape, from its config: the names transformers uses.
+
+    Raises KeyError, TypeError or ValueError when the config does not describe a Phi model.
+    """
+    width, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    heads, vocabulary = int(config["num_attention_heads"]), int(config["vocab_size"])
+    key_heads = int(config.get("num_key_value_heads") or heads)
+    if heads < 1 or width % heads:
+        raise ValueError(f"{heads} heads do not divide a width of {width}")
+    size = width // heads
+    linear = {
+        "self_attn.q_proj": (heads * size, width),
+        "self_attn.k_proj": (key_heads * size, width),
+        "self_attn.v_proj": (key_heads * size, width),
+        "self_attn.dense": (width, heads * size),
+        "mlp.fc1": (inner, width),
+        "mlp.fc2": (width, inner),
+    }
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, width)}
+    for layer in range(int(config["num_hidden_layers"])):
+        at = f"model.layers.{layer}"
+        for part in ("weight", "bias"):
+            shapes[f"{at}.input_layernorm.{part}"] = (width,)
+            if config.get("qk_layernorm"):
+                shapes[f"{at}.self_attn.q_layernorm.{part}"] = (size,)
+                shapes[f"{at}.self_attn.k_layernorm.{part}"] = (size,)
+        for name, shape in linear.items():
+            shapes[f"{at}.{name}.weight"] = shape
+            shapes[f"{at}.{name}.bias"] = shape[:1]
+    shapes |= {"model.final_layernorm.weight": (width,), "model.final_layernorm.bias": (width,)}
+    return shapes | {"lm_head.weight": (vocabulary, width), "lm_head.bias": (vocabulary,)}
