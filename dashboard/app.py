@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.cli import PASSWORD
 from dashboard.server import PUBLIC
-from dashboard.views import leaderboard, model
+from dashboard.views import compare, health, leaderboard, model, samples, scale, talk
 from dashboard.views.style import STYLE
 from zoo.errors import ZooError
 
@@ -43,7 +43,12 @@ def main() -> None:
         return
     pages = {
         "leaderboard": st.Page(leaderboard.page, title="Leaderboard", url_path="leaderboard", default=True),
+        "compare": st.Page(compare.page, title="Compare", url_path="compare"),
         "model": st.Page(model.page, title="Model", url_path="model"),
+        "samples": st.Page(samples.page, title="Samples", url_path="samples"),
+        "scale": st.Page(scale.page, title="Scale", url_path="scale"),
+        "talk": st.Page(talk.page, title="Talk", url_path="talk"),
+        "health": st.Page(health.page, title="Health", url_path="health"),
     }
     st.session_state["pages"] = pages
     chosen = st.navigation(list(pages.values()), position="top")

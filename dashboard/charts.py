@@ -1,9 +1,16 @@
-"""Charts as Altair records: data in, a chart out; Okabe and Ito's colours."""
+"""Charts as Altair records: data in, a chart out; Okabe and Ito's colours, blue measured, orange reported."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-MEASURED, REPORTED = "#0072B2", "#D55E00"
+from dashboard import facts
+from dashboard.text import cut, probability
+
+if TYPE_CHECKING:
+    from dashboard.comparison import Line
+    from dashboard.scale import Point
+
+MEASURED, REPORTED, GREY = "#0072B2", "#D55E00", "#7a8591"
 
 
 def training(lines: Sequence[dict[str, Any]]) -> Any:
@@ -18,11 +25,95 @@ def training(lines: Sequence[dict[str, Any]]) -> Any:
         if isinstance(line.get(key), int | float) and "step" in line
     ]
     color = alt.Color("kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[MEASURED, REPORTED]), title=None)
-    shared = alt.Chart(alt.InlineData(values=told)).encode(
-        x=alt.X("step:Q", title="step"),
-        y=alt.Y("loss:Q", title="loss (nats a token)", scale=alt.Scale(zero=False)),
-        color=color,
+    y = alt.Y("loss:Q", title="loss (nats a token)", scale=alt.Scale(zero=False))
+    shared = alt.Chart(alt.InlineData(values=told)).encode(x=alt.X("step:Q", title="step"), y=y, color=color)
+    points = shared.transform_filter("datum.kind == 'validation'").mark_point(filled=True)
+    return (shared.transform_filter("datum.kind == 'training'").mark_line() + points).properties(height=280)
+
+
+def forest(lines: "Sequence[Line]") -> Any:
+    """Each difference with its interval, in points, and the line of no difference."""
+    import altair as alt
+
+    told = [
+        {
+            "name": f"{facts.title_of(facts.benchmark_of(line.task))} {line.metric} · {cut(line.checkpoint, 40)}",
+            "difference": 100 * line.difference.value,
+            "low": 100 * line.difference.low,
+            "high": 100 * line.difference.high,
+            "adjusted": "significant" if line.p is not None and line.p < 0.05 else "not significant",
+            "p": probability(line.p if line.p is not None else 1.0),
+        }
+        for line in lines
+        if line.difference is not None
+    ]
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=420, labelOverlap=False))
+    color = alt.Color(
+        "adjusted:N", title=None, legend=alt.Legend(orient="top"),
+        scale=alt.Scale(domain=["significant", "not significant"], range=[MEASURED, GREY]),
+    )  # fmt: skip
+    base = alt.Chart(alt.InlineData(values=told)).encode(y=y, color=color)
+    tips = [alt.Tooltip(f"{name}:{kind}") for name, kind in (("name", "N"), ("difference", "Q"), ("p", "N"))]
+    spans = base.mark_rule(strokeWidth=2.5).encode(
+        x=alt.X("low:Q", title="difference in points, 95% interval"), x2="high:Q", tooltip=tips
     )
-    return (
-        shared.mark_line() + shared.transform_filter("datum.kind == 'validation'").mark_point(filled=True)
-    ).properties(height=280)
+    dots = base.mark_point(filled=True, size=70).encode(x="difference:Q", tooltip=tips)
+    zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(strokeDash=[4, 3], color=GREY).encode(x="x:Q")
+    return (zero + spans + dots).properties(height=alt.Step(30))
+
+
+def scale(points: "Sequence[Point]", axis: str) -> Any:
+    """Scores against size, tokens or FLOPs (logarithmic), with intervals and the Pareto front as a line."""
+    import altair as alt
+
+    told = [
+        {
+            "x": point.x, "value": point.value, "low": point.low, "high": point.high, "name": cut(point.name, 60),
+            "kind": "measured here" if point.own else "reported", "front": point.front,
+            "protocol": cut(point.protocol, 80),
+        }
+        for point in points
+    ]  # fmt: skip
+    x = alt.X("x:Q", title=axis, scale=alt.Scale(type="log"), axis=alt.Axis(format="~s"))
+    y = alt.Y("value:Q", title="score, percent", scale=alt.Scale(zero=False))
+    kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
+    color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
+    base = alt.Chart(alt.InlineData(values=told)).encode(x=x)
+    spans = base.transform_filter("datum.low != null").mark_rule(opacity=0.35, strokeWidth=1.5)
+    spans = spans.encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q", color=color)
+    tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("low:Q", format=".1f")]
+    tips += [
+        alt.Tooltip("high:Q", format=".1f"),
+        alt.Tooltip("x:Q", format=".3s", title=axis),
+        alt.Tooltip("protocol:N"),
+    ]
+    dots = base.mark_point(filled=True, size=70, opacity=0.9).encode(y=y, color=color, shape="kind:N", tooltip=tips)
+    front = base.transform_filter("datum.front").mark_line(interpolate="step-after", strokeDash=[5, 3], color=GREY)
+    names = (
+        base.transform_filter("datum.front").mark_text(align="left", dx=7, dy=-7, color=GREY).encode(y=y, text="name:N")
+    )
+    return (spans + front.encode(y=y) + dots + names).properties(height=460)
+
+
+def bars(rows: Sequence[dict[str, Any]], title: str) -> Any:
+    """Named values with intervals, in the order given, measured and reported in their colours."""
+    import altair as alt
+
+    x = alt.X("name:N", sort=None, title=None, axis=alt.Axis(labelAngle=-25, labelLimit=220))
+    kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
+    color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
+    base = alt.Chart(alt.InlineData(values=list(rows)), title=title).encode(x=x)
+    columns = base.mark_bar(opacity=0.75, size=26).encode(y=alt.Y("value:Q", title="percent"), color=color)
+    spans = base.transform_filter("datum.low != null").mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
+    told = base.mark_text(dy=-8, dx=16, fontSize=11).encode(y="value:Q", text=alt.Text("value:Q", format=".1f"))
+    return (columns + spans + told).properties(height=300)
+
+
+def along(rows: Sequence[dict[str, Any]]) -> Any:
+    """Scores of a name's versions against the tokens seen."""
+    import altair as alt
+
+    x = alt.X("x:Q", title="training tokens", axis=alt.Axis(format="~s"))
+    base = alt.Chart(alt.InlineData(values=list(rows))).encode(x=x, color=alt.Color("name:N", title=None))
+    spans = base.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q")
+    return (spans + base.mark_line(point=True).encode(y="value:Q")).properties(height=320)

@@ -5,8 +5,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dashboard import facts
-from dashboard.cells import Board, Column, Row
-from dashboard.evidence import Pair, compare, runs_of
+from dashboard.cells import Board
+from dashboard.comparison import Line, difference_text, lines
 from dashboard.text import percent, probability
 from evals.stats.paired import z_unpaired
 from zoo.published import HEADLINE
@@ -42,55 +42,35 @@ def _bare(label: str) -> str:
     return label.rsplit(":", maxsplit=1)[0]
 
 
-def lift_note(pairs: Sequence[Pair], title: str) -> str:
+def lift_note(steps: Sequence[Line], title: str) -> str:
     """Whether each step of the quickstart's lift is one, by a paired test; it says so when it is not."""
-    if not pairs:
+    if not steps:
         return ""
-    steps = []
-    for pair in pairs:
-        told = pair.difference
-        sure = "significant" if told.p < LEVEL else "not significant"
-        gain = f"{100 * told.value:+.1f} [{100 * told.low:+.1f} to {100 * told.high:+.1f}]"
-        steps.append(f"{_bare(pair.first)} → {_bare(pair.second)} {gain}, {probability(told.p)}, {sure}")
-    told = pairs[0].difference
-    return (
-        f"{title}, paired on the same {told.n} problems ({METHODS.get(told.method, told.method)}): "
-        + "; ".join(steps)
-        + "."
-    )
+    told = []
+    for line in steps:
+        p = 1.0 if line.difference is None else line.difference.p
+        sure = "significant" if p < LEVEL else "not significant"
+        way = f"{_bare(line.reference)} → {_bare(line.checkpoint)}"
+        told.append(f"{way} {difference_text(line)}, {probability(p)}, {sure}")
+    first = steps[0].difference
+    how = f"paired on the same {first.n} problems ({METHODS.get(first.method, first.method)})" if first else "unpaired"
+    return f"{title}, {how}: " + "; ".join(told) + "."
 
 
-def lift(board: Board, registry: "Registry") -> tuple[str, tuple[Pair, ...]]:
-    """The benchmark's title and the paired steps unfiltered → base → finetuned, with the whole way last."""
+def lift(board: Board, registry: "Registry") -> tuple[Line, ...]:
+    """The steps unfiltered → base → finetuned, and the whole way last, of the checkpoints that are there."""
     by_name = {row.name: row for row in board.rows if row.own}
-    rows = [by_name[name] for name in LIFT if name in by_name]
-    column = _shared_column(board, rows)
-    if column is None:
-        return "", ()
-    rows = [row for row in rows if column.key in row.cells]
-    steps = list(pairwise(rows)) + ([(rows[0], rows[-1])] if len(rows) > 2 else [])
-    results = runs_of(registry, rows, [column])
-    found = (compare(column, first, second, results) for first, second in steps)
-    return facts.title_of(column.benchmark), tuple(pair for pair in found if pair is not None)
-
-
-def _shared_column(board: Board, rows: Sequence[Row]) -> Column | None:
-    """The main column of the lift's task that most of the rows have, if two have one."""
-    held = [
-        (sum(column.key in row.cells for row in rows), column)
-        for column in board.columns
-        if column.task == LIFT_TASK and column.main
-    ]
-    count, column = max(held, key=lambda pair: pair[0], default=(0, None))
-    return column if count > 1 else None
+    labels = [by_name[name].label for name in LIFT if name in by_name]
+    steps = [*pairwise(labels), *([(labels[0], labels[-1])] if len(labels) > 2 else [])]
+    found = [lines(registry, pair, (LIFT_TASK,)) for pair in steps]
+    return tuple(one for step in found for one in step[:1])
 
 
 def notes_of(suite: str, board: Board, registry: "Registry | None" = None) -> tuple[str, ...]:
     """The lines for a suite's view of a board: the own lift, and what the talk's gain is worth."""
     notes = []
     if registry is not None and suite != "headline":
-        title, pairs = lift(board, registry)
-        notes.append(lift_note(pairs, title))
+        notes.append(lift_note(lift(board, registry), facts.title_of(LIFT_TASK)))
     if suite in ("talk", "headline"):
         notes.append(headline_note(board))
     return tuple(note for note in notes if note)

@@ -84,7 +84,7 @@ def measured(row: Row, cell: Cell, column: Column) -> None:
             return
         protocol = registry.protocols().get(column.fingerprint)
     st.markdown("**Again**")
-    st.code(plain(evidence.reproduce(header, row, column)), language="bash")
+    st.code(plain(evidence.again(header, row)), language="bash")
     st.table({"": dict(evidence.run_facts(header, cell))})
     if protocol is not None:
         st.markdown(f"**Prompt of the first sample**, byte by byte ({len(protocol.prompt.encode())} bytes)")

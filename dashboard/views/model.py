@@ -20,10 +20,7 @@ def page() -> None:
     whole = style.board(all_versions=True)
     by_key = {row.key: row for row in whole.rows}
     st.title("Model", anchor=False)
-    chosen = st.selectbox(
-        "Model", list(by_key), format_func=lambda key: _option(by_key[key]), key="name", bind="query-params",
-        label_visibility="collapsed",
-    )  # fmt: skip
+    chosen = style.pick("Model", list(by_key), "name", lambda key: _option(by_key[key]), hidden=True)
     row = by_key[chosen]
     if row.own:
         with source.reading() as registry:
@@ -136,7 +133,7 @@ def curve(checkpoint: Checkpoint, registry: "Registry") -> None:
         from dashboard import charts
 
         st.subheader("Training", anchor=False)
-        st.altair_chart(charts.training(lines), width="stretch")
+        st.altair_chart(charts.training(lines), width="stretch", alt="Loss against training step")
 
 
 def published(whole: Board, row: Row) -> None:

@@ -73,6 +73,18 @@ def notes(suite: str) -> tuple[str, ...]:
     return _notes(suite, repr(source.stamp()))
 
 
+def pick(label: str, options: list[str], key: str, name: Callable[[str], str], hidden: bool = False) -> str:
+    """One of many, kept in the address as it is (a bound widget would keep its printed name there)."""
+    asked = st.query_params.get(key, "")
+    chosen: str = st.selectbox(
+        label, options, index=options.index(asked) if asked in options else 0, format_func=name, key=f"pick-{key}",
+        label_visibility="collapsed" if hidden else "visible",
+    )  # fmt: skip
+    if chosen != asked:
+        st.query_params[key] = chosen
+    return chosen
+
+
 def listed(lines: tuple[str, ...]) -> None:
     """Draws the notes above a table."""
     if lines:

@@ -1,0 +1,99 @@
+"""Two to six checkpoints, paired on the same samples: differences, adjusted p, a forest plot, and what flipped."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard import charts, facts, source
+from dashboard.comparison import MOST, Line, difference_text, lines
+from dashboard.text import cut, probability
+from dashboard.views import style
+
+if TYPE_CHECKING:
+    from zoo.registry import Registry
+
+
+def page() -> None:
+    """Draws the comparison of the checkpoints that the address names; the first is the reference."""
+    st.title("Compare", anchor=False)
+    whole = style.board(all_versions=True)
+    own = {row.label: row for row in whole.rows if row.own and row.cells}
+    if len(own) < 2:
+        st.info("Two checkpoints with scores are needed. `phizoo eval run NAME --tasks humaneval` makes one.")
+        return
+    chosen = st.multiselect("Checkpoints; the first is what the others are compared with", list(own),
+                            max_selections=MOST, key="with", bind="query-params", format_func=cut)  # fmt: skip
+    if len(chosen) < 2:
+        st.info("Choose two to six checkpoints. They are compared on the same samples, protocol by protocol.")
+        return
+    with source.reading() as registry:
+        found = compared(registry, tuple(chosen)) if registry is not None else ()
+    if not found:
+        st.warning("These checkpoints share no protocol: run the same tasks on each.")
+        return
+    table(found)
+    st.altair_chart(
+        charts.forest(found), width="stretch", alt="Differences with their intervals, as in the table above"
+    )
+    flips(found)
+
+
+def compared(registry: "Registry", labels: tuple[str, ...]) -> tuple[Line, ...]:
+    """The comparison, cached until the zoo is written to."""
+    return _compared(labels, repr(source.stamp()))
+
+
+@st.cache_resource(ttl=600, max_entries=16, show_spinner="Comparing sample by sample")
+def _compared(labels: tuple[str, ...], stamp: str) -> tuple[Line, ...]:
+    with source.reading() as registry:
+        return lines(registry, labels) if registry is not None else ()
+
+
+def table(found: tuple[Line, ...]) -> None:
+    """All differences, with p adjusted over all of them."""
+    rows = [
+        {
+            "benchmark": facts.title_of(facts.benchmark_of(line.task)),
+            "protocol": cut(line.column, 40),
+            "checkpoint": cut(line.checkpoint, 48),
+            "score": f"{100 * line.value:.1f}",
+            "against": f"{100 * line.reference_value:.1f}",
+            "difference [95%]": difference_text(line),
+            "p (Holm)": probability(line.p).removeprefix("p ") if line.p is not None else "–",
+            "significant": "yes" if line.p is not None and line.p < 0.05 else "no",
+            "wins / losses / ties": f"{line.difference.wins} / {line.difference.losses} / {line.difference.ties}"
+            if line.difference and line.kind == "paired"
+            else line.kind,
+            "n": line.difference.n if line.difference else None,
+        }
+        for line in found
+    ]
+    st.dataframe(rows, hide_index=True)
+    st.caption(
+        f"Against {style.text(found[0].reference)}, sample by sample; p two-sided and adjusted for {len(found)} "
+        "comparisons (Holm). Not significant does not mean equal."
+    )
+
+
+def flips(found: tuple[Line, ...]) -> None:
+    """The samples on which a pair differs, side by side."""
+    flipped = [line for line in found if line.flips]
+    if not flipped:
+        st.caption("No sample came out differently.")
+        return
+    st.subheader("What flipped", anchor=False)
+    names = [f"{line.checkpoint} · {facts.title_of(facts.benchmark_of(line.task))} · {line.metric}" for line in flipped]
+    at = st.selectbox("Pair and benchmark", range(len(flipped)), format_func=lambda one: cut(names[one], 90))
+    line = flipped[at]
+    won, lost = st.columns(2)
+    for where, title, wanted in ((won, "won", True), (lost, "lost", False)):
+        held = [flip for flip in line.flips if (flip.first > flip.second) is wanted]
+        where.markdown(f"**{len(held)} {title} by {style.text(cut(line.checkpoint, 48))}**")
+        where.dataframe(
+            [{"sample": cut(flip.sample, 60), "it": flip.first, "reference": flip.second} for flip in held],
+            hide_index=True, height=260,
+        )  # fmt: skip
+    if len(line.runs) == 2:
+        st.page_link(
+            st.session_state["pages"]["samples"], label="Read them side by side", query_params={"run": line.runs[0]}
+        )

@@ -1,0 +1,71 @@
+"""The talk's figures from the zoo: what it prints and what was measured here, beside each other, never in one bar group."""
+
+import streamlit as st
+
+from dashboard import charts, figures, source
+from dashboard.selection import View, select
+from dashboard.table import table
+from dashboard.text import cut
+from dashboard.views import evidence, style
+
+
+def page() -> None:
+    """Draws the figures."""
+    st.title("The talk", anchor=False)
+    st.caption("The Surprising Power of Small Language Models, NeurIPS 2023, beside what this zoo measured.")
+    whole = style.board()
+    st.subheader("Code Llama 34B, Phi-1, Phi-1 (WR + Tile)", anchor=False)
+    style.listed(style.notes("headline"))
+    view = View(suite="headline")
+    style.table(table(select(whole, view), view), "headline", _open, _nothing)
+    if opened := st.query_params.get("cell", ""):
+        evidence.open_cell(whole, opened)
+    st.subheader("Data: filtered, synthetic, exercises", anchor=False)
+    printed, own = figures.data_ablation(whole)
+    left, right = st.columns(2)
+    draw(left, printed, "HumanEval, as printed in phi-1's figure 2.1")
+    draw(right, own, "Mini exercises, measured here")
+    if not own:
+        right.info("The own three models are not measured yet: `phizoo quickstart`.")
+    st.subheader("Weight reuse", anchor=False)
+    left, right = st.columns(2)
+    draw(left, figures.weight_reuse(whole), "HumanEval, the talk's chart (one run each)")
+    with source.reading() as registry:
+        grown = figures.grown(whole, registry)
+        high, low = figures.filter_examples(registry) if registry is not None else ([], [])
+    draw(right, grown, "Grown here, and what it was grown from")
+    if not grown:
+        right.info("No grown checkpoint with scores yet: `phizoo train grow --help`.")
+    st.subheader("phi-1.5 → phi-2", anchor=False)
+    draw(st.container(), figures.phi_steps(), "As printed; phi-1.5's report and the blog use other protocols")
+    st.subheader("What the filter keeps and drops", anchor=False)
+    examples(high, low)
+
+
+def _open() -> None:
+    if chosen := st.session_state["headline"].get("opened"):
+        st.query_params["cell"] = chosen
+
+
+def _nothing() -> None:
+    """Three rows need no sorting."""
+
+
+def draw(where: "st.delta_generator.DeltaGenerator", rows: list[figures.Bar], title: str) -> None:
+    """One bar chart, if there is something to draw."""
+    if rows:
+        told = [{**row, "name": cut(row["name"], 48)} for row in rows]
+        where.altair_chart(charts.bars(told, title), width="stretch", alt=title)
+
+
+def examples(high: list[figures.Example], low: list[figures.Example]) -> None:
+    """The filter's examples side by side, as text."""
+    if not high and not low:
+        st.info("No filtered dataset on this machine: `phizoo data filter --help`.")
+        return
+    for where, title, held in zip(st.columns(2), ("Kept", "Dropped"), (high, low), strict=True):
+        where.markdown(f"**{title}**")
+        for one in held:
+            told = f"{one.source} " + (f"· score {one.score:.2f} " if one.score is not None else "") + one.reason
+            where.caption(style.text(cut(told, 140)))
+            where.code(one.text, language="python", height=220)
