@@ -5,6 +5,8 @@ of every task's version that uses it.
 """
 
 import re
+import string
+from collections import Counter
 from collections.abc import Sequence
 
 
@@ -29,3 +31,58 @@ def last_number(text: str) -> str | None:
     """
     found = NUMBER.findall(text)
     return found[-1].replace(",", "").rstrip(".") if found else None
+
+
+def matched(pattern: re.Pattern[str], text: str, which: int = 0) -> str | None:
+    """A match of a pattern, or its first group that is not empty, stripped; None without one.
+
+    which   0 the first match, -1 the last
+    Source  lm-evaluation-harness 0.4.13, filters/extraction.py, RegexFilter ("[invalid]" is None here)
+
+    >>> matched(re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)"), "first 7, then $12.50", -1)
+    '$12.50'
+    """
+    found = pattern.findall(text)
+    if not found:
+        return None
+    groups = [found[which]] if isinstance(found[which], str) else [group for group in found[which] if group]
+    return groups[0].strip() if groups else None
+
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def plain_words(text: str) -> list[str]:
+    """The words in lower case without punctuation and articles.
+
+    Source  SQuAD's evaluation script (Rajpurkar et al. 2016), normalize_answer.
+
+    >>> plain_words("The Eiffel Tower's top!")
+    ['eiffel', 'towers', 'top']
+    """
+    bare = "".join(character for character in text.lower() if character not in string.punctuation)
+    return ARTICLES.sub(" ", bare).split()
+
+
+def exact_and_f1(answer: str, accepted: Sequence[str]) -> tuple[float, float]:
+    """Whether an answer is one of the accepted ones in plain words, and its best overlap with one of them.
+
+    accepted  none of them has words: the right answer is no answer
+    Source    SQuAD 2.0's evaluation script (Rajpurkar et al. 2018): without words on either side F1 is exactness
+
+    >>> exact_and_f1("in the north of France", ["France", "northern France"])
+    (0.0, 0.4)
+    >>> exact_and_f1(" The France.", ["France"]), exact_and_f1("", []), exact_and_f1("x", [])
+    ((1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
+    """
+    mine = plain_words(answer)
+    right = [words for words in map(plain_words, accepted) if words] or [[]]
+    return float(mine in right), max(_f1(mine, words) for words in right)
+
+
+def _f1(mine: list[str], right: list[str]) -> float:
+    if not mine or not right:
+        return float(mine == right)
+    same = sum((Counter(mine) & Counter(right)).values())
+    precision, recall = same / len(mine), same / len(right)
+    return 2 * precision * recall / (precision + recall) if same else 0.0

@@ -13,6 +13,7 @@ from zoo.errors import ZooError, nearest, unknown
 TASKS: dict[str, str] = {
     "humaneval": "evals.tasks.humaneval",
     "mbpp": "evals.tasks.mbpp",
+    "mbpp_sanitized": "evals.tasks.mbpp_sanitized",
     "mini_exercises": "evals.tasks.mini_exercises",
     "arc_easy": "evals.tasks.arc_easy",
     "arc_challenge": "evals.tasks.arc_challenge",
@@ -27,6 +28,11 @@ TASKS: dict[str, str] = {
     "copa": "evals.tasks.copa",
     "lambada": "evals.tasks.lambada",
     "mmlu": "evals.tasks.mmlu",
+    "gsm8k": "evals.tasks.gsm8k",
+    "bbh": "evals.tasks.bbh",
+    "squad": "evals.tasks.squad",
+    "squad_v2": "evals.tasks.squad_v2",
+    "trivia_qa": "evals.tasks.trivia_qa",
 }
 
 

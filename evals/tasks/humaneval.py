@@ -21,9 +21,8 @@ from evals.task import Task
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")  # Chen et al., section 3.2
 BIGCODE_STOPS = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "\n```", "<file_sep>")
-EVALPLUS_STOPS = tuple("<|endoftext|> <|endofmask|> </s>".split())
-EVALPLUS_STOPS += ("\nif __name__", "\ndef main(", "\nprint(")  # EvalPlus' of any set, then those of HumanEval
-EVALPLUS_STOPS += ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
+EVALPLUS_ANY = ("<|endoftext|>", "<|endofmask|>", "</s>", "\nif __name__", "\ndef main(", "\nprint(")
+EVALPLUS_STOPS = (*EVALPLUS_ANY, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
 
 
 def samples() -> Iterator[Sample]:

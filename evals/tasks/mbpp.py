@@ -9,6 +9,7 @@ The set's setup lines run in neither, as in both tools: task 367's tests need th
 reference fails and the best possible score is 499 of 500.
 """
 
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -37,10 +38,16 @@ def shots() -> str:
     return "".join(f"{asked(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
 
 
+def called(code: str, test: str) -> str:
+    """The function of the reference that a test calls: told to the sandbox, since task 126's is named `sum`."""
+    return next((name for name in re.findall(r"^def (\w+)", code, re.M) if f"{name}(" in test.replace(" (", "(")), "")
+
+
 def samples() -> Iterator[Sample]:
     for row in rows("mbpp"):
         docstring = f'"""\n{row["text"]}\n{row["test_list"][0]}\n"""\n'
         data = {"docstring": docstring, "tests": row["test_list"], "solution": row["code"]}
+        data["entry_point"] = called(row["code"], row["test_list"][0])
         yield Sample(id=f"mbpp/{row['task_id']}", question=asked(row), data=data)
 
 
@@ -62,12 +69,21 @@ def extract_bigcode(sample: Sample, text: str) -> str:
 
 def program(sample: Sample, answer: str) -> Program:
     test = "\n".join(sample.data["tests"])
-    return Program(id=sample.id, prompt="", completion=answer, test=test, entry_point="", form="asserts")
+    return Program(
+        id=sample.id, prompt="", completion=answer, test=test, entry_point=sample.data["entry_point"], form="asserts"
+    )
 
 
 def program_bigcode(sample: Sample, answer: str) -> Program:
     test, before = "\n".join(sample.data["tests"]), sample.data["docstring"]
-    return Program(id=sample.id, prompt=before, completion=answer, test=test, entry_point="", form="asserts")
+    return Program(
+        id=sample.id,
+        prompt=before,
+        completion=answer,
+        test=test,
+        entry_point=sample.data["entry_point"],
+        form="asserts",
+    )
 
 
 def gold(sample: Sample) -> str:

@@ -1,0 +1,154 @@
+"""BBH: 6,511 questions of 27 BIG-Bench tasks that models found hard, answered after worked examples.
+
+Source: Suzgun et al. 2022, arXiv:2210.09261. Data: suzgunmirac/BIG-Bench-Hard (MIT), all of it, with its
+three worked examples per subtask.
+Protocols, all 3-shot:
+`lm-eval`  lm-evaluation-harness 0.4.13 (bbh_cot_fewshot, version 4): worked examples; the answer is
+           what follows "the answer is " on its line without the line's last character, compared as
+           it stands. It stops at any "Q", so that an answer with a Q in it is cut
+`phi`      phi-2 was reported with 3 shots and chain of thought: the same prompt, stopped only where a
+           new question begins; the last "answer is" counts, a full stop at its end does not
+`direct`   the same examples without the work; the first line is the answer
+The interval is clustered by subtask; the harness's group value is this mean over questions.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from evals.answer import matched
+from evals.datasets import rows
+from evals.records import Decoding, Sample, Scored
+from evals.task import Task
+
+COT = "A: Let's think step by step.\n"
+LM_EVAL = re.compile(r"(?<=the answer is )(.*)(?=.)")
+ANSWER_IS = re.compile(r"answer is (.*)")
+
+
+@cache
+def examples(subtask: str) -> str:
+    """A subtask's description and three worked examples, without the canary line."""
+    told = next(row["prompt"] for row in rows("bbh", split="prompts") if row["subtask"] == subtask)
+    # sports_understanding alone writes on after a space; the harness has the line break everywhere
+    return str(told.split("-----\n", 1)[1]).strip().replace(f"{COT[:-1]} ", COT)
+
+
+@cache
+def examples_direct(subtask: str) -> str:
+    """The same with each example's work cut down to its answer."""
+    description, *worked = examples(subtask).split("\n\nQ: ")
+    told = [description]
+    for example in worked:
+        question, work = example.split(f"\n{COT}", 1)
+        told.append(f"Q: {question}\nA: {ANSWER_IS.findall(work)[-1].removesuffix('.')}")
+    return "\n\n".join(told)
+
+
+def samples() -> Iterator[Sample]:
+    number: dict[str, int] = {}
+    for row in rows("bbh"):
+        subtask = row["subtask"]
+        number[subtask] = number.get(subtask, -1) + 1
+        identity = f"bbh/{subtask}/{number[subtask]:03d}"
+        yield Sample(id=identity, question=row["input"], target=row["target"], cluster=subtask)
+
+
+def prompt(sample: Sample) -> str:
+    return f"{examples(sample.cluster)}\n\nQ: {sample.question}\n{COT}"
+
+
+def prompt_direct(sample: Sample) -> str:
+    return f"{examples_direct(sample.cluster)}\n\nQ: {sample.question}\nA:"
+
+
+def extract(sample: Sample, text: str) -> str | None:
+    return matched(LM_EVAL, text)
+
+
+def extract_phi(sample: Sample, text: str) -> str | None:
+    found = matched(ANSWER_IS, text, -1)
+    return found.removesuffix(".").strip() if found else None
+
+
+def extract_direct(sample: Sample, text: str) -> str | None:
+    return text.strip().split("\n")[0].strip() or None
+
+
+def score(sample: Sample, answer: str) -> Scored:
+    right = float(answer == sample.target)
+    return Scored(metrics={"exact_match": right}, detail=f"read {answer!r}, right is {sample.target!r}")
+
+
+def gold(sample: Sample) -> str:
+    return f"So the answer is {sample.target}."
+
+
+def gold_direct(sample: Sample) -> str:
+    return f" {sample.target}"
+
+
+_COT = Task(
+    name="bbh",
+    version=1,
+    kind="generate",
+    about="27 subtasks that models found hard, worked examples",
+    protocol="lm-eval",
+    samples=samples,
+    prompt=prompt,
+    extract=extract,
+    score=score,
+    gold=gold,
+    metrics=("exact_match",),
+    shots=3,
+    decoding=Decoding(max_tokens=1024, stop=("</s>", "Q", "\n\n")),
+    data="bbh",
+    split="test",
+    licence="MIT",
+    paper="arXiv:2210.09261",
+    size=6511,
+    chance=0.0,
+)
+_PHI = Task(
+    name="bbh",
+    version=1,
+    kind="generate",
+    about="27 subtasks that models found hard, worked examples",
+    protocol="phi",
+    samples=samples,
+    prompt=prompt,
+    extract=extract_phi,
+    score=score,
+    gold=gold,
+    metrics=("exact_match",),
+    shots=3,
+    decoding=Decoding(max_tokens=512, stop=("\n\nQ:",)),
+    data="bbh",
+    split="test",
+    licence="MIT",
+    paper="arXiv:2210.09261",
+    size=6511,
+    chance=0.0,
+)
+_DIRECT = Task(
+    name="bbh",
+    version=1,
+    kind="generate",
+    about="27 subtasks that models found hard, answered at once",
+    protocol="direct",
+    samples=samples,
+    prompt=prompt_direct,
+    extract=extract_direct,
+    score=score,
+    gold=gold_direct,
+    metrics=("exact_match",),
+    shots=3,
+    decoding=Decoding(max_tokens=64, stop=("\n\n", "\nQ:")),
+    data="bbh",
+    split="test",
+    licence="MIT",
+    paper="arXiv:2210.09261",
+    size=6511,
+    chance=0.0,
+)
+PROTOCOLS = {"lm-eval": _COT, "phi": _PHI, "direct": _DIRECT}

@@ -1,0 +1,179 @@
+"""GSM8K: 1,319 grade-school word problems whose answer is a number.
+
+Source: Cobbe et al. 2021, arXiv:2110.14168. Data: openai/gsm8k, main, split test (MIT); shots from train.
+Protocols:
+`lm-eval`      lm-evaluation-harness 0.4.13 (gsm8k, version 3): 5 shots drawn per question from train
+               with Python's Random(1234), greedy, up to 256 tokens
+`lm-eval-cot`  the same tool's gsm8k_cot (version 3): the 8 worked examples of Wei et al. 2022
+`phi`          phi-2 was reported with 8 shots and no prompt: these 8, and more room for the answer
+`code`         phi-1.5 was reported "via coding", prompt unpublished: the model completes a Python
+               function whose docstring is the question, and what it returns is compared
+Metrics of the first three, both the harness's: `strict-match` wants its phrase before the number,
+`flexible-extract` takes the last number.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+
+from evals.answer import cut, matched
+from evals.datasets import rows
+from evals.records import Decoding, Sample, Scored
+from evals.sandbox import Program
+from evals.task import Task
+from evals.tasks.gsm8k_examples import EXAMPLES
+
+METRICS = ("strict-match", "flexible-extract")
+FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
+STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
+STRICT_COT = re.compile(r"The answer is (\-?[0-9\.\,]+).")
+IGNORED = (",", r"\$", r"(?s).*#### ", r"\.$")  # removed from both sides before they are compared
+CODE_STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", '\n"""')
+
+
+def samples() -> Iterator[Sample]:
+    for number, row in enumerate(rows("gsm8k")):
+        data = {"worked": row["answer"]}
+        target = row["answer"].rsplit("####", 1)[1].strip()
+        yield Sample(id=f"gsm8k/{number:04d}", question=row["question"], target=target, data=data)
+
+
+def samples_shot() -> Iterator[Sample]:
+    # the harness's own draws, in the order of the questions
+    draw, train = random.Random(1234), rows("gsm8k", split="train")  # noqa: S311
+    for sample in samples():
+        shots = [f"Question: {row['question']}\nAnswer: {row['answer']}\n\n" for row in draw.sample(train, 5)]
+        yield Sample(id=sample.id, question=sample.question, target=sample.target, data={**sample.data, "shots": shots})
+
+
+def prompt(sample: Sample) -> str:
+    return "".join(sample.data["shots"]) + f"Question: {sample.question}\nAnswer:"
+
+
+def prompt_cot(sample: Sample) -> str:
+    return "".join(f"Q: {q}\nA: {a}\n\n" for q, a in EXAMPLES) + f"Q: {sample.question}\nA:"
+
+
+def prompt_code(sample: Sample) -> str:
+    return f'def solution():\n    """{sample.question}\n    """'
+
+
+def compared(text: str) -> str:
+    for ignored in IGNORED:
+        text = re.sub(ignored, "", text)
+    return text.lower()
+
+
+def extract(sample: Sample, text: str) -> str | None:
+    """The whole text if any number is in it: the two metrics read it in their own ways."""
+    return text if matched(FLEXIBLE, text, -1) else None
+
+
+def score(strict: re.Pattern[str]) -> Callable[[Sample, str], Scored]:
+    def scored(sample: Sample, answer: str) -> Scored:
+        read = (matched(strict, answer), matched(FLEXIBLE, answer, -1))
+        right = [float(one is not None and compared(one) == compared(sample.target)) for one in read]
+        detail = f"strict {read[0]}, flexible {read[1]}, right is {sample.target}"
+        return Scored(metrics=dict(zip(METRICS, right, strict=True)), detail=detail)
+
+    return scored
+
+
+def extract_code(sample: Sample, text: str) -> str:
+    return cut(text, CODE_STOPS)
+
+
+def program(sample: Sample, answer: str) -> Program:
+    number = float(sample.target.replace(",", ""))
+    test = (
+        f"def check(candidate):\n    assert abs(float(candidate()) - {number!r}) <= 1e-6 * {max(1.0, abs(number))!r}\n"
+    )
+    before = prompt_code(sample)
+    return Program(id=sample.id, prompt=before, completion=answer, test=test, entry_point="solution")
+
+
+def gold(sample: Sample) -> str:
+    return f" {sample.data['worked']}"
+
+
+def gold_cot(sample: Sample) -> str:
+    return f" The answer is {sample.target}."
+
+
+def gold_code(sample: Sample) -> str:
+    return f"\n    return {sample.target.replace(',', '')}\n"
+
+
+LM_EVAL = Task(
+    name="gsm8k",
+    version=1,
+    kind="generate",
+    about="grade-school word problems, a number asked",
+    protocol="lm-eval",
+    samples=samples_shot,
+    prompt=prompt,
+    extract=extract,
+    score=score(STRICT),
+    gold=gold,
+    metrics=METRICS,
+    shots=5,
+    decoding=Decoding(max_tokens=256, stop=("Question:", "</s>", "<|im_end|>")),
+    data="gsm8k",
+    split="test",
+    licence="MIT",
+    paper="arXiv:2110.14168",
+    size=1319,
+    chance=0.0,
+)
+
+
+def _cot(protocol: str, decoding: Decoding) -> Task:
+    return Task(
+        name="gsm8k",
+        version=1,
+        kind="generate",
+        about="grade-school word problems, worked, a number asked",
+        protocol=protocol,
+        samples=samples,
+        prompt=prompt_cot,
+        extract=extract,
+        score=score(STRICT_COT),
+        gold=gold_cot,
+        metrics=METRICS,
+        shots=8,
+        decoding=decoding,
+        data="gsm8k",
+        split="test",
+        licence="MIT",
+        paper="arXiv:2110.14168",
+        size=1319,
+        chance=0.0,
+    )
+
+
+CODE = Task(
+    name="gsm8k",
+    version=1,
+    kind="code",
+    about="grade-school word problems, a Python function asked",
+    protocol="code",
+    samples=samples,
+    prompt=prompt_code,
+    extract=extract_code,
+    program=program,
+    gold=gold_code,
+    metrics=("pass@1",),
+    decoding=Decoding(max_tokens=256, stop=CODE_STOPS),
+    data="gsm8k",
+    split="test",
+    licence="MIT",
+    paper="arXiv:2110.14168",
+    size=1319,
+    chance=0.0,
+)
+PROTOCOLS = {
+    "lm-eval": LM_EVAL,
+    "lm-eval-cot": _cot("lm-eval-cot", Decoding(max_tokens=256, stop=("Q:", "</s>", "<|im_end|>"))),
+    "phi": _cot("phi", Decoding(max_tokens=512, stop=("\nQ:",))),
+    "code": CODE,
+}

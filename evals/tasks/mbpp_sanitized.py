@@ -1,0 +1,86 @@
+"""MBPP sanitized: the 257 tasks of MBPP's test ids that were checked by hand and reworded.
+
+Source: Austin et al. 2021, arXiv:2108.07732, section 2.1. Data: google-research/mbpp, sanitized, task ids 11
+to 510 of its 427 (CC-BY-4.0).
+Protocol `austin`: the paper's prompt with all asserts, 3 shots (task ids 2, 3, 4 of the same set), until
+"[DONE]". The tests' imports are run before them.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from evals.answer import cut
+from evals.dataset_table import Row
+from evals.datasets import rows
+from evals.records import Decoding, Sample
+from evals.sandbox import Program
+from evals.task import Task
+
+SHOTS = (2, 3, 4)
+
+
+def asked(row: Row) -> str:
+    tests = "\n".join(row["test_list"])
+    return (
+        f"You are an expert Python programmer, and here is your task: {row['prompt']} "
+        f"Your code should pass these tests:\n\n{tests}\n[BEGIN]\n"
+    )
+
+
+@cache
+def shots() -> str:
+    by_id = {row["task_id"]: row for row in rows("mbpp_sanitized", split="full")}
+    return "".join(f"{asked(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("mbpp_sanitized", split="full"):
+        if 11 <= row["task_id"] <= 510:
+            names = re.findall(r"^def (\w+)", row["code"], re.M)
+            entry = next((name for name in names if f"{name}(" in row["test_list"][0]), "")
+            tests = [*row["test_imports"], *row["test_list"]]
+            data = {"tests": tests, "solution": row["code"], "entry_point": entry}
+            yield Sample(id=f"mbpp_sanitized/{row['task_id']}", question=asked(row), data=data)
+
+
+def prompt(sample: Sample) -> str:
+    return shots() + sample.question
+
+
+def extract(sample: Sample, text: str) -> str:
+    return cut(text, ("[DONE]",))
+
+
+def program(sample: Sample, answer: str) -> Program:
+    test, entry = "\n".join(sample.data["tests"]), sample.data["entry_point"]
+    return Program(id=sample.id, prompt="", completion=answer, test=test, entry_point=entry, form="asserts")
+
+
+def gold(sample: Sample) -> str:
+    return str(sample.data["solution"]).replace("\r", "")
+
+
+PROTOCOLS = {
+    "austin": Task(
+        name="mbpp_sanitized",
+        version=1,
+        kind="code",
+        about="257 checked tasks in words, run against their asserts",
+        protocol="austin",
+        samples=samples,
+        prompt=prompt,
+        extract=extract,
+        program=program,
+        gold=gold,
+        metrics=("pass@1",),
+        shots=3,
+        decoding=Decoding(max_tokens=256, stop=("[DONE]",)),
+        data="mbpp_sanitized",
+        split="full",
+        licence="CC-BY-4.0",
+        paper="arXiv:2108.07732",
+        size=257,
+        chance=0.0,
+    )
+}

