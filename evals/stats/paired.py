@@ -10,7 +10,7 @@ Sources  McNemar 1947, Psychometrika 12:153; Fagerland, Lydersen and Laake 2013,
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from math import comb, sqrt
+from math import sqrt
 from statistics import NormalDist
 from typing import Literal
 
@@ -68,9 +68,11 @@ def mcnemar(wins: int, losses: int, mid: bool = False) -> float:
     if wins < 0 or losses < 0:
         raise ValueError(f"{wins} wins and {losses} losses: counts are 0 or more.")
     n, least = wins + losses, min(wins, losses)
-    tail = 2 * sum(comb(n, k) for k in range(least + 1))
-    if mid:
-        tail -= comb(n, least)
+    tail = ways = 1  # ways to choose k of n, and their sum up to k = least
+    for k in range(least):
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
+    tail = 2 * tail - ways if mid else 2 * tail
     return float(min(1.0, tail / 2**n))  # whole numbers up to this one division
 
 
@@ -255,8 +257,9 @@ def _drawn_flips(totals: Sequence[float], seed: int) -> float:
     generator = np.random.default_rng(seed)
     sizes = np.asarray(totals)
     observed = abs(sizes.sum()) - 1e-9
-    as_far, block = 0, 500
+    as_far, block, width = 0, 500, (len(sizes) + 7) // 8
     for _ in range(FLIPS // block):
-        signs = generator.integers(0, 2, size=(block, len(sizes)), dtype=np.int8) * 2 - 1
-        as_far += int((np.abs(signs @ sizes) >= observed).sum())
+        drawn = np.frombuffer(generator.bytes(block * width), dtype=np.uint8).reshape(block, width)
+        plus = np.unpackbits(drawn, axis=1, count=len(sizes)).astype(float)
+        as_far += int((np.abs(2 * (plus @ sizes) - sizes.sum()) >= observed).sum())
     return (1 + as_far) / (1 + FLIPS)
