@@ -57,6 +57,7 @@ def write_folder(
     for file in sorted(tokenizer.iterdir()):
         if file.is_file():
             shutil.copyfile(file, folder / file.name)
+    _bound_tokenizer(folder / "tokenizer_config.json", settings.max_position_embeddings)
     save_file(dict(sorted(weights.items())), folder / WEIGHTS, metadata={"format": "pt"})
     write_json(folder / "config.json", config_json(settings))
     generation = {
@@ -70,6 +71,13 @@ def write_folder(
     (folder / CURVES).write_bytes(curves)
     write_json(folder / RECIPE, recipe)
     write_json(folder / ENVIRONMENT, environment)
+
+
+def _bound_tokenizer(file: Path, context_tokens: int) -> None:
+    """Writes the model's context into the tokenizer's settings, where the default is a number without end."""
+    if file.is_file():
+        told = json.loads(file.read_text(encoding="utf-8"))
+        write_json(file, told | {"model_max_length": context_tokens})
 
 
 def environment(device: str, processes: int) -> dict[str, Any]:

@@ -138,8 +138,8 @@ def lines(told: dict[str, Any]) -> list[str]:
         f"  FLOPs        {told['flops']:.3g} = tokens x {told['flops_per_token'] / 1e9:.3g} GFLOP: "
         f"{told['flops_formula']}",
         f"  memory/GPU   {memory.pop('total')}: " + ", ".join(f"{part} {size}" for part, size in memory.items()),
-        f"  time         {told['days']:.3g} days on {told['gpus']} x {told['kind']}, "
-        f"{told['gpu_hours']:,.1f} GPU hours at {told['mfu']:.0%} MFU (estimated), {told['tokens_per_second_per_gpu']:,.0f} tokens/s/GPU",
+        f"  time         {told['days']:.3g} days on {told['gpus']} x {told['kind']}, {told['gpu_hours']:,.1f} GPU hours"
+        f" at {told['mfu']:.0%} MFU (estimated), {told['tokens_per_second_per_gpu']:,.0f} tokens/s/GPU",
         f"  money        {told['usd']:,.0f} USD at {told['usd_per_gpu_hour']:.2f} a GPU hour (estimated)",
     ]
     if there := told["published"]:

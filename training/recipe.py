@@ -328,23 +328,23 @@ def keys() -> dict[str, str]:
 
 
 def unsourced(recipe: Recipe) -> list[str]:
-    """Numbers set in a recipe that neither they nor their table have a source for."""
-    plain = resolved(recipe)
-    plain.pop("published", None)
-    numbers = [key for key, value in _items(plain) if isinstance(value, int | float) and not isinstance(value, bool)]
-    defaults = dict(_items(resolved(_bare(recipe))))
-    return [
-        key
-        for key in numbers
-        if key not in recipe.sources
-        and key.split(".")[0] not in recipe.sources
-        and defaults.get(key) != _at(plain, key)
-    ]
+    """Numbers that a recipe sets, and that neither they nor their table have a source for."""
+    defaults = dict(_defaults(Recipe))
+    found = []
+    for key, value in _items(resolved(recipe)):
+        table = key.split(".")[0]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and table != "published" and defaults.get(key) != value and not {key, table} & recipe.sources.keys():
+            found.append(key)
+    return found
 
 
-def _bare(recipe: Recipe) -> Recipe:
-    """The same recipe with every optional part at its default, to see what was set."""
-    return Recipe(name=recipe.name, data=recipe.data, training=recipe.training, schedule=recipe.schedule)
+def _defaults(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for field in msgspec.structs.fields(kind):
+        if (inner := _struct(field.type)) is not None:
+            yield from _defaults(inner, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, field.default
 
 
 def _keys(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -128,9 +128,9 @@ def _open(job: Job, world: World) -> Parts:
     if job.start is not None:
         phi.load_weights(built, job.start)
     if how.activation_checkpointing:
-        built.gradient_checkpointing_enable(  # type: ignore[no-untyped-call]
-            gradient_checkpointing_kwargs={"use_reentrant": False}
-        )
+        # the older name goes with version 6 of transformers, the newer is not in version 4
+        enable = getattr(built, "activation_checkpointing_enable", None) or built.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     built.train()
     module = NextToken(built, how.loss_chunk_tokens)
     parallel.shard(module, world)

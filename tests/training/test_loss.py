@@ -1,0 +1,79 @@
+"""Chunked cross-entropy: the plain one's loss and gradients, with a third of its memory."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.loss import IGNORED, chunked_cross_entropy
+
+
+def both(tokens: int, width: int, vocabulary: int, chunk: int, ignored: int, dtype: torch.dtype = torch.float32):  # type: ignore[no-untyped-def]
+    """Loss and gradients of the plain and of the chunked one, on the same seeded numbers."""
+    draw = torch.Generator().manual_seed(0)
+    features = torch.randn(tokens, width, generator=draw).to(dtype)
+    head = torch.nn.Linear(width, vocabulary)
+    with torch.no_grad():
+        head.weight.normal_(0, 0.5, generator=draw)
+        head.bias.normal_(0, 0.5, generator=draw)
+    targets = torch.randint(0, vocabulary, (tokens,), generator=draw)
+    targets[:ignored] = IGNORED
+    results = []
+    for chunked in (False, True):
+        leaf = features.clone().requires_grad_()
+        head.zero_grad()
+        if chunked:
+            loss = chunked_cross_entropy(leaf, head, targets, chunk)
+        else:
+            logits = torch.nn.functional.linear(leaf.float(), head.weight, head.bias)
+            loss = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
+        (loss / max(1, tokens - ignored)).backward()
+        results.append((loss.detach(), leaf.grad, head.weight.grad.clone(), head.bias.grad.clone()))
+    return results
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 33), st.integers(2, 90), st.integers(1, 80), st.integers(0, 70))
+def test_loss_and_gradients_equal_the_plain_ones(
+    tokens: int, width: int, vocabulary: int, chunk: int, ignored: int
+) -> None:
+    plain, chunked = both(tokens, width, vocabulary, chunk, min(ignored, tokens))
+    torch.testing.assert_close(chunked[0], plain[0], rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(chunked[1:], plain[1:], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_bf16_features_give_the_plain_loss_within_their_own_rounding() -> None:
+    plain, chunked = both(64, 32, 300, 16, 0, torch.bfloat16)
+    torch.testing.assert_close(chunked[0], plain[0], rtol=2e-2, atol=0)
+    torch.testing.assert_close(chunked[2], plain[2], rtol=0, atol=2e-2)
+
+
+PEAK = """
+import resource, sys, torch
+from training.loss import chunked_cross_entropy
+torch.set_num_threads(1)
+features = torch.randn(768, 16).requires_grad_()
+head = torch.nn.Linear(16, 51200)
+targets = torch.randint(0, 51200, (768,))
+chunked_cross_entropy(features[:8], head, targets[:8], 8).backward()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+if sys.argv[1] == "chunked":
+    loss = chunked_cross_entropy(features, head, targets, 64)
+else:
+    loss = torch.nn.functional.cross_entropy(head(features), targets, reduction="sum")
+loss.backward()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from Linux's getrusage")
+def test_peak_memory_at_the_real_vocabulary_is_at_most_a_third() -> None:
+    grown = {
+        kind: int(subprocess.run([sys.executable, "-c", PEAK, kind], check=True, capture_output=True).stdout)
+        for kind in ("plain", "chunked")
+    }
+    assert grown["chunked"] * 3 <= grown["plain"]
