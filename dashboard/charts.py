@@ -70,11 +70,11 @@ def scale(points: "Sequence[Point]", axis: str) -> Any:
         {
             "x": point.x, "value": point.value, "low": point.low, "high": point.high, "name": cut(point.name, 60),
             "kind": "measured here" if point.own else "reported", "front": point.front,
-            "protocol": cut(point.protocol, 80),
+            "protocol": cut(point.protocol, 80), "column": point.column,
         }
         for point in points
     ]  # fmt: skip
-    x = alt.X("x:Q", title=axis, scale=alt.Scale(type="log"), axis=alt.Axis(format="~s"))
+    x = alt.X("x:Q", title=axis, scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", grid=False))
     y = alt.Y("value:Q", title="score, percent", scale=alt.Scale(zero=False))
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
@@ -99,14 +99,20 @@ def bars(rows: Sequence[dict[str, Any]], title: str) -> Any:
     """Named values with intervals, in the order given, measured and reported in their colours."""
     import altair as alt
 
-    x = alt.X("name:N", sort=None, title=None, axis=alt.Axis(labelAngle=-25, labelLimit=220))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=300, labelOverlap=False))
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
-    color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
-    base = alt.Chart(alt.InlineData(values=list(rows)), title=title).encode(x=x)
-    columns = base.mark_bar(opacity=0.75, size=26).encode(y=alt.Y("value:Q", title="percent"), color=color)
-    spans = base.transform_filter("datum.low != null").mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
-    told = base.mark_text(dy=-8, dx=16, fontSize=11).encode(y="value:Q", text=alt.Text("value:Q", format=".1f"))
-    return (columns + spans + told).properties(height=300)
+    color = alt.Color("kind:N", scale=kinds, legend=None)
+    tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("kind:N")]
+    base = alt.Chart(alt.InlineData(values=list(rows)), title=title).encode(y=y, tooltip=tips)
+    x = alt.X("value:Q", title="percent", scale=alt.Scale(domain=[0, 100]))
+    columns = base.mark_bar(opacity=0.7, height=15).encode(x=x, color=color)
+    spans = (
+        base.transform_filter("datum.low != null").mark_rule(strokeWidth=1.5, color=GREY).encode(x="low:Q", x2="high:Q")
+    )
+    place = "max(datum.value, isValid(datum.high) ? datum.high : 0)"
+    told = base.transform_calculate(at=place).mark_text(align="left", dx=5, color=GREY)
+    told = told.encode(x="at:Q", text=alt.Text("value:Q", format=".1f"))
+    return (columns + spans + told).properties(height=alt.Step(24))
 
 
 def along(rows: Sequence[dict[str, Any]]) -> Any:

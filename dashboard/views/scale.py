@@ -35,7 +35,10 @@ def page() -> None:
         st.info(f"No model with a score on {style.text(title)} has its {axis} stated.")
         return
     st.altair_chart(
-        charts.scale(points, axis), width="stretch", alt=f"{title} scores against {axis}; the numbers are in the table"
+        charts.scale(points, axis),
+        width="stretch",
+        height=480,
+        alt=f"{title} scores against {axis}; the numbers are in the table",
     )
     st.caption(
         "Dashed: the Pareto front of each column by itself, since two protocols' numbers are not comparable; "
@@ -57,7 +60,8 @@ def recorded_flops() -> dict[str, float]:
 def matched(points: tuple[scale.Point, ...], axis: scale.Axis) -> None:
     """Which larger models a chosen one equals."""
     names = sorted({point.name for point in points if point.front}) or [points[0].name]
-    chosen = st.selectbox("As good as which larger models?", names, format_func=cut, key="matched", bind="query-params")
+    most = max(names, key=lambda name: len(scale.matched(points, name)))
+    chosen = style.pick("As good as which larger models?", names, "matched", cut, first=most)
     mine = next(point for point in points if point.name == chosen)
     beaten = scale.matched(points, chosen)
     if not beaten:

@@ -73,9 +73,11 @@ def notes(suite: str) -> tuple[str, ...]:
     return _notes(suite, repr(source.stamp()))
 
 
-def pick(label: str, options: list[str], key: str, name: Callable[[str], str], hidden: bool = False) -> str:
+def pick(
+    label: str, options: list[str], key: str, name: Callable[[str], str], hidden: bool = False, first: str = ""
+) -> str:
     """One of many, kept in the address as it is (a bound widget would keep its printed name there)."""
-    asked = st.query_params.get(key, "")
+    asked = st.query_params.get(key, first)
     chosen: str = st.selectbox(
         label, options, index=options.index(asked) if asked in options else 0, format_func=name, key=f"pick-{key}",
         label_visibility="collapsed" if hidden else "visible",

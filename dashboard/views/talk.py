@@ -1,4 +1,4 @@
-"""The talk's figures from the zoo: what it prints and what was measured here, beside each other, never in one bar group."""
+"""The talk's figures from the zoo: what it prints beside what was measured here, never in one bar group."""
 
 import streamlit as st
 
