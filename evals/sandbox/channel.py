@@ -152,6 +152,7 @@ class Channel:
         self.remotes: dict[int, Remote] = {}
         self.functions: list[Callable[..., Any]] = []
         self.last_error = ""
+        self.restores = True  # whether arguments changed in place are brought back
         self.stage = "error"  # what a death means: before the program compiled, after
 
     def close(self) -> None:
@@ -236,7 +237,7 @@ class Channel:
         if self.broken is not None:
             raise self.broken
         raw = self._pack(positional, named)
-        call = Call((verb, target, raw, _mutable(positional)))
+        call = Call((verb, target, raw, self.restores and _mutable(positional)))
         self.made.append(call)
         if self.sequence < len(self.ahead):
             if self.ahead[self.sequence] != call:

@@ -25,6 +25,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from evals.sandbox import evalplus
 from evals.sandbox.channel import AHEAD, BYTES_AHEAD, Call, Channel, Died, Unexpected
 
 STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), begun at, our CPU then
@@ -108,7 +109,23 @@ def _run_asserts(job: dict[str, Any], channel: Channel) -> None:
     exec(code, space)  # noqa: S102
 
 
-FORMS: dict[str, Callable[[dict[str, Any], Channel], None]] = {"humaneval": _run_check, "asserts": _run_asserts}
+@lru_cache(maxsize=64)
+def prepared(test: str) -> evalplus.Prepared:
+    """An EvalPlus test with the reference's outputs, made once."""
+    return evalplus.Prepared(test)
+
+
+def _run_evalplus(job: dict[str, Any], channel: Channel) -> None:
+    """EvalPlus' form: outputs against the reference's; changes of an input in place do not matter."""
+    channel.restores = False
+    evalplus.compare(prepared(job["test"]), channel.proxy(job["entry_point"]))
+
+
+FORMS: dict[str, Callable[[dict[str, Any], Channel], None]] = {
+    "humaneval": _run_check,
+    "asserts": _run_asserts,
+    "evalplus": _run_evalplus,
+}
 
 
 def describe(error: BaseException, test: str, last_error: str) -> str:
@@ -191,6 +208,11 @@ class Judge:
 
     def verdict(self, job: dict[str, Any]) -> tuple[str, str]:
         """The program's verdict, with the forecast of its test if there is one."""
+        if job["form"] == "evalplus":
+            try:
+                prepared(job["test"])  # before a child is watched: the reference's time is not the program's
+            except Exception as error:
+                return "unscored", f"the reference cannot be run: {type(error).__name__}: {error}"
         ahead = self.forecasts.get((job["entry_point"], job["test"]), []) if job["forecast"] else []
         try:
             return self.attempt(job, ahead)

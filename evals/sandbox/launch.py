@@ -9,7 +9,6 @@ child mounts its own /tmp.
 Source: bubblewrap's order of steps (pivot first, bind from the old root, detach it).
 """
 
-import fcntl
 import json
 import os
 import sys
@@ -19,7 +18,6 @@ from evals.sandbox import linux
 
 INSIDE = "/python"  # where the interpreter appears: a fixed place, so that no real path shows
 NOBODY = 65534  # who root becomes: a real uid of 0 would be exempt from RLIMIT_NPROC
-INNER = 1000  # the user and group that the zygote and the candidates see themselves as
 OLD = "/.old"
 
 
@@ -88,30 +86,49 @@ def build_root(config: dict[str, object]) -> None:
     linux.freeze_mounts("/")
 
 
+def _become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # or the id maps below belong to root and cannot be written
+
+
+def enclose(config: dict[str, object], proc: int) -> None:
+    """Puts this process into its own namespaces and root, without any identity of root's outside.
+
+    Root builds the root first (the interpreter may lie where only root may look) and gives itself
+    up before it makes the user namespace; an ordinary user needs that namespace to mount at all.
+    """
+    spaces = linux.NEWUSER | linux.NEWNS | linux.NEWIPC | linux.NEWUTS | linux.NEWNET
+    if os.geteuid() == 0:
+        linux.unshare(linux.NEWNS)
+        build_root(config)
+        _become_nobody()
+    user, group = os.getuid(), os.getgid()
+    linux.unshare(spaces)
+    linux.write_id_maps(proc, 0, user, group)
+    if user != NOBODY or not os.path.isdir(INSIDE):
+        build_root(config)
+    linux.set_hostname("sandbox")
+
+
 def main(text: str) -> None:
     """Builds the root and execs the zygote; on a fault says which step on standard error, exit 3."""
     config = json.loads(text)
-    user, group, was_root = os.getuid(), os.getgid(), os.geteuid() == 0
-    proc = fcntl.fcntl(os.open("/proc", os.O_RDONLY | os.O_DIRECTORY), fcntl.F_DUPFD, 10)  # 3 is the candidate's channel
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        spaces = linux.NEWNS | linux.NEWIPC | linux.NEWUTS | linux.NEWNET
-        linux.unshare(spaces if was_root else spaces | linux.NEWUSER)
-        if not was_root:
-            linux.write_id_maps(proc, INNER, user, group)
-        linux.set_hostname("sandbox")
-        build_root(config)
-        if was_root:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+        enclose(config, proc)
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(3)
-    os.set_inheritable(proc, True)
+    handle = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
+    os.write(handle, b"1000")  # candidates inherit it: when memory runs out, they go first
+    os.close(handle)
     os.set_inheritable(config["judge"], True)
     os.set_inheritable(config["control"], True)
+    os.dup2(os.open("/dev/null", os.O_RDWR), 2)
     python = f"{INSIDE}/bin/python{config['version']}"
     environment = {"LD_LIBRARY_PATH": f"{INSIDE}/lib", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
     start = f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); from evals.sandbox.zygote import main; main()"
-    given = {"proc": proc, "judge": config["judge"], "control": config["control"], "numpy": config["numpy"]}
+    given = {"judge": config["judge"], "control": config["control"], "numpy": config["numpy"]}
     os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], environment)  # noqa: S606

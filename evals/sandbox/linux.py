@@ -13,7 +13,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 4096, 163
 MNT_DETACH = 2
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 NAMESPACES = {"user": NEWUSER, "pid": NEWPID, "mount": NEWNS, "net": NEWNET, "ipc": NEWIPC, "uts": NEWUTS}
-PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 SIGCHLD = 17
 
@@ -26,12 +26,13 @@ CLONE, PIVOT_ROOT, CAPSET, CLOSE_RANGE, MOUNT_SETATTR = NUMBERS.get(platform.mac
 _libc = ctypes.PyDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+_THIS_PROCESS, _NOTHING = struct.pack("Ii", 0x20080522, 0), bytes(24)  # capability header of version 3, empty sets
 
 
-def _checked(result: int, what: str) -> int:
+def _checked(result: int, what: str, subject: str = "") -> int:
     if result < 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{what} {subject}: {os.strerror(number)}")
     return result
 
 
@@ -52,13 +53,14 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     """mount(2)."""
     _checked(
         _libc.mount(source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode()),
-        f"mount {source} on {target}",
+        "mount",
+        f"{source} on {target}",
     )
 
 
 def unmount(target: str) -> None:
     """Detaches a mount, with all below it."""
-    _checked(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+    _checked(_libc.umount2(target.encode(), MNT_DETACH), "umount", target)
 
 
 def pivot_root(new: str, old: str) -> None:
@@ -82,13 +84,12 @@ def set_hostname(name: str) -> None:
 
 def drop_capabilities() -> None:
     """Gives up every capability of this process."""
-    header = struct.pack("Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
-    _checked(_syscall(CAPSET, header, bytes(24)), "capset")
+    _checked(_syscall(CAPSET, _THIS_PROCESS, _NOTHING), "capset")
 
 
 def prctl(option: int, argument: int) -> None:
     """prctl(2) with one argument."""
-    _checked(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), f"prctl {option}")
+    _checked(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), "prctl")
 
 
 def close_range(first: int, last: int = 0x7FFFFFFF) -> None:

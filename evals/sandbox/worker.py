@@ -142,5 +142,3 @@ def has_numpy() -> bool:
     from importlib.util import find_spec
 
     return find_spec("numpy") is not None
-
-

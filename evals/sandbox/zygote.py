@@ -22,7 +22,6 @@ import sys
 
 from evals.sandbox import candidate, linux
 
-SELF = os.getuid(), os.getgid()  # a child in its new user namespace could not read its own
 READY = 2  # children kept waiting: one in use, one made while the other runs
 SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWNET | linux.NEWIPC | linux.NEWUTS
 MIB = 1 << 20
@@ -35,7 +34,7 @@ LIMITS = (
     (resource.RLIMIT_MSGQUEUE, 0),
     (resource.RLIMIT_MEMLOCK, 0),
 )
-PROCESSES = 64
+PROCESSES = (64, 64)
 TMP_OPTIONS = "size=64m,nr_inodes=4096,mode=1777"
 # what solutions of HumanEval and MBPP import, and what these import when first called
 WARM = [
@@ -107,31 +106,26 @@ WARM = [
 ]
 
 
-def _enclose(proc: int, load_filter: linux.Loader) -> None:
+def _enclose(load_filter: linux.Loader) -> None:
     """What the child does to itself before it hears of any program; the order matters.
 
-    A new session first (its group must hold nobody else); the maps need /proc, closed next; the
-    filter forbids mount and clone, so it comes after them; parent-death after the last change of
-    credentials, which would clear it.
+    A new session (its group must hold nobody else); no capability in its new user namespace;
+    parent-death after the last change of credentials, which would clear it; the filter last.
+    Few calls, since each touches pages that must then be copied.
     """
     os.setsid()
-    linux.write_id_maps(proc, 1000, *SELF)
-    handle = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
-    os.write(handle, b"1000")
     linux.close_range(4)
-    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, TMP_OPTIONS)  # noqa: S108
     os.chdir("/tmp")  # noqa: S108
-    resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
+    resource.setrlimit(resource.RLIMIT_NPROC, PROCESSES)
     linux.drop_capabilities()
-    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    linux.prctl(linux.PR_SET_PDEATHSIG, 9)
     load_filter()
 
 
-def _child(channel: int, proc: int, load_filter: linux.Loader) -> None:
+def _child(channel: int, load_filter: linux.Loader) -> None:
     try:
-        os.dup2(channel, 3)  # proc is above 3, see main
-        _enclose(proc, load_filter)
+        os.dup2(channel, 3)
+        _enclose(load_filter)
         gc.enable()
         candidate.serve(3)
     except BaseException as error:
@@ -140,12 +134,19 @@ def _child(channel: int, proc: int, load_filter: linux.Loader) -> None:
         os._exit(0)
 
 
-def spawn(judge: socket.socket, proc: int, load_filter: linux.Loader) -> int:
-    """Clones one enclosed child and sends the judge its socket and process id."""
+def spawn(judge: socket.socket, load_filter: linux.Loader) -> int:
+    """Clones one enclosed child and sends the judge its socket and process id.
+
+    The child's /tmp is mounted here, before the clone, and taken off here after it: the child keeps
+    its own copy. So it is this namespace's users that own the files, and the child's user
+    namespace needs no user at all (it sees itself as the nobody that stands for an unmapped one).
+    """
     ours, theirs = socket.socketpair()
+    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, TMP_OPTIONS)  # noqa: S108
     process = linux.clone(SPACES)
     if process == 0:
-        _child(theirs.fileno(), proc, load_filter)
+        _child(theirs.fileno(), load_filter)
+    linux.unmount("/tmp")  # noqa: S108
     theirs.close()
     judge.sendmsg([b"%10d" % process], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ours.fileno()]))])
     ours.close()
@@ -189,10 +190,11 @@ def main() -> None:
     load_filter = _prepare(given)
     judge = socket.socket(fileno=given["judge"])
     control = given["control"]
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     gc.collect()
     gc.disable()
     gc.freeze()  # the collector of a child must not write to the headers of shared pages
-    children = [spawn(judge, given["proc"], load_filter) for _ in range(READY)]
+    children = [spawn(judge, load_filter) for _ in range(READY)]
     os.write(control, b"ready")
     watch = select.poll()
     watch.register(judge.fileno(), select.POLLIN)
@@ -206,7 +208,7 @@ def main() -> None:
             break
         for _ in done:
             end(children.pop(0))
-            children.append(spawn(judge, given["proc"], load_filter))
+            children.append(spawn(judge, load_filter))
     for process in children:
         end(process)
     os._exit(0)
