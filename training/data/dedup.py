@@ -47,7 +47,7 @@ def _powers(length: int) -> tuple[Any, Any]:
     return np.cumprod(first, dtype=np.uint64), np.cumprod(second, dtype=np.uint64)
 
 
-def _mixed(values: Any) -> Any:
+def mixed_bits(values: Any) -> Any:
     """splitmix64's finaliser: every input bit reaches every output bit."""
     import numpy as np
 
@@ -77,7 +77,7 @@ def word_hashes(text: str) -> Any:
     power, inverse = _powers(1 << max(18, len(data).bit_length()))
     sums = np.zeros(len(data) + 1, dtype=np.uint64)
     np.cumsum(values[data] * power[: len(data)], out=sums[1:])
-    return _mixed((sums[ends] - sums[starts]) * inverse[starts])
+    return mixed_bits((sums[ends] - sums[starts]) * inverse[starts])
 
 
 def shingles(text: str, ngram: int = NGRAM) -> Any:
@@ -90,7 +90,7 @@ def shingles(text: str, ngram: int = NGRAM) -> Any:
         return np.zeros(0, dtype=np.uint64)
     total = np.zeros(len(words) - width + 1, dtype=np.uint64)
     for offset in range(width):
-        total = _mixed(total + words[offset : offset + len(total)] + np.uint64(offset))
+        total = mixed_bits(total + words[offset : offset + len(total)] + np.uint64(offset))
     return np.unique(total)
 
 

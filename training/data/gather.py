@@ -50,7 +50,9 @@ def python_files(limit: int | None = None) -> tuple[list[Origin], str]:
             found.setdefault(path, (origin, status.st_mtime_ns))
     chosen = sorted(found.values(), key=lambda one: (one[0].relative, one[0].path))
     if limit is not None and limit < len(chosen):
-        spread = sorted(chosen, key=lambda one: hashlib.sha256(one[0].relative.encode("utf-8", "surrogateescape")).digest())
+        spread = sorted(
+            chosen, key=lambda one: hashlib.sha256(one[0].relative.encode("utf-8", "surrogateescape")).digest()
+        )
         chosen = sorted(spread[:limit], key=lambda one: (one[0].relative, one[0].path))
     state = digest([[os.fsencode(o.relative).hex(), o.bytes, time] for o, time in chosen])
     return [origin for origin, _ in chosen], state

@@ -244,9 +244,7 @@ class Counts:
         return Stage(name=self.name, entered=entered, kept=self.kept, dropped=dict(sorted(self.dropped.items())))
 
 
-def write_result(
-    out: Path, kept: Iterable[Document], dropped: Iterable[Document]
-) -> tuple[int, int]:
+def write_result(out: Path, kept: Iterable[Document], dropped: Iterable[Document]) -> tuple[int, int]:
     """Writes both kinds of files into `out`; gives the number of kept documents and their tokens."""
     number = tokens = 0
 

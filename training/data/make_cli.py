@@ -53,9 +53,7 @@ def gather(source: str, name: str, limit: int | None, as_json: bool) -> None:
 @click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample and the forest.")
 @JSON
-def filter_documents(
-    source: str, name: str, keep: float | None, tokens: int | None, seed: int, as_json: bool
-) -> None:
+def filter_documents(source: str, name: str, keep: float | None, tokens: int | None, seed: int, as_json: bool) -> None:
     """Keep the documents of the highest educational value.
 
     A share is labelled by the rubric, a random forest learns the labels from embeddings and scores all.
@@ -130,9 +128,7 @@ def tokenizer(sources: tuple[str, ...], vocabulary: int, name: str, as_json: boo
 @click.option("--tokens", type=click.IntRange(min=1), help="How many tokens to take in all.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the order.")
 @JSON
-def pack(
-    sources: tuple[str, ...], coder: str, name: str, tokens: int | None, seed: int, as_json: bool
-) -> None:
+def pack(sources: tuple[str, ...], coder: str, name: str, tokens: int | None, seed: int, as_json: bool) -> None:
     """Turn documents into tokens, mixed by weight.
 
     Without weights everything is taken once; with them a source that is too small is repeated.

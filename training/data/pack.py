@@ -18,7 +18,7 @@ from zoo.checkpoint import Dataset, Record
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
 
-VERSION = 2
+VERSION = 1
 SHARD_TOKENS = 64_000_000  # 128 MB a file
 VALIDATION_EVERY = 100  # one document of a hundred, by its content: the same in every dataset
 CHARACTERS_A_TOKEN = 4  # first guess of how much text the budget needs; a 1,024-token BPE gives 2.2 on code

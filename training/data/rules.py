@@ -91,7 +91,9 @@ def cut(origin: Origin, data: bytes) -> Cut:
     kept: list[Document] = []
     out: list[Document] = []
     for piece in _pieces(origin, text, tree):
-        reason = SHORT if len(piece.text) < PIECE_CHARACTERS[0] else LONG if len(piece.text) > PIECE_CHARACTERS[1] else ""
+        reason = (
+            SHORT if len(piece.text) < PIECE_CHARACTERS[0] else LONG if len(piece.text) > PIECE_CHARACTERS[1] else ""
+        )
         if reason:
             from training.data.document import dropped
 

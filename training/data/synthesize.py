@@ -21,7 +21,7 @@ from zoo.digest import file_sha256
 from zoo.errors import ZooError
 from zoo.progress import progress
 
-VERSION = 1
+VERSION = 2
 CHUNK = 2_000
 BATCH = 100  # exercises of our own teacher run together in one program: 40 times as fast as one each
 AHEAD = 1.25  # so many drafts a wanted document; more are made if that is not enough

@@ -87,10 +87,8 @@ def passage(random_: random.Random) -> tuple[str, tuple[Draft, ...]]:
     title = random_.choice(TITLES).format(t=told, T=told[0].upper() + told[1:])
     blocks = [f"# {title}", " ".join(ideas)]
     for place, one in enumerate(drafts):
-        call, result = EXAMPLE.findall(one.prompt)[0]
         blocks.append(random_.choice(AGAIN if place else FIRST))
         blocks.append((one.prompt + one.completion).rstrip())
-        blocks.append(random_.choice(GIVES).format(c=call, r=result))
+        for call, result in EXAMPLE.findall(one.prompt):
+            blocks.append(random_.choice(GIVES).format(c=call, r=result))
     return "\n\n".join(blocks) + "\n", tuple(drafts)
-
-
