@@ -54,7 +54,7 @@ def mcnemar(wins: int, losses: int, mid: bool = False) -> float:
     """Exact two-sided McNemar p: the chance of so uneven a split of the samples on which two models differ.
 
     wins, losses  samples that only the one, only the other solves
-    mid           half the chance of the split itself is left out: false positives 5% on average over
+    mid           half the chance of the split itself is left out: false positives 4.9% on average over
                   the counts, up to 7.7% at one; those of the exact one (default) never exceed 5%
     Source        Fagerland et al. 2013, the exact conditional and the mid-p test.
 

@@ -68,16 +68,16 @@ def exact_coverage(n: int, shares: Sequence[float]) -> list[float]:
     return [float(stats.binom.pmf(counts, n, p)[(low <= p) & (p <= high)].sum()) for p in shares]
 
 
-@pytest.mark.parametrize("n", [500, 1172, 1319])
+@pytest.mark.parametrize("n", [320, 500, 1172, 1319])
 def test_wilson_covers_94_to_96(n: int) -> None:
     coverage = exact_coverage(n, np.linspace(0.03, 0.97, 95).tolist())
     assert min(coverage) >= 0.94
     assert max(coverage) <= 0.96
 
 
-@pytest.mark.parametrize(("n", "least", "most"), [(164, 0.936, 0.967), (320, 0.936, 0.961), (378, 0.939, 0.958)])
+@pytest.mark.parametrize(("n", "least", "most"), [(164, 0.936, 0.967), (378, 0.939, 0.958)])
 def test_wilson_at_small_n_swings_since_counts_are_whole(n: int, least: float, most: float) -> None:
-    """With n of 164 to 378 a count moves coverage by up to 1.7 points; its mean over p is 95%."""
+    """With n of 164 or 378 a count moves coverage by up to 1.7 points; its mean over p is 95%."""
     coverage = exact_coverage(n, np.linspace(0.03, 0.97, 189).tolist())
     assert least <= min(coverage)
     assert max(coverage) <= most
