@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.cli import PASSWORD
 from dashboard.server import PUBLIC
-from dashboard.views import compare, health, leaderboard, model, samples, scale, talk
+from dashboard.views import compare, health, leaderboard, model, playground, samples, scale, talk
 from dashboard.views.style import STYLE
 from zoo.errors import ZooError
 
@@ -48,6 +48,7 @@ def main() -> None:
         "samples": st.Page(samples.page, title="Samples", url_path="samples"),
         "scale": st.Page(scale.page, title="Scale", url_path="scale"),
         "talk": st.Page(talk.page, title="Talk", url_path="talk"),
+        "playground": st.Page(playground.page, title="Playground", url_path="playground"),
         "health": st.Page(health.page, title="Health", url_path="health"),
     }
     st.session_state["pages"] = pages

@@ -77,7 +77,8 @@ def phi_steps() -> list[Bar]:
     """phi-1.5 and phi-2 by group of benchmarks, as the reports and the blog print them."""
     rows = [row for row in published.load() if row.model in PHI_STEPS and _in_both(row)]
     return [
-        _bar(f"{facts.title_of(row.benchmark)} · {row.model}", row.value, None, None, own=False) for row in sorted(rows, key=_order)
+        _bar(f"{facts.title_of(row.benchmark)} · {row.model}", row.value, None, None, own=False)
+        for row in sorted(rows, key=_order)
     ]
 
 

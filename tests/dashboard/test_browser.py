@@ -1,0 +1,318 @@
+"""The pages in a real Chromium: they load, filters filter, cells open, addresses restore, keys reach, axe finds nothing.
+
+Needs Debian's `chromium` and Playwright's Python package. Accessibility needs axe-core's axe.min.js in PHIZOO_AXE
+(`npm pack axe-core`, unpacked anywhere).
+"""
+
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dashboard import export, server
+from dashboard.cells import board
+from zoo import published
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run", "--disable-dev-shm-usage"),
+)
+PAGES = ("Leaderboard", "Compare", "Model", "Samples", "Scale", "Talk", "Playground", "Health")
+SLOW_MS = 60_000  # for a machine that does other things meanwhile; nothing here measures time
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
+]
+pytest.importorskip("streamlit", reason="the [dashboard] extra is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@pytest.fixture(scope="module")
+def address(filled: Path) -> Iterator[str]:
+    """The address of a server over the made-up zoo."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PHIZOO_DB": f"sqlite:///{filled / 'zoo.db'}",
+        "PHIZOO_STORE": str(filled / "store"),
+        "PHIZOO_HOME": str(filled / "home"),
+        server.PUBLIC: "",
+    }
+    with (filled / "server.log").open("wb") as log:
+        process = subprocess.Popen(server.command(port, public=False), env=environment, stdout=log, stderr=log)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def wait_for(url: str) -> None:
+    """Returns when the server answers; fails after a minute."""
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError(f"no answer from {url}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page that fails the test for console errors and for requests that leave the machine."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
+    opened = context.new_page()
+    opened.set_default_timeout(SLOW_MS)
+    faults: list[str] = []
+    watch(opened, faults)
+    yield opened
+    context.close()
+    assert faults == []
+
+
+def watch(opened: Any, faults: list[str]) -> None:
+    def console(message: Any) -> None:
+        # a page's own address makes Streamlit's client probe /page/_stcore/... before /_stcore/...
+        probed = "/_stcore/" in message.location.get("url", "")
+        if message.type == "error" and not probed:
+            faults.append(message.text)
+
+    def request(sent: Any) -> None:
+        if not re.match(r"(https?://127\.0\.0\.1|wss?://127\.0\.0\.1|data:|blob:|file:|about:)", sent.url):
+            faults.append(f"request to {sent.url}")
+
+    opened.on("console", console)
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("request", request)
+
+
+def settled(opened: Any) -> None:
+    """Waits until the script has run and what it drew stands."""
+    opened.wait_for_selector("h1")
+    opened.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidgetRunningIcon]')")
+    opened.wait_for_function("() => !document.querySelector('[data-stale=true]')")
+
+
+def models(opened: Any) -> list[str]:
+    opened.wait_for_selector("table.board tbody th.model")
+    return list(opened.locator("table.board tbody th.model .name").all_inner_texts())
+
+
+def test_each_page_loads_from_the_menu(page: Any, address: str) -> None:
+    page.goto(address)
+    settled(page)
+    for name in PAGES:
+        page.get_by_test_id("stTopNavLink").filter(has_text=re.compile(f"^{name}$")).click()
+        page.get_by_role("heading", level=1, name="The talk" if name == "Talk" else name).wait_for()
+        settled(page)
+        assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.parametrize("name", PAGES[1:])
+def test_each_page_opens_by_its_address(page: Any, address: str, name: str) -> None:
+    page.goto(f"{address}/{name.lower()}")
+    page.get_by_role("heading", level=1, name="The talk" if name == "Talk" else name).wait_for()
+    settled(page)
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def test_leaderboard_holds_own_and_every_talk_row(page: Any, address: str) -> None:
+    page.goto(address)
+    assert models(page) == [
+        "phi-1-small-mini:1", "phi-1-small-mini-base:1", "phi-1-small-mini-unfiltered:1",
+        *(row.label for row in published.talk_table()),
+    ]  # fmt: skip
+    zero = page.locator("tr.own td.measured").first
+    assert re.sub(r"\s+", " ", zero.inner_text()) == "0.0 #1–3 [0.0–2.3] n=164"
+
+
+def test_search_filters_and_the_address_restores_it(page: Any, address: str, chromium: Any) -> None:
+    page.goto(address)
+    models(page)
+    box = page.get_by_label("Search models")
+    box.fill("codex")
+    box.press("Enter")
+    page.wait_for_function("() => location.search.includes('search=codex')")
+    page.locator("table.board tbody tr").nth(2).wait_for(state="detached")
+    assert models(page) == ["Codex-300M", "Codex-12B"]
+    sent = chromium.new_page()
+    sent.set_default_timeout(SLOW_MS)
+    sent.goto(page.url)
+    assert models(sent) == ["Codex-300M", "Codex-12B"]
+    sent.close()
+
+
+def test_suite_changes_the_columns(page: Any, address: str) -> None:
+    page.goto(address)
+    models(page)
+    page.get_by_role("radio", name="phi-1.5").or_(page.get_by_role("button", name="phi-1.5")).first.click()
+    page.locator("th.benchmark", has_text="WinoGrande").wait_for()
+    assert "suite=phi-1.5" in page.url
+
+
+def test_header_sorts_and_turns_around(page: Any, address: str) -> None:
+    page.goto(address)
+    models(page)
+    head = page.locator("th.reported").first
+    head.locator("button.sort").click()
+    page.locator('th.reported[aria-sort="descending"]').wait_for()
+    assert models(page)[:2] == ["GPT-4", "WizardCoder"]
+    page.locator('th.reported[aria-sort="descending"] button.sort').click()
+    page.locator('th.reported[aria-sort="ascending"]').wait_for()
+    assert models(page)[0] == "CodeGen2-1B"
+
+
+def test_measured_cell_opens_its_evidence_and_the_address_restores_it(page: Any, address: str) -> None:
+    page.goto(address)
+    models(page)
+    page.locator("tr.own td.measured").nth(1).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("phizoo eval reproduce phi-1-small-mini:1/mini_exercises@phizoo").wait_for()
+    assert "cell=" in page.url
+    page.goto(page.url)
+    page.get_by_role("dialog").get_by_text("Prompt of the first sample").wait_for()
+    page.get_by_role("dialog").get_by_text("Open its samples").click()
+    page.get_by_role("heading", level=1, name="Samples").wait_for()
+    page.get_by_role("heading", name="mini_exercises/0").wait_for()
+
+
+def test_reported_cell_tells_its_source_and_how_far_it_compares(page: Any, address: str) -> None:
+    page.goto(address)
+    models(page)
+    page.locator("td.reported").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Reported elsewhere, not measured here.").wait_for()
+    told = dialog.inner_text()
+    assert "arXiv 2306.11644v2 Table 1" in told
+    assert "Roughly comparable" in told
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    page.wait_for_function("() => !location.search.includes('cell=')")
+
+
+def test_keyboard_reaches_a_cell_and_opens_it(page: Any, address: str) -> None:
+    page.goto(address)
+    models(page)
+    page.locator("table.board tbody th.model").first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_text("Measured here").wait_for()
+
+
+def test_samples_filter_by_verdict_and_search(page: Any, address: str) -> None:
+    page.goto(f"{address}/samples?verdict=unscored")
+    page.get_by_label("Search").wait_for()
+    settled(page)
+    runs = page.get_by_role("combobox").first
+    runs.click()
+    page.get_by_role("option").filter(has_text="phi-1-small-mini-base:1 · mini_exercises").click()
+    page.get_by_role("heading", name="mini_exercises/300").wait_for()
+
+
+def test_ten_sessions_at_once_see_their_own_view(chromium: Any, address: str) -> None:
+    searches = [
+        "codex",
+        "starcoder-prompted",
+        "replit",
+        "palm",
+        "codet5",
+        "wizard",
+        "santa",
+        "codegeex",
+        "gpt-4",
+        "phi-1-small-mini-base",
+    ]
+    contexts = [chromium.new_context() for _ in searches]
+    pages = [context.new_page() for context in contexts]
+    for opened, search in zip(pages, searches, strict=True):
+        opened.set_default_timeout(2 * SLOW_MS)
+        opened.goto(f"{address}/?search={search}", wait_until="commit")
+    for opened, search in zip(pages, searches, strict=True):
+        shown = models(opened)
+        assert shown
+        assert all(search in name.lower() for name in shown)
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_nothing_overflows_the_window(page: Any, address: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(address)
+    models(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["", *(name.lower() for name in PAGES[1:])])
+def test_axe_finds_nothing_serious(chromium: Any, address: str, name: str, scheme: str) -> None:
+    axe = os.environ.get("PHIZOO_AXE", "")
+    if not axe or not Path(axe).is_file():
+        pytest.skip("PHIZOO_AXE names no axe.min.js: npm pack axe-core")
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, color_scheme=scheme)
+    opened = context.new_page()
+    opened.set_default_timeout(SLOW_MS)
+    query = "?with=phi-1-small-mini:1&with=phi-1-small-mini-base:1" if name == "compare" else ""
+    opened.goto(f"{address}/{name}{query}")
+    settled(opened)
+    if not name:
+        models(opened)
+    opened.wait_for_timeout(1500)
+    opened.evaluate(Path(axe).read_text(encoding="utf-8"))
+    found = opened.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    context.close()
+    serious = [
+        (one["id"], [node["target"] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_static_page_sorts_without_network_and_holds_hostile_names(
+    page: Any, tmp_path: Path, made: SimpleNamespace
+) -> None:
+    hostile = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>' + "long " * 200
+    mini, under = made.checkpoint(), made.protocol()
+    rows = [
+        made.reported(hostile, 99.0, protocol=hostile, benchmark="mbpp"),
+        made.reported(hostile, 99.0),
+        made.reported("Low", 1.0),
+        made.reported("Mid", 50.0),
+    ]
+    told = board([mini], [made.score(mini, under, 0.2)], {under.fingerprint: under}, reported=rows)
+    path = tmp_path / "table.html"
+    export.write(told, path)
+    page.goto(path.as_uri())
+    assert models(page)[0] == "mini:1"
+    page.locator("th.reported").first.locator("button.sort").click()
+    values = page.locator("tbody tr").locator("td.reported >> nth=0").locator(".value").all_inner_texts()
+    assert values == sorted(values, key=lambda value: -float(value.rstrip("†")))
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440
