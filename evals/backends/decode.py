@@ -20,7 +20,7 @@ GROW_TOKENS = 128  # the buffer grows in such steps: few copies, little memory u
 class _Text:
     """One text being written: its request, tokens so far, and when it ends."""
 
-    def __init__(self, request: GenerateRequest, prompt: Prompt, tokens: Tokens, room: int) -> None:
+    def __init__(self, request: GenerateRequest, prompt: Prompt, tokens: Tokens, context_tokens: int) -> None:
         import numpy
 
         self.request, self.prompt, self.tokens = request, prompt, tokens
@@ -29,7 +29,7 @@ class _Text:
         self.bytes = b""
         self.stops = [stop.encode() for stop in request.decoding.stop if stop]
         self.longest = max((len(stop) for stop in self.stops), default=1)
-        self.room = min(request.decoding.max_tokens, room)
+        self.room = min(request.decoding.max_tokens, context_tokens - len(prompt.tokens))
         self.finish = ""
         self.chance = numpy.random.Generator(numpy.random.PCG64(request.seed))
 
@@ -64,15 +64,24 @@ class _Text:
 
 
 def generate(
-    model: Any, tokens: Tokens, requests: Sequence[GenerateRequest], context_tokens: int, slots: int
+    model: Any,
+    tokens: Tokens,
+    requests: Sequence[GenerateRequest],
+    context_tokens: int,
+    slots: int,
+    prompts: Sequence[Prompt] | None = None,
 ) -> Iterator[Generation]:
     """Every request's generation, as each ends; longest prompts first, so that the last ones are short.
+
+    prompts  already encoded, one a request; by default each request's text under its boundary
 
     When memory runs out, the number of slots is halved and unfinished texts are begun again.
     """
     from evals.backends.tree import out_of_memory
 
-    waiting = [_text(request, tokens, context_tokens) for request in requests]
+    if prompts is None:
+        prompts = [encoded(request, tokens, context_tokens) for request in requests]
+    waiting = [_Text(*pair, tokens, context_tokens) for pair in zip(requests, prompts, strict=True)]
     waiting.sort(key=lambda text: (-len(text.prompt.tokens), text.request.sample, text.request.draw))
     while waiting:
         done: set[tuple[str, int]] = set()
@@ -85,15 +94,14 @@ def generate(
             if not out_of_memory(error) or slots == 1:
                 raise
             slots = max(1, slots // 2)
-            left = [text.request for text in waiting if (text.request.sample, text.request.draw) not in done]
-            waiting = [_text(request, tokens, context_tokens) for request in left]
+            left = [text for text in waiting if (text.request.sample, text.request.draw) not in done]
+            waiting = [_Text(text.request, text.prompt, tokens, context_tokens) for text in left]
 
 
-def _text(request: GenerateRequest, tokens: Tokens, context_tokens: int) -> _Text:
-    """A text to write: the prompt keeps at least half of the context, what it writes the rest."""
+def encoded(request: GenerateRequest, tokens: Tokens, context_tokens: int) -> Prompt:
+    """A request's prompt in tokens: it keeps at least half of the context, what is written has the rest."""
     room = max(context_tokens - request.decoding.max_tokens, context_tokens // 2)
-    prompt = tokens.prompt(request.prompt, request.decoding, room)
-    return _Text(request, prompt, tokens, context_tokens - len(prompt.tokens))
+    return tokens.prompt(request.prompt, request.decoding, room)
 
 
 class _Layer:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from evals.backends.decode import generate
+from evals.backends.prompt_logprobs import Read, read
 from evals.backends.tree import choose
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.tokens import Tokens
+from evals.tokens import Prompt, Tokens
 from zoo.errors import ZooError, nearest
 
 CPU_BUDGET, GPU_BUDGET = 8192, 65536  # padded tokens a forward pass; measured best on 2 cores, safe on 24 GiB
@@ -53,6 +54,14 @@ class TransformersLocal:
         """Choice scores as batches end."""
         if requests:
             yield from choose(self.model, self.tokens, requests, self.facts.context_tokens, self.budget)
+
+    def continue_tokens(self, requests: Sequence[GenerateRequest], prompts: Sequence[Prompt]) -> Iterator[Generation]:
+        """Generations from prompts that come as tokens; each must leave room in the context."""
+        yield from generate(self.model, self.tokens, requests, self.facts.context_tokens, self.slots, prompts)
+
+    def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[Read]]:
+        """The log-probability of every token of every sequence but its first, and the likeliest next one."""
+        return read(self.model, sequences, self.tokens.size, self.budget)
 
     def close(self) -> None:
         """Lets the weights go."""

@@ -27,7 +27,9 @@ def requests() -> list[ChoiceRequest]:
         texts = [" the sum", " the sum of b", " None", " a", " the number seven of the questions"]
         asked.append(ChoiceRequest(sample=f"few/{number}", pairs=tuple((context, text) for text in texts)))
     asked.append(ChoiceRequest(sample="letters", pairs=tuple(("Question: which?\nAnswer:", f" {x}") for x in "ABCD")))
-    asked.append(ChoiceRequest(sample="contexts", pairs=(("add the first ", "and the last"), ("add b", " and the last"))))
+    asked.append(
+        ChoiceRequest(sample="contexts", pairs=(("add the first ", "and the last"), ("add b", " and the last")))
+    )
     asked.append(ChoiceRequest(sample="empty", pairs=(("", "def add"), ("", "Question"))))
     asked.append(ChoiceRequest(sample="long", pairs=((TOO_LONG, " a b"), (TOO_LONG, " None of the items"))))
     return asked
@@ -127,7 +129,9 @@ def test_draws_do_not_depend_on_their_neighbours(engine: TransformersLocal) -> N
     decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
     asked = prompts(decoding)
     together = {g.sample: g.text for g in decode.generate(engine.model, engine.tokens, asked, 128, 8)}
-    alone = {g.sample: g.text for r in reversed(asked) for g in decode.generate(engine.model, engine.tokens, [r], 128, 1)}
+    alone = {
+        g.sample: g.text for r in reversed(asked) for g in decode.generate(engine.model, engine.tokens, [r], 128, 1)
+    }
     assert together == alone
     other = [GenerateRequest(sample="0", draw=1, prompt=asked[0].prompt, decoding=decoding, seed=99)]
     assert next(decode.generate(engine.model, engine.tokens, other, 128, 1)).text != together["0"]
@@ -156,7 +160,8 @@ def test_ids_beyond_the_tokenizer_are_never_drawn(engine: TransformersLocal) -> 
     logits = torch.zeros(1, 352)
     logits[0, 351] = 9.0
     logits[0, 7] = 1.0
-    text = decode._text(prompts(Decoding(max_tokens=4))[0], engine.tokens, 128)
+    request = prompts(Decoding(max_tokens=4))[0]
+    text = decode._Text(request, decode.encoded(request, engine.tokens, 128), engine.tokens, 128)
     assert decode.draw(logits, [text], engine.tokens) == [7]
 
 

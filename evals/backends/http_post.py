@@ -1,0 +1,260 @@
+"""JSON over HTTP to one endpoint that may be slow, full, dear or dying: retries, deadlines, a budget.
+
+Standard library only: a client whose timeout is per read waits for ever on an endpoint that sends a
+byte a second, so one request here has one deadline. Redirects are not followed: the key would travel
+with them. The key is read from the environment by the caller, stands in the request's header and nowhere
+else, and is taken out of every message, also where an endpoint echoes it.
+"""
+
+import http.client
+import json
+import random
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from zoo.checkpoint import Record
+from zoo.errors import ZooError
+
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+BODY_BYTES = 64 << 20  # an answer over this is no answer
+LONGEST_WAIT_SECONDS = 60.0  # whatever Retry-After says
+
+
+class Spent(Record, frozen=True, kw_only=True):
+    """What a command has used of an endpoint."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    tokens: int = 0
+    money: float = 0.0
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """How patient and how dear: price is money per million (prompt, written) tokens; None: no limit."""
+
+    timeout_seconds: float = 300.0
+    tries: int = 5
+    wait_seconds: float = 1.0
+    requests: int | None = None
+    budget: float | None = None
+    price: tuple[float, float] = (0.0, 0.0)
+
+
+class Refused(Exception):
+    """The endpoint's final no to this one request (4xx); the text is its reason. Others may go through."""
+
+
+class EndpointError(ZooError):
+    """The endpoint cannot go on; what was answered is kept."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class Endpoint:
+    """One base URL with its key, limits and tally; used from several threads."""
+
+    def __init__(self, url: str, key: str | None, limits: Limits) -> None:
+        self.url, self._key, self.limits = checked(url), key, limits
+        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._turn = threading.Condition()
+        self._requests, self._prompt_tokens, self._tokens, self._money, self._held = 0, 0, 0, 0.0, 0.0
+        self.stopped = threading.Event()
+
+    @property
+    def spent(self) -> Spent:
+        """Requests sent, tokens and money so far."""
+        return Spent(requests=self._requests, prompt_tokens=self._prompt_tokens, tokens=self._tokens, money=self._money)
+
+    def get(self, path: str) -> Any:
+        """A GET's JSON, tried as often as a POST. Not counted: it asks the model nothing."""
+        return self._tried(lambda: self._once("GET", path, None, min(self.limits.timeout_seconds, 30.0)))
+
+    def post(self, path: str, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
+        """The endpoint's JSON object for a request.
+
+        most_tokens  (prompt, written): upper bounds, held back from the budget until the answer is here
+        Raises       Refused for this request alone; EndpointError when it makes no sense to go on
+        """
+        price = self.limits.price
+        hold = (most_tokens[0] * price[0] + most_tokens[1] * price[1]) / 1e6
+
+        def once() -> Any:
+            self._take(hold)
+            used: tuple[int, int] | None = None
+            charged = hold  # an answer that broke off, or tells no usage, may be billed: count all of it
+            try:
+                answer = self._once("POST", path, body, self.limits.timeout_seconds)
+                used = _usage(answer)
+                return answer
+            except urllib.error.URLError:  # never reached, or refused: not billed
+                charged = 0.0
+                raise
+            finally:
+                self._settle(hold, used, charged)
+
+        answer = self._tried(once)
+        if not isinstance(answer, dict):
+            raise EndpointError(f"{self.url}{path} answered {str(answer)[:60]!r}, expected a JSON object")
+        return answer
+
+    def _take(self, hold: float) -> None:
+        """Counts a request in, or raises when the budget does not hold it; waits for others to settle first."""
+        limits = self.limits
+        with self._turn:
+            while limits.budget is not None and self._money + self._held + hold > limits.budget and self._held > 0:
+                self._turn.wait(1.0)
+            if limits.requests is not None and self._requests >= limits.requests:
+                raise EndpointError(
+                    f"the {limits.requests} requests of --requests are used up; what was answered is kept, "
+                    "the same command goes on with as many again"
+                )
+            if limits.budget is not None and self._money + hold > limits.budget:
+                raise EndpointError(
+                    f"--budget {limits.budget:g} is used up ({self._money:.4f} spent, the next request may cost "
+                    f"{hold:.4f}); what was answered is kept, the same command goes on with a new budget"
+                )
+            self._requests += 1
+            self._held += hold
+
+    def _settle(self, hold: float, used: tuple[int, int] | None, charged: float) -> None:
+        with self._turn:
+            self._held = max(0.0, self._held - hold)
+            if used is None:
+                self._money += charged
+            else:
+                price = self.limits.price
+                self._prompt_tokens, self._tokens = self._prompt_tokens + used[0], self._tokens + used[1]
+                self._money += (used[0] * price[0] + used[1] * price[1]) / 1e6
+            self._turn.notify_all()
+
+    def _tried(self, once: Callable[[], Any]) -> Any:
+        """`once` until it gives an answer; waits 1, 2, 4, ... seconds between, or what Retry-After says."""
+        last = ""
+        for attempt in range(self.limits.tries):
+            try:
+                return once()
+            except urllib.error.HTTPError as error:
+                last = f"HTTP {error.code}: {self._reason(error)}"
+                if error.code not in RETRIED:
+                    raise self._final(error.code, last) from None
+                wait = _retry_after(error.headers.get("Retry-After"))
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                last, wait = self._told(error), None
+            if attempt + 1 < self.limits.tries:
+                backoff = self.limits.wait_seconds * 2.0**attempt * random.uniform(0.75, 1.25)  # noqa: S311
+                if self.stopped.wait(min(backoff if wait is None else wait, LONGEST_WAIT_SECONDS)):
+                    break
+        raise EndpointError(
+            f"{self.url} gave no answer in {self.limits.tries} tries ({last}); "
+            "what was answered is kept, the same command goes on from there"
+        ) from None
+
+    def _final(self, code: int, last: str) -> Exception:
+        if code in (401, 403):
+            return EndpointError(f"{self.url} refuses the key ({last}); set PHIZOO_API_KEY or OPENAI_API_KEY")
+        if code in (404, 405) or 300 <= code < 400:
+            return EndpointError(f"{self.url} has no such address or model ({last}); give --url up to and with /v1")
+        return Refused(last)
+
+    def _once(self, method: str, path: str, body: dict[str, Any] | None, timeout_seconds: float) -> Any:
+        headers = {"Accept": "application/json", "User-Agent": "phi-zoo"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        data = None if body is None else json.dumps(body).encode()
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        # checked(url) allows http and https only
+        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310
+        ends = time.monotonic() + timeout_seconds
+        with self._opener.open(request, timeout=timeout_seconds) as response:
+            text = _read(response, ends, timeout_seconds)
+        return json.loads(text)
+
+    def _reason(self, error: urllib.error.HTTPError) -> str:
+        """The endpoint's own words, on one line, without the key."""
+        try:
+            text = error.read(4096).decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException):
+            text = ""
+        finally:
+            error.close()
+        try:
+            found = json.loads(text)
+            told = found.get("error", found) if isinstance(found, dict) else found
+            text = str(told.get("message", told) if isinstance(told, dict) else told)
+        except ValueError:
+            pass
+        return self.clean(text)
+
+    def clean(self, text: str) -> str:
+        """A text on one line of at most 200 characters, without the key."""
+        if self._key:
+            text = text.replace(self._key, "[key]")
+        return " ".join(text.split())[:200]
+
+    def _told(self, error: Exception) -> str:
+        if isinstance(error, urllib.error.URLError):
+            error = error.reason if isinstance(error.reason, Exception) else error
+        if isinstance(error, TimeoutError):
+            return f"no answer within {self.limits.timeout_seconds:g} s"
+        if isinstance(error, ssl.SSLError):
+            return self.clean(f"TLS: {error.reason}")
+        if isinstance(error, http.client.IncompleteRead):
+            return f"the answer broke off after {len(error.partial)} bytes"
+        if isinstance(error, json.JSONDecodeError):
+            return self.clean(f"not JSON: {error.doc[:60]!r}" if error.doc else "an empty answer")
+        return self.clean(str(error) or type(error).__name__)
+
+
+def checked(url: str) -> str:
+    """A base URL without its last slash. Raises ZooError unless http or https, or when it carries a secret."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ZooError(f'--url "{url[:80]}" is no address; expected like http://127.0.0.1:8000/v1')
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ZooError("--url must carry no user, key or query: put the key into PHIZOO_API_KEY or OPENAI_API_KEY")
+    return url.rstrip("/")
+
+
+def _read(response: Any, ends: float, timeout_seconds: float) -> bytes:
+    """The whole body before the deadline; a body shorter than announced raises IncompleteRead."""
+    parts, size = [], 0
+    while part := response.read1(65536):
+        parts.append(part)
+        size += len(part)
+        if time.monotonic() > ends:
+            raise TimeoutError(timeout_seconds)
+        if size > BODY_BYTES:
+            raise ValueError(f"an answer of over {BODY_BYTES >> 20} MB")
+    if response.length:  # read1 ends silently where a connection broke off
+        raise http.client.IncompleteRead(b"".join(parts), response.length)
+    return b"".join(parts)
+
+
+def _usage(answer: Any) -> tuple[int, int] | None:
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    if not isinstance(usage, dict):
+        return None
+    found = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens")]
+    return (int(found[0]), int(found[1])) if all(isinstance(value, int) for value in found) else None
+
+
+def _retry_after(told: str | None) -> float | None:
+    """Seconds of a Retry-After header; a date or nonsense gives None.
+
+    >>> _retry_after("2"), _retry_after("soon"), _retry_after(None)
+    (2.0, None, None)
+    """
+    try:
+        return max(0.0, float(told)) if told is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,310 @@
+"""Any OpenAI-compatible endpoint: vLLM's server, `phizoo serve`, the larger baselines behind an API.
+
+Completions by default, chat with `chat=True`. Where the checkpoint's tokenizer is at hand, prompts go
+as token ids, so the endpoint reads exactly what a local engine reads; without one, as text. Choices are
+scored from the prompt's own log-probabilities (`echo`). What an endpoint cannot do is refused, never
+approximated: no log-probabilities (chat), a healed boundary where the server does not know it, a token
+that straddles context and continuation.
+"""
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any, TypeVar
+
+from evals.backends.http_post import Endpoint, EndpointError, Limits, Refused
+from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from evals.tokens import Pair, Tokens
+from zoo.errors import ZooError
+
+KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
+STOPS = 4  # the API's limit; more are cut here, which gives the same text
+
+Request = TypeVar("Request", GenerateRequest, ChoiceRequest)
+Answer = TypeVar("Answer", Generation, ChoiceScores)
+
+
+class OpenAIHttp:
+    """One model at one endpoint behind the backend seam; asked from `concurrency` threads."""
+
+    def __init__(self, endpoint: Endpoint, model: str, folder: Path | None, *, chat: bool, concurrency: int) -> None:
+        self.endpoint, self.asked_model, self.folder = endpoint, model, folder
+        self.chat, self.concurrency = chat, concurrency
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the endpoint says of itself, asked once: its models, and whether it reads prompts' log-probabilities."""
+        model, owner, context = self._served
+        return Facts(
+            engine="openai_http",
+            version="1",
+            dtype="endpoint",
+            device="endpoint",
+            context_tokens=context,
+            identity={
+                "url": self.endpoint.url,
+                "model": model,
+                "api": "chat" if self.chat else "completions",
+                "server": owner,
+                "prompts": "ids" if self.tokens is not None else "text",
+            },
+            can_score_choices=not self.chat and self._echoes,
+        )
+
+    @cached_property
+    def tokens(self) -> Tokens | None:
+        """The checkpoint's tokenizer, where there is one and the endpoint takes token ids."""
+        if self.folder is None or self.chat:
+            return None
+        from transformers import AutoTokenizer
+
+        return Tokens(AutoTokenizer.from_pretrained(self.folder, local_files_only=True))
+
+    @cached_property
+    def _served(self) -> tuple[str, str, int]:
+        """(model, who serves it, context) from /models; the model asked for must be there."""
+        told = self.endpoint.get("/models")
+        listed = told.get("data") if isinstance(told, dict) else None
+        if not isinstance(listed, list) or not all(isinstance(one, dict) and "id" in one for one in listed):
+            raise EndpointError(f"{self.endpoint.url}/models lists no models; is it an OpenAI-compatible address?")
+        by_id = {str(one["id"]): one for one in listed}
+        name = self.asked_model or (next(iter(by_id)) if len(by_id) == 1 else "")
+        if name not in by_id:
+            known = ", ".join(list(by_id)[:8]) or "none"
+            raise EndpointError(f'{self.endpoint.url} does not serve "{name}"; it serves: {known}. Say --model')
+        context = by_id[name].get("max_model_len")
+        return name, str(by_id[name].get("owned_by", "")), context if isinstance(context, int) else 0
+
+    @cached_property
+    def _echoes(self) -> bool:
+        """Whether completions give a prompt's log-probabilities, and split a prompt into our tokenizer's tokens."""
+        text = "def add(a, b):"
+        try:
+            answer = self._complete({"prompt": [text], "max_tokens": 1, "echo": True, "logprobs": 1}, (64, 1))
+            read = _choices(answer, 1)[0]["logprobs"]["token_logprobs"]
+        except (Refused, KeyError, TypeError, EndpointError) as error:
+            if isinstance(error, EndpointError) and "choices" not in str(error):
+                raise
+            return False
+        if self.tokens is not None and len(read) - 1 != len(self.tokens.encode(text)):
+            raise EndpointError(
+                f"{self.endpoint.url} reads {text!r} as {len(read) - 1} tokens, this checkpoint's tokenizer as "
+                f"{len(self.tokens.encode(text))}: another model is served there"
+            )
+        return True
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
+        """Generations as they come. Raises EndpointError once what came before it is given out."""
+        if any(request.decoding.boundary == "healed" for request in requests) and self._served[1] != "phi-zoo":
+            raise ZooError(
+                f"{self.endpoint.url} cannot heal a prompt's last token, which this protocol asks for; "
+                "take --engine vllm or transformers, or the @stripped protocol"
+            )
+        yield from self._spread(requests, self._generation)
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
+        """Choice scores as they come, one request a question."""
+        yield from self._spread(requests, self._scores)
+
+    def close(self) -> None:
+        """Tells what was used, where it cost money; waits for nothing."""
+        self.endpoint.stopped.set()
+        spent = self.endpoint.spent
+        if spent.requests and any(self.endpoint.limits.price):
+            import click
+
+            used = f"{spent.requests} requests, {spent.prompt_tokens} + {spent.tokens} tokens"
+            click.echo(f"{self.endpoint.url}: {used}, {spent.money:.4f} spent", err=True)
+
+    def _spread(self, requests: Sequence[Request], one: Callable[[Request], Answer]) -> Iterator[Answer]:
+        """Answers from `concurrency` threads. The first fault ends the asking; what is in flight is waited for."""
+        waiting: Queue[Request] = Queue()
+        for request in requests:
+            waiting.put(request)
+        answered: Queue[Answer | BaseException | None] = Queue()
+        stop = threading.Event()
+
+        def work() -> None:
+            try:
+                while not stop.is_set():
+                    answered.put(one(waiting.get_nowait()))
+            except Empty:
+                pass
+            except BaseException as error:  # carried to the loop's thread and raised there
+                stop.set()
+                answered.put(error)
+            finally:
+                answered.put(None)
+
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self.concurrency, len(requests)))]
+        for thread in threads:
+            thread.start()
+        running, fault = len(threads), None
+        try:
+            while running:
+                got = answered.get()
+                if got is None:
+                    running -= 1
+                elif isinstance(got, BaseException):
+                    fault = fault or got
+                else:
+                    yield got
+        finally:
+            stop.set()
+        if fault is not None:
+            raise fault
+
+    def _complete(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
+        return self.endpoint.post("/completions", {"model": self._served[0], "temperature": 0, **body}, most_tokens)
+
+    def _generation(self, request: GenerateRequest) -> Generation:
+        how = request.decoding
+        body: dict[str, Any] = {"max_tokens": how.max_tokens, "temperature": how.temperature, "top_p": how.top_p}
+        body["seed"] = request.seed & 0x7FFFFFFFFFFFFFFF
+        stops = [stop for stop in how.stop if stop]
+        if stops:
+            body["stop"] = stops if self._served[1] in ("vllm", "phi-zoo") else stops[:STOPS]
+        truncated = 0
+        try:
+            if self.chat:
+                text = request.prompt.rstrip() if how.boundary == "stripped" else request.prompt
+                body["messages"] = [{"role": "user", "content": text}]
+                bounds = (len(text.encode()) + 64, how.max_tokens)
+                answer = self.endpoint.post("/chat/completions", {"model": self._served[0], **body}, bounds)
+            else:
+                prompt, truncated, body["max_tokens"] = self._prompt(request)
+                body["prompt"] = prompt
+                if how.boundary == "healed":
+                    body["boundary"] = "healed"
+                size = len(prompt.encode()) if isinstance(prompt, str) else len(prompt)
+                answer = self._complete(body, (size + 1, how.max_tokens))
+            return _written(request, answer, truncated, chat=self.chat)
+        except Refused as no:
+            return _faulty(request, str(no))
+
+    def _prompt(self, request: GenerateRequest) -> tuple[list[int] | str, int, int]:
+        """What is sent for a prompt, tokens cut from its left, and room to write; as the local engines do it."""
+        how, context = request.decoding, self._served[2]
+        if self.tokens is None or how.boundary == "healed":
+            return (request.prompt.rstrip() if how.boundary == "stripped" else request.prompt), 0, how.max_tokens
+        room = max(context - how.max_tokens, context // 2) if context else 1 << 30
+        prompt = self.tokens.prompt(request.prompt, how, room)
+        left = context - len(prompt.tokens) if context else how.max_tokens
+        return list(prompt.tokens), prompt.truncated, min(how.max_tokens, left)
+
+    def _scores(self, request: ChoiceRequest) -> ChoiceScores:
+        """All choices of a question in one request; the one token that must be generated is thrown away."""
+        tokens, context = self.tokens, self._served[2] or 1 << 30
+        pairs: list[Pair] = []
+        prompts: list[Any] = []
+        for before, after in request.pairs:
+            if tokens is None:
+                prompts.append(before + after)
+            else:
+                # the server must have room for one more token than we read
+                pairs.append(tokens.pair(before, after, context - 2))
+                prompts.append(list(pairs[-1].tokens))
+        size = sum(len(one) if isinstance(one, list) else len(one.encode()) for one in prompts)
+        try:
+            body = {"prompt": prompts, "max_tokens": 1, "echo": True, "logprobs": 1}
+            choices = _choices(self._complete(body, (size, len(prompts))), len(prompts))
+            read = []
+            for number, (before, _) in enumerate(request.pairs):
+                told = choices[number].get("logprobs") or {}
+                start = pairs[number].start if pairs else _starts(told, before)
+                read.append(_continuation(told, start, len(pairs[number].tokens) if pairs else None))
+        except (Refused, KeyError, TypeError, IndexError) as no:
+            return ChoiceScores(sample=request.sample, choices=(), fault=str(no) or type(no).__name__)
+        return ChoiceScores(
+            sample=request.sample,
+            choices=tuple(read),
+            prompt_tokens=max((pair.start + pair.truncated for pair in pairs), default=0),
+            truncated=max((pair.truncated for pair in pairs), default=0),
+        )
+
+
+def _choices(answer: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """The choices of an answer in order. Raises EndpointError when they are not what was asked for."""
+    found = answer.get("choices")
+    if not isinstance(found, list) or len(found) != count or not all(isinstance(one, dict) for one in found):
+        raise EndpointError(f"the endpoint sent no {count} choices ({str(answer)[:80]!r}); what was answered is kept")
+    return sorted(found, key=lambda one: int(one.get("index", 0)))
+
+
+def _starts(told: dict[str, Any], before: str) -> int:
+    """Where the continuation's tokens start, from text offsets. Raises Refused when no token starts there."""
+    boundary = len(before.rstrip())
+    offsets = list(told["text_offset"])
+    if not boundary:
+        raise Refused("an empty context cannot be scored without the model's tokenizer")
+    if boundary not in offsets:
+        raise Refused("a token straddles context and continuation; only the model's own tokenizer can split it")
+    return offsets.index(boundary)
+
+
+def _continuation(told: dict[str, Any], start: int, count: int | None) -> Choice:
+    """The continuation's part of a prompt's log-probabilities; the last token is the generated one."""
+    logprobs = told["token_logprobs"]
+    if count is not None and len(logprobs) not in (count, count + 1):
+        raise Refused(f"{len(logprobs)} log-probabilities for a prompt of {count} tokens")
+    end = len(logprobs) - 1 if count is None else count
+    mine = logprobs[start:end]
+    if not mine or any(not isinstance(value, int | float) or math.isnan(value) for value in mine):
+        raise Refused("a token without a log-probability")
+    best = told["top_logprobs"][start:end]
+    greedy = all(value >= max(top.values()) for value, top in zip(mine, best, strict=True))
+    return Choice(logprob=float(sum(mine)), tokens=len(mine), greedy=greedy)
+
+
+def _written(request: GenerateRequest, answer: dict[str, Any], truncated: int, *, chat: bool) -> Generation:
+    choice = _choices(answer, 1)[0]
+    text = choice.get("message", {}).get("content") if chat else choice.get("text")
+    if text is None and chat:
+        text = ""  # a refusal or a tool call: an answer, and an empty one
+    if not isinstance(text, str):
+        raise EndpointError(f"the endpoint sent no text ({str(choice)[:80]!r}); what was answered is kept")
+    usage = answer.get("usage") or {}
+    ends = [at for stop in request.decoding.stop if stop and (at := text.find(stop)) >= 0]
+    return Generation(
+        sample=request.sample,
+        draw=request.draw,
+        text=text[: min(ends)] if ends else text,
+        prompt_tokens=int(usage.get("prompt_tokens") or 0),
+        tokens=int(usage.get("completion_tokens") or 0),
+        finish="stop" if ends or choice.get("finish_reason") != "length" else "length",
+        truncated=truncated,
+    )
+
+
+def _faulty(request: GenerateRequest, fault: str) -> Generation:
+    return Generation(
+        sample=request.sample, draw=request.draw, text="", prompt_tokens=0, tokens=0, finish="fault", fault=fault
+    )
+
+
+def connect(
+    path: Path | None,
+    *,
+    url: str = "",
+    model: str = "",
+    chat: bool = False,
+    concurrency: int = 8,
+    limits: Limits | None = None,
+    **_local: object,
+) -> OpenAIHttp:
+    """A backend for an endpoint. Nothing is asked of it yet.
+
+    path         the checkpoint's folder, for its tokenizer; None for a model that is not in the zoo
+    url          up to and with /v1
+    model        the name it is served under; may be left out where only one is served
+    Raises       ZooError for an address that is none, or that carries a secret
+    """
+    if not url:
+        raise ZooError("--engine openai_http needs --url, like http://127.0.0.1:8000/v1")
+    key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+    endpoint = Endpoint(url, key, limits or Limits())
+    return OpenAIHttp(endpoint, model, path, chat=chat, concurrency=concurrency)
