@@ -84,17 +84,24 @@ def open_database(url: str, readonly: bool = False) -> Database:
 
 
 def _bring_up_to_date(database: Database) -> None:
+    """Migrates an older schema, or says why not; a database that cannot be used is closed."""
+    try:
+        _migrate(database)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _migrate(database: Database) -> None:
     version = schema_version(database)
     if version == SCHEMA:
         return
     if version is not None and version > SCHEMA:
-        database.close()
         raise ZooError(
             f"{shown(database.url)}: its schema is {version}, this phizoo knows {SCHEMA}; "
             "update it: pip install -U phi-zoo"
         )
     if database.readonly:
-        database.close()
         raise ZooError(
             f"{shown(database.url)}: its schema is {version}, expected {SCHEMA}; its owner brings it up to date with: "
             "phizoo models upgrade"

@@ -97,8 +97,9 @@ def protocols(database: Database) -> dict[str, ProtocolRecord]:
 
 def run(database: Database, run_id: str) -> dict[str, Any]:
     """A run's header; a prefix of its id will do when it is the only one."""
-    found = database.rows("SELECT id, record FROM runs WHERE id >= :low AND id < :high", low=run_id, high=run_id + "~")
-    found = [row for row in found if row[0] == run_id] or found
+    found = database.rows("SELECT id, record FROM runs WHERE id = :id", id=run_id) or database.rows(
+        "SELECT id, record FROM runs WHERE substr(id, 1, :length) = :id", id=run_id, length=len(run_id)
+    )
     if not run_id or len(found) != 1:
         what = f"{run_id} begins the ids of {len(found)} runs" if found else f'no run "{run_id}"'
         raise ZooError(f"{what}. The runs of a checkpoint: phizoo models show NAME")

@@ -142,8 +142,16 @@ def variants(name: str | None, as_json: bool) -> None:
         echo_json(told)
         return
     rows = [
-        (one.name, f"{one.parameters:,}", str(one.layers), str(one.width), f"{one.heads} x {one.width // one.heads}",
-         count_text(one.training_tokens), f"phizoo models import {one.repository}" if one.repository else "not published", one.about)
+        (
+            one.name,
+            f"{one.parameters:,}",
+            str(one.layers),
+            str(one.width),
+            f"{one.heads} x {one.width // one.heads}",
+            count_text(one.training_tokens),
+            f"phizoo models import {one.repository}" if one.repository else "not published",
+            one.about,
+        )
         for one in chosen
-    ]  # fmt: skip
+    ]
     echo_table(("NAME", "PARAMETERS", "LAYERS", "WIDTH", "HEADS", "TOKENS", "WEIGHTS", "TRAINED ON"), rows)

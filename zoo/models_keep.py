@@ -67,6 +67,8 @@ def add(
         click.echo(msgspec.json.encode(checkpoint))
     else:
         click.echo(f"{checkpoint.label}  {checkpoint.parameters:,} parameters  {checkpoint.digest[:12]}")
+        if checkpoint.notes:
+            click.echo(checkpoint.notes)
 
 
 def _parent(told: str) -> tuple[str, Any]:

@@ -352,5 +352,5 @@ def described(name: str, files: tuple[File, ...], held: safety.Inspected, about:
         family=about.family or str(held.config.get("model_type", "")),
         training_flops=about.training_flops,
         tags=tuple(sorted(set(about.tags))),
-        notes=about.notes,
+        notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in held.warnings)]),
     )

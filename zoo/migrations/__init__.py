@@ -21,12 +21,14 @@ def upgrade(database: Database, revision: str = "head") -> None:
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(with_driver(database.url))
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    finally:
+        engine.dispose()
 
 
 def _upgrade_sqlite(database: SqliteDatabase, command: Any, config: Any, revision: str) -> None:

@@ -1,0 +1,339 @@
+"""Kills at random moments, many writers at once, a full disk, a store that may only be read."""
+
+import ctypes
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zoo import cli
+from zoo.errors import ZooError
+from zoo.registry import Registry, open_registry
+
+ADDER = """
+import sys
+from zoo.registry import open_registry
+with open_registry() as registry:
+    print("ready", flush=True)
+    for folder in sys.argv[1:]:
+        registry.add(folder, "one")
+"""
+PULLER = """
+import sys
+from zoo.registry import open_registry
+from zoo.remote import pull
+with open_registry() as registry:
+    print("ready", flush=True)
+    for version in range(1, 6):
+        pull(registry, f"one:{version}", sys.argv[1])
+"""
+COLLECTOR = """
+from zoo.registry import open_registry
+with open_registry() as registry:
+    print("ready", flush=True)
+    for _ in range(200):
+        registry.gc()
+"""
+ROUNDS = 6  # of each kind here; `python tests/bench/bench_faults.py` kills 200 times
+
+
+def killed(code: str, arguments: list[str], seconds: float, **environment: str) -> None:
+    """Runs Python code in a process of its own and kills it so long after it says it is ready."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+
+
+def whole(registry: Registry) -> None:
+    """Holds that everything that can be found is whole, and every version has its own bytes."""
+    assert registry.verify() == []
+    found = registry.list(all_versions=True)
+    assert len({one.digest for one in found}) == len(found)
+    for one in found:
+        assert {path.name for path in registry.path(one).iterdir()} == {file.path for file in one.files}
+
+
+@pytest.fixture
+def folders(tmp_path: Path, made: SimpleNamespace) -> list[str]:
+    """Five folders of a size that takes some milliseconds to add, with one file shared by all."""
+    found = []
+    for number in range(5):
+        folder = made.phi(tmp_path / f"x{number}", number, vocab_size=40_000)
+        (folder / "vocab.json").write_text(json.dumps({"shared": "x" * 300_000}))
+        found.append(str(folder))
+    return found
+
+
+def test_killed_while_adding_no_half_version_stands_and_the_next_command_works(
+    folders: list[str], tmp_path: Path
+) -> None:
+    chance = random.Random(1)
+    for _ in range(ROUNDS):
+        killed(ADDER, folders, chance.uniform(0, 0.12))
+        with open_registry() as registry:
+            whole(registry)
+    with open_registry() as registry:
+        digests = [registry.add(folder, "one").digest for folder in folders]
+        registry.gc()
+        assert sorted(one.digest for one in registry.list(all_versions=True)) == sorted(digests)
+        whole(registry)
+    store = tmp_path / "home" / "store"
+    wanted = {file.sha256 for one in _list() for file in one.files}
+    assert {path.name for path in store.glob("objects/??/*")} == wanted
+    assert list(store.glob("incoming/*")) == []
+
+
+def _list() -> list[Any]:
+    with open_registry() as registry:
+        return list(registry.list(all_versions=True))
+
+
+def test_killed_while_collecting_or_beside_adding_nothing_wanted_is_lost(folders: list[str]) -> None:
+    chance = random.Random(2)
+    with open_registry() as registry:
+        kept = registry.add(folders[0], "kept")
+    for _ in range(ROUNDS // 2):
+        with subprocess.Popen([sys.executable, "-c", ADDER, *folders], stdout=subprocess.PIPE) as adding:
+            killed(COLLECTOR, [], chance.uniform(0, 0.3))
+            adding.communicate()
+            assert adding.returncode == 0
+        with open_registry() as registry:
+            assert registry.verify() == []
+            assert len(registry.list("one", all_versions=True)) == len(folders)
+            for one in registry.list("one", all_versions=True):
+                registry.remove(one.label)
+    with open_registry() as registry:
+        registry.gc()
+        assert registry.verify() == []
+        assert registry.get("kept") == kept
+
+
+def test_killed_while_pulling_it_goes_on(folders: list[str], tmp_path: Path) -> None:
+    from zoo.remote import pull, push
+
+    chance = random.Random(3)
+    remote, theirs = str(tmp_path / "remote"), str(tmp_path / "theirs")
+    with open_registry() as registry:
+        for folder in folders:
+            registry.add(folder, "one")
+        for one in registry.list(all_versions=True):
+            push(registry, one.label, remote)
+        digests = {one.digest for one in registry.list(all_versions=True)}
+    for _ in range(ROUNDS):
+        killed(PULLER, [remote], chance.uniform(0, 0.12), PHIZOO_HOME=theirs)
+        with open_registry(f"sqlite:///{theirs}/zoo.db", f"{theirs}/store") as registry:
+            whole(registry)
+    with open_registry(f"sqlite:///{theirs}/zoo.db", f"{theirs}/store") as registry:
+        for version in range(1, 6):
+            pull(registry, f"one:{version}", remote)
+        assert {one.digest for one in registry.list(all_versions=True)} == digests
+        whole(registry)
+
+
+def test_killed_while_migrating_the_schema_is_old_or_new(tmp_path: Path) -> None:
+    code = "import sys\nfrom zoo.migrations import upgrade\nimport alembic.command\nimport zoo.registry\n"
+    code += "print('ready', flush=True)\nwith zoo.registry.open_registry(): pass"
+    chance = random.Random(4)
+    for number in range(ROUNDS):
+        home = tmp_path / f"home{number}"
+        killed(code, [], chance.uniform(0, 0.2), PHIZOO_HOME=str(home))
+        with open_registry(f"sqlite:///{home}/zoo.db", f"{home}/store") as registry:
+            assert registry.list() == []
+            assert registry.database.rows("SELECT id FROM zoo_lock") == [(1,)]
+
+
+WRITER = """
+import sys
+from zoo.checkpoint import Dataset
+from zoo.registry import open_registry
+sys.path.insert(0, sys.argv[4])
+from conftest import protocol, score
+db, me, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with open_registry(db) as registry:
+    base = registry.get("one:1")
+    for number in range(count):
+        kind = number % 5
+        if kind == 0:
+            registry.enter(base.__class__(**{n: getattr(base, n) for n in base.__struct_fields__} | {
+                "name": "shared" if number % 2 else f"own-{me}", "digest": f"{me:02x}{number:062x}"}))
+        elif kind == 1:
+            run = f"run-{me}-{number}"
+            registry.add_scores({"id": run, "checkpoint": base.digest}, protocol(), [score(base.digest, run)])
+        elif kind == 2:
+            registry.alias("one", f"alias-{me}", 1 + number % 2)
+        elif kind == 3:
+            registry.add_dataset(Dataset(name=f"data-{me}", digest=f"{me:02x}{number:062x}", kind="tokens", documents=1, tokens=1))
+        else:
+            registry.tag("one:1", add=[f"tag-{me}-{number}"])
+            registry.get(f"one@alias-{me}")
+"""
+
+
+def test_eight_writers_at_once_lose_nothing(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
+    writers, count = 8, 20  # `python tests/bench/bench_faults.py` does 500 each
+    with open_registry(db) as registry:
+        for number in range(2):
+            registry.add(made.phi(tmp_path / str(number), number), "one")
+    here = str(Path(__file__).parent)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, db, str(me), str(count), here], stderr=subprocess.PIPE, env=os.environ.copy()
+        )
+        for me in range(writers)
+    ]
+    for process in processes:
+        _, said = process.communicate()
+        assert process.returncode == 0, said.decode()
+    with open_registry(db) as registry:
+        own = [one for one in registry.list(all_versions=True) if one.name != "one"]
+        assert len(own) == writers * count // 5
+        for name in {one.name for one in own}:
+            versions = [one.version for one in own if one.name == name]
+            assert versions == list(range(1, len(versions) + 1))
+        assert len(registry.runs()) == len(registry.scores()) == writers * count // 5
+        assert len(registry.datasets()) == writers * count // 5
+        assert len(registry.get("one:1").tags) == writers * count // 5
+        assert len(registry.aliases("one")) == writers
+        # number runs over 2, 7, 12, ...: each alias moves every time it is set
+        assert len(registry.alias_history("one")) == writers * count // 5
+
+
+def test_eight_processes_make_the_same_zoo_at_once(tmp_path: Path) -> None:
+    code = "from zoo.registry import open_registry\nwith open_registry() as registry: print(len(registry.list()))"
+    processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(8)]
+    assert [process.communicate()[0] for process in processes] == [b"0\n"] * 8
+
+
+@pytest.fixture
+def line(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], tuple[int, str]]:
+    """Runs a command and gives back its exit code and what it said on standard error."""
+
+    def run(arguments: list[str]) -> tuple[int, str]:
+        capsys.readouterr()
+        code = cli.run(arguments)
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "the file being written")
+
+
+@pytest.mark.parametrize("step", ["fsync", "link", "mkdir"])
+def test_a_full_disk_ends_in_one_line_and_leaves_nothing(
+    step: str,
+    tmp_path: Path,
+    made: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    line: Callable[[list[str]], tuple[int, str]],
+) -> None:
+    folder = made.phi(tmp_path / "x")
+    assert line(["models", "list"])[0] == 0
+    with open_registry():
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, full)
+        code, said = line(["models", "add", str(folder), "--name", "one"])
+    assert code == 2
+    assert "the disk is full" in said
+    assert said.count("\n") == 1
+    with open_registry() as registry:
+        assert registry.list() == []
+        assert list((tmp_path / "home" / "store").glob("incoming/*")) == []
+        assert registry.add(folder, "one").version == 1
+
+
+def test_a_full_database_disk_is_told(tmp_path: Path, made: SimpleNamespace) -> None:
+    with open_registry() as registry:
+        pages = registry.database.rows("PRAGMA page_count")[0][0]
+        registry.database.rows(f"PRAGMA max_page_count = {pages}")
+        registry.add(made.phi(tmp_path / "small"), "one")
+        with pytest.raises(ZooError, match="the disk is full"):
+            registry.note("one", "x" * 3_000_000)
+        assert registry.list()[0].name == "one"
+
+
+def drop_powers() -> None:
+    """Lets even root be refused by file permissions, in a child process."""
+    libc = ctypes.CDLL(None)
+    for capability in (0, 1, 2, 3):  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
+        libc.prctl(24, capability, 0, 0, 0)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path, made: SimpleNamespace) -> Iterator[Path]:
+    """A home with one checkpoint that may only be read; its folder was never asked for."""
+    home = tmp_path / "home"
+    with open_registry() as registry:
+        registry.add(made.phi(tmp_path / "x"), "one")
+    paths = [home, *home.rglob("*")]
+    for path in paths:
+        path.chmod(path.stat().st_mode & 0o555)
+    yield home
+    for path in paths:
+        path.chmod(0o755)
+
+
+def powerless(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs phizoo without the power to override permissions."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "zoo.cli", *arguments],
+        preexec_fn=drop_powers,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_reading_needs_no_write_permission(read_only: Path) -> None:
+    for arguments in (
+        ["list"],
+        ["show", "one"],
+        ["verify"],
+        ["find", "--where", "parameters < 3e9"],
+        ["lineage", "one"],
+    ):
+        done = powerless("models", *arguments)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+    done = powerless("models", "path", "one")
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.strip())
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert (folder / "config.json").read_bytes()
+    assert not (read_only / "store" / "trees").exists()
+
+
+def test_writing_where_one_may_only_read_ends_in_one_line(
+    read_only: Path, tmp_path: Path, made: SimpleNamespace
+) -> None:
+    other = made.phi(tmp_path / "y", 1)
+    for arguments in (["add", str(other), "--name", "two"], ["alias", "one", "best"], ["gc"], ["note", "one", "x"]):
+        done = powerless("models", *arguments)
+        assert done.returncode == 2, arguments
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "may only be read" in done.stderr or "permission denied" in done.stderr
+    (tmp_path / "writable").mkdir()
+    os.environ["PHIZOO_DB"] = f"sqlite:///{tmp_path / 'writable' / 'zoo.db'}"
+    done = powerless("models", "add", str(other), "--name", "two")
+    del os.environ["PHIZOO_DB"]
+    assert done.returncode == 2
+    assert "permission denied" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,150 @@
+"""Every released schema is brought up to date with its data, on both databases, whole or not at all."""
+
+import json
+import sqlite3
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zoo import database as databases
+from zoo.checkpoint import About, Checkpoint
+from zoo.database import SCHEMA, SqliteDatabase, open_database, schema_version, sqlite_file
+from zoo.errors import ZooError
+from zoo.migrations import upgrade
+from zoo.registry import described, open_registry
+from zoo.rows import columns_of
+
+
+def opened(url: str) -> Any:
+    """A database as it lies, nothing migrated."""
+    file = sqlite_file(url)
+    if file is None:
+        return databases.EngineDatabase(url, readonly=False)
+    return SqliteDatabase(url, file, readonly=False)
+
+
+def populated_0001(url: str, folder: Path, made: SimpleNamespace) -> list[Checkpoint]:
+    """A zoo as the first schema wrote it: two versions, an alias, a run with two metrics."""
+    from zoo import safety
+
+    database = opened(url)
+    upgrade(database, "0001")
+    held = safety.inspect_folder(made.phi(folder))
+    found = []
+    with database.write():
+        for version, tags in ((1, ("b", "a")), (2, ())):
+            digest = str(version) * 64
+            one = described("one", (), held, About(tags=tags))
+            one = Checkpoint(
+                **{name: getattr(one, name) for name in one.__struct_fields__} | {"version": version, "digest": digest}
+            )
+            row = columns_of(one)
+            database.run(
+                f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", **row
+            )
+            found.append(one)
+        database.run("INSERT INTO aliases (name, alias, version) VALUES ('one', 'best', 1)")
+        protocol = made.protocol()
+        database.run(
+            "INSERT INTO protocols (fingerprint, record) VALUES (:f, :r)",
+            f=protocol.fingerprint,
+            r=json.dumps({"metric": protocol.metric}),
+        )
+        for metric in ("pass@1", "pass@10"):
+            database.run(
+                "INSERT INTO scores (run, checkpoint, task, protocol, metric, subset, value, low, high, n, clusters, "
+                "unscored, results, created) VALUES ('r', :c, 'humaneval', :p, :m, 'all', 0.5, 0.4, 0.6, 164, 164, 0, '', '')",
+                c="1" * 64,
+                p=protocol.fingerprint,
+                m=metric,
+            )
+    database.close()
+    return found
+
+
+def test_a_populated_zoo_of_the_first_schema_keeps_everything(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
+    before = populated_0001(db, tmp_path / "x", made)
+    with open_registry(db) as registry:
+        assert schema_version(registry.database) == SCHEMA
+        assert registry.list(all_versions=True) == before
+        assert [found.version for found in registry.find(tag="a")] == [1]
+        assert [found.version for found in registry.find("humaneval.low > 0.3")] == [1]
+        assert [found.version for found in registry.find("humaneval.pass@10.low > 0.3")] == [1]
+        headline = registry.database.rows("SELECT metric FROM scores WHERE headline = 1")
+        assert [row[0] for row in headline] == ["pass@1"]
+        assert [(move.alias, move.version) for move in registry.alias_history("one")] == [("best", 1)]
+        assert registry.add(tmp_path / "x", "one").version == 3
+        assert registry.get("one@best") == before[0]
+
+
+def test_upgrading_twice_changes_nothing(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
+    populated_0001(db, tmp_path / "x", made)
+    with open_registry(db) as registry:
+        before = registry.list(all_versions=True)
+        upgrade(registry.database)
+        assert registry.list(all_versions=True) == before
+
+
+def test_the_newest_schema_is_the_last_migration() -> None:
+    versions = sorted((Path(databases.__file__).parent / "migrations" / "versions").glob("0*.py"))
+    assert versions[-1].name.split("_")[0] == SCHEMA
+
+
+def test_a_step_that_fails_leaves_the_old_schema(
+    db: str, tmp_path: Path, made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import alembic.op
+
+    before = populated_0001(db, tmp_path / "x", made)
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("the power went")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(alembic.op, "create_index", fails)
+        with pytest.raises(RuntimeError, match="the power went"):
+            open_database(db)
+    database = opened(db)
+    assert schema_version(database) == "0001"
+    assert not any("tags" in row[0] for row in tables(database))
+    database.close()
+    with open_registry(db) as registry:
+        assert registry.list(all_versions=True) == before
+
+
+def tables(database: Any) -> Any:
+    if isinstance(database, SqliteDatabase):
+        return database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+
+
+def test_a_reader_is_told_to_have_the_owner_upgrade(tmp_path: Path, made: SimpleNamespace) -> None:
+    url = f"sqlite:///{tmp_path / 'zoo.db'}"
+    populated_0001(url, tmp_path / "x", made)
+    with pytest.raises(ZooError, match="phizoo models upgrade"):
+        open_database(url, readonly=True)
+
+
+def test_a_zoo_of_a_newer_phizoo_is_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'zoo.db'}"
+    open_database(url).close()
+    with sqlite3.connect(tmp_path / "zoo.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(ZooError, match="its schema is 9999"):
+        open_database(url)
+
+
+def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "zoo.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ZooError, match="is not a database"):
+        open_database(f"sqlite:///{tmp_path / 'zoo.db'}")
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
+    with pytest.raises(ZooError, match="cannot be reached") as told:
+        open_database("postgresql://ann:secret@127.0.0.1:1/zoo")
+    assert "secret" not in str(told.value)
+    assert "\n" not in str(told.value)

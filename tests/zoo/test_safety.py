@@ -1,0 +1,229 @@
+"""What a registry must keep out: every attack on a folder, each refused with the file and the reason."""
+
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zoo.errors import ZooError
+from zoo.registry import open_registry
+from zoo.safety import check_path, inspect_folder
+from zoo.variants import phi_shapes
+
+
+class Danger:
+    """What a pickle of it would run."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.system, ("touch /tmp/pwned",))
+
+
+def config(**told: Any) -> Callable[[Path], None]:
+    """Changes config.json."""
+
+    def change(folder: Path) -> None:
+        held = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(held | told))
+
+    return change
+
+
+def write(name: str, data: bytes | str | dict[str, Any]) -> Callable[[Path], None]:
+    """Writes one more file."""
+
+    def change(folder: Path) -> None:
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        told = json.dumps(data) if isinstance(data, dict) else data
+        place.write_bytes(told if isinstance(told, bytes) else told.encode())
+
+    return change
+
+
+def zipped(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "notes.txt", "w") as archive:
+        archive.writestr("data.pkl", pickle.dumps(Danger()))
+
+
+def linked(folder: Path) -> None:
+    (folder / "README.md").symlink_to("/etc/passwd")
+
+
+def linked_folder(folder: Path) -> None:
+    (folder / "more").symlink_to("/etc")
+
+
+def template(text: str) -> Callable[[Path], None]:
+    return write("tokenizer_config.json", {"chat_template": text})
+
+
+ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "pickle .bin": (write("pytorch_model.bin", pickle.dumps(Danger())), "pytorch_model.bin: is a pickle"),
+    "pickle .pt": (write("x.pt", b"x"), "x.pt: is a pickle"),
+    "pickle .pkl in a folder": (write("more/x.pkl", b"x"), "more/x.pkl: is a pickle"),
+    "pickle called json": (write("extra.json", pickle.dumps(Danger())), "extra.json: is a pickle by its first bytes"),
+    "pickle called txt, protocol 0": (write("a.txt", pickle.dumps(Danger(), 0)), "a.txt: is a pickle by its opcodes"),
+    "pickle called safetensors": (write("x.safetensors", pickle.dumps(Danger(), 4)), "x.safetensors"),
+    "zip called txt": (zipped, "notes.txt: is a zip archive"),
+    "zip called safetensors": (write("x.safetensors", b"PK\x03\x04" + bytes(50)), "x.safetensors"),
+    "python": (write("modeling_phi.py", "print(1)"), "modeling_phi.py: is Python code"),
+    "script called txt": (write("a.txt", "#!/bin/sh\n"), "a.txt: is a script"),
+    "shared library": (write("x.so", b"\x7fELF"), "x.so: is of a kind"),
+    "numpy archive": (write("x.npz", b"PK"), "x.npz: is of a kind"),
+    "hidden file": (write(".hidden.json", "{}"), "may not enter"),
+    "symlink to a file": (linked, "README.md: is a symlink"),
+    "symlink to a folder": (linked_folder, "more: is a symlink"),
+    "pipe": (lambda folder: os.mkfifo(folder / "a.txt"), "a.txt: is not a regular file"),
+    "names that differ in case": (lambda f: [write(n, "x")(f) for n in ("a.md", "A.md")] and None, "only in case"),
+    "backslash": (write("a\\b.txt", "x"), "may not enter"),
+    "control character": (write("a\nb.txt", "x"), "may not enter"),
+    "long path": (write("/".join(["a" * 100] * 3) + "/x.txt", "x"), "longer than 255"),
+    "auto_map": (config(auto_map={"AutoModel": "modeling.X"}), "names code to run (auto_map)"),
+    "auto_map inside": (config(text_config={"auto_map": {"a": "b.C"}}), "names code to run (auto_map)"),
+    "trust_remote_code": (config(trust_remote_code=True), "names code to run (trust_remote_code)"),
+    "attention kernel from the hub": (config(attn_implementation="evil/kernel"), "could be fetched and run"),
+    "internal attention": (config(_attn_implementation_internal="evil/kernel"), "private key"),
+    "known private key with a repository": (config(_attn_implementation="evil/kernel:x"), "could be fetched and run"),
+    "other private key": (config(_class_path="x"), "private key"),
+    "unknown model": (config(model_type="evil"), "model_type 'evil' is not on the list"),
+    "model type of another kind": (config(model_type=["phi"]), "is not on the list"),
+    "absurd layers": (config(num_hidden_layers=10**9), "num_hidden_layers is 1000000000"),
+    "absurd together": (config(hidden_size=10**6, intermediate_size=10**7, num_hidden_layers=1000), "parameters"),
+    "negative size": (config(vocab_size=-1), "vocab_size is -1"),
+    "size as text": (config(vocab_size="11"), "vocab_size is 11"),
+    "number without end": (write("config.json", '{"model_type":"phi","x":1e999}'), "not finite"),
+    "number of 4000 digits": (write("config.json", '{"model_type":"phi","x":' + "9" * 4000 + "}"), "4000 digits"),
+    "config twice": (write("config.json", '{"model_type":"phi","model_type":"gpt2"}'), "stands twice"),
+    "config nested": (config(a=json.loads("[" * 30 + "]" * 30)), "nested more than"),
+    "quantizer unknown": (config(quantization_config={"quant_method": "evil"}), "has the method 'evil'"),
+    "quantizer with a path": (config(quantization_config={"quant_method": "gptq", "x": "a/b"}), "is a path"),
+    "custom generation": (write("generation_config.json", {"custom_generate": "evil/repo"}), "custom_generate"),
+    "tokenizer code": (write("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["a.B", None]}}), "auto_map"),
+    "tokenizer class as a path": (write("tokenizer_config.json", {"tokenizer_class": "a.b/C"}), "tokenizer_class"),
+    "other heads": (config(num_attention_heads=3), "do not divide"),
+    "other width": (config(intermediate_size=64), "has shape [32, 8], config.json describes [64, 8]"),
+    "other depth": (config(num_hidden_layers=2), "model.layers.1.input_layernorm.weight is missing"),
+    "fewer layers than tensors": (config(num_hidden_layers=1, vocab_size=12), "has shape [11, 8]"),
+    "template that reaches out": (template("{{ ''.__class__ }}"), "reaches for __class__"),
+    "template by subscript": (template("{{ messages['__class__'] }}"), "private name"),
+    "template by filter": (template("{{ messages|attr('x') }}"), "filter attr"),
+    "template by map": (template("{{ messages|map(attribute='__class__')|list }}"), "private name"),
+    "template that imports": (template("{% include '/etc/passwd' %}"), "uses include"),
+    "template too long": (template("x" * 70_000), "more than 65,536"),
+    "template without end": (
+        template("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
+        "takes too long",
+    ),
+    "template that floods": (template("{% for a in range(99999) %}{{ 'x' * 99999 }}{% endfor %}"), "takes too long"),
+    "template broken": (template("{% if %}"), "cannot be read"),
+    "template in a list": (
+        write("tokenizer_config.json", {"chat_template": [{"name": "a", "template": "{{ x.__init__ }}"}]}),
+        "reaches for __init__",
+    ),
+    "template file": (write("chat_template.jinja", "{{ self.__init__.__globals__ }}"), "reaches for __"),
+    "shard without index": (
+        lambda f: (f / "model.safetensors").rename(f / "model-00001-of-00001.safetensors") and None,
+        "index.json is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_that_could_run_or_lie_enters(tmp_path: Path, made: SimpleNamespace, attack: str) -> None:
+    folder = made.phi(tmp_path / "x")
+    change, said = ATTACKS[attack]
+    change(folder)
+    with open_registry() as registry:
+        with pytest.raises(ZooError) as told:
+            registry.add(folder, "x")
+        assert registry.list() == []
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
+    store = tmp_path / "home" / "store"
+    assert not [path for path in store.rglob("*") if path.is_file()]
+
+
+INDEXES: dict[str, tuple[dict[str, Any], str]] = {
+    "outside": ({"weight_map": {"a": "../x.safetensors"}}, "which is not in the folder"),
+    "missing": ({"weight_map": {"a": "model-00002.safetensors"}}, "which is not in the folder"),
+    "not an object": ({"weight_map": ["a"]}, "not an object"),
+    "of numbers": ({"weight_map": {"a": 1}}, "not an object"),
+    "extra tensor": ({"weight_map": {"ghost": "model.safetensors"}}, "says that tensor ghost"),
+}
+
+
+@pytest.mark.parametrize("lie", INDEXES)
+def test_an_index_that_lies_is_refused(tmp_path: Path, made: SimpleNamespace, lie: str) -> None:
+    folder = made.phi(tmp_path / "x")
+    told, said = INDEXES[lie]
+    weight_map = told["weight_map"]
+    if isinstance(weight_map, dict):
+        weight_map = dict.fromkeys(phi_shapes(made.CONFIG), "model.safetensors") | weight_map
+    write("model.safetensors.index.json", {"weight_map": weight_map})(folder)
+    with pytest.raises(ZooError) as error:
+        inspect_folder(folder)
+    assert said in str(error.value)
+
+
+def test_an_index_with_another_total_and_a_shard_too_many_are_refused(tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "x")
+    weight_map = dict.fromkeys(phi_shapes(made.CONFIG), "model.safetensors")
+    write("model.safetensors.index.json", {"weight_map": weight_map, "metadata": {"total_size": 1}})(folder)
+    with pytest.raises(ZooError, match="have 1 bytes"):
+        inspect_folder(folder)
+    write("model.safetensors.index.json", {"weight_map": weight_map})(folder)
+    inspect_folder(folder)
+    made.safetensors(folder / "extra.safetensors", {"inv_freq": ("F32", [1], bytes(4))})
+    with pytest.raises(ZooError, match="is not named by"):
+        inspect_folder(folder)
+
+
+def test_a_tensor_in_two_files_is_refused(tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "x")
+    made.safetensors(folder / "more.safetensors", {"lm_head.bias": ("F32", [11], bytes(44))})
+    with pytest.raises(ZooError, match="stands in another file too"):
+        inspect_folder(folder)
+
+
+def test_an_honest_folder_enters_with_all_its_small_files(tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "x", _name_or_path="microsoft/phi-2", _attn_implementation="sdpa")
+    chat = (
+        "{% for m in messages %}{% generation %}{{ m['content'] | tojson }}{% endgeneration %}{% break %}{% endfor %}"
+    )
+    write("tokenizer_config.json", {"chat_template": chat, "tokenizer_class": "CodeGenTokenizer"})(folder)
+    for name in ("LICENSE", "README.md", "merges.txt", "vocab.json", "training_curves.jsonl", "recipe.toml"):
+        write(name, "{}")(folder)
+    held = inspect_folder(folder)
+    assert len(held.paths) == 9
+    assert held.warnings == ()
+    assert held.parameters == 1059
+
+
+def test_a_model_of_nothing_but_nan_is_warned_of(tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "x")
+    tensors = made.phi_tensors(1)
+    tensors["lm_head.bias"] = ("F32", [11], b"\x00\x00\xc0\x7f" * 11)
+    made.safetensors(folder / "model.safetensors", tensors)
+    assert inspect_folder(folder).warnings == ("model.safetensors: tensor lm_head.bias holds nothing but NaN",)
+
+
+def test_a_tied_head_and_buffers_are_not_counted_twice(tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "x", tie_word_embeddings=True)
+    assert inspect_folder(folder).parameters == 1059 - 88
+    tensors = made.phi_tensors(0) | {"model.layers.0.self_attn.rotary_emb.inv_freq": ("F32", [2], bytes(8))}
+    made.safetensors(made.phi(tmp_path / "y") / "model.safetensors", tensors)
+    assert inspect_folder(tmp_path / "y").parameters == 1059
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/x.json", "../x.json", "a/../x.json", "a//x.json", "C:x.json", "./x.json", "a\0.json"]
+)
+def test_a_path_that_leaves_is_refused(path: str) -> None:
+    with pytest.raises(ZooError, match="may not enter"):
+        check_path(path)
