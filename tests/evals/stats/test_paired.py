@@ -238,7 +238,7 @@ def test_z_at_the_ends_of_the_scale(first: float, second: float, z: float) -> No
     assert z_unpaired(first, second, 164, 164) == pytest.approx(z, abs=0.01)
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm_is_statsmodels_holm(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])

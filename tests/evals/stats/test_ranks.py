@@ -62,7 +62,7 @@ def test_equal_values_have_equal_ranks_whatever_their_order(counts: list[int]) -
     assert all(by_count[k] == told for k, told in zip(counts, forward, strict=True))
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.lists(st.floats(1e-9, 1), min_size=1, max_size=28))
 def test_rejections_are_statsmodels_holm(p_values: list[float]) -> None:
     """Rows whose pairs have these p-values: a pair is told apart exactly where Holm rejects it."""
