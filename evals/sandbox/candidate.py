@@ -29,7 +29,7 @@ from typing import Any
 
 MODULE = "solution"  # not __main__: main blocks must not run
 SMALL = 1 << 63  # larger integers travel as hexadecimal: no digit limit, no quadratic conversion
-MOST_BITS = 1 << 21  # a larger integer is sent as an object equal to nothing
+MOST_BITS = 1 << 24  # a larger integer is sent as an object equal to nothing
 MOST_EXPONENT = 100_000  # of a Decimal: int(Decimal("1e999999")) would keep the judge busy in C
 TEXT = 500  # characters of an exception's message
 SIMPLE = frozenset((str, bool, type(None), float))
@@ -42,10 +42,10 @@ class Ended(BaseException):
 
 
 class Channel:
-    """The frames over one descriptor, and the objects that stay here under a number."""
+    """The frames over a descriptor (or one for each way), and the objects that stay here under a number."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, number: int, out: int) -> None:
+        self.number, self.out = number, out
         self.data = b""
         self.held: list[Any] = []
         self.numbers: dict[int, int] = {}
@@ -68,7 +68,7 @@ class Channel:
         """One reply."""
         frame = struct.pack("<IIc", len(payload) + 5, sequence, kind) + payload
         while frame:
-            frame = frame[_write(self.number, frame) :]
+            frame = frame[_write(self.out, frame) :]
 
     def hold(self, thing: Any) -> int:
         """The number under which an object that cannot travel is kept."""
@@ -81,7 +81,7 @@ class Channel:
 
 def fault(number: int, text: str) -> None:
     """Says that the sandbox itself failed, before any program was read."""
-    Channel(number).send(0, b"f", text.encode())
+    Channel(number, number).send(0, b"f", text.encode())
 
 
 def is_plain(value: Any) -> bool:
@@ -197,7 +197,7 @@ def write(value: Any, channel: Channel) -> tuple[bytes, bytes]:
         if is_plain(value):
             return b"v", _dumps(value).encode()
         return b"t", _dumps(tag_value(value, channel)).encode()
-    except (RecursionError, ValueError):
+    except (RecursionError, ValueError, MemoryError):
         return b"t", _dumps(["o", channel.hold(value), "unsendable", False]).encode()
 
 
@@ -315,9 +315,9 @@ def marshal_differs(after: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
         return True
 
 
-def serve(number: int) -> None:
+def serve(number: int, out: int) -> None:
     """Loads the program that the judge sends and answers until it hangs up."""
-    channel = Channel(number)
+    channel = Channel(number, out)
     session = Session(channel)
     source, cpu_seconds = channel.message()
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))

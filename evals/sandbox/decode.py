@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-MOST_BITS = 1 << 21
+MOST_BITS = 1 << 24
 MOST_EXPONENT = 100_000
 
 

@@ -192,7 +192,7 @@ class Judge:
         except BaseException as error:
             if isinstance(channel.broken, Unexpected):
                 raise channel.broken from None
-            state = "error" if isinstance(error, Died) and channel.stage == "error" else "failed"
+            state = "error" if isinstance(channel.broken, Died) and channel.stage == "error" else "failed"
             return state, describe(channel.broken or error, job["test"], channel.last_error)
         finally:
             self.done(channel)
@@ -215,9 +215,12 @@ class Judge:
                 return "unscored", f"the reference cannot be run: {type(error).__name__}: {error}"
         ahead = self.forecasts.get((job["entry_point"], job["test"]), []) if job["forecast"] else []
         try:
-            return self.attempt(job, ahead)
+            verdict = self.attempt(job, ahead)
         except Unexpected:
             return self.attempt(job, [])
+        if verdict[0] == "error" and verdict[1].startswith("Died"):  # while compiling, or before it heard of the program
+            return self.attempt(job, [])
+        return verdict
 
     def serve(self) -> None:
         """Judges until the pool hangs up."""

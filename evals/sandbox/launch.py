@@ -19,6 +19,7 @@ from evals.sandbox import linux
 INSIDE = "/python"  # where the interpreter appears: a fixed place, so that no real path shows
 NOBODY = 65534  # who root becomes: a real uid of 0 would be exempt from RLIMIT_NPROC
 OLD = "/.old"
+ENVIRONMENT = {"LD_LIBRARY_PATH": f"{INSIDE}/lib", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _bind(source: str, target: str) -> None:
@@ -128,7 +129,6 @@ def main(text: str) -> None:
     os.set_inheritable(config["control"], True)
     os.dup2(os.open("/dev/null", os.O_RDWR), 2)
     python = f"{INSIDE}/bin/python{config['version']}"
-    environment = {"LD_LIBRARY_PATH": f"{INSIDE}/lib", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
     start = f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); from evals.sandbox.zygote import main; main()"
     given = {"judge": config["judge"], "control": config["control"], "numpy": config["numpy"]}
-    os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], environment)  # noqa: S606
+    os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], ENVIRONMENT)  # noqa: S606

@@ -6,6 +6,7 @@ is run again alone, without a forecast of its calls; only then it is a timeout. 
 go on (kept busy in C by a returned value) is killed with its worker.
 """
 
+import contextlib
 import math
 import os
 import select
@@ -23,6 +24,8 @@ TICK_SECONDS = 0.05
 BLOCKED_FACTOR, BLOCKED_SECONDS = 1.0, 1.5  # wall bound net of waiting for a core: limit * 1 + 1.5 s
 WALL_FACTOR = 20.0  # wall bound whatever the machine does
 MOST_MEMORY = 2 << 30  # resident bytes of one program's tree
+MEMORY = "memory"
+STILL_SECONDS = 60.0  # a judge between two children, or preparing a test's reference outputs
 FAULTS = 2  # runs that a fault of ours may cost a program before it is unscored
 
 
@@ -57,17 +60,25 @@ class Slot:
         self.worker = worker
         self.job: Job | None = None
         self.since = 0.0
+        self.waited = (0, 0.0)  # programs begun, how long the judge had waited for a core when first seen in it
         self.watched = 0  # how many programs the judge had begun when the watch last killed
 
 
 class Pool:
     """Workers of one tier. `run` gives verdicts in the order in which they come."""
 
-    def __init__(self, workers: int, numpy: bool) -> None:
-        self.numpy = numpy
-        self.slots = [Slot(Worker(numpy)) for _ in range(workers)]
-        for slot in self.slots:
-            slot.worker.wait_ready()
+    def __init__(self, workers: int, tier: str) -> None:
+        self.tier = tier
+        self.looked = 0.0
+        self.slots: list[Slot] = []
+        try:
+            for _ in range(workers):
+                self.slots.append(Slot(Worker(tier)))
+            for slot in self.slots:
+                slot.worker.wait_ready()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Ends every worker and whatever runs in it."""
@@ -117,10 +128,8 @@ class Pool:
         job.runs += 1
         job.killed = ""
         slot.job, slot.since = job, time.monotonic()
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a judge that is gone is seen when read
             slot.worker.send(job.message())
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the judge is gone: seen when its reply is read
 
     def _wait(self, busy: list[Slot]) -> list[Slot]:
         poll = select.poll()
@@ -140,14 +149,14 @@ class Pool:
         for _, verdict, detail, seconds in replies:
             slot.job = None
             if job.killed:
-                verdict, detail = ("timeout", job.killed) if "memory" not in job.killed else ("failed", job.killed)
+                verdict, detail = "failed" if job.killed.startswith(MEMORY) else "timeout", job.killed
             yield job, job.verdict(verdict, detail, seconds)
 
     def _lost(self, slot: Slot, job: Job) -> Verdict | None:
         """The judge ended: killed by the watch, or by a fault of ours. A new worker takes its place."""
         seconds = time.monotonic() - slot.since
         slot.worker.close()
-        slot.worker = Worker(self.numpy)
+        slot.worker = Worker(self.tier)
         slot.worker.wait_ready()
         slot.job = None
         if job.killed:
@@ -160,34 +169,61 @@ class Pool:
     def _watch(self) -> None:
         """Kills what is over its time or memory."""
         now = time.monotonic()
+        if now - self.looked < TICK_SECONDS:
+            return
+        self.looked = now
         for slot in self.slots:
-            if slot.job is None or now - slot.since < 2 * TICK_SECONDS:
-                continue
-            begun, process, at, spent = slot.worker.running()
-            limit = slot.job.program.timeout_seconds
-            if not process or begun == slot.watched:
-                if now - slot.since > limit * WALL_FACTOR:
-                    slot.job.killed = "the judge stood still"
-                    slot.worker.judge_process.kill()
-                continue
-            usage = processes.tree(process)
-            judge = slot.worker.judge_process.pid
-            judging = processes.cpu_seconds(judge) - spent
-            elapsed = now - at - usage.waited_seconds - processes.waited_seconds(judge) * 0
-            why = ""
-            if usage.resident_bytes > MOST_MEMORY:
-                why = f"over {MOST_MEMORY >> 20} MiB of memory"
-            elif usage.cpu_seconds + judging > limit:
-                why = f"over {limit:g} s of CPU time"
-            elif elapsed > limit * BLOCKED_FACTOR + BLOCKED_SECONDS or now - at > limit * WALL_FACTOR:
-                why = f"not done after {now - at:.1f} s"
-            if not why:
-                continue
-            slot.job.killed = why
-            slot.watched = begun
-            if judging > limit / 2:
+            if slot.job is not None and now - slot.since > 2 * TICK_SECONDS:
+                self._look(slot, slot.job, now)
+
+    def _look(self, slot: Slot, job: Job, now: float) -> None:
+        """Watches one running program."""
+        begun, process, at, spent = slot.worker.running()
+        judge = slot.worker.judge_process.pid
+        if not process or begun == slot.watched:  # between two children, or killed and not yet noticed
+            if now - slot.since > STILL_SECONDS + job.program.timeout_seconds * WALL_FACTOR:
+                job.killed = "the judge stood still"
                 slot.worker.judge_process.kill()
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            return
+        waited = processes.waited_seconds(judge)
+        if slot.waited[0] != begun:
+            slot.waited = (begun, waited)
+        usage = processes.tree(process)
+        judging = processes.cpu_seconds(judge) - spent
+        why = reason(
+            job.program.timeout_seconds,
+            usage.cpu_seconds + judging,
+            now - at,
+            now - at - usage.waited_seconds - (waited - slot.waited[1]),
+            usage.resident_bytes,
+        )
+        if not why or slot.worker.running()[:2] != (begun, process):
+            return
+        job.killed, slot.watched = why, begun
+        if judging > job.program.timeout_seconds / 2:
+            slot.worker.judge_process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def reason(limit: float, spent: float, wall: float, unstarved: float, resident_bytes: int) -> str:
+    """Why a program must be killed now, or an empty string.
+
+    limit      its time limit, seconds
+    spent      CPU seconds of its tree and of the judge
+    wall       since it began; unstarved: without the time it was ready and had no core
+
+    >>> reason(3.0, spent=0.1, wall=4.0, unstarved=4.0, resident_bytes=0)
+    ''
+    >>> reason(3.0, spent=3.1, wall=4.0, unstarved=4.0, resident_bytes=0)
+    'over 3 s of CPU time'
+    >>> reason(3.0, spent=0.1, wall=9.0, unstarved=3.0, resident_bytes=0)
+    ''
+    """
+    if resident_bytes > MOST_MEMORY:
+        return f"{MEMORY}: over {MOST_MEMORY >> 20} MiB"
+    if spent > limit:
+        return f"over {limit:g} s of CPU time"
+    if unstarved > limit * BLOCKED_FACTOR + BLOCKED_SECONDS or wall > limit * WALL_FACTOR + STILL_SECONDS:
+        return f"not done after {wall:.1f} s"
+    return ""

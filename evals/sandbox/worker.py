@@ -4,6 +4,7 @@ import json
 import marshal
 import mmap
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,11 +17,15 @@ from typing import Any
 
 from evals.sandbox import filter as system_calls
 from evals.sandbox.judge import STATUS
-from evals.sandbox.launch import INSIDE
+from evals.sandbox.launch import ENVIRONMENT, INSIDE, library_folders
 
 REPOSITORY = str(Path(__file__).resolve().parents[2])
 START_SECONDS = 60.0  # a zygote is warm in half a second; on a machine in trouble later
 START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} import main; main({1})"
+
+
+ALONE = ("-s", "-S", "-P", "-B", "-c", f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); "
+         "from evals.sandbox.zygote import alone; alone()")  # fmt: skip
 
 
 class CannotIsolate(Exception):
@@ -67,11 +72,81 @@ def _receive(connection: socket.socket, process: "subprocess.Popen[bytes]", erro
     return data
 
 
-class Worker:
-    """A zygote and its judge. Opened by the constructor, closed by `close`."""
+def bubblewrap_command(config: dict[str, Any]) -> list[str]:
+    """bwrap with the same root as `launch` builds, every namespace new, the filter on descriptor 20."""
+    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+    command += ["--hostname", "sandbox"]
+    for top in ("/lib", "/lib64", "/usr/lib", "/usr/lib64"):
+        if os.path.islink(top):
+            command += ["--symlink", os.readlink(top), top]
+    for folder in library_folders(str(config["multiarch"])):
+        if os.path.isdir(folder) and not os.path.islink(os.path.dirname(folder)) and not os.path.islink(folder):
+            command += ["--ro-bind", folder, folder]
+    inside = f"{INSIDE}/lib/python{config['version']}"
+    command += ["--ro-bind", config["stdlib"], inside]
+    for name in ("site-packages", "dist-packages"):
+        if os.path.isdir(os.path.join(config["stdlib"], name)):
+            command += ["--tmpfs", f"{inside}/{name}", "--remount-ro", f"{inside}/{name}"]
+    for source, target in config["binds"]:
+        if os.path.exists(source):
+            command += ["--ro-bind", source, target]
+    for device in ("null", "zero", "urandom"):
+        command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    command += ["--size", str(64 << 20), "--tmpfs", "/tmp", "--symlink", "/tmp", "/dev/shm"]  # noqa: S108
+    command += ["--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--seccomp", "20"]  # noqa: S108
+    for name, value in ENVIRONMENT.items():
+        command += ["--setenv", name, value]
+    return [*command, f"{INSIDE}/bin/python{config['version']}", *ALONE]
 
-    def __init__(self, numpy: bool = False) -> None:
-        self.numpy = numpy
+
+def container_command(config: dict[str, Any], engine: str) -> list[str]:
+    """docker or podman with nothing but read-only binds of this interpreter, on any small image."""
+    command = [engine, "run", "--rm", "-i", "--name", "@NAME@", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    command += ["--security-opt", "no-new-privileges", "--pids-limit", "64", "--memory", "2g", "--user", "65534:65534"]
+    command += ["--tmpfs", "/tmp:size=64m,mode=1777", "--workdir", "/tmp"]  # noqa: S108
+    command += ["-v", f"{config['stdlib']}:{INSIDE}/lib/python{config['version']}:ro"]
+    for source, target in config["binds"]:
+        if os.path.exists(source):
+            command += ["-v", f"{source}:{target}:ro"]
+    for name, value in ENVIRONMENT.items():
+        command += ["-e", f"{name}={value}"]
+    image = os.environ.get("PHIZOO_SANDBOX_IMAGE", "debian:stable-slim")
+    return [*command, image, f"{INSIDE}/bin/python{config['version']}", *ALONE]
+
+
+def process_command(config: dict[str, Any]) -> list[str]:
+    """The bare interpreter: limits only."""
+    return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", START.format("zygote", "").replace("main", "alone"),
+            REPOSITORY]  # fmt: skip
+
+
+def _starter(tier: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """(module that makes the children, what it is told)."""
+    if tier == "namespaces":
+        return "launch", config
+    told: dict[str, Any] = {"judge": config["judge"], "control": config["control"], "remove": [], "environment": {}}
+    told["filter"] = system_calls.compiled().hex() if tier == "bubblewrap" else ""
+    if tier == "bubblewrap":
+        told["command"] = bubblewrap_command(config)
+    elif tier == "container":
+        engine = container_engine()
+        told["command"] = container_command(config, engine)
+        told["remove"] = [engine, "rm", "-f"]
+    else:
+        told["command"] = process_command(config)
+    told["environment"] = {"PATH": os.environ.get("PATH", os.defpath)} if tier != "process" else {}
+    return "spawner", told
+
+
+def container_engine() -> str:
+    """The first container engine on the path, or an empty string."""
+    return next((name for name in ("podman", "docker") if shutil.which(name)), "")
+
+
+class Worker:
+    """What makes the children, and their judge. Opened by the constructor, closed by `close`."""
+
+    def __init__(self, tier: str = "namespaces") -> None:
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         judge_end, zygote_end = socket.socketpair()
         self.judge, pool_end = socket.socketpair()
@@ -79,18 +154,19 @@ class Worker:
         os.ftruncate(page, STATUS.size)
         self.status = mmap.mmap(page, STATUS.size)
         self.errors = tempfile.TemporaryFile()
-        config = json.dumps(launch_config(zygote_end.fileno(), control.fileno(), numpy))
-        python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+        config = launch_config(zygote_end.fileno(), control.fileno(), has_numpy())
+        module, told = _starter(tier, config)
         common: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "start_new_session": True}
         self.zygote_process = subprocess.Popen(
-            [python, "-I", "-S", "-B", "-c", START.format("launch", "sys.argv[2]"), REPOSITORY, config],
+            [config["binds"][0][0], "-I", "-S", "-B", "-c", START.format(module, "sys.argv[2]"), REPOSITORY,
+             json.dumps(told)],
             env={}, pass_fds=(zygote_end.fileno(), control.fileno()), stderr=self.errors, **common,
         )  # fmt: skip
         numbers = [str(s.fileno()) for s in (pool_end, judge_end)] + [str(page)]
         self.judge_process = subprocess.Popen(
             [sys.executable, "-P", "-B", "-c", START.format("judge", "sys.argv[2:]"), REPOSITORY, *numbers],
-            env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}, pass_fds=[int(n) for n in numbers],
-            stderr=subprocess.DEVNULL, **common,
+            env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
+            pass_fds=[int(n) for n in numbers], stderr=subprocess.DEVNULL, **common,
         )  # fmt: skip
         for end in (control, judge_end, zygote_end, pool_end):
             end.close()

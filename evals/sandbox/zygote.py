@@ -25,9 +25,9 @@ from evals.sandbox import candidate, linux
 READY = 2  # children kept waiting: one in use, one made while the other runs
 SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWNET | linux.NEWIPC | linux.NEWUTS
 MIB = 1 << 20
-# (limit, value): address space 1 GiB leaves numpy room; 64 processes and threads run a pool
+# (limit, value): address space 2 GiB: Mbpp+/255 makes a list of over 1 GiB; 64 processes and threads run a pool
 LIMITS = (
-    (resource.RLIMIT_AS, 1024 * MIB),
+    (resource.RLIMIT_AS, 2048 * MIB),
     (resource.RLIMIT_FSIZE, 64 * MIB),
     (resource.RLIMIT_NOFILE, 256),
     (resource.RLIMIT_CORE, 0),
@@ -127,7 +127,7 @@ def _child(channel: int, load_filter: linux.Loader) -> None:
         os.dup2(channel, 3)
         _enclose(load_filter)
         gc.enable()
-        candidate.serve(3)
+        candidate.serve(3, 3)
     except BaseException as error:
         candidate.fault(3, f"{type(error).__name__}: {error}")
     finally:
@@ -168,16 +168,37 @@ def _warm(numpy: bool) -> None:
         importlib.import_module("numpy.random")
 
 
+def limit() -> None:
+    """Puts the limits on this process that each candidate lives under."""
+    for kind, value in LIMITS:
+        most = resource.getrlimit(kind)[1]
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(kind, (value, value))
+
+
+def alone() -> None:
+    """A candidate's process that no zygote made: a channel on standard input and output, see `spawner`."""
+    channel, out, nothing = os.dup2(0, 10), os.dup2(1, 11), os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    linux.close_range(3, 9)
+    linux.close_range(12)
+    os.environ.clear()
+    limit()
+    resource.setrlimit(resource.RLIMIT_NPROC, PROCESSES)
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    random.seed(0)
+    candidate.serve(channel, out)
+    os._exit(0)
+
+
 def _prepare(given: dict[str, int]) -> linux.Loader:
     """Everything that children inherit: imports, limits, no environment, the compiled filter."""
     _warm(bool(given["numpy"]))
     os.environ.clear()
     sys.argv = [""]
     sys.path.remove("/python/phizoo")
-    for kind, value in LIMITS:
-        most = resource.getrlimit(kind)[1]
-        value = value if most == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(kind, (value, value))
+    limit()
     os.umask(0o077)
     random.seed(0)
     with socket.socket(fileno=os.dup(given["control"])) as control:

@@ -1,0 +1,84 @@
+"""The zygote's stand-in where namespaces cannot be made here: one new interpreter for each program.
+
+It speaks the same protocol (a child's socket to the judge, a byte back when it is done) and starts
+each child with a command prefix: bubblewrap's, a container engine's, or none (the weak tier). The
+child's channel is its standard input and output, which is what a container engine can carry.
+"""
+
+import array
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from typing import Any
+
+READY = 2
+
+
+class Children:
+    """The children kept ready, oldest first; `command` starts one, `remove` ends what a kill does not."""
+
+    def __init__(self, config: dict[str, Any], judge: socket.socket) -> None:
+        self.config, self.judge = config, judge
+        self.alive: list[tuple[subprocess.Popen[bytes], str]] = []
+        self.made = 0
+
+    def spawn(self) -> None:
+        """Starts one child and hands the judge its socket."""
+        ours, theirs = socket.socketpair()
+        self.made += 1
+        name = f"phizoo-{os.getpid()}-{self.made}"
+        command = [name if part == "@NAME@" else part for part in self.config["command"]]
+        filter_fd = os.memfd_create("filter", 0)
+        os.write(filter_fd, bytes.fromhex(self.config["filter"]))
+        os.lseek(filter_fd, 0, os.SEEK_SET)
+        os.dup2(filter_fd, 20)
+        process = subprocess.Popen(
+            command, env=self.config["environment"], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL,
+            start_new_session=True, pass_fds=(20,),
+        )  # fmt: skip
+        os.close(filter_fd)
+        theirs.close()
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ours.fileno()]))]
+        self.judge.sendmsg([b"%10d" % process.pid], rights)
+        ours.close()
+        self.alive.append((process, name))
+
+    def end(self) -> None:
+        """Kills the oldest child and its group, and its container if it is one."""
+        process, name = self.alive.pop(0)
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        if self.config["remove"]:
+            subprocess.run([*self.config["remove"], name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def main(text: str) -> None:
+    """Serves until the judge or the pool is gone. text: see `evals.sandbox.worker`."""
+    config = json.loads(text)
+    judge = socket.socket(fileno=config["judge"])
+    control = config["control"]
+    os.read(control, 1 << 20)  # the filter, which a spawner's children get by other means
+    children = Children(config, judge)
+    for _ in range(READY):
+        children.spawn()
+    os.write(control, b"ready")
+    watch = select.poll()
+    watch.register(judge.fileno(), select.POLLIN)
+    watch.register(control, select.POLLIN)
+    while control not in [number for number, _ in watch.poll()]:
+        done = judge.recv(64)
+        if not done:
+            break
+        for _ in done:
+            children.end()
+            children.spawn()
+    while children.alive:
+        children.end()
+    sys.exit(0)
