@@ -241,13 +241,22 @@ def _nothing_shared(
             return ZooError(
                 f"{pair[0].label} and {pair[1].label} share no protocol"
                 + (f" of {', '.join(tasks)}" if tasks else "")
-                + f". Next: phizoo eval run {pair[lacks].label} --tasks {wanted.task}@{wanted.name}"
+                + f". Next: phizoo eval run {pair[lacks].label} {_asking(wanted)}"
             )
     asked = ",".join(tasks) if tasks else "humaneval"
     return ZooError(
         f"neither {pair[0].label} nor {pair[1].label} has a score{' of ' + ', '.join(tasks) if tasks else ''}. "
         f"Next: phizoo eval run {pair[0].label} --tasks {asked}, then the same for {pair[1].label}"
     )
+
+
+def _asking(protocol: ProtocolRecord) -> str:
+    """The options of `phizoo eval run` that ask for a protocol; a sampled one carries its temperature in its name."""
+    base, *sampled = protocol.name.split(" t=")
+    if not sampled:
+        return f"--tasks {protocol.task}@{base}"
+    told = protocol.decoding
+    return f"--tasks {protocol.task}@{base} --temperature {told['temperature']:g} --top-p {told['top_p']:g}"
 
 
 def _nothing_published(

@@ -139,7 +139,7 @@ def _over_draws(values: Sequence[float], metric: str) -> tuple[float, ...]:
         passed = sum(value == 1.0 for value in values)
         return tuple(pass_at_k([passed], len(values), int(found[1])))
     except ValueError as error:
-        raise ZooError(f"{error} Next: phizoo eval run NAME --draws {found[1]}") from error
+        raise ZooError(f"{error} Next: phizoo eval run NAME --draws {found[1]} --temperature 0.2") from error
 
 
 def _summary(scored: Sequence[Scored], unscored: int, metric: str) -> Summary:

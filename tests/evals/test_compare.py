@@ -232,6 +232,15 @@ def test_only_the_same_protocol_is_compared(registry: Registry, tmp_path: Path) 
     assert [row.column for row in compare(registry, "phi-a", "phi-b").rows] == ["humaneval [healed] pass@1"]
 
 
+def test_a_sampled_protocol_is_asked_for_with_its_temperature(registry: Registry, tmp_path: Path) -> None:
+    one = entered(registry, "phi-a")
+    entered(registry, "phi-b")
+    sampled = msgspec.structs.replace(protocol(name="raw t=0.2 p=0.95"), decoding={"temperature": 0.2, "top_p": 0.95})
+    published_run(registry, one, answers({1}), sampled, tmp_path / "a.jsonl")
+    with pytest.raises(ZooError, match=r"run phi-b:1 --tasks humaneval@raw --temperature 0.2 --top-p 0.95$"):
+        compare(registry, "phi-a", "phi-b")
+
+
 def test_nothing_measured_says_what_to_run(registry: Registry) -> None:
     entered(registry, "phi-a"), entered(registry, "phi-b")
     with pytest.raises(ZooError, match="Next: phizoo eval run phi-a:1 --tasks mbpp"):
