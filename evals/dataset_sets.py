@@ -263,7 +263,7 @@ _ROWS = (
         rows=320,
         licence="Apache-2.0",
         folder="mini_exercises/data.jsonl",
-        digest="159deacb403f7bc5ca5461b2fd51dfe83b05c304135e852d6cd9aa52e239df22",
+        digest="bec15f05b5363641247f51fdef7784c00adb482e20f23e6c6438fad27d258eda",
         form="humaneval",
         shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/mini_exercises.jsonl", form="jsonl"),
     ),

@@ -12,8 +12,10 @@ from zoo.errors import ZooError, nearest, unknown
 
 TASKS: dict[str, str] = {
     "humaneval": "evals.tasks.humaneval",
+    "humaneval_plus": "evals.tasks.humaneval_plus",
     "mbpp": "evals.tasks.mbpp",
     "mbpp_sanitized": "evals.tasks.mbpp_sanitized",
+    "mbpp_plus": "evals.tasks.mbpp_plus",
     "mini_exercises": "evals.tasks.mini_exercises",
     "arc_easy": "evals.tasks.arc_easy",
     "arc_challenge": "evals.tasks.arc_challenge",

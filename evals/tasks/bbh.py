@@ -107,7 +107,7 @@ _COT = Task(
     licence="MIT",
     paper="arXiv:2210.09261",
     size=6511,
-    chance=0.0,
+    chance=0.158,  # always (B)
 )
 _PHI = Task(
     name="bbh",
@@ -128,7 +128,7 @@ _PHI = Task(
     licence="MIT",
     paper="arXiv:2210.09261",
     size=6511,
-    chance=0.0,
+    chance=0.158,  # always (B)
 )
 _DIRECT = Task(
     name="bbh",
@@ -149,6 +149,6 @@ _DIRECT = Task(
     licence="MIT",
     paper="arXiv:2210.09261",
     size=6511,
-    chance=0.0,
+    chance=0.158,  # always (B)
 )
 PROTOCOLS = {"lm-eval": _COT, "phi": _PHI, "direct": _DIRECT}

@@ -1,0 +1,67 @@
+"""HumanEval+: HumanEval's 164 problems with about 80 times the tests; right when base and added inputs pass.
+
+Source: Liu et al. 2023, arXiv:2305.01210. Data: evalplus/humanevalplus_release v0.1.10 (Apache-2.0).
+Protocol `evalplus`: the prompt stripped and one newline, EvalPlus 0.3.1's stops, greedy up to 768
+tokens, sanitised; outputs compared with the reference's by `evals.sandbox`. Where our verdict differs
+from its own: problem 32, which it fails for everyone (docs/protocols.md).
+The base tests alone under the same prompts are `humaneval@evalplus`.
+"""
+
+from collections.abc import Iterator
+
+from evals.datasets import rows
+from evals.records import Decoding, Sample
+from evals.sandbox import Program
+from evals.sandbox.evalplus import test
+from evals.task import Task
+from evals.tasks.humaneval import EVALPLUS_STOPS, sanitised, stripped_line
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("humaneval_plus"):
+        kept = ("entry_point", "base_input", "plus_input", "atol")
+        data = {**{key: row[key] for key in kept}, "solution": row["canonical_solution"]}
+        yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
+
+
+def program(sample: Sample, answer: str) -> Program:
+    data = sample.data
+    inputs = [*data["base_input"], *data["plus_input"]]
+    told = test(sample.id, data["entry_point"], sample.question + data["solution"], inputs, data["atol"])
+    return Program(
+        id=sample.id,
+        prompt=sample.question,
+        completion=answer,
+        test=told,
+        entry_point=data["entry_point"],
+        timeout_seconds=60.0,  # EvalPlus' bound for all inputs of a problem
+        form="evalplus",
+    )
+
+
+def gold(sample: Sample) -> str:
+    return str(sample.data["solution"])
+
+
+PROTOCOLS = {
+    "evalplus": Task(
+        name="humaneval_plus",
+        version=1,
+        kind="code",
+        about="HumanEval with many more inputs",
+        protocol="evalplus",
+        samples=samples,
+        prompt=stripped_line,
+        extract=sanitised,
+        program=program,
+        gold=gold,
+        metrics=("pass@1",),
+        decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS),
+        data="humaneval_plus",
+        split="test",
+        licence="Apache-2.0",
+        paper="arXiv:2305.01210",
+        size=164,
+        chance=0.0,
+    )
+}

@@ -1,0 +1,89 @@
+"""MBPP+: 378 checked tasks of MBPP with many more inputs; right when base and added inputs pass.
+
+Source: Liu et al. 2023, arXiv:2305.01210. Data: evalplus/mbppplus_release v0.2.0 (Apache-2.0).
+Protocols, both with EvalPlus 0.3.1's prompt (a docstring with one assert, 0-shot; not the Austin
+prompt of `mbpp`), its stops, greedy up to 768 tokens, sanitised, compared with the reference:
+`evalplus`       base and added inputs
+`evalplus-base`  the base inputs alone, what EvalPlus calls MBPP
+Its sanitising drops functions without `return`, and with it the generator that 630's reference
+calls: that reference fails, here as there.
+"""
+
+from collections.abc import Callable, Iterator
+
+from evals.answer import cut
+from evals.datasets import rows
+from evals.records import Decoding, Sample
+from evals.sandbox import Program
+from evals.sandbox.evalplus import test
+from evals.sanitize import sanitize
+from evals.task import Task
+from evals.tasks.humaneval import EVALPLUS_ANY
+
+STOPS = (*EVALPLUS_ANY, '\n"""', "\nassert")
+
+
+def samples() -> Iterator[Sample]:
+    for row in rows("mbpp_plus"):
+        kept = ("entry_point", "base_input", "plus_input", "atol")
+        data = {**{key: row[key] for key in kept}, "solution": row["canonical_solution"]}
+        yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
+
+
+def prompt(sample: Sample) -> str:
+    return sample.question.strip() + "\n"
+
+
+def extract(sample: Sample, text: str) -> str:
+    return sanitize(prompt(sample) + cut(text, STOPS).replace("\t", "    "), sample.data["entry_point"])
+
+
+def program(parts: tuple[str, ...]) -> Callable[[Sample, str], Program]:
+    def made(sample: Sample, answer: str) -> Program:
+        data = sample.data
+        inputs = [given for part in parts for given in data[part] or ()]
+        told = test(sample.id, data["entry_point"], data["solution"], inputs, data["atol"])
+        return Program(
+            id=sample.id,
+            prompt="",
+            completion=answer,
+            test=told,
+            entry_point=data["entry_point"],
+            timeout_seconds=60.0,  # EvalPlus' bound for all inputs of a problem
+            form="evalplus",
+        )
+
+    return made
+
+
+def gold(sample: Sample) -> str:
+    return str(sample.data["solution"])
+
+
+def _task(protocol: str, parts: tuple[str, ...]) -> Task:
+    return Task(
+        name="mbpp_plus",
+        version=1,
+        kind="code",
+        about="short tasks in words with many more inputs",
+        protocol=protocol,
+        samples=samples,
+        prompt=prompt,
+        extract=extract,
+        program=program(parts),
+        gold=gold,
+        metrics=("pass@1",),
+        decoding=Decoding(max_tokens=768, stop=STOPS),
+        data="mbpp_plus",
+        split="test",
+        licence="Apache-2.0",
+        paper="arXiv:2305.01210",
+        size=378,
+        chance=0.0,
+    )
+
+
+PROTOCOLS = {
+    "evalplus": _task("evalplus", ("base_input", "plus_input")),
+    "evalplus-base": _task("evalplus-base", ("base_input",)),
+}

@@ -1,0 +1,54 @@
+"""The bytes that a model is shown, per task and protocol: the first prompt to read, the digest of all.
+
+A difference here is a difference of every score: raise the task's version, then `make golden`.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evals.lint import first_prompt
+from evals.tasks import every
+from zoo.errors import ZooError
+
+GOLDEN = Path(__file__).with_name("prompts.json")
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
+TASKS = {f"{task.name}@{task.protocol}": task for task in every()}
+
+
+@pytest.fixture
+def _data(monkeypatch: pytest.MonkeyPatch) -> None:
+    if SHARED.is_dir():
+        monkeypatch.setenv("PHIZOO_DATA", str(SHARED))
+
+
+@pytest.mark.usefixtures("_data")
+def test_golden(request: pytest.FixtureRequest) -> None:
+    rewrite = request.config.getoption("--golden")
+    golden = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
+    found, missing = {}, []
+    for spec, task in TASKS.items():
+        try:
+            samples = list(task.samples())
+            found[spec] = json.loads(json.dumps(first_prompt(task, samples)))
+        except ZooError as error:
+            missing.append(f"{spec}: {error}")
+            found[spec] = golden.get(spec)
+    if rewrite:
+        assert not missing, missing
+        GOLDEN.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        return
+    assert set(golden) == set(TASKS), "a task was added or removed: make golden"
+    assert {spec for spec in found if found[spec] != golden[spec]} == set()
+    if SHARED.is_dir():
+        assert not missing
+
+
+def test_no_two_protocols_of_a_task_show_the_same_prompts_and_decode_alike() -> None:
+    golden = json.loads(GOLDEN.read_text())
+    seen: dict[tuple[str, ...], str] = {}
+    for spec, task in TASKS.items():
+        key = (task.name, golden[spec]["sha256"], repr(task.decoding), str(task.kind))
+        other = seen.setdefault(key, spec)
+        assert other == spec or {other, spec} == {"mmlu@lm-eval-5", "mmlu@phi-2"} or task.name == "mbpp_plus"
