@@ -1,4 +1,8 @@
-"""Charts as Altair records: data in, a chart out; Okabe and Ito's colours, blue measured, orange reported."""
+"""Charts as Altair records: data in, a chart out; Okabe and Ito's colours, blue measured, orange reported.
+
+The marks are silent to a screen reader (`aria=False`): each chart's page gives it one description, and the
+numbers as a table.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,7 +32,11 @@ def training(lines: Sequence[dict[str, Any]]) -> Any:
     y = alt.Y("loss:Q", title="loss (nats a token)", scale=alt.Scale(zero=False))
     shared = alt.Chart(alt.InlineData(values=told)).encode(x=alt.X("step:Q", title="step"), y=y, color=color)
     points = shared.transform_filter("datum.kind == 'validation'").mark_point(filled=True)
-    return (shared.transform_filter("datum.kind == 'training'").mark_line() + points).properties(height=280)
+    return (
+        (shared.transform_filter("datum.kind == 'training'").mark_line() + points)
+        .properties(height=280)
+        .configure_mark(aria=False)
+    )
 
 
 def forest(lines: "Sequence[Line]") -> Any:
@@ -59,7 +67,7 @@ def forest(lines: "Sequence[Line]") -> Any:
     )
     dots = base.mark_point(filled=True, size=70).encode(x="difference:Q", tooltip=tips)
     zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(strokeDash=[4, 3], color=GREY).encode(x="x:Q")
-    return (zero + spans + dots).properties(height=alt.Step(30))
+    return (zero + spans + dots).properties(height=alt.Step(30)).configure_mark(aria=False)
 
 
 def scale(points: "Sequence[Point]", axis: str) -> Any:
@@ -92,7 +100,7 @@ def scale(points: "Sequence[Point]", axis: str) -> Any:
     names = (
         base.transform_filter("datum.front").mark_text(align="left", dx=7, dy=-7, color=GREY).encode(y=y, text="name:N")
     )
-    return (spans + front.encode(y=y) + dots + names).properties(height=460)
+    return (spans + front.encode(y=y) + dots + names).properties(height=460).configure_mark(aria=False)
 
 
 def bars(rows: Sequence[dict[str, Any]], title: str) -> Any:
@@ -112,7 +120,7 @@ def bars(rows: Sequence[dict[str, Any]], title: str) -> Any:
     place = "max(datum.value, isValid(datum.high) ? datum.high : 0)"
     told = base.transform_calculate(at=place).mark_text(align="left", dx=5, color=GREY)
     told = told.encode(x="at:Q", text=alt.Text("value:Q", format=".1f"))
-    return (columns + spans + told).properties(height=alt.Step(24))
+    return (columns + spans + told).properties(height=alt.Step(24)).configure_mark(aria=False)
 
 
 def along(rows: Sequence[dict[str, Any]]) -> Any:
@@ -122,4 +130,4 @@ def along(rows: Sequence[dict[str, Any]]) -> Any:
     x = alt.X("x:Q", title="training tokens", axis=alt.Axis(format="~s"))
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(x=x, color=alt.Color("name:N", title=None))
     spans = base.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q")
-    return (spans + base.mark_line(point=True).encode(y="value:Q")).properties(height=320)
+    return (spans + base.mark_line(point=True).encode(y="value:Q")).properties(height=320).configure_mark(aria=False)

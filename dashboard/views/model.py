@@ -72,7 +72,7 @@ def card(checkpoint: Checkpoint) -> None:
     }
     items = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in told.items())
     st.html(f'<dl class="phizoo-facts">{items}</dl>')
-    st.caption(f"digest `{checkpoint.digest}`")
+    st.html(f'<p class="phizoo-digest">{html(checkpoint.digest)}</p>')
     if checkpoint.notes:
         st.markdown(style.text(checkpoint.notes))
 
