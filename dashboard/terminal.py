@@ -29,6 +29,9 @@ def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, 
     console = Console(file=file, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True)
     if width is None and not console.is_terminal:
         console = Console(file=file, highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH, soft_wrap=True)
+    if not board.rows:
+        console.print("No model to show. `phizoo quickstart` fills an empty zoo; all published models: --suite all")
+        return
     wide = _wide(board)
     if console.measure(wide, options=console.options.update(max_width=100_000)).maximum <= console.width:
         console.print(wide)

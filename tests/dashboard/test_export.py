@@ -146,4 +146,4 @@ def test_terminal_shows_value_interval_n_and_origin(whole: Board, width: int | N
 def test_terminal_shows_an_empty_board() -> None:
     out = io.StringIO()
     show(board(), file=out)
-    assert "Model" in out.getvalue()
+    assert "phizoo quickstart" in out.getvalue()

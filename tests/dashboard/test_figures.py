@@ -1,0 +1,126 @@
+"""The talk's figures, lineage and health, from files and records."""
+
+import fcntl
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from dashboard import figures, health, lineage
+from dashboard.cells import board, from_registry
+from evals.records import Facts, Run
+from zoo import published, settings
+from zoo.checkpoint import Dataset, Stage
+from zoo.registry import Registry, open_registry
+
+
+@pytest.fixture
+def registry(zoo: Path) -> Iterator[Registry]:
+    with open_registry(readonly=True) as opened:
+        yield opened
+
+
+def test_data_ablation_stands_beside_the_own_steps(registry: Registry) -> None:
+    printed, own = figures.data_ablation(from_registry(registry))
+    assert [bar["value"] for bar in printed] == [11, 16, 41, 12, 20, 45, 17, 29, 51]
+    assert [bar["name"] for bar in own] == [
+        "phi-1-small-mini-unfiltered:1", "phi-1-small-mini-base:1", "phi-1-small-mini:1",
+    ]  # fmt: skip
+    assert {bar["kind"] for bar in printed} == {"reported"}
+    assert {bar["kind"] for bar in own} == {"measured here"}
+
+
+def test_weight_reuse_is_the_charts_seven_bars() -> None:
+    bars = figures.weight_reuse(board(reported=published.load()))
+    assert [bar["value"] for bar in bars] == [45, 45.7, 51.2, 47.6, 53.7, 51.2, 55.5]
+
+
+def test_filter_examples_are_the_best_kept_and_the_worst_dropped(zoo: Path, tmp_path: Path) -> None:
+    with open_registry(f"sqlite:///{tmp_path / 'z.db'}", str(tmp_path / "s")) as registry:
+        stage = Stage(name="filter", entered=4, kept=2, dropped={"low value": 2})
+        registry.add_dataset(
+            Dataset(name="code", digest="ef" * 32, kind="documents", documents=2, tokens=9, stages=(stage,))
+        )
+        folder = settings.datasets_dir() / ("ef" * 32)
+        folder.mkdir(parents=True)
+        for name, scores in (("documents", (0.6, 0.9)), ("dropped", (0.3, 0.1))):
+            with gzip.open(folder / f"{name}-00000.jsonl.gz", "wt") as file:
+                for value in scores:
+                    file.write(json.dumps({"text": f"x = {value}", "source": "a.py", "facts": {"score": value}}) + "\n")
+        high, low = figures.filter_examples(registry)
+        (folder / "dropped-00000.jsonl.gz").write_bytes(b"damaged")
+        still, none = figures.filter_examples(registry)
+    assert [one.score for one in high] == [0.9, 0.6]
+    assert [one.score for one in low] == [0.1, 0.3]
+    assert ([one.score for one in still], none) == ([0.9, 0.6], [])
+
+
+def test_lineage_goes_from_data_to_the_finetuned(registry: Registry) -> None:
+    told = lineage.dot(registry.get("phi-1-small-mini"), registry)
+    assert "base-tokens, 900 documents, 1M tokens" in told
+    assert "phi-1-small-mini-base:1" in told
+    assert 'label="finetune"' in told
+    child = lineage.dot(registry.get("phi-1-small-mini-base"), registry)
+    assert "phi-1-small-mini:1" in child
+
+
+def test_lineage_names_what_is_not_in_this_zoo(made: SimpleNamespace, registry: Registry) -> None:
+    from zoo.checkpoint import Parent, TrainedOn
+
+    orphan = made.checkpoint(
+        parents=(Parent(digest="12" * 32, relation="grow"),), datasets=(TrainedOn(digest="34" * 32, tokens=5),)
+    )
+    told = lineage.dot(orphan, registry)
+    assert "not in this zoo" in told
+    assert "data not in this zoo" in told
+
+
+def test_hostile_names_stay_inside_the_graphs_strings() -> None:
+    told = lineage.quoted('a" ]; evil [label="b\\\x1b')
+    assert told.startswith('"')
+    inside = told[1:-1].replace('\\"', "").replace("\\\\", "")
+    assert '"' not in inside
+    assert "\\" not in inside
+
+
+def folder_of(made: SimpleNamespace, runs: Path, done: int) -> Path:
+    path = runs / "abc"
+    path.mkdir(parents=True)
+    facts = Facts(engine="replay", version="1", dtype="", device="cpu", context_tokens=1)
+    header = Run(
+        id="abc", checkpoint="c", checkpoint_label="mini:1", task="humaneval", protocol={"name": "openai"},
+        fingerprint="f", backend=facts, seed=0, draws=1, limit=None, samples=10, hardware={}, versions={}, commit="",
+        sandbox="namespaces",
+    )  # fmt: skip
+    (path / "header.json").write_bytes(msgspec.json.encode(header))
+    lines = [made.result(number, True) for number in range(done)]
+    lines.append(made.result(9, False, verdict="timeout"))
+    (path / "results.jsonl").write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines) + b'{"cut')
+    (path / ".lock").touch()
+    return path
+
+
+def test_health_tells_running_from_stopped_and_what_is_left(made: SimpleNamespace, tmp_path: Path) -> None:
+    path = folder_of(made, tmp_path, done=4)
+    began = (path / "header.json").stat().st_mtime
+    (stopped,) = health.runs(tmp_path, now=began + 50)
+    assert (stopped.state, stopped.done, stopped.wanted, stopped.failed) == ("stopped", 5, 10, 1)
+    assert stopped.left_seconds is None
+    with (path / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (running,) = health.runs(tmp_path, now=began + 50)
+    assert running.state == "running"
+    assert running.left_seconds == pytest.approx(50.0)
+
+
+def test_health_tells_finished_and_damaged(made: SimpleNamespace, tmp_path: Path) -> None:
+    path = folder_of(made, tmp_path, done=9)
+    assert next(health.runs(tmp_path)).state == "finished"
+    (path / "header.json").write_text("{}")
+    (damaged,) = health.runs(tmp_path)
+    assert damaged.state == "damaged"
+    assert damaged.fault

@@ -1,0 +1,86 @@
+"""One run's samples: filters, the cut, differences, and what was asked."""
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.samples import Filter, asked, chosen, cut_at, difference, tally
+from evals.protocol import protocol
+from evals.records import Facts, Result, Run
+from evals.tasks import task
+from zoo.errors import ZooError
+
+
+@pytest.fixture(scope="module")
+def results(made: SimpleNamespace) -> list[Result]:
+    told = [made.result(number, number % 2 == 0) for number in range(10)]
+    told.append(made.result(10, False, verdict="timeout", detail="over 3 s", finish="length"))
+    told.append(made.result(11, False, score=None, verdict="unscored", detail="sandbox fault"))
+    return told
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Filter(), list(range(12))),
+        (Filter(verdicts=("passed",)), [0, 2, 4, 6, 8]),
+        (Filter(verdicts=("timeout", "unscored")), [10, 11]),
+        (Filter(search="RETURN 7"), [7]),
+        (Filter(search="sandbox"), [11]),
+        (Filter(search="nothing like it"), []),
+        (Filter(truncated=True), [10]),
+    ],
+)
+def test_filters(results: list[Result], wanted: Filter, expected: list[int]) -> None:
+    assert chosen(results, wanted) == expected
+
+
+def test_tally_names_every_verdict(results: list[Result]) -> None:
+    assert tally(results) == {"passed": 5, "failed": 5, "timeout": 1, "error": 0, "unscored": 1}
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_cut_is_inside_the_text(text: str, answer: str) -> None:
+    one = Result(sample="s", draw=0, score=0.0, text=text, answer=answer)
+    assert 0 <= cut_at(one) <= len(text)
+
+
+def test_cut_stands_after_the_answer(results: list[Result]) -> None:
+    one = results[3]
+    assert one.text[: cut_at(one)] == "    return 3"
+
+
+def test_difference_shows_both_sides(results: list[Result]) -> None:
+    told = difference(results[1], results[2])
+    assert "-    return 1" in told
+    assert "+    return 2" in told
+    assert difference(results[1], results[1]) == ""
+
+
+def run_of(name: str) -> Run:
+    under = task(name)
+    told = protocol(under, list(under.samples()), under.metrics[0])
+    facts = Facts(engine="replay", version="1", dtype="", device="cpu", context_tokens=1)
+    return Run(
+        id="r", checkpoint="c", checkpoint_label="c:1", task=under.name, protocol=msgspec.to_builtins(told),
+        fingerprint=told.fingerprint, backend=facts, seed=0, draws=1, limit=None, samples=1, hardware={}, versions={},
+        commit="",
+    )  # fmt: skip
+
+
+def test_asked_gives_prompt_and_tests_of_each_sample() -> None:
+    told = asked(run_of("mini_exercises"))
+    assert len(told) >= 300
+    one = next(iter(told.values()))
+    assert one.prompt.startswith("def ")
+    assert "assert" in one.target
+
+
+def test_asked_refuses_prompts_that_have_changed() -> None:
+    run = run_of("mini_exercises")
+    changed = msgspec.structs.replace(run, protocol={**run.protocol, "prompts_sha256": "00" * 32})
+    with pytest.raises(ZooError, match="other prompts"):
+        asked(changed)
