@@ -25,7 +25,7 @@ def _data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_data")
 def test_golden(request: pytest.FixtureRequest) -> None:
-    rewrite = request.config.getoption("--golden")
+    rewrite = request.config.getoption("--golden", default=False)
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
     found, missing = {}, []
     for spec, task in TASKS.items():
