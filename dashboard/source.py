@@ -1,5 +1,6 @@
 """Where the board's records come from: the zoo of the environment, opened read-only, and the published table."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from zoo.checkpoint import Subset
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
+
+SERVER_SECONDS = 30  # how old what a database server holds may be on the page
 
 
 @contextmanager
@@ -37,14 +40,17 @@ def exists() -> bool:
 
 def _file() -> Path | None:
     """The SQLite file of the environment's zoo, None for a database server."""
-    url = settings.database_url()
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    from zoo.database import sqlite_file
+
+    return sqlite_file(settings.database_url())
 
 
 def stamp() -> tuple[str, int, int]:
-    """What changes when the zoo is written to: its address, its file's time and size (0, 0 for a server)."""
+    """What changes when the zoo is written to: its file's time and size; for a database server, each half minute."""
     file = _file()
-    if file is None or not file.exists():
+    if file is None:
+        return settings.database_url(), int(time.time() // SERVER_SECONDS), 0
+    if not file.exists():
         return settings.database_url(), 0, 0
     beside = [file, *(path for path in (Path(f"{file}-wal"),) if path.exists())]
     told = [path.stat() for path in beside]

@@ -51,19 +51,18 @@ def table(markup: str, key: str, opened: Callable[[], None], sorted_by: Callable
     return _component(data={"html": markup}, key=key, on_opened_change=opened, on_sorted_change=sorted_by)
 
 
-@st.cache_resource(ttl=30, max_entries=8, show_spinner=False)
-def _board(_stamp: tuple[str, int, int], subset: Subset, all_versions: bool, stamp: str) -> Board:
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _board(subset: Subset, all_versions: bool, stamp: str) -> Board:
     with source.reading() as registry:
         return source.load(registry, subset, all_versions)
 
 
 def board(subset: Subset = "all", all_versions: bool = False) -> Board:
-    """The environment's board, read again when the zoo was written to (a server's after 30 seconds)."""
-    stamp = source.stamp()
-    return _board(stamp, subset, all_versions, repr(stamp))
+    """The environment's board, read again when the zoo was written to."""
+    return _board(subset, all_versions, repr(source.stamp()))
 
 
-@st.cache_resource(ttl=30, max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)
 def _notes(suite: str, stamp: str) -> tuple[str, ...]:
     return source.load_with_notes(suite, "all")[1]
 
