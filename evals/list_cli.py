@@ -1,5 +1,6 @@
 """`phizoo eval tasks | data | runs | show`: what there is to look at."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ def _json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
-def _table(rows: list[tuple[str, ...]]) -> None:
+def _table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -30,7 +31,7 @@ def tasks(as_json: bool) -> None:
     """
     from evals.tasks import every
 
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "task": task.name,
             "protocol": task.protocol,
@@ -75,11 +76,17 @@ def data(names: tuple[str, ...], fetch: bool, as_json: bool) -> None:
 
     for name in names:
         datasets.entry(name, next((split for known, split in SETS if known == name), "test"))
-    found = []
+    found: list[dict[str, Any]] = []
     for (name, split), wanted in SETS.items():
         if names and name not in names:
             continue
-        told = {"set": name, "split": split, "rows": wanted.rows, "source": "", "licence": wanted.licence}
+        told: dict[str, Any] = {
+            "set": name,
+            "split": split,
+            "rows": wanted.rows,
+            "source": "",
+            "licence": wanted.licence,
+        }
         try:
             told["source"] = datasets.find(name, split, fetch).source
         except ZooError as error:
@@ -97,8 +104,8 @@ def data(names: tuple[str, ...], fetch: bool, as_json: bool) -> None:
     for one in found:
         tail = f" (partial: {one['partial']})" if one["partial"] else ""
         sha = str(one["sha256"])[:12]
-        told = (str(one["set"]), str(one["split"]), str(one["rows"]), sha, str(one["licence"]))
-        rows.append((*told, f"{one['source']}{tail}"))
+        cells = (str(one["set"]), str(one["split"]), str(one["rows"]), sha, str(one["licence"]))
+        rows.append((*cells, f"{one['source']}{tail}"))
     _table(rows)
 
 
@@ -193,7 +200,25 @@ def _show_run(header: dict[str, Any], results: list[Any], as_json: bool) -> None
     backend = header["backend"]
     click.echo(f"{'engine':<17} {backend['engine']} {backend['version']}, {backend['dtype']} on {backend['device']}")
     click.echo(f"{'verdicts':<17} " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
+    for name, told in _groups(header["task"], header["protocol"]["metric"], results):
+        click.echo(f"{name:<17} {told}")
     click.echo(f"{'command':<17} {header['command']}")
+
+
+def _groups(task_name: str, metric: str, results: list[Any]) -> list[tuple[str, str]]:
+    """The groups of subjects that a task names (MMLU's four), each with its value and interval."""
+    import importlib
+
+    from evals.stats.summary import summarise
+    from evals.tasks import TASKS
+
+    found = []
+    for group, subjects in getattr(importlib.import_module(TASKS[task_name]), "GROUPS", {}).items():
+        mine = [result for result in results if result.cluster in subjects.split()]
+        if any(result.score is not None for result in mine):
+            told = summarise(mine, metric)
+            found.append((group, f"{100 * told.value:.1f} [{100 * told.low:.1f}–{100 * told.high:.1f}] n={told.n}"))
+    return found
 
 
 def _prompt(task_name: str, protocol: str, sample_id: str) -> str:

@@ -7,6 +7,7 @@ A module has `PROTOCOLS`, a dict from protocol name to Task whose first entry is
 import importlib
 from collections.abc import Iterator
 
+from evals.quick import SUFFIX, reduced
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
 
@@ -47,11 +48,13 @@ def protocols(name: str) -> dict[str, Task]:
 
 
 def task(spec: str) -> Task:
-    """The task of `name` or `name@protocol`. Raises ZooError with the nearest known name."""
+    """The task of `name` or `name@protocol` or `name@protocol-quick`. Raises ZooError with the nearest known name."""
     name, _, protocol = spec.partition("@")
     known = protocols(name)
     if not protocol:
         return next(iter(known.values()))
+    if protocol.removesuffix(SUFFIX) in known and protocol.endswith(SUFFIX):
+        return reduced(known[protocol.removesuffix(SUFFIX)])
     if protocol not in known:
         raise ZooError(
             f'{name} has no protocol "{protocol}"{nearest(protocol, known)}; it has: {", ".join(known)}. '

@@ -87,7 +87,7 @@ def test_not_at_hand_names_the_three_places(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_an_unknown_set_and_split_name_the_nearest() -> None:
-    with pytest.raises(ZooError, match='no evaluation set "gsm8" .nearest: "gsm8k".'):
+    with pytest.raises(ZooError, match=r'no evaluation set "gsm8" \(nearest: "gsm8k"\)'):
         datasets.rows("gsm8")
     with pytest.raises(ZooError, match="it has: dev, test, validation"):
         datasets.rows("mmlu", "train")

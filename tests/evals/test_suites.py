@@ -1,0 +1,113 @@
+"""Suites resolve to tasks that exist; aggregates keep their version only while their parts stay."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from evals.quick import SIZES, chosen, reduced
+from evals.records import Sample
+from evals.suites import AGGREGATES, SUITES, Aggregate, Part, average, names, tasks
+from evals.suites_cli import suites
+from evals.tasks import TASKS, protocols, task
+from zoo.errors import ZooError
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "aggregates.json"
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
+
+
+def specs(text: str) -> list[str]:
+    return [f"{one.name}@{one.protocol}" for one in tasks(text)]
+
+
+def test_every_suite_resolves_and_all_is_every_task() -> None:
+    for name in SUITES:
+        assert specs(f"suite:{name}") == list(names(name))
+    assert [spec.split("@")[0] for spec in names("all")] == list(TASKS)
+
+
+def test_names_commas_and_suites_mix_and_each_task_comes_once() -> None:
+    assert specs("arc_easy, suite:phi-1 ,humaneval@openai,piqa") == [
+        "arc_easy@lm-eval", "humaneval@openai", "mbpp@lm-eval", "piqa@lm-eval",
+    ]  # fmt: skip
+    assert specs("phi-1") == specs("suite:phi-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("gsm8", 'no task "gsm8" (nearest: "gsm8k")'),
+        ("suite:phi-3", 'no suite "phi-3" (nearest: "phi-2")'),
+        ("humaneval@opena", 'no protocol "opena" (nearest: "openai")'),
+        ("arc_easy@nothing-quick", 'no protocol "nothing-quick"'),
+        (" , ", "names no task"),
+    ],
+)
+def test_what_is_not_known_names_the_nearest(text: str, told: str) -> None:
+    with pytest.raises(ZooError) as error:
+        tasks(text)
+    assert told in str(error.value)
+    assert "phizoo eval" in str(error.value)
+
+
+def test_an_aggregate_keeps_its_fingerprint_until_its_version_is_raised(request: pytest.FixtureRequest) -> None:
+    now = {one.name: {"version": one.version, "fingerprint": one.fingerprint} for one in AGGREGATES}
+    golden = json.loads(GOLDEN.read_text())
+    for name, told in golden.items():
+        if name in now and now[name]["version"] == told["version"]:
+            assert now[name] == told, f"{name}: a part changed, so raise its version"
+    assert now == golden, "write tests/golden/aggregates.json anew"
+
+
+def test_the_parts_of_an_aggregate_are_metrics_of_their_tasks() -> None:
+    for one in AGGREGATES:
+        for part in one.parts:
+            assert part.metric in task(part.task).metrics, (one.name, part.task)
+
+
+def test_an_average_is_the_mean_and_its_interval_narrows() -> None:
+    made = Aggregate(name="two", version=1, about="", parts=(Part(task="a", metric="m"), Part(task="b", metric="m")))
+    told = average(made, {("a", "m"): (0.4, 0.3, 0.5), ("b", "m"): (0.6, 0.5, 0.7)})
+    assert told.value == 0.5
+    assert told.low == pytest.approx(0.5 - 0.1 / 2**0.5)
+    assert told.high == pytest.approx(0.5 + 0.1 / 2**0.5)
+    part = average(made, {("a", "m"): (0.4, 0.3, 0.5)})
+    assert (part.value, part.missing) == (None, ("b",))
+
+
+def test_quick_is_fixed_stratified_and_its_own_protocol() -> None:
+    samples = [Sample(id=f"s{n}", question="?", target=0, choices=("a", "b"), cluster=f"c{n % 7}") for n in range(700)]
+    some = chosen(samples, 70)
+    assert set(Counter(sample.cluster for sample in some).values()) == {10}
+    assert [sample.id for sample in some] == sorted((s.id for s in some), key=lambda name: int(name[1:]))
+    assert chosen(samples[::-1], 70) == some[::-1]  # the ids alone decide
+    assert len(chosen(samples, 73)) == 73
+    quick = task("arc_easy@lm-eval-quick")
+    assert (quick.protocol, quick.size) == ("lm-eval-quick", SIZES["arc_easy"])
+
+
+def test_quick_parts_have_their_sizes_and_their_right_choices_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    if SHARED.is_dir():
+        monkeypatch.setenv("PHIZOO_DATA", str(SHARED))
+    for spec in names("quick"):
+        one, whole = task(spec), task(spec.removesuffix("-quick"))
+        some = list(one.samples())
+        assert len(some) == one.size < whole.size
+        if one.kind == "choices":
+            most = Counter(sample.target for sample in some).most_common(1)[0][1]
+            assert most / len(some) < (one.chance or 0) + 0.15
+    assert len({sample.cluster for sample in task("mmlu@lm-eval-quick").samples()}) == 57
+
+
+def test_reducing_twice_changes_nothing_but_the_name() -> None:
+    one = protocols("copa")["lm-eval"]
+    assert [sample.id for sample in reduced(one).samples()] == [sample.id for sample in one.samples()]  # 100 of 100
+
+
+def test_the_listing() -> None:
+    told = json.loads(CliRunner().invoke(suites, ["--json"], catch_exceptions=False).output)
+    assert set(told["suites"]) == set(SUITES)
+    assert [one["name"] for one in told["averages"]] == [one.name for one in AGGREGATES]
+    assert "suite:quick" in CliRunner().invoke(suites, [], catch_exceptions=False).output
