@@ -94,7 +94,8 @@ def _printed(column: Column) -> str:
 def _row(row: Row, columns: Sequence[Column], ranked: Mapping[str, Mapping[str, tuple[int, int]]], pinned: bool) -> str:
     kind = "own" if row.own else "other"
     whole = html(row.name if row.name == row.label else f"{row.label} — {row.name}")
-    told = f"{count(row.parameters)} · {count(row.training_tokens)} tokens · {html(row.date) or '–'}"
+    facts_told = (count(row.parameters), f"{count(row.training_tokens)} tokens", html(row.date) or "–")
+    told = " · ".join(f"<span>{one}</span>" for one in facts_told)
     lines = [
         f'<tr class="{kind}{" pinned" if pinned else ""}" data-row="{html(row.key)}">'
         f'<th scope="row" class="model" data-v="{html(row.label.lower())}" title="{whole}" tabindex="-1">'

@@ -89,6 +89,8 @@ def flips(found: tuple[Line, ...]) -> None:
     for where, title, wanted in ((won, "won", True), (lost, "lost", False)):
         held = [flip for flip in line.flips if (flip.first > flip.second) is wanted]
         where.markdown(f"**{len(held)} {title} by {style.text(cut(line.checkpoint, 48))}**")
+        if not held:
+            continue
         where.dataframe(
             [{"sample": cut(flip.sample, 60), "it": flip.first, "reference": flip.second} for flip in held],
             hide_index=True, height=260,
