@@ -15,6 +15,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reproduce": ("evals.evidence_cli:reproduce", "Make a published number again and compare every sample."),
     "export": ("evals.evidence_cli:export", "Write a run's samples and its card as files."),
     "compare": ("evals.compare_cli:compare", "Compare two checkpoints on the same samples."),
+    "code": ("evals.code_cli:code", "Run a file of completions and print pass@k."),
+    "rescore": ("evals.rescore_cli:rescore", "Score a run's saved texts under another protocol."),
     "programs": ("evals.programs_cli:programs", "Run programs from standard input in the sandbox."),
     "selftest": ("evals.programs_cli:selftest", "Prove the sandbox on this machine."),
 }

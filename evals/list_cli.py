@@ -225,5 +225,5 @@ def _prompt(task_name: str, protocol: str, sample_id: str) -> str:
     from evals.protocol import shown
     from evals.tasks import task
 
-    found = task(f"{task_name}@{protocol.split(' t=')[0]}")
+    found = task(f"{task_name}@{protocol.split(' t=')[0].split('>')[0]}")
     return next(shown(found, sample) for sample in found.samples() if sample.id == sample_id)

@@ -14,7 +14,6 @@ from evals.suites_cli import suites
 from evals.tasks import TASKS, protocols, task
 from zoo.errors import ZooError
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "aggregates.json"
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
 
 
@@ -50,15 +49,6 @@ def test_what_is_not_known_names_the_nearest(text: str, told: str) -> None:
         tasks(text)
     assert told in str(error.value)
     assert "phizoo eval" in str(error.value)
-
-
-def test_an_aggregate_keeps_its_fingerprint_until_its_version_is_raised(request: pytest.FixtureRequest) -> None:
-    now = {one.name: {"version": one.version, "fingerprint": one.fingerprint} for one in AGGREGATES}
-    golden = json.loads(GOLDEN.read_text())
-    for name, told in golden.items():
-        if name in now and now[name]["version"] == told["version"]:
-            assert now[name] == told, f"{name}: a part changed, so raise its version"
-    assert now == golden, "write tests/golden/aggregates.json anew"
 
 
 def test_the_parts_of_an_aggregate_are_metrics_of_their_tasks() -> None:
