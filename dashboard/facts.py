@@ -29,6 +29,10 @@ TITLES = {
     "commonsenseqa": "CommonsenseQA",
     "mmlu": "MMLU",
     "squad": "SQuAD",
+    "squad_v2": "SQuAD v2",
+    "sciq": "SciQ",
+    "copa": "COPA",
+    "lambada": "LAMBADA",
     "gsm8k": "GSM8K",
     "bbh": "BBH",
     "commonsense_avg": "Commonsense average",
@@ -46,8 +50,8 @@ TITLES = {
 SAME = {
     "social_iqa": "siqa",
     "social_i_qa": "siqa",
-    "squad_v2": "squad",
-    "squadv2": "squad",
+    "squadv2": "squad_v2",
+    "trivia_qa": "triviaqa",
     "commonsense_qa": "commonsenseqa",
     "human_eval": "humaneval",
     "humanevalplus": "humaneval_plus",
@@ -74,12 +78,12 @@ PHI15 = (
     "mbpp",
 )
 PHI2 = (
-    *("bbh", "piqa", "winogrande", "arc_easy", "arc_challenge", "siqa", "hellaswag", "openbookqa", "mmlu", "squad"),
+    *("bbh", "piqa", "winogrande", "arc_easy", "arc_challenge", "siqa", "hellaswag", "openbookqa", "mmlu", "squad_v2"),
     *("boolq", "gsm8k", "humaneval", "mbpp", "commonsense_avg", "language_understanding_avg", "math", "coding_avg"),
 )
 
 # which metric of a task stands on the board unless more are asked for: the first of these that it has
-METRICS = ("pass@1", "accuracy", "acc", "exact_match", "exact", "f1")
+METRICS = ("pass@1", "accuracy", "acc", "exact_match", "exact", "strict-match", "f1")
 
 _FAMILIES = (
     ("phi", r"phi[-_ ]?\d|^350m |^1\.3b "),

@@ -1,16 +1,26 @@
-"""Data → checkpoints → scores as a Graphviz graph, and the training lines of a checkpoint."""
+"""Data → checkpoints → scores as a Graphviz graph, and the training lines of a checkpoint.
+
+The graph itself is `zoo.lineage`'s; here it only gets its look.
+"""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dashboard.text import count, cut
-from zoo.checkpoint import Checkpoint, Dataset
+from dashboard.text import cut
+from zoo import lineage
+from zoo.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
 CURVES = "training_curves.jsonl"  # the trainer puts it among the checkpoint's files
-STEPS = 40  # nodes of a graph that a person can still read
+MOST = 40  # nodes of a graph that a person can still read
+LOOK = (
+    'rankdir=LR; bgcolor="transparent"; nodesep=0.2; ranksep=0.5;\n'
+    'node [fontname="Helvetica" fontsize=11 style=filled fillcolor="#ffffff" color="#8a94a0" shape=box];\n'
+    'edge [fontname="Helvetica" fontsize=9 color="#8a94a0" fontcolor="#8a94a0"];'
+)
 
 
 def quoted(text: str) -> str:
@@ -19,80 +29,32 @@ def quoted(text: str) -> str:
     >>> print(quoted('say "hi"'))
     "say \\"hi\\""
     """
-    return '"' + cut(text, 48).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + cut(text, 60).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def dot(checkpoint: Checkpoint, registry: "Registry") -> str:
-    """The graph of a checkpoint: its datasets and their sources, its parents and theirs, its children."""
-    known = {one.digest: one for one in registry.list(all_versions=True)}
-    datasets = {one.digest: one for one in registry.datasets()}
-    nodes: dict[str, str] = {}
-    edges: dict[tuple[str, str], str] = {}
-    _ancestors(checkpoint, known, datasets, nodes, edges)
-    for child in known.values():
-        for parent in child.parents:
-            if parent.digest == checkpoint.digest and len(nodes) < STEPS:
-                nodes[child.digest] = _checkpoint(child)
-                edges[checkpoint.digest, child.digest] = parent.relation
-    nodes[checkpoint.digest] = _checkpoint(checkpoint, "#0072b2")
-    lines = [f"{quoted(key)} {attributes};" for key, attributes in nodes.items()]
-    lines += [f"{quoted(one)} -> {quoted(other)} [label={quoted(told)}];" for (one, other), told in edges.items()]
-    head = 'rankdir=LR; bgcolor="transparent"; nodesep=0.2; ranksep=0.5;'
-    look = 'node [fontname="Helvetica" fontsize=11 style=filled fillcolor="#ffffff" color="#8a94a0"];'
-    edge = 'edge [fontname="Helvetica" fontsize=9 color="#8a94a0" fontcolor="#8a94a0"];'
-    return "\n".join(["digraph {", head, look, edge, *lines, "}"])
+def dot(checkpoint: Checkpoint, registry: "Registry", scores: Sequence[str] = ()) -> str:
+    """The graph of a checkpoint: what it comes from, what came from it, and its scores.
 
-
-def _checkpoint(one: Checkpoint, color: str = "#8a94a0") -> str:
-    label = quoted(f"{one.label}") + f' tooltip="{count(one.parameters)} parameters" color="{color}" shape=box'
-    return f"[label={label}]"
-
-
-def _dataset(one: Dataset) -> str:
-    told = f"{one.name}, {count(one.documents)} documents, {count(one.tokens)} tokens"
-    return f'[label={quoted(told)} shape=note color="#a34700"]'
-
-
-def _ancestors(
-    start: Checkpoint,
-    known: dict[str, Checkpoint],
-    datasets: dict[str, Dataset],
-    nodes: dict[str, str],
-    edges: dict[tuple[str, str], str],
-) -> None:
-    """Fills nodes and edges with everything that a checkpoint comes from, nearest first."""
-    waiting = [start]
-    while waiting and len(nodes) < STEPS:
-        one = waiting.pop(0)
-        if one.digest in nodes:
-            continue
-        nodes[one.digest] = _checkpoint(one)
-        for seen in one.datasets:
-            edges[seen.digest, one.digest] = f"{count(seen.tokens)} tokens"
-            _sources(seen.digest, datasets, nodes, edges)
-        for parent in one.parents:
-            edges[parent.digest, one.digest] = parent.relation
-            if parent.digest in known:
-                waiting.append(known[parent.digest])
-            else:
-                nodes.setdefault(
-                    parent.digest, f"[label={quoted(parent.digest[:12] + ' (not in this zoo)')} shape=box]"
-                )
-
-
-def _sources(
-    start: str, datasets: dict[str, Dataset], nodes: dict[str, str], edges: dict[tuple[str, str], str]
-) -> None:
-    waiting = [start]
-    while waiting and len(nodes) < STEPS:
-        key = waiting.pop(0)
-        if key in nodes:
-            continue
-        one = datasets.get(key)
-        nodes[key] = _dataset(one) if one else f"[label={quoted(key[:12] + ' (data not in this zoo)')} shape=note]"
-        for parent in one.parents if one else ():
-            edges[parent, key] = ""
-            waiting.append(parent)
+    scores  one text each, such as "HumanEval 51.2 [43.6–58.7] n=164"
+    """
+    found = lineage.graph(registry, checkpoint.label)
+    nodes = sorted(found.nodes, key=lambda node: node.digest != found.focus)[:MOST]
+    shown = {node.digest for node in nodes}
+    lines = ["digraph {", LOOK]
+    for node in nodes:
+        color = "#0072b2" if node.digest == found.focus else "#a34700" if node.kind == "dataset" else "#8a94a0"
+        label = node.label if node.known else f"{node.label} (not in this zoo)"
+        shape = " shape=note" if node.kind == "dataset" else ""
+        lines.append(f'{quoted(node.digest)} [label={quoted(label)} color="{color}"{shape}];')
+    lines += [
+        f"{quoted(edge.parent)} -> {quoted(edge.child)} [label={quoted(edge.relation)}];"
+        for edge in found.edges
+        if edge.parent in shown and edge.child in shown
+    ]
+    for number, score in enumerate(scores[: MOST // 2]):
+        lines.append(f'"score {number}" [label={quoted(score)} shape=plaintext fillcolor="#eaf3fa"];')
+        lines.append(f'{quoted(found.focus)} -> "score {number}" [style=dotted arrowhead=none];')
+    return "\n".join([*lines, "}"])
 
 
 def training_lines(checkpoint: Checkpoint, registry: "Registry") -> list[dict[str, Any]]:

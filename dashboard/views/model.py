@@ -8,6 +8,7 @@ from dashboard import facts, lineage, source
 from dashboard.cells import Board, Row, cell_text
 from dashboard.text import count, cut, html, plain, size
 from dashboard.views import style
+from zoo.card import card as model_card
 from zoo.checkpoint import Checkpoint
 from zoo.errors import ZooError
 
@@ -42,7 +43,12 @@ def own(whole: Board, row: Row, registry: "Registry") -> None:
     scores(whole, row)
     st.subheader("Where it comes from", anchor=False)
     with st.container(horizontal_alignment="left"):
-        st.graphviz_chart(lineage.dot(checkpoint, registry), width="content")
+        told = [
+            f"{facts.title_of(column.benchmark)} {cell_text(row.cells[column.key])}"
+            for column in whole.columns
+            if column.key in row.cells and column.main
+        ]
+        st.graphviz_chart(lineage.dot(checkpoint, registry, told), width="content")
     left, right = st.columns(2)
     with left:
         st.subheader("Load it", anchor=False)
@@ -55,6 +61,8 @@ def own(whole: Board, row: Row, registry: "Registry") -> None:
         st.dataframe(files, hide_index=True, column_config={"file": st.column_config.Column(width="medium")})
         recipe(checkpoint, registry)
     curve(checkpoint, registry)
+    with st.expander("Model card, as it is published with the checkpoint"):
+        st.code(model_card(registry, checkpoint.label), language=None, wrap_lines=True)
 
 
 def card(checkpoint: Checkpoint) -> None:

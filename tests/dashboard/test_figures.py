@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from dashboard import figures, health, lineage
+from dashboard import charts, figures, health, lineage
 from dashboard.cells import board, from_registry
 from evals.records import Facts, Run
 from zoo import published, settings
@@ -59,24 +59,28 @@ def test_filter_examples_are_the_best_kept_and_the_worst_dropped(zoo: Path, tmp_
     assert ([one.score for one in still], none) == ([0.9, 0.6], [])
 
 
-def test_lineage_goes_from_data_to_the_finetuned(registry: Registry) -> None:
-    told = lineage.dot(registry.get("phi-1-small-mini"), registry)
-    assert "base-tokens, 900 documents, 1M tokens" in told
-    assert "phi-1-small-mini-base:1" in told
+def test_lineage_goes_from_data_over_the_finetuned_to_its_scores(registry: Registry) -> None:
+    told = lineage.dot(registry.get("phi-1-small-mini"), registry, ["HumanEval 0.0"])
+    for name in ("base-tokens", "phi-1-small-mini-base:1", "phi-1-small-mini:1", "HumanEval 0.0"):
+        assert f'label="{name}' in told
     assert 'label="finetune"' in told
     child = lineage.dot(registry.get("phi-1-small-mini-base"), registry)
     assert "phi-1-small-mini:1" in child
 
 
-def test_lineage_names_what_is_not_in_this_zoo(made: SimpleNamespace, registry: Registry) -> None:
-    from zoo.checkpoint import Parent, TrainedOn
-
-    orphan = made.checkpoint(
-        parents=(Parent(digest="12" * 32, relation="grow"),), datasets=(TrainedOn(digest="34" * 32, tokens=5),)
-    )
-    told = lineage.dot(orphan, registry)
-    assert "not in this zoo" in told
-    assert "data not in this zoo" in told
+def test_training_lines_are_the_checkpoints_own(made: SimpleNamespace, tmp_path: Path) -> None:
+    folder = made.weights(tmp_path / "one", 1)
+    (folder / lineage.CURVES).write_text('{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.0, "validation_loss": 2.1}\n')
+    with open_registry(f"sqlite:///{tmp_path / 'z.db'}", str(tmp_path / "s")) as registry:
+        one = registry.add(folder, "one")
+        lines = lineage.training_lines(one, registry)
+        assert [line["step"] for line in lines] == [1, 2]
+        assert lineage.training_lines(made.checkpoint(), registry) == []
+    chart = charts.training(lines).to_dict()
+    values = next(iter(chart["datasets"].values())) if "datasets" in chart else chart["data"]["values"]
+    assert sorted((one["kind"], one["loss"]) for one in values) == [
+        ("training", 2.0), ("training", 2.5), ("validation", 2.1),
+    ]  # fmt: skip
 
 
 def test_hostile_names_stay_inside_the_graphs_strings() -> None:
