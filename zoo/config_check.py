@@ -43,7 +43,7 @@ LIMITS = {
     "max_position_embeddings": 100_000_000,
     "n_positions": 100_000_000,
 }
-NUMBER = 2**53
+NUMBER = 10**40  # tokenizers write 10^30 for "no limit"; longer ones are made to be costly
 PARAMETERS = 10**13
 DEPTH = 20
 EMBEDDING = re.compile(r"(embed_tokens|wte|embed_in|word_embeddings)\.weight$")
@@ -102,7 +102,7 @@ def _check_entry(path: Path, key: str, value: Any) -> None:
     if isinstance(value, bool):
         return
     if isinstance(value, int) and not -NUMBER < value < NUMBER:
-        raise ZooError(f"{path}: {key} is a number of {len(str(value))} digits; expected one below 2^53.")
+        raise ZooError(f"{path}: {key} is a number of {len(str(value))} digits; expected at most 40.")
     if isinstance(value, float) and not math.isfinite(value):
         raise ZooError(f"{path}: {key} is not finite.")
 

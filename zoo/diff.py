@@ -102,7 +102,10 @@ def changes(before: Any, after: Any, key: str = "") -> tuple[Changed, ...]:
     if isinstance(before, dict) and isinstance(after, dict):
         found: list[Changed] = []
         for name in sorted(before.keys() | after.keys()):
-            found += changes(before.get(name), after.get(name), f"{key}.{name}" if key else str(name))
+            pair = [side.get(name) for side in (before, after)]
+            if any(isinstance(value, dict) for value in pair):  # a table that one side lacks is told value by value
+                pair = [{} if value is None else value for value in pair]
+            found += changes(pair[0], pair[1], f"{key}.{name}" if key else str(name))
         return tuple(found)
     return () if before == after else (Changed(key=key, before=before, after=after),)
 

@@ -167,6 +167,8 @@ def _download(found: Snapshot, file: Remote, place: Path) -> None:
                         break
         writing.flush()
         os.fsync(writing.fileno())
+    if part.stat().st_size < file.bytes:
+        raise ZooError(f"{url}: broken off; run the same command again: it goes on from there.")
     if not _is_whole(part, file):
         size = part.stat().st_size
         part.unlink()

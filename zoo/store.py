@@ -296,6 +296,8 @@ def fetch_resumed(read: Callable[[int], Iterator[bytes]], file: File, place: Pat
                 break
         writing.flush()
         os.fsync(writing.fileno())
+    if size < file.bytes:
+        raise ZooError(f"{name}: ended after {size:,} of {file.bytes:,} bytes; run the same command again: it goes on.")
     if size != file.bytes or sha.hexdigest() != file.sha256:
         place.unlink()
         raise ZooError(

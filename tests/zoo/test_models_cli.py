@@ -1,0 +1,173 @@
+"""`phizoo models` as it is typed: each command, its JSON, its one line on bad input, its help."""
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pytest
+
+from zoo import cli
+from zoo.models_cli import COMMANDS
+
+Said = Callable[..., str]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs `phizoo models ...`, holds its exit code and gives back what it said."""
+
+    def run(*arguments: str, code: int = 0) -> str:
+        capsys.readouterr()
+        ended = cli.run(["models", *arguments])
+        told = capsys.readouterr()
+        assert ended == code, told.err
+        if code:
+            assert told.err.count("\n") == 1, told.err
+            return told.err
+        return told.out
+
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_line_of_the_table_is_the_commands_own_help_and_has_an_example(name: str) -> None:
+    module, attribute = COMMANDS[name][0].split(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    assert command.name == name
+    assert (command.help or "").splitlines()[0] == COMMANDS[name][1]
+    assert "Example:  " in (command.help or "")
+    assert f"phizoo models {name}" in (command.help or "") or name == "path"
+
+
+def test_the_zoo_and_its_help_import_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom zoo import cli\nimport zoo.registry\n"
+        "for name in ('add', 'show', 'find', 'import'): cli.run(['models', name, '--help'])\n"
+        "heavy = {'torch', 'sqlalchemy', 'alembic', 'fsspec', 'numpy', 'jinja2', 'transformers', 'boto3', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_a_walk_through_the_commands(say: Said, tmp_path: Path, made: SimpleNamespace) -> None:
+    assert "The zoo is empty" in say("list")
+    assert json.loads(say("list", "--json")) == []
+    base = str(made.phi(tmp_path / "a", 1))
+    (tmp_path / "r.toml").write_text("[optimizer]\nrate = 0.1\n")
+    added = ["--name", "one", "--licence", "mit", "--tag", "keep", "--recipe", str(tmp_path / "r.toml")]
+    assert say("add", base, *added).startswith("one:1  1,059 parameters")
+    assert say("add", base, *added).startswith("one:1")
+    record = json.loads(
+        say("add", str(made.phi(tmp_path / "b", 2)), "--name", "one", "--parent", "one:1=grow", "--json")
+    )
+    assert (record["version"], record["parents"][0]["relation"]) == (2, "grow")
+    assert say("alias", "one:1", "best") == "one@best -> one:1\n"
+    assert "expected 2" in say("alias", "one:2", "best", "--expect", "2", code=2)
+    say("alias", "one:2", "best", "--expect", "1")
+    assert [move["version"] for move in json.loads(say("alias", "one", "--history", "--json"))] == [1, 2]
+    assert "@best  1 -> 2" in say("alias", "one", "--history")
+    assert [one["version"] for one in json.loads(say("list", "one", "--all", "--json"))] == [1, 2]
+    assert "best" in say("list")
+    shown = say("show", "one@best")
+    for text in ("one:2 (@best)", "grow of one:1", "1,059", "none. Measure: phizoo eval run one:2"):
+        assert text in shown
+    assert json.loads(say("show", "one", "--json"))["aliases"] == ["best"]
+    assert (Path(say("path", "one").strip()) / "config.json").is_file()
+    assert "one:1" in say("find", "--tag", "keep")
+    assert [one["version"] for one in json.loads(say("find", "--where", "parent = one:1", "--json"))] == [2]
+    assert "None." in say("find", "--where", "parameters > 1B")
+    assert "grow: one:1" in say("lineage", "one")
+    assert json.loads(say("lineage", "one", "--json"))["edges"][0]["relation"] == "grow"
+    assert say("lineage", "one", "--format", "mermaid").startswith("flowchart LR")
+    assert say("lineage", "one", "--format", "dot").startswith("digraph")
+    assert "optimizer.rate: 0.1 -> absent" in say("diff", "one:1", "one:2")
+    assert json.loads(say("diff", "one:1", "one:1", "--json"))["tensors_equal"] == 19
+    assert say("card", "one").startswith("---\nlicense:")
+    say("card", "one", "--out", str(tmp_path / "card.md"))
+    assert (tmp_path / "card.md").read_text() == say("card", "one")
+    assert "no such folder" in say("card", "one", "--out", str(tmp_path / "x" / "y.md"), code=2)
+    assert say("tag", "one:2", "new") == "one:2: new\n"
+    assert say("tag", "one:2", "new", "--remove") == "one:2: no tags\n"
+    assert say("note", "one:2", "hello") == "one:2: hello\n"
+    assert "2 checkpoints whole" in say("verify")
+    assert "one@best" in say("remove", "one:2", code=2)
+    say("alias", "one", "best", "--remove")
+    assert "removed one:2" in say("remove", "one:2")
+    assert "would free" in say("gc", "--dry-run")
+    assert json.loads(say("gc", "--json"))["objects"] == 1
+    say("rename", "one", "other")
+    assert "schema is" in say("upgrade")
+    folder = tmp_path / "exported"
+    say("export", "other", str(folder))
+    assert "is there already" in say("export", "other", str(folder), code=2)
+    assert (folder / "README.md").read_text().startswith('---\nlicense: "mit"')
+    assert say("import", str(folder), "--name", "again").startswith("again:1")
+    assert "3 files moved" not in say("push", "other", str(tmp_path / "remote"))
+    assert say("pull", "--list", str(tmp_path / "remote")) == "other:1\n"
+    assert json.loads(say("pull", "other", str(tmp_path / "remote"), "--json"))["files"] == 0
+
+
+BAD = {
+    "unknown command": (["lst"], 'nearest: "list"'),
+    "unknown checkpoint": (["show", "oen"], 'nearest: "one"'),
+    "unknown list": (["list", "oen"], 'nearest: "one"'),
+    "no folder": (["add", "/nowhere", "--name", "x"], "not a folder"),
+    "no name": (["add", "/nowhere"], "--help"),
+    "bad name": (["add", "{a}", "--name", "A B"], "cannot be a name"),
+    "unknown relation": (["add", "{a}", "--name", "x", "--parent", "one=child"], "no relation"),
+    "unknown dataset": (["add", "{a}", "--name", "x", "--dataset", "code=3"], "no dataset"),
+    "tokens in words": (["add", "{a}", "--name", "x", "--dataset", "code=many"], "not a number of tokens"),
+    "no recipe": (["add", "{a}", "--name", "x", "--recipe", "/nowhere.toml"], "no such file"),
+    "broken recipe": (["add", "{a}", "--name", "x", "--recipe", "{broken}"], "cannot be read"),
+    "alias missing": (["alias", "one"], "which alias?"),
+    "alias bad": (["alias", "one", "../x"], "cannot be a name"),
+    "pull of nothing": (["pull", "one"], "from where?"),
+    "import of nothing": (["import", "not a repo"], "no repository of the hub"),
+    "import unpublished": (["import", "phi-1-small"], "was never published"),
+    "variant": (["variants", "phi-3"], "no variant"),
+    "export unknown": (["export", "oen", "x"], 'nearest: "one"'),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(say: Said, tmp_path: Path, made: SimpleNamespace, case: str) -> None:
+    say("add", str(made.phi(tmp_path / "a", 1)), "--name", "one")
+    (tmp_path / "broken.toml").write_text("a = = 1")
+    places = {"a": str(tmp_path / "a"), "broken": str(tmp_path / "broken.toml")}
+    arguments, said = BAD[case]
+    assert said in say(*(argument.format(**places) for argument in arguments), code=2)
+    assert json.loads(say("list", "--json"))[0]["name"] == "one"
+
+
+def test_verify_says_which_file_and_what_to_do(say: Said, tmp_path: Path, made: SimpleNamespace) -> None:
+    say("add", str(made.phi(tmp_path / "a", 1)), "--name", "one")
+    record = json.loads(say("show", "one", "--json"))
+    sha256 = next(file["sha256"] for file in record["files"] if file["path"] == "model.safetensors")
+    place = tmp_path / "home" / "store" / "objects" / sha256[:2] / sha256
+    place.chmod(0o644)
+    place.write_bytes(place.read_bytes()[:-1] + b"x")
+    assert "verify --mend" in say("verify", code=1)
+    assert "Now add or pull" in say("verify", "--mend", code=1)
+    assert "is missing" in say("path", "one", code=2)
+    say("add", str(tmp_path / "a"), "--name", "one")
+    assert "1 checkpoint whole" in say("verify")
+
+
+def test_variants_have_their_exact_sizes(say: Said) -> None:
+    sizes = {one["name"]: one["parameters"] for one in json.loads(say("variants", "--json"))}
+    assert sizes == {
+        "phi-1-small": 356_794_368,
+        "phi-1-base": 1_418_270_720,
+        "phi-1": 1_418_270_720,
+        "phi-1.5": 1_418_270_720,
+        "phi-1.5-web": 1_418_270_720,
+        "phi-1.5-web-only": 1_418_270_720,
+        "phi-2": 2_779_683_840,
+    }
+    assert "phizoo models import microsoft/phi-2" in say("variants")
