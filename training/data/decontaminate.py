@@ -10,24 +10,23 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from training.data.dedup import mixed_bits, word_hashes
+from training.data.dedup import ngrams, word_hashes
 from training.data.document import Document, document_files, dropped, read_file
 from training.data.make import Built, Counts, Made, each_shard, find, folder_of, make, write_result
 from training.data.rules import parsed
-from training.data.syntax import nameless
+from training.data.syntax import nameless_tree
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import digest, write_json
 
-VERSION = 1
+VERSION = 2
 PROMPT_NGRAM, CODE_NGRAM = 13, 10
 TELLING_WORDS = 5  # an n-gram needs so many different words with letters: "1, 2, 3 ..." is no leak
 TREE_CHARACTERS = 200  # trees shorter than this, as of `return x + y`, are everybody's
 WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
 
 
-class Problem(Record):
+class Problem(Record, frozen=True):
     """One evaluation sample as text: what is asked, what is right, how it is tested."""
 
     id: str
@@ -35,7 +34,7 @@ class Problem(Record):
     code: str
 
 
-class Match(Record):
+class Match(Record, frozen=True):
     """Where a document holds a problem: the method and the characters of the document."""
 
     problem: str
@@ -63,16 +62,6 @@ def problems(task: str) -> list[Problem]:
     return found
 
 
-def ngram_hashes(words: Any, width: int) -> Any:
-    """A hash for each run of `width` words, in order, shape (words - width + 1,)."""
-    import numpy as np
-
-    total = np.zeros(max(0, len(words) - width + 1), dtype=np.uint64)
-    for offset in range(width if len(total) else 0):
-        total = mixed_bits(total + words[offset : offset + len(total)] + np.uint64(offset))
-    return total
-
-
 def _telling(words: Sequence[str]) -> bool:
     return len({word for word in words if not word[0].isdigit()}) >= TELLING_WORDS
 
@@ -95,7 +84,7 @@ class Index:
 
     def _add_ngrams(self, name: str, text: str, width: int) -> None:
         words = WORD.findall(text)
-        for place, value in enumerate(ngram_hashes(word_hashes(text), width).tolist()):
+        for place, value in enumerate(ngrams(word_hashes(text), width).tolist()):
             if _telling(words[place : place + width]):
                 self.ngrams[width].setdefault(value, name)
 
@@ -106,7 +95,7 @@ class Index:
         found: dict[str, Match] = {}
         words = word_hashes(text)
         for width, known in self.ngrams.items():
-            hashes = ngram_hashes(words, width)
+            hashes = ngrams(words, width)
             every = self.sorted[width]
             places = np.minimum(np.searchsorted(every, hashes), len(every) - 1)
             hits = np.flatnonzero(every[places] == hashes) if len(every) else places[:0]
@@ -140,7 +129,7 @@ def _outline(node: ast.FunctionDef) -> tuple[str, ...]:
 
 def _functions(text: str, shapes: frozenset[tuple[str, ...]] | None) -> Iterator[tuple[ast.FunctionDef, str]]:
     """The functions and methods of a text with their nameless trees; only of these shapes if given."""
-    tree = parsed(text)
+    tree = parsed(text) if "def " in text else None
     if tree is None:
         return
     inner = [node for one in tree.body if isinstance(one, ast.ClassDef) for node in one.body]
@@ -149,8 +138,8 @@ def _functions(text: str, shapes: frozenset[tuple[str, ...]] | None) -> Iterator
             continue
         if node.name == "check":
             continue  # HumanEval's own test harness
-        key = nameless(ast.unparse(node))
-        if key and len(key) >= TREE_CHARACTERS:
+        key = nameless_tree(node)
+        if len(key) >= TREE_CHARACTERS:
             yield node, key
 
 
@@ -160,14 +149,14 @@ def _offsets(text: str, node: ast.FunctionDef) -> tuple[int, int]:
     return start, min(len(text), sum(len(line) + 1 for line in lines[: node.end_lineno]))
 
 
-class Job(Record):
+class Job(Record, frozen=True):
     """One file of documents to look through."""
 
     documents: str
     tasks: tuple[str, ...]
 
 
-class Found(Record):
+class Found(Record, frozen=True):
     """The matches of a file's documents, by place in the file."""
 
     places: dict[int, list[Match]]

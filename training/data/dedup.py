@@ -14,10 +14,11 @@ NGRAM = 5
 PERMUTATIONS = 128
 ROWS = 4  # 32 bands of 4: a pair at Jaccard 0.8 is missed once in 10^7; candidates are then checked
 SEED = 1
+BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
 THRESHOLD = 0.8
 
 
-class Twin(Record):
+class Twin(Record, frozen=True):
     """A dropped item, the kept item it repeats, and their Jaccard index (estimated or exact)."""
 
     item: int
@@ -40,9 +41,8 @@ def _powers(length: int) -> tuple[Any, Any]:
     """Powers of an odd number modulo 2^64 and of its inverse, shape (length,)."""
     import numpy as np
 
-    base = 0x9E3779B97F4A7C15
-    first = np.full(length, base, dtype=np.uint64)
-    second = np.full(length, pow(base, -1, 2**64), dtype=np.uint64)
+    first = np.full(length, BASE, dtype=np.uint64)
+    second = np.full(length, pow(BASE, -1, 2**64), dtype=np.uint64)
     first[0] = second[0] = 1
     return np.cumprod(first, dtype=np.uint64), np.cumprod(second, dtype=np.uint64)
 
@@ -80,18 +80,22 @@ def word_hashes(text: str) -> Any:
     return mixed_bits((sums[ends] - sums[starts]) * inverse[starts])
 
 
+def ngrams(words: Any, width: int) -> Any:
+    """A hash of each run of `width` word hashes, in order, shape (words - width + 1,) or (0,)."""
+    import numpy as np
+
+    total = np.zeros(max(0, len(words) - width + 1), dtype=np.uint64)
+    for offset in range(width if len(total) else 0):
+        total = total * np.uint64(BASE) + words[offset : offset + len(total)]
+    return mixed_bits(total)
+
+
 def shingles(text: str, ngram: int = NGRAM) -> Any:
     """The set of a text's word n-grams as sorted 64-bit hashes; a shorter text is one n-gram of all its words."""
     import numpy as np
 
     words = word_hashes(text)
-    width = min(ngram, len(words))
-    if width == 0:
-        return np.zeros(0, dtype=np.uint64)
-    total = np.zeros(len(words) - width + 1, dtype=np.uint64)
-    for offset in range(width):
-        total = mixed_bits(total + words[offset : offset + len(total)] + np.uint64(offset))
-    return np.unique(total)
+    return np.unique(ngrams(words, min(ngram, len(words)))) if len(words) else words
 
 
 def signatures(texts: Sequence[str]) -> Any:

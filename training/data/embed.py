@@ -12,8 +12,8 @@ from training.data.dedup import word_hashes
 CHARACTERS = 2_000
 BUCKETS = 4_096
 DIMENSIONS = 48
-CLASSES = ("\n", " ", "0123456789", "_", "()", "[]{}", "\"'", "#", "=<>!", "+-*/%", ".", ",:", "@", "abcdefghijklmnopqrstuvwxyz",
-           "ABCDEFGHIJKLMNOPQRSTUVWXYZ")  # fmt: skip
+CLASSES = ("\n", " ", "0123456789", "_", "()", "[]{}", "\"'", "#", "=<>!", "+-*/%", ".", ",:", "@",
+           "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")  # fmt: skip
 
 
 class Embedding(NamedTuple):

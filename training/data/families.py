@@ -29,7 +29,7 @@ WORDS = ("pen", "tea", "cat", "sun", "map", "ice", "red", "blue", "green", "appl
 FRAMES = ("{A}.", "{A}.", "{A} and return the result.", "Given {v}, {a}.", "Your task is to {a}.")
 
 
-class Draft(Record):
+class Draft(Record, frozen=True):
     """One exercise before it is run.
 
     prompt      signature and docstring, ending right after the closing quotes

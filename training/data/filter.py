@@ -7,6 +7,7 @@ import hashlib
 import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from training.data import annotate, quality
 from training.data.document import Document, document_files, dropped, read_file
@@ -20,7 +21,7 @@ LABELLED = 4_000
 LOW = "educational value below the threshold"
 
 
-class Job(Record):
+class Job(Record, frozen=True):
     """What a worker labels or scores."""
 
     documents: str
@@ -28,7 +29,7 @@ class Job(Record):
     chosen: tuple[str, ...] = ()
 
 
-class Labelled(Record):
+class Labelled(Record, frozen=True):
     """One labelled document of the sample."""
 
     id: str
@@ -38,14 +39,14 @@ class Labelled(Record):
     reasons: tuple[str, ...]
 
 
-class Outline(Record):
+class Outline(Record, frozen=True):
     """What choosing the sample and the threshold needs to know of a file's documents."""
 
     ids: list[str]
     tokens: list[int]
 
 
-class Scores(Record):
+class Scores(Record, frozen=True):
     """The scores of one file's documents, in order, rounded to 4 places."""
 
     scores: list[float]
@@ -112,7 +113,7 @@ def _build(work: Path, given: Dataset, keep: float | None, tokens: int | None, s
 
     def kept() -> Iterator[Document]:
         for number, one in enumerate(one for path in paths for one in read_file(path)):
-            facts = {"score": scores[number], "threshold": threshold}
+            facts: dict[str, Any] = {"score": scores[number], "threshold": threshold}
             if label := points.get(one.id):
                 facts |= {"label": label.points, "label_reasons": list(label.reasons), "annotator": "rubric"}
             if number in chosen:
@@ -130,7 +131,7 @@ def _build(work: Path, given: Dataset, keep: float | None, tokens: int | None, s
     )  # fmt: skip
 
 
-def _with(one: Document, facts: dict[str, object]) -> Document:
+def _with(one: Document, facts: dict[str, Any]) -> Document:
     import msgspec
 
     return msgspec.structs.replace(one, facts={**one.facts, **facts})

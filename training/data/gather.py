@@ -21,7 +21,7 @@ from training.data.make import Built, Counts, Made, each_shard, make, parts, wri
 from training.data.rules import Cut, Origin
 from zoo.digest import digest
 
-VERSION = 1
+VERSION = 2
 SHARD_FILES = 400
 
 
@@ -176,7 +176,12 @@ def cut_shard(origins: Sequence[Origin]) -> list[Cut]:
     try:
         cuts, texts = [], []
         for origin in origins:
-            data = Path(origin.path).read_bytes()
+            try:
+                data = Path(origin.path).read_bytes()
+            except OSError:
+                cuts.append(Cut(origin=origin, sha256="", reason=rules.UNREADABLE))
+                texts.append("")
+                continue
             cuts.append(rules.cut(origin, data))
             texts.append("" if cuts[-1].reason else rules.plain(data))
         matrix = dedup.signatures(texts)

@@ -25,7 +25,7 @@ SHARE = 8
 TASK = "mini_exercises"
 
 
-class HeldOut(Record):
+class HeldOut(Record, frozen=True):
     """What training data must not contain: solutions without their names, and prompts."""
 
     solutions: frozenset[str]
@@ -46,7 +46,7 @@ def problems() -> list[Draft]:
     """The held-out exercises, spread over the families, in the order of their families and solutions."""
     pool: dict[str, dict[str, Draft]] = defaultdict(dict)
     for number in range(POOL):
-        if one := draft(random.Random(f"{TASK}:{SEED}:{number}")):
+        if one := draft(random.Random(f"{TASK}:{SEED}:{number}")):  # noqa: S311
             pool[one.family].setdefault(solution_key(one.prompt + one.completion), one)
     room = {family: len(found) // SHARE for family, found in sorted(pool.items())}
     taken = dict.fromkeys(room, 0)

@@ -12,7 +12,7 @@ from zoo.checkpoint import Dataset, Record
 from zoo.errors import ZooError
 
 
-class Verdict(Record):
+class Verdict(Record, frozen=True):
     """What one dataset did with a document."""
 
     dataset: str
@@ -23,7 +23,7 @@ class Verdict(Record):
     facts: dict[str, Any]
 
 
-class Story(Record):
+class Story(Record, frozen=True):
     """Everything known of one document, in the order in which the datasets were made."""
 
     id: str
@@ -64,11 +64,12 @@ def story(wanted: str, datasets: Sequence[Dataset] | None = None) -> Story:
     ((mark, seen),) = found.items()
     first = seen[0][1]
     return Story(
-        id=mark, source=first.source, project=first.project, licence=first.licence, kind=first.kind, tokens=first.tokens,
+        id=mark, source=first.source, project=first.project, licence=first.licence, kind=first.kind,
+        tokens=first.tokens,
         text=next((one.text for _, one in seen if one.text), ""),
         verdicts=tuple(
-            Verdict(dataset=dataset.name, digest=dataset.digest, kept=not one.reason, stage=one.stage, reason=one.reason,
-                    facts={key: value for key, value in one.facts.items() if key != "test"})
+            Verdict(dataset=dataset.name, digest=dataset.digest, kept=not one.reason, stage=one.stage,
+                    reason=one.reason, facts={key: value for key, value in one.facts.items() if key != "test"})
             for dataset, one in seen
         ),
     )  # fmt: skip
@@ -97,7 +98,7 @@ def texts_of(dataset: Dataset, wanted: Iterable[str]) -> dict[str, str]:
     return found
 
 
-class Ends(Record):
+class Ends(Record, frozen=True):
     """The documents with the highest and the lowest scores of a filtered dataset, texts included."""
 
     high: tuple[Document, ...]

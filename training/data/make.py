@@ -28,7 +28,7 @@ Output = TypeVar("Output")
 Item = TypeVar("Item")
 
 
-class Built(Record):
+class Built(Record, frozen=True):
     """What a stage made in its folder `out`: counts by stage, parents, what stands beside the recipe."""
 
     kind: str
@@ -40,7 +40,7 @@ class Built(Record):
     licence: str = "unknown"
 
 
-class Made(Record):
+class Made(Record, frozen=True):
     """A dataset and whether this call made it or found it finished."""
 
     dataset: Dataset
@@ -161,7 +161,7 @@ def _content_sha256(path: Path) -> str:
     import hashlib
 
     with gzip.open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cores() -> int:
@@ -196,11 +196,22 @@ def each_shard(
             submitted = {number: pool.submit(_kept, paths[number], function, shards[number]) for number in missing}
         for number, path in enumerate(paths):
             if number in submitted:
-                submitted.pop(number).result()
+                _finished(submitted.pop(number))
             elif not path.is_file():
                 _kept(path, function, shards[number])
             bar.advance()
             yield msgspec.msgpack.decode(path.read_bytes(), type=form)
+
+
+def _finished(future: Any) -> None:
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        future.result()
+    except BrokenProcessPool:
+        raise ZooError(
+            "a worker process was killed, as when memory runs out; what was done is kept, run the same command again"
+        ) from None
 
 
 def _kept(path: Path, function: Callable[[Any], Any], shard: Any) -> None:

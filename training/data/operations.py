@@ -82,9 +82,11 @@ NUMBERS_FILTER = (
        lambda v: [x for x in v if not x <= 0]),
 )  # fmt: skip
 NUMBERS_SLICE = (
-    _N("first", "all", "take the first {k} of {o}", "{v}[:{k}]", lambda v, k: [x for i, x in enumerate(v) if i < k], FEW),
+    _N("first", "all", "take the first {k} of {o}", "{v}[:{k}]", lambda v, k: [x for i, x in enumerate(v) if i < k],
+       FEW),
     _N("last", "all", "take the last {k} of {o}", "{v}[-{k}:]", lambda v, k: v[max(0, len(v) - k):], FEW),
-    _N("skip", "all", "skip the first {k} of {o}", "{v}[{k}:]", lambda v, k: [x for i, x in enumerate(v) if i >= k], FEW),
+    _N("skip", "all", "skip the first {k} of {o}", "{v}[{k}:]", lambda v, k: [x for i, x in enumerate(v) if i >= k],
+       FEW),
     _N("trim", "all", "leave out the last {k} of {o}", "{v}[:-{k}]", lambda v, k: v[: max(0, len(v) - k)], FEW),
     _N("step", "all", "take every item of {o} at a step of {k}", "{v}[::{k}]",
        lambda v, k: [x for i, x in enumerate(v) if i % k == 0], (2, 3, 4)),
@@ -114,7 +116,8 @@ NUMBERS_REDUCE = (
             lambda v, k: len([x for x in v if x > k]), SMALL),
     _reduce("count_multiples", "count {o} divisible by {k}", "sum(1 for {x} in {v} if {x} % {k} == 0)",
             lambda v, k: len([x for x in v if not x % k]), SMALL),
-    _reduce("scaled_sum", "add up {o} and multiply the sum by {k}", "sum({v}) * {k}", lambda v, k: sum(x * k for x in v),
+    _reduce("scaled_sum", "add up {o} and multiply the sum by {k}", "sum({v}) * {k}", lambda v,
+            k: sum(x * k for x in v),
             SMALL),
     _reduce("increased_sum", "add up {o} and add {k}", "sum({v}) + {k}", lambda v, k: sum([*v, k]), SMALL),
 )  # fmt: skip
@@ -153,7 +156,7 @@ TEXT_CHANGE = (
           lambda v, k: "".join(v[i // k] for i in range(len(v) * k)), (2, 3, 4, 5)),
     _text("spell", "put {k} between the letters of {o}", "{k}.join({v})",
           lambda v, k: "".join(k + c for c in v)[len(k):], MARKS),
-    _text("arrange", "sort the letters of {o}", '"".join(sorted({v}))', lambda v: "".join(sorted(list(v)))),
+    _text("arrange", "sort the letters of {o}", '"".join(sorted({v}))', lambda v: "".join(sorted(v))),
 )  # fmt: skip
 TEXT_SLICE = (
     _text("first", "take the first {k} letters of {o}", "{v}[:{k}]",
@@ -189,11 +192,13 @@ def _words(name: str, about: str, phrases: str, code: str, meaning: Callable[...
 
 
 WORDS_MAP = (
-    _words("upper", "each", "write {o} in upper case", "[{x}.upper() for {x} in {v}]", lambda v: list(map(str.upper, v))),
+    _words("upper", "each", "write {o} in upper case", "[{x}.upper() for {x} in {v}]",
+           lambda v: list(map(str.upper, v))),
     _words("flip", "each", "reverse {o}", "[{x}[::-1] for {x} in {v}]", lambda v: ["".join(reversed(x)) for x in v]),
     _words("finish", "each", "put {k} after {o} | add {k} to the end of {o}", "[{x} + {k} for {x} in {v}]",
            lambda v, k: [f"{x}{k}" for x in v], ENDS),
-    _words("start", "each", "put {k} before {o}", "[{k} + {x} for {x} in {v}]", lambda v, k: [f"{k}{x}" for x in v], ENDS),
+    _words("start", "each", "put {k} before {o}", "[{k} + {x} for {x} in {v}]", lambda v, k: [f"{k}{x}" for x in v],
+           ENDS),
     _words("shorten", "each", "cut {o} to its first {k} letters", "[{x}[:{k}] for {x} in {v}]",
            lambda v, k: ["".join(list(x)[:k]) for x in v], FEW),
     _words("repeat", "each", "repeat {o} {k} times", "[{x} * {k} for {x} in {v}]",
@@ -208,7 +213,8 @@ WORDS_FILTER = (
            "[{x} for {x} in {v} if {x}.startswith({k})]", lambda v, k: [x for x in v if x[:1] == k], LETTERS),
     _words("ending", "all", "keep {o} ending with {k} | keep {o} that end with {k}",
            "[{x} for {x} in {v} if {x}.endswith({k})]", lambda v, k: [x for x in v if x[-1:] == k], LETTERS),
-    _words("containing", "all", "keep {o} containing {k} | keep {o} that contain {k}", "[{x} for {x} in {v} if {k} in {x}]",
+    _words("containing", "all", "keep {o} containing {k} | keep {o} that contain {k}",
+           "[{x} for {x} in {v} if {k} in {x}]",
            lambda v, k: [x for x in v if x.count(k)], LETTERS),
     _words("without", "all", "keep {o} that do not contain {k}", "[{x} for {x} in {v} if {k} not in {x}]",
            lambda v, k: [x for x in v if not x.count(k)], LETTERS),
@@ -221,7 +227,8 @@ WORDS_REDUCE = (
            lambda v, k: reduce(lambda a, b: a + k + b, v) if v else "", MARKS, result="text"),
     _words("longest", "all", "find the longest of {o}", "max({v}, key=len)",
            lambda v: next(x for x in v if all(len(y) <= len(x) for y in v)), result="text"),
-    _words("total_length", "all", "add up the lengths of {o}", "sum(len({x}) for {x} in {v})", lambda v: len("".join(v)),
+    _words("total_length", "all", "add up the lengths of {o}", "sum(len({x}) for {x} in {v})",
+           lambda v: len("".join(v)),
            result="number"),
     _words("count_longer", "all", "count {o} longer than {k} letters", "sum(1 for {x} in {v} if len({x}) > {k})",
            lambda v, k: len([x for x in v if x[k:]]), (1, 2, 3, 4, 5, 6), result="number"),

@@ -26,7 +26,7 @@ FILE_DOCUMENTS = 4_000  # documents a worker encodes at once
 BEYOND, VALIDATION = "beyond the token budget", "held for validation"
 
 
-class Source(Record):
+class Source(Record, frozen=True):
     """One dataset of a mixture: its folder's digest, its weight (None: as it is)."""
 
     name: str
@@ -56,14 +56,14 @@ def parse_sources(given: Sequence[str]) -> list[Source]:
     return sources
 
 
-class Measured(Record):
+class Measured(Record, frozen=True):
     """What one file of documents holds: content mark and characters of each."""
 
     marks: list[bytes]
     characters: list[int]
 
 
-class Job(Record):
+class Job(Record, frozen=True):
     """What a worker encodes, and where it puts the tokens: the documents at these places in the file."""
 
     documents: str
@@ -72,7 +72,7 @@ class Job(Record):
     places: list[int]
 
 
-class Encoded(Record):
+class Encoded(Record, frozen=True):
     """The number of tokens of each encoded document; the tokens lie in `data`."""
 
     lengths: list[int]
@@ -179,7 +179,8 @@ def _split(rows: Sequence[Row]) -> tuple[list[Row], list[Row], int]:
 
 
 def _encode(work: Path, paths: Sequence[tuple[int, Path]], folder: Path, train: Sequence[Row], held: Sequence[Row],
-            weights: Sequence[float | None], tokens: int | None, seed: int) -> tuple["Store", list[Row], list[Row]]:  # fmt: skip
+            weights: Sequence[float | None], tokens: int | None,
+            seed: int) -> tuple["Store", list[Row], list[Row]]:  # fmt: skip
     """Encodes what the order needs and no more: a budget of 2 million tokens reads 2 million, not the corpus.
 
     The order does not depend on how much was encoded: too short a guess is repeated with a longer one.
@@ -283,7 +284,7 @@ def mixed(rows: Sequence[Row], weights: Sequence[float | None], budget: int | No
 def _epochs(rows: Sequence[Row], seed: int) -> Iterator[tuple[int, Row]]:
     """All documents again and again, each time in another order."""
     for epoch in count():
-        for row in sorted(rows, key=lambda row: (_key(seed, epoch, row), row.file, row.place)):  # noqa: B023
+        for row in sorted(rows, key=lambda row: (_key(seed, epoch, row), row.file, row.place)):
             yield epoch, row
 
 

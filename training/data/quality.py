@@ -15,7 +15,7 @@ FOLDS = 5
 LEAF = 4
 
 
-class Quality(Record):
+class Quality(Record, frozen=True):
     """How well the forest finds the labels on projects it has not seen.
 
     f1, f1_low, f1_high  F1 of "educational" with its 95% bootstrap interval over projects

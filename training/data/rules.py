@@ -15,11 +15,11 @@ FILE_BYTES = 200_000  # larger files are tables and bundles: 0.3% of the files, 
 WHOLE_BYTES = 4_000
 PIECE_CHARACTERS = (60, 24_000)  # under: one-line wrappers; over: classes longer than any context here
 
-NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = "undecodable", "too big", "empty", "NUL bytes", "does not parse"
+UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = "unreadable", "undecodable", "too big", "empty", "NUL bytes", "does not parse"
 EXACT, NEAR, SHORT, LONG, TWICE = "exact duplicate", "near duplicate", "too short", "too long", "duplicate piece"
 
 
-class Origin(Record):
+class Origin(Record, frozen=True):
     """A file on disk: where it is, its path inside its root, whose it is."""
 
     path: str
@@ -29,7 +29,7 @@ class Origin(Record):
     bytes: int
 
 
-class Cut(Record):
+class Cut(Record, frozen=True):
     """One file looked at: the reason it is dropped, or its pieces; its digest and minhash either way."""
 
     origin: Origin

@@ -53,7 +53,12 @@ def nameless(text: str) -> str | None:
     False
     """
     tree = parsed(text)
-    return None if tree is None else ast.dump(_Renamed().visit(tree), annotate_fields=False)
+    return None if tree is None else nameless_tree(tree)
+
+
+def nameless_tree(tree: ast.AST) -> str:
+    """The same of a tree, whose nodes are changed in place."""
+    return ast.dump(_Renamed().visit(tree), annotate_fields=False)
 
 
 def words_of(text: str) -> str:

@@ -31,7 +31,7 @@ LICENCE = "Apache-2.0"
 What = Literal["textbooks", "exercises"]
 
 
-class Piece(Record):
+class Piece(Record, frozen=True):
     """A text and the drafts whose code it holds."""
 
     number: int
@@ -41,7 +41,7 @@ class Piece(Record):
     keys: tuple[str, ...]
 
 
-class Slice(Record):
+class Slice(Record, frozen=True):
     """Which drafts a worker makes."""
 
     what: str
@@ -65,10 +65,11 @@ def pieces(given: Slice) -> list[Piece | None]:
     """The drafts of one slice; None where the teacher gave nothing sensible."""
     found: list[Piece | None] = []
     for number in range(given.start, given.start + given.size):
-        random_ = random.Random(f"{given.what}:{given.seed}:{number}")
+        random_ = random.Random(f"{given.what}:{given.seed}:{number}")  # noqa: S311
         if given.what == "exercises":
             one = draft(random_)
-            text, drafts = (one.prompt + one.completion, (one,)) if one else ("", ())
+            text = one.prompt + one.completion if one else ""
+            drafts: tuple[Draft, ...] = (one,) if one else ()
         else:
             text, drafts = passage(random_)
         keys = tuple(solution_key(one.prompt + one.completion) for one in drafts)
@@ -77,7 +78,7 @@ def pieces(given: Slice) -> list[Piece | None]:
     return found
 
 
-class Outcome(Record):
+class Outcome(Record, frozen=True):
     """What became of one draft: the stage that dropped it and why, or neither."""
 
     piece: Piece | None

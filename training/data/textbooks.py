@@ -55,7 +55,8 @@ IDEAS: dict[str, tuple[str, ...]] = {
         "The result of the first step is kept in a variable and used in the second.",
         "Putting simple functions together is how larger programs are built.",
     ),
-    "nested": ("A comprehension may both select the items and change them.", "The condition is checked before the change."),
+    "nested": ("A comprehension may both select the items and change them.",
+               "The condition is checked before the change."),
 }  # fmt: skip
 TITLES = ("Working with {t}", "More about {t}", "{T} in practice", "A lesson on {t}", "Understanding {t}")
 FIRST = ("Here is a function that shows it.", "Let us look at an example.", "Consider this function.")
@@ -63,8 +64,8 @@ AGAIN = ("Here is a second one.", "The same idea appears in this function.", "Co
 GIVES = ("For example, {c} gives {r}.", "Calling {c} gives {r}.", "So the result of {c} is {r}.")
 TOPICS = {
     "numbers": "lists of numbers", "text": "text", "words": "lists of words", "table": "dictionaries",
-    "number": "numbers", "pair": "two arguments", "recursion": "recursion", "loop": "loops", "running": "running totals",
-    "choice": "choices", "compose": "steps put together", "nested": "comprehensions",
+    "number": "numbers", "pair": "two arguments", "recursion": "recursion", "loop": "loops",
+    "running": "running totals", "choice": "choices", "compose": "steps put together", "nested": "comprehensions",
 }  # fmt: skip
 EXAMPLE = re.compile(r">>> (.*)\n    (.*)\n")
 

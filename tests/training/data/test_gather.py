@@ -1,0 +1,77 @@
+"""Gathering: each file of the corpus is kept or dropped for the right reason, the same bytes each time."""
+
+from pathlib import Path
+
+import pytest
+
+from training.data import gather, make
+from training.data.document import read_documents
+from training.data.make import Made, folder_of
+
+
+def test_each_file_is_accounted_for(code: Made) -> None:
+    files, cut = code.dataset.stages
+    assert files.dropped == {
+        "NUL bytes": 1, "does not parse": 1, "empty": 1, "exact duplicate": 1, "near duplicate": 1, "too big": 1,
+        "undecodable": 1,
+    }  # fmt: skip
+    assert (files.entered, files.kept) == (11, 4)
+    assert cut.entered == cut.kept + sum(cut.dropped.values())
+    assert cut.kept == code.dataset.documents == 63
+    lost = list(read_documents(folder_of(code.dataset), "dropped"))
+    assert len(lost) == sum(files.dropped.values()) + sum(cut.dropped.values())
+    assert {one.source.split("#")[0]: one.reason for one in lost}["good/latin.py"] == "undecodable"
+
+
+def test_a_twin_is_named(code: Made) -> None:
+    lost = {one.source.split("#")[0]: one for one in read_documents(folder_of(code.dataset), "dropped")}
+    # files come in the order of their paths: copy.py is first, so trees.py repeats it
+    assert lost["good/trees.py"].facts["twin"] == "good/copy.py"
+    assert lost["good/near.py"].facts["twin"] == "good/copy.py"
+    assert 0.8 <= lost["good/near.py"].facts["jaccard"] < 1
+
+
+def test_a_long_file_is_cut_and_a_short_one_stays_whole(code: Made) -> None:
+    kept = list(read_documents(folder_of(code.dataset)))
+    assert {one.kind for one in kept if one.source.startswith("other/long.py::part_")} == {"function"}
+    (whole,) = [one for one in kept if one.source == "good/copy.py"]
+    assert (whole.kind, whole.project, whole.licence) == ("file", "good", "MIT")
+    assert "def height" in whole.text
+    assert "def flatten" in whole.text
+    assert len({one.id for one in kept}) == len(kept)
+
+
+def test_the_same_bytes_on_one_core_and_on_two(
+    code: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(gather, "SHARD_FILES", 3)
+    monkeypatch.setattr(make, "cores", lambda: 2)
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "second"))
+    again = gather.gather_python("code")
+    assert again.fresh
+    assert again.dataset.digest == code.dataset.digest
+
+
+def test_a_changed_file_is_noticed(code: Made, corpus: Path) -> None:
+    assert not gather.gather_python("code").fresh
+    (corpus / "other" / "loop.py").write_bytes(b"def nothing_of_that_kind(value):\n    '''Gives the value back as it is.'''\n    return value\n")
+    again = gather.gather_python("code")
+    assert again.fresh
+    assert again.dataset.digest != code.dataset.digest
+
+
+def test_a_limit_takes_some(corpus: Path) -> None:
+    some = gather.gather_python("some", limit=5)
+    assert some.dataset.stages[0].entered == 5
+
+
+def test_a_file_that_vanishes_is_counted(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = gather.python_files
+
+    def listing(limit: int | None = None) -> object:
+        found = real(limit)
+        (corpus / "other" / "loop.py").unlink()
+        return found
+
+    monkeypatch.setattr(gather, "python_files", listing)
+    assert gather.gather_python("code").dataset.stages[0].dropped["unreadable"] == 1
