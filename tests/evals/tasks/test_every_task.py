@@ -1,6 +1,7 @@
 """Every task under every protocol: what `evals.lint` checks, the same checks as `phizoo eval lint TASK`."""
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -187,3 +188,22 @@ def test_a_program_that_passes_empty_is_found(sandbox: "Sandbox") -> None:
     made = _written(kind="code", program=program, extract=lambda _, text: text, gold=lambda _: "return 1", score=None)
     assert failing(made, None, sandbox) == {"gold passes", "empty fails"}
     assert [one.ok for one in lint.lint(made)][-2:] == [None, None]
+
+
+@pytest.mark.usefixtures("_data")
+@pytest.mark.parametrize("spec", [spec for spec in TEXT if task(spec).kind == "choices"])
+def test_a_model_that_guesses_is_at_chance(spec: str) -> None:
+    one = task(spec)
+    draw = random.Random(7)
+    try:
+        samples = list(one.samples())
+    except ZooError as error:
+        pytest.skip(f"the shared data folder is not beside the repository: {error}")
+    right = 0.0
+    for sample in samples:
+        read = tuple(Choice(logprob=-draw.random(), tokens=1, greedy=False) for _ in range(max(2, len(sample.choices))))
+        assert one.judge is not None
+        right += one.judge(sample, read[: len(sample.choices)]).metrics["acc"]
+    assert one.chance is not None
+    error = 3 * (one.chance * (1 - one.chance) / len(samples)) ** 0.5
+    assert abs(right / len(samples) - one.chance) <= error + 0.003
