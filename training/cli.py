@@ -126,6 +126,29 @@ def recipes(keys: bool, as_json: bool) -> None:
 
 
 @train.command()
+@click.option("--gpu", is_flag=True, help="The three real sizes on the GPU at hand.")
+@click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Steps that are timed.")
+@AS_JSON
+def bench(gpu: bool, steps: int, as_json: bool) -> None:
+    """Measure the training loop here: tokens per second, memory, and MFU on a GPU.
+
+    \b
+    phizoo train bench
+    phizoo train bench --gpu
+    """
+    from training import bench as benching
+
+    names, device = (benching.REAL, "cuda") if gpu else (("phi-1-small-mini-base",), "cpu")
+    found = []
+    for name in names:
+        found.append(benching.measure(name, device, steps))
+        if not as_json:
+            click.echo(benching.line(found[-1]))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+
+
+@train.command()
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), help="The page to write; NAME.html by default.")
 def curves(name: str, out: Path | None) -> None:

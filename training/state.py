@@ -147,6 +147,11 @@ class Keeper:
             os.rename(self.folder / f"{step:08d}", gone)
             shutil.rmtree(gone, ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Removes what a kill left half written or half removed; for the process that writes."""
+        for left in self.folder.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
+
     def steps(self) -> list[int]:
         """The saved steps, ascending."""
         if not self.folder.is_dir():
@@ -159,8 +164,6 @@ class Keeper:
         Raises ZooError if it belongs to another run, saying what differs.
         """
         notes: list[str] = []
-        for left in self.folder.glob(".*"):  # what a kill left half written or half removed
-            shutil.rmtree(left, ignore_errors=True)
         for step in reversed(self.steps()):
             try:
                 return self.read(step), notes
@@ -226,7 +229,7 @@ def load_optimizer(
     import torch
 
     parameters = dict(model.named_parameters())
-    for full, value in tensors.items():
+    for full, value in sorted(tensors.items()):  # every process in one order: each placing is a collective
         number, _, rest = full.partition(".")
         name, _, key = rest.rpartition(".")
         parameter = parameters[name]

@@ -148,6 +148,8 @@ def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
     """Puts the newest whole state back; the step it was saved after, and what was found wrong."""
     import torch
 
+    if parts.world.first:
+        parts.keeper.sweep()
     loaded, notes = parts.keeper.newest()
     if loaded is None:
         return 0, notes

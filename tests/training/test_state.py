@@ -73,6 +73,7 @@ def test_what_a_kill_left_half_written_is_not_seen(tmp_path: Path) -> None:
     loaded, notes = one.newest()
     assert loaded is not None
     assert (loaded.saved.step, notes) == (1, [])
+    one.sweep()
     assert [path.name for path in one.folder.iterdir()] == ["00000001"]
 
 

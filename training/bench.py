@@ -1,0 +1,104 @@
+"""Tokens per second and MFU of the real training loop on this machine, on random tokens.
+
+The loop is `training.trainer.train` itself, states and validation off; the first steps (allocation,
+compilation) are left out and the median step counts. Anchors are published figures of other
+codebases, with their source, so that a number stands beside another.
+"""
+
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from training.plan import flops_per_token
+from training.recipe import Recipe, load, shape
+
+REAL = ("phi-1-small-base", "phi-1-base", "phi-2")
+# tokens/s on one GPU. 50% of an H100's or H200's bf16 peak at 2048 tokens by our FLOP count; and
+# llm-foundry's table on one node of 8 H100 (two nodes for 3B), sequence 2048, its own FLOP count.
+TARGETS = {"phi-1-small-base": 238_000, "phi-1-base": 58_000, "phi-2": 29_000}
+LLM_FOUNDRY = {"phi-1-small-base": ("760M", 63_100), "phi-1-base": ("1.3B", 45_500), "phi-2": ("3B", 24_100)}
+WARM_STEPS = 3
+
+
+def measure(name: str, device: str, steps: int, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What one recipe's loop does on a device: median tokens/s, MFU where the peak is known, memory."""
+    from training import metrics, model, parallel, trainer
+
+    world = parallel.enter(device)
+    recipe = _short(load(name, overrides), steps + WARM_STEPS, world.device)
+    shaped = shape(recipe)
+    vocabulary = shaped.vocabulary or 1024
+    with tempfile.TemporaryDirectory() as place:
+        job = trainer.Job(
+            recipe=recipe,
+            settings=model.config(shaped, vocabulary, 0, 0),
+            sources=[_random_tokens(Path(place), recipe, vocabulary)],
+            folder=Path(place),
+            identity={},
+            flops_per_token=flops_per_token(shaped, vocabulary, recipe.data.sequence_tokens),
+        )
+        trainer.train(job, world)
+        lines = metrics.read(Path(place) / "metrics.jsonl")[WARM_STEPS:]
+    rate = statistics.median(line["tokens_per_second"] for line in lines)
+    told = {"recipe": name, "device": _device_name(world.device), "tokens_per_second": rate, "steps": len(lines)}
+    told |= {"memory_bytes": lines[-1]["memory_bytes"], "flops_per_token": job.flops_per_token}
+    if "mfu" in lines[-1]:
+        told["mfu"] = statistics.median(line["mfu"] for line in lines)
+    if name in TARGETS and world.device.startswith("cuda"):
+        told |= {"target": TARGETS[name], "llm_foundry": LLM_FOUNDRY[name]}
+    return told
+
+
+def _short(recipe: Recipe, steps: int, device: str) -> Recipe:
+    """The recipe for a few steps of one microbatch each, with nothing beside the loop."""
+    import msgspec
+
+    how = recipe.execution
+    rows = how.microbatch_sequences or recipe.training.batch_sequences
+    if device.startswith("cuda"):
+        rows = max(rows, 16)
+    return msgspec.structs.replace(
+        recipe,
+        training=msgspec.structs.replace(recipe.training, steps=steps, batch_sequences=rows, dropout=0.0),
+        schedule=msgspec.structs.replace(recipe.schedule, kind="constant", warmup_steps=0, steps=None),
+        validation=msgspec.structs.replace(recipe.validation, every_steps=0),
+        selection=msgspec.structs.replace(recipe.selection, rule="last"),
+        states=msgspec.structs.replace(recipe.states, every_seconds=0.0, every_steps=0, keep_every_steps=0),
+        data=msgspec.structs.replace(recipe.data, sources=recipe.data.sources[:1]),
+        execution=msgspec.structs.replace(how, microbatch_sequences=rows),
+    )
+
+
+def _random_tokens(folder: Path, recipe: Recipe, vocabulary: int) -> Any:
+    import numpy as np
+
+    from training.data.loader import open_tokens
+
+    count = 64 * recipe.data.sequence_tokens + 1
+    np.random.default_rng(0).integers(0, min(vocabulary, 50_000), count).astype("<u2").tofile(folder / "tokens.bin")
+    told = {"eos": 0, "vocabulary": vocabulary, "validation": []}
+    told["shards"] = [{"file": "tokens.bin", "tokens": count, "sha256": ""}]
+    (folder / "shards.json").write_text(json.dumps(told))
+    return open_tokens(folder, "random", "random")
+
+
+def _device_name(device: str) -> str:
+    import platform
+
+    import torch
+
+    return torch.cuda.get_device_name() if device.startswith("cuda") else f"{platform.machine()} CPU"
+
+
+def line(told: dict[str, Any]) -> str:
+    """One measurement as a person reads it."""
+    text = f"{told['recipe']:20} {told['tokens_per_second']:>10,.0f} tokens/s on {told['device']}"
+    text += f", {told['flops_per_token'] / 1e9:.3g} GFLOP a token, {told['memory_bytes'] / 2**30:.1f} GiB"
+    if "mfu" in told:
+        text += f", MFU {told['mfu']:.1%}"
+    if "target" in told:
+        size, rate = told["llm_foundry"]
+        text += f" (target {told['target']:,}; llm-foundry {size} on H100: {rate:,})"
+    return text
