@@ -35,6 +35,11 @@ TEXT = 500  # characters of an exception's message
 SIMPLE = frozenset((str, bool, type(None), float))
 BUILTIN = {id(v): k for k, v in vars(builtins).items() if isinstance(v, type)}
 _dumps, _loads, _write, _read = json.dumps, marshal.loads, os.write, os.read
+# names of our own for the builtins used below: a program that replaces builtins harms only itself
+all, hasattr, id, isinstance, len, map, max, min, set, type = (
+    builtins.all, builtins.hasattr, builtins.id, builtins.isinstance, builtins.len, builtins.map, builtins.max,
+    builtins.min, builtins.set, builtins.type,
+)  # fmt: skip
 
 
 class Ended(BaseException):

@@ -218,7 +218,9 @@ class Judge:
             verdict = self.attempt(job, ahead)
         except Unexpected:
             return self.attempt(job, [])
-        if verdict[0] == "error" and verdict[1].startswith("Died"):  # while compiling, or before it heard of the program
+        if verdict[0] == "error" and verdict[1].startswith(
+            "Died"
+        ):  # while compiling, or before it heard of the program
             return self.attempt(job, [])
         return verdict
 
