@@ -50,7 +50,10 @@ def write_run(
     sha256: str,
     moment: str,
 ) -> None:
-    """Writes a run's rows inside the caller's transaction; the same run again replaces them."""
+    """Writes a run's rows inside the caller's transaction; the same run and metric again replace them.
+
+    A run of several metrics comes once a metric; the header names the one that is its headline.
+    """
     run_id = str(header["id"])
     if not database.rows("SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint):
         database.run(
@@ -59,7 +62,7 @@ def write_run(
             record=canonical(protocol).decode(),
         )
     before = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
-    database.run("DELETE FROM scores WHERE run = :id", id=run_id)
+    database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
     database.run(
         "INSERT INTO runs (id, checkpoint, results, created, record) "
@@ -71,12 +74,13 @@ def write_run(
         record=canonical(header).decode(),
     )
     places = ", ".join(f":{column}" for column in COLUMNS)
+    headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
     for score in scores:
         told = msgspec.structs.asdict(score) | {"created": score.created or moment}
         database.run(
             f"INSERT INTO scores ({', '.join(COLUMNS)}, headline) VALUES ({places}, :headline)",
             **told,
-            headline=int(score.metric == protocol.metric),
+            headline=int(score.metric == headline),
         )
 
 

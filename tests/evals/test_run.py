@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from evals import folder as run_folder
 from evals.folder import read_results
 from evals.publish import publish, scores
-from evals.records import Choice, ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation, Sample, Scored
+from evals.records import (
+    Choice,
+    ChoiceRequest,
+    ChoiceScores,
+    Decoding,
+    Facts,
+    GenerateRequest,
+    Generation,
+    Sample,
+    Scored,
+)
 from evals.run import Asked, Done, draw_seed, evaluate
 from evals.task import Task
 from zoo.errors import ZooError
@@ -108,7 +118,9 @@ def test_no_answer_is_a_zero_and_says_so(tmp_path: Path) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(st.integers(0, 12), max_size=6), sampled=st.booleans())
-def test_killed_anywhere_nothing_is_asked_twice_or_lost(tmp_path_factory: pytest.TempPathFactory, lives: list[int], sampled: bool) -> None:
+def test_killed_anywhere_nothing_is_asked_twice_or_lost(
+    tmp_path_factory: pytest.TempPathFactory, lives: list[int], sampled: bool
+) -> None:
     runs = tmp_path_factory.mktemp("runs")
     task, draws = (written(0.8), 3) if sampled else (CHOICES, 1)
     asked: list[tuple[str, int]] = []

@@ -1,0 +1,74 @@
+"""Publishing: every metric of a run stays, evidence beside it, subsets told apart."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evals.publish import publish
+from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, Sample, Scored
+from evals.run import Asked, Done, evaluate
+from evals.task import Task
+from zoo.registry import open_registry
+
+
+class Engine:
+    """Likes the first choice best."""
+
+    facts = Facts(engine="first", version="1", dtype="none", device="none", context_tokens=9)
+
+    def choose(self, requests: list[ChoiceRequest]) -> Iterator[ChoiceScores]:
+        for request in requests:
+            read = tuple(Choice(logprob=-float(place), tokens=1, greedy=False) for place in range(len(request.pairs)))
+            yield ChoiceScores(sample=request.sample, choices=read)
+
+
+def judge(sample: Sample, read: tuple[Choice, ...]) -> Scored:
+    return Scored(metrics={"acc": float(sample.target == 0), "acc_norm": 1.0})
+
+
+@pytest.fixture
+def done(tiny_phi: Path, tmp_path: Path) -> Done:
+    with open_registry() as registry:
+        checkpoint = registry.add(tiny_phi, "tiny")
+    task = Task(
+        name="pick",
+        version=1,
+        kind="choices",
+        about="",
+        samples=lambda: [Sample(id=f"s/{n}", question="q", target=n % 2, choices=("a", "b")) for n in range(8)],
+        pairs=lambda sample: (("q", " a"), ("q", " b")),
+        judge=judge,
+        metrics=("acc", "acc_norm"),
+        size=8,
+    )
+    engine = Engine()
+    return evaluate(engine, task, (checkpoint.digest, checkpoint.label), tmp_path / "runs", Asked())  # type: ignore[arg-type]
+
+
+def test_every_metric_stays_and_again_changes_nothing(done: Done) -> None:
+    with open_registry() as registry:
+        for _ in range(2):
+            publish(registry, done)
+            found = {score.metric: score.value for score in registry.scores("tiny")}
+            assert found == {"acc": 0.5, "acc_norm": 1.0}
+            assert len(registry.scores("tiny")) == 2
+        assert len(registry.protocols()) == 2
+        assert registry.results(done.header.id).read_bytes() == done.path.read_bytes()
+
+
+def test_the_first_metric_is_the_one_that_find_asks(done: Done) -> None:
+    with open_registry() as registry:
+        publish(registry, done)
+        assert [found.name for found in registry.find(["pick.value < 0.6"])] == ["tiny"]
+        assert registry.find(["pick.value > 0.9"]) == []
+
+
+def test_subsets_split_every_metric(done: Done) -> None:
+    with open_registry() as registry:
+        made = publish(registry, done, overlapping=frozenset({"s/0", "s/1", "s/2"}))
+    counted = {(score.metric, score.subset): (score.n, round(score.value, 3)) for score in made}
+    assert counted["acc", "all"] == (8, 0.5)
+    assert counted["acc", "overlapping"] == (3, 0.667)
+    assert counted["acc", "clean"] == (5, 0.4)
+    assert counted["acc_norm", "clean"] == (5, 1.0)
