@@ -1,3 +1,4 @@
+# ruff: noqa: S102, UP029
 """The candidate's side of the channel: loads one program, executes calls, returns plain data.
 
 It runs in the same interpreter as the completion, so nothing it says is believed: it knows no test,
@@ -27,6 +28,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+# names of our own for the builtins used below: a program that replaces builtins harms only itself
+from builtins import all, hasattr, id, isinstance, len, map, max, min, set, type  # isort: skip
+
 MODULE = "solution"  # not __main__: main blocks must not run
 SMALL = 1 << 63  # larger integers travel as hexadecimal: no digit limit, no quadratic conversion
 MOST_BITS = 1 << 24  # a larger integer is sent as an object equal to nothing
@@ -35,11 +39,6 @@ TEXT = 500  # characters of an exception's message
 SIMPLE = frozenset((str, bool, type(None), float))
 BUILTIN = {id(v): k for k, v in vars(builtins).items() if isinstance(v, type)}
 _dumps, _loads, _write, _read = json.dumps, marshal.loads, os.write, os.read
-# names of our own for the builtins used below: a program that replaces builtins harms only itself
-all, hasattr, id, isinstance, len, map, max, min, set, type = (
-    builtins.all, builtins.hasattr, builtins.id, builtins.isinstance, builtins.len, builtins.map, builtins.max,
-    builtins.min, builtins.set, builtins.type,
-)  # fmt: skip
 
 
 class Ended(BaseException):
@@ -95,12 +94,12 @@ def is_plain(value: Any) -> bool:
     if kind in SIMPLE:
         return True
     if kind is int:
-        return -SMALL < value < SMALL
+        return bool(-SMALL < value < SMALL)
     if kind is list:
         kinds = set(map(type, value))
         if kinds == {int}:
-            return min(value) > -SMALL and max(value) < SMALL
-        return kinds <= SIMPLE or all(map(is_plain, value))
+            return bool(min(value) > -SMALL and max(value) < SMALL)
+        return bool(kinds <= SIMPLE or all(map(is_plain, value)))
     if kind is dict:
         return set(map(type, value)) <= {str} and all(map(is_plain, value.values()))
     return False
@@ -114,8 +113,8 @@ def _number(value: int) -> Any:
 
 
 def _decimal(value: Decimal) -> Any:
-    sign, digits, exponent = value.as_tuple()
-    if isinstance(exponent, int) and (abs(exponent) > MOST_EXPONENT or len(digits) > MOST_EXPONENT):
+    _, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, str) and (abs(exponent) > MOST_EXPONENT or len(digits) > MOST_EXPONENT):
         return None
     return ["D", Decimal.__str__(value)]
 
@@ -145,7 +144,9 @@ def _numpy(value: Any, channel: Channel) -> Any:
     return None
 
 
-KEYS, VALUES, ITEMS = type({}.keys()), type({}.values()), type({}.items())
+KEYS: Any = type({}.keys())
+VALUES: Any = type({}.values())
+ITEMS: Any = type({}.items())
 # exact type or base -> how it is written; a subclass travels as its base's plain value
 WRITERS: tuple[tuple[type, Callable[[Any, Channel], Any]], ...] = (
     (bool, lambda v, _: bool(v)),
@@ -257,7 +258,7 @@ class Session:
         code = compile(source, f"<{MODULE}>", "exec", dont_inherit=True)
         self.channel.send(self.sequence, b"c")
         sys.modules[MODULE] = self.module
-        exec(code, self.module.__dict__)  # noqa: S102
+        exec(code, self.module.__dict__)
 
     def find(self, target: Any) -> Any:
         """A name of the program, or an object held for the judge."""

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Our own catalogue: completions that must not pass, and unusual honest ones that must.
 
 Every cheat answers a question whose answers cannot be derived (`ORACLE`), so a pass means that an

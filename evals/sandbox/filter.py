@@ -12,18 +12,91 @@ from functools import cache
 
 from evals.sandbox.linux import NAMESPACES
 
-FORBIDDEN = (
-    "ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise "  # other processes' memory
-    "mount umount2 umount pivot_root chroot mount_setattr open_tree move_mount fsopen fsconfig fsmount fspick "
-    "unshare setns name_to_handle_at open_by_handle_at quotactl quotactl_fd acct swapon swapoff "  # the root
-    "io_uring_setup io_uring_enter io_uring_register bpf perf_event_open userfaultfd fanotify_init "
-    "memfd_create memfd_secret shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget semop semctl semtimedop "
-    "mq_open mq_unlink "  # memory that no limit counts
-    "add_key request_key keyctl init_module finit_module delete_module kexec_load kexec_file_load reboot "
-    "sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex iopl ioperm modify_ldt "
-    "mbind migrate_pages move_pages set_mempolicy set_mempolicy_home_node syslog vhangup lookup_dcookie "
-    "nfsservctl uselib personality sched_setattr sched_setscheduler setpriority ioprio_set"
-).split()
+FORBIDDEN = [
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "kcmp",
+    "pidfd_getfd",
+    "process_madvise",
+    "mount",
+    "umount2",
+    "umount",
+    "pivot_root",
+    "chroot",
+    "mount_setattr",
+    "open_tree",
+    "move_mount",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "unshare",
+    "setns",
+    "name_to_handle_at",
+    "open_by_handle_at",
+    "quotactl",
+    "quotactl_fd",
+    "acct",
+    "swapon",
+    "swapoff",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "fanotify_init",
+    "memfd_create",
+    "memfd_secret",
+    "shmget",
+    "shmat",
+    "shmctl",
+    "shmdt",
+    "msgget",
+    "msgsnd",
+    "msgrcv",
+    "msgctl",
+    "semget",
+    "semop",
+    "semctl",
+    "semtimedop",
+    "mq_open",
+    "mq_unlink",
+    "add_key",
+    "request_key",
+    "keyctl",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "kexec_load",
+    "kexec_file_load",
+    "reboot",
+    "sethostname",
+    "setdomainname",
+    "settimeofday",
+    "clock_settime",
+    "clock_adjtime",
+    "adjtimex",
+    "iopl",
+    "ioperm",
+    "modify_ldt",
+    "mbind",
+    "migrate_pages",
+    "move_pages",
+    "set_mempolicy",
+    "set_mempolicy_home_node",
+    "syslog",
+    "vhangup",
+    "lookup_dcookie",
+    "nfsservctl",
+    "uselib",
+    "personality",
+    "sched_setattr",
+    "sched_setscheduler",
+    "setpriority",
+    "ioprio_set",
+]
 PR_SET_PDEATHSIG = 1  # a candidate must not outlive the zygote
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: S102, S302
 """The judge: holds the tests, drives one candidate at a time, decides the verdict.
 
 A process of its own, because a test may be kept busy in C by what a candidate returned (a huge
@@ -7,6 +8,7 @@ kills it. It never sees a completion except as text to hand on, and runs none of
 
 import ast
 import builtins
+import contextlib
 import io
 import json
 import marshal
@@ -62,7 +64,8 @@ def free_names(test: str) -> tuple[str, ...]:
     >>> free_names("root = Node(1)\\nassert height(root) == max(1, 0)")
     ('Node', 'height')
     """
-    used, bound = set(), set(vars(builtins))
+    used: set[str] = set()
+    bound = set(vars(builtins))
     for node in ast.walk(ast.parse(test)):
         if isinstance(node, ast.Name):
             (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
@@ -83,12 +86,12 @@ def _run_check(job: dict[str, Any], channel: Channel) -> None:
     code = helpers(job["prompt"])
     if code is not None:
         try:
-            exec(code, space)  # noqa: S102
+            exec(code, space)
         except Exception:
             space = {"__name__": "test"}
     candidate = channel.proxy(job["entry_point"])
     try:
-        exec(compiled(job["test"], TEST), space)  # noqa: S102
+        exec(compiled(job["test"], TEST), space)
         check = space["check"]
         for name in free_names(job["test"]):
             space.setdefault(name, channel.proxy(name))
@@ -106,7 +109,7 @@ def _run_asserts(job: dict[str, Any], channel: Channel) -> None:
         raise Broken(f"{type(error).__name__}: {error}") from None
     space = {name: channel.proxy(name) for name in (job["entry_point"], *names)}
     space["__name__"] = "test"  # type: ignore[assignment]
-    exec(code, space)  # noqa: S102
+    exec(code, space)
 
 
 @lru_cache(maxsize=64)
@@ -228,7 +231,7 @@ class Judge:
         """Judges until the pool hangs up."""
         stream = self.pool.makefile("rb")
         while head := stream.read(4):
-            job = marshal.loads(stream.read(int.from_bytes(head, "little")))  # noqa: S302
+            job = marshal.loads(stream.read(int.from_bytes(head, "little")))
             begun = time.monotonic()
             verdict, detail = self.verdict(job)
             reply = json.dumps([job["index"], verdict, detail, time.monotonic() - begun]).encode()
@@ -242,8 +245,6 @@ def main(arguments: list[str]) -> None:
     sys.stdout = io.StringIO()  # a test's prints are nobody's
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         Judge(*(int(a) for a in arguments)).serve()
-    except (BrokenPipeError, ConnectionResetError):
-        pass
     os._exit(0)

@@ -1,3 +1,4 @@
+# ruff: noqa: S108, S606
 """Builds the root that candidates see, then becomes the zygote inside it.
 
 Run by the bare interpreter with an empty environment: `launch.main(json)`. Order: new namespaces,
@@ -67,9 +68,9 @@ def _libraries(multiarch: str) -> None:
 def build_root(config: dict[str, object]) -> None:
     """Makes and enters the new root. config: see `evals.sandbox.worker.launch_config`."""
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")  # noqa: S108
-    os.mkdir("/tmp" + OLD)  # noqa: S108
-    linux.pivot_root("/tmp", "/tmp" + OLD)  # noqa: S108
+    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
+    os.mkdir("/tmp" + OLD)
+    linux.pivot_root("/tmp", "/tmp" + OLD)
     os.chdir("/")
     _libraries(str(config["multiarch"]))
     _bind(str(config["stdlib"]), f"{INSIDE}/lib/python{config['version']}")
@@ -78,9 +79,9 @@ def build_root(config: dict[str, object]) -> None:
     assert isinstance(binds, list)
     for source, target in (*binds, *((f"/dev/{name}",) * 2 for name in ("null", "zero", "urandom"))):
         _bind(source, target)
-    os.mkdir("/tmp")  # noqa: S108
+    os.mkdir("/tmp")
     os.makedirs("/var")
-    for link, target in (("/dev/shm", "/tmp"), ("/var/tmp", "/tmp"), ("/dev/random", "urandom")):  # noqa: S108
+    for link, target in (("/dev/shm", "/tmp"), ("/var/tmp", "/tmp"), ("/dev/random", "urandom")):
         os.symlink(target, link)
     linux.unmount(OLD)
     os.rmdir(OLD)
@@ -131,4 +132,4 @@ def main(text: str) -> None:
     python = f"{INSIDE}/bin/python{config['version']}"
     start = f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); from evals.sandbox.zygote import main; main()"
     given = {"judge": config["judge"], "control": config["control"], "numpy": config["numpy"]}
-    os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], ENVIRONMENT)  # noqa: S606
+    os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], ENVIRONMENT)

@@ -8,6 +8,7 @@ import ctypes
 import os
 import platform
 import struct
+from collections.abc import Callable
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 4096, 16384, 1 << 18
 MNT_DETACH = 2
@@ -101,7 +102,10 @@ class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
 
 
-def seccomp_loader(code: bytes) -> "Loader":
+Loader = Callable[[], None]
+
+
+def seccomp_loader(code: bytes) -> Loader:
     """A function that puts the compiled filter on the calling process for good."""
     program = _Filter(len(code) // 8, code)
 
@@ -109,10 +113,6 @@ def seccomp_loader(code: bytes) -> "Loader":
         _checked(_libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0), "seccomp")
 
     return load
-
-
-class Loader:  # what seccomp_loader gives; a Protocol would need typing, which a lean zygote loads late
-    def __call__(self) -> None: ...
 
 
 def write_id_maps(proc: int, inside: int, user: int, group: int) -> None:

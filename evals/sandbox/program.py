@@ -8,7 +8,7 @@ Form = Literal["humaneval", "asserts", "evalplus"]
 Outcome = Literal["passed", "failed", "timeout", "error", "unscored"]
 
 
-class Program(Record):
+class Program(Record, frozen=True, kw_only=True):
     """One completion and the tests that judge it. The module that runs is prompt + completion.
 
     test    humaneval: source that defines check(candidate). asserts: source whose free names are
@@ -26,7 +26,7 @@ class Program(Record):
     form: Form = "humaneval"
 
 
-class Verdict(Record):
+class Verdict(Record, frozen=True, kw_only=True):
     """What came of one program.
 
     verdict  passed | failed | timeout | error (it cannot be compiled) | unscored (our own fault)

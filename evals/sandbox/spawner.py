@@ -6,6 +6,7 @@ child's channel is its standard input and output, which is what a container engi
 """
 
 import array
+import contextlib
 import json
 import os
 import select
@@ -36,8 +37,9 @@ class Children:
         os.write(filter_fd, bytes.fromhex(self.config["filter"]))
         os.lseek(filter_fd, 0, os.SEEK_SET)
         os.dup2(filter_fd, 20)
-        process = subprocess.Popen(
-            command, env=self.config["environment"], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL,
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            command, env=self.config["environment"], stdin=theirs.fileno(), stdout=theirs.fileno(),
+            stderr=subprocess.DEVNULL,
             start_new_session=True, pass_fds=(20,),
         )  # fmt: skip
         os.close(filter_fd)
@@ -50,10 +52,8 @@ class Children:
     def end(self) -> None:
         """Kills the oldest child and its group, and its container if it is one."""
         process, name = self.alive.pop(0)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
         if self.config["remove"]:
             subprocess.run([*self.config["remove"], name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

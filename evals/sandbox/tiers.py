@@ -21,7 +21,7 @@ from zoo.errors import ZooError, unknown
 TIERS = ("namespaces", "bubblewrap", "container", "process")  # best first
 
 
-class TierReport(Record):
+class TierReport(Record, frozen=True, kw_only=True):
     """Whether a tier works here. missing: what is not there, and what mends it; empty if it works."""
 
     name: str

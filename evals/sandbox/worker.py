@@ -1,3 +1,4 @@
+# ruff: noqa: S108, SIM115
 """One worker: a zygote, its judge, and the sockets between them; started, watched, killed here."""
 
 import json
@@ -34,16 +35,16 @@ class CannotIsolate(Exception):
 
 def launch_config(judge: int, control: int, numpy: bool) -> dict[str, Any]:
     """What `launch` needs: descriptors, and what is bound where, all real paths of this interpreter."""
-    version = "%d.%d" % sys.version_info[:2]
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
     binds = [(python, f"{INSIDE}/bin/python{version}")]
     library = Path(sys.base_prefix, "lib")
     system = sys.base_prefix == "/usr"
-    for found in sorted(glob(str(library / ("libpython*.so*" if system else "*.so*")))):
-        binds.append((os.path.realpath(found), f"{INSIDE}/lib/{os.path.basename(found)}"))
+    found = sorted(glob(str(library / ("libpython*.so*" if system else "*.so*"))))
+    binds += [(os.path.realpath(path), f"{INSIDE}/lib/{os.path.basename(path)}") for path in found]
     here = Path(__file__).resolve().parent
-    for name in ("candidate.py", "linux.py", "zygote.py"):
-        binds.append((str(here / name), f"{INSIDE}/phizoo/evals/sandbox/{name}"))
+    names = ("candidate.py", "linux.py", "zygote.py")
+    binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/{name}") for name in names]
     if numpy:
         import numpy as package
 
@@ -92,8 +93,8 @@ def bubblewrap_command(config: dict[str, Any]) -> list[str]:
             command += ["--ro-bind", source, target]
     for device in ("null", "zero", "urandom"):
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-    command += ["--size", str(64 << 20), "--tmpfs", "/tmp", "--symlink", "/tmp", "/dev/shm"]  # noqa: S108
-    command += ["--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--seccomp", "20"]  # noqa: S108
+    command += ["--size", str(64 << 20), "--tmpfs", "/tmp", "--symlink", "/tmp", "/dev/shm"]
+    command += ["--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--seccomp", "20"]
     for name, value in ENVIRONMENT.items():
         command += ["--setenv", name, value]
     return [*command, f"{INSIDE}/bin/python{config['version']}", *ALONE]
@@ -103,7 +104,7 @@ def container_command(config: dict[str, Any], engine: str) -> list[str]:
     """docker or podman with nothing but read-only binds of this interpreter, on any small image."""
     command = [engine, "run", "--rm", "-i", "--name", "@NAME@", "--network", "none", "--read-only", "--cap-drop", "ALL"]
     command += ["--security-opt", "no-new-privileges", "--pids-limit", "64", "--memory", "2g", "--user", "65534:65534"]
-    command += ["--tmpfs", "/tmp:size=64m,mode=1777", "--workdir", "/tmp"]  # noqa: S108
+    command += ["--tmpfs", "/tmp:size=64m,mode=1777", "--workdir", "/tmp"]
     command += ["-v", f"{config['stdlib']}:{INSIDE}/lib/python{config['version']}:ro"]
     for source, target in config["binds"]:
         if os.path.exists(source):

@@ -1,3 +1,4 @@
+# ruff: noqa: S108
 """The process that candidates are cloned from: warm imports, no secret, no candidate code.
 
 It runs inside the root that `launch` built, was exec'ed with an empty environment before any
@@ -115,7 +116,7 @@ def _enclose(load_filter: linux.Loader) -> None:
     """
     os.setsid()
     linux.close_range(4)
-    os.chdir("/tmp")  # noqa: S108
+    os.chdir("/tmp")
     resource.setrlimit(resource.RLIMIT_NPROC, PROCESSES)
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_PDEATHSIG, 9)
@@ -142,11 +143,11 @@ def spawn(judge: socket.socket, load_filter: linux.Loader) -> int:
     namespace needs no user at all (it sees itself as the nobody that stands for an unmapped one).
     """
     ours, theirs = socket.socketpair()
-    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, TMP_OPTIONS)  # noqa: S108
+    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, TMP_OPTIONS)
     process = linux.clone(SPACES)
     if process == 0:
         _child(theirs.fileno(), load_filter)
-    linux.unmount("/tmp")  # noqa: S108
+    linux.unmount("/tmp")
     theirs.close()
     judge.sendmsg([b"%10d" % process], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ours.fileno()]))])
     ours.close()
