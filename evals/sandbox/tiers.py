@@ -22,11 +22,12 @@ TIERS = ("namespaces", "bubblewrap", "container", "process")  # best first
 
 
 class TierReport(Record, frozen=True, kw_only=True):
-    """Whether a tier works here. missing: what is not there, and what mends it; empty if it works."""
+    """Whether a tier works here. told: what was found (or what is missing); mend: what helps, "" if it works."""
 
     name: str
-    works: bool
-    missing: str = ""
+    available: bool
+    told: str
+    mend: str = ""
 
 
 class Sandbox:
@@ -120,7 +121,11 @@ def _try(tier: str) -> str:
 def report(tier: str) -> TierReport:
     """Whether one tier works here, tried with a program."""
     missing = _absent(tier) or _try(tier)
-    return TierReport(name=tier, works=not missing, missing=missing)
+    if not missing:
+        weak = "limits only: reads your files, uses your network" if tier == "process" else "ran a trial program"
+        return TierReport(name=tier, available=True, told=weak)
+    told, _, mend = missing.rpartition(": ")
+    return TierReport(name=tier, available=False, told=told or missing, mend=mend if told else "see docs/sandbox.md")
 
 
 def probe() -> list[TierReport]:
@@ -143,10 +148,10 @@ def choose(tier: str | None, allow_weak: bool) -> str:
     said = []
     for name in (tier,) if tier else TIERS[:3]:
         found = report(name)
-        if found.works:
+        if found.available:
             return name
-        said.append(f"{name}: {found.missing}")
-    if tier is None and allow_weak and report("process").works:
+        said.append(f"{name}: {found.told}")
+    if tier is None and allow_weak and report("process").available:
         return "process"
     raise ZooError(f"cannot isolate code here, so nothing was run ({'; '.join(said)}). Details: phizoo doctor")
 
