@@ -12,6 +12,9 @@ from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, G
 # engine -> module with `connect(...) -> Backend`
 BACKENDS = {
     "transformers": "evals.backends.transformers_local",
+    "vllm": "evals.backends.vllm_local",
+    "openai_http": "evals.backends.openai_http",
+    "replay": "evals.backends.replay",
 }
 
 

@@ -17,7 +17,7 @@ from evals.tokens import Prompt, Tokens
 GROW_TOKENS = 128  # the buffer grows in such steps: few copies, little memory unused
 
 
-class _Text:
+class Text:
     """One text being written: its request, tokens so far, and when it ends."""
 
     def __init__(self, request: GenerateRequest, prompt: Prompt, tokens: Tokens, context_tokens: int) -> None:
@@ -81,7 +81,7 @@ def generate(
 
     if prompts is None:
         prompts = [encoded(request, tokens, context_tokens) for request in requests]
-    waiting = [_Text(*pair, tokens, context_tokens) for pair in zip(requests, prompts, strict=True)]
+    waiting = [Text(*pair, tokens, context_tokens) for pair in zip(requests, prompts, strict=True)]
     waiting.sort(key=lambda text: (-len(text.prompt.tokens), text.request.sample, text.request.draw))
     while waiting:
         done: set[tuple[str, int]] = set()
@@ -95,7 +95,7 @@ def generate(
                 raise
             slots = max(1, slots // 2)
             left = [text for text in waiting if (text.request.sample, text.request.draw) not in done]
-            waiting = [_Text(text.request, text.prompt, tokens, context_tokens) for text in left]
+            waiting = [Text(text.request, text.prompt, tokens, context_tokens) for text in left]
 
 
 def encoded(request: GenerateRequest, tokens: Tokens, context_tokens: int) -> Prompt:
@@ -155,13 +155,13 @@ class _Slots:
 
     def __init__(self, model: Any, tokens: Tokens, count: int) -> None:
         self.model, self.tokens, self.count, self.capacity = model, tokens, count, 0
-        self.texts: list[_Text | None] = []
+        self.texts: list[Text | None] = []
         self.layers: list[Any] = []  # of _Layer
         self.rows: Any = None
         self.lengths: Any = None
         self.width = 0
 
-    def run(self, waiting: Sequence[_Text]) -> Iterator[_Text]:
+    def run(self, waiting: Sequence[Text]) -> Iterator[Text]:
         """Yields every text when it has ended."""
         import torch
 
@@ -187,7 +187,7 @@ class _Slots:
                 self._shrink(active)
             self._step()
 
-    def _fill(self, slots: Sequence[int], texts: Sequence[_Text]) -> None:
+    def _fill(self, slots: Sequence[int], texts: Sequence[Text]) -> None:
         """Encodes new prompts, right-padded (no real token sees the padding), and draws their first tokens."""
         import torch
         from transformers import DynamicCache
@@ -253,7 +253,7 @@ class _Slots:
                 text.add(token)
         self.last[torch.tensor(slots, device=self.last.device)] = torch.tensor(drawn, device=self.last.device)
 
-    def _ended(self) -> Iterator[_Text]:
+    def _ended(self) -> Iterator[Text]:
         for slot, text in enumerate(self.texts):
             if text is not None and text.finish:
                 self.texts[slot] = None
@@ -272,7 +272,7 @@ class _Slots:
         self.count = len(active)
 
 
-def draw(logits_BV: Any, texts: Sequence[_Text], tokens: Tokens) -> list[int]:
+def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
     """The next token of each text: the likeliest at temperature 0, else one draw from the nucleus.
 
     Ids above the tokenizer's are padding rows of the embedding and never drawn; a healed prompt allows
@@ -284,9 +284,9 @@ def draw(logits_BV: Any, texts: Sequence[_Text], tokens: Tokens) -> list[int]:
     logits_BV[:, tokens.size :] = -torch.inf
     for number, text in enumerate(texts):
         if text.heal:
-            logits_BV[number].masked_fill_(
-                ~_spelling(text.heal, tokens, logits_BV.shape[1], logits_BV.device), -torch.inf
-            )
+            allowed = torch.zeros(logits_BV.shape[1], dtype=torch.bool, device=logits_BV.device)
+            allowed[spelling(text.heal, tokens)] = True
+            logits_BV[number].masked_fill_(~allowed, -torch.inf)
     best: list[int] = logits_BV.argmax(dim=-1).tolist()
     for number, text in enumerate(texts):
         decoding = text.request.decoding
@@ -309,12 +309,8 @@ def nucleus(chances_V: Any, top_p: float, point: float) -> int:
     return int(index_V[min(place, kept - 1)])
 
 
-def _spelling(heal: bytes, tokens: Tokens, vocabulary: int, device: Any) -> Any:
-    """Which tokens go on spelling the bytes taken back: those that begin them or begin with them."""
-    import torch
-
-    allowed = torch.zeros(vocabulary, dtype=torch.bool)
-    for number, piece in enumerate(tokens.bytes_of):
-        if piece and (piece.startswith(heal) or heal.startswith(piece)):
-            allowed[number] = True
-    return allowed.to(device)
+def spelling(heal: bytes, tokens: Tokens) -> list[int]:
+    """The tokens that go on spelling the bytes taken back: those that begin them or begin with them."""
+    return [
+        n for n, piece in enumerate(tokens.bytes_of) if piece and (piece.startswith(heal) or heal.startswith(piece))
+    ]

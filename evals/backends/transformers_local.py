@@ -68,13 +68,11 @@ class TransformersLocal:
         self._loaded = None
 
 
-def connect(path: Path, *, dtype: str = "auto", device: str = "auto", batch: int | None = None) -> TransformersLocal:
-    """A backend for a folder that `from_pretrained` can read. Nothing heavy is imported yet.
+def resolved(path: Path, dtype: str, device: str) -> tuple[str, str, int]:
+    """(dtype, device, context tokens) with "auto" resolved, from the folder's config. Imports nothing heavy.
 
-    dtype   "auto" (fp32 on a CPU, bf16 on a GPU), "float32", "bfloat16" or "float16"
-    device  "auto" (a GPU where there is one), "cpu" or "cuda"
-    batch   how many samples at a time; by default from a token budget
-    Raises  ZooError when the folder has no config.json, or for fp16 on a CPU
+    Raises  ZooError when the folder has no config.json, for an unknown dtype, for a Phi-2 shaped folder
+            without its rotary factor, and where fp16 gives NaN
     """
     if device == "auto":
         device = "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
@@ -88,12 +86,40 @@ def connect(path: Path, *, dtype: str = "auto", device: str = "auto", batch: int
         config = json.loads((path / "config.json").read_bytes())
     except (OSError, ValueError) as error:
         raise ZooError(f"{path} cannot be loaded as a model: {error}. Look: phizoo models verify") from None
+    _phi(config, path)
+    return dtype, device, int(config.get("max_position_embeddings", config.get("n_positions", 2048)))
+
+
+def _phi(config: dict[str, Any], path: Path) -> None:
+    """A Phi with heads of 80 turns 32 of them (PHI.md 0.6, 1.1): the class's default of a half turns 40, silently."""
+    heads = config.get("num_attention_heads") or 0
+    if config.get("model_type") != "phi" or not heads or config.get("hidden_size", 0) != 80 * heads:
+        return
+    factor = (config.get("rope_parameters") or {}).get("partial_rotary_factor", config.get("partial_rotary_factor"))
+    if factor != 0.4:
+        raise ZooError(
+            f"{path} has Phi-2's heads of 80 with partial_rotary_factor {factor or 'missing (0.5)'}, expected 0.4: "
+            "its rotary positions would be wrong; write 0.4 into config.json"
+        )
+
+
+def connect(
+    path: Path, *, dtype: str = "auto", device: str = "auto", batch: int | None = None, **_others: object
+) -> TransformersLocal:
+    """A backend for a folder that `from_pretrained` can read. Nothing heavy is imported yet.
+
+    dtype   "auto" (fp32 on a CPU, bf16 on a GPU), "float32", "bfloat16" or "float16"
+    device  "auto" (a GPU where there is one), "cpu" or "cuda"
+    batch   how many samples at a time; by default from a token budget
+    Raises  ZooError as `resolved` does
+    """
+    dtype, device, context = resolved(path, dtype, device)
     facts = Facts(
         engine="transformers",
         version=version("transformers"),
         dtype=dtype,
         device=device,
-        context_tokens=int(config.get("max_position_embeddings", config.get("n_positions", 2048))),
+        context_tokens=context,
         identity={"attention": "sdpa", "torch": version("torch").split("+")[0]},
     )
     budget, slots = (CPU_BUDGET, CPU_SLOTS) if device == "cpu" else (GPU_BUDGET, GPU_SLOTS)

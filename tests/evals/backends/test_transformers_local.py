@@ -161,7 +161,7 @@ def test_ids_beyond_the_tokenizer_are_never_drawn(engine: TransformersLocal) -> 
     logits[0, 351] = 9.0
     logits[0, 7] = 1.0
     request = prompts(Decoding(max_tokens=4))[0]
-    text = decode._Text(request, decode.encoded(request, engine.tokens, 128), engine.tokens, 128)
+    text = decode.Text(request, decode.encoded(request, engine.tokens, 128), engine.tokens, 128)
     assert decode.draw(logits, [text], engine.tokens) == [7]
 
 

