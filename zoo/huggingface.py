@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from zoo import convert, hub, proof, safety, settings
+from zoo import convert, hub, proof, safety, settings, unpickle
 from zoo.card import card
 from zoo.checkpoint import About, Checkpoint, checked_name
 from zoo.config_check import read_json
@@ -24,14 +24,27 @@ CODE = (".py", ".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 def import_any(
-    registry: "Registry", source: str, name: str | None, revision: str | None, about: About, drop_code: bool
+    registry: "Registry",
+    source: str,
+    name: str | None,
+    revision: str | None,
+    about: About,
+    drop_code: bool = False,
+    pickles: bool = False,
 ) -> Checkpoint:
     """The checkpoint made of a local Hugging Face folder, a repository of the hub or a variant's name.
 
     source     a folder; `microsoft/phi-2`; `phi-2`
     name       what it is called here; None: the variant's or the repository's name
+    pickles    turn .bin and .pt into safetensors first, in an isolated child (local folders)
     drop_code  leave Python files, pickles and `auto_map` behind instead of refusing the folder
     """
+    if Path(source).expanduser().is_dir() and pickles:
+        folder = Path(source).expanduser()
+        with tempfile.TemporaryDirectory(prefix="phizoo-convert-", dir=_roomy()) as made:
+            target = without_pickles(folder, Path(made, "model"))
+            told = msgspec.structs.replace(about, source=about.source or folder.resolve().name)
+            return import_folder(registry, target, name or _named(folder.resolve().name), told, drop_code)
     if Path(source).expanduser().is_dir():
         return import_folder(
             registry, Path(source).expanduser(), name or _named(Path(source).resolve().name), about, drop_code
@@ -55,6 +68,25 @@ def import_any(
     added = import_folder(registry, folder, name, told, drop_code)
     shutil.rmtree(folder, ignore_errors=True)
     return added
+
+
+def without_pickles(folder: Path, target: Path) -> Path:
+    """A copy of a folder with every .bin and .pt turned into safetensors; nothing else is touched."""
+    target.mkdir()
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or not path.is_file():
+            raise ZooError(f"{path}: is not a regular file; copy the file itself into the folder.")
+        if path.suffix in (".bin", ".pt", ".pth"):
+            stem = path.stem.replace("pytorch_model", "model")
+            unpickle.convert_pickle(path, target / f"{stem}.safetensors")
+        elif not path.name.startswith(".") and not path.name.endswith(".bin.index.json"):
+            copy_hashed(path, target / path.name)
+    shards = {path.name: read_header(path) for path in sorted(target.glob("*.safetensors"))}
+    if len(shards) > 1:
+        weight_map = {tensor.name: file for file, header in shards.items() for tensor in header.tensors}
+        index = {"metadata": {}, "weight_map": weight_map}
+        (target / "model.safetensors.index.json").write_bytes(msgspec.json.encode(index))
+    return target
 
 
 def _variant(source: str) -> Variant | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--licence", default="unknown", help="Default: what the hub says.")
 @click.option("--tag", "tags", multiple=True, help="A word to find it by; may be given several times.")
 @click.option("--drop-code", is_flag=True, help="Leave Python files, pickles and auto_map behind instead of refusing.")
+@click.option("--convert", "pickles", is_flag=True, help="Turn .bin and .pt into safetensors in an isolated process.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def import_checkpoint(
     source: str,
@@ -26,6 +27,7 @@ def import_checkpoint(
     licence: str,
     tags: tuple[str, ...],
     drop_code: bool,
+    pickles: bool,
     as_json: bool,
 ) -> None:
     """Import a Hugging Face folder or repository.
@@ -43,7 +45,7 @@ def import_checkpoint(
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        found = import_any(registry, source, name, revision, About(licence=licence, tags=tags), drop_code)
+        found = import_any(registry, source, name, revision, About(licence=licence, tags=tags), drop_code, pickles)
     if as_json:
         echo_json(found)
     else:

@@ -9,11 +9,11 @@ import datetime
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from zoo import measured, names, rows, safety, settings, sources, tidy
+from zoo import measured, names, rows, settings, tidy
 from zoo.checkpoint import (
     About,
     Checkpoint,
@@ -29,6 +29,9 @@ from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
 from zoo.find import find
 from zoo.store import Store, open_store
+
+if TYPE_CHECKING:
+    from zoo.safety import Inspected
 
 LISTING = "phizoo models list"
 CHECKPOINT = msgspec.json.Decoder(Checkpoint)
@@ -78,6 +81,8 @@ class Registry:
         source  a folder, or an fsspec URL of one, with config.json and *.safetensors
         Raises  ZooError when something in it may not enter; OSError when the disk is full; nothing is left
         """
+        from zoo import safety, sources  # a lookup needs neither, and they take a third of the import
+
         checked_name(name)
         with self.database.write():
             pass  # a zoo that may only be read says so before anything is copied
@@ -331,7 +336,7 @@ class Registry:
         return measured.results(self.database, self.store, run_id)
 
 
-def described(name: str, files: tuple[File, ...], held: safety.Inspected, about: About) -> Checkpoint:
+def described(name: str, files: tuple[File, ...], held: "Inspected", about: About) -> Checkpoint:
     """The record of what a folder holds and a user tells; its version is given when it is entered."""
     return Checkpoint(
         name=name,

@@ -44,7 +44,9 @@ with open_registry() as registry:
     for _ in range(200):
         registry.gc()
 """
-ROUNDS = 6  # of each kind here; `python tests/bench/bench_faults.py` kills 200 times
+# The long form: PHIZOO_FAULT_ROUNDS=50 PHIZOO_FAULT_OPERATIONS=500 pytest tests/zoo/test_faults.py --timeout 3000
+ROUNDS = int(os.environ.get("PHIZOO_FAULT_ROUNDS", "6"))  # kills of each of four kinds
+OPERATIONS = int(os.environ.get("PHIZOO_FAULT_OPERATIONS", "20"))  # of each of eight writers
 
 
 def killed(code: str, arguments: list[str], seconds: float, **environment: str) -> None:
@@ -187,7 +189,7 @@ with open_registry(db) as registry:
 
 
 def test_eight_writers_at_once_lose_nothing(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
-    writers, count = 8, 20  # `python tests/bench/bench_faults.py` does 500 each
+    writers, count = 8, OPERATIONS
     with open_registry(db) as registry:
         for number in range(2):
             registry.add(made.phi(tmp_path / str(number), number), "one")

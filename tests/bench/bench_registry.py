@@ -1,0 +1,133 @@
+"""How fast the registry answers, beside MLflow's on the same machine in the same run.
+
+    python tests/bench/bench_registry.py [--mlflow /path/to/python]
+
+MLflow is not a dependency. Give it an environment of its own and name its Python:
+    python -m venv /tmp/mlflow && /tmp/mlflow/bin/pip install mlflow-skinny sqlalchemy alembic pandas
+"""
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from zoo.checkpoint import Checkpoint, File
+from zoo.registry import Registry, open_registry
+from zoo.rows import columns_of
+
+MLFLOW = """
+import sys, time, statistics, random, logging
+logging.disable(logging.CRITICAL)
+from mlflow.tracking import MlflowClient
+client = MlflowClient(tracking_uri=f"sqlite:///{sys.argv[1]}/mlflow.db", registry_uri=f"sqlite:///{sys.argv[1]}/mlflow.db")
+for n in range(20):
+    client.create_registered_model(f"m-{n}")
+    for _ in range(10):
+        client.create_model_version(f"m-{n}", source="/tmp/x")
+    client.set_registered_model_alias(f"m-{n}", "best", 5)
+times = []
+for _ in range(300):
+    name = f"m-{random.randrange(20)}"
+    began = time.perf_counter()
+    client.get_model_version_by_alias(name, "best")
+    times.append(time.perf_counter() - began)
+print(statistics.median(times))
+"""
+
+
+def p50(call: object, rounds: int) -> float:
+    """The median time of one call, in seconds."""
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        call()  # type: ignore[operator]
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def fill(registry: Registry, versions: int, scores: int) -> None:
+    """Many versions of a hundredth as many names, an alias each, and scores of ten tasks."""
+    config = {f"key_{n}": n for n in range(25)}
+    chance = random.Random(0)
+    one = Checkpoint(
+        name="m", version=1, digest="", files=(File(path="model.safetensors", sha256="0" * 64, bytes=1),) * 8,
+        architecture=config, parameters=1, context_tokens=2048, prompt_style="completion", training_tokens=1,
+        recipe_digest=None, parents=(), datasets=(), licence="mit", created="2026-01-01", source="",
+    )  # fmt: skip
+    connection = registry.database.lent  # type: ignore[attr-defined]
+    connection.execute("BEGIN")
+    for number in range(versions):
+        told = msgspec.structs.replace(
+            one, name=f"m-{number // 100}", version=1 + number % 100, digest=f"{number:064x}",
+            parameters=chance.randrange(10**6, 10**10),
+        )  # fmt: skip
+        row = columns_of(told)
+        connection.execute(
+            f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
+        )
+    connection.executemany(
+        "INSERT INTO aliases (name, alias, version) VALUES (?, 'best', 50)",
+        [(f"m-{n}",) for n in range(versions // 100)],
+    )
+    for number in range(scores):
+        value = chance.random() ** 3
+        connection.execute(
+            "INSERT INTO scores (run, checkpoint, task, protocol, metric, subset, value, low, high, n, clusters, unscored, "
+            "results, created, headline) VALUES (?, ?, ?, 'p', 'pass@1', 'all', ?, ?, ?, 164, 164, 0, '', '', 1)",
+            (
+                str(number),
+                f"{number % versions:064x}",
+                f"task-{number // versions % 10}",
+                value,
+                value - 0.05,
+                value + 0.05,
+            ),
+        )
+    connection.execute("COMMIT")
+
+
+def main() -> None:
+    """Prints every figure with what it is held against."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--mlflow", help="the Python of an environment with mlflow")
+    mlflow = options.parse_args().mlflow
+    with tempfile.TemporaryDirectory() as place:
+        with open_registry(f"sqlite:///{place}/zoo.db", f"{place}/store") as registry:
+            fill(registry, 10_000, 0)
+            ours = p50(lambda: registry.get(f"m-{random.randrange(100)}@best"), 5000)
+            print(f"lookup by alias, 10,000 versions: p50 {1e3 * ours:.4f} ms (goal 0.1 ms)")
+        if mlflow:
+            done = subprocess.run([mlflow, "-c", MLFLOW, place], capture_output=True, text=True, check=True)
+            theirs = float(done.stdout.split()[-1])
+            print(f"the same by MLflow, 200 versions: p50 {1e3 * theirs:.3f} ms; ratio {theirs / ours:.0f} (goal 30)")
+    with tempfile.TemporaryDirectory() as place:
+        environment = {"PHIZOO_HOME": place}
+        with open_registry(f"sqlite:///{place}/zoo.db", f"{place}/store") as registry:
+            fill(registry, 100_000, 1_000_000)
+            conditions = ["task-3.low > 0.9", "parameters < 3e9"]
+            found = len(registry.find(conditions))
+            taken = p50(lambda: registry.find(conditions), 20)
+            print(f"find by score, 100,000 versions, 1M scores, {found} found: {1e3 * taken:.1f} ms (goal 50 ms)")
+            taken = p50(lambda: registry.find("task-3.low > 0.2 and parameters < 3e9", limit=100), 20)
+            print(f"the first 100 of a wide condition: {1e3 * taken:.1f} ms (goal 50 ms)")
+        cold = p50(
+            lambda: subprocess.run(
+                [sys.executable, "-m", "zoo.cli", "models", "show", "m-7"], env=environment, stdout=subprocess.DEVNULL,
+                check=True, cwd=Path(__file__).parents[2],
+            ),
+            15,
+        )  # fmt: skip
+        bare = p50(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), 15)
+        imported = p50(lambda: subprocess.run([sys.executable, "-c", "import zoo.registry"], check=True), 15)
+        print(f"phizoo models show, cold: {cold:.3f} s (goal 0.25 s); a bare Python: {bare:.3f} s")
+        print(f"import zoo.registry: {imported - bare:.3f} s over a bare Python (goal 0.15 s)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The model card: everything recorded is in it, in a form that the hub reads, and nothing can break out."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+from zoo.card import card
+from zoo.checkpoint import About, Dataset, Stage, TrainedOn
+from zoo.registry import open_registry
+
+
+def front_matter(text: str) -> dict[str, object]:
+    """The metadata; each value is JSON, which is YAML too."""
+    lines = text.split("---\n")[1].splitlines()
+    return {key: json.loads(value) for key, _, value in (line.partition(": ") for line in lines)}
+
+
+def test_a_card_says_what_was_recorded(tmp_path: Path, made: SimpleNamespace) -> None:
+    with open_registry() as registry:
+        data = registry.add_dataset(
+            Dataset(
+                name="code",
+                digest="b" * 64,
+                kind="tokens",
+                documents=70,
+                tokens=1000,
+                licence="psf",
+                stages=(Stage(name="filter", entered=100, kept=70, dropped={"too short": 20, "duplicate": 10}),),
+            )
+        )
+        about = About(
+            datasets=(TrainedOn(digest=data.digest, tokens=2500), TrainedOn(digest="c" * 64, tokens=7)),
+            recipe={"rate": 0.1},
+            licence="MIT",
+            tags=("keep",),
+            training_tokens=2507,
+        )
+        found = registry.add(made.phi(tmp_path / "a", 1), "one", about)
+        scores = [
+            made.score(found.digest, "run-1", 0.512),
+            made.score(found.digest, "run-1", 0.4, subset="clean", unscored=2),
+        ]
+        registry.add_scores({"id": "run-1", "checkpoint": found.digest}, made.protocol(), scores)
+        text = card(registry, "one")
+    told = front_matter(text)
+    assert told["license"] == "mit"
+    (index,) = told["model-index"]  # type: ignore[misc]
+    assert index["name"] == "one"
+    assert [result["metrics"][0]["value"] for result in index["results"]] == [51.2, 40.0]
+    for line in (
+        "70 documents, 1,000 tokens, of which 2,500 were seen (2.50 times). Licence: psf.",
+        "| filter | 100 | 70 | duplicate 10, too short 20 |",
+        "7 tokens seen; its record is not in this zoo.",
+        '"rate": 0.1',
+        "| humaneval [phizoo] pass@1 | all | 51.2 [41.2–61.2] | 164 | 0 | `run-1` |",
+        "| humaneval [phizoo] pass@1 | clean | 40.0 [30.0–50.0] | 164 | 2 | `run-1` |",
+        "`clean` and `overlapping` are the samples",
+        "flowchart LR",
+        "| Parameters | 1,059 |",
+    ):
+        assert line in text, line
+
+
+def test_what_is_not_known_is_said_to_be_unknown(tmp_path: Path, made: SimpleNamespace) -> None:
+    with open_registry() as registry:
+        registry.add(made.phi(tmp_path / "a", 1), "one")
+        text = card(registry, "one")
+    for part in ("Training data\n\nUnknown", "Recipe\n\nUnknown", "Scores\n\nNone was measured", "Licence\n\nUnknown"):
+        assert part in text
+    assert front_matter(text)["license"] == "unknown"
+
+
+def test_a_hostile_record_stays_text(tmp_path: Path, made: SimpleNamespace) -> None:
+    evil = "<script>alert(1)</script>\n---\nlicense: evil\n# Head | a"
+    with open_registry() as registry:
+        about = About(licence=evil, source=evil, notes=evil, tags=(evil,), recipe={"a": "```\n# out"}, family=evil)
+        registry.add(made.phi(tmp_path / "a", 1), "one", about)
+        text = card(registry, "one")
+    assert "<script>" not in text.split("---\n", 2)[2]
+    assert "\n# Head" not in text
+    assert "\n# out" not in text
+    assert front_matter(text)["license"] == evil.lower()
+    assert text.count("```") == 4

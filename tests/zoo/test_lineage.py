@@ -1,0 +1,70 @@
+"""Lineage both ways, in all four forms, also when records are missing, circular or hostile."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+
+from zoo import lineage
+from zoo.checkpoint import About, Dataset, Parent, TrainedOn
+from zoo.lineage import Edge, Graph, Node
+from zoo.registry import open_registry
+
+
+def test_the_whole_way_from_raw_data_to_the_last_child(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
+    with open_registry(db) as registry:
+        raw = registry.add_dataset(Dataset(name="raw", digest="a" * 64, kind="documents", documents=9, tokens=9))
+        code = registry.add_dataset(
+            Dataset(name="code", digest="b" * 64, kind="tokens", documents=1, tokens=1, parents=(raw.digest, "c" * 64))
+        )
+        trained = About(datasets=(TrainedOn(digest=code.digest, tokens=5),))
+        base = registry.add(made.phi(tmp_path / "a", 1), "base", trained)
+        tuned = registry.add(
+            made.phi(tmp_path / "b", 2), "tuned", About(parents=(Parent(digest=base.digest, relation="finetune"),))
+        )
+        lost = Parent(digest="f" * 64, relation="convert")
+        registry.add(
+            made.phi(tmp_path / "c", 3), "grown", About(parents=(Parent(digest=tuned.digest, relation="grow"), lost))
+        )
+        found = lineage.graph(registry, "tuned")
+        assert {
+            (edge.relation, edge.parent[:1], edge.child[:1]) for edge in found.edges if edge.relation == "made from"
+        } == {
+            ("made from", "a", "b"),
+            ("made from", "c", "b"),
+        }
+        assert lineage.tree(found).splitlines() == [
+            f"tuned:1 ({tuned.digest[:12]})",
+            "",
+            "comes from",
+            f"└─ finetune: base:1 ({base.digest[:12]})",
+            f"   └─ data: dataset code ({'b' * 12})",
+            f"      ├─ made from: dataset raw ({'a' * 12})",
+            f"      └─ made from: dataset {'c' * 12} ({'c' * 12}, not in this zoo)",
+            "",
+            "led to",
+            f"└─ grow: grown:1 ({registry.get('grown').digest[:12]})",
+        ]
+        assert json.loads(msgspec.json.encode(found))["focus"] == tuned.digest
+        assert "convert" in {edge.relation for edge in lineage.graph(registry, "grown").edges}
+        alone = lineage.graph(registry, registry.add(made.phi(tmp_path / "d", 4), "alone").label)
+        assert "nothing is known" in lineage.tree(alone)
+
+
+def test_a_circle_and_a_shared_ancestor_end_the_walk() -> None:
+    nodes = tuple(Node(digest=letter * 64, kind="checkpoint", label=letter) for letter in "abcd")
+    pairs = [("a", "b"), ("b", "a"), ("b", "c"), ("a", "c"), ("c", "d"), ("d", "c")]
+    edges = tuple(Edge(parent=p * 64, child=c * 64, relation="grow") for p, c in pairs)
+    text = lineage.tree(Graph(focus="c" * 64, nodes=nodes, edges=edges))
+    assert text.count("told above") >= 2
+    assert len(text.splitlines()) < 20
+
+
+def test_a_hostile_label_stays_a_label() -> None:
+    label = 'x"] --> y\n click n0 "javascript:alert(1)" <script>\\'
+    found = Graph(focus="a" * 64, nodes=(Node(digest="a" * 64, kind="dataset", label=label),), edges=())
+    assert lineage.mermaid(found).count("\n") == 2
+    assert lineage.mermaid(found).count('"') == 2
+    assert lineage.dot(found).count('"') == 2
+    assert "<script" not in lineage.mermaid(found)
