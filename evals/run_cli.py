@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from evals.engine_options import engine_options
 from zoo.errors import ZooError, unknown
 
 
@@ -29,6 +30,7 @@ from zoo.errors import ZooError, unknown
 @click.option("--allow-weak-isolation", "weak", is_flag=True, help="Run code with resource limits only. Dangerous.")
 @click.option("--allow-unscored", is_flag=True, help="Publish although some samples could not be scored.")
 @click.option("--no-publish", is_flag=True, help="Keep the run, but write no score to the registry.")
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     """Score checkpoints on tasks and publish the numbers.
@@ -37,6 +39,7 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     phizoo eval run phi-1-small-mini --tasks humaneval
     phizoo eval run phi-1-small-mini phi-1-small-mini-base --tasks arc_easy,piqa
     phizoo eval run phi-1-small-mini --tasks humaneval --draws 20 --temperature 0.2
+    phizoo eval run phi-1-small-mini --tasks arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
 
     Killed at any moment, the same command goes on where it was.
     """
@@ -78,13 +81,18 @@ def _one(registry: Any, checkpoint: Any, tasks: list[Any], options: dict[str, An
     import importlib
 
     from evals.backends import BACKENDS
+    from evals.engine_options import given
     from evals.publish import publish, scores
     from evals.run import Asked, evaluate
     from zoo import settings
 
     module = importlib.import_module(BACKENDS[options["engine"]])
     backend = module.connect(
-        registry.path(checkpoint), dtype=options["dtype"], device=options["device"], batch=options["batch"]
+        registry.path(checkpoint),
+        dtype=options["dtype"],
+        device=options["device"],
+        batch=options["batch"],
+        **given(options["engine"], options),
     )
     rows = []
     try:
@@ -114,7 +122,8 @@ def _row(label: str, done: Any, score: Any, published: bool) -> dict[str, Any]:
     protocol = next(p for p in done.protocols if p.fingerprint == score.protocol)
     kept = {name: getattr(score, name) for name in ("metric", "value", "low", "high", "n", "unscored", "subset")}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
-    return {**where, **kept, "partial": protocol.partial}
+    cut = sum(result.truncated > 0 for result in done.results)
+    return {**where, **kept, "partial": protocol.partial, "truncated": cut}
 
 
 def _tell(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -128,6 +137,7 @@ def _tell(rows: list[dict[str, Any]], as_json: bool) -> None:
         cell = f"{100 * row['value']:.1f} [{100 * row['low']:.1f}–{100 * row['high']:.1f}] n={row['n']}"
         notes = [f"{row['unscored']} unscored"] if row["unscored"] else []
         notes += ["not published"] if not row["published"] else []
+        notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
         notes += [f"partial: {row['partial']}"] if row["partial"] else []
         tail = f"  ({', '.join(notes)})" if notes else ""
         click.echo(

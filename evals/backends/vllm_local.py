@@ -94,7 +94,8 @@ def _served(engine: Any, asked: Sequence[tuple[str, list[int], Any]], most: int)
 
     When the reader leaves early (an interrupt), what is still in the engine is dropped.
     """
-    core, left, inside = engine.llm_engine, iter(asked), set()
+    core, left = engine.llm_engine, iter(asked)
+    inside: set[str] = set()
     try:
         while True:
             while len(inside) < most and (one := next(left, None)) is not None:

@@ -1,0 +1,83 @@
+"""The options of `phizoo eval run` that belong to one engine, and what is handed to its `connect`.
+
+A new engine's own options are lines here, never one more parameter of the loop.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.errors import ZooError
+
+# option -> the engines that take it
+ENGINES = {
+    "url": ("openai_http",),
+    "model": ("openai_http",),
+    "chat": ("openai_http",),
+    "concurrency": ("openai_http",),
+    "requests": ("openai_http",),
+    "budget": ("openai_http",),
+    "price": ("openai_http",),
+    "generations": ("replay",),
+    "tensor_parallel": ("vllm",),
+}
+
+OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--url", help="openai_http: the endpoint, like http://127.0.0.1:8000/v1."),
+    click.option("--model", help="openai_http: the name it is served under (where several are)."),
+    click.option("--chat", is_flag=True, default=None, help="openai_http: ask as a chat; no choice tasks."),
+    click.option("--concurrency", type=click.IntRange(1, 256), help="openai_http: requests at a time (default 8)."),
+    click.option("--requests", type=click.IntRange(1), help="openai_http: at most so many requests by this command."),
+    click.option("--budget", type=click.FloatRange(0), help="openai_http: at most so much money by this command."),
+    click.option("--price", metavar="IN,OUT", help="openai_http: money per million prompt and written tokens."),
+    click.option(
+        "--generations", type=click.Path(path_type=Path), help="replay: a generations.jsonl, or a run's folder."
+    ),
+    click.option("--tensor-parallel", type=click.IntRange(1), help="vllm: GPUs that share one model."),
+)
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with every engine's own options."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def given(engine: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The engine's own options that were given, as keyword arguments of its `connect`.
+
+    Raises ZooError for an option of another engine, for a budget without prices, for prices that are none.
+
+    >>> given("vllm", {"tensor_parallel": 2, "url": None})
+    {'tensor_parallel': 2}
+    """
+    told = {name: options[name] for name in ENGINES if options.get(name) is not None}
+    for name in told:
+        if engine not in ENGINES[name]:
+            flag = "--" + name.replace("_", "-")
+            raise ZooError(f"{flag} is an option of --engine {ENGINES[name][0]}, not of {engine}")
+    if engine != "openai_http":
+        return {name: str(value) if isinstance(value, Path) else value for name, value in told.items()}
+    from evals.backends.http_post import Limits
+
+    price = _price(told.pop("price", None))
+    budget = told.pop("budget", None)
+    if budget is not None and not any(price):
+        raise ZooError("--budget needs --price IN,OUT (money per million tokens), or nothing could be counted")
+    told["limits"] = Limits(requests=told.pop("requests", None), budget=budget, price=price)
+    return told
+
+
+def _price(told: str | None) -> tuple[float, float]:
+    if told is None:
+        return 0.0, 0.0
+    try:
+        asked, written = (float(part) for part in told.split(","))
+    except ValueError:
+        asked = written = -1.0
+    if not (0 <= asked < float("inf") and 0 <= written < float("inf")):
+        raise ZooError(f'--price "{told}" is no pair of prices; expected IN,OUT per million tokens, like 0.15,0.60')
+    return asked, written
