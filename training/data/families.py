@@ -16,6 +16,7 @@ from training.data.shapes import SHAPES, Shape
 from zoo.checkpoint import Record
 
 TESTS = 4
+EXAMPLES = 0.2  # share with a doctest: its random values cannot be learnt, and at 1.0 a mini model solved 1 of 320
 ARGUMENTS: dict[str, tuple[tuple[str, str], ...]] = {
     "numbers": (("nums", "num"), ("values", "value"), ("items", "item"), ("scores", "score"), ("prices", "price")),
     "text": (("text", "c"), ("line", "c"), ("title", "c"), ("name", "c")),
@@ -26,7 +27,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, str], ...]] = {
 }  # fmt: skip
 WORDS = ("pen", "tea", "cat", "sun", "map", "ice", "red", "blue", "green", "apple", "bread", "stone", "river", "cloud",
          "table", "note", "dance", "silent", "letter", "garden")  # fmt: skip
-FRAMES = ("{A}.", "{A}.", "{A} and return the result.", "Given {v}, {a}.", "Your task is to {a}.")
+FRAMES = ("{A}.", "{A}.", "{A} and return the result.", "Given {v}, {a}.")
 
 
 class Draft(Record, frozen=True):
@@ -89,8 +90,7 @@ def _draft(family: str, name: str, arguments: Sequence[str], kinds: Sequence[str
     given, result = chosen[0]
     shown = repr(result) if isinstance(result, str | list | dict) else source(result)
     example = f"\n    >>> {name}({', '.join(map(source, given))})\n    {shown}\n    "
-    # a docstring of one line is as common as one with an example, and its tokens can all be learnt from
-    docstring = sentence + random_.choice((f"\n{example}", ""))
+    docstring = sentence + (f"\n{example}" if random_.random() < EXAMPLES else "")
     prompt = f'def {name}({", ".join(arguments)}):\n    """{docstring}"""'
     completion = "".join(f"\n    {line}" for line in body) + "\n"
     asserts = [
@@ -109,7 +109,7 @@ def _sentence(action: str, argument: str, random_: random.Random) -> str:
 
 def _called(words: str, argument: str, random_: random.Random) -> str:
     """A function name: the operation's words, with the argument, an article or an ending."""
-    form = random_.choice(("{w}", "{w}_{v}", "{w}_{v}", "{w}_all", "do_{w}", "get_{w}", "{w}_of_{v}"))
+    form = random_.choice(("{w}", "{w}_{v}", "do_{w}"))
     name = form.format(w=words, v=argument)
     return f"do_{name}" if name == argument or keyword.iskeyword(name) or hasattr(builtins, name) else name
 
@@ -218,8 +218,7 @@ CHAINS: dict[str, Sequence[Operation] | Callable[[random.Random], tuple[Operatio
     "compose_words": _words_chain,
     "compose_split": _split_chain,
 }
-WEIGHTS = {"compose_numbers": 4, "compose_to_one": 4, "compose_text": 2, "compose_words": 2, "compose_split": 2,
-           "numbers_order": 1, "text_split": 1}  # fmt: skip
+WEIGHTS = {"compose_numbers": 4, "compose_to_one": 3, "numbers_order": 1, "text_split": 1}  # fmt: skip
 FAMILIES: tuple[str, ...] = (*CHAINS, *dict.fromkeys(shape.family for shape in SHAPES))
 
 

@@ -23,6 +23,7 @@ from zoo.digest import digest
 
 VERSION = 2
 SHARD_FILES = 400
+CUT = "read and cut"
 
 
 def gather_python(name: str, limit: int | None = None) -> Made:
@@ -110,7 +111,7 @@ def _build(work: Path, origins: Sequence[Origin]) -> Built:
     def kept() -> Iterator[Document]:
         seen: set[bytes] = set()
         number = 0
-        for shard in each_shard(work, "read and cut", shards, cut_shard, list[Cut], "shards"):
+        for shard in each_shard(work, CUT, shards, cut_shard, list[Cut], told="write"):
             for one in shard:
                 reason, facts = twins.get(number, (one.reason, {}))
                 number += 1
@@ -148,7 +149,7 @@ def _twins(work: Path, shards: Sequence[Sequence[Origin]]) -> dict[int, tuple[st
     found: dict[int, tuple[str, dict[str, Any]]] = {}
     names: list[str] = []
     rows, signed = [], []
-    for shard in each_shard(work, "read and cut", shards, cut_shard, list[Cut], "shards"):
+    for shard in each_shard(work, CUT, shards, cut_shard, list[Cut]):
         for one in shard:
             number = len(names)
             names.append(one.origin.relative)

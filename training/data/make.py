@@ -175,16 +175,17 @@ def each_shard(
     shards: Sequence[Input],
     function: Callable[[Input], Output],
     form: type[Output],
-    unit: str = "shards",
+    told: str = "",
 ) -> Iterator[Output]:
     """What `function` gives for each shard, in the shards' order, on all cores; finished ones are kept in `work`.
 
     function  a module's function of one shard: it runs in another process
+    told      what the progress line says, if not the label that names the files
     form      the type of its result, stored as MessagePack: a killed run reads it back
     """
     paths = [work / f"{label}-{number:05d}.msgpack" for number in range(len(shards))]
     missing = [number for number, path in enumerate(paths) if not path.is_file()]
-    with progress(label, len(shards), unit) as bar, contextlib.ExitStack() as stack:
+    with progress(told or label, len(shards), "shards") as bar, contextlib.ExitStack() as stack:
         bar.at(0)
         submitted = {}
         if len(missing) > 1 and cores() > 1:

@@ -15,7 +15,14 @@ FILE_BYTES = 200_000  # larger files are tables and bundles: 0.3% of the files, 
 WHOLE_BYTES = 4_000
 PIECE_CHARACTERS = (60, 24_000)  # under: one-line wrappers; over: classes longer than any context here
 
-UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = "unreadable", "undecodable", "too big", "empty", "NUL bytes", "does not parse"
+UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = (
+    "unreadable",
+    "undecodable",
+    "too big",
+    "empty",
+    "NUL bytes",
+    "does not parse",
+)
 EXACT, NEAR, SHORT, LONG, TWICE = "exact duplicate", "near duplicate", "too short", "too long", "duplicate piece"
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-SMALL = tuple(range(2, 13))
+SMALL = tuple(range(2, 10))
 TINY = (1, 2, 3, 4, 5)
-NAMED = ("low", "high", "small", "big", "cold", "hot", "young", "old", "yes", "no", "left", "right", "short", "long")
+NAMED = ("low", "high", "small", "big", "cold", "hot", "yes", "no")
 
 
 class Shape(NamedTuple):
@@ -63,18 +63,18 @@ SHAPES = (
     _shape("number_arithmetic", "power_minus", "number", "raise {v} to the power {k} and subtract {j}",
            "return {v} ** {k} - {j}", lambda v, k, j: _chain(1, k, lambda a, _: a * v) - j, (2, 3, 4), SMALL),
     _shape("number_arithmetic", "clamp", "number", "limit {v} to between {k} and {j} | keep {v} between {k} and {j}",
-           "return max({k}, min({v}, {j}))", lambda v, k, j: sorted([k, v, j])[1], (0, 1, 2, 3), tuple(range(5, 13))),
+           "return max({k}, min({v}, {j}))", lambda v, k, j: sorted([k, v, j])[1], (0, 1, 2, 3), (5, 6, 7, 8, 9)),
     _shape("number_arithmetic", "distance", "number", "find the distance of {v} from {k}",
            "return abs({v} - {k})", lambda v, k: max(v, k) - min(v, k), SMALL),
     _shape("number_test", "divisible", "number", "tell whether {v} is divisible by {k}",
            "return {v} % {k} == 0", lambda v, k: v in range(0, v + 1, k), SMALL),
     _shape("number_test", "remainder", "number", "tell whether {v} divided by {k} leaves {j}",
-           "return {v} % {k} == {j}", lambda v, k, j: divmod(v, k)[1] == j, (6, 7, 8, 9, 10), TINY),
+           "return {v} % {k} == {j}", lambda v, k, j: divmod(v, k)[1] == j, (6, 7, 8, 9), TINY),
     _shape("number_test", "between", "number", "tell whether {v} is greater than {k} and less than {j}",
-           "return {v} > {k} and {v} < {j}", lambda v, k, j: v in range(k + 1, j), (2, 3, 4, 5), tuple(range(7, 13))),
+           "return {v} > {k} and {v} < {j}", lambda v, k, j: v in range(k + 1, j), (2, 3, 4, 5), (6, 7, 8, 9)),
     _shape("number_test", "either", "number", "tell whether {v} is divisible by {k} or by {j}",
            "return {v} % {k} == 0 or {v} % {j} == 0", lambda v, k, j: not (v % k and v % j), (2, 3, 4, 5),
-           (6, 7, 9, 10)),
+           (6, 7, 8, 9)),
     _shape("number_range", "multiples", "number", "list the first {v} multiples of {k}",
            "return [{k} * i for i in range(1, {v} + 1)]", lambda v, k: list(range(k, k * v + 1, k)), SMALL),
     _shape("number_range", "count_up", "number", "list the numbers from {k} up to {v}",
@@ -129,10 +129,10 @@ SHAPES = (
     _shape("loop_search", "find", "numbers",
            "find the index of the first item of {v} greater than {k}, or {j} if there is none",
            "for i, {x} in enumerate({v}):\n    if {x} > {k}:\n        return i\nreturn {j}",
-           lambda v, k, j: next((i for i in range(len(v)) if v[i] > k), j), SMALL, (-1, 0, 10, 99, 100)),
+           lambda v, k, j: next((i for i in range(len(v)) if v[i] > k), j), SMALL, (0, 1, 10, 99)),
     _shape("loop_search", "pick", "numbers", "find the first item of {v} divisible by {k}, or {j} if there is none",
            "for {x} in {v}:\n    if {x} % {k} == 0:\n        return {x}\nreturn {j}",
-           lambda v, k, j: ([x for x in v if not x % k] or [j])[0], SMALL, (-1, 0, 10, 99, 100)),
+           lambda v, k, j: ([x for x in v if not x % k] or [j])[0], SMALL, (0, 1, 10, 99)),
     _shape("loop_while", "shrink", "number", "count how often {k} can be subtracted from {v}",
            "count = 0\nwhile {v} >= {k}:\n    {v} -= {k}\n    count += 1\nreturn count", lambda v, k: v // k, SMALL),
     _shape("loop_while", "steps", "number", "count how often {v} can be divided by {k} until it is below {j}",
@@ -140,10 +140,10 @@ SHAPES = (
            lambda v, k, j: next(c for c in range(99) if v // k**c < j), (2, 3, 4, 5), SMALL),
     _shape("loop_while", "double_up", "number", "multiply {v} by {k} until it is greater than {j}",
            "while {v} <= {j}:\n    {v} *= {k}\nreturn {v}",
-           lambda v, k, j: next(v * k**c for c in range(99) if v * k**c > j), (2, 3, 4, 5), (10, 20, 50, 99, 100)),
+           lambda v, k, j: next(v * k**c for c in range(99) if v * k**c > j), (2, 3, 4, 5), (10, 20, 30, 50, 99)),
     _shape("running", "running", "numbers", "list the running totals of {v}, starting at {k}",
            "total = {k}\nresult = []\nfor {x} in {v}:\n    total += {x}\n    result.append(total)\nreturn result",
-           lambda v, k: list(accumulate(v, initial=k))[1:], tuple(range(0, 13))),
+           lambda v, k: list(accumulate(v, initial=k))[1:], tuple(range(10))),
     _shape("running", "running_scaled", "numbers", "list the running totals of {v}, each multiplied by {k}",
            "total = 0\nresult = []\nfor {x} in {v}:\n    total += {x}\n    result.append(total * {k})\nreturn result",
            lambda v, k: [k * x for x in accumulate(v)], SMALL),
@@ -174,7 +174,7 @@ SHAPES = (
     _shape("table_build", "times_table", "numbers", "map each item of {v} to {k} times the item",
            "return {{{x}: {x} * {k} for {x} in {v}}}", lambda v, k: {x: sum([x] * k) for x in v}, SMALL),
     _shape("table_build", "tag_all", "words", "map each item of {v} to {k} | give each item of {v} the value {k}",
-           "return {{{x}: {k} for {x} in {v}}}", lambda v, k: dict.fromkeys(v, k), tuple(range(0, 13))),
+           "return {{{x}: {k} for {x} in {v}}}", lambda v, k: dict.fromkeys(v, k), tuple(range(10))),
     _shape("nested", "select_scale", "numbers", "multiply the items of {v} greater than {k} by {j}",
            "return [{x} * {j} for {x} in {v} if {x} > {k}]", lambda v, k, j: [j * x for x in v if not x <= k], SMALL,
            SMALL),
@@ -183,7 +183,7 @@ SHAPES = (
            SMALL, SMALL),
     _shape("nested", "count_between", "numbers", "count the items of {v} greater than {k} and less than {j}",
            "return sum(1 for {x} in {v} if {x} > {k} and {x} < {j})",
-           lambda v, k, j: len([x for x in v if x in range(k + 1, j)]), (1, 2, 3, 4, 5), tuple(range(7, 14))),
+           lambda v, k, j: len([x for x in v if x in range(k + 1, j)]), (1, 2, 3, 4, 5), (6, 7, 8, 9)),
     _shape("nested", "adjust", "numbers", "add {k} to the items of {v} less than {j} and keep the others",
            "return [{x} + {k} if {x} < {j} else {x} for {x} in {v}]",
            lambda v, k, j: [x + k * (x < j) for x in v], SMALL, SMALL),

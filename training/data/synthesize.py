@@ -21,7 +21,7 @@ from zoo.digest import file_sha256
 from zoo.errors import ZooError
 from zoo.progress import progress
 
-VERSION = 2
+VERSION = 3
 CHUNK = 2_000
 BATCH = 100  # exercises of our own teacher run together in one program: 40 times as fast as one each
 AHEAD = 1.25  # so many drafts a wanted document; more are made if that is not enough
@@ -207,7 +207,7 @@ def _outcomes(work: Path, what: What, documents: int, seed: int) -> Iterator[Out
                 for first in range(start, start + size, CHUNK)
             ]
             fresh = len(seen)
-            for chunk in each_shard(work, f"draft {what} from {start}", slices, pieces, list[Piece | None], "shards"):
+            for chunk in each_shard(work, f"draft {what} from {start}", slices, pieces, list[Piece | None]):
                 yield from judged(chunk, away, seen, sandbox)
             if len(seen) - fresh < size * NEW_SHARE:
                 raise ZooError(

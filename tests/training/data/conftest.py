@@ -1,6 +1,7 @@
 """A zoo of its own for each test, and a small corpus of good and bad files."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,9 +64,8 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     info.mkdir()
     info.joinpath("METADATA").write_text("Name: good\nLicense-Expression: MIT\n")
     info.joinpath("RECORD").write_text("".join(f"{name},sha256=x,1\n" for name in files if name.startswith("good/")))
-    monkeypatch.setattr(
-        gather.sysconfig, "get_paths", lambda: {"stdlib": str(tmp_path / "no"), "purelib": str(root), "platlib": str(root)}
-    )
+    paths = {"stdlib": str(tmp_path / "no"), "purelib": str(root), "platlib": str(root)}
+    monkeypatch.setattr(gather, "sysconfig", SimpleNamespace(get_paths=lambda: paths))
     return root
 
 

@@ -41,9 +41,7 @@ def test_a_long_file_is_cut_and_a_short_one_stays_whole(code: Made) -> None:
     assert len({one.id for one in kept}) == len(kept)
 
 
-def test_the_same_bytes_on_one_core_and_on_two(
-    code: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_same_bytes_on_one_core_and_on_two(code: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gather, "SHARD_FILES", 3)
     monkeypatch.setattr(make, "cores", lambda: 2)
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "second"))
@@ -54,7 +52,9 @@ def test_the_same_bytes_on_one_core_and_on_two(
 
 def test_a_changed_file_is_noticed(code: Made, corpus: Path) -> None:
     assert not gather.gather_python("code").fresh
-    (corpus / "other" / "loop.py").write_bytes(b"def nothing_of_that_kind(value):\n    '''Gives the value back as it is.'''\n    return value\n")
+    (corpus / "other" / "loop.py").write_bytes(
+        b"def nothing_of_that_kind(value):\n    '''Gives the value back as it is.'''\n    return value\n"
+    )
     again = gather.gather_python("code")
     assert again.fresh
     assert again.dataset.digest != code.dataset.digest
