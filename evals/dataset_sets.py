@@ -263,7 +263,7 @@ _ROWS = (
         rows=320,
         licence="Apache-2.0",
         folder="mini_exercises/data.jsonl",
-        digest="bec15f05b5363641247f51fdef7784c00adb482e20f23e6c6438fad27d258eda",
+        digest="285ef48354ec839634c231106ec89d0aedbf2fdb0ce90b47d719ee2ff425a24a",
         form="humaneval",
         shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/mini_exercises.jsonl", form="jsonl"),
     ),

@@ -74,10 +74,12 @@ def rows_digest(found: tuple[Row, ...]) -> str:
 
 
 def _checked(wanted: EvalSet, found: Found) -> Found:
-    if rows_digest(found.rows) != wanted.digest:
+    now = rows_digest(found.rows)
+    if now != wanted.digest:
         raise ZooError(
-            f"{wanted.name} ({wanted.split}) from {found.source} has {len(found.rows)} rows whose content is not the "
-            f"pinned one ({wanted.rows} rows, sha256 {wanted.digest[:12]}…); replace it, or look: phizoo eval data"
+            f"{wanted.name} ({wanted.split}) from {found.source} has {len(found.rows)} rows whose content (sha256 {now}) "
+            f"is not the pinned one ({wanted.rows} rows, sha256 {wanted.digest[:12]}…); replace it, or look: "
+            "phizoo eval data"
         )
     return found
 

@@ -36,7 +36,9 @@ def test_both_formats_give_the_same_verdicts(tmp_path: Path) -> None:
     nine = problems(9)
     ends = [one["canonical_solution"] if number % 3 else WRONG for number, one in enumerate(nine)]
     first = [{"task_id": one["task_id"], "completion": end} for one, end in zip(nine, ends, strict=True)]
-    second = [{"task_id": one["task_id"], "solution": one["prompt"] + end} for one, end in zip(nine, ends, strict=True)]
+    start = "from __future__ import annotations\n"  # legal at the very start of a program alone
+    whole = [start + one["prompt"] + end for one, end in zip(nine, ends, strict=True)]
+    second = [{"task_id": one["task_id"], "solution": text} for one, text in zip(nine, whole, strict=True)]
     (completions,) = told(write(tmp_path / "a.jsonl", first), "--out", str(tmp_path / "verdicts.jsonl"))
     (solutions,) = told(write(tmp_path / "b.jsonl.gz", second[::-1]))
     assert completions == solutions

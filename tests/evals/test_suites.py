@@ -74,6 +74,8 @@ def test_quick_is_fixed_stratified_and_its_own_protocol() -> None:
     assert [sample.id for sample in some] == sorted((s.id for s in some), key=lambda name: int(name[1:]))
     assert chosen(samples[::-1], 70) == some[::-1]  # the ids alone decide
     assert len(chosen(samples, 73)) == 73
+    third = [Sample(id=f"s{n}", question="?", target=int(n < 10), choices=("a", "b")) for n in range(30)]
+    assert Counter(sample.target for sample in chosen(third, 4)) == {0: 3, 1: 1}  # 2.67 and 1.33
     quick = task("arc_easy@lm-eval-quick")
     assert (quick.protocol, quick.size) == ("lm-eval-quick", SIZES["arc_easy"])
 
