@@ -17,7 +17,7 @@ from dashboard.terminal import show
 from zoo import published
 from zoo.errors import ZooError
 
-HOSTILE = "<img src=x onerror=alert(1)>|[a](javascript:alert(1))\x1b[2J\u202e\n=1+1 \\input{x} " + "long " * 400
+HOSTILE = '"><img src=x onerror=alert(1)>|[a](javascript:alert(1))\x1b[2J\u202e\n=1+1 \\input{x} ' + "long " * 400
 
 
 @pytest.fixture(scope="module")
