@@ -14,7 +14,9 @@ from zoo.errors import ZooError, unknown
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--tasks", "wanted", required=True, help="Tasks, commas between: humaneval,arc_easy or humaneval@healed.")
+@click.option(
+    "--tasks", "wanted", required=True, help="Tasks or suites, commas between: humaneval,arc_easy@lm-eval,suite:quick."
+)
 @click.option("--engine", default="transformers", show_default=True, help="Which engine runs the model.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
@@ -30,6 +32,9 @@ from zoo.errors import ZooError, unknown
 @click.option("--allow-weak-isolation", "weak", is_flag=True, help="Run code with resource limits only. Dangerous.")
 @click.option("--allow-unscored", is_flag=True, help="Publish although some samples could not be scored.")
 @click.option("--no-publish", is_flag=True, help="Keep the run, but write no score to the registry.")
+@click.option(
+    "--overlap", multiple=True, type=click.Path(path_type=Path), help="Flags of leaked samples: scores split by them."
+)
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
@@ -44,7 +49,7 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     Killed at any moment, the same command goes on where it was.
     """
     from evals.backends import BACKENDS
-    from evals.tasks import task as find_task
+    from evals.suites import tasks as find_tasks
     from zoo.registry import open_registry
 
     if options["data_dir"]:
@@ -53,14 +58,13 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
     if options["engine"] not in BACKENDS:
         raise unknown("engine", options["engine"], BACKENDS, "phizoo doctor")
-    tasks = [_decoded(find_task(spec.strip()), options) for spec in wanted.split(",") if spec.strip()]
-    if not tasks:
-        raise ZooError("--tasks names no task. All tasks: phizoo eval tasks")
+    tasks = [_decoded(task, options) for task in find_tasks(wanted)]
+    flags = _flags(options["overlap"], tasks)
     rows = []
     with open_registry() as registry:
         checkpoints = [registry.get(name) for name in names]
         for checkpoint in checkpoints:
-            rows += _one(registry, checkpoint, tasks, options)
+            rows += _one(registry, checkpoint, tasks, flags, options)
     _tell(rows, options["as_json"])
 
 
@@ -76,11 +80,27 @@ def _decoded(task: Any, options: dict[str, Any]) -> Any:
     return msgspec.structs.replace(task, decoding=decoding, protocol=f"{task.protocol} t={temperature:g} p={top_p:g}")
 
 
-def _one(registry: Any, checkpoint: Any, tasks: list[Any], options: dict[str, Any]) -> list[dict[str, Any]]:
+def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, Any]:
+    """The flags files by task, each for a task that is run."""
+    from evals.contamination import read
+
+    found = {flags.search.task: flags for flags in map(read, paths)}
+    for name in found:
+        if name not in {task.name for task in tasks}:
+            raise ZooError(
+                f"--overlap has flags of {name}, which --tasks does not name; add it, or leave the flags out"
+            )
+    return found
+
+
+def _one(
+    registry: Any, checkpoint: Any, tasks: list[Any], flags: dict[str, Any], options: dict[str, Any]
+) -> list[dict[str, Any]]:
     """All tasks on one checkpoint; the model is loaded once, and not at all when all is done already."""
     import importlib
 
     from evals.backends import BACKENDS
+    from evals.contamination import overlapping
     from evals.engine_options import given
     from evals.publish import publish, scores
     from evals.run import Asked, evaluate
@@ -108,10 +128,13 @@ def _one(registry: Any, checkpoint: Any, tasks: list[Any], options: dict[str, An
             )
             done = evaluate(backend, task, (checkpoint.digest, checkpoint.label), settings.runs_dir(), asked)
             publishable = done.complete and not options["no_publish"]
+            leaked = None
+            if task.name in flags:
+                leaked = overlapping(flags[task.name], task.name, [result.sample for result in done.results])
             if publishable:
-                found = publish(registry, done, allow_unscored=options["allow_unscored"])
+                found = publish(registry, done, allow_unscored=options["allow_unscored"], overlapping=leaked)
             else:
-                found = [score for _, score in scores(done)]
+                found = [score for _, score in scores(done, leaked)]
             rows += [_row(checkpoint.label, done, score, publishable) for score in found]
     finally:
         backend.close()
