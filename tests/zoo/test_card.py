@@ -76,7 +76,7 @@ def test_a_hostile_record_stays_text(tmp_path: Path, made: SimpleNamespace) -> N
         about = About(licence=evil, source=evil, notes=evil, tags=(evil,), recipe={"a": "```\n# out"}, family=evil)
         registry.add(made.phi(tmp_path / "a", 1), "one", about)
         text = card(registry, "one")
-    assert "<script>" not in text.split("---\n", 2)[2]
+    assert "<script" not in text.split("---\n", 2)[2]
     assert "\n# Head" not in text
     assert "\n# out" not in text
     assert front_matter(text)["license"] == evil.lower()

@@ -138,6 +138,7 @@ def test_renaming_moves_versions_aliases_and_history(db: str, tmp_path: Path, ma
         with pytest.raises(ZooError, match="no checkpoint"):
             registry.get("one")
         assert registry.add(made.phi(tmp_path / "c", 3), "new").version == 2
+        assert registry.add(made.phi(tmp_path / "d", 4), "new").version == 3
 
 
 def test_tags_and_notes_change_and_nothing_else_does(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
