@@ -77,8 +77,8 @@ def _checked(wanted: EvalSet, found: Found) -> Found:
     now = rows_digest(found.rows)
     if now != wanted.digest:
         raise ZooError(
-            f"{wanted.name} ({wanted.split}) from {found.source} has {len(found.rows)} rows whose content (sha256 {now}) "
-            f"is not the pinned one ({wanted.rows} rows, sha256 {wanted.digest[:12]}…); replace it, or look: "
+            f"{wanted.name} ({wanted.split}) from {found.source} has {len(found.rows)} rows whose content (sha256 "
+            f"{now}) is not the pinned one ({wanted.rows} rows, sha256 {wanted.digest[:12]}…); replace it, or look: "
             "phizoo eval data"
         )
     return found
