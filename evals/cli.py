@@ -17,6 +17,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("evals.compare_cli:compare", "Compare two checkpoints on the same samples."),
     "code": ("evals.code_cli:code", "Run a file of completions and print pass@k."),
     "rescore": ("evals.rescore_cli:rescore", "Score a run's saved texts under another protocol."),
+    "check-batch": ("evals.checks_cli:check_batch", "Compare batch sizes, and list every sample that moved."),
+    "check-boundary": (
+        "evals.checks_cli:check_boundary",
+        "Score a task with its prompts' ends raw, stripped and healed.",
+    ),
+    "parity": ("evals.checks_cli:parity", "Compare two engines sample by sample."),
     "programs": ("evals.programs_cli:programs", "Run programs from standard input in the sandbox."),
     "selftest": ("evals.programs_cli:selftest", "Prove the sandbox on this machine."),
 }

@@ -114,5 +114,6 @@ class Tokens:
         else:
             whole = self.encode(context + continuation)
             start = len(self.encode(context))
+        start = min(start, len(whole) - 1)  # a continuation merged into the context's last token: score that one
         cut = max(0, len(whole) - (context_tokens + 1))
         return Pair(tokens=tuple(whole[cut:]), start=max(start - cut, 1), truncated=cut)

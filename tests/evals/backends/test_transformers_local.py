@@ -1,5 +1,6 @@
 """The transformers engine against plain transformers calls: same log-probabilities, same greedy text."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,23 @@ def test_a_folder_without_a_model_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(ZooError, match="cannot be loaded") as caught:
         connect(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_phi_2_heads_without_their_rotary_factor_are_refused(tmp_path: Path) -> None:
+    config = {"model_type": "phi", "hidden_size": 2560, "num_attention_heads": 32, "max_position_embeddings": 2048}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ZooError, match=r"expected 0\.4"):
+        connect(tmp_path)
+    for right in ({"partial_rotary_factor": 0.4}, {"rope_parameters": {"partial_rotary_factor": 0.4}}):
+        (tmp_path / "config.json").write_text(json.dumps({**config, **right}))
+        assert connect(tmp_path).facts.context_tokens == 2048
+
+
+def test_a_continuation_merged_into_its_context_still_scores_a_token(engine: TransformersLocal) -> None:
+    whole = engine.tokens.encode("def add")
+    merged = next(
+        at for at in range(1, 7) if len(engine.tokens.encode("def add"[:at])) == len(engine.tokens.encode("def"))
+    )
+    pair = engine.tokens.pair("def add"[:merged], "def add"[merged:], 128)
+    assert list(pair.tokens) == whole
+    assert pair.start < len(pair.tokens)
