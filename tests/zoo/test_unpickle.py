@@ -74,6 +74,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("attack", HOSTILE)
 def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, attack: str) -> None:
+    Path(RAN).unlink(missing_ok=True)
     path = archive(tmp_path / "x.bin", HOSTILE[attack])
     with pytest.raises(ZooError, match=r"x\.bin: cannot be converted") as told:
         convert_pickle(path, tmp_path / "x.safetensors")
