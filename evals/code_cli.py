@@ -28,7 +28,7 @@ def code(file: Path, spec: str, out: Path | None, tier: str | None, weak: bool, 
     phizoo eval code samples.jsonl --task mbpp_plus --out verdicts.jsonl
     """
     from evals.code import read, run
-    from evals.sandbox import open_sandbox
+    from evals.sandbox import open_sandbox, selftest
     from evals.tasks import task as find
     from zoo.progress import progress
 
@@ -39,6 +39,8 @@ def code(file: Path, spec: str, out: Path | None, tier: str | None, weak: bool, 
         open_sandbox(tier=tier, allow_weak=weak) as sandbox,
         progress(f"{task.name} {file.name}", len(given), "programs") as bar,
     ):
+        if sandbox.tier != "process":
+            selftest.require(sandbox.tier)
         for result in run(given, task, sandbox):
             results.append(result)
             bar.advance(1, "")

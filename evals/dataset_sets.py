@@ -304,7 +304,6 @@ _ROWS = (
         folder="mbpp/data.jsonl",
         digest="1d6a14d1285fa9db91cdfaf4f0cd0c5e1c88cbcf0d8aa63f96db07005731093d",
         form="mbpp",
-        shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/mbpp_prompt.jsonl", form="jsonl"),
         task_ids=(1, 10),
     ),
     EvalSet(

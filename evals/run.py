@@ -20,7 +20,7 @@ from evals.backends import Backend
 from evals.folder import RunFolder
 from evals.protocol import protocol, shown
 from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Result, Run, Sample
-from evals.sandbox import Verdict, open_sandbox
+from evals.sandbox import Verdict, open_sandbox, selftest
 from evals.task import Task
 from zoo.checkpoint import ProtocolRecord, Record
 from zoo.digest import digest
@@ -95,6 +95,8 @@ def evaluate(backend: Backend, task: Task, checkpoint: tuple[str, str], runs: Pa
         sandbox = None
         if task.kind == "code":
             sandbox = stack.enter_context(open_sandbox(tier=asked.tier, allow_weak=asked.allow_weak))
+            if sandbox.tier != "process":  # that one contains nothing: it was allowed by name, and is recorded
+                selftest.require(sandbox.tier)
         protocols = tuple(protocol(task, every, metric) for metric in task.metrics)
         header = _header(backend, task, protocols[0], checkpoint, some, asked, sandbox)
         folder = stack.enter_context(run_folder.opened(runs, header))

@@ -28,11 +28,13 @@ Answer: the number seven
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own zoo."""
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "home"))
     for name in ("PHIZOO_DB", "PHIZOO_STORE", "PHIZOO_DATA"):
         monkeypatch.delenv(name, raising=False)
+    if "selftest" not in request.node.name:  # eight seconds a home; tests/evals/sandbox runs it for real
+        monkeypatch.setattr("evals.sandbox.selftest.require", lambda tier, workers=None: None)
 
 
 @pytest.fixture(scope="session")

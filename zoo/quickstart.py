@@ -21,7 +21,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("", "data decontaminate exercises --against humaneval,mbpp,mini_exercises --out exercises-clean"),
     ("", "data tokenizer code-clean textbooks exercises-clean --out mini-bpe"),
     ("", "data pack code --tokenizer mini-bpe --out unfiltered-tokens --tokens 5000000"),
-    ("", "data pack code-clean textbooks --tokenizer mini-bpe --out base-tokens"),
+    ("", "data pack code-clean=0.5 textbooks=0.5 --tokenizer mini-bpe --out base-tokens --tokens 3000000"),
     ("", "data pack exercises-clean --tokenizer mini-bpe --out exercises-tokens"),
     ("Train: a control on unfiltered code, a base model, and its finetune on exercises", ""),
     ("", "train run phi-1-small-mini-unfiltered"),

@@ -206,3 +206,16 @@ def test_a_changed_prompt_changes_the_column(tmp_path: Path) -> None:
     one = run(Engine(), written(), tmp_path).protocols[0]
     other = Task(**{**{f: getattr(written(), f) for f in Task.__struct_fields__}, "prompt": lambda s: s.question + " "})
     assert one.fingerprint != run(Engine(), other, tmp_path).protocols[0].fingerprint
+
+
+def test_code_is_not_run_where_the_selftest_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evals.tasks import task
+
+    def fails(tier: str, workers: int | None = None) -> None:
+        raise ZooError("the sandbox misjudges 1 programs on this machine")
+
+    monkeypatch.setattr("evals.sandbox.selftest.require", fails)
+    engine = Engine()
+    with pytest.raises(ZooError, match="misjudges"):
+        run(engine, task("humaneval"), tmp_path, limit=1)
+    assert engine.asked == []
