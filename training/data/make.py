@@ -192,7 +192,12 @@ def each_shard(
             from concurrent.futures import ProcessPoolExecutor
             from multiprocessing import get_context
 
-            pool = ProcessPoolExecutor(min(cores(), len(missing)), mp_context=get_context("forkserver"))
+            pool = ProcessPoolExecutor(
+                min(cores(), len(missing)),
+                mp_context=get_context("forkserver"),
+                initializer=_end_with,
+                initargs=(os.getpid(),),
+            )
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             submitted = {number: pool.submit(_kept, paths[number], function, shards[number]) for number in missing}
         for number, path in enumerate(paths):
@@ -202,6 +207,22 @@ def each_shard(
                 _kept(path, function, shards[number])
             bar.advance()
             yield msgspec.msgpack.decode(path.read_bytes(), type=form)
+
+
+def _end_with(run: int) -> None:
+    """Ends this worker soon after the run that started it is killed; without this it works on for nobody."""
+    import threading
+    import time
+
+    def watch() -> None:
+        while True:
+            time.sleep(1)
+            try:
+                os.kill(run, 0)
+            except ProcessLookupError:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _finished(future: Any) -> None:
