@@ -165,9 +165,11 @@ def _encoded(model: Any, shared: Sequence[int]) -> list[tuple[Any, Any]]:
 def _expanded(model: Any, cache: Sequence[tuple[Any, Any]], rows: int) -> Any:
     from transformers import DynamicCache
 
-    grown = DynamicCache(config=model.config)
-    for number, (keys, values) in enumerate(cache):
-        grown.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
+    grown: Any = DynamicCache(config=model.config)
+    for layer, (keys, values) in zip(grown.layers, cache, strict=True):
+        layer.lazy_initialization(keys, values)
+        # set, not updated: a view of one row, copied once when the new tokens join it, not twice
+        layer.keys, layer.values = keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
     return grown
 
 
