@@ -18,7 +18,7 @@ def subsets(results: Sequence[Result], overlapping: frozenset[str] | None) -> It
     """All samples, and where overlap flags are given the clean and the overlapping ones; none empty."""
     yield "all", list(results)
     if overlapping is not None:
-        for name, want in (("clean", False), ("overlapping", True)):
+        for _name, want in (("clean", False), ("overlapping", True)):
             some = [result for result in results if (result.sample in overlapping) is want]
             if some:
                 yield ("overlapping" if want else "clean"), some

@@ -10,7 +10,18 @@ import pytest
 from zoo import cli
 from zoo.cli import GROUPS, LazyGroup, phizoo
 
-HEAVY = ("torch", "transformers", "sqlalchemy", "numpy", "pandas", "streamlit", "datasets", "sklearn", "alembic", "scipy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "sqlalchemy",
+    "numpy",
+    "pandas",
+    "streamlit",
+    "datasets",
+    "sklearn",
+    "alembic",
+    "scipy",
+)
 
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -46,7 +57,9 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
     assert "phizoo " in command.help, "no example"
 
 
-@pytest.mark.parametrize("path", [path for path, command in EVERY.items() if isinstance(command, LazyGroup)], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [path for path, command in EVERY.items() if isinstance(command, LazyGroup)], ids=" ".join
+)
 def test_the_table_tells_each_commands_own_first_line(path: tuple[str, ...]) -> None:
     group = EVERY[path]
     assert isinstance(group, LazyGroup)
@@ -90,7 +103,9 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "results.jsonl: the disk is full" in told
 
 
-def test_an_interrupt_says_that_work_is_kept(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_says_that_work_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(*_args: object, **_kwargs: object) -> None:
         raise KeyboardInterrupt
 

@@ -11,7 +11,9 @@ from zoo.cli import phizoo
 from zoo.quickstart import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
 COMMAND = re.compile(r"(?<![\w/.-])phizoo( [a-z][^\n`#|]*)")
 PATH = re.compile(r"`((?:zoo|evals|training|dashboard|tests|docs)/[\w./*-]+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")

@@ -1,5 +1,6 @@
 """The loop: every answer written once, resumed after a kill, unscored never a silent zero."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -126,10 +127,8 @@ def test_killed_anywhere_nothing_is_asked_twice_or_lost(
     asked: list[tuple[str, int]] = []
     for life in [*lives, 10**9]:
         engine = Engine(lives=life)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             done = run(engine, task, runs, draws=draws)
-        except KeyboardInterrupt:
-            pass
         asked += engine.asked
     assert len(asked) == len(set(asked)) == 10 * draws
     undisturbed = run(Engine(), task, tmp_path_factory.mktemp("other"), draws=draws)
