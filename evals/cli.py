@@ -8,7 +8,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("evals.run_cli:run", "Score checkpoints on tasks and publish the numbers."),
     "tasks": ("evals.list_cli:tasks", "List the tasks and their protocols."),
     "suites": ("evals.suites_cli:suites", "List the suites and the averages over their tasks."),
-    "data": ("evals.list_cli:data", "List the evaluation sets and where each comes from here."),
+    "data": ("evals.list_cli:data", "List the evaluation sets: where each comes from here, rows, sha256, licence."),
     "lint": ("evals.lint_cli:lint", "Check a task: prompts, gold and empty answers, leaks, chance."),
     "runs": ("evals.list_cli:runs", "List the runs on this machine."),
     "show": ("evals.list_cli:show", "Show a run, or one of its samples to the byte."),

@@ -39,4 +39,5 @@ def models() -> None:
                              phi-1-mini:3        that version
                              phi-1-mini@best     where the alias points
                              3fa85f64            8 or more digits of its digest
+    Example:                 phizoo models show phi-1-small-mini
     """
