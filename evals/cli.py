@@ -9,21 +9,36 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tasks": ("evals.list_cli:tasks", "List the tasks and their protocols."),
     "suites": ("evals.suites_cli:suites", "List the suites and the averages over their tasks."),
     "data": ("evals.list_cli:data", "List the evaluation sets: where each comes from here, rows, sha256, licence."),
-    "lint": ("evals.lint_cli:lint", "Check a task: prompts, gold and empty answers, leaks, chance."),
+    "lint": (
+        "evals.lint_cli:lint",
+        "Check a task, all its protocols or one: prompts, gold, empty, leaks, shots, chance.",
+    ),
     "runs": ("evals.list_cli:runs", "List the runs on this machine."),
-    "show": ("evals.list_cli:show", "Show a run, or one of its samples to the byte."),
+    "show": (
+        "evals.list_cli:show",
+        "Show a run (its id or the first characters of it), or one of its samples to the byte.",
+    ),
     "reproduce": ("evals.evidence_cli:reproduce", "Make a published number again and compare every sample."),
     "export": ("evals.evidence_cli:export", "Write a run's samples and its card as files."),
     "compare": ("evals.compare_cli:compare", "Compare two checkpoints on the same samples."),
     "code": ("evals.code_cli:code", "Run a file of completions and print pass@k."),
-    "rescore": ("evals.rescore_cli:rescore", "Score a run's saved texts under another protocol."),
-    "check-batch": ("evals.checks_cli:check_batch", "Compare batch sizes, and list every sample that moved."),
+    "rescore": (
+        "evals.rescore_cli:rescore",
+        "Score a run's saved generations again, under another protocol of the same task.",
+    ),
+    "check-batch": (
+        "evals.checks_cli:check_batch",
+        "Compare batch 1, 8 and auto, and list every sample whose answer moved.",
+    ),
     "check-boundary": (
         "evals.checks_cli:check_boundary",
         "Score a task with its prompts' ends raw, stripped and healed.",
     ),
     "parity": ("evals.checks_cli:parity", "Compare two engines sample by sample."),
-    "programs": ("evals.programs_cli:programs", "Run programs from standard input in the sandbox."),
+    "programs": (
+        "evals.programs_cli:programs",
+        "Run model-written programs from standard input, one verdict line each.",
+    ),
     "selftest": ("evals.programs_cli:selftest", "Prove the sandbox on this machine."),
 }
 

@@ -8,6 +8,7 @@ command goes on where it was killed, and another recipe never meets its state.
 import contextlib
 import fcntl
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,8 @@ def run(
     name        the checkpoint's name, the recipe's by default
     folder      where the run's state lies, by default a folder named by the run's digest
     stop_after  steps in all after which the run saves and stops, to go on another time
-    Raises      ZooError with what to do: unknown name, foreign or locked state, no device
+    Raises      ZooError with what to do: unknown name, foreign or locked state, no device; SystemExit(0) after
+                SIGTERM and KeyboardInterrupt after an interrupt, the state saved
     """
     recipe = load(spec, overrides)
     with open_registry() as registry:
@@ -107,10 +109,22 @@ def run(
                         f"stopped after step {outcome.step} of {recipe.training.steps}, state saved; "
                         "the same command goes on"
                     )
+                    _leave(outcome.signal)
                     return None
                 return _registered(registry, request, place, world, outcome, say)
         finally:
             parallel.leave(world)
+
+
+def _leave(stopped_by: int) -> None:
+    """Ends the whole command where a signal asked for it, so that nothing runs after it (a quickstart's next step).
+
+    SIGTERM is a machine taken back: all is saved, exit code 0. An interrupt is one: exit code 130.
+    """
+    if stopped_by == signal.SIGTERM:
+        raise SystemExit(0)
+    if stopped_by == signal.SIGINT:
+        raise KeyboardInterrupt
 
 
 def _trained(registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None) -> "Outcome":

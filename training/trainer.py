@@ -59,6 +59,7 @@ class Outcome:
     weights: "dict[str, torch.Tensor]"
     seconds: float
     notes: tuple[str, ...] = ()
+    signal: int = 0  # the one that stopped it, if one did
 
 
 @dataclass
@@ -111,7 +112,7 @@ def train(job: Job, world: World) -> Outcome:
             metrics.close()
     seconds = time.monotonic() - clock
     if step < steps:
-        return Outcome("stopped", step, step, {}, seconds, tuple(notes))
+        return Outcome("stopped", step, step, {}, seconds, tuple(notes), asked[0] if asked else 0)
     return _chosen(job, parts, step, seconds, notes)
 
 

@@ -7,8 +7,9 @@ uts namespaces with its own /tmp, no capability, no new privileges, its limits a
 filter, waiting on a socket whose other end went to the judge. The net namespace is the worker's:
 new, empty, its loopback down, one program in it at a time, and only unix sockets may be made, which
 die with their processes (a net namespace each costs 0.9 ms, a fifth of a program's whole time).
-When the judge is done with a child, its pid namespace is killed (a whole tree, daemons and sessions included) and a new one is
-made. The zygote ends when the judge or the pool does, and its children with it.
+When the judge is done with a child, its pid namespace is killed (a whole tree, daemons and sessions
+included) and a new one is made. The zygote ends when the judge or the pool does, and its children
+with it.
 """
 
 import array
