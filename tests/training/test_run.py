@@ -185,13 +185,14 @@ def wait_for_states(process: "subprocess.Popen[str]", count: int) -> None:
         time.sleep(0.02)
 
 
-def test_sigterm_saves_and_ends_well(tiny: Any) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["term", "int"])
+def test_a_signal_saves_and_ends_well(tiny: Any, number: signal.Signals, code: int) -> None:
     steps = ("training.steps=100000", "states.every_seconds=0.0", "states.every_steps=5", "validation.every_steps=0")
     process = spawn("phi-1-small-tiny", *set_all(steps))
     wait_for_states(process, 1)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     out, error = process.communicate()
-    assert process.returncode == 0, error
+    assert process.returncode == code, error
     assert "state saved; the same command goes on" in out
     step = int(out.partition("stopped after step ")[2].partition(" ")[0])
     assert f"{step:08d}" in {path.name for path in settings.training_dir().glob("*/states/*")}

@@ -1,0 +1,37 @@
+"""The quickstart is a list of ordinary commands: it stops where one fails or is stopped, and skips nothing."""
+
+import pytest
+
+from zoo import cli, quickstart
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> list[str]:
+    """Runs the quickstart with every command replaced by its exit code; gives the commands run."""
+    ran: list[str] = []
+    whole = cli.run
+
+    def run(args: list[str]) -> int:
+        if args == ["quickstart"]:
+            return whole(args)
+        ran.append(" ".join(args))
+        return next((code for words, code in codes.items() if ran[-1].startswith(words)), 0)
+
+    monkeypatch.setattr(cli, "run", run)
+    with pytest.raises(SystemExit) if codes else pytest.MonkeyPatch.context():
+        whole(["quickstart"])
+    return ran
+
+
+def test_every_command_is_run_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert recorded(monkeypatch, {}) == [line for _, line in quickstart.STEPS if line]
+
+
+def test_a_failing_command_ends_it_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = recorded(monkeypatch, {"train run phi-1-small-mini-base": 2})
+    assert ran[-1] == "train run phi-1-small-mini-base"
+
+
+def test_a_dry_run_runs_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["quickstart", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"$ phizoo {line}" in told for _, line in quickstart.STEPS if line)
