@@ -27,7 +27,7 @@ import sys
 from evals.sandbox import candidate, linux
 
 READY = 2  # children kept waiting: one in use, one made while the other runs
-SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWIPC | linux.NEWUTS
+SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNET | linux.NEWNS | linux.NEWIPC | linux.NEWUTS
 MIB = 1 << 20
 # (limit, value): address space 2 GiB: Mbpp+/255 makes a list of over 1 GiB; 64 processes and threads run a pool
 LIMITS = (

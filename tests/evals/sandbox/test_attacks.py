@@ -199,6 +199,7 @@ def test_sockets_of_one_program_are_not_there_for_the_next(sandbox: Sandbox) -> 
 
 
 def test_nothing_is_left_running(sandbox: Sandbox) -> None:
+    time.sleep(1)  # the spare children of the test before are made by now
     before = processes.tree(os.getpid()).processes
     daemon = "    import os, time\n    for _ in range(4):\n        if os.fork() == 0:\n            os.setsid()\n            time.sleep(60)\n    return a + b\n"
     programs = [Program(id=str(i), prompt=ADD, completion=daemon, test=ADDS, entry_point="add") for i in range(6)]
