@@ -50,6 +50,12 @@ def test_help_loads_nothing_heavy(path: tuple[str, ...]) -> None:
     assert "Usage: phizoo" in ended.stdout
 
 
+@pytest.mark.parametrize("path", [path for path in EVERY if isinstance(EVERY[path], click.Group)], ids=" ".join)
+def test_a_group_alone_gives_its_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(path) == 2
+    assert capsys.readouterr().err.startswith(" ".join(("Usage: phizoo", *path)))
+
+
 @pytest.mark.parametrize("path", [path for path in EVERY if path], ids=" ".join)
 def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
     command = EVERY[path]

@@ -92,6 +92,9 @@ def run(args: Sequence[str]) -> int:
         return 2
     except click.Abort:
         return interrupted()
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)  # a group alone: its help, and nothing said before it
+        return 2
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "phizoo"
         print(f"phizoo: {error.format_message()} Help: {where} --help", file=sys.stderr)
