@@ -75,6 +75,7 @@ class BucketStore:
         self.url = url
         self.fs, self.root = filesystem(url)
         self.cache = DiskStore(cache or settings.home() / "cache")
+        self.trees = self.cache.trees
         self.limit = cache_bytes() if limit is None else limit
 
     def _place(self, sha256: str) -> str:

@@ -13,7 +13,7 @@ from zoo.card import card
 from zoo.checkpoint import About, Checkpoint, checked_name
 from zoo.config_check import read_json
 from zoo.errors import ZooError
-from zoo.safetensors_header import read_header
+from zoo.safetensors_header import open_inside, read_header
 from zoo.store import copy_hashed
 from zoo.variants import VARIANTS, Variant
 
@@ -104,6 +104,7 @@ def import_folder(registry: "Registry", folder: Path, name: str, about: About, d
     for path in paths:
         if not _is_code(path, folder):
             safety.check_path(path.relative_to(folder).as_posix())
+            safety.check_links(path, path.lstat().st_nlink)
     names = [tensor.name for path in sorted(folder.glob("*.safetensors")) for tensor in read_header(path).tensors]
     legacy = convert.legacy_format(names)
     if not legacy and not drop_code:
@@ -148,7 +149,7 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
             safety.check_name(relative, path)
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
-            copy_hashed(path, place)
+            copy_hashed(open_inside(folder, relative), place)
     config = read_json(folder / "config.json")
     notes = [f"Left out: {', '.join(dropped)}."] if dropped else []
     if legacy:

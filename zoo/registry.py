@@ -75,10 +75,17 @@ class Registry:
 
     # -- checkpoints ------------------------------------------------------------------------------
 
-    def add(self, source: str | Path, name: str, about: About = About()) -> Checkpoint:  # noqa: B008
+    def add(
+        self,
+        source: str | Path,
+        name: str,
+        about: About = About(),  # noqa: B008
+        link: bool = False,
+    ) -> Checkpoint:
         """The checkpoint made of a folder; the same bytes under the same name give the existing one.
 
         source  a folder, or an fsspec URL of one, with config.json and *.safetensors
+        link    hand the folder over: its files become the store's, read-only, without a copy
         Raises  ZooError when something in it may not enter; OSError when the disk is full; nothing is left
         """
         from zoo import safety, sources  # a lookup needs neither, and they take a third of the import
@@ -88,8 +95,8 @@ class Registry:
             pass  # a zoo that may only be read says so before anything is copied
         with self.store.incoming() as staging:
             tree = staging / "tree"
-            files = sources.bring(source, tree)
-            held = safety.inspect_folder(tree)  # what was brought, not what stood there before
+            files = sources.bring(source, tree, self.store.trees, link)
+            held = safety.inspect_folder(tree, link)  # what was brought, not what stood there before
             checkpoint = described(name, files, held, about)
             with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
                 self.store.publish(tree, files)

@@ -147,7 +147,7 @@ def fetch(registry: Registry, entry: Entry, source: Store) -> Moved:
             for file in missing:
                 keep_fetched(store, source, file)
                 advance(file.bytes)
-        held = safety.inspect_folder(_staged_tree(store, staging, found.files))
+        held = safety.inspect_folder(_staged_tree(store, staging, found.files), linked=True)
         known = msgspec.structs.replace(found, architecture=held.config, parameters=held.parameters)
         for dataset in entry.datasets:
             registry.add_dataset(dataset)

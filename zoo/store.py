@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from zoo.checkpoint import File
 from zoo.digest import CHUNK_BYTES, SHA256, file_sha256
@@ -33,6 +33,7 @@ class Store(Protocol):
     """One place for bytes."""
 
     url: str
+    trees: Path  # the local folder of checkpoints' folders
 
     def has(self, sha256: str) -> int | None:
         """The size of an object, or None when it is absent."""
@@ -106,12 +107,12 @@ def _began(pid: int) -> str:
     return "0" if fields[0] == "Z" else fields[19]
 
 
-def copy_hashed(source: Path, target: Path, advance: Advance | None = None) -> tuple[str, int]:
+def copy_hashed(source: Path | BinaryIO, target: Path, advance: Advance | None = None) -> tuple[str, int]:
     """Copies a file while hashing it, one pass; gives back (sha256, bytes). Never follows a symlink."""
     from zoo.safetensors_header import open_plain
 
     sha, size = hashlib.sha256(), 0
-    with open_plain(source) as reading, target.open("xb") as writing:
+    with open_plain(source) if isinstance(source, Path) else source as reading, target.open("xb") as writing:
         while chunk := reading.read(CHUNK_BYTES):
             writing.write(chunk)
             sha.update(chunk)
@@ -136,7 +137,7 @@ class DiskStore:
     """A store in a local folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.url = folder, str(folder)
+        self.folder, self.url, self.trees = folder, str(folder), folder / "trees"
 
     def _place(self, sha256: str) -> Path:
         checked_sha256(sha256)
