@@ -134,7 +134,10 @@ class BucketStore:
                 f"{self._place(sha256)}: missing from the store; restore it from a backup. "
                 "All damage: phizoo models verify"
             )
-        return self._cached(File(path="object", sha256=sha256, bytes=size))
+        place = self._cached(File(path="object", sha256=sha256, bytes=size))
+        os.utime(place)
+        self._evict(keep=sha256)
+        return place
 
     def _cached(self, file: File) -> Path:
         if self.cache.has(file.sha256) is None:
@@ -161,21 +164,34 @@ class BucketStore:
         fetch_resumed(read, file, place, self._place(file.sha256))
 
     def _evict(self, keep: str) -> None:
-        """Brings the cache under its limit: the trees used least recently go, never the one asked for."""
-        trees = sorted(self.cache.folder.glob("trees/*"), key=lambda tree: tree.stat().st_mtime)
-        for tree in trees:
+        """Brings the cache under its limit: what was used least recently goes, never the one asked for."""
+        if sum(size for _, size in self.cache.objects()) <= self.limit:
+            return
+        for place in self._by_use():
+            if place.name == keep:
+                continue
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+                self._drop_unlinked({keep})
+            else:
+                self.cache.delete(place.name)
             if sum(size for _, size in self.cache.objects()) <= self.limit:
                 return
-            if tree.name != keep:
-                shutil.rmtree(tree, ignore_errors=True)
-                self._drop_unlinked()
-        if sum(size for _, size in self.cache.objects()) > self.limit:
-            self._drop_unlinked()
 
-    def _drop_unlinked(self) -> None:
-        for sha256, _ in list(self.cache.objects()):
+    def _by_use(self) -> list[Path]:
+        """Checkpoints' folders and objects that are in none, the least recently used first."""
+        found = list(self.trees.glob("*"))
+        for sha256, _ in self.cache.objects():
+            place = self.cache.folder / "objects" / sha256[:2] / sha256
             with contextlib.suppress(FileNotFoundError):
-                if self.cache.object(sha256).stat().st_nlink == 1:
+                if place.stat().st_nlink == 1:
+                    found.append(place)
+        return sorted(found, key=_used)
+
+    def _drop_unlinked(self, keep: set[str]) -> None:
+        for sha256, _ in list(self.cache.objects()):
+            with contextlib.suppress(FileNotFoundError, ZooError):  # another process may have dropped it
+                if sha256 not in keep and self.cache.object(sha256).stat().st_nlink == 1:
                     self.cache.delete(sha256)
 
     def damage(self, file: File) -> str:
@@ -218,4 +234,12 @@ class BucketStore:
 
     def sweep(self, trees: set[str], alive: Callable[[str], bool]) -> None:
         self.cache.sweep(trees, alive)
-        self._drop_unlinked()
+        self._drop_unlinked(set())
+
+
+def _used(place: Path) -> float:
+    """When something of the cache was last asked for; what has just gone comes first."""
+    try:
+        return place.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

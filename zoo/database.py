@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from zoo.errors import ZooError
 
-SCHEMA = "0002"  # the newest revision in zoo/migrations/versions; a test holds that it is
+SCHEMA = "0003"  # the newest revision in zoo/migrations/versions; a test holds that it is
 BUSY_SECONDS = 60.0
 
 Row = Sequence[Any]
@@ -101,6 +101,8 @@ def _migrate(database: Database) -> None:
             f"{shown(database.url)}: its schema is {version}, this phizoo knows {SCHEMA}; "
             "update it: pip install -U phi-zoo"
         )
+    if database.readonly and version is None:
+        raise ZooError(f"{shown(database.url)}: holds no zoo yet; make one there: phizoo models upgrade")
     if database.readonly:
         raise ZooError(
             f"{shown(database.url)}: its schema is {version}, expected {SCHEMA}; its owner brings it up to date with: "

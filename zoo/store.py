@@ -60,7 +60,7 @@ class Store(Protocol):
         """Takes a damaged object out, so that adding or pulling it again puts a whole one there."""
 
     def strays(self, digest: str, files: Sequence[File]) -> list[str]:
-        """Files in a checkpoint's folder that are not its own: a loader wrote them, or someone did."""
+        """Files in a checkpoint's folder that are not its own: a loader wrote or replaced them, or someone did."""
 
     def objects(self) -> Iterator[tuple[str, int]]:
         """(sha256, bytes) of every object."""
@@ -81,16 +81,25 @@ def checked_sha256(sha256: str) -> str:
 
 def owner() -> str:
     """Who writes here: host, process and when the process began, so that a dead owner can be told."""
+    return f"{_host()}.{os.getpid()}.{_began(os.getpid())}"
+
+
+def _host() -> str:
+    """Where process numbers mean what they mean here: the host, and the container on it."""
     host = "".join(c if c.isalnum() else "-" for c in socket.gethostname()) or "host"
-    return f"{host}.{os.getpid()}.{_began(os.getpid())}"
+    try:
+        return f"{host}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return host
 
 
 def is_alive(name: str) -> bool:
-    """Whether an owner may still be writing. One on another host is believed to be."""
-    host, pid, began = name.split(".")[:3]
-    if host != owner().split(".")[0]:
+    """Whether an owner may still be writing. One on another host, or no owner's name at all, is believed to be."""
+    host, _, rest = name.partition(".")
+    pid, _, began = rest.partition(".")
+    if host != _host() or not pid.isdecimal():
         return True
-    return _began(int(pid)) == began
+    return _began(int(pid)) == began.partition(".")[0]
 
 
 def _began(pid: int) -> str:
@@ -176,7 +185,7 @@ class DiskStore:
     def tree(self, digest: str, files: Sequence[File]) -> Path:
         checked_sha256(digest)
         place = self.folder / "trees" / digest
-        if place.is_dir() and all(_size(place / file.path) == file.bytes for file in files):
+        if place.is_dir() and all(self._is_own(place / file.path, file) for file in files):
             return place
         lacks = [file for file in files if self.has(file.sha256) is None]
         if lacks:
@@ -193,6 +202,18 @@ class DiskStore:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
             return self._tree_elsewhere(digest, files)
+
+    def _is_own(self, path: Path, file: File) -> bool:
+        """Whether a file of a checkpoint's folder is the stored object itself, no copy that something put there.
+
+        Where the object is gone, the folder's may be the last name of it: its size must do.
+        """
+        try:
+            if self.has(file.sha256) is None:
+                return path.stat().st_size == file.bytes
+            return os.path.samefile(path, self._place(file.sha256))
+        except OSError:
+            return False
 
     def _tree_elsewhere(self, digest: str, files: Sequence[File]) -> Path:
         """A folder of symlinks in the user's own temporary folder, when the store may only be read."""
@@ -252,8 +273,13 @@ class DiskStore:
 
     def strays(self, digest: str, files: Sequence[File]) -> list[str]:
         tree = self.folder / "trees" / checked_sha256(digest)
-        known = {tree / file.path for file in files}
-        return sorted(str(path) for path in tree.rglob("*") if not path.is_dir() and path not in known)
+        own = {tree / file.path: file for file in files}
+        return sorted(
+            str(path)
+            for path in tree.rglob("*")
+            if (path.is_symlink() or not path.is_dir())
+            and not (path in own and self._is_own(path, own[path]))
+        )
 
     def objects(self) -> Iterator[tuple[str, int]]:
         for place in sorted(self.folder.glob("objects/??/*")):
@@ -307,16 +333,12 @@ def fetch_resumed(read: Callable[[int], Iterator[bytes]], file: File, place: Pat
         )
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
 def _is_old(place: Path) -> bool:
     """Whether nothing was written there for a week: nobody is adding for so long."""
-    return time.time() - place.stat().st_mtime > LEFTOVER_SECONDS
+    try:
+        return time.time() - place.stat().st_mtime > LEFTOVER_SECONDS
+    except FileNotFoundError:  # its owner has just ended
+        return False
 
 
 def link_tree(staging: Path, place: Path, links: Sequence[tuple[Path, str]]) -> Path:
