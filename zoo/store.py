@@ -278,7 +278,7 @@ class DiskStore:
             str(path)
             for path in tree.rglob("*")
             if (path.is_symlink() or not path.is_dir())
-            and not (path in own and self._is_own(path, own[path]))
+            and not (path in own and (self._is_own(path, own[path]) or file_sha256(path) == own[path].sha256))
         )
 
     def objects(self) -> Iterator[tuple[str, int]]:
