@@ -4,6 +4,7 @@ Tensors are compared one at a time, straight from the files. numpy is used where
 without it a tensor is only told to have changed.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +126,9 @@ def _tensors(registry: "Registry", old: Checkpoint, new: Checkpoint) -> tuple[li
 
 
 def _weights(registry: "Registry", one: Checkpoint) -> list[Path]:
-    folder = registry.path(one)
-    return [folder / file.path for file in one.files if file.path.endswith(".safetensors")]
+    folder = registry.path(one)  # of symlinks, where the store may only be read
+    names = [file.path for file in one.files if file.path.endswith(".safetensors")]
+    return [Path(os.path.realpath(folder / name)) for name in names]
 
 
 def _located(registry: "Registry", one: Checkpoint) -> dict[str, tuple[Path, int, Tensor]]:

@@ -26,6 +26,7 @@ from zoo.errors import ZooError
 
 READ_ONLY = 0o444
 LEFTOVER_SECONDS = 7 * 24 * 3600.0
+ROOM_BYTES = 16 << 20
 Advance = Callable[[float], None]
 
 
@@ -309,7 +310,7 @@ def fetch_resumed(read: Callable[[int], Iterator[bytes]], file: File, place: Pat
     Raises  ZooError when they are not the object's; the bad part is deleted, so the next try starts anew
     """
     sha, size = hashlib.sha256(), 0
-    with place.open("a+b") as writing:
+    with leaving_room(place), place.open("a+b") as writing:
         fcntl.flock(writing, fcntl.LOCK_EX)  # another process may be fetching the same: it does it for both
         writing.seek(0)
         while chunk := writing.read(CHUNK_BYTES):
@@ -331,6 +332,18 @@ def fetch_resumed(read: Callable[[int], Iterator[bytes]], file: File, place: Pat
             f"{name}: the bytes that came ({size:,}) are not those of {file.path} ({file.bytes:,}); "
             "run the same command again, and if it stays so, verify the zoo it comes from: phizoo models verify"
         )
+
+
+@contextlib.contextmanager
+def leaving_room(place: Path) -> Iterator[None]:
+    """Gives back the end of a file whose writing filled the disk: without any room not even gc could run."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            with contextlib.suppress(OSError):
+                os.truncate(place, max(0, place.stat().st_size - ROOM_BYTES))
+        raise
 
 
 def _is_old(place: Path) -> bool:
