@@ -1,6 +1,6 @@
 """Kills, many writers, a full disk and a read-only store, at the size that a team meets them; prints counts.
 
-    python tests/bench/faults_registry.py [--kills 200] [--processes 8] [--operations 500] [--only kills,writers,disks]
+    python tests/bench/faults_registry.py [--kills 200] [--processes 8] [--operations 500] [--only add,writers]
 
 Kills: a process that adds, pulls, collects or migrates gets SIGKILL at a moment drawn evenly over the
 time its work takes. After each, a second process (this one) looks: every version that can be found is
@@ -104,22 +104,22 @@ def zoo_at(home: Path) -> "contextlib.AbstractContextManager[Registry]":
     return open_registry(f"sqlite:///{home}/zoo.db", f"{home}/store")
 
 
-def kills(place: Path, count: int) -> int:
-    """Prints a line for each of the four kinds; gives back the number of faults."""
+def kills(place: Path, work: str, count: int) -> int:
+    """Kills one of the four kinds of work so often; prints a line and gives back the number of faults."""
+    if work == "migrate":
+        return kill_migrate(place, count)
     folders = []
     for number in range(5):
         folder = make.phi(place / f"x{number}", number, vocab_size=150_000)
         (folder / "vocab.json").write_text(json.dumps({"shared": "x" * 3_000_000}))
         folders.append(str(folder))
-    whole = place / "whole"
-    with zoo_at(whole) as registry:
-        digests = [registry.add(folder, "one").digest for folder in folders]
+    with zoo_at(place / "whole") as registry:
+        known = {registry.add(folder, "one").digest for folder in folders}
         for version in range(1, 6):
             push(registry, f"one:{version}", str(place / "remote"))
-    known, total = set(digests), 0
-    for work, arguments in (("add", folders), ("pull", [str(place / "remote")])):
-        total += kill_incoming(place, work, arguments, count, known)
-    return total + kill_gc(place, folders, count, known) + kill_migrate(place, count)
+    if work == "gc":
+        return kill_gc(place, folders, count, known)
+    return kill_incoming(place, work, folders if work == "add" else [str(place / "remote")], count, known)
 
 
 def told(work: str, count: int, early: int, found: list[str], more: str) -> int:
@@ -384,20 +384,19 @@ def main() -> int:
     options.add_argument("--kills", type=int, default=200, help="of each of the four kinds")
     options.add_argument("--processes", type=int, default=8)
     options.add_argument("--operations", type=int, default=500, help="of each process")
-    options.add_argument("--only", default="kills,writers,disks")
+    options.add_argument("--only", default="add,pull,gc,migrate,writers,disks", help="Of these, by commas.")
     given = options.parse_args()
     total = 0
     with tempfile.TemporaryDirectory(prefix="phizoo-faults-") as folder:
         os.environ["PHIZOO_HOME"] = f"{folder}/home"
         steps: dict[str, Callable[[Path], int]] = {
-            "kills": lambda place: kills(place, given.kills),
             "writers": lambda place: writers(place, given.processes, given.operations),
             "disks": disks,
         }
         for name in given.only.split(","):
             place = Path(folder, name)
             place.mkdir()
-            total += steps[name](place)
+            total += steps[name](place) if name in steps else kills(place, name, given.kills)
     print(f"{total} faults in all")
     return 1 if total else 0
 
