@@ -40,8 +40,8 @@ def filesystem(url: str) -> tuple[Any, str]:
         options = {} if scheme == "memory" else {"use_listings_cache": False, "skip_instance_cache": True}
         fs = fsspec.filesystem(scheme, **options)
     except ImportError as error:
-        extra = "phi-zoo[s3]" if scheme in ("s3", "s3a") else str(error)
-        raise ZooError(f"{url}: {scheme} needs another package: pip install '{extra}'") from error
+        mend = "pip install 'phi-zoo[s3]'" if scheme in ("s3", "s3a") else str(error)
+        raise ZooError(f"{url}: {scheme} needs another package: {mend}") from error
     except ValueError:
         raise ZooError(f"{url}: no such kind of address; expected a folder or s3://bucket/folder.") from None
     return fs, fs._strip_protocol(url.rstrip("/"))

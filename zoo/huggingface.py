@@ -1,8 +1,11 @@
 """Hugging Face folders in and out: import (older Phi formats converted and proved), export with a card."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,16 +61,27 @@ def import_any(
     found = hub.snapshot(repository, revision)
     name = checked_name(name or (known.name if known else _named(repository.rpartition("/")[2])))
     folder = settings.home() / "incoming" / f"{repository.replace('/', '--')}-{found.commit}"
-    hub.download(found, folder)
     told = msgspec.structs.replace(
         about,
         source=about.source or found.source,
         licence=found.licence if about.licence == "unknown" else about.licence,
         training_tokens=about.training_tokens or (known.training_tokens if known else None),
     )
-    added = import_folder(registry, folder, name, told, drop_code)
-    shutil.rmtree(folder, ignore_errors=True)
+    with _alone(folder.name):
+        hub.download(found, folder)
+        added = import_folder(registry, folder, name, told, drop_code)
+        shutil.rmtree(folder, ignore_errors=True)
     return added
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """One process at a time works on a download; the others wait."""
+    place = settings.home() / "locks" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def without_pickles(folder: Path, target: Path) -> Path:

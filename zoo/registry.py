@@ -96,6 +96,8 @@ class Registry:
             tree = staging / "tree"
             files = sources.bring(source, tree, self.store.trees, link)
             held = safety.inspect_folder(tree, link)  # what was brought, not what stood there before
+            if "@" not in str(source) and "://" in str(source):  # an address, without anybody's password in it
+                about = msgspec.structs.replace(about, source=about.source or str(source))
             checkpoint = described(name, files, held, about)
             with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
                 self.store.publish(tree, files)
