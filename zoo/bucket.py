@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import settings
+from zoo import multipart, settings
 from zoo.checkpoint import File
 from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import ZooError
@@ -106,7 +106,15 @@ class BucketStore:
             self._upload(source, self._place(sha256))
 
     def _upload(self, staged: Path, place: str) -> None:
-        if self.url.split("://", 1)[0] in WHOLE_UPLOADS:
+        scheme, size = self.url.split("://", 1)[0], staged.stat().st_size
+        if scheme in ("s3", "s3a") and size > multipart.PART_BYTES:
+            try:
+                multipart.upload(self.fs, staged, place)
+            except OSError:
+                if self.has(place.rpartition("/")[2]) != size:  # otherwise another process completed the same upload
+                    raise
+            return
+        if scheme in WHOLE_UPLOADS:
             self.fs.put_file(str(staged), place)
             return
         self.fs.makedirs(place.rpartition("/")[0], exist_ok=True)

@@ -1,5 +1,6 @@
 """Zoos that exchange checkpoints, and a store in a bucket: over a real folder and real HTTP to moto's server."""
 
+import hashlib
 import json
 import os
 import uuid
@@ -285,3 +286,33 @@ def test_a_bad_cache_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHIZOO_CACHE_BYTES", "10GB")
     with pytest.raises(ZooError, match="PHIZOO_CACHE_BYTES=10GB"):
         BucketStore("memory://x")
+
+
+def test_a_broken_upload_of_a_large_file_goes_on_with_the_parts_that_are_missing(
+    bucket: str, tmp_path: Path, made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo import multipart
+
+    monkeypatch.setattr(multipart, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(multipart, "AT_ONCE", 1)
+    data = os.urandom(17 << 20)
+    (tmp_path / "large").write_bytes(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    store = BucketStore(bucket, cache=tmp_path / "cache")
+    sent: list[int] = []
+    real = store.fs.call_s3
+
+    def call(method: str, **told: object) -> object:
+        if method == "upload_part":
+            sent.append(int(str(told["PartNumber"])))
+            if len(sent) == 3:
+                raise ConnectionResetError("the line broke")
+        return real(method, **told)
+
+    monkeypatch.setattr(store.fs, "call_s3", call)
+    with pytest.raises(ZooError, match="the line broke"):
+        store.upload(tmp_path / "large", sha256)
+    assert store.has(sha256) is None
+    store.upload(tmp_path / "large", sha256)
+    assert sorted(sent) == [1, 2, 3, 3, 4]  # the third broke, and alone was sent again
+    assert store.object(sha256).read_bytes() == data
