@@ -104,6 +104,11 @@ def _opcode(file: BinaryIO, size: int) -> tuple[Any, str]:
         return opcode, ""
     if kind == pickletools.UP_TO_NEWLINE:
         lines = _line(file) + (_line(file) if opcode.name in ("GLOBAL", "INST") else b"")
+        if opcode.name == "STRING":  # its reader would decode it, and warn of what a text has behind a backslash
+            text = lines.strip()
+            if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
+                raise ValueError("no quotes")
+            return opcode, ""
         return opcode, str(opcode.arg.reader(io.BytesIO(lines)))
     width, form = LENGTHS[kind]
     (length,) = struct.unpack(form, file.read(width).ljust(width, b"\xff"))
