@@ -103,19 +103,27 @@ def _opcode(file: BinaryIO, size: int) -> tuple[Any, str]:
             raise ValueError("the argument ends early")
         return opcode, ""
     if kind == pickletools.UP_TO_NEWLINE:
-        lines = _line(file) + (_line(file) if opcode.name in ("GLOBAL", "INST") else b"")
-        if opcode.name == "STRING":  # its reader would decode it, and warn of what a text has behind a backslash
-            text = lines.strip()
-            if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
-                raise ValueError("no quotes")
-            return opcode, ""
-        return opcode, str(opcode.arg.reader(io.BytesIO(lines)))
+        return opcode, _text(opcode, file)
     width, form = LENGTHS[kind]
     (length,) = struct.unpack(form, file.read(width).ljust(width, b"\xff"))
     if length < 0 or file.tell() + length > size:
         raise ValueError("the argument ends early")
     file.seek(length, 1)
     return opcode, ""
+
+
+def _text(opcode: Any, file: BinaryIO) -> str:
+    """The argument that ends with its line, if an unpickler would take it; a name's two lines as one."""
+    line = _line(file)
+    if opcode.name in ("GLOBAL", "INST"):
+        return f"{line.decode().removesuffix('\n')} {_line(file).decode().removesuffix('\n')}"
+    if opcode.name == "STRING":  # pickletools would decode it, and warn of what a text has behind a backslash
+        text = line.strip()
+        if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
+            raise ValueError("no quotes")
+    elif opcode.name != "PERSID":
+        opcode.arg.reader(io.BytesIO(line))
+    return ""
 
 
 def _line(file: BinaryIO) -> bytes:
