@@ -116,7 +116,9 @@ def _text(opcode: Any, file: BinaryIO) -> str:
     """The argument that ends with its line, if an unpickler would take it; a name's two lines as one."""
     line = _line(file)
     if opcode.name in ("GLOBAL", "INST"):
-        return f"{line.decode().removesuffix('\n')} {_line(file).decode().removesuffix('\n')}"
+        if not line.endswith(b"\n"):
+            raise ValueError("the line ends early")
+        return (line + _line(file).removesuffix(b"\n")).decode().replace("\n", " ")
     if opcode.name == "STRING":  # pickletools would decode it, and warn of what a text has behind a backslash
         text = line.strip()
         if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
