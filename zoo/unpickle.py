@@ -122,9 +122,8 @@ def read(source: Path, target: Path) -> None:
 
 def _soften() -> None:
     """Lets the copying that follows take longer than the reading of the pickle may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    if soft == READ_SECONDS:
-        resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
 def _piece(name: str, tensor: _Tensor) -> Piece:
@@ -148,11 +147,11 @@ def convert_pickle(source: Path, target: Path) -> None:
     """Writes one pickle's tensors as a safetensors file, in an isolated child. Raises ZooError with the reason."""
     code = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parents[1])]!r}\n"
-        "from zoo.unpickle import child\nsys.exit(child(sys.argv[1], sys.argv[2]))"
+        "from zoo.unpickle import child\nsys.exit(child(sys.argv[1], sys.argv[2], int(sys.argv[3])))"
     )
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", code, str(source.absolute()), str(target.absolute())],
+            [sys.executable, "-I", "-c", code, str(source.absolute()), str(target.absolute()), str(READ_SECONDS)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env={},
@@ -169,12 +168,12 @@ def convert_pickle(source: Path, target: Path) -> None:
         raise ZooError(f"{source}: cannot be converted: {reason}; nothing of it was run.")
 
 
-def child(source: str, target: str) -> int:
+def child(source: str, target: str, read_seconds: int) -> int:
     """What the isolated child does; gives its exit code, the reason of a refusal on standard error."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.unshare(NEW_USER | NEW_NET | NEW_IPC)  # where the kernel refuses, the unpickler alone must hold
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (READ_SECONDS, SECONDS))  # a few bytes can nest to hours of hashing
+    resource.setrlimit(resource.RLIMIT_CPU, (read_seconds, SECONDS))  # a few bytes can nest to hours of hashing
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
