@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import settings
+from zoo import multipart, settings
 from zoo.checkpoint import File
 from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import ZooError
@@ -40,8 +40,8 @@ def filesystem(url: str) -> tuple[Any, str]:
         options = {} if scheme == "memory" else {"use_listings_cache": False, "skip_instance_cache": True}
         fs = fsspec.filesystem(scheme, **options)
     except ImportError as error:
-        extra = "phi-zoo[s3]" if scheme in ("s3", "s3a") else str(error)
-        raise ZooError(f"{url}: {scheme} needs another package: pip install '{extra}'") from error
+        mend = "pip install 'phi-zoo[s3]'" if scheme in ("s3", "s3a") else str(error)
+        raise ZooError(f"{url}: {scheme} needs another package: {mend}") from error
     except ValueError:
         raise ZooError(f"{url}: no such kind of address; expected a folder or s3://bucket/folder.") from None
     return fs, fs._strip_protocol(url.rstrip("/"))
@@ -75,6 +75,7 @@ class BucketStore:
         self.url = url
         self.fs, self.root = filesystem(url)
         self.cache = DiskStore(cache or settings.home() / "cache")
+        self.trees = self.cache.trees
         self.limit = cache_bytes() if limit is None else limit
 
     def _place(self, sha256: str) -> str:
@@ -105,7 +106,15 @@ class BucketStore:
             self._upload(source, self._place(sha256))
 
     def _upload(self, staged: Path, place: str) -> None:
-        if self.url.split("://", 1)[0] in WHOLE_UPLOADS:
+        scheme, size = self.url.split("://", 1)[0], staged.stat().st_size
+        if scheme in ("s3", "s3a") and size > multipart.PART_BYTES:
+            try:
+                multipart.upload(self.fs, staged, place)
+            except OSError:
+                if self.has(place.rpartition("/")[2]) != size:  # otherwise another process completed the same upload
+                    raise
+            return
+        if scheme in WHOLE_UPLOADS:
             self.fs.put_file(str(staged), place)
             return
         self.fs.makedirs(place.rpartition("/")[0], exist_ok=True)
@@ -133,7 +142,10 @@ class BucketStore:
                 f"{self._place(sha256)}: missing from the store; restore it from a backup. "
                 "All damage: phizoo models verify"
             )
-        return self._cached(File(path="object", sha256=sha256, bytes=size))
+        place = self._cached(File(path="object", sha256=sha256, bytes=size))
+        os.utime(place)
+        self._evict(keep=sha256)
+        return place
 
     def _cached(self, file: File) -> Path:
         if self.cache.has(file.sha256) is None:
@@ -160,21 +172,34 @@ class BucketStore:
         fetch_resumed(read, file, place, self._place(file.sha256))
 
     def _evict(self, keep: str) -> None:
-        """Brings the cache under its limit: the trees used least recently go, never the one asked for."""
-        trees = sorted(self.cache.folder.glob("trees/*"), key=lambda tree: tree.stat().st_mtime)
-        for tree in trees:
+        """Brings the cache under its limit: what was used least recently goes, never the one asked for."""
+        if sum(size for _, size in self.cache.objects()) <= self.limit:
+            return
+        for place in self._by_use():
+            if place.name == keep:
+                continue
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+                self._drop_unlinked({keep})
+            else:
+                self.cache.delete(place.name)
             if sum(size for _, size in self.cache.objects()) <= self.limit:
                 return
-            if tree.name != keep:
-                shutil.rmtree(tree, ignore_errors=True)
-                self._drop_unlinked()
-        if sum(size for _, size in self.cache.objects()) > self.limit:
-            self._drop_unlinked()
 
-    def _drop_unlinked(self) -> None:
-        for sha256, _ in list(self.cache.objects()):
+    def _by_use(self) -> list[Path]:
+        """Checkpoints' folders and objects that are in none, the least recently used first."""
+        found = list(self.trees.glob("*"))
+        for sha256, _ in self.cache.objects():
+            place = self.cache.folder / "objects" / sha256[:2] / sha256
             with contextlib.suppress(FileNotFoundError):
-                if self.cache.object(sha256).stat().st_nlink == 1:
+                if place.stat().st_nlink == 1:
+                    found.append(place)
+        return sorted(found, key=_used)
+
+    def _drop_unlinked(self, keep: set[str]) -> None:
+        for sha256, _ in list(self.cache.objects()):
+            with contextlib.suppress(FileNotFoundError, ZooError):  # another process may have dropped it
+                if sha256 not in keep and self.cache.object(sha256).stat().st_nlink == 1:
                     self.cache.delete(sha256)
 
     def damage(self, file: File) -> str:
@@ -217,4 +242,12 @@ class BucketStore:
 
     def sweep(self, trees: set[str], alive: Callable[[str], bool]) -> None:
         self.cache.sweep(trees, alive)
-        self._drop_unlinked()
+        self._drop_unlinked(set())
+
+
+def _used(place: Path) -> float:
+    """When something of the cache was last asked for; what has just gone comes first."""
+    try:
+        return place.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from zoo.chat_template import check_template
 from zoo.errors import ZooError, nearest
-from zoo.safetensors_header import Header, open_plain, strict_json
-from zoo.variants import phi_shapes
+from zoo.safetensors_header import open_plain, strict_json
 
 # Causal language models whose code ships with transformers and vLLM; the phi family first.
 MODEL_TYPES = (
@@ -22,7 +22,7 @@ MODEL_TYPES = (
 )  # fmt: skip
 CODE_KEYS = {
     "auto_map", "trust_remote_code", "custom_pipelines", "custom_generate", "code_revision", "use_kernels",
-    "kernel_config", "backbone", "use_timm_backbone", "custom_object", "remote_code",
+    "kernel_config", "backbone", "use_timm_backbone", "custom_object", "remote_code", "auto_mapping",
 }  # fmt: skip
 PRIVATE_KEYS = {
     "_name_or_path", "_commit_hash", "_attn_implementation", "_attn_implementation_autoset", "_from_model_config",
@@ -33,6 +33,7 @@ LIMITS = {
     "vocab_size": 10_000_000,
     "hidden_size": 1_000_000,
     "n_embd": 1_000_000,
+    "d_model": 1_000_000,
     "intermediate_size": 10_000_000,
     "n_inner": 10_000_000,
     "num_hidden_layers": 1_000,
@@ -40,27 +41,89 @@ LIMITS = {
     "num_attention_heads": 10_000,
     "n_head": 10_000,
     "num_key_value_heads": 10_000,
-    "max_position_embeddings": 100_000_000,
-    "n_positions": 100_000_000,
+    "max_position_embeddings": 10_000_000,
+    "n_positions": 65_536,  # families with this key keep a square mask of it
+    "num_labels": 100_000,  # a loader writes a dictionary of so many names
+}
+# any other key that names a size, wherever it stands; some of them may be 0 or -1
+SIZE_KEY = re.compile(
+    r"(n|num|d)_\w+|\w*(size|dim|layers?|heads?|positions?|embeddings?|experts?|length|rank|inner|window|state|token_id)"
+)
+SIZE = 10_000_000
+# key -> (lowest, highest): shares, rates and bases that decide what a loader allocates or divides by
+SHARES = {
+    "partial_rotary_factor": (1e-3, 1.0),
+    "rotary_pct": (1e-3, 1.0),
+    "layer_norm_eps": (0.0, 1.0),
+    "layer_norm_epsilon": (0.0, 1.0),
+    "rms_norm_eps": (0.0, 1.0),
+    "rope_theta": (1.0, 1e15),
+    "resid_pdrop": (0.0, 1.0),
+    "embd_pdrop": (0.0, 1.0),
+    "attention_dropout": (0.0, 1.0),
+    "attn_pdrop": (0.0, 1.0),
+    "initializer_range": (0.0, 100.0),
+}
+ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation", "activation")
+DTYPE = re.compile(r"(torch\.)?(auto|half|double|float|b?float\d{1,2}(_e\dm\d\w*)?|u?int\d{1,2})")
+DTYPES = ("torch_dtype", "dtype")
+# files whose keys are words of a vocabulary or names of tensors: read strictly, nothing more
+WORD_FILES = ("tokenizer.json", "vocab.json", "added_tokens.json")
+SETTINGS = (
+    "config.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "quantize_config.json",
+)
+# files that make a loader take other weights or classes than those beside them
+DIVERTING = {
+    "adapter_config.json": "makes a loader take the weights that it names, not these; merge the adapter first",
+    "modules.json": "names classes for a loader to import; take it out of the folder",
 }
 NUMBER = 10**40  # tokenizers write 10^30 for "no limit"; longer ones are made to be costly
 PARAMETERS = 10**13
 DEPTH = 20
-EMBEDDING = re.compile(r"(embed_tokens|wte|embed_in|word_embeddings)\.weight$")
 CLASS_KEYS = ("tokenizer_class", "processor_class", "image_processor_type")
 CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file, read strictly. Raises ZooError with the file and the reason."""
-    with open_plain(path) as file:
-        try:
-            told = strict_json(file.read())
-        except ValueError as error:
-            raise ZooError(f"{path}: is not plain JSON: {error}.") from None
+    told = _read_any(path)
     if not isinstance(told, dict):
         raise ZooError(f"{path}: is not a JSON object.")
     return told
+
+
+def _read_any(path: Path) -> Any:
+    with open_plain(path) as file:
+        try:
+            return strict_json(file.read())
+        except ValueError as error:
+            raise ZooError(f"{path}: is not plain JSON: {error}.") from None
+
+
+def check_json(path: Path) -> None:
+    """Checks any JSON file beside the weights. Raises ZooError with file, key and reason.
+
+    Files that loaders read as settings may hold no private key, others only none that names code.
+    """
+    if why := DIVERTING.get(path.name):
+        raise ZooError(f"{path}: {why}.")
+    told = read_json(path) if path.name in SETTINGS else _read_any(path)
+    if path.name in WORD_FILES or path.name.endswith(".index.json"):
+        return
+    for key, value in _entries(told, path):
+        if path.name in SETTINGS:
+            _check_entry(path, key, value)
+        else:
+            _check_code(path, key, value)
+        if key == "chat_template":
+            for template in value if isinstance(value, list) else [value]:
+                check_template(template.get("template") if isinstance(template, dict) else template, str(path))
 
 
 def check_settings(path: Path) -> dict[str, Any]:
@@ -84,18 +147,22 @@ def _entries(told: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, Any]]
             yield from _entries(value, path, depth + 1)
 
 
-def _check_entry(path: Path, key: str, value: Any) -> None:
+def _check_code(path: Path, key: str, value: Any) -> None:
     if key in CODE_KEYS and value:
         raise ZooError(
             f"{path}: names code to run ({key}); take the key out, or import only weights and tokenizer: "
             "phizoo models import FOLDER --name NAME --drop-code"
         )
+
+
+def _check_entry(path: Path, key: str, value: Any) -> None:
+    _check_code(path, key, value)
     if key.startswith("_") and key not in PRIVATE_KEYS:
         raise ZooError(f"{path}: has the private key {key[:80]!r}, which some version may act on; take it out.")
     names_engine = key.endswith("_implementation") or "_implementation_" in key
     if names_engine and not isinstance(value, (bool, type(None))) and not CLASS_NAME.fullmatch(str(value)):
         raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, which could be fetched and run; expected such as sdpa.")
-    if key == "quantization_config" and isinstance(value, dict):
+    if key == "quantization_config" and value is not None:
         _check_quantization(path, value)
     if key in CLASS_KEYS and value is not None and not CLASS_NAME.fullmatch(str(value)):
         raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, not the name of a class.")
@@ -107,13 +174,13 @@ def _check_entry(path: Path, key: str, value: Any) -> None:
         raise ZooError(f"{path}: {key} is not finite.")
 
 
-def _check_quantization(path: Path, told: dict[str, Any]) -> None:
-    method = told.get("quant_method")
-    if method not in QUANTIZERS:
+def _check_quantization(path: Path, told: Any) -> None:
+    method = told.get("quant_method") if isinstance(told, dict) else told
+    if method not in QUANTIZERS or not isinstance(told, dict):
         raise ZooError(
             f"{path}: quantization_config has the method {str(method)[:40]!r}; known: {', '.join(QUANTIZERS)}."
         )
-    for key, value in told.items():
+    for key, value in _entries(told, path):
         if isinstance(value, str) and ("/" in value or value.endswith(".py")):
             raise ZooError(f"{path}: quantization_config.{key} is a path ({value[:80]!r}); take it out.")
 
@@ -127,14 +194,33 @@ def check_config(path: Path) -> dict[str, Any]:
         raise ZooError(
             f"{path}: model_type {str(kind)[:40]!r} is not on the list{close}: {', '.join(MODEL_TYPES[:6])}, ..."
         )
-    for key, limit in LIMITS.items():
-        value = config.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-            raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected a whole number of 1 to {limit:,}.")
+    for key, value in _entries(config, path):
+        _check_value(path, key, value)
+    names = config.get("architectures")
+    if names is not None and not (isinstance(names, list) and all(CLASS_NAME.fullmatch(str(name)) for name in names)):
+        raise ZooError(f"{path}: architectures is {str(names)[:80]!r}, not a list of class names.")
     _check_size(path, config)
     return config
+
+
+def _check_value(path: Path, key: str, value: Any) -> None:
+    """Checks one value of config.json by what its key is for, wherever it stands."""
+    if value is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if key in LIMITS:
+        if type(value) is not int or not 1 <= value <= LIMITS[key]:
+            raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected a whole number of 1 to {LIMITS[key]:,}.")
+    elif key in SHARES:
+        low, high = SHARES[key]
+        if not is_number or not low <= value <= high:
+            raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected {low:g} to {high:g}.")
+    elif is_number and SIZE_KEY.fullmatch(key) and not -1 <= value <= SIZE:
+        raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected at most {SIZE:,}.")
+    elif key in ACTIVATIONS and not CLASS_NAME.fullmatch(str(value)):
+        raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, not the name of an activation.")
+    elif key in DTYPES and not DTYPE.fullmatch(str(value)):
+        raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, not the name of a number type.")
 
 
 def _check_size(path: Path, config: dict[str, Any]) -> None:
@@ -145,62 +231,3 @@ def _check_size(path: Path, config: dict[str, Any]) -> None:
     size = layers * (4 * width * width + 2 * width * inner) + 2 * width * (config.get("vocab_size") or 1)
     if size > PARAMETERS:
         raise ZooError(f"{path}: describes a model of {size:.1e} parameters; expected at most {PARAMETERS:.0e}.")
-
-
-def check_tensors(folder: Path, headers: dict[str, Header], config: dict[str, Any]) -> None:
-    """Checks that the tensors are those that the config describes: names and shapes for Phi, sizes for others."""
-    held: dict[str, tuple[int, ...]] = {}
-    for path, header in headers.items():
-        for tensor in header.tensors:
-            if tensor.name in held:
-                raise ZooError(
-                    f"{folder / path}: tensor {tensor.name} stands in another file too; readers would differ."
-                )
-            held[tensor.name] = tensor.shape
-    if config["model_type"] == "phi":
-        _check_phi(folder, held, config)
-    else:
-        _check_embedding(folder, held, config)
-
-
-def _check_phi(folder: Path, held: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
-    from zoo.convert import legacy_format
-
-    legacy = legacy_format(held)
-    if legacy:
-        raise ZooError(
-            f"{folder}: its tensors are in Phi's {legacy} format, which today's loaders misread; "
-            f"convert and prove them: phizoo models import {folder} --name NAME"
-        )
-    try:
-        wanted = phi_shapes(config)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ZooError(
-            f"{folder / 'config.json'}: does not describe a Phi model ({error}); see phizoo models variants"
-        ) from None
-    if config.get("tie_word_embeddings") and "lm_head.weight" not in held:
-        del wanted["lm_head.weight"]
-    for name, shape in wanted.items():
-        if name not in held:
-            raise ZooError(f"{folder}: tensor {name} is missing; config.json describes one of shape {list(shape)}.")
-        if held[name] != shape:
-            raise ZooError(
-                f"{folder}: tensor {name} has shape {list(held[name])}, config.json describes {list(shape)}."
-            )
-    extra = sorted(name for name in held.keys() - wanted.keys() if not name.endswith("inv_freq"))
-    if extra:
-        raise ZooError(
-            f"{folder}: tensor {extra[0]} is not part of the model that config.json describes ({len(extra)} such)."
-        )
-
-
-def _check_embedding(folder: Path, held: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
-    vocabulary = config.get("vocab_size")
-    layers = config.get("num_hidden_layers") or config.get("n_layer")
-    for name, shape in held.items():
-        # only the vocabulary: some families embed in a smaller space than they compute in
-        if EMBEDDING.search(name) and len(shape) == 2 and vocabulary and shape[0] < vocabulary:
-            raise ZooError(f"{folder}: tensor {name} has {shape[0]} rows, config.json a vocabulary of {vocabulary}.")
-    numbers = {int(found[1]) for name in held if (found := re.search(r"\.(?:layers|h|block)\.(\d{1,6})\.", name))}
-    if numbers and layers and max(numbers) + 1 != layers:
-        raise ZooError(f"{folder}: its tensors are of {max(numbers) + 1} layers, config.json describes {layers}.")

@@ -23,6 +23,7 @@ from zoo.errors import ZooError
 from zoo.safetensors_header import BITS, Header, Tensor, open_plain, read_header
 
 Spans = tuple[tuple[int, int], ...]
+ROTARY = 32
 END_OF_TEXT = 50256  # CodeGen's; the class default (1, 2) is wrong for Phi's tokenizer
 
 RENAMES = (
@@ -97,7 +98,9 @@ def todays_config(config: dict[str, Any]) -> dict[str, Any]:
     if heads < 1 or width % heads:
         raise ZooError(f"config.json: {heads} heads do not divide a width of {width}.")
     size = width // heads
-    factor = config.get("partial_rotary_factor") or int(first("rotary_dim", default=size // 2)) / size
+    # Microsoft's own class turns 32 dimensions where its config says nothing (also of phi-2's 80), transformers' half
+    unsaid = min(ROTARY, size) if "n_head" in config else size // 2
+    factor = config.get("partial_rotary_factor") or int(first("rotary_dim", default=unsaid)) / size
     end = END_OF_TEXT if vocabulary > END_OF_TEXT else int(first("eos_token_id", default=0))
     return {
         "architectures": ["PhiForCausalLM"],

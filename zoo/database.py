@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from zoo.errors import ZooError
 
-SCHEMA = "0002"  # the newest revision in zoo/migrations/versions; a test holds that it is
+SCHEMA = "0003"  # the newest revision in zoo/migrations/versions; a test holds that it is
 BUSY_SECONDS = 60.0
 
 Row = Sequence[Any]
@@ -101,6 +101,8 @@ def _migrate(database: Database) -> None:
             f"{shown(database.url)}: its schema is {version}, this phizoo knows {SCHEMA}; "
             "update it: pip install -U phi-zoo"
         )
+    if database.readonly and version is None:
+        raise ZooError(f"{shown(database.url)}: holds no zoo yet; make one there: phizoo models upgrade")
     if database.readonly:
         raise ZooError(
             f"{shown(database.url)}: its schema is {version}, expected {SCHEMA}; its owner brings it up to date with: "
@@ -134,9 +136,20 @@ class DatabaseError(Exception):
     """What a driver raised, whichever driver it was; the cause is chained."""
 
 
+def _is_full(file: Path | None) -> bool:
+    """Whether the disk of a database has no room left, which SQLite tells as any other fault of a disk."""
+    try:
+        told = os.statvfs(file.parent) if file is not None else None
+        return told is not None and told.f_bavail * told.f_frsize < 1 << 16
+    except OSError:
+        return False
+
+
 def fault(error: Exception, url: str) -> Exception:
     """What to raise for a driver's error: one line where the user can mend it."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if "disk I/O" in text and _is_full(sqlite_file(url)):
+        text = f"disk is full: {text}"
     mends = (
         ("readonly", "it may only be read; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
         ("read-only", "it may only be read; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),

@@ -4,6 +4,8 @@ Tensors are compared one at a time, straight from the files. numpy is used where
 without it a tensor is only told to have changed.
 """
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +13,13 @@ import msgspec
 
 from zoo.checkpoint import Checkpoint, Record
 from zoo.errors import ZooError
-from zoo.safetensors_header import Tensor, open_plain, read_header
+from zoo.safetensors_header import BITS, Tensor, open_plain, read_header
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
 WIDTHS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
+CHUNK_ELEMENTS = 1 << 22  # 100 MB of float64 at work, whatever the tensor's size
 
 
 class Changed(Record, frozen=True):
@@ -125,8 +128,9 @@ def _tensors(registry: "Registry", old: Checkpoint, new: Checkpoint) -> tuple[li
 
 
 def _weights(registry: "Registry", one: Checkpoint) -> list[Path]:
-    folder = registry.path(one)
-    return [folder / file.path for file in one.files if file.path.endswith(".safetensors")]
+    folder = registry.path(one)  # of symlinks, where the store may only be read
+    names = [file.path for file in one.files if file.path.endswith(".safetensors")]
+    return [Path(os.path.realpath(folder / name)) for name in names]
 
 
 def _located(registry: "Registry", one: Checkpoint) -> dict[str, tuple[Path, int, Tensor]]:
@@ -147,38 +151,51 @@ def _tensor(
         return TensorChange(name=name, what=what, before=texts[0], after=texts[1])
     if old[2].shape != new[2].shape:
         return TensorChange(name=name, what="shape", before=texts[0], after=texts[1])
-    a, b = (_bytes(*one) for one in (old, new))
-    if a == b and old[2].dtype == new[2].dtype:
+    same, largest, relative = _amount(old, new)
+    if same and old[2].dtype == new[2].dtype:
         return None
-    largest, relative = _amount(a, old[2].dtype, b, new[2].dtype)
     what = "changed" if old[2].dtype == new[2].dtype else "dtype"
     return TensorChange(name=name, what=what, before=texts[0], after=texts[1], largest=largest, relative=relative)
 
 
-def _bytes(path: Path, data_start: int, tensor: Tensor) -> bytes:
+def _chunks(path: Path, data_start: int, tensor: Tensor) -> Iterator[bytes]:
+    """A tensor's bytes, a number of elements at a time that is the same for every dtype."""
+    left = tensor.end - tensor.begin
+    size = CHUNK_ELEMENTS * BITS[tensor.dtype] // 8
     with open_plain(path) as file:
         file.seek(data_start + tensor.begin)
-        return file.read(tensor.end - tensor.begin)
+        while left > 0 and (chunk := file.read(min(size, left))):
+            left -= len(chunk)
+            yield chunk
 
 
-def _amount(a: bytes, a_type: str, b: bytes, b_type: str) -> tuple[float | None, float | None]:
-    """Largest absolute change, and norm of the change over the norm before; None where not known."""
+def _amount(old: tuple[Path, int, Tensor], new: tuple[Path, int, Tensor]) -> tuple[bool, float | None, float | None]:
+    """Whether the bytes are the same; largest absolute change, and norm of the change over the norm before.
+
+    None where not known: without numpy, or for a dtype that it does not read. NaN where a value is.
+    """
     try:
         import numpy as np
     except ImportError:
-        return None, None
+        return all(a == b for a, b in zip(_chunks(*old), _chunks(*new), strict=True)), None, None
+    if not all(one[2].dtype in (*WIDTHS, "BF16") for one in (old, new)):
+        return all(a == b for a, b in zip(_chunks(*old), _chunks(*new), strict=True)), None, None
 
-    def read(data: bytes, dtype: str) -> "np.ndarray[Any, Any] | None":
+    def read(data: bytes, dtype: str) -> "np.ndarray[Any, Any]":
         if dtype == "BF16":  # the upper half of a float32
             return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").astype("f8")
-        return np.frombuffer(data, WIDTHS[dtype]).astype("f8") if dtype in WIDTHS else None
+        return np.frombuffer(data, WIDTHS[dtype]).astype("f8")
 
-    old, new = read(a, a_type), read(b, b_type)
-    if old is None or new is None:
-        return None, None
-    change = new - old
-    norm = float(np.linalg.norm(old))
-    return float(np.abs(change).max()), float(np.linalg.norm(change)) / norm if norm else None
+    same, largest, changed, before = True, 0.0, 0.0, 0.0
+    with np.errstate(all="ignore"):  # what is not finite gives NaN, which is what there is to say
+        for a, b in zip(_chunks(*old), _chunks(*new), strict=True):
+            same = same and a == b
+            first = read(a, old[2].dtype)
+            change = read(b, new[2].dtype) - first
+            largest = float(np.maximum(largest, np.abs(change).max()))
+            changed += float(change @ change)
+            before += float(first @ first)
+    return same, largest, (changed / before) ** 0.5 if before else None
 
 
 def text(found: Difference) -> str:

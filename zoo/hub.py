@@ -5,21 +5,26 @@ the sha256 of a large file, the git blob id of a small one. A branch is resolved
 and the commit is what is recorded. Nothing but the standard library is used.
 """
 
+import contextlib
+import fcntl
 import hashlib
+import http.client
 import json
 import os
 import re
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from zoo import safety
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.progress import progress
+from zoo.store import leaving_room
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -83,7 +88,7 @@ def _open(url: str, offset: int = 0) -> Any:
         error.close()
         what = {401: "needs HF_TOKEN, or does not exist", 403: "is not open to this HF_TOKEN", 404: "does not exist"}
         raise ZooError(f"{url}: {what.get(error.code, f'the hub answered {error.code}')}.") from None
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise ZooError(
             f"{url}: the hub cannot be reached ({reason}); run the same command again when it can: what came is kept."
@@ -93,29 +98,35 @@ def _open(url: str, offset: int = 0) -> Any:
 def snapshot(repository: str, revision: str | None) -> Snapshot:
     """What a repository holds at a revision (a commit; a branch is resolved to one; None: main).
 
-    Raises ZooError when it does not exist or the hub cannot be reached
+    Raises ZooError when it does not exist, the hub cannot be reached or answers for another commit
     """
     if not REPOSITORY.fullmatch(repository):
         raise ZooError(f"{repository!r} is no repository of the hub; expected such as microsoft/phi-2.")
     wanted = urllib.parse.quote(revision or "main", safe="")
-    with _open(f"{endpoint()}/api/models/{repository}/revision/{wanted}?blobs=true") as answer:
-        told = json.loads(answer.read(LISTING_BYTES))
-    commit = str(told.get("sha", ""))
+    url = f"{endpoint()}/api/models/{repository}/revision/{wanted}?blobs=true"
+    with _open(url) as answer, _told(url):
+        text = answer.read(LISTING_BYTES)
+    try:
+        told = json.loads(text)
+        files = tuple(_listed(one) for one in told.get("siblings", []))
+        commit, licence = str(told.get("sha", "")), str((told.get("cardData") or {}).get("license", "") or "unknown")
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ZooError(f"{url}: the answer is not a listing of the hub's; check HF_ENDPOINT.") from None
     if not COMMIT.fullmatch(commit):
         raise ZooError(f"{repository}: the hub names no commit for {revision or 'main'}; give one with --revision.")
-    files = []
-    for one in told.get("siblings", []):
-        large = one.get("lfs") or {}
-        files.append(
-            Remote(
-                str(one.get("rfilename", "")),
-                int(large.get("size") or one.get("size") or 0),
-                str(large.get("sha256", "")),
-                str(one.get("blobId", "")),
-            )
-        )
-    licence = str((told.get("cardData") or {}).get("license", "") or "unknown")
-    return Snapshot(repository, commit, tuple(files), licence)
+    if revision and COMMIT.fullmatch(revision) and commit != revision:
+        raise ZooError(f"{repository}: asked for {revision}, the hub answers for {commit}; nothing was fetched.")
+    return Snapshot(repository, commit, files, licence)
+
+
+def _listed(one: dict[str, Any]) -> Remote:
+    large = one.get("lfs") or {}
+    return Remote(
+        str(one.get("rfilename", "")),
+        int(large.get("size") or one.get("size") or 0),
+        str(large.get("sha256", "")),
+        str(one.get("blobId", "")),
+    )
 
 
 def wanted_files(found: Snapshot) -> list[Remote]:
@@ -128,6 +139,7 @@ def wanted_files(found: Snapshot) -> list[Remote]:
         try:
             safety.check_path(file.path)
             safety.check_name(file.path, Path(file.path))
+            safety.check_bytes(file.path, file.bytes, file.path)
         except ZooError:
             continue
         if "/" not in file.path:  # folders of a repository hold other formats (onnx, original)
@@ -155,34 +167,44 @@ def download(found: Snapshot, folder: Path) -> Path:
 def _download(found: Snapshot, file: Remote, place: Path) -> None:
     part = place.with_name(f".{place.name}.part")
     url = f"{endpoint()}/{found.repository}/resolve/{found.commit}/{urllib.parse.quote(file.path)}"
-    with part.open("a+b") as writing:
-        offset = writing.seek(0, os.SEEK_END)
-        if offset < file.bytes or not offset:
-            with _open(url, offset) as answer:
-                if offset and answer.status != 206:  # the server sends all of it again
-                    writing.truncate(0)
-                for chunk in _chunks(answer, url):
-                    writing.write(chunk)
-                    if writing.tell() > file.bytes:
-                        break
-        writing.flush()
-        os.fsync(writing.fileno())
-    if part.stat().st_size < file.bytes:
-        raise ZooError(f"{url}: broken off; run the same command again: it goes on from there.")
-    if not _is_whole(part, file):
-        size = part.stat().st_size
-        part.unlink()
-        raise ZooError(
-            f"{url}: the bytes that came ({size:,}) are not those the hub lists ({file.bytes:,}); run it again."
-        )
-    part.rename(place)
+    with leaving_room(part), part.open("a+b") as writing:
+        fcntl.flock(writing, fcntl.LOCK_EX)
+        if place.exists():  # another process fetched it while this one waited
+            part.unlink(missing_ok=True)
+            return
+        _append(writing, url, file.bytes)
+        if os.fstat(writing.fileno()).st_size < file.bytes:
+            raise ZooError(f"{url}: broken off; run the same command again: it goes on from there.")
+        if not _is_whole(part, file):
+            size = part.stat().st_size
+            part.unlink()
+            raise ZooError(
+                f"{url}: the bytes that came ({size:,}) are not those the hub lists ({file.bytes:,}); run it again."
+            )
+        part.rename(place)
 
 
-def _chunks(answer: Any, url: str) -> Iterator[bytes]:
+def _append(writing: BinaryIO, url: str, wanted: int) -> None:
+    """Fetches what an open file lacks of `wanted` bytes, and makes it durable."""
+    offset = writing.seek(0, os.SEEK_END)
+    if offset < wanted or not offset:
+        with _open(url, offset) as answer, _told(url):
+            if offset and answer.status != 206:  # the server sends all of it again
+                writing.truncate(0)
+            while chunk := answer.read(CHUNK_BYTES):
+                writing.write(chunk)
+                if writing.tell() > wanted:
+                    break
+    writing.flush()
+    os.fsync(writing.fileno())
+
+
+@contextlib.contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turns what breaks a transfer off into one line; a fault of the local disk passes as it is."""
     try:
-        while chunk := answer.read(CHUNK_BYTES):
-            yield chunk
-    except (TimeoutError, ConnectionError) as error:
+        yield
+    except (TimeoutError, ConnectionError, http.client.HTTPException, ssl.SSLError) as error:
         raise ZooError(f"{url}: broken off ({error}); run the same command again: it goes on from there.") from None
 
 

@@ -1,8 +1,11 @@
 """Hugging Face folders in and out: import (older Phi formats converted and proved), export with a card."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,7 @@ from zoo.card import card
 from zoo.checkpoint import About, Checkpoint, checked_name
 from zoo.config_check import read_json
 from zoo.errors import ZooError
-from zoo.safetensors_header import read_header
+from zoo.safetensors_header import open_inside, read_header
 from zoo.store import copy_hashed
 from zoo.variants import VARIANTS, Variant
 
@@ -58,16 +61,27 @@ def import_any(
     found = hub.snapshot(repository, revision)
     name = checked_name(name or (known.name if known else _named(repository.rpartition("/")[2])))
     folder = settings.home() / "incoming" / f"{repository.replace('/', '--')}-{found.commit}"
-    hub.download(found, folder)
     told = msgspec.structs.replace(
         about,
         source=about.source or found.source,
         licence=found.licence if about.licence == "unknown" else about.licence,
         training_tokens=about.training_tokens or (known.training_tokens if known else None),
     )
-    added = import_folder(registry, folder, name, told, drop_code)
-    shutil.rmtree(folder, ignore_errors=True)
+    with _alone(folder.name):
+        hub.download(found, folder)
+        added = import_folder(registry, folder, name, told, drop_code)
+        shutil.rmtree(folder, ignore_errors=True)
     return added
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """One process at a time works on a download; the others wait."""
+    place = settings.home() / "locks" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def without_pickles(folder: Path, target: Path) -> Path:
@@ -104,6 +118,7 @@ def import_folder(registry: "Registry", folder: Path, name: str, about: About, d
     for path in paths:
         if not _is_code(path, folder):
             safety.check_path(path.relative_to(folder).as_posix())
+            safety.check_links(path, path.lstat().st_nlink)
     names = [tensor.name for path in sorted(folder.glob("*.safetensors")) for tensor in read_header(path).tensors]
     legacy = convert.legacy_format(names)
     if not legacy and not drop_code:
@@ -148,7 +163,7 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
             safety.check_name(relative, path)
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
-            copy_hashed(path, place)
+            copy_hashed(open_inside(folder, relative), place)
     config = read_json(folder / "config.json")
     notes = [f"Left out: {', '.join(dropped)}."] if dropped else []
     if legacy:

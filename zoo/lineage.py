@@ -142,10 +142,13 @@ def tree(found: Graph) -> str:
 
 
 def _branches(found: Graph, nodes: dict[str, Node], of: str, up: bool, indent: str, told: set[str]) -> Iterator[str]:
-    edges = [edge for edge in found.edges if (edge.child if up else edge.parent) == of]
-    for number, edge in enumerate(edges):
+    ends: dict[str, list[Edge]] = {}
+    for edge in found.edges:
+        ends.setdefault(edge.child if up else edge.parent, []).append(edge)
+    waiting = _rows(ends.get(of, []), indent)  # a list, not calls: a chain of checkpoints may be long
+    while waiting:
+        edge, last, indent = waiting.pop()
         other = nodes[edge.parent if up else edge.child]
-        last = number == len(edges) - 1
         what = "" if other.known else ", not in this zoo"
         again = other.digest in told
         if again:
@@ -154,8 +157,12 @@ def _branches(found: Graph, nodes: dict[str, Node], of: str, up: bool, indent: s
         yield f"{indent}{'└─' if last else '├─'} {edge.relation}: {kind}{other.label} ({other.digest[:12]}{what})"
         if not again:
             told.add(other.digest)
-            deeper = indent + ("   " if last else "│  ")
-            yield from _branches(found, nodes, other.digest, up, deeper, told)
+            waiting += _rows(ends.get(other.digest, []), indent + ("   " if last else "│  "))
+
+
+def _rows(edges: list[Edge], indent: str) -> list[tuple[Edge, bool, str]]:
+    """What stands under one node, the first on top of the stack."""
+    return [(edge, edge is edges[-1], indent) for edge in reversed(edges)]
 
 
 def mermaid(found: Graph) -> str:

@@ -27,10 +27,14 @@ from zoo.errors import ZooError
     help="What it was made from: finetune, grow, resume or convert.",
 )
 @click.option("--dataset", "datasets", multiple=True, metavar="NAME[=TOKENS]", help="What it was trained on.")
+@click.option(
+    "--link", is_flag=True, help="Hand the folder over: no copy on the same disk, its files become read-only."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def add(
     folder: str,
     name: str,
+    link: bool,
     recipe: str | None,
     parents: tuple[str, ...],
     datasets: tuple[str, ...],
@@ -41,6 +45,7 @@ def add(
 
     Weights enter as safetensors, beside config.json and the tokenizer's files; anything that could
     run (pickles, Python files, code named in the config) is refused. The same bytes are kept once.
+    FOLDER may be an address, such as s3://bucket/folder.
 
     \b
     Example:  phizoo models add ./my-phi --name my-phi --licence mit --parent phi-1@best=finetune
@@ -60,7 +65,7 @@ def add(
             ),
             **told,
         )
-        checkpoint = registry.add(folder, name, about)
+        checkpoint = registry.add(folder, name, about, link)
     if as_json:
         import msgspec
 

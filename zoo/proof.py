@@ -11,7 +11,8 @@ behind one LayerNorm, rotary (NeoX style) on the first dimensions of a head, bia
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.convert import as_mixformer, legacy_format
+from zoo.config_check import read_json
+from zoo.convert import ROTARY, as_mixformer, legacy_format
 from zoo.errors import ZooError
 from zoo.safetensors_header import read_header
 
@@ -39,8 +40,27 @@ def largest_difference(source: Path, target: Path, config: dict[str, Any]) -> fl
         model.train(False)
         new = model(ids).logits
         del model
-        old = old_logits(source, ids, config)
+        old = old_logits(source, ids, own_words(read_json(source / "config.json"), config))
     return float((new - old).abs().max())
+
+
+def own_words(told: dict[str, Any], today: dict[str, Any]) -> dict[str, Any]:
+    """What an older config says of its forward pass, read apart from the conversion that is to be proved.
+
+    told   the older config.json
+    today  its conversion, for the sizes that the tensors' shapes prove
+    """
+    mixformer = "n_head" in told
+    heads = int(told["n_head"] if mixformer else told["num_attention_heads"])
+    size = int(today["hidden_size"]) // heads
+    rotary = int(told.get("rotary_dim") or min(ROTARY, size)) / size if mixformer else 0.5
+    return today | {
+        "num_attention_heads": heads,
+        "num_key_value_heads": int(told.get("n_head_kv" if mixformer else "num_key_value_heads") or heads),
+        "partial_rotary_factor": float(told.get("partial_rotary_factor") or rotary),
+        "rope_theta": float(told.get("rope_theta") or 10000.0),
+        "layer_norm_eps": float(told.get("layer_norm_epsilon" if mixformer else "layer_norm_eps") or 1e-5),
+    }
 
 
 def prove(source: Path, target: Path, config: dict[str, Any]) -> float:

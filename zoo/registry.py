@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from zoo import measured, names, rows, settings, tidy
+from zoo import datasets, measured, names, rows, settings, tidy
 from zoo.checkpoint import (
     About,
     Checkpoint,
@@ -25,8 +25,8 @@ from zoo.checkpoint import (
     manifest_digest,
 )
 from zoo.database import Database, open_database
-from zoo.digest import canonical, digest
-from zoo.errors import ZooError, unknown
+from zoo.digest import digest
+from zoo.errors import ZooError
 from zoo.find import find
 from zoo.store import Store, open_store
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 LISTING = "phizoo models list"
 CHECKPOINT = msgspec.json.Decoder(Checkpoint)
-DATASET = msgspec.json.Decoder(Dataset)
 Lines = list[str]  # inside the class, `list` is the registry's own
 
 
@@ -75,10 +74,17 @@ class Registry:
 
     # -- checkpoints ------------------------------------------------------------------------------
 
-    def add(self, source: str | Path, name: str, about: About = About()) -> Checkpoint:  # noqa: B008
+    def add(
+        self,
+        source: str | Path,
+        name: str,
+        about: About = About(),  # noqa: B008
+        link: bool = False,
+    ) -> Checkpoint:
         """The checkpoint made of a folder; the same bytes under the same name give the existing one.
 
         source  a folder, or an fsspec URL of one, with config.json and *.safetensors
+        link    hand the folder over: its files become the store's, read-only, without a copy
         Raises  ZooError when something in it may not enter; OSError when the disk is full; nothing is left
         """
         from zoo import safety, sources  # a lookup needs neither, and they take a third of the import
@@ -88,8 +94,10 @@ class Registry:
             pass  # a zoo that may only be read says so before anything is copied
         with self.store.incoming() as staging:
             tree = staging / "tree"
-            files = sources.bring(source, tree)
-            held = safety.inspect_folder(tree)  # what was brought, not what stood there before
+            files = sources.bring(source, tree, self.store.trees, link)
+            held = safety.inspect_folder(tree, link)  # what was brought, not what stood there before
+            if "@" not in str(source) and "://" in str(source):  # an address, without anybody's password in it
+                about = msgspec.structs.replace(about, source=about.source or str(source))
             checkpoint = described(name, files, held, about)
             with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
                 self.store.publish(tree, files)
@@ -257,42 +265,20 @@ class Registry:
 
     # -- datasets and recipes ---------------------------------------------------------------------
 
-    def add_dataset(self, dataset: Dataset) -> Dataset:
-        """Keeps a dataset's record (its recipe under its digest); one that is there already is left."""
-        checked_name(dataset.name)
-        with self.database.write():
-            if self.database.rows("SELECT id FROM datasets WHERE digest = :digest", digest=dataset.digest):
-                return self.dataset(dataset.digest)
-            if dataset.recipe is not None:
-                rows.keep_recipe(self.database, dataset.recipe)
-                dataset = msgspec.structs.replace(dataset, recipe_digest=digest(dataset.recipe))
-            if not dataset.created:
-                dataset = msgspec.structs.replace(dataset, created=now())
-            self.database.run(
-                "INSERT INTO datasets (name, digest, record) VALUES (:name, :digest, :record)",
-                name=dataset.name,
-                digest=dataset.digest,
-                record=canonical(dataset).decode(),
-            )
-        return dataset
+    def add_dataset(self, dataset: Dataset, newest: bool = False) -> Dataset:
+        """Keeps a dataset's record under its name; one that is there already is left.
+
+        newest  also make it the one that its name means, if the name has moved on to another since
+        """
+        return datasets.add(self.database, dataset, now(), newest)
 
     def dataset(self, spec: str) -> Dataset:
         """The newest dataset of a name, or the one of a digest prefix of 8 or more."""
-        found = self.database.rows("SELECT record FROM datasets WHERE name = :name ORDER BY id DESC LIMIT 1", name=spec)
-        if not found and names.PREFIX.fullmatch(spec):
-            found = self.database.rows(
-                "SELECT record FROM datasets WHERE digest >= :low AND digest < :high", low=spec, high=spec + "g"
-            )
-            if len(found) > 1:
-                raise ZooError(f"{spec} begins the digests of {len(found)} datasets; give more of it.")
-        if not found:
-            known = [row[0] for row in self.database.rows("SELECT DISTINCT name FROM datasets")]
-            raise unknown("dataset", spec, known, "phizoo data list")
-        return DATASET.decode(found[0][0])
+        return datasets.get(self.database, spec)
 
     def datasets(self) -> Sequence[Dataset]:
-        """All datasets, oldest first."""
-        return [DATASET.decode(row[0]) for row in self.database.rows("SELECT record FROM datasets ORDER BY id")]
+        """All datasets, once a name, oldest first."""
+        return datasets.every(self.database)
 
     def recipe(self, recipe_digest: str) -> dict[str, Any]:
         """The resolved recipe of a digest."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from zoo import measured, names, safety, tidy
+from zoo import datasets, measured, names, safety, tidy
 from zoo.bucket import BucketStore, filesystem, told
 from zoo.checkpoint import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, checked_name, manifest_digest
 from zoo.digest import digest, write_json
@@ -147,10 +147,10 @@ def fetch(registry: Registry, entry: Entry, source: Store) -> Moved:
             for file in missing:
                 keep_fetched(store, source, file)
                 advance(file.bytes)
-        held = safety.inspect_folder(_staged_tree(store, staging, found.files))
+        held = safety.inspect_folder(_staged_tree(store, staging, found.files), linked=True)
         known = msgspec.structs.replace(found, architecture=held.config, parameters=held.parameters)
         for dataset in entry.datasets:
-            registry.add_dataset(dataset)
+            datasets.add(database, dataset, now())
         recipe = next((one for one in entry.recipes if digest(one) == found.recipe_digest), None)
         added = registry.enter(known, recipe)
         for alias in entry.aliases:

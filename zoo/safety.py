@@ -7,7 +7,6 @@ template's syntax tree. A refusal names the file and the reason.
 Not checked: what the weights do. A model may be malicious in its answers; see `evals.sandbox`.
 """
 
-import contextlib
 import os
 import re
 import stat
@@ -16,43 +15,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from zoo.chat_template import check_template
-from zoo.config_check import check_config, check_settings, check_tensors, read_json
+from zoo.config_check import check_config, check_json, read_json
 from zoo.errors import ZooError
-from zoo.safetensors_header import Header, only_nan, open_plain, read_header
+from zoo.safetensors_header import Header, only_nan, open_inside, open_plain, read_header
+from zoo.sniff import disguise
+from zoo.tensor_check import check_tensors
 
 FILES = 2_000
 TEXT_BYTES = 64_000_000
 SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
 WHOLE_NAMES = ("LICENSE", "LICENCE", "NOTICE", "merges.txt", "chat_template.jinja")
-SETTINGS = (
-    "tokenizer_config.json",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.json",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "quantize_config.json",
-    "adapter_config.json",
-)
-SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+INDEX = "model.safetensors.index.json"
 PATH_BYTES = 255
-PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+ \-]*")
-OLD_PICKLE = (b"c", b"(", b"i", b"I", b"S", b"V", b"L", b"F", b"l", b"d")  # first opcodes of protocol 0
-PICKLE_OPCODES = 10_000
-# what a file begins with when it is really something else, whatever its name says
-MAGIC = {
-    b"\x80": "a pickle",
-    b"PK": "a zip archive (PyTorch's .bin and .pt are such)",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x7fELF": "a program",
-    b"MZ": "a program",
-    b"#!": "a script",
-    b"\x89HDF": "an HDF5 file",
-    b"\x93NUMPY": "a NumPy file",
-    b"GGUF": "a GGUF file",
-}
+PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.+ \-]*[A-Za-z0-9_+\-])?")
 
 
 class Inspected(NamedTuple):
@@ -65,11 +40,14 @@ class Inspected(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def inspect_folder(folder: Path) -> Inspected:
-    """What a folder holds, if all of it may enter. Raises ZooError with the file and the reason."""
+def inspect_folder(folder: Path, linked: bool = False) -> Inspected:
+    """What a folder holds, if all of it may enter. Raises ZooError with the file and the reason.
+
+    linked  its files may have other names elsewhere: the store's own, or of a folder that is handed over
+    """
     if folder.is_symlink() or not folder.is_dir():
         raise ZooError(f"{folder}: not a folder; expected one with config.json and *.safetensors.")
-    paths = tuple(sorted(_walk(folder)))
+    paths = tuple(sorted(_walk(folder, linked)))
     for path in paths:
         check_content(folder, path)
     weights = [path for path in paths if path.endswith(".safetensors")]
@@ -90,10 +68,10 @@ def inspect_folder(folder: Path) -> Inspected:
     return Inspected(paths, config, headers, parameter_count(headers, config), warnings)
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def _walk(folder: Path, linked: bool) -> Iterator[str]:
     """The paths of all files below a folder. Raises ZooError at the first that may not enter."""
     seen: dict[str, str] = {}
-    for here, folders, names in os.walk(folder):
+    for here, folders, names in os.walk(folder, onerror=_raise):
         for name in sorted(folders + names):
             path = Path(here, name)
             relative = path.relative_to(folder).as_posix()
@@ -109,8 +87,23 @@ def _walk(folder: Path) -> Iterator[str]:
             if not stat.S_ISREG(told.st_mode):
                 kind = "a symlink" if stat.S_ISLNK(told.st_mode) else "not a regular file"
                 raise ZooError(f"{path}: is {kind}; copy the file itself into the folder.")
+            if not linked:
+                check_links(path, told.st_nlink)
             check_name(relative, path)
             yield relative
+
+
+def check_links(path: Path, names: int) -> None:
+    """Checks that a file has one name: under another it may be a file that its owner did not mean to give."""
+    if names > 1:
+        raise ZooError(
+            f"{path}: has {names} names (hard links), so it may be another folder's file; "
+            f"copy the folder first: cp -rL {path.parent} COPY"
+        )
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def check_path(relative: str) -> None:
@@ -124,7 +117,7 @@ def check_path(relative: str) -> None:
         )
 
 
-def check_name(relative: str, path: Path) -> None:
+def check_name(relative: str, path: Path | str) -> None:
     """Checks that a file is of a kind that holds data only, by its name."""
     name = PurePosixPath(relative).name
     if name in WHOLE_NAMES or name.endswith(SUFFIXES):
@@ -141,47 +134,30 @@ def check_name(relative: str, path: Path) -> None:
 
 
 def check_content(folder: Path, relative: str) -> None:
-    """Checks a file's first bytes: what it is, not what it is called."""
-    path = folder / relative
-    with open_plain(path) as file:
-        first = file.read(512)
+    """Checks what a file is by its bytes, not by its name."""
+    path, weights = folder / relative, relative.endswith(".safetensors")
+    with open_inside(folder, relative) as file:
         size = os.fstat(file.fileno()).st_size
-    if relative.endswith(".safetensors"):
-        first = first[8:]  # the header's length comes first: any byte may stand there
-    elif size > TEXT_BYTES:
+        check_bytes(relative, size, path)
+        what = disguise(file, size, weights)
+    if what:
+        raise ZooError(f"{path}: is {what}; only data may enter the zoo.")
+
+
+def check_bytes(relative: str, size: int, path: Path | str) -> None:
+    """Checks that a file that is not weights is of a size that can be read whole."""
+    if not relative.endswith(".safetensors") and size > TEXT_BYTES:
         raise ZooError(f"{path}: has {size:,} bytes; a file that is not safetensors may have {TEXT_BYTES:,}.")
-    for magic, what in MAGIC.items():
-        if first.startswith(magic):
-            raise ZooError(f"{path}: is {what} by its first bytes; only data may enter the zoo.")
-    if not relative.endswith(".safetensors") and first[:1] in OLD_PICKLE and _is_old_pickle(path):
-        raise ZooError(f"{path}: is a pickle by its opcodes; only data may enter the zoo.")
-
-
-def _is_old_pickle(path: Path) -> bool:
-    """Whether a text is a protocol 0 pickle, which has no mark: its opcodes are read, never run."""
-    import pickletools
-
-    with open_plain(path) as file, contextlib.suppress(ValueError, UnicodeDecodeError, IndexError, OverflowError):
-        for number, (opcode, _, _) in enumerate(pickletools.genops(file)):
-            if opcode.name in ("GLOBAL", "INST", "REDUCE", "OBJ", "BUILD"):
-                return True
-            if number > PICKLE_OPCODES:
-                break
-    return False
 
 
 def check_text(folder: Path, relative: str) -> None:
     """Checks what the small files beside the weights say: settings, and chat templates wherever they stand."""
-    path, name = folder / relative, PurePosixPath(relative).name
-    if name == "chat_template.jinja":
+    path = folder / relative
+    if path.suffix == ".jinja":
         with open_plain(path) as file:
             check_template(file.read().decode("utf-8", "replace"), str(path))
-    if name not in SETTINGS:
-        return
-    told = check_settings(path)
-    templates = told.get("chat_template") or []
-    for template in templates if isinstance(templates, list) else [templates]:
-        check_template(template.get("template") if isinstance(template, dict) else template, str(path))
+    if path.suffix == ".json":
+        check_json(path)
 
 
 def check_index(folder: Path, paths: tuple[str, ...], headers: dict[str, Header]) -> None:
@@ -189,14 +165,18 @@ def check_index(folder: Path, paths: tuple[str, ...], headers: dict[str, Header]
 
     Raises ZooError for a shard outside the folder, missing or not named, a tensor elsewhere, another total
     """
-    if "model.safetensors.index.json" not in paths:
-        shards = [path for path in headers if SHARD.fullmatch(path)]
-        if shards:
-            raise ZooError(f"{folder / shards[0]}: is a shard, but model.safetensors.index.json is missing.")
+    others = [path for path in paths if ".index." in path and path != INDEX]
+    if others:
+        raise ZooError(f"{folder / others[0]}: is an index of other files than the weights here; take it out.")
+    if INDEX not in paths:
+        if list(headers) != ["model.safetensors"]:
+            stray = next(path for path in headers if path != "model.safetensors")
+            raise ZooError(f"{folder / stray}: a loader finds only model.safetensors, since {INDEX} is missing.")
         return
-    path = folder / "model.safetensors.index.json"
+    path = folder / INDEX
     told = read_json(path)
-    weight_map, total = told.get("weight_map"), (told.get("metadata") or {}).get("total_size")
+    weight_map, metadata = told.get("weight_map"), told.get("metadata") or {}
+    total = metadata.get("total_size") if isinstance(metadata, dict) else metadata
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise ZooError(f"{path}: weight_map is not an object of file names.")
     held = {tensor.name: shard for shard, header in headers.items() for tensor in header.tensors}
@@ -204,7 +184,7 @@ def check_index(folder: Path, paths: tuple[str, ...], headers: dict[str, Header]
         if shard not in headers:
             raise ZooError(f"{path}: names the shard {shard[:200]!r}, which is not in the folder.")
     for shard in sorted(set(headers) - set(weight_map.values())):
-        raise ZooError(f"{folder / shard}: is not named by model.safetensors.index.json.")
+        raise ZooError(f"{folder / shard}: is not named by {INDEX}.")
     for name in sorted(weight_map.keys() | held.keys()):
         if weight_map.get(name) != held.get(name):
             raise ZooError(

@@ -7,51 +7,68 @@ early; the caller looks again at what was copied, since the source may change me
 import fcntl
 import hashlib
 import os
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from zoo import safety
 from zoo.checkpoint import File
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.progress import progress
-from zoo.safetensors_header import open_plain
+from zoo.safetensors_header import open_inside, open_plain
 from zoo.store import Advance, copy_hashed
 
 CLONE = 0x40049409  # FICLONE: the target shares the source's blocks until either is written
 TELL_BYTES = 200_000_000  # smaller ones are copied in under a second: no bar
 
 
-def bring(source: str | Path, target: Path) -> tuple[File, ...]:
-    """The files of a source, copied into a new local folder.
+def bring(source: str | Path, target: Path, own: Path | None = None, link: bool = False) -> tuple[File, ...]:
+    """The files of a source in a new local folder.
 
-    Raises ZooError when something in it may not enter
+    own     the store's folder of checkpoints: a folder in it consists of hard links, and may
+    link    the folder is handed over: its files become the store's by hard links, where the disk allows
+    Raises  ZooError when something in it may not enter
     """
     text = str(source)
-    if "://" in text and not text.startswith("file://"):
-        return _bring_url(text, target)
-    folder = Path(text.removeprefix("file://")).expanduser()
-    paths = safety.inspect_folder(folder).paths
+    if "://" in text:
+        scheme, _, rest = text.partition("://")
+        if scheme.lower() not in ("file", "local"):
+            return _bring_url(text, target)
+        text = rest
+    folder = Path(text).expanduser()
+    linked = link or (own is not None and own in folder.absolute().parents)
+    paths = safety.inspect_folder(folder, linked).paths
     total = sum((folder / path).stat().st_size for path in paths)
-    if total < TELL_BYTES:
-        return tuple(_bring_file(folder, target, path, None) for path in paths)
-    with progress(f"adding {folder.name}", total, "bytes") as bar:
-        return tuple(_bring_file(folder, target, path, bar.advance) for path in paths)
+    with progress(f"adding {folder.name}", total, "bytes") if total >= TELL_BYTES else nullcontext() as bar:
+        advance = bar.advance if bar else None
+        return tuple(_bring_file(folder, target, path, link, advance) for path in paths)
 
 
-def _bring_file(folder: Path, target: Path, path: str, advance: Advance | None) -> File:
+def _bring_file(folder: Path, target: Path, path: str, link: bool, advance: Advance | None) -> File:
     place = target / path
     place.parent.mkdir(parents=True, exist_ok=True)
-    if cloned(folder / path, place):
+    reading = open_inside(folder, path)
+    if (link and _linked(folder / path, place)) or cloned(reading, place):
+        reading.close()
         sha256, size = _hashed(place, advance)
     else:
-        sha256, size = copy_hashed(folder / path, place, advance)
+        sha256, size = copy_hashed(reading, place, advance)
     return File(path=path, sha256=sha256, bytes=size)
 
 
-def cloned(source: Path, target: Path) -> bool:
+def _linked(source: Path, target: Path) -> bool:
+    """Whether the target could be made as another name of the source (same disk, and it knows how)."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def cloned(reading: BinaryIO, target: Path) -> bool:
     """Whether the target could be made as a copy-on-write clone (same disk, and it knows how)."""
-    with open_plain(source) as reading, target.open("xb") as writing:
+    with target.open("xb") as writing:
         try:
             fcntl.ioctl(writing.fileno(), CLONE, reading.fileno())
         except OSError:
@@ -80,27 +97,31 @@ def _bring_url(url: str, target: Path) -> tuple[File, ...]:
     fs, root = filesystem(url)
     with told(url):
         listed: dict[str, Any] = fs.find(root, detail=True)
-    if not listed:
+    found = {name[len(root) :].lstrip("/"): info.get("size") for name, info in listed.items()}
+    found = {path: size for path, size in found.items() if path}
+    if not found:
         raise ZooError(f"{url}: nothing is there; expected a folder with config.json and *.safetensors.")
-    sizes = {name[len(root) :].lstrip("/"): int(info["size"]) for name, info in listed.items()}
-    if len(sizes) > safety.FILES:
+    if len(found) > safety.FILES:
         raise ZooError(f"{url}: holds more than {safety.FILES:,} files; a checkpoint has few.")
-    for path in sizes:
+    for path, size in found.items():
         safety.check_path(path)
-        safety.check_name(path, Path(path))
-    files = []
-    with told(url), progress(f"adding {url}", sum(sizes.values()), "bytes") as bar:
-        for path in sorted(sizes):
-            place = target / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            sha, size = hashlib.sha256(), 0
-            with fs.open(f"{root}/{path}", "rb") as reading, place.open("xb") as writing:
-                while chunk := reading.read(CHUNK_BYTES):
-                    writing.write(chunk)
-                    sha.update(chunk)
-                    size += len(chunk)
-                    bar.advance(len(chunk))
-                writing.flush()
-                os.fsync(writing.fileno())
-            files.append(File(path=path, sha256=sha.hexdigest(), bytes=size))
-    return tuple(files)
+        safety.check_name(path, f"{url}/{path}")
+        safety.check_bytes(path, int(size or 0), f"{url}/{path}")
+    with told(url), progress(f"adding {url}", sum(int(size or 0) for size in found.values()), "bytes") as bar:
+        return tuple(_bring_object(fs, f"{root}/{path}", path, target / path, bar.advance) for path in sorted(found))
+
+
+def _bring_object(fs: Any, remote: str, path: str, place: Path, advance: Advance) -> File:
+    """One file of an address, copied while it is hashed, and never more of it than may enter."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    sha, size = hashlib.sha256(), 0
+    with fs.open(remote, "rb") as reading, place.open("xb") as writing:
+        while chunk := reading.read(CHUNK_BYTES):
+            writing.write(chunk)
+            sha.update(chunk)
+            size += len(chunk)
+            safety.check_bytes(path, size, remote)
+            advance(len(chunk))
+        writing.flush()
+        os.fsync(writing.fileno())
+    return File(path=path, sha256=sha.hexdigest(), bytes=size)

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from zoo.checkpoint import File
 from zoo.digest import CHUNK_BYTES, SHA256, file_sha256
@@ -26,6 +26,7 @@ from zoo.errors import ZooError
 
 READ_ONLY = 0o444
 LEFTOVER_SECONDS = 7 * 24 * 3600.0
+ROOM_BYTES = 16 << 20
 Advance = Callable[[float], None]
 
 
@@ -33,6 +34,7 @@ class Store(Protocol):
     """One place for bytes."""
 
     url: str
+    trees: Path  # the local folder of checkpoints' folders
 
     def has(self, sha256: str) -> int | None:
         """The size of an object, or None when it is absent."""
@@ -59,7 +61,7 @@ class Store(Protocol):
         """Takes a damaged object out, so that adding or pulling it again puts a whole one there."""
 
     def strays(self, digest: str, files: Sequence[File]) -> list[str]:
-        """Files in a checkpoint's folder that are not its own: a loader wrote them, or someone did."""
+        """Files in a checkpoint's folder that are not its own: a loader wrote or replaced them, or someone did."""
 
     def objects(self) -> Iterator[tuple[str, int]]:
         """(sha256, bytes) of every object."""
@@ -80,16 +82,25 @@ def checked_sha256(sha256: str) -> str:
 
 def owner() -> str:
     """Who writes here: host, process and when the process began, so that a dead owner can be told."""
+    return f"{_host()}.{os.getpid()}.{_began(os.getpid())}"
+
+
+def _host() -> str:
+    """Where process numbers mean what they mean here: the host, and the container on it."""
     host = "".join(c if c.isalnum() else "-" for c in socket.gethostname()) or "host"
-    return f"{host}.{os.getpid()}.{_began(os.getpid())}"
+    try:
+        return f"{host}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return host
 
 
 def is_alive(name: str) -> bool:
-    """Whether an owner may still be writing. One on another host is believed to be."""
-    host, pid, began = name.split(".")[:3]
-    if host != owner().split(".")[0]:
+    """Whether an owner may still be writing. One on another host, or no owner's name at all, is believed to be."""
+    host, _, rest = name.partition(".")
+    pid, _, began = rest.partition(".")
+    if host != _host() or not pid.isdecimal():
         return True
-    return _began(int(pid)) == began
+    return _began(int(pid)) == began.partition(".")[0]
 
 
 def _began(pid: int) -> str:
@@ -106,12 +117,12 @@ def _began(pid: int) -> str:
     return "0" if fields[0] == "Z" else fields[19]
 
 
-def copy_hashed(source: Path, target: Path, advance: Advance | None = None) -> tuple[str, int]:
+def copy_hashed(source: Path | BinaryIO, target: Path, advance: Advance | None = None) -> tuple[str, int]:
     """Copies a file while hashing it, one pass; gives back (sha256, bytes). Never follows a symlink."""
     from zoo.safetensors_header import open_plain
 
     sha, size = hashlib.sha256(), 0
-    with open_plain(source) as reading, target.open("xb") as writing:
+    with open_plain(source) if isinstance(source, Path) else source as reading, target.open("xb") as writing:
         while chunk := reading.read(CHUNK_BYTES):
             writing.write(chunk)
             sha.update(chunk)
@@ -136,7 +147,7 @@ class DiskStore:
     """A store in a local folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.url = folder, str(folder)
+        self.folder, self.url, self.trees = folder, str(folder), folder / "trees"
 
     def _place(self, sha256: str) -> Path:
         checked_sha256(sha256)
@@ -175,7 +186,7 @@ class DiskStore:
     def tree(self, digest: str, files: Sequence[File]) -> Path:
         checked_sha256(digest)
         place = self.folder / "trees" / digest
-        if place.is_dir() and all(_size(place / file.path) == file.bytes for file in files):
+        if place.is_dir() and all(self._is_own(place / file.path, file) for file in files):
             return place
         lacks = [file for file in files if self.has(file.sha256) is None]
         if lacks:
@@ -192,6 +203,18 @@ class DiskStore:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
             return self._tree_elsewhere(digest, files)
+
+    def _is_own(self, path: Path, file: File) -> bool:
+        """Whether a file of a checkpoint's folder is the stored object itself, no copy that something put there.
+
+        Where the object is gone, the folder's may be the last name of it: its size must do.
+        """
+        try:
+            if self.has(file.sha256) is None:
+                return path.stat().st_size == file.bytes
+            return os.path.samefile(path, self._place(file.sha256))
+        except OSError:
+            return False
 
     def _tree_elsewhere(self, digest: str, files: Sequence[File]) -> Path:
         """A folder of symlinks in the user's own temporary folder, when the store may only be read."""
@@ -251,8 +274,13 @@ class DiskStore:
 
     def strays(self, digest: str, files: Sequence[File]) -> list[str]:
         tree = self.folder / "trees" / checked_sha256(digest)
-        known = {tree / file.path for file in files}
-        return sorted(str(path) for path in tree.rglob("*") if not path.is_dir() and path not in known)
+        own = {tree / file.path: file for file in files}
+        return sorted(
+            str(path)
+            for path in tree.rglob("*")
+            if (path.is_symlink() or not path.is_dir())
+            and not (path in own and (self._is_own(path, own[path]) or file_sha256(path) == own[path].sha256))
+        )
 
     def objects(self) -> Iterator[tuple[str, int]]:
         for place in sorted(self.folder.glob("objects/??/*")):
@@ -282,7 +310,7 @@ def fetch_resumed(read: Callable[[int], Iterator[bytes]], file: File, place: Pat
     Raises  ZooError when they are not the object's; the bad part is deleted, so the next try starts anew
     """
     sha, size = hashlib.sha256(), 0
-    with place.open("a+b") as writing:
+    with leaving_room(place), place.open("a+b") as writing:
         fcntl.flock(writing, fcntl.LOCK_EX)  # another process may be fetching the same: it does it for both
         writing.seek(0)
         while chunk := writing.read(CHUNK_BYTES):
@@ -306,16 +334,24 @@ def fetch_resumed(read: Callable[[int], Iterator[bytes]], file: File, place: Pat
         )
 
 
-def _size(path: Path) -> int:
+@contextlib.contextmanager
+def leaving_room(place: Path) -> Iterator[None]:
+    """Gives back the end of a file whose writing filled the disk: without any room not even gc could run."""
     try:
-        return path.stat().st_size
-    except OSError:
-        return -1
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            with contextlib.suppress(OSError):
+                os.truncate(place, max(0, place.stat().st_size - ROOM_BYTES))
+        raise
 
 
 def _is_old(place: Path) -> bool:
     """Whether nothing was written there for a week: nobody is adding for so long."""
-    return time.time() - place.stat().st_mtime > LEFTOVER_SECONDS
+    try:
+        return time.time() - place.stat().st_mtime > LEFTOVER_SECONDS
+    except FileNotFoundError:  # its owner has just ended
+        return False
 
 
 def link_tree(staging: Path, place: Path, links: Sequence[tuple[Path, str]]) -> Path:

@@ -39,6 +39,7 @@ STORAGES = {
 PICKLE_BYTES = 50_000_000
 MEMORY_BYTES = 8 << 30
 SECONDS = 3600
+READ_SECONDS = 30
 NEW_USER, NEW_NET, NEW_IPC = 0x10000000, 0x40000000, 0x08000000
 
 
@@ -108,6 +109,7 @@ def read(source: Path, target: Path) -> None:
         root = names[0].removesuffix("data.pkl")
         with archive.open(names[0]) as file:
             told = _Reader(file).load()
+        _soften()
         if not isinstance(told, dict) or not all(isinstance(name, str) for name in told):
             raise ValueError("it is not a dict of tensors")
         tensors = {name: value for name, value in told.items() if isinstance(value, _Tensor)}
@@ -116,6 +118,12 @@ def read(source: Path, target: Path) -> None:
         order = sorted(tensors, key=lambda name: -BITS[tensors[name].storage.dtype])
         pieces = [_piece(name, tensors[name]) for name in order]
         write_safetensors(target, pieces, (_bytes(archive, root, name, tensors[name]) for name in order))
+
+
+def _soften() -> None:
+    """Lets the copying that follows take longer than the reading of the pickle may."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
 def _piece(name: str, tensor: _Tensor) -> Piece:
@@ -139,16 +147,20 @@ def convert_pickle(source: Path, target: Path) -> None:
     """Writes one pickle's tensors as a safetensors file, in an isolated child. Raises ZooError with the reason."""
     code = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parents[1])]!r}\n"
-        "from zoo.unpickle import child\nsys.exit(child(sys.argv[1], sys.argv[2]))"
+        "from zoo.unpickle import child\nsys.exit(child(sys.argv[1], sys.argv[2], int(sys.argv[3])))"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(source.absolute()), str(target.absolute())],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env={},
-        timeout=SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code, str(source.absolute()), str(target.absolute()), str(READ_SECONDS)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={},
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        target.unlink(missing_ok=True)
+        raise ZooError(f"{source}: cannot be converted within an hour; nothing of it was run.") from None
     if done.returncode:
         target.unlink(missing_ok=True)
         said = done.stderr.decode(errors="replace").strip().splitlines()
@@ -156,11 +168,12 @@ def convert_pickle(source: Path, target: Path) -> None:
         raise ZooError(f"{source}: cannot be converted: {reason}; nothing of it was run.")
 
 
-def child(source: str, target: str) -> int:
+def child(source: str, target: str, read_seconds: int) -> int:
     """What the isolated child does; gives its exit code, the reason of a refusal on standard error."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.unshare(NEW_USER | NEW_NET | NEW_IPC)  # where the kernel refuses, the unpickler alone must hold
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (read_seconds, SECONDS))  # a few bytes can nest to hours of hashing
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from zoo.errors import ZooError, nearest
 
 TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?[KMBT]?)(?![\w@.])"
+    r"\s*(?:(?P<number>-?(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?[KMBT]?)(?![\w@.])"
     r"|'(?P<quoted>[^']*)'|\"(?P<doubled>[^\"]*)\""
     r"|(?P<op><=|>=|!=|==|=|<|>|~)|(?P<paren>[()])|(?P<word>[A-Za-z0-9_][\w@.:/+\-]*))"
 )

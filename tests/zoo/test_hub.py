@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from zoo import hub
 from zoo.checkpoint import About
 from zoo.errors import ZooError
 from zoo.huggingface import import_any
@@ -139,6 +141,28 @@ def test_bytes_that_the_hub_does_not_list_are_refused(server: Hub) -> None:
         imported()
     server.spoil = False
     assert imported().label == "phi-2:1"
+
+
+def test_an_answer_for_another_commit_or_of_another_kind_is_refused(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ZooError, match="the hub answers for"):
+        imported(revision="f" * 40)
+    assert imported(revision=COMMIT).label == "phi-2:1"
+    for answer in ([], {"sha": COMMIT, "siblings": "x"}, {"sha": COMMIT, "siblings": [{"size": "x"}]}, {"sha": 1}):
+        monkeypatch.setattr(server, "listing", lambda answer=answer: answer)
+        with pytest.raises(ZooError, match=r"not a listing|names no commit") as told:
+            imported()
+        assert "\n" not in str(told.value)
+
+
+def test_two_at_once_download_each_file_once(server: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "both"
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda _: hub.download(hub.snapshot("microsoft/phi-2", None), folder), range(2)))
+    assert found == [folder] * 2
+    weights = [path for path, _, _ in server.asked if path.startswith("/cdn")]
+    assert len(weights) == 1
 
 
 def test_what_cannot_be_had_is_told_in_one_line(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

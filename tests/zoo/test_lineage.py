@@ -68,3 +68,12 @@ def test_a_hostile_label_stays_a_label() -> None:
     assert lineage.mermaid(found).count('"') == 2
     assert lineage.dot(found).count('"') == 2
     assert "<script" not in lineage.mermaid(found)
+
+
+def test_a_long_chain_is_told_to_its_end() -> None:
+    count = 3000
+    nodes = tuple(Node(digest=f"{n:064x}", kind="checkpoint", label=f"m{n}") for n in range(count))
+    edges = tuple(Edge(parent=f"{n:064x}", child=f"{n + 1:064x}", relation="finetune") for n in range(count - 1))
+    told = lineage.tree(Graph(focus=nodes[0].digest, nodes=nodes, edges=edges)).splitlines()
+    assert len(told) == count + 2
+    assert "m2999" in told[-1]

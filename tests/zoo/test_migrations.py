@@ -6,11 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from zoo import database as databases
-from zoo.checkpoint import About, Checkpoint
+from zoo.checkpoint import About, Checkpoint, Dataset
 from zoo.database import SCHEMA, SqliteDatabase, open_database, schema_version, sqlite_file
+from zoo.digest import canonical
 from zoo.errors import ZooError
 from zoo.migrations import upgrade
 from zoo.registry import described, open_registry
@@ -77,6 +79,45 @@ def test_a_populated_zoo_of_the_first_schema_keeps_everything(db: str, tmp_path:
         assert [(move.alias, move.version) for move in registry.alias_history("one")] == [("best", 1)]
         assert registry.add(tmp_path / "x", "one").version == 3
         assert registry.get("one@best") == before[0]
+
+
+def populated_0002(url: str, folder: Path, made: SimpleNamespace) -> list[Checkpoint]:
+    """A zoo as the second schema wrote it: the first's, brought up to it, with datasets and what followed."""
+    before = populated_0001(url, folder, made)
+    database = opened(url)
+    upgrade(database, "0002")
+    with database.write():
+        for name, digit in (("code", "a"), ("text", "b"), ("code", "c")):
+            told = Dataset(name=name, digest=digit * 64, kind="tokens", documents=1, tokens=2, created="2026-01-01")
+            database.run(
+                "INSERT INTO datasets (name, digest, record) VALUES (:n, :d, :r)",
+                n=name,
+                d=told.digest,
+                r=canonical(told).decode(),
+            )
+        database.run("INSERT INTO tags (checkpoint_id, tag) VALUES (2, 'new')")
+    database.close()
+    return before
+
+
+def test_a_populated_zoo_of_the_second_schema_keeps_everything(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
+    before = populated_0002(db, tmp_path / "x", made)
+    with open_registry(db) as registry:
+        assert schema_version(registry.database) == SCHEMA
+        assert registry.list(all_versions=True) == before
+        assert [found.version for found in registry.find(tag="new")] == [2]
+        assert [(one.name, one.digest[0]) for one in registry.datasets()] == [
+            ("code", "a"),
+            ("text", "b"),
+            ("code", "c"),
+        ]
+        assert registry.dataset("code").digest == "c" * 64
+        assert registry.dataset("b" * 64).name == "text"
+        again = msgspec.structs.replace(registry.dataset("text"), name="prose")
+        assert registry.add_dataset(again).name == "prose"
+        assert registry.dataset("prose").digest == "b" * 64
+        assert len(registry.datasets()) == 4
+        assert registry.add(tmp_path / "x", "one").version == 3
 
 
 def test_upgrading_twice_changes_nothing(db: str, tmp_path: Path, made: SimpleNamespace) -> None:

@@ -173,6 +173,28 @@ def test_datasets_are_found_by_name_and_digest(db: str) -> None:
             registry.dataset("cod")
 
 
+def test_a_dataset_may_have_two_names(db: str) -> None:
+    def dataset(name: str, digit: str, **told: Any) -> Dataset:
+        return Dataset(name=name, digest=digit * 64, kind="documents", documents=3, tokens=4, **told)
+
+    with open_registry(db) as registry:
+        first = registry.add_dataset(dataset("code", "a", licence="mit"))
+        second = registry.add_dataset(dataset("code-again", "a", recipe={"threshold": 3}))
+        assert registry.dataset("code") == first
+        assert registry.dataset("code-again") == second
+        assert registry.dataset("a" * 12) == first  # a digest is told by its first name
+        assert registry.recipe(str(second.recipe_digest)) == {"threshold": 3}
+        assert [one.name for one in registry.datasets()] == ["code", "code-again"]
+        registry.add_dataset(dataset("code", "b"))
+        assert registry.add_dataset(dataset("code", "a"), newest=True) == first
+        assert registry.dataset("code") == first
+        assert [(one.name, one.digest[0]) for one in registry.datasets()] == [
+            ("code-again", "a"),
+            ("code", "b"),
+            ("code", "a"),
+        ]
+
+
 def test_a_run_kept_again_replaces_itself(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
     (tmp_path / "results.jsonl").write_text("one\n")
     with open_registry(db) as registry:

@@ -1,4 +1,7 @@
-"""The registry against a plain dict, step by step in any order: add, alias, tag, rename, remove, gc, verify."""
+"""The registry against a plain dict, step by step in any order.
+
+add, alias, tag, rename, remove, gc, verify; datasets under several names; scores, which keep their checkpoint.
+"""
 
 import contextlib
 import shutil
@@ -10,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from zoo.checkpoint import About
+from tests.zoo.conftest import protocol, score
+from zoo.checkpoint import About, Dataset
 from zoo.errors import ZooError
 from zoo.registry import open_registry
 
@@ -44,6 +48,8 @@ class Zoo(RuleBasedStateMachine):
         self.versions: dict[str, dict[int, tuple[int, frozenset[str]]]] = {}
         self.aliases: dict[tuple[str, str], int] = {}
         self.last: dict[str, int] = {}
+        self.datasets: dict[str, list[str]] = {}  # name -> digests, the newest last
+        self.scored: dict[str, int] = {}  # digest -> runs
 
     def teardown(self) -> None:
         self.opened.close()
@@ -96,7 +102,10 @@ class Zoo(RuleBasedStateMachine):
     @rule(name=NAMES, version=st.integers(1, 6))
     def remove(self, name: str, version: int) -> None:
         aliased = version in {at for (of, _), at in self.aliases.items() if of == name}
-        if version in self.versions.get(name, {}) and not aliased:
+        held = version in self.versions.get(name, {})
+        digest = self.registry.get(f"{name}:{version}").digest if held else ""
+        last = [one.digest for one in self.registry.list(all_versions=True)].count(digest) == 1
+        if held and not aliased and not (last and self.scored.get(digest)):
             self.registry.remove(f"{name}:{version}")
             del self.versions[name][version]
         else:
@@ -113,6 +122,26 @@ class Zoo(RuleBasedStateMachine):
         else:
             with pytest.raises(ZooError):
                 self.registry.rename(old, new)
+
+    @rule(name=NAMES, digit=st.sampled_from("de"), newest=st.booleans())
+    def add_dataset(self, name: str, digit: str, newest: bool) -> None:
+        told = Dataset(name=name, digest=digit * 64, kind="tokens", documents=1, tokens=1)
+        assert self.registry.add_dataset(told, newest).digest == told.digest
+        own = self.datasets.setdefault(name, [])
+        if told.digest in own and newest:
+            own.remove(told.digest)
+        if told.digest not in own:
+            own.append(told.digest)
+
+    @rule(name=NAMES, number=st.integers(0, 9))
+    def score(self, name: str, number: int) -> None:
+        if not self.versions.get(name):
+            return
+        digest = self.registry.get(name).digest
+        run = f"run-{digest[:8]}-{number}"
+        known = any(header["id"] == run for header in self.registry.runs())
+        self.registry.add_scores({"id": run, "checkpoint": digest}, protocol(), [score(digest, run)])
+        self.scored[digest] = self.scored.get(digest, 0) + (not known)
 
     @rule()
     def collect(self) -> None:
@@ -133,6 +162,17 @@ class Zoo(RuleBasedStateMachine):
                 assert self.registry.get(name).version == max(own)
         tagged = {(one.name, one.version) for one in self.registry.find(tag="x")}
         assert tagged == {at for at, tags in held.items() if "x" in tags}
+
+    @invariant()
+    def knows_its_datasets_and_scores(self) -> None:
+        held: dict[str, list[str]] = {}
+        for one in self.registry.datasets():
+            held.setdefault(one.name, []).append(one.digest)
+        assert held == {name: own for name, own in self.datasets.items() if own}
+        for name, own in self.datasets.items():
+            assert self.registry.dataset(name).digest == own[-1]
+        for digest, runs in self.scored.items():
+            assert len(self.registry.scores(digest)) == runs
 
     @invariant()
     def is_whole(self) -> None:

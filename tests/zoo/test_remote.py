@@ -1,5 +1,6 @@
 """Zoos that exchange checkpoints, and a store in a bucket: over a real folder and real HTTP to moto's server."""
 
+import hashlib
 import json
 import os
 import uuid
@@ -285,3 +286,81 @@ def test_a_bad_cache_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHIZOO_CACHE_BYTES", "10GB")
     with pytest.raises(ZooError, match="PHIZOO_CACHE_BYTES=10GB"):
         BucketStore("memory://x")
+
+
+def test_a_broken_upload_of_a_large_file_goes_on_with_the_parts_that_are_missing(
+    bucket: str, tmp_path: Path, made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo import multipart
+
+    monkeypatch.setattr(multipart, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(multipart, "AT_ONCE", 1)
+    data = os.urandom(17 << 20)
+    (tmp_path / "large").write_bytes(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    store = BucketStore(bucket, cache=tmp_path / "cache")
+    sent: list[int] = []
+    real = store.fs.call_s3
+
+    def call(method: str, **told: object) -> object:
+        if method == "upload_part":
+            sent.append(int(str(told["PartNumber"])))
+            if len(sent) == 3:
+                raise ConnectionResetError("the line broke")
+        return real(method, **told)
+
+    monkeypatch.setattr(store.fs, "call_s3", call)
+    with pytest.raises(ZooError, match="the line broke"):
+        store.upload(tmp_path / "large", sha256)
+    assert store.has(sha256) is None
+    store.upload(tmp_path / "large", sha256)
+    assert sorted(sent) == [1, 2, 3, 3, 4]  # the third broke, and alone was sent again
+    assert store.object(sha256).read_bytes() == data
+
+
+def test_reading_results_keeps_the_cache_within_its_limit(bucket: str, tmp_path: Path) -> None:
+    store = BucketStore(bucket, cache=tmp_path / "cache", limit=25_000)
+    digests = []
+    for number in range(6):
+        data = bytes([number]) * 10_000
+        digests.append(hashlib.sha256(data).hexdigest())
+        (tmp_path / "x").write_bytes(data)
+        store.upload(tmp_path / "x", digests[-1])
+    for number, sha256 in enumerate([*digests, digests[5], digests[4]]):
+        assert len(store.object(sha256).read_bytes()) == 10_000, number
+        assert sum(size for _, size in store.cache.objects()) <= 25_000
+    assert {sha256 for sha256, _ in store.cache.objects()} == {digests[4], digests[5]}
+
+
+def test_a_checkpoint_is_added_over_http_and_from_memory(tmp_path: Path, made: SimpleNamespace) -> None:
+    import threading
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    import fsspec
+
+    folder = made.phi(tmp_path / "x", 1)
+    memory = fsspec.filesystem("memory")
+    for path in folder.iterdir():
+        memory.pipe_file(f"/phi/{path.name}", path.read_bytes())
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with open_registry() as registry:
+        wanted = registry.add(folder, "disk").digest
+        for number, url in enumerate(
+            ("memory://phi", f"http://127.0.0.1:{server.server_port}/x", f"local://{folder}", f"FILE://{folder}")
+        ):
+            found = registry.add(url, f"from-{number}")
+            assert found.digest == wanted
+            assert found.source in (url, "")
+        memory.pipe_file("/phi/code.py", b"print(1)")
+        with pytest.raises(ZooError, match=r"code\.py: is Python code"):
+            registry.add("memory://phi", "x")
+        memory.rm("/phi/code.py")
+        memory.pipe_file("/phi/notes.txt", bytes(64_000_001))
+        with pytest.raises(ZooError, match="64,000,001 bytes"):
+            registry.add("memory://phi", "x")
+    memory.rm("/phi", recursive=True)
+    server.shutdown()
+    server.server_close()

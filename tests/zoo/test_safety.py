@@ -51,6 +51,60 @@ def zipped(folder: Path) -> None:
         archive.writestr("data.pkl", pickle.dumps(Danger()))
 
 
+def appended(name: str) -> Callable[[Path], None]:
+    """Writes text with a zip archive behind it, which zip readers find from the end."""
+
+    def change(folder: Path) -> None:
+        (folder / name).write_text("{}\n" if name.endswith(".json") else "# Text\n" * 20)
+        with zipfile.ZipFile(folder / name, "a") as archive:
+            archive.writestr("archive/data.pkl", pickle.dumps(Danger()))
+
+    return change
+
+
+def appended_to_weights(folder: Path) -> None:
+    """Puts a zip archive into the last bytes of the last tensor, within what the header says."""
+    import io
+
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(Danger()))
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: -len(data.getvalue())] + data.getvalue())
+
+
+def pickle_in_weights(folder: Path) -> None:
+    """Makes the header's length begin with V, which a pickle reads as a text up to the next newline."""
+    weights = (folder / "model.safetensors").read_bytes()
+    length = int.from_bytes(weights[:8], "little")
+    header, data = weights[8 : 8 + length], weights[8 + length :]
+    header += b" " * ((0x56 - length) % 256)
+    run = b"\n0" + pickle.dumps(Danger(), 0)
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + run + data[len(run) :])
+
+
+def hard_linked(folder: Path) -> None:
+    (folder.parent / "secret.txt").write_text("x")
+    os.link(folder.parent / "secret.txt", folder / "notes.txt")
+
+
+def split(folder: Path) -> None:
+    """Puts one tensor into a second file that no loader looks for."""
+    from tests.zoo.conftest import phi_tensors, safetensors
+
+    tensors = phi_tensors(0)
+    last = tensors.popitem()
+    safetensors(folder / "model.safetensors", tensors)
+    safetensors(folder / "more.safetensors", dict([last]))
+
+
+def whole_numbers(folder: Path) -> None:
+    from tests.zoo.conftest import phi_tensors, safetensors
+
+    tensors = {name: ("U8", shape, data[::4]) for name, (_, shape, data) in phi_tensors(0).items()}
+    safetensors(folder / "model.safetensors", tensors)
+
+
 def linked(folder: Path) -> None:
     (folder / "README.md").symlink_to("/etc/passwd")
 
@@ -131,6 +185,63 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda f: (f / "model.safetensors").rename(f / "model-00001-of-00001.safetensors") and None,
         "index.json is missing",
     ),
+    "weights in two files without index": (split, "more.safetensors: a loader finds only model.safetensors"),
+    "weights under another name": (
+        lambda f: (f / "model.safetensors").rename(f / "weights.safetensors") and None,
+        "a loader finds only model.safetensors",
+    ),
+    "weights that are no floats": (whole_numbers, "is U8, but config.json has no quantization_config"),
+    "index of another form": (write("model.safetensors.index.fp16.json", {"weight_map": {"a": "../x"}}), "other files"),
+    "index of pickles": (write("pytorch_model.bin.index.json", {"weight_map": {"a": "../x.bin"}}), "other files"),
+    "index with odd metadata": (
+        write("model.safetensors.index.json", {"metadata": "x", "weight_map": {}}),
+        "is not named by",
+    ),
+    "pickle without its mark": (write("vocab.txt", pickle.dumps(Danger(), 4)[2:]), "a pickle by its opcodes"),
+    "pickle without mark and frame": (write("x.model", pickle.dumps(Danger(), 4)[11:]), "a pickle by its opcodes"),
+    "pickle behind a text": (write("README.md", b"VHello\n0" + pickle.dumps(Danger(), 0)), "a pickle by its opcodes"),
+    "pickle in the weights": (pickle_in_weights, "model.safetensors: is a pickle by its opcodes"),
+    "zip behind a text": (appended("README.md"), "README.md: is a zip archive by its end"),
+    "zip behind JSON": (appended("x.json"), "x.json: is a zip archive by its end"),
+    "zip in the weights": (appended_to_weights, "model.safetensors: is a zip archive by its end"),
+    "tar": (write("x.txt", bytes(257) + b"ustar" + bytes(300)), "a tar archive"),
+    "hard link": (hard_linked, "notes.txt: has 2 names (hard links)"),
+    "name that ends with a dot": (write("a./x.txt", "x"), "may not enter"),
+    "no JSON": (write("extra.json", "{"), "is not plain JSON"),
+    "vocabulary with a word twice": (write("vocab.json", '{"a": 1, "a": 2}'), "stands twice"),
+    "code in a config deeper down": (write("sub/config.json", {"auto_map": {"A": "b.C"}}), "auto_map"),
+    "code in any other JSON": (write("other.json", {"x": [{"auto_map": {"A": "b.C"}}]}), "auto_map"),
+    "adapter of another model": (
+        write("adapter_config.json", {"base_model_name_or_path": "evil/x"}),
+        "weights that it names",
+    ),
+    "classes to import": (write("modules.json", '[{"type": "custom.Evil"}]'), "names classes"),
+    "labels without end": (config(num_labels=10**9), "num_labels is 1000000000"),
+    "size inside": (config(text_config={"vocab_size": 10**12}), "vocab_size is 1000000000000"),
+    "size of an unknown kind": (config(expert_hidden_dim=10**12), "expert_hidden_dim is"),
+    "rotary share": (config(partial_rotary_factor=1e9), "partial_rotary_factor is"),
+    "rotary base": (config(rope_theta=0), "rope_theta is 0"),
+    "positions": (config(max_position_embeddings=10**9), "max_position_embeddings is"),
+    "architecture as a path": (config(architectures=["os.system"]), "architectures"),
+    "activation as a path": (config(hidden_act="os.system"), "hidden_act"),
+    "number type as a path": (config(torch_dtype="os.system"), "torch_dtype"),
+    "quantizer as a text": (config(quantization_config="evil/x"), "has the method"),
+    "quantizer with a path inside": (config(quantization_config={"quant_method": "gptq", "m": ["a/b"]}), "is a path"),
+    "template that spells a private name": (template("{{ ''['_'*2~'class'~'_'*2] }}"), "reaches out"),
+    "template that formats one": (template("{{ '{0.__class__}'.format(1) }}"), "reaches out"),
+    "template with a power": (template("{{ 10**10**8 }}"), "raises to a power"),
+    "template with a loop too long": (template("{% for i in range(10**9) %}x{% endfor %}"), "power"),
+    "template with a range too long": (template("{% for i in range(1000000000) %}x{% endfor %}"), "takes too long"),
+    "template that calls itself": (template("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), "takes too long"),
+    "template that waits for a system message": (
+        template(
+            "{% if messages and messages[0].role == 'system' %}{% for a in range(99999) %}{% for b in range(99999) %}"
+            "{% endfor %}{% endfor %}{% endif %}"
+        ),
+        "takes too long",
+    ),
+    "template in any JSON": (write("x.json", {"chat_template": "{{ x.__init__ }}"}), "reaches for __init__"),
+    "template file of another name": (write("more/x.jinja", "x"), "of a kind that is not on the list"),
 }
 
 
@@ -203,6 +314,43 @@ def test_an_honest_folder_enters_with_all_its_small_files(tmp_path: Path, made: 
     assert len(held.paths) == 9
     assert held.warnings == ()
     assert held.parameters == 1059
+
+
+HONEST = """{% for message in messages %}{% if message['role'] == 'system' %}<|system|>{{ message.content|trim }}
+{% elif message.tool_calls %}{% for call in message.tool_calls %}{{ call.function.name }}({{ call.function.arguments|tojson }})
+{% endfor %}{% else %}<|{{ message['role'] }}|>{{ message['content'] + eos_token }}{% endif %}{% endfor %}
+{%- if tools is defined and tools %}{{ tools|tojson(indent=2) }}{% endif %}
+{%- set state = namespace(last=none) %}{% for m in messages[::-1] if m.role == 'user' %}{% set state.last = m %}{% endfor %}
+{%- if add_generation_prompt %}{% generation %}<|assistant|>{% endgeneration %}{% endif %}
+{%- if not messages %}{{ raise_exception('no messages') }}{% endif %}{{ strftime_now('%Y') }}"""
+
+
+def test_an_honest_template_enters(tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "x")
+    template(HONEST)(folder)
+    assert "tokenizer_config.json" in inspect_folder(folder).paths
+
+
+def test_the_stores_own_folder_and_one_handed_over_may_be_of_hard_links(tmp_path: Path, made: SimpleNamespace) -> None:
+    with open_registry() as registry:
+        first = registry.add(made.phi(tmp_path / "a", 1), "one", link=True)
+        assert (tmp_path / "a" / "model.safetensors").samefile(registry.path("one") / "model.safetensors")
+        with pytest.raises(ZooError, match="hard links"):
+            registry.add(tmp_path / "a", "two")
+        assert registry.add(registry.path("one"), "two").digest == first.digest
+        registry.gc()
+        assert registry.verify() == []
+
+
+def test_a_folder_swapped_for_a_symlink_is_not_followed(tmp_path: Path) -> None:
+    from zoo.safetensors_header import open_inside
+
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "x.txt").write_text("secret")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "sub").symlink_to(tmp_path / "else")
+    with pytest.raises(ZooError, match="a part of the path is a symlink"):
+        open_inside(tmp_path / "x", "sub/x.txt")
 
 
 def test_a_model_of_nothing_but_nan_is_warned_of(tmp_path: Path, made: SimpleNamespace) -> None:

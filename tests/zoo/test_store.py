@@ -1,5 +1,6 @@
 """The content-addressed store: shared bytes once, damage found and mended, nothing wanted swept away."""
 
+import errno
 import hashlib
 import os
 import time
@@ -11,7 +12,7 @@ import pytest
 from zoo.checkpoint import File
 from zoo.errors import ZooError
 from zoo.registry import open_registry
-from zoo.store import DiskStore, checked_sha256, is_alive, owner
+from zoo.store import DiskStore, checked_sha256, is_alive, leaving_room, owner
 
 
 def damaged(path: Path, change: str) -> None:
@@ -86,6 +87,41 @@ def test_an_extra_file_in_a_folder_is_found(tmp_path: Path, made: SimpleNamespac
         (registry.path("one") / "extra.py").write_text("print(1)")
         (problem,) = registry.verify("one")
     assert problem.endswith("extra.py is not one of its files; delete it")
+
+
+def test_a_file_replaced_in_a_folder_is_found_and_not_given_out_again(tmp_path: Path, made: SimpleNamespace) -> None:
+    with open_registry() as registry:
+        registry.add(made.phi(tmp_path / "a", 1), "one")
+        config = registry.path("one") / "config.json"
+        data = config.read_bytes()
+        config.unlink()
+        config.write_bytes(data.replace(b'"phi"', b'"pho"'))  # of the same size, as an editor would leave it
+        (problem,) = registry.verify("one")
+        assert problem.endswith("config.json is not one of its files; delete it")
+        assert (registry.path("one") / "config.json").read_bytes() == data
+        assert registry.verify("one") == []
+        (registry.path("one") / "more").symlink_to(tmp_path)
+        assert len(registry.verify("one")) == 1
+
+
+def test_what_is_no_owners_folder_does_not_stop_gc(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path)
+    for name in ("notes", "a.b", f"{owner().split('.')[0]}.x.y", f"{owner().split('.')[0]}.12"):
+        (tmp_path / "incoming" / name).mkdir(parents=True)
+    store.sweep(set(), is_alive)
+    assert {path.name for path in (tmp_path / "incoming").iterdir()} >= {"notes", "a.b"}
+
+
+def test_a_transfer_that_filled_the_disk_leaves_room(tmp_path: Path) -> None:
+    place = tmp_path / "part"
+    place.write_bytes(b"x" * 100)
+    with pytest.raises(OSError, match="No space"), leaving_room(place):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert place.stat().st_size == 0
+    place.write_bytes(b"x" * 100)
+    with pytest.raises(OSError, match="denied"), leaving_room(place):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    assert place.stat().st_size == 100
 
 
 def test_a_folder_that_lost_a_file_is_made_again(tmp_path: Path, made: SimpleNamespace) -> None:

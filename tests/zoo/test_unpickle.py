@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from zoo import unpickle
 from zoo.checkpoint import About
 from zoo.errors import ZooError
 from zoo.huggingface import import_any
@@ -91,6 +92,15 @@ def test_what_is_no_archive_or_a_bomb_is_refused(tmp_path: Path) -> None:
     for name in "abc":
         with pytest.raises(ZooError, match="cannot be converted"):
             convert_pickle(tmp_path / f"{name}.bin", tmp_path / "x.safetensors")
+
+
+def test_a_pickle_that_would_hash_for_hours_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nested = b"\x80\x04}" + b")" + b"".join(b"\x94h" + bytes([n]) + b"\x86" for n in range(60)) + b"K\x01s."
+    archive(tmp_path / "x.bin", None, raw=nested)
+    monkeypatch.setattr(unpickle, "READ_SECONDS", 1)
+    with pytest.raises(ZooError, match="cannot be converted"):
+        convert_pickle(tmp_path / "x.bin", tmp_path / "x.safetensors")
+    assert not (tmp_path / "x.safetensors").exists()
 
 
 def test_a_tensor_that_reaches_outside_its_storage_or_is_a_view_is_refused(tmp_path: Path) -> None:

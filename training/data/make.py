@@ -91,7 +91,7 @@ def register(dataset: Dataset) -> None:
         if not any(one.digest == dataset.digest for one in same) or registry.dataset(dataset.name).digest != (
             dataset.digest
         ):
-            registry.add_dataset(dataset)
+            registry.add_dataset(dataset, newest=True)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,77 @@
+"""Datasets' records by name. The same dataset may have several names, as a checkpoint may: each is a row.
+
+Plain functions over a database; `Registry` hands them on. The bytes are not kept here: `training.data`
+has them, in a folder named by the digest.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from zoo import names, rows
+from zoo.checkpoint import Dataset, checked_name
+from zoo.database import Database
+from zoo.digest import canonical, digest
+from zoo.errors import ZooError, unknown
+
+DATASET = msgspec.json.Decoder(Dataset)
+LISTING = "phizoo data list"
+
+
+def add(database: Database, dataset: Dataset, moment: str, newest: bool = False) -> Dataset:
+    """Keeps a record (its recipe under its digest); the same name and digest again change nothing in it.
+
+    newest  make it what the name means from now on, also when the name has moved to another digest since
+    """
+    checked_name(dataset.name)
+    with database.write():
+        found = database.rows(
+            "SELECT id, record, (SELECT max(id) FROM datasets WHERE name = :name) FROM datasets "
+            "WHERE name = :name AND digest = :digest",
+            name=dataset.name,
+            digest=dataset.digest,
+        )
+        if found:
+            number, record, last = found[0]
+            if newest and number != last:
+                database.run("DELETE FROM datasets WHERE id = :id", id=number)
+                _insert(database, DATASET.decode(record))
+            return DATASET.decode(record)
+        if dataset.recipe is not None:
+            rows.keep_recipe(database, dataset.recipe)
+            dataset = msgspec.structs.replace(dataset, recipe_digest=digest(dataset.recipe))
+        if not dataset.created:
+            dataset = msgspec.structs.replace(dataset, created=moment)
+        _insert(database, dataset)
+    return dataset
+
+
+def _insert(database: Database, dataset: Dataset) -> None:
+    database.run(
+        "INSERT INTO datasets (name, digest, record) VALUES (:name, :digest, :record)",
+        name=dataset.name,
+        digest=dataset.digest,
+        record=canonical(dataset).decode(),
+    )
+
+
+def get(database: Database, spec: str) -> Dataset:
+    """The newest dataset of a name, or the one of a digest prefix of 8 or more (under its first name)."""
+    found = database.rows("SELECT record FROM datasets WHERE name = :name ORDER BY id DESC LIMIT 1", name=spec)
+    if not found and names.PREFIX.fullmatch(spec):
+        found = database.rows(
+            "SELECT record, digest FROM datasets WHERE digest >= :low AND digest < :high ORDER BY id",
+            low=spec,
+            high=spec + "g",
+        )
+        if len({row[1] for row in found}) > 1:
+            raise ZooError(f"{spec} begins the digests of {len(found)} datasets; give more of it. All: {LISTING}")
+    if not found:
+        known = [row[0] for row in database.rows("SELECT DISTINCT name FROM datasets")]
+        raise unknown("dataset", spec, known, LISTING)
+    return DATASET.decode(found[0][0])
+
+
+def every(database: Database) -> Sequence[Dataset]:
+    """All datasets, once a name, oldest first."""
+    return [DATASET.decode(row[0]) for row in database.rows("SELECT record FROM datasets ORDER BY id")]

@@ -1,0 +1,26 @@
+"""One dataset may have several names, as checkpoints may: a row is a name of it, no longer the dataset itself."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Makes the table anew, since SQLite cannot drop a constraint; numbers, and so the order, are kept."""
+    held = sa.table("datasets", sa.column("id"), sa.column("name"), sa.column("digest"), sa.column("record"))
+    rows = [dict(row) for row in op.get_bind().execute(sa.select(held).order_by(held.c.id)).mappings()]
+    op.drop_table("datasets")
+    made = op.create_table(
+        "datasets",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False, index=True),
+        sa.Column("record", sa.Text, nullable=False),
+        sa.UniqueConstraint("name", "digest"),
+    )
+    if rows:
+        op.bulk_insert(made, rows)
+        if op.get_bind().dialect.name == "postgresql":
+            op.execute("SELECT setval(pg_get_serial_sequence('datasets', 'id'), (SELECT max(id) FROM datasets))")
