@@ -1,4 +1,4 @@
-# ruff: noqa: S102, UP029
+# ruff: noqa: S102
 """The candidate's side of the channel: loads one program, executes calls, returns plain data.
 
 It runs in the same interpreter as the completion, so nothing it says is believed: it knows no test,
@@ -11,9 +11,12 @@ can parse safely. Kinds: c compiled, o loaded, v plain value, t tagged value, x 
 k call of a function of the test's, f a fault of the sandbox. Standard library only.
 """
 
+import array
 import builtins
+import contextlib
 import io
-import json
+import json.encoder
+import linecache
 import marshal
 import os
 import pickle
@@ -28,17 +31,31 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-# names of our own for the builtins used below: a program that replaces builtins harms only itself
-from builtins import all, hasattr, id, isinstance, len, map, max, min, set, type  # isort: skip
+# builtins of our own for every function below: a program that replaces Python's harms only itself
+globals()["__builtins__"] = dict(vars(builtins))
 
 MODULE = "solution"  # not __main__: main blocks must not run
+FILE = "/tmp/solution.py"  # what __file__ says; no such file exists  # noqa: S108
 SMALL = 1 << 63  # larger integers travel as hexadecimal: no digit limit, no quadratic conversion
 MOST_BITS = 1 << 24  # a larger integer is sent as an object equal to nothing
 MOST_EXPONENT = 100_000  # of a Decimal: int(Decimal("1e999999")) would keep the judge busy in C
 TEXT = 500  # characters of an exception's message
 SIMPLE = frozenset((str, bool, type(None), float))
 BUILTIN = {id(v): k for k, v in vars(builtins).items() if isinstance(v, type)}
-_dumps, _loads, _write, _read = json.dumps, marshal.loads, os.write, os.read
+_loads, _marshal, _write, _read, _pack = marshal.loads, marshal.dumps, os.write, os.read, struct.pack
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(type(value).__name__)
+
+
+# json.dumps without the parts that a program may have replaced
+_C: Any = json.encoder
+_encode = _C.c_make_encoder(None, _refuse, _C.encode_basestring_ascii, None, ":", ",", False, False, True)
+
+
+def _dumps(value: Any) -> str:
+    return "".join(_encode(value, 0))
 
 
 class Ended(BaseException):
@@ -53,6 +70,10 @@ class Channel:
         self.data = b""
         self.held: list[Any] = []
         self.numbers: dict[int, int] = {}
+        self.classes: dict[str, type] = {}  # those of the prompt: their objects travel by value, under a number
+        self.twins: dict[int, Any] = {}
+        self.twin_numbers: dict[int, int] = {}
+        self.written: set[int] = set()  # twins already in the payload at hand
 
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes."""
@@ -70,7 +91,7 @@ class Channel:
 
     def send(self, sequence: int, kind: bytes, payload: bytes = b"") -> None:
         """One reply."""
-        frame = struct.pack("<IIc", len(payload) + 5, sequence, kind) + payload
+        frame = _pack("<IIc", len(payload) + 5, sequence, kind) + payload
         while frame:
             frame = frame[_write(self.out, frame) :]
 
@@ -81,6 +102,43 @@ class Channel:
             number = self.numbers[id(thing)] = len(self.held)
             self.held.append(thing)
         return number
+
+    def twin(self, number: int, thing: Any) -> Any:
+        """Remembers an object that the judge has too, under the number that both know it by."""
+        self.twins[number], self.twin_numbers[id(thing)] = thing, number
+        return thing
+
+    def tag_twin(self, thing: Any) -> Any:
+        """An object of a class of the prompt's, with its attributes the first time; None for any other object."""
+        number = self.twin_numbers.get(id(thing))
+        kind = type(thing)
+        if number is None:
+            if self.classes.get(kind.__name__) is not kind or not hasattr(thing, "__dict__"):
+                return None
+            number = -1 - len(self.twins)  # the judge's own numbers are not negative
+            self.twin(number, thing)
+        if number in self.written:
+            return ["O", number, kind.__name__]
+        self.written.add(number)
+        state = [(k, v) for k, v in vars(thing).items() if not isinstance(v, Outside)]
+        return ["O", number, kind.__name__, _mapping("d", state, self)]
+
+
+class Outside:
+    """A stand-in for a function of the test's: calling it asks the judge."""
+
+    def __init__(self, session: "Session", number: int) -> None:
+        self.session, self.number = session, number
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        channel = self.session.channel
+        channel.written.clear()
+        payload = _dumps(["l", self.number, tag_value(positional, channel), tag_value(named, channel)])
+        channel.send(self.session.sequence, b"k", payload.encode())
+        (result,), raised = self.session.arguments(channel.message())
+        if raised:
+            raise result
+        return result
 
 
 def fault(number: int, text: str) -> None:
@@ -172,6 +230,7 @@ WRITERS: tuple[tuple[type, Callable[[Any, Channel], Any]], ...] = (
     (date, lambda v, _: ["da", date.isoformat(v)]),
     (time, lambda v, _: ["ti", time.isoformat(v)]),
     (timedelta, lambda v, _: ["td", v.days, v.seconds, v.microseconds]),
+    (array.array, lambda v, c: _sequence("a", (v.typecode, *array.array.tolist(v)), c)),
 )
 EXACT = dict(WRITERS)
 
@@ -194,16 +253,20 @@ def tag_value(value: Any, channel: Channel) -> Any:
         return ["e", "Ellipsis" if value is Ellipsis else "NotImplemented"]
     if id(value) in BUILTIN and isinstance(value, type):
         return ["T", BUILTIN[id(value)]]
+    twin = channel.tag_twin(value)
+    if twin is not None:
+        return twin
     return ["o", channel.hold(value), str(kind.__name__), hasattr(kind, "__next__")]
 
 
 def write(value: Any, channel: Channel) -> tuple[bytes, bytes]:
-    """A value as (kind, payload). What recurses without end becomes an object equal to nothing."""
+    """A value as (kind, payload). What recurses without end, or lies too badly, becomes an object equal to nothing."""
     try:
+        channel.written.clear()
         if is_plain(value):
             return b"v", _dumps(value).encode()
         return b"t", _dumps(tag_value(value, channel)).encode()
-    except (RecursionError, ValueError, MemoryError):
+    except Exception:
         return b"t", _dumps(["o", channel.hold(value), "unsendable", False]).encode()
 
 
@@ -212,7 +275,7 @@ def _exception(error: BaseException, channel: Channel) -> bytes:
     base = next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
     line, trace = 0, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == f"<{MODULE}>":
+        if trace.tb_frame.f_code.co_filename == FILE:
             line = trace.tb_lineno
         trace = trace.tb_next
     try:
@@ -237,7 +300,7 @@ class _Arguments(pickle.Unpickler):
 
     def persistent_load(self, name: Any) -> Any:
         kind, number = name
-        return self.session.channel.held[number] if kind == "held" else self.session.outside(number)
+        return self.session.given[kind](number)
 
 
 class Session:
@@ -246,19 +309,27 @@ class Session:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.module = types.ModuleType(MODULE)
+        self.module.__file__ = FILE
+        self.module.__dict__["__builtins__"] = builtins  # Python's, not the copy that the functions here use
         self.sequence = 0
+        self.functions: dict[int, Outside] = {}
+        self.given: dict[str, Callable[[Any], Any]] = {
+            "held": channel.held.__getitem__, "function": self.outside, "class": self.find, "new": lambda _: self.twin,
+        }  # fmt: skip
         self.asks: dict[str, Callable[..., Any]] = {
             "call": self._call, "get": getattr, "set": setattr, "iterate": iter, "length": len, "truth": bool,
-            "item": lambda thing, key: thing[key], "contains": lambda thing, key: key in thing, "text": str,
-            "repr": repr, "next": self._next,
+            "item": lambda thing, key: thing[key], "text": str, "next": self._next,
         }  # fmt: skip
 
-    def load(self, source: str) -> None:
-        """Compiles and executes the program as a module of its own."""
-        code = compile(source, f"<{MODULE}>", "exec", dont_inherit=True)
+    def load(self, source: str, classes: tuple[str, ...]) -> None:
+        """Compiles and executes the program as a module of its own. classes: what the prompt defines."""
+        code = compile(source, FILE, "exec", dont_inherit=True)
         self.channel.send(self.sequence, b"c")
+        linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)  # inspect.getsource works
         sys.modules[MODULE] = self.module
         exec(code, self.module.__dict__)
+        found = {name: self.module.__dict__.get(name) for name in classes}
+        self.channel.classes = {name: kind for name, kind in found.items() if isinstance(kind, type)}
 
     def find(self, target: Any) -> Any:
         """A name of the program, or an object held for the judge."""
@@ -273,15 +344,20 @@ class Session:
         """(positional, named), as sent by the judge."""
         return _loads(raw[1:]) if raw[:1] == b"m" else _Arguments(raw[1:], self).load()
 
-    def outside(self, number: int) -> Callable[..., Any]:
-        """A stand-in for a function of the test's: calling it asks the judge."""
+    def outside(self, number: int) -> Outside:
+        """The stand-in of a function of the test's, the same one each time."""
+        if number not in self.functions:
+            self.functions[number] = Outside(self, number)
+        return self.functions[number]
 
-        def ask(*positional: Any, **named: Any) -> Any:
-            payload = _dumps(["l", number, tag_value(positional, self.channel), tag_value(named, self.channel)])
-            self.channel.send(self.sequence, b"k", payload.encode())
-            return self.arguments(self.channel.message())[0][0]
-
-        return ask
+    def twin(self, number: int, name: str) -> Any:
+        """The twin of an object of the judge's, without its attributes yet; pickle fills them in."""
+        thing = self.channel.twins.get(number)
+        if thing is None:
+            kind = self.channel.classes.get(name)
+            thing = self.channel.twin(number, types.SimpleNamespace() if kind is None else object.__new__(kind))
+        vars(thing).clear()
+        return thing
 
     @staticmethod
     def _call(thing: Any, *positional: Any, **named: Any) -> Any:
@@ -296,6 +372,18 @@ class Session:
                 return items, False
         return items, True
 
+    def _changed(self, raw: bytes, after: tuple[Any, ...]) -> bool:
+        """Whether arguments were changed in place, types included (1 is not True, 1.0 is not 1)."""
+        if self.channel.twins:
+            return True
+        before = self.arguments(raw)[0]
+        try:
+            if raw[:1] == b"m":
+                return bool(_marshal(after, 2) != _marshal(before, 2))
+            return bool(tag_value(after, self.channel) != tag_value(before, self.channel))
+        except Exception:
+            return True
+
     def answer(self, verb: str, target: Any, raw: bytes, mutable: bool) -> None:
         """Does one thing and sends what came of it; arguments changed in place are sent back."""
         try:
@@ -307,28 +395,22 @@ class Session:
             self.channel.send(self.sequence, b"x", _exception(error, self.channel))
             return
         kind, payload = write(result, self.channel)
-        if mutable and raw[:1] == b"m" and marshal_differs(positional, _loads(raw[1:])[0]):
-            payload = _dumps(["l", tag_value(result, self.channel), _sequence("l", positional, self.channel)]).encode()
-            kind = b"w"
+        if mutable and self._changed(raw, positional):
+            with contextlib.suppress(Exception):  # what cannot be sent back is not sent back
+                self.channel.written.clear()
+                pair = ["l", tag_value(result, self.channel), _sequence("l", positional, self.channel)]
+                kind, payload = b"w", _dumps(pair).encode()
         self.channel.send(self.sequence, kind, payload)
-
-
-def marshal_differs(after: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
-    """Whether arguments were changed, types included (1 is not True, 1.0 is not 1)."""
-    try:
-        return marshal.dumps(after, 2) != marshal.dumps(before, 2)
-    except ValueError:
-        return True
 
 
 def serve(number: int, out: int) -> None:
     """Loads the program that the judge sends and answers until it hangs up."""
     channel = Channel(number, out)
     session = Session(channel)
-    source, cpu_seconds = channel.message()
+    source, cpu_seconds, classes = channel.message()
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     try:
-        session.load(source)
+        session.load(source, classes)
     except BaseException as error:
         channel.send(session.sequence, b"x", _exception(error, channel))
         return

@@ -13,10 +13,12 @@ import os
 import pickle
 import struct
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from evals.sandbox.decode import Violation, read, untag
+from evals.sandbox.twins import SPACE, Twins
 
 MOST_BYTES = 32 << 20  # of one reply: EvalPlus' largest outputs are below 2 MiB
 AHEAD = 2000  # calls forecast at most
@@ -72,7 +74,8 @@ class Remote:
         return self._ask("truth", self._number, (), {}) is True
 
     def __contains__(self, key: Any) -> bool:
-        return self._ask("contains", self._number, (key,), {}) is True
+        # by its members, compared here: what its own __contains__ says would be its opinion of the answer
+        return any(one is key or one == key for one in self)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._ask("iterate", self._number, (), {}))
@@ -121,18 +124,44 @@ def _exact(value: Any) -> bool:
     return kind is dict and all(map(_exact, value)) and all(map(_exact, value.values()))
 
 
+CHANGEABLE = (list, dict, set, bytearray, deque)
+
+
 def _mutable(values: Any) -> bool:
-    return any(type(v) in (list, dict, set) or (type(v) is tuple and _mutable(v)) for v in values)
+    return any(type(v) in CHANGEABLE or (type(v) is tuple and _mutable(v)) for v in values)
+
+
+def _ours(kind: type) -> bool:
+    return kind.__module__ == SPACE
+
+
+def _new() -> None:
+    """Stands in a pickle for what makes a twin on the other side."""
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, functions: list[Callable[..., Any]]) -> None:
+    """Functions, classes and objects of the test's travel by number; the latter with their attributes."""
+
+    def __init__(self, file: io.BytesIO, functions: list[Callable[..., Any]], twins: Twins) -> None:
         super().__init__(file, 4)
-        self.functions = functions
+        self.functions, self.twins = functions, twins
+
+    def reducer_override(self, value: Any) -> Any:
+        kind = type(value)
+        if not _ours(kind) or isinstance(value, type) or not hasattr(value, "__dict__"):
+            return NotImplemented
+        state = dict(vars(value))
+        if kind.__name__ not in self.twins.names:  # the program does not know the class: its methods are ours
+            state |= {n: getattr(value, n) for n in dir(kind) if n[:2] != "__" and callable(getattr(value, n))}
+        return _new, (self.twins.number(value), kind.__name__), state
 
     def persistent_id(self, value: Any) -> Any:
         if isinstance(value, Remote):
             return ("held", value._number)
+        if value is _new:
+            return ("new", 0)
+        if isinstance(value, type) and _ours(value) and value.__name__ in self.twins.names:
+            return ("class", value.__name__)
         if isinstance(value, types.FunctionType | types.MethodType):
             self.functions.append(value)
             return ("function", len(self.functions) - 1)
@@ -152,6 +181,7 @@ class Channel:
         self.remotes: dict[int, Remote] = {}
         self.functions: list[Callable[..., Any]] = []
         self.last_error = ""
+        self.twins = Twins()
         self.restores = True  # whether arguments changed in place are brought back
         self.stage = "error"  # what a death means: before the program compiled, after
 
@@ -204,7 +234,7 @@ class Channel:
         ("failed", exception)  it raised while it was executed
         ("fault", text)        the sandbox failed
         """
-        self._send((source, cpu_seconds))
+        self._send((source, cpu_seconds, self.twins.names))
         if ahead:
             self._send([tuple(call) for call in ahead])
             self.ahead = ahead
@@ -229,7 +259,7 @@ class Channel:
             except ValueError:
                 pass  # too deep
         file = io.BytesIO()
-        _Pickler(file, self.functions).dump((positional, named))
+        _Pickler(file, self.functions, self.twins).dump((positional, named))
         return b"p" + file.getvalue()
 
     def ask(self, verb: str, target: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -237,7 +267,7 @@ class Channel:
         if self.broken is not None:
             raise self.broken
         raw = self._pack(positional, named)
-        call = Call((verb, target, raw, self.restores and _mutable(positional)))
+        call = Call((verb, target, raw, self.restores and (_mutable(positional) or bool(self.twins.things))))
         self.made.append(call)
         if self.sequence < len(self.ahead):
             if self.ahead[self.sequence] != call:
@@ -256,9 +286,9 @@ class Channel:
             self._outside(payload)
         try:
             if kind in (b"v", b"t"):
-                return read(kind, payload, self.remote)
+                return read(kind, payload, self.remote, self.twins.filled)
             if kind == b"w":
-                result, changed = read(kind, payload, self.remote)
+                result, changed = read(kind, payload, self.remote, self.twins.filled)
                 _restore(positional, changed)
                 return result
         except Violation as error:
@@ -271,11 +301,14 @@ class Channel:
 
     def _outside(self, payload: bytes) -> None:
         """The candidate calls a function of the test's: on plain values, its result sent back."""
-        number, positional, named = read(b"k", payload, self.remote)
+        number, positional, named = read(b"k", payload, self.remote, self.twins.filled)
         if type(number) is not int or not 0 <= number < len(self.functions):
             raise self._break(Violation("a call of an unknown function"))
-        result = self.functions[number](*positional, **named)
-        self._send(self._pack((result,), {}))
+        try:
+            result, raised = self.functions[number](*positional, **named), {}
+        except Exception as error:  # the program may catch it, as it could in one process
+            result, raised = _builtin(error), {"raised": True}
+        self._send(self._pack((result,), raised))
 
     def remote(self, number: int, kind: str, iterates: bool) -> Remote:
         """The stand-in of an object that stayed with the candidate, the same one each time."""
@@ -301,9 +334,25 @@ class Channel:
         try:
             error = kind(*given)
         except Exception:
-            error = RuntimeError(str(text))
+            error = _bare(kind, str(text))
         assert isinstance(error, BaseException)
         return error
+
+
+def _bare(kind: type[BaseException], text: str) -> BaseException:
+    """An exception whose arguments could not travel (UnicodeDecodeError wants five), of the right class."""
+    try:
+        return kind.__new__(kind, text)
+    except Exception:
+        return RuntimeError(text)
+
+
+def _builtin(error: Exception) -> Exception:
+    """An exception of a test's function as the program may see it: of a builtin class."""
+    base = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
+    plain = all(map(_exact, error.args))
+    made = _bare(base, str(error)) if not plain else base.__new__(base, *error.args)
+    return made if isinstance(made, Exception) else RuntimeError(str(error))
 
 
 def _restore(ours: Any, changed: Any) -> None:
@@ -322,5 +371,8 @@ def _restore(ours: Any, changed: Any) -> None:
         elif type(mine) is dict or type(mine) is set:
             mine.clear()
             mine.update(new)
+        elif type(mine) is bytearray or type(mine) is deque:
+            mine.clear()
+            mine.extend(new)
         elif type(mine) is tuple:
             _restore(mine, new)

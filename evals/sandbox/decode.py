@@ -5,6 +5,7 @@ JSON through the C parser (safe on any bytes), then type tags. What cannot trave
 is ever run here. Anything malformed is a `Violation`.
 """
 
+import array
 import builtins
 import json
 from collections import deque
@@ -62,6 +63,10 @@ def _array(parts: list[Any]) -> Any:
     return numpy.array(parts[1], dtype=kind)
 
 
+def _array_of(parts: list[Any]) -> Any:
+    return array.array(parts[0], parts[1:])
+
+
 def _type(name: str) -> type:
     value = vars(builtins).get(name)
     if not isinstance(value, type):
@@ -71,7 +76,7 @@ def _type(name: str) -> type:
 
 # tag -> what its decoded parts become
 CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
-    "l": list, "t": tuple, "s": set, "z": frozenset, "d": _pairs, "r": _range, "q": _deque, "n": _array,
+    "l": list, "t": tuple, "s": set, "z": frozenset, "d": _pairs, "r": _range, "q": _deque, "n": _array, "a": _array_of,
     "K": lambda parts: dict.fromkeys(parts).keys(), "V": lambda parts: dict(enumerate(parts)).values(),
     "I": lambda parts: _pairs(parts).items(),
 }  # fmt: skip
@@ -85,8 +90,19 @@ LEAVES: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def untag(value: Any, remote: Callable[[int, str, bool], Any]) -> Any:
-    """The value of a tagged tree. remote: makes the stand-in of (number, type name, is an iterator)."""
+Twin = Callable[[list[Any], Callable[[Any], Any]], Any]
+
+
+def _no_twin(parts: list[Any], read: Callable[[Any], Any]) -> Any:
+    raise Violation("an object of no class of the test's")
+
+
+def untag(value: Any, remote: Callable[[int, str, bool], Any], twin: Twin = _no_twin) -> Any:
+    """The value of a tagged tree.
+
+    remote  makes the stand-in of (number, type name, is an iterator)
+    twin    the object of a class of the test's (`evals.sandbox.twins`)
+    """
     if type(value) is not list:
         if type(value) is dict:
             raise Violation("an untagged mapping")
@@ -94,7 +110,9 @@ def untag(value: Any, remote: Callable[[int, str, bool], Any]) -> Any:
     tag, *parts = value
     container = CONTAINERS.get(tag)
     if container is not None:
-        return container([untag(p, remote) for p in parts])
+        return container([untag(p, remote, twin) for p in parts])
+    if tag == "O":
+        return twin(parts, lambda part: untag(part, remote, twin))
     if tag == "o":
         number, name, iterates = parts
         if type(number) is not int or number < 0:
@@ -103,13 +121,13 @@ def untag(value: Any, remote: Callable[[int, str, bool], Any]) -> Any:
     return LEAVES[tag](*parts)
 
 
-def read(kind: bytes, payload: bytes, remote: Callable[[int, str, bool], Any]) -> Any:
+def read(kind: bytes, payload: bytes, remote: Callable[[int, str, bool], Any], twin: Twin = _no_twin) -> Any:
     """The value of a reply of kind v (plain) or any tagged kind.
 
     Raises  Violation on bytes that are no such value.
     """
     try:
         value = json.loads(payload)
-        return value if kind == b"v" else untag(value, remote)
+        return value if kind == b"v" else untag(value, remote, twin)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError) as error:
         raise Violation(f"an unreadable reply ({type(error).__name__})") from None

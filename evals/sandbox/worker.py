@@ -16,11 +16,14 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
+from evals.sandbox import cgroup
 from evals.sandbox import filter as system_calls
 from evals.sandbox.judge import STATUS
-from evals.sandbox.launch import ENVIRONMENT, INSIDE, library_folders
+from evals.sandbox.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
 
 REPOSITORY = str(Path(__file__).resolve().parents[2])
+# of a worker's control group: two children and what they hold in files, pipes and sockets
+GROUP_MEMORY, GROUP_PROCESSES = 2560 << 20, 160
 START_SECONDS = 60.0  # a zygote is warm in half a second; on a machine in trouble later
 START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} import main; main({1})"
 
@@ -76,6 +79,7 @@ def _receive(connection: socket.socket, process: "subprocess.Popen[bytes]", erro
 def bubblewrap_command(config: dict[str, Any]) -> list[str]:
     """bwrap with the same root as `launch` builds, every namespace new, the filter on descriptor 20."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+    command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
     command += ["--hostname", "sandbox"]
     for top in ("/lib", "/lib64", "/usr/lib", "/usr/lib64"):
         if os.path.islink(top):
@@ -91,13 +95,15 @@ def bubblewrap_command(config: dict[str, Any]) -> list[str]:
     for source, target in config["binds"]:
         if os.path.exists(source):
             command += ["--ro-bind", source, target]
-    for device in ("null", "zero", "urandom"):
+    if os.path.isdir(ZONES):
+        command += ["--ro-bind", ZONES, ZONES]
+    for device in ("null", "urandom"):
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     command += ["--size", str(64 << 20), "--tmpfs", "/tmp", "--symlink", "/tmp", "/dev/shm"]
     command += ["--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--seccomp", "20"]
     for name, value in ENVIRONMENT.items():
         command += ["--setenv", name, value]
-    return [*command, f"{INSIDE}/bin/python{config['version']}", *ALONE]
+    return [*command, f"{INSIDE}/bin/python{config['version']}", *ALONE, f"{INSIDE}/numpy"]
 
 
 def container_command(config: dict[str, Any], engine: str) -> list[str]:
@@ -112,13 +118,14 @@ def container_command(config: dict[str, Any], engine: str) -> list[str]:
     for name, value in ENVIRONMENT.items():
         command += ["-e", f"{name}={value}"]
     image = os.environ.get("PHIZOO_SANDBOX_IMAGE", "debian:stable-slim")
-    return [*command, image, f"{INSIDE}/bin/python{config['version']}", *ALONE]
+    return [*command, image, f"{INSIDE}/bin/python{config['version']}", *ALONE, f"{INSIDE}/numpy"]
 
 
 def process_command(config: dict[str, Any]) -> list[str]:
     """The bare interpreter: limits only."""
+    numpy = [os.path.dirname(source) for source, target in config["binds"] if target == f"{INSIDE}/numpy/numpy"]
     return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", START.format("zygote", "").replace("main", "alone"),
-            REPOSITORY]  # fmt: skip
+            REPOSITORY, *numpy]  # fmt: skip
 
 
 def _starter(tier: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -163,6 +170,7 @@ class Worker:
              json.dumps(told)],
             env={}, pass_fds=(zygote_end.fileno(), control.fileno()), stderr=self.errors, **common,
         )  # fmt: skip
+        self.groups = cgroup.enclose(self.zygote_process.pid, GROUP_MEMORY, GROUP_PROCESSES)
         numbers = [str(s.fileno()) for s in (pool_end, judge_end)] + [str(page)]
         self.judge_process = subprocess.Popen(
             [sys.executable, "-P", "-B", "-c", START.format("judge", "sys.argv[2:]"), REPOSITORY, *numbers],
@@ -212,6 +220,7 @@ class Worker:
             process.wait()
         for end in (self.control, self.judge, self.errors, self.status):
             end.close()
+        cgroup.remove(self.groups)
 
 
 def has_numpy() -> bool:
