@@ -134,17 +134,24 @@ def generation(engine: Any, harness: Harness, count: int) -> tuple[float, float,
     return ours, theirs[best], best
 
 
+def bpe(texts: list[str], folder: Path) -> Any:
+    """A byte-level BPE of 4,000 tokens, trained on some texts and saved into a folder."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    made, end = ByteLevelBPETokenizer(), "<|endoftext|>"
+    made.train_from_iterator(texts, vocab_size=4000, special_tokens=[end], show_progress=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made._tokenizer, eos_token=end, bos_token=end)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
 def random_phi(folder: Path) -> Path:
     """A random Phi of 8 layers, width 256, and a byte-level BPE of 4,000 tokens of the tasks' own text."""
     import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import PhiConfig, PhiForCausalLM, PreTrainedTokenizerFast
+    from transformers import PhiConfig, PhiForCausalLM
 
-    texts = [text for pairs in questions("hellaswag", 1500) + questions("mmlu", 1500) for text in ("".join(pairs[0]),)]
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(texts, vocab_size=4000, special_tokens=["<|endoftext|>"], show_progress=False)
-    end = "<|endoftext|>"
-    PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, eos_token=end, bos_token=end).save_pretrained(folder)
+    bpe(["".join(pairs[0]) for pairs in questions("hellaswag", 1500) + questions("mmlu", 1500)], folder)
     torch.manual_seed(0)
     config = PhiConfig(
         vocab_size=4096, hidden_size=256, intermediate_size=1024, num_hidden_layers=8, num_attention_heads=4,
