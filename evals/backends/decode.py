@@ -126,11 +126,12 @@ class _Layer:
         self.write(keys[:, :, 0], values[:, :, 0])
         return self.keys[:count, :width].transpose(1, 2), self.values[:count, :width].transpose(1, 2)
 
-    def put(self, row: int, keys_THS: Any, values_THS: Any) -> None:
-        """Keys and values of a new prompt into slot `row`."""
-        self.room(keys_THS)
-        self.keys[row, : len(keys_THS)] = keys_THS
-        self.values[row, : len(values_THS)] = values_THS
+    def put(self, begin: int, keys_BTHS: Any, values_BTHS: Any) -> None:
+        """Keys and values of new prompts into the slots from `begin` on (padding behind them is never read)."""
+        self.room(keys_BTHS)
+        rows, length = slice(begin, begin + len(keys_BTHS)), keys_BTHS.shape[1]
+        self.keys[rows, :length] = keys_BTHS
+        self.values[rows, :length] = values_BTHS
 
     def room(self, like: Any) -> None:
         """Grows to the slots' capacity; `like` is some keys (.., heads, size)."""
@@ -247,10 +248,7 @@ class _Slots:
             input_ids=input_BT.to(self.model.device), past_key_values=cache, use_cache=True
         ).last_hidden_state
         for layer, filled in zip(self.layers, cache.layers, strict=True):
-            for number, text in enumerate(texts):
-                length = len(text.prompt.tokens)
-                keys, values = (x[number, :, :length].transpose(0, 1) for x in (filled.keys, filled.values))
-                layer.put(begin + number, keys, values)
+            layer.put(begin, filled.keys.transpose(1, 2), filled.values.transpose(1, 2))
         ends = torch.tensor([len(text.prompt.tokens) - 1 for text in texts], device=hidden_BTD.device)
         return hidden_BTD[torch.arange(len(texts), device=hidden_BTD.device), ends]
 

@@ -228,7 +228,7 @@ def prompts(model: Any, some: Sequence[Sequence[int]], begin: int, layers: Seque
     def attend(number: int, q_NHS: Any, k_NHS: Any, v_NHS: Any) -> Any:
         out_NHS = torch.empty_like(q_NHS)
         for row, mine in enumerate(spans, begin):
-            layers[number].put(row, k_NHS[mine], v_NHS[mine])
+            layers[number].put(row, k_NHS[mine][None], v_NHS[mine][None])
             out_NHS[mine] = attention(q_NHS[mine], k_NHS[mine], v_NHS[mine], causal=True)
         return out_NHS
 
