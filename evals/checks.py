@@ -6,6 +6,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from evals.backends import Backend
 from evals.protocol import shown
 from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Sample
@@ -97,3 +99,13 @@ def each_batch(
         finally:
             backend.close()
     return found
+
+
+def ended(task: Task, ending: str, boundary: str) -> Task:
+    """The task with another end of its prompts; its protocol says so, and it is never published."""
+    prompt = task.prompt
+    assert prompt is not None  # a boundary is checked of tasks that generate
+    decoding = msgspec.structs.replace(task.decoding, boundary=boundary)
+    name = f"{task.protocol} check {boundary}{' newline' if ending else ''}"
+    changed = {"prompt": lambda sample: prompt(sample).rstrip("\n") + ending} if ending else {}
+    return msgspec.structs.replace(task, decoding=decoding, protocol=name, **changed)

@@ -144,6 +144,7 @@ def check_boundary(name: str, spec: str, engine: str, tier: str | None, limit: i
     """
     import msgspec
 
+    from evals.checks import ended
     from evals.run import Asked, evaluate
     from zoo import settings
     from zoo.registry import open_registry
@@ -159,7 +160,7 @@ def check_boundary(name: str, spec: str, engine: str, tier: str | None, limit: i
     try:
         for ending in ("", "\n"):
             for boundary in ("raw", "stripped", "healed"):
-                tried = _ended(task, ending, boundary)
+                tried = ended(task, ending, boundary)
                 asked = Asked(limit=limit, tier=tier)
                 done = evaluate(backend, tried, (checkpoint.digest, checkpoint.label), settings.runs_dir(), asked)
                 scores = [one.score for one in done.results if one.score is not None]
@@ -173,14 +174,3 @@ def check_boundary(name: str, spec: str, engine: str, tier: str | None, limit: i
     for told in rows:
         unscored = f"  ({told['unscored']} unscored)" if told["unscored"] else ""
         click.echo(f"{told['ends']:<10}  {told['boundary']:<8}  {told['right']:g} of {told['n']}{unscored}")
-
-
-def _ended(task: Any, ending: str, boundary: str) -> Any:
-    """The task with another end of its prompts; its protocol says so, and it is never published."""
-    import msgspec
-
-    prompt = task.prompt
-    decoding = msgspec.structs.replace(task.decoding, boundary=boundary)
-    name = f"{task.protocol} check {boundary}{' newline' if ending else ''}"
-    changed = {"prompt": lambda sample: prompt(sample).rstrip("\n") + ending} if ending else {}
-    return msgspec.structs.replace(task, decoding=decoding, protocol=name, **changed)

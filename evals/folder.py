@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,20 +33,19 @@ class RunFolder:
         generations = _read_generations(path / "generations.jsonl")
         self.generations: dict[Key, Generation] = {(g.sample, g.draw): g for g in generations}
         self.results: dict[Key, Result] = {(r.sample, r.draw): r for r in read_results(path / "results.jsonl")}
-        self._generations = (path / "generations.jsonl").open("ab")
-        self._results = (path / "results.jsonl").open("ab")
+        # unbuffered: what a full disk refuses is not kept back and tried again when the file is closed
+        self._generations = (path / "generations.jsonl").open("ab", buffering=0)
+        self._results = (path / "results.jsonl").open("ab", buffering=0)
 
     def add_generation(self, generation: Generation) -> None:
         """Writes one generation down, flushed to the operating system."""
         self.generations[generation.sample, generation.draw] = generation
-        self._generations.write(msgspec.json.encode(generation) + b"\n")
-        self._generations.flush()
+        _append(self._generations, msgspec.json.encode(generation) + b"\n")
 
     def add_result(self, result: Result) -> None:
         """Writes one result down, flushed to the operating system."""
         self.results[result.sample, result.draw] = result
-        self._results.write(msgspec.json.encode(result) + b"\n")
-        self._results.flush()
+        _append(self._results, msgspec.json.encode(result) + b"\n")
 
     def ordered(self, samples: Iterable[str], draws: int) -> list[Result]:
         """The results at hand in the task's order, whatever order they came in."""
@@ -55,10 +55,19 @@ class RunFolder:
     def close(self) -> None:
         """Flushes to disk and lets another process have the folder."""
         for file in (self._generations, self._results):
-            file.flush()
             os.fsync(file.fileno())
             file.close()
         self._lock.close()
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    """Writes a whole line, or raises what the disk says (full, over quota) with the file's name in it."""
+    rest = memoryview(line)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file.name)) from None
 
 
 @contextlib.contextmanager

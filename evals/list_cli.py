@@ -174,18 +174,25 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     if not mine:
         ids = {result.sample for result in results}
         raise ZooError(f'run {found[0][:12]} has no sample "{sample_id}"{nearest(sample_id, ids)}')
-    prompt = _prompt(header.task, str(header.protocol["name"]), sample_id)
+    from evals.look import looked
+
+    seen = looked(header, sample_id)
     if as_json:
-        _json([{"prompt": prompt, **msgspec.to_builtins(result)} for result in mine])
+        told = {"prompt": seen.prompt, "prompt_tokens_fed": seen.tokens, "choices": seen.choices}
+        _json([{**told, **msgspec.to_builtins(result)} for result in mine])
         return
-    click.echo(f"prompt ({len(prompt.encode())} bytes): {prompt!r}")
+    click.echo(f"prompt ({len(seen.prompt.encode())} bytes): {seen.prompt!r}")
+    click.echo(f"tokens fed ({len(seen.tokens)}): {' '.join(map(str, seen.tokens))}" if seen.tokens else seen.why)
     for result in mine:
         click.echo(f"draw {result.draw}: {result.verdict}, score {result.score}, {result.detail}")
         click.echo(f"  tokens {result.prompt_tokens} + {result.tokens}, truncated {result.truncated}, {result.finish}")
-        click.echo(f"  text:   {result.text!r}")
-        click.echo(f"  answer: {result.answer!r}")
-        if result.logprobs:
-            click.echo("  log-probabilities: " + ", ".join(f"{value:.4f}" for value in result.logprobs))
+        if not result.logprobs:
+            click.echo(f"  text:   {result.text!r}")
+            click.echo(f"  answer: {result.answer!r}")
+        for one, logprob in zip(seen.choices, result.logprobs, strict=True):
+            click.echo(f"  choice {one.text!r} ({len(one.text.encode())} bytes): log-probability {logprob:.4f}")
+            if one.tokens:
+                click.echo(f"    its tokens: {' '.join(map(str, one.tokens))}")
 
 
 def _show_run(header: dict[str, Any], results: list[Any], as_json: bool) -> None:
@@ -200,6 +207,10 @@ def _show_run(header: dict[str, Any], results: list[Any], as_json: bool) -> None
     backend = header["backend"]
     click.echo(f"{'engine':<17} {backend['engine']} {backend['version']}, {backend['dtype']} on {backend['device']}")
     click.echo(f"{'verdicts':<17} " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
+    cut = [result.sample for result in results if result.truncated]
+    if cut:
+        first = ", ".join(dict.fromkeys(cut[:5])) + (", …" if len(cut) > 5 else "")
+        click.echo(f"{'truncated':<17} {len(cut)} prompts cut from the left to the context: {first}")
     for name, told in _groups(header["task"], header["protocol"]["metric"], results):
         click.echo(f"{name:<17} {told}")
     click.echo(f"{'command':<17} {header['command']}")
@@ -219,11 +230,3 @@ def _groups(task_name: str, metric: str, results: list[Any]) -> list[tuple[str, 
             told = summarise(mine, metric)
             found.append((group, f"{100 * told.value:.1f} [{100 * told.low:.1f}–{100 * told.high:.1f}] n={told.n}"))
     return found
-
-
-def _prompt(task_name: str, protocol: str, sample_id: str) -> str:
-    from evals.protocol import shown
-    from evals.tasks import task
-
-    found = task(f"{task_name}@{protocol.split(' t=')[0].split('>')[0]}")
-    return next(shown(found, sample) for sample in found.samples() if sample.id == sample_id)

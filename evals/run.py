@@ -21,11 +21,12 @@ from evals.folder import RunFolder
 from evals.protocol import protocol, shown
 from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Result, Run, Sample
 from evals.sandbox import Verdict, open_sandbox, selftest
+from evals.stats.intervals import wilson
 from evals.task import Task
 from zoo.checkpoint import ProtocolRecord, Record
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
-from zoo.progress import Bar, progress
+from zoo.progress import Bar, progress, rate_text
 
 if TYPE_CHECKING:
     from evals.sandbox.tiers import Sandbox
@@ -187,20 +188,29 @@ def commit() -> str:
 
 
 class _Tally:
-    """Writes results down and keeps the running score beside the bar."""
+    """Writes results down and keeps the running score, its interval and the tokens a second beside the bar."""
 
     def __init__(self, bar: Bar, folder: RunFolder) -> None:
         self.bar, self.folder = bar, folder
         scores = [result.score for result in folder.results.values() if result.score is not None]
         self.scored, self.total = len(scores), sum(scores)
+        self.tokens, self.began = 0, time.monotonic()
         if folder.results:
             bar.at(len(folder.results), self.note())
 
     def note(self) -> str:
-        return f"{100 * self.total / self.scored:.1f}%" if self.scored else ""
+        """The mean so far with Wilson's interval (of independent samples; the report's knows of clusters)."""
+        told = []
+        if self.scored:
+            running = wilson(min(self.total, self.scored), self.scored)
+            told.append(f"{100 * self.total / self.scored:.1f}% [{100 * running.low:.1f}–{100 * running.high:.1f}]")
+        if self.tokens:
+            told.append(rate_text(self.tokens / max(time.monotonic() - self.began, 1e-9), "tokens"))
+        return ", ".join(told)
 
     def add(self, result: Result) -> None:
         self.folder.add_result(result)
+        self.tokens += result.prompt_tokens + result.tokens
         if result.score is not None:
             self.scored, self.total = self.scored + 1, self.total + result.score
         self.bar.advance(1, self.note())

@@ -4,12 +4,16 @@ A byte-pair tokenizer merges a newline with the indentation after it, so what a 
 part of the protocol (`Decoding.boundary`). Every engine encodes through this file.
 """
 
+import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from evals.records import Decoding
 from zoo.checkpoint import Record
+
+LINE_END = re.compile(r"(?<=[!-~])(?=\n)")  # between a visible character and a newline
+LINES_KEPT = 65536  # lines whose tokens are remembered
 
 
 class Prompt(Record, frozen=True, kw_only=True):
@@ -44,6 +48,28 @@ def byte_of_character() -> dict[str, int]:
     return table
 
 
+def by_line(tokenizer: Any) -> bool:
+    """Whether a text may be encoded line by line: the few-shot examples of a task are then encoded once.
+
+    True for GPT-2's kind (Phi's, CodeGen's): bytes, cut by GPT-2's expression, in which nothing holds a visible
+    character and a newline after it; no marks of its own, no added token with a newline in it.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    cut = getattr(backend, "pre_tokenizer", None)
+    if type(cut).__name__ != "ByteLevel" or not cut.use_regex or cut.add_prefix_space or backend.normalizer is not None:
+        return False
+    if type(backend.model).__name__ != "BPE" or backend.model.dropout:
+        return False
+    if any(
+        "\n" in token.content or token.lstrip or token.rstrip or token.single_word
+        for token in tokenizer.added_tokens_decoder.values()
+    ):
+        return False
+    return not tokenizer("")["input_ids"] and len(tokenizer("a")["input_ids"]) == len(
+        tokenizer("a", add_special_tokens=False)["input_ids"]
+    )
+
+
 class Tokens:
     """A tokenizer seen as bytes. Holds no file open."""
 
@@ -51,11 +77,16 @@ class Tokens:
         self.tokenizer = tokenizer
         self.eos: int | None = tokenizer.eos_token_id
         self.size = len(tokenizer)  # ids from here on are padding rows of the embedding, never trained
+        self._line = lru_cache(LINES_KEPT)(self._whole) if by_line(tokenizer) else None
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Token ids of a text, with the tokenizer's own beginning mark where it has one and `special`."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
-        return ids
+        if self._line is None:
+            return list(self._whole(text, special))
+        return [token for line in LINE_END.split(text) for token in self._line(line)]
+
+    def _whole(self, text: str, special: bool = True) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=special)["input_ids"])
 
     @cached_property
     def bytes_of(self) -> list[bytes]:

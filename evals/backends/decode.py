@@ -1,9 +1,10 @@
 """Text generation in slots: a fixed number of rows, each refilled as soon as its text has ended.
 
-Keys and values stand in one buffer, a row a slot, every row at its own length, so a finished row
-gives its slot to the next prompt without moving the others. What is drawn depends on the request's
-seed, the model and the prompt alone, never on which rows stand beside it (up to the rounding of the
-engine's matrix products: `phizoo eval check-batch` measures that).
+Keys and values stand in one buffer, a row a slot, every row at its own length. A text that ends leaves
+its slot to the last one, so that no step is worked out for an empty slot, and new prompts follow behind.
+What is drawn depends on the request's seed, the model and the prompt alone, never on which rows stand
+beside it (up to the rounding of the engine's matrix products: `phizoo eval check-batch` measures that).
+A Phi on a CPU is read without padding (`evals.backends.phi`), any other model by its own forward pass.
 
 Letters in names: B slots, T tokens, V vocabulary.
 """
@@ -11,9 +12,11 @@ Letters in names: B slots, T tokens, V vocabulary.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from evals.backends import phi, tree
 from evals.records import GenerateRequest, Generation
 from evals.tokens import Prompt, Tokens
 
+HEAD_TOKENS = 256  # the likeliest tokens among which a nucleus is looked for first
 GROW_TOKENS = 128  # the buffer grows in such steps: few copies, little memory unused
 
 
@@ -77,8 +80,6 @@ def generate(
 
     When memory runs out, the number of slots is halved and unfinished texts are begun again.
     """
-    from evals.backends.tree import out_of_memory
-
     if prompts is None:
         prompts = [encoded(request, tokens, context_tokens) for request in requests]
     waiting = [Text(*pair, tokens, context_tokens) for pair in zip(requests, prompts, strict=True)]
@@ -91,7 +92,7 @@ def generate(
                 yield text.generation()
             return
         except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error) or slots == 1:
+            if not tree.out_of_memory(error) or slots == 1:
                 raise
             slots = max(1, slots // 2)
             left = [text for text in waiting if (text.request.sample, text.request.draw) not in done]
@@ -105,7 +106,7 @@ def encoded(request: GenerateRequest, tokens: Tokens, context_tokens: int) -> Pr
 
 
 class _Layer:
-    """One layer's keys and values for all slots, each row written at its own place.
+    """One layer's keys and values for all slots, each row written at its own place: (slots, T, heads, size).
 
     Quacks like a transformers cache layer: `update` gives what attention shall look at.
     """
@@ -114,31 +115,40 @@ class _Layer:
         self.slots, self.keys, self.values = slots, None, None  # type: _Slots, Any, Any
         self.is_sliding, self.is_initialized, self.is_compileable = False, True, False
 
+    def write(self, keys_BHS: Any, values_BHS: Any) -> None:
+        """The newest keys and values of every text, each at the end of its row."""
+        rows, place = self.slots.rows, self.slots.lengths
+        self.keys[rows, place] = keys_BHS
+        self.values[rows, place] = values_BHS
+
     def update(self, keys: Any, values: Any, *_args: Any, **_kwargs: Any) -> tuple[Any, Any]:
-        rows, place, width = self.slots.rows, self.slots.lengths, self.slots.width
-        self.keys[rows, :, place] = keys[:, :, 0]
-        self.values[rows, :, place] = values[:, :, 0]
-        return self.keys[:, :, :width], self.values[:, :, :width]
+        count, width = len(self.slots.texts), self.slots.width
+        self.write(keys[:, :, 0], values[:, :, 0])
+        return self.keys[:count, :width].transpose(1, 2), self.values[:count, :width].transpose(1, 2)
 
-    def put(self, rows: Any, keys: Any, values: Any) -> None:
-        """Keys and values of new prompts (n, heads, T, size) into the slots `rows`."""
-        import torch
+    def put(self, begin: int, keys_BTHS: Any, values_BTHS: Any) -> None:
+        """Keys and values of new prompts into the slots from `begin` on (padding behind them is never read)."""
+        self.room(keys_BTHS)
+        rows, length = slice(begin, begin + len(keys_BTHS)), keys_BTHS.shape[1]
+        self.keys[rows, :length] = keys_BTHS
+        self.values[rows, :length] = values_BTHS
 
-        capacity, length = self.slots.capacity, keys.shape[2]
-        if self.keys is None or self.keys.shape[2] < capacity:
-            shape = (self.slots.count, keys.shape[1], capacity, keys.shape[3])
-            for name in ("keys", "values"):
-                old, new = getattr(self, name), torch.zeros(shape, dtype=keys.dtype, device=keys.device)
-                if old is not None:
-                    new[:, :, : old.shape[2]] = old
-                setattr(self, name, new)
-        if length:
-            self.keys[rows, :, :length] = keys
-            self.values[rows, :, :length] = values
+    def room(self, like: Any) -> None:
+        """Grows to the slots' capacity; `like` is some keys (.., heads, size)."""
+        capacity = self.slots.capacity
+        if self.keys is not None and self.keys.shape[1] >= capacity:
+            return
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            new = _zeros((self.slots.count, capacity, *like.shape[-2:]), like)
+            if old is not None:
+                new[:, : old.shape[1]] = old
+            setattr(self, name, new)
 
-    def keep(self, rows: Any) -> None:
-        """Only these slots stay, in this order."""
-        self.keys, self.values = self.keys[rows], self.values[rows]
+    def move(self, source: int, target: int, length: int) -> None:
+        """The text of one slot into another."""
+        self.keys[target, :length] = self.keys[source, :length]
+        self.values[target, :length] = self.values[source, :length]
 
     def get_seq_length(self) -> int:
         return int(self.slots.width) - 1
@@ -150,15 +160,27 @@ class _Layer:
         return -1
 
 
+def _zeros(shape: tuple[int, ...], like: Any) -> Any:
+    """Zeros of a tensor's kind; on a CPU memory is taken only when a page is first written."""
+    import numpy
+    import torch
+
+    if like.device.type == "cpu" and like.dtype == torch.float32:
+        return torch.from_numpy(numpy.zeros(shape, dtype=numpy.float32))
+    return torch.zeros(shape, dtype=like.dtype, device=like.device)
+
+
 class _Slots:
-    """The slots of one model: prompts in, finished texts out."""
+    """The slots of one model: prompts in, finished texts out. Texts stand in the first slots, without gaps."""
 
     def __init__(self, model: Any, tokens: Tokens, count: int) -> None:
         self.model, self.tokens, self.count, self.capacity = model, tokens, count, 0
-        self.texts: list[Text | None] = []
+        self.lean = phi.fits(model)
+        self.texts: list[Text] = []
         self.layers: list[Any] = []  # of _Layer
         self.rows: Any = None
-        self.lengths: Any = None
+        self.lengths: Any = None  # of the texts so far, prompt and written
+        self.last: Any = None  # each text's newest token, not fed yet
         self.width = 0
 
     def run(self, waiting: Sequence[Text]) -> Iterator[Text]:
@@ -167,28 +189,53 @@ class _Slots:
 
         queue = list(waiting)
         self.count = min(self.count, len(queue))
-        self.texts = [None] * self.count
         self.layers = [_Layer(self) for _ in range(self.model.config.num_hidden_layers)]
-        self.lengths = torch.zeros(self.count, dtype=torch.long, device=self.model.device)
-        self.last = torch.zeros(self.count, dtype=torch.long, device=self.model.device)
-        while True:
-            free = [slot for slot, text in enumerate(self.texts) if text is None]
+        self.lengths = torch.zeros(0, dtype=torch.long, device=self.model.device)
+        self.last = self.lengths.clone()
+        while queue or self.texts:
+            free = self.count - len(self.texts)
             # a prompt alone costs almost as much as several: refill when a quarter of the slots is free
-            if queue and (len(free) * 4 >= self.count or len(free) == self.count):
-                new, queue = queue[: len(free)], queue[len(free) :]
-                self._fill(free[: len(new)], new)
+            if queue and (free * 4 >= self.count or not self.texts):
+                new, queue = queue[:free], queue[free:]
+                self._fill(new)
             yield from self._ended()
-            active = [slot for slot, text in enumerate(self.texts) if text is not None]
-            if not active:
-                if not queue:
-                    return
-                continue
-            if not queue and len(active) <= self.count // 2:
-                self._shrink(active)
-            self._step()
+            if self.texts:
+                self._step()
 
-    def _fill(self, slots: Sequence[int], texts: Sequence[Text]) -> None:
-        """Encodes new prompts, right-padded (no real token sees the padding), and draws their first tokens."""
+    def _fill(self, texts: Sequence[Text]) -> None:
+        """Encodes new prompts into the slots behind those in use, and draws their first tokens."""
+        import torch
+
+        begin = len(self.texts)
+        lengths = [len(text.prompt.tokens) for text in texts]
+        held = max([*lengths, *self.lengths.tolist()])
+        self.capacity = max(self.capacity, -(-(held + GROW_TOKENS) // GROW_TOKENS) * GROW_TOKENS)
+        self.texts += texts
+        with torch.inference_mode():
+            read = self._side_by_side if self.lean else self._padded
+            logits = self.model.get_output_embeddings()(read(begin, texts))
+        device = self.model.device
+        self.lengths = torch.cat([self.lengths, torch.tensor(lengths, device=device)])
+        self.last = torch.cat([self.last, torch.zeros(len(texts), dtype=torch.long, device=device)])
+        self._draw(begin, logits)
+
+    def _side_by_side(self, begin: int, texts: Sequence[Text]) -> Any:
+        """The last layer at each prompt's end, prompts read without padding, some at a time."""
+        import torch
+
+        found = []
+        while texts:
+            some, size = [texts[0]], len(texts[0].prompt.tokens)
+            while len(some) < len(texts) and size + len(texts[len(some)].prompt.tokens) <= phi.PASS_TOKENS:
+                size += len(texts[len(some)].prompt.tokens)
+                some.append(texts[len(some)])
+            prompts = [text.prompt.tokens for text in some]
+            found.append(phi.prompts(self.model, prompts, begin, self.layers))
+            begin, texts = begin + len(some), texts[len(some) :]
+        return torch.cat(found)
+
+    def _padded(self, begin: int, texts: Sequence[Text]) -> Any:
+        """The same with any model: right-padded, no real token sees the padding."""
         import torch
         from transformers import DynamicCache
 
@@ -196,80 +243,69 @@ class _Slots:
         input_BT = torch.zeros((len(texts), longest), dtype=torch.long)
         for number, text in enumerate(texts):
             input_BT[number, : len(text.prompt.tokens)] = torch.tensor(text.prompt.tokens)
-        lengths = torch.tensor([len(text.prompt.tokens) for text in texts], device=self.model.device)
         cache: Any = DynamicCache(config=self.model.config)
-        with torch.no_grad():
-            hidden = self.model.base_model(
-                input_ids=input_BT.to(self.model.device), past_key_values=cache, use_cache=True
-            ).last_hidden_state
-            last = hidden[torch.arange(len(texts), device=hidden.device), lengths - 1]
-            logits = self.model.get_output_embeddings()(last)
-        held = max([longest, *(int(self.lengths[s]) for s, text in enumerate(self.texts) if text is not None)])
-        self.capacity = max(self.capacity, -(-(held + GROW_TOKENS) // GROW_TOKENS) * GROW_TOKENS)
-        rows = torch.tensor(slots, device=self.model.device)
+        hidden_BTD = self.model.base_model(
+            input_ids=input_BT.to(self.model.device), past_key_values=cache, use_cache=True
+        ).last_hidden_state
         for layer, filled in zip(self.layers, cache.layers, strict=True):
-            layer.put(rows, filled.keys, filled.values)
-        self.lengths[rows] = lengths
-        for number, slot in enumerate(slots):
-            self.texts[slot] = texts[number]
-        self._draw(list(slots), logits)
+            layer.put(begin, filled.keys.transpose(1, 2), filled.values.transpose(1, 2))
+        ends = torch.tensor([len(text.prompt.tokens) - 1 for text in texts], device=hidden_BTD.device)
+        return hidden_BTD[torch.arange(len(texts), device=hidden_BTD.device), ends]
 
     def _step(self) -> None:
-        """One more token for every slot; a free slot writes at place 0 and is not read."""
+        """One more token for every text."""
         import torch
-        from transformers.cache_utils import Cache
 
-        active = [slot for slot, text in enumerate(self.texts) if text is not None]
         self.width = int(self.lengths.max()) + 1
         if self.width > self.capacity:
             self.capacity += GROW_TOKENS
             for layer in self.layers:
-                layer.put(torch.empty(0, dtype=torch.long), layer.keys[:0, :, :0], layer.values[:0, :, :0])
-        self.rows = torch.arange(self.count, device=self.model.device)
-        sees = torch.arange(self.width, device=self.model.device)[None] <= self.lengths[:, None]
-        mask = torch.zeros(sees.shape, dtype=self.model.dtype, device=self.model.device)
-        mask.masked_fill_(~sees, torch.finfo(self.model.dtype).min)
-        with torch.no_grad():
-            hidden = self.model.base_model(
-                input_ids=self.last[:, None],
-                position_ids=self.lengths[:, None],
-                attention_mask=mask[:, None, None],
-                past_key_values=Cache(layers=self.layers),
-                use_cache=True,
-            ).last_hidden_state
-            chosen = torch.tensor(active, device=self.model.device)
-            logits = self.model.get_output_embeddings()(hidden[chosen, 0])
-        self.lengths[chosen] += 1
-        self._draw(active, logits)
+                layer.room(layer.keys)
+        self.rows = torch.arange(len(self.texts), device=self.model.device)
+        with torch.inference_mode():
+            hidden_BD = phi.step(self) if self.lean else self._plain_step()
+            logits = self.model.get_output_embeddings()(hidden_BD)
+        self.lengths = self.lengths + 1
+        self._draw(0, logits)
 
-    def _draw(self, slots: Sequence[int], logits_BV: Any) -> None:
+    def _plain_step(self) -> Any:
+        from transformers.cache_utils import Cache
+
+        return self.model.base_model(
+            input_ids=self.last[:, None],
+            position_ids=self.lengths[:, None],
+            attention_mask=phi.past_mask(self.lengths, self.width, self.model.dtype),
+            past_key_values=Cache(layers=self.layers),
+            use_cache=True,
+        ).last_hidden_state[:, 0]
+
+    def _draw(self, begin: int, logits_BV: Any) -> None:
         import torch
 
-        texts = [self.texts[slot] for slot in slots]
-        drawn = draw(logits_BV, [text for text in texts if text is not None], self.tokens)
-        for slot, token in zip(slots, drawn, strict=True):
-            text = self.texts[slot]
-            if text is not None:
-                text.add(token)
-        self.last[torch.tensor(slots, device=self.last.device)] = torch.tensor(drawn, device=self.last.device)
+        drawn = draw(logits_BV, self.texts[begin:], self.tokens)
+        for text, token in zip(self.texts[begin:], drawn, strict=True):
+            text.add(token)
+        self.last[begin:] = torch.tensor(drawn, device=self.last.device)
 
     def _ended(self) -> Iterator[Text]:
-        for slot, text in enumerate(self.texts):
-            if text is not None and text.finish:
-                self.texts[slot] = None
-                self.lengths[slot] = 0
-                yield text
-
-    def _shrink(self, active: Sequence[int]) -> None:
-        """Drops the free slots when nobody waits for them."""
+        """Takes out the texts that have ended; the last one fills each gap."""
         import torch
 
-        rows = torch.tensor(active, device=self.model.device)
-        for layer in self.layers:
-            layer.keep(rows)
-        self.lengths, self.last = self.lengths[rows], self.last[rows]
-        self.texts = [self.texts[slot] for slot in active]
-        self.count = len(active)
+        for slot in reversed(range(len(self.texts))):
+            text = self.texts[slot]
+            if not text.finish:
+                continue
+            last = len(self.texts) - 1
+            if slot < last:
+                length = int(self.lengths[last])
+                with torch.inference_mode():
+                    for layer in self.layers:
+                        layer.move(last, slot, length)
+                self.texts[slot] = self.texts[last]
+                self.lengths[slot], self.last[slot] = self.lengths[last], self.last[last]
+            self.texts.pop()
+            self.lengths, self.last = self.lengths[:last], self.last[:last]
+            yield text
 
 
 def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
@@ -280,14 +316,15 @@ def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
     """
     import torch
 
-    logits_BV = logits_BV.float().clone()
-    logits_BV[:, tokens.size :] = -torch.inf
+    logits_BV = logits_BV[:, : tokens.size].float()
+    if any(text.heal for text in texts):
+        logits_BV = logits_BV.clone()
     for number, text in enumerate(texts):
         if text.heal:
             allowed = torch.zeros(logits_BV.shape[1], dtype=torch.bool, device=logits_BV.device)
             allowed[spelling(text.heal, tokens)] = True
             logits_BV[number].masked_fill_(~allowed, -torch.inf)
-    best: list[int] = logits_BV.argmax(dim=-1).tolist()
+    best: list[int] = tree.likeliest(logits_BV).tolist()
     for number, text in enumerate(texts):
         decoding = text.request.decoding
         if decoding.temperature > 0.0:
@@ -296,12 +333,21 @@ def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
     return best
 
 
-def nucleus(chances_V: Any, top_p: float, point: float) -> int:
+def nucleus(chances: Any, top_p: float, point: float) -> int:
     """The token at `point` in 0..1 of the nucleus: the likeliest tokens that hold top_p of the chance.
 
     Source: Holtzman et al. 2020, arXiv:1904.09751, section 3.1. By inverse distribution function, so
     that one number of the text's own generator makes one token.
     """
+    if top_p < 1.0 and len(chances) > 2 * HEAD_TOKENS:
+        # the nucleus is mostly a few tokens: sorting 51200 took 5 ms a token, this 0.3
+        likely = (chances >= chances.topk(HEAD_TOKENS).values[-1]).nonzero()[:, 0]
+        if float(chances[likely].sum()) > top_p + 1e-9:
+            return int(likely[_nucleus(chances[likely], top_p, point)])
+    return _nucleus(chances, top_p, point)
+
+
+def _nucleus(chances_V: Any, top_p: float, point: float) -> int:
     ordered_V, index_V = chances_V.sort(descending=True, stable=True)
     summed_V = ordered_V.cumsum(0)
     kept = int((summed_V - ordered_V < top_p).sum())  # up to and with the token that reaches top_p

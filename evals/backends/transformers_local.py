@@ -163,6 +163,14 @@ def _checked(config: Any, tokens: Tokens, path: Path) -> None:
             f"{path}: the tokenizer has {tokens.size} tokens, the model {config.vocab_size} rows; "
             "they do not belong together, export both again"
         )
+    # PhiConfig's own defaults are 1 and 2: a quotation mark and "#" in Phi's vocabulary
+    for name in ("bos_token_id", "eos_token_id"):
+        told = getattr(config, name, None)
+        if config.model_type == "phi" and told is not None and told != tokens.eos:
+            raise ZooError(
+                f"{path}/config.json has {name} {told}, expected {tokens.eos} (the tokenizer's end of text): "
+                f"write {name} {tokens.eos} into config.json, or texts would not end"
+            )
     if tokens.eos is None or tokens.eos >= config.vocab_size:
         raise ZooError(
             f"{path}: the tokenizer names no end-of-text token that the model has; write eos_token into its config"

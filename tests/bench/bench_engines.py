@@ -6,7 +6,9 @@
 Both sides get the same (context, continuation) pairs, one thread, fp32, and are timed by their own
 processor time, one after the other in turns; the harness takes its best of three batch sizes. Every
 log-probability is compared too. Without --model a random Phi of 9 million parameters is made.
-Targets: HellaSwag 0-shot 2x, HellaSwag 10-shot and ARC 25-shot 3x, MMLU 5-shot 5x, generation 1.5x.
+Targets: HellaSwag 0-shot 2x, HellaSwag 10-shot and ARC 25-shot 3x, MMLU 5-shot 5x, generation 1.5x. `--part whole`
+is the three larger sets that took the harness 8.4 minutes at batch 8 on two cores. Peak memory is that of the
+process so far: to see one part's, run it alone.
 """
 
 import argparse
@@ -86,28 +88,33 @@ PARTS: dict[str, tuple[str, float, Any]] = {
 }
 
 
-def choices(engine: Any, harness: Harness, asked: Pairs, turns: int) -> tuple[float, float, float, int]:
-    """(our seconds, the harness's best, largest difference of a log-probability, the harness's best batch)."""
+def choices(
+    engine: Any, harness: Harness, asked: Pairs, turns: int, batches: tuple[int, ...] = BATCHES
+) -> tuple[float, float, float, int, float]:
+    """(our seconds, the harness's best, largest difference of a log-probability, its best batch, its peak MB)."""
     from evals.records import ChoiceRequest
+    from evals.tokens import Tokens
 
     requests = [ChoiceRequest(sample=str(number), pairs=tuple(pairs)) for number, pairs in enumerate(asked)]
     flat = [pair for pairs in asked for pair in pairs]
-    ours, theirs, worst = [], dict.fromkeys(BATCHES, float("inf")), 0.0
+    ours, theirs, worst, mb = [], dict.fromkeys(batches, float("inf")), 0.0, 0.0
     for _ in range(turns):
-        for batch in BATCHES:
+        for batch in batches:
+            # a tokenizer that remembers nothing: the harness encodes every time
+            engine._loaded = (engine.model, Tokens(engine.tokens.tokenizer))
             began = time.process_time()
             read = {one.sample: one for one in engine.choose(requests)}
             ours.append(time.process_time() - began)
             told = harness.ask(pairs=flat, batch=batch)
-            theirs[batch] = min(theirs[batch], told["seconds"])
+            theirs[batch], mb = min(theirs[batch], told["seconds"]), told["mb"]
             mine = [choice.logprob for number in range(len(asked)) for choice in read[str(number)].choices]
             worst = max(worst, *(abs(one - other) for one, other in zip(mine, told["logprobs"], strict=True)))
-    best = min(BATCHES, key=lambda batch: theirs[batch])
-    return min(ours), theirs[best], worst, best
+    best = min(batches, key=lambda batch: theirs[batch])
+    return min(ours), theirs[best], worst, best, mb
 
 
-def generation(engine: Any, harness: Harness, count: int) -> tuple[float, float, int]:
-    """Seconds per thousand tokens, ours and `model.generate`'s best, on HumanEval's prompts and lengths."""
+def generation(engine: Any, harness: Harness, count: int) -> tuple[float, float, int, float]:
+    """(our seconds, `model.generate`'s best, its best batch, its peak MB) on HumanEval's prompts and lengths."""
     from evals.records import Decoding, GenerateRequest
     from evals.tasks import task
 
@@ -120,7 +127,7 @@ def generation(engine: Any, harness: Harness, count: int) -> tuple[float, float,
         GenerateRequest(sample=str(n), draw=0, prompt=text, decoding=Decoding(max_tokens=lengths[n]), seed=n)
         for n, text in enumerate(prompts)
     ]
-    theirs = dict.fromkeys((8, 32), 0.0)
+    theirs, mb = dict.fromkeys((8, 32), 0.0), 0.0
     began = time.process_time()
     ours_tokens = sum(one.tokens for one in engine.generate(requests))
     ours = time.process_time() - began
@@ -128,23 +135,43 @@ def generation(engine: Any, harness: Harness, count: int) -> tuple[float, float,
         for start in range(0, count, batch):
             some = slice(start, start + batch)
             told = harness.ask(prompts=prompts[some], max_tokens=max(lengths[some]), batch=batch)
-            theirs[batch] += told["seconds"]
+            theirs[batch], mb = theirs[batch] + told["seconds"], told["mb"]
     best = min(theirs, key=lambda batch: theirs[batch])
     assert ours_tokens > 0
-    return ours, theirs[best], best
+    return ours, theirs[best], best, mb
+
+
+def whole(engine: Any, harness: Harness) -> None:
+    """400 HellaSwag questions 0- and 10-shot and 200 of MMLU 5-shot, the harness at batch 8."""
+    total = [0.0, 0.0]
+    parts = (questions("hellaswag", 400), few_shot("hellaswag", 400, 10), questions("mmlu@lm-eval-5", 200))
+    for asked in parts:
+        ours, theirs, worst, _, _ = choices(engine, harness, asked, 1, (8,))
+        total = [total[0] + ours, total[1] + theirs]
+        print(f"  {len(asked)} questions: ours {ours:.1f} s, harness {theirs:.1f} s, largest difference {worst:.1e}")
+    print(
+        f"all three: {total[1] / total[0]:.1f}x, ours {total[0]:.0f} s, harness {total[1]:.0f} s at batch 8", flush=True
+    )
+
+
+def bpe(texts: list[str], folder: Path) -> Any:
+    """A byte-level BPE of 4,000 tokens, trained on some texts and saved into a folder."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    made, end = ByteLevelBPETokenizer(), "<|endoftext|>"
+    made.train_from_iterator(texts, vocab_size=4000, special_tokens=[end], show_progress=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made._tokenizer, eos_token=end, bos_token=end)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
 
 
 def random_phi(folder: Path) -> Path:
     """A random Phi of 8 layers, width 256, and a byte-level BPE of 4,000 tokens of the tasks' own text."""
     import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import PhiConfig, PhiForCausalLM, PreTrainedTokenizerFast
+    from transformers import PhiConfig, PhiForCausalLM
 
-    texts = [text for pairs in questions("hellaswag", 1500) + questions("mmlu", 1500) for text in ("".join(pairs[0]),)]
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(texts, vocab_size=4000, special_tokens=["<|endoftext|>"], show_progress=False)
-    end = "<|endoftext|>"
-    PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, eos_token=end, bos_token=end).save_pretrained(folder)
+    bpe(["".join(pairs[0]) for pairs in questions("hellaswag", 1500) + questions("mmlu", 1500)], folder)
     torch.manual_seed(0)
     config = PhiConfig(
         vocab_size=4096, hidden_size=256, intermediate_size=1024, num_hidden_layers=8, num_attention_heads=4,
@@ -154,13 +181,18 @@ def random_phi(folder: Path) -> Path:
     return folder
 
 
+def peak() -> float:
+    """This process's peak memory so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--lm-eval", help="the Python that has lm_eval==0.4.13", default=os.environ.get("LM_EVAL_PYTHON")
     )
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--part", choices=[*PARTS, "generation"], action="append")
+    parser.add_argument("--part", choices=[*PARTS, "generation", "whole"], action="append")
     parser.add_argument("--questions", type=int, default=100)
     parser.add_argument("--turns", type=int, default=1)
     given = parser.parse_args()
@@ -181,16 +213,22 @@ def main() -> None:
         harness = Harness(given.lm_eval, str(folder))
         for name in given.part or [*PARTS, "generation"]:
             if name == "generation":
-                ours, theirs, batch = generation(engine, harness, min(64, given.questions))
-                print(f"generation: {theirs / ours:.1f}x (target 1.5x) generate at batch {batch}", flush=True)
+                ours, theirs, batch, its_mb = generation(engine, harness, min(64, given.questions))
+                print(
+                    f"generation: {theirs / ours:.1f}x (target 1.5x) ours {ours:.2f} s, generate {theirs:.2f} s at batch "
+                    f"{batch}, peak {peak():.0f} MB, harness {its_mb:.0f} MB",
+                    flush=True,
+                )
+                continue
+            if name == "whole":
+                whole(engine, harness)
                 continue
             title, target, make = PARTS[name]
             asked = make(given.questions)
-            ours, theirs, worst, batch = choices(engine, harness, asked, given.turns)
-            mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            ours, theirs, worst, batch, its_mb = choices(engine, harness, asked, given.turns)
             print(
                 f"{title}: {theirs / ours:.1f}x (target {target:g}x) n={len(asked)} ours {ours:.2f} s, harness "
-                f"{theirs:.2f} s at batch {batch}, largest difference {worst:.1e}, our peak {mb:.0f} MB",
+                f"{theirs:.2f} s at batch {batch}, largest difference {worst:.1e}, peak {peak():.0f} MB, harness {its_mb:.0f} MB",
                 flush=True,
             )
         harness.close()

@@ -2,7 +2,7 @@
 
 Run by the harness's own Python (tests/bench/bench_engines.py says how to make it), never imported.
 {"pairs": [[context, continuation], ...], "batch": 8} -> {"logprobs": [...], "greedy": [...], "seconds": s, "mb": m}
-{"prompts": [...], "max_tokens": 64, "batch": 8}      -> {"seconds": s, "tokens": n}: `generate` in fixed batches
+{"prompts": [...], "max_tokens": 64, "batch": 8}      -> {"seconds": s, "tokens": n, "mb": m}: `generate` in fixed batches
 Seconds are processor time of this process, so that what else runs on the machine does not count.
 """
 
@@ -44,7 +44,8 @@ def generate(prompts, max_tokens, batch):
         new = out[:, some["input_ids"].shape[1] :]
         for row in new.tolist():
             written += row.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in row else len(row)
-    return {"seconds": time.process_time() - began, "tokens": written}
+    mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": time.process_time() - began, "tokens": written, "mb": mb}
 
 
 answers = sys.stdout

@@ -3,8 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from evals.checks import difference
-from evals.checks_cli import _ended, parity
+from evals.checks import difference, ended
+from evals.checks_cli import parity
 from evals.engine_options import given
 from evals.records import Choice, ChoiceScores, Generation
 from evals.tasks import task
@@ -38,7 +38,7 @@ def test_texts_that_differ() -> None:
 def test_a_boundary_check_changes_only_the_end_of_the_prompt() -> None:
     plain = task("mini_exercises")
     assert plain.prompt is not None
-    tried = _ended(plain, "\n", "healed")
+    tried = ended(plain, "\n", "healed")
     sample = next(iter(plain.samples()))
     assert tried.prompt(sample) == plain.prompt(sample).rstrip("\n") + "\n"
     assert tried.decoding.boundary == "healed"

@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
-from evals.list_cli import _groups, _prompt, tasks
+from evals.list_cli import _groups, show, tasks
 from evals.records import Result
 from evals.tasks import TASKS, every
 from evals.tasks.mmlu import GROUPS
@@ -38,16 +39,6 @@ def test_mmlu_has_57_subjects_in_four_groups_each_with_its_mean() -> None:
     assert _groups("arc_easy", "acc", results) == []
 
 
-@pytest.mark.parametrize("protocol", ["openai", "openai t=0.2 p=0.95", "openai>evalplus", "openai-quick"])
-def test_a_samples_prompt_is_found_under_each_name_a_run_may_have(protocol: str) -> None:
-    quick = "HumanEval/0" if protocol != "openai-quick" else None
-    if quick is None:
-        from evals.tasks import task
-
-        quick = next(iter(task("humaneval@openai-quick").samples())).id
-    assert "def " in _prompt("humaneval", protocol, quick)
-
-
 def test_no_data_is_read_to_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from evals import datasets
 
@@ -56,3 +47,28 @@ def test_no_data_is_read_to_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
     monkeypatch.setattr(datasets, "_find", refused)
     assert CliRunner().invoke(tasks, [], catch_exceptions=False).exit_code == 0
+
+
+def test_a_sample_is_shown_to_the_byte(tiny_phi: Path, tmp_path: Path) -> None:
+    from evals.backends import transformers_local
+    from evals.run import Asked, evaluate
+    from evals.tasks import task
+    from zoo import settings
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        checkpoint = registry.add(tiny_phi, name="tiny")
+        path = registry.path(checkpoint)
+    engine = transformers_local.connect(path, device="cpu")
+    found = task("mini_exercises")
+    short = msgspec.structs.replace(found, decoding=msgspec.structs.replace(found.decoding, max_tokens=4))
+    first = next(iter(found.samples()))
+    done = evaluate(engine, short, (checkpoint.digest, "tiny"), settings.runs_dir(), Asked(samples=(first.id,)))
+    told = CliRunner().invoke(show, [done.header.id[:12], "--sample", first.id], catch_exceptions=False).stdout
+    assert found.prompt is not None
+    assert repr(found.prompt(first)) in told
+    ids = engine.tokens.prompt(found.prompt(first), short.decoding, 124).tokens
+    assert f"tokens fed ({len(ids)}): {' '.join(map(str, ids))}" in told
+    assert repr(done.results[0].text) in told
+    assert f"score {done.results[0].score}" in told
+    assert "prompts cut from the left" in CliRunner().invoke(show, [done.header.id[:12]]).stdout

@@ -1,8 +1,10 @@
 """The loop: every answer written once, resumed after a kill, unscored never a silent zero."""
 
 import contextlib
+import errno
 import itertools
 from collections.abc import Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -218,3 +220,51 @@ def test_code_is_not_run_where_the_selftest_fails(tmp_path: Path, monkeypatch: p
     with pytest.raises(ZooError, match="misjudges"):
         run(engine, task("humaneval"), tmp_path, limit=1)
     assert engine.asked == []
+
+
+def test_a_full_disk_ends_the_run_and_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read_results(run(Engine(), CHOICES, tmp_path / "whole").path)
+    append, left = run_folder._append, [3]
+
+    def full(file: FileIO, line: bytes) -> None:
+        if not left[0]:
+            file.write(line[:7])  # as much as went in
+            raise OSError(errno.ENOSPC, "No space left on device", str(file.name))
+        left[0] -= 1
+        append(file, line)
+
+    monkeypatch.setattr(run_folder, "_append", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(Engine(), CHOICES, tmp_path / "runs")
+    monkeypatch.setattr(run_folder, "_append", append)
+    rest = Engine()
+    assert read_results(run(rest, CHOICES, tmp_path / "runs").path) == whole
+    assert len(rest.asked) == 7
+
+
+def test_a_short_write_goes_on_and_a_refused_one_names_its_file() -> None:
+    class Disk:
+        name, kept = "results.jsonl", b""
+
+        def write(self, data: memoryview) -> int:
+            if len(self.kept) >= 9:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.kept += bytes(data[:3])
+            return min(3, len(data))
+
+    disk = Disk()
+    run_folder._append(disk, b"12345678")  # type: ignore[arg-type]
+    assert disk.kept == b"12345678"
+    with pytest.raises(OSError, match=r"results\.jsonl") as caught:
+        run_folder._append(disk, b"abcdef")  # type: ignore[arg-type]
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_progress_tells_the_running_score_its_interval_and_tokens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(Engine(), written(), tmp_path)
+    told = capsys.readouterr().err
+    assert "echo tiny:1: 10/10 samples" in told
+    assert "30.0% [10.8–60.3]" in told
+    assert "tokens/s" in told

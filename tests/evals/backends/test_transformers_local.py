@@ -1,13 +1,15 @@
 """The transformers engine against plain transformers calls: same log-probabilities, same greedy text."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
 
-from evals.backends import decode, tree
+from evals.backends import decode, phi, tree
 from evals.backends.transformers_local import TransformersLocal, connect
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
 from evals.tokens import Tokens
@@ -94,6 +96,25 @@ def test_out_of_memory_halves_the_batch_and_goes_on(engine: TransformersLocal, m
     assert max(sizes) > 1
 
 
+def test_side_by_side_and_padded_read_the_same(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert phi.fits(engine.model)
+    lean = {r.sample: r.choices for r in tree.choose(engine.model, engine.tokens, requests(), 128, 64)}
+    monkeypatch.setattr(phi, "fits", lambda model: False)
+    padded = {r.sample: r.choices for r in tree.choose(engine.model, engine.tokens, requests(), 128, 64)}
+    assert lean.keys() == padded.keys()
+    for sample, choices in lean.items():
+        assert [one.greedy for one in choices] == [one.greedy for one in padded[sample]]
+        assert [one.logprob for one in choices] == pytest.approx([one.logprob for one in padded[sample]], abs=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"qk_layernorm": True}, {"hidden_act": "gelu"}, {"num_key_value_heads": 1}])
+def test_what_is_no_plain_phi_keeps_its_own_pass(change: dict[str, object]) -> None:
+    small = {"vocab_size": 16, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
+    plain = PhiForCausalLM(PhiConfig(**small, num_attention_heads=2))
+    assert phi.fits(plain)
+    assert not phi.fits(PhiForCausalLM(PhiConfig(**small, num_attention_heads=2, **change)))
+
+
 def prompts(decoding: Decoding) -> list[GenerateRequest]:
     texts = ["def add(a, b):\n", "def", "Question: What is the answer to the first", "x" * 200, ""]
     return [GenerateRequest(sample=str(i), draw=0, prompt=t, decoding=decoding, seed=i) for i, t in enumerate(texts)]
@@ -115,8 +136,13 @@ def plain_greedy(folder: Path, prompt: str, decoding: Decoding) -> str:
     return tokens.text(written)
 
 
+@pytest.mark.parametrize("lean", [True, False])
 @pytest.mark.parametrize("slots", [1, 2, 8])
-def test_greedy_text_equals_one_plain_loop(engine: TransformersLocal, tiny_phi: Path, slots: int) -> None:
+def test_greedy_text_equals_one_plain_loop(
+    engine: TransformersLocal, tiny_phi: Path, slots: int, lean: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not lean:
+        monkeypatch.setattr(phi, "fits", lambda model: False)
     decoding = Decoding(max_tokens=24)
     asked = prompts(decoding)
     found = {g.sample: g for g in decode.generate(engine.model, engine.tokens, asked, 128, slots)}
@@ -124,6 +150,27 @@ def test_greedy_text_equals_one_plain_loop(engine: TransformersLocal, tiny_phi: 
     for request in asked:
         assert found[request.sample].text == plain_greedy(tiny_phi, request.prompt, decoding)
     assert found["3"].truncated > 0
+
+
+def test_out_of_memory_halves_the_slots_and_draws_the_same(
+    engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
+    free = {g.sample: g.text for g in decode.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)}
+    step, sizes = phi.step, []
+
+    def tight(slots: Any) -> Any:
+        sizes.append(len(slots.texts))
+        if len(slots.texts) > 1 and len(sizes) > 5:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return step(slots)
+
+    monkeypatch.setattr(phi, "step", tight)
+    found = [(g.sample, g.text) for g in decode.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)]
+    assert dict(found) == free
+    assert len(found) == len(free)
+    assert max(sizes) == 4
+    assert sizes[-1] == 1
 
 
 def test_draws_do_not_depend_on_their_neighbours(engine: TransformersLocal) -> None:
@@ -172,6 +219,17 @@ def test_nucleus(top_p: float, point: float, token: int) -> None:
     assert decode.nucleus(chances, top_p, point) == token
 
 
+@pytest.mark.parametrize("top_p", [0.3, 0.9, 0.999])
+def test_the_nucleus_of_many_tokens_is_the_sorted_ones(top_p: float) -> None:
+    torch.manual_seed(3)
+    for scale in (0.1, 2.0, 6.0):  # flat: the nucleus is wider than its head; steep: a few tokens
+        logits = (torch.randn(2000) * scale).double()
+        logits[100:140] = logits[7]  # equals keep their order
+        chances = logits.softmax(0)
+        for point in (0.0, 0.2, 0.5, 0.83, 0.9999):
+            assert decode.nucleus(chances, top_p, point) == decode._nucleus(chances, top_p, point)
+
+
 def test_half_precision_on_a_cpu_is_refused(tiny_phi: Path) -> None:
     with pytest.raises(ZooError, match="NaN"):
         connect(tiny_phi, dtype="float16", device="cpu")
@@ -191,6 +249,17 @@ def test_phi_2_heads_without_their_rotary_factor_are_refused(tmp_path: Path) -> 
     for right in ({"partial_rotary_factor": 0.4}, {"rope_parameters": {"partial_rotary_factor": 0.4}}):
         (tmp_path / "config.json").write_text(json.dumps({**config, **right}))
         assert connect(tmp_path).facts.context_tokens == 2048
+
+
+@pytest.mark.parametrize("name", ["bos_token_id", "eos_token_id"])
+def test_a_phi_with_the_class_defaults_for_its_end_of_text_is_refused(
+    tiny_phi: Path, tmp_path: Path, name: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_phi, tmp_path / "phi"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, name: 2}))
+    with pytest.raises(ZooError, match=f"{name} 2, expected {config['eos_token_id']}"):
+        _ = connect(folder, device="cpu").model
 
 
 def test_a_continuation_merged_into_its_context_still_scores_a_token(engine: TransformersLocal) -> None:

@@ -1,0 +1,41 @@
+"""A run's sample made again: the prompt under each name a protocol may have, choices without a checkpoint at hand."""
+
+import msgspec
+import pytest
+
+from evals.checks import ended
+from evals.look import as_run, looked
+from evals.protocol import protocol
+from evals.records import Facts, Run
+from evals.task import Task
+from evals.tasks import task
+
+
+def header(found: Task, name: str) -> Run:
+    record = msgspec.to_builtins(protocol(found, list(found.samples()), found.metrics[0]))
+    facts = Facts(engine="transformers", version="1", dtype="float32", device="cpu", context_tokens=128)
+    return Run(
+        id="r", checkpoint="c" * 64, checkpoint_label="gone", task=found.name, protocol={**record, "name": name},
+        fingerprint="f", backend=facts, seed=0, draws=1, limit=None, samples=1, hardware={}, versions={}, commit="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["openai", "openai t=0.2 p=0.95", "openai>evalplus", "openai-quick"])
+def test_a_prompt_is_found_under_each_name_a_run_may_have(name: str) -> None:
+    found = task(f"humaneval@{'openai-quick' if 'quick' in name else 'openai'}")
+    sample = next(iter(found.samples()))
+    told = looked(header(found, name), sample.id)
+    assert found.prompt is not None
+    assert told.prompt == found.prompt(sample)
+    assert not told.tokens
+    assert "not at hand" in told.why
+
+
+@pytest.mark.parametrize("ending", ["", "\n"])
+def test_a_boundary_checks_run_shows_the_end_that_it_had(ending: str) -> None:
+    tried = ended(task("mini_exercises"), ending, "healed")
+    again = as_run(header(tried, tried.protocol))
+    sample = next(iter(tried.samples()))
+    assert tried.prompt is not None and again.prompt is not None
+    assert again.prompt(sample) == tried.prompt(sample)
+    assert again.decoding == tried.decoding
