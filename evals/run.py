@@ -278,9 +278,7 @@ def judged(task: Task, sample: Sample, read: ChoiceScores) -> Result:
     )
 
 
-def _generate(
-    backend: Backend, planned: Planned, folder: RunFolder, tally: _Tally, sandbox: "Sandbox | None"
-) -> None:
+def _generate(backend: Backend, planned: Planned, folder: RunFolder, tally: _Tally, sandbox: "Sandbox | None") -> None:
     by_id = {sample.id: sample for sample in planned.samples}
     waiting = [made for key, made in folder.generations.items() if key not in folder.results and key[0] in by_id]
     requests = [one for one in unanswered(planned, folder) if isinstance(one, GenerateRequest)]
