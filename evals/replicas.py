@@ -228,6 +228,7 @@ def opened(
         # Ray turns a loopback address into this machine's own, where others can reach it, unless told so
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a replica without GPUs sees none: not asked for
+    _reached(address)
     import ray
 
     local: dict[str, Any] = {}
@@ -242,3 +243,16 @@ def opened(
         yield Cluster(ray, engine, options, cpus, most)
     finally:
         ray.shutdown()
+
+
+def _reached(address: str) -> None:
+    """Raises ZooError when nothing listens at HOST:PORT: Ray itself would try for a minute and a half."""
+    import socket
+
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ZooError(f"no Ray cluster at {address} ({error}). Start one: ray start --head") from None
