@@ -77,7 +77,7 @@ def _vllm(command: list[str], key: str | None) -> int:
 
 def _transformers(path: Path, name: str, host: str, port: int, dtype: str, key: str | None) -> None:
     from evals.backends.transformers_local import connect
-    from evals.completions import server
+    from evals.http_server import server
 
     backend = connect(path, dtype=dtype)
     _ = backend.model  # loaded before the address answers

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from evals.backends import Backend, openai_http, replay, transformers_local
-from evals.completions import server
+from evals.http_server import server
 from evals.records import Choice, ChoiceRequest, Decoding, GenerateRequest
 from evals.tokens import Tokens
 
