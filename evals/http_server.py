@@ -6,6 +6,7 @@ cores); text is streamed token by token when asked. Requests and answers are `ev
 
 import hmac
 import json
+import socket
 import threading
 import time
 import traceback
@@ -42,7 +43,10 @@ def server(
     """
     about = {"backend": backend, "name": name, "key": key, "digest": digest, "one_at_a_time": threading.Lock()}
     handler = type("Answering", (Handler,), about)
-    return ThreadingHTTPServer((host, port), handler)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = type("Listening", (ThreadingHTTPServer,), {"address_family": family})
+    found: ThreadingHTTPServer = listening((host, port), handler)
+    return found
 
 
 class Handler(BaseHTTPRequestHandler):
