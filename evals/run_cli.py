@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from evals.engine_options import engine_options
+from zoo.checkpoint import Record
 from zoo.errors import ZooError, unknown
 
 
@@ -51,6 +52,7 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     phizoo eval run phi-1-small-mini phi-1-small-mini-base --tasks arc_easy,piqa
     phizoo eval run phi-1-small-mini --tasks humaneval --draws 20 --temperature 0.2
     phizoo eval run phi-1-small-mini --tasks arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
+    phizoo eval run endpoint:gpt-5 --tasks humaneval --engine openai_http --url https://api.openai.com/v1 --chat
     phizoo eval run phi-1-small-mini phi-1-mini --tasks suite:quick --ray auto --engine vllm
 
     Killed at any moment, the same command goes on where it was.
@@ -69,12 +71,30 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     flags = _flags(options["overlap"], tasks)
     rows = []
     with open_registry() as registry:
-        checkpoints = [registry.get(name) for name in names]
-        spread = options["ray"] or options["data_parallel"]
+        checkpoints = [_checkpoint(registry, name, options) for name in names]
+        spread = options["ray"] or (options["data_parallel"] and options["engine"] != "vllm_server")
         for checkpoint, done in (_spread if spread else _here)(registry, checkpoints, tasks, options):
             rows += _published(registry, checkpoint, done, flags, options)
     order = [checkpoint.label for checkpoint in checkpoints]
     _tell(sorted(rows, key=lambda row: order.index(row["checkpoint"])), options["as_json"])
+
+
+class Elsewhere(Record, frozen=True, kw_only=True):
+    """A model that only an endpoint has: its name there, and a digest of where that is."""
+
+    digest: str
+    label: str
+
+
+def _checkpoint(registry: Any, name: str, options: dict[str, Any]) -> Any:
+    """A checkpoint of the zoo, or of an endpoint alone (`endpoint:MODEL`)."""
+    from zoo.digest import digest
+
+    if not name.startswith("endpoint:"):
+        return registry.get(name)
+    if options["engine"] != "openai_http" or options["model"]:
+        raise ZooError(f"{name} is asked with --engine openai_http, and without --model: it names the model itself")
+    return Elsewhere(digest=digest(["endpoint", options["url"], name]), label=name)
 
 
 def _decoded(task: Any, options: dict[str, Any]) -> Any:
@@ -121,6 +141,8 @@ def _connection(options: dict[str, Any]) -> dict[str, Any]:
     from evals.engine_options import given
 
     common = {name: options[name] for name in ("dtype", "device", "batch")}
+    if options["engine"] == "vllm_server":
+        common["data_parallel"] = options["data_parallel"] or 1
     return {**common, **given(options["engine"], options)}
 
 
@@ -136,7 +158,11 @@ def _here(
 
     module = importlib.import_module(BACKENDS[options["engine"]])
     for checkpoint in checkpoints:
-        backend = module.connect(registry.path(checkpoint), **_connection(options))
+        if isinstance(checkpoint, Elsewhere):
+            named = {**_connection(options), "model": checkpoint.label.removeprefix("endpoint:")}
+            backend = module.connect(None, **named)
+        else:
+            backend = module.connect(registry.path(checkpoint), **_connection(options))
         about = (checkpoint.digest, checkpoint.label)
         try:
             for task in tasks:
@@ -182,7 +208,7 @@ def _published(
     from evals.contamination import overlapping
     from evals.publish import publish, scores
 
-    publishable = done.complete and not options["no_publish"]
+    publishable = done.complete and not options["no_publish"] and not isinstance(checkpoint, Elsewhere)
     leaked = None
     if done.header.task in flags:
         leaked = overlapping(flags[done.header.task], done.header.task, [result.sample for result in done.results])

