@@ -35,6 +35,7 @@ class OpenAIHttp:
     def __init__(self, endpoint: Endpoint, model: str, folder: Path | None, *, chat: bool, concurrency: int) -> None:
         self.endpoint, self.asked_model, self.folder = endpoint, model, folder
         self.chat, self.concurrency = chat, concurrency
+        self._renamed = False
 
     @cached_property
     def facts(self) -> Facts:
@@ -86,6 +87,7 @@ class OpenAIHttp:
             raise EndpointError(
                 f"{self.endpoint.url} serves checkpoint {served[:12]} as {name}, not {mine[:12]}: another model"
             )
+        root = served if SHA256.fullmatch(served) else root
         return name, str(by_id[name].get("owned_by", "")), context if isinstance(context, int) else 0, root
 
     @cached_property
@@ -171,6 +173,19 @@ class OpenAIHttp:
     def _complete(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
         return self.endpoint.post("/completions", {"model": self._served[0], "temperature": 0, **body}, most_tokens)
 
+    def _chat(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
+        """A chat's answer; newer models want the bound on what is written under another name, and say so."""
+        asked = {"model": self._served[0], **body}
+        if self._renamed:
+            asked["max_completion_tokens"] = asked.pop("max_tokens")
+        try:
+            return self.endpoint.post("/chat/completions", asked, most_tokens)
+        except Refused as no:
+            if self._renamed or "max_completion_tokens" not in str(no):
+                raise
+            self._renamed = True
+            return self._chat(body, most_tokens)
+
     def _generation(self, request: GenerateRequest) -> Generation:
         how = request.decoding
         body: dict[str, Any] = {"max_tokens": how.max_tokens, "temperature": how.temperature, "top_p": how.top_p}
@@ -183,8 +198,7 @@ class OpenAIHttp:
             if self.chat:
                 text = request.prompt.rstrip() if how.boundary == "stripped" else request.prompt
                 body["messages"] = [{"role": "user", "content": text}]
-                bounds = (len(text.encode()) + 64, how.max_tokens)
-                answer = self.endpoint.post("/chat/completions", {"model": self._served[0], **body}, bounds)
+                answer = self._chat(body, (len(text.encode()) + 64, how.max_tokens))
             else:
                 prompt, truncated, body["max_tokens"] = self._prompt(request)
                 body["prompt"] = prompt
