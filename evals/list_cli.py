@@ -174,11 +174,14 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     if not mine:
         ids = {result.sample for result in results}
         raise ZooError(f'run {found[0][:12]} has no sample "{sample_id}"{nearest(sample_id, ids)}')
-    prompt = _prompt(header.task, str(header.protocol["name"]), sample_id)
+    prompt, tokens = _prompt(header.task, str(header.protocol["name"]), sample_id), _tokens(header, sample_id)
     if as_json:
-        _json([{"prompt": prompt, **msgspec.to_builtins(result)} for result in mine])
+        _json([{"prompt": prompt, "read": tokens, **msgspec.to_builtins(result)} for result in mine])
         return
     click.echo(f"prompt ({len(prompt.encode())} bytes): {prompt!r}")
+    for number, ids in enumerate(tokens):
+        which = f"choice {number}" if len(tokens) > 1 else "prompt"
+        click.echo(f"  {which} in {len(ids)} tokens: {' '.join(map(str, ids))}")
     for result in mine:
         click.echo(f"draw {result.draw}: {result.verdict}, score {result.score}, {result.detail}")
         click.echo(f"  tokens {result.prompt_tokens} + {result.tokens}, truncated {result.truncated}, {result.finish}")
@@ -227,3 +230,36 @@ def _prompt(task_name: str, protocol: str, sample_id: str) -> str:
 
     found = task(f"{task_name}@{protocol.split(' t=')[0].split('>')[0]}")
     return next(shown(found, sample) for sample in found.samples() if sample.id == sample_id)
+
+
+def _tokens(header: Any, sample_id: str) -> list[list[int]]:
+    """The tokens that a local engine read: the prompt's, or those of each choice and its context.
+
+    None where the checkpoint is not at hand (removed, or an endpoint's own model).
+    """
+    import msgspec
+
+    from evals.backends.decode import encoded
+    from evals.protocol import shown
+    from evals.records import Decoding, GenerateRequest
+    from evals.tasks import task as find_task
+    from evals.tokens import Tokens
+    from zoo.registry import open_registry
+
+    name = str(header.protocol["name"]).split(" t=")[0].split(">")[0]
+    task = find_task(f"{header.task}@{name}")
+    sample = next(sample for sample in task.samples() if sample.id == sample_id)
+    try:
+        with open_registry(readonly=True) as registry:
+            path = registry.path(header.checkpoint)
+        from transformers import AutoTokenizer
+
+        tokens = Tokens(AutoTokenizer.from_pretrained(path, local_files_only=True))
+    except (ZooError, OSError, ValueError, ImportError):
+        return []
+    context = header.backend.context_tokens or 1 << 30
+    if task.pairs is not None:
+        return [list(tokens.pair(*pair, context).tokens) for pair in task.pairs(sample)]
+    decoding = msgspec.convert(header.protocol["decoding"], Decoding)
+    request = GenerateRequest(sample=sample.id, draw=0, prompt=shown(task, sample), decoding=decoding, seed=0)
+    return [list(encoded(request, tokens, context).tokens)]

@@ -10,6 +10,8 @@ from evals.list_cli import _groups, _prompt, tasks
 from evals.records import Result
 from evals.tasks import TASKS, every
 from evals.tasks.mmlu import GROUPS
+from zoo import cli, settings
+from zoo.registry import open_registry
 
 
 def test_every_protocol_is_listed_once_with_the_default_first() -> None:
@@ -56,3 +58,28 @@ def test_no_data_is_read_to_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
     monkeypatch.setattr(datasets, "_find", refused)
     assert CliRunner().invoke(tasks, [], catch_exceptions=False).exit_code == 0
+
+
+def test_a_sample_is_shown_with_the_tokens_that_were_read(tiny_phi: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from transformers import AutoTokenizer
+
+    with open_registry() as registry:
+        registry.add(tiny_phi, "tiny")
+    assert (
+        cli.run(
+            ["eval", "run", "tiny", "--tasks", "arc_easy,mini_exercises", "--limit", "1", "--device", "cpu", "--json"]
+        )
+        == 0
+    )
+    rows = json.loads(capsys.readouterr().out)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_phi)
+    for run in {row["run"] for row in rows}:
+        sample = json.loads((settings.runs_dir() / run / "results.jsonl").read_text())["sample"]
+        assert cli.run(["eval", "show", run, "--sample", sample, "--json"]) == 0
+        (told,) = json.loads(capsys.readouterr().out)
+        assert len(told["read"]) == len(told.get("logprobs") or [0])
+        if len(told["read"]) == 1:
+            assert tokenizer.decode(told["read"][0]) == told["prompt"][-len(tokenizer.decode(told["read"][0])) :]
+            assert len(told["read"][0]) == told["prompt_tokens"]
+        assert cli.run(["eval", "show", run, "--sample", sample]) == 0
+        assert " ".join(map(str, told["read"][0])) in capsys.readouterr().out

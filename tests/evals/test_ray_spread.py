@@ -64,6 +64,7 @@ def rows() -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("zoo")
 def test_a_machine_goes_and_nothing_is_lost_or_twice(
     machines: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
