@@ -1,47 +1,67 @@
-"""A small OpenAI-compatible server over one loaded model: /health, /v1/models, /v1/completions.
+"""What an OpenAI-compatible request asks of one loaded model, and the answer: completions and chat.
 
-For a CPU without vLLM, a script or the playground. One request is answered at a time (one model, two
-cores); text is streamed when asked. It runs nothing that the model writes.
+Prompts as text or token ids, draws, stops, seeds, log-probabilities of the prompt (`echo`) and of what is
+written. What would change the answer and is not done here is refused, never ignored. `evals.http_server`
+carries it over HTTP. It runs nothing that the model writes.
 """
 
-import hmac
-import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from evals.backends.decode import encoded
+from evals.backends.decode import Text, encoded
+from evals.backends.stepwise import Pieces, Step, steps
 from evals.backends.transformers_local import TransformersLocal
-from evals.records import Decoding, GenerateRequest, Generation
+from evals.records import Decoding, GenerateRequest
 from evals.tokens import Prompt
 from zoo.checkpoint import Record
-from zoo.errors import ZooError
 
-BODY_BYTES = 1 << 22  # a question with 25 shots and 10 choices as token ids
+MOST_LIKELIEST = 20  # as OpenAI's API
+# parameter -> the values under which it changes nothing
+NEUTRAL: dict[str, tuple[object, ...]] = {
+    "frequency_penalty": (None, 0), "presence_penalty": (None, 0), "logit_bias": (None, {}), "suffix": (None, ""),
+    "best_of": (None, 1), "tools": (None, []), "functions": (None, []), "response_format": (None, {"type": "text"}),
+    "min_tokens": (None, 0), "repetition_penalty": (None, 1), "top_k": (None, -1, 0), "min_p": (None, 0),
+}  # fmt: skip
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered; the text says why."""
+    """A request that cannot be answered; the text says why. status: the HTTP status that it ends with."""
+
+    def __init__(self, told: str, status: int = 400) -> None:
+        super().__init__(told)
+        self.status = status
 
 
 class Asked(Record, frozen=True, kw_only=True):
-    """A completions request: prompts as token ids, what to write, and what to tell of the prompt."""
+    """A request: one entry a text to write, and what to tell of the texts and the prompts.
+
+    likeliest  None: no log-probabilities; else of how many of the likeliest tokens beside the drawn one
+    """
 
     requests: tuple[GenerateRequest, ...]
     prompts: tuple[Prompt, ...]
-    texts: tuple[str, ...]
-    draws: int
-    echo: bool
-    logprobs: bool
+    echo: bool = False
+    likeliest: int | None = None
+    chat: bool = False
 
 
-def decoding(body: dict[str, Any]) -> Decoding:
-    """The decoding that a completions request asks for, with OpenAI's defaults. Raises BadRequest."""
+class Told(Record, frozen=True, kw_only=True):
+    """One text as an answer tells it: its words, its end, its tokens with their log-probabilities (None: none)."""
+
+    text: str
+    finish: str
+    tokens: int
+    steps: tuple[Step, ...] | None = None
+
+
+def decoding(body: dict[str, Any], tokens: int) -> Decoding:
+    """The decoding that a request asks for, with OpenAI's defaults. tokens: its default number. Raises BadRequest."""
     stop = body.get("stop") or []
     stops = [stop] if isinstance(stop, str) else stop
-    told = (body.get("max_tokens", 16), body.get("temperature", 1.0), body.get("top_p", 1.0))
+    most = body.get("max_completion_tokens", body.get("max_tokens"))
+    told = [tokens if most is None else most]
+    told += [1.0 if body.get(name) is None else body[name] for name in ("temperature", "top_p")]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in told):
         raise BadRequest("max_tokens, temperature and top_p must be numbers")
     if not isinstance(stops, list) or not all(isinstance(text, str) for text in stops):
@@ -57,40 +77,83 @@ def decoding(body: dict[str, Any]) -> Decoding:
 
 
 def asked(body: dict[str, Any], backend: TransformersLocal) -> Asked:
-    """One request per prompt and choice (`n`); prompts as text or token ids. Raises BadRequest."""
+    """What /v1/completions asks: one text per prompt and draw (`n`). Raises BadRequest."""
+    _neutral(body)
     given = body.get("prompt", "")
     prompts = [given] if isinstance(given, str) or (isinstance(given, list) and _ids(given, backend)) else given
     if not isinstance(prompts, list) or not prompts or not all(isinstance(p, str) or _ids(p, backend) for p in prompts):
         raise BadRequest("prompt must be a string, a list of strings, or token ids of this model")
-    count, seed = body.get("n", 1), body.get("seed")
+    told = body.get("logprobs")
+    likeliest = None if told is None or told is False else int(told)
+    if likeliest is not None and not 0 <= likeliest <= MOST_LIKELIEST:
+        raise BadRequest(f"logprobs must be 0 to {MOST_LIKELIEST}")
+    echo = bool(body.get("echo"))
+    if echo and likeliest is not None and likeliest > 1:
+        raise BadRequest("with echo, logprobs tells each token's own and the likeliest one's: 0 or 1")
+    how = decoding(body, 16)
+    return _spread(prompts, how, body, backend, Asked(requests=(), prompts=(), echo=echo, likeliest=likeliest))
+
+
+def asked_chat(body: dict[str, Any], backend: TransformersLocal) -> Asked:
+    """What /v1/chat/completions asks: the messages through the model's own chat template. Raises BadRequest."""
+    _neutral(body)
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages or not all(isinstance(one, dict) for one in messages):
+        raise BadRequest("messages must be a list of objects with role and content")
+    for one in messages:
+        parts = one.get("content")
+        if isinstance(parts, list):
+            if not all(isinstance(part, dict) and part.get("type") == "text" for part in parts):
+                raise BadRequest("content must be text: this model reads nothing else")
+            one["content"] = "".join(str(part.get("text", "")) for part in parts)
+        if not isinstance(one.get("role"), str) or not isinstance(one.get("content"), str):
+            raise BadRequest("every message needs a role and a content of text")
+    tokenizer = backend.tokens.tokenizer
+    if not getattr(tokenizer, "chat_template", None):
+        raise BadRequest("this model has no chat template: it is a base model, ask /v1/completions")
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # the template is a program of the checkpoint's: whatever it raises is its answer
+        raise BadRequest(f"the chat template refuses these messages: {error}") from None
+    top = body.get("top_logprobs") or 0
+    if not isinstance(top, int) or not 0 <= top <= MOST_LIKELIEST or (top and not body.get("logprobs")):
+        raise BadRequest(f"top_logprobs must be 0 to {MOST_LIKELIEST}, and needs logprobs")
+    ids = list(backend.tokens.tokenizer(text, add_special_tokens=False)["input_ids"])
+    how = decoding(body, max(1, backend.facts.context_tokens - len(ids)))
+    likeliest = top if body.get("logprobs") else None
+    return _spread([ids], how, body, backend, Asked(requests=(), prompts=(), likeliest=likeliest, chat=True))
+
+
+def _neutral(body: dict[str, Any]) -> None:
+    for name, values in NEUTRAL.items():
+        if name in body and body[name] not in values:
+            raise BadRequest(f"{name} is not supported here; leave it out, or take --engine vllm")
+
+
+def _spread(prompts: list[Any], how: Decoding, body: dict[str, Any], backend: TransformersLocal, about: Asked) -> Asked:
+    """The request with its prompts encoded and its draws seeded."""
+    import msgspec
+
+    count, seed = body.get("n") or 1, body.get("seed")
     if not isinstance(count, int) or not 1 <= count <= 128:
         raise BadRequest("n must be 1 to 128")
     first = seed if isinstance(seed, int) else time.time_ns() & 0xFFFFFFFF
-    how, context = decoding(body), backend.facts.context_tokens
-    logprobs = body.get("logprobs") is not None and body.get("logprobs") is not False
-    if logprobs and (not body.get("echo") or how.max_tokens > 1 or how.temperature or count > 1):
-        raise BadRequest("log-probabilities are those of the prompt: echo=true, max_tokens 0 or 1, temperature 0, n 1")
+    context, scored = backend.facts.context_tokens, about.echo and about.likeliest is not None
     requests, encoded_ = [], []
     for place, prompt in enumerate(prompts):
         text = prompt if isinstance(prompt, str) else backend.tokens.text(prompt)
         ids = Prompt(tokens=tuple(prompt)) if not isinstance(prompt, str) else None
+        if scored and ids is None:
+            ids = Prompt(tokens=tuple(backend.tokens.encode(text)) or (backend.tokens.eos or 0,))
         for draw in range(count):
             seeded = (first + 7919 * place + draw) & 0x7FFFFFFFFFFFFFFF
             one = GenerateRequest(sample=str(place), draw=draw, prompt=text, decoding=how, seed=seeded)
             requests.append(one)
-            if logprobs and ids is None:
-                ids = Prompt(tokens=tuple(backend.tokens.encode(text)) or (backend.tokens.eos or 0,))
             encoded_.append(ids or encoded(one, backend.tokens, context))
-            if len(encoded_[-1].tokens) > context - (0 if logprobs else 1):
+            # a prompt may fill the context when only it is read: what comes after needs one place
+            if len(encoded_[-1].tokens) > context - (0 if scored and how.max_tokens <= 1 else 1):
                 raise BadRequest(f"the prompt has {len(encoded_[-1].tokens)} tokens, the context {context}")
-    return Asked(
-        requests=tuple(requests),
-        prompts=tuple(encoded_),
-        texts=tuple(request.prompt for request in requests),
-        draws=count,
-        echo=bool(body.get("echo")),
-        logprobs=logprobs,
-    )
+    return msgspec.structs.replace(about, requests=tuple(requests), prompts=tuple(encoded_))
 
 
 def _ids(prompt: object, backend: TransformersLocal) -> bool:
@@ -102,143 +165,132 @@ def _ids(prompt: object, backend: TransformersLocal) -> bool:
     )
 
 
-def completed(backend: TransformersLocal, told: Asked) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def answer(backend: TransformersLocal, told: Asked) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The choices of an answer in the order asked, and its usage."""
-    if told.logprobs:
-        return _echoed(backend, told)
-    made = sorted(backend.continue_tokens(told.requests, told.prompts), key=lambda one: (int(one.sample), one.draw))
-    choices = [_choice(told, one) for one in made]
-    return choices, _usage(sum(one.prompt_tokens for one in made), sum(one.tokens for one in made))
-
-
-def _choice(told: Asked, made: Generation) -> dict[str, Any]:
-    index = int(made.sample) * told.draws + made.draw
-    text = (told.texts[index] if told.echo else "") + made.text
-    return {"index": index, "text": text, "finish_reason": made.finish, "logprobs": None}
-
-
-def _usage(asked_: int, written: int) -> dict[str, int]:
-    return {"prompt_tokens": asked_, "completion_tokens": written, "total_tokens": asked_ + written}
-
-
-def _echoed(backend: TransformersLocal, told: Asked) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Prompts with the log-probability of each token, as vLLM's completions give them (the first has none)."""
-    choices, extra = [], told.requests[0].decoding.max_tokens
-    for index, reads in enumerate(backend.prompt_logprobs([prompt.tokens for prompt in told.prompts])):
-        kept = reads if extra else reads[:-1]
-        ids = [told.prompts[index].tokens[0], *(read.token for read in kept)]
-        pieces = [backend.tokens.bytes_of[token] if token < backend.tokens.size else b"" for token in ids]
-        ends = [len(b"".join(pieces[:place]).decode("utf-8", "replace")) for place in range(len(ids) + 1)]
-        texts = [piece.decode("utf-8", "replace") for piece in pieces]
-        top: list[dict[str, float] | None] = [None]
-        for read, text in zip(kept, texts[1:], strict=True):
-            likeliest = backend.tokens.text([read.best])
-            # the likeliest may spell like the token itself (both broken UTF-8): its number then tells them apart
-            likeliest = f"token_id:{read.best}" if likeliest == text and read.best != read.token else likeliest
-            top.append({text: read.logprob, likeliest: read.best_logprob})
-        logprobs = {
-            "tokens": texts,
-            "token_logprobs": [None, *(read.logprob for read in kept)],
-            "top_logprobs": top,
-            "text_offset": ends[:-1],
-        }
-        text = b"".join(pieces).decode("utf-8", "replace")
-        choices.append({"index": index, "text": text, "finish_reason": "length", "logprobs": logprobs})
-    return choices, _usage(sum(len(prompt.tokens) for prompt in told.prompts), extra * len(choices))
-
-
-def server(backend: TransformersLocal, name: str, host: str, port: int, key: str | None) -> ThreadingHTTPServer:
-    """A server bound to host:port (port 0: any free one), ready to `serve_forever`.
-
-    key   when given, every request must carry `Authorization: Bearer KEY`
-    """
-    one_at_a_time = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet: prompts are the user's."""
-
-        def _send(self, status: int, body: dict[str, Any]) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def _allowed(self) -> bool:
-            given = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            if key is None or hmac.compare_digest(given.encode(), key.encode()):
-                return True
-            self._send(401, {"error": {"message": "wrong or missing API key", "type": "invalid_request_error"}})
-            return False
-
-        def do_GET(self) -> None:
-            if self.path == "/health":
-                self._send(200, {"status": "ok"})
-            elif not self._allowed():
-                return
-            elif self.path == "/v1/models":
-                told = {"id": name, "object": "model", "owned_by": "phi-zoo"}
-                listed = {**told, "max_model_len": backend.facts.context_tokens}
-                self._send(200, {"object": "list", "data": [listed]})
-            else:
-                self._send(404, {"error": {"message": f"no such address: {self.path}", "type": "not_found"}})
-
-        def do_POST(self) -> None:
-            if not self._allowed():
-                return
-            try:
-                body = self._body()
-                if self.path != "/v1/completions":
-                    raise BadRequest(f"no such address: {self.path}; a base model answers /v1/completions")
-                told = asked(body, backend)
-                if body.get("stream"):
-                    self._stream(told)
-                    return
-                with one_at_a_time:
-                    choices, usage = completed(backend, told)
-                created = int(time.time())
-                head = {"object": "text_completion", "model": name, "created": created}
-                self._send(200, {**head, "choices": choices, "usage": usage})
-            except (BadRequest, ZooError) as error:
-                self._send(400, {"error": {"message": str(error), "type": "invalid_request_error"}})
-
-        def _body(self) -> dict[str, Any]:
-            length = self.headers.get("Content-Length", "")
-            if not length.isdigit() or int(length) > BODY_BYTES:
-                self.close_connection = True
-                raise BadRequest(f"the body must have a length of at most {BODY_BYTES} bytes")
-            try:
-                body = json.loads(self.rfile.read(int(length)))
-            except ValueError as error:
-                raise BadRequest(f"the body is not JSON: {error}") from None
-            if not isinstance(body, dict):
-                raise BadRequest("the body must be a JSON object")
-            return body
-
-        def _stream(self, told: Asked) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.close_connection = True
-            with one_at_a_time:
-                for event in _events(backend, name, told):
-                    self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
-                    self.wfile.flush()
-            self.wfile.write(b"data: [DONE]\n\n")
-
-    return ThreadingHTTPServer((host, port), Handler)
-
-
-def _events(backend: TransformersLocal, name: str, told: Asked) -> Iterator[dict[str, Any]]:
-    """One event per text, as it ends (the engine decodes whole texts in slots)."""
-    if told.logprobs:
-        ended: Iterator[dict[str, Any]] = iter(completed(backend, told)[0])
+    before: list[Any]
+    if told.likeliest is None:
+        made = backend.continue_tokens(told.requests, told.prompts)
+        texts = [
+            Told(text=one.text, finish=one.finish, tokens=one.tokens)
+            for one in sorted(made, key=lambda one: (int(one.sample), one.draw))
+        ]
+        before = [(request.prompt, None) if told.echo else None for request in told.requests]
+    elif told.echo:
+        before, texts = _echoed(backend, told)
     else:
-        ended = (_choice(told, made) for made in backend.continue_tokens(told.requests, told.prompts))
-    for choice in ended:
-        yield {"object": "text_completion", "model": name, "created": int(time.time()), "choices": [choice]}
+        texts = [_whole(backend, told, number) for number in range(len(told.requests))]
+        before = [None] * len(texts)
+    choices = [_choice(backend, told, *row) for row in zip(range(len(texts)), texts, before, strict=True)]
+    return choices, usage(told, sum(one.tokens for one in texts))
+
+
+def usage(told: Asked, written: int) -> dict[str, int]:
+    """Tokens of the prompts, each counted once, and tokens written."""
+    by_prompt = {request.sample: len(one.tokens) for request, one in zip(told.requests, told.prompts, strict=True)}
+    read = sum(by_prompt.values())
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+def _whole(backend: TransformersLocal, told: Asked, number: int) -> Told:
+    """One text written to its end with the log-probabilities of its tokens."""
+    if not told.requests[number].decoding.max_tokens:
+        return Told(text="", finish="length", tokens=0, steps=())
+    text = Text(told.requests[number], told.prompts[number], backend.tokens, backend.facts.context_tokens)
+    made = tuple(steps(backend.model, backend.tokens, text, told.likeliest or 0))
+    return Told(text=text.bytes.decode("utf-8", "replace"), finish=text.finish, tokens=len(made), steps=made)
+
+
+def _echoed(backend: TransformersLocal, told: Asked) -> tuple[list[Any], list[Told]]:
+    """What is told of each prompt, its tokens with their log-probabilities (the first has none), and what follows it.
+
+    A greedy token after a prompt that is read anyway costs nothing; a scorer asks for no more.
+    """
+    before, texts = [], []
+    reads = backend.prompt_logprobs([prompt.tokens for prompt in told.prompts])
+    for number, (prompt, read) in enumerate(zip(told.prompts, reads, strict=True)):
+        made = [
+            Step(token=one.token, logprob=one.logprob, top=((one.best, one.best_logprob),) if told.likeliest else ())
+            for one in read
+        ]
+        text = _bytes(backend, prompt.tokens).decode("utf-8", "replace")
+        before.append((text, (prompt.tokens[0], made[:-1])))
+        how = told.requests[number].decoding
+        if how.max_tokens == 1 and how.temperature == 0:
+            written = backend.tokens.text([made[-1].token])
+            texts.append(Told(text=written, finish="length", tokens=1, steps=(made[-1],)))
+        else:
+            texts.append(_whole(backend, told, number))
+    return before, texts
+
+
+def _bytes(backend: TransformersLocal, tokens: Any) -> bytes:
+    table = backend.tokens.bytes_of
+    return b"".join(table[token] if token < backend.tokens.size else b"" for token in tokens)
+
+
+def _choice(backend: TransformersLocal, told: Asked, index: int, made: Told, before: Any) -> dict[str, Any]:
+    logprobs = None
+    if told.chat:
+        if made.steps is not None:
+            logprobs = chat_logprobs(backend, made.steps)
+        message = {"role": "assistant", "content": made.text}
+        return {"index": index, "message": message, "finish_reason": made.finish, "logprobs": logprobs}
+    shown, prompt = before or ("", None)
+    if made.steps is not None:
+        first, reads = prompt or (None, [])
+        logprobs = text_logprobs(backend, first, [*reads, *made.steps])
+    return {"index": index, "text": shown + made.text, "finish_reason": made.finish, "logprobs": logprobs}
+
+
+def text_logprobs(backend: TransformersLocal, first: int | None, made: list[Step], begins: int = 0) -> dict[str, Any]:
+    """Log-probabilities as /v1/completions tells them.
+
+    first   the prompt's first token, which has none; None when the prompt is not told
+    begins  where the text begins, in characters, when some of it was told before
+    """
+    ids = [*([first] if first is not None else []), *(step.token for step in made)]
+    pieces = [_bytes(backend, [token]) for token in ids]
+    ends = [begins + len(b"".join(pieces[:place]).decode("utf-8", "replace")) for place in range(len(ids))]
+    texts = [piece.decode("utf-8", "replace") for piece in pieces]
+    head: list[None] = [None] if first is not None else []
+    top = []
+    for step, text in zip(made, texts[len(head) :], strict=True):
+        here = {text: step.logprob}
+        for token, logprob in step.top:
+            name = backend.tokens.text([token])
+            # it may spell like the token itself or another (both broken UTF-8): its number then tells them apart
+            if token != step.token:
+                here[f"token_id:{token}" if name in here else name] = logprob
+        top.append(here)
+    return {
+        "tokens": texts,
+        "token_logprobs": [*head, *(step.logprob for step in made)],
+        "top_logprobs": [*head, *top],
+        "text_offset": ends,
+    }
+
+
+def chat_logprobs(backend: TransformersLocal, made: Any) -> dict[str, Any]:
+    """Log-probabilities as /v1/chat/completions tells them."""
+
+    def one(token: int, logprob: float) -> dict[str, Any]:
+        piece = _bytes(backend, [token])
+        return {"token": piece.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(piece)}
+
+    content = [{**one(step.token, step.logprob), "top_logprobs": [one(*pair) for pair in step.top]} for step in made]
+    return {"content": content}
+
+
+def streamed(backend: TransformersLocal, told: Asked) -> Iterator[tuple[int, str, list[Step], str | None]]:
+    """(text, its new piece, the tokens behind it, its end or None) as they are written, one text after the other."""
+    if told.echo:
+        raise BadRequest("echo cannot be streamed; leave one of them out")
+    for number, request in enumerate(told.requests):
+        text = Text(request, told.prompts[number], backend.tokens, backend.facts.context_tokens)
+        pieces, behind = Pieces(text), []  # type: Pieces, list[Step]
+        for step in steps(backend.model, backend.tokens, text, told.likeliest or 0):
+            behind.append(step)
+            if not text.finish and (piece := pieces.new()):
+                yield number, piece, behind, None
+                behind = []
+        yield number, pieces.new(), behind, text.finish

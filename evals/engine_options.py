@@ -13,15 +13,16 @@ from zoo.errors import ZooError
 
 # option -> the engines that take it
 ENGINES = {
-    "url": ("openai_http",),
-    "model": ("openai_http",),
+    "url": ("openai_http", "vllm_server"),
+    "model": ("openai_http", "vllm_server"),
     "chat": ("openai_http",),
-    "concurrency": ("openai_http",),
+    "concurrency": ("openai_http", "vllm_server"),
+    "timeout": ("openai_http",),
     "requests": ("openai_http",),
     "budget": ("openai_http",),
     "price": ("openai_http",),
     "generations": ("replay",),
-    "tensor_parallel": ("vllm",),
+    "tensor_parallel": ("vllm", "vllm_server"),
 }
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -29,13 +30,14 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--model", help="openai_http: the name it is served under (where several are)."),
     click.option("--chat", is_flag=True, default=None, help="openai_http: ask as a chat; no choice tasks."),
     click.option("--concurrency", type=click.IntRange(1, 256), help="openai_http: requests at a time (default 8)."),
+    click.option("--timeout", type=click.FloatRange(0.1), help="openai_http: seconds for one answer (default 180)."),
     click.option("--requests", type=click.IntRange(1), help="openai_http: at most so many requests by this command."),
     click.option("--budget", type=click.FloatRange(0), help="openai_http: at most so much money by this command."),
     click.option("--price", metavar="IN,OUT", help="openai_http: money per million prompt and written tokens."),
     click.option(
         "--generations", type=click.Path(path_type=Path), help="replay: a generations.jsonl, or a run's folder."
     ),
-    click.option("--tensor-parallel", type=click.IntRange(1), help="vllm: GPUs that share one model."),
+    click.option("--tensor-parallel", type=click.IntRange(1), help="vllm, vllm_server: GPUs that share one model."),
 )
 
 
@@ -67,7 +69,8 @@ def given(engine: str, options: dict[str, Any]) -> dict[str, Any]:
     budget = told.pop("budget", None)
     if budget is not None and not any(price):
         raise ZooError("--budget needs --price IN,OUT (money per million tokens), or nothing could be counted")
-    told["limits"] = Limits(requests=told.pop("requests", None), budget=budget, price=price)
+    waits = {"timeout_seconds": told.pop("timeout")} if "timeout" in told else {}
+    told["limits"] = Limits(requests=told.pop("requests", None), budget=budget, price=price, **waits)
     return told
 
 

@@ -19,7 +19,7 @@ from evals import folder as run_folder
 from evals.backends import Backend
 from evals.folder import RunFolder
 from evals.protocol import protocol, shown
-from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Result, Run, Sample
+from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, Result, Run, Sample
 from evals.sandbox import Verdict, open_sandbox, selftest
 from evals.stats.intervals import wilson
 from evals.task import Task
@@ -44,6 +44,15 @@ class Asked(Record, frozen=True, kw_only=True):
     tier: str | None = None
     allow_weak: bool = False
     command: str = ""
+
+
+class Planned(Record, frozen=True, kw_only=True):
+    """A run before anything is asked: its header (and so its folder), the samples, the protocol per metric."""
+
+    header: Run
+    task: Task
+    samples: tuple[Sample, ...]
+    protocols: tuple[ProtocolRecord, ...]
 
 
 class Done(Record, frozen=True, kw_only=True):
@@ -85,54 +94,83 @@ def evaluate(backend: Backend, task: Task, checkpoint: tuple[str, str], runs: Pa
     runs        the folder of runs; this one goes to runs/ID
     Raises      ZooError when the backend cannot do this kind of task, or no isolation is to be had
     """
+    with ExitStack() as stack:
+        sandbox = None
+        if task.kind == "code":
+            check(backend.facts, task, asked)  # before a sandbox is built
+            sandbox = stack.enter_context(open_sandbox(tier=asked.tier, allow_weak=asked.allow_weak))
+            if sandbox.tier != "process":  # that one contains nothing: it was allowed by name, and is recorded
+                selftest.require(sandbox.tier)
+        planned = plan(backend.facts, task, checkpoint, asked, sandbox.tier if sandbox else "")
+        folder = stack.enter_context(run_folder.opened(runs, planned.header))
+        with progress(f"{task.name} {checkpoint[1]}", len(planned.samples) * asked.draws, "samples") as bar:
+            tally = _Tally(bar, folder)
+            if task.kind == "choices":
+                _choices(backend, planned, folder, tally)
+            else:
+                _generate(backend, planned, folder, tally, sandbox)
+        ids = [sample.id for sample in planned.samples]
+        path = run_folder.write_ordered(folder, ids, asked.draws)
+        results = tuple(folder.ordered(ids, asked.draws))
+    header = run_folder.read_header(path.parent)
+    return Done(header=header, protocols=planned.protocols, results=results, path=path)
+
+
+def plan(facts: Facts, task: Task, checkpoint: tuple[str, str], asked: Asked, tier: str) -> Planned:
+    """What a run will ask, and of whom. tier: the sandbox that will score programs, "" for other kinds.
+
+    Raises  ZooError as `evaluate` does
+    """
+    check(facts, task, asked)
+    every, some = chosen(task, asked)
+    protocols = tuple(protocol(task, every, metric) for metric in task.metrics)
+    header = _header(facts, task, protocols[0], checkpoint, some, asked, tier)
+    return Planned(header=header, task=task, samples=tuple(some), protocols=protocols)
+
+
+def check(facts: Facts, task: Task, asked: Asked) -> None:
+    """Raises ZooError for what makes no sense or cannot be done: greedy draws, an engine without log-probabilities."""
     if asked.draws > 1 and task.decoding.temperature == 0.0:
         raise ZooError(
             f"{task.name}@{task.protocol} decodes greedily, so {asked.draws} draws would be one and the same; "
             "take a sampled protocol, or --temperature 0.2"
         )
-    _can(backend, task)
-    every, some = chosen(task, asked)
-    with ExitStack() as stack:
-        sandbox = None
-        if task.kind == "code":
-            sandbox = stack.enter_context(open_sandbox(tier=asked.tier, allow_weak=asked.allow_weak))
-            if sandbox.tier != "process":  # that one contains nothing: it was allowed by name, and is recorded
-                selftest.require(sandbox.tier)
-        protocols = tuple(protocol(task, every, metric) for metric in task.metrics)
-        header = _header(backend, task, protocols[0], checkpoint, some, asked, sandbox)
-        folder = stack.enter_context(run_folder.opened(runs, header))
-        with progress(f"{task.name} {checkpoint[1]}", len(some) * asked.draws, "samples") as bar:
-            tally = _Tally(bar, folder)
-            if task.kind == "choices":
-                _choices(backend, task, some, folder, tally)
-            else:
-                _generate(backend, task, some, asked, folder, tally, sandbox)
-        path = run_folder.write_ordered(folder, [sample.id for sample in some], asked.draws)
-        results = tuple(folder.ordered([sample.id for sample in some], asked.draws))
-    header = run_folder.read_header(path.parent)
-    return Done(header=header, protocols=protocols, results=results, path=path)
-
-
-def _can(backend: Backend, task: Task) -> None:
-    facts = backend.facts
     if task.kind == "choices" and not facts.can_score_choices:
         raise ZooError(f"{facts.engine} gives no log-probabilities, so {task.name} cannot be scored with it")
     if task.kind != "choices" and not facts.can_generate:
         raise ZooError(f"{facts.engine} cannot generate, so {task.name} cannot be run with it")
 
 
+def unanswered(planned: Planned, folder: RunFolder) -> list[ChoiceRequest] | list[GenerateRequest]:
+    """What a run still has to ask of an engine: no request whose answer stands in its folder."""
+    task, header = planned.task, planned.header
+    if task.pairs is not None and task.kind == "choices":
+        left = [sample for sample in planned.samples if (sample.id, 0) not in folder.results]
+        return [ChoiceRequest(sample=sample.id, pairs=task.pairs(sample)) for sample in left]
+    return [
+        GenerateRequest(
+            sample=sample.id,
+            draw=draw,
+            prompt=shown(task, sample),
+            decoding=task.decoding,
+            seed=draw_seed(header.seed, sample.id, draw),
+        )
+        for draw in range(header.draws)
+        for sample in planned.samples
+        if (sample.id, draw) not in folder.results and (sample.id, draw) not in folder.generations
+    ]
+
+
 def _header(
-    backend: Backend,
+    facts: Facts,
     task: Task,
     record: ProtocolRecord,
     checkpoint: tuple[str, str],
     some: Sequence[Sample],
     asked: Asked,
-    sandbox: "Sandbox | None",
+    tier: str,
 ) -> Run:
-    facts = backend.facts
     ids = digest([sample.id for sample in some])
-    tier = sandbox.tier if sandbox else ""
     determines: list[object] = [checkpoint[0], record.fingerprint, task.metrics, facts.engine, facts.version]
     determines += [facts.dtype, facts.identity]
     return Run(
@@ -216,15 +254,15 @@ class _Tally:
         self.bar.advance(1, self.note())
 
 
-def _choices(backend: Backend, task: Task, some: Sequence[Sample], folder: RunFolder, tally: _Tally) -> None:
-    assert task.pairs is not None and task.judge is not None  # a choices task has both: its table test holds it
-    todo = {sample.id: sample for sample in some if (sample.id, 0) not in folder.results}
-    requests = [ChoiceRequest(sample=sample.id, pairs=task.pairs(sample)) for sample in todo.values()]
+def _choices(backend: Backend, planned: Planned, folder: RunFolder, tally: _Tally) -> None:
+    by_id = {sample.id: sample for sample in planned.samples}
+    requests = [one for one in unanswered(planned, folder) if isinstance(one, ChoiceRequest)]
     for read in backend.choose(requests):
-        tally.add(_judged(task, todo[read.sample], read))
+        tally.add(judged(planned.task, by_id[read.sample], read))
 
 
-def _judged(task: Task, sample: Sample, read: ChoiceScores) -> Result:
+def judged(task: Task, sample: Sample, read: ChoiceScores) -> Result:
+    """What a question's log-probabilities are worth; unscored when the engine could not read them."""
     unscored = Result(
         sample=sample.id,
         draw=0,
@@ -250,33 +288,12 @@ def _judged(task: Task, sample: Sample, read: ChoiceScores) -> Result:
     )
 
 
-def _generate(
-    backend: Backend,
-    task: Task,
-    some: Sequence[Sample],
-    asked: Asked,
-    folder: RunFolder,
-    tally: _Tally,
-    sandbox: "Sandbox | None",
-) -> None:
-    by_id = {sample.id: sample for sample in some}
-    keys = [
-        (sample.id, draw) for draw in range(asked.draws) for sample in some if (sample.id, draw) not in folder.results
-    ]
-    waiting = [folder.generations[key] for key in keys if key in folder.generations]
-    requests = [
-        GenerateRequest(
-            sample=sample,
-            draw=draw,
-            prompt=shown(task, by_id[sample]),
-            decoding=task.decoding,
-            seed=draw_seed(asked.seed, sample, draw),
-        )
-        for sample, draw in keys
-        if (sample, draw) not in folder.generations
-    ]
+def _generate(backend: Backend, planned: Planned, folder: RunFolder, tally: _Tally, sandbox: "Sandbox | None") -> None:
+    by_id = {sample.id: sample for sample in planned.samples}
+    waiting = [made for key, made in folder.generations.items() if key not in folder.results and key[0] in by_id]
+    requests = [one for one in unanswered(planned, folder) if isinstance(one, GenerateRequest)]
     for batch in _batches(_written(backend, requests, folder), waiting):
-        for result in _scored(task, by_id, batch, sandbox):
+        for result in _scored(planned.task, by_id, batch, sandbox):
             tally.add(result)
 
 

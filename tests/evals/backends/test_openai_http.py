@@ -274,6 +274,20 @@ def test_chat_sends_messages_and_refuses_choices() -> None:
         assert [one.text for one in backend.generate(requests(1, stop=("STOP",)))] == ["a "]
 
 
+def test_newer_chat_models_get_the_bound_under_the_name_they_ask_for() -> None:
+    def script(handler: Handler, body: dict[str, Any], number: int) -> None:
+        if "max_tokens" in body:
+            handler.reply(400, {"error": {"message": "use 'max_completion_tokens' instead"}})
+        else:
+            assert body["max_completion_tokens"] == 8
+            handler.reply(200, {"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]})
+
+    with serving(script) as (url, seen):
+        made = list(connected(url, chat=True, concurrency=1).generate(requests(3)))
+    assert [one.text for one in made] == ["fine"] * 3
+    assert len(seen.asked) == 4  # told once
+
+
 def test_no_logprobs_no_choices_and_no_healing() -> None:
     with serving(well) as (url, _):
         backend = connected(url)

@@ -1,0 +1,85 @@
+"""One text token by token, each with its log-probability: what a server streams and tells.
+
+For many texts at once there are slots (`evals.backends.decode`); `Text` and `draw` are the same, so the
+tokens are too. Log-probabilities are the model's own: before temperature, and over the whole vocabulary.
+
+Letters in names: V vocabulary.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from evals.backends.decode import Text, draw
+from evals.tokens import Tokens
+from zoo.checkpoint import Record
+
+
+class Step(Record, frozen=True, kw_only=True):
+    """One token drawn: its log-probability (nats), and the likeliest tokens there with theirs."""
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+
+
+def steps(model: Any, tokens: Tokens, text: Text, likeliest: int) -> Iterator[Step]:
+    """Writes a text to its end and gives each token as it comes; the end-of-text token is not given.
+
+    likeliest  how many of the likeliest tokens to tell with each, 0 or more
+    """
+    import torch
+    from transformers import DynamicCache
+
+    cache: Any = DynamicCache(config=model.config)
+    fed = list(text.prompt.tokens)
+    while not text.finish:
+        with torch.no_grad():
+            hidden = model.base_model(
+                input_ids=torch.tensor([fed], device=model.device), past_key_values=cache, use_cache=True
+            ).last_hidden_state
+            logits_V = model.get_output_embeddings()(hidden[:, -1])[0].float()
+        token = draw(logits_V[None], [text], tokens)[0]
+        logprobs_V = torch.log_softmax(logits_V, dim=-1)
+        best = logprobs_V[: tokens.size].topk(min(likeliest, tokens.size))
+        top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+        written = len(text.written)
+        text.add(token)
+        if len(text.written) > written:
+            yield Step(token=token, logprob=float(logprobs_V[token]), top=top)
+        fed = [token]
+
+
+class Pieces:
+    """A text's bytes as whole characters that no stop string can still take back."""
+
+    def __init__(self, text: Text) -> None:
+        self.text, self.given = text, 0
+
+    def new(self) -> str:
+        """What can be shown since the last time: everything when the text has ended."""
+        whole = self.text.bytes
+        end = len(whole)
+        if not self.text.finish:
+            held = max(
+                (n for stop in self.text.stops for n in range(1, len(stop)) if whole.endswith(stop[:n])), default=0
+            )
+            end = max(self.given, end - held)
+            end = max(self.given, end - _cut_character(whole[self.given : end]))
+        piece, self.given = whole[self.given : end], end
+        return piece.decode("utf-8", "replace")
+
+
+def _cut_character(piece: bytes) -> int:
+    """Bytes at the end that begin a character whose rest is to come.
+
+    >>> _cut_character("é".encode()[:1]), _cut_character("é".encode()), _cut_character(b"")
+    (1, 0, 0)
+    """
+    for back in range(1, min(3, len(piece)) + 1):
+        first = piece[-back]
+        if first >= 0xC0:
+            needs = 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+            return back if needs > back else 0
+        if first < 0x80:
+            return 0
+    return 0

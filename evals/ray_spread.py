@@ -1,0 +1,193 @@
+"""`--ray ADDRESS`: checkpoints x tasks spread over a cluster's replicas; this process asks, scores and writes.
+
+A replica stays with the checkpoint that it has loaded, a free one takes the next checkpoint, and helps with
+another's when none is left. Runs, scores and the registry are written here alone, by the ordinary loop
+(`evals.run`), in the ordinary folders: with Ray or without, a run has the same id and goes on where it was.
+
+A machine that goes takes its pieces with it, and they are asked again; one that comes is used. An answer is
+written when its piece comes back, so a kill of this process costs at most the pieces that were out.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from evals import folder as run_folder
+from evals.folder import RunFolder
+from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from evals.replicas import Answer, Cluster, Piece
+from evals.run import Asked, Done, Planned, chosen, evaluate, judged, plan, unanswered
+from evals.task import Task
+from zoo.checkpoint import Record
+from zoo.errors import ZooError
+from zoo.progress import progress
+
+PIECE = 128  # requests asked of a replica at a time: vLLM's batch is full with them, and a kill costs few
+FEW = 8  # ... but a small task is cut finer, so that every replica has some
+OPEN = 64  # runs open at a time, three files each
+DEATHS = 3  # replicas that one piece may take with it before it is to blame
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """One run to be made: a checkpoint's digest, label and folder, a task, what is asked of it."""
+
+    digest: str
+    label: str
+    path: Path
+    task: Task
+    asked: Asked
+
+
+class _Run:
+    """One run whose questions are out: its open folder, the pieces that wait, how many have not come back."""
+
+    def __init__(self, job: Job, planned: Planned, folder: RunFolder, stack: ExitStack, replicas: int) -> None:
+        self.job, self.planned, self.folder, self.stack = job, planned, folder, stack
+        self.samples = {sample.id: sample for sample in planned.samples}
+        self.faults: dict[tuple[str, int], Answer] = {}
+        requests = unanswered(planned, folder)
+        self.asked = len(requests)
+        size = min(PIECE, max(FEW, -(-len(requests) // max(1, 2 * replicas))))
+        about = (job.digest, str(job.path), planned.header.backend)
+        self.waiting = deque(Piece(*about, requests[at : at + size]) for at in range(0, len(requests), size))
+        self.pieces = set(self.waiting)  # those that have not come back
+
+    def take(self, piece: Piece, answers: Sequence[Answer]) -> None:
+        """Writes a piece's answers down: a question's score, or a text that is scored when the run is whole.
+
+        What stands there already is left as it is, and a fault is kept for the run's own unscored line.
+        """
+        for answer in answers:
+            key = (answer.sample, answer.draw if isinstance(answer, Generation) else 0)
+            if answer.fault:
+                self.faults[key] = answer
+            elif isinstance(answer, Generation):
+                if key not in self.folder.generations:
+                    self.folder.add_generation(answer)
+            elif key not in self.folder.results:
+                self.folder.add_result(judged(self.planned.task, self.samples[answer.sample], answer))
+        self.pieces.discard(piece)
+
+
+class Answered:
+    """The engine of a run whose answers are all there: only what was a fault is told again."""
+
+    def __init__(self, facts: Facts, faults: dict[tuple[str, int], Answer]) -> None:
+        self.facts, self.faults = facts, faults
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
+        """The faults of texts."""
+        for request in requests:
+            fault = self.faults[request.sample, request.draw]
+            assert isinstance(fault, Generation)  # `take` files a text's fault under its draw
+            yield fault
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
+        """The faults of questions."""
+        for request in requests:
+            fault = self.faults[request.sample, 0]
+            assert isinstance(fault, ChoiceScores)  # `take` files a question's fault under draw 0
+            yield fault
+
+    def close(self) -> None:
+        """Nothing is open: the replicas are the cluster's."""
+
+
+def spread(cluster: Cluster, jobs: Sequence[Job], runs: Path) -> Iterator[tuple[Job, Done]]:
+    """Makes every run on the cluster and gives each when it is whole and scored, in the order they end.
+
+    Raises  ZooError as `evaluate` does, when the cluster is gone, or when one piece kills replica after replica
+    """
+    tier = _tier(jobs)
+    tasks = {id(job.task): job for job in jobs}
+    counts = {name: len(chosen(job.task, job.asked)[1]) * job.asked.draws for name, job in tasks.items()}
+    with ExitStack() as stack:
+        total = sum(counts[id(job.task)] for job in jobs)
+        bar = stack.enter_context(progress(f"{len(jobs)} runs on {cluster.wanted()} replicas", total, "samples"))
+        table = _Table(cluster, deque(jobs), stack, runs, tier)
+        while table.waiting or table.runs:
+            cluster.look()
+            for replica in list(cluster.idle):
+                while (run := table.run(replica)) is None and table.more() and replica in cluster.idle:
+                    if opened_ := table.open_next(replica):
+                        bar.advance(counts[id(opened_.job.task)] - opened_.asked)  # answered by an earlier start
+                if (run := run or table.any_run()) and replica in cluster.idle:
+                    cluster.ask(replica, run.waiting.popleft())
+            for piece, answers in cluster.came():
+                _back(next(run for run in table.runs if piece in run.pieces), piece, answers)
+                bar.advance(len(piece.requests) if answers is not None else 0)
+            for run in [one for one in table.runs if not one.pieces]:
+                table.runs.remove(run)
+                run.stack.close()
+                engine = Answered(run.planned.header.backend, run.faults)
+                yield run.job, evaluate(engine, run.job.task, (run.job.digest, run.job.label), runs, run.job.asked)
+
+
+class _Table:
+    """The runs that wait, those whose questions are out, and which piece a free replica takes."""
+
+    def __init__(self, cluster: Cluster, waiting: deque[Job], stack: ExitStack, runs: Path, tier: str) -> None:
+        self.cluster, self.waiting, self.stack, self.runs_dir, self.tier = cluster, waiting, stack, runs, tier
+        self.runs: list[_Run] = []
+
+    def more(self) -> bool:
+        """Whether another run may be opened."""
+        return bool(self.waiting) and len(self.runs) < OPEN
+
+    def open_next(self, replica: object) -> _Run | None:
+        """The next run's folder, held by this process, with what is left to ask; None when the replica has gone."""
+        facts = self.cluster.facts(replica, self.waiting[0].digest, str(self.waiting[0].path))
+        if facts is None:
+            return None
+        job = self.waiting.popleft()
+        planned = plan(
+            facts, job.task, (job.digest, job.label), job.asked, self.tier if job.task.kind == "code" else ""
+        )
+        with ExitStack() as stack:
+            folder = stack.enter_context(run_folder.opened(self.runs_dir, planned.header))
+            run = _Run(job, planned, folder, stack.pop_all(), max(1, self.cluster.wanted()))
+        self.stack.push(run.stack)
+        self.runs.append(run)
+        return run
+
+    def run(self, replica: object) -> _Run | None:
+        """A run with questions left, of the checkpoint that the replica holds, or of one that no replica has."""
+        held = self.cluster.idle.get(replica, "")
+        taken = {piece.digest for _, piece in self.cluster.busy.values()} | set(self.cluster.idle.values())
+        with_work = [run for run in self.runs if run.waiting]
+        mine = [run for run in with_work if run.job.digest == held]
+        free = [run for run in with_work if run.job.digest not in taken]
+        return next(iter([*mine, *free]), None)
+
+    def any_run(self) -> _Run | None:
+        """The run that has most questions left: its checkpoint is then loaded once more."""
+        most = max(self.runs, key=lambda run: len(run.waiting), default=None)
+        return most if most and most.waiting else None
+
+
+def _back(run: _Run, piece: Piece, answers: list[Answer] | None) -> None:
+    """Writes a piece's answers, or puts it back to be asked again."""
+    if answers is not None:
+        run.take(piece, answers)
+        return
+    piece.deaths += 1
+    if piece.deaths >= DEATHS:
+        raise ZooError(
+            f"{DEATHS} replicas died over the same {len(piece.requests)} samples of {run.job.task.name} (from "
+            f"{piece.requests[0].sample}): out of memory? What was answered is kept; try it alone, without --ray"
+        )
+    run.waiting.appendleft(piece)
+
+
+def _tier(jobs: Sequence[Job]) -> str:
+    """The sandbox that will score programs, known before any is asked for; "" when no run has programs."""
+    from evals.sandbox import open_sandbox, selftest
+
+    code = next((job for job in jobs if job.task.kind == "code"), None)
+    if code is None:
+        return ""
+    with open_sandbox(tier=code.asked.tier, allow_weak=code.asked.allow_weak) as sandbox:
+        if sandbox.tier != "process":
+            selftest.require(sandbox.tier)
+        return sandbox.tier

@@ -1,0 +1,135 @@
+"""`vllm serve` as a child process: its flags, when it answers, and an end that leaves no process behind.
+
+Used by `phizoo serve` and the engine `vllm_server`. The API key travels in the environment, never on the
+command line, where every user of a machine can read it.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from zoo.checkpoint import Record
+from zoo.errors import ZooError
+
+STOP_SECONDS = 30.0  # from SIGTERM to SIGKILL: requests in flight end, GPUs are let go
+MODULE = "vllm.entrypoints.cli.main"  # what the script `vllm` runs; that script may not be on the path
+
+
+class Serving(Record, frozen=True, kw_only=True):
+    """What `vllm serve` is started with. seed: of requests that bring none; name: under which it is served."""
+
+    path: Path
+    name: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    dtype: str = "float32"
+    context_tokens: int = 2048
+    seed: int = 0
+    tensor_parallel: int = 1
+    data_parallel: int = 1
+    cpu: bool = False
+
+
+def command(serving: Serving) -> list[str]:
+    """The command line of `vllm serve`.
+
+    >>> line = command(Serving(path=Path("phi"), name="mine", context_tokens=512, seed=3))
+    >>> " ".join(line[3:])  # doctest: +NORMALIZE_WHITESPACE
+    'serve phi --served-model-name mine --host 127.0.0.1 --port 8000 --dtype float32 --max-model-len 512 --seed 3
+     --generation-config vllm'
+    """
+    line = [sys.executable, "-m", MODULE, "serve", str(serving.path), "--served-model-name", serving.name]
+    line += ["--host", serving.host, "--port", str(serving.port), "--dtype", serving.dtype]
+    line += ["--max-model-len", str(serving.context_tokens), "--seed", str(serving.seed)]
+    line += ["--generation-config", "vllm"]  # how to decode is the asker's to say, not the folder's
+    if serving.tensor_parallel > 1:
+        line += ["--tensor-parallel-size", str(serving.tensor_parallel)]
+    if serving.data_parallel > 1:
+        line += ["--data-parallel-size", str(serving.data_parallel)]
+    return [*line, "--enforce-eager"] if serving.cpu else line  # compiling takes longer than it saves there
+
+
+def start(serving: Serving, key: str | None) -> subprocess.Popen[bytes]:
+    """Starts `vllm serve` in a process group of its own; it ends with this process, whatever ends that."""
+    quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+    mine = {**quiet, **({"VLLM_CPU_KVCACHE_SPACE": "1"} if serving.cpu else {}), **os.environ}
+    if key:
+        mine["VLLM_API_KEY"] = key
+    # its standard output is log lines: they go where ours do not have to be read past them
+    return subprocess.Popen(
+        command(serving), env=mine, stdout=sys.stderr.fileno(), start_new_session=True, preexec_fn=_ends_with_parent
+    )
+
+
+def _ends_with_parent() -> None:
+    import ctypes
+
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
+def wait_healthy(
+    process: subprocess.Popen[bytes], serving: Serving, seconds: float, stopped: threading.Event | None = None
+) -> bool:
+    """Waits until /health answers; False when `stopped` was set first.
+
+    Raises  ZooError when the process ends first or `seconds` pass (it is then stopped)
+    """
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(serving.host, serving.host)  # noqa: S104
+    url = f"http://[{host}]:{serving.port}/health" if ":" in host else f"http://{host}:{serving.port}/health"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    ends = time.monotonic() + seconds
+    while process.poll() is None:
+        with contextlib.suppress(OSError, urllib.error.URLError), opener.open(url, timeout=5) as response:
+            if response.status == 200:
+                return True
+        if time.monotonic() > ends:
+            stop(process)
+            raise ZooError(f"vLLM did not answer at {url} within {seconds:g} s; its messages stand above")
+        if stopped is not None and stopped.is_set():
+            return False
+        time.sleep(0.25)
+    stop(process)
+    raise ZooError(
+        f"vLLM ended with code {process.returncode} before it answered; its messages stand above. "
+        "Try --engine transformers"
+    )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and all of its group: SIGTERM and a wait first, SIGKILL for what is left."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody holds now."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def refused_port(host: str, port: int) -> None:
+    """Raises ZooError when the address cannot be listened on: told at once, not after a model was loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+        except (OSError, OverflowError) as error:
+            what = getattr(error, "strerror", None) or error
+            raise ZooError(f"cannot listen on {host}:{port} ({what}); take another --port") from None
