@@ -20,6 +20,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "reproduce": ("evals.evidence_cli:reproduce", "Make a published number again and compare every sample."),
     "export": ("evals.evidence_cli:export", "Write a run's samples and its card as files."),
+    "contamination": (
+        "evals.contamination_cli:contamination",
+        "Find the samples of a task that stand in training data.",
+    ),
     "compare": ("evals.compare_cli:compare", "Compare two checkpoints on the same samples."),
     "code": ("evals.code_cli:code", "Run a file of completions and print pass@k."),
     "rescore": (

@@ -81,10 +81,12 @@ def _decoded(task: Any, options: dict[str, Any]) -> Any:
 
 
 def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, Any]:
-    """The flags files by task, each for a task that is run."""
+    """The flags files by task, each for a task that is run; several of one task flag what any of them flags."""
     from evals.contamination import read
 
-    found = {flags.search.task: flags for flags in map(read, paths)}
+    found: dict[str, Any] = {}
+    for flags in map(read, paths):
+        found.setdefault(flags.search.task, []).append(flags)
     for name in found:
         if name not in {task.name for task in tasks}:
             raise ZooError(
@@ -100,7 +102,7 @@ def _one(
     import importlib
 
     from evals.backends import BACKENDS
-    from evals.contamination import overlapping
+    from evals.contamination import any_of
     from evals.engine_options import given
     from evals.publish import publish, scores
     from evals.run import Asked, evaluate
@@ -130,7 +132,7 @@ def _one(
             publishable = done.complete and not options["no_publish"]
             leaked = None
             if task.name in flags:
-                leaked = overlapping(flags[task.name], task.name, [result.sample for result in done.results])
+                leaked = any_of(flags[task.name], task.name, [result.sample for result in done.results])
             if publishable:
                 found = publish(registry, done, allow_unscored=options["allow_unscored"], overlapping=leaked)
             else:
