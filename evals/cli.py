@@ -25,6 +25,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Find the samples of a task that stand in training data.",
     ),
     "compare": ("evals.compare_cli:compare", "Compare two checkpoints on the same samples."),
+    "ranks": ("evals.board_cli:ranks", "Rank the checkpoints scored on a task, with the ranks that the data allow."),
+    "seeds": ("evals.board_cli:seeds", "Combine runs that differ by seed alone into one number."),
+    "power": (
+        "evals.board_cli:power",
+        "Tell what a task can resolve, and the samples or draws that a difference needs.",
+    ),
     "code": ("evals.code_cli:code", "Run a file of completions and print pass@k."),
     "rescore": (
         "evals.rescore_cli:rescore",

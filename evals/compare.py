@@ -73,9 +73,9 @@ def compare(registry: Registry, first: str, second: str, tasks: Sequence[str] = 
     one = _first(registry, first)
     other = _second(registry, second)
     protocols = registry.protocols()
-    mine = _newest(registry, one, protocols, tasks)
+    mine = newest(registry, one, protocols, tasks)
     if isinstance(other, Checkpoint):
-        theirs = _newest(registry, other, protocols, tasks)
+        theirs = newest(registry, other, protocols, tasks)
         shared = [(mine[key], theirs[key]) for key in mine if key in theirs]
         if not shared:
             raise _nothing_shared(registry, (one, other), (mine, theirs), protocols, tasks)
@@ -116,7 +116,7 @@ def _second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
         raise
 
 
-def _newest(
+def newest(
     registry: Registry, checkpoint: Checkpoint, protocols: Mapping[str, ProtocolRecord], tasks: Sequence[str]
 ) -> dict[str, Score]:
     """The newest score of a checkpoint under each protocol, of the tasks asked for."""
@@ -132,7 +132,7 @@ def _measured(registry: Registry, pair: tuple[Score, Score], protocol: ProtocolR
     """One row of two checkpoints: paired where both runs' samples are at hand."""
     one, other = pair
     try:
-        ours, theirs = (_samples(registry, score) for score in pair)
+        ours, theirs = (samples_of(registry, score) for score in pair)
     except ZooError as error:
         return _row(pair, protocol, "unpaired", _apart(one, other), note=f"unpaired, samples are missing: {error}")
     both = [(ours[sample], theirs[sample]) for sample in ours if sample in theirs]
@@ -151,7 +151,7 @@ def _measured(registry: Registry, pair: tuple[Score, Score], protocol: ProtocolR
     )  # fmt: skip
 
 
-def _samples(registry: Registry, score: Score) -> dict[str, Scored]:
+def samples_of(registry: Registry, score: Score) -> dict[str, Scored]:
     """A run's scored samples by id. Raises ZooError when its results are not kept or not readable."""
     path = registry.results(score.run)
     if not path.is_file():

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from evals.contamination import Flags
+    from evals.contamination import Flags, Method
     from evals.matching.documents import TrainingSet
     from evals.matching.problems import Problem
     from evals.task import Task
@@ -28,7 +28,7 @@ WIDTH_PLAIN = 160  # of the two columns where no terminal tells its own
 )  # fmt: skip
 @click.option("--threshold", type=float, help="Words, match rate or distance; needs one --method.")
 @click.option(
-    "--embedder", default="minilm", show_default=True, help="minilm, words, a checkpoint, or a model's folder."
+    "--embedder", default="words", show_default=True, help="words, minilm, a checkpoint, or a model's folder."
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the flags, a file a method.")
 @click.option("--show", type=click.IntRange(0), default=3, show_default=True, help="Matches to print side by side.")
@@ -106,7 +106,7 @@ def _searched(
         embedder, folder = _embedder(options["embedder"]) if method == "embedding" else ("", "")
         wanted = _threshold(method, threshold, embedder)
         widest = min(0.8, wanted) if method == "ast" else wanted  # one search shows all published match rates
-        asked = Asked(method=method, threshold=widest, embedder=embedder, folder=folder)
+        asked = Asked(method=cast("Method", method), threshold=widest, embedder=embedder, folder=folder)
         flags = search(task.name, looked, given, asked)
         flags = _tell_rates(flags, wanted) if method == "ast" and not options["as_json"] else _narrowed(flags, wanted)
         if options["out"]:

@@ -80,11 +80,15 @@ def _decoded(task: Any, options: dict[str, Any]) -> Any:
     return msgspec.structs.replace(task, decoding=decoding, protocol=f"{task.protocol} t={temperature:g} p={top_p:g}")
 
 
-def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, Any]:
-    """The flags files by task, each for a task that is run; several of one task flag what any of them flags."""
-    from evals.contamination import read
+def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, tuple[frozenset[str], list[Any]]]:
+    """By task: the ids that overlap by any of its flags files, and those files' flags.
 
-    found: dict[str, Any] = {}
+    Checked before anything runs, against all samples of the task, so that a part of it can be split too.
+    """
+    from evals.contamination import any_of, read
+    from evals.tasks import task as find
+
+    found: dict[str, list[Any]] = {}
     for flags in map(read, paths):
         found.setdefault(flags.search.task, []).append(flags)
     for name in found:
@@ -92,7 +96,8 @@ def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, Any]:
             raise ZooError(
                 f"--overlap has flags of {name}, which --tasks does not name; add it, or leave the flags out"
             )
-    return found
+    ids = {name: [sample.id for sample in find(name).samples()] for name in found}
+    return {name: (any_of(searches, name, ids[name]), searches) for name, searches in found.items()}
 
 
 def _one(
@@ -102,7 +107,8 @@ def _one(
     import importlib
 
     from evals.backends import BACKENDS
-    from evals.contamination import any_of
+    from evals.board_cli import resolves
+    from evals.contamination import write
     from evals.engine_options import given
     from evals.publish import publish, scores
     from evals.run import Asked, evaluate
@@ -128,11 +134,13 @@ def _one(
                 allow_weak=options["weak"],
                 command=shlex.join(["phizoo", *sys.argv[1:]]),
             )
+            n = len(asked.samples) or min(task.size, asked.limit or task.size)
+            click.echo(f"{task.name}@{task.protocol}: {resolves(n)}", err=True)
             done = evaluate(backend, task, (checkpoint.digest, checkpoint.label), settings.runs_dir(), asked)
             publishable = done.complete and not options["no_publish"]
-            leaked = None
-            if task.name in flags:
-                leaked = any_of(flags[task.name], task.name, [result.sample for result in done.results])
+            leaked, searches = flags.get(task.name, (None, ()))
+            for one in searches:  # beside the evidence, so that the split can be followed
+                write(done.path.parent / f"overlap-{one.search.method}.jsonl", one)
             if publishable:
                 found = publish(registry, done, allow_unscored=options["allow_unscored"], overlapping=leaked)
             else:

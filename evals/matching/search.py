@@ -134,7 +134,7 @@ def _chunks(
     first = [chunk for _, chunk in zip(range(FEW // CHUNK), given, strict=False)]
     start = 0
     with ExitStack() as stack:
-        if len(first) * CHUNK < FEW or asked.method == "embedding" or _cores() == 1:
+        if len(first) * CHUNK < FEW or asked.embedder not in ("", "words") or _cores() == 1:
             run: Callable[[list[str]], Any] = _Here(made).submit
             ahead = 1
         else:
