@@ -20,6 +20,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "reproduce": ("evals.evidence_cli:reproduce", "Make a published number again and compare every sample."),
     "export": ("evals.evidence_cli:export", "Write a run's samples and its card as files."),
+    "import": (
+        "evals.evidence_cli:take_in",
+        "Take in lm-eval's or EvalPlus' results with their samples, as measured elsewhere.",
+    ),
     "contamination": (
         "evals.contamination_cli:contamination",
         "Find the samples of a task that stand in training data.",

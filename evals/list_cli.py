@@ -223,7 +223,10 @@ def _groups(task_name: str, metric: str, results: list[Any]) -> list[tuple[str, 
 
 def _prompt(task_name: str, protocol: str, sample_id: str) -> str:
     from evals.protocol import shown
-    from evals.tasks import task
+    from evals.tasks import protocols, task
 
-    found = task(f"{task_name}@{protocol.split(' t=')[0].split('>')[0]}")
+    name = protocol.split(" t=")[0].split(">")[0].removesuffix(" elsewhere")
+    if name not in protocols(task_name):
+        return ""  # another tool's own prompts, which it kept
+    found = task(f"{task_name}@{name}")
     return next(shown(found, sample) for sample in found.samples() if sample.id == sample_id)
