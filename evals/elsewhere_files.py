@@ -148,7 +148,7 @@ def _decoding(row: dict[str, Any]) -> dict[str, Any]:
         return {}
     until = told.get("until", [])
     found: dict[str, Any] = {"stop": [until] if isinstance(until, str) else list(until)}
-    found["max_tokens"] = int(told.get("max_gen_toks", told.get("max_tokens", 256)))  # 256 is its default
+    found["max_tokens"] = int(told.get("max_gen_toks") or told.get("max_tokens") or 256)  # 256 is its default
     found["temperature"] = float(told.get("temperature", 0.0)) if told.get("do_sample") else 0.0
     return found
 

