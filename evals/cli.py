@@ -20,7 +20,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "reproduce": ("evals.evidence_cli:reproduce", "Make a published number again and compare every sample."),
     "export": ("evals.evidence_cli:export", "Write a run's samples and its card as files."),
+    "import": (
+        "evals.evidence_cli:take_in",
+        "Take in lm-eval's or EvalPlus' results with their samples, as measured elsewhere.",
+    ),
+    "contamination": (
+        "evals.contamination_cli:contamination",
+        "Find the samples of a task that stand in training data.",
+    ),
     "compare": ("evals.compare_cli:compare", "Compare two checkpoints on the same samples."),
+    "ranks": ("evals.board_cli:ranks", "Rank the checkpoints scored on a task, with the ranks that the data allow."),
+    "seeds": ("evals.board_cli:seeds", "Combine runs that differ by seed alone into one number."),
+    "power": (
+        "evals.board_cli:power",
+        "Tell what a task can resolve, and the samples or draws that a difference needs.",
+    ),
     "code": ("evals.code_cli:code", "Run a file of completions and print pass@k."),
     "rescore": (
         "evals.rescore_cli:rescore",

@@ -8,6 +8,7 @@ comparison is unpaired and says so. Not here: printing (`compare_cli`).
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from evals import elsewhere
 from evals.folder import read_results
 from evals.stats.intervals import recovered
 from evals.stats.paired import Difference, holm, paired, unpaired
@@ -73,23 +74,23 @@ def compare(registry: Registry, first: str, second: str, tasks: Sequence[str] = 
     one = _first(registry, first)
     other = _second(registry, second)
     protocols = registry.protocols()
-    mine = _newest(registry, one, protocols, tasks)
+    mine = newest(registry, one, protocols, tasks)
     if isinstance(other, Checkpoint):
-        theirs = _newest(registry, other, protocols, tasks)
+        theirs = newest(registry, other, protocols, tasks)
         shared = [(mine[key], theirs[key]) for key in mine if key in theirs]
         if not shared:
             raise _nothing_shared(registry, (one, other), (mine, theirs), protocols, tasks)
         rows = [_measured(registry, pair, protocols[pair[0].protocol], flips) for pair in shared]
-        return Comparison(first=one.label, second=other.label, rows=_adjusted(rows))
+        return Comparison(first=_label(one), second=_label(other), rows=_adjusted(rows))
     rows = [row for score in mine.values() for row in _reported(score, protocols[score.protocol], other)]
     if not rows:
         raise _nothing_published(one, other, mine, tasks)
-    return Comparison(first=one.label, second=other[0].model, rows=_adjusted(rows))
+    return Comparison(first=_label(one), second=other[0].model, rows=_adjusted(rows))
 
 
 def _first(registry: Registry, name: str) -> Checkpoint:
     try:
-        return registry.get(name)
+        return elsewhere.model_of(registry, name) or registry.get(name)
     except ZooError as error:
         if name.removeprefix(PUBLISHED) in published.by_model():
             raise ZooError(
@@ -97,6 +98,11 @@ def _first(registry: Registry, name: str) -> Checkpoint:
                 f'after a checkpoint of yours: phizoo eval compare NAME "{name}"'
             ) from error
         raise
+
+
+def _label(one: Checkpoint) -> str:
+    """A checkpoint's label; of a model that is not here, its name."""
+    return one.label if one.version else one.name
 
 
 def _second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
@@ -107,7 +113,7 @@ def _second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
             raise unknown("published model", wanted, models, "phizoo leaderboard")
         return models[wanted]
     try:
-        return registry.get(name)
+        return elsewhere.model_of(registry, name) or registry.get(name)
     except ZooError as error:
         if name in models:
             return models[name]
@@ -116,13 +122,14 @@ def _second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
         raise
 
 
-def _newest(
+def newest(
     registry: Registry, checkpoint: Checkpoint, protocols: Mapping[str, ProtocolRecord], tasks: Sequence[str]
 ) -> dict[str, Score]:
-    """The newest score of a checkpoint under each protocol, of the tasks asked for."""
+    """The newest score of a checkpoint under each protocol, of the tasks asked for; one made here before another's."""
     scores = [score for score in registry.scores(checkpoint.digest) if score.subset == "all"]
+    scores.sort(key=lambda score: not protocols[score.protocol].name.endswith(elsewhere.SUFFIX))
     return {
-        score.protocol: score
+        elsewhere.question(protocols[score.protocol]): score
         for score in scores
         if not tasks or {score.task, f"{score.task}@{protocols[score.protocol].name}"} & set(tasks)
     }
@@ -132,7 +139,7 @@ def _measured(registry: Registry, pair: tuple[Score, Score], protocol: ProtocolR
     """One row of two checkpoints: paired where both runs' samples are at hand."""
     one, other = pair
     try:
-        ours, theirs = (_samples(registry, score) for score in pair)
+        ours, theirs = (samples_of(registry, score) for score in pair)
     except ZooError as error:
         return _row(pair, protocol, "unpaired", _apart(one, other), note=f"unpaired, samples are missing: {error}")
     both = [(ours[sample], theirs[sample]) for sample in ours if sample in theirs]
@@ -151,7 +158,7 @@ def _measured(registry: Registry, pair: tuple[Score, Score], protocol: ProtocolR
     )  # fmt: skip
 
 
-def _samples(registry: Registry, score: Score) -> dict[str, Scored]:
+def samples_of(registry: Registry, score: Score) -> dict[str, Scored]:
     """A run's scored samples by id. Raises ZooError when its results are not kept or not readable."""
     path = registry.results(score.run)
     if not path.is_file():
@@ -237,7 +244,7 @@ def _nothing_shared(
             return ZooError(f'no task "{task}" among their scores{close}. All tasks: phizoo eval tasks')
     for has, lacks in ((0, 1), (1, 0)):
         if scores[has]:
-            wanted = protocols[next(iter(scores[has]))]
+            wanted = protocols[next(iter(scores[has].values())).protocol]
             return ZooError(
                 f"{pair[0].label} and {pair[1].label} share no protocol"
                 + (f" of {', '.join(tasks)}" if tasks else "")

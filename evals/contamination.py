@@ -2,7 +2,7 @@
 
 A flags file says what was searched, how, and for which samples a match was found; every other checked
 sample is clean. From it a score gets three values: all, clean, overlapping. Not here: the search
-itself; a file from any search will do.
+itself (`evals.matching`); a file from any search will do.
 
 Source  Gunasekar et al. 2023, arXiv:2306.11644, section 5: 13-grams of the docstring, L2 distance of
         embeddings, and edit distance of syntax trees with match rates 0.95, 0.90, 0.85 and 0.80.
@@ -43,9 +43,14 @@ class Flag(Record, frozen=True):
 class Search(Record, frozen=True):
     """What was searched: the file's first line.
 
-    datasets   digests of the training sets
-    threshold  n of the n-gram, L2 distance, or match rate of syntax trees
-    checked    samples that were looked for, flagged or not
+    datasets    digests of the training sets
+    threshold   n of the n-gram, L2 distance, or match rate of syntax trees
+    checked     samples that were looked for, flagged or not
+    names       what the training sets are called, in the order of their digests
+    documents   documents searched
+    how         what was compared: the form of the trees, the vectors
+    unsearched  samples that the method could not look for (too few words, a solution that is no function):
+                they count as clean, and it is said
     """
 
     task: str
@@ -53,6 +58,10 @@ class Search(Record, frozen=True):
     method: Method
     threshold: float
     checked: int
+    names: tuple[str, ...] = ()
+    documents: int = 0
+    how: str = ""
+    unsearched: tuple[str, ...] = ()
 
 
 class Flags(Record, frozen=True):
@@ -110,6 +119,11 @@ def overlapping(flags: Flags, task: str, samples: Collection[str]) -> frozenset[
     return found
 
 
+def any_of(searches: Sequence[Flags], task: str, samples: Collection[str]) -> frozenset[str]:
+    """The ids that overlap by any of several searches, whatever their methods; each checked as by `overlapping`."""
+    return frozenset().union(*(overlapping(flags, task, samples) for flags in searches))
+
+
 def merged(searches: Sequence[Flags]) -> Flags:
     """Several searches for the same samples as one: a sample overlaps if any search flagged it.
 
@@ -120,11 +134,15 @@ def merged(searches: Sequence[Flags]) -> Flags:
         raise ZooError("no flags to merge; give one file or more")
     first = searches[0].search
     matches: dict[str, list[Match]] = {}
-    datasets: dict[str, None] = {}
+    datasets: dict[str, str] = {}
     for flags in searches:
-        if msgspec.structs.replace(flags.search, datasets=first.datasets) != first:
-            raise ZooError(f"flags of {_told(first)} and of {_told(flags.search)} are different searches")
-        datasets |= dict.fromkeys(flags.search.datasets)
+        mine = flags.search
+        if (
+            msgspec.structs.replace(mine, datasets=first.datasets, names=first.names, documents=first.documents)
+            != first
+        ):
+            raise ZooError(f"flags of {_told(first)} and of {_told(mine)} are different searches")
+        datasets |= zip(mine.datasets, mine.names or ("",) * len(mine.datasets), strict=False)
         for flag in flags.flagged:
             matches.setdefault(flag.sample, []).extend(flag.matches)
     closest = -1 if first.method != "embedding" else 1  # a distance is close when it is small
@@ -132,7 +150,10 @@ def merged(searches: Sequence[Flags]) -> Flags:
         Flag(sample=sample, matches=tuple(sorted(found, key=lambda match: closest * match.similarity)))
         for sample, found in matches.items()
     )
-    return Flags(search=msgspec.structs.replace(first, datasets=tuple(datasets)), flagged=flagged)
+    named = tuple(datasets.values()) if all(datasets.values()) else ()
+    documents = sum(flags.search.documents for flags in searches)
+    search = msgspec.structs.replace(first, datasets=tuple(datasets), names=named, documents=documents)
+    return Flags(search=search, flagged=flagged)
 
 
 def scores(results: Sequence[Result], metric: str, task: str, flags: Flags) -> dict[Subset, Summary]:

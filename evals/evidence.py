@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from evals.elsewhere import is_elsewhere
 from evals.folder import read_results
 from evals.records import Result, Run
 from zoo.checkpoint import Record
@@ -129,10 +130,11 @@ def run_card(registry: Registry, header: Run) -> str:
         f"{header.draws} draw(s), sandbox {header.sandbox or 'not needed'}",
         f"- versions: {', '.join(f'{name} {value}' for name, value in sorted(header.versions.items()))}",
         "",
-        "Make it again:",
-        "",
-        f"    {command(header)}",
-        "",
+        *(
+            ["Measured elsewhere; the file it was taken from is named in the header.", ""]
+            if is_elsewhere(header)
+            else ["Make it again:", "", f"    {command(header)}", ""]
+        ),
         "The prompt of the first sample:",
         "",
         *(f"    {line}" for line in str(protocol["prompt"]).splitlines()),

@@ -1,11 +1,11 @@
-"""`phizoo eval reproduce | export`: a number made again, and its samples as files."""
+"""`phizoo eval reproduce | export | import`: a number made again, its samples as files, other tools' files."""
 
 import tempfile
 from pathlib import Path
 
 import click
 
-from zoo.errors import CheckFailed
+from zoo.errors import CheckFailed, ZooError
 
 SHOWN = 10  # differing samples printed; all of them are in the JSON
 
@@ -25,6 +25,7 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
     """
     import msgspec
 
+    from evals.elsewhere import is_elsewhere
     from evals.evidence import cell_run, command, differences
     from evals.folder import read_results
     from evals.rerun import rerun
@@ -32,6 +33,12 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
 
     with open_registry() as registry:
         header = cell_run(registry, cell)
+        if is_elsewhere(header):
+            by = header.backend
+            raise ZooError(
+                f"run {header.id[:12]} was measured elsewhere, by {by.engine} {by.version}; "
+                f"ask the same here: phizoo eval run {header.checkpoint_label} --tasks {header.task}"
+            )
         click.echo(command(header), err=as_json)
         if dry_run:
             return
@@ -73,3 +80,39 @@ def export(cell: str, out: Path, form: str) -> None:
     with open_registry(readonly=True) as registry:
         for path in write(registry, cell_run(registry, cell), out, form):
             click.echo(str(path))
+
+
+@click.command("import")
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, exists=True))
+@click.option("--model", help="Checkpoint of the zoo, or a name for a model that is not in it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def take_in(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
+    """Take in lm-eval's or EvalPlus' results with their samples, as measured elsewhere.
+
+    \b
+    phizoo eval import results/my-model --model phi-1-small-mini
+    phizoo eval import samples_arc_easy_2025-01-01T00-00-00.000000.jsonl --model other-7b
+    phizoo eval import humaneval/other-7b_eval_results.json --model other-7b
+
+    lm_eval writes samples with --log_samples. Where a file's prompts are ours byte for byte, its samples are paired
+    with runs made here: phizoo eval compare NAME other-7b.
+    """
+    import msgspec
+
+    from evals.elsewhere import take_in as taken_in
+    from evals.elsewhere_files import read
+    from zoo import settings
+    from zoo.registry import open_registry
+
+    found = [one for path in paths for one in read(path)]
+    with open_registry() as registry:
+        taken = taken_in(registry, found, model, settings.runs_dir())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(taken), indent=2))
+        return
+    for one in taken:
+        for score in one.scores:
+            cell = f"{100 * score.value:.1f} [{100 * score.low:.1f}–{100 * score.high:.1f}] n={score.n}"
+            prompts = "prompts not in the file" if one.same is None else f"{one.same} of {score.n} prompts are ours"
+            column = f"{one.column.rpartition(' ')[0]} {score.metric}"
+            click.echo(f"{one.model}  {column}  {cell}  run {one.run[:12]} ({prompts})")

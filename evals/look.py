@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from evals.elsewhere import SUFFIX, is_elsewhere
 from evals.protocol import shown
 from evals.records import Decoding, Run, Sample
 from evals.task import Task
+from evals.tasks import protocols
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 
@@ -35,6 +37,8 @@ class Offered(Record, frozen=True, kw_only=True):
 
 def looked(header: Run, sample_id: str) -> Looked:
     """The prompt, tokens and choices of a run's sample. Raises ZooError when the task has it no more."""
+    if is_elsewhere(header) and _ours(header) not in protocols(header.task):
+        return Looked(prompt="", why="tokens fed: another tool's own prompts, which it kept")
     task = as_run(header)
     sample = next((one for one in task.samples() if one.id == sample_id), None)
     if sample is None:
@@ -50,12 +54,17 @@ def looked(header: Run, sample_id: str) -> Looked:
     return _encoded(header, task, sample, tokens)
 
 
+def _ours(header: Run) -> str:
+    """The name, among ours, of a protocol that was measured elsewhere."""
+    return str(header.protocol["name"]).removesuffix(SUFFIX)
+
+
 def as_run(header: Run) -> Task:
     """The task under the very protocol of a run: its sampling, or a boundary check's end of the prompts."""
     from evals.checks import ended
     from evals.tasks import task
 
-    name = str(header.protocol["name"])
+    name = _ours(header)
     base, _, check = name.partition(" check ")
     found = task(f"{header.task}@{base.split(' t=')[0].split('>')[0]}")
     if check:

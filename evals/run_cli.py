@@ -72,6 +72,8 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     rows = []
     with open_registry() as registry:
         checkpoints = [_checkpoint(registry, name, options) for name in names]
+        for task in tasks:
+            _resolution(task, options)
         spread = options["ray"] or (options["data_parallel"] and options["engine"] != "vllm_server")
         for checkpoint, done in (_spread if spread else _here)(registry, checkpoints, tasks, options):
             rows += _published(registry, checkpoint, done, flags, options)
@@ -109,17 +111,33 @@ def _decoded(task: Any, options: dict[str, Any]) -> Any:
     return msgspec.structs.replace(task, decoding=decoding, protocol=f"{task.protocol} t={temperature:g} p={top_p:g}")
 
 
-def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, Any]:
-    """The flags files by task, each for a task that is run."""
-    from evals.contamination import read
+def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, tuple[frozenset[str], list[Any]]]:
+    """By task: the ids that overlap by any of its flags files, and those files' flags.
 
-    found = {flags.search.task: flags for flags in map(read, paths)}
+    Checked before anything runs, against all samples of the task, so that a part of it can be split too.
+    """
+    from evals.contamination import any_of, read
+    from evals.tasks import task as find
+
+    found: dict[str, list[Any]] = {}
+    for flags in map(read, paths):
+        found.setdefault(flags.search.task, []).append(flags)
     for name in found:
         if name not in {task.name for task in tasks}:
             raise ZooError(
                 f"--overlap has flags of {name}, which --tasks does not name; add it, or leave the flags out"
             )
-    return found
+    ids = {name: [sample.id for sample in find(name).samples()] for name in found}
+    return {name: (any_of(searches, name, ids[name]), searches) for name, searches in found.items()}
+
+
+def _resolution(task: Any, options: dict[str, Any]) -> None:
+    """Tells what difference the samples asked for can show, before the time is spent."""
+    from evals.board_cli import resolves
+
+    asked = _asked(task, options)
+    n = len(asked.samples) or min(task.size, asked.limit or task.size)
+    click.echo(f"{task.name}@{task.protocol}: {resolves(n)}", err=True)
 
 
 def _asked(task: Any, options: dict[str, Any]) -> Any:
@@ -205,13 +223,13 @@ def _published(
     registry: Any, checkpoint: Any, done: Any, flags: dict[str, Any], options: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """A run's scores as rows, written to the registry where it is whole and that was not declined."""
-    from evals.contamination import overlapping
+    from evals.contamination import write
     from evals.publish import publish, scores
 
     publishable = done.complete and not options["no_publish"] and not isinstance(checkpoint, Elsewhere)
-    leaked = None
-    if done.header.task in flags:
-        leaked = overlapping(flags[done.header.task], done.header.task, [result.sample for result in done.results])
+    leaked, searches = flags.get(done.header.task, (None, ()))
+    for one in searches:  # beside the evidence, so that the split can be followed
+        write(done.path.parent / f"overlap-{one.search.method}.jsonl", one)
     if publishable:
         found = publish(registry, done, allow_unscored=options["allow_unscored"], overlapping=leaked)
     else:

@@ -27,10 +27,12 @@ def suites(checkpoint: str | None, as_json: bool) -> None:
         for one in AGGREGATES
     ]  # fmt: skip
     if checkpoint:
-        values = {one.name: one for one in averages(_scores(checkpoint))}
+        scores, partial = _scores(checkpoint)
+        values = {one.name: one for one in averages(scores)}
         for row in told["averages"]:
             found = values[row["name"]]
             row |= {"value": found.value, "low": found.low, "high": found.high, "missing": list(found.missing)}
+            row["partial"] = [f"{part}: {partial[part]}" for part in map(_task_of, row["parts"]) if part in partial]
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
         return
@@ -42,17 +44,27 @@ def suites(checkpoint: str | None, as_json: bool) -> None:
             cell = f"  missing {', '.join(row['missing'])}"
             if row["value"] is not None:
                 cell = f"  {100 * row['value']:.1f} [{100 * row['low']:.1f}–{100 * row['high']:.1f}]"
+                cell += f"  (partial: {'; '.join(row['partial'])})" if row["partial"] else ""
         click.echo(f"average {row['name']} v{row['version']}{cell or '  ' + ', '.join(row['parts'])}")
 
 
-def _scores(checkpoint: str) -> dict[tuple[str, str], tuple[float, float, float]]:
-    """A checkpoint's published scores on all samples: (task@protocol, metric) -> value, low, high."""
+def _task_of(part: str) -> str:
+    return part.rpartition(" ")[0]
+
+
+def _scores(checkpoint: str) -> tuple[dict[tuple[str, str], tuple[float, float, float]], dict[str, str]]:
+    """A checkpoint's published scores on all samples, (task@protocol, metric) -> value, low, high; and which
+    tasks' sets are partial, task@protocol -> what is missing."""
     from zoo.registry import open_registry
 
+    scores: dict[tuple[str, str], tuple[float, float, float]] = {}
+    partial: dict[str, str] = {}
     with open_registry(readonly=True) as registry:
         known = registry.protocols()
-        return {
-            (f"{score.task}@{known[score.protocol].name}", score.metric): (score.value, score.low, score.high)
-            for score in registry.scores(checkpoint=registry.get(checkpoint).digest)
-            if score.subset == "all"
-        }
+        for score in registry.scores(checkpoint=registry.get(checkpoint).digest):
+            name = f"{score.task}@{known[score.protocol].name}"
+            if score.subset == "all":
+                scores[name, score.metric] = (score.value, score.low, score.high)
+                if known[score.protocol].partial:
+                    partial[name] = known[score.protocol].partial
+    return scores, partial

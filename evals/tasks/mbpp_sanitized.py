@@ -40,7 +40,7 @@ def samples() -> Iterator[Sample]:
             names = re.findall(r"^def (\w+)", row["code"], re.M)
             entry = next((name for name in names if f"{name}(" in row["test_list"][0]), "")
             tests = [*row["test_imports"], *row["test_list"]]
-            data = {"tests": tests, "solution": row["code"], "entry_point": entry}
+            data = {"tests": tests, "solution": row["code"], "entry_point": entry, "docstring": row["prompt"]}
             yield Sample(id=f"mbpp_sanitized/{row['task_id']}", question=asked(row), data=data)
 
 

@@ -1,0 +1,225 @@
+"""Results that another tool measured, taken in with their samples: lm-evaluation-harness 0.4 and EvalPlus 0.3.
+
+They keep apart from what was measured here: the engine is the tool's name, the protocol's name ends in "elsewhere",
+and so does the column. Where a file holds the prompts and they are ours byte for byte, the samples get our ids and
+the two can be compared sample by sample. Not here: reading the files (`elsewhere_files`).
+"""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evals.elsewhere_files import Line, Results
+from evals.protocol import prompts_sha256, protocol, shown
+from evals.publish import publish
+from evals.records import Facts, Result, Run, Sample
+from evals.run import Done
+from evals.task import Task
+from evals.tasks import TASKS, protocols
+from zoo.checkpoint import Checkpoint, ProtocolRecord, Record, Score
+from zoo.digest import digest, whole_file, write_json
+from zoo.errors import ZooError, nearest
+from zoo.registry import Registry
+
+SUFFIX = " elsewhere"  # ends the protocol's name
+NAMES = {  # lm-eval's task, or what its name begins with -> ours
+    "social_iqa": "siqa", "lambada_openai": "lambada", "triviaqa": "trivia_qa", "squadv2": "squad_v2",
+    "bbh": "bbh", "mmlu": "mmlu", "gsm8k": "gsm8k",
+}  # fmt: skip
+
+
+class Taken(Record, frozen=True):
+    """One imported run. same: samples whose prompt is ours byte for byte; None: the file holds no prompts."""
+
+    model: str
+    run: str
+    column: str
+    scores: tuple[Score, ...]
+    same: int | None
+
+
+def take_in(registry: Registry, found: Sequence[Results], model: str | None, runs: Path) -> list[Taken]:
+    """Publishes results as measured elsewhere, one run a protocol.
+
+    model   a checkpoint of the zoo, or the name that a model which is not here shall have; None: as the files say
+    Raises  ZooError when no name is known, or nothing in a file is a score of a sample
+    """
+    taken = []
+    for one in _merged(found):
+        label = model or one.model
+        if not label:
+            raise ZooError(f"{one.file} does not say which model it is of; name it: --model NAME")
+        digest_, label = _who(registry, label)
+        task, same, lines = _ours(one)
+        record = _record(one, task, lines)
+        results = tuple(_result(line) for line in lines)
+        header = _header(one, record, len({line.sample for line in lines}), digest_, label)
+        records = tuple(msgspec.structs.replace(record, metric=metric) for metric in one.metrics)
+        folder = runs / header.id
+        with whole_file(folder / "results.jsonl") as file:
+            file.write(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
+        write_json(folder / "header.json", msgspec.to_builtins(header))
+        done = Done(header=header, protocols=records, results=results, path=folder / "results.jsonl")
+        scores = publish(registry, done)
+        prompts = any(line.asked for line in lines)
+        taken.append(
+            Taken(
+                model=label, run=header.id, column=record.column, scores=tuple(scores), same=same if prompts else None
+            )
+        )
+    return taken
+
+
+def model_of(registry: Registry, name: str) -> Checkpoint | None:
+    """A model of which only imported runs are here, as a checkpoint without files; None if there is none so called."""
+    for run in registry.runs():
+        if run["checkpoint_label"] == name and run["checkpoint"] == _foreign(name):
+            return Checkpoint(
+                name=name, version=0, digest=_foreign(name), files=(), architecture={}, parameters=0, context_tokens=0,
+                prompt_style="completion", training_tokens=None, recipe_digest=None, parents=(), datasets=(),
+                licence="unknown", created="", source="elsewhere",
+            )  # fmt: skip
+    return None
+
+
+def is_elsewhere(header: Run) -> bool:
+    """Whether a run was measured by another tool."""
+    return str(header.protocol["name"]).endswith(SUFFIX)
+
+
+def question(record: ProtocolRecord) -> str:
+    """What two runs must share to be paired: the protocol, wherever it was measured."""
+    return msgspec.structs.replace(record, name=record.name.removesuffix(SUFFIX)).fingerprint
+
+
+def _foreign(name: str) -> str:
+    return digest(["elsewhere", name])
+
+
+def _who(registry: Registry, name: str) -> tuple[str, str]:
+    try:
+        checkpoint = registry.get(name)
+    except ZooError:
+        return _foreign(name), name
+    return checkpoint.digest, checkpoint.label
+
+
+def _merged(found: Sequence[Results]) -> list[Results]:
+    """Subtasks that one of our tasks holds, MMLU's subjects say, as one."""
+    groups: dict[tuple[str, str, str], list[Results]] = {}
+    for one in found:
+        groups.setdefault((one.tool, _named(one.task), one.protocol + one.model), []).append(one)
+    merged = []
+    for some in groups.values():
+        metrics = [metric for metric in some[0].metrics if all(metric in one.metrics for one in some)]
+        merged.append(
+            msgspec.structs.replace(
+                some[0],
+                lines=tuple(line for one in some for line in one.lines),
+                metrics=tuple(metrics),
+                sha256=digest(sorted(one.sha256 for one in some)),
+            )
+        )
+    return merged
+
+
+def _named(task: str) -> str:
+    """Our name of a tool's task, or the tool's own.
+
+    >>> _named("mmlu_anatomy"), _named("social_iqa"), _named("xquad_en")
+    ('mmlu', 'siqa', 'xquad_en')
+    """
+    if task in TASKS:
+        return task
+    return next((ours for name, ours in NAMES.items() if task == name or task.startswith(f"{name}_")), task)
+
+
+def _ours(one: Results) -> tuple[Task | None, int, list[Line]]:
+    """Our protocol with the same prompts, how many are the same, and the lines with our ids where all are."""
+    name = _named(one.task)
+    if name not in TASKS:
+        return None, 0, list(one.lines)
+    if one.protocol:  # a tool whose protocol is known and whose file holds no prompts
+        task = protocols(name)[one.protocol]
+        ids = {sample.id: sample.cluster for sample in task.samples()}
+        if strange := next((line.sample for line in one.lines if line.sample not in ids), None):
+            raise ZooError(f'{one.file} has "{strange}", which {name} has not{nearest(strange, ids)}')
+        return task, 0, [msgspec.structs.replace(line, cluster=ids[line.sample]) for line in one.lines]
+    best = 0
+    for task in protocols(name).values():
+        by_bytes: dict[object, list[Sample]] = {}
+        for sample in task.samples():
+            by_bytes.setdefault(_bytes(task, sample), []).append(sample)
+        lines = []
+        for line in one.lines:
+            if waiting := by_bytes.get(line.asked):
+                sample = waiting.pop(0) if len(waiting) > 1 else waiting[0]  # equal questions in their order
+                lines.append(msgspec.structs.replace(line, sample=sample.id, cluster=sample.cluster))
+        best = max(best, len(lines))
+        if len(lines) == len(one.lines) == len({line.sample for line in lines}):
+            return task, len(lines), lines
+    return None, best, list(one.lines)
+
+
+def _bytes(task: Task, sample: Sample) -> object:
+    return task.pairs(sample) if task.pairs else ((shown(task, sample), ""),)
+
+
+def _record(one: Results, task: Task | None, lines: Sequence[Line]) -> ProtocolRecord:
+    """The protocol as it was asked: ours where the prompts are ours, decoded as it was; else the tool's."""
+    asked = {line.sample for line in lines}
+    metric = one.metrics[0]
+    if task is None:
+        return ProtocolRecord(
+            task=_named(one.task), task_version=int(one.version), name=f"{one.tool} {one.release}{SUFFIX}",
+            metric=metric, shots=one.shots, prompt=lines[0].asked[0][0] if lines[0].asked else "",
+            prompts_sha256=digest([[line.sample, line.asked] for line in lines]), samples=len(asked),
+            decoding=one.decoding,
+        )  # fmt: skip
+    every = list(task.samples())
+    some = [sample for sample in every if sample.id in asked]
+    record = protocol(task, every, metric)
+    record = msgspec.structs.replace(record, name=task.protocol + SUFFIX)
+    if not any(line.asked for line in lines):  # not known to the byte: told by leaving it out
+        record = msgspec.structs.replace(record, prompt="", prompts_sha256="", decoding={})
+    elif task.kind != "choices" and not _as_ours(one.decoding, record.decoding):
+        record = msgspec.structs.replace(record, decoding=one.decoding)
+    if len(some) < len(every):
+        told = f"{len(some):,} of {len(every):,} samples"
+        seen = prompts_sha256(task, some) if record.prompts_sha256 else ""
+        record = msgspec.structs.replace(record, samples=len(some), prompts_sha256=seen, partial=told)
+    return record
+
+
+def _as_ours(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
+    """Whether a tool decoded as our protocol says; what it does not say is not held against it."""
+    same = [sorted(theirs["stop"]) == sorted(ours["stop"])] if "stop" in theirs else []
+    same += [theirs[key] == ours[key] for key in ("max_tokens", "temperature") if key in theirs]
+    return all(same)
+
+
+def _result(line: Line) -> Result:
+    values = list(line.metrics.values())
+    return Result(
+        sample=line.sample, draw=line.draw, score=values[0], metrics=line.metrics, answer=line.answer, text=line.text,
+        verdict="passed" if values[0] == 1.0 else "failed", cluster=line.cluster, logprobs=line.logprobs,
+        detail=line.detail,
+    )  # fmt: skip
+
+
+def _header(one: Results, record: ProtocolRecord, samples: int, checkpoint: str, label: str) -> Run:
+    started = datetime.datetime.fromtimestamp(one.date, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if one.date else ""
+    facts = Facts(
+        engine=one.tool, version=one.release, dtype=one.dtype, device=one.device, context_tokens=one.context_tokens,
+        identity={"file": one.file, "sha256": one.sha256},
+    )  # fmt: skip
+    draws = 1 + max((line.draw for line in one.lines), default=0)
+    return Run(
+        id=digest(["elsewhere", checkpoint, record.fingerprint, one.sha256]), checkpoint=checkpoint,
+        checkpoint_label=label, task=record.task, protocol=msgspec.to_builtins(record),
+        fingerprint=record.fingerprint, backend=facts, seed=one.seed, draws=draws, limit=None, samples=samples,
+        hardware={}, versions=one.versions, commit=one.commit, started=started,
+    )  # fmt: skip

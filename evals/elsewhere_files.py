@@ -1,0 +1,221 @@
+"""The result files of lm-evaluation-harness 0.4 (`--log_samples`) and of EvalPlus 0.3, read into one form.
+
+Formats are facts of the tools: lm_eval 0.4.13, loggers/evaluation_tracker.py (`results_DATE.json` and
+`samples_TASK_DATE.jsonl`, one line a document and filter); evalplus 0.3.1, evaluate.py (`*_eval_results.json`).
+"""
+
+import datetime
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from zoo.checkpoint import Record
+from zoo.digest import file_sha256
+from zoo.errors import ZooError
+
+SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl")
+EVALPLUS = {"HumanEval": ("humaneval", "humaneval_plus"), "Mbpp": ("mbpp_plus", "mbpp_plus")}
+
+
+class Line(Record, frozen=True):
+    """One sample and draw. asked: the (context, continuation) pairs to the byte, () where the file has none."""
+
+    sample: str
+    draw: int
+    metrics: dict[str, float]
+    asked: tuple[tuple[str, str], ...] = ()
+    answer: str | None = None
+    text: str = ""
+    logprobs: tuple[float, ...] = ()
+    cluster: str = ""
+    detail: str = ""
+
+
+class Results(Record, frozen=True):
+    """One task's results by one tool.
+
+    protocol  ours, where the tool's file holds no prompts but the tool has one protocol only
+    decoding  as `evals.records.Decoding` names it, as far as the file says
+    date      seconds since 1970; 0 if not told
+    """
+
+    tool: str
+    release: str
+    task: str
+    file: str
+    sha256: str
+    metrics: tuple[str, ...]
+    lines: tuple[Line, ...]
+    model: str = ""
+    protocol: str = ""
+    version: float = 0
+    shots: int = 0
+    decoding: dict[str, Any] = {}
+    dtype: str = ""
+    device: str = ""
+    context_tokens: int = 0
+    seed: int = 0
+    versions: dict[str, str] = {}
+    commit: str = ""
+    date: float = 0
+
+
+def read(path: Path) -> list[Results]:
+    """The results in a file, or in all files of a folder.
+
+    Raises  ZooError when it is the file of neither tool, or holds no samples
+    """
+    if path.is_dir():
+        files = sorted({*path.rglob("samples_*.jsonl"), *path.rglob("*eval_results.json")})
+        if not files:
+            raise ZooError(
+                f"{path} holds no samples_TASK_DATE.jsonl (lm_eval --log_samples) and no *_eval_results.json (EvalPlus)"
+            )
+        return [one for file in files for one in read(file)]
+    try:
+        if SAMPLES.fullmatch(path.name):
+            return [_lm_eval(path)]
+        told = json.loads(path.read_bytes())
+        if isinstance(told, dict) and "eval" in told:
+            return _evalplus(path, told)
+        if isinstance(told, dict) and "configs" in told:
+            raise ZooError(f"{path.name} holds means only; give samples_TASK_DATE.jsonl beside it (--log_samples)")
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ZooError(f"{path} cannot be read as results ({type(error).__name__}: {str(error)[:80]})") from error
+    raise ZooError(
+        f"{path} is no result file: expected lm_eval's samples_TASK_DATE.jsonl or EvalPlus' eval_results.json"
+    )
+
+
+def _lm_eval(path: Path) -> Results:
+    found = SAMPLES.fullmatch(path.name)
+    task = found["task"] if found else ""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not rows:
+        raise ZooError(f"{path} holds no samples")
+    rows.sort(key=lambda row: int(row["doc_id"]))  # its own order may be the batches'
+    filters = list(dict.fromkeys(str(row["filter"]) for row in rows))
+    lines: dict[int, Line] = {}
+    for row in rows:
+        metrics = {
+            _metric(name, row["filter"], row["metrics"], filters): float(row[name])
+            for name in row["metrics"]
+            if isinstance(row.get(name), int | float) and 0 <= row[name] <= 1
+        }
+        held = lines.get(row["doc_id"])
+        lines[row["doc_id"]] = _lm_eval_line(task, row, {**(held.metrics if held else {}), **metrics})
+    metrics_ = tuple(m for m in next(iter(lines.values())).metrics if all(m in line.metrics for line in lines.values()))
+    if not metrics_:
+        raise ZooError(f"{path} has no metric of a sample in 0..1; {', '.join(rows[0]['metrics'])} is not taken in")
+    kept = tuple(
+        Line(**{**_fields(line), "metrics": {metric: line.metrics[metric] for metric in metrics_}})
+        for line in lines.values()
+    )
+    return Results(
+        tool="lm-eval", task=task, file=path.name, sha256=file_sha256(path), metrics=metrics_, lines=kept,
+        decoding=_decoding(rows[0]), **_lm_eval_header(path, task, found["date"] if found else ""),
+    )  # fmt: skip
+
+
+def _fields(line: Line) -> dict[str, Any]:
+    return {name: getattr(line, name) for name in Line.__struct_fields__}
+
+
+def _metric(name: str, chosen: str, names: list[str], filters: list[str]) -> str:
+    """A metric's name: the filter tells several of one apart, as in GSM8K's strict and flexible reading."""
+    if len(filters) == 1:
+        return name
+    return chosen if len(names) == 1 else f"{name},{chosen}"
+
+
+def _lm_eval_line(task: str, row: dict[str, Any], metrics: dict[str, float]) -> Line:
+    arguments = [row["arguments"][key] for key in row["arguments"]]
+    generated = isinstance(arguments[0]["arg_1"], dict)
+    asked = tuple((one["arg_0"], "" if generated else one["arg_1"]) for one in arguments)
+    first = row["resps"][0][0]
+    answer = row["filtered_resps"][0] if generated else None
+    return Line(
+        sample=f"{task}/{row['doc_id']}", draw=0, metrics=metrics, asked=asked,
+        answer=str(answer) if answer is not None else None, text=str(first) if generated else "",
+        logprobs=() if generated else tuple(float(one[0][0]) for one in row["resps"]),
+    )  # fmt: skip
+
+
+def _decoding(row: dict[str, Any]) -> dict[str, Any]:
+    told = next(iter(row["arguments"].values()))["arg_1"]
+    if not isinstance(told, dict):
+        return {}
+    until = told.get("until", [])
+    found: dict[str, Any] = {"stop": [until] if isinstance(until, str) else list(until)}
+    found["max_tokens"] = int(told.get("max_gen_toks") or told.get("max_tokens") or 256)  # 256 is its default
+    found["temperature"] = float(told.get("temperature", 0.0)) if told.get("do_sample") else 0.0
+    return found
+
+
+def _lm_eval_header(path: Path, task: str, date: str) -> dict[str, Any]:
+    """What `results_DATE.json` beside the samples says of the run; without it, what is known anyway."""
+    beside = path.with_name(f"results_{date}.json")
+    if not beside.is_file():
+        return {"release": "0.4"}
+    told = json.loads(beside.read_bytes())
+    config = told.get("config", {})
+    versions = {"lm_eval": told.get("lm_eval_version"), "transformers": told.get("transformers_version")}
+    return {
+        "release": str(told.get("lm_eval_version", "0.4")),
+        "model": Path(str(told.get("model_name", ""))).name,
+        "version": float(told.get("versions", {}).get(task) or 0),
+        "shots": int((told.get("n-shot") or {}).get(task) or 0),
+        "dtype": str(config.get("model_dtype", "")).removeprefix("torch."),
+        "device": str(config.get("device", "")),
+        "context_tokens": int(told.get("max_length") or 0),
+        "seed": int(config.get("random_seed") or 0),
+        "versions": {name: str(value) for name, value in versions.items() if value},
+        "commit": str(told.get("git_hash") or ""),
+        "date": float(told.get("date") or 0),
+    }
+
+
+def _evalplus(path: Path, told: dict[str, Any]) -> list[Results]:
+    """Two results a file: the base tests alone, and base and added tests together."""
+    prefix = next(iter(told["eval"])).split("/")[0]
+    if prefix not in EVALPLUS:
+        raise ZooError(f"{path} is of {prefix}; expected HumanEval or Mbpp")
+    found = []
+    for plus, task in enumerate(EVALPLUS[prefix]):
+        lines = []
+        for name, draws in told["eval"].items():
+            for draw, one in enumerate(draws):
+                if plus and one.get("plus_status") is None:
+                    continue
+                passed = one["base_status"] == "pass" and (not plus or one["plus_status"] == "pass")
+                lines.append(_evalplus_line(name, draw, one, passed))
+        if lines:
+            ours = "evalplus" if plus or prefix == "HumanEval" else "evalplus-base"
+            found.append(
+                Results(
+                    tool="evalplus",
+                    release="0.3",
+                    task=task,
+                    file=path.name,
+                    sha256=file_sha256(path),
+                    metrics=("pass@1",),
+                    lines=tuple(lines),
+                    protocol=ours,
+                    date=_when(told.get("date")),
+                )
+            )
+    return found
+
+
+def _evalplus_line(name: str, draw: int, one: dict[str, Any], passed: bool) -> Line:
+    detail = f"base {one['base_status']}, plus {one.get('plus_status')}"
+    text = str(one.get("solution", ""))
+    return Line(sample=name, draw=draw, metrics={"pass@1": float(passed)}, answer=text, text=text, detail=detail)
+
+
+def _when(date: object) -> float:
+    try:
+        return datetime.datetime.strptime(str(date), "%Y-%m-%d %H:%M").replace(tzinfo=datetime.UTC).timestamp()
+    except ValueError:
+        return 0.0

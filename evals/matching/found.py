@@ -1,0 +1,29 @@
+"""One likeness between a problem and a document, by their places in what was searched."""
+
+from zoo.checkpoint import Record
+
+EXCERPT = 2_000  # characters of a match that are kept, to be read beside the sample
+
+
+class Found(Record, frozen=True):
+    """A document that is close to a problem.
+
+    document, problem  their numbers among the texts and the problems searched
+    similarity         a share in 0..1; for embeddings the distance, where small is close
+    text               what of the document is close
+    """
+
+    document: int
+    problem: int
+    similarity: float
+    text: str
+
+
+def excerpt(text: str, start: int, end: int) -> str:
+    """The characters of a match, cut to what is kept, with the beginning of its line.
+
+    >>> excerpt("x = 1\\ny = add(2, 3)\\n", 10, 13)
+    'y = add'
+    """
+    line = text.rfind("\n", 0, start) + 1
+    return text[line if start - line <= 200 else start : min(end, start + EXCERPT)]
