@@ -81,14 +81,17 @@ class Data(Record, frozen=True):
 
 
 class Training(Record, frozen=True):
-    """How long and how much at once. batch_sequences counts all processes together."""
+    """How long and how much at once. batch_sequences counts all processes together.
+
+    spike_nats: a loss this far above the recent median, and far outside the recent scatter, stops the run; 0: never.
+    """
 
     steps: int
     batch_sequences: int
     seed: int = 0
     dropout: float = 0.0
     gradient_clip: float = 1.0
-    spike_nats: float = 0.0
+    spike_nats: float = 1.0
 
 
 class Schedule(Record, frozen=True):
@@ -127,6 +130,14 @@ class Validation(Record, frozen=True):
 
     every_steps: int = 0
     sequences: int = 64
+
+
+class Evaluation(Record, frozen=True):
+    """Scores while training: `samples` fixed ones of each task, each every_steps steps; every_steps 0: never."""
+
+    every_steps: int = 0
+    tasks: tuple[str, ...] = ("mini_exercises",)
+    samples: int = 40
 
 
 class Selection(Record, frozen=True):
@@ -178,6 +189,7 @@ class Recipe(Record, frozen=True):
     optimizer: Optimizer = Optimizer()
     parent: Start | None = None
     validation: Validation = Validation()
+    evaluation: Evaluation = Evaluation()
     selection: Selection = Selection()
     states: States = States()
     execution: Execution = Execution()
@@ -227,12 +239,22 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
         key = where.strip("`.").replace("[...]", "") or "the recipe"
         value = _at(plain, key)
         raise ZooError(
-            f"recipe key {key}: {what}{'' if value is None else f', found {value!r}'}. "
+            f"recipe key {key}: {what}{'' if value is None else f', found {value!r}'}{_remedy(known.get(key), value)}. "
             "All keys: phizoo train recipes --keys"
         ) from error
     for wrong in problems(recipe):
         raise ZooError(f"recipe {recipe.name}: {wrong}")
     return recipe
+
+
+def _remedy(kind: Any, value: Any) -> str:
+    """What to write instead of a value of the wrong kind: one of the words, or a number without its unit."""
+    words = [str(part) for part in get_args(kind) if isinstance(part, str)]
+    if words:
+        return f"{nearest(str(value), words)}; one of {', '.join(words)}"
+    if isinstance(value, str) and ({int, float} & {kind, *get_args(kind)}):
+        return "; write a plain number, the key's name says its unit"
+    return ""
 
 
 def problems(recipe: Recipe) -> Iterable[str]:
@@ -252,6 +274,7 @@ def problems(recipe: Recipe) -> Iterable[str]:
         "schedule.peak_learning_rate": schedule.peak_learning_rate,
         "execution.loss_chunk_tokens": recipe.execution.loss_chunk_tokens,
         "validation.sequences": recipe.validation.sequences,
+        "evaluation.samples": recipe.evaluation.samples,
         "states.keep_last": recipe.states.keep_last,
     }
     yield from (f"{key} is too small: it must be positive" for key, value in positive.items() if value <= 0)

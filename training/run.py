@@ -7,6 +7,7 @@ command goes on where it was killed, and another recipe never meets its state.
 
 import contextlib
 import fcntl
+import shlex
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -101,7 +102,8 @@ def run(
         world = parallel.enter(device)
         try:
             with _locked(place, world):
-                outcome = _trained(registry, request, place, world, stop_after)
+                command = _command(spec, recipe, name, place if folder else None, world)
+                outcome = _trained(registry, request, place, world, stop_after, command)
                 for note in outcome.notes:
                     say(note)
                 if outcome.status == "stopped":
@@ -127,10 +129,24 @@ def _leave(stopped_by: int) -> None:
         raise KeyboardInterrupt
 
 
-def _trained(registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None) -> "Outcome":
+def _command(spec: str, recipe: Recipe, name: str | None, folder: Path | None, world: "World") -> str:
+    """The command line of this very run, overrides included: typed again it goes on, or shows a stop again."""
+    start = ["phizoo"]
+    if world.size > 1:
+        start = ["torchrun", "--nproc-per-node", str(world.size), "-m", "zoo.cli"]
+    words = [*start, "train", "run", spec]
+    words += [word for override in recipe.overrides for word in ("--set", override)]
+    words += ["--name", name] if name else []
+    words += ["--folder", str(folder)] if folder else []
+    return shlex.join(words)
+
+
+def _trained(
+    registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None, command: str
+) -> "Outcome":
     from safetensors.torch import load_file
 
-    from training import trainer
+    from training import in_loop, trainer
 
     sources = _opened(request.datasets)
     settings = _settings(request, sources)
@@ -149,6 +165,12 @@ def _trained(registry: Registry, request: Request, place: Path, world: "World", 
         start=start,
         flops_per_token=_flops(request, settings),
         stop_after=stop_after,
+        score=in_loop.scorer(
+            request.recipe.evaluation, settings, sources[0].folder / "tokenizer", place, request.identity, world.device
+        )
+        if world.first
+        else None,
+        command=command,
     )
     return trainer.train(job, world)
 
@@ -282,8 +304,12 @@ def recipe_of(spec: str) -> dict[str, Any]:
         return registry.recipe(checkpoint.recipe_digest)
 
 
-def curves_page(spec: str) -> str:
-    """A page with the curves of a run's folder (as far as it is), or of a checkpoint in the zoo."""
+def lines_of(spec: str) -> list[dict[str, Any]]:
+    """The metrics of a run's folder (as far as it is), or of a checkpoint in the zoo.
+
+    A checkpoint's own curves hold nothing about speed, so that equal trainings have equal bytes; where the
+    run's folder is still on this machine, its lines are taken instead.
+    """
     from training import export, metrics
 
     file = Path(spec) / "metrics.jsonl"
@@ -292,4 +318,9 @@ def curves_page(spec: str) -> str:
             file = registry.path(spec) / export.CURVES
     if not file.is_file():
         raise ZooError(f"{spec} has no training curves; only what phizoo train run made has them")
-    return metrics.page(spec, metrics.read(file))
+    kept = file.read_bytes()
+    for timed in places.training_dir().glob("*/metrics.jsonl"):
+        lines = metrics.read(timed)
+        if metrics.curves(lines) == kept:
+            return lines
+    return metrics.read(file)
