@@ -54,8 +54,9 @@ def save(
 ) -> None:
     """Copies this process's shards aside and starts writing them; every process takes part."""
     import torch.distributed as dist
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed import checkpoint
 
+    dcp: Any = checkpoint
     keeper.wait()
     part = keeper.folder / f".{step:08d}.part"
     if world.first:
@@ -127,8 +128,9 @@ def load(
 ) -> None:
     """Reads a state into the model and its optimizers, each process its own shards."""
     import torch
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed import checkpoint
 
+    dcp: Any = checkpoint
     reader = dcp.FileSystemReader(keeper.folder / f"{step:08d}")
     parameters = dict(model.named_parameters())
     places: dict[str, Any] = {WEIGHT + name: parameter.detach() for name, parameter in parameters.items()}
