@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from training.grow_cli import grow
+from training.ladder_cli import ladder
 
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value; recorded.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -174,3 +175,4 @@ def curves(name: str, out: Path | None) -> None:
 
 
 train.add_command(grow)
+train.add_command(ladder)

@@ -106,7 +106,11 @@ class Schedule(Record, frozen=True):
 
 
 class Optimizer(Record, frozen=True):
-    """AdamW, or Muon for the matrices inside the layers with AdamW for everything else."""
+    """AdamW, or Muon for the matrices inside the layers with AdamW for everything else.
+
+    tiled_copies: n of a growth that tiled the matrices. AdamW moves them at 1/n of the rate with n times the
+    decay, so that their function moves as the small model's did; Muon's update is scaled so by itself.
+    """
 
     kind: Literal["adamw", "muon"] = "adamw"
     beta1: float = 0.9
@@ -116,13 +120,18 @@ class Optimizer(Record, frozen=True):
     decay: Literal["matrices", "all"] = "matrices"
     muon_learning_rate: float = 0.02
     muon_momentum: float = 0.95
+    tiled_copies: int = 1
 
 
 class Start(Record, frozen=True):
-    """The checkpoint whose weights the run begins with, and what that makes of the new one."""
+    """The checkpoint whose weights the run begins with, and what that makes of the new one.
+
+    optimizer_state: begin with the optimizer's moments too, which must have been kept or grown.
+    """
 
     checkpoint: str
     relation: Relation = "finetune"
+    optimizer_state: bool = False
 
 
 class Validation(Record, frozen=True):
@@ -147,12 +156,16 @@ class Selection(Record, frozen=True):
 
 
 class States(Record, frozen=True):
-    """When the run's state is saved, and what is kept: the newest ones, and each n-th step."""
+    """When the run's state is saved, and what is kept: the newest ones, and each n-th step.
+
+    keep_optimizer: keep the optimizer's moments of the finished checkpoint, for a growth that takes them along.
+    """
 
     every_seconds: float = 60.0
     every_steps: int = 0
     keep_last: int = 2
     keep_every_steps: int = 0
+    keep_optimizer: bool = False
 
 
 class Execution(Record, frozen=True):
@@ -276,6 +289,7 @@ def problems(recipe: Recipe) -> Iterable[str]:
         "validation.sequences": recipe.validation.sequences,
         "evaluation.samples": recipe.evaluation.samples,
         "states.keep_last": recipe.states.keep_last,
+        "optimizer.tiled_copies": recipe.optimizer.tiled_copies,
     }
     yield from (f"{key} is too small: it must be positive" for key, value in positive.items() if value <= 0)
     if not data.sources:

@@ -245,6 +245,10 @@ def load_optimizer(
         number, _, rest = full.partition(".")
         name, _, key = rest.rpartition(".")
         parameter = parameters[name]
+        if int(number) >= len(optimizers):
+            raise ZooError(
+                "the optimizer state is of another kind of optimizer; take the recipe's optimizer.kind of it"
+            )
         placed = value.to(parameter.device, copy=True)
         if value.shape == parameter.shape:
             with torch.no_grad():

@@ -161,9 +161,11 @@ def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
     if parts.world.first:
         parts.keeper.sweep()
     if parts.world.size > 1:
-        return _restore_shards(parts)
+        return _restore_shards(job, parts)
     loaded, notes = parts.keeper.newest()
     if loaded is None:
+        if job.moments is not None:
+            state.load_optimizer(parts.model.phi, parts.optimizers, job.moments)
         return 0, notes
     with torch.no_grad():
         for name, parameter in parts.model.phi.named_parameters():
@@ -173,9 +175,11 @@ def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
     return loaded.saved.step, [*notes, f"resumed after step {loaded.saved.step}"]
 
 
-def _restore_shards(parts: Parts) -> tuple[int, list[str]]:
+def _restore_shards(job: Job, parts: Parts) -> tuple[int, list[str]]:
     saved, notes = sharded.newest(parts.keeper, parts.world)
     if saved is None:
+        if job.moments is not None:
+            state.load_optimizer(parts.model.phi, parts.optimizers, job.moments)
         return 0, notes
     sharded.load(parts.keeper, saved.step, parts.model.phi, parts.optimizers, parts.group)
     parts.best = saved.best

@@ -7,6 +7,7 @@ early; the caller looks again at what was copied, since the source may change me
 import fcntl
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def bring(source: str | Path, target: Path) -> tuple[File, ...]:
         return tuple(_bring_file(folder, target, path, None) for path in paths)
     with progress(f"adding {folder.name}", total, "bytes") as bar:
         return tuple(_bring_file(folder, target, path, bar.advance) for path in paths)
+
+
+def listed(folder: Path, paths: Sequence[str]) -> tuple[File, ...]:
+    """The files of a folder that is already where it belongs, each read once for its sha256."""
+    found = [(path, *_hashed(folder / path, None)) for path in paths]
+    return tuple(File(path=path, sha256=sha256, bytes=size) for path, sha256, size in found)
 
 
 def _bring_file(folder: Path, target: Path, path: str, advance: Advance | None) -> File:
