@@ -15,6 +15,7 @@ from typing import Any
 from training import growth as rules
 from training.growth import Growth, tensor_shapes
 from training.recipe import Model
+from training.tensor_file import TensorFolder
 from zoo.checkpoint import About, Checkpoint, Parent, Record
 from zoo.digest import write_json
 from zoo.errors import ZooError
@@ -198,12 +199,8 @@ def _facts(parent: Checkpoint, recipe_name: str, target: Model, growth: Growth) 
 def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth) -> None:
     """Writes the grown model as a Hugging Face folder: model.safetensors in one pass, config, tokenizer."""
     import torch
-    from safetensors import safe_open
 
-    held: dict[str, Any] = {}
-    for path in sorted(parent.glob("*.safetensors")):
-        opened: Any = safe_open(path, framework="pt")
-        held.update(dict.fromkeys(opened.keys(), opened))
+    held = TensorFolder(parent)
     assert old.vocabulary is not None  # read from the parent's config
     shapes = tensor_shapes(target, old.vocabulary)
     parameters = sum(_count(shape) for shape in shapes.values())
@@ -213,7 +210,7 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
             taken, factor = rules.source(name, old, target, growth)
             if taken not in held:
                 raise ZooError(f"the parent has no tensor {taken}; is it whole? phizoo models verify")
-            small = held[taken].get_tensor(taken).to(torch.float32)
+            small = held.read(taken).to(torch.float32)
             made = rules.grown(name, small, old, target, growth, target.initializer_range)
             if factor != 1.0:
                 made = made * factor
