@@ -218,12 +218,12 @@ def climb(registry: "Registry", scale: Scale, say: Callable[[str], None]) -> Non
     every = rungs(scale)
     for number, rung in enumerate(every, start=1):
         say(f"[{number}/{len(every)}] {rung.study}: {rung.arm}, seed {rung.seed}")
-        made = _made(registry, rung)
+        made = _made(registry, rung, f"phizoo train ladder --scale {scale.name}")
         scored(registry, made, scale)
         kind_losses(registry, made)
 
 
-def _made(registry: "Registry", rung: Rung) -> Checkpoint:
+def _made(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
     from training import grow as growing
     from training.recipe import from_plain, shape
     from training.run import run_recipe
@@ -231,28 +231,41 @@ def _made(registry: "Registry", rung: Rung) -> Checkpoint:
     recipe = from_plain(rung.recipe)
     if rung.grow is not None:
         growing.grow(registry, rung.parent, recipe.name, shape(recipe), rung.grow, rung.start)
-    made = run_recipe(recipe, f"{rung.name}.toml", say=lambda _: None)
+    made = run_recipe(recipe, rung.name, say=lambda _: None, command=command)
     if made is None:
         raise ZooError(f"{rung.name} was stopped; its state is saved, the same command goes on")
     return made
 
 
-def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> Any:
-    """The finished run of the ladder's task on a checkpoint, published; from its folder where it was run before."""
+def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> None:
+    """Scores a checkpoint on the ladder's task and publishes it, unless that stands in the zoo already."""
     from evals.backends import transformers_local
     from evals.publish import publish
     from evals.run import Asked, evaluate
     from evals.tasks import task
     from zoo import settings
 
+    if run_of(registry, checkpoint, scale):
+        return
     backend = transformers_local.connect(registry.path(checkpoint))
     try:
         done = evaluate(backend, task(scale.task), (checkpoint.digest, checkpoint.label), settings.runs_dir(), Asked())
     finally:
         backend.close()
-    if not registry.scores(checkpoint.digest, done.header.task):
-        publish(registry, done, allow_unscored=True)
-    return done
+    publish(registry, done)
+
+
+def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:
+    """The newest run of the ladder's task on a checkpoint that the zoo holds, or ""."""
+    from evals.tasks import task
+
+    wanted, protocols = task(scale.task), registry.protocols()
+    found = [
+        score.run
+        for score in registry.scores(checkpoint.digest, wanted.name)
+        if protocols[score.protocol].name == wanted.protocol and score.subset == "all"
+    ]
+    return found[-1] if found else ""
 
 
 def kind_losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:

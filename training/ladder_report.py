@@ -9,8 +9,9 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from training.ladder import DATA_ARMS, KINDS, Rung, Scale, growth_arms, kind_losses, rungs, scored
+from training.ladder import DATA_ARMS, KINDS, Rung, Scale, growth_arms, kind_losses, run_of, rungs
 from zoo.checkpoint import Checkpoint, Record
+from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -89,10 +90,13 @@ def gather(registry: "Registry", scale: Scale) -> Report:
 
 
 def _read(registry: "Registry", rung: Rung, scale: Scale) -> Ran:
+    from evals.folder import read_results
     from training.run import lines_of
 
     checkpoint = registry.get(rung.name)
-    done = scored(registry, checkpoint, scale)
+    if not (run := run_of(registry, checkpoint, scale)):
+        raise ZooError(f"{checkpoint.label} is not scored yet; go on: phizoo train ladder --scale {scale.name}")
+    results = read_results(registry.results(run))
     proof, spent = None, 0.0
     if rung.start:
         start = registry.get(rung.start)
@@ -100,8 +104,8 @@ def _read(registry: "Registry", rung: Rung, scale: Scale) -> Ran:
         kept = registry.recipe(start.recipe_digest).get("grow") if start.recipe_digest else None
         proof = kept["proof"] if kept else None
     return Ran(
-        rung=rung, checkpoint=checkpoint, curve=tuple(lines_of(rung.name)), eval_run=done.header.id,
-        scores=tuple(result.score for result in done.results if result.score is not None),
+        rung=rung, checkpoint=checkpoint, curve=tuple(lines_of(rung.name)), eval_run=run,
+        scores=tuple(result.score for result in results if result.score is not None),
         losses=kind_losses(registry, checkpoint), proof=proof, parent_flops=spent,
     )  # fmt: skip
 

@@ -106,8 +106,9 @@ def run_recipe(
     device: str = "auto",
     stop_after: int | None = None,
     say: Callable[[str], None] = print,
+    command: str = "",
 ) -> Checkpoint | None:
-    """As `run`, of a recipe that is read already; `spec` is how a person would name it."""
+    """As `run`, of a recipe that is read already; `spec` is how a person would name it, `command` what they typed."""
     with open_registry() as registry:
         request = look_up(registry, recipe, name)
         if found := made_already(registry, request):
@@ -117,8 +118,8 @@ def run_recipe(
         world = parallel.enter(device)
         try:
             with _locked(place, world):
-                command = _command(spec, recipe, name, place if folder else None, world)
-                outcome = _trained(registry, request, place, world, stop_after, command)
+                typed = command or _command(spec, recipe, name, place if folder else None, world)
+                outcome = _trained(registry, request, place, world, stop_after, typed)
                 for note in outcome.notes:
                     say(note)
                 if outcome.status == "stopped":

@@ -53,11 +53,11 @@ def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
     trained: list[str] = []
     original = ladder._made
 
-    def made(registry: Any, rung: Any) -> Any:
+    def made(registry: Any, rung: Any, command: str) -> Any:
         if len(trained) == 5:
             raise KeyboardInterrupt
         trained.append(rung.name)
-        return original(registry, rung)
+        return original(registry, rung, command)
 
     monkeypatch.setattr(ladder, "_made", made)
     assert phizoo(ordered) == 130

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,21 +189,3 @@ def test_bf16_trains_on_a_cpu_too(small_job: Any) -> None:
     losses = [line["loss"] for line in metrics.read(job.folder / "metrics.jsonl")]
     assert all(math.isfinite(loss) for loss in losses)
     assert losses[-1] < losses[0]
-
-
-def test_curves_as_a_picture_have_a_panel_for_each_quantity() -> None:
-    lines = [{"step": n, "loss": 5.0 / n, "tokens_per_second": 9.0, "validation_loss": 4.0} for n in range(1, 5)]
-    scored = [{**line, "eval_x": 0.5, "eval_x_low": 0.4, "eval_x_high": 0.6, "eval_x_n": 9} for line in lines]
-    one, two = metrics.png("a", lines), metrics.png("a", scored)
-    assert one.startswith(b"\x89PNG") and two.startswith(b"\x89PNG")
-    assert [key for key, *_ in metrics.plots(scored)] == ["loss", "tokens_per_second", "eval_x"]
-    height = [int.from_bytes(picture[20:24], "big") for picture in (one, two)]
-    assert height[1] == pytest.approx(1.5 * height[0], rel=0.02)
-
-
-def test_curves_page_draws_what_there_is(tmp_path: Path) -> None:
-    lines = [{"step": n, "loss": 5.0 / n, "learning_rate": 0.1, "validation_loss": 4.0} for n in range(1, 5)]
-    page = metrics.page("a <b>", lines)
-    assert page.count("<svg") == 2
-    assert page.count("<circle") == 4
-    assert "a &lt;b&gt;" in page
