@@ -150,8 +150,11 @@ def _arms(ran: Sequence[Ran], study: str) -> list[str]:
 
 
 def _svg(figure: Any) -> str:
+    import matplotlib
+
     picture = io.StringIO()
-    figure.savefig(picture, format="svg", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "ladder", "svg.fonttype": "none"}):  # the same page each time
+        figure.savefig(picture, format="svg", metadata={"Date": None})
     text = picture.getvalue()
     return text[text.index("<svg") :]
 

@@ -91,7 +91,8 @@ def gather(registry: "Registry", scale: Scale) -> Report:
 
 def _read(registry: "Registry", rung: Rung, scale: Scale) -> Ran:
     from evals.folder import read_results
-    from training.run import lines_of
+    from training import metrics
+    from training.export import CURVES
 
     checkpoint = registry.get(rung.name)
     if not (run := run_of(registry, checkpoint, scale)):
@@ -104,7 +105,7 @@ def _read(registry: "Registry", rung: Rung, scale: Scale) -> Ran:
         kept = registry.recipe(start.recipe_digest).get("grow") if start.recipe_digest else None
         proof = kept["proof"] if kept else None
     return Ran(
-        rung=rung, checkpoint=checkpoint, curve=tuple(lines_of(rung.name)), eval_run=run,
+        rung=rung, checkpoint=checkpoint, curve=tuple(metrics.read(registry.path(checkpoint) / CURVES)), eval_run=run,
         scores=tuple(result.score for result in results if result.score is not None),
         losses=kind_losses(registry, checkpoint), proof=proof, parent_flops=spent,
     )  # fmt: skip
@@ -319,7 +320,7 @@ def chain_table(ran: Sequence[Ran]) -> Table:
         losses = (Cell(f"{one.losses[kind]:.3f}", name) for kind in KINDS)
         rows.append(
             (
-                Cell(arm),
+                Cell(arm, name),
                 Cell(f"{one.checkpoint.parameters:,}", name),
                 Cell(grown),
                 Cell(f"{one.first_loss:.3f}", name),
