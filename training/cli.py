@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from training.grow_cli import grow
+from training.ladder_cli import ladder
 
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value; recorded.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -150,18 +151,28 @@ def bench(gpu: bool, steps: int, as_json: bool) -> None:
 
 @train.command()
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="The page to write; NAME.html by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="A .html page or a .png picture; NAME.html by default.")
 def curves(name: str, out: Path | None) -> None:
-    """Write a page with the training curves of a checkpoint, or of a run's folder.
+    """Draw the training curves of a checkpoint, or of a run's folder: loss, rate, throughput, scores.
 
     \b
     phizoo train curves phi-1-small-mini --out curves.html
+    phizoo train curves phi-1-small-mini --out curves.png
     """
-    from training.run import curves_page
+    from training import metrics
+    from training.run import lines_of
+    from zoo.errors import ZooError
 
     place = out or Path(f"{Path(name).name.replace(':', '-')}.html")
-    place.write_text(curves_page(name), encoding="utf-8")
+    if place.suffix not in (".html", ".png"):
+        raise ZooError(f"cannot draw into {place.name}; give --out a name that ends in .html or .png")
+    lines = lines_of(name)
+    if place.suffix == ".png":
+        place.write_bytes(metrics.png(name, lines))
+    else:
+        place.write_text(metrics.page(name, lines), encoding="utf-8")
     click.echo(f"wrote {place}")
 
 
 train.add_command(grow)
+train.add_command(ladder)

@@ -7,7 +7,9 @@ Shape legend: B batch, T tokens, D width, V vocabulary.
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from training.tensor_file import TensorFolder
 
 if TYPE_CHECKING:
     import torch
@@ -47,29 +49,25 @@ class _Reader:
     """Tensors of a folder by name, each read when asked for, in the dtype of the proof."""
 
     def __init__(self, folder: Path, dtype: "torch.dtype") -> None:
-        from safetensors import safe_open
-
-        self.dtype = dtype
-        self.files: dict[str, Any] = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            opened: Any = safe_open(path, framework="pt")
-            self.files.update(dict.fromkeys(opened.keys(), opened))
+        self.dtype, self.files = dtype, TensorFolder(folder)
 
     def whole(self, name: str) -> "torch.Tensor":
-        return self.files[name].get_tensor(name).to(self.dtype)  # type: ignore[no-any-return]
+        return self.files.read(name).to(self.dtype)
 
     def rows(self, name: str, index_BT: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        part = self.files[name].get_slice(name)
         unique, back = torch.unique(index_BT, return_inverse=True)
-        found = torch.cat([part[int(row) : int(row) + 1] for row in unique]).to(self.dtype)
+        found = torch.cat([self.files.read(name, int(row), int(row) + 1) for row in unique]).to(self.dtype)
         return found[back]
 
     def head(self, hidden_BTD: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        part, bias = self.files["lm_head.weight"].get_slice("lm_head.weight"), self.whole("lm_head.bias")
-        count = part.get_shape()[0]
-        pieces = [hidden_BTD @ part[begin : begin + HEAD_ROWS].to(self.dtype).T for begin in range(0, count, HEAD_ROWS)]
+        name, bias = "lm_head.weight", self.whole("lm_head.bias")
+        count = self.files.shape(name)[0]
+        pieces = [
+            hidden_BTD @ self.files.read(name, begin, begin + HEAD_ROWS).to(self.dtype).T
+            for begin in range(0, count, HEAD_ROWS)
+        ]
         return torch.cat(pieces, dim=-1) + bias

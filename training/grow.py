@@ -1,21 +1,21 @@
 """`phizoo train grow`: a larger checkpoint from a smaller one, streamed tensor by tensor, and proved.
 
-Memory is bounded by a few tensors (the released sizes need under 4 GiB), disk by the target alone.
+Memory is bounded by a few tensors (the released sizes need under 4 GiB), disk by the target alone: it is
+written where the store keeps it. Optimizer state, where asked, is held whole.
 Nothing is registered before the logits of parent and grown model were compared on a batch.
 """
 
 import json
+import os
 import shutil
 import struct
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from training import growth as rules
 from training.growth import Growth, tensor_shapes
 from training.recipe import Model
+from training.tensor_file import TensorFolder
 from zoo.checkpoint import About, Checkpoint, Parent, Record
 from zoo.digest import write_json
 from zoo.errors import ZooError
@@ -68,12 +68,21 @@ def shape_of(config: dict[str, Any]) -> Model:
 
 
 def grow(
-    registry: Registry, spec: str, recipe_name: str, target: Model, growth: Growth, name: str
+    registry: Registry,
+    spec: str,
+    recipe_name: str,
+    target: Model,
+    growth: Growth,
+    name: str,
+    optimizer_state: bool = False,
 ) -> tuple[Checkpoint, Proof]:
     """The grown checkpoint in the registry, and its proof.
 
+    optimizer_state  grow the optimizer's moments too; a training then begins with them (parent.optimizer_state)
     Raises ZooError when the method cannot grow these shapes, or is called exact and is not: nothing is registered.
     """
+    import msgspec
+
     parent = registry.get(spec)
     old = shape_of(parent.architecture)
     if target.vocabulary not in (None, old.vocabulary):
@@ -82,7 +91,14 @@ def grow(
             "a grown model keeps its parent's tokenizer"
         )
     rules.checked(old, target, growth)
-    with _workplace(registry) as folder:
+    found = _grown_already(registry, name, parent, recipe_name, target, growth)
+    if found and (not optimizer_state or moments_file(found[0].digest).is_file()):
+        return found
+    moments = _moments(parent, growth) if optimizer_state else None
+    facts = _facts(parent, recipe_name, target, growth)
+    proofs: list[Proof] = []
+
+    def made(folder: Path) -> About:
         write(registry.path(parent), folder, old, target, growth)
         proof = proved(registry.path(parent), folder, rules.preserves(old, target, growth))
         if proof.preserves and proof.largest > EXACT_LOGITS:
@@ -90,21 +106,85 @@ def grow(
                 f"{growth.method} should preserve the function, but the logits differ by {proof.largest:.2g} (at most "
                 f"{EXACT_LOGITS:g}); nothing was registered. Is the parent in half precision, or does it hold NaN?"
             )
-        about = About(
+        proofs.append(proof)
+        return About(
             family=parent.family,
             prompt_style="completion",
             training_tokens=parent.training_tokens,
             training_flops=parent.training_flops,
-            recipe={"name": name, "grow": _told(parent, recipe_name, target, growth, proof)},
+            recipe={"name": name, "grow": facts | {"proof": msgspec.to_builtins(proof)}},
             parents=(Parent(digest=parent.digest, relation="grow"),),
             datasets=parent.datasets,
             licence=parent.licence,
             source=f"grown from {parent.label} by {growth.method}",
         )
-        return registry.add(folder, name, about), proof
+
+    grown = registry.make(name, made)
+    if moments is not None:
+        write_moments(moments, moments_file(grown.digest), old, target, growth)
+    return grown, proofs[0]
 
 
-def _told(parent: Checkpoint, recipe_name: str, target: Model, growth: Growth, proof: Proof) -> dict[str, Any]:
+def _grown_already(
+    registry: Registry, name: str, parent: Checkpoint, recipe_name: str, target: Model, growth: Growth
+) -> tuple[Checkpoint, Proof] | None:
+    """The checkpoint of that name grown from this parent in this way, and the proof kept with it."""
+    import msgspec
+
+    for checkpoint in registry.list(name, all_versions=True):
+        kept = registry.recipe(checkpoint.recipe_digest).get("grow", {}) if checkpoint.recipe_digest else {}
+        if kept and {**kept, "proof": None} == {**_facts(parent, recipe_name, target, growth), "proof": None}:
+            return checkpoint, msgspec.convert(kept["proof"], Proof)
+    return None
+
+
+def moments_file(checkpoint: str) -> Path:
+    """Where the optimizer state of a checkpoint lies, if it was kept: by its digest."""
+    from zoo import settings
+
+    return settings.training_dir() / "optimizers" / f"{checkpoint}.safetensors"
+
+
+def _moments(parent: Checkpoint, growth: Growth) -> Path:
+    """The parent's optimizer state. Raises ZooError where there is none, or the method has no rule for it."""
+    if growth.method not in rules.EXACT:
+        raise ZooError(
+            f"{growth.method} changes the function, so the parent's optimizer state says nothing of the new gradients; "
+            f"grow without it, or by {' or '.join(rules.EXACT)}"
+        )
+    if not (file := moments_file(parent.digest)).is_file():
+        raise ZooError(
+            f"no optimizer state of {parent.label} was kept; train it with --set states.keep_optimizer=true, "
+            "or grow without --optimizer-state"
+        )
+    return file
+
+
+def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: Growth) -> None:
+    """Writes the grown optimizer state beside the grown weights, one tensor after the other."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    opened: Any = safe_open(parent, framework="pt")
+    held = set(opened.keys())
+    found: dict[str, Any] = {}
+    prefixes = sorted({name.split(".")[0] for name in held})
+    assert old.vocabulary is not None  # read from the parent's config
+    for name in tensor_shapes(target, old.vocabulary):
+        taken, _ = rules.source(name, old, target, growth)
+        for number in prefixes:
+            for key in ("step", *rules.MOMENT_POWERS):
+                if f"{number}.{taken}.{key}" in held:
+                    moment = opened.get_tensor(f"{number}.{taken}.{key}")
+                    found[f"{number}.{name}.{key}"] = rules.grown_moment(name, key, moment, old, target, growth)
+    part = file.with_suffix(".part")
+    save_file(found, part)
+    part.replace(file)
+
+
+def _facts(parent: Checkpoint, recipe_name: str, target: Model, growth: Growth) -> dict[str, Any]:
+    """What determines a growth, as plain data."""
     import msgspec
 
     return {
@@ -113,33 +193,14 @@ def _told(parent: Checkpoint, recipe_name: str, target: Model, growth: Growth, p
         "shape": msgspec.to_builtins(target),
         **msgspec.to_builtins(growth),
         "layers": rules.depth_map(target.layers, shape_of(parent.architecture).layers, growth.rounding),
-        "proof": msgspec.to_builtins(proof),
     }
-
-
-@contextmanager
-def _workplace(registry: Registry) -> Iterator[Path]:
-    """A folder beside the store where it can be, so that adding is a rename or link and not a second copy."""
-    from zoo import settings
-
-    place = settings.training_dir()
-    place.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="grow-", dir=place))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth) -> None:
     """Writes the grown model as a Hugging Face folder: model.safetensors in one pass, config, tokenizer."""
     import torch
-    from safetensors import safe_open
 
-    held: dict[str, Any] = {}
-    for path in sorted(parent.glob("*.safetensors")):
-        opened: Any = safe_open(path, framework="pt")
-        held.update(dict.fromkeys(opened.keys(), opened))
+    held = TensorFolder(parent)
     assert old.vocabulary is not None  # read from the parent's config
     shapes = tensor_shapes(target, old.vocabulary)
     parameters = sum(_count(shape) for shape in shapes.values())
@@ -149,13 +210,15 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
             taken, factor = rules.source(name, old, target, growth)
             if taken not in held:
                 raise ZooError(f"the parent has no tensor {taken}; is it whole? phizoo models verify")
-            small = held[taken].get_tensor(taken).to(torch.float32)
+            small = held.read(taken).to(torch.float32)
             made = rules.grown(name, small, old, target, growth, target.initializer_range)
             if factor != 1.0:
                 made = made * factor
             assert tuple(made.shape) == shape, name
             file.write(made.contiguous().numpy().data)
             bar.advance(_count(shape))
+        file.flush()
+        os.fsync(file.fileno())
     config = json.loads((parent / "config.json").read_text())
     write_json(folder / "config.json", _config(config, old, target, growth))
     for kept in COPIED:

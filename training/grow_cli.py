@@ -24,6 +24,9 @@ METHODS = ("scratch", "corner", "tile", "tile-exact", "pad-exact", "structured-t
     "--split", type=click.FloatRange(0, 1), default=0.0, help="Unequal shares of copies (tile-exact), 0.1 say."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything drawn.")
+@click.option(
+    "--optimizer-state", is_flag=True, help="Grow the parent's optimizer state too (kept with states.keep_optimizer)."
+)
 @click.option("--name", help="The new checkpoint's name (default: RECIPE-METHOD).")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a value of the target recipe.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -36,6 +39,7 @@ def grow(
     noise: float,
     split: float,
     seed: int,
+    optimizer_state: bool,
     name: str | None,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -44,6 +48,7 @@ def grow(
 
     tile-exact and pad-exact with --depth zero compute the parent's function: the logits of both are
     compared before anything is registered. corner and tile are the talk's, which do not.
+    Trained on, tiled matrices learn at 1/n of the rate under AdamW: the command says how to go on.
 
     \b
     phizoo train grow phi-1-small-mini --to phi-1-mini --method tile-exact --noise 0.01
@@ -60,7 +65,10 @@ def grow(
     growth = msgspec.convert(told, Growth)
     target = load(recipe, overrides)
     with open_registry() as registry:
-        made, proof = make(registry, checkpoint, recipe, shape(target), growth, name or f"{target.name}-{method}")
+        parent_width = registry.get(checkpoint).architecture["hidden_size"]
+        made, proof = make(
+            registry, checkpoint, recipe, shape(target), growth, name or f"{target.name}-{method}", optimizer_state
+        )
     if as_json:
         answer = {"checkpoint": made.label, "digest": made.digest, "proof": msgspec.to_builtins(proof)}
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
@@ -71,3 +79,9 @@ def grow(
         f"{method}, depth {depth}: {claim}; logits differ by at most {proof.largest:.2g} "
         f"(mean {proof.mean:.2g}, the parent's spread {proof.spread:.2g})"
     )
+    more = f"--set parent.checkpoint={made.label}"
+    if method in ("tile", "tile-exact", "structured-tile"):
+        copies = int(made.architecture["hidden_size"]) // int(parent_width)
+        more += f" --set optimizer.tiled_copies={copies}" if copies > 1 else ""
+    more += " --set parent.optimizer_state=true" if optimizer_state else ""
+    click.echo(f"train it on, warmed up anew: phizoo train run {recipe} {more}")

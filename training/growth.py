@@ -182,6 +182,61 @@ def grown(name: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Gro
     return tensor
 
 
+# what an optimizer keeps of a gradient, and the power of the gradient that it holds
+MOMENT_POWERS = {"exp_avg": 1, "exp_avg_sq": 2, "momentum_buffer": 1}
+
+
+def grown_moment(name: str, key: str, moment: "torch.Tensor", old: Model, new: Model, growth: Growth) -> "torch.Tensor":
+    """One tensor of the larger model's optimizer state from the smaller one's, for the exact methods.
+
+    The gradient of n copies that are read with 1/n each is shared between them: every tiled tensor has g/n,
+    and so m/n and v/n^2. The head's output is not tiled: its gradient is g in every copy. Under pad-exact a
+    tensor that was scaled by c has g/c; what is new has had no gradient: momentum 0, and the mean of v, so
+    that its first steps are no larger than the others'.
+    """
+    import torch
+
+    if key not in MOMENT_POWERS:  # the count of steps
+        return moment
+    power, part = MOMENT_POWERS[key], role(name)
+    if growth.method == "tile-exact":
+        for axis, kind in enumerate(AXES[part]):
+            if kind != "token":
+                moment = moment.index_select(axis, torch.tensor(_periodic(kind, old, new)))
+        copies = new.width // old.width
+        return moment if part.startswith("lm_head") else moment / copies**power
+    scale = 1.0
+    if part.startswith("self_attn.q_proj"):
+        scale = math.sqrt((new.width // new.heads) / (old.width // old.heads))
+    elif "layernorm" in part and part.endswith("weight"):
+        scale = math.sqrt(old.width / new.width)
+    fill = float(moment.mean()) / scale**power if power == 2 else 0.0
+    made = torch.full(_shape(part, old, new, moment), fill, dtype=moment.dtype)
+    index = _kept(old, new)
+    places = [index.get(kind) for kind in AXES[part]]
+    return _placed(made, moment / scale**power, places)
+
+
+def _kept(old: Model, new: Model) -> dict[str, list[int]]:
+    """Where the old coordinates of an axis stand among the new ones under pad-exact."""
+    before, after = old.width // old.heads, new.width // new.heads
+    heads = [head * after + place for head in range(old.heads) for place in range(before)]
+    return {"heads": heads, "stream": list(range(old.width)), "ffn": list(range(old.mlp))}
+
+
+def _placed(made: "torch.Tensor", tensor: "torch.Tensor", places: "list[list[int] | None]") -> "torch.Tensor":
+    """Puts the old values at their places in a new tensor; None is a whole axis."""
+    import torch
+
+    first = torch.arange(made.shape[0]) if places[0] is None else torch.tensor(places[0])
+    if made.dim() == 1:
+        made[first] = tensor
+    else:
+        second = torch.arange(made.shape[1]) if places[1] is None else torch.tensor(places[1])
+        made[first[:, None], second[None]] = tensor
+    return made
+
+
 def _size(kind: str, model: Model) -> int:
     return model.mlp if kind == "ffn" else model.width
 
@@ -257,29 +312,20 @@ def _padded(
     name: str, part: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float
 ) -> "torch.Tensor":
     """One tensor under pad-exact: the new stream coordinates are written with the mean and read as zero."""
-    import torch
-
-    before, after = old.width // old.heads, new.width // new.heads
-    kept = [head * after + place for head in range(old.heads) for place in range(before)]  # old dims, new places
-    index = {"heads": kept, "stream": list(range(old.width)), "ffn": list(range(old.mlp))}
+    index = _kept(old, new)
     if "layernorm" in part:
         made = _fresh(name, (new.width,), part, growth, spread, tensor)
         made[: old.width] = tensor * math.sqrt(old.width / new.width) if part.endswith("weight") else tensor
         return made
     if part.startswith("self_attn.q_proj"):
-        tensor = tensor * math.sqrt(after / before)  # undoes the larger head's 1/sqrt(head size)
+        # undoes the larger head's 1/sqrt(head size)
+        tensor = tensor * math.sqrt((new.width // new.heads) / (old.width // old.heads))
     made = _fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
     if part.startswith("self_attn.k_proj"):
         made.zero_()  # new query dims meet zero keys; its old columns follow below, its new ones are never read
     if part in ("self_attn.dense.weight", "mlp.fc2.weight"):
         made.zero_()  # what the new heads' dims and new neurons say is not heard
-    places = [index.get(kind) for kind in AXES[part]]
-    first = torch.arange(made.shape[0]) if places[0] is None else torch.tensor(places[0])
-    if made.dim() == 1:
-        made[first] = tensor
-    else:
-        second = torch.arange(made.shape[1]) if places[1] is None else torch.tensor(places[1])
-        made[first[:, None], second[None]] = tensor
+    made = _placed(made, tensor, [index.get(kind) for kind in AXES[part]])
     writes = part == "model.embed_tokens.weight" or AXES[part][0] == "stream"
     if writes and new.width > old.width:
         if part == "model.embed_tokens.weight":

@@ -78,17 +78,52 @@ PLOTS = (
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 60, 24
 
 
+def plots(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """(key, label, key of the dots) of every quantity that was recorded; the evals' scores come last."""
+    tasks = sorted({key for line in lines for key in line if key.startswith("eval_") and f"{key}_low" in line})
+    scores = []
+    for key in tasks:
+        last = next(line for line in reversed(lines) if key in line)
+        label = f"{key.removeprefix('eval_')}, {last[f'{key}_n']} samples; last {100 * last[key]:.1f}%"
+        scores.append((key, f"{label} [{100 * last[f'{key}_low']:.1f}–{100 * last[f'{key}_high']:.1f}]", key))
+    return [plot for plot in (*PLOTS, *scores) if any(line.get(plot[0]) is not None for line in lines)]
+
+
+def series(lines: list[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    """(step, value) wherever that key was recorded."""
+    return [(line["step"], line[key]) for line in lines if key and line.get(key) is not None]
+
+
+def png(title: str, lines: list[dict[str, Any]]) -> bytes:
+    """The same curves as a picture, one panel below the other."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    shown = plots(lines)
+    figure = Figure(figsize=(9, 2.6 * max(1, len(shown))), layout="constrained")
+    figure.suptitle(title)
+    panels = figure.subplots(max(1, len(shown)), squeeze=False)[:, 0]
+    for panel, (key, label, dots) in zip(panels, shown, strict=False):
+        panel.plot(*zip(*series(lines, key), strict=True), linewidth=1.0)
+        if marked := series(lines, dots):
+            panel.plot(*zip(*marked, strict=True), "o", markersize=4)
+        panel.set_title(label, fontsize=10)
+        panel.grid(alpha=0.3)
+    panels[-1].set_xlabel("step")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return picture.getvalue()
+
+
 def page(title: str, lines: list[dict[str, Any]]) -> str:
     """A page of curves that needs nothing else: one inline SVG for each quantity that was recorded."""
     from html import escape
 
-    plots = []
-    for key, label, dots in PLOTS:
-        points = [(line["step"], line[key]) for line in lines if line.get(key) is not None]
-        if points:
-            marked = [(line["step"], line[dots]) for line in lines if dots and line.get(dots) is not None]
-            plots.append(f"<h2>{label}</h2>{_svg(points, marked)}")
-    return PAGE.format(title=escape(title), plots="".join(plots))
+    drawn = [
+        f"<h2>{escape(label)}</h2>{_svg(series(lines, key), series(lines, dots))}" for key, label, dots in plots(lines)
+    ]
+    return PAGE.format(title=escape(title), plots="".join(drawn))
 
 
 def _svg(points: list[tuple[float, float]], dots: list[tuple[float, float]]) -> str:

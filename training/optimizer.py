@@ -46,12 +46,17 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
     named = list(model.named_parameters())
     inner = [p for name, p in named if settings.kind == "muon" and p.dim() == 2 and ".layers." in name]
     chosen = {id(parameter) for parameter in inner}
+    copies = settings.tiled_copies
+    # what reads a tiled input: every matrix but the embedding, whose rows are looked up
+    tiled = [p for name, p in named if copies > 1 and p.dim() == 2 and "embed" not in name and id(p) not in chosen]
+    chosen |= {id(parameter) for parameter in tiled}
     rest = [p for _, p in named if id(p) not in chosen]
     decayed = [p for p in rest if p.dim() >= 2 or settings.decay == "all"]
     kept = [p for p in rest if p.dim() < 2 and settings.decay != "all"]
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay, "scale": 1.0},
         {"params": kept, "weight_decay": 0.0, "scale": 1.0},
+        {"params": tiled, "weight_decay": settings.weight_decay * copies, "scale": 1.0 / copies},
     ]
     adamw = torch.optim.AdamW(
         [group for group in groups if group["params"]],

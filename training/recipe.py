@@ -81,14 +81,17 @@ class Data(Record, frozen=True):
 
 
 class Training(Record, frozen=True):
-    """How long and how much at once. batch_sequences counts all processes together."""
+    """How long and how much at once. batch_sequences counts all processes together.
+
+    spike_nats: a loss this far above the recent median, and far outside the recent scatter, stops the run; 0: never.
+    """
 
     steps: int
     batch_sequences: int
     seed: int = 0
     dropout: float = 0.0
     gradient_clip: float = 1.0
-    spike_nats: float = 0.0
+    spike_nats: float = 1.0
 
 
 class Schedule(Record, frozen=True):
@@ -103,7 +106,11 @@ class Schedule(Record, frozen=True):
 
 
 class Optimizer(Record, frozen=True):
-    """AdamW, or Muon for the matrices inside the layers with AdamW for everything else."""
+    """AdamW, or Muon for the matrices inside the layers with AdamW for everything else.
+
+    tiled_copies: n of a growth that tiled the matrices. AdamW moves them at 1/n of the rate with n times the
+    decay, so that their function moves as the small model's did; Muon's update is scaled so by itself.
+    """
 
     kind: Literal["adamw", "muon"] = "adamw"
     beta1: float = 0.9
@@ -113,13 +120,18 @@ class Optimizer(Record, frozen=True):
     decay: Literal["matrices", "all"] = "matrices"
     muon_learning_rate: float = 0.02
     muon_momentum: float = 0.95
+    tiled_copies: int = 1
 
 
 class Start(Record, frozen=True):
-    """The checkpoint whose weights the run begins with, and what that makes of the new one."""
+    """The checkpoint whose weights the run begins with, and what that makes of the new one.
+
+    optimizer_state: begin with the optimizer's moments too, which must have been kept or grown.
+    """
 
     checkpoint: str
     relation: Relation = "finetune"
+    optimizer_state: bool = False
 
 
 class Validation(Record, frozen=True):
@@ -129,6 +141,14 @@ class Validation(Record, frozen=True):
     sequences: int = 64
 
 
+class Evaluation(Record, frozen=True):
+    """Scores while training: `samples` fixed ones of each task, each every_steps steps; every_steps 0: never."""
+
+    every_steps: int = 0
+    tasks: tuple[str, ...] = ("mini_exercises",)
+    samples: int = 40
+
+
 class Selection(Record, frozen=True):
     """Which step becomes the checkpoint: the last, or the one with the lowest validation loss."""
 
@@ -136,12 +156,16 @@ class Selection(Record, frozen=True):
 
 
 class States(Record, frozen=True):
-    """When the run's state is saved, and what is kept: the newest ones, and each n-th step."""
+    """When the run's state is saved, and what is kept: the newest ones, and each n-th step.
+
+    keep_optimizer: keep the optimizer's moments of the finished checkpoint, for a growth that takes them along.
+    """
 
     every_seconds: float = 60.0
     every_steps: int = 0
     keep_last: int = 2
     keep_every_steps: int = 0
+    keep_optimizer: bool = False
 
 
 class Execution(Record, frozen=True):
@@ -178,6 +202,7 @@ class Recipe(Record, frozen=True):
     optimizer: Optimizer = Optimizer()
     parent: Start | None = None
     validation: Validation = Validation()
+    evaluation: Evaluation = Evaluation()
     selection: Selection = Selection()
     states: States = States()
     execution: Execution = Execution()
@@ -227,12 +252,22 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
         key = where.strip("`.").replace("[...]", "") or "the recipe"
         value = _at(plain, key)
         raise ZooError(
-            f"recipe key {key}: {what}{'' if value is None else f', found {value!r}'}. "
+            f"recipe key {key}: {what}{'' if value is None else f', found {value!r}'}{_remedy(known.get(key), value)}. "
             "All keys: phizoo train recipes --keys"
         ) from error
     for wrong in problems(recipe):
         raise ZooError(f"recipe {recipe.name}: {wrong}")
     return recipe
+
+
+def _remedy(kind: Any, value: Any) -> str:
+    """What to write instead of a value of the wrong kind: one of the words, or a number without its unit."""
+    words = [str(part) for part in get_args(kind) if isinstance(part, str)]
+    if words:
+        return f"{nearest(str(value), words)}; one of {', '.join(words)}"
+    if isinstance(value, str) and ({int, float} & {kind, *get_args(kind)}):
+        return "; write a plain number, the key's name says its unit"
+    return ""
 
 
 def problems(recipe: Recipe) -> Iterable[str]:
@@ -252,7 +287,9 @@ def problems(recipe: Recipe) -> Iterable[str]:
         "schedule.peak_learning_rate": schedule.peak_learning_rate,
         "execution.loss_chunk_tokens": recipe.execution.loss_chunk_tokens,
         "validation.sequences": recipe.validation.sequences,
+        "evaluation.samples": recipe.evaluation.samples,
         "states.keep_last": recipe.states.keep_last,
+        "optimizer.tiled_copies": recipe.optimizer.tiled_copies,
     }
     yield from (f"{key} is too small: it must be positive" for key, value in positive.items() if value <= 0)
     if not data.sources:

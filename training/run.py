@@ -7,6 +7,7 @@ command goes on where it was killed, and another recipe never meets its state.
 
 import contextlib
 import fcntl
+import shlex
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -24,8 +25,11 @@ from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
 
 if TYPE_CHECKING:
+    import torch
+
     from training.data.loader import Tokens
     from training.parallel import World
+    from training.state import Keeper
     from training.trainer import Outcome
 
 
@@ -91,7 +95,20 @@ def run(
     Raises      ZooError with what to do: unknown name, foreign or locked state, no device; SystemExit(0) after
                 SIGTERM and KeyboardInterrupt after an interrupt, the state saved
     """
-    recipe = load(spec, overrides)
+    return run_recipe(load(spec, overrides), spec, name, folder, device, stop_after, say)
+
+
+def run_recipe(
+    recipe: Recipe,
+    spec: str,
+    name: str | None = None,
+    folder: Path | None = None,
+    device: str = "auto",
+    stop_after: int | None = None,
+    say: Callable[[str], None] = print,
+    command: str = "",
+) -> Checkpoint | None:
+    """As `run`, of a recipe that is read already; `spec` is how a person would name it, `command` what they typed."""
     with open_registry() as registry:
         request = look_up(registry, recipe, name)
         if found := made_already(registry, request):
@@ -101,7 +118,8 @@ def run(
         world = parallel.enter(device)
         try:
             with _locked(place, world):
-                outcome = _trained(registry, request, place, world, stop_after)
+                typed = command or _command(spec, recipe, name, place if folder else None, world)
+                outcome = _trained(registry, request, place, world, stop_after, typed)
                 for note in outcome.notes:
                     say(note)
                 if outcome.status == "stopped":
@@ -127,17 +145,32 @@ def _leave(stopped_by: int) -> None:
         raise KeyboardInterrupt
 
 
-def _trained(registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None) -> "Outcome":
+def _command(spec: str, recipe: Recipe, name: str | None, folder: Path | None, world: "World") -> str:
+    """The command line of this very run, overrides included: typed again it goes on, or shows a stop again."""
+    start = ["phizoo"]
+    if world.size > 1:
+        start = ["torchrun", "--nproc-per-node", str(world.size), "-m", "zoo.cli"]
+    words = [*start, "train", "run", spec]
+    words += [word for override in recipe.overrides for word in ("--set", override)]
+    words += ["--name", name] if name else []
+    words += ["--folder", str(folder)] if folder else []
+    return shlex.join(words)
+
+
+def _trained(
+    registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None, command: str
+) -> "Outcome":
     from safetensors.torch import load_file
 
-    from training import trainer
+    from training import in_loop, trainer
 
     sources = _opened(request.datasets)
     settings = _settings(request, sources)
-    start = None
+    start = moments = None
     if request.parent is not None:
         files = sorted(registry.path(request.parent).glob("*.safetensors"))
         start = {key: value.float() for file in files for key, value in load_file(file).items()}
+        moments = _moments(request)
     if world.first:
         write_json(place / "run.json", {"identity": request.identity, "recipe": resolved(request.recipe)})
     job = trainer.Job(
@@ -149,8 +182,39 @@ def _trained(registry: Registry, request: Request, place: Path, world: "World", 
         start=start,
         flops_per_token=_flops(request, settings),
         stop_after=stop_after,
+        score=in_loop.scorer(
+            request.recipe.evaluation, settings, sources[0].folder / "tokenizer", place, request.identity, world.device
+        )
+        if world.first
+        else None,
+        command=command,
+        moments=moments,
     )
     return trainer.train(job, world)
+
+
+def _moments(request: Request) -> "dict[str, torch.Tensor] | None":
+    """The parent's optimizer state, where the recipe begins with it."""
+    from safetensors.torch import load_file
+
+    from training.grow import moments_file
+
+    start, parent = request.recipe.parent, request.parent
+    if start is None or parent is None or not start.optimizer_state:
+        return None
+    if not (file := moments_file(parent.digest)).is_file():
+        raise ZooError(
+            f"no optimizer state of {parent.label} is here; train or grow it with one (states.keep_optimizer, "
+            "phizoo train grow --optimizer-state), or --set parent.optimizer_state=false"
+        )
+    moments = load_file(file)
+    kind = "muon" if any(key.startswith("1.") for key in moments) else "adamw"
+    if kind != request.recipe.optimizer.kind:
+        raise ZooError(
+            f"the optimizer state of {parent.label} is {kind}'s, the recipe's optimizer.kind is "
+            f"{request.recipe.optimizer.kind}; take --set optimizer.kind={kind}, or parent.optimizer_state=false"
+        )
+    return moments
 
 
 def _opened(datasets: tuple[Dataset, ...]) -> "list[Tokens]":
@@ -174,8 +238,10 @@ def _settings(request: Request, sources: "list[Tokens]") -> Any:
     from training import model
 
     tokens = sources[0]
-    if request.parent is not None and request.recipe.model is None:
+    if request.parent is not None:
+        # the parent's own configuration: growth by pad-exact has an epsilon of its own
         settings = PhiConfig.from_dict(dict(request.parent.architecture))
+        _same_shape(request, settings)
     else:
         asked = shape(request.recipe)
         bos, eos = (tokens.eos if given is None else given for given in (asked.bos, asked.eos))
@@ -191,6 +257,25 @@ def _settings(request: Request, sources: "list[Tokens]") -> Any:
             f"{settings.max_position_embeddings}; lower it with --set data.sequence_tokens=N"
         )
     return settings
+
+
+def _same_shape(request: Request, settings: Any) -> None:
+    """Raises ZooError where a recipe has a shape of its own and it is not its parent's."""
+    asked = request.recipe.model
+    if asked is None or request.parent is None:
+        return
+    have = Model(
+        layers=settings.num_hidden_layers,
+        width=settings.hidden_size,
+        heads=settings.num_attention_heads,
+        mlp=settings.intermediate_size,
+    )
+    for key in ("layers", "width", "heads", "mlp"):
+        if getattr(asked, key) != getattr(have, key):
+            raise ZooError(
+                f"{request.parent.label} has {key} {getattr(have, key)}, the recipe model.{key} {getattr(asked, key)}; "
+                f"grow it first: phizoo train grow {request.parent.label} --to {request.recipe.name} --method pad-exact"
+            )
 
 
 def _flops(request: Request, settings: Any) -> float:
@@ -244,14 +329,30 @@ def _registered(
     )
     checkpoint = registry.add(folder, request.name, about)
     shutil.rmtree(folder)
+    keeper = Keeper(place, recipe.states, request.identity)
+    if recipe.states.keep_optimizer:
+        say(_kept_optimizer(keeper, outcome.chosen_step, checkpoint))
     (place / "curves.html").write_text(metrics.page(request.name, lines), encoding="utf-8")
-    Keeper(place, recipe.states, request.identity).remove()
+    keeper.remove()
     last = next((line["loss"] for line in reversed(lines) if "loss" in line), float("nan"))
     say(
         f"{checkpoint.label} registered ({checkpoint.digest[:12]}): {checkpoint.parameters:,} parameters, "
         f"{sum(seen):,} tokens, {outcome.seconds:.0f} s, last loss {last:.3f}; curves in {place / 'curves.html'}"
     )
     return checkpoint
+
+
+def _kept_optimizer(keeper: "Keeper", step: int, checkpoint: Checkpoint) -> str:
+    """Puts the chosen step's optimizer state where growth and later runs find it; says where."""
+    from training.grow import moments_file
+    from training.state import OPTIMIZER
+
+    source, file = keeper.folder / f"{step:08d}" / OPTIMIZER, moments_file(checkpoint.digest)
+    if not source.is_file():
+        return "the optimizer state was not kept: several processes have it in shards"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, file)
+    return f"optimizer state kept in {file}"
 
 
 @contextlib.contextmanager
@@ -282,8 +383,12 @@ def recipe_of(spec: str) -> dict[str, Any]:
         return registry.recipe(checkpoint.recipe_digest)
 
 
-def curves_page(spec: str) -> str:
-    """A page with the curves of a run's folder (as far as it is), or of a checkpoint in the zoo."""
+def lines_of(spec: str) -> list[dict[str, Any]]:
+    """The metrics of a run's folder (as far as it is), or of a checkpoint in the zoo.
+
+    A checkpoint's own curves hold nothing about speed, so that equal trainings have equal bytes; where the
+    run's folder is still on this machine, its lines are taken instead.
+    """
     from training import export, metrics
 
     file = Path(spec) / "metrics.jsonl"
@@ -292,4 +397,9 @@ def curves_page(spec: str) -> str:
             file = registry.path(spec) / export.CURVES
     if not file.is_file():
         raise ZooError(f"{spec} has no training curves; only what phizoo train run made has them")
-    return metrics.page(spec, metrics.read(file))
+    kept = file.read_bytes()
+    for timed in places.training_dir().glob("*/metrics.jsonl"):
+        lines = metrics.read(timed)
+        if metrics.curves(lines) == kept:
+            return lines
+    return metrics.read(file)

@@ -5,6 +5,7 @@ One folder a saved step (`states/00000200`): weights and optimizer tensors as sa
 place and renamed, so a kill at any moment leaves the older states untouched. The schedule, the
 data position and the dropout of a step are pure functions of (seed, step): nothing of them is
 saved, and nothing of them can be lost.
+Where several processes train, `training.sharded` writes the tensors instead, each process its own.
 Optimizer tensors are named `<optimizer number>.<parameter name>.<state key>`.
 """
 
@@ -95,9 +96,13 @@ class Keeper:
     ) -> None:
         """Starts writing these tensors, which must be copies: training goes on meanwhile."""
         self.wait()
+        self.started(threading.Thread(target=self._guarded, args=(step, weights, optimizer, best), daemon=True))
+
+    def started(self, writer: threading.Thread) -> None:
+        """Takes note of a write and starts it; `wait` ends when it does."""
         self.saved_at = time.monotonic()
-        self.writer = threading.Thread(target=self._guarded, args=(step, weights, optimizer, best), daemon=True)
-        self.writer.start()
+        self.writer = writer
+        writer.start()
 
     def wait(self) -> None:
         """Ends when the write under way is on disk. Raises what went wrong there (a full disk)."""
@@ -125,16 +130,16 @@ class Keeper:
         for name, tensors in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
             save_file(tensors, part / name)
             digests[name] = file_sha256(part / name)
-            _flush(part / name)
+            flush(part / name)
         write_json(part / FACTS, {"step": step, "identity": self.identity, "files": digests, "best": best})
         if final.exists():  # the same step again (resumed, then killed): the same bytes, so the old may stay
             shutil.rmtree(part)
         else:
             os.rename(part, final)
-            _flush(self.folder)
-        self._prune(best)
+            flush(self.folder)
+        self.prune(best)
 
-    def _prune(self, best: Any) -> None:
+    def prune(self, best: Any) -> None:
         """Removes the states that the rule does not keep."""
         steps = self.steps()
         kept = set(steps[-self.rule.keep_last :])
@@ -174,17 +179,23 @@ class Keeper:
                 shutil.rmtree(self.folder / f"{step:08d}", ignore_errors=True)
         return None, notes
 
+    def facts(self, step: int) -> Saved:
+        """What a state says of itself. Raises ValueError where it cannot be read, ZooError if it is another run's."""
+        import msgspec
+
+        try:
+            saved = msgspec.json.decode((self.folder / f"{step:08d}" / FACTS).read_bytes(), type=Saved)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{FACTS}: {error}") from error
+        check_same(saved.identity, self.identity, self.folder.parent)
+        return saved
+
     def read(self, step: int) -> Loaded:
         """The state of one step, its bytes checked. Raises ValueError if a byte is wrong."""
-        import msgspec
         from safetensors.torch import load
 
         folder = self.folder / f"{step:08d}"
-        try:
-            saved = msgspec.json.decode((folder / FACTS).read_bytes(), type=Saved)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"{FACTS}: {error}") from error
-        check_same(saved.identity, self.identity, folder.parent.parent)
+        saved = self.facts(step)
         tensors = []
         for name in (WEIGHTS, OPTIMIZER):
             if file_sha256(folder / name) != saved.files[name]:
@@ -198,7 +209,8 @@ class Keeper:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Forces what was written under a path to disk."""
     with contextlib.suppress(OSError):  # some file systems cannot flush a folder
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -233,6 +245,10 @@ def load_optimizer(
         number, _, rest = full.partition(".")
         name, _, key = rest.rpartition(".")
         parameter = parameters[name]
+        if int(number) >= len(optimizers):
+            raise ZooError(
+                "the optimizer state is of another kind of optimizer; take the recipe's optimizer.kind of it"
+            )
         placed = value.to(parameter.device, copy=True)
         if value.shape == parameter.shape:
             with torch.no_grad():

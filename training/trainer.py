@@ -8,6 +8,7 @@ Shape legend: B sequences, T tokens.
 """
 
 import contextlib
+import itertools
 import math
 import signal
 import statistics
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
-from training import optimizer, parallel, state
+from training import optimizer, parallel, sharded, state
 from training.data.loader import Batch, Loader, Tokens, mixed
 from training.metrics import Metrics
 from training.parallel import World
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import PhiConfig
 
+    from training.in_loop import Scorer
     from training.loss import NextToken
 
 RECENT = 50  # steps whose median a spike is measured against
+SCATTER = 10  # mean steps from one loss to the next: where sources differ by nats, a batch of the harder is no spike
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Job:
     start: "dict[str, torch.Tensor] | None" = None
     flops_per_token: float = 0.0
     stop_after: int | None = None
+    score: "Scorer | None" = None  # scores a step's weights (training.in_loop)
+    command: str = ""  # what a person types to go on with this run
+    moments: "dict[str, torch.Tensor] | None" = None  # the optimizer state it begins with, named as in training.state
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Parts:
     keeper: state.Keeper
     world: World
     micro: int
+    group: Any = None  # the process group that writes states, where there are several processes
     best: tuple[int, float] | None = None
 
 
@@ -96,11 +103,12 @@ def train(job: Job, world: World) -> Outcome:
                 line = _step(job, parts, step, metrics.losses if metrics else [])
                 step += 1
                 line |= _validated(job, parts, step)
+                line |= _scored(job, parts, step)
                 improved = parts.best is not None and parts.best[0] == step
                 if metrics:
                     line |= _pace(job, world, time.monotonic() - before, time.monotonic() - clock)
                     metrics.add(line)
-                bar.advance(_step_tokens(job), note=f"step {step}/{steps} loss {line['loss']:.3f}")
+                bar.advance(_step_tokens(job), note=_note(line, steps))
                 stop = parallel.any_of(world, bool(asked))
                 if stop or step == last or improved or parallel.any_of(world, parts.keeper.due(step)):
                     _save(parts, step)
@@ -142,7 +150,8 @@ def _open(job: Job, world: World) -> Parts:
     loader = Loader(recipe.data, job.sources, recipe.training.batch_sequences, recipe.training.seed)
     keeper = state.Keeper(job.folder, recipe.states, job.identity)
     share = recipe.training.batch_sequences // world.size
-    return Parts(module, optimizers, loader, keeper, world, min(how.microbatch_sequences or share, share))
+    micro = min(how.microbatch_sequences or share, share)
+    return Parts(module, optimizers, loader, keeper, world, micro, sharded.open_group(world))
 
 
 def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
@@ -151,8 +160,12 @@ def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
 
     if parts.world.first:
         parts.keeper.sweep()
+    if parts.world.size > 1:
+        return _restore_shards(job, parts)
     loaded, notes = parts.keeper.newest()
     if loaded is None:
+        if job.moments is not None:
+            state.load_optimizer(parts.model.phi, parts.optimizers, job.moments)
         return 0, notes
     with torch.no_grad():
         for name, parameter in parts.model.phi.named_parameters():
@@ -160,6 +173,17 @@ def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
     state.load_optimizer(parts.model.phi, parts.optimizers, loaded.optimizer)
     parts.best = loaded.saved.best
     return loaded.saved.step, [*notes, f"resumed after step {loaded.saved.step}"]
+
+
+def _restore_shards(job: Job, parts: Parts) -> tuple[int, list[str]]:
+    saved, notes = sharded.newest(parts.keeper, parts.world)
+    if saved is None:
+        if job.moments is not None:
+            state.load_optimizer(parts.model.phi, parts.optimizers, job.moments)
+        return 0, notes
+    sharded.load(parts.keeper, saved.step, parts.model.phi, parts.optimizers, parts.group)
+    parts.best = saved.best
+    return saved.step, [*notes, f"resumed after step {saved.step}"]
 
 
 def _step(job: Job, parts: Parts, step: int, losses: list[float]) -> dict[str, Any]:
@@ -198,9 +222,12 @@ def _step(job: Job, parts: Parts, step: int, losses: list[float]) -> dict[str, A
 
 def _trusted(job: Job, parts: Parts, step: int, batch: Batch, loss: float, norm: float, losses: list[float]) -> None:
     """Stops at a loss that is not finite or jumps: state and batch saved, the replay command said."""
-    limit = job.recipe.training.spike_nats
-    usual = statistics.median(losses[-RECENT:]) if len(losses) >= RECENT else math.inf
-    spiked = limit > 0 and loss > usual + limit
+    usual, limit = math.inf, job.recipe.training.spike_nats
+    if limit and len(losses) >= RECENT:
+        recent = losses[-RECENT:]
+        usual = statistics.median(recent)
+        limit = max(limit, SCATTER * statistics.fmean(abs(b - a) for a, b in itertools.pairwise(recent)))
+    spiked = loss > usual + limit
     if math.isfinite(loss) and math.isfinite(norm) and not spiked:
         return
     import numpy as np
@@ -212,7 +239,8 @@ def _trusted(job: Job, parts: Parts, step: int, batch: Batch, loss: float, norm:
     what = f"spiked from {usual:.3f} to {loss:.3f}" if spiked else f"is {loss} with gradient norm {norm}"
     raise ZooError(
         f"the loss {what} at step {step + 1}; stopped before it touched the weights, batch in {file}. See it again: "
-        f"phizoo train run {job.recipe.name} --folder {job.folder}; go past it: --set training.seed=1 or a lower rate"
+        f"{job.command}; a run that goes past it: --set training.seed=1 or a lower rate"
+        f"{', or --set training.spike_nats=0 for no such stop' if spiked else ''}"
     )
 
 
@@ -259,12 +287,31 @@ def _validated(job: Job, parts: Parts, step: int) -> dict[str, float]:
     return {"validation_loss": loss}
 
 
-def _save(parts: Parts, step: int) -> None:
-    """Copies the state (every process takes part) and starts writing it (the first one does)."""
+def _scored(job: Job, parts: Parts, step: int) -> dict[str, float]:
+    """The evals of this step where they are due: by the first process, of the whole weights."""
+    asked = job.recipe.evaluation
+    if not asked.every_steps or (step % asked.every_steps and step != job.recipe.training.steps):
+        return {}
     weights = state.weight_tensors(parts.model.phi)
-    moments = state.optimizer_tensors(parts.model.phi, parts.optimizers)
-    if parts.world.first:
-        parts.keeper.save(step, weights, moments, parts.best)
+    found = job.score(step, weights) if job.score and parts.world.first else {}
+    parallel.total(parts.world, 0.0)  # the others wait
+    return found
+
+
+def _note(line: dict[str, Any], steps: int) -> str:
+    """What stands beside the bar: its own columns have tokens/s and the time left."""
+    told = f"step {line['step']}/{steps} loss {line['loss']:.3f} |g| {line['gradient_norm']:.2f}"
+    told += f" {line['memory_bytes'] / 2**30:.1f} GiB" if "memory_bytes" in line else ""
+    return told + (f" MFU {line['mfu']:.0%}" if "mfu" in line else "")
+
+
+def _save(parts: Parts, step: int) -> None:
+    """Copies the state aside and starts writing it; of several processes each its own shards."""
+    if parts.world.size > 1:
+        sharded.save(parts.keeper, step, parts.model.phi, parts.optimizers, parts.best, parts.group, parts.world)
+        return
+    weights = state.weight_tensors(parts.model.phi)
+    parts.keeper.save(step, weights, state.optimizer_tensors(parts.model.phi, parts.optimizers), parts.best)
 
 
 def _chosen(job: Job, parts: Parts, step: int, seconds: float, notes: list[str]) -> Outcome:
@@ -275,7 +322,12 @@ def _chosen(job: Job, parts: Parts, step: int, seconds: float, notes: list[str])
             *notes,
             f"step {best[0]} chosen of {step} by validation loss {best[1]:.4f} (optimistic by that choice)",
         ]
-        weights = parts.keeper.read(best[0]).weights
+        if parts.world.size > 1:
+            parallel.total(parts.world, 0.0)  # the first process has given the last state its name
+            sharded.load(parts.keeper, best[0], parts.model.phi, parts.optimizers, parts.group)
+            weights = state.weight_tensors(parts.model.phi)
+        else:
+            weights = parts.keeper.read(best[0]).weights
         return Outcome("done", step, best[0], weights, seconds, tuple(notes))
     return Outcome("done", step, step, state.weight_tensors(parts.model.phi), seconds, tuple(notes))
 

@@ -55,12 +55,14 @@ class Difference(Record, frozen=True):
     files: tuple[Changed, ...]
     tensors: tuple[TensorChange, ...]
     tensors_equal: int
+    growth: dict[str, Any] | None = None  # method, options, layers and proof, where the second was grown from the first
 
 
 def diff(registry: "Registry", before: str, after: str) -> Difference:
     """What differs between two checkpoints, given as `Registry.get` takes them."""
     old, new = registry.get(before), registry.get(after)
     tensors, equal = _tensors(registry, old, new)
+    made = _recipe(registry, new).get("grow") or {}
     shas = [{file.path: file.sha256 for file in one.files} for one in (old, new)]
     return Difference(
         before=old.label,
@@ -71,6 +73,7 @@ def diff(registry: "Registry", before: str, after: str) -> Difference:
         files=changes(shas[0], shas[1]),
         tensors=tuple(tensors),
         tensors_equal=equal,
+        growth=made if made.get("parent") == old.digest else None,
     )
 
 
@@ -201,6 +204,8 @@ def _amount(old: tuple[Path, int, Tensor], new: tuple[Path, int, Tensor]) -> tup
 def text(found: Difference) -> str:
     """The difference as lines for a terminal."""
     lines = [f"{found.before} -> {found.after}"]
+    if found.growth:
+        return "\n".join([*lines, *_growth_lines(found)])
     for title in ("config", "recipe", "record", "files"):
         rows: tuple[Changed, ...] = getattr(found, title)
         if rows:
@@ -214,6 +219,24 @@ def text(found: Difference) -> str:
         kinds += f" -> {tensor.after}" if tensor.what in ("shape", "dtype") else ""
         lines.append(f"  {tensor.what:8} {tensor.name} {kinds}{amount}")
     return "\n".join(lines)
+
+
+def _growth_lines(found: Difference) -> list[str]:
+    """A growth as what it is: how it was made and what the proof said; its tensors differ all, and are counted."""
+    told: dict[str, Any] = found.growth or {}
+    options = [f"{key} {told[key]:g}" for key in ("noise", "split") if told.get(key)]
+    how = ", ".join([told["method"], f"depth {told['depth']}", *options, f"seed {told['seed']}"])
+    proof = told["proof"]
+    kept = "the parent's function is kept" if proof["preserves"] else "the parent's function is not kept"
+    lines = [f"grown by {how}, rounding {told['rounding']}"]
+    lines.append("layers: " + " ".join(map(str, told["layers"])) + " (each new layer's old one)")
+    lines += [f"config: {row.key}: {_short(row.before)} -> {_short(row.after)}" for row in found.config]
+    lines.append(
+        f"{kept}: logits differ by at most {proof['largest']:.2g} on {proof['tokens']} tokens ({proof['arithmetic']})"
+    )
+    kinds = {what: sum(one.what == what for one in found.tensors) for what in ("shape", "added", "changed")}
+    counts = ", ".join(f"{count} {what}" for what, count in kinds.items() if count)
+    return [*lines, f"tensors: {found.tensors_equal} equal; {counts} (each: --json)"]
 
 
 def _short(value: Any) -> str:

@@ -6,7 +6,7 @@ or loads a model.
 """
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -98,6 +98,28 @@ class Registry:
             held = safety.inspect_folder(tree, link)  # what was brought, not what stood there before
             if "@" not in str(source) and "://" in str(source):  # an address, without anybody's password in it
                 about = msgspec.structs.replace(about, source=about.source or str(source))
+            checkpoint = described(name, files, held, about)
+            with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
+                self.store.publish(tree, files)
+                return self.enter(checkpoint, about.recipe)
+
+    def make(self, name: str, write: Callable[[Path], About]) -> Checkpoint:
+        """The checkpoint that `write` lays into an empty folder on the store's own disk.
+
+        Its bytes are moved in, never copied: a model that fills half a disk can be made on it.
+        Raises  what `write` raises, and ZooError when something it wrote may not enter; nothing is left
+        """
+        from zoo import safety, sources
+
+        checked_name(name)
+        with self.database.write():
+            pass
+        with self.store.incoming() as staging:
+            tree = staging / "tree"
+            tree.mkdir()
+            about = write(tree)
+            held = safety.inspect_folder(tree)
+            files = sources.listed(tree, held.paths)
             checkpoint = described(name, files, held, about)
             with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
                 self.store.publish(tree, files)

@@ -7,6 +7,7 @@ early; the caller looks again at what was copied, since the source may change me
 import fcntl
 import hashlib
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,6 +44,12 @@ def bring(source: str | Path, target: Path, own: Path | None = None, link: bool 
     with progress(f"adding {folder.name}", total, "bytes") if total >= TELL_BYTES else nullcontext() as bar:
         advance = bar.advance if bar else None
         return tuple(_bring_file(folder, target, path, link, advance) for path in paths)
+
+
+def listed(folder: Path, paths: Sequence[str]) -> tuple[File, ...]:
+    """The files of a folder that is already where it belongs, each read once for its sha256."""
+    found = [(path, *_hashed(folder / path, None)) for path in paths]
+    return tuple(File(path=path, sha256=sha256, bytes=size) for path, sha256, size in found)
 
 
 def _bring_file(folder: Path, target: Path, path: str, link: bool, advance: Advance | None) -> File:

@@ -1,6 +1,7 @@
 """Our training loop against Hugging Face's Trainer and nanoGPT's loop: ratios, in one run on this CPU.
 
-Same model (phi-1-small-mini's shape), same batch, same tokens, interleaved rounds, medians. Also:
+Same model (phi-1-small-mini's shape, with our fused GELU), same batch, same tokens, interleaved rounds,
+medians; the Trainer also with transformers' model as it comes, which is what its users run. Also:
 the loader's share of a step, the stall of saving a state each 200 steps, and the peak memory of
 chunked cross-entropy at the real vocabulary. Run: python tests/bench/bench_training.py [--rounds 5]
 Trainer needs the package `accelerate`; without it that line is left out and says so.
@@ -64,7 +65,7 @@ def ours(job: Job) -> Callable[[], None]:
 
 def nanogpt(job: Job) -> Callable[[], None]:
     """STEPS of nanoGPT's loop (its published structure): random windows, plain loss, clip, fused AdamW."""
-    phi = stock_model(job)
+    phi = model.build(job.settings, 0).train()
     groups = [
         {"params": [p for p in phi.parameters() if p.dim() >= 2], "weight_decay": 0.1},
         {"params": [p for p in phi.parameters() if p.dim() < 2], "weight_decay": 0.0},
@@ -95,11 +96,10 @@ def nanogpt(job: Job) -> Callable[[], None]:
     return run
 
 
-def hugging_face(job: Job) -> Callable[[], None]:
+def hugging_face(job: Job, phi: Any) -> Callable[[], None]:
     """STEPS of transformers' Trainer with fused AdamW, without logging, saving and evaluation."""
     from transformers import Trainer, TrainingArguments
 
-    phi = stock_model(job)
     rows, length = job.recipe.training.batch_sequences, job.recipe.data.sequence_tokens
     data = np.fromfile(job.folder / "tokens.bin", dtype="<u2").astype(np.int64)
     windows = [torch.from_numpy(data[i * length : (i + 1) * length]) for i in range(rows * STEPS)]
@@ -142,7 +142,8 @@ def seconds(run: Callable[[], None]) -> float:
 def loops(job: Job, rounds: int) -> None:
     runs = {"ours": ours(job), "nanoGPT": nanogpt(job)}
     if importlib.util.find_spec("accelerate"):
-        runs["Trainer"] = hugging_face(job)
+        runs["Trainer, stock model"] = hugging_face(job, stock_model(job))
+        runs["Trainer, our model"] = hugging_face(job, model.build(job.settings, 0).train())
     else:
         print("Hugging Face Trainer: not measured, the package accelerate is not installed")
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -154,7 +155,7 @@ def loops(job: Job, rounds: int) -> None:
     tokens = STEPS * job.recipe.training.batch_sequences * job.recipe.data.sequence_tokens
     for name, spent in times.items():
         ratio = statistics.median(other / mine for other, mine in zip(spent, times["ours"], strict=True))
-        print(f"{name:8} {tokens / statistics.median(spent):>9,.0f} tokens/s; ours is {ratio:.2f} times as fast")
+        print(f"{name:20} {tokens / statistics.median(spent):>9,.0f} tokens/s; ours is {ratio:.2f} times as fast")
 
 
 def overheads(job: Job) -> None:

@@ -1,6 +1,8 @@
 """Trains one run undisturbed and one killed again and again, each in a forked child; prints both results.
 
-A script of its own, since a process that has used its thread pool must not fork. Usage: FOLDER KILLS SEED
+A script of its own, since a process that has used its thread pool must not fork.
+Usage: FOLDER KILLS SEED [edges]. "edges": each kill comes as the run passes from one epoch of a source to
+the next. Printed too: the steps that were killed, and how many kills came while a state was being written.
 """
 
 import hashlib
@@ -9,6 +11,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,7 +20,7 @@ import torch
 import transformers.models.phi.modeling_phi  # noqa: F401  (imported before the fork, so that a child starts at once)
 
 from training import metrics, model, trainer
-from training.data.loader import open_tokens
+from training.data.loader import Loader, open_tokens
 from training.parallel import World
 from training.recipe import from_plain
 
@@ -66,7 +69,42 @@ def train(folder: Path, run: str) -> None:
     (place / "done").write_text(f"{told.hexdigest()} {done.step} {done.chosen_step}")
 
 
-def child(folder: Path, run: str, seconds: float | None) -> bool:
+def edges() -> list[int]:
+    """The steps in which a source begins another epoch."""
+    recipe = from_plain(RECIPE)
+    with tempfile.TemporaryDirectory() as place:
+        sources = [tokens(Path(place), "a", 1500), tokens(Path(place), "b", 600)]
+        batch = recipe.training.batch_sequences
+        loader = Loader(recipe.data, sources, batch, recipe.training.seed)  # type: ignore[arg-type]
+        epochs: dict[int, int] = {}
+        found = []
+        for sequence in range(recipe.training.steps * batch):
+            source, epoch, _ = loader.place(sequence)
+            if epochs.setdefault(source, epoch) != epoch:
+                epochs[source] = epoch
+                found.append(sequence // batch)
+    return sorted(set(found))
+
+
+def step_of(place: Path) -> int:
+    """Steps that a run has told so far."""
+    lines = metrics.read(place / "metrics.jsonl")
+    return int(lines[-1]["step"]) if lines else 0
+
+
+def wait(number: int, place: Path, seconds: float, edge: int | None) -> None:
+    """Until the moment of the kill: some seconds, or when the step before an edge is done."""
+    if edge is None:
+        time.sleep(seconds)
+        return
+    while step_of(place) < edge and os.waitid(os.P_PID, number, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.001)
+    time.sleep(seconds % 0.05)
+
+
+def child(
+    folder: Path, run: str, seconds: float | None, edge: int | None = None, seen: list[str] | None = None
+) -> bool:
     """Runs one life in a child, killed after some seconds; whether it ended by itself."""
     number = os.fork()
     if number == 0:
@@ -74,9 +112,12 @@ def child(folder: Path, run: str, seconds: float | None) -> bool:
         train(folder, run)
         os._exit(0)
     if seconds is not None:
-        time.sleep(seconds)
+        wait(number, folder / run, seconds, edge)
         os.kill(number, signal.SIGKILL)
     _, status = os.waitpid(number, 0)
+    if seen is not None and os.WIFSIGNALED(status):
+        half = list((folder / run / "states").glob(".*"))
+        seen.append(f"{step_of(folder / run)}{' while writing' if half else ''}")
     if os.WIFEXITED(status) and os.WEXITSTATUS(status):
         raise SystemExit(f"a life of {run} failed with {os.WEXITSTATUS(status)}")
     return os.WIFEXITED(status)
@@ -84,18 +125,23 @@ def child(folder: Path, run: str, seconds: float | None) -> bool:
 
 def main() -> None:
     folder, kills, rng = Path(sys.argv[1]), int(sys.argv[2]), random.Random(int(sys.argv[3]))
+    places = edges() if sys.argv[4:] == ["edges"] else []
     began = time.monotonic()
     child(folder, "undisturbed", None)
     alone = time.monotonic() - began
-    killed, results = 0, []
-    while killed < kills:  # a run ends after a few kills; then another begins, until there were enough
+    seen: list[str] = []
+    results: list[str] = []
+    while len(seen) < kills:  # a run ends after a few kills; then another begins, until there were enough
         run = f"killed-{len(results)}"
-        while not child(folder, run, rng.uniform(0.1, 0.4) * alone if killed < kills else None):
-            killed += 1
+        targets = iter(sorted(places * 2))  # twice at each edge
+        while True:
+            edge = next(targets, None)
+            more = len(seen) < kills and (edge is not None or not places)
+            if child(folder, run, rng.uniform(0.1, 0.4) * alone if more else None, edge, seen):
+                break
         results.append((folder / run / "done").read_text())
-    print(
-        json.dumps({"killed": killed, "undisturbed": (folder / "undisturbed" / "done").read_text(), "results": results})
-    )
+    undisturbed = (folder / "undisturbed" / "done").read_text()
+    print(json.dumps({"killed": len(seen), "at": seen, "undisturbed": undisturbed, "results": results}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One process of a small sharded run, as torchrun starts it; the first writes its losses. Usage: FOLDER"""
+"""One process of a small sharded run, as torchrun starts it; the first writes its losses. Usage: FOLDER [KIND]"""
 
 import json
 import sys
@@ -18,6 +18,7 @@ RECIPE = {
     "training": {"steps": 12, "batch_sequences": 4},
     "schedule": {"kind": "linear", "peak_learning_rate": 3e-3, "warmup_steps": 2},
     "validation": {"every_steps": 6, "sequences": 4},
+    "selection": {"rule": "best-validation"},
     "states": {"every_seconds": 0.0, "every_steps": 5},
 }
 
@@ -35,16 +36,24 @@ def main() -> None:
         told["validation"] = [{"file": "validation.bin", "tokens": 200, "sha256": ""}]
         (folder / "shards.json").write_text(json.dumps(told))
     parallel.total(world, 0.0)  # the others wait for the files
-    recipe = from_plain(RECIPE)
+    kind = sys.argv[2] if len(sys.argv) > 2 else "adamw"
+    recipe = from_plain({**RECIPE, "optimizer": {"kind": kind, "muon_learning_rate": 0.01}})
     assert recipe.model is not None
     settings = model.config(recipe.model, 50, 0, 0)
     source = open_tokens(folder, "a", "a")
     first = trainer.train(trainer.Job(recipe, settings, [source], folder, {}, stop_after=7), world)
     parallel.total(world, 0.0)  # the state is written when the first process is here
+    states = sorted(file.name for file in (folder / "states" / "00000007").iterdir())
     done = trainer.train(trainer.Job(recipe, settings, [source], folder, {}), world)
     if world.first:
         lines = metrics.read(folder / "metrics.jsonl")
-        told = {"stopped": first.step, "notes": done.notes, "losses": [line["loss"] for line in lines]}
+        told = {
+            "stopped": first.step,
+            "notes": done.notes,
+            "chosen": done.chosen_step,
+            "states": states,
+            "losses": [line["loss"] for line in lines],
+        }
         told |= {"norms": [line["gradient_norm"] for line in lines]}
         told |= {"validation": [line["validation_loss"] for line in lines if "validation_loss" in line]}
         told |= {"squares": sum(float(value.square().sum()) for value in done.weights.values())}

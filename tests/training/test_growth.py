@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from training import growth as rules
+from training import optimizer, state
 from training.forward import logits as streamed
 from training.grow import header, shape_of
 from training.growth import Growth, depth_map, grown, source, tensor_shapes
 from training.model import build, config
-from training.recipe import Model, load, shape
+from training.recipe import Model, Optimizer, load, shape
 from zoo.errors import ZooError
 
 VOCABULARY = 40
@@ -178,6 +179,67 @@ def test_adamw_at_one_nth_of_the_rate_follows_the_small_model() -> None:
             steps.step()
     assert apart(small.eval(), large.eval()) < 1e-5
     assert apart(small, model(SMALL, 0)) > 1e-2  # they did move
+
+
+def test_the_recipes_rule_and_grown_moments_follow_the_small_model() -> None:
+    """Five steps of the small model, then both go on: the grown one with lr/n, n times the decay, and grown moments."""
+    settings = Optimizer(weight_decay=0.1, epsilon=1e-30)
+    tokens = torch.randint(0, VOCABULARY, (2, 9), generator=torch.Generator().manual_seed(5))
+
+    def steps(of: torch.nn.Module, made: list[torch.optim.Optimizer], count: int) -> None:
+        for _ in range(count):
+            of(tokens, labels=tokens).loss.backward()
+            for one in made:
+                one.step()
+                one.zero_grad()
+
+    small = model(SMALL, 0).train()
+    ours = optimizer.build(small, settings, 1e-3)
+    optimizer.set_rate(ours, 1e-3)
+    steps(small, ours, 5)
+    growth = Growth(method="tile-exact")
+    large = grow(small, SMALL, DOUBLE, growth).train()
+    theirs = optimizer.build(large, msgspec.structs.replace(settings, tiled_copies=2), 1e-3)
+    optimizer.set_rate(theirs, 1e-3)
+    held, moments = state.optimizer_tensors(small, ours), {}
+    for name in tensor_shapes(DOUBLE, VOCABULARY):
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            moments[f"0.{name}.{key}"] = rules.grown_moment(name, key, held[f"0.{name}.{key}"], SMALL, DOUBLE, growth)
+    state.load_optimizer(large, theirs, moments)
+    before = apart(small.eval(), large.eval())
+    steps(small.train(), ours, 10)
+    steps(large.train(), theirs, 10)
+    assert before < 1e-10
+    assert apart(small.eval(), large.eval()) < 1e-5
+    assert apart(small, model(SMALL, 0)) > 1e-2
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(pairs())
+def test_grown_moments_are_those_of_the_grown_gradient(pair: tuple[Model, Model, Growth]) -> None:
+    """m of a first step is the gradient itself: grown from the small one it equals the large one's, where both have one."""
+    old, new, growth = pair
+    growth = msgspec.structs.replace(growth, noise=0.0, split=0.0)
+    new = msgspec.structs.replace(new, layers=old.layers)  # a silenced layer has other gradients
+    small = model(old, 0)
+    large = grow(small, old, new, growth)
+    tokens = torch.randint(0, VOCABULARY, (2, 9), generator=torch.Generator().manual_seed(4))
+    gradients = []
+    for one in (small, large):
+        one(tokens, labels=tokens).loss.backward()
+        gradients.append({name: parameter.grad for name, parameter in one.named_parameters()})
+    for name, found in gradients[1].items():
+        made = rules.grown_moment(name, "exp_avg", gradients[0][name], old, new, growth)
+        squared = rules.grown_moment(name, "exp_avg_sq", gradients[0][name].square(), old, new, growth)
+        assert made.shape == squared.shape == found.shape
+        if growth.method == "tile-exact":
+            torch.testing.assert_close(made, found, rtol=1e-6, atol=1e-12)
+            torch.testing.assert_close(squared, found.square(), rtol=1e-6, atol=1e-12)
+        else:  # the stream's new coordinates share in the old ones' gradient: equal where neither axis has any
+            part = rules.role(name)
+            if "stream" not in rules.AXES[part] and old.width // old.heads == new.width // new.heads:
+                kept = rules._kept(old, new)[rules.AXES[part][0]] if rules.AXES[part][0] != "token" else slice(None)
+                torch.testing.assert_close(made[kept], found[kept], rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def test_the_published_settings() -> None:
         ("schedule.warmup_seconds=3", 'nearest: "schedule.warmup_steps"'),
         ("training.steps=fast", "training.steps: Expected `int`, got `str`, found 'fast'"),
         ("training.steps=1.5", "training.steps: Expected `int`, got `float`"),
+        ("training.steps=36K", "found '36K'; write a plain number, the key's name says its unit"),
+        ("optimizer.kind=adam", '(nearest: "adamw"); one of adamw, muon'),
         ("schedule.kind=linaer", "schedule.kind: Invalid enum value 'linaer'"),
         ("training.steps", "write it as --set training.steps=200"),
         ("data.sources.weight=2", "set the list itself"),

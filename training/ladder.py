@@ -1,0 +1,313 @@
+"""The ladder: what filtered data, textbooks, exercises and weight reuse are worth, at a scale two CPU cores train.
+
+Three studies with the talk's ratios, several seeds each: the data ladder, growth from a small model to a
+larger one by every method, and the chain phi-1-small -> phi-1 -> phi-1.5 -> phi-2. This file says what is run
+and runs it, each run by the ordinary commands' own functions; each knows whether it is done, so a ladder
+that was stopped goes on. What came out is read from the zoo by `training.ladder_report`.
+Departure from the papers: growth is trained on base and exercises mixed half and half, not finetuned
+afterwards, so that one run gives the curve and the score; AdamW, whose rate the rule 1/n concerns.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from training.growth import Depth, Growth, Method
+from training.recipe import Model
+from zoo.checkpoint import Checkpoint, Record
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.registry import Registry
+
+Study = Literal["data", "growth", "chain"]
+NOISE = 0.01  # breaks the copies' symmetry, which nothing else does at dropout 0 (PHI.md 4.4)
+
+# What the quickstart makes, and two parts of it packed alone.
+DATA_LINES = (
+    "data pack code-clean --tokenizer mini-bpe --out filtered-tokens --tokens 2000000",
+    "data pack textbooks --tokenizer mini-bpe --out textbooks-tokens --tokens 2000000",
+)
+KINDS = {"code": "filtered-tokens", "textbooks": "textbooks-tokens", "exercises": "exercises-tokens"}
+MIXED = {"base-tokens": 0.5, "exercises-tokens": 0.5}
+DATA_ARMS = {
+    "unfiltered code": {"unfiltered-tokens": 1.0},
+    "filtered code": {"filtered-tokens": 1.0},
+    "+ textbooks": {"base-tokens": 1.0},
+    "+ exercises": {"exercises-tokens": 1.0},
+}
+
+
+class Scale(Record, frozen=True, kw_only=True):
+    """How large a ladder is. steps: of the larger models; small_steps: of the parents and the data arms."""
+
+    name: str
+    small: Model
+    large: Model
+    largest: Model
+    steps: int
+    small_steps: int
+    finetune_steps: int
+    batch_sequences: int
+    sequence_tokens: int
+    validate_every: int
+    seeds: tuple[int, ...] = (0, 1, 2)
+    methods: tuple[Method, ...] = ("scratch", "corner", "tile", "tile-exact", "pad-exact")
+    depths: tuple[Depth, ...] = ("copy", "zero")
+    task: str = "mini_exercises"
+
+
+def _shape(layers: int, width: int, heads: int, rotary: int, context: int) -> Model:
+    return Model(
+        layers=layers, width=width, heads=heads, mlp=4 * width, rotary_dim=rotary, context_tokens=context
+    )  # the papers' proportions: an MLP of 4 d, heads of one size until phi-2
+
+
+SCALES = {
+    # about two hours on two cores: the mini twins themselves
+    "full": Scale(
+        name="full", small=_shape(5, 128, 2, 32, 1024), large=_shape(6, 256, 4, 32, 1024),
+        largest=_shape(8, 320, 4, 32, 1024), steps=600, small_steps=600, finetune_steps=400, batch_sequences=4,
+        sequence_tokens=256, validate_every=20,
+    ),
+    # about a quarter of an hour: half as wide
+    "quick": Scale(
+        name="quick", small=_shape(5, 64, 2, 16, 1024), large=_shape(6, 128, 4, 16, 1024),
+        largest=_shape(8, 160, 4, 16, 1024), steps=200, small_steps=200, finetune_steps=150, batch_sequences=4,
+        sequence_tokens=128, validate_every=10, task="mini_exercises@phizoo-quick",
+    ),
+    # seconds: for tests, too small to show anything
+    "smoke": Scale(
+        name="smoke", small=_shape(2, 32, 1, 16, 1024), large=_shape(3, 64, 2, 16, 1024),
+        largest=_shape(4, 80, 2, 16, 1024), steps=6, small_steps=6, finetune_steps=4, batch_sequences=2,
+        sequence_tokens=32, validate_every=2, seeds=(0, 1), methods=("scratch", "tile-exact"),
+        depths=("zero",), task="copa",
+    ),
+}  # fmt: skip
+
+
+class Rung(Record, frozen=True, kw_only=True):
+    """One run: a recipe in plain data, and what it starts from. grow: the growth that makes its first weights."""
+
+    name: str
+    study: Study
+    arm: str
+    seed: int
+    recipe: dict[str, Any]
+    parent: str = ""
+    grow: Growth | None = None
+
+    @property
+    def start(self) -> str:
+        """The name of the checkpoint whose weights it begins with; "" for a seeded init."""
+        return f"{self.name}-start" if self.grow else self.parent
+
+
+def rungs(scale: Scale) -> list[Rung]:
+    """All runs of a ladder, each after those it starts from."""
+    return [*_data(scale), *_parents(scale), *_growth(scale), *_chain(scale)]
+
+
+def _named(scale: Scale, *parts: object) -> str:
+    text = "-".join(str(part) for part in ("ladder", scale.name, *parts))
+    return text.replace("+ ", "plus-").replace(" ", "-").replace("/", "-")
+
+
+def _recipe(
+    scale: Scale, name: str, shape: Model, sources: dict[str, float], seed: int, steps: int, about: str
+) -> dict[str, Any]:
+    """A run's recipe. The rates are the mini recipes' for AdamW; the same for every arm of a study."""
+    return {
+        "name": name,
+        "about": about,
+        "family": "phi-ladder",
+        "licence": "apache-2.0",
+        "model": msgspec.to_builtins(shape),
+        "data": {
+            "sources": [{"name": one, "weight": weight} for one, weight in sources.items()],
+            "sequence_tokens": scale.sequence_tokens,
+            "packing": "shifted",
+        },
+        "training": {"steps": steps, "batch_sequences": scale.batch_sequences, "seed": seed},
+        "schedule": {"kind": "linear", "peak_learning_rate": 2e-3, "warmup_steps": max(1, steps // 15)},
+        "optimizer": {"kind": "adamw", "beta2": 0.95, "weight_decay": 0.1},
+        "validation": {"every_steps": scale.validate_every, "sequences": 32},
+        "sources": dict.fromkeys(("model", "data", "training", "schedule", "optimizer", "validation"), "estimated"),
+    }
+
+
+def _data(scale: Scale) -> Iterator[Rung]:
+    for seed in scale.seeds:
+        before = ""
+        for arm, sources in DATA_ARMS.items():
+            name = _named(scale, "data", arm, f"s{seed}")
+            finetune = arm == "+ exercises"
+            steps = scale.finetune_steps if finetune else scale.small_steps
+            recipe = _recipe(scale, name, scale.small, sources, seed, steps, f"the data ladder: {arm}")
+            if finetune:
+                recipe["parent"] = {"checkpoint": before, "relation": "finetune"}
+            yield Rung(name=name, study="data", arm=arm, seed=seed, recipe=recipe, parent=before if finetune else "")
+            before = name
+
+
+def _parents(scale: Scale) -> Iterator[Rung]:
+    for seed in scale.seeds:
+        name = _named(scale, "small", f"s{seed}")
+        recipe = _recipe(scale, name, scale.small, MIXED, seed, scale.small_steps, "the parent of the grown models")
+        yield Rung(name=name, study="growth", arm="parent", seed=seed, recipe=recipe)
+
+
+def growth_arms(scale: Scale) -> dict[str, tuple[Growth | None, int]]:
+    """Arm -> (how it grows, None for scratch; copies whose learning rate is divided, 1 for none).
+
+    The rule 1/n is for tiled matrices: the methods that tile have both, the others one.
+    """
+    found: dict[str, tuple[Growth | None, int]] = {}
+    copies = scale.large.width // scale.small.width
+    for method in scale.methods:
+        if method == "scratch":
+            found["scratch"] = (None, 1)
+            continue
+        rates = (1, copies) if method.startswith("tile") else (1,)
+        for depth, rate in itertools.product(scale.depths, rates):
+            noise = NOISE if method == "tile-exact" else 0.0
+            found[f"{method}, {depth}" + (", lr/n" if rate > 1 else "")] = (
+                Growth(method=method, depth=depth, noise=noise),
+                rate,
+            )
+    return found
+
+
+def _growth(scale: Scale) -> Iterator[Rung]:
+    for seed, (arm, (grow, copies)) in itertools.product(scale.seeds, growth_arms(scale).items()):
+        name = _named(scale, *(part.replace("/", "") for part in arm.replace(",", "").split()), f"s{seed}")
+        recipe = _recipe(scale, name, scale.large, MIXED, seed, scale.steps, f"growth: {arm}")
+        recipe["optimizer"] = {**recipe["optimizer"], "tiled_copies": copies}
+        parent = _named(scale, "small", f"s{seed}") if grow else ""
+        if grow:
+            grow = msgspec.structs.replace(grow, seed=seed)
+            recipe["parent"] = {"checkpoint": f"{name}-start", "relation": "resume"}
+        yield Rung(name=name, study="growth", arm=arm, seed=seed, recipe=recipe, parent=parent, grow=grow)
+
+
+def _chain(scale: Scale) -> Iterator[Rung]:
+    """phi-1-small is the first seed's parent above; the rest follow from it."""
+    copies = scale.large.width // scale.small.width
+    tile = Growth(method="tile-exact", depth="zero", noise=NOISE)
+    language = {"textbooks-tokens": 0.8, **dict.fromkeys(MIXED, 0.1)}
+    links: tuple[tuple[str, Model, dict[str, float], Growth | None, int], ...] = (
+        ("phi-1", scale.large, MIXED, tile, copies),
+        ("phi-1.5", scale.large, language, None, 1),
+        ("phi-2", scale.largest, {"textbooks-tokens": 0.5, **dict.fromkeys(MIXED, 0.25)},
+         Growth(method="pad-exact", depth="zero"), 1),
+    )  # fmt: skip
+    before = _named(scale, "small", f"s{scale.seeds[0]}")
+    for arm, shape, sources, grow, rate in links:
+        name = _named(scale, "chain", arm)
+        recipe = _recipe(scale, name, shape, sources, scale.seeds[0], scale.steps, f"the chain: {arm}")
+        recipe["optimizer"] = {**recipe["optimizer"], "tiled_copies": rate}
+        recipe["parent"] = {"checkpoint": f"{name}-start" if grow else before, "relation": "resume"}
+        yield Rung(name=name, study="chain", arm=arm, seed=scale.seeds[0], recipe=recipe, parent=before, grow=grow)
+        before = name
+
+
+def climb(registry: "Registry", scale: Scale, say: Callable[[str], None]) -> None:
+    """Trains, grows and scores every rung that is not in the zoo yet. Stopped at any moment, it goes on."""
+    every = rungs(scale)
+    for number, rung in enumerate(every, start=1):
+        say(f"[{number}/{len(every)}] {rung.study}: {rung.arm}, seed {rung.seed}")
+        made = _made(registry, rung, f"phizoo train ladder --scale {scale.name}")
+        scored(registry, made, scale)
+        kind_losses(registry, made)
+
+
+def _made(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
+    from training import grow as growing
+    from training.recipe import from_plain, shape
+    from training.run import run_recipe
+
+    recipe = from_plain(rung.recipe)
+    if rung.grow is not None:
+        growing.grow(registry, rung.parent, recipe.name, shape(recipe), rung.grow, rung.start)
+    made = run_recipe(recipe, rung.name, say=lambda _: None, command=command)
+    if made is None:
+        raise ZooError(f"{rung.name} was stopped; its state is saved, the same command goes on")
+    return made
+
+
+def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> None:
+    """Scores a checkpoint on the ladder's task and publishes it, unless that stands in the zoo already."""
+    from evals.backends import transformers_local
+    from evals.publish import publish
+    from evals.run import Asked, evaluate
+    from evals.tasks import task
+    from zoo import settings
+
+    if run_of(registry, checkpoint, scale):
+        return
+    backend = transformers_local.connect(registry.path(checkpoint))
+    try:
+        done = evaluate(backend, task(scale.task), (checkpoint.digest, checkpoint.label), settings.runs_dir(), Asked())
+    finally:
+        backend.close()
+    publish(registry, done)
+
+
+def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:
+    """The newest run of the ladder's task on a checkpoint that the zoo holds, or ""."""
+    from evals.tasks import task
+
+    wanted, protocols = task(scale.task), registry.protocols()
+    found = [
+        score.run
+        for score in registry.scores(checkpoint.digest, wanted.name)
+        if protocols[score.protocol].name == wanted.protocol and score.subset == "all"
+    ]
+    return found[-1] if found else ""
+
+
+def kind_losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
+    """Validation loss in nats a token on each kind of text, the same held-out sequences for every checkpoint.
+
+    Kept beside the training runs under the checkpoint's digest, so that it is computed once.
+    """
+    import json
+
+    from zoo import settings
+    from zoo.digest import write_json
+
+    file = settings.training_dir() / "kind-losses" / f"{checkpoint.digest}.json"
+    if not file.is_file():
+        write_json(file, _losses(registry, checkpoint))
+    found: dict[str, float] = json.loads(file.read_bytes())
+    return found
+
+
+def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
+    import torch
+    from transformers import PhiForCausalLM
+
+    from training.data.loader import Loader, open_tokens
+    from training.recipe import Data, Source
+    from zoo import settings
+
+    model: Any = PhiForCausalLM.from_pretrained(registry.path(checkpoint))
+    model.eval()
+    found = {}
+    for kind, name in KINDS.items():
+        dataset = registry.dataset(name)
+        tokens = open_tokens(settings.datasets_dir() / dataset.digest, name, dataset.digest)
+        loader = Loader(Data(sources=(Source(name),), sequence_tokens=128), [tokens], 8, 0)
+        summed = count = 0.0
+        with torch.no_grad():
+            for batch in loader.validation(64):
+                logits = model(torch.from_numpy(batch.inputs_BT)).logits
+                targets = torch.from_numpy(batch.targets_BT)
+                summed += float(
+                    torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+                )
+                count += targets.numel()
+        found[kind] = summed / count
+    return found

@@ -1,0 +1,45 @@
+"""`phizoo train ladder`: runs the ladder study and writes its report."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--scale", type=click.Choice(["full", "quick", "smoke"]), default="full", show_default=True, help="How large."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("ladder"), show_default=True, help="Report folder."
+)
+@click.option("--report-only", is_flag=True, help="Train nothing; write the report of what is in the zoo.")
+@click.option("--no-data", is_flag=True, help="The data sets are in the zoo already; make none.")
+def ladder(scale: str, out: Path, report_only: bool, no_data: bool) -> None:
+    """What data and weight reuse are worth: three studies at mini scale, and a page of the results.
+
+    Makes the quickstart's data, trains every arm under several seeds, scores each, and writes ladder.md and
+    ladder.html. Stopped at any moment, the same command goes on.
+
+    \b
+    phizoo train ladder --scale quick
+    phizoo train ladder --scale quick --report-only --out report
+    """
+    from training.ladder import DATA_LINES, SCALES, climb
+    from training.ladder_page import write
+    from training.ladder_report import gather
+    from zoo.cli import run
+    from zoo.quickstart import STEPS
+    from zoo.registry import open_registry
+
+    if not (no_data or report_only):
+        for line in [*(line for _, line in STEPS if line.startswith("data ")), *DATA_LINES]:
+            click.secho(f"$ phizoo {line}", fg="cyan")
+            if code := run(shlex.split(line)):
+                sys.exit(code)
+    with open_registry() as registry:
+        if not report_only:
+            climb(registry, SCALES[scale], click.echo)
+        pages = write(gather(registry, SCALES[scale]), out)
+    click.echo(f"wrote {' and '.join(str(page) for page in pages)}")

@@ -1,0 +1,148 @@
+"""A run's state where several processes train it: each writes its own shards, through torch's DCP.
+
+Same place, same rules and same facts as `training.state` (whole or absent, digests checked when read,
+kept by rule); the tensors lie in DCP's files instead of safetensors, and no process ever holds more than
+its part. Staging blocks the step, writing does not: it has a process group of its own, so that its
+messages never meet those of training. The folder must be one that all processes see.
+"""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from training.parallel import World
+from training.state import FACTS, Keeper, Saved, flush
+from zoo.digest import file_sha256, write_json
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHT, MOMENT = "weight/", "optimizer/"
+
+
+def open_group(world: World) -> Any:
+    """The process group of the writers; None alone."""
+    if world.size == 1:
+        return None
+    import torch.distributed as dist
+
+    return dist.new_group(backend="gloo")
+
+
+def _tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> "dict[str, torch.Tensor]":
+    """All tensors of a run by name, as each process holds them: its shards, not copied."""
+    parameters = dict(model.named_parameters())
+    found: dict[str, Any] = {WEIGHT + name: parameter.detach() for name, parameter in parameters.items()}
+    for number, optimizer in enumerate(optimizers):
+        for name, parameter in parameters.items():
+            for key, value in optimizer.state.get(parameter, {}).items():
+                found[f"{MOMENT}{number}.{name}.{key}"] = value
+    return found
+
+
+def save(
+    keeper: Keeper,
+    step: int,
+    model: "torch.nn.Module",
+    optimizers: "list[torch.optim.Optimizer]",
+    best: Any,
+    group: Any,
+    world: World,
+) -> None:
+    """Copies this process's shards aside and starts writing them; every process takes part."""
+    import torch.distributed as dist
+    from torch.distributed import checkpoint
+
+    dcp: Any = checkpoint
+    keeper.wait()
+    part = keeper.folder / f".{step:08d}.part"
+    if world.first:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+    dist.barrier(group=group)
+    writing: Any = dcp.async_save(
+        _tensors(model, optimizers), storage_writer=dcp.FileSystemWriter(part), process_group=group
+    )
+    keeper.started(threading.Thread(target=_finished, args=(keeper, writing, step, part, best, world), daemon=True))
+
+
+def _finished(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, world: World) -> None:
+    """Waits for all shards; then the first process checks them in: digests, facts, the name that makes it whole."""
+    try:
+        writing.result()
+        if not world.first:
+            return
+        digests = {file.name: file_sha256(file) for file in sorted(part.iterdir())}
+        for name in digests:
+            flush(part / name)
+        facts = {"step": step, "identity": keeper.identity, "files": digests, "best": best}
+        write_json(part / FACTS, facts)
+        final = keeper.folder / f"{step:08d}"
+        if final.exists():  # the same step again: the old one may stay
+            shutil.rmtree(part)
+        else:
+            os.rename(part, final)
+            flush(keeper.folder)
+        keeper.prune(best)
+    except BaseException as error:  # carried to the loop: wait() raises it there
+        keeper.fault = error
+
+
+def _verified(keeper: Keeper, step: int) -> Saved:
+    """The facts of a state whose every byte is as written. Raises ValueError, or ZooError for another run's."""
+    saved = keeper.facts(step)
+    folder = keeper.folder / f"{step:08d}"
+    for name, known in saved.files.items():
+        if file_sha256(folder / name) != known:
+            raise ValueError(f"{name} does not match its sha256")
+    return saved
+
+
+def newest(keeper: Keeper, world: World) -> tuple[Saved | None, list[str]]:
+    """The newest whole state, found and checked by the first process and told to the others, and notes."""
+    import torch.distributed as dist
+
+    told: list[Any] = [None, [], None]
+    if world.first:
+        for step in reversed(keeper.steps()):
+            try:
+                told[0] = _verified(keeper, step)
+                break
+            except ZooError as error:
+                told[2] = str(error)
+                break
+            except (OSError, ValueError, KeyError) as error:
+                told[1].append(f"the state of step {step} is damaged ({error}); going on from an older one")
+                shutil.rmtree(keeper.folder / f"{step:08d}", ignore_errors=True)
+    dist.broadcast_object_list(told, src=0)
+    if told[2]:
+        raise ZooError(told[2])
+    return told[0], told[1]
+
+
+def load(
+    keeper: Keeper, step: int, model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", group: Any
+) -> None:
+    """Reads a state into the model and its optimizers, each process its own shards."""
+    import torch
+    from torch.distributed import checkpoint
+
+    dcp: Any = checkpoint
+    reader = dcp.FileSystemReader(keeper.folder / f"{step:08d}")
+    parameters = dict(model.named_parameters())
+    places: dict[str, Any] = {WEIGHT + name: parameter.detach() for name, parameter in parameters.items()}
+    for full, kind in reader.read_metadata().state_dict_metadata.items():
+        if not full.startswith(MOMENT):
+            continue
+        number, _, rest = full.removeprefix(MOMENT).partition(".")
+        name, _, key = rest.rpartition(".")
+        parameter, known = parameters[name], cast("Any", kind)
+        if tuple(known.size) == tuple(parameter.shape):
+            place = torch.zeros_like(parameter.detach(), dtype=known.properties.dtype)
+        else:  # a count of steps
+            place = torch.zeros(known.size, dtype=known.properties.dtype, device=parameter.device)
+        optimizers[int(number)].state[parameter][key] = places[full] = place
+    dcp.load(places, storage_reader=reader, process_group=group)

@@ -1,0 +1,56 @@
+"""Tensors of a checkpoint folder by name, read one at a time with plain reads.
+
+Not through a memory map: what is read of a map counts as this process's memory as long as the file is
+open, and a folder of 10 GiB would pass through it.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import ZooError
+from zoo.safetensors_header import Tensor, read_header
+
+if TYPE_CHECKING:
+    import torch
+
+# safetensors' names of the types that a Phi is published in
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+class TensorFolder:
+    """The safetensors files of a folder; nothing is read but their headers until a tensor is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.places: dict[str, tuple[Path, int, Tensor]] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            header = read_header(path)
+            self.places.update({tensor.name: (path, header.data_start, tensor) for tensor in header.tensors})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.places
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape, from its header."""
+        return self.places[name][2].shape
+
+    def read(self, name: str, begin: int = 0, end: int | None = None) -> "torch.Tensor":
+        """A tensor, or its rows begin..end, in the type it is stored in. Raises ZooError for an unknown type."""
+        import torch
+
+        path, start, tensor = self.places[name]
+        if tensor.dtype not in DTYPES:
+            raise ZooError(f"{path.name}: {name} is {tensor.dtype}; known here: {', '.join(DTYPES)}")
+        dtype = getattr(torch, DTYPES[tensor.dtype])
+        shape = list(tensor.shape)
+        row = (tensor.end - tensor.begin) // shape[0]
+        stop = shape[0] if end is None else min(end, shape[0])
+        buffer = bytearray((stop - begin) * row)
+        with path.open("rb", buffering=0) as file:
+            file.seek(start + tensor.begin + begin * row)
+            view, at = memoryview(buffer), 0
+            while at < len(buffer):
+                got = file.readinto(view[at:])
+                if not got:
+                    raise ZooError(f"{path.name} ends inside {name}; is it whole? phizoo models verify")
+                at += got
+        return torch.frombuffer(buffer, dtype=dtype).reshape([stop - begin, *shape[1:]])
