@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from evals import datasets
 from evals.elsewhere_files import Line, Results
 from evals.protocol import prompts_sha256, protocol, shown
 from evals.publish import publish
@@ -140,7 +141,7 @@ def _named(task: str) -> str:
 def _ours(one: Results) -> tuple[Task | None, int, list[Line]]:
     """Our protocol with the same prompts, how many are the same, and the lines with our ids where all are."""
     name = _named(one.task)
-    if name not in TASKS:
+    if name not in TASKS or not _at_hand(name):
         return None, 0, list(one.lines)
     if one.protocol:  # a tool whose protocol is known and whose file holds no prompts
         task = protocols(name)[one.protocol]
@@ -162,6 +163,16 @@ def _ours(one: Results) -> tuple[Task | None, int, list[Line]]:
         if len(lines) == len(one.lines) == len({line.sample for line in lines}):
             return task, len(lines), lines
     return None, best, list(one.lines)
+
+
+def _at_hand(name: str) -> bool:
+    """Whether the task's samples are on this machine; without them results stand under the tool's own names."""
+    task = next(iter(protocols(name).values()))
+    try:
+        datasets.find(task.data, task.split)
+    except ZooError:
+        return False
+    return True
 
 
 def _bytes(task: Task, sample: Sample) -> object:

@@ -1,0 +1,122 @@
+"""Ranks, seeds and power over a zoo's runs: the statistics meet the registry."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from evals.publish import publish
+from evals.records import Facts, Result, Run
+from evals.run import Done
+from zoo import cli
+from zoo.checkpoint import About, ProtocolRecord
+from zoo.registry import Registry, open_registry
+
+RECORD = ProtocolRecord(
+    task="arc_easy", task_version=1, name="lm-eval", metric="acc", shots=0, prompt="", prompts_sha256="p", samples=200,
+    decoding={},
+)  # fmt: skip
+
+
+def scored(
+    registry: Registry,
+    model: Path,
+    name: str,
+    rows: Sequence[Sequence[float]],
+    folder: Path,
+    seed: int = 0,
+    **about: object,
+) -> None:
+    """A checkpoint with one run: rows of draws, one a sample."""
+    changed = folder / name
+    if not changed.exists():
+        import shutil
+
+        shutil.copytree(model, changed)
+        config = json.loads((changed / "config.json").read_text())
+        (changed / "config.json").write_text(json.dumps({**config, "note": name}))
+    checkpoint = registry.add(changed, name, About(**about))  # type: ignore[arg-type]
+    record = msgspec.structs.replace(RECORD, samples=len(rows))
+    results = tuple(
+        Result(sample=f"s{i}", draw=d, score=value, metrics={"acc": value})
+        for i, row in enumerate(rows)
+        for d, value in enumerate(row)
+    )
+    path = folder / f"{name}-{seed}.jsonl"
+    path.write_bytes(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
+    facts = Facts(engine="transformers", version="1", dtype="float32", device="cpu", context_tokens=1)
+    header = Run(
+        id=f"{name}{seed}".encode().hex().ljust(64, "0"), checkpoint=checkpoint.digest, checkpoint_label=checkpoint.label, task="arc_easy",
+        protocol=msgspec.to_builtins(record), fingerprint=record.fingerprint, backend=facts, seed=seed, draws=len(rows[0]), limit=None,
+        samples=len(rows), hardware={}, versions={}, commit="",
+    )  # fmt: skip
+    publish(registry, Done(header=header, protocols=(record,), results=results, path=path))
+
+
+def row(right: int, n: int = 200) -> list[list[float]]:
+    return [[float(i < right)] for i in range(n)]
+
+
+def test_ranks_hold_together_and_name_what_is_alike(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_registry() as registry:
+        for name, right in (("low", 60), ("high", 130), ("middle", 126), ("nested", 127)):
+            scored(registry, tiny_phi, name, row(right), tmp_path)
+    assert cli.run(["eval", "ranks", "arc_easy"]) == 0
+    told = capsys.readouterr().out
+    assert "ranks by exact paired tests" in told
+    assert cli.run(["eval", "ranks", "arc_easy", "--json"]) == 0
+    (column,) = json.loads(capsys.readouterr().out)
+    found = {
+        one["checkpoint"]: (one["rank"]["first"], one["rank"]["last"], set(one["alike"])) for one in column["rows"]
+    }
+    assert found["low:1"] == (4, 4, set())
+    assert found["high:1"] == (1, 3, {"middle:1", "nested:1"})
+    assert cli.run(["eval", "ranks", "arc_hard"]) == 2
+    assert 'nothing is published of "arc_hard" (nearest: "arc_easy")' in capsys.readouterr().err
+
+
+def test_seeds_of_one_recipe_combine_and_others_are_refused(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_registry() as registry:
+        for seed, right in enumerate((100, 110, 105)):
+            scored(registry, tiny_phi, f"s{seed}", row(right), tmp_path, recipe={"lr": 1e-3, "train": {"seed": seed}})
+        scored(registry, tiny_phi, "other", row(100), tmp_path, recipe={"lr": 2e-3, "train": {"seed": 0}})
+    assert cli.run(["eval", "seeds", "s0", "s1", "s2", "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    told = one["combined"]
+    assert (told["runs"], told["n"], told["value"]) == (3, 200, pytest.approx(0.525))
+    assert told["between"] == pytest.approx(0.025**2)
+    assert told["low"] < told["value"] < told["high"]
+    assert cli.run(["eval", "seeds", "s0", "other"]) == 2
+    assert "differ by more than the seed: lr is 0.001 and 0.002" in capsys.readouterr().err
+    assert cli.run(["eval", "seeds", "s0"]) == 2
+    assert "no two runs of s0:1 share a protocol" in capsys.readouterr().err
+
+
+def test_one_checkpoints_seeds_combine(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_registry() as registry:
+        for seed, right in enumerate((100, 120)):
+            scored(registry, tiny_phi, "one", row(right), tmp_path, seed=seed)
+    assert cli.run(["eval", "seeds", "one"]) == 0
+    assert "two runs tell little" in capsys.readouterr().out
+
+
+def test_power_tells_samples_and_draws(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["eval", "power", "humaneval", "--difference", "4.3", "--score", "53.35"]) == 0
+    assert "4.3 points need 2,112 samples, 1,055 paired" in capsys.readouterr().out
+    whole = [[float((i + d) % 2), float((i * d) % 3 == 0)] for i in range(2376) for d in (1,)]
+    other = [[float(i % 5 > 1), float(i % 7 > 2)] for i in range(2376)]
+    with open_registry() as registry:
+        scored(registry, tiny_phi, "a", whole, tmp_path)
+        scored(registry, tiny_phi, "b", other, tmp_path)
+    assert cli.run(["eval", "power", "arc_easy", "--difference", "5", "--pair", "a", "b", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["needs"]["draws"] >= 1
+    assert 0 < told["needs"]["discordant"] < 1
+    assert cli.run(["eval", "power", "piqa", "--difference", "5", "--pair", "a", "b"]) == 2
+    assert "have no scores of piqa@lm-eval both" in capsys.readouterr().err
