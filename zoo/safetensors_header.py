@@ -23,6 +23,7 @@ from zoo.errors import ZooError
 
 HEADER_BYTES = 10_000_000  # phi-2 needs 50 kB; the specification's 100 MB is room for an attack
 TENSORS = 100_000
+METADATA_CHARACTERS = 100_000  # transformers writes {"format": "pt"}; a megabyte of it is a hiding place
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]{0,255}")
 DIMENSIONS = 8
 BITS = {
@@ -180,6 +181,9 @@ def parse(file: BinaryIO, size: int) -> Header:
 def _metadata(told: Any) -> dict[str, str]:
     if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
         raise ValueError("__metadata__ is not an object of strings")
+    size = sum(len(key) + len(value) for key, value in told.items())
+    if size > METADATA_CHARACTERS:
+        raise ValueError(f"its __metadata__ has {size:,} characters, allowed are {METADATA_CHARACTERS:,}")
     return told
 
 

@@ -37,6 +37,7 @@ HEADERS = {
     "metadata twice": (b'{"__metadata__":{},"__metadata__":{}}', 0, "stands twice"),
     "a field twice": (b'{"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', 8, "stands twice"),
     "metadata not of strings": (header(__metadata__={"a": 1}), 0, "object of strings"),
+    "a megabyte of metadata": (header(__metadata__={"a": "x" * 1_000_000}), 0, "1,000,001 characters"),
     "unknown field": (header(a=ONE | {"device": "x"}), 8, "exactly dtype"),
     "missing field": (header(a={"dtype": "F32", "shape": [2]}), 8, "exactly dtype"),
     "unknown dtype": (header(a=ONE | {"dtype": "F31"}), 8, "unknown dtype"),
