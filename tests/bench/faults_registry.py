@@ -28,10 +28,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "zoo"))
+sys.path.insert(0, str(HERE.parents[1]))
 
-import conftest as make  # noqa: E402
-
+from tests.zoo import conftest as make  # noqa: E402
 from zoo.database import SCHEMA, schema_version, with_driver  # noqa: E402
 from zoo.registry import Registry, open_registry  # noqa: E402
 from zoo.remote import push  # noqa: E402
@@ -188,7 +187,7 @@ def kill_gc(place: Path, folders: list[str], count: int, known: set[str]) -> int
 def kill_migrate(place: Path, count: int) -> int:
     """Kills the upgrade of a populated zoo of the first schema: old and whole, or new and whole."""
     chance, found, early, old = random.Random("migrate"), [], 0, 0
-    from test_migrations import opened, populated_0001
+    from tests.zoo.test_migrations import opened, populated_0001
 
     begin = place / "migrate-begin"
     begin.mkdir()
