@@ -2,9 +2,11 @@
 
 import ctypes
 import errno
+import importlib.util
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from zoo import cli
+from zoo.database import SCHEMA, schema_version
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
 
@@ -44,7 +47,7 @@ with open_registry() as registry:
     for _ in range(200):
         registry.gc()
 """
-# The long form: PHIZOO_FAULT_ROUNDS=50 PHIZOO_FAULT_OPERATIONS=500 pytest tests/zoo/test_faults.py --timeout 3000
+# The long form of all this is tests/bench/faults_registry.py: 200 kills of each kind, 8 writers of 500 operations.
 ROUNDS = int(os.environ.get("PHIZOO_FAULT_ROUNDS", "6"))  # kills of each of four kinds
 OPERATIONS = int(os.environ.get("PHIZOO_FAULT_OPERATIONS", "20"))  # of each of eight writers
 
@@ -149,72 +152,54 @@ def test_killed_while_pulling_it_goes_on(folders: list[str], tmp_path: Path) -> 
         whole(registry)
 
 
-def test_killed_while_migrating_the_schema_is_old_or_new(tmp_path: Path) -> None:
-    code = "import sys\nfrom zoo.migrations import upgrade\nimport alembic.command\nimport zoo.registry\n"
+def test_killed_while_migrating_the_schema_is_old_or_new_and_nothing_is_lost(
+    tmp_path: Path, made: SimpleNamespace
+) -> None:
+    from tests.zoo.test_migrations import opened, populated_0001
+
+    code = "import alembic.command\nimport zoo.migrations, zoo.registry\n"
     code += "print('ready', flush=True)\nwith zoo.registry.open_registry(): pass"
+    (tmp_path / "begin").mkdir()
+    before = populated_0001(f"sqlite:///{tmp_path}/begin/zoo.db", tmp_path / "x", made)
     chance = random.Random(4)
     for number in range(ROUNDS):
         home = tmp_path / f"home{number}"
+        shutil.copytree(tmp_path / "begin", home)
         killed(code, [], chance.uniform(0, 0.2), PHIZOO_HOME=str(home))
+        database = opened(f"sqlite:///{home}/zoo.db")
+        assert schema_version(database) in ("0001", SCHEMA)
+        database.close()
         with open_registry(f"sqlite:///{home}/zoo.db", f"{home}/store") as registry:
-            assert registry.list() == []
-            assert registry.database.rows("SELECT id FROM zoo_lock") == [(1,)]
-
-
-WRITER = """
-import sys
-from zoo.checkpoint import Dataset
-from zoo.registry import open_registry
-sys.path.insert(0, sys.argv[4])
-from conftest import protocol, score
-db, me, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-with open_registry(db) as registry:
-    base = registry.get("one:1")
-    for number in range(count):
-        kind = number % 5
-        if kind == 0:
-            registry.enter(base.__class__(**{n: getattr(base, n) for n in base.__struct_fields__} | {
-                "name": "shared" if number % 2 else f"own-{me}", "digest": f"{me:02x}{number:062x}"}))
-        elif kind == 1:
-            run = f"run-{me}-{number}"
-            registry.add_scores({"id": run, "checkpoint": base.digest}, protocol(), [score(base.digest, run)])
-        elif kind == 2:
-            registry.alias("one", f"alias-{me}", 1 + number % 2)
-        elif kind == 3:
-            registry.add_dataset(Dataset(name=f"data-{me}", digest=f"{me:02x}{number:062x}", kind="tokens", documents=1, tokens=1))
-        else:
-            registry.tag("one:1", add=[f"tag-{me}-{number}"])
-            registry.get(f"one@alias-{me}")
-"""
+            assert registry.list(all_versions=True) == before
+            assert len(registry.scores()) == 2
+            assert [one.version for one in registry.find(tag="a")] == [1]
 
 
 def test_eight_writers_at_once_lose_nothing(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
-    writers, count = 8, OPERATIONS
-    with open_registry(db) as registry:
-        for number in range(2):
-            registry.add(made.phi(tmp_path / str(number), number), "one")
-    here = str(Path(__file__).parent)
+    """The short form of tests/bench/faults_registry.py: adds, scores, aliases, datasets, tags, renames, removals, gc."""
+    script = Path(__file__).parents[1] / "bench" / "writer.py"
+    told = importlib.util.spec_from_file_location("writer", script)
+    assert told is not None
+    assert told.loader is not None
+    writer = importlib.util.module_from_spec(told)
+    told.loader.exec_module(writer)
+    folders = [made.phi(tmp_path / f"x{number}", number) for number in range(6)]
+    with open_registry(db, str(tmp_path / "store")) as registry:
+        for folder in folders[:2]:
+            registry.add(folder, "base")
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, db, str(me), str(count), here], stderr=subprocess.PIPE, env=os.environ.copy()
+            [sys.executable, str(script), db, str(tmp_path), str(me), str(OPERATIONS)], stderr=subprocess.PIPE
         )
-        for me in range(writers)
+        for me in range(8)
     ]
     for process in processes:
         _, said = process.communicate()
         assert process.returncode == 0, said.decode()
-    with open_registry(db) as registry:
-        own = [one for one in registry.list(all_versions=True) if one.name != "one"]
-        assert len(own) == writers * count // 5
-        for name in {one.name for one in own}:
-            versions = [one.version for one in own if one.name == name]
-            assert versions == list(range(1, len(versions) + 1))
-        assert len(registry.runs()) == len(registry.scores()) == writers * count // 5
-        assert len(registry.datasets()) == writers * count // 5
-        assert len(registry.get("one:1").tags) == writers * count // 5
-        assert len(registry.aliases("one")) == writers
-        # number runs over 2, 7, 12, ...: each alias moves every time it is set
-        assert len(registry.alias_history("one")) == writers * count // 5
+    with open_registry(db, str(tmp_path / "store")) as registry:
+        assert writer.check(registry, tmp_path, 8) == []
+        registry.tag("base:2", add=["one more"])  # and the check can fail
+        assert writer.check(registry, tmp_path, 8) == ["tags are lost"]
 
 
 def test_eight_processes_make_the_same_zoo_at_once(tmp_path: Path) -> None:
