@@ -1,4 +1,4 @@
-# ruff: noqa: S102, UP029
+# ruff: noqa: S102
 """The candidate's side of the channel: loads one program, executes calls, returns plain data.
 
 It runs in the same interpreter as the completion, so nothing it says is believed: it knows no test,
@@ -11,9 +11,12 @@ can parse safely. Kinds: c compiled, o loaded, v plain value, t tagged value, x 
 k call of a function of the test's, f a fault of the sandbox. Standard library only.
 """
 
+import array
 import builtins
+import contextlib
 import io
-import json
+import json.encoder
+import linecache
 import marshal
 import os
 import pickle
@@ -28,17 +31,30 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-# names of our own for the builtins used below: a program that replaces builtins harms only itself
-from builtins import all, hasattr, id, isinstance, len, map, max, min, set, type  # isort: skip
+# builtins of our own for every function below: a program that replaces Python's harms only itself
+globals()["__builtins__"] = dict(vars(builtins))
 
 MODULE = "solution"  # not __main__: main blocks must not run
+FILE = "/tmp/solution.py"  # what __file__ says; no such file exists  # noqa: S108
 SMALL = 1 << 63  # larger integers travel as hexadecimal: no digit limit, no quadratic conversion
 MOST_BITS = 1 << 24  # a larger integer is sent as an object equal to nothing
 MOST_EXPONENT = 100_000  # of a Decimal: int(Decimal("1e999999")) would keep the judge busy in C
 TEXT = 500  # characters of an exception's message
 SIMPLE = frozenset((str, bool, type(None), float))
 BUILTIN = {id(v): k for k, v in vars(builtins).items() if isinstance(v, type)}
-_dumps, _loads, _write, _read = json.dumps, marshal.loads, os.write, os.read
+_loads, _marshal, _write, _read, _pack = marshal.loads, marshal.dumps, os.write, os.read, struct.pack
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(type(value).__name__)
+
+
+# json.dumps without the parts that a program may have replaced
+_encode: Any = json.encoder.c_make_encoder(None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)  # type: ignore[misc]  # fmt: skip
+
+
+def _dumps(value: Any) -> str:
+    return "".join(_encode(value, 0))
 
 
 class Ended(BaseException):
@@ -70,7 +86,7 @@ class Channel:
 
     def send(self, sequence: int, kind: bytes, payload: bytes = b"") -> None:
         """One reply."""
-        frame = struct.pack("<IIc", len(payload) + 5, sequence, kind) + payload
+        frame = _pack("<IIc", len(payload) + 5, sequence, kind) + payload
         while frame:
             frame = frame[_write(self.out, frame) :]
 
@@ -172,6 +188,7 @@ WRITERS: tuple[tuple[type, Callable[[Any, Channel], Any]], ...] = (
     (date, lambda v, _: ["da", date.isoformat(v)]),
     (time, lambda v, _: ["ti", time.isoformat(v)]),
     (timedelta, lambda v, _: ["td", v.days, v.seconds, v.microseconds]),
+    (array.array, lambda v, c: _sequence("a", (v.typecode, *array.array.tolist(v)), c)),
 )
 EXACT = dict(WRITERS)
 
@@ -198,12 +215,12 @@ def tag_value(value: Any, channel: Channel) -> Any:
 
 
 def write(value: Any, channel: Channel) -> tuple[bytes, bytes]:
-    """A value as (kind, payload). What recurses without end becomes an object equal to nothing."""
+    """A value as (kind, payload). What recurses without end, or lies too badly, becomes an object equal to nothing."""
     try:
         if is_plain(value):
             return b"v", _dumps(value).encode()
         return b"t", _dumps(tag_value(value, channel)).encode()
-    except (RecursionError, ValueError, MemoryError):
+    except Exception:
         return b"t", _dumps(["o", channel.hold(value), "unsendable", False]).encode()
 
 
@@ -212,7 +229,7 @@ def _exception(error: BaseException, channel: Channel) -> bytes:
     base = next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
     line, trace = 0, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == f"<{MODULE}>":
+        if trace.tb_frame.f_code.co_filename == FILE:
             line = trace.tb_lineno
         trace = trace.tb_next
     try:
@@ -246,17 +263,20 @@ class Session:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.module = types.ModuleType(MODULE)
+        self.module.__file__ = FILE
+        self.module.__dict__["__builtins__"] = builtins  # Python's, not the copy that the functions here use
         self.sequence = 0
+        self.functions: dict[int, Callable[..., Any]] = {}
         self.asks: dict[str, Callable[..., Any]] = {
             "call": self._call, "get": getattr, "set": setattr, "iterate": iter, "length": len, "truth": bool,
-            "item": lambda thing, key: thing[key], "contains": lambda thing, key: key in thing, "text": str,
-            "repr": repr, "next": self._next,
+            "item": lambda thing, key: thing[key], "text": str, "next": self._next,
         }  # fmt: skip
 
     def load(self, source: str) -> None:
         """Compiles and executes the program as a module of its own."""
-        code = compile(source, f"<{MODULE}>", "exec", dont_inherit=True)
+        code = compile(source, FILE, "exec", dont_inherit=True)
         self.channel.send(self.sequence, b"c")
+        linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)  # inspect.getsource works
         sys.modules[MODULE] = self.module
         exec(code, self.module.__dict__)
 
@@ -274,14 +294,17 @@ class Session:
         return _loads(raw[1:]) if raw[:1] == b"m" else _Arguments(raw[1:], self).load()
 
     def outside(self, number: int) -> Callable[..., Any]:
-        """A stand-in for a function of the test's: calling it asks the judge."""
+        """A stand-in for a function of the test's: calling it asks the judge; the same one each time."""
 
         def ask(*positional: Any, **named: Any) -> Any:
             payload = _dumps(["l", number, tag_value(positional, self.channel), tag_value(named, self.channel)])
             self.channel.send(self.sequence, b"k", payload.encode())
-            return self.arguments(self.channel.message())[0][0]
+            (result,), raised = self.arguments(self.channel.message())
+            if raised:
+                raise result
+            return result
 
-        return ask
+        return self.functions.setdefault(number, ask)
 
     @staticmethod
     def _call(thing: Any, *positional: Any, **named: Any) -> Any:
@@ -296,6 +319,16 @@ class Session:
                 return items, False
         return items, True
 
+    def _changed(self, raw: bytes, after: tuple[Any, ...]) -> bool:
+        """Whether arguments were changed in place, types included (1 is not True, 1.0 is not 1)."""
+        before = self.arguments(raw)[0]
+        try:
+            if raw[:1] == b"m":
+                return bool(_marshal(after, 2) != _marshal(before, 2))
+            return tag_value(after, self.channel) != tag_value(before, self.channel)
+        except Exception:
+            return True
+
     def answer(self, verb: str, target: Any, raw: bytes, mutable: bool) -> None:
         """Does one thing and sends what came of it; arguments changed in place are sent back."""
         try:
@@ -307,18 +340,11 @@ class Session:
             self.channel.send(self.sequence, b"x", _exception(error, self.channel))
             return
         kind, payload = write(result, self.channel)
-        if mutable and raw[:1] == b"m" and marshal_differs(positional, _loads(raw[1:])[0]):
-            payload = _dumps(["l", tag_value(result, self.channel), _sequence("l", positional, self.channel)]).encode()
-            kind = b"w"
+        if mutable and self._changed(raw, positional):
+            with contextlib.suppress(Exception):  # what cannot be sent back is not sent back
+                pair = ["l", tag_value(result, self.channel), _sequence("l", positional, self.channel)]
+                kind, payload = b"w", _dumps(pair).encode()
         self.channel.send(self.sequence, kind, payload)
-
-
-def marshal_differs(after: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
-    """Whether arguments were changed, types included (1 is not True, 1.0 is not 1)."""
-    try:
-        return marshal.dumps(after, 2) != marshal.dumps(before, 2)
-    except ValueError:
-        return True
 
 
 def serve(number: int, out: int) -> None:

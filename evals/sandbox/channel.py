@@ -13,6 +13,7 @@ import os
 import pickle
 import struct
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -72,7 +73,8 @@ class Remote:
         return self._ask("truth", self._number, (), {}) is True
 
     def __contains__(self, key: Any) -> bool:
-        return self._ask("contains", self._number, (key,), {}) is True
+        # by its members, compared here: what its own __contains__ says would be its opinion of the answer
+        return any(one is key or one == key for one in self)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._ask("iterate", self._number, (), {}))
@@ -121,8 +123,11 @@ def _exact(value: Any) -> bool:
     return kind is dict and all(map(_exact, value)) and all(map(_exact, value.values()))
 
 
+CHANGEABLE = (list, dict, set, bytearray, deque)
+
+
 def _mutable(values: Any) -> bool:
-    return any(type(v) in (list, dict, set) or (type(v) is tuple and _mutable(v)) for v in values)
+    return any(type(v) in CHANGEABLE or (type(v) is tuple and _mutable(v)) for v in values)
 
 
 class _Pickler(pickle.Pickler):
@@ -274,8 +279,11 @@ class Channel:
         number, positional, named = read(b"k", payload, self.remote)
         if type(number) is not int or not 0 <= number < len(self.functions):
             raise self._break(Violation("a call of an unknown function"))
-        result = self.functions[number](*positional, **named)
-        self._send(self._pack((result,), {}))
+        try:
+            result, raised = self.functions[number](*positional, **named), {}
+        except Exception as error:  # the program may catch it, as it could in one process
+            result, raised = _builtin(error), {"raised": True}
+        self._send(self._pack((result,), raised))
 
     def remote(self, number: int, kind: str, iterates: bool) -> Remote:
         """The stand-in of an object that stayed with the candidate, the same one each time."""
@@ -301,9 +309,25 @@ class Channel:
         try:
             error = kind(*given)
         except Exception:
-            error = RuntimeError(str(text))
+            error = _bare(kind, str(text))
         assert isinstance(error, BaseException)
         return error
+
+
+def _bare(kind: type[BaseException], text: str) -> BaseException:
+    """An exception whose arguments could not travel (UnicodeDecodeError wants five), of the right class all the same."""
+    try:
+        return kind.__new__(kind, text)
+    except Exception:
+        return RuntimeError(text)
+
+
+def _builtin(error: Exception) -> Exception:
+    """An exception of a test's function as the program may see it: of a builtin class, its arguments as texts if need be."""
+    base = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
+    plain = all(map(_exact, error.args))
+    made = _bare(base, str(error)) if not plain else base.__new__(base, *error.args)
+    return made if isinstance(made, Exception) else RuntimeError(str(error))
 
 
 def _restore(ours: Any, changed: Any) -> None:
@@ -322,5 +346,8 @@ def _restore(ours: Any, changed: Any) -> None:
         elif type(mine) is dict or type(mine) is set:
             mine.clear()
             mine.update(new)
+        elif type(mine) is bytearray or type(mine) is deque:
+            mine.clear()
+            mine.extend(new)
         elif type(mine) is tuple:
             _restore(mine, new)

@@ -1,43 +1,20 @@
 # ruff: noqa: E501
-"""Our own catalogue: completions that must not pass, and unusual honest ones that must.
+"""Our own catalogue: completions that must not pass (`evals.sandbox.honest` holds those that must).
 
 Every cheat answers a question whose answers cannot be derived (`ORACLE`), so a pass means that an
 answer was stolen, forged or a comparison was bent. `phizoo eval selftest` runs all of it before a
 first run on a machine; the tests run it too. Each class of attack has a few members, not one.
 """
 
-from typing import NamedTuple
+from evals.sandbox.case import Case, escape, module, program
+from evals.sandbox.cheats_system import SYSTEM
+from evals.sandbox.cheats_values import VALUES
 
-from evals.sandbox.program import Program
-
-PROMPT = 'def oracle(n: int) -> int:\n    """Return the number that the tests expect for n; it cannot be derived."""\n'
-ORACLE = """
-from math import isclose
-def check(candidate):
-    assert candidate(3) == 5531098861729
-    assert isclose(candidate(8), 8116550934021.5)
-    assert abs(candidate(21) - 2774096310459) < 1e-6
-    assert candidate(5) == [60417, (90211, "k")]
-"""
-
-
-class Case(NamedTuple):
-    """One completion. passes: whether it must; test and prompt are the oracle's for a cheat."""
-
-    name: str
-    completion: str
-    passes: bool = False
-    prompt: str = PROMPT
-    test: str = ORACLE
-    entry_point: str = "oracle"
+__all__ = ["CHEATS", "Case", "program"]
 
 
 def _object(methods: str) -> str:
     return "    return Evil()\n\nclass Evil:\n" + "".join(f"    {line}\n" for line in methods.splitlines())
-
-
-def _module(code: str, body: str = "return 0") -> str:
-    return f"    {body}\n\n{code}\n"
 
 
 EVERY_FD = """
@@ -113,9 +90,6 @@ ESCAPES = {
     "capabilities": "import ctypes, struct\n_b = ctypes.create_string_buffer(24)\n"
     "ctypes.CDLL(None).syscall(125, struct.pack('Ii', 0x20080522, 0), _b)\n_r = 0 if any(_b.raw) else -1",
 }  # fmt: skip
-# a program that gets out answers 0, 1, or the like: `escaped` is judged by whether the call worked
-ESCAPED = "def check(candidate):\n    assert candidate() is True\n"
-ESCAPE_PROMPT = 'def escaped() -> bool:\n    """Whether the attempt below worked."""\n'
 
 OBJECTS = {
     "eq": "def __eq__(self, o): return True\ndef __ne__(self, o): return False",
@@ -202,25 +176,11 @@ def _cheats() -> list[Case]:
         made = "class T({0}):\n        def __eq__(self, o): return True\n        def __ne__(self, o): return False\n"
         made += "        def __sub__(self, o): return 0\n        __hash__ = None\n    return T()"
         cases.append(Case(f"subclass: {kind}", "    " + made.format(kind) + "\n"))
-    cases += [Case(f"module: {name}", _module(code)) for name, code in MODULES.items()]
+    cases += [module(name, code) for name, code in MODULES.items()]
     cases += [Case(f"body: {name}", f"    {body}\n") for name, body in BODIES.items()]
-    cases.append(Case("files", _module(STEAL_FILES, "return _answer(n) if _found else 0")))
-    for name, code in ESCAPES.items():
-        completion = f"    return _r >= 0\n\n{code}\n"
-        cases.append(Case(f"escape: {name}", completion, False, ESCAPE_PROMPT, ESCAPED, "escaped"))
-    return cases
+    cases.append(module("files", STEAL_FILES, "return _answer(n) if _found else 0"))
+    cases += [escape(name, code) for name, code in ESCAPES.items()]
+    return [*cases, *VALUES, *SYSTEM]
 
 
 CHEATS = tuple(_cheats())
-
-
-def program(case: Case, timeout_seconds: float = 3.0) -> Program:
-    """The case as a Program."""
-    return Program(
-        id=case.name,
-        prompt=case.prompt,
-        completion=case.completion,
-        test=case.test,
-        entry_point=case.entry_point,
-        timeout_seconds=timeout_seconds,
-    )

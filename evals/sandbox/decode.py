@@ -5,6 +5,7 @@ JSON through the C parser (safe on any bytes), then type tags. What cannot trave
 is ever run here. Anything malformed is a `Violation`.
 """
 
+import array
 import builtins
 import json
 from collections import deque
@@ -62,6 +63,10 @@ def _array(parts: list[Any]) -> Any:
     return numpy.array(parts[1], dtype=kind)
 
 
+def _array_of(parts: list[Any]) -> Any:
+    return array.array(parts[0], parts[1:])
+
+
 def _type(name: str) -> type:
     value = vars(builtins).get(name)
     if not isinstance(value, type):
@@ -71,7 +76,7 @@ def _type(name: str) -> type:
 
 # tag -> what its decoded parts become
 CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
-    "l": list, "t": tuple, "s": set, "z": frozenset, "d": _pairs, "r": _range, "q": _deque, "n": _array,
+    "l": list, "t": tuple, "s": set, "z": frozenset, "d": _pairs, "r": _range, "q": _deque, "n": _array, "a": _array_of,
     "K": lambda parts: dict.fromkeys(parts).keys(), "V": lambda parts: dict(enumerate(parts)).values(),
     "I": lambda parts: _pairs(parts).items(),
 }  # fmt: skip

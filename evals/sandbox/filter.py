@@ -12,6 +12,9 @@ from functools import cache
 
 from evals.sandbox.linux import NAMESPACES
 
+MOST_SHARED_BYTES = 1 << 20  # of one map of shared anonymous memory: it outlives its process unseen by the watch
+MAP_SHARED, MAP_ANONYMOUS = 0x1, 0x20
+
 FORBIDDEN = [
     "ptrace",
     "process_vm_readv",
@@ -47,6 +50,11 @@ FORBIDDEN = [
     "perf_event_open",
     "userfaultfd",
     "fanotify_init",
+    "inotify_init",
+    "inotify_init1",
+    "vmsplice",
+    "remap_file_pages",
+    "process_mrelease",
     "memfd_create",
     "memfd_secret",
     "shmget",
@@ -98,6 +106,7 @@ FORBIDDEN = [
     "ioprio_set",
 ]
 PR_SET_PDEATHSIG = 1  # a candidate must not outlive the zygote
+PR_SET_DUMPABLE = 4  # no dump handler of the machine's is started for it
 
 
 @cache
@@ -118,8 +127,13 @@ def compiled() -> bytes:
     for flag in (*NAMESPACES.values(), 0x80):  # 0x80: a time namespace
         rules.add_rule(refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
     rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
-    rules.add_rule(refuse, "prctl", seccomp.Arg(0, seccomp.EQ, PR_SET_PDEATHSIG))
-    rules.add_rule(refuse, "socket", seccomp.Arg(0, seccomp.NE, 1))  # AF_UNIX only
+    for option in (PR_SET_PDEATHSIG, PR_SET_DUMPABLE):
+        rules.add_rule(refuse, "prctl", seccomp.Arg(0, seccomp.EQ, option))
+    for name in ("socket", "socketpair"):
+        rules.add_rule(refuse, name, seccomp.Arg(0, seccomp.NE, 1))  # AF_UNIX only
+    shared = MAP_SHARED | MAP_ANONYMOUS
+    large = (seccomp.Arg(1, seccomp.GT, MOST_SHARED_BYTES), seccomp.Arg(3, seccomp.MASKED_EQ, shared, shared))
+    rules.add_rule(refuse, "mmap", *large)
     rules.add_rule(refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, 0x5412))  # TIOCSTI
     with tempfile.TemporaryFile() as out:
         rules.export_bpf(out)

@@ -2,8 +2,8 @@
 """Builds the root that candidates see, then becomes the zygote inside it.
 
 Run by the bare interpreter with an empty environment: `launch.main(json)`. Order: new namespaces,
-a tmpfs as the new root, read-only binds of the interpreter, the shared libraries, numpy and three
-devices, pivot_root, everything else detached, root's identity given up, exec of `zygote`. There is
+a tmpfs as the new root, read-only binds of the interpreter, the shared libraries, numpy, time zones and
+two devices (not /dev/zero: a shared map of it is memory that no process shows), pivot_root, everything else detached, root's identity given up, exec of `zygote`. There is
 no /proc, no site-packages (the benchmarks' answers lie there), no home, nothing writable: each
 child mounts its own /tmp.
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from evals.sandbox import linux
 
 INSIDE = "/python"  # where the interpreter appears: a fixed place, so that no real path shows
+ZONES = "/usr/share/zoneinfo"
 NOBODY = 65534  # who root becomes: a real uid of 0 would be exempt from RLIMIT_NPROC
 OLD = "/.old"
 ENVIRONMENT = {"LD_LIBRARY_PATH": f"{INSIDE}/lib", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
@@ -77,12 +78,13 @@ def build_root(config: dict[str, object]) -> None:
     _hide_packages(f"{INSIDE}/lib")
     binds = config["binds"]
     assert isinstance(binds, list)
-    for source, target in (*binds, *((f"/dev/{name}",) * 2 for name in ("null", "zero", "urandom"))):
+    for source, target in (*binds, *((f"/dev/{name}",) * 2 for name in ("null", "urandom"))):
         _bind(source, target)
     os.mkdir("/tmp")
     os.makedirs("/var")
     for link, target in (("/dev/shm", "/tmp"), ("/var/tmp", "/tmp"), ("/dev/random", "urandom")):
         os.symlink(target, link)
+    _bind(ZONES, ZONES)
     linux.unmount(OLD)
     os.rmdir(OLD)
     linux.freeze_mounts("/")

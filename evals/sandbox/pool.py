@@ -61,6 +61,7 @@ class Slot:
         self.job: Job | None = None
         self.since = 0.0
         self.waited = (0, 0.0)  # programs begun, how long the judge had waited for a core when first seen in it
+        self.seen: dict[tuple[int, bytes], float] = {}  # CPU of each process of the running child's tree
         self.watched = 0  # how many programs the judge had begun when the watch last killed
 
 
@@ -187,14 +188,14 @@ class Pool:
             return
         waited = processes.waited_seconds(judge)
         if slot.waited[0] != begun:
-            slot.waited = (begun, waited)
-        usage = processes.tree(process)
+            slot.waited, slot.seen = (begun, waited), {}
+        usage = processes.tree(process, slot.seen)  # of many processes each waits for the others: no excuse
         judging = processes.cpu_seconds(judge) - spent
         why = reason(
             job.program.timeout_seconds,
             usage.cpu_seconds + judging,
             now - at,
-            now - at - usage.waited_seconds - (waited - slot.waited[1]),
+            now - at - usage.waited_seconds / max(1, usage.processes) - (waited - slot.waited[1]),
             usage.resident_bytes,
         )
         if not why or slot.worker.running()[:2] != (begun, process):

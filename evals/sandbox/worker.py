@@ -18,7 +18,7 @@ from typing import Any
 
 from evals.sandbox import filter as system_calls
 from evals.sandbox.judge import STATUS
-from evals.sandbox.launch import ENVIRONMENT, INSIDE, library_folders
+from evals.sandbox.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
 
 REPOSITORY = str(Path(__file__).resolve().parents[2])
 START_SECONDS = 60.0  # a zygote is warm in half a second; on a machine in trouble later
@@ -91,7 +91,9 @@ def bubblewrap_command(config: dict[str, Any]) -> list[str]:
     for source, target in config["binds"]:
         if os.path.exists(source):
             command += ["--ro-bind", source, target]
-    for device in ("null", "zero", "urandom"):
+    if os.path.isdir(ZONES):
+        command += ["--ro-bind", ZONES, ZONES]
+    for device in ("null", "urandom"):
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     command += ["--size", str(64 << 20), "--tmpfs", "/tmp", "--symlink", "/tmp", "/dev/shm"]
     command += ["--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--seccomp", "20"]

@@ -2,11 +2,11 @@
 """The process that candidates are cloned from: warm imports, no secret, no candidate code.
 
 It runs inside the root that `launch` built, was exec'ed with an empty environment before any
-program was read, and keeps two children ready: each already in its own user, pid, mount, ipc and
-uts namespaces with its own /tmp, no capability, no new privileges, its limits and its system call
-filter, waiting on a socket whose other end went to the judge. The net namespace is the worker's:
-new, empty, its loopback down, one program in it at a time, and only unix sockets may be made, which
-die with their processes (a net namespace each costs 0.9 ms, a fifth of a program's whole time).
+program was read, and keeps two children ready: each already in its own user, pid, mount, net, ipc
+and uts namespaces with its own /tmp, no capability, no new privileges, its limits and its system call
+filter, waiting on a socket whose other end went to the judge. The net namespace costs 0.9 ms of each
+program's time and is new all the same: shared by a worker's programs, an abstract socket of one was
+still there for the next.
 When the judge is done with a child, its pid namespace is killed (a whole tree, daemons and sessions
 included) and a new one is made. The zygote ends when the judge or the pool does, and its children
 with it.
@@ -37,7 +37,9 @@ LIMITS = (
     (resource.RLIMIT_CORE, 0),
     (resource.RLIMIT_MSGQUEUE, 0),
     (resource.RLIMIT_MEMLOCK, 0),
+    (getattr(resource, "RLIMIT_SIGPENDING", 11), 256),
 )
+STACK = 64 * MIB  # of the main thread: deep recursion through C; other threads keep what libc saw at the start
 PROCESSES = (64, 64)
 TMP_OPTIONS = "size=64m,nr_inodes=4096,mode=1777"
 # what solutions of HumanEval and MBPP import, and what these import when first called
@@ -123,6 +125,7 @@ def _enclose(load_filter: linux.Loader) -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, PROCESSES)
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_PDEATHSIG, 9)
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
     load_filter()
 
 
@@ -178,6 +181,8 @@ def limit() -> None:
         most = resource.getrlimit(kind)[1]
         value = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(kind, (value, value))
+    most = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK if most == resource.RLIM_INFINITY else min(STACK, most), most))
 
 
 def alone() -> None:
