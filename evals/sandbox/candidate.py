@@ -69,6 +69,10 @@ class Channel:
         self.data = b""
         self.held: list[Any] = []
         self.numbers: dict[int, int] = {}
+        self.classes: dict[str, type] = {}  # those of the prompt: their objects travel by value, under a number
+        self.twins: dict[int, Any] = {}
+        self.twin_numbers: dict[int, int] = {}
+        self.written: set[int] = set()  # twins already in the payload at hand
 
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes."""
@@ -97,6 +101,43 @@ class Channel:
             number = self.numbers[id(thing)] = len(self.held)
             self.held.append(thing)
         return number
+
+    def twin(self, number: int, thing: Any) -> Any:
+        """Remembers an object that the judge has too, under the number that both know it by."""
+        self.twins[number], self.twin_numbers[id(thing)] = thing, number
+        return thing
+
+    def tag_twin(self, thing: Any) -> Any:
+        """An object of a class of the prompt's, with its attributes the first time; None for any other object."""
+        number = self.twin_numbers.get(id(thing))
+        kind = type(thing)
+        if number is None:
+            if self.classes.get(kind.__name__) is not kind or not hasattr(thing, "__dict__"):
+                return None
+            number = -1 - len(self.twins)  # the judge's own numbers are not negative
+            self.twin(number, thing)
+        if number in self.written:
+            return ["O", number, kind.__name__]
+        self.written.add(number)
+        state = [(k, v) for k, v in vars(thing).items() if not isinstance(v, Outside)]
+        return ["O", number, kind.__name__, _mapping("d", state, self)]
+
+
+class Outside:
+    """A stand-in for a function of the test's: calling it asks the judge."""
+
+    def __init__(self, session: "Session", number: int) -> None:
+        self.session, self.number = session, number
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        channel = self.session.channel
+        channel.written.clear()
+        payload = _dumps(["l", self.number, tag_value(positional, channel), tag_value(named, channel)])
+        channel.send(self.session.sequence, b"k", payload.encode())
+        (result,), raised = self.session.arguments(channel.message())
+        if raised:
+            raise result
+        return result
 
 
 def fault(number: int, text: str) -> None:
@@ -211,12 +252,16 @@ def tag_value(value: Any, channel: Channel) -> Any:
         return ["e", "Ellipsis" if value is Ellipsis else "NotImplemented"]
     if id(value) in BUILTIN and isinstance(value, type):
         return ["T", BUILTIN[id(value)]]
+    twin = channel.tag_twin(value)
+    if twin is not None:
+        return twin
     return ["o", channel.hold(value), str(kind.__name__), hasattr(kind, "__next__")]
 
 
 def write(value: Any, channel: Channel) -> tuple[bytes, bytes]:
     """A value as (kind, payload). What recurses without end, or lies too badly, becomes an object equal to nothing."""
     try:
+        channel.written.clear()
         if is_plain(value):
             return b"v", _dumps(value).encode()
         return b"t", _dumps(tag_value(value, channel)).encode()
@@ -254,7 +299,7 @@ class _Arguments(pickle.Unpickler):
 
     def persistent_load(self, name: Any) -> Any:
         kind, number = name
-        return self.session.channel.held[number] if kind == "held" else self.session.outside(number)
+        return self.session.given[kind](number)
 
 
 class Session:
@@ -266,19 +311,24 @@ class Session:
         self.module.__file__ = FILE
         self.module.__dict__["__builtins__"] = builtins  # Python's, not the copy that the functions here use
         self.sequence = 0
-        self.functions: dict[int, Callable[..., Any]] = {}
+        self.functions: dict[int, Outside] = {}
+        self.given: dict[str, Callable[[Any], Any]] = {
+            "held": channel.held.__getitem__, "function": self.outside, "class": self.find, "new": lambda _: self.twin,
+        }  # fmt: skip
         self.asks: dict[str, Callable[..., Any]] = {
             "call": self._call, "get": getattr, "set": setattr, "iterate": iter, "length": len, "truth": bool,
             "item": lambda thing, key: thing[key], "text": str, "next": self._next,
         }  # fmt: skip
 
-    def load(self, source: str) -> None:
-        """Compiles and executes the program as a module of its own."""
+    def load(self, source: str, classes: tuple[str, ...]) -> None:
+        """Compiles and executes the program as a module of its own. classes: what the prompt defines."""
         code = compile(source, FILE, "exec", dont_inherit=True)
         self.channel.send(self.sequence, b"c")
         linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)  # inspect.getsource works
         sys.modules[MODULE] = self.module
         exec(code, self.module.__dict__)
+        found = {name: self.module.__dict__.get(name) for name in classes}
+        self.channel.classes = {name: kind for name, kind in found.items() if isinstance(kind, type)}
 
     def find(self, target: Any) -> Any:
         """A name of the program, or an object held for the judge."""
@@ -293,18 +343,20 @@ class Session:
         """(positional, named), as sent by the judge."""
         return _loads(raw[1:]) if raw[:1] == b"m" else _Arguments(raw[1:], self).load()
 
-    def outside(self, number: int) -> Callable[..., Any]:
-        """A stand-in for a function of the test's: calling it asks the judge; the same one each time."""
+    def outside(self, number: int) -> Outside:
+        """The stand-in of a function of the test's, the same one each time."""
+        if number not in self.functions:
+            self.functions[number] = Outside(self, number)
+        return self.functions[number]
 
-        def ask(*positional: Any, **named: Any) -> Any:
-            payload = _dumps(["l", number, tag_value(positional, self.channel), tag_value(named, self.channel)])
-            self.channel.send(self.sequence, b"k", payload.encode())
-            (result,), raised = self.arguments(self.channel.message())
-            if raised:
-                raise result
-            return result
-
-        return self.functions.setdefault(number, ask)
+    def twin(self, number: int, name: str) -> Any:
+        """The twin of an object of the judge's, without its attributes yet; pickle fills them in."""
+        thing = self.channel.twins.get(number)
+        if thing is None:
+            kind = self.channel.classes.get(name)
+            thing = self.channel.twin(number, types.SimpleNamespace() if kind is None else object.__new__(kind))
+        vars(thing).clear()
+        return thing
 
     @staticmethod
     def _call(thing: Any, *positional: Any, **named: Any) -> Any:
@@ -321,6 +373,8 @@ class Session:
 
     def _changed(self, raw: bytes, after: tuple[Any, ...]) -> bool:
         """Whether arguments were changed in place, types included (1 is not True, 1.0 is not 1)."""
+        if self.channel.twins:
+            return True
         before = self.arguments(raw)[0]
         try:
             if raw[:1] == b"m":
@@ -342,6 +396,7 @@ class Session:
         kind, payload = write(result, self.channel)
         if mutable and self._changed(raw, positional):
             with contextlib.suppress(Exception):  # what cannot be sent back is not sent back
+                self.channel.written.clear()
                 pair = ["l", tag_value(result, self.channel), _sequence("l", positional, self.channel)]
                 kind, payload = b"w", _dumps(pair).encode()
         self.channel.send(self.sequence, kind, payload)
@@ -351,10 +406,10 @@ def serve(number: int, out: int) -> None:
     """Loads the program that the judge sends and answers until it hangs up."""
     channel = Channel(number, out)
     session = Session(channel)
-    source, cpu_seconds = channel.message()
+    source, cpu_seconds, classes = channel.message()
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     try:
-        session.load(source)
+        session.load(source, classes)
     except BaseException as error:
         channel.send(session.sequence, b"x", _exception(error, channel))
         return

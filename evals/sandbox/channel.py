@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from evals.sandbox.decode import Violation, read, untag
+from evals.sandbox.twins import SPACE, Twins
 
 MOST_BYTES = 32 << 20  # of one reply: EvalPlus' largest outputs are below 2 MiB
 AHEAD = 2000  # calls forecast at most
@@ -130,14 +131,37 @@ def _mutable(values: Any) -> bool:
     return any(type(v) in CHANGEABLE or (type(v) is tuple and _mutable(v)) for v in values)
 
 
+def _ours(kind: type) -> bool:
+    return kind.__module__ == SPACE
+
+
+def _new() -> None:
+    """Stands in a pickle for what makes a twin on the other side."""
+
+
 class _Pickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, functions: list[Callable[..., Any]]) -> None:
+    """Functions, classes and objects of the test's travel by number; the latter with their attributes."""
+
+    def __init__(self, file: io.BytesIO, functions: list[Callable[..., Any]], twins: Twins) -> None:
         super().__init__(file, 4)
-        self.functions = functions
+        self.functions, self.twins = functions, twins
+
+    def reducer_override(self, value: Any) -> Any:
+        kind = type(value)
+        if not _ours(kind) or isinstance(value, type) or not hasattr(value, "__dict__"):
+            return NotImplemented
+        state = dict(vars(value))
+        if kind.__name__ not in self.twins.names:  # the program does not know the class: its methods are ours
+            state |= {n: getattr(value, n) for n in dir(kind) if n[:2] != "__" and callable(getattr(value, n))}
+        return _new, (self.twins.number(value), kind.__name__), state
 
     def persistent_id(self, value: Any) -> Any:
         if isinstance(value, Remote):
             return ("held", value._number)
+        if value is _new:
+            return ("new", 0)
+        if isinstance(value, type) and _ours(value) and value.__name__ in self.twins.names:
+            return ("class", value.__name__)
         if isinstance(value, types.FunctionType | types.MethodType):
             self.functions.append(value)
             return ("function", len(self.functions) - 1)
@@ -157,6 +181,7 @@ class Channel:
         self.remotes: dict[int, Remote] = {}
         self.functions: list[Callable[..., Any]] = []
         self.last_error = ""
+        self.twins = Twins()
         self.restores = True  # whether arguments changed in place are brought back
         self.stage = "error"  # what a death means: before the program compiled, after
 
@@ -209,7 +234,7 @@ class Channel:
         ("failed", exception)  it raised while it was executed
         ("fault", text)        the sandbox failed
         """
-        self._send((source, cpu_seconds))
+        self._send((source, cpu_seconds, self.twins.names))
         if ahead:
             self._send([tuple(call) for call in ahead])
             self.ahead = ahead
@@ -234,7 +259,7 @@ class Channel:
             except ValueError:
                 pass  # too deep
         file = io.BytesIO()
-        _Pickler(file, self.functions).dump((positional, named))
+        _Pickler(file, self.functions, self.twins).dump((positional, named))
         return b"p" + file.getvalue()
 
     def ask(self, verb: str, target: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -242,7 +267,7 @@ class Channel:
         if self.broken is not None:
             raise self.broken
         raw = self._pack(positional, named)
-        call = Call((verb, target, raw, self.restores and _mutable(positional)))
+        call = Call((verb, target, raw, self.restores and (_mutable(positional) or bool(self.twins.things))))
         self.made.append(call)
         if self.sequence < len(self.ahead):
             if self.ahead[self.sequence] != call:
@@ -261,9 +286,9 @@ class Channel:
             self._outside(payload)
         try:
             if kind in (b"v", b"t"):
-                return read(kind, payload, self.remote)
+                return read(kind, payload, self.remote, self.twins.filled)
             if kind == b"w":
-                result, changed = read(kind, payload, self.remote)
+                result, changed = read(kind, payload, self.remote, self.twins.filled)
                 _restore(positional, changed)
                 return result
         except Violation as error:
@@ -276,7 +301,7 @@ class Channel:
 
     def _outside(self, payload: bytes) -> None:
         """The candidate calls a function of the test's: on plain values, its result sent back."""
-        number, positional, named = read(b"k", payload, self.remote)
+        number, positional, named = read(b"k", payload, self.remote, self.twins.filled)
         if type(number) is not int or not 0 <= number < len(self.functions):
             raise self._break(Violation("a call of an unknown function"))
         try:

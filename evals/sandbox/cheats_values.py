@@ -16,11 +16,13 @@ PARTS = "def check(candidate):\n    got = candidate(3)\n    assert got.x == 5531
 LIARS = {
     "iterates for ever": "def __iter__(self):\n    while True: yield 5531098861729",
     "index": "def __index__(self): return 5531098861729 - 1\ndef __int__(self): return 5\ndef __float__(self): return 8116550934021.0",
-    "arithmetic": "\n".join(f"def __{n}__(self, *a): return self" for n in
-        "add radd sub rsub mul rmul truediv rtruediv floordiv mod pow neg pos abs round trunc invert and or xor lshift".split())
-        + "\n__lt__ = __le__ = __gt__ = __ge__ = __eq__ = lambda s, o: True\n__hash__ = None",
+    "arithmetic": "\n".join(
+        f"def __{n}__(self, *a): return self"
+        for n in "add radd sub rsub mul rmul truediv rtruediv floordiv mod pow neg pos abs round trunc invert and or xor lshift".split()
+    )
+    + "\n__lt__ = __le__ = __gt__ = __ge__ = __eq__ = lambda s, o: True\n__hash__ = None",
     "everything": "def __getattr__(self, n): return Evil()\ndef __call__(self, *a, **k): return self\n__eq__ = lambda s, o: True\n"
-        "__bool__ = lambda s: True\n__len__ = lambda s: 1\n__iter__ = lambda s: iter([s])\n__getitem__ = lambda s, k: s\n__contains__ = __eq__",
+    "__bool__ = lambda s: True\n__len__ = lambda s: 1\n__iter__ = lambda s: iter([s])\n__getitem__ = lambda s, k: s\n__contains__ = __eq__",
     "class property": "__class__ = property(lambda self: int)\n__eq__ = lambda s, o: True",
     "dict of nothing": "__dict__ = property(lambda s: 1 / 0)\n__slots__ = ()",
     "getattribute": "def __getattribute__(self, name): raise SystemExit(0)",
@@ -28,35 +30,74 @@ LIARS = {
     "repr recurses": "def __repr__(self): return repr(self)\n__str__ = __repr__",
     "del exits": "def __del__(self):\n    import os; os._exit(0)",
     "copy": "def __deepcopy__(self, memo): return 5531098861729\n__copy__ = lambda s: 5531098861729\n"
-        "def __reduce__(self): return (print, ('x',))\n__getstate__ = lambda s: 1 / 0\n__getnewargs__ = lambda s: (1,)",
+    "def __reduce__(self): return (print, ('x',))\n__getstate__ = lambda s: 1 / 0\n__getnewargs__ = lambda s: (1,)",
     "format": "def __format__(self, spec): return '5531098861729'\n__fspath__ = __str__ = lambda s: '5531098861729'\n__bytes__ = lambda s: b'1'",
     "numpy interface": "__array_interface__ = {'shape': (1 << 40,), 'typestr': '<f8', 'data': (8, False), 'version': 3}\n"
-        "__array_ufunc__ = lambda s, *a, **k: True\n__array_function__ = __array_ufunc__",
+    "__array_ufunc__ = lambda s, *a, **k: True\n__array_function__ = __array_ufunc__",
     "set name": "def __set_name__(self, o, n): raise SystemExit\n__instancecheck__ = __subclasscheck__ = lambda s, o: True",
     "enter exit": "__enter__ = lambda s: s\ndef __exit__(self, *a): return True\n__await__ = lambda s: iter(())\n__next__ = lambda s: 5531098861729",
 }
 # (base, class body): subclasses that lie about what they hold
 SUBCLASSES = {
-    "int, bits": ("int", "def bit_length(self): return 1\n__int__ = __index__ = __trunc__ = lambda s: 5531098861729 - 1"),
-    "int, compares": ("int", "__lt__ = __gt__ = __le__ = __ge__ = lambda s, o: True\n__sub__ = __rsub__ = __abs__ = lambda s, *o: 0"),
+    "int, bits": (
+        "int",
+        "def bit_length(self): return 1\n__int__ = __index__ = __trunc__ = lambda s: 5531098861729 - 1",
+    ),
+    "int, compares": (
+        "int",
+        "__lt__ = __gt__ = __le__ = __ge__ = lambda s, o: True\n__sub__ = __rsub__ = __abs__ = lambda s, *o: 0",
+    ),
     "float, hex": ("float", "__float__ = lambda s: 8116550934021.5 - 1\n__repr__ = lambda s: '5531098861729'"),
-    "str, text": ("str", "__str__ = lambda s: '5531098861729'\nencode = lambda s, *a: b''\n__iter__ = lambda s: iter('kk')"),
-    "list, length": ("list", "__len__ = lambda s: 2\n__iter__ = lambda s: iter([60417, (90211, 'k')])\n__getitem__ = lambda s, i: 60417"),
+    "str, text": (
+        "str",
+        "__str__ = lambda s: '5531098861729'\nencode = lambda s, *a: b''\n__iter__ = lambda s: iter('kk')",
+    ),
+    "list, length": (
+        "list",
+        "__len__ = lambda s: 2\n__iter__ = lambda s: iter([60417, (90211, 'k')])\n__getitem__ = lambda s, i: 60417",
+    ),
     "list, endless": ("list", "def __iter__(self):\n    while True: yield 1\n__len__ = lambda s: 1 << 60"),
     "dict, items": ("dict", "items = keys = values = lambda s: iter([(1, 2)] * 10)\n__len__ = lambda s: 10"),
-    "dict, missing": ("dict", "__missing__ = lambda s, k: 5531098861729\n__contains__ = lambda s, k: True\nget = lambda s, *a: 5"),
+    "dict, missing": (
+        "dict",
+        "__missing__ = lambda s, k: 5531098861729\n__contains__ = lambda s, k: True\nget = lambda s, *a: 5",
+    ),
     "tuple, items": ("tuple", "__getitem__ = lambda s, i: 60417\n__eq__ = lambda s, o: True\n__hash__ = lambda s: 1"),
     "set, in": ("set", "__contains__ = lambda s, k: True\n__eq__ = __le__ = __ge__ = lambda s, o: True"),
     "bytes, decode": ("bytes", "decode = lambda s, *a: '5531098861729'\n__len__ = lambda s: 13"),
-    "Fraction, parts": ("__import__('fractions').Fraction", "numerator = property(lambda s: [5531098861729])\ndenominator = property(lambda s: 'x')"),
-    "Decimal, tuple": ("__import__('decimal').Decimal", "as_tuple = lambda s: (0, (1,), 0)\n__str__ = lambda s: '5531098861729'"),
-    "datetime, zone": ("__import__('datetime').datetime", "isoformat = lambda s: 'x'\n__new__ = lambda c: super(T, c).__new__(c, 1, 1, 1)"),
-    "timedelta, days": ("__import__('datetime').timedelta", "days = property(lambda s: 'x')\nseconds = property(lambda s: 1 / 0)"),
-    "deque, most": ("__import__('collections').deque", "maxlen = property(lambda s: -5)\n__iter__ = lambda s: iter([60417])"),
-    "complex, parts": ("complex", "__complex__ = lambda s: 1j\nreal = property(lambda s: 'x')\nimag = property(lambda s: [])"),
-    "ndarray, list": ("__import__('numpy').ndarray", "__new__ = lambda c: super(T, c).__new__(c, 1)\ntolist = lambda s: [[60417]] * 9\n__eq__ = lambda s, o: True"),
+    "Fraction, parts": (
+        "__import__('fractions').Fraction",
+        "numerator = property(lambda s: [5531098861729])\ndenominator = property(lambda s: 'x')",
+    ),
+    "Decimal, tuple": (
+        "__import__('decimal').Decimal",
+        "as_tuple = lambda s: (0, (1,), 0)\n__str__ = lambda s: '5531098861729'",
+    ),
+    "datetime, zone": (
+        "__import__('datetime').datetime",
+        "isoformat = lambda s: 'x'\n__new__ = lambda c: super(T, c).__new__(c, 1, 1, 1)",
+    ),
+    "timedelta, days": (
+        "__import__('datetime').timedelta",
+        "days = property(lambda s: 'x')\nseconds = property(lambda s: 1 / 0)",
+    ),
+    "deque, most": (
+        "__import__('collections').deque",
+        "maxlen = property(lambda s: -5)\n__iter__ = lambda s: iter([60417])",
+    ),
+    "complex, parts": (
+        "complex",
+        "__complex__ = lambda s: 1j\nreal = property(lambda s: 'x')\nimag = property(lambda s: [])",
+    ),
+    "ndarray, list": (
+        "__import__('numpy').ndarray",
+        "__new__ = lambda c: super(T, c).__new__(c, 1)\ntolist = lambda s: [[60417]] * 9\n__eq__ = lambda s, o: True",
+    ),
     "float64, item": ("__import__('numpy').float64", "item = lambda s: T()\n__eq__ = lambda s, o: True"),
-    "type itself": ("type", "__new__ = lambda c: super(T, c).__new__(c, 'int', (), {})\n__eq__ = lambda s, o: True\n__hash__ = type.__hash__"),
+    "type itself": (
+        "type",
+        "__new__ = lambda c: super(T, c).__new__(c, 'int', (), {})\n__eq__ = lambda s, o: True\n__hash__ = type.__hash__",
+    ),
 }
 # values that are costly, cyclic, nested, or not what they look like
 BOMBS = {
@@ -110,6 +151,8 @@ RAISED = {
     "not an exception": "raise 60417",
     "unicode": "raise UnicodeDecodeError('x', b'y', 0, 1, 'z')",
 }
+POINT = "class Point:\n    def __init__(self, x, y): self.x, self.y = x, y\n    def __eq__(self, o): return (self.x, self.y) == (o.x, o.y)\n    def far(self): return self.x > 10 ** 6\n\ndef meet(p):\n"
+TWIN = "def check(candidate):\n    got = candidate(Point(3, 4))\n    assert got.far() is True and got == Point(5531098861729, 7)\n"
 FRAME = "import os, struct, json, threading, time\ndef _say(seq, kind, what, cut=0):\n    p = json.dumps(what).encode()\n    try: os.write(3, (struct.pack('<IIc', len(p) + 5, seq, kind) + p)[:cut or None])\n    except OSError: pass\n"
 FRAMES = {
     "answers ahead": "for _i in range(1, 9): _say(_i, b'v', 5531098861728)",
@@ -180,9 +223,28 @@ def _values() -> list[Case]:
     cases += [module(f"hook, {name}", code) for name, code in HOOKS.items()]
     always = "__contains__ = __eq__ = lambda s, o: True\n__iter__ = lambda s: iter(())\n__len__ = lambda s: 1"
     cases.append(_made("contains", always)._replace(test=IN))
-    cases.append(_made("contains, iterates over liars", "__iter__ = lambda s: iter([Evil()])\n__eq__ = lambda s, o: True")._replace(test=IN))
-    cases.append(_made("contains nothing", "__contains__ = lambda s, o: False\n__iter__ = lambda s: iter([5])")._replace(test=NOT_IN))
-    cases.append(_made("parts", "def __getattr__(self, n): return Evil()\n__getitem__ = lambda s, k: Evil()\n__eq__ = lambda s, o: True\n__hash__ = lambda s: 1")._replace(test=PARTS))
+    cases.append(
+        _made(
+            "contains, iterates over liars", "__iter__ = lambda s: iter([Evil()])\n__eq__ = lambda s, o: True"
+        )._replace(test=IN)
+    )
+    cases.append(
+        _made("contains nothing", "__contains__ = lambda s, o: False\n__iter__ = lambda s: iter([5])")._replace(
+            test=NOT_IN
+        )
+    )
+    cases.append(
+        _made(
+            "parts",
+            "def __getattr__(self, n): return Evil()\n__getitem__ = lambda s, k: Evil()\n__eq__ = lambda s, o: True\n__hash__ = lambda s: 1",
+        )._replace(test=PARTS)
+    )
+    made = {"a method": "return spoil(Point(1, 2), far=lambda: True)", "a dunder": "return spoil(Point(1, 2), __eq__=lambda o: True, __class__=int)",
+            "the class": "global Point; Point = type('Point', (), {'__eq__': lambda s, o: True, 'far': lambda s: True}); return Point()",
+            "names": "p = Point(1, 2); p.__dict__[5] = p; return p", "itself": "p = Point(1, 2); p.x = p.y = p; return p",
+            "slots": "global Point; Point = type('Point', (), {'__slots__': ()}); return Point()"}  # fmt: skip
+    spoil = "\ndef spoil(p, **k):\n    p.__dict__.update(k)\n    return p\n"
+    cases += [Case(f"twin: {name}", f"    {body}\n{spoil}", False, POINT, TWIN, "meet") for name, body in made.items()]
     return cases
 
 

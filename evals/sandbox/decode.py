@@ -90,8 +90,19 @@ LEAVES: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def untag(value: Any, remote: Callable[[int, str, bool], Any]) -> Any:
-    """The value of a tagged tree. remote: makes the stand-in of (number, type name, is an iterator)."""
+Twin = Callable[[list[Any], Callable[[Any], Any]], Any]
+
+
+def _no_twin(parts: list[Any], read: Callable[[Any], Any]) -> Any:
+    raise Violation("an object of no class of the test's")
+
+
+def untag(value: Any, remote: Callable[[int, str, bool], Any], twin: Twin = _no_twin) -> Any:
+    """The value of a tagged tree.
+
+    remote  makes the stand-in of (number, type name, is an iterator)
+    twin    the object of a class of the test's (`evals.sandbox.twins`)
+    """
     if type(value) is not list:
         if type(value) is dict:
             raise Violation("an untagged mapping")
@@ -99,7 +110,9 @@ def untag(value: Any, remote: Callable[[int, str, bool], Any]) -> Any:
     tag, *parts = value
     container = CONTAINERS.get(tag)
     if container is not None:
-        return container([untag(p, remote) for p in parts])
+        return container([untag(p, remote, twin) for p in parts])
+    if tag == "O":
+        return twin(parts, lambda part: untag(part, remote, twin))
     if tag == "o":
         number, name, iterates = parts
         if type(number) is not int or number < 0:
@@ -108,13 +121,13 @@ def untag(value: Any, remote: Callable[[int, str, bool], Any]) -> Any:
     return LEAVES[tag](*parts)
 
 
-def read(kind: bytes, payload: bytes, remote: Callable[[int, str, bool], Any]) -> Any:
+def read(kind: bytes, payload: bytes, remote: Callable[[int, str, bool], Any], twin: Twin = _no_twin) -> Any:
     """The value of a reply of kind v (plain) or any tagged kind.
 
     Raises  Violation on bytes that are no such value.
     """
     try:
         value = json.loads(payload)
-        return value if kind == b"v" else untag(value, remote)
+        return value if kind == b"v" else untag(value, remote, twin)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError) as error:
         raise Violation(f"an unreadable reply ({type(error).__name__})") from None

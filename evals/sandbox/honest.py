@@ -80,7 +80,7 @@ SUMS = {
     "int subclass": "    return I(a + b)\n\nclass I(int): pass\n",
     "int enum": "    import enum\n    return enum.IntEnum('E', {'x': a + b}).x\n",
     "complex result": "    return complex(a + b)\n",
-    "alarm of its own": "    import signal\n    signal.signal(signal.SIGALRM, lambda *x: (_ for _ in ()).throw(TimeoutError))\n    signal.setitimer(signal.ITIMER_REAL, 0.02)\n    try:\n        while True: x = 1\n    except TimeoutError:\n        return a + b\n",
+    "alarm of its own": "    import signal\n    signal.signal(signal.SIGALRM, lambda *x: (_ for _ in ()).throw(TimeoutError))\n    signal.setitimer(signal.ITIMER_REAL, 0.02)\n    try:\n        while True:\n            x = 1\n    except TimeoutError:\n        return a + b\n",
     "own limits": "    import resource, sys\n    try: resource.setrlimit(resource.RLIMIT_STACK, (resource.RLIM_INFINITY,) * 2)\n    except (ValueError, OSError): pass\n    return a + b\n",
     "own random seed": "    import random\n    random.seed(5); x = random.random(); random.seed(5)\n    return a + b if x == random.random() else None\n",
     "sleeps a little": "    import time\n    time.sleep(0.3)\n    return a + b\n",
@@ -176,7 +176,9 @@ PROMPTED = {
 def _honest() -> list[Case]:
     sums = [Case(f"sum: {name}", text, True, ADD, ADDS, "add") for name, text in SUMS.items()]
     answers = [Case(f"answer: {name}", text, True, ADD, test, "add") for name, (text, test) in ANSWERS.items()]
-    prompted = [Case(f"prompt: {name}", text, True, prompt, test, "add") for name, (prompt, text, test) in PROMPTED.items()]
+    prompted = [
+        Case(f"prompt: {name}", text, True, prompt, test, "add") for name, (prompt, text, test) in PROMPTED.items()
+    ]
     return [*sums, *answers, *prompted]
 
 

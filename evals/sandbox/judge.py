@@ -15,6 +15,7 @@ import marshal
 import mmap
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -29,6 +30,7 @@ from typing import Any
 
 from evals.sandbox import evalplus
 from evals.sandbox.channel import AHEAD, BYTES_AHEAD, Call, Channel, Died, Unexpected
+from evals.sandbox.twins import SPACE
 
 STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), begun at, our CPU then
 MOST_MEMORY = 4 << 30
@@ -80,21 +82,30 @@ def free_names(test: str) -> tuple[str, ...]:
     return tuple(sorted(used - bound))
 
 
+@lru_cache(maxsize=4096)
+def defined_classes(prompt: str) -> tuple[str, ...]:
+    """The names of the classes that a prompt defines."""
+    code = helpers(prompt)
+    return () if code is None else tuple(n for n in code.co_names if re.search(rf"^class {n}\b", prompt, re.MULTILINE))
+
+
 def _run_check(job: dict[str, Any], channel: Channel) -> None:
     """HumanEval's form: the prompt's helpers, then check(candidate)."""
-    space: dict[str, Any] = {"__name__": "test"}
+    space: dict[str, Any] = {"__name__": SPACE}
     code = helpers(job["prompt"])
     if code is not None:
         try:
             exec(code, space)
         except Exception:
-            space = {"__name__": "test"}
+            space = {"__name__": SPACE}
     candidate = channel.proxy(job["entry_point"])
     try:
         exec(compiled(job["test"], TEST), space)
         check = space["check"]
         for name in free_names(job["test"]):
             space.setdefault(name, channel.proxy(name))
+        kinds = {name: kind for name, kind in space.items() if isinstance(kind, type) and kind.__module__ == SPACE}
+        channel.twins.classes = {name: kinds[name] for name in channel.twins.names if name in kinds}
     except Exception as error:
         raise Broken(f"{type(error).__name__}: {error}") from None
     space[job["entry_point"]] = candidate
@@ -173,11 +184,16 @@ class Judge:
         """Hangs up on the child and has its whole tree killed."""
         STATUS.pack_into(self.status, 0, self.begun, 0, 0.0, 0.0)
         channel.close()
-        self.zygote.send(b"d")
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # a zygote that is gone is seen at the next child
+            self.zygote.send(b"d")
 
     def attempt(self, job: dict[str, Any], ahead: list[Call]) -> tuple[str, str]:
         """(verdict, detail) of one run; raises Unexpected when the forecast was wrong."""
         channel = self.child()
+        if job["form"] == "humaneval":
+            channel.twins.names = defined_classes(job["prompt"])
         try:
             state, error = channel.load(job["source"], job["cpu_seconds"], ahead)
             if state == "fault":

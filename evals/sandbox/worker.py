@@ -16,11 +16,14 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
+from evals.sandbox import cgroup
 from evals.sandbox import filter as system_calls
 from evals.sandbox.judge import STATUS
 from evals.sandbox.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
 
 REPOSITORY = str(Path(__file__).resolve().parents[2])
+# of a worker's control group: two children and what they hold in files, pipes and sockets
+GROUP_MEMORY, GROUP_PROCESSES = 2560 << 20, 160
 START_SECONDS = 60.0  # a zygote is warm in half a second; on a machine in trouble later
 START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} import main; main({1})"
 
@@ -165,6 +168,7 @@ class Worker:
              json.dumps(told)],
             env={}, pass_fds=(zygote_end.fileno(), control.fileno()), stderr=self.errors, **common,
         )  # fmt: skip
+        self.groups = cgroup.enclose(self.zygote_process.pid, GROUP_MEMORY, GROUP_PROCESSES)
         numbers = [str(s.fileno()) for s in (pool_end, judge_end)] + [str(page)]
         self.judge_process = subprocess.Popen(
             [sys.executable, "-P", "-B", "-c", START.format("judge", "sys.argv[2:]"), REPOSITORY, *numbers],
@@ -214,6 +218,7 @@ class Worker:
             process.wait()
         for end in (self.control, self.judge, self.errors, self.status):
             end.close()
+        cgroup.remove(self.groups)
 
 
 def has_numpy() -> bool:
