@@ -18,6 +18,7 @@ TITLES = {
     "mbpp_sanitized": "MBPP sanitized",
     "mbpp_plus": "MBPP+",
     "unconventional_50": "Unconventional 50",
+    "unconventional": "Unconventional 25",
     "arc_easy": "ARC-Easy",
     "arc_challenge": "ARC-Challenge",
     "piqa": "PIQA",
@@ -61,7 +62,7 @@ SAME = {
     "hella_swag": "hellaswag",
 }
 
-PHI1 = ("humaneval", "mbpp", "humaneval_plus", "mbpp_plus", "mini_exercises", "unconventional_50")
+PHI1 = ("humaneval", "mbpp", "humaneval_plus", "mbpp_plus", "mini_exercises", "unconventional_50", "unconventional")
 PHI15 = (
     "winogrande",
     "arc_easy",

@@ -268,6 +268,16 @@ _ROWS = (
         shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/mini_exercises.jsonl", form="jsonl"),
     ),
     EvalSet(
+        name="unconventional",
+        split="test",
+        rows=25,
+        licence="Apache-2.0",
+        folder="unconventional/data.jsonl",
+        digest="d1f53123a97d2bc61b68f8ef8843a834b0cef868288a332886c2a4fcf4d0b6db",
+        form="humaneval",
+        shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/unconventional.jsonl", form="jsonl"),
+    ),
+    EvalSet(
         name="humaneval_plus",
         split="test",
         rows=164,

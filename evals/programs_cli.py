@@ -71,18 +71,19 @@ def programs(workers: int | None, tier: str | None, allow_weak_isolation: bool) 
 @click.command()
 @click.option("--workers", "-j", type=click.IntRange(1, 256), help="Programs at a time (default: one a core).")
 @click.option("--tier", help="Isolation to test (default: the best here).")
+@click.option("--thorough", is_flag=True, help="Every endless cheat too: some minutes.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
-def selftest(workers: int | None, tier: str | None, as_json: bool) -> None:
+def selftest(workers: int | None, tier: str | None, thorough: bool, as_json: bool) -> None:
     """Prove the sandbox on this machine: right solutions pass, cheats do not.
 
     \b
-    Runs HumanEval's 164 canonical solutions and our catalogue of cheats. A run of code tasks does
+    Runs HumanEval's 164 canonical solutions, unusual honest ones and our catalogue of cheats. A run of code tasks does
     this by itself the first time on a machine, and is refused where it fails.
     Example:  phizoo eval selftest
     """
     from evals.sandbox.selftest import check
 
-    outcome = check(workers, tier)
+    outcome = check(workers, tier, thorough)
     if as_json:
         click.echo(json.dumps(outcome.as_dict()))
     else:

@@ -50,7 +50,8 @@ def _refuse(value: Any) -> Any:
 
 
 # json.dumps without the parts that a program may have replaced
-_encode: Any = json.encoder.c_make_encoder(None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)  # type: ignore[misc]  # fmt: skip
+_C: Any = json.encoder
+_encode = _C.c_make_encoder(None, _refuse, _C.encode_basestring_ascii, None, ":", ",", False, False, True)
 
 
 def _dumps(value: Any) -> str:

@@ -19,7 +19,10 @@ ESCAPED = "def check(candidate):\n    assert candidate() is True\n"
 
 
 class Case(NamedTuple):
-    """One completion. passes: whether it must; test and prompt are the oracle's for a cheat."""
+    """One completion. passes: whether it must; test and prompt are the oracle's for a cheat.
+
+    thorough  left to `phizoo eval selftest --thorough`: it only ends by its time limit, twice, like others of its kind
+    """
 
     name: str
     completion: str
@@ -28,6 +31,7 @@ class Case(NamedTuple):
     test: str = ORACLE
     entry_point: str = "oracle"
     timeout_seconds: float = 3.0
+    thorough: bool = False
 
 
 def escape(name: str, code: str) -> Case:

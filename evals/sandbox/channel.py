@@ -340,7 +340,7 @@ class Channel:
 
 
 def _bare(kind: type[BaseException], text: str) -> BaseException:
-    """An exception whose arguments could not travel (UnicodeDecodeError wants five), of the right class all the same."""
+    """An exception whose arguments could not travel (UnicodeDecodeError wants five), of the right class."""
     try:
         return kind.__new__(kind, text)
     except Exception:
@@ -348,7 +348,7 @@ def _bare(kind: type[BaseException], text: str) -> BaseException:
 
 
 def _builtin(error: Exception) -> Exception:
-    """An exception of a test's function as the program may see it: of a builtin class, its arguments as texts if need be."""
+    """An exception of a test's function as the program may see it: of a builtin class."""
     base = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
     plain = all(map(_exact, error.args))
     made = _bare(base, str(error)) if not plain else base.__new__(base, *error.args)

@@ -117,6 +117,13 @@ RESOURCES = {
     "illegal instruction": "import mmap, ctypes\n_m = mmap.mmap(-1, 4096, prot=7, flags=0x22)\n_m.write(bytes([0x0f, 0x0b]))\nctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(_m)))()",
     "a pinned core": "import os, time\nos.sched_setaffinity(0, {0})\nfor _ in range(5): os.fork()\nwhile True: pass",
 }  # fmt: skip
+# of each kind of endless program a few are run before a first use, all of them by a thorough self-test
+THOROUGH = frozenset((
+    "children of children", "zombies", "deaf to signals", "signal storm", "memory in one", "swollen heap", "sockets full",
+    "sleeps", "waits for input", "waits for a thread", "waits for a queue", "waits for an event loop", "waits for a child",
+    "a power", "a sum", "a sort", "a factorial", "colliding hashes", "a decimal", "a matrix", "a compile",
+    "an import for ever", "stack",
+))  # fmt: skip
 # answered inside a call, where the channel waits
 CALLED = {
     "sleeps": "import time; time.sleep(1e6)",
@@ -134,8 +141,11 @@ CALLED = {
 def _system() -> list[Case]:
     cases = [escape(name, _call(number)) for name, number in CALLS.items()]
     cases += [escape(name, TRY + code) for name, code in TRIED.items()]
-    cases += [module(f"resource, {name}", code, timeout_seconds=1.0) for name, code in RESOURCES.items()]
-    cases += [Case(f"called: {name}", f"    {body}\n", timeout_seconds=1.0) for name, body in CALLED.items()]
+    cases += [
+        module(f"resource, {name}", code, timeout_seconds=0.5)._replace(thorough=name in THOROUGH)
+        for name, code in RESOURCES.items()
+    ]
+    cases += [Case(f"called: {name}", f"    {body}\n", timeout_seconds=0.5) for name, body in CALLED.items()]
     return cases
 
 

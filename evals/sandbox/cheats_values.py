@@ -18,7 +18,29 @@ LIARS = {
     "index": "def __index__(self): return 5531098861729 - 1\ndef __int__(self): return 5\ndef __float__(self): return 8116550934021.0",
     "arithmetic": "\n".join(
         f"def __{n}__(self, *a): return self"
-        for n in "add radd sub rsub mul rmul truediv rtruediv floordiv mod pow neg pos abs round trunc invert and or xor lshift".split()
+        for n in [
+            "add",
+            "radd",
+            "sub",
+            "rsub",
+            "mul",
+            "rmul",
+            "truediv",
+            "rtruediv",
+            "floordiv",
+            "mod",
+            "pow",
+            "neg",
+            "pos",
+            "abs",
+            "round",
+            "trunc",
+            "invert",
+            "and",
+            "or",
+            "xor",
+            "lshift",
+        ]
     )
     + "\n__lt__ = __le__ = __gt__ = __ge__ = __eq__ = lambda s, o: True\n__hash__ = None",
     "everything": "def __getattr__(self, n): return Evil()\ndef __call__(self, *a, **k): return self\n__eq__ = lambda s, o: True\n"
@@ -217,9 +239,9 @@ def _made(name: str, body: str, base: str = "") -> Case:
 def _values() -> list[Case]:
     cases = [_made(f"liar: {name}", body) for name, body in LIARS.items()]
     cases += [_made(f"lying subclass: {name}", body, base) for name, (base, body) in SUBCLASSES.items()]
-    cases += [Case(f"value: {name}", f"    {body}\n", timeout_seconds=2.0) for name, body in BOMBS.items()]
+    cases += [Case(f"value: {name}", f"    {body}\n", timeout_seconds=0.7) for name, body in BOMBS.items()]
     cases += [Case(f"raised: {name}", f"    {body}\n", False, PROMPT, RAISES) for name, body in RAISED.items()]
-    cases += [module(f"frames, {name}", FRAME + code, timeout_seconds=2.0) for name, code in FRAMES.items()]
+    cases += [module(f"frames, {name}", FRAME + code, timeout_seconds=0.7) for name, code in FRAMES.items()]
     cases += [module(f"hook, {name}", code) for name, code in HOOKS.items()]
     always = "__contains__ = __eq__ = lambda s, o: True\n__iter__ = lambda s: iter(())\n__len__ = lambda s: 1"
     cases.append(_made("contains", always)._replace(test=IN))

@@ -2,8 +2,9 @@
 """Builds the root that candidates see, then becomes the zygote inside it.
 
 Run by the bare interpreter with an empty environment: `launch.main(json)`. Order: new namespaces,
-a tmpfs as the new root, read-only binds of the interpreter, the shared libraries, numpy, time zones and
-two devices (not /dev/zero: a shared map of it is memory that no process shows), pivot_root, everything else detached, root's identity given up, exec of `zygote`. There is
+a tmpfs as the new root, read-only binds of the interpreter, the shared libraries, numpy, time zones
+and two devices (not /dev/zero: a shared map of it is memory that no process shows), pivot_root,
+everything else detached, root's identity given up, exec of `zygote`. There is
 no /proc, no site-packages (the benchmarks' answers lie there), no home, nothing writable: each
 child mounts its own /tmp.
 

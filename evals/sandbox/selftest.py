@@ -1,4 +1,4 @@
-"""The sandbox proves itself: HumanEval's canonical solutions pass, our cheats do not.
+"""The sandbox proves itself: HumanEval's canonical solutions and unusual honest ones pass, our cheats do not.
 
 `require` does so once for each machine, interpreter and version of the sandbox's own source (a
 small file under PHIZOO_HOME remembers it) and refuses the run where it fails.
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from evals.sandbox.cheats import CHEATS, program
+from evals.sandbox.honest import HONEST
 from evals.sandbox.program import Program, Verdict
 from evals.sandbox.tiers import open_sandbox
 from zoo.checkpoint import Record
@@ -24,19 +25,20 @@ class Outcome(Record, frozen=True, kw_only=True):
 
     tier: str
     canonical: int
+    honest: int
     cheats: int
     problems: tuple[str, ...]
 
     def summary(self) -> str:
         """One line for a person."""
         good = "all judged right" if not self.problems else f"{len(self.problems)} misjudged"
-        return f"tier {self.tier}: {self.canonical} canonical solutions, {self.cheats} cheats, {good}"
+        return f"tier {self.tier}: {self.canonical} canonical and {self.honest} unusual solutions, {self.cheats} cheats, {good}"
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         return {
-            "tier": self.tier, "canonical": self.canonical, "cheats": self.cheats, "problems": list(self.problems),
-            "passed": not self.problems,
+            "tier": self.tier, "canonical": self.canonical, "honest": self.honest, "cheats": self.cheats,
+            "problems": list(self.problems), "passed": not self.problems,
         }  # fmt: skip
 
 
@@ -68,14 +70,17 @@ def problem(verdict: Verdict, must_pass: bool) -> str:
     return ""
 
 
-def check(workers: int | None = None, tier: str | None = None) -> Outcome:
-    """Runs the self-test now."""
-    right = canonical()
-    must = {p.id for p in right}
+def check(workers: int | None = None, tier: str | None = None, thorough: bool = False) -> Outcome:
+    """Runs the self-test now. thorough: with every endless cheat, which takes some minutes."""
+    right, honest = canonical(), list(map(program, HONEST))
+    must = {p.id for p in (*right, *honest)}
+    cheats = [program(case) for case in CHEATS if thorough or not case.thorough]
     with open_sandbox(workers, tier, allow_weak=tier == "process") as sandbox:
-        verdicts = list(sandbox.run([*right, *map(program, CHEATS)]))
+        verdicts = list(sandbox.run([*right, *honest, *cheats]))
         found = tuple(sorted(filter(None, (problem(v, v.id in must) for v in verdicts))))
-        return Outcome(tier=sandbox.tier, canonical=len(right), cheats=len(CHEATS), problems=found)
+        return Outcome(
+            tier=sandbox.tier, canonical=len(right), honest=len(honest), cheats=len(cheats), problems=found
+        )  # fmt: skip
 
 
 def fingerprint(tier: str) -> str:

@@ -18,6 +18,7 @@ TASKS: dict[str, str] = {
     "mbpp_sanitized": "evals.tasks.mbpp_sanitized",
     "mbpp_plus": "evals.tasks.mbpp_plus",
     "mini_exercises": "evals.tasks.mini_exercises",
+    "unconventional": "evals.tasks.unconventional",
     "arc_easy": "evals.tasks.arc_easy",
     "arc_challenge": "evals.tasks.arc_challenge",
     "piqa": "evals.tasks.piqa",

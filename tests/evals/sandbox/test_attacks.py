@@ -5,10 +5,13 @@ import time
 
 import pytest
 
-from evals.sandbox import Program, processes
-from evals.sandbox.cheats import CHEATS, Case, program
+from evals.sandbox import Program, Verdict, processes
+from evals.sandbox.case import Case, program
+from evals.sandbox.cheats import CHEATS
+from evals.sandbox.honest import HONEST
 from evals.sandbox.tiers import Sandbox
 
+QUICK = [case for case in CHEATS if not case.thorough]  # the others: phizoo eval selftest --thorough
 ADD = "def add(a, b):\n"
 ADDS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"
 
@@ -21,16 +24,17 @@ def verdict(sandbox: Sandbox, completion: str, test: str = ADDS, prompt: str = A
 
 @pytest.fixture(scope="module")
 def judged(sandbox: Sandbox) -> dict[str, str]:
-    return {v.id: v.verdict for v in sandbox.run(map(program, CHEATS))}
+    return {v.id: v.verdict for v in sandbox.run(map(program, QUICK))}
 
 
-@pytest.mark.parametrize("case", CHEATS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
 def test_a_cheat_does_not_pass(case: Case, judged: dict[str, str]) -> None:
     assert judged[case.name] in {"failed", "error", "timeout"}
 
 
 def test_the_catalogue_is_wide() -> None:
-    assert len({case.name for case in CHEATS}) == len(CHEATS) >= 60
+    assert len({case.name for case in CHEATS}) == len(CHEATS) >= 350
+    assert len({case.name for case in HONEST}) == len(HONEST) >= 140
 
 
 def test_an_escape_that_works_would_be_seen(sandbox: Sandbox) -> None:
@@ -41,86 +45,21 @@ def test_an_escape_that_works_would_be_seen(sandbox: Sandbox) -> None:
     assert found.verdict == "passed"
 
 
-HONEST = {
-    "numpy scalar": ("    import numpy as np\n    return np.int64(a) + np.int64(b)\n", ADDS),
-    "numpy array": (
-        "    import numpy as np\n    return np.array([a, b])\n",
-        "def check(candidate):\n    assert list(candidate(1, 2)) == [1, 2] and candidate(1, 2).shape == (2,)\n",
-    ),
-    "fraction": ("    from fractions import Fraction\n    return Fraction(a + b)\n", ADDS),
-    "decimal": ("    from decimal import Decimal\n    return Decimal(a + b)\n", ADDS),
-    "generator": ("    yield a\n    yield b\n", "def check(candidate):\n    assert list(candidate(1, 2)) == [1, 2]\n"),
-    "endless generator": (
-        "    while True:\n        yield a\n",
-        "from itertools import islice\ndef check(candidate):\n    assert list(islice(candidate(1, 2), 4)) == [1] * 4\n",
-    ),
-    "in place": (
-        "    a.append(b)\n",
-        "def check(candidate):\n    x = [1]\n    assert candidate(x, 2) is None\n    assert x == [1, 2]\n",
-    ),
-    "nested in place": (
-        "    a[0].sort(); a[1]['k'] = b\n",
-        "def check(candidate):\n    x = [[2, 1], {}]\n    inner = x[0]\n    candidate(x, 5)\n"
-        "    assert x == [[1, 2], {'k': 5}] and inner == [1, 2]\n",
-    ),
-    "returns a function": ("    return lambda c: a + b + c\n", "def check(candidate):\n    assert candidate(1, 2)(4) == 7\n"),
-    "takes a function": ("    return a(b) + 1\n", "def check(candidate):\n    assert candidate(lambda v: v * 10, 4) == 41\n"),
-    "raises": (
-        "    raise KeyError('no')\n",
-        "def check(candidate):\n    try:\n        candidate(1, 2)\n    except KeyError as e:\n        assert e.args == ('no',)\n"
-        "    else:\n        assert False\n",
-    ),
-    "own exception": (
-        "    class Bad(ValueError): pass\n    raise Bad('x')\n",
-        "def check(candidate):\n    try:\n        candidate(1, 2)\n    except ValueError:\n        return\n    assert False\n",
-    ),
-    "prints a lot": ("    print('x' * 3000000)\n    return a + b\n", ADDS),
-    "threads": (
-        "    from concurrent.futures import ThreadPoolExecutor\n    with ThreadPoolExecutor(8) as pool:\n"
-        "        return sum(pool.map(int, (a, b)))\n",
-        ADDS,
-    ),
-    "forks": (
-        "    import multiprocessing as m\n    with m.get_context('fork').Pool(2) as pool:\n"
-        "        return sum(pool.map(abs, (a, b))) if a > 0 else a + b\n",
-        ADDS,
-    ),
-    "temporary file": (
-        "    import tempfile\n    with tempfile.TemporaryFile('w+') as f:\n        f.write(str(a + b)); f.seek(0)\n"
-        "        return int(f.read())\n",
-        ADDS,
-    ),
-    "str int keys": ("    return {a: 'x', 'b': b, (1,): None}\n",
-                     "def check(candidate):\n    assert candidate(1, 2) == {1: 'x', 'b': 2, (1,): None}\n"),
-    "types kept": (
-        "    return [True, 1, 1.0, '1', b'1', bytearray(b'1'), (1,), {1}, frozenset({1}), range(3), None, ...]\n",
-        "def check(candidate):\n    want = [True, 1, 1.0, '1', b'1', bytearray(b'1'), (1,), {1}, frozenset({1}), range(3), None, ...]\n"
-        "    got = candidate(1, 2)\n    assert got == want and [type(v) for v in got] == [type(v) for v in want]\n",
-    ),
-    "surrogates": ("    return '\\ud800' * a\n", "def check(candidate):\n    assert candidate(2, 0) == '\\ud800' * 2\n"),
-    "deep": ("    x = []\n    for _ in range(400): x = [x]\n    return x\n",
-             "def check(candidate):\n    x = candidate(1, 2)\n    for _ in range(400): x = x[0]\n    assert x == []\n"),
-    "dataclass as a whole": (
-        "    return P(a, b).x + b\n\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int'\n    y: 'int'\n",
-        ADDS,
-    ),
-    "patches builtins": ("    return a + b\n\nimport builtins\nbuiltins.len = lambda x: 7\n", ADDS),
-    "helper in the prompt": (
-        "    return a + b\n",
-        "def check(candidate):\n    assert candidate(1, 2) == double(1.5)\n",
-        "def double(x):\n    return 2 * x\n\ndef add(a, b):\n",
-    ),
-}  # fmt: skip
+@pytest.fixture(scope="module")
+def passed(sandbox: Sandbox) -> dict[str, Verdict]:
+    return {v.id: v for v in sandbox.run(map(program, HONEST))}
 
 
-@pytest.mark.parametrize("name", HONEST)
-def test_what_is_honest_passes(name: str, sandbox: Sandbox) -> None:
-    assert verdict(sandbox, *HONEST[name]) == "passed"
+@pytest.mark.parametrize("case", HONEST, ids=lambda case: case.name)
+def test_what_is_honest_passes(case: Case, passed: dict[str, Verdict]) -> None:
+    assert (passed[case.name].verdict, passed[case.name].detail) == ("passed", "")
 
 
-@pytest.mark.parametrize("name", HONEST)
-def test_and_is_not_passed_blindly(name: str, sandbox: Sandbox) -> None:
-    assert verdict(sandbox, "    return object()\n", *HONEST[name][1:]) == "failed"
+def test_and_is_not_passed_blindly(sandbox: Sandbox) -> None:
+    """The same tests refuse a program that answers with an object of nothing."""
+    blind = [program(case._replace(completion="    return object()\n")) for case in HONEST]
+    wrong = {v.id for v in sandbox.run(blind) if v.verdict == "passed"}
+    assert wrong == {"answer: async function"}  # its test asks for no value
 
 
 def test_a_syntax_error_is_an_error_and_a_raised_one_a_failure(sandbox: Sandbox) -> None:

@@ -1,0 +1,142 @@
+"""Grades: asked for once and kept, what is no grade never a 0, tests never shown, agreement as defined."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from evals.backends.http_post import Endpoint, EndpointError, Limits
+from evals.datasets import rows
+from evals.grade import Agreement, Grade, Grader, Solution, agreement, auc, body, graded, parsed, protocol_digest
+from evals.grade_cli import grade
+from tests.evals.backends.test_openai_http import Handler, serving
+
+RIGHT, WRONG = '{"evaluation": "It does it.", "grade": 10}', '{"evaluation": "Nothing.", "grade": 0}'
+
+
+def spoken(content: Any) -> dict[str, Any]:
+    return {"choices": [{"message": {"content": content}}], "usage": {"prompt_tokens": 9, "completion_tokens": 9}}
+
+
+def reader(handler: Handler, told: dict[str, Any], number: int) -> None:
+    """A grader that knows a wrong solution by its text."""
+    wrong = "return None" in told["messages"][1]["content"].rpartition("Solution:")[2]
+    handler.reply(200, spoken(WRONG if wrong else RIGHT))
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, type[Handler]]]:
+    with serving(reader) as found:
+        yield found
+
+
+def solution(code: str = "return 1", passed: bool | None = True, sample: str = "a") -> Solution:
+    return Solution(sample=sample, draw=0, task="def f():", code=code, passed=passed)
+
+
+def grader(url: str, cache: Path) -> Grader:
+    return Grader(Endpoint(url, None, Limits(tries=1)), "g", cache)
+
+
+def test_a_grade_is_asked_for_once_and_is_the_same_again(served: tuple[str, type[Handler]], tmp_path: Path) -> None:
+    url, handler = served
+    asked = [solution("x = 1"), solution("return None", False, "b")]
+    first = list(graded(asked, grader(url, tmp_path), 2))
+    again = list(graded(asked, grader(url, tmp_path), 1))
+    assert first == again
+    assert [one.grade for one in first] == [10, 0]
+    assert len(handler.asked) == 2
+    request = handler.asked[0]
+    assert request["path"].endswith("/chat/completions")
+    assert (request["temperature"], request["seed"], request["response_format"]["type"]) == (0, 0, "json_schema")
+    list(graded(asked, Grader(Endpoint(url, None, Limits(tries=1)), "another", tmp_path), 1))
+    assert len(handler.asked) == 4, "another grader's grades are not this one's"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["9", "null", "[]", "{}", '{"grade": 9}', '{"evaluation": "", "grade": 11}', '{"evaluation": "", "grade": -1}',
+     '{"evaluation": "", "grade": true}', '{"evaluation": "", "grade": 7.5}', '{"evaluation": 1, "grade": 7}',
+     '{"evaluation": "", "grade": 7, "more": 1}', "I give it a 9.", None, 5],
+)  # fmt: skip
+def test_what_is_no_grade_is_not_graded_and_not_kept(content: Any, tmp_path: Path) -> None:
+    with serving(lambda handler, told, number: handler.reply(200, spoken(content))) as (url, handler):
+        for _ in range(2):
+            one = grader(url, tmp_path).grade(solution())
+            assert one.grade is None
+            assert one.fault
+        assert len(handler.asked) == 2
+
+
+def test_a_refusal_is_told_and_a_dead_endpoint_ends_the_command(tmp_path: Path) -> None:
+    with serving(lambda handler, told, number: handler.reply(400, {"error": {"message": "no schema"}})) as (url, _):
+        assert "no schema" in grader(url, tmp_path).grade(solution()).fault
+    with pytest.raises(EndpointError):
+        grader("http://127.0.0.1:9/v1", tmp_path).grade(solution())
+
+
+def test_the_grader_sees_no_test_and_its_words_are_pinned() -> None:
+    words = protocol_digest()
+    assert words == protocol_digest()
+    told = json.dumps(body(solution(passed=True), "g"))
+    assert told == json.dumps(body(solution(passed=False), "g"))
+    assert "assert" not in told
+
+
+def test_agreement_of_a_perfect_an_inverted_and_a_constant_grader() -> None:
+    def grades(high: bool, low: bool) -> list[Grade]:
+        return [
+            Grade(sample=str(i), draw=0, grade=9 if (high if i % 2 else low) else 1, passed=bool(i % 2))
+            for i in range(40)
+        ]
+
+    perfect, inverted, constant = (agreement(grades(*w)) for w in ((True, False), (False, True), (True, True)))
+    assert isinstance(perfect, Agreement)
+    assert isinstance(inverted, Agreement)
+    assert isinstance(constant, Agreement)
+    assert (perfect.accuracy, perfect.kappa, perfect.auc, perfect.auc_low) == (1.0, 1.0, 1.0, 1.0)
+    assert (inverted.accuracy, inverted.kappa, inverted.auc) == (0.0, -1.0, 0.0)
+    assert (constant.accuracy, constant.kappa, constant.auc) == (0.5, 0.0, 0.5)
+    assert constant.accuracy_low < 0.5 < constant.accuracy_high
+    assert agreement([Grade(sample="a", draw=0, grade=None, passed=True)]) is None
+    one = agreement([Grade(sample="a", draw=0, grade=9, passed=True)])
+    assert one is not None
+    assert (one.n, one.auc, one.kappa) == (1, None, None)
+
+
+def test_auc_counts_ties_half() -> None:
+    assert auc([5], [5]) == 0.5
+    assert auc([10, 0], [5]) == 0.5
+
+
+def test_a_file_is_graded_beside_its_tests(served: tuple[str, type[Handler]], tmp_path: Path) -> None:
+    url, handler = served
+    problems = rows("unconventional")
+    lines = [
+        {
+            "task_id": row["task_id"],
+            "completion": "\n    return None\n" if number % 5 == 0 else row["canonical_solution"],
+        }
+        for number, row in enumerate(problems)
+    ]
+    path, out = tmp_path / "s.jsonl", tmp_path / "grades.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = [str(path), "--task", "unconventional", "--url", url, "--model", "m", "--out", str(out)]
+    first = CliRunner().invoke(grade, [*words, "--json"], catch_exceptions=False)
+    row = json.loads(first.stdout)
+    assert (row["n"], row["ungraded"], row["asked"], row["grade"]) == (25, 0, 25, 8.0)
+    assert row["tests"]["value"] == 0.8
+    assert (row["agreement"]["accuracy"], row["agreement"]["kappa"], row["agreement"]["auc"]) == (1.0, 1.0, 1.0)
+    again = CliRunner().invoke(grade, words, catch_exceptions=False)
+    assert "0 asked now" in again.stdout
+    assert "8.00 of 10" in again.stdout
+    assert len(handler.asked) == 25
+    assert [json.loads(line)["sample"] for line in out.read_text().splitlines()] == [p["task_id"] for p in problems]
+    assert "def check" not in json.dumps(handler.asked)
+
+
+def test_parsed_reads_the_object() -> None:
+    assert parsed(RIGHT) == (10, "It does it.")
