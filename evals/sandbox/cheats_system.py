@@ -122,7 +122,7 @@ THOROUGH = frozenset((
     "children of children", "zombies", "deaf to signals", "signal storm", "memory in one", "swollen heap", "sockets full",
     "sleeps", "waits for input", "waits for a thread", "waits for a queue", "waits for an event loop", "waits for a child",
     "a power", "a sum", "a sort", "a factorial", "colliding hashes", "a decimal", "a matrix", "a compile",
-    "an import for ever", "stack",
+    "an import for ever", "stack", "stopped tree", "a pinned core", "a search", "waits for a lying clock",
 ))  # fmt: skip
 # answered inside a call, where the channel waits
 CALLED = {

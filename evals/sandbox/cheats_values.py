@@ -156,6 +156,7 @@ BOMBS = {
     "async generator": "async def f(): yield 5531098861729\n    return f()",
     "yields exit": "yield 5531098861729\n    raise SystemExit(0)",
 }  # fmt: skip
+THOROUGH = frozenset(("colliding keys", "aliased lists", "many small", "wide array", "deep dict", "long int"))
 RAISED = {
     "exit": "raise SystemExit",
     "interrupt": "raise KeyboardInterrupt(60417)",
@@ -239,7 +240,10 @@ def _made(name: str, body: str, base: str = "") -> Case:
 def _values() -> list[Case]:
     cases = [_made(f"liar: {name}", body) for name, body in LIARS.items()]
     cases += [_made(f"lying subclass: {name}", body, base) for name, (base, body) in SUBCLASSES.items()]
-    cases += [Case(f"value: {name}", f"    {body}\n", timeout_seconds=0.7) for name, body in BOMBS.items()]
+    cases += [
+        Case(f"value: {name}", f"    {body}\n", timeout_seconds=0.7, thorough=name in THOROUGH)
+        for name, body in BOMBS.items()
+    ]
     cases += [Case(f"raised: {name}", f"    {body}\n", False, PROMPT, RAISES) for name, body in RAISED.items()]
     cases += [module(f"frames, {name}", FRAME + code, timeout_seconds=0.7) for name, code in FRAMES.items()]
     cases += [module(f"hook, {name}", code) for name, code in HOOKS.items()]

@@ -32,7 +32,8 @@ class Outcome(Record, frozen=True, kw_only=True):
     def summary(self) -> str:
         """One line for a person."""
         good = "all judged right" if not self.problems else f"{len(self.problems)} misjudged"
-        return f"tier {self.tier}: {self.canonical} canonical and {self.honest} unusual solutions, {self.cheats} cheats, {good}"
+        solutions = f"{self.canonical} canonical and {self.honest} unusual solutions"
+        return f"tier {self.tier}: {solutions}, {self.cheats} cheats, {good}"
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""

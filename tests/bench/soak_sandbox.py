@@ -26,13 +26,14 @@ def _programs(count: int, done: set[str]) -> Iterator["object"]:
     from evals.sandbox.cheats import CHEATS, program
 
     problems = list(read_problems().values())
+    cheats = [case for case in CHEATS if not case.thorough]
     for number in range(count):
         if str(number) in done:
             continue
         if number % 10 == 9:
-            case = program(CHEATS[number // 10 % len(CHEATS)])
+            case = program(cheats[number // 10 % len(cheats)])
             texts = {name: getattr(case, name) for name in ("prompt", "completion", "test", "entry_point")}
-            yield Program(id=str(number), timeout_seconds=1.0, **texts)
+            yield Program(id=str(number), timeout_seconds=0.3, **texts)
         else:
             row = problems[number % len(problems)]
             yield Program(id=str(number), prompt=row["prompt"], completion=row["canonical_solution"],
@@ -45,6 +46,20 @@ def _resident(root: int) -> tuple[int, int]:
 
     usage = processes.tree(root)
     return usage.resident_bytes >> 20, usage.processes
+
+
+def _below(root: int) -> list[int]:
+    """The processes below one."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                parent = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == root:
+                found += [int(name), *_below(int(name))]
+    return found
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
@@ -85,9 +100,16 @@ def main() -> None:
         first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         while len(_lines(path)) < asked.programs // 3 and first.poll() is None:
             time.sleep(0.05)
+        below = _below(first.pid)
         first.send_signal(signal.SIGKILL)
         first.wait()
-        print(f"killed after {len(_lines(path))} verdicts", flush=True)
+        time.sleep(3)
+        left = [one for one in below if os.path.exists(f"/proc/{one}")]
+        print(
+            f"killed after {len(_lines(path))} verdicts; of its {len(below)} processes {len(left)} are left", flush=True
+        )
+        if left:
+            sys.exit(1)
     run(path, asked.programs, asked.workers)
     rows = _lines(path)
     wrong = [r for r in rows if (r["verdict"] == "passed") != (int(r["id"]) % 10 != 9) or r["verdict"] == "unscored"]
