@@ -380,7 +380,7 @@ class Session:
         try:
             if raw[:1] == b"m":
                 return bool(_marshal(after, 2) != _marshal(before, 2))
-            return tag_value(after, self.channel) != tag_value(before, self.channel)
+            return bool(tag_value(after, self.channel) != tag_value(before, self.channel))
         except Exception:
             return True
 

@@ -75,7 +75,7 @@ ESCAPES = {
     "bpf": "import ctypes; _r = ctypes.CDLL(None).syscall(321, 0, 0, 0)",
     "parent death": "import ctypes; _r = ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)",
     "kill all": "import os\ntry: os.kill(-1, 0); _r = -1\nexcept OSError: _r = -1",
-    "kill zygote": "import os\n_r = -1 if os.getppid() == 0 else 0",
+    "kill zygote": "import os\n_r = -1 if os.getppid() in (0, 1) else 0",
     "raise limits": "import resource\ntry: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)); _r = 0\n"
     "except (ValueError, OSError): _r = -1",
     "write root": "import os\n_r = -1\nfor p in ('/x', '/python/lib/x', '/usr/lib/x', '/dev/x', '/lib64/x'):\n"
@@ -86,7 +86,7 @@ ESCAPES = {
     " or any(os.listdir(p + '/site-packages') for p in sys.path if os.path.isdir(p + '/site-packages')) else -1",
     "environment": "import os\n_r = 0 if os.environ else -1",
     "descriptors": "import os\n_n = 0\nfor i in range(300):\n    try: os.fstat(i); _n += 1\n    except OSError: pass\n"
-    "_r = 0 if _n > 4 else -1",
+    "_r = 0 if _n > 6 else -1",
     "capabilities": "import ctypes, struct\n_b = ctypes.create_string_buffer(24)\n"
     "ctypes.CDLL(None).syscall(125, struct.pack('Ii', 0x20080522, 0), _b)\n_r = 0 if any(_b.raw) else -1",
 }  # fmt: skip

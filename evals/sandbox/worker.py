@@ -79,6 +79,7 @@ def _receive(connection: socket.socket, process: "subprocess.Popen[bytes]", erro
 def bubblewrap_command(config: dict[str, Any]) -> list[str]:
     """bwrap with the same root as `launch` builds, every namespace new, the filter on descriptor 20."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+    command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
     command += ["--hostname", "sandbox"]
     for top in ("/lib", "/lib64", "/usr/lib", "/usr/lib64"):
         if os.path.islink(top):
@@ -102,7 +103,7 @@ def bubblewrap_command(config: dict[str, Any]) -> list[str]:
     command += ["--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--seccomp", "20"]
     for name, value in ENVIRONMENT.items():
         command += ["--setenv", name, value]
-    return [*command, f"{INSIDE}/bin/python{config['version']}", *ALONE]
+    return [*command, f"{INSIDE}/bin/python{config['version']}", *ALONE, f"{INSIDE}/numpy"]
 
 
 def container_command(config: dict[str, Any], engine: str) -> list[str]:
@@ -117,13 +118,14 @@ def container_command(config: dict[str, Any], engine: str) -> list[str]:
     for name, value in ENVIRONMENT.items():
         command += ["-e", f"{name}={value}"]
     image = os.environ.get("PHIZOO_SANDBOX_IMAGE", "debian:stable-slim")
-    return [*command, image, f"{INSIDE}/bin/python{config['version']}", *ALONE]
+    return [*command, image, f"{INSIDE}/bin/python{config['version']}", *ALONE, f"{INSIDE}/numpy"]
 
 
 def process_command(config: dict[str, Any]) -> list[str]:
     """The bare interpreter: limits only."""
+    numpy = [os.path.dirname(source) for source, target in config["binds"] if target == f"{INSIDE}/numpy/numpy"]
     return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", START.format("zygote", "").replace("main", "alone"),
-            REPOSITORY]  # fmt: skip
+            REPOSITORY, *numpy]  # fmt: skip
 
 
 def _starter(tier: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:

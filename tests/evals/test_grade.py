@@ -1,7 +1,10 @@
 """Grades: asked for once and kept, what is no grade never a 0, tests never shown, agreement as defined."""
 
+import contextlib
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +15,51 @@ from evals.backends.http_post import Endpoint, EndpointError, Limits
 from evals.datasets import rows
 from evals.grade import Agreement, Grade, Grader, Solution, agreement, auc, body, graded, parsed, protocol_digest
 from evals.grade_cli import grade
-from tests.evals.backends.test_openai_http import Handler, serving
 
 RIGHT, WRONG = '{"evaluation": "It does it.", "grade": 10}', '{"evaluation": "Nothing.", "grade": 0}'
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    script: Callable[[dict[str, Any]], tuple[int, Any]]
+    asked: list[dict[str, Any]]
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append({"path": self.path, **told})
+        status, answer = type(self).script(told)
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@contextlib.contextmanager
+def serving(script: Callable[[dict[str, Any]], tuple[int, Any]]) -> Iterator[tuple[str, type[Handler]]]:
+    """(base URL, the handler with what it was asked) of a running grader."""
+    handler = type("Scripted", (Handler,), {"script": staticmethod(script), "asked": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1", handler
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def spoken(content: Any) -> dict[str, Any]:
     return {"choices": [{"message": {"content": content}}], "usage": {"prompt_tokens": 9, "completion_tokens": 9}}
 
 
-def reader(handler: Handler, told: dict[str, Any], number: int) -> None:
+def reader(told: dict[str, Any]) -> tuple[int, Any]:
     """A grader that knows a wrong solution by its text."""
     wrong = "return None" in told["messages"][1]["content"].rpartition("Solution:")[2]
-    handler.reply(200, spoken(WRONG if wrong else RIGHT))
+    return 200, spoken(WRONG if wrong else RIGHT)
 
 
 @pytest.fixture
@@ -63,7 +98,7 @@ def test_a_grade_is_asked_for_once_and_is_the_same_again(served: tuple[str, type
      '{"evaluation": "", "grade": 7, "more": 1}', "I give it a 9.", None, 5],
 )  # fmt: skip
 def test_what_is_no_grade_is_not_graded_and_not_kept(content: Any, tmp_path: Path) -> None:
-    with serving(lambda handler, told, number: handler.reply(200, spoken(content))) as (url, handler):
+    with serving(lambda told: (200, spoken(content))) as (url, handler):
         for _ in range(2):
             one = grader(url, tmp_path).grade(solution())
             assert one.grade is None
@@ -72,7 +107,7 @@ def test_what_is_no_grade_is_not_graded_and_not_kept(content: Any, tmp_path: Pat
 
 
 def test_a_refusal_is_told_and_a_dead_endpoint_ends_the_command(tmp_path: Path) -> None:
-    with serving(lambda handler, told, number: handler.reply(400, {"error": {"message": "no schema"}})) as (url, _):
+    with serving(lambda told: (400, {"error": {"message": "no schema"}})) as (url, _):
         assert "no schema" in grader(url, tmp_path).grade(solution()).fault
     with pytest.raises(EndpointError):
         grader("http://127.0.0.1:9/v1", tmp_path).grade(solution())
