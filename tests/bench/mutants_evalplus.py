@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SECONDS = 10.0  # ours, CPU of all inputs of a problem; EvalPlus' own limits are as it sets them
+SECONDS = 4.0  # ours, CPU of all inputs of a problem; EvalPlus' own limits are as it sets them
 EVALPLUS = """
 import json, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -172,7 +172,7 @@ def main() -> None:
     refused: list[tuple[dict[str, str], tuple[bool, str], tuple[bool, str]]] = []
     drawn = 0
     while len(refused) < asked.count:
-        batch = [one for _, one in zip(range(200), source, strict=False)]
+        batch = [one for _, one in zip(range(100), source, strict=False)]
         if not batch:
             break
         drawn += len(batch)
