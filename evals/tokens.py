@@ -54,8 +54,8 @@ def by_line(tokenizer: Any) -> bool:
     True for GPT-2's kind (Phi's, CodeGen's): bytes, cut by GPT-2's expression, in which nothing holds a visible
     character and a newline after it; no marks of its own, no added token with a newline in it.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    cut = getattr(backend, "pre_tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    cut: Any = getattr(backend, "pre_tokenizer", None)
     if type(cut).__name__ != "ByteLevel" or not cut.use_regex or cut.add_prefix_space or backend.normalizer is not None:
         return False
     if type(backend.model).__name__ != "BPE" or backend.model.dropout:

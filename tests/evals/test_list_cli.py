@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from evals.list_cli import _groups, show, tasks
+from evals.list_cli import _groups, _show_run, show, tasks
 from evals.records import Result
 from evals.tasks import TASKS, every
 from evals.tasks.mmlu import GROUPS
@@ -71,4 +71,13 @@ def test_a_sample_is_shown_to_the_byte(tiny_phi: Path, tmp_path: Path) -> None:
     assert f"tokens fed ({len(ids)}): {' '.join(map(str, ids))}" in told
     assert repr(done.results[0].text) in told
     assert f"score {done.results[0].score}" in told
-    assert "prompts cut from the left" in CliRunner().invoke(show, [done.header.id[:12]]).stdout
+
+
+def test_cut_prompts_are_counted_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"engine": "transformers", "version": "1", "dtype": "float32", "device": "cpu"}
+    names = ("id", "checkpoint_label", "checkpoint", "fingerprint", "seed", "draws", "samples", "sandbox", "command")
+    header = {**dict.fromkeys(names, ""), "task": "arc_easy", "protocol": {"metric": "acc"}, "backend": facts}
+    _show_run(header, [Result(sample=f"s/{n}", draw=0, score=1.0, truncated=n % 2) for n in range(14)], False)
+    assert "7 prompts cut from the left to the context: s/1, s/3, s/5, s/7, s/9, …" in capsys.readouterr().out
+    _show_run(header, [Result(sample="s/0", draw=0, score=1.0)], False)
+    assert "cut" not in capsys.readouterr().out
