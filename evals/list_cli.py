@@ -179,9 +179,9 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
         _json([{"prompt": prompt, "read": tokens, **msgspec.to_builtins(result)} for result in mine])
         return
     click.echo(f"prompt ({len(prompt.encode())} bytes): {prompt!r}")
-    for number, ids in enumerate(tokens):
+    for number, read in enumerate(tokens):
         which = f"choice {number}" if len(tokens) > 1 else "prompt"
-        click.echo(f"  {which} in {len(ids)} tokens: {' '.join(map(str, ids))}")
+        click.echo(f"  {which} in {len(read)} tokens: {' '.join(map(str, read))}")
     for result in mine:
         click.echo(f"draw {result.draw}: {result.verdict}, score {result.score}, {result.detail}")
         click.echo(f"  tokens {result.prompt_tokens} + {result.tokens}, truncated {result.truncated}, {result.finish}")
