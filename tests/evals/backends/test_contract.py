@@ -160,8 +160,10 @@ def test_greedy_text_is_the_plain_one(engine: Backend, expected: Expected, kind:
     if kind == "healed" and engine.facts.engine == "openai_http":
         requests = requests[:3] + requests[4:]  # over HTTP a healed prompt goes as text, and may not be too long
     found = {one.sample: one for one in engine.generate(requests)}
-    assert {name: one.text for name, one in found.items()} == {
-        one.sample: expected.text[one.sample] for one in requests
+    # vLLM's server makes text of its tokens itself, and keeps back bytes at the end that are no character yet
+    cut = "\ufffd" if engine.facts.engine == "vllm_server" else ""
+    assert {name: one.text.rstrip(cut) if cut else one.text for name, one in found.items()} == {
+        one.sample: expected.text[one.sample].rstrip(cut) if cut else expected.text[one.sample] for one in requests
     }
     if kind == "greedy":
         assert found["greedy/3"].truncated > 0

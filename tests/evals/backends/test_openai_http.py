@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -286,6 +287,17 @@ def test_newer_chat_models_get_the_bound_under_the_name_they_ask_for() -> None:
         made = list(connected(url, chat=True, concurrency=1).generate(requests(3)))
     assert [one.text for one in made] == ["fine"] * 3
     assert len(seen.asked) == 4  # told once
+
+
+def test_vllm_is_told_which_rows_are_padding(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 128}]}
+    monkeypatch.setattr("evals.backends.http_post.Endpoint.get", lambda self, path: told)
+    with serving(lambda handler, body, number: handler.reply(200, text("x"))) as (url, seen):
+        backend = connect(tiny_phi, url=url, limits=QUICK)
+        list(backend.generate(requests(1)))
+    assert backend.tokens is not None
+    rows = range(backend.tokens.size, 352)
+    assert len(rows) > 0 and seen.asked[0]["logit_bias"] == {str(row): -100.0 for row in rows}
 
 
 def test_no_logprobs_no_choices_and_no_healing() -> None:
