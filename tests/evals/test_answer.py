@@ -111,6 +111,22 @@ def test_squad_says_no_answer_in_each_protocols_way() -> None:
     assert squad.extract(nothing, "\n\n") is None
 
 
+def test_squad_tells_the_questions_with_and_without_an_answer_apart() -> None:
+    has, not_ = Sample(id="x", question="?", target=["France"]), Sample(id="y", question="?", target=[])
+    assert squad_v2.score_parts(has, " France").metrics == {
+        "exact": 1.0,
+        "f1": 1.0,
+        "HasAns_exact": 1.0,
+        "HasAns_f1": 1.0,
+    }
+    assert squad_v2.score_parts(not_, " France").metrics == {
+        "exact": 0.0,
+        "f1": 0.0,
+        "NoAns_exact": 0.0,
+        "NoAns_f1": 0.0,
+    }
+
+
 @given(st.text("Abc dé!.", max_size=12))
 def test_trivia_forgives_case_and_punctuation_alone(name: str) -> None:
     sample = Sample(id="x", question="?", target=[name, "other"])

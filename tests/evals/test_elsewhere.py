@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dashboard.cells import from_registry
 from evals import elsewhere_files
 from evals.evidence import cell_run
 from evals.tasks import task
@@ -93,6 +94,11 @@ def test_samples_from_elsewhere_are_paired_with_those_made_here(
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert (row["kind"], row["difference"]["n"], row["difference"]["wins"], row["second"]) == ("paired", 100, 0, 1.0)
     assert row["difference"]["p"] < 1e-6
+    with open_registry() as registry:
+        rows = {one.name: one for one in from_registry(registry).rows}
+    assert not rows["other"].own and rows["tiny"].own
+    assert rows["other"].cells.keys().isdisjoint(rows["tiny"].cells)  # told apart by their columns
+    assert next(iter(rows["other"].cells.values())).value == 100.0
     imported(str(tmp_path), "--model", "tiny", capsys=capsys)  # what ran here goes before what is told of it
     assert cli.run(["eval", "compare", "tiny", "other", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["first"] == row["first"]

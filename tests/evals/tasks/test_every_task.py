@@ -180,6 +180,10 @@ def test_a_gold_answer_that_fails_and_a_wrong_chance_are_found() -> None:
     assert failing(_written(gold=lambda sample: "none")) == {"gold scores 1, empty 0", "constant predictors at chance"}
 
 
+def test_a_metric_that_no_sample_has_is_found() -> None:
+    assert failing(_written(metrics=("accuracy", "f1"))) == {"gold scores 1, empty 0"}
+
+
 def test_a_program_that_passes_empty_is_found(sandbox: "Sandbox") -> None:
     def program(sample: Sample, answer: str) -> Program:
         test = "def check(candidate):\n    assert candidate() is None\n"
