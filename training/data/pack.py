@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from training.data.document import document_files, read_file
-from training.data.make import Built, Counts, Made, each_shard, find, folder_of, make, parts
+from training.data.make import Built, Counts, Made, find, folder_of, make, parts
+from training.data.shards import each_shard
 from training.data.tokens import EOS
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import file_sha256, write_json

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from training.data.document import Document, document, dropped
 from training.data.families import Draft, draft
 from training.data.held_out import HeldOut, held_out, solution_key
-from training.data.make import Built, Counts, Made, each_shard, make, parts, write_result
+from training.data.make import Built, Counts, Made, make, parts, write_result
+from training.data.shards import each_shard
 from training.data.syntax import words_of
 from training.data.textbooks import passage
 from zoo.checkpoint import Record
@@ -169,9 +170,8 @@ def _alone(piece: Piece) -> Iterator[Any]:
 
 def _build(work: Path, what: What, documents: int, seed: int) -> Built:
     counts = {name: Counts(name) for name in STAGES}
-    lost: list[Document] = []
 
-    def kept() -> Iterator[Document]:
+    def outcomes() -> Iterator[Document]:
         number = 0
         with progress(f"make and test {what}", documents, "documents") as bar:
             for one in _outcomes(work, what, documents, seed):
@@ -181,7 +181,7 @@ def _build(work: Path, what: What, documents: int, seed: int) -> Built:
                 if one.reason:
                     counts[one.stage].drop(one.reason)
                     if one.piece:
-                        lost.append(dropped(_document(one.piece, what, seed), one.stage, one.reason, with_text=True))
+                        yield dropped(_document(one.piece, what, seed), one.stage, one.reason, with_text=True)
                     continue
                 number += 1
                 yield _document(one.piece, what, seed)  # type: ignore[arg-type]
@@ -189,7 +189,7 @@ def _build(work: Path, what: What, documents: int, seed: int) -> Built:
                 if number == documents:
                     return
 
-    number, tokens = write_result(work / "out", kept(), lost)
+    number, tokens = write_result(work / "out", outcomes())
     stages = tuple(count.stage() for count in counts.values())
     return Built(kind="documents", documents=number, tokens=tokens, stages=stages, licence=LICENCE)
 
