@@ -10,6 +10,7 @@ additive form of the rubric follows FineWeb-Edu's idea, in our own words and abo
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -169,7 +170,7 @@ class Asker:
             waiting: set[Future[Line]] = set()
             try:
                 while True:
-                    for text in (one for one, _ in zip(left, range(self.concurrency - len(waiting)), strict=False)):
+                    for text in islice(left, self.concurrency - len(waiting)):
                         waiting.add(pool.submit(self._one, text, endpoint, ledger))
                     if not waiting:
                         return

@@ -152,3 +152,31 @@ def contamination(name: str, as_json: bool) -> None:
     for problem, found in table.problems.items():
         for method, near in found.items():
             click.echo(f"  {problem} {method} {near[0]['value']:g} in {near[0]['document']}")
+
+
+@click.command()
+@click.argument("name")
+@JSON
+def agree(name: str, as_json: bool) -> None:
+    """Compare a filter with 200 documents labelled by hand.
+
+    \b
+    Example:  phizoo data agree code-filtered
+    """
+    import msgspec
+
+    from training.data.agree import agreement
+    from training.data.make import find
+
+    found = agreement(find(name, ("documents",)))
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    one = found.kept
+    click.echo(
+        f"{found.found} of {found.labels} labelled documents, {one.educational} educational, {one.projects} projects\n"
+        f"  kept at {one.cut}: F1 {one.f1:.3f} [{one.f1_low:.3f}-{one.f1_high:.3f}], precision {one.precision:.3f}, "
+        f"recall {one.recall:.3f}\n"
+        f"  scores rank an educational document above another in {found.ranked:.3f} "
+        f"[{found.ranked_low:.3f}-{found.ranked_high:.3f}] of pairs"
+    )

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import ContextVar
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,7 +165,7 @@ def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], add
     left = iter(jobs)
     while True:
         room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(waiting)
-        for path, shard in (one for one, _ in zip(left, range(room), strict=False)):
+        for path, shard in islice(left, max(0, room)):
             waiting[task.remote(function, shard)] = path
         if not waiting:
             return
@@ -191,9 +192,27 @@ def _joined(address: str) -> Any:
     except ImportError:
         raise ZooError("--ray needs Ray: pip install 'phi-zoo[ray]' here and on each node") from None
     if not ray.is_initialized():
+        _answers(address)
         told = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_")}
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": told})
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            raise ZooError(f"no Ray cluster at {address} ({str(error).splitlines()[0][:100]}); ray status") from None
+            raise ZooError(
+                f"no Ray cluster at {address} ({str(error).splitlines()[0][:100]}); start one: ray start --head"
+            ) from None
     return ray
+
+
+def _answers(address: str) -> None:
+    """Raises ZooError where nobody listens: Ray itself would try for minutes."""
+    import socket
+
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ZooError(
+            f"no Ray cluster at {address} ({error.strerror or error}); start one: ray start --head"
+        ) from None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data import gather, make
+from training.data import gather
 from training.data.document import read_documents
 from training.data.make import Made, folder_of
 
@@ -39,15 +39,6 @@ def test_a_long_file_is_cut_and_a_short_one_stays_whole(code: Made) -> None:
     assert "def height" in whole.text
     assert "def flatten" in whole.text
     assert len({one.id for one in kept}) == len(kept)
-
-
-def test_the_same_bytes_on_one_core_and_on_two(code: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(gather, "SHARD_FILES", 3)
-    monkeypatch.setattr(make, "cores", lambda: 2)
-    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "second"))
-    again = gather.gather("python", "code")
-    assert again.fresh
-    assert again.dataset.digest == code.dataset.digest
 
 
 def test_a_changed_file_is_noticed(code: Made, corpus: Path) -> None:
