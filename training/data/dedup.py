@@ -146,6 +146,21 @@ def repeats(marks: Any) -> list[tuple[int, int]]:
     return [(int(item), int(firsts[item])) for item in later]
 
 
+def settled(twins: dict[int, tuple[str, int, float]]) -> dict[int, tuple[str, int, float]]:
+    """The same twins, each named by the one that is kept in the end: a twin's twin leads there.
+
+    >>> settled({2: ("exact", 1, 1.0), 1: ("near", 0, 0.9)})
+    {2: ('exact', 0, 0.9), 1: ('near', 0, 0.9)}
+    """
+    found = {}
+    for item, (reason, kept, value) in twins.items():
+        while kept in twins:
+            _, kept, further = twins[kept]
+            value = min(value, further)
+        found[item] = (reason, kept, value)
+    return found
+
+
 def near_twins(matrix: Any, threshold: float = THRESHOLD, exact: Any = None) -> list[Twin]:
     """Items that repeat an earlier kept one, each with that one: first come, first kept.
 

@@ -126,7 +126,7 @@ def _twins(
         vectors_ = np.memmap(vector_file, dtype="<f2", mode="r", shape=(len(marks), width))[left]
         for item, kept, value in semantic_twins(vectors_, cosine):
             twins[int(left[item])] = (SEMANTIC, int(left[kept]), value)
-    return twins
+    return dedup.settled(twins)
 
 
 def semantic_twins(vectors: Any, cosine: float) -> Iterator[tuple[int, int, float]]:

@@ -263,7 +263,7 @@ def _twins(work: Path, shards: Sequence[Shard]) -> Twins:
     alive = np.flatnonzero(kept_file[owner])
     repeated = np.zeros(len(marks), dtype=bool)
     repeated[[alive[item] for item, _ in dedup.repeats(marks[alive])]] = True
-    return Twins(files=found, repeated=repeated)
+    return Twins(files=dedup.settled(found), repeated=repeated)
 
 
 def cut_shard(shard: Shard) -> list[Cut]:
@@ -275,7 +275,8 @@ def cut_shard(shard: Shard) -> list[Cut]:
         read = inputs.cut_block(shard.block) if shard.block else map(_cut_file, shard.files)
         cuts, sets = [], []
         for one, text in read:
-            cuts.append(one)
+            # a path is this machine's, and may be no UTF-8: documents go by their name inside the root
+            cuts.append(msgspec.structs.replace(one, origin=msgspec.structs.replace(one.origin, path="")))
             sets.append(dedup.shingles(text))
         matrix = dedup.minhash(sets)
         return [

@@ -175,8 +175,10 @@ def _lines(block: Block) -> Iterator[tuple[int, bytes | None]]:
             file.seek(block.start - 1)
             at, skipping = block.start - 1, True  # the line that runs into the block belongs to the one before
         begin, too_long = at, False
+        # of a gzip file that is cut short, read1 gives what is whole before it raises
+        read = file.read1 if block.path.endswith(".gz") else file.read
         while True:
-            data = file.read(READ_BYTES)
+            data = read(READ_BYTES)
             for part in data.splitlines(keepends=True) if b"\r" not in data else re.findall(rb"[^\n]*\n|[^\n]+", data):
                 ended = part.endswith(b"\n")
                 at += len(part)
