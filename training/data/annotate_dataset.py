@@ -40,7 +40,7 @@ def annotate_dataset(
     told: list[Spending] = []
 
     def build(work: Path) -> Built:
-        with _ledger(asker, digest(recipe)[:16]) as ledger:
+        with ledger_of(asker, digest(recipe)[:16]) as ledger:
             texts = [one.text for one, chosen in _walk(work, given, sample, seed) if chosen]
             told.append(asker.ask(texts, ledger))
             return _build(work, given, sample, seed, ledger)
@@ -54,14 +54,14 @@ def estimate(source: str, sample: int, seed: int, asker: Asker) -> Estimate:
     import tempfile
 
     given = _given(source)
-    with tempfile.TemporaryDirectory() as work, _ledger(asker, "") as ledger:
+    with tempfile.TemporaryDirectory() as work, ledger_of(asker, "") as ledger:
         texts = {ask.content_of(one.text): one.text for one, chosen in _walk(Path(work), given, sample, seed) if chosen}
         sizes = [
             len(text[: ask.CHARACTERS]) + len(asker.question.text)
             for content, text in texts.items()
             if content not in ledger.answers
         ]
-        return ledger.estimate(sizes, len(texts) - len(sizes), asker.price, ask.MOST_WRITTEN)
+        return ledger.estimate(sizes, len(texts) - len(sizes), asker.price, asker.question.most_written)
 
 
 def _given(source: str) -> Dataset:
@@ -71,7 +71,8 @@ def _given(source: str) -> Dataset:
     return given
 
 
-def _ledger(asker: Asker, job: str) -> Ledger:
+def ledger_of(asker: Asker, job: str) -> Ledger:
+    """The ledger of a model and a question; `job` is what a budget is for."""
     key = digest([asker.model, ask.VERSION, asker.question.name, asker.question.text, asker.question.schema])
     return Ledger(settings.datasets_dir() / ".annotations" / f"{key[:16]}.jsonl", job)
 

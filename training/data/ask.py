@@ -41,12 +41,18 @@ ADDITIVE = (
 
 
 class Question(Record, frozen=True):
-    """A question with the form of its answer, and how many points count as educational."""
+    """A question with the form of its answer, and how many points count as educational.
+
+    code          whether what is asked about is code, and is shown as such
+    most_written  tokens of an answer, at most
+    """
 
     name: str
     text: str
     schema: dict[str, Any]
     educational: int
+    code: bool = True
+    most_written: int = MOST_WRITTEN
 
 
 def _schema(name: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -88,28 +94,31 @@ def body_of(text: str, model: str, question: Question) -> dict[str, Any]:
         "model": model,
         "messages": [
             {"role": "system", "content": question.text},
-            {"role": "user", "content": f"```python\n{text[:CHARACTERS]}\n```"},
+            {"role": "user", "content": f"```python\n{text[:CHARACTERS]}\n```" if question.code else text[:CHARACTERS]},
         ],
-        "temperature": 0,
-        "max_tokens": MOST_WRITTEN,
+        "temperature": 0 if question.code else 1,
+        "max_tokens": question.most_written,
         "response_format": {
             "type": "json_schema",
-            "json_schema": {"name": "educational_value", "strict": True, "schema": question.schema},
+            "json_schema": {"name": "answer", "strict": True, "schema": question.schema},
         },
     }
 
 
-def read_answer(answer: Any, question: Question) -> tuple[int, str] | None:
-    """Points and reason of an endpoint's answer, or None when it has not the asked form."""
+def read_answer(answer: Any, question: Question) -> tuple[int, str, str] | None:
+    """Points, reason and text of an endpoint's answer, or None when it has not the asked form."""
     try:
         content = answer["choices"][0]["message"]["content"]
         if question.name == "phi-1":
             said = msgspec.json.decode(content, type=_YesNo)
-            return 5 * said.educational, said.reason[:400]
+            return 5 * said.educational, said.reason[:400], ""
+        if not question.code:
+            written = msgspec.json.decode(content, type=dict[str, Any])
+            return (1, "", content) if set(question.schema["required"]) <= set(written) else None
         told = msgspec.json.decode(content, type=_Points)
     except (KeyError, IndexError, TypeError, msgspec.DecodeError):
         return None
-    return told.points, told.reason[:400]
+    return told.points, told.reason[:400], ""
 
 
 class Spending(Record, frozen=True):
@@ -156,6 +165,8 @@ class Asker:
             for line in self._answers(todo, endpoint, ledger):
                 invalid += line.points is None
         except EndpointError as error:
+            if not self.question.code:
+                raise
             done = sum(content_of(text) in ledger.answers for text in wanted)
             raise ZooError(f"{error}. Labelled are {done:,} of {len(wanted):,}; --sample {done} takes these") from None
         return Spending(
@@ -185,13 +196,14 @@ class Asker:
         content = content_of(text)
         body = body_of(text, self.model, self.question)
         size = len(msgspec.json.encode(body)) + OVERHEAD_BYTES
-        held = (size * self.price.prompt + MOST_WRITTEN * self.price.written) / 1e6
+        most = self.question.most_written
+        held = (size * self.price.prompt + most * self.price.written) / 1e6
         line = Line(job=ledger.job, content=content, answered=True, characters=len(text) + len(self.question.text))
         for _ in range(ASKS):
             ledger.add(Line(job=ledger.job, content=content, held=held))
             spent: dict[str, int] = {}
             try:
-                answer = endpoint.post("/chat/completions", body, (size, MOST_WRITTEN))
+                answer = endpoint.post("/chat/completions", body, (size, most))
                 spent = answer.get("usage") or {}
                 found = read_answer(answer, self.question)
             except Refused as error:
@@ -202,6 +214,7 @@ class Asker:
                 cost = held  # an answer that tells no usage is counted in full
             line = msgspec.structs.replace(
                 line, points=found[0] if found else None, reason=found[1] if found else "no valid answer",
+                text=found[2] if found else "",
                 prompt_tokens=read, tokens=wrote, money=cost,
             )  # fmt: skip
             ledger.add(line)

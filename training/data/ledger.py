@@ -32,6 +32,7 @@ class Line(Record, frozen=True):
     answered: bool = False
     points: int | None = None
     reason: str = ""
+    text: str = ""
     characters: int = 0
     prompt_tokens: int = 0
     tokens: int = 0

@@ -1,11 +1,15 @@
 """The `phizoo data` commands that may ask a large model: annotate and synthesise, behind a budget."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from training.data.options import CONCURRENCY, JSON, OUT, SEED, scaled, told
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from training.data.ask import Spending
 
 KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
 
@@ -66,13 +70,7 @@ def annotate(
     made, spending = annotate_dataset(source, name, sample, seed, asker)
     told(made, as_json)
     if spending and not as_json:
-        agree = "they agree" if abs(spending.money - spending.ledger) < 1e-9 else "THEY DIFFER"
-        click.echo(
-            f"  asked {spending.asked:,}, known before {spending.cached:,}, without valid answer {spending.invalid:,}; "
-            f"{spending.requests:,} requests\n"
-            f"  spent {spending.money:.6f} by the endpoint's tally, {spending.ledger:.6f} by the ledger: {agree}; "
-            f"{spending.job_total:.6f} in all runs of this job"
-        )
+        click.echo(_reconciled(spending))
 
 
 def _print_estimate(found: object, budget: float | None, as_json: bool) -> None:
@@ -100,17 +98,57 @@ def _print_estimate(found: object, budget: float | None, as_json: bool) -> None:
 @click.argument("what", type=click.Choice(["textbooks", "exercises"]))
 @OUT
 @click.option("--documents", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many to keep.")
+@click.option("--url", default="", help="An OpenAI-compatible address; none: the embedded template teacher writes.")
+@click.option("--model", default="", help="The model to ask.")
+@click.option("--price", metavar="READ,WRITTEN", help="Money per million tokens, as 0.15,0.60.")
+@click.option("--budget", metavar="AMOUNT", help="The most that may be spent in all, as 20usd.")
+@CONCURRENCY
 @click.option("--seed", default=0, show_default=True, help="Another seed, other documents.")
 @scaled
 @JSON
-def synthesise(what: str, name: str, documents: int, seed: int, as_json: bool) -> None:
+def synthesise(
+    what: str, name: str, documents: int, url: str, model: str, price: str | None, budget: str | None,
+    concurrency: int, seed: int, as_json: bool,
+) -> None:  # fmt: skip
     """Write exercises or textbook passages, tested.
 
-    Every function is run against its own tests in the sandbox; the held-out task's are left out.
+    Every function is run against its own tests in the sandbox; the held-out task's are left out. With
+    --url a large model is asked, slot by slot of topic, skill, audience and form, until a slot gives
+    nothing new; prompt, seed, teacher and cost stand beside each document.
 
     \b
-    Example:  phizoo data synthesise exercises --out exercises --documents 20000
+    phizoo data synthesise exercises --out exercises --documents 20000
+    phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --out exercises
     """
+    from training.data.ledger import parsed_money, parsed_price
     from training.data.synthesize import synthesize
 
-    told(synthesize(what, name, documents, seed), as_json)  # type: ignore[arg-type]
+    if not url:
+        if budget or price or model:
+            raise ZooError("--budget, --price and --model are about an endpoint: give its --url")
+        told(synthesize(what, name, documents, seed), as_json)  # type: ignore[arg-type]
+        return
+    from training.data import teach
+    from training.data.ask import Asker
+
+    if not model or not price:
+        raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")
+    money = parsed_money(budget) if budget else None
+    if money is None and parsed_price(price) != (0.0, 0.0):
+        raise ZooError("a teacher costs money: give --budget, as --budget 20usd")
+    asker = Asker(url, api_key(), model, teach.QUESTIONS[what], parsed_price(price), money, concurrency)
+    made, spending = teach.teach(what, name, documents, seed, asker)
+    told(made, as_json)
+    if spending and not as_json:
+        click.echo(_reconciled(spending))
+
+
+def _reconciled(spending: "Spending") -> str:
+    """What was spent, by the endpoint's tally and by the ledger's lines."""
+    agree = "they agree" if abs(spending.money - spending.ledger) < 1e-9 else "THEY DIFFER"
+    return (
+        f"  asked {spending.asked:,}, known before {spending.cached:,}, without valid answer {spending.invalid:,}; "
+        f"{spending.requests:,} requests\n"
+        f"  spent {spending.money:.6f} by the endpoint's tally, {spending.ledger:.6f} by the ledger: {agree}; "
+        f"{spending.job_total:.6f} in all runs of this job"
+    )
