@@ -1,7 +1,7 @@
 """Near-deduplication against datasketch and datatrove, and tokenise+pack against datatrove, on this machine's files.
 
 All sides read the same JSON lines and run in one process on one core, one after the other, several rounds; the
-ratio is of the medians. The peers need a Python of their own (PEERS_PYTHON) with datasketch and datatrove:
+ratio is of the medians of CPU seconds, in which other programs on the machine do not count. The peers need a Python of their own (PEERS_PYTHON) with datasketch and datatrove:
 `pip install datatrove datasketch orjson`. Files: 20,000, or BENCH_FILES.
 """
 
@@ -50,7 +50,7 @@ def our_dedup(folder: Path) -> dict[str, Any]:
 
     from training.data import dedup
 
-    began = time.perf_counter()
+    began = time.process_time()
     names, matrix = [], []
     batch = rows(folder)
     for start in range(0, len(batch), 400):
@@ -58,7 +58,7 @@ def our_dedup(folder: Path) -> dict[str, Any]:
         names += [row["id"] for row in part]
         matrix.append(dedup.signatures([row["text"] for row in part]))
     twins = dedup.near_twins(np.concatenate(matrix))
-    return {"seconds": time.perf_counter() - began, "dropped": [names[twin.item] for twin in twins]}
+    return {"seconds": time.process_time() - began, "dropped": [names[twin.item] for twin in twins]}
 
 
 def our_tokens(folder: Path) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def our_tokens(folder: Path) -> dict[str, Any]:
     os.environ["PHIZOO_HOME"] = str(folder / "home")
     make("texts", {"stage": "texts"}, None, build)
     with running_on(1, ""):
-        began = time.perf_counter()
+        began = time.process_time()
         made = pack(["texts"], str(folder / "tokenizer"), f"tokens-{time.time_ns()}", seed=time.time_ns() % 10**9)
-        return {"seconds": time.perf_counter() - began, "tokens": made.dataset.tokens}
+        return {"seconds": time.process_time() - began, "tokens": made.dataset.tokens}
 
 
 def tokenizer(folder: Path) -> None:
@@ -119,7 +119,7 @@ def compare(folder: Path, ours: Callable[[Path], dict[str, Any]], sides: dict[st
     for name, values in seconds.items():
         median = statistics.median(values)
         spread = f"[{min(values):.2f}-{max(values):.2f}]"
-        print(f"  {name}: {median:.2f} s {spread} n={len(values)}, {median / mine:.1f} times ours", end="")
+        print(f"  {name}: {median:.2f} CPU s {spread} n={len(values)}, {median / mine:.1f} times ours", end="")
         if "dropped" in last[name]:
             own, other = set(last["phi-zoo"]["dropped"]), set(last[name]["dropped"])
             print(f"; {len(other):,} dropped, {len(own & other):,} of them as ours", end="")

@@ -22,7 +22,7 @@ def datasketch_dedup(folder: Path) -> dict[str, Any]:
     """128 permutations of word 5-grams, its LSH at 0.8 and its estimate checked, the first of a pair kept."""
     from datasketch import MinHash, MinHashLSH
 
-    began = time.perf_counter()
+    began = time.process_time()
     word = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
     lsh, dropped, kept = MinHashLSH(threshold=0.8, num_perm=128), [], {}
     sets = []
@@ -42,7 +42,7 @@ def datasketch_dedup(folder: Path) -> dict[str, Any]:
         else:
             kept[name] = signature
             lsh.insert(name, signature)
-    return {"seconds": time.perf_counter() - began, "dropped": dropped}
+    return {"seconds": time.process_time() - began, "dropped": dropped}
 
 
 def datatrove_dedup(folder: Path) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def datatrove_dedup(folder: Path) -> dict[str, Any]:
     shutil.rmtree(work, ignore_errors=True)
     config = MinhashConfig(hash_config=HashConfig(precision=64), n_grams=5, num_buckets=14, hashes_per_bucket=8)
     read = JsonlReader(str(folder / "texts"))
-    began = time.perf_counter()
+    began = time.process_time()
     signature = MinhashDedupSignature(output_folder=str(work / "signatures"), config=config)
     for _ in _through(read, signature):
         pass
@@ -71,7 +71,7 @@ def datatrove_dedup(folder: Path) -> dict[str, Any]:
     filtered = MinhashDedupFilter(str(work / "remove"), exclusion_writer=lost)
     for _ in out.run(filtered.run(read.run(None, 0, 1), 0, 1), 0, 1):
         pass
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     found = [json.loads(line)["id"] for path in (work / "lost").rglob("*.jsonl") for line in path.open()]
     return {"seconds": seconds, "dropped": found}
 
@@ -90,13 +90,13 @@ def datatrove_tokens(folder: Path) -> dict[str, Any]:
     logger.remove()
     work = folder / "datatrove-tokens"
     shutil.rmtree(work, ignore_errors=True)
-    began = time.perf_counter()
+    began = time.process_time()
     stage = DocumentTokenizer(
         output_folder=str(work), tokenizer_name_or_path=str(folder / "tokenizer" / "tokenizer.json"),
         eos_token="<|endoftext|>", batch_size=10_000, shuffle_documents=True, save_index=True,
     )  # fmt: skip
     stage.run(JsonlReader(str(folder / "texts")).run(None, 0, 1), 0, 1)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     size = sum(path.stat().st_size for path in work.rglob("*.ds"))
     return {"seconds": seconds, "tokens": size // 2}
 

@@ -42,7 +42,7 @@ def written(asked: str) -> dict[str, Any]:
     if kind == 0:
         result += 1
     tests = [] if kind == 1 else [f"assert work_{seed % 997}(7) == {result}"]
-    return {"code": "def broken(:" + " " * 40 if kind == 2 else code, "tests": tests}
+    return {"code": "def broken(:\n" + "    pass\n" * 8 if kind == 2 else code, "tests": tests}
 
 
 @pytest.fixture
