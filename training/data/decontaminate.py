@@ -1,218 +1,211 @@
-"""Drops documents that hold evaluation problems: shared word n-grams, and functions with the same syntax tree.
+"""Drops documents that hold evaluation problems: shared word n-grams, alike syntax trees, near embeddings.
 
-Every drop names the problem, the method and the matched span; every problem gets a verdict of its
-own, similar or not. Source: phi-1 (arXiv 2306.11644), section 5; 13-grams of the prompt as there,
-10-grams of solution and tests as GPT-3's and the corpus rules have them.
+Every drop names the problem, the method, how alike, and the matched span; every problem gets a verdict of
+its own, similar or not, by method. Source: phi-1 (arXiv 2306.11644), section 5; 13-grams of the prompt as
+there, 10-grams of solution and tests as GPT-3's and the corpus rules have them. An equal method and
+threshold on the other side of a leaderboard is a flags file of `evals.contamination`, written here too.
 """
 
-import ast
-import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
 
-from training.data.dedup import ngrams, word_hashes
+from training.data import contaminated, encoders, tree_text
 from training.data.document import Document, document_files, dropped, read_file
-from training.data.make import Built, Counts, Made, each_shard, find, folder_of, make, write_result
-from training.data.rules import parsed
-from training.data.syntax import nameless_tree
+from training.data.encoders import Encoder
+from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
+from training.data.ngram_index import CODE_NGRAM, PROMPT_NGRAM, NgramIndex
+from training.data.problems import Problem, problems, solutions
+from training.data.shards import each_shard
 from zoo.checkpoint import Dataset, Record
-from zoo.digest import digest, write_json
+from zoo.digest import digest
+from zoo.errors import ZooError
 
-VERSION = 2
-PROMPT_NGRAM, CODE_NGRAM = 13, 10
-TELLING_WORDS = 5  # an n-gram needs so many different words with letters: "1, 2, 3 ..." is no leak
-TREE_CHARACTERS = 200  # trees shorter than this, as of `return x + y`, are everybody's
-WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
+VERSION = 3
+RATE = 0.95  # of a program's trees: the strictest preset of the paper drops least that is innocent
+FLOOR = min(tree_text.PRESETS)  # trees are searched down to here, so that the table of all presets is told
+DISTANCE = 0.60  # L2 between unit vectors: cosine 0.82; the planted-leak test says what it finds and what it costs
 
-
-class Problem(Record, frozen=True):
-    """One evaluation sample as text: what is asked, what is right, how it is tested."""
-
-    id: str
-    prompt: str
-    code: str
+Method = Literal["ngram", "tree", "embedding"]
+METHODS: tuple[Method, ...] = ("ngram", "tree", "embedding")
 
 
 class Match(Record, frozen=True):
-    """Where a document holds a problem: the method and the characters of the document."""
+    """Where a document holds a problem: method, how alike, and the characters of the document.
+
+    value  n of the n-gram, match rate of the trees, or distance of the vectors
+    """
 
     problem: str
-    method: str
+    method: Method
+    value: float
     start: int
     end: int
     text: str
 
 
-def problems(task: str) -> list[Problem]:
-    """The samples of an evaluation set, by name. Raises ZooError when it is not at hand."""
-    from evals.datasets import rows
+class Search(Record, frozen=True):
+    """What is looked for and how: evaluation sets, methods, thresholds, the model of the vectors."""
 
-    found = []
-    for number, row in enumerate(rows(task)):
-        name = f"{task}/{str(row.get('task_id', number)).rsplit('/', 1)[-1]}"
-        if "canonical_solution" in row:
-            code = row["prompt"] + row["canonical_solution"] + "\n" + row["test"]
-            found.append(Problem(id=name, prompt=row["prompt"], code=code))
-        elif "test_list" in row:
-            found.append(Problem(id=name, prompt=row["text"], code="\n".join([row["code"], *row["test_list"]])))
-        else:
-            text = "\n".join(value for value in row.values() if isinstance(value, str))
-            found.append(Problem(id=name, prompt=text, code=""))
-    return found
+    tasks: tuple[str, ...]
+    methods: tuple[Method, ...]
+    rate: float = RATE
+    distance: float = DISTANCE
+    encoder: Encoder | None = None
 
-
-def _telling(words: Sequence[str]) -> bool:
-    return len({word for word in words if not word[0].isdigit()}) >= TELLING_WORDS
-
-
-class Index:
-    """All n-grams and syntax trees of the problems, to be looked up in one pass over a document."""
-
-    def __init__(self, chosen: Sequence[Problem]) -> None:
-        import numpy as np
-
-        self.ngrams: dict[int, dict[int, str]] = {PROMPT_NGRAM: {}, CODE_NGRAM: {}}
-        self.trees: dict[str, str] = {}
-        for one in chosen:
-            self._add_ngrams(one.id, one.prompt, PROMPT_NGRAM)
-            self._add_ngrams(one.id, one.code, CODE_NGRAM)
-            for _, key in _functions(one.code, None):
-                self.trees.setdefault(key, one.id)
-        self.shapes = frozenset(_outline(node) for one in chosen for node, _ in _functions(one.code, None))
-        self.sorted = {width: np.sort(np.array(list(known), np.uint64)) for width, known in self.ngrams.items()}
-
-    def _add_ngrams(self, name: str, text: str, width: int) -> None:
-        words = WORD.findall(text)
-        for place, value in enumerate(ngrams(word_hashes(text), width).tolist()):
-            if _telling(words[place : place + width]):
-                self.ngrams[width].setdefault(value, name)
-
-    def matches(self, text: str) -> list[Match]:
-        """Every problem the text holds, one match each (the first found)."""
-        import numpy as np
-
-        found: dict[str, Match] = {}
-        words = word_hashes(text)
-        for width, known in self.ngrams.items():
-            hashes = ngrams(words, width)
-            every = self.sorted[width]
-            places = np.minimum(np.searchsorted(every, hashes), len(every) - 1)
-            hits = np.flatnonzero(every[places] == hashes) if len(every) else places[:0]
-            for place in hits.tolist():
-                name = known[int(hashes[place])]
-                if name not in found:
-                    found[name] = _span(text, name, f"{width}-gram", place, width)
-        for node, key in _functions(text, self.shapes):
-            if (name := self.trees.get(key, "")) and name not in found:
-                start, end = _offsets(text, node)
-                found[name] = Match(
-                    problem=name, method="syntax tree", start=start, end=end, text=text[start:end][:400]
-                )
-        return [found[name] for name in sorted(found)]
-
-
-def _span(text: str, name: str, method: str, place: int, width: int) -> Match:
-    runs = [match.span() for match in WORD.finditer(text)]
-    start, end = runs[place][0], runs[place + width - 1][1]
-    return Match(problem=name, method=method, start=start, end=end, text=text[start:end][:400])
-
-
-def _outline(node: ast.FunctionDef) -> tuple[str, ...]:
-    """A function's arguments and kinds of statements: what equal trees must share, found without a walk."""
-    body = node.body
-    first = body[0]
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-        body = body[1:]
-    return (str(len(node.args.args)), *(type(one).__name__ for one in body))
-
-
-def _functions(text: str, shapes: frozenset[tuple[str, ...]] | None) -> Iterator[tuple[ast.FunctionDef, str]]:
-    """The functions and methods of a text with their nameless trees; only of these shapes if given."""
-    tree = parsed(text) if "def " in text else None
-    if tree is None:
-        return
-    inner = [node for one in tree.body if isinstance(one, ast.ClassDef) for node in one.body]
-    for node in [*tree.body, *inner]:
-        if not isinstance(node, ast.FunctionDef) or (shapes is not None and _outline(node) not in shapes):
-            continue
-        if node.name == "check":
-            continue  # HumanEval's own test harness
-        key = nameless_tree(node)
-        if len(key) >= TREE_CHARACTERS:
-            yield node, key
-
-
-def _offsets(text: str, node: ast.FunctionDef) -> tuple[int, int]:
-    lines = text.split("\n")
-    start = sum(len(line) + 1 for line in lines[: node.lineno - 1])
-    return start, min(len(text), sum(len(line) + 1 for line in lines[: node.end_lineno]))
+    def holds(self, match: Match) -> bool:
+        """Whether a match is close enough to drop its document."""
+        if match.method == "ngram":
+            return True
+        return match.value <= self.distance if match.method == "embedding" else match.value >= self.rate - 1e-9
 
 
 class Job(Record, frozen=True):
     """One file of documents to look through."""
 
     documents: str
-    tasks: tuple[str, ...]
+    search: Search
 
 
 class Found(Record, frozen=True):
-    """The matches of a file's documents, by place in the file."""
+    """The matches of a file's documents, by place in the file; trees down to FLOOR."""
 
     places: dict[int, list[Match]]
 
 
+class Index:
+    """All problems in the forms in which they are looked for."""
+
+    def __init__(self, chosen: Sequence[Problem], encoder: Encoder | None = None) -> None:
+        self.problems = list(chosen)
+        self.ngrams = NgramIndex(chosen)
+        every = [(one.id, function.symbols) for one in chosen for function in solutions(one)]
+        self.trees = [(name, text) for name, text in every if len(text) >= tree_text.SHORTEST]
+        self.encoder, self.vectors = encoder, None
+        if encoder is not None:
+            self.vectors = encoders.encoded([one.prompt + "\n" + one.code for one in chosen], encoder)
+
+    def matches(self, texts: Sequence[str], search: Search) -> list[list[Match]]:
+        """What each text holds, the closest match of each problem and method, in the order of the problems' names."""
+        found: list[dict[tuple[str, str], Match]] = [{} for _ in texts]
+        if "ngram" in search.methods:
+            for place, text in enumerate(texts):
+                for name, width, start, end in self.ngrams.matches(text):
+                    _closest(found[place], _match(name, "ngram", float(width), start, end, text))
+        if "tree" in search.methods:
+            self._by_tree(texts, min(search.rate, FLOOR), found)
+        if self.vectors is not None and self.encoder is not None and "embedding" in search.methods:
+            self._by_vector(texts, search.distance, found)
+        return [[one[key] for key in sorted(one)] for one in found]
+
+    def _by_tree(self, texts: Sequence[str], rate: float, found: list[dict[tuple[str, str], Match]]) -> None:
+        here = [(place, function) for place, text in enumerate(texts) for function in tree_text.functions(text)]
+        here = [(place, function) for place, function in here if len(function.symbols) >= tree_text.SHORTEST]
+        unique = {symbols: number for number, symbols in enumerate(dict.fromkeys(f.symbols for _, f in here))}
+        by_tree: dict[int, list[tuple[str, float]]] = {}
+        for pair in tree_text.close_pairs([text for _, text in self.trees], list(unique), rate):
+            by_tree.setdefault(pair.second, []).append((self.trees[pair.first][0], pair.rate))
+        for place, one in here:
+            for name, value in by_tree.get(unique[one.symbols], ()):
+                _closest(found[place], _match(name, "tree", round(value, 4), one.start, one.end, texts[place]))
+
+    def _by_vector(self, texts: Sequence[str], most: float, found: list[dict[tuple[str, str], Match]]) -> None:
+        import numpy as np
+        from scipy.spatial.distance import cdist
+
+        assert self.encoder is not None
+        apart = cdist(encoders.encoded(texts, self.encoder), self.vectors) if texts else np.zeros((0, 1))
+        for place, number in np.argwhere(apart <= most).tolist():
+            name, text = self.problems[number].id, texts[place]
+            value = round(float(apart[place, number]), 4)
+            _closest(found[place], _match(name, "embedding", value, 0, len(text), text))
+
+
+def _match(name: str, method: Method, value: float, start: int, end: int, text: str) -> Match:
+    return Match(problem=name, method=method, value=value, start=start, end=end, text=text[start:end][:400])
+
+
+def _closest(found: dict[tuple[str, str], Match], match: Match) -> None:
+    key = (match.problem, match.method)
+    other = found.get(key)
+    sign = -1 if match.method == "embedding" else 1
+    if other is None or sign * match.value > sign * other.value:
+        found[key] = match
+
+
 @lru_cache(maxsize=4)
-def index(tasks: tuple[str, ...]) -> Index:
-    """The index of several evaluation sets, built once a process."""
-    return Index([one for task in tasks for one in problems(task)])
+def index(search: Search) -> Index:
+    """The index of a search, built once a process."""
+    return Index([one for task in search.tasks for one in problems(task)], search.encoder)
 
 
 def search_file(job: Job) -> Found:
     """What each document of a file holds."""
-    known = index(job.tasks)
-    found = {place: known.matches(one.text) for place, one in enumerate(read_file(Path(job.documents)))}
-    return Found(places={place: matches for place, matches in found.items() if matches})
+    known = index(job.search)
+    matches = known.matches([one.text for one in read_file(Path(job.documents))], job.search)
+    return Found(places={place: found for place, found in enumerate(matches) if found})
 
 
-def decontaminate_dataset(source: str, name: str, tasks: Sequence[str]) -> Made:
-    """The documents that hold no problem of these evaluation sets."""
+def decontaminate_dataset(
+    source: str,
+    name: str,
+    tasks: Sequence[str],
+    methods: Sequence[str] = ("ngram", "tree"),
+    rate: float = RATE,
+    distance: float = DISTANCE,
+    embedding: str = encoders.MINILM,
+) -> Made:
+    """The documents that hold no problem of these evaluation sets.
+
+    methods   of `ngram`, `tree`, `embedding`
+    rate      least match rate of two syntax trees that counts; the paper's presets are 0.95, 0.90, 0.85, 0.80
+    distance  most L2 distance of two vectors that counts
+    """
     given = find(source, ("documents",))
+    if strange := sorted(set(methods) - set(METHODS)):
+        raise ZooError(f'no method "{strange[0]}"; the methods are {", ".join(METHODS)}')
     chosen = tuple(dict.fromkeys(task.strip() for task in tasks if task.strip()))
+    encoder = encoders.find_encoder(embedding) if "embedding" in methods else None
+    search = Search(
+        tasks=chosen, methods=tuple(one for one in METHODS if one in methods), rate=rate, distance=distance,
+        encoder=encoder,
+    )  # fmt: skip
     content = digest([[one.id, one.prompt, one.code] for task in chosen for one in problems(task)])
-    recipe = {
+    recipe: dict[str, Any] = {
         "stage": "decontaminate", "version": VERSION, "source": given.digest, "against": list(chosen),
-        "problems": content, "prompt_ngram": PROMPT_NGRAM, "code_ngram": CODE_NGRAM,
-        "tree": "ast.dump without names, docstrings, annotations and decorators; equality",
+        "problems": content, "methods": list(search.methods), "prompt_ngram": PROMPT_NGRAM, "code_ngram": CODE_NGRAM,
+        "tree": tree_text.SERIALISATION, "rate": rate, "shortest_tree": tree_text.SHORTEST,
     }  # fmt: skip
-    return make(name, recipe, None, lambda work: _build(work, given, chosen))
+    if encoder is not None:
+        recipe |= {"embedding": encoder.name, "embedding_digest": encoder.digest, "distance": distance}
+    return make(name, recipe, None, lambda work: _build(work, given, search))
 
 
-def _build(work: Path, given: Dataset, tasks: tuple[str, ...]) -> Built:
-    jobs = [Job(documents=str(path), tasks=tasks) for path in document_files(folder_of(given))]
-    counts, lost = Counts("decontaminate"), list[Document]()
-    similar: dict[str, int] = {one.id: 0 for task in tasks for one in problems(task)}
+def _build(work: Path, given: Dataset, search: Search) -> Built:
+    jobs = [Job(documents=str(path), search=search) for path in document_files(folder_of(given))]
+    every = [one for task in search.tasks for one in problems(task)]
+    counts, verdicts = Counts("decontaminate"), contaminated.Verdicts(every, search)
 
-    def kept() -> Iterator[Document]:
+    def outcomes() -> Iterator[Document]:
         for job, found in zip(jobs, each_shard(work, "search", jobs, search_file, Found), strict=True):
             for place, one in enumerate(read_file(Path(job.documents))):
-                matches = found.places.get(place, [])
+                near = found.places.get(place, [])
+                verdicts.add(one, near)
+                matches = [match for match in near if search.holds(match)]
                 if not matches:
                     counts.keep()
                     yield one
                     continue
-                for match in matches:
-                    similar[match.problem] += 1
-                first = matches[0]
-                reason = f"holds {first.problem.split('/')[0]} ({first.method})"
+                reason = f"holds {matches[0].problem.split('/')[0]} ({matches[0].method})"
                 counts.drop(reason)
-                told = [{"problem": m.problem, "method": m.method, "start": m.start, "end": m.end, "text": m.text}
-                        for m in matches]  # fmt: skip
-                lost.append(dropped(one, "decontaminate", reason, matches=told))
+                told = [{"problem": m.problem, "method": m.method, "value": m.value, "start": m.start, "end": m.end,
+                         "text": m.text} for m in matches]  # fmt: skip
+                yield dropped(one, "decontaminate", reason, matches=told)
 
-    number, tokens = write_result(work / "out", kept(), lost)
-    write_json(work / "out" / "contamination.json", similar)
+    number, tokens = write_result(work / "out", outcomes())
+    table = verdicts.write(work / "out", given)
     return Built(
         kind="documents", documents=number, tokens=tokens, stages=(counts.stage(),), parents=(given.digest,),
-        licence=given.licence, recipe={"similar": sum(value > 0 for value in similar.values()), "of": len(similar)},
+        licence=given.licence, recipe={"similar": table.similar, "of": len(every)},
     )  # fmt: skip

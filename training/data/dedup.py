@@ -16,6 +16,7 @@ ROWS = 4  # 32 bands of 4: a pair at Jaccard 0.8 is missed once in 10^7; candida
 SEED = 1
 BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
 THRESHOLD = 0.8
+EMPTY = 0xFFFFFFFF  # each value of the signature of a text without words
 
 
 class Twin(Record, frozen=True):
@@ -100,14 +101,18 @@ def shingles(text: str, ngram: int = NGRAM) -> Any:
 
 def signatures(texts: Sequence[str]) -> Any:
     """MinHash signatures, shape (texts, PERMUTATIONS), uint32."""
+    return minhash([shingles(text) for text in texts])
+
+
+def minhash(sets: Sequence[Any]) -> Any:
+    """MinHash signatures of sets of hashes, shape (sets, PERMUTATIONS), uint32."""
     import numpy as np
     from rensa import RMinHash
 
-    sets = [shingles(text) for text in texts]
     offsets = np.cumsum([0, *map(len, sets)], dtype=np.uint64)
     flat = np.concatenate([np.zeros(0, dtype=np.uint64), *sets])
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, PERMUTATIONS, SEED)
-    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(texts), PERMUTATIONS)
+    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(sets), PERMUTATIONS)
 
 
 def jaccard(first: Any, second: Any) -> float:
@@ -122,6 +127,38 @@ def jaccard(first: Any, second: Any) -> float:
     both = len(np.intersect1d(first, second, assume_unique=True))
     union = len(first) + len(second) - both
     return both / union if union else 0.0
+
+
+def repeats(marks: Any) -> list[tuple[int, int]]:
+    """(place, first place) of each mark that stood earlier, places ascending.
+
+    >>> import numpy as np
+    >>> repeats(np.array([5, 7, 5, 5]))
+    [(2, 0), (3, 0)]
+    """
+    import numpy as np
+
+    if not len(marks):
+        return []
+    _, first, inverse = np.unique(marks, return_index=True, return_inverse=True)
+    firsts = first[inverse]
+    later = np.flatnonzero(firsts != np.arange(len(marks)))
+    return [(int(item), int(firsts[item])) for item in later]
+
+
+def settled(twins: dict[int, tuple[str, int, float]]) -> dict[int, tuple[str, int, float]]:
+    """The same twins, each named by the one that is kept in the end: a twin's twin leads there.
+
+    >>> settled({2: ("exact", 1, 1.0), 1: ("near", 0, 0.9)})
+    {2: ('exact', 0, 0.9), 1: ('near', 0, 0.9)}
+    """
+    found = {}
+    for item, (reason, kept, value) in twins.items():
+        while kept in twins:
+            _, kept, further = twins[kept]
+            value = min(value, further)
+        found[item] = (reason, kept, value)
+    return found
 
 
 def near_twins(matrix: Any, threshold: float = THRESHOLD, exact: Any = None) -> list[Twin]:

@@ -7,7 +7,7 @@ parent dataset holds it. Nothing here decides what is kept.
 import gzip
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,34 +72,31 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 _DECODER = msgspec.json.Decoder(Document)
 
 
-class Written(Record, frozen=True):
-    """One finished file: its name, its lines, sha256 of its uncompressed bytes."""
-
-    file: str
-    lines: int
-    sha256: str
-
-
-def write_documents(folder: Path, stem: str, documents: Iterable[Document]) -> list[Written]:
+class DocumentFiles:
     """Writes documents as `stem-00000.jsonl.gz` and so on; at least one file, each whole or absent."""
-    written: list[Written] = []
-    batch: list[bytes] = []
 
-    def flush() -> None:
-        data = b"".join(batch)
-        name = f"{stem}-{len(written):05d}.jsonl.gz"
-        with whole_file(folder / name) as file:
-            file.write(gzip.compress(data, LEVEL, mtime=0))
-        written.append(Written(file=name, lines=len(batch), sha256=hashlib.sha256(data).hexdigest()))
-        batch.clear()
+    def __init__(self, folder: Path, stem: str) -> None:
+        self.folder, self.stem = folder, stem
+        self._files, self._batch = 0, list[bytes]()
 
-    for one in documents:
-        batch.append(_ENCODER.encode(one) + b"\n")
-        if len(batch) == SHARD_DOCUMENTS:
-            flush()
-    if batch or not written:
-        flush()
-    return written
+    def __enter__(self) -> "DocumentFiles":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and (self._batch or not self._files):
+            self._flush()
+
+    def add(self, one: Document) -> None:
+        """One more document; a full file is written at once."""
+        self._batch.append(_ENCODER.encode(one) + b"\n")
+        if len(self._batch) == SHARD_DOCUMENTS:
+            self._flush()
+
+    def _flush(self) -> None:
+        with whole_file(self.folder / f"{self.stem}-{self._files:05d}.jsonl.gz") as file:
+            file.write(gzip.compress(b"".join(self._batch), LEVEL, mtime=0))
+        self._files += 1
+        self._batch.clear()
 
 
 def read_file(path: Path) -> Iterator[Document]:

@@ -1,6 +1,7 @@
 """Keeps the documents of the highest educational value; each dropped one says its score and the threshold.
 
-A share is labelled by the rubric (`annotate`), a forest learns the labels (`quality`), all are scored.
+A share is labelled, by the rubric (`annotate`) or by a dataset of labels (`annotate` by a model); a head
+learns the labels (`quality`); all are scored. In memory: the labelled texts, and 24 bytes a document.
 """
 
 import hashlib
@@ -9,16 +10,29 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data import annotate, quality
-from training.data.document import Document, document_files, dropped, read_file
-from training.data.make import Built, Counts, Made, each_shard, find, folder_of, make, write_result
+import msgspec
+
+from training.data import annotate, encoders, quality
+from training.data.document import Document, document_files, dropped, read_documents, read_file
+from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
+from training.data.quality import Head, Labels
+from training.data.shards import each_shard
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import whole_file, write_json
 from zoo.errors import ZooError
 
-VERSION = 1
+VERSION = 2
 LABELLED = 4_000
 LOW = "educational value below the threshold"
+TFIDF = "tfidf"
+
+
+class Choice(Record, frozen=True):
+    """How many to keep: a share of the documents, up to so many tokens, or as far down as a precision holds."""
+
+    keep: float | None = None
+    tokens: int | None = None
+    precision: float | None = None
 
 
 class Job(Record, frozen=True):
@@ -26,7 +40,8 @@ class Job(Record, frozen=True):
 
     documents: str
     model: str = ""
-    chosen: tuple[str, ...] = ()
+    seed: int = 0
+    chosen: tuple[int, ...] = ()
 
 
 class Labelled(Record, frozen=True):
@@ -40,43 +55,55 @@ class Labelled(Record, frozen=True):
 
 
 class Outline(Record, frozen=True):
-    """What choosing the sample and the threshold needs to know of a file's documents."""
+    """What choosing the sample and the cut needs to know of a file's documents: a hash and a size of each."""
 
-    ids: list[str]
-    tokens: list[int]
-
-
-class Scores(Record, frozen=True):
-    """The scores of one file's documents, in order, rounded to 4 places."""
-
-    scores: list[float]
+    marks: bytes
+    tokens: bytes
 
 
-def filter_dataset(source: str, name: str, keep: float | None, tokens: int | None, seed: int) -> Made:
-    """The best part of a dataset: a share of its documents, or up to so many tokens; the best 30% by default."""
+def filter_dataset(
+    source: str, name: str, choice: Choice, seed: int, labels: str = "", embedding: str = TFIDF, head: Head = "forest"
+) -> Made:
+    """The best part of a dataset: a share (30% by default), a token budget, or what holds a precision.
+
+    labels     a dataset made by `annotate`; "" labels a sample by the rubric
+    embedding  `tfidf`, `minilm`, a registered checkpoint or a folder
+    """
     given = find(source, ("documents",))
     if given.documents == 0:
         raise ZooError(f"{source} holds no documents, so there is nothing to filter. All: phizoo data list")
-    share = 0.3 if keep is None and tokens is None else keep
+    if choice == Choice():
+        choice = Choice(keep=0.3)
+    labelled = find(labels, ("documents",)) if labels else None
+    if labelled is not None and not (labelled.recipe or {}).get("educational"):
+        raise ZooError(f"{labels} holds no labels; they come from: phizoo data annotate {source} --out NAME")
+    encoder = None if embedding == TFIDF else encoders.find_encoder(embedding)
     recipe = {
-        "stage": "filter", "version": VERSION, "source": given.digest, "keep": share, "tokens": tokens, "seed": seed,
-        "annotator": f"rubric {annotate.VERSION}", "labelled": LABELLED, "features": "tf-idf svd + characters",
+        "stage": "filter", "version": VERSION, "source": given.digest, "keep": choice.keep, "tokens": choice.tokens,
+        "precision": choice.precision, "seed": seed, "head": head,
+        "annotator": labelled.digest if labelled else f"rubric {annotate.VERSION}", "labelled": LABELLED,
+        "features": "tf-idf svd + characters" if encoder is None else f"{encoder.name} {encoder.digest}",
     }  # fmt: skip
-    return make(name, recipe, None, lambda work: _build(work, given, share, tokens, seed))
+    return make(name, recipe, None, lambda work: _Filter(work, given, seed, labelled, encoder, head).build(choice))
 
 
 def outline_file(job: Job) -> Outline:
-    """Ids and sizes of a file's documents."""
-    read = list(read_file(Path(job.documents)))
-    return Outline(ids=[one.id for one in read], tokens=[one.tokens for one in read])
+    """Hash with the seed and size of each document of a file."""
+    import numpy as np
+
+    marks, tokens = bytearray(), []
+    for one in read_file(Path(job.documents)):
+        marks += hashlib.sha256(f"{job.seed}:{one.id}".encode()).digest()[:8]
+        tokens.append(one.tokens)
+    return Outline(marks=bytes(marks), tokens=np.array(tokens, dtype="<u4").tobytes())
 
 
 def label_file(job: Job) -> list[Labelled]:
-    """The rubric's labels of the chosen documents of a file."""
+    """The rubric's labels of the chosen documents of a file, by place."""
     chosen = set(job.chosen)
     found = []
-    for one in read_file(Path(job.documents)):
-        if one.id in chosen:
+    for place, one in enumerate(read_file(Path(job.documents))):
+        if place in chosen:
             label = annotate.rubric(one.text)
             found.append(
                 Labelled(id=one.id, text=one.text, project=one.project, points=label.points, reasons=label.reasons)
@@ -84,89 +111,117 @@ def label_file(job: Job) -> list[Labelled]:
     return found
 
 
-def score_file(job: Job) -> Scores:
-    """The scores of a file's documents. The model is a file of this very run, never a stranger's."""
+def score_file(job: Job) -> bytes:
+    """The scores of a file's documents, float64, to 4 places. The model is a file of this very run."""
+    import numpy as np
+
     fitted = pickle.loads(Path(job.model).read_bytes())  # noqa: S301
     texts = [one.text for one in read_file(Path(job.documents))]
-    return Scores(scores=[round(float(one), 4) for one in quality.score(texts, fitted)] if texts else [])
+    scores = quality.score(texts, fitted) if texts else np.zeros(0)
+    return np.round(scores.astype("<f8"), 4).tobytes()
 
 
-def _build(work: Path, given: Dataset, keep: float | None, tokens: int | None, seed: int) -> Built:
-    paths = document_files(folder_of(given))
-    outlines = list(each_shard(work, "outline", [Job(documents=str(path)) for path in paths], outline_file, Outline))
-    labels = _labels(work, paths, outlines, seed)
-    model = work / "model.pickle"
-    if not model.is_file():
-        fitted = quality.fit(
-            [one.text for one in labels], [one.points >= annotate.EDUCATIONAL for one in labels],
-            [one.project for one in labels], seed,
+def sampled(work: Path, paths: Sequence[Path], seed: int, size: int) -> tuple[list[tuple[int, ...]], Any]:
+    """A sample by hash: of each file the places chosen; and the sizes of all documents, shape (documents,)."""
+    import numpy as np
+
+    jobs = [Job(documents=str(path), seed=seed) for path in paths]
+    outlines = list(each_shard(work, f"outline {seed}", jobs, outline_file, Outline))
+    marks = [np.frombuffer(one.marks, dtype=">u8") for one in outlines]
+    sizes = np.concatenate([np.zeros(0, "<u4"), *(np.frombuffer(one.tokens, dtype="<u4") for one in outlines)])
+    first = np.sort(np.concatenate([np.zeros(0, ">u8"), *marks]), kind="stable")[:size]
+    last = first[-1] if len(first) else 0
+    chosen = [tuple(np.flatnonzero(one <= last).tolist()) if len(first) else () for one in marks]
+    return chosen, sizes
+
+
+class _Filter:
+    """One run of the filter over a dataset."""
+
+    def __init__(self, work: Path, given: Dataset, seed: int, labelled: Dataset | None,
+                 encoder: encoders.Encoder | None, head: Head) -> None:  # fmt: skip
+        self.work, self.given, self.seed = work, given, seed
+        self.labelled, self.encoder, self.head = labelled, encoder, head
+        self.paths = document_files(folder_of(given))
+
+    def build(self, choice: Choice) -> Built:
+        """Labels, fits, scores, chooses and writes."""
+        import numpy as np
+
+        chosen, sizes = sampled(self.work, self.paths, self.seed, LABELLED)
+        rows = self._labels(chosen)
+        least = int((self.labelled.recipe or {})["educational"]) if self.labelled else annotate.EDUCATIONAL
+        labels = Labels([one.text for one in rows], [one.points for one in rows], [one.project for one in rows], least)
+        fitted = self._fitted(labels)
+        model = str(self.work / "model.pickle")
+        jobs = [Job(documents=str(path), model=model) for path in self.paths]
+        parts = [np.frombuffer(part, dtype="<f8") for part in each_shard(self.work, "score", jobs, score_file, bytes)]
+        scores = np.concatenate([np.zeros(0), *parts])
+        if choice.precision is not None:
+            threshold = round(quality.threshold_for(choice.precision, fitted, labels), 4)
+            kept = scores >= threshold
+        else:
+            kept, threshold = best(scores, sizes, choice.keep, choice.tokens)
+        counts = Counts("educational value")
+        outcomes = self._outcomes(scores, kept, threshold, {one.id: one for one in rows}, counts)
+        number, size = write_result(self.work / "out", outcomes)
+        write_json(self.work / "out" / "quality.json", fitted.quality)
+        found = fitted.quality
+        told = {"threshold": threshold, "f1": found.f1, "f1_95": [found.f1_low, found.f1_high]}
+        return Built(
+            kind="documents", documents=number, tokens=size, stages=(counts.stage(),), licence=self.given.licence,
+            parents=(self.given.digest, *([self.labelled.digest] if self.labelled else [])), recipe=told,
         )  # fmt: skip
-        with whole_file(model) as file:
-            pickle.dump(fitted, file)
-    found: quality.Quality = pickle.loads(model.read_bytes()).quality  # noqa: S301
-    jobs = [Job(documents=str(path), model=str(model)) for path in paths]
-    scores = [one for part in each_shard(work, "score", jobs, score_file, Scores) for one in part.scores]
-    sizes = [size for one in outlines for size in one.tokens]
-    chosen, threshold = best(scores, sizes, keep, tokens)
-    points = {one.id: one for one in labels}
-    counts, lost = Counts("educational value"), list[Document]()
 
-    def kept() -> Iterator[Document]:
-        for number, one in enumerate(one for path in paths for one in read_file(path)):
-            facts: dict[str, Any] = {"score": scores[number], "threshold": threshold}
-            if label := points.get(one.id):
-                facts |= {"label": label.points, "label_reasons": list(label.reasons), "annotator": "rubric"}
-            if number in chosen:
+    def _labels(self, chosen: Sequence[tuple[int, ...]]) -> list[Labelled]:
+        if self.labelled is not None:
+            return [
+                Labelled(id=one.id, text=one.text, project=one.project, points=one.facts["label"],
+                         reasons=tuple(one.facts.get("label_reasons", ())))
+                for one in read_documents(folder_of(self.labelled))
+            ]  # fmt: skip
+        jobs = [Job(documents=str(path), chosen=places) for path, places in zip(self.paths, chosen, strict=True)]
+        return [one for part in each_shard(self.work, "label", jobs, label_file, list[Labelled]) for one in part]
+
+    def _fitted(self, labels: Labels) -> quality.Fitted:
+        model = self.work / "model.pickle"
+        if not model.is_file():
+            with whole_file(model) as file:
+                pickle.dump(quality.fit(labels, self.seed, self.encoder, self.head), file)
+        fitted: quality.Fitted = pickle.loads(model.read_bytes())  # noqa: S301
+        return fitted
+
+    def _outcomes(
+        self, scores: Any, kept: Any, threshold: float, labels: dict[str, Labelled], counts: Counts
+    ) -> Iterator[Document]:
+        annotator = (self.labelled.recipe or {})["annotator"] if self.labelled else "rubric"
+        for number, one in enumerate(one for path in self.paths for one in read_file(path)):
+            facts: dict[str, Any] = {"score": float(scores[number]), "threshold": threshold}
+            if label := labels.get(one.id):
+                facts |= {"label": label.points, "label_reasons": list(label.reasons), "annotator": annotator}
+            if kept[number]:
                 counts.keep()
-                yield _with(one, facts)
+                yield msgspec.structs.replace(one, facts={**one.facts, **facts})
             else:
                 counts.drop(LOW)
-                lost.append(dropped(one, "filter", LOW, **facts))
-
-    number, size = write_result(work / "out", kept(), lost)
-    write_json(work / "out" / "quality.json", found)
-    return Built(
-        kind="documents", documents=number, tokens=size, stages=(counts.stage(),), parents=(given.digest,),
-        licence=given.licence, recipe={"threshold": threshold, "f1": found.f1, "f1_95": [found.f1_low, found.f1_high]},
-    )  # fmt: skip
+                yield dropped(one, "filter", LOW, **facts)
 
 
-def _with(one: Document, facts: dict[str, Any]) -> Document:
-    import msgspec
+def best(scores: Any, sizes: Any, keep: float | None, tokens: int | None) -> tuple[Any, float]:
+    """Which documents are the best, shape (documents,), and the lowest score among them; ties go to the earlier one.
 
-    return msgspec.structs.replace(one, facts={**one.facts, **facts})
-
-
-def _labels(work: Path, paths: Sequence[Path], outlines: Sequence[Outline], seed: int) -> list[Labelled]:
-    """The labelled sample: the documents whose hash with the seed is smallest."""
-    every = [name for one in outlines for name in one.ids]
-    mark = {name: hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in every}
-    chosen = set(sorted(mark, key=mark.__getitem__)[:LABELLED])
-    jobs = [
-        Job(documents=str(path), chosen=tuple(sorted(chosen & set(one.ids))))
-        for path, one in zip(paths, outlines, strict=True)
-    ]
-    return [one for part in each_shard(work, "label", jobs, label_file, list[Labelled]) for one in part]
-
-
-def best(
-    scores: Sequence[float], sizes: Sequence[int], keep: float | None, tokens: int | None
-) -> tuple[set[int], float]:
-    """Numbers of the best documents and the lowest score among them; ties go to the earlier document.
-
-    >>> best([0.1, 0.9, 0.5, 0.9], [10, 10, 10, 10], keep=0.5, tokens=None)
-    ({1, 3}, 0.9)
-    >>> best([0.1, 0.9, 0.5, 0.9], [10, 10, 10, 10], keep=None, tokens=25)
-    ({1, 3}, 0.9)
+    >>> import numpy as np
+    >>> scores, sizes = np.array([0.1, 0.9, 0.5, 0.9]), np.array([10, 10, 10, 10])
+    >>> best(scores, sizes, keep=0.5, tokens=None)[0].tolist(), best(scores, sizes, keep=None, tokens=25)[1]
+    ([False, True, False, True], 0.9)
     """
-    order = sorted(range(len(scores)), key=lambda number: (-scores[number], number))
+    import numpy as np
+
+    order = np.argsort(-scores, kind="stable")
     if keep is not None:
-        chosen = order[: max(1, round(keep * len(order)))]
+        number = max(1, round(keep * len(order)))
     else:
-        chosen, total = [], 0
-        for number in order:
-            if chosen and total + sizes[number] > (tokens or 0):
-                break
-            chosen.append(number)
-            total += sizes[number]
-    return set(chosen), min(scores[number] for number in chosen)
+        number = max(1, int(np.searchsorted(np.cumsum(sizes[order], dtype=np.int64), tokens or 0, side="right")))
+    kept = np.zeros(len(order), dtype=bool)
+    kept[order[:number]] = True
+    return kept, float(scores[kept].min())

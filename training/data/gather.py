@@ -1,7 +1,8 @@
-"""Gathers this machine's Python files: the standard library and the installed packages, of very mixed quality.
+"""Gathers documents: this machine's Python files, or the files and rows of a folder, a table, a hub's dataset.
 
-Every file that was looked at is accounted for; what a file must be stands in `rules`.
-Corpus rules: exact duplicates by sha256, near duplicates by 5-gram MinHash at Jaccard 0.8.
+Every file and row that was looked at is accounted for; what each must be stands in `rules`.
+Corpus rules: exact duplicates by sha256, near duplicates by 5-gram MinHash at Jaccard 0.8. In memory
+are the texts of one shard, and 550 bytes a file for finding its twins.
 """
 
 import hashlib
@@ -11,26 +12,95 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from email.parser import HeaderParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from training.data import dedup, rules
+from training.data import dedup, inputs, rules
 from training.data.document import Document, document, dropped
-from training.data.make import Built, Counts, Made, each_shard, make, parts, write_result
+from training.data.inputs import Block, Form
+from training.data.make import Built, Counts, Made, make, parts, write_result
 from training.data.rules import Cut, Origin
+from training.data.shards import each_shard
+from zoo.checkpoint import Record
 from zoo.digest import digest
+from zoo.errors import ZooError
 
 VERSION = 2
 SHARD_FILES = 400
 CUT = "read and cut"
+PYTHON = "python"
 
 
-def gather_python(name: str, limit: int | None = None) -> Made:
-    """Makes the documents of this machine's Python files; `limit` takes that many files, spread by hash."""
-    origins, state = python_files(limit)
-    recipe = {"stage": "gather", "version": VERSION, "source": "python", "limit": limit}
-    return make(name, recipe, state, lambda work: _build(work, origins))
+class Shard(Record, frozen=True):
+    """What a worker reads: some files, or one block of rows."""
+
+    files: tuple[Origin, ...] = ()
+    block: Block | None = None
+
+
+def gather(
+    source: str, name: str, limit: int | None = None, column: str = "", form: Form = "", split: str = ""
+) -> Made:
+    """Makes the documents of a source: `python`, a folder, a file of rows, or `hf:NAME@REVISION`.
+
+    limit   takes that many files, spread by hash (of rows: that many blocks)
+    column  the column of a table that holds the text
+    form    "python" cuts each row as a Python file, "text" keeps it whole; "" decides by the column
+    split   of a hub's dataset
+    """
+    if source == PYTHON:
+        files, state = python_files(limit)
+        recipe: dict[str, Any] = {"stage": "gather", "version": VERSION, "source": "python", "limit": limit}
+        blocks: list[Block] = []
+    else:
+        files, blocks, state, place = _of_source(source, limit, column, form, split)
+        recipe = {
+            "stage": "gather", "version": VERSION, "source": place, "limit": limit, "column": column, "form": form,
+        }  # fmt: skip
+    shards = [Shard(files=tuple(part)) for part in parts(files, SHARD_FILES)] + [Shard(block=one) for one in blocks]
+    if not shards:
+        raise ZooError(f"{source} holds nothing that is read: *.py, {', '.join((*inputs.PROSE, *inputs.ROWS))}")
+    return make(name, recipe, state, lambda work: _build(work, shards, len(files)))
+
+
+def _of_source(
+    source: str, limit: int | None, column: str, form: Form, split: str
+) -> tuple[list[Origin], list[Block], str, str]:
+    """Files, blocks, a digest of their state, and what the recipe calls the source."""
+    if source.startswith("hf:"):
+        found, commit = inputs.hub_files(source[3:], split)
+        blocks = [block for path, name in found for block in inputs.plan(path, name, column, form)]
+        place = f"hf:{source[3:].partition('@')[0]}@{commit}" + (f"/{split}" if split else "")
+        return [], blocks[:limit], commit, place
+    path = Path(source)
+    if not path.exists():
+        raise ZooError(f'no source "{source}"; give {PYTHON}, a folder, a file of rows, or hf:NAME@REVISION')
+    root, every = path.parent, [path]
+    if path.is_dir():
+        root, every = path, [Path(one) for one, _ in _walk(str(path), False, (".py", *inputs.PROSE, *inputs.ROWS))]
+    files = [_folder_file(one, root) for one in every if not inputs.is_rows(one)]
+    named = [(one, rules.printable(one.relative_to(root).as_posix())) for one in every if inputs.is_rows(one)]
+    blocks = [block for one, name in named for block in inputs.plan(str(one), name, column, form)]
+    told = [[rules.printable(str(one.relative_to(root))), one.stat().st_size, one.stat().st_mtime_ns] for one in every]
+    return _spread(files, limit), blocks[:limit], digest(told), f"folder {path.name}"
+
+
+def _folder_file(path: Path, root: Path) -> Origin:
+    relative = rules.printable(path.relative_to(root).as_posix())
+    project = relative.split("/")[0] if "/" in relative else rules.printable(root.name)
+    return Origin(
+        path=os.fspath(path), relative=relative, project=project, licence="unknown", bytes=path.stat().st_size
+    )
+
+
+def _spread(files: list[Origin], limit: int | None) -> list[Origin]:
+    """The files in the order of their names; with a limit those whose name's hash is smallest."""
+    chosen = sorted(files, key=lambda one: (one.relative, one.path))
+    if limit is None or limit >= len(chosen):
+        return chosen
+    spread = sorted(chosen, key=lambda one: hashlib.sha256(one.relative.encode("utf-8", "surrogateescape")).digest())
+    return sorted(spread[:limit], key=lambda one: (one.relative, one.path))
 
 
 def python_files(limit: int | None = None) -> tuple[list[Origin], str]:
@@ -40,32 +110,31 @@ def python_files(limit: int | None = None) -> tuple[list[Origin], str]:
     """
     paths = sysconfig.get_paths()
     roots = sorted({os.path.realpath(paths[key]) for key in ("stdlib", "purelib", "platlib")})
-    found: dict[str, tuple[Origin, int]] = {}
+    found: dict[str, Origin] = {}
+    times: dict[str, int] = {}
     for root in roots:
         owners = _owners(Path(root))
         stdlib = root == os.path.realpath(paths["stdlib"])
-        for path, status in _walk(root, stdlib):
+        for path, status in _walk(root, stdlib, (".py",)):
             relative = os.path.relpath(path, root).replace(os.sep, "/")
             owner = ("cpython", "PSF-2.0") if stdlib else owners.get(relative, (relative.split("/")[0], "unknown"))
-            origin = Origin(path=path, relative=relative, project=owner[0], licence=owner[1], bytes=status.st_size)
-            found.setdefault(path, (origin, status.st_mtime_ns))
-    chosen = sorted(found.values(), key=lambda one: (one[0].relative, one[0].path))
-    if limit is not None and limit < len(chosen):
-        spread = sorted(
-            chosen, key=lambda one: hashlib.sha256(one[0].relative.encode("utf-8", "surrogateescape")).digest()
-        )
-        chosen = sorted(spread[:limit], key=lambda one: (one[0].relative, one[0].path))
-    state = digest([[os.fsencode(o.relative).hex(), o.bytes, time] for o, time in chosen])
-    return [origin for origin, _ in chosen], state
+            origin = Origin(
+                path=path, relative=rules.printable(relative), project=rules.printable(owner[0]), licence=owner[1],
+                bytes=status.st_size,
+            )  # fmt: skip
+            found.setdefault(path, origin)
+            times.setdefault(path, status.st_mtime_ns)
+    chosen = _spread(list(found.values()), limit)
+    return chosen, digest([[os.fsencode(o.relative).hex(), o.bytes, times[o.path]] for o in chosen])
 
 
-def _walk(root: str, stdlib: bool) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(root: str, stdlib: bool, ends: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
     for folder, folders, files in os.walk(root):
         skip = {"__pycache__"} | ({"site-packages", "dist-packages"} if stdlib else set())
         folders[:] = sorted(one for one in folders if one not in skip)
         for file in sorted(files):
             path = os.path.join(folder, file)
-            if file.endswith(".py") and os.path.isfile(path):
+            if file.endswith(ends) and os.path.isfile(path):
                 yield path, os.stat(path)
 
 
@@ -102,99 +171,139 @@ def licence_of(told: Any) -> str:
     return text[:60] if text and text.upper() != "UNKNOWN" else "unknown"
 
 
-def _build(work: Path, origins: Sequence[Origin]) -> Built:
-    files, cuts = Counts("files"), Counts("cut")
-    lost: list[Document] = []
-    shards = parts(origins, SHARD_FILES)
-    twins = _twins(work, shards)
+class Twins(NamedTuple):
+    """What the first pass finds: duplicate files, by number, with reason, kept number and Jaccard; pieces seen before.
 
-    def kept() -> Iterator[Document]:
-        seen: set[bytes] = set()
-        number = 0
+    repeated  of each piece in order, whether its text stood in an earlier kept one; shape (pieces,)
+    """
+
+    files: dict[int, tuple[str, int, float]]
+    repeated: Any
+
+
+def _build(work: Path, shards: Sequence[Shard], number_of_files: int) -> Built:
+    files, cuts = Counts("files"), Counts("cut")
+    licences: set[str] = set()
+    twins = _twins(work, shards)
+    named = {kept: "" for _, kept, _ in twins.files.values()}
+
+    def outcomes() -> Iterator[Document]:
+        number = piece_number = 0
         for shard in each_shard(work, CUT, shards, cut_shard, list[Cut], told="write"):
             for one in shard:
-                reason, facts = twins.get(number, (one.reason, {}))
+                licences.add(one.origin.licence)
+                if number in named:
+                    named[number] = one.origin.relative
+                reason, facts = one.reason, {}
+                if number in twins.files:
+                    reason, kept, value = twins.files[number]
+                    facts = {"twin": named[kept], "jaccard": round(value, 4)}
                 number += 1
                 if reason:
-                    files.drop(reason)
-                    lost.append(_lost_file(one, reason, facts))
+                    piece_number += len(one.pieces)
+                    files.drop(reason, one.rows)
+                    yield _lost_file(one, reason, facts)
                     continue
                 files.keep()
                 for piece in one.dropped:
                     cuts.drop(piece.reason)
-                    lost.append(piece)
-                for piece in one.pieces:
-                    mark = hashlib.sha256(piece.text.encode()).digest()
-                    if mark in seen:
-                        cuts.drop(rules.TWICE)
-                        lost.append(dropped(piece, "cut", rules.TWICE))
-                        continue
-                    seen.add(mark)
-                    cuts.keep()
                     yield piece
+                for piece in one.pieces:
+                    piece_number += 1
+                    if twins.repeated[piece_number - 1]:
+                        cuts.drop(rules.TWICE)
+                        yield dropped(piece, "cut", rules.TWICE)
+                    else:
+                        cuts.keep()
+                        yield piece
 
-    number, tokens = write_result(work / "out", kept(), lost)
-    licences = sorted({origin.licence for origin in origins})
+    number, tokens = write_result(work / "out", outcomes())
     return Built(
         kind="documents", documents=number, tokens=tokens, stages=(files.stage(), cuts.stage()),
-        licence="; ".join(licences), recipe={"files": len(origins)},
+        licence="; ".join(sorted(licences)), recipe={"files": number_of_files or len(shards)},
     )  # fmt: skip
 
 
-def _twins(work: Path, shards: Sequence[Sequence[Origin]]) -> dict[int, tuple[str, dict[str, Any]]]:
-    """File number -> why it is a duplicate, of which file, for exact and near ones."""
+def _twins(work: Path, shards: Sequence[Shard]) -> Twins:
+    """Which files and pieces repeat earlier ones. Signatures lie on disk, 32 bytes a file and piece in memory."""
     import numpy as np
 
-    shas: dict[str, int] = {}
-    found: dict[int, tuple[str, dict[str, Any]]] = {}
-    names: list[str] = []
-    rows, signed = [], []
-    for shard in each_shard(work, CUT, shards, cut_shard, list[Cut]):
-        for one in shard:
-            number = len(names)
-            names.append(one.origin.relative)
-            if one.reason:
-                continue
-            if one.sha256 in shas:
-                found[number] = (rules.EXACT, {"twin": names[shas[one.sha256]], "jaccard": 1.0})
-                continue
-            shas[one.sha256] = number
-            if one.signature:
-                signed.append(number)
-                rows.append(np.frombuffer(one.signature, dtype=np.uint32))
-    if rows:
-        for twin in dedup.near_twins(np.stack(rows)):
-            facts = {"twin": names[signed[twin.kept]], "jaccard": round(twin.jaccard, 4)}
-            found[signed[twin.item]] = (rules.NEAR, facts)
-    return found
+    shas, texts, owners, signed = bytearray(), bytearray(), bytearray(), bytearray()
+    path = work / "signatures.bin"
+    number = 0
+    with path.open("wb") as file:
+        for shard in each_shard(work, CUT, shards, cut_shard, list[Cut]):
+            for one in shard:
+                good = not one.reason
+                shas += bytes.fromhex(one.sha256)[:16] if good else b"\0" * 16
+                if good and one.signature:
+                    signed += number.to_bytes(8, "little")
+                    file.write(one.signature)
+                for piece in one.pieces:
+                    texts += hashlib.sha256(piece.text.encode()).digest()[:16]
+                    owners += number.to_bytes(8, "little")
+                number += 1
+    files = np.frombuffer(bytes(shas), dtype="V16")
+    found = {
+        int(item): (rules.EXACT, int(kept), 1.0)
+        for item, kept in dedup.repeats(files)
+        if files[item].tobytes() != b"\0" * 16
+    }
+    places = np.frombuffer(bytes(signed), dtype="<i8")
+    single = np.array([place not in found for place in places.tolist()], dtype=bool)
+    if single.any():
+        rows = np.memmap(path, dtype=np.uint32, mode="r", shape=(len(places), dedup.PERMUTATIONS))[single]
+        left = places[single]
+        for twin in dedup.near_twins(rows):
+            found[int(left[twin.item])] = (rules.NEAR, int(left[twin.kept]), twin.jaccard)
+    marks = np.frombuffer(bytes(texts), dtype="V16")
+    owner = np.frombuffer(bytes(owners), dtype="<i8")
+    kept_file = np.ones(number, dtype=bool)
+    kept_file[list(found)] = False
+    alive = np.flatnonzero(kept_file[owner])
+    repeated = np.zeros(len(marks), dtype=bool)
+    repeated[[alive[item] for item, _ in dedup.repeats(marks[alive])]] = True
+    return Twins(files=dedup.settled(found), repeated=repeated)
 
 
-def cut_shard(origins: Sequence[Origin]) -> list[Cut]:
-    """The files of one shard, read and cut, with their MinHash signatures."""
+def cut_shard(shard: Shard) -> list[Cut]:
+    """The files or rows of one shard, read and cut, with their MinHash signatures."""
     import gc
 
     gc.disable()  # a syntax tree is many objects without cycles: 30% faster, given back file by file
     try:
-        cuts, texts = [], []
-        for origin in origins:
-            try:
-                data = Path(origin.path).read_bytes()
-            except OSError:
-                cuts.append(Cut(origin=origin, sha256="", reason=rules.UNREADABLE))
-                texts.append("")
-                continue
-            cuts.append(rules.cut(origin, data))
-            texts.append("" if cuts[-1].reason else rules.plain(data))
-        matrix = dedup.signatures(texts)
+        read = inputs.cut_block(shard.block) if shard.block else map(_cut_file, shard.files)
+        cuts, sets = [], []
+        for one, text in read:
+            # a path is this machine's, and may be no UTF-8: documents go by their name inside the root
+            cuts.append(msgspec.structs.replace(one, origin=msgspec.structs.replace(one.origin, path="")))
+            sets.append(dedup.shingles(text))
+        matrix = dedup.minhash(sets)
         return [
-            one if one.reason or not text.strip() else msgspec.structs.replace(one, signature=row.tobytes())
-            for one, text, row in zip(cuts, texts, matrix, strict=True)
+            msgspec.structs.replace(one, signature=row.tobytes()) if len(grams) else one
+            for one, grams, row in zip(cuts, sets, matrix, strict=True)
         ]
     finally:
         gc.enable()
 
 
+def _cut_file(origin: Origin) -> tuple[Cut, str]:
+    """One file cut, and its text; too large a one is not read into memory."""
+    try:
+        if origin.bytes > rules.FILE_BYTES:
+            from zoo.digest import file_sha256
+
+            return Cut(origin=origin, sha256=file_sha256(Path(origin.path)), reason=rules.TOO_BIG), ""
+        data = Path(origin.path).read_bytes()
+    except OSError:
+        return Cut(origin=origin, sha256="", reason=rules.UNREADABLE), ""
+    found = rules.cut(origin, data) if origin.relative.endswith(".py") else rules.whole(origin, data)
+    return found, "" if found.reason else rules.plain(data)
+
+
 def _lost_file(one: Cut, reason: str, facts: dict[str, Any]) -> Document:
     origin = one.origin
     empty = document("", f"{origin.relative}#{one.sha256[:12]}", origin.project, origin.licence, "file")
+    if one.rows > 1:
+        facts = {**facts, "rows": one.rows}
     return dropped(empty, "files", reason, bytes=origin.bytes, **facts)

@@ -4,6 +4,7 @@ Nothing here writes a dataset.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from training.data.document import Document, read_documents
@@ -134,6 +135,31 @@ def ends(dataset: Dataset, number: int) -> Ends:
 
 def _rank(one: Document, sign: int) -> tuple[float, str]:
     return sign * float(one.facts["score"]), one.id
+
+
+def side_by_side(left: str, right: str, width: int, lines: int) -> list[str]:
+    """Two texts beside each other, cut to `lines` lines of `width` characters.
+
+    >>> side_by_side("a\\nb", "c", 3, 2)
+    ['a   | c', 'b   |']
+    """
+    pairs = zip_longest(*(text.expandtabs(4).splitlines()[:lines] for text in (left, right)), fillvalue="")
+    return [f"{one[:width]:<{width}} | {other[:width]}".rstrip() for one, other in pairs]
+
+
+def explained(dataset: Dataset, number: int, width: int = 76, lines: int = 24) -> list[str]:
+    """The best and the worst documents of a filtered dataset side by side, as lines."""
+    found, told = ends(dataset, number), list[str]()
+    for high, low in zip_longest(found.high, found.low):
+        heads = [_head(one) if one else "" for one in (high, low)]
+        told += ["", *side_by_side(heads[0], heads[1], width, 2), "-" * width + "-+-" + "-" * width]
+        told += side_by_side(high.text if high else "", low.text if low else "", width, lines)
+    return told
+
+
+def _head(one: Document) -> str:
+    label = f", labelled {one.facts['label']}" if "label" in one.facts else ""
+    return f"score {one.facts['score']}{label}: {one.source}\n{one.id} of {one.project}"
 
 
 def sample(dataset: Dataset, number: int) -> list[Document]:

@@ -108,3 +108,75 @@ def card(name: str) -> None:
     from training.data.make import find
 
     click.echo(look.card(find(name)), nl=False)
+
+
+@click.command()
+@click.argument("name")
+@JSON
+def contamination(name: str, as_json: bool) -> None:
+    """Tell which evaluation problems a dataset held.
+
+    NAME is what decontaminate made. By method: how many problems are similar; by match rate of syntax
+    trees: the table of the phi-1 paper, with the documents that each rate removes. The flags beside the
+    dataset split a score: phizoo eval run --help.
+
+    \b
+    Example:  phizoo data contamination exercises-clean
+    """
+    import msgspec
+
+    from training.data.contaminated import FILE, Table
+    from training.data.make import find, folder_of
+    from zoo.errors import ZooError
+
+    path = folder_of(find(name)) / FILE
+    if not path.is_file():
+        raise ZooError(f"{name} was not searched; that is done by: phizoo data decontaminate {name} --out NAME")
+    table = msgspec.json.decode(path.read_bytes(), type=Table)
+    if as_json:
+        click.echo(msgspec.json.encode(table).decode())
+        return
+    methods = sorted({method for found in table.problems.values() for method in found})
+    click.echo(
+        f"{table.similar:,} of {len(table.problems):,} problems are similar to one of {table.documents:,} documents"
+    )
+    for method in methods:
+        click.echo(f"  by {method}: {sum(method in found for found in table.problems.values()):,}")
+    if table.rows:
+        click.echo("\n| match rate | similar | non-similar | documents removed |\n| --- | ---: | ---: | ---: |")
+    for row in table.rows:
+        share = row.removed / max(1, table.documents)
+        click.echo(f"| {row.rate:.2f} | {row.similar:,} | {row.other:,} | {row.removed:,} ({share:.1%}) |")
+    if table.too_short:
+        click.echo(f"{len(table.too_short)} solutions are too short for their trees to tell anything")
+    for problem, found in table.problems.items():
+        for method, near in found.items():
+            click.echo(f"  {problem} {method} {near[0]['value']:g} in {near[0]['document']}")
+
+
+@click.command()
+@click.argument("name")
+@JSON
+def agree(name: str, as_json: bool) -> None:
+    """Compare a filter with 200 documents labelled by hand.
+
+    \b
+    Example:  phizoo data agree code-filtered
+    """
+    import msgspec
+
+    from training.data.agree import agreement
+    from training.data.make import find
+
+    found = agreement(find(name, ("documents",)))
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    one = found.kept
+    click.echo(
+        f"{found.found} of {found.labels} labelled documents, {one.educational} educational, {one.projects} projects\n"
+        f"  kept at {one.cut}: F1 {one.f1:.3f} [{one.f1_low:.3f}-{one.f1_high:.3f}], precision {one.precision:.3f}, "
+        f"recall {one.recall:.3f}\n"
+        f"  scores rank an educational document above another in {found.ranked:.3f} "
+        f"[{found.ranked_low:.3f}-{found.ranked_high:.3f}] of pairs"
+    )

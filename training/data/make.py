@@ -16,15 +16,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from training.data.document import Document, write_documents
+from training.data.document import Document, DocumentFiles
 from zoo import settings
 from zoo.checkpoint import Dataset, Record, Stage, checked_name
 from zoo.digest import digest, file_sha256, whole_file, write_json
 from zoo.errors import ZooError, unknown
-from zoo.progress import progress
 
-Input = TypeVar("Input")
-Output = TypeVar("Output")
 Item = TypeVar("Item")
 
 
@@ -164,83 +161,6 @@ def _content_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def each_shard(
-    work: Path,
-    label: str,
-    shards: Sequence[Input],
-    function: Callable[[Input], Output],
-    form: type[Output],
-    told: str = "",
-) -> Iterator[Output]:
-    """What `function` gives for each shard, in the shards' order, on all cores; finished ones are kept in `work`.
-
-    function  a module's function of one shard: it runs in another process
-    told      what the progress line says, if not the label that names the files
-    form      the type of its result, stored as MessagePack: a killed run reads it back
-    """
-    paths = [work / f"{label}-{number:05d}.msgpack" for number in range(len(shards))]
-    missing = [number for number, path in enumerate(paths) if not path.is_file()]
-    with progress(told or label, len(shards), "shards") as bar, contextlib.ExitStack() as stack:
-        bar.at(0)
-        submitted = {}
-        if len(missing) > 1 and cores() > 1:
-            from concurrent.futures import ProcessPoolExecutor
-            from multiprocessing import get_context
-
-            pool = ProcessPoolExecutor(
-                min(cores(), len(missing)),
-                mp_context=get_context("forkserver"),
-                initializer=_end_with,
-                initargs=(os.getpid(),),
-            )
-            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-            submitted = {number: pool.submit(_kept, paths[number], function, shards[number]) for number in missing}
-        for number, path in enumerate(paths):
-            if number in submitted:
-                _finished(submitted.pop(number))
-            elif not path.is_file():
-                _kept(path, function, shards[number])
-            bar.advance()
-            yield msgspec.msgpack.decode(path.read_bytes(), type=form)
-
-
-def _end_with(run: int) -> None:
-    """Ends this worker soon after the run that started it is killed; without this it works on for nobody."""
-    import threading
-    import time
-
-    def watch() -> None:
-        while True:
-            time.sleep(1)
-            try:
-                os.kill(run, 0)
-            except ProcessLookupError:
-                os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _finished(future: Any) -> None:
-    from concurrent.futures.process import BrokenProcessPool
-
-    try:
-        future.result()
-    except BrokenProcessPool:
-        raise ZooError(
-            "a worker process was killed, as when memory runs out; what was done is kept, run the same command again"
-        ) from None
-
-
-def _kept(path: Path, function: Callable[[Any], Any], shard: Any) -> None:
-    with whole_file(path) as file:
-        file.write(msgspec.msgpack.encode(function(shard)))
-
-
 def parts(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     """Slices of a sequence, `size` long but for the last.
 
@@ -277,16 +197,17 @@ class Counts:
         return Stage(name=self.name, entered=entered, kept=self.kept, dropped=dict(sorted(self.dropped.items())))
 
 
-def write_result(out: Path, kept: Iterable[Document], dropped: Iterable[Document]) -> tuple[int, int]:
-    """Writes both kinds of files into `out`; gives the number of kept documents and their tokens."""
+def write_result(out: Path, outcomes: Iterable[Document]) -> tuple[int, int]:
+    """Writes what a stage gives, in its order: kept documents to one kind of files, dropped ones to the other.
+
+    Gives the number of kept documents and their tokens. No more than one file of each kind is in memory.
+    """
     number = tokens = 0
-
-    def counted() -> Iterator[Document]:
-        nonlocal number, tokens
-        for one in kept:
-            number, tokens = number + 1, tokens + one.tokens
-            yield one
-
-    write_documents(out, "documents", counted())
-    write_documents(out, "dropped", dropped)
+    with DocumentFiles(out, "documents") as kept, DocumentFiles(out, "dropped") as dropped:
+        for one in outcomes:
+            if one.reason:
+                dropped.add(one)
+            else:
+                kept.add(one)
+                number, tokens = number + 1, tokens + one.tokens
     return number, tokens

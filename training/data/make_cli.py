@@ -2,48 +2,34 @@
 
 import click
 
+from training.data.options import JSON, OUT, SEED, scaled, told
 from zoo.errors import ZooError
 
 
-def told(made: object, as_json: bool) -> None:
-    """Prints what was made: counts by stage and reason, or that it was there already."""
-    import msgspec
-
-    from training.data.make import Made
-
-    assert isinstance(made, Made)
-    dataset = made.dataset
-    if as_json:
-        click.echo(msgspec.json.encode({**msgspec.to_builtins(dataset), "fresh": made.fresh}).decode())
-        return
-    state = "made" if made.fresh else "up to date"
-    size = f"{dataset.documents:,} documents" + (f", {dataset.tokens:,} tokens" if dataset.tokens else "")
-    click.echo(f"{dataset.name}: {state}, {size}, digest {dataset.digest[:12]}")
-    for stage in dataset.stages if made.fresh else ():
-        lost = ", ".join(f"{reason} {number:,}" for reason, number in stage.dropped.items())
-        click.echo(f"  {stage.name}: {stage.entered:,} entered, {stage.kept:,} kept" + (f"; {lost}" if lost else ""))
-
-
-OUT = click.option("--out", "name", required=True, metavar="NAME", help="Name of the dataset to make.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the dataset's record as JSON.")
-
-
 @click.command()
-@click.argument("source", type=click.Choice(["python"]))
+@click.argument("source")
 @OUT
-@click.option("--limit", type=click.IntRange(min=1), help="Take this many files, spread by hash.")
+@click.option("--limit", type=click.IntRange(min=1), help="Take this many files (of tables: blocks), spread by hash.")
+@click.option("--column", default="", help="Column of a table that holds the text: content, code or text by default.")
+@click.option("--form", type=click.Choice(["python", "text"]), help="How rows are cut; the column decides by default.")
+@click.option("--split", default="", help="Split of a hub's dataset, as train.")
+@scaled
 @JSON
-def gather(source: str, name: str, limit: int | None, as_json: bool) -> None:
-    """Gather source code, and cut it into documents.
+def gather(source: str, name: str, limit: int | None, column: str, form: str | None, split: str, as_json: bool) -> None:
+    """Gather source code or text, and cut it into documents.
 
-    SOURCE python is this machine's own: the standard library and the installed packages.
+    SOURCE is python (this machine's own: the standard library and the installed packages), a folder
+    (*.py, *.md, *.txt, *.rst and tables), a *.jsonl, *.jsonl.gz or *.parquet file, or a Hugging Face
+    dataset as hf:NAME@REVISION, which is read in stretches and not downloaded whole.
 
     \b
-    Example:  phizoo data gather python --out code
+    phizoo data gather python --out code
+    phizoo data gather my-folder --out mine
+    phizoo data gather hf:bigcode/the-stack-smol@main --column content --out stack
     """
-    from training.data.gather import gather_python
+    from training.data.gather import gather as gather_source
 
-    told(gather_python(name, limit), as_json)
+    told(gather_source(source, name, limit, column, form or "", split), as_json)  # type: ignore[arg-type]
 
 
 @click.command("filter")
@@ -51,58 +37,151 @@ def gather(source: str, name: str, limit: int | None, as_json: bool) -> None:
 @OUT
 @click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of the documents to keep (0.3).")
 @click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the sample and the forest.")
+@click.option("--precision", type=click.FloatRange(0, 1), help="Keep as far down as this share is educational.")
+@click.option("--labels", default="", metavar="NAME", help="Labels made by annotate; the rubric's by default.")
+@click.option("--embedding", default="tfidf", show_default=True, help="tfidf, minilm, a checkpoint's name or a folder.")
+@click.option("--head", type=click.Choice(["forest", "regression"]), default="forest", show_default=True)
+@click.option("--explain", is_flag=True, help="Show high and low documents side by side.")
+@SEED
+@scaled
 @JSON
-def filter_documents(source: str, name: str, keep: float | None, tokens: int | None, seed: int, as_json: bool) -> None:
+def filter_documents(
+    source: str, name: str, keep: float | None, tokens: int | None, precision: float | None, labels: str,
+    embedding: str, head: str, explain: bool, seed: int, as_json: bool,
+) -> None:  # fmt: skip
     """Keep the documents of the highest educational value.
 
-    A share is labelled by the rubric, a random forest learns the labels from embeddings and scores all.
+    A share is labelled, a head learns the labels from embeddings and scores all. Its F1 is out of fold,
+    split by project.
 
     \b
-    Example:  phizoo data filter code --out code-filtered --keep 0.3
+    phizoo data filter code --out code-filtered --keep 0.3 --explain
+    phizoo data filter code --labels code-labels --embedding minilm --precision 0.8 --out code-filtered
     """
-    from training.data.filter import filter_dataset
+    from training.data.filter import Choice, filter_dataset
+    from training.data.look import explained
 
-    if keep is not None and tokens is not None:
-        raise ZooError("--keep and --tokens exclude each other: give the share or the budget")
-    told(filter_dataset(source, name, keep, tokens, seed), as_json)
+    if sum(one is not None for one in (keep, tokens, precision)) > 1:
+        raise ZooError(
+            "--keep, --tokens and --precision exclude each other: give the share, the budget or the precision"
+        )
+    choice = Choice(keep=keep, tokens=tokens, precision=precision)
+    made = filter_dataset(source, name, choice, seed, labels, embedding, head)  # type: ignore[arg-type]
+    told(made, as_json)
+    if as_json:
+        return
+    recipe = made.dataset.recipe or {}
+    low, high = recipe["f1_95"]
+    click.echo(f"  F1 {recipe['f1']:.3f} [{low:.3f}-{high:.3f}] out of fold, threshold {recipe['threshold']}")
+    if explain:
+        click.echo("\n".join(explained(made.dataset, 5)))
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["textbooks", "exercises"]))
+@click.argument("source")
 @OUT
-@click.option("--documents", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many to keep.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, other documents.")
+@click.option("--jaccard", type=click.FloatRange(0.3, 1), default=0.8, show_default=True, help="Of word 5-grams.")
+@click.option("--semantic", type=click.FloatRange(0, 1), help="Also drop documents of this cosine and above.")
+@click.option(
+    "--embedding", default="minilm", show_default=True, help="For --semantic: minilm, a checkpoint, a folder."
+)
+@scaled
 @JSON
-def synthesise(what: str, name: str, documents: int, seed: int, as_json: bool) -> None:
-    """Write exercises or textbook passages, tested.
+def dedup(source: str, name: str, jaccard: float, semantic: float | None, embedding: str, as_json: bool) -> None:
+    """Drop documents that repeat an earlier one.
 
-    Every function is run against its own tests in the sandbox; the held-out task's are left out.
+    Equal texts, near duplicates (MinHash), and with --semantic those of the same meaning. The kept
+    twin stands beside each dropped document.
 
     \b
-    Example:  phizoo data synthesise exercises --out exercises --documents 20000
+    phizoo data dedup code-filtered --out code-single
+    phizoo data dedup code-filtered --semantic 0.95 --out code-single
     """
-    from training.data.synthesize import synthesize
+    from training.data.deduplicate import dedup_dataset
 
-    told(synthesize(what, name, documents, seed), as_json)  # type: ignore[arg-type]
+    told(dedup_dataset(source, name, jaccard, semantic, embedding), as_json)
 
 
 @click.command()
 @click.argument("source")
 @OUT
 @click.option("--against", default="humaneval,mbpp", show_default=True, metavar="TASK,...", help="Evaluation sets.")
+@click.option("--methods", default="ngram,tree", show_default=True, help="Of ngram, tree, embedding.")
+@click.option("--tau", default="0.95", show_default=True, metavar="RATE,...", help="Match rate of syntax trees.")
+@click.option("--distance", type=float, default=0.6, show_default=True, help="L2 distance of embeddings.")
+@click.option("--embedding", default="minilm", show_default=True, help="minilm, a checkpoint's name or a folder.")
+@scaled
 @JSON
-def decontaminate(source: str, name: str, against: str, as_json: bool) -> None:
+def decontaminate(
+    source: str, name: str, against: str, methods: str, tau: str, distance: float, embedding: str, as_json: bool
+) -> None:
     """Drop documents that hold evaluation problems.
 
-    By shared word n-grams and by equal syntax trees; the problem and the span stand beside each.
+    By shared word n-grams (13 of the prompt, 10 of the code), by the edit distance of syntax trees, and
+    by the distance of embeddings; problem, method and span stand beside each dropped document. Several
+    rates make several datasets, as NAME-tau95. phizoo data contamination NAME shows the problems.
 
     \b
-    Example:  phizoo data decontaminate code --against humaneval,mbpp --out code-clean
+    phizoo data decontaminate code --against humaneval,mbpp --out code-clean
+    phizoo data decontaminate exercises --tau 0.95,0.9,0.85,0.8 --out exercises-pruned
     """
     from training.data.decontaminate import decontaminate_dataset
 
-    told(decontaminate_dataset(source, name, tuple(against.split(","))), as_json)
+    rates = _rates(tau)
+    for rate in rates:
+        own = f"{name}-tau{round(100 * rate)}" if len(rates) > 1 else name
+        made = decontaminate_dataset(
+            source, own, tuple(against.split(",")), tuple(methods.split(",")), rate, distance, embedding
+        )
+        told(made, as_json)
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        rates = [float(one) for one in text.split(",")]
+    except ValueError:
+        rates = [-1.0]
+    if not all(0.5 <= rate <= 1 for rate in rates):
+        raise ZooError(f'--tau "{text}" is no match rate; give 0.5 to 1, as 0.95 or 0.95,0.9,0.85,0.8')
+    return rates
+
+
+@click.command()
+@click.argument("source")
+@OUT
+@click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of the documents to keep (0.3).")
+@click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
+@click.option("--against", default="humaneval,mbpp", show_default=True, metavar="TASK,...", help="Evaluation sets.")
+@click.option("--samples", type=click.IntRange(min=0), default=10, show_default=True, help="Documents at each end.")
+@SEED
+@scaled
+@JSON
+def refine(
+    source: str, name: str, keep: float | None, tokens: int | None, against: str, samples: int, seed: int, as_json: bool
+) -> None:
+    """Filter, deduplicate and decontaminate, and print the table of it.
+
+    Makes NAME-filtered, NAME-dedup and NAME; run again, it prints the same table at once.
+
+    \b
+    Example:  phizoo data refine code --keep 0.3 --out code-refined
+    """
+    import msgspec
+
+    from training.data.filter import Choice
+    from training.data.look import explained
+    from training.data.refine import refine as refined
+    from training.data.refine import table
+
+    if keep is not None and tokens is not None:
+        raise ZooError("--keep and --tokens exclude each other: give the share or the budget")
+    steps = refined(source, name, Choice(keep=keep, tokens=tokens), tuple(against.split(",")), seed)
+    if as_json:
+        click.echo(msgspec.json.encode(steps).decode())
+        return
+    click.echo("\n".join(table(steps)))
+    if samples:
+        click.echo("\n".join(explained(steps[1].dataset, samples, lines=12)))
 
 
 @click.command()
@@ -127,11 +206,13 @@ def tokenizer(sources: tuple[str, ...], vocabulary: int, name: str, as_json: boo
 @OUT
 @click.option("--tokens", type=click.IntRange(min=1), help="How many tokens to take in all.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the order.")
+@scaled
 @JSON
 def pack(sources: tuple[str, ...], coder: str, name: str, tokens: int | None, seed: int, as_json: bool) -> None:
     """Turn documents into tokens, mixed by weight.
 
-    Without weights everything is taken once; with them a source that is too small is repeated.
+    Without weights everything is taken once; with them a source that is too small is repeated. The
+    tokenizer may also be a checkpoint's name or a folder with a tokenizer.json, such as CodeGen's.
 
     \b
     Example:  phizoo data pack code-filtered=0.4 textbooks=0.6 --tokenizer mini-bpe --out base-tokens

@@ -5,17 +5,17 @@ separate by <|endoftext|>, slice). About 1% of the documents, chosen by content,
 """
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from training.data.document import document_files, read_file
-from training.data.make import Built, Counts, Made, each_shard, find, folder_of, make, parts
-from training.data.tokens import EOS
+from training.data.make import Built, Counts, Made, find, folder_of, make, parts
+from training.data.shards import each_shard
+from training.data.tokens import EOS, copy_tokenizer, tokenizer_folder
 from zoo.checkpoint import Dataset, Record
-from zoo.digest import file_sha256, write_json
+from zoo.digest import file_sha256, whole_file, write_json
 from zoo.errors import ZooError
 
 VERSION = 1
@@ -107,7 +107,8 @@ def encode_file(job: Job) -> Encoded:
     places = set(job.places)
     texts = [one.text for place, one in enumerate(read_file(Path(job.documents))) if place in places]
     rows = [one.ids for one in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-    np.array([token for row in rows for token in (*row, eos)], dtype="<u2").tofile(job.data)
+    with whole_file(Path(job.data)) as file:
+        file.write(np.array([token for row in rows for token in (*row, eos)], dtype="<u2").tobytes())
     return Encoded(lengths=[len(row) + 1 for row in rows], data=job.data)
 
 
@@ -119,16 +120,16 @@ def pack(given: Sequence[str], tokenizer: str, name: str, tokens: int | None = N
     wanted = parse_sources(given)
     sources = [find(one.name, ("documents",)) for one in wanted]
     weights = [one.weight for one in wanted]
-    coder = find(tokenizer, ("tokenizer",))
+    folder, coder, parents = tokenizer_folder(tokenizer)
     recipe = {
         "stage": "pack", "version": VERSION, "sources": [one.digest for one in sources], "weights": weights,
-        "tokenizer": coder.digest, "tokens": tokens, "seed": seed,
+        "tokenizer": coder, "tokens": tokens, "seed": seed,
     }  # fmt: skip
-    return make(name, recipe, None, lambda work: _build(work, sources, weights, coder, tokens, seed))
+    return make(name, recipe, None, lambda work: _build(work, sources, weights, folder, parents, tokens, seed))
 
 
-def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | None], coder: Dataset,
-           tokens: int | None, seed: int) -> Built:  # fmt: skip
+def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | None], folder: Path,
+           parents: tuple[str, ...], tokens: int | None, seed: int) -> Built:  # fmt: skip
     paths = [(number, path) for number, one in enumerate(sources) for path in document_files(folder_of(one))]
     measured = each_shard(work, "measure", [str(path) for _, path in paths], measure_file, Measured)
     rows = [
@@ -137,7 +138,6 @@ def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | Non
         for place, (mark, size) in enumerate(zip(one.marks, one.characters, strict=True))
     ]
     train, held, held_in_all = _split(rows)
-    folder = folder_of(coder) / "tokenizer"
     store, order, validation = _encode(work, paths, folder, train, held, weights, tokens, seed)
     counts = Counts("pack")
     used = len({(row.file, row.place) for row in order})
@@ -146,7 +146,7 @@ def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | Non
     if len(train) > used:
         counts.drop(BEYOND, len(train) - used)
     out = work / "out"
-    shutil.copytree(folder, out / "tokenizer")
+    copy_tokenizer(folder, out / "tokenizer")
     from tokenizers import Tokenizer
 
     loaded = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -158,7 +158,7 @@ def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | Non
     share = {one.name: sum(row.size for row in order if row.source == n) for n, one in enumerate(sources)}
     return Built(
         kind="tokens", documents=used, tokens=sum(share.values()), stages=(counts.stage(),),
-        recipe={"tokens_by_source": share}, parents=(*(one.digest for one in sources), coder.digest),
+        recipe={"tokens_by_source": share}, parents=(*(one.digest for one in sources), *parents),
         licence="; ".join(sorted({part for one in sources for part in one.licence.split("; ")})),
     )  # fmt: skip
 

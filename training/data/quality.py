@@ -1,24 +1,32 @@
-"""The classifier behind the filter: a random forest that learns labels from vectors, checked out of fold by project.
+"""The classifier behind the filter: learns labels from vectors, checked out of fold by project.
 
-Source: phi-1 (arXiv 2306.11644), section 2.1. The number of trees is not published; 100 here.
+A random forest gives the probability of "educational" (phi-1, arXiv 2306.11644, section 2.1; the number of
+trees is not published, 100 here); a ridge regression gives the points, as FineWeb-Edu's head does. Either
+learns from TF-IDF with SVD, or from a language model's vectors.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from training.data import embed
+from training.data import embed, encoders
+from training.data.encoders import Encoder
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
+
+Head = Literal["forest", "regression"]
 
 TREES = 100
 FOLDS = 5
 LEAF = 4
+MOST_POINTS = 5
+FEWEST = 20  # documents above a threshold before its precision is believed
 
 
 class Quality(Record, frozen=True):
-    """How well the forest finds the labels on projects it has not seen.
+    """How well the head finds the labels on projects it has not seen.
 
     f1, f1_low, f1_high  F1 of "educational" with its 95% bootstrap interval over projects
+    cut                  the score from which a document counts as educational
     calibration          (mean score, share labelled educational, documents) by tenth of the score
     """
 
@@ -30,56 +38,109 @@ class Quality(Record, frozen=True):
     f1_high: float
     precision: float
     recall: float
+    cut: float
     calibration: tuple[tuple[float, float, int], ...]
 
 
+class Labels(NamedTuple):
+    """The labelled sample: texts, points 0..5, projects, and how many points count as educational."""
+
+    texts: Sequence[str]
+    points: Sequence[int]
+    projects: Sequence[str]
+    educational: int
+
+
 class Fitted(NamedTuple):
-    """Embedding and forest, and what they were measured to be worth."""
+    """Embedding and head, what they were measured to be worth, and the out-of-fold scores of the sample."""
 
-    embedding: embed.Embedding
-    forest: Any
+    embedding: embed.Embedding | Encoder
+    head: Any
     quality: Quality
+    scores: Any
 
 
-def fit(texts: Sequence[str], labels: Sequence[bool], projects: Sequence[str], seed: int) -> Fitted:
-    """Embedding, forest and its out-of-fold quality, split by project and never by document."""
+def fit(labels: Labels, seed: int, encoder: Encoder | None = None, head: Head = "forest") -> Fitted:
+    """Embedding, head and its out-of-fold quality, split by project and never by document."""
     import numpy as np
     from sklearn.model_selection import GroupKFold
 
-    truth = np.array(labels, dtype=bool)
+    points = np.array(labels.points)
+    truth = points >= labels.educational
     if truth.all() or not truth.any():
         raise ZooError(
-            f"all {len(truth)} labelled documents are {'' if truth.any() else 'not '}educational by the rubric: "
+            f"all {len(truth)} labelled documents are {'' if truth.any() else 'not '}educational by their labels: "
             "there is nothing to learn; gather more kinds of documents"
         )
-    embedding = embed.fit(texts, seed)
-    found = embed.vectors(texts, embedding)
-    folds = min(FOLDS, len(set(projects)))
-    scores = np.full(len(truth), truth.mean())
+    embedding = encoder or embed.fit(labels.texts, seed)
+    found = vectors(labels.texts, embedding)
+    wanted = truth if head == "forest" else points / MOST_POINTS
+    cut = 0.5 if head == "forest" else (labels.educational - 0.5) / MOST_POINTS
+    folds = min(FOLDS, len(set(labels.projects)))
+    scores = np.full(len(truth), float(np.mean(wanted)))
     if folds > 1:
-        for train, test in GroupKFold(folds).split(found, truth, projects):
+        for train, test in GroupKFold(folds).split(found, truth, labels.projects):
             if truth[train].any() and not truth[train].all():
-                scores[test] = _forest(seed).fit(found[train], truth[train]).predict_proba(found[test])[:, 1]
-    forest = _forest(seed).fit(found, truth)
-    return Fitted(embedding, forest, measured(scores, truth, np.array(projects), seed))
+                scores[test] = _scores(_head(head, seed).fit(found[train], wanted[train]), found[test])
+    whole = _head(head, seed).fit(found, wanted)
+    return Fitted(embedding, whole, measured(scores, truth, np.array(labels.projects), seed, cut), scores)
 
 
-def _forest(seed: int) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
+def _head(head: Head, seed: int) -> Any:
+    if head == "forest":
+        from sklearn.ensemble import RandomForestClassifier
 
-    return RandomForestClassifier(TREES, min_samples_leaf=LEAF, max_features="sqrt", random_state=seed, n_jobs=1)
+        return RandomForestClassifier(TREES, min_samples_leaf=LEAF, max_features="sqrt", random_state=seed, n_jobs=1)
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), RidgeCV((1.0, 10.0, 100.0, 1000.0)))
+
+
+def _scores(head: Any, found: Any) -> Any:
+    """Scores of vectors in 0..1, shape (documents,)."""
+    import numpy as np
+
+    if hasattr(head, "predict_proba"):
+        return head.predict_proba(found)[:, 1]
+    return np.clip(head.predict(found), 0.0, 1.0)
+
+
+def vectors(texts: Sequence[str], embedding: embed.Embedding | Encoder) -> Any:
+    """One vector a text, shape (texts, width)."""
+    return encoders.encoded(texts, embedding) if isinstance(embedding, Encoder) else embed.vectors(texts, embedding)
 
 
 def score(texts: Sequence[str], fitted: Fitted) -> Any:
-    """Probability of "educational" of each text, shape (texts,), float64."""
-    return fitted.forest.predict_proba(embed.vectors(texts, fitted.embedding))[:, 1]
+    """How educational each text is in 0..1, shape (texts,), float64."""
+    return _scores(fitted.head, vectors(texts, fitted.embedding))
 
 
-def measured(scores: Any, truth: Any, projects: Any, seed: int, draws: int = 500) -> Quality:
-    """F1 at a half with a bootstrap over projects, and the calibration by tenths."""
+def threshold_for(precision: float, fitted: Fitted, labels: Labels) -> float:
+    """The lowest score above which, out of fold, at least this share is educational.
+
+    Raises ZooError with the best precision that can be had.
+    """
     import numpy as np
 
-    said = scores >= 0.5
+    truth = np.array(labels.points) >= labels.educational
+    order = np.argsort(-fitted.scores, kind="stable")
+    reached = np.cumsum(truth[order]) / np.arange(1, len(truth) + 1)
+    # a threshold takes all documents of one score or none of them
+    last = np.append(np.diff(fitted.scores[order]) != 0, True)
+    enough = np.flatnonzero(last & (reached >= precision) & (np.arange(len(truth)) + 1 >= min(FEWEST, len(truth))))
+    if not len(enough):
+        best = float(reached[last][FEWEST - 1 :].max(initial=0.0))
+        raise ZooError(f"no threshold reaches precision {precision:g} on unseen projects; the best is {best:.2f}")
+    return float(fitted.scores[order][enough[-1]])
+
+
+def measured(scores: Any, truth: Any, projects: Any, seed: int, cut: float = 0.5, draws: int = 500) -> Quality:
+    """F1 at the cut with a bootstrap over projects, and the calibration by tenths."""
+    import numpy as np
+
+    said = scores >= cut
     names, group = np.unique(projects, return_inverse=True)
     hit, false, missed = (
         np.bincount(group, weights=part, minlength=len(names)) for part in (said & truth, said & ~truth, ~said & truth)
@@ -97,7 +158,8 @@ def measured(scores: Any, truth: Any, projects: Any, seed: int, draws: int = 500
         labelled=len(truth), educational=int(truth.sum()), projects=len(names),
         f1=round(float(_f1(hit.sum(), false.sum(), missed.sum())), 4), f1_low=round(float(low), 4),
         f1_high=round(float(high), 4), precision=round(float(hit.sum() / max(1.0, hit.sum() + false.sum())), 4),
-        recall=round(float(hit.sum() / max(1.0, hit.sum() + missed.sum())), 4), calibration=calibration,
+        recall=round(float(hit.sum() / max(1.0, hit.sum() + missed.sum())), 4), cut=cut,
+        calibration=calibration,
     )  # fmt: skip
 
 

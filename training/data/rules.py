@@ -8,7 +8,7 @@ import ast
 import hashlib
 import warnings
 
-from training.data.document import Document, document
+from training.data.document import Document, document, dropped
 from zoo.checkpoint import Record
 
 FILE_BYTES = 200_000  # larger files are tables and bundles: 0.3% of the files, a quarter of the bytes
@@ -23,6 +23,8 @@ UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = (
     "NUL bytes",
     "does not parse",
 )
+SURROGATES, NO_TEXT, NOT_JSON, BROKEN_GROUP = "lone surrogates", "no text", "not JSON", "broken row group"
+BROKEN = frozenset((BROKEN_GROUP,))  # one line stands for all rows that are lost with it
 EXACT, NEAR, SHORT, LONG, TWICE = "exact duplicate", "near duplicate", "too short", "too long", "duplicate piece"
 
 
@@ -37,33 +39,52 @@ class Origin(Record, frozen=True):
 
 
 class Cut(Record, frozen=True):
-    """One file looked at: the reason it is dropped, or its pieces; its digest and minhash either way."""
+    """One file or row looked at: the reason it is dropped, or its pieces; its digest and minhash either way.
+
+    rows  how many rows of a table this stands for, when they are lost together
+    """
 
     origin: Origin
     sha256: str
     reason: str = ""
     signature: bytes = b""
+    rows: int = 1
     pieces: tuple[Document, ...] = ()
     dropped: tuple[Document, ...] = ()
 
 
 def refused(data: bytes) -> str:
-    """Why these bytes cannot be a Python document, or "" when they can.
+    """Why these bytes cannot be a document's text, or "" when they can.
 
-    >>> refused(b""), refused(b"x = 1"), refused(b"\\xff"), refused(b"def f(:")
-    ('empty', '', 'undecodable', 'does not parse')
+    >>> refused(b""), refused(b"x = 1"), refused(b"\\xff"), refused(b"a\\0"), refused(b"\\xed\\xa0\\x80")
+    ('empty', '', 'undecodable', 'NUL bytes', 'lone surrogates')
     """
     if len(data) > FILE_BYTES:
         return TOO_BIG
     try:
-        text = data.decode("utf-8-sig")
+        text = plain(data)
     except UnicodeDecodeError:
-        return NOT_UTF8
+        return SURROGATES if _holds_surrogates(data) else NOT_UTF8
     if not text.strip():
         return EMPTY
-    if "\0" in text:
-        return NUL
-    return "" if parsed(text) is not None else NOT_PARSING
+    return NUL if "\0" in text else ""
+
+
+def _holds_surrogates(data: bytes) -> bool:
+    try:
+        data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def printable(name: str) -> str:
+    """A name that can be written as UTF-8, whatever bytes a file system or a table gave.
+
+    >>> printable("caf\\udce9.py")
+    'caf\\\\udce9.py'
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def parsed(text: str) -> ast.Module | None:
@@ -76,6 +97,19 @@ def parsed(text: str) -> ast.Module | None:
             return None
 
 
+DEEPEST = 200  # levels of a tree: what walks it by recursion needs a few frames a level
+
+
+def too_deep(tree: ast.AST) -> bool:
+    """Whether a tree has more levels than a recursive walk should be sent into (`1+1+1+...`)."""
+    level: list[ast.AST] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return False
+    return True
+
+
 def plain(data: bytes) -> str:
     """The text of a file: byte order mark removed, line ends as newlines."""
     return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
@@ -84,17 +118,12 @@ def plain(data: bytes) -> str:
 def cut(origin: Origin, data: bytes) -> Cut:
     """A file's pieces, or why it is dropped (duplicates among files are found later)."""
     sha = hashlib.sha256(data).hexdigest()
-    if len(data) > FILE_BYTES:
-        return Cut(origin=origin, sha256=sha, reason=TOO_BIG)
-    try:
-        text = plain(data)
-    except UnicodeDecodeError:
-        return Cut(origin=origin, sha256=sha, reason=NOT_UTF8)
-    if not text.strip():
-        return Cut(origin=origin, sha256=sha, reason=EMPTY)
-    tree = None if "\0" in text else parsed(text)
+    if reason := refused(data):
+        return Cut(origin=origin, sha256=sha, reason=reason)
+    text = plain(data)
+    tree = parsed(text)
     if tree is None:
-        return Cut(origin=origin, sha256=sha, reason=NUL if "\0" in text else NOT_PARSING)
+        return Cut(origin=origin, sha256=sha, reason=NOT_PARSING)
     kept: list[Document] = []
     out: list[Document] = []
     for piece in _pieces(origin, text, tree):
@@ -102,12 +131,22 @@ def cut(origin: Origin, data: bytes) -> Cut:
             SHORT if len(piece.text) < PIECE_CHARACTERS[0] else LONG if len(piece.text) > PIECE_CHARACTERS[1] else ""
         )
         if reason:
-            from training.data.document import dropped
-
             out.append(dropped(piece, "cut", reason))
         else:
             kept.append(piece)
     return Cut(origin=origin, sha256=sha, pieces=tuple(kept), dropped=tuple(out))
+
+
+def whole(origin: Origin, data: bytes) -> Cut:
+    """A text kept as one document, or why it is dropped."""
+    sha = hashlib.sha256(data).hexdigest()
+    if reason := refused(data):
+        return Cut(origin=origin, sha256=sha, reason=reason)
+    text = plain(data).strip() + "\n"
+    one = document(text, origin.relative, origin.project, origin.licence, "text")
+    if len(text) < PIECE_CHARACTERS[0]:
+        return Cut(origin=origin, sha256=sha, dropped=(dropped(one, "cut", SHORT),))
+    return Cut(origin=origin, sha256=sha, pieces=(one,))
 
 
 def _pieces(origin: Origin, text: str, tree: ast.Module) -> list[Document]:

@@ -10,18 +10,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from training.data.document import Document, document, dropped
+from training.data.diversity import NEIGHBOURS, diversity
+from training.data.document import Document, document, dropped, read_documents
 from training.data.families import Draft, draft
 from training.data.held_out import HeldOut, held_out, solution_key
-from training.data.make import Built, Counts, Made, each_shard, make, parts, write_result
+from training.data.make import Built, Counts, Made, make, parts, write_result
+from training.data.shards import each_shard
 from training.data.syntax import words_of
 from training.data.textbooks import passage
 from zoo.checkpoint import Record
-from zoo.digest import file_sha256
+from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
 from zoo.progress import progress
 
-VERSION = 3
+VERSION = 4
 CHUNK = 2_000
 BATCH = 100  # exercises of our own teacher run together in one program: 40 times as fast as one each
 AHEAD = 1.25  # so many drafts a wanted document; more are made if that is not enough
@@ -169,9 +171,8 @@ def _alone(piece: Piece) -> Iterator[Any]:
 
 def _build(work: Path, what: What, documents: int, seed: int) -> Built:
     counts = {name: Counts(name) for name in STAGES}
-    lost: list[Document] = []
 
-    def kept() -> Iterator[Document]:
+    def outcomes() -> Iterator[Document]:
         number = 0
         with progress(f"make and test {what}", documents, "documents") as bar:
             for one in _outcomes(work, what, documents, seed):
@@ -181,7 +182,7 @@ def _build(work: Path, what: What, documents: int, seed: int) -> Built:
                 if one.reason:
                     counts[one.stage].drop(one.reason)
                     if one.piece:
-                        lost.append(dropped(_document(one.piece, what, seed), one.stage, one.reason, with_text=True))
+                        yield dropped(_document(one.piece, what, seed), one.stage, one.reason, with_text=True)
                     continue
                 number += 1
                 yield _document(one.piece, what, seed)  # type: ignore[arg-type]
@@ -189,9 +190,22 @@ def _build(work: Path, what: What, documents: int, seed: int) -> Built:
                 if number == documents:
                     return
 
-    number, tokens = write_result(work / "out", kept(), lost)
+    number, tokens = write_result(work / "out", outcomes())
+    _write_diversity(work / "out")
     stages = tuple(count.stage() for count in counts.values())
     return Built(kind="documents", documents=number, tokens=tokens, stages=stages, licence=LICENCE)
+
+
+def _write_diversity(out: Path) -> None:
+    """How varied each family is, and the whole, of the first documents of each."""
+    by_family: dict[str, list[str]] = {}
+    for one in read_documents(out):
+        texts = by_family.setdefault(one.facts["family"], [])
+        if len(texts) < NEIGHBOURS:
+            texts.append(one.text)
+    slots = {family: diversity(texts) for family, texts in sorted(by_family.items())}
+    every = [text for texts in by_family.values() for text in texts]
+    write_json(out / "diversity.json", {"all": diversity(every), "slots": slots, "ended": []})
 
 
 def _outcomes(work: Path, what: What, documents: int, seed: int) -> Iterator[Outcome]:

@@ -4,6 +4,7 @@ What it does not do: pack (see `pack`). The cut into words is GPT-2's and CodeGe
 model's tokens look like the real ones.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from training.data.document import document_files, read_file
 from training.data.make import Built, Counts, Made, find, folder_of, make
 from zoo.checkpoint import Dataset
-from zoo.digest import write_json
+from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
 
 VERSION = 1
@@ -90,3 +91,50 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
             "pad_token": EOS, "tokenizer_class": "PreTrainedTokenizerFast", "unk_token": EOS,
         },
     )  # fmt: skip
+
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+
+
+def tokenizer_folder(name: str) -> tuple[Path, str, tuple[str, ...]]:
+    """Where a tokenizer is, what identifies it, and the dataset it is, if it is one.
+
+    name    a tokenizer made here, a registered checkpoint, or a folder with a tokenizer.json (CodeGen's, say)
+    Raises  ZooError when it has no EOS or more tokens than uint16 holds
+    """
+    from tokenizers import Tokenizer
+
+    given = Path(name)
+    if (given / "tokenizer.json").is_file():
+        folder, mark = given, file_sha256(given / "tokenizer.json")
+        parents: tuple[str, ...] = ()
+    else:
+        folder, mark, parents = _own_tokenizer(name)
+    loaded = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    if loaded.token_to_id(EOS) is None or loaded.get_vocab_size() > 65_536:
+        raise ZooError(
+            f"the tokenizer {name} has {loaded.get_vocab_size():,} tokens and "
+            f"{'no ' if loaded.token_to_id(EOS) is None else 'an '}{EOS}; needed are at most 65,536 with one"
+        )
+    return folder, mark, parents
+
+
+def _own_tokenizer(name: str) -> tuple[Path, str, tuple[str, ...]]:
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        if any(one.name == name for one in registry.list(name)):
+            found = registry.path(name)
+            if not (found / "tokenizer.json").is_file():
+                raise ZooError(f"the checkpoint {name} has no tokenizer.json")
+            return found, file_sha256(found / "tokenizer.json"), ()
+    coder = find(name, ("tokenizer",))
+    return folder_of(coder) / "tokenizer", coder.digest, (coder.digest,)
+
+
+def copy_tokenizer(folder: Path, to: Path) -> None:
+    """Copies a tokenizer's files, and nothing else that lies beside them."""
+    to.mkdir(parents=True)
+    for file in TOKENIZER_FILES:
+        if (folder / file).is_file():
+            shutil.copyfile(folder / file, to / file)

@@ -72,4 +72,4 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def code(corpus: Path) -> Made:
     """The corpus gathered under the name `code`."""
-    return gather.gather_python("code")
+    return gather.gather("python", "code")

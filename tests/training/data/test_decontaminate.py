@@ -1,16 +1,16 @@
 """Planted leaks are found at their problem and span; code that shares nothing is left alone."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import decontaminate as module
-from training.data.decontaminate import Index, Problem, decontaminate_dataset
+from training.data.decontaminate import Index, Search, decontaminate_dataset
 from training.data.document import document, read_documents
 from training.data.make import Built, Counts, Made, folder_of, make, write_result
+from training.data.problems import Problem
 from training.data.syntax import nameless
 
 PROMPT = '''def running_peaks(readings):
@@ -37,13 +37,14 @@ ROW = {
     "entry_point": "running_peaks",
 }
 RENAMED = "def f(a):\n    b = []\n    for c in a:\n        if not b or c > b[-1]:\n            b.append(c)\n        else:\n            b.append(b[-1])\n    return b\n"
+SEARCH = Search(tasks=("demo",), methods=("ngram", "tree"))
 INNOCENT = "def total(values):\n    '''Adds the values up one after another.'''\n    return sum(values)\n"
 
 
 @pytest.fixture
 def leaks(monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.setattr("evals.datasets.rows", lambda name, split="test": (ROW,))
-    monkeypatch.setattr("training.data.make.cores", lambda: 1)
+    monkeypatch.setattr("training.data.shards.cores", lambda: 1)
     module.index.cache_clear()
     texts = {
         "copied": PROMPT + SOLUTION,
@@ -54,7 +55,7 @@ def leaks(monkeypatch: pytest.MonkeyPatch) -> Made:
 
     def build(work: Path) -> Built:
         kept = [document(text, name, "p", "MIT", "function") for name, text in texts.items()]
-        number, tokens = write_result(work / "out", kept, [])
+        number, tokens = write_result(work / "out", kept)
         counts = Counts("all")
         counts.keep(number)
         return Built(kind="documents", documents=number, tokens=tokens, stages=(counts.stage(),))
@@ -67,13 +68,12 @@ def test_planted_leaks_are_dropped_with_problem_and_span(leaks: Made) -> None:
     kept = [one.source for one in read_documents(folder_of(made.dataset))]
     lost = {one.source: one for one in read_documents(folder_of(made.dataset), "dropped")}
     assert kept == ["innocent"]
-    assert {name: one.facts["matches"][0]["method"] for name, one in lost.items()} == {
-        "copied": "13-gram", "renamed": "syntax tree", "docstring": "13-gram",
+    assert {name: [m["method"] for m in one.facts["matches"]] for name, one in lost.items()} == {
+        "copied": ["ngram", "tree"], "renamed": ["tree"], "docstring": ["ngram"],
     }  # fmt: skip
     for one in lost.values():
-        (match,) = one.facts["matches"]
-        assert match["problem"] == "demo/7"
-    match = lost["docstring"].facts["matches"][0]
+        assert {match["problem"] for match in one.facts["matches"]} == {"demo/7"}
+    (match,) = lost["docstring"].facts["matches"]
     assert match["text"].startswith("Given a list of temperature readings")
     (stage,) = made.dataset.stages
     assert (stage.entered, stage.kept, sum(stage.dropped.values())) == (4, 1, 3)
@@ -94,7 +94,7 @@ def test_what_is_everybodys_is_no_leak(text: str) -> None:
             )
         ]
     )
-    assert known.matches(text) == []
+    assert known.matches([text], SEARCH) == [[]]
 
 
 def renamed(text: str, names: dict[str, str]) -> str:
@@ -112,8 +112,8 @@ def test_decontamination_is_symmetric_under_renaming(chosen: list[str]) -> None:
     other = renamed(RENAMED, dict(zip("fabc", chosen, strict=True)))
     assert nameless(other) == nameless(RENAMED)
     for leak, problem in ((other, RENAMED), (RENAMED, other)):
-        found: list[Any] = Index([Problem(id="demo/7", prompt="", code=problem)]).matches(leak)
-        assert [one.problem for one in found] == ["demo/7"]
+        (found,) = Index([Problem(id="demo/7", prompt="", code=problem)]).matches([leak], SEARCH)
+        assert [(one.problem, one.value) for one in found if one.method == "tree"] == [("demo/7", 1.0)]
 
 
 def test_a_changed_constant_is_another_tree() -> None:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from training.data import embed, quality
 from training.data.annotate import EDUCATIONAL, rubric
 from training.data.document import read_documents
-from training.data.filter import LOW, best, filter_dataset
+from training.data.filter import LOW, Choice, best, filter_dataset
 from training.data.make import Made, folder_of
+from training.data.quality import Labels
 from zoo.errors import ZooError
 
 # the two examples of phi-1's section 2.1 (arXiv 2306.11644): high and low educational value
@@ -95,7 +96,8 @@ def test_undocumented_code_is_not_educational() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.floats(0.01, 1))
 def test_the_best_share(scores: list[float], keep: float) -> None:
-    chosen, threshold = best(scores, [1] * len(scores), keep, None)
+    kept, threshold = best(np.array(scores), np.ones(len(scores), int), keep, None)
+    chosen = np.flatnonzero(kept).tolist()
     assert len(chosen) == max(1, round(keep * len(scores)))
     assert all(scores[n] <= threshold for n in range(len(scores)) if n not in chosen)
     assert min(scores[n] for n in chosen) == threshold
@@ -104,13 +106,14 @@ def test_the_best_share(scores: list[float], keep: float) -> None:
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9)), min_size=1, max_size=50), st.integers(1, 200))
 def test_the_best_under_a_budget(rows: list[tuple[float, int]], budget: int) -> None:
     scores, sizes = [one for one, _ in rows], [size for _, size in rows]
-    chosen, threshold = best(scores, sizes, None, budget)
+    kept, threshold = best(np.array(scores), np.array(sizes), None, budget)
+    chosen = np.flatnonzero(kept).tolist()
     assert len(chosen) == 1 or sum(sizes[n] for n in chosen) <= budget
     assert all(scores[n] <= threshold for n in range(len(rows)) if n not in chosen)
 
 
 def test_every_document_is_kept_or_says_its_score(code: Made) -> None:
-    made = filter_dataset("code", "good-code", 0.25, None, 0)
+    made = filter_dataset("code", "good-code", Choice(keep=0.25), 0)
     (stage,) = made.dataset.stages
     assert (stage.entered, stage.kept) == (63, 16)
     assert stage.dropped == {LOW: 47}
@@ -122,23 +125,23 @@ def test_every_document_is_kept_or_says_its_score(code: Made) -> None:
     threshold = kept[0].facts["threshold"]
     assert all(one.facts["score"] >= threshold for one in kept)
     assert all(one.facts["score"] <= threshold and one.reason == LOW for one in lost)
-    assert not filter_dataset("code", "good-code", 0.25, None, 0).fresh
+    assert not filter_dataset("code", "good-code", Choice(keep=0.25), 0).fresh
 
 
 def test_a_token_budget_holds(code: Made) -> None:
-    made = filter_dataset("code", "some", None, 300, 0)
+    made = filter_dataset("code", "some", Choice(tokens=300), 0)
     assert made.dataset.tokens <= 300
 
 
 def test_the_f1_is_out_of_fold_by_project() -> None:
     # every project has one word that tells its label: across projects nothing can be learnt
     texts = [f"project{p} " * 20 + f"x{n}" for p in range(12) for n in range(8)]
-    labels = [p % 2 == 0 for p in range(12) for _ in range(8)]
+    labels = [int(p % 2 == 0) for p in range(12) for _ in range(8)]
     projects = [f"project{p}" for p in range(12) for _ in range(8)]
-    fitted = quality.fit(texts, labels, projects, seed=0)
+    fitted = quality.fit(Labels(texts, labels, projects, 1), seed=0)
     assert fitted.quality.projects == 12
     assert fitted.quality.f1 < 0.8
-    alone = quality.fit(texts, labels, [str(n) for n in range(len(texts))], seed=0)
+    alone = quality.fit(Labels(texts, labels, [str(n) for n in range(len(texts))], 1), seed=0)
     assert alone.quality.f1 > 0.9
 
 
@@ -151,7 +154,7 @@ def test_a_perfect_score_has_f1_one() -> None:
 
 def test_one_kind_of_label_is_nothing_to_learn() -> None:
     with pytest.raises(ZooError, match="all 3 labelled documents are not educational"):
-        quality.fit(["a", "b", "c"], [False] * 3, ["p", "q", "r"], seed=0)
+        quality.fit(Labels(["a", "b", "c"], [0] * 3, ["p", "q", "r"], 1), seed=0)
 
 
 def test_vectors_do_not_depend_on_the_company() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data import gather, make
+from training.data import gather
 from training.data.document import read_documents
 from training.data.make import Made, folder_of
 
@@ -41,27 +41,18 @@ def test_a_long_file_is_cut_and_a_short_one_stays_whole(code: Made) -> None:
     assert len({one.id for one in kept}) == len(kept)
 
 
-def test_the_same_bytes_on_one_core_and_on_two(code: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(gather, "SHARD_FILES", 3)
-    monkeypatch.setattr(make, "cores", lambda: 2)
-    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "second"))
-    again = gather.gather_python("code")
-    assert again.fresh
-    assert again.dataset.digest == code.dataset.digest
-
-
 def test_a_changed_file_is_noticed(code: Made, corpus: Path) -> None:
-    assert not gather.gather_python("code").fresh
+    assert not gather.gather("python", "code").fresh
     (corpus / "other" / "loop.py").write_bytes(
         b"def nothing_of_that_kind(value):\n    '''Gives the value back as it is.'''\n    return value\n"
     )
-    again = gather.gather_python("code")
+    again = gather.gather("python", "code")
     assert again.fresh
     assert again.dataset.digest != code.dataset.digest
 
 
 def test_a_limit_takes_some(corpus: Path) -> None:
-    some = gather.gather_python("some", limit=5)
+    some = gather.gather("python", "some", limit=5)
     assert some.dataset.stages[0].entered == 5
 
 
@@ -74,4 +65,4 @@ def test_a_file_that_vanishes_is_counted(corpus: Path, monkeypatch: pytest.Monke
         return found
 
     monkeypatch.setattr(gather, "python_files", listing)
-    assert gather.gather_python("code").dataset.stages[0].dropped["unreadable"] == 1
+    assert gather.gather("python", "code").dataset.stages[0].dropped["unreadable"] == 1

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.document import document, read_documents
-from training.data.make import Built, Counts, content_digest, each_shard, find, folder_of, make, parts, write_result
+from training.data.make import Built, Counts, content_digest, find, folder_of, make, parts, write_result
+from training.data.shards import each_shard
 from zoo.errors import ZooError
 from zoo.settings import datasets_dir
 
 
 def build(work: Path) -> Built:
     one = document("x = 1\n", "a.py", "demo", "MIT", "file")
-    number, tokens = write_result(work / "out", [one], [])
+    number, tokens = write_result(work / "out", [one])
     counts = Counts("all")
     counts.keep()
     return Built(kind="documents", documents=number, tokens=tokens, stages=(counts.stage(),), licence="MIT")
@@ -105,7 +106,7 @@ def doubled(shard: list[int]) -> list[int]:
 
 def test_finished_shards_are_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = tmp_path / "trace"
-    monkeypatch.setattr("training.data.make.cores", lambda: 1)
+    monkeypatch.setattr("training.data.shards.cores", lambda: 1)
     monkeypatch.setenv("TRACE", str(trace))
     shards = parts(list(range(7)), 2)
     first = list(each_shard(tmp_path, "twice", shards, doubled, list[int]))

@@ -20,7 +20,7 @@ def documents(name: str, count: int) -> Made:
     def build(work: Path) -> Built:
         texts = [f"def {name}_{n}(value):\n    return value * {n} + {n * 7}\n{EOS}\n" for n in range(count)]
         kept = [document(text, f"{name}/{n}", name, "MIT", "function") for n, text in enumerate(texts)]
-        number, tokens = write_result(work / "out", kept, [])
+        number, tokens = write_result(work / "out", kept)
         counts = Counts("all")
         counts.keep(number)
         return Built(kind="documents", documents=number, tokens=tokens, stages=(counts.stage(),), licence="MIT")

@@ -99,6 +99,6 @@ def test_a_teacher_with_nothing_new_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     same = pieces(Slice(what="exercises", seed=0, start=0, size=1))
     monkeypatch.setattr(module, "CHUNK", 8)
     monkeypatch.setattr(module, "pieces", lambda given: same * given.size)
-    monkeypatch.setattr("training.data.make.cores", lambda: 1)
+    monkeypatch.setattr("training.data.shards.cores", lambda: 1)
     with pytest.raises(ZooError, match="no more than 1 different exercises to give from seed 0"):
         synthesize("exercises", "few", 500, seed=0)

@@ -1,0 +1,147 @@
+"""Heads and embeddings behind one interface: each learns, each is checked by project, thresholds hold their word."""
+
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from training.data import agree, encoders, quality
+from training.data.encoders import encoded, find_encoder
+from training.data.filter import Choice, filter_dataset
+from training.data.look_cli import agree as agree_command
+from training.data.make import Made
+from training.data.make_cli import filter_documents, refine
+from training.data.quality import Labels
+from zoo.errors import ZooError
+
+GOOD = ("sum", "mean", "largest", "sorted", "reversed")
+BAD = ("config", "widget", "registry", "handler", "layout")
+
+
+@pytest.fixture(scope="module")
+def labels() -> Labels:
+    random_ = random.Random(0)
+    texts, points, projects = [], [], []
+    for n in range(80):
+        good = n % 2 == 0
+        word = random_.choice(GOOD if good else BAD)
+        told = f"The {word} of a list of numbers." if good else ""
+        texts.append(f'def {word}_{n}(values):\n    """{told}"""\n    return {word}(values)\n')
+        points.append(5 if good else random_.choice((0, 1)))
+        projects.append(f"p{n // 2 % 10}")
+    return Labels(texts, points, projects, 4)
+
+
+@pytest.mark.parametrize("head", ["forest", "regression"])
+@pytest.mark.parametrize("embedding", ["tfidf", "minilm"])
+def test_each_head_learns_from_each_embedding(labels: Labels, head: quality.Head, embedding: str) -> None:
+    encoder = None if embedding == "tfidf" else find_encoder(embedding)
+    fitted = quality.fit(labels, 0, encoder, head)
+    found = fitted.quality
+    assert found.f1 > 0.9
+    assert found.f1_low <= found.f1 <= found.f1_high
+    assert found.projects == 10
+    again = quality.score(labels.texts[:4], fitted)
+    assert again[0] > found.cut > again[1]
+
+
+def test_the_real_minilm_reads_meaning() -> None:
+    encoder = find_encoder("minilm")
+    vectors = encoded(["A cat sits on the mat.", "There is a cat on a rug.", "def f(x): return x ** 2", ""], encoder)
+    assert vectors.shape == (4, 384)
+    assert vectors[0] @ vectors[1] > 0.6 > vectors[0] @ vectors[2]
+    alone = encoded(["There is a cat on a rug."], encoder)
+    assert np.allclose(alone[0], vectors[1], atol=1e-5)
+
+
+def test_a_causal_checkpoint_gives_its_mean_last_state(tmp_path: object, made_phi: SimpleNamespace) -> None:
+    encoder = find_encoder(made_phi.folder)
+    vectors = encoded(["x = 1", "x = 1 + 2 + 3"], encoder)
+    assert vectors.shape[0] == 2
+    assert not np.allclose(vectors[0], vectors[1])
+    with pytest.raises(ZooError, match="no checkpoint"):
+        find_encoder("no-such-checkpoint")
+
+
+@pytest.fixture
+def made_phi(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A tiny Phi with a byte-level tokenizer, as a folder."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PhiConfig, PhiForCausalLM
+
+    from training.data.tokens import EOS, save_tokenizer
+
+    folder = tmp_path_factory.mktemp("phi")
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={one: n for n, one in enumerate([*letters, EOS])}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    save_tokenizer(tokenizer, folder)
+    config = PhiConfig(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+                       num_attention_heads=2, max_position_embeddings=64, bos_token_id=256, eos_token_id=256)  # fmt: skip
+    PhiForCausalLM(config).save_pretrained(folder)
+    return SimpleNamespace(folder=str(folder))
+
+
+def test_a_threshold_holds_its_precision(labels: Labels) -> None:
+    fitted = quality.fit(labels, 0)
+    truth = np.array(labels.points) >= labels.educational
+    noisy = fitted._replace(scores=np.linspace(0, 1, len(truth)))
+    with pytest.raises(ZooError, match=r"the best is 0\.\d+"):
+        quality.threshold_for(0.9, noisy, labels)
+    threshold = quality.threshold_for(0.9, fitted, labels)
+    assert truth[fitted.scores >= threshold].mean() >= 0.9
+
+
+def test_the_filter_takes_a_precision_and_shows_both_ends(code: Made) -> None:
+    told = CliRunner().invoke(filter_documents, ["code", "--out", "best", "--keep", "0.3", "--explain"])
+    assert told.exit_code == 0, told.exception
+    assert "out of fold" in told.output
+    assert " | " in told.output
+    with pytest.raises(ZooError, match="no threshold reaches precision"):
+        filter_dataset("code", "none", Choice(precision=1.0), 0)
+
+
+def test_refine_prints_the_table(code: Made) -> None:
+    told = CliRunner().invoke(refine, ["code", "--out", "fine", "--keep", "0.5", "--against", "humaneval"])
+    assert told.exit_code == 0, told.exception
+    rows = [line for line in told.output.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0][2:] for row in rows[2:6]] == [
+        "unfiltered",
+        "filtered",
+        "deduplicated",
+        "decontaminated",
+    ]
+    assert "100.0%" in rows[2]
+
+
+def test_the_hand_labels_are_two_hundred_of_many_projects(code: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = agree.hand_labels()
+    assert len(labels) == len({one.id for one in labels}) == 200
+    assert len({one.project for one in labels}) >= 50
+    assert 10 < sum(one.educational for one in labels) < 100
+    made = filter_dataset("code", "best", Choice(keep=0.3), 0)
+    with pytest.raises(ZooError, match="too few to compare"):
+        agree.agreement(made.dataset)
+    from training.data.document import read_documents
+    from training.data.make import folder_of
+
+    folder = folder_of(made.dataset)
+    every = [(one, True) for one in read_documents(folder)] + [
+        (one, False) for one in read_documents(folder, "dropped")
+    ]
+    own = [agree.HandLabel(id=one.id, project=str(n % 7), source=one.source, educational=kept)
+           for n, (one, kept) in enumerate(every)]  # fmt: skip
+    monkeypatch.setattr(agree, "hand_labels", lambda: own)
+    found = agree.agreement(made.dataset)
+    assert found.ranked == 1.0
+    assert found.kept.recall == 1.0
+    told = CliRunner().invoke(agree_command, ["best"])
+    assert f"{len(every)} of {len(every)} labelled documents" in told.output
+
+
+def test_an_unknown_encoder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "PACKAGE", "no_such_package")
+    with pytest.raises(ZooError, match="minilm needs its package"):
+        find_encoder("minilm")

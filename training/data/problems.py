@@ -1,0 +1,53 @@
+"""Evaluation samples as text to be looked for: what is asked, what is right, how it is tested."""
+
+from training.data import tree_text
+from training.data.tree_text import Function
+from zoo.checkpoint import Record
+
+
+class Problem(Record, frozen=True):
+    """One evaluation sample.
+
+    sample  its id in a run of the task, which flags for scores must name
+    entry   the function that is asked for, "" when the code's every function is
+    """
+
+    id: str
+    prompt: str
+    code: str
+    entry: str = ""
+    sample: str = ""
+
+    @property
+    def task(self) -> str:
+        """The evaluation set it belongs to."""
+        return self.id.partition("/")[0]
+
+
+def problems(task: str) -> list[Problem]:
+    """The samples of an evaluation set, by name. Raises ZooError when it is not at hand."""
+    from evals.datasets import rows
+
+    found = []
+    for number, row in enumerate(rows(task)):
+        given = str(row.get("task_id", number))
+        name = f"{task}/{given.rsplit('/', 1)[-1]}"
+        sample = given if "/" in given else name
+        if "canonical_solution" in row:
+            code = row["prompt"] + row["canonical_solution"] + "\n" + row["test"]
+            entry = row.get("entry_point", "")
+            found.append(Problem(id=name, prompt=row["prompt"], code=code, entry=entry, sample=sample))
+        elif "test_list" in row:
+            code = "\n".join([row["code"], *row["test_list"]])
+            found.append(Problem(id=name, prompt=row["text"], code=code, sample=sample))
+        else:
+            text = "\n".join(value for value in row.values() if isinstance(value, str))
+            found.append(Problem(id=name, prompt=text, code="", sample=sample))
+    return found
+
+
+def solutions(one: Problem) -> list[Function]:
+    """The functions of a problem that solve it, without its helpers and its test."""
+    every = tree_text.functions(one.code)
+    asked = [function for function in every if function.name == one.entry]
+    return asked or [function for function in every if function.name != "check"]

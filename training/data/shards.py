@@ -1,0 +1,218 @@
+"""Where the shards of a stage are computed: in this process, on all cores, or on the nodes of a Ray cluster.
+
+The output is the same bytes wherever it was made: a shard's result is a pure function of the shard, is
+written once into the stage's work folder, and is read back in the shards' order. A killed run, worker or
+node costs the shards in hand. Ray nodes need this package and the same folders (a shared file system),
+as the shards name files. Nothing here knows what a stage does.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextvars import ContextVar
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from zoo.checkpoint import Record
+from zoo.digest import whole_file
+from zoo.errors import ZooError
+from zoo.progress import progress
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+AHEAD = 3  # shards handed out for each worker: enough to keep it busy, few enough to hold little
+NODE_DEATHS = 8  # times a shard is given out anew because its node or worker died
+
+
+class Engine(Record, frozen=True):
+    """How a command runs its shards: so many processes (None: one a core), or a Ray address."""
+
+    workers: int | None = None
+    ray: str = ""
+
+
+HERE = Engine()
+ENGINE: ContextVar[Engine] = ContextVar("ENGINE", default=HERE)
+
+
+@contextlib.contextmanager
+def running_on(workers: int | None, ray: str) -> Iterator[None]:
+    """Runs the stages of the block on so many processes, or on Ray."""
+    if ray and workers is not None:
+        raise ZooError("--workers and --ray exclude each other: a Ray cluster has its own number of cores")
+    token = ENGINE.set(Engine(workers=workers, ray=ray))
+    try:
+        yield
+    finally:
+        ENGINE.reset(token)
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def each_shard(
+    work: Path,
+    label: str,
+    shards: Sequence[Input],
+    function: Callable[[Input], Output],
+    form: type[Output],
+    told: str = "",
+) -> Iterator[Output]:
+    """What `function` gives for each shard, in the shards' order; finished ones are kept in `work`.
+
+    function  a module's function of one shard: it runs in another process
+    form      the type of its result, stored as MessagePack: a killed run reads it back
+    told      what the progress line says, if not the label that names the files
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    paths = [work / f"{label}-{number:05d}.msgpack" for number in range(len(shards))]
+    missing = [number for number, path in enumerate(paths) if not path.is_file()]
+    jobs = [(str(paths[number]), shards[number]) for number in missing]
+    with progress(told or label, len(shards), "shards") as bar, contextlib.closing(_done(function, jobs)) as done:
+        bar.at(0)
+        for path in paths:
+            while not path.is_file():
+                next(done)
+            bar.advance()
+            yield msgspec.msgpack.decode(path.read_bytes(), type=form)
+
+
+def _done(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]]) -> Generator[str, None, None]:
+    """Does the jobs, and gives the path of each when its file is there."""
+    engine = ENGINE.get()
+    workers = min(cores() if engine.workers is None else engine.workers, len(jobs))
+    if engine.ray and jobs:
+        yield from _on_ray(function, jobs, engine.ray)
+    elif workers > 1:
+        yield from _on_cores(function, jobs, workers)
+    else:
+        for path, shard in jobs:
+            keep(path, packed(function, shard))
+            yield path
+
+
+def packed(function: Callable[[Any], Any], shard: Any) -> bytes:
+    """A shard's result as bytes."""
+    return msgspec.msgpack.encode(function(shard))
+
+
+def keep(path: str, result: bytes) -> None:
+    """Puts a shard's result in its place, whole or not at all."""
+    with whole_file(Path(path)) as file:
+        file.write(result)
+
+
+def _packed_to(path: str, function: Callable[[Any], Any], shard: Any) -> None:
+    keep(path, packed(function, shard))
+
+
+def _on_cores(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], workers: int) -> Iterator[str]:
+    from collections import deque
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("forkserver"), initializer=_end_with, initargs=(os.getpid(),)
+    )
+    waiting: deque[tuple[str, Any]] = deque()
+    try:
+        for path, shard in jobs:
+            waiting.append((path, pool.submit(_packed_to, path, function, shard)))
+            if len(waiting) >= AHEAD * workers:
+                first, future = waiting.popleft()
+                future.result()
+                yield first
+        while waiting:
+            first, future = waiting.popleft()
+            future.result()
+            yield first
+    except BrokenProcessPool:
+        raise ZooError(
+            "a worker process was killed, as when memory runs out; what was done is kept, run the same command again"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with(run: int) -> None:
+    """Ends this worker soon after the run that started it is killed; without this it works on for nobody."""
+    import threading
+    import time
+
+    def watch() -> None:
+        while True:
+            time.sleep(1)
+            try:
+                os.kill(run, 0)
+            except ProcessLookupError:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], address: str) -> Iterator[str]:
+    """Ray tasks, a bounded number at a time; the driver alone writes, so a lost node leaves no half file."""
+    ray = _joined(address)
+    task = ray.remote(num_cpus=1, max_retries=NODE_DEATHS)(packed)
+    waiting: dict[Any, str] = {}
+    left = iter(jobs)
+    while True:
+        room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(waiting)
+        for path, shard in islice(left, max(0, room)):
+            waiting[task.remote(function, shard)] = path
+        if not waiting:
+            return
+        (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
+        path = waiting.pop(ready)
+        try:
+            keep(path, ray.get(ready))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, ZooError) else error from None
+        except ray.exceptions.RayError as error:
+            raise ZooError(
+                f"a shard was lost {NODE_DEATHS} times with its Ray worker ({type(error).__name__}); "
+                "what was done is kept, run the same command again"
+            ) from None
+        yield path
+
+
+def _joined(address: str) -> Any:
+    """Ray, joined to the cluster at this address with the settings of this run."""
+    import logging
+
+    try:
+        import ray
+    except ImportError:
+        raise ZooError("--ray needs Ray: pip install 'phi-zoo[ray]' here and on each node") from None
+    if not ray.is_initialized():
+        _answers(address)
+        told = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_")}
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": told})
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            raise ZooError(
+                f"no Ray cluster at {address} ({str(error).splitlines()[0][:100]}); start one: ray start --head"
+            ) from None
+    return ray
+
+
+def _answers(address: str) -> None:
+    """Raises ZooError where nobody listens: Ray itself would try for minutes."""
+    import socket
+
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ZooError(
+            f"no Ray cluster at {address} ({error.strerror or error}); start one: ray start --head"
+        ) from None

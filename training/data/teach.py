@@ -1,0 +1,223 @@
+"""Exercises and textbook passages from a large model: asked slot by slot, tested, kept when they add something.
+
+Each document carries its slot, prompt, seed, teacher and cost. An exercise is parsed and run in the sandbox
+against its own asserts; so is a passage's code. A slot ends when a round of prompts gives too little that is new.
+Source: phi-1 (arXiv 2306.11644), section 2.2. Prompts and answers are found again, so a killed run pays nothing twice.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from training.data import ask
+from training.data.annotate_dataset import ledger_of
+from training.data.ask import Asker, Question, Spending
+from training.data.diversity import Diversity, Novelty, diversity
+from training.data.document import Document, document, dropped
+from training.data.held_out import HeldOut, held_out, path, solution_key
+from training.data.ledger import Ledger, Line
+from training.data.make import Built, Counts, Made, make, write_result
+from training.data.rules import parsed
+from training.data.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
+from training.data.syntax import words_of
+from zoo.checkpoint import Record
+from zoo.digest import digest, file_sha256, write_json
+
+VERSION = 1
+ROUND = 4  # prompts of a slot before it is asked whether it still gives something new
+WAVE = 64  # prompts asked together: what a killed run may have paid beyond the documents it needed
+NEW_SHARE = 0.5  # of a round's documents: below, the slot ends
+FENCE = re.compile(r"```(?:python|py)\n(.*?)```", re.DOTALL)
+SYSTEM = "You write material that teaches Python. What you write is right, short, and like nothing you wrote before."
+STAGES = ("answers", "held out", "own tests", "new in its slot")
+QUESTIONS = {
+    "exercises": Question(name="exercises", text=SYSTEM, schema=EXERCISE_SCHEMA, educational=0, code=False,
+                          most_written=900),
+    "textbooks": Question(name="textbooks", text=SYSTEM, schema=TEXTBOOK_SCHEMA, educational=0, code=False,
+                          most_written=1_800),
+}  # fmt: skip
+
+
+class Draft(Record, frozen=True):
+    """One answer: where it belongs, what it is, the code and asserts to run, or the reason it is none."""
+
+    slot: str
+    number: int
+    prompt: str
+    text: str = ""
+    code: str = ""
+    tests: str = ""
+    entry: str = ""
+    money: float = 0.0
+    stage: str = ""
+    reason: str = ""
+
+
+def teach(what: str, name: str, documents: int, seed: int, asker: Asker) -> tuple[Made, Spending | None]:
+    """Makes up to `documents` documents; fewer when no slot has anything new to give."""
+    recipe: dict[str, Any] = {
+        "stage": f"synthesise {what}", "version": f"teacher {VERSION}", "teacher": asker.model, "seed": seed,
+        "documents": documents, "held_out": file_sha256(path()), "question": ask.VERSION,
+    }  # fmt: skip
+    told: list[Spending] = []
+
+    def build(work: Path) -> Built:
+        with ledger_of(asker, digest(recipe)[:16]) as ledger:
+            return _Teaching(work, what, documents, seed, asker, ledger, told).build()
+
+    made = make(name, recipe, None, build)
+    return made, _summed(told) if told else None
+
+
+def _summed(told: Sequence[Spending]) -> Spending:
+    first = told[-1]
+    fields = ("asked", "cached", "invalid", "requests", "money", "ledger")
+    return msgspec.structs.replace(first, **{field: sum(getattr(one, field) for one in told) for field in fields})
+
+
+class _Teaching:
+    """One run over the slots."""
+
+    def __init__(self, work: Path, what: str, documents: int, seed: int, asker: Asker, ledger: Ledger,
+                 told: list[Spending]) -> None:  # fmt: skip
+        self.work, self.what, self.documents, self.seed = work, what, documents, seed
+        self.asker, self.ledger, self.told = asker, ledger, told
+        self.texts: dict[str, list[str]] = {}
+        self.ended: list[str] = []
+
+    def build(self) -> Built:
+        """Asks, judges and writes until there are enough documents or every slot has ended."""
+        counts = {name: Counts(name) for name in STAGES}
+
+        def outcomes() -> Iterator[Document]:
+            number = 0
+            for draft in self._judged():
+                reached = STAGES.index(draft.stage) if draft.stage else len(STAGES)
+                for name in STAGES[:reached]:
+                    counts[name].keep()
+                if draft.reason:
+                    counts[draft.stage].drop(draft.reason)
+                    yield dropped(self._document(draft), draft.stage, draft.reason, with_text=True)
+                    continue
+                number += 1
+                self.texts.setdefault(draft.slot, []).append(draft.text)
+                yield self._document(draft)
+                if number == self.documents:
+                    return
+
+        number, tokens = write_result(self.work / "out", outcomes())
+        by_slot = {slot: diversity(texts) for slot, texts in sorted(self.texts.items())}
+        whole: Diversity = diversity([text for texts in self.texts.values() for text in texts])
+        write_json(self.work / "out" / "diversity.json", {"all": whole, "slots": by_slot, "ended": sorted(self.ended)})
+        return Built(
+            kind="documents", documents=number, tokens=tokens, stages=tuple(one.stage() for one in counts.values()),
+            licence=f"output of {self.asker.model}",
+            recipe={"money": round(self.ledger.spent, 6), "slots": len(by_slot)},
+        )  # fmt: skip
+
+    def _judged(self) -> Iterator[Draft]:
+        """Drafts with their verdicts, slot after slot and round after round, while any slot gives something new."""
+        from evals.sandbox import open_sandbox
+
+        away, seen = held_out(), dict[str, Novelty]()
+        open_slots, round_ = slots(self.what, self.seed), 0
+        with open_sandbox() as sandbox:
+            while open_slots:
+                going = []
+                for start in range(0, len(open_slots), WAVE // ROUND):
+                    wave = open_slots[start : start + WAVE // ROUND]
+                    for slot, drafts in self._asked(wave, round_, away, sandbox):
+                        fresh = 0
+                        for draft in drafts:
+                            if not draft.reason and not seen.setdefault(slot.name, Novelty()).takes(draft.text):
+                                draft = msgspec.structs.replace(draft, stage=STAGES[3], reason="says nothing new")
+                            fresh += not draft.reason
+                            yield draft
+                        if fresh >= NEW_SHARE * ROUND:
+                            going.append(slot)
+                        else:
+                            self.ended.append(slot.name)
+                open_slots, round_ = going, round_ + 1
+
+    def _asked(self, wave: Sequence[Slot], round_: int, away: HeldOut, sandbox: Any) -> list[tuple[Slot, list[Draft]]]:
+        """The tested drafts of some slots' round."""
+        numbers = range(round_ * ROUND, (round_ + 1) * ROUND)
+        wanted = [(slot, number, prompt(self.what, slot, self.seed, number)) for slot in wave for number in numbers]
+        self.told.append(self.asker.ask([text for *_, text in wanted], self.ledger))
+        drafts = [
+            read_draft(self.what, slot.name, number, text, self.ledger.answers.get(ask.content_of(text)), away)
+            for slot, number, text in wanted
+        ]
+        drafts = _tested(drafts, sandbox)
+        return [(slot, drafts[place * ROUND : (place + 1) * ROUND]) for place, slot in enumerate(wave)]
+
+    def _document(self, draft: Draft) -> Document:
+        facts = {
+            "teacher": self.asker.model, "seed": self.seed, "slot": draft.slot, "prompt": draft.prompt,
+            "money": draft.money,
+        }  # fmt: skip
+        if draft.entry:
+            facts |= {"entry_point": draft.entry, "test": draft.tests}
+        source = f"{self.asker.model}/{self.what}/{draft.slot}/{self.seed}-{draft.number}"
+        kind: Any = "exercise" if self.what == "exercises" else "textbook"
+        return document(
+            draft.text, source, f"{self.asker.model}/{draft.slot}", f"output of {self.asker.model}", kind, facts
+        )
+
+
+def read_draft(what: str, slot: str, number: int, asked: str, line: Line | None, away: HeldOut) -> Draft:
+    """What an answer holds: its text, code and asserts, or why it is no document."""
+    draft = Draft(slot=slot, number=number, prompt=asked, money=line.money if line else 0.0)
+
+    def refused(reason: str, stage: str = STAGES[0], **known: str) -> Draft:
+        return msgspec.structs.replace(draft, stage=stage, reason=reason, **known)
+
+    if line is None:
+        return refused("no valid answer")
+    told = msgspec.json.decode(line.text, type=dict[str, Any])
+    if what == "textbooks":
+        text = str(told["text"]).strip() + "\n"
+        code, tests = "\n\n".join(FENCE.findall(text)), ["assert True"]
+    else:
+        text = code = str(told["code"]).strip() + "\n"
+        tests = [str(one) for one in told["tests"]] if isinstance(told["tests"], list) else []
+    if any(mark in text for mark in ("\0", *map(chr, range(0xD800, 0xD804)))) or len(text) < 40:
+        return refused("no text")
+    tree = parsed(code)
+    if tree is None:
+        return refused("does not parse", text=text)
+    made = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if not made:
+        return refused("no function", text=text)
+    if what == "exercises" and not any(one.lstrip().startswith("assert") for one in tests):
+        return refused("no asserts", text=text)
+    if solution_key(code) in away.solutions or any(solution_key(ast.unparse(node)) in away.solutions for node in made):
+        return refused("held-out solution", STAGES[1], text=text)
+    if any(words_of(known) and words_of(known) in words_of(text) for known in away.prompts):
+        return refused("held-out prompt", STAGES[1], text=text)
+    return msgspec.structs.replace(draft, text=text, code=code, tests="\n".join(tests), entry=made[-1].name)
+
+
+def _tested(drafts: Sequence[Draft], sandbox: Any) -> list[Draft]:
+    """The drafts with the sandbox's verdict on each that came so far."""
+    from evals.sandbox import Program
+
+    programs = [
+        Program(id=str(place), prompt="", completion=one.code, test=one.tests, entry_point=one.entry, form="asserts")
+        for place, one in enumerate(drafts)
+        if not one.reason
+    ]
+    found = list(drafts)
+    for verdict in sandbox.run(iter(programs)):
+        if verdict.verdict == "unscored":
+            from zoo.errors import ZooError
+
+            raise ZooError(f"the sandbox could not run a draft ({verdict.detail}); see: phizoo doctor")
+        if verdict.verdict != "passed":
+            place = int(verdict.id)
+            found[place] = msgspec.structs.replace(found[place], stage=STAGES[2], reason=verdict.verdict)
+    return found
