@@ -25,8 +25,8 @@ export default function (component) {
   const table = scroll.querySelector("table.board");
   if (!table) return;
   walk(table, (cell) => {
-    const row = cell.closest("tr").dataset.row;
-    if (cell.dataset.cell) setTriggerValue("opened", row + "~" + cell.dataset.cell);
+    const row = cell.closest("tr").dataset.row, column = heads(table)[cell.cellIndex].dataset.column;
+    if (cell.matches("td.measured, td.reported")) setTriggerValue("opened", row + "~" + column);
     else if (cell.classList.contains("model")) setTriggerValue("opened", row + "~");
   });
   table.tHead.addEventListener("click", (event) => {
