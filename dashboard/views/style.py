@@ -86,6 +86,18 @@ def pick(
     return chosen
 
 
+def page_number(pages: int, held: str, key: str) -> int:
+    """Which page of a long list to show, kept in the address; the last one where the list got shorter."""
+    asked = st.query_params.get(key, "1")
+    at = min(max(int(asked), 1), pages) if asked.isdecimal() else 1
+    chosen = int(st.number_input(f"Page (of {pages}; {held})", 1, pages, at, key=f"{key}-of-{pages}"))
+    if chosen == 1:
+        st.query_params.pop(key, None)
+    elif asked != str(chosen):
+        st.query_params[key] = str(chosen)
+    return chosen
+
+
 def listed(lines: tuple[str, ...]) -> None:
     """Draws the notes above a table."""
     if lines:

@@ -116,8 +116,21 @@ def test_json_holds_only_the_shown_columns(whole: Board) -> None:
     assert told["rows"][0]["cells"][told["columns"][0]["key"]]["unscored"] == 3
 
 
+def test_parquet_keeps_every_number_typed(whole: Board, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    shown = select(whole, View(suite="all"))
+    export.write(shown, tmp_path / "table.parquet")
+    export.write(board(), tmp_path / "empty.parquet")
+    held = pq.read_table(tmp_path / "table.parquet")
+    assert held.column_names == list(export.LONG)
+    assert held.num_rows == len(export.long(shown))
+    assert held["value"].to_pylist() == [line[export.LONG.index("value")] for line in export.long(shown)]
+    assert pq.read_table(tmp_path / "empty.parquet").schema.equals(held.schema)
+
+
 def test_an_ending_without_format_names_the_known_ones(whole: Board, tmp_path: Path) -> None:
-    with pytest.raises(ZooError, match=r"\.html, \.md, \.csv, \.tex"):
+    with pytest.raises(ZooError, match=r"\.html, \.md, \.csv, \.tex, \.parquet"):
         export.write(whole, tmp_path / "table.xlsx")
     assert list(tmp_path.iterdir()) == []
 
@@ -126,7 +139,7 @@ def test_an_ending_without_format_names_the_known_ones(whole: Board, tmp_path: P
 def test_every_format_writes_an_empty_board_and_hostile_names(whole: Board, tmp_path: Path, ending: str) -> None:
     for name, told in (("empty", board()), ("whole", whole)):
         export.write(told, tmp_path / (name + ending))
-        assert (tmp_path / (name + ending)).read_text(encoding="utf-8").strip()
+        assert (tmp_path / (name + ending)).read_bytes().strip()
 
 
 @pytest.mark.parametrize("width", [None, 80])

@@ -54,7 +54,10 @@ def test_a_group_holds_what_is_not_proven_below_its_first(passed: list[int]) -> 
     held = rows(passed)
     told = places.places(held, "k")
     best_first = sorted(held, key=lambda row: (-row.cells["k"].value, row.key))
-    alike = {row.key: rank.alike for row, rank in zip(best_first, ranks.ranks([r.cells["k"] for r in best_first]), strict=True)}  # type: ignore[misc]
+    alike = {
+        row.key: rank.alike
+        for row, rank in zip(best_first, ranks.ranks([r.cells["k"] for r in best_first]), strict=True)
+    }  # type: ignore[misc]
     groups = [told[row.key].group for row in best_first]
     assert groups[0] == 1
     for at, group in enumerate(groups):
