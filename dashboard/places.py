@@ -1,4 +1,4 @@
-"""Which place a row may truly have in a column, and which rows belong together. Pure; the method is `evals.stats.ranks`'.
+"""Which place a row may truly have in a column, and which rows belong together: by `evals.stats.ranks`.
 
 Above `EXACT` rows the pairwise test would take seconds, so there each interval is widened until all pairs hold at
 once (Bonferroni): never a narrower rank than the exact one, and a column of 2,000 rows costs milliseconds.

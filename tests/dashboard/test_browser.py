@@ -228,9 +228,11 @@ def test_samples_filter_by_verdict_and_search(page: Any, address: str) -> None:
     page.goto(f"{address}/samples?verdict=unscored")
     page.get_by_label("Search").wait_for()
     settled(page)
-    runs = page.get_by_role("combobox").first
-    runs.click()
-    page.get_by_role("option").filter(has_text="phi-1-small-mini-base:1 · mini_exercises").click()
+    page.get_by_role("combobox", name=re.compile("Checkpoint")).click()
+    page.get_by_role("option", name="phi-1-small-mini-base:1").click()
+    settled(page)
+    page.get_by_role("combobox", name=re.compile("Run")).click()
+    page.get_by_role("option").filter(has_text="mini_exercises").click()
     page.get_by_role("heading", name="mini_exercises/300").wait_for()
 
 
