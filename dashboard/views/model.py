@@ -100,6 +100,7 @@ def scores(whole: Board, row: Row) -> None:
     ]
     if told:
         st.dataframe(told, hide_index=True)
+        style.exported(told, "scores")
     else:
         st.info(f"No score yet. `phizoo eval run {row.name} --tasks humaneval` gives the first one.")
 

@@ -1,11 +1,12 @@
 """What the pages share: a little style, the cached board, and the table as a component."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard import source
+from dashboard import lines, source
 from dashboard.cells import Board
 from dashboard.table import asset
 from dashboard.text import html, markdown
@@ -98,10 +99,19 @@ def page_number(pages: int, held: str, key: str) -> int:
     return chosen
 
 
-def listed(lines: tuple[str, ...]) -> None:
+def exported(rows: lines.Lines, name: str) -> None:
+    """A table's files, made when they are asked for."""
+    box = st.popover("Export this table", on_change="rerun", key=f"exports-{name}")
+    if box.open:
+        for ending, form in lines.FORMATS.items():
+            file = f"{name}{ending}"
+            box.download_button(file, partial(form, rows), file_name=file, on_click="ignore", key=f"export-{file}")
+
+
+def listed(told: tuple[str, ...]) -> None:
     """Draws the notes above a table."""
-    if lines:
-        st.html(f'<ul class="phizoo-notes">{"".join(f"<li>{html(line)}</li>" for line in lines)}</ul>')
+    if told:
+        st.html(f'<ul class="phizoo-notes">{"".join(f"<li>{html(line)}</li>" for line in told)}</ul>')
 
 
 def text(value: str) -> str:
