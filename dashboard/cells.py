@@ -190,7 +190,10 @@ def board(
     newest = sorted(checkpoints, key=lambda checkpoint: (checkpoint.created, checkpoint.name), reverse=True)
     rows = [*(_own(checkpoint, own_cells.get(checkpoint.digest, {})) for checkpoint in newest), *other_rows]
     finished = [_finished(column, rows, columns) for column in columns]
-    finished.sort(key=lambda c: (facts.order_of(c.benchmark), c.origin, not c.talk, c.title, c.metric, c.key))
+    held = {column.key: -sum(column.key in row.cells for row in rows) for column in columns}
+    finished.sort(  # of a benchmark's columns the fullest come first: on a phone only one is seen
+        key=lambda c: (facts.order_of(c.benchmark), c.origin, not c.talk, held[c.key], c.title, c.metric, c.key)
+    )
     return Board(columns=tuple(finished), rows=tuple(rows), subset=subset)
 
 

@@ -1,6 +1,6 @@
 """Two to six checkpoints, paired on the same samples: differences, adjusted p, a forest plot, and what flipped."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -34,10 +34,8 @@ def page() -> None:
     if not found:
         st.warning("These checkpoints share no protocol: run the same tasks on each.")
         return
-    table(found)
-    st.altair_chart(
-        charts.forest(found), width="stretch", alt="Differences with their intervals, as in the table above"
-    )
+    rows = table(found)
+    style.chart(charts.forest(found), "Differences with their intervals, as in the table above", rows, "comparison")
     flips(found)
 
 
@@ -52,9 +50,9 @@ def _compared(labels: tuple[str, ...], stamp: str) -> tuple[Line, ...]:
         return lines(registry, labels) if registry is not None else ()
 
 
-def table(found: tuple[Line, ...]) -> None:
+def table(found: tuple[Line, ...]) -> list[dict[str, Any]]:
     """All differences, with p adjusted over all of them."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "benchmark": facts.title_of(facts.benchmark_of(line.task)),
             "protocol": cut(line.column, 40),
@@ -72,11 +70,11 @@ def table(found: tuple[Line, ...]) -> None:
         for line in found
     ]
     st.dataframe(rows, hide_index=True)
-    style.exported(rows, "comparison")
     st.caption(
         f"Against {style.text(found[0].reference)}, sample by sample; p two-sided and adjusted for {len(found)} "
         "comparisons (Holm). Not significant does not mean equal."
     )
+    return rows
 
 
 def flips(found: tuple[Line, ...]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import lines, source
+from dashboard import charts, lines, source
 from dashboard.cells import Board
 from dashboard.table import asset
 from dashboard.text import html, markdown
@@ -99,13 +99,27 @@ def page_number(pages: int, held: str, key: str) -> int:
     return chosen
 
 
-def exported(rows: lines.Lines, name: str) -> None:
-    """A table's files, made when they are asked for."""
-    box = st.popover("Export this table", on_change="rerun", key=f"exports-{name}")
-    if box.open:
-        for ending, form in lines.FORMATS.items():
-            file = f"{name}{ending}"
-            box.download_button(file, partial(form, rows), file_name=file, on_click="ignore", key=f"export-{file}")
+def exported(rows: lines.Lines, name: str, chart: Any = None) -> None:
+    """A table's files, and the pictures of the chart that is made of it, made when they are asked for."""
+    box = st.popover("Export", on_change="rerun", key=f"exports-{name}")
+    if not box.open:
+        return
+    makers: dict[str, Callable[[], bytes]] = {
+        f"{name}{end}": partial(form, rows) for end, form in lines.FORMATS.items()
+    }
+    if chart is not None:
+        makers |= {f"{name}.{form}": partial(charts.image, chart, form) for form in ("svg", "png")}
+    for file, maker in makers.items():
+        box.download_button(file, maker, file_name=file, on_click="ignore", key=f"export-{file}")
+
+
+def chart(drawn: Any, alt: str, rows: lines.Lines, name: str, height: int | None = None) -> None:
+    """A chart with its description, and under it its numbers and pictures as files."""
+    if height is None:
+        st.altair_chart(drawn, width="stretch", alt=alt)
+    else:
+        st.altair_chart(drawn, width="stretch", height=height, alt=alt)
+    exported(rows, name, drawn)
 
 
 def listed(told: tuple[str, ...]) -> None:
