@@ -44,6 +44,8 @@ SUITES: dict[str, Suite] = {
     "phi-2": Suite(about="the phi-2 blog's tables", benchmarks=facts.PHI2, sources=("Microsoft Research blog",)),
     "all": Suite(about="every benchmark and every published column"),
 }
+# the published scores on part of a benchmark (phi-1's Table 3) that stand beside the own ones on that part
+PARTS = {"clean": "non-similar", "overlapping": "similar"}
 SORTS = ("board", "name", "parameters", "tokens", "date")
 
 
@@ -113,7 +115,8 @@ def _columns(board: Board, view: View) -> list[Column]:
             return False
         if column.origin == "reported" and chosen.sources and not column.source.startswith(chosen.sources):
             return False
-        return column.main or view.every_metric
+        part = PARTS.get(board.subset)
+        return column.main or view.every_metric or (part is not None and column.subset.startswith(part))
 
     return [column for column in board.columns if wanted(column)]
 

@@ -67,7 +67,7 @@ def _heads(board: Board, view: View) -> list[str]:
         held = list(group)
         title = html(facts.title_of(benchmark))
         first.append(f'<th scope="colgroup" colspan="{len(held)}" class="benchmark"><span>{title}</span></th>')
-    second = ["<tr>", *(_head(column, view) for column in board.columns)]
+    second = ["<tr>", *(_head(column, view, board.subset) for column in board.columns)]
     return ["".join([*first, "</tr>"]), "".join([*second, "</tr>"])]
 
 
@@ -81,7 +81,7 @@ def _sort_button(key: str, title: str) -> str:
     return f'<button type="button" class="sort" data-sort="{html(key)}">{title}</button>'
 
 
-def _head(column: Column, view: View) -> str:
+def _head(column: Column, view: View, subset: str) -> str:
     mark = "●" if column.origin == "measured" else "◇"
     said = f"{column.origin}: {column.protocol}. {column.comparable}"
     metric = html(cut(column.metric, 28)) if column.origin == "measured" else html(_printed(column))
@@ -89,6 +89,11 @@ def _head(column: Column, view: View) -> str:
     if column.resolves:
         how = "paired" if column.origin == "measured" else "unpaired"
         notes.append(f'<span class="resolves" title="{RESOLVES}">n={column.n}, Δ ≥ {column.resolves:.1f} {how}</span>')
+    if column.subset:
+        notes.append(html(cut(column.subset, 40)))
+    elif subset != "all":
+        part = f"{subset} samples only" if column.origin == "measured" else "all samples, leaked ones too"
+        notes.append(f'<span class="part">{part}</span>')
     notes += [f'<span class="tier">sandbox: {html(cut(tier, 24))}</span>' for tier in column.tiers]
     title = html(cut(column.title, 34))
     return (
@@ -152,6 +157,8 @@ def said(cell: Cell) -> str:
         parts.append(f"{cell.clusters} independent groups")
     if cell.subset != "all":
         parts.append(f"{cell.subset} samples only")
+    if cell.moved is not None:
+        parts.append(f"{cell.moved:+.1f} against all samples")
     if cell.tier:
         parts.append(f"sandbox {cell.tier}")
     return plain(" · ".join(parts))

@@ -78,6 +78,17 @@ def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None
     assert 'class="mark reported"' in text
 
 
+def test_clean_view_marks_what_moved_and_which_columns_are_whole(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
+    told = board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset="clean")
+    text = export.page(select(told, View()))
+    assert '<span class="moved">▼20.0</span>' in text
+    assert "-20.0 against all samples" in text
+    assert "clean samples only" in Page(text).told
+    assert "all samples, leaked ones too" in Page(text).told
+
+
 def test_markdown_has_one_line_a_row_and_every_cell(whole: Board) -> None:
     shown = select(whole, View(suite="all"))
     lines = [line for line in export.as_markdown(shown).splitlines() if line.startswith("|")]

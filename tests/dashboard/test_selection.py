@@ -93,3 +93,13 @@ def test_chosen_columns_stand_in_place_of_the_suites(whole: Board) -> None:
 def test_unknown_names_are_told_with_the_nearest(whole: Board, view: View) -> None:
     with pytest.raises(ZooError, match=r"no (suite|column|order) "):
         select(whole, view)
+
+
+def test_clean_and_overlapping_bring_the_published_parts_along(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
+    for subset, part in (("all", None), ("clean", "non-similar"), ("overlapping", "similar")):
+        told = board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset=subset)  # type: ignore[arg-type]
+        parts = [c.subset for c in select(told, View(suite="phi-1")).columns if " at tau" in c.subset]
+        assert len(parts) == (4 if part else 0)
+        assert all(part and one.startswith(part) for one in parts)
