@@ -162,12 +162,11 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
         ("parameters", "training_tokens", "value", "low", "high"), pa.float64()
     )
     lines = long(board)
-    columns = {
-        name: pa.array(
-            [plain(line[at]) if isinstance(line[at], str) else line[at] for line in lines], kinds.get(name, pa.string())
-        )
-        for at, name in enumerate(LONG)
-    }
+    columns = {}
+    for at, name in enumerate(LONG):
+        values = [line[at] for line in lines]
+        told = [plain(value) if isinstance(value, str) else value for value in values]
+        columns[name] = pa.array(told, kinds.get(name, pa.string()))
     held = io.BytesIO()
     pq.write_table(pa.table(columns), held)
     return held.getvalue()
