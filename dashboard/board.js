@@ -4,16 +4,19 @@ function theme(root, dark) {
   root.dataset.theme = dark ? "dark" : "light";
 }
 
+// the header cells that stand over the columns: the facts span both header rows, the protocols stand in the second
+function heads(table) {
+  const facts = Array.from(table.tHead.rows[0].children).filter((th) => th.rowSpan === 2);
+  return [...facts, ...table.tHead.rows[1].children];
+}
+
 function sortTable(table, button) {
   const head = button.closest("th");
-  const cells = (row) => Array.from(row.children);
-  const facts = cells(table.tHead.rows[0]).filter((th) => th.rowSpan === 2);
-  const columns = [...facts, ...cells(table.tHead.rows[1])];
-  const at = columns.indexOf(head);
+  const at = heads(table).indexOf(head);
   const ascending = head.getAttribute("aria-sort") === "descending" || (at === 0 && !head.hasAttribute("aria-sort"));
   table.querySelectorAll("[aria-sort]").forEach((th) => th.removeAttribute("aria-sort"));
   head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-  const value = (row) => row.children[at].dataset.v;
+  const value = (row) => row.children[at].dataset.v || "";
   const order = (a, b) => {
     const x = value(a), y = value(b);
     if (x === "" || y === "") return (x === "") - (y === ""); // what is missing comes last, either way
@@ -21,6 +24,7 @@ function sortTable(table, button) {
     const compared = Number.isNaN(byNumber) ? x.localeCompare(y) : byNumber;
     return ascending ? compared : -compared;
   };
+  table.querySelectorAll("tr.apart").forEach((row) => row.classList.remove("apart")); // was true of the old order
   table.tBodies[0].append(...Array.from(table.tBodies[0].rows).sort(order));
 }
 
@@ -48,6 +52,12 @@ function walk(table, open) {
     else return;
     event.preventDefault();
     focus(to);
+  });
+  // a cell's tooltip is what it shows and what its column's header says: made when it is pointed at, not kept 6,000 times
+  const over = heads(table);
+  table.tBodies[0].addEventListener("mouseover", (event) => {
+    const cell = event.target.closest("td.measured");
+    if (cell && !cell.title) cell.title = cell.innerText.replace(/\s+/g, " ") + " · " + over[cell.cellIndex].title;
   });
   if (open) table.tBodies[0].addEventListener("click", (event) => {
     const cell = event.target.closest("th, td");

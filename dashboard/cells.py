@@ -197,7 +197,10 @@ def board(
     foreign = ((name, own_cells[digest_]) for digest_, name in (elsewhere or {}).items() if digest_ in own_cells)
     rows += [_foreign(name, cells) for name, cells in foreign]
     finished = [_finished(column, rows, columns) for column in columns]
-    finished.sort(key=lambda c: (facts.order_of(c.benchmark), c.origin, not c.talk, c.title, c.metric, c.key))
+    held = {column.key: -sum(column.key in row.cells for row in rows) for column in columns}
+    finished.sort(  # of a benchmark's columns the fullest come first: on a phone only one is seen
+        key=lambda c: (facts.order_of(c.benchmark), c.origin, not c.talk, held[c.key], c.title, c.metric, c.key)
+    )
     return Board(columns=tuple(finished), rows=tuple(rows), subset=subset)
 
 

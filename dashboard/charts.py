@@ -5,6 +5,7 @@ numbers as a table.
 """
 
 from collections.abc import Sequence
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from dashboard import facts
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from dashboard.scale import Point
 
 MEASURED, REPORTED, GREY = "#0072B2", "#D55E00", "#7a8591"
+SERIES = [MEASURED, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", REPORTED, GREY]
+WIDTH = 760  # of an exported chart, in pixels
+COUNTS = "replace(format(datum.value, '~s'), 'G', 'B')"  # 1.3B parameters, not 1.3G
 
 
 def training(lines: Sequence[dict[str, Any]]) -> Any:
@@ -67,7 +71,7 @@ def forest(lines: "Sequence[Line]") -> Any:
     )
     dots = base.mark_point(filled=True, size=70).encode(x="difference:Q", tooltip=tips)
     zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(strokeDash=[4, 3], color=GREY).encode(x="x:Q")
-    return (zero + spans + dots).properties(height=alt.Step(30)).configure_mark(aria=False)
+    return (zero + spans + dots).properties(height=30 * len(told)).configure_mark(aria=False)
 
 
 def scale(points: "Sequence[Point]", axis: str) -> Any:
@@ -82,7 +86,11 @@ def scale(points: "Sequence[Point]", axis: str) -> Any:
         }
         for point in points
     ]  # fmt: skip
-    x = alt.X("x:Q", title=axis, scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", grid=False))
+    decades = [10.0**power for power in range(*_decades(points))]
+    x = alt.X(
+        "x:Q", title=axis, axis=alt.Axis(labelExpr=COUNTS, values=decades),
+        scale=alt.Scale(type="log", domain=[decades[0], decades[-1]]),
+    )  # fmt: skip
     y = alt.Y("value:Q", title="score, percent", scale=alt.Scale(zero=False))
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
@@ -96,11 +104,34 @@ def scale(points: "Sequence[Point]", axis: str) -> Any:
         alt.Tooltip("protocol:N"),
     ]
     dots = base.mark_point(filled=True, size=70, opacity=0.9).encode(y=y, color=color, shape="kind:N", tooltip=tips)
-    front = base.transform_filter("datum.front").mark_line(interpolate="step-after", strokeDash=[5, 3], color=GREY)
+    front = (
+        base.transform_filter("datum.front")
+        .encode(detail="column:N")
+        .mark_line(interpolate="step-after", strokeDash=[5, 3], color=GREY)
+    )
     names = (
         base.transform_filter("datum.front").mark_text(align="left", dx=7, dy=-7, color=GREY).encode(y=y, text="name:N")
     )
     return (spans + front.encode(y=y) + dots + names).properties(height=460).configure_mark(aria=False)
+
+
+def _decades(points: "Sequence[Point]") -> tuple[int, int]:
+    """The powers of ten around the points, as a range that is one decade wide at least."""
+    low = floor(log10(min(point.x for point in points)))
+    high = max(ceil(log10(max(point.x for point in points))), low + 1)
+    return low, high + 1
+
+
+def image(chart: Any, form: str) -> bytes:
+    """A chart as "svg" or "png" (twice the size, for print), drawn without a browser."""
+    import vl_convert
+
+    spec = chart.properties(width=WIDTH).to_dict()
+    if form == "svg":
+        told: str = vl_convert.vegalite_to_svg(spec)
+        return told.encode()
+    drawn: bytes = vl_convert.vegalite_to_png(spec, scale=2)
+    return drawn
 
 
 def bars(rows: Sequence[dict[str, Any]], title: str) -> Any:
@@ -120,14 +151,15 @@ def bars(rows: Sequence[dict[str, Any]], title: str) -> Any:
     place = "max(datum.value, isValid(datum.high) ? datum.high : 0)"
     told = base.transform_calculate(at=place).mark_text(align="left", dx=5, color=GREY)
     told = told.encode(x="at:Q", text=alt.Text("value:Q", format=".1f"))
-    return (columns + spans + told).properties(height=alt.Step(24)).configure_mark(aria=False)
+    return (columns + spans + told).properties(height=24 * len(rows)).configure_mark(aria=False)
 
 
 def along(rows: Sequence[dict[str, Any]]) -> Any:
     """Scores of a name's versions against the tokens seen."""
     import altair as alt
 
-    x = alt.X("x:Q", title="training tokens", axis=alt.Axis(format="~s"))
-    base = alt.Chart(alt.InlineData(values=list(rows))).encode(x=x, color=alt.Color("name:N", title=None))
+    x = alt.X("x:Q", title="training tokens", axis=alt.Axis(labelExpr=COUNTS, tickCount=8))
+    color = alt.Color("name:N", title=None, scale=alt.Scale(range=SERIES), legend=alt.Legend(orient="top"))
+    base = alt.Chart(alt.InlineData(values=list(rows))).encode(x=x, color=color)
     spans = base.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q")
     return (spans + base.mark_line(point=True).encode(y="value:Q")).properties(height=320).configure_mark(aria=False)

@@ -20,8 +20,13 @@ SHORTEST_PASSWORD = 8
     short_help="Open the leaderboard page, or export it.", context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.option("--print", "printed", is_flag=True, help="Print the table in the terminal instead of opening the page.")
-@click.option("--export", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE.html, .md, .csv or .tex.")
+@click.option(
+    "--export", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE.html, .md, .csv, .tex or .parquet."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON: columns, rows, cells in percent.")
+@click.option(
+    "--view", default="", help="The address of a view of the page, or its part from the ?: exported as it was seen."
+)
 @click.option("--suite", default="talk", show_default=True, help="talk, headline, own, phi-1, phi-1.5, phi-2 or all.")
 @click.option("--subset", default="all", show_default=True, type=click.Choice(["all", "clean", "overlapping"]),
               help="Score all samples, or only those that are (not) found in the training data.")  # fmt: skip
@@ -36,6 +41,7 @@ def leaderboard(
     printed: bool,
     export: Path | None,
     as_json: bool,
+    view: str,
     suite: str,
     subset: "Subset",
     search: str,
@@ -54,11 +60,12 @@ def leaderboard(
     phizoo leaderboard --print
     phizoo leaderboard --export table.html
     phizoo leaderboard --suite phi-1.5 --json
+    phizoo leaderboard --view 'http://127.0.0.1:8501/?suite=phi-1&search=codex' --export codex.tex
     """
     if not (printed or export or as_json):
         open_page(port, public)
         return
-    board, notes = selected(suite, subset, search, sort, every_metric)
+    board, notes = seen(view) if view else selected(suite, subset, search, sort, every_metric)
     if export:
         from dashboard.export import write
 
@@ -87,6 +94,19 @@ def selected(
     view = View(suite=suite, search=search, sort=sort, every_metric=every_metric, descending=sort != "name")
     checked(suite)
     whole, notes = load_with_notes(suite, subset)
+    return select(whole, view), notes
+
+
+def seen(address: str) -> tuple["Board", tuple[str, ...]]:
+    """The board of this zoo as the page shows it at an address, and the lines that belong above it."""
+    from dashboard.address import parameters, read
+    from dashboard.selection import select
+    from dashboard.source import load_with_notes
+
+    query = parameters(address)
+    whole, _ = load_with_notes("own", "all")
+    view, subset = read(query, whole)
+    whole, notes = load_with_notes(view.suite, subset)
     return select(whole, view), notes
 
 

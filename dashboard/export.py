@@ -1,4 +1,4 @@
-"""A board as a file: a self-contained sortable HTML page, Markdown, CSV, LaTeX (booktabs) or JSON.
+"""A board as a file: a self-contained sortable HTML page, Markdown, CSV, LaTeX (booktabs), Parquet or JSON.
 
 The page loads nothing: its style and script stand in it, under a policy that forbids the rest, so it
 can be published anywhere and opened from a disk. Every name is escaped for the format it stands in.
@@ -152,11 +152,36 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     return {"notes": list(notes), **told}
 
 
-FORMATS: dict[str, Callable[[Board, tuple[str, ...]], str]] = {
-    ".html": page,
-    ".md": as_markdown,
-    ".csv": as_csv,
-    ".tex": as_latex,
+def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
+    """The board cell by cell as a Parquet file, in the fields of `LONG`, typed also where a column is empty."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"own": pa.bool_(), "interval_derived": pa.bool_(), "bound": pa.bool_(), "n": pa.int64()}
+    kinds |= {"unscored": pa.int64()} | dict.fromkeys(
+        ("parameters", "training_tokens", "value", "low", "high"), pa.float64()
+    )
+    lines = long(board)
+    columns = {}
+    for at, name in enumerate(LONG):
+        values = [line[at] for line in lines]
+        told = [plain(value) if isinstance(value, str) else value for value in values]
+        columns[name] = pa.array(told, kinds.get(name, pa.string()))
+    held = io.BytesIO()
+    pq.write_table(pa.table(columns), held)
+    return held.getvalue()
+
+
+def _bytes(form: Callable[[Board, tuple[str, ...]], str]) -> Callable[[Board, tuple[str, ...]], bytes]:
+    return lambda board, notes: form(board, notes).encode("utf-8", "replace")
+
+
+FORMATS: dict[str, Callable[[Board, tuple[str, ...]], bytes]] = {
+    ".html": _bytes(page),
+    ".md": _bytes(as_markdown),
+    ".csv": _bytes(as_csv),
+    ".tex": _bytes(as_latex),
+    ".parquet": as_parquet,
 }
 
 
@@ -171,4 +196,4 @@ def write(board: Board, path: Path, notes: tuple[str, ...] = ()) -> None:
         close = nearest(path.suffix, FORMATS)
         raise ZooError(f'cannot export to "{path.name}"{close}: the name must end with one of {known}')
     with whole_file(path) as file:
-        file.write(form(board, notes).encode("utf-8", "replace"))
+        file.write(form(board, notes))

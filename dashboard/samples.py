@@ -16,21 +16,24 @@ VERDICTS = ("passed", "failed", "timeout", "error", "unscored")
 
 
 class Asked(Record, frozen=True):
-    """What a sample asked: its prompt's exact text and the tests or target behind its verdict."""
+    """What a sample asked: its prompt's exact text, the tests or target behind its verdict, and its choices."""
 
     prompt: str
     target: str
+    choices: tuple[str, ...] = ()
 
 
 class Filter(Record, frozen=True):
     """Which samples to show: verdicts (empty: all), words in id, text, answer or detail, and the cut-off ones.
 
     truncated  only samples whose prompt was cut or whose text ended at the token limit
+    among      only these samples: the ones flagged as found in training data; None: all
     """
 
     verdicts: tuple[str, ...] = ()
     search: str = ""
     truncated: bool = False
+    among: frozenset[str] | None = None
 
 
 def chosen(results: Sequence[Result], wanted: Filter) -> list[int]:
@@ -41,6 +44,8 @@ def chosen(results: Sequence[Result], wanted: Filter) -> list[int]:
         if wanted.verdicts and one.verdict not in wanted.verdicts:
             continue
         if wanted.truncated and not one.truncated and one.finish != "length":
+            continue
+        if wanted.among is not None and one.sample not in wanted.among:
             continue
         if words:
             told = f"{one.sample}\n{one.text}\n{one.answer or ''}\n{one.detail}".lower()
@@ -93,5 +98,6 @@ def asked(run: "Run") -> dict[str, Asked]:
     for sample in held:
         tests = sample.data.get("test") or sample.data.get("tests")
         choices = "\n".join(f"{'→' if at == sample.target else ' '} {text}" for at, text in enumerate(sample.choices))
-        told[sample.id] = Asked(prompt=shown(task, sample), target=str(tests or choices or sample.target))
+        told[sample.id] = Asked(prompt=shown(task, sample), target=str(tests or choices or sample.target),
+                                choices=tuple(sample.choices))  # fmt: skip
     return told

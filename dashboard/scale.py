@@ -13,7 +13,11 @@ FLOPS_A_TOKEN = 6  # 6 x parameters x tokens, Kaplan et al. 2020, arXiv:2001.083
 
 
 class Point(Record, frozen=True):
-    """One model in one column at its scale. front: no model of the column is at most as large and better."""
+    """One model in one column at its scale.
+
+    front               no model of the column is at most as large and better
+    parameters, tokens  its size and training tokens whatever the axis, None: not known
+    """
 
     name: str
     x: float
@@ -24,6 +28,8 @@ class Point(Record, frozen=True):
     column: str
     protocol: str
     front: bool = False
+    parameters: float | None = None
+    tokens: float | None = None
 
 
 def scale_of(row: Row, axis: Axis, flops: dict[str, float] | None = None) -> float | None:
@@ -54,7 +60,8 @@ def points(
             if cell is not None and x is not None and x > 0 and not cell.bound:
                 point = Point(
                     name=row.label, x=x, value=cell.value, low=cell.low, high=cell.high, own=row.own,
-                    column=column.key, protocol=cell.protocol or column.protocol,
+                    column=column.key, protocol=cell.protocol or column.protocol, parameters=row.parameters,
+                    tokens=row.training_tokens,
                 )  # fmt: skip
                 held.append(point)
         best = front(held)
@@ -79,6 +86,15 @@ def front(held: Sequence[Point]) -> frozenset[int]:
             kept.append(at)
             best, last = max(best, held[at].value), place
     return frozenset(kept)
+
+
+def times(one: float | None, other: float | None) -> float | None:
+    """How many times more the other has; None where either is unknown.
+
+    >>> times(2.0, 10.0), times(None, 10.0)
+    (5.0, None)
+    """
+    return other / one if one and other else None
 
 
 def matched(held: Iterable[Point], name: str) -> tuple[Point, ...]:

@@ -1,11 +1,10 @@
-"""What of the board is shown, in which order: suites, filters, sorting, ranks. Pure, as `cells` is.
+"""What of the board is shown, in which order: suites, filters, sorting. Pure, as `cells` is.
 
 A `View` is everything that a person can choose; the page keeps it in its address, the command line
 builds it from flags, and `select` is the only thing that applies it.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from dashboard import facts
@@ -45,6 +44,8 @@ SUITES: dict[str, Suite] = {
     "phi-2": Suite(about="the phi-2 blog's tables", benchmarks=facts.PHI2, sources=("Microsoft Research blog",)),
     "all": Suite(about="every benchmark and every published column"),
 }
+# the published scores on part of a benchmark (phi-1's Table 3) that stand beside the own ones on that part
+PARTS = {"clean": "non-similar", "overlapping": "similar"}
 SORTS = ("board", "name", "parameters", "tokens", "date")
 
 
@@ -114,7 +115,8 @@ def _columns(board: Board, view: View) -> list[Column]:
             return False
         if column.origin == "reported" and chosen.sources and not column.source.startswith(chosen.sources):
             return False
-        return column.main or view.every_metric
+        part = PARTS.get(board.subset)
+        return column.main or view.every_metric or (part is not None and column.subset.startswith(part))
 
     return [column for column in board.columns if wanted(column)]
 
@@ -172,33 +174,3 @@ def _sorted(rows: Sequence[Row], view: View, board: Board) -> list[Row]:
     free = [row for row in rows if row.key not in view.pinned]
     known = sorted((r for r in free if value(r) is not None), key=value, reverse=view.descending)  # type: ignore[arg-type]
     return [*pinned, *known, *(row for row in free if value(row) is None)]
-
-
-def ranks(rows: Iterable[Row], key: str) -> dict[str, tuple[int, int]]:
-    """The ranks that a row may truly have in a column, by row key: (best, worst), from its interval.
-
-    A row is surely above another when its interval lies wholly above; rows whose intervals overlap
-    share their ranks. Rows without an interval have none. Own and published columns never mix, since
-    a column is one protocol.
-    """
-    held = [(row.key, cell) for row in rows if (cell := row.cells.get(key)) and cell.low is not None]
-    lows = sorted(cell.low for _, cell in held if cell.low is not None)
-    highs = sorted(cell.high for _, cell in held if cell.high is not None)
-    told = {}
-    for name, cell in held:
-        if cell.low is not None and cell.high is not None:
-            above = len(lows) - bisect_right(lows, cell.high)
-            below = bisect_left(highs, cell.low)
-            told[name] = (1 + above, len(held) - below)
-    return told
-
-
-def rank_text(rank: tuple[int, int] | None) -> str:
-    """The rank as it is read.
-
-    >>> rank_text((1, 1)), rank_text((2, 5)), rank_text(None)
-    ('1', '2–5', '')
-    """
-    if rank is None:
-        return ""
-    return str(rank[0]) if rank[0] == rank[1] else f"{rank[0]}–{rank[1]}"

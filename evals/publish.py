@@ -72,7 +72,9 @@ def publish(
             f"(first: {first.sample}, {first.detail}); run the same command again to score them, or --allow-unscored"
         )
     made = scores(done, overlapping)
+    flagged = None if overlapping is None else tuple(sorted(overlapping))
+    header = msgspec.to_builtins(msgspec.structs.replace(done.header, overlapping=flagged))
     for index, protocol in enumerate(done.protocols):
         mine = [score for which, score in made if which == index]
-        registry.add_scores(msgspec.to_builtins(done.header), protocol, mine, done.path)
+        registry.add_scores(header, protocol, mine, done.path)
     return [score for _, score in made]

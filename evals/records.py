@@ -144,7 +144,10 @@ class Facts(Record, frozen=True, kw_only=True):
 
 
 class Run(Record, frozen=True, kw_only=True):
-    """A run's header: what was asked, of what, with what. id = digest of what determines the answer."""
+    """A run's header: what was asked, of what, with what. id = digest of what determines the answer.
+
+    overlapping  the samples found in training data, as flagged when the run was published; None: nobody looked
+    """
 
     id: str
     checkpoint: str
@@ -163,6 +166,7 @@ class Run(Record, frozen=True, kw_only=True):
     sandbox: str = ""
     started: str = ""
     command: str = ""
+    overlapping: tuple[str, ...] | None = None
 
 
 def decode_results(lines: bytes) -> list[Result]:

@@ -1,16 +1,19 @@
 """Two to six checkpoints, paired on the same samples: differences, adjusted p, a forest plot, and what flipped."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from dashboard import charts, facts, source
 from dashboard.comparison import MOST, Line, difference_text, lines
 from dashboard.text import cut, probability
-from dashboard.views import style
+from dashboard.views import samples, style
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
+
+
+FEW = 8  # flips shown without scrolling
 
 
 def page() -> None:
@@ -31,10 +34,8 @@ def page() -> None:
     if not found:
         st.warning("These checkpoints share no protocol: run the same tasks on each.")
         return
-    table(found)
-    st.altair_chart(
-        charts.forest(found), width="stretch", alt="Differences with their intervals, as in the table above"
-    )
+    rows = table(found)
+    style.chart(charts.forest(found), "Differences with their intervals, as in the table above", rows, "comparison")
     flips(found)
 
 
@@ -49,9 +50,9 @@ def _compared(labels: tuple[str, ...], stamp: str) -> tuple[Line, ...]:
         return lines(registry, labels) if registry is not None else ()
 
 
-def table(found: tuple[Line, ...]) -> None:
+def table(found: tuple[Line, ...]) -> list[dict[str, Any]]:
     """All differences, with p adjusted over all of them."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "benchmark": facts.title_of(facts.benchmark_of(line.task)),
             "protocol": cut(line.column, 40),
@@ -73,6 +74,7 @@ def table(found: tuple[Line, ...]) -> None:
         f"Against {style.text(found[0].reference)}, sample by sample; p two-sided and adjusted for {len(found)} "
         "comparisons (Holm). Not significant does not mean equal."
     )
+    return rows
 
 
 def flips(found: tuple[Line, ...]) -> None:
@@ -82,20 +84,44 @@ def flips(found: tuple[Line, ...]) -> None:
         st.caption("No sample came out differently.")
         return
     st.subheader("What flipped", anchor=False)
-    names = [f"{line.checkpoint} · {facts.title_of(facts.benchmark_of(line.task))} · {line.metric}" for line in flipped]
-    at = st.selectbox("Pair and benchmark", range(len(flipped)), format_func=lambda one: cut(names[one], 90))
-    line = flipped[at]
+    names = {
+        f"{line.checkpoint}~{line.column}": cut(
+            f"{line.checkpoint} · {facts.title_of(facts.benchmark_of(line.task))} · {line.column}", 110
+        )
+        for line in flipped
+    }
+    chosen = style.pick("Pair and benchmark", list(names), "pair", names.__getitem__)
+    line = next(line for line in flipped if f"{line.checkpoint}~{line.column}" == chosen)
     won, lost = st.columns(2)
     for where, title, wanted in ((won, "won", True), (lost, "lost", False)):
         held = [flip for flip in line.flips if (flip.first > flip.second) is wanted]
-        where.markdown(f"**{len(held)} {title} by {style.text(cut(line.checkpoint, 48))}**")
-        if not held:
-            continue
-        where.dataframe(
-            [{"sample": cut(flip.sample, 60), "it": flip.first, "reference": flip.second} for flip in held],
-            hide_index=True, height=260,
-        )  # fmt: skip
+        where.markdown(f"**{len(held):,} {title} by {style.text(cut(line.checkpoint, 48))}**")
+        if held:
+            rows = [{"sample": cut(flip.sample, 60), "it": flip.first, "reference": flip.second} for flip in held]
+            where.dataframe(rows, hide_index=True, height="content" if len(held) < FEW else 35 * FEW)
     if len(line.runs) == 2:
-        st.page_link(
-            st.session_state["pages"]["samples"], label="Read them side by side", query_params={"run": line.runs[0]}
-        )
+        both(line)
+
+
+def both(line: Line) -> None:
+    """One flipped sample: what each of the two wrote, side by side."""
+    ids = [flip.sample for flip in line.flips]
+    chosen = style.pick("Read one side by side", ids, "flip", lambda name: cut(name, 90))
+    with source.reading() as registry:
+        held_by = [samples.held(registry, run) if registry is not None else None for run in line.runs]
+    for where, label, run, results in zip(
+        st.columns(2), (line.checkpoint, line.reference), line.runs, held_by, strict=True
+    ):
+        one = next((one for one in results or () if one.sample == chosen), None)
+        with where:
+            if one is None:
+                st.caption("The result lines of this run are not kept in the zoo.")
+                continue
+            st.markdown(f"{samples.MARKS[one.verdict]} **{style.text(cut(label, 48))}**: {one.verdict}")
+            samples.written(one)
+            if one.detail:
+                st.caption(style.text(cut(one.detail, 300)))
+            st.page_link(
+                st.session_state["pages"]["samples"], label="Its prompt and tests",
+                query_params={"run": run, "sample": chosen},
+            )  # fmt: skip

@@ -86,6 +86,8 @@ def measured(row: Row, cell: Cell, column: Column) -> None:
     st.markdown("**Again**")
     st.code(plain(evidence.again(header, row)), language="bash")
     st.table({"": dict(evidence.run_facts(header, cell))})
+    with st.expander("The run's header, whole"):
+        st.json(header, expanded=1)
     if protocol is not None:
         st.markdown(f"**Prompt of the first sample**, byte by byte ({len(protocol.prompt.encode())} bytes)")
         st.code(protocol.prompt, language=None, wrap_lines=True)

@@ -1,30 +1,29 @@
 """The leaderboard: one table, its filters, and the evidence behind each cell. The address holds the view."""
 
+import shlex
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, cast, get_args
+from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard import facts
+from dashboard import address
 from dashboard.cells import Board
-from dashboard.export import FORMATS, LONG, long
-from dashboard.selection import SUITES, Shown, Span, View, select
+from dashboard.export import FORMATS
+from dashboard.selection import SUITES, Shown, View, select
 from dashboard.table import LEGEND, table
-from dashboard.text import count, cut
 from dashboard.views import evidence, style
 from zoo.checkpoint import Subset
 
-SIZES = ("any", "10M", "50M", "100M", "350M", "1B", "1.5B", "3B", "7B", "13B", "34B", "70B", "no limit")
-TOKENS = ("any", "1M", "100M", "1B", "10B", "100B", "300B", "1T", "3T", "10T", "no limit")
-UNITS = {"M": 1e6, "B": 1e9, "T": 1e12}
 PAGE_ROWS = 100  # rows drawn at once; more stand on the next page
-ORDERS = {"board": "Own first", "name": "Name", "parameters": "Parameters", "tokens": "Tokens", "date": "Date"}
 
 
 def page() -> None:
     """Draws the leaderboard."""
-    whole = style.board(cast(Subset, st.session_state.get("subset") or "all"))
+    # before its widget has run, the address alone knows the subset
+    subset = st.session_state.get("subset") or st.query_params.get("subset", "all")
+    whole = style.board(cast(Subset, subset if subset in get_args(Subset) else "all"))
     st.title("Leaderboard", anchor=False)
     view = controls(whole)
     style.listed(style.notes(view.suite))
@@ -46,9 +45,19 @@ def controls(whole: Board) -> View:
         "Suite", list(SUITES), default="talk", required=True, key="suite", bind="query-params", help=_about_suites()
     )
     search = second.text_input("Search models", key="search", bind="query-params", placeholder="name or family") or ""
-    with st.expander("Filters, columns and order", expanded=False):
-        told = filters(whole)
+    # closed and untouched they are not drawn at all: twenty widgets are half of the browser's work on a first view
+    box = st.expander("Filters, columns and order", expanded=touched(), on_change="rerun", key="filters-open")
+    told: dict[str, Any] = {}
+    if box.open or touched():
+        with box:
+            told = filters(whole)
     return View(suite=suite or "talk", search=search, **told)
+
+
+def touched() -> bool:
+    """Whether the address or this session holds a choice that stands under the filters."""
+    named = (*address.FILTERS, *address.ORDERED)
+    return any(key in st.query_params or key in st.session_state for key in named)
 
 
 def _about_suites() -> str:
@@ -62,10 +71,11 @@ def filters(whole: Board) -> dict[str, Any]:
     choice(one, "Samples", ["all", "clean", "overlapping"], "subset", required="all")
     complete = one.toggle("Complete rows only", key="complete", bind="query-params")
     every = one.toggle("Every metric of a task", key="every", bind="query-params")
-    sizes = two.select_slider("Parameters", SIZES, value=("any", "no limit"), key="size", bind="query-params")
-    tokens = two.select_slider("Training tokens", TOKENS, value=("any", "no limit"), key="seen", bind="query-params")
-    years = sorted({row.date[:4] for row in whole.rows if row.date}) or ["2026"]
-    years = years if len(years) > 1 else [*years, str(int(years[-1]) + 1)]
+    sizes = two.select_slider("Parameters", address.SIZES, value=("any", "no limit"), key="size", bind="query-params")
+    tokens = two.select_slider(
+        "Training tokens", address.TOKENS, value=("any", "no limit"), key="seen", bind="query-params"
+    )
+    years = address.years(whole)
     since, until = two.select_slider("Date", years, value=(years[0], years[-1]), key="date", bind="query-params")
     families = three.multiselect(
         "Families", sorted({row.family for row in whole.rows}), key="family", bind="query-params"
@@ -82,9 +92,9 @@ def filters(whole: Board) -> dict[str, Any]:
         "shown": cast(Shown, shown or "all"),
         "complete": complete,
         "every_metric": every,
-        "sizes": span(sizes),
-        "tokens": span(tokens),
-        "dates": ("" if since == years[0] else since, "" if until == years[-1] else until),
+        "sizes": address.span(sizes),
+        "tokens": address.span(tokens),
+        "dates": address.dates(since, until, whole),
         "families": tuple(families),
         "weights": weights or "",
         "style": kind or "",
@@ -106,40 +116,23 @@ def choice(where: Any, label: str, options: list[str], key: str, required: str |
 def order(whole: Board) -> tuple[str, bool]:
     """The order and its direction; a header of the table sets both."""
     name = _column_name(whole)
-    keys = [*ORDERS, *(column.key for column in whole.columns)]
+    keys = [*address.ORDERS, *(column.key for column in whole.columns)]
     one, two = st.columns([3, 1], vertical_alignment="bottom")
     sort = one.selectbox(
-        "Order", keys, format_func=lambda key: ORDERS.get(key) or name(key), key="sort", bind="query-params"
+        "Order", keys, format_func=lambda key: address.ORDERS.get(key) or name(key), key="sort", bind="query-params"
     )
     ascending = two.toggle("Ascending", key="ascending", bind="query-params")
     return sort or "board", not ascending
 
 
-def span(ends: tuple[str, str]) -> Span:
-    """What a slider's two ends ask for; an end at "any" or "no limit" is open.
-
-    >>> span(("any", "1.5B"))
-    (None, 1500000000.0)
-    """
-    low, high = (None if end in ("any", "no limit") else float(end[:-1]) * UNITS[end[-1]] for end in ends)
-    return low, high
-
-
-def _column_name(whole: Board) -> Any:
+def _column_name(whole: Board) -> Callable[[str], str]:
     by_key = {column.key: column for column in whole.columns}
-
-    def name(key: str) -> str:
-        column = by_key[key]
-        mark = "●" if column.origin == "measured" else "◇"
-        title = f"{facts.title_of(column.benchmark)} · {cut(column.title, 40)} · {cut(column.metric, 30)}"
-        return f"{mark} {title} · {key[-6:]}"  # the end of the key tells two alike apart
-
-    return name
+    return lambda key: address.column_name(by_key[key])
 
 
-def _row_name(whole: Board) -> Any:
+def _row_name(whole: Board) -> Callable[[str], str]:
     by_key = {row.key: row for row in whole.rows}
-    return lambda key: f"{cut(by_key[key].label)} · {count(by_key[key].parameters)}"
+    return lambda key: address.row_name(by_key[key])
 
 
 def draw(shown: Board, view: View) -> None:
@@ -147,7 +140,7 @@ def draw(shown: Board, view: View) -> None:
     pages = -(-len(shown.rows) // PAGE_ROWS)
     at = 1
     if pages > 1:
-        at = int(st.number_input(f"Page (of {pages}; {len(shown.rows)} models)", 1, pages, key="page"))
+        at = style.page_number(pages, f"{len(shown.rows):,} models", "page")
     rows = shown.rows[(at - 1) * PAGE_ROWS : at * PAGE_ROWS]
     style.table(table(shown, view, rows), "board", on_open, on_sort)
     st.html(f'<div class="phizoo-legend">{LEGEND}</div>')
@@ -170,29 +163,20 @@ def on_sort() -> None:
 
 
 def exports(shown: Board, view: View) -> None:
-    """The view as files."""
-    with st.popover("Export this view"):
+    """The view as files, and the command that writes the same one."""
+    box = st.popover("Export this view", on_change="rerun", key="exports-open")
+    if not box.open:
+        return
+    with box:
         notes = style.notes(view.suite)
-        makers = {f"leaderboard{ending}": partial(written, form, shown, notes) for ending, form in FORMATS.items()}
-        for name, maker in {**makers, "leaderboard.parquet": partial(parquet, shown)}.items():
-            st.download_button(name, maker, file_name=name, on_click="ignore", key=f"export-{name}")
-        st.code(f"phizoo leaderboard --suite {view.suite} --export leaderboard.html", language="bash")
-
-
-def written(form: Callable[[Board, tuple[str, ...]], str], shown: Board, notes: tuple[str, ...]) -> bytes:
-    """The view in one format, as bytes."""
-    return form(shown, notes).encode("utf-8", "replace")
-
-
-def parquet(shown: Board) -> bytes:
-    """The view cell by cell as a Parquet file."""
-    import io
-
-    import pandas as pd
-
-    held = io.BytesIO()
-    pd.DataFrame(long(shown), columns=list(LONG)).to_parquet(held, index=False)
-    return held.getvalue()
+        for ending, form in FORMATS.items():
+            name = f"leaderboard{ending}"
+            st.download_button(
+                name, partial(form, shown, notes), file_name=name, on_click="ignore", key=f"export-{name}"
+            )
+        asked = [(key, value) for key in st.query_params for value in st.query_params.get_all(key) if key != "cell"]
+        view_of = f" --view {shlex.quote('?' + urlencode(asked))}" if asked else ""
+        st.code(f"phizoo leaderboard{view_of} --export leaderboard.html", language="bash", wrap_lines=True)
 
 
 def empty(whole: Board) -> None:

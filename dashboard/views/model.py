@@ -100,6 +100,7 @@ def scores(whole: Board, row: Row) -> None:
     ]
     if told:
         st.dataframe(told, hide_index=True)
+        style.exported(told, "scores")
     else:
         st.info(f"No score yet. `phizoo eval run {row.name} --tasks humaneval` gives the first one.")
 
@@ -141,7 +142,9 @@ def curve(checkpoint: Checkpoint, registry: "Registry") -> None:
         from dashboard import charts
 
         st.subheader("Training", anchor=False)
-        st.altair_chart(charts.training(lines), width="stretch", alt="Loss against training step")
+        fields = list(dict.fromkeys(key for line in lines for key in line))
+        told = [{key: line.get(key) for key in fields} for line in lines]
+        style.chart(charts.training(lines), "Loss against training step", told, "training")
 
 
 def published(whole: Board, row: Row) -> None:

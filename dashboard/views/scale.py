@@ -1,6 +1,6 @@
 """Score against parameters, tokens or FLOPs: who is as good as models ten times larger, and at what intervals."""
 
-from typing import cast
+from typing import Any, cast
 
 import streamlit as st
 
@@ -34,18 +34,31 @@ def page() -> None:
     if not points:
         st.info(f"No model with a score on {style.text(title)} has its {axis} stated.")
         return
-    st.altair_chart(
-        charts.scale(points, axis),
-        width="stretch",
-        height=480,
-        alt=f"{title} scores against {axis}; the numbers are in the table",
-    )
+    drawn = charts.scale(points, axis)
+    alt = f"{title} scores against {axis}; the numbers are in the table under it"
+    st.altair_chart(drawn, width="stretch", height=480, alt=alt)
     st.caption(
         "Dashed: the Pareto front of each column by itself, since two protocols' numbers are not comparable; "
         "rules: 95% intervals. FLOPs are as recorded, or 6 × parameters × tokens."
     )
-    matched(points, axis)
+    numbers(points, axis, drawn)
+    matched(points)
     series(whole, names[title])
+
+
+def numbers(points: tuple[scale.Point, ...], axis: scale.Axis, drawn: Any) -> None:
+    """The chart's points as a table: what a reader without the picture needs, and its export."""
+    rows = [
+        {
+            "model": cut(point.name), axis: point.x, "score": point.value, "low": point.low, "high": point.high,
+            "origin": "measured" if point.own else "reported", "front": point.front,
+            "protocol": cut(point.protocol, 160),
+        }
+        for point in points
+    ]  # fmt: skip
+    with st.expander("The numbers of this chart"):
+        st.dataframe(rows, hide_index=True)
+    style.exported(rows, "scale", drawn)
 
 
 def recorded_flops() -> dict[str, float]:
@@ -57,7 +70,7 @@ def recorded_flops() -> dict[str, float]:
     return {one.label: one.training_flops for one in held if one.training_flops}
 
 
-def matched(points: tuple[scale.Point, ...], axis: scale.Axis) -> None:
+def matched(points: tuple[scale.Point, ...]) -> None:
     """Which larger models a chosen one equals."""
     names = sorted({point.name for point in points if point.front}) or [points[0].name]
     most = max(names, key=lambda name: len(scale.matched(points, name)))
@@ -67,20 +80,25 @@ def matched(points: tuple[scale.Point, ...], axis: scale.Axis) -> None:
     if not beaten:
         st.markdown(f"{style.text(cut(chosen))} equals no larger model in its column.")
         return
-    st.dataframe(
-        [
-            {
-                "model": cut(point.name),
-                axis: count(point.x),
-                "times larger": round(point.x / mine.x, 1),
-                "score": point.value,
-                "its own": mine.value,
-                "intervals": "overlap" if _overlap(mine, point) else "apart",
-            }
-            for point in beaten
-        ],
-        hide_index=True,
-    )
+    rows = [
+        {
+            "model": cut(point.name),
+            "parameters": count(point.parameters),
+            "times larger": _rounded(scale.times(mine.parameters, point.parameters)),
+            "training tokens": count(point.tokens),
+            "times more tokens": _rounded(scale.times(mine.tokens, point.tokens)),
+            "score": point.value,
+            "its own": mine.value,
+            "intervals": "overlap" if _overlap(mine, point) else "apart",
+        }
+        for point in beaten
+    ]
+    st.dataframe(rows, hide_index=True)
+    style.exported(rows, "as-good-as")
+
+
+def _rounded(times: float | None) -> float | None:
+    return None if times is None else float(f"{times:.3g}")
 
 
 def _overlap(one: scale.Point, other: scale.Point) -> bool:
@@ -105,4 +123,4 @@ def series(whole: Board, benchmark: str) -> None:
     ]
     if told:
         st.subheader("Along training", anchor=False)
-        st.altair_chart(charts.along(told), width="stretch", alt="Scores of a name's versions against tokens seen")
+        style.chart(charts.along(told), "Scores of a name's versions against tokens seen", told, "along-training")

@@ -1,11 +1,12 @@
 """What the pages share: a little style, the cached board, and the table as a component."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard import source
+from dashboard import charts, lines, source
 from dashboard.cells import Board
 from dashboard.table import asset
 from dashboard.text import html, markdown
@@ -25,8 +26,8 @@ export default function (component) {
   const table = scroll.querySelector("table.board");
   if (!table) return;
   walk(table, (cell) => {
-    const row = cell.closest("tr").dataset.row;
-    if (cell.dataset.cell) setTriggerValue("opened", row + "~" + cell.dataset.cell);
+    const row = cell.closest("tr").dataset.row, column = heads(table)[cell.cellIndex].dataset.column;
+    if (cell.matches("td.measured, td.reported")) setTriggerValue("opened", row + "~" + column);
     else if (cell.classList.contains("model")) setTriggerValue("opened", row + "~");
   });
   table.tHead.addEventListener("click", (event) => {
@@ -86,10 +87,45 @@ def pick(
     return chosen
 
 
-def listed(lines: tuple[str, ...]) -> None:
+def page_number(pages: int, held: str, key: str) -> int:
+    """Which page of a long list to show, kept in the address; the last one where the list got shorter."""
+    asked = st.query_params.get(key, "1")
+    at = min(max(int(asked), 1), pages) if asked.isdecimal() else 1
+    chosen = int(st.number_input(f"Page (of {pages}; {held})", 1, pages, at, key=f"{key}-of-{pages}"))
+    if chosen == 1:
+        st.query_params.pop(key, None)
+    elif asked != str(chosen):
+        st.query_params[key] = str(chosen)
+    return chosen
+
+
+def exported(rows: lines.Lines, name: str, chart: Any = None) -> None:
+    """A table's files, and the pictures of the chart that is made of it, made when they are asked for."""
+    box = st.popover("Export", on_change="rerun", key=f"exports-{name}")
+    if not box.open:
+        return
+    makers: dict[str, Callable[[], bytes]] = {
+        f"{name}{end}": partial(form, rows) for end, form in lines.FORMATS.items()
+    }
+    if chart is not None:
+        makers |= {f"{name}.{form}": partial(charts.image, chart, form) for form in ("svg", "png")}
+    for file, maker in makers.items():
+        box.download_button(file, maker, file_name=file, on_click="ignore", key=f"export-{file}")
+
+
+def chart(drawn: Any, alt: str, rows: lines.Lines, name: str, height: int | None = None) -> None:
+    """A chart with its description, and under it its numbers and pictures as files."""
+    if height is None:
+        st.altair_chart(drawn, width="stretch", alt=alt)
+    else:
+        st.altair_chart(drawn, width="stretch", height=height, alt=alt)
+    exported(rows, name, drawn)
+
+
+def listed(told: tuple[str, ...]) -> None:
     """Draws the notes above a table."""
-    if lines:
-        st.html(f'<ul class="phizoo-notes">{"".join(f"<li>{html(line)}</li>" for line in lines)}</ul>')
+    if told:
+        st.html(f'<ul class="phizoo-notes">{"".join(f"<li>{html(line)}</li>" for line in told)}</ul>')
 
 
 def text(value: str) -> str:

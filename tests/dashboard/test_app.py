@@ -1,5 +1,6 @@
 """The pages without a browser: what they draw, what their filters do, and the states nobody plans for."""
 
+import re
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # Streamlit's own imports
     from streamlit.testing.v1 import AppTest
 
+from dashboard.address import read
+from dashboard.selection import select
 from dashboard.server import APP, PUBLIC
+from dashboard.source import load, reading
 from zoo.registry import open_registry
 
 
@@ -60,6 +64,33 @@ def test_filters_filter(zoo: Path) -> None:
     assert "Code Llama" not in markup(app)
     app.text_input(key="search").set_value("no such model").run()
     assert "No model passes" in app.info[0].value
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"suite": "phi-1", "weights": "closed", "kind": "base"},
+        {"size": ["1B", "3B"], "suite": "phi-1.5", "sort": "Parameters", "ascending": "true"},
+        {"date": ["2022", "2022"], "seen": ["any", "100B"], "suite": "all"},
+        {"family": ["phi", "StarCoder"], "suite": "headline", "complete": "true"},
+        {"suite": "own", "subset": "clean"},
+        {"shown": "measured", "suite": "all", "every": "true"},
+    ],
+)
+def test_address_restores_the_same_view_as_the_command_line(zoo: Path, query: dict[str, str | list[str]]) -> None:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    with reading() as registry:
+        asked, subset = read(
+            {key: [one] if isinstance(one, str) else one for key, one in query.items()}, load(registry)
+        )
+        expected = select(load(registry, subset), asked)
+    told = markup(app).replace("\\", "")
+    assert re.findall(r'data-row="([^"]+)"', told) == [row.key for row in expected.rows][:100]
+    assert re.findall(r'data-column="([^"]+)"', told) == [column.key for column in expected.columns]
 
 
 def test_a_corrupt_zoo_is_one_line_and_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,12 +38,19 @@ def test_json_is_for_scripts(zoo: Path, capsys: pytest.CaptureFixture[str]) -> N
     ]  # fmt: skip
 
 
+def test_a_sent_address_is_exported_as_it_was_seen(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sent = "http://127.0.0.1:8501/?suite=talk&search=codex&size=1B&size=no+limit&cell=x"
+    assert run(["leaderboard", "--view", sent, "--json"]) == 0
+    assert [row["label"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["Codex-12B"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--suite", "phi1", "--json"], '(nearest: "phi-1")'),
         (["--export", "table.xls"], ".html, .md, .csv, .tex"),
         (["--sort", "paramters", "--print"], '(nearest: "parameters")'),
+        (["--view", "?suite=phi1", "--json"], '(nearest: "phi-1")'),
         (["--public"], "PHIZOO_PASSWORD"),
     ],
 )

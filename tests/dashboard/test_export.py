@@ -71,10 +71,22 @@ def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None
     for row in published.talk_table():
         assert row.label in told
     assert "mini:1" in told
-    assert "0.0 [0.0–2.3] n=164 (3 unscored)" in text
+    assert "[0.0–2.3] n=164 " in told
+    assert "3 unscored" in told
     assert "sandbox: strong" in told
     assert 'class="mark measured"' in text
     assert 'class="mark reported"' in text
+
+
+def test_clean_view_marks_what_moved_and_which_columns_are_whole(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
+    told = board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset="clean")
+    text = export.page(select(told, View()))
+    assert '<span class="moved">▼20.0</span>' in text
+    assert "-20.0 against all samples" in text
+    assert "clean samples only" in Page(text).told
+    assert "all samples, leaked ones too" in Page(text).told
 
 
 def test_markdown_has_one_line_a_row_and_every_cell(whole: Board) -> None:
@@ -115,8 +127,21 @@ def test_json_holds_only_the_shown_columns(whole: Board) -> None:
     assert told["rows"][0]["cells"][told["columns"][0]["key"]]["unscored"] == 3
 
 
+def test_parquet_keeps_every_number_typed(whole: Board, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    shown = select(whole, View(suite="all"))
+    export.write(shown, tmp_path / "table.parquet")
+    export.write(board(), tmp_path / "empty.parquet")
+    held = pq.read_table(tmp_path / "table.parquet")
+    assert held.column_names == list(export.LONG)
+    assert held.num_rows == len(export.long(shown))
+    assert held["value"].to_pylist() == [line[export.LONG.index("value")] for line in export.long(shown)]
+    assert pq.read_table(tmp_path / "empty.parquet").schema.equals(held.schema)
+
+
 def test_an_ending_without_format_names_the_known_ones(whole: Board, tmp_path: Path) -> None:
-    with pytest.raises(ZooError, match=r"\.html, \.md, \.csv, \.tex"):
+    with pytest.raises(ZooError, match=r"\.html, \.md, \.csv, \.tex, \.parquet"):
         export.write(whole, tmp_path / "table.xlsx")
     assert list(tmp_path.iterdir()) == []
 
@@ -125,7 +150,7 @@ def test_an_ending_without_format_names_the_known_ones(whole: Board, tmp_path: P
 def test_every_format_writes_an_empty_board_and_hostile_names(whole: Board, tmp_path: Path, ending: str) -> None:
     for name, told in (("empty", board()), ("whole", whole)):
         export.write(told, tmp_path / (name + ending))
-        assert (tmp_path / (name + ending)).read_text(encoding="utf-8").strip()
+        assert (tmp_path / (name + ending)).read_bytes().strip()
 
 
 @pytest.mark.parametrize("width", [None, 80])

@@ -39,6 +39,22 @@ def test_weight_reuse_is_the_charts_seven_bars() -> None:
     assert [bar["value"] for bar in bars] == [45, 45.7, 51.2, 47.6, 53.7, 51.2, 55.5]
 
 
+def test_phi_steps_pair_the_blogs_averages_with_means_of_the_report(registry: Registry) -> None:
+    whole = from_registry(registry)
+    bars = {bar["name"]: bar for bar in figures.phi_steps(whole)}
+    assert list(bars)[:2] == ["Commonsense average · phi-1.5", "Commonsense average · phi-2"]
+    assert bars["Commonsense average · phi-2"]["value"] == 68.8
+    assert bars["Commonsense average · phi-1.5"]["value"] == pytest.approx((76.6 + 73.4 + 75.6 + 44.4 + 52.6) / 5)
+    assert bars["Coding average · phi-1.5"]["value"] == pytest.approx((34.1 + 37.7) / 2)
+    assert bars["Commonsense average · phi-1.5"]["low"] < 64.5 < bars["Commonsense average · phi-1.5"]["high"]
+    assert bars["Coding average · phi-1.5"]["low"] is None  # MBPP's n is not published
+    own = figures.own_groups(whole, ["phi-1-small-mini"])
+    assert [bar["name"] for bar in own] == [
+        "Commonsense average (1 of 5) · phi-1-small-mini:1", "Coding average (1 of 2) · phi-1-small-mini:1",
+    ]  # fmt: skip
+    assert {bar["kind"] for bar in own} == {"measured here"}
+
+
 def test_filter_examples_are_the_best_kept_and_the_worst_dropped(zoo: Path, tmp_path: Path) -> None:
     with open_registry(f"sqlite:///{tmp_path / 'z.db'}", str(tmp_path / "s")) as registry:
         stage = Stage(name="filter", entered=4, kept=2, dropped={"low value": 2})

@@ -3,11 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dashboard.cells import Board, Cell, Row, board
-from dashboard.selection import SUITES, View, ranks, select
+from dashboard.cells import Board, board
+from dashboard.selection import SUITES, View, select
 from zoo import published
 from zoo.errors import ZooError
 
@@ -97,24 +95,11 @@ def test_unknown_names_are_told_with_the_nearest(whole: Board, view: View) -> No
         select(whole, view)
 
 
-intervals = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)).map(sorted), min_size=1, max_size=12)
-
-
-@given(intervals)
-def test_ranks_leave_open_just_what_the_intervals_do(spans: list[list[float]]) -> None:
-    def row(number: int, low: float, high: float) -> Row:
-        cell = Cell(origin="measured", value=(low + high) / 2, low=low, high=high, n=10)
-        return Row(key=str(number), label="", name="", own=True, parameters=None, training_tokens=None, date="",
-                   family="", style="base", weights="open", cells={"k": cell})  # fmt: skip
-
-    told = ranks([row(number, *span) for number, span in enumerate(spans)], "k")
-    for number, (low, high) in enumerate(spans):
-        above = sum(other[0] > high for other in spans)
-        below = sum(other[1] < low for other in spans)
-        assert told[str(number)] == (1 + above, len(spans) - below)
-
-
-def test_ranks_tie_where_intervals_overlap(whole: Board) -> None:
-    shown = select(whole, View(shown="measured"))
-    key = shown.columns[0].key
-    assert set(ranks(shown.rows, key).values()) == {(1, 1), (2, 2)}
+def test_clean_and_overlapping_bring_the_published_parts_along(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
+    for subset, part in (("all", None), ("clean", "non-similar"), ("overlapping", "similar")):
+        told = board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset=subset)  # type: ignore[arg-type]
+        parts = [c.subset for c in select(told, View(suite="phi-1")).columns if " at tau" in c.subset]
+        assert len(parts) == (4 if part else 0)
+        assert all(part and one.startswith(part) for one in parts)

@@ -1,0 +1,48 @@
+"""Charts as pictures: drawn without a browser, names as text, each column's front a line of its own."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from dashboard import charts, scale
+from dashboard.cells import board
+
+HOSTILE = '<script>x</script>"&'
+
+
+@pytest.fixture(scope="module")
+def points(made: SimpleNamespace) -> tuple[scale.Point, ...]:
+    mini, under = made.checkpoint(), made.protocol()
+    rows = [made.reported(HOSTILE, 40.0, parameters=1e9), made.reported("Large", 60.0, parameters=7e10)]
+    whole = board([mini], [made.score(mini, under, 0.1)], {under.fingerprint: under}, reported=rows)
+    return scale.points(whole, whole.columns, "parameters")
+
+
+def test_svg_holds_names_as_text(points: tuple[scale.Point, ...]) -> None:
+    told = charts.image(charts.scale(points, "parameters"), "svg").decode()
+    assert told.startswith("<svg")
+    assert "&lt;script&gt;x&lt;/script&gt;" in told
+    assert "<script>" not in told
+    for decade in ("1M", "10M", "100M", "1B", "10B", "100B"):
+        assert f">{decade}</text>" in told
+
+
+def test_png_is_a_picture(points: tuple[scale.Point, ...]) -> None:
+    told = charts.image(charts.scale(points, "parameters"), "png")
+    assert told.startswith(b"\x89PNG")
+    assert int.from_bytes(told[16:20], "big") > 2 * charts.WIDTH  # twice the size
+
+
+def test_a_front_never_crosses_columns(points: tuple[scale.Point, ...]) -> None:
+    layers = charts.scale(points, "parameters").to_dict()["layer"]
+    fronts = [layer for layer in layers if layer["mark"].get("interpolate") == "step-after"]
+    assert [layer["encoding"]["detail"]["field"] for layer in fronts] == ["column"]
+    assert {point.column for point in points if point.front} == {point.column for point in points}
+
+
+def test_every_kind_of_chart_is_drawn(made: SimpleNamespace) -> None:
+    bar = {"name": HOSTILE, "value": 5.0, "low": None, "high": None, "kind": "reported"}
+    step = {"name": "mini", "x": 1e6, "value": 5.0, "low": 4.0, "high": 6.0}
+    curve = [{"step": n, "loss": 3.0 - n} for n in range(3)]
+    for chart in (charts.bars([bar], HOSTILE), charts.along([step]), charts.training(curve)):
+        assert charts.image(chart, "svg").startswith(b"<svg")
