@@ -187,7 +187,7 @@ def kill_gc(place: Path, folders: list[str], count: int, known: set[str]) -> int
             for label in gone:
                 registry.remove(label)
         adding = started("add", [folders[3]], home)
-        early += killed(started("gc", ["3"], home), chance.uniform(0, 3 * seconds))
+        early += killed(started("gc", ["3"], home), chance.uniform(0, seconds))
         if not ended(adding):
             found.append("the add beside it failed")
         with zoo_at(home) as registry:
