@@ -7,7 +7,7 @@ and annotations go. Constants, attributes, keywords and the names of builtins st
 import ast
 import builtins
 
-from training.data.rules import parsed
+from training.data.rules import parsed, too_deep
 
 
 class _Renamed(ast.NodeTransformer):
@@ -45,7 +45,7 @@ class _Renamed(ast.NodeTransformer):
 
 
 def nameless(text: str) -> str | None:
-    """The program's tree as text without names, or None when it does not parse.
+    """The program's tree as text without names, or None when it does not parse or is too deep to be walked.
 
     >>> nameless("def f(a):\\n    return a + 1") == nameless("def g(zz):\\n    '''Adds.'''\\n    return zz + 1")
     True
@@ -53,7 +53,7 @@ def nameless(text: str) -> str | None:
     False
     """
     tree = parsed(text)
-    return None if tree is None else nameless_tree(tree)
+    return None if tree is None or too_deep(tree) else nameless_tree(tree)
 
 
 def nameless_tree(tree: ast.AST) -> str:

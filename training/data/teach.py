@@ -21,7 +21,7 @@ from training.data.document import Document, document, dropped
 from training.data.held_out import HeldOut, held_out, path, solution_key
 from training.data.ledger import Ledger, Line
 from training.data.make import Built, Counts, Made, make, write_result
-from training.data.rules import parsed
+from training.data.rules import parsed, too_deep
 from training.data.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
 from training.data.syntax import words_of
 from zoo.checkpoint import Record
@@ -188,7 +188,7 @@ def read_draft(what: str, slot: str, number: int, asked: str, line: Line | None,
     if any(mark in text for mark in ("\0", *map(chr, range(0xD800, 0xD804)))) or len(text) < 40:
         return refused("no text")
     tree = parsed(code)
-    if tree is None:
+    if tree is None or too_deep(tree):
         return refused("does not parse", text=text)
     made = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if not made:

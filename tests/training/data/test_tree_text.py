@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
 from training.data.families import FAMILIES, draft_of
+from training.data.syntax import nameless
 from training.data.tree_text import PRESETS, close_pairs, functions, symbols
 
 TEXTS = st.text(alphabet="abcd\x81\x85", min_size=1, max_size=30)
@@ -87,7 +88,9 @@ def test_functions_in_prose_and_in_classes_are_found_at_their_place() -> None:
 
 
 def test_a_tower_of_sums_stops_nothing() -> None:
-    assert functions("def f():\n    return " + "+".join(["1"] * 2_500) + "\n") == []
+    tower = "def f():\n    return " + "+".join(["1"] * 2_500) + "\n"
+    assert functions(tower) == []
+    assert nameless(tower) is None
     node = ast.parse("def f():\n    return " + "+".join(["1"] * 100) + "\n").body[0]
     assert isinstance(node, ast.FunctionDef)
     assert len(symbols(node)) > 200
