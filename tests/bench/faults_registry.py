@@ -151,9 +151,12 @@ def told(work: str, count: int, early: int, found: list[str], more: str) -> int:
 def kill_incoming(place: Path, work: str, arguments: list[str], count: int, known: set[str]) -> int:
     """Kills adds or pulls. A zoo is killed up to five times before it is finished, then a new one is begun."""
     chance, found, early, versions = random.Random(work), [], 0, 0
-    seconds = length(work, arguments, place / f"{work}-timed")
+    seconds = 0.0
     home, wanted = place / f"{work}-0", set[str]()
     for number in range(count):
+        if number % 20 == 0:  # the machine may be busier or freer than it was
+            seconds = length(work, arguments, place / f"{work}-timed-{number}")
+            shutil.rmtree(place / f"{work}-timed-{number}")
         if number % 5 == 0:
             home, wanted = place / f"{work}-{number}", set()
         early += killed(started(work, arguments, home), chance.uniform(0, 1.05 * seconds))
