@@ -32,8 +32,11 @@ def trained_phi(folder: Path, steps: int) -> Path:
     """A Phi of 4 layers and width 160, trained on GSM8K's train split and some questions of other tasks."""
     import torch
     from transformers import PhiConfig, PhiForCausalLM
+    from transformers.utils import logging
 
     from evals.datasets import rows
+
+    logging.disable_progress_bar()
 
     texts = [f"Question: {row['question']}\nAnswer: {row['answer']}\n\n" for row in rows("gsm8k", "train")]
     texts += ["".join(pairs[0]) + "\n\n" for spec in ("hellaswag", "mmlu", "piqa") for pairs in questions(spec, 1500)]
