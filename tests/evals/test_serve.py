@@ -26,6 +26,7 @@ from zoo.errors import ZooError
 from zoo.registry import open_registry
 
 MARK = "PHIZOO_TEST_MARK"
+BROKEN = "\ufffd"  # what stands for bytes that are no character
 
 
 @pytest.fixture
@@ -86,7 +87,8 @@ def test_a_served_checkpoint_answers_and_leaves_nothing_behind(folder: Path, eng
     asked = [GenerateRequest(sample=p, draw=0, prompt=p, decoding=how, seed=0) for p in ("def add(a, b):", "Question:")]
     question = ChoiceRequest(sample="q", pairs=(("def add(a, b):\n    return", " a + b"), ("def add(a", ", b)")))
     local = transformers_local.connect(folder, device="cpu", dtype="float32")
-    texts = {one.sample: one.text for one in local.generate(asked)}
+    # vLLM's server keeps back bytes at the end that are no character yet
+    texts = {one.sample: one.text.rstrip(BROKEN) for one in local.generate(asked)}
     (plain,) = local.choose([question])
     mark = str(tmp_path)
     with serving(engine, "--dtype", "float32", "--seed", "3", **{MARK: mark}) as (process, url):
@@ -95,11 +97,11 @@ def test_a_served_checkpoint_answers_and_leaves_nothing_behind(folder: Path, eng
             assert (model.id, model.to_dict()["max_model_len"]) == ("tiny", 128)
             assert Path(str(model.to_dict()["root"])).name == folder.name  # its digest: whose answers these are
             made = client.completions.create(model="tiny", prompt="def add(a, b):", max_tokens=16, temperature=0)
-            assert made.choices[0].text == texts["def add(a, b):"]
+            assert made.choices[0].text.rstrip(BROKEN) == texts["def add(a, b):"]
             first = [client.completions.create(model="tiny", prompt="a", max_tokens=8, seed=5) for _ in range(2)]
             assert first[0].choices[0].text == first[1].choices[0].text
         backend = openai_http.connect(folder, url=url)
-        assert {one.sample: one.text for one in backend.generate(asked)} == texts
+        assert {one.sample: one.text.rstrip(BROKEN) for one in backend.generate(asked)} == texts
         (read,) = backend.choose([question])
         apart = [abs(a.logprob - b.logprob) for a, b in zip(read.choices, plain.choices, strict=True)]
         assert max(apart) <= 1e-3
