@@ -72,8 +72,6 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     rows = []
     with open_registry() as registry:
         checkpoints = [_checkpoint(registry, name, options) for name in names]
-        for task in tasks:
-            _resolution(task, options)
         spread = options["ray"] or (options["data_parallel"] and options["engine"] != "vllm_server")
         for checkpoint, done in (_spread if spread else _here)(registry, checkpoints, tasks, options):
             rows += _published(registry, checkpoint, done, flags, options)
@@ -184,6 +182,7 @@ def _here(
         about = (checkpoint.digest, checkpoint.label)
         try:
             for task in tasks:
+                _resolution(task, options)
                 yield checkpoint, evaluate(backend, task, about, settings.runs_dir(), _asked(task, options))
         finally:
             backend.close()
@@ -215,6 +214,8 @@ def _spread(
     with replicas.opened(address, options["engine"], _connection(options), cpus=cpus, most=count) as cluster:
         if count and cluster.wanted() < count:
             raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.wanted()} replicas")
+        for task in tasks:
+            _resolution(task, options)
         for job, done in ray_spread.spread(cluster, jobs, settings.runs_dir()):
             yield by_digest[job.digest], done
 

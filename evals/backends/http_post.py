@@ -70,6 +70,7 @@ class Endpoint:
         self._opener = urllib.request.build_opener(_NoRedirect)
         self._turn = threading.Condition()
         self._requests, self._prompt_tokens, self._tokens, self._money, self._held = 0, 0, 0, 0.0, 0.0
+        self._out = 0  # requests under way; that what they hold sums up to 0 again cannot be told from floats
         self.stopped = threading.Event()
 
     @property
@@ -113,7 +114,7 @@ class Endpoint:
         """Counts a request in, or raises when the budget does not hold it; waits for others to settle first."""
         limits = self.limits
         with self._turn:
-            while limits.budget is not None and self._money + self._held + hold > limits.budget and self._held > 0:
+            while limits.budget is not None and self._money + self._held + hold > limits.budget and self._out:
                 self._turn.wait(1.0)
             if limits.requests is not None and self._requests >= limits.requests:
                 raise EndpointError(
@@ -126,11 +127,13 @@ class Endpoint:
                     f"{hold:.4f}); what was answered is kept, the same command goes on with a new budget"
                 )
             self._requests += 1
+            self._out += 1
             self._held += hold
 
     def _settle(self, hold: float, used: tuple[int, int] | None, charged: float) -> None:
         with self._turn:
-            self._held = max(0.0, self._held - hold)
+            self._out -= 1
+            self._held = max(0.0, self._held - hold) if self._out else 0.0
             if used is None:
                 self._money += charged
             else:

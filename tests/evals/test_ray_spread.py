@@ -87,7 +87,7 @@ def test_a_machine_goes_and_nothing_is_lost_or_twice(
             yield piece, answers
 
     def stops(self: Cluster) -> Iterator[tuple[Piece, Any]]:
-        if len(written) > 100:
+        if lost and len(written) > 100:  # a lost machine is noticed late where the others are quick
             raise KeyboardInterrupt
         yield from counted(self)
 

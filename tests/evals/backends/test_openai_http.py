@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evals.backends.http_post import EndpointError, Limits, checked
+from evals.backends.http_post import Endpoint, EndpointError, Limits, checked
 from evals.backends.openai_http import OpenAIHttp, connect
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
 from zoo.errors import ZooError
@@ -342,3 +342,15 @@ def test_an_interrupt_leaves_no_thread_asking() -> None:
         made.close()
         time.sleep(0.3)
         assert len(seen.asked) < 8
+
+
+@pytest.mark.timeout(20)
+def test_a_request_over_the_budget_is_refused_when_nothing_is_under_way() -> None:
+    """Amounts that were held and given back leave a rest in floating point: it must not be waited for."""
+    endpoint = Endpoint("http://127.0.0.1:9/v1", None, Limits(budget=1.0))
+    for hold in (0.1, 0.2, 0.3):
+        endpoint._take(hold)
+    for hold in (0.3, 0.2, 0.1):
+        endpoint._settle(hold, None, 0.0)
+    with pytest.raises(EndpointError, match="--budget 1 is used up"):
+        endpoint._take(2.0)
