@@ -7,7 +7,8 @@ Both sides get the same (context, continuation) pairs, one thread, fp32, and are
 processor time, one after the other in turns; the harness takes its best of three batch sizes. Every
 log-probability is compared too. Without --model a random Phi of 9 million parameters is made.
 Targets: HellaSwag 0-shot 2x, HellaSwag 10-shot and ARC 25-shot 3x, MMLU 5-shot 5x, generation 1.5x. `--part whole`
-is the three larger sets that took the harness 8.4 minutes at batch 8 on two cores. Peak memory is that of the
+is 400 HellaSwag questions 0- and 10-shot and 200 of MMLU 5-shot, which took the harness 8.4 minutes at batch 8 on two
+cores. Peak memory is that of the
 process so far: to see one part's, run it alone.
 """
 
@@ -141,10 +142,10 @@ def generation(engine: Any, harness: Harness, count: int) -> tuple[float, float,
     return ours, theirs[best], best, mb
 
 
-def whole(engine: Any, harness: Harness) -> None:
-    """400 HellaSwag questions 0- and 10-shot and 200 of MMLU 5-shot, the harness at batch 8."""
+def whole(engine: Any, harness: Harness, count: int) -> None:
+    """HellaSwag questions 0- and 10-shot and half as many of MMLU 5-shot, the harness at batch 8."""
     total = [0.0, 0.0]
-    parts = (questions("hellaswag", 400), few_shot("hellaswag", 400, 10), questions("mmlu@lm-eval-5", 200))
+    parts = (questions("hellaswag", count), few_shot("hellaswag", count, 10), questions("mmlu@lm-eval-5", count // 2))
     for asked in parts:
         ours, theirs, worst, _, _ = choices(engine, harness, asked, 1, (8,))
         total = [total[0] + ours, total[1] + theirs]
@@ -221,7 +222,7 @@ def main() -> None:
                 )
                 continue
             if name == "whole":
-                whole(engine, harness)
+                whole(engine, harness, 4 * given.questions)
                 continue
             title, target, make = PARTS[name]
             asked = make(given.questions)
