@@ -2,7 +2,7 @@
 
 All sides read the same JSON lines and run in one process on one core, one after the other, several rounds; the
 ratio is of the medians of CPU seconds, in which other programs on the machine do not count. The peers need a Python of their own (PEERS_PYTHON) with datasketch and datatrove:
-`pip install datatrove datasketch orjson`. Files: 20,000, or BENCH_FILES.
+`pip install datatrove datasketch orjson tokenizers nltk "xxhash<4"`. Files: 20,000, or BENCH_FILES.
 """
 
 import json

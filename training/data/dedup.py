@@ -95,17 +95,22 @@ def shingles(text: str, ngram: int = NGRAM) -> Any:
     """The set of a text's word n-grams as sorted 64-bit hashes; a shorter text is one n-gram of all its words."""
     import numpy as np
 
-    words = word_hashes(text)
-    return np.unique(ngrams(words, min(ngram, len(words)))) if len(words) else words
+    return np.unique(grams(text, ngram))
 
 
 def signatures(texts: Sequence[str]) -> Any:
     """MinHash signatures, shape (texts, PERMUTATIONS), uint32."""
-    return minhash([shingles(text) for text in texts])
+    return minhash([grams(text) for text in texts])
+
+
+def grams(text: str, ngram: int = NGRAM) -> Any:
+    """A text's word n-grams as hashes, repeats included: a minimum does not see them, and sorting them out costs."""
+    words = word_hashes(text)
+    return ngrams(words, min(ngram, len(words))) if len(words) else words
 
 
 def minhash(sets: Sequence[Any]) -> Any:
-    """MinHash signatures of sets of hashes, shape (sets, PERMUTATIONS), uint32."""
+    """MinHash signatures of hashes, repeated ones or not, shape (sets, PERMUTATIONS), uint32."""
     import numpy as np
     from rensa import RMinHash
 

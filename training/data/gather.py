@@ -277,7 +277,7 @@ def cut_shard(shard: Shard) -> list[Cut]:
         for one, text in read:
             # a path is this machine's, and may be no UTF-8: documents go by their name inside the root
             cuts.append(msgspec.structs.replace(one, origin=msgspec.structs.replace(one.origin, path="")))
-            sets.append(dedup.shingles(text))
+            sets.append(dedup.grams(text))
         matrix = dedup.minhash(sets)
         return [
             msgspec.structs.replace(one, signature=row.tobytes()) if len(grams) else one
