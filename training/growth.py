@@ -196,8 +196,8 @@ def grown_moment(name: str, key: str, moment: "torch.Tensor", old: Model, new: M
     """
     import torch
 
-    if key not in MOMENT_POWERS:  # the count of steps
-        return moment
+    if key not in MOMENT_POWERS:  # the count of steps; a copy, since a doubled layer reads the same one twice
+        return moment.clone()
     power, part = MOMENT_POWERS[key], role(name)
     if growth.method == "tile-exact":
         for axis, kind in enumerate(AXES[part]):

@@ -72,8 +72,12 @@ def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
     assert before.items() <= dict(after).items()
 
     page, text = (tmp_path / "ladder.html").read_text(), (tmp_path / "ladder.md").read_text()
-    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r'id="(run-[^"]+)"', page))
-    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= set(re.findall(r'<a id="([^"]+)">', text))
+    for links, places in (
+        (re.findall(r'<a href="#([^"]+)"', page), re.findall(r'<h3 id="([^"]+)"', page)),
+        (re.findall(r"\]\(#([^)]+)\)", text), re.findall(r'<a id="([^"]+)">', text)),
+    ):
+        assert len(set(links)) == 19  # every run is linked, and
+        assert set(links) == set(places)  # every link arrives
     for cell in re.findall(r"<td>(.*?)</td>", page):  # a number of ours stands in a link; a published one says its n
         if re.search(r"\d\.\d", cell) and "href" not in cell:
             assert "n=164" in cell or "arXiv" in cell or "talk slide" in cell, cell
