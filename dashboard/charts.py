@@ -66,7 +66,7 @@ def forest(lines: "Sequence[Line]") -> Any:
         for line in lines
         if line.difference is not None
     ]
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=NAMED, labelOverlap=False))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=NAMED, labelLimit=175, labelOverlap=False))
     color = alt.Color(
         "adjusted:N", title=None, legend=alt.Legend(orient="top", direction="vertical"),
         scale=alt.Scale(domain=["significant", "not significant"], range=[MEASURED, GREY]),
@@ -158,7 +158,7 @@ def bars(rows: Sequence[dict[str, Any]]) -> Any:
     """Named values with intervals, in the order given, measured and reported in their colours."""
     import altair as alt
 
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=NAMED, labelOverlap=False))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=NAMED, labelLimit=175, labelOverlap=False))
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, legend=None)
     tips = [alt.Tooltip("whole:N", title="name"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("kind:N")]
