@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MEASURED, REPORTED, GREY = "#0072B2", "#D55E00", "#7a8591"
 SERIES = [MEASURED, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", REPORTED, GREY]
+LINE = 28  # characters of a line of a bar's name
+STEP = 32  # pixels of a named line: two lines of text
+NAMED = "split(datum.label, '\\n')"
 WIDTH = 760  # of an exported chart, in pixels
 COUNTS = "replace(format(datum.value, '~s'), 'G', 'B')"  # 1.3B parameters, not 1.3G
 
@@ -32,7 +35,10 @@ def training(lines: Sequence[dict[str, Any]]) -> Any:
         for key, kind in kinds.items()
         if isinstance(line.get(key), int | float) and "step" in line
     ]
-    color = alt.Color("kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[MEASURED, REPORTED]), title=None)
+    color = alt.Color(
+        "kind:N", title=None, legend=alt.Legend(orient="top"),
+        scale=alt.Scale(domain=list(kinds.values()), range=[MEASURED, REPORTED]),
+    )  # fmt: skip
     y = alt.Y("loss:Q", title="loss (nats a token)", scale=alt.Scale(zero=False))
     shared = alt.Chart(alt.InlineData(values=told)).encode(x=alt.X("step:Q", title="step"), y=y, color=color)
     points = shared.transform_filter("datum.kind == 'validation'").mark_point(filled=True)
@@ -49,7 +55,8 @@ def forest(lines: "Sequence[Line]") -> Any:
 
     told = [
         {
-            "name": f"{facts.title_of(facts.benchmark_of(line.task))} {line.metric} · {cut(line.checkpoint, 40)}",
+            "name": cut(f"{facts.title_of(facts.benchmark_of(line.task))} {line.metric}", 30)
+            + f"\n{cut(line.checkpoint, 30)}",
             "difference": 100 * line.difference.value,
             "low": 100 * line.difference.low,
             "high": 100 * line.difference.high,
@@ -59,9 +66,9 @@ def forest(lines: "Sequence[Line]") -> Any:
         for line in lines
         if line.difference is not None
     ]
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=420, labelOverlap=False))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=NAMED, labelLimit=175, labelOverlap=False))
     color = alt.Color(
-        "adjusted:N", title=None, legend=alt.Legend(orient="top"),
+        "adjusted:N", title=None, legend=alt.Legend(orient="top", direction="vertical"),
         scale=alt.Scale(domain=["significant", "not significant"], range=[MEASURED, GREY]),
     )  # fmt: skip
     base = alt.Chart(alt.InlineData(values=told)).encode(y=y, color=color)
@@ -71,7 +78,7 @@ def forest(lines: "Sequence[Line]") -> Any:
     )
     dots = base.mark_point(filled=True, size=70).encode(x="difference:Q", tooltip=tips)
     zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(strokeDash=[4, 3], color=GREY).encode(x="x:Q")
-    return (zero + spans + dots).properties(height=30 * len(told)).configure_mark(aria=False)
+    return (zero + spans + dots).properties(height=alt.Step(STEP)).configure_mark(aria=False)
 
 
 def scale(points: "Sequence[Point]", axis: str) -> Any:
@@ -134,24 +141,38 @@ def image(chart: Any, form: str) -> bytes:
     return drawn
 
 
-def bars(rows: Sequence[dict[str, Any]], title: str) -> Any:
+def named(text: str) -> str:
+    """A name on two lines at most, so that a phone keeps room for the bars.
+
+    >>> named("phi-1-base (1.3B CodeTextbook, 51B tokens, 770 GPU h)")
+    'phi-1-base (1.3B\\nCodeTextbook, 51B tokens, 7…'
+    """
+    words, first = text.split(" "), ""
+    while words and len(first) + len(words[0]) < LINE:
+        first = f"{first} {words.pop(0)}".strip()
+    rest = " ".join(words)
+    return cut(f"{first}", LINE) + "\n" + cut(rest, LINE) if first and rest else cut(first or rest, LINE)
+
+
+def bars(rows: Sequence[dict[str, Any]]) -> Any:
     """Named values with intervals, in the order given, measured and reported in their colours."""
     import altair as alt
 
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=300, labelOverlap=False))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=NAMED, labelLimit=175, labelOverlap=False))
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, legend=None)
-    tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("kind:N")]
-    base = alt.Chart(alt.InlineData(values=list(rows)), title=title).encode(y=y, tooltip=tips)
+    tips = [alt.Tooltip("whole:N", title="name"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("kind:N")]
+    told = [{**row, "name": named(row["name"]), "whole": cut(row["name"], 120)} for row in rows]
+    base = alt.Chart(alt.InlineData(values=told)).encode(y=y, tooltip=tips)
     x = alt.X("value:Q", title="percent", scale=alt.Scale(domain=[0, 100]))
     columns = base.mark_bar(opacity=0.7, height=15).encode(x=x, color=color)
     spans = (
         base.transform_filter("datum.low != null").mark_rule(strokeWidth=1.5, color=GREY).encode(x="low:Q", x2="high:Q")
     )
     place = "max(datum.value, isValid(datum.high) ? datum.high : 0)"
-    told = base.transform_calculate(at=place).mark_text(align="left", dx=5, color=GREY)
-    told = told.encode(x="at:Q", text=alt.Text("value:Q", format=".1f"))
-    return (columns + spans + told).properties(height=24 * len(rows)).configure_mark(aria=False)
+    values = base.transform_calculate(at=place).mark_text(align="left", dx=5, color=GREY)
+    values = values.encode(x="at:Q", text=alt.Text("value:Q", format=".1f"))
+    return (columns + spans + values).properties(height=alt.Step(STEP)).configure_mark(aria=False)
 
 
 def along(rows: Sequence[dict[str, Any]]) -> Any:

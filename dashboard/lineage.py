@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CURVES = "training_curves.jsonl"  # the trainer puts it among the checkpoint's files
 MOST = 40  # nodes of a graph that a person can still read
 LOOK = (
-    'rankdir=LR; bgcolor="transparent"; nodesep=0.2; ranksep=0.5;\n'
+    'rankdir=TB; bgcolor="transparent"; nodesep=0.2; ranksep=0.35;\n'
     'node [fontname="Helvetica" fontsize=11 style=filled fillcolor="#ffffff" color="#8a94a0" shape=box];\n'
     'edge [fontname="Helvetica" fontsize=9 color="#8a94a0" fontcolor="#8a94a0"];'
 )
@@ -51,9 +51,10 @@ def dot(checkpoint: Checkpoint, registry: "Registry", scores: Sequence[str] = ()
         for edge in found.edges
         if edge.parent in shown and edge.child in shown
     ]
-    for number, score in enumerate(scores[: MOST // 2]):
-        lines.append(f'"score {number}" [label={quoted(score)} shape=plaintext fillcolor="#eaf3fa"];')
-        lines.append(f'{quoted(found.focus)} -> "score {number}" [style=dotted arrowhead=none];')
+    if scores:  # one box of lines, from top to bottom as the graph: it stays readable on a phone
+        told = "".join(quoted(score)[1:-1] + "\\l" for score in scores[:MOST])
+        lines.append(f'"scores" [label="{told}" shape=box fillcolor="#eaf3fa" color="#eaf3fa"];')
+        lines.append(f'{quoted(found.focus)} -> "scores" [style=dotted arrowhead=none];')
     return "\n".join([*lines, "}"])
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import charts, lines, source
 from dashboard.cells import Board
 from dashboard.table import asset
-from dashboard.text import html, markdown
+from dashboard.text import html, markdown, plain
 from zoo.checkpoint import Subset
 
 STYLE = asset("page.css")
@@ -119,7 +119,7 @@ def chart(drawn: Any, alt: str, rows: lines.Lines, name: str, height: int | None
         st.altair_chart(drawn, width="stretch", alt=alt)
     else:
         st.altair_chart(drawn, width="stretch", height=height, alt=alt)
-    exported(rows, name, drawn)
+    exported(rows, name, drawn.properties(title=plain(alt)))
 
 
 def listed(told: tuple[str, ...]) -> None:

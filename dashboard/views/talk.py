@@ -66,9 +66,9 @@ def _nothing() -> None:
 def draw(where: "st.delta_generator.DeltaGenerator", rows: list[figures.Bar], title: str) -> None:
     """One bar chart, if there is something to draw."""
     if rows:
-        told = [{**row, "name": cut(row["name"], 60)} for row in rows]
         with where:
-            style.chart(charts.bars(told, title), title, told, "-".join(re.findall(r"[a-z0-9]+", title.lower())[:4]))
+            st.markdown(f"**{style.text(title)}**")
+            style.chart(charts.bars(rows), title, rows, "-".join(re.findall(r"[a-z0-9]+", title.lower())[:4]))
 
 
 def examples(high: list[figures.Example], low: list[figures.Example]) -> None:
