@@ -44,6 +44,8 @@ def test_the_arms_are_those_of_the_study_and_differ_in_nothing_else() -> None:
             assert all(one[key] == same[0][key] for one in same)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1500)
 def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
     registered_tokens: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
