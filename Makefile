@@ -34,7 +34,7 @@ SCALE ?= full
 ladder: $(VENV)/.installed
 	$(BIN)/phizoo train ladder --scale $(SCALE)
 
-# Log-probabilities and ratios against lm-evaluation-harness; LM_EVAL_PYTHON names the Python that has it.
+# Log-probabilities, prompts and readings against lm-evaluation-harness; LM_EVAL_PYTHON names the Python that has it.
 parity: $(VENV)/.installed
 	$(BIN)/python tests/bench/parity_lm_eval.py
 	$(BIN)/python tests/bench/parity_readings.py
