@@ -104,7 +104,10 @@ def compared(harness: Any, spec: str, texts: dict[str, list[str]], scratch: Path
         told["texts"] = [made[one.id][:least] for one in some] if made else None
         harness.stdin.write(json.dumps(told) + "\n")
         harness.stdin.flush()
-        answer = json.loads(harness.stdout.readline())
+        line = harness.stdout.readline()
+        if not line:
+            raise SystemExit(f"{spec}: the harness ended ({harness.wait()}): {(scratch / 'stderr').read_text()[-400:]}")
+        answer = json.loads(line)
         for number, (one, asked) in enumerate(zip(some, answer["asked"], strict=True)):
             mine = [list(pair) for pair in task.pairs(one)] if task.pairs else [[task.prompt(one), ""]]
             requests += 1
@@ -133,7 +136,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": f"{scratch}/cache"}
         harness = subprocess.Popen(
-            [given.lm_eval, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            [given.lm_eval, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(Path(scratch) / "stderr").open("w"),
             text=True, env=quiet,
         )  # fmt: skip
         for spec in given.task or TASKS:
