@@ -71,6 +71,11 @@ def html(text: str) -> str:
     return escape(plain(text), quote=True)
 
 
+def lined(text: str) -> str:
+    """The text as HTML, lines kept, everything else escaped."""
+    return "\n".join(html(line) for line in text.expandtabs(4).split("\n"))
+
+
 def markdown(text: str) -> str:
     """The text as Markdown that shows itself: no link, picture, tag, table cell or emphasis.
 

@@ -84,7 +84,7 @@ def measured(row: Row, cell: Cell, column: Column) -> None:
             return
         protocol = registry.protocols().get(column.fingerprint)
     st.markdown("**Again**")
-    st.code(plain(evidence.again(header, row)), language="bash")
+    st.code(plain(evidence.again(header, row)), language="bash", wrap_lines=True)
     st.table({"": dict(evidence.run_facts(header, cell))})
     with st.expander("The run's header, whole"):
         st.json(header, expanded=1)

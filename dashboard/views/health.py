@@ -90,6 +90,6 @@ def store() -> None:
         problems = registry.verify() if registry is not None else []
     if problems:
         st.error(f"{len(problems)} stored files are damaged or missing.")
-        st.code("\n".join(map(cut, problems)), language=None)
+        st.code("\n".join(map(cut, problems)), language=None, wrap_lines=True)
     else:
         st.success("Every stored file is whole.")

@@ -54,7 +54,7 @@ def own(whole: Board, row: Row, registry: "Registry") -> None:
         st.subheader("Load it", anchor=False)
         for title, language, code in loading(checkpoint):
             st.caption(title)
-            st.code(code, language=language)
+            st.code(code, language=language, wrap_lines=True)
     with right:
         st.subheader("Files", anchor=False)
         files = [{"file": plain(f.path), "size": size(f.bytes), "sha256": f.sha256} for f in checkpoint.files]

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import evidence, source
 from dashboard.samples import VERDICTS, Asked, Filter, asked, chosen, cut_at, difference, tally
-from dashboard.text import cut, html, plain
+from dashboard.text import cut, lined, plain
 from dashboard.views import style
 from evals.records import Result, Run
 from zoo.errors import ZooError
@@ -225,7 +225,7 @@ def written(one: Result, choices: tuple[str, ...] = ()) -> None:
         st.markdown("**Written by the model** (what stands after ✂ was not counted)")
         end = cut_at(one)
         rest = f'<span class="phizoo-cut"> ✂</span><span class="phizoo-rest">{lined(one.text[end:])}</span>'
-        st.html(f'<pre class="phizoo-text">{lined(one.text[:end])}{rest if one.text[end:].strip() else ""}</pre>')
+        style.scrolled(lined(one.text[:end]) + (rest if one.text[end:].strip() else ""), "Written by the model")
     st.markdown("**Answer**")
     st.code("no answer found" if one.answer is None else plain_lines(one.answer), language=None, wrap_lines=True)
     if one.logprobs:
@@ -246,11 +246,6 @@ def written(one: Result, choices: tuple[str, ...] = ()) -> None:
 def plain_lines(text: str) -> str:
     """The text with its lines kept and everything else that steers made visible."""
     return "\n".join(plain(line) for line in text.expandtabs(4).split("\n"))
-
-
-def lined(text: str) -> str:
-    """The text as HTML, lines kept, everything else escaped."""
-    return "\n".join(html(line) for line in text.expandtabs(4).split("\n"))
 
 
 def beside(run: str, one: Result) -> None:

@@ -128,6 +128,11 @@ def listed(told: tuple[str, ...]) -> None:
         st.html(f'<ul class="phizoo-notes">{"".join(f"<li>{html(line)}</li>" for line in told)}</ul>')
 
 
+def scrolled(markup: str, label: str) -> None:
+    """Draws long text, escaped already, in a box of its own that the keyboard can scroll too."""
+    st.html(f'<pre class="phizoo-text" tabindex="0" role="region" aria-label="{html(label)}">{markup}</pre>')
+
+
 def text(value: str) -> str:
     """Text for Streamlit's Markdown, shown as it is."""
     return markdown(value).replace(":", "\\:")

@@ -8,7 +8,7 @@ from dashboard import charts, figures, source
 from dashboard.notes import LIFT
 from dashboard.selection import View, select
 from dashboard.table import table
-from dashboard.text import cut
+from dashboard.text import cut, lined
 from dashboard.views import evidence, style
 
 
@@ -81,4 +81,5 @@ def examples(high: list[figures.Example], low: list[figures.Example]) -> None:
         for one in held:
             told = f"{one.source} " + (f"· score {one.score:.2f} " if one.score is not None else "") + one.reason
             where.caption(style.text(cut(told, 140)))
-            where.code(one.text, language="python", height=220)
+            with where:
+                style.scrolled(lined(one.text), f"{title}: {cut(told, 140)}")
