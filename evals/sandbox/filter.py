@@ -36,6 +36,8 @@ FORBIDDEN = [
     "fspick",
     "unshare",
     "setns",
+    "sendmsg",  # descriptors in flight would outlive their processes; send and sendto are there
+    "sendmmsg",
     "name_to_handle_at",
     "open_by_handle_at",
     "quotactl",

@@ -21,6 +21,7 @@ from evals.sandbox import linux
 INSIDE = "/python"  # where the interpreter appears: a fixed place, so that no real path shows
 ZONES = "/usr/share/zoneinfo"
 NOBODY = 65534  # who root becomes: a real uid of 0 would be exempt from RLIMIT_NPROC
+NETS = 3  # net namespaces of a worker: of the child that ends, the one that runs and the one that waits
 OLD = "/.old"
 ENVIRONMENT = {"LD_LIBRARY_PATH": f"{INSIDE}/lib", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -117,12 +118,23 @@ def enclose(config: dict[str, object], proc: int) -> None:
     linux.set_hostname("sandbox")
 
 
+def net_namespaces(proc: int) -> list[int]:
+    """Empty net namespaces, as descriptors that the zygote inherits: its children take turns in them."""
+    found = []
+    for _ in range(NETS):
+        linux.unshare(linux.NEWNET)
+        found.append(os.open("self/ns/net", os.O_RDONLY, dir_fd=proc))
+        os.set_inheritable(found[-1], True)
+    return found
+
+
 def main(text: str) -> None:
     """Builds the root and execs the zygote; on a fault says which step on standard error, exit 3."""
     config = json.loads(text)
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     try:
         enclose(config, proc)
+        nets = net_namespaces(proc)
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(3)
@@ -134,5 +146,5 @@ def main(text: str) -> None:
     os.dup2(os.open("/dev/null", os.O_RDWR), 2)
     python = f"{INSIDE}/bin/python{config['version']}"
     start = f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); from evals.sandbox.zygote import main; main()"
-    given = {"judge": config["judge"], "control": config["control"], "numpy": config["numpy"]}
+    given = {"judge": config["judge"], "control": config["control"], "numpy": config["numpy"], "nets": nets}
     os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], ENVIRONMENT)

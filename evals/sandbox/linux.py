@@ -50,6 +50,11 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags), "unshare")
 
 
+def enter(namespace: int) -> None:
+    """Moves this process into the net namespace of an open descriptor."""
+    _checked(_libc.setns(namespace, NEWNET), "setns")
+
+
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """mount(2)."""
     _checked(

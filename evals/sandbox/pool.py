@@ -1,9 +1,9 @@
 """The pool: hands programs to workers, watches them from outside, gives the verdicts as they come.
 
 The watch: a program's time is the CPU of its whole tree and of its judge; time blocked counts too,
-time spent waiting for a core does not. One that ran out of time waits until nothing else runs and
-is run again alone, without a forecast of its calls; only then it is a timeout. A judge that cannot
-go on (kept busy in C by a returned value) is killed with its worker.
+time spent waiting for a core does not. The first run gets half the limit: one that is not done then
+waits until nothing else runs and is run again alone with all of it, without a forecast of its calls;
+only then it is a timeout. A judge that cannot go on (kept busy in C by a returned value) is killed with its worker.
 """
 
 import contextlib
@@ -21,7 +21,8 @@ from evals.sandbox.program import Program, Verdict
 from evals.sandbox.worker import Worker
 
 TICK_SECONDS = 0.05
-BLOCKED_FACTOR, BLOCKED_SECONDS = 1.0, 1.5  # wall bound net of waiting for a core: limit * 1 + 1.5 s
+BLOCKED_SECONDS = 1.5  # a program's wall bound net of waiting for a core is its limit and this
+FIRST_SHARE = 0.5  # of the limit, for the run beside others: an endless program costs 1.5 limits, not 2
 WALL_FACTOR = 20.0  # wall bound whatever the machine does
 MOST_MEMORY = 2 << 30  # resident bytes of one program's tree
 MEMORY = "memory"
@@ -191,8 +192,9 @@ class Pool:
             slot.waited, slot.seen = (begun, waited), {}
         usage = processes.tree(process, slot.seen)  # of many processes each waits for the others: no excuse
         judging = processes.cpu_seconds(judge) - spent
+        limit = job.program.timeout_seconds * (1.0 if job.alone else FIRST_SHARE)
         why = reason(
-            job.program.timeout_seconds,
+            limit,
             usage.cpu_seconds + judging,
             now - at,
             now - at - usage.waited_seconds / max(1, usage.processes) - (waited - slot.waited[1]),
@@ -201,7 +203,7 @@ class Pool:
         if not why or slot.worker.running()[:2] != (begun, process):
             return
         job.killed, slot.watched = why, begun
-        if judging > job.program.timeout_seconds / 2:
+        if judging > limit / 2:
             slot.worker.judge_process.kill()
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -225,6 +227,6 @@ def reason(limit: float, spent: float, wall: float, unstarved: float, resident_b
         return f"{MEMORY}: over {MOST_MEMORY >> 20} MiB"
     if spent > limit:
         return f"over {limit:g} s of CPU time"
-    if unstarved > limit * BLOCKED_FACTOR + BLOCKED_SECONDS or wall > limit * WALL_FACTOR + STILL_SECONDS:
+    if unstarved > limit + BLOCKED_SECONDS or wall > limit * WALL_FACTOR + STILL_SECONDS:
         return f"not done after {wall:.1f} s"
     return ""

@@ -2,11 +2,15 @@
 """The process that candidates are cloned from: warm imports, no secret, no candidate code.
 
 It runs inside the root that `launch` built, was exec'ed with an empty environment before any
-program was read, and keeps two children ready: each already in its own user, pid, mount, net, ipc
-and uts namespaces with its own /tmp, no capability, no new privileges, its limits and its system call
-filter, waiting on a socket whose other end went to the judge. The net namespace costs 0.9 ms of each
-program's time and is new all the same: shared by a worker's programs, an abstract socket of one was
-still there for the next.
+program was read, and keeps two children ready: each already in its own user, pid, mount, ipc and uts
+namespaces with its own /tmp, no capability, no new privileges, its limits and its system call filter,
+waiting on a socket whose other end went to the judge.
+
+A new net namespace costs as much as all the others together, so three of them are used in turn: no two
+children that live at once share one, and it is used again only when every process of the child before
+is gone. Nothing is left in it then: an unbound loopback, only unix sockets (the filter refuses others),
+and these end with their last descriptor, which cannot be in flight (the filter refuses sendmsg).
+
 When the judge is done with a child, its pid namespace is killed (a whole tree, daemons and sessions
 included) and a new one is made. The zygote ends when the judge or the pool does, and its children
 with it.
@@ -15,6 +19,7 @@ with it.
 import array
 import gc
 import importlib
+import itertools
 import json
 import os
 import random
@@ -23,11 +28,12 @@ import select
 import signal
 import socket
 import sys
+from typing import Any
 
 from evals.sandbox import candidate, linux
 
 READY = 2  # children kept waiting: one in use, one made while the other runs
-SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNET | linux.NEWNS | linux.NEWIPC | linux.NEWUTS
+SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWIPC | linux.NEWUTS
 MIB = 1 << 20
 # (limit, value): address space 2 GiB: Mbpp+/255 makes a list of over 1 GiB; 64 processes and threads run a pool
 LIMITS = (
@@ -42,12 +48,12 @@ LIMITS = (
 STACK = 64 * MIB  # of the main thread: deep recursion through C; other threads keep what libc saw at the start
 PROCESSES = (64, 64)
 TMP_OPTIONS = "size=64m,nr_inodes=4096,mode=1777"
-# what solutions of HumanEval and MBPP import, and what these import when first called
+# What solutions of HumanEval and MBPP import, and what these import when first called. Each page and each mapping here
+# is paid by every program; asyncio and numpy.random (a quarter of both) are imported by the few that ask for them.
 WARM = [
     "abc",
     "array",
     "ast",
-    "asyncio",
     "base64",
     "bisect",
     "calendar",
@@ -141,13 +147,14 @@ def _child(channel: int, load_filter: linux.Loader) -> None:
         os._exit(0)
 
 
-def spawn(judge: socket.socket, load_filter: linux.Loader) -> int:
-    """Clones one enclosed child and sends the judge its socket and process id.
+def spawn(judge: socket.socket, load_filter: linux.Loader, net: int) -> int:
+    """Clones one enclosed child into a net namespace and sends the judge its socket and process id.
 
     The child's /tmp is mounted here, before the clone, and taken off here after it: the child keeps
     its own copy. So it is this namespace's users that own the files, and the child's user
     namespace needs no user at all (it sees itself as the nobody that stands for an unmapped one).
     """
+    linux.enter(net)  # before the socket is made, which belongs to the namespace too
     ours, theirs = socket.socketpair()
     linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, TMP_OPTIONS)
     process = linux.clone(SPACES)
@@ -172,7 +179,6 @@ def _warm(numpy: bool) -> None:
     if numpy:
         sys.path.append("/python/numpy")
         importlib.import_module("numpy")
-        importlib.import_module("numpy.random")
 
 
 def limit() -> None:
@@ -203,7 +209,7 @@ def alone() -> None:
     os._exit(0)
 
 
-def _prepare(given: dict[str, int]) -> linux.Loader:
+def _prepare(given: dict[str, Any]) -> linux.Loader:
     """Everything that children inherit: imports, limits, no environment, the compiled filter."""
     _warm(bool(given["numpy"]))
     os.environ.clear()
@@ -226,7 +232,8 @@ def main() -> None:
     gc.collect()
     gc.disable()
     gc.freeze()  # the collector of a child must not write to the headers of shared pages
-    children = [spawn(judge, load_filter) for _ in range(READY)]
+    turns = itertools.cycle(given["nets"])
+    children = [spawn(judge, load_filter, next(turns)) for _ in range(READY)]
     os.write(control, b"ready")
     watch = select.poll()
     watch.register(judge.fileno(), select.POLLIN)
@@ -239,8 +246,9 @@ def main() -> None:
         if not done:
             break
         for _ in done:
-            end(children.pop(0))
-            children.append(spawn(judge, load_filter))
+            os.kill(children[0], signal.SIGKILL)
+            children.append(spawn(judge, load_filter, next(turns)))
+            os.waitpid(children.pop(0), 0)
     for process in children:
         end(process)
     os._exit(0)

@@ -94,6 +94,14 @@ def test_what_does_not_end_is_a_timeout_after_a_second_run(body: str, sandbox: S
     assert (found.verdict, found.runs) == ("timeout", 2)
 
 
+def test_a_program_that_needs_most_of_its_time_gets_it_in_a_second_run(sandbox: Sandbox) -> None:
+    busy = "    import time\n    while time.process_time() < 1.6: pass\n    return a + b\n"
+    test = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
+    given = Program(id="t", prompt=ADD, completion=busy, test=test, entry_point="add", timeout_seconds=2.0)
+    (found,) = sandbox.run([given])
+    assert (found.verdict, found.runs) == ("passed", 2)
+
+
 def test_a_value_that_keeps_the_judge_busy_in_c_is_stopped(sandbox: Sandbox) -> None:
     test = "def check(candidate):\n    x = candidate(1, 2)\n    assert x ** x > 0\n"
     given = Program(id="b", prompt=ADD, completion="    return 1 << (1 << 22)\n", test=test, entry_point="add",
@@ -133,8 +141,28 @@ def test_sockets_of_one_program_are_not_there_for_the_next(sandbox: Sandbox) -> 
         "    if os.fork() == 0:\n        os.setsid(); time.sleep(60)\n    return 3\n"
     )
     test = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
-    programs = [Program(id=str(i), prompt=ADD, completion=listen, test=test, entry_point="add") for i in range(6)]
-    assert [v.verdict for v in sandbox.run(programs)] == ["passed"] * 6
+    programs = [Program(id=str(i), prompt=ADD, completion=listen, test=test, entry_point="add") for i in range(16)]
+    assert [v.verdict for v in sandbox.run(programs)] == ["passed"] * 16
+
+
+def test_a_socket_cannot_be_kept_in_flight_for_the_next_program(sandbox: Sandbox) -> None:
+    keep = (
+        "    import array, socket\n    s = socket.socket(socket.AF_UNIX)\n    s.bind('\\0left')\n    s.listen()\n"
+        "    x, y = socket.socketpair()\n    fds = array.array('i', [s.fileno(), x.fileno(), y.fileno()])\n"
+        "    try: x.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])\n"
+        "    except PermissionError: return 3\n"
+    )
+    test = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
+    programs = [Program(id=str(i), prompt=ADD, completion=keep, test=test, entry_point="add") for i in range(8)]
+    assert [v.verdict for v in sandbox.run(programs)] == ["passed"] * 8
+
+
+def test_the_channel_cannot_be_named_in_another_programs_namespace(sandbox: Sandbox) -> None:
+    """A program's own channel is bound to a name, and the next one looks for it."""
+    name = "    import socket\n    c = socket.socket(fileno=__import__('os').dup(3))\n    try: c.bind('\\0left')\n    except OSError as e: return e.errno\n    return 3\n"
+    test = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
+    programs = [Program(id=str(i), prompt=ADD, completion=name, test=test, entry_point="add") for i in range(16)]
+    assert {v.verdict for v in sandbox.run(programs)} == {"passed"}
 
 
 def test_nothing_is_left_running(sandbox: Sandbox) -> None:
