@@ -104,7 +104,7 @@ def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
 LONG = (
     *("model", "own", "parameters", "training_tokens", "date", "benchmark", "column", "protocol", "metric", "origin"),
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
-    *("rank_first", "rank_last"),
+    *("rank_first", "rank_last", "overlaps", "clean"),
 )
 
 
@@ -120,6 +120,7 @@ def long(board: Board) -> list[tuple[object, ...]]:
             *(cell.protocol or column.protocol, column.metric, cell.origin, cell.value, cell.low, cell.high, cell.n),
             *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
             *((place.first, place.last) if place else (None, None)),
+            *(cell.overlaps, cell.clean),
         )
         for row in board.rows
         for column in board.columns
@@ -175,8 +176,8 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     import pyarrow.parquet as pq
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound"), pa.bool_())
-    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last"), pa.int64())
-    kinds |= dict.fromkeys(("parameters", "training_tokens", "value", "low", "high"), pa.float64())
+    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps"), pa.int64())
+    kinds |= dict.fromkeys(("parameters", "training_tokens", "value", "low", "high", "clean"), pa.float64())
     lines = long(board)
     columns = {}
     for at, name in enumerate(LONG):

@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import groupby, pairwise
 
 from dashboard import facts
-from dashboard.cells import Board, Cell, Column, Row, cell_text, value_text
+from dashboard.cells import Board, Cell, Column, Row, cell_text, overlap_text, value_text
 from dashboard.places import place_text, placed
 from dashboard.selection import View
 from dashboard.text import count, cut, html, plain
@@ -183,6 +183,8 @@ def _small(cell: Cell) -> str:
         parts.append(f"n={cell.n}")
     if cell.unscored:
         parts.append(f'<span class="unscored">{cell.unscored} unscored</span>')
+    if overlap := overlap_text(cell):
+        parts.append(f'<span class="unscored">{overlap}</span>')
     if cell.moved is not None and abs(cell.moved) >= 0.05:
         parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.1f}</span>')
     return f' <span class="small">{" ".join(parts)}</span>' if parts else ""
