@@ -39,6 +39,14 @@ TASKS: dict[str, str] = {
     "trivia_qa": "evals.tasks.trivia_qa",
 }
 
+# the harness's few-shot forms whose shots come from train rows that no source here has: where those rows are
+TRAIN_ROWS = {
+    "arc_easy@lm-eval-25": "allenai/ai2_arc, ARC-Easy/train-00000-of-00001.parquet",
+    "arc_challenge@lm-eval-25": "allenai/ai2_arc, ARC-Challenge/train-00000-of-00001.parquet",
+    "hellaswag@lm-eval-10": "Rowan/hellaswag, data/train-00000-of-00001.parquet",
+    "winogrande@lm-eval-5": "allenai/winogrande, winogrande_xl/train-00000-of-00001.parquet",
+}
+
 
 def protocols(name: str) -> dict[str, Task]:
     """All protocols of a task, the default first. Raises ZooError with the nearest known task."""
@@ -56,6 +64,12 @@ def task(spec: str) -> Task:
         return next(iter(known.values()))
     if protocol.removesuffix(SUFFIX) in known and protocol.endswith(SUFFIX):
         return reduced(known[protocol.removesuffix(SUFFIX)])
+    if spec.removesuffix(SUFFIX) in TRAIN_ROWS:
+        raise ZooError(
+            f"{spec} is not here: its shots are drawn from split train, of which no source here has rows (the hub has "
+            f"them: {TRAIN_ROWS[spec.removesuffix(SUFFIX)]}); score it with lm-evaluation-harness and take its file in: "
+            f"phizoo eval import FILE. 0-shot is here: {name}@lm-eval"
+        )
     if protocol not in known:
         raise ZooError(
             f'{name} has no protocol "{protocol}"{nearest(protocol, known)}; it has: {", ".join(known)}. '
