@@ -24,6 +24,7 @@ SHORTEST = 12  # symbols: shorter ones, as of `return len(x)`, are everybody's; 
 VALUES = 128  # symbols from here on are hashed values; below are the kinds
 BUCKETS = 64
 BUILTINS = frozenset(dir(builtins))
+STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a statement holds others
 UNSEEN = (ast.expr_context, ast.arguments, ast.Module)
 
 
@@ -56,27 +57,20 @@ def _value(text: str) -> str:
     return chr(VALUES + zlib.crc32(text.encode("utf-8", "surrogatepass")) % 128)
 
 
-def symbols(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """The tree of a function as symbols.
+def symbols(function: ast.FunctionDef | ast.AsyncFunctionDef, longest: int | None = None) -> str:
+    """The tree of a function as symbols; nothing where they are more than `longest`, which spares reading on.
 
     >>> one, two = (ast.parse(f"def {f}({a}):\\n    return {a} + 1").body[0] for f, a in ("fx", "gy"))
     >>> symbols(one) == symbols(two)
     True
     """
     own = {function.name}
+    told: list[str] = []
+    builtin: list[tuple[int, str]] = []  # where a name stands that is a builtin's, if it is not the code's own
     stack: list[Any] = [function]
     while stack:
-        node = stack.pop()
-        if isinstance(node, ast.Name):
-            if isinstance(node.ctx, ast.Store):
-                own.add(node.id)
-            continue
-        if isinstance(node, ast.arg):
-            own.add(node.arg)
-        stack += _below(node)
-    told: list[str] = []
-    stack = [function]
-    while stack:
+        if longest is not None and len(told) > longest:
+            return ""
         node = stack.pop()
         if isinstance(node, str):
             told.append(node)
@@ -84,13 +78,22 @@ def symbols(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
         if not isinstance(node, UNSEEN):
             told.append(KINDS[type(node)])
         if isinstance(node, ast.Name):
-            if node.id in BUILTINS and node.id not in own:
+            if isinstance(node.ctx, ast.Store):
+                own.add(node.id)
+            elif node.id in BUILTINS:
+                builtin.append((len(told), node.id))
                 told.append(_value(node.id))
+            continue
+        if isinstance(node, ast.arg):
+            own.add(node.arg)
             continue
         if isinstance(node, BLOCKS):
             stack.append(END)
         told += _told(node)
         stack.extend(reversed(_children(node)))
+    for place, name in builtin:
+        if name in own:
+            told[place] = ""
     return "".join(told)
 
 
@@ -132,20 +135,14 @@ def parsed(text: str) -> ast.Module | None:
             return None
 
 
-def nodes(tree: ast.AST) -> list[ast.AST] | None:
-    """Every node of a tree, level by level; None where it has more levels than a recursive walk should go down."""
-    found = level = [tree]
+def too_deep(tree: ast.AST) -> bool:
+    """Whether a tree has more levels than a recursive walk should be sent into (`1+1+1+...`)."""
+    level: list[ast.AST] = [tree]
     for _ in range(DEEPEST):
         level = [child for node in level for child in _below(node)]
         if not level:
-            return found
-        found = found + level
-    return None
-
-
-def too_deep(tree: ast.AST) -> bool:
-    """Whether a tree has more levels than a recursive walk should be sent into (`1+1+1+...`)."""
-    return nodes(tree) is None
+            return False
+    return True
 
 
 def _below(node: ast.AST) -> list[ast.AST]:
@@ -160,53 +157,71 @@ def _below(node: ast.AST) -> list[ast.AST]:
     return found
 
 
-def functions(text: str, nested: bool = False) -> list[Function]:
+def functions(text: str, nested: bool = False, longest: int | None = None) -> list[Function]:
     """The functions and methods of a text: a program, or prose with functions in it.
 
-    nested  those inside other functions too, and in prose those that are indented
+    nested   those inside other functions too, and in prose those that are indented
+    longest  with `nested`: the symbols of longer functions are left out, though not the functions
     """
     if "def " not in text:
         return []
     tree = parsed(text)
     if tree is not None:
-        return list(_of_tree(tree, text, 0, nested))
+        return list(_nested(tree, text, longest) if nested else _of_tree(tree, text, 0))
     if nested:
-        return list(_indented(text))
+        return list(_indented(text, longest))
     found: list[Function] = []
     for match in LOOSE.finditer(text):
         part = match.group().rstrip()
         tree = parsed(part)
         if tree is not None:
-            found += _of_tree(tree, part, match.start(), nested)
+            found += _of_tree(tree, part, match.start())
     return found
 
 
-def _indented(text: str) -> Iterator[Function]:
+def _indented(text: str, longest: int | None) -> Iterator[Function]:
     """The functions of a text that is no program, each moved to the margin before it is read."""
     for match in INDENTED.finditer(text):
         indent = len(match[1])
         part = "\n".join(line[indent:] if line[:indent].isspace() else line for line in match[0].split("\n"))
         tree = parsed(part)
         if tree is not None:
-            for one in _of_tree(tree, part, 0, True):
+            for one in _nested(tree, part, longest):
                 yield one._replace(start=match.start(), end=match.end())
 
 
-def _of_tree(tree: ast.Module, text: str, offset: int, nested: bool) -> Iterator[Function]:
-    every = nodes(tree)
-    if every is None:
+def _nested(tree: ast.Module, text: str, longest: int | None) -> Iterator[Function]:
+    """Every function at any depth: statements alone are gone through, since no expression holds one."""
+    starts = _line_starts(text)
+    stack: list[Any] = [tree]
+    while stack:
+        node = stack.pop()
+        for name in STATEMENTS:
+            stack += getattr(node, name, ())
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            end = min(len(text), starts[node.end_lineno or node.lineno])
+            yield Function(symbols(node, longest), starts[node.lineno - 1], end, node.name)
+
+
+def _of_tree(tree: ast.Module, text: str, offset: int) -> Iterator[Function]:
+    if too_deep(tree):
         return
     inner = [node for one in tree.body if isinstance(one, ast.ClassDef) for node in one.body]
     starts: list[int] = []
-    for node in every if nested else [*tree.body, *inner]:
+    for node in [*tree.body, *inner]:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        if not starts:
-            starts = [0]
-            for line in text.split("\n"):
-                starts.append(starts[-1] + len(line) + 1)
+        starts = starts or _line_starts(text)
         end = min(len(text), starts[node.end_lineno or node.lineno])
         yield Function(symbols(node), offset + starts[node.lineno - 1], offset + end, node.name)
+
+
+def _line_starts(text: str) -> list[int]:
+    """Where each line begins, and one past the end."""
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    return starts
 
 
 class Close(NamedTuple):

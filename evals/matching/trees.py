@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from evals.matching.found import EXCERPT, Found
 from evals.matching.problems import Problem
-from evals.matching.tree_text import SHORTEST, close_pairs, functions
+from evals.matching.tree_text import SHORTEST, Function, close_pairs, functions
 
 
 class Trees:
@@ -24,6 +24,8 @@ class Trees:
                 if len(one.symbols) >= SHORTEST:
                     self.problems.append(number)
                     self.solutions.append(one.symbols)
+        # a longer function differs by more than the rate allows from the longest solution
+        self._longest = int(max(map(len, self.solutions), default=0) / rate) + 1
         self._seen: dict[str, list[tuple[int, float]]] = {}
 
     @property
@@ -33,7 +35,7 @@ class Trees:
 
     def matches(self, texts: Sequence[str]) -> Iterator[Found]:
         """Every problem with a function that close in a text, the closest function of each text."""
-        found = [(document, one) for document, text in enumerate(texts) for one in functions(text, nested=True)]
+        found = [(document, one) for document, text in enumerate(texts) for one in self._functions(text)]
         self._compare({one.symbols for _, one in found if len(one.symbols) >= SHORTEST})
         best: dict[tuple[int, int], tuple[float, str]] = {}
         for document, one in found:
@@ -42,6 +44,9 @@ class Trees:
                     best[document, number] = (rate, texts[document][one.start : one.end])
         for (document, number), (rate, source) in best.items():
             yield Found(document=document, problem=number, similarity=rate, text=source[:EXCERPT])
+
+    def _functions(self, text: str) -> list[Function]:
+        return functions(text, nested=True, longest=self._longest)
 
     def _compare(self, symbols: set[str]) -> None:
         """Looks up the trees not seen yet; equal trees are compared once."""

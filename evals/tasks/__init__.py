@@ -7,7 +7,7 @@ A module has `PROTOCOLS`, a dict from protocol name to Task whose first entry is
 import importlib
 from collections.abc import Iterator
 
-from evals.quick import SUFFIX, reduced
+from evals.quick import parted, reduced
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
 
@@ -57,18 +57,19 @@ def protocols(name: str) -> dict[str, Task]:
 
 
 def task(spec: str) -> Task:
-    """The task of `name` or `name@protocol` or `name@protocol-quick`. Raises ZooError with the nearest known name."""
+    """The task of `name` or `name@protocol` or `name@protocol-quick2`. Raises ZooError with the nearest known name."""
     name, _, protocol = spec.partition("@")
     known = protocols(name)
     if not protocol:
         return next(iter(known.values()))
-    if protocol.removesuffix(SUFFIX) in known and protocol.endswith(SUFFIX):
-        return reduced(known[protocol.removesuffix(SUFFIX)])
-    if spec.removesuffix(SUFFIX) in TRAIN_ROWS:
+    whole, suffix = parted(protocol)
+    if suffix and whole in known:
+        return reduced(known[whole], suffix)
+    if where := TRAIN_ROWS.get(f"{name}@{whole}"):
         raise ZooError(
             f"{spec} is not here: its shots are drawn from split train, of which no source here has rows (the hub has "
-            f"them: {TRAIN_ROWS[spec.removesuffix(SUFFIX)]}); score it with lm-evaluation-harness and take its file in: "
-            f"phizoo eval import FILE. 0-shot is here: {name}@lm-eval"
+            f"them: {where}); score it with lm-evaluation-harness and take its file in: phizoo eval import FILE. "
+            f"0-shot is here: {name}@lm-eval"
         )
     if protocol not in known:
         raise ZooError(

@@ -25,8 +25,10 @@ from zoo.registry import open_registry
 DRIVER = """
 import importlib, sys
 import msgspec
+from evals.sandbox import selftest
 from evals.tasks import TASKS
 from zoo import cli
+selftest.require = lambda tier, workers=None: None  # eight seconds a home; tests/evals/sandbox runs it for real
 kept = {"copa": 16, "trivia_qa": 4, "mini_exercises": 5}
 for name in [name for name in TASKS if name not in kept]:
     del TASKS[name]

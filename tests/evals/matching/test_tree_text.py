@@ -93,6 +93,11 @@ def test_nested_and_indented_functions_are_found_where_they_are_asked_for() -> N
     found = functions(text, nested=True)
     assert {function.name for function in found} == {"one", "two", "three"}
     assert all(f"def {one.name}" in text[one.start : one.end] for one in found)
+    two = next(one for one in found if one.name == "two")
+    some = functions(text, nested=True, longest=len(two.symbols))
+    assert {one.name: one.symbols for one in some} == {
+        one.name: one.symbols if len(one.symbols) <= len(two.symbols) else "" for one in found
+    }
     prose = "Look:\n\n    def add(a, b):\n        return a + b\n\nIt (gives a sum.\n"
     assert functions(prose) == []
     (add,) = functions(prose, nested=True)
@@ -103,6 +108,7 @@ def test_nested_and_indented_functions_are_found_where_they_are_asked_for() -> N
 def test_a_tower_of_sums_stops_nothing() -> None:
     tower = "def f():\n    return " + "+".join(["1"] * 2_500) + "\n"
     assert functions(tower) == []
+    assert [one.name for one in functions(tower, nested=True)] == ["f"]  # nothing there walks by recursion
     assert nameless(tower) is None
     node = ast.parse("def f():\n    return " + "+".join(["1"] * 100) + "\n").body[0]
     assert isinstance(node, ast.FunctionDef)
