@@ -69,7 +69,7 @@ def symbols(function: ast.FunctionDef | ast.AsyncFunctionDef, longest: int | Non
     builtin: list[tuple[int, str]] = []  # where a name stands that is a builtin's, if it is not the code's own
     stack: list[Any] = [function]
     while stack:
-        if longest is not None and len(told) > longest:
+        if longest is not None and len(told) - len(builtin) > longest:
             return ""
         node = stack.pop()
         if isinstance(node, str):
@@ -94,7 +94,8 @@ def symbols(function: ast.FunctionDef | ast.AsyncFunctionDef, longest: int | Non
     for place, name in builtin:
         if name in own:
             told[place] = ""
-    return "".join(told)
+    made = "".join(told)
+    return made if longest is None or len(made) <= longest else ""
 
 
 def _told(node: ast.AST) -> list[str]:
