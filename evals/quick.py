@@ -13,8 +13,9 @@ import msgspec
 from evals.records import Sample
 from evals.task import Task
 
-# The first choice took 43 s on one core for 1.25 million parameters; the second is as large as some minutes allow and
-# has intervals little more than half as wide. The first stays, so that its runs can be made again.
+# For 1.25 million parameters the first choice took 25 s of one core, the second takes 60 s and has intervals little
+# more than half as wide; minutes are what the largest mini model may cost. The first stays, so that its runs can be
+# made again.
 SUFFIX = "-quick2"
 SIZES = {
     "humaneval": 120,
