@@ -32,6 +32,8 @@ class Cell(Record, frozen=True):
     derived    the interval was computed here from a published value and n, not published with it
     bound      only an upper bound was published: the value reads `<3`
     moved      value minus that of the whole set, when a subset (clean, overlapping) is shown
+    overlaps   samples that were found in training data; None: nobody looked
+    clean      the value without those samples
     tier       the sandbox tier that ran the programs; empty for tasks that run none
     source     where a published number stands; empty for a measured one
     """
@@ -47,6 +49,8 @@ class Cell(Record, frozen=True):
     bound: bool = False
     subset: str = "all"
     moved: float | None = None
+    overlaps: int | None = None
+    clean: float | None = None
     run: str = ""
     tier: str = ""
     source: str = ""
@@ -149,9 +153,26 @@ def cell_text(cell: Cell | None) -> str:
         parts.append(f"n={cell.n}")
     if cell.unscored:
         parts.append(f"({cell.unscored} unscored)")
+    if overlap := overlap_text(cell):
+        parts.append(f"({overlap})")
     if cell.origin == "reported":
         parts.append("†")
     return " ".join(parts)
+
+
+def overlap_text(cell: Cell) -> str:
+    """How many samples of a cell over all of them were found in training data, and the value without those.
+
+    >>> overlap_text(Cell(origin="measured", value=90.0, low=86.2, high=92.8, n=320, overlaps=137, clean=83.1))
+    '137 in training data, 83.1 without'
+    >>> overlap_text(Cell(origin="measured", value=90.0, low=86.2, high=92.8, n=320, overlaps=0, clean=90.0))
+    ''
+    """
+    if not cell.overlaps:
+        return ""
+    return f"{cell.overlaps} in training data, " + (
+        "none without" if cell.clean is None else f"{cell.clean:.1f} without"
+    )
 
 
 def from_registry(registry: "Registry", subset: Subset = "all", all_versions: bool = False) -> Board:
@@ -225,7 +246,9 @@ def _measured(
         if of == subset:
             whole = best.get((checkpoint, key, "all"))
             moved = 100 * (score.value - whole.value) if whole is not None and subset != "all" else None
-            cells.setdefault(checkpoint, {})[key] = _measured_cell(score, tiers.get(score.run, ""), moved)
+            made = _measured_cell(score, tiers.get(score.run, ""), moved)
+            parts = [best.get((checkpoint, key, part)) for part in ("clean", "overlapping")]
+            cells.setdefault(checkpoint, {})[key] = _split(made, *parts) if subset == "all" else made
     return columns, cells
 
 
@@ -279,6 +302,15 @@ def _measured_cell(score: Score, tier: str, moved: float | None) -> Cell:
         tier=tier,
         created=score.created,
     )
+
+
+def _split(cell: Cell, clean: Score | None, overlapping: Score | None) -> Cell:
+    """A cell over all samples that says how many overlap, where the same run was split."""
+    clean, overlapping = (one if one is not None and one.run == cell.run else None for one in (clean, overlapping))
+    if clean is None and overlapping is None:
+        return cell
+    found = overlapping.n + overlapping.unscored if overlapping else 0
+    return msgspec.structs.replace(cell, overlaps=found, clean=100 * clean.value if clean else None)
 
 
 def _own(checkpoint: Checkpoint, cells: dict[str, Cell]) -> Row:

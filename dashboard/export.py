@@ -16,6 +16,7 @@ import msgspec
 
 from dashboard import facts
 from dashboard.cells import Board, Column, Row, cell_text, value_text
+from dashboard.places import place_text, placed
 from dashboard.table import LEGEND, asset, table
 from dashboard.text import count, html, latex, markdown, plain, spreadsheet
 from zoo.digest import whole_file
@@ -75,8 +76,12 @@ def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
     """The board as a Markdown table."""
     heads = ["Model", "Parameters", "Tokens", "Date", *(markdown(heading(column)) for column in board.columns)]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" + " ---: |" * (len(heads) - 1)]
+    ranked = placed(board)
     for row in board.rows:
-        told = [markdown(row.label), *_facts(row), *(cell_text(row.cells.get(c.key)) for c in board.columns)]
+        told = [markdown(row.label), *_facts(row)]
+        for column in board.columns:
+            place = ranked[column.key].get(row.key)
+            told.append(cell_text(row.cells.get(column.key)) + (f" #{place_text(place)}" if place else ""))
         lines.append(f"| {' | '.join(told)} |")
     return "\n".join([*lines, "", *(markdown(note) for note in notes), "", NOTE, ""])
 
@@ -99,20 +104,28 @@ def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
 LONG = (
     *("model", "own", "parameters", "training_tokens", "date", "benchmark", "column", "protocol", "metric", "origin"),
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
+    *("rank_first", "rank_last", "overlaps", "clean"),
 )
 
 
 def long(board: Board) -> list[tuple[object, ...]]:
-    """The board cell by cell, in the fields of `LONG`: what CSV, Parquet and the charts are made of."""
+    """The board cell by cell, in the fields of `LONG`: what CSV and Parquet are made of.
+
+    The ranks are those the data leave open among the board's rows, as the page and `phizoo eval ranks` have them.
+    """
+    ranked = placed(board)
     return [
         (
             *(row.label, row.own, row.parameters, row.training_tokens, row.date, column.benchmark, column.key),
             *(cell.protocol or column.protocol, column.metric, cell.origin, cell.value, cell.low, cell.high, cell.n),
             *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
+            *((place.first, place.last) if place else (None, None)),
+            *(cell.overlaps, cell.clean),
         )
         for row in board.rows
         for column in board.columns
         if (cell := row.cells.get(column.key))
+        for place in (ranked[column.key].get(row.key),)
     ]
 
 
@@ -142,13 +155,18 @@ def _latex_cell(row: Row, column: Column) -> str:
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The board as plain data, for `--json`: columns, rows, cells by column key, values in percent."""
+    """The board as plain data, for `--json`: columns, rows, cells by column key with their ranks, values in percent."""
     shown = {column.key for column in board.columns}
     rows = [
         msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in shown})
         for row in board.rows
     ]
     told: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
+    ranked = placed(board)
+    for row in told["rows"]:
+        for key, cell in row["cells"].items():
+            place = ranked[key].get(row["key"])
+            cell |= {"rank_first": place and place.first, "rank_last": place and place.last}
     return {"notes": list(notes), **told}
 
 
@@ -157,10 +175,9 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"own": pa.bool_(), "interval_derived": pa.bool_(), "bound": pa.bool_(), "n": pa.int64()}
-    kinds |= {"unscored": pa.int64()} | dict.fromkeys(
-        ("parameters", "training_tokens", "value", "low", "high"), pa.float64()
-    )
+    kinds = dict.fromkeys(("own", "interval_derived", "bound"), pa.bool_())
+    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps"), pa.int64())
+    kinds |= dict.fromkeys(("parameters", "training_tokens", "value", "low", "high", "clean"), pa.float64())
     lines = long(board)
     columns = {}
     for at, name in enumerate(LONG):

@@ -9,10 +9,11 @@ from importlib.resources import files
 from itertools import groupby, pairwise
 
 from dashboard import facts
-from dashboard.cells import Board, Cell, Column, Row, cell_text, value_text
-from dashboard.places import Place, place_text, places
+from dashboard.cells import Board, Cell, Column, Row, cell_text, overlap_text, value_text
+from dashboard.places import place_text, placed
 from dashboard.selection import View
 from dashboard.text import count, cut, html, plain
+from evals.stats.ranks import Standing
 
 FACTS = (("name", "Model"), ("parameters", "Parameters"), ("tokens", "Tokens"), ("date", "Date"))
 RESOLVES = "the smallest difference in points that n samples tell apart, near 50%, with 80% power"
@@ -39,19 +40,19 @@ def table(board: Board, view: View | None = None, rows: Sequence[Row] | None = N
     caption  what the table shows, read out first by a screen reader
     """
     asked = view or View()
-    placed = {column.key: places(board.rows, column.key) for column in board.columns}
-    breaks = _breaks(board, asked, placed)
+    ranked = placed(board)
+    breaks = _breaks(board, asked, ranked)
     lines = ['<table class="board" role="grid">', f"<caption>{html(caption or 'Leaderboard')}</caption>", "<thead>"]
     lines += [*_heads(board, asked), "</thead>", "<tbody>"]
     for row in board.rows if rows is None else rows:
         names = ["own" if row.own else "other"]
         names += ["pinned"] if row.key in asked.pinned else []
         names += ["apart"] if row.key in breaks else []
-        lines.append(_row(row, board.columns, placed, " ".join(names)))
+        lines.append(_row(row, board.columns, ranked, " ".join(names)))
     return "\n".join([*lines, "</tbody>", "</table>"])
 
 
-def _breaks(board: Board, view: View, placed: Mapping[str, Mapping[str, Place]]) -> set[str]:
+def _breaks(board: Board, view: View, placed: Mapping[str, Mapping[str, Standing]]) -> set[str]:
     """The rows that begin a new group of ties in the column that the table is sorted by."""
     places_here = placed.get(view.sort, {})
     ranked = [row.key for row in board.rows if row.key in places_here and row.key not in view.pinned]
@@ -109,7 +110,7 @@ def _printed(column: Column) -> str:
     return cut(f"reported {column.metric}{shots}", 40)
 
 
-def _row(row: Row, columns: Sequence[Column], placed: Mapping[str, Mapping[str, Place]], names: str) -> str:
+def _row(row: Row, columns: Sequence[Column], placed: Mapping[str, Mapping[str, Standing]], names: str) -> str:
     whole = html(row.name if row.name == row.label else f"{row.label} — {row.name}")
     facts_told = (count(row.parameters), f"{count(row.training_tokens)} tokens", html(row.date) or "–")
     told = " · ".join(f"<span>{one}</span>" for one in facts_told)
@@ -129,7 +130,7 @@ def _fact(value: float | None, text: str) -> str:
     return f'<td class="fact" data-v="{"" if value is None else f"{value:.0f}"}">{text}</td>'
 
 
-def _cell(cell: Cell | None, place: Place | None) -> str:
+def _cell(cell: Cell | None, place: Standing | None) -> str:
     """A cell in as few elements as it can be: a board has thousands, and each costs the browser layout and paint."""
     if cell is None:
         return '<td class="none">–</td>'
@@ -182,6 +183,8 @@ def _small(cell: Cell) -> str:
         parts.append(f"n={cell.n}")
     if cell.unscored:
         parts.append(f'<span class="unscored">{cell.unscored} unscored</span>')
+    if overlap := overlap_text(cell):
+        parts.append(f'<span class="unscored">{overlap}</span>')
     if cell.moved is not None and abs(cell.moved) >= 0.05:
         parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.1f}</span>')
     return f' <span class="small">{" ".join(parts)}</span>' if parts else ""

@@ -3,7 +3,7 @@
 The statistics are `evals.stats`; here they meet the registry's runs. Not here: printing (`board_cli`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evals.compare import newest, samples_of
@@ -20,16 +20,22 @@ FREE = ("seed", "name", "notes")  # of a recipe: what may differ between runs th
 
 
 class Standing(Record, frozen=True):
-    """A checkpoint's place in a column. alike: the labels of the rows not told apart from it."""
+    """A checkpoint's place in a column.
+
+    rank    from the intervals, as the leaderboard has it
+    paired  from the same samples, where all are at hand: it tells more apart
+    alike   the labels of the rows not told apart from it, by the paired tests where there are any
+    """
 
     checkpoint: str
     score: Score
     rank: Rank
     alike: tuple[str, ...]
+    paired: Rank | None = None
 
 
 class Column(Record, frozen=True):
-    """A protocol with all its rows, best first. paired: ranks come from the same samples, not from intervals."""
+    """A protocol with all its rows, best first. paired: the rows also have a rank by paired tests."""
 
     protocol: ProtocolRecord
     paired: bool
@@ -60,9 +66,10 @@ class Needs(Record, frozen=True):
     observed: str = ""
 
 
-def column(registry: Registry, spec: str, metric: str | None = None) -> list[Column]:
+def column(registry: Registry, spec: str, metric: str | None = None, all_versions: bool = False) -> list[Column]:
     """The columns of a task (`arc_easy`, or `arc_easy@lm-eval`) under its headline metric or the one named.
 
+    all_versions  of each name all versions, not the newest alone, as on the leaderboard
     Raises  ZooError when nothing is published of it
     """
     known = registry.protocols()
@@ -79,25 +86,40 @@ def column(registry: Registry, spec: str, metric: str | None = None) -> list[Col
             f'nothing is published of "{spec}"{" under " + metric if metric else ""}{close}. '
             f"Next: phizoo eval run NAME --tasks {spec}"
         )
-    return [_column(registry, record) for record in wanted]
+    labels = _labels(registry, all_versions)
+    return [_column(registry, record, labels) for record in wanted]
 
 
-def _column(registry: Registry, record: ProtocolRecord) -> Column:
-    labels = {one.digest: one.label for one in registry.list(all_versions=True)}
+def _labels(registry: Registry, all_versions: bool) -> dict[str, str]:
+    """The rows of the leaderboard by checkpoint: those of this zoo, and those that another tool measured."""
+    every = {one.digest for one in registry.list(all_versions=True)}
+    elsewhere = {
+        str(run["checkpoint"]): str(run["checkpoint_label"])
+        for run in registry.runs()
+        if run["checkpoint"] not in every
+    }
+    return elsewhere | {one.digest: one.label for one in registry.list(all_versions=all_versions)}
+
+
+def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str]) -> Column:
     best: dict[str, Score] = {}
     for score in registry.scores(task=record.task):
-        if score.protocol == record.fingerprint and score.subset == "all" and score.checkpoint in labels:
+        if score.protocol != record.fingerprint or score.subset != "all" or score.checkpoint not in labels:
+            continue
+        held = best.get(score.checkpoint)
+        if held is None or (score.n, score.created) > (held.n, held.created):  # as the leaderboard chooses
             best[score.checkpoint] = score
     rows = sorted(best.values(), key=lambda score: -score.value)
     read = [_read(registry, score) for score in rows]
     same = all(one is not None and one.keys() == read[0].keys() for one in read) if rows and read[0] else False
-    found = ranks_by_test([row.value for row in rows], lambda i, j: _p(read[i], read[j])) if same else ranks(rows)
+    found = ranks(rows)
+    tested = ranks_by_test([row.value for row in rows], lambda i, j: _p(read[i], read[j])) if same else found
     told = [
         Standing(
-            checkpoint=labels[score.checkpoint], score=score, rank=rank,
-            alike=tuple(labels[rows[other].checkpoint] for other in rank.alike),
+            checkpoint=labels[score.checkpoint], score=score, rank=rank, paired=closer if same else None,
+            alike=tuple(labels[rows[other].checkpoint] for other in closer.alike),
         )
-        for score, rank in zip(rows, found, strict=True)
+        for score, rank, closer in zip(rows, found, tested, strict=True)
     ]  # fmt: skip
     return Column(protocol=record, paired=same, rows=tuple(told))
 

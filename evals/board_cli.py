@@ -8,6 +8,7 @@ from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from evals.board import Column
+    from evals.stats.ranks import Rank
 
 
 def _json(value: Any) -> None:
@@ -19,21 +20,24 @@ def _json(value: Any) -> None:
 @click.command()
 @click.argument("task")
 @click.option("--metric", help="Another metric than the task's first.")
+@click.option("--all-versions", is_flag=True, help="All versions of each name, not the newest alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def ranks(task: str, metric: str | None, as_json: bool) -> None:
+def ranks(task: str, metric: str | None, all_versions: bool, as_json: bool) -> None:
     """Rank the checkpoints scored on a task, with the ranks that the data allow.
 
     \b
     phizoo eval ranks arc_easy
     phizoo eval ranks mmlu@lm-eval-5 --json
 
-    All intervals of a column hold at once in 95 of 100 columns. Checkpoints not told apart stand under ALIKE.
+    All intervals of a column hold at once in 95 of 100 columns. RANK is made from the scores' intervals, as on the
+    leaderboard; PAIRED, where all samples are at hand, from exact tests on the same samples, and tells more apart.
+    Checkpoints not told apart, by the paired tests where there are any, stand under ALIKE.
     """
     from evals.board import column
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        found = column(registry, task, metric)
+        found = column(registry, task, metric, all_versions)
     if as_json:
         _json(found)
         return
@@ -43,17 +47,23 @@ def ranks(task: str, metric: str | None, as_json: bool) -> None:
 
 def _print(found: "Column") -> None:
     n = min(row.score.n for row in found.rows)
-    how = "exact paired tests" if found.paired else "intervals, since not all samples are at hand"
-    click.echo(f"{found.protocol.column}, {resolves(n)}; ranks by {how}")
-    rows = [("RANK", "CHECKPOINT", "SCORE [95%]", "ALIKE")]
+    click.echo(f"{found.protocol.column}, {resolves(n)}")
+    if not found.paired:
+        click.echo("ranks from intervals alone, since not all samples are at hand")
+    rows = [("RANK", "PAIRED", "CHECKPOINT", "SCORE [95%]", "ALIKE")]
     for one in found.rows:
-        rank, score = one.rank, one.score
-        place = str(rank.first) if rank.first == rank.last else f"{rank.first}–{rank.last}"
+        score = one.score
         cell = f"{100 * score.value:.1f} [{100 * score.low:.1f}–{100 * score.high:.1f}] n={score.n}"
-        rows.append((place, one.checkpoint, cell, ", ".join(one.alike) or "none"))
-    widths = [max(len(row[place]) for row in rows) for place in range(4)]
+        closer = span(one.paired) if one.paired else "–"
+        rows.append((span(one.rank), closer, one.checkpoint, cell, ", ".join(one.alike) or "none"))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def span(rank: "Rank") -> str:
+    """A rank interval as it is read: `2–5`, or `3` where its ends are one."""
+    return str(rank.first) if rank.first == rank.last else f"{rank.first}–{rank.last}"
 
 
 def resolves(n: int) -> str:

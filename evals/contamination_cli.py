@@ -163,9 +163,9 @@ def _narrowed(flags: "Flags", wanted: float) -> "Flags":
 def _tell_rates(flags: "Flags", wanted: float) -> "Flags":
     """Prints how many samples are similar at each published match rate; gives the flags of the one wanted."""
     from evals.matching.search import at_least
-    from evals.matching.trees import RATES
+    from evals.matching.tree_text import PRESETS
 
-    counts = ", ".join(f"{rate:.2f}: {len(at_least(flags, rate).flagged)}" for rate in RATES)
+    counts = ", ".join(f"{rate:.2f}: {len(at_least(flags, rate).flagged)}" for rate in PRESETS)
     click.echo(f"similar by match rate of syntax trees, of {flags.search.checked}: {counts}")
     return _narrowed(flags, wanted)
 

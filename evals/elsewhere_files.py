@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from evals.answer import exact_and_f1
+from evals.no_answer import at_best_threshold
 from zoo.checkpoint import Record
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
@@ -103,8 +105,12 @@ def _lm_eval(path: Path) -> Results:
             for name in row["metrics"]
             if isinstance(row.get(name), int | float) and 0 <= row[name] <= 1
         }
+        if row["metrics"] and _is_squad(row[row["metrics"][0]]):
+            metrics = _squad(row[row["metrics"][0]])
         held = lines.get(row["doc_id"])
         lines[row["doc_id"]] = _lm_eval_line(task, row, {**(held.metrics if held else {}), **metrics})
+    if _is_squad(rows[0].get("exact")):
+        _add_thresholds(lines, rows)
     metrics_ = tuple(m for m in next(iter(lines.values())).metrics if all(m in line.metrics for line in lines.values()))
     if not metrics_:
         raise ZooError(f"{path} has no metric of a sample in 0..1; {', '.join(rows[0]['metrics'])} is not taken in")
@@ -116,6 +122,30 @@ def _lm_eval(path: Path) -> Results:
         tool="lm-eval", task=task, file=path.name, sha256=file_sha256(path), metrics=metrics_, lines=kept,
         decoding=_decoding(rows[0]), **_lm_eval_header(path, task, found["date"] if found else ""),
     )  # fmt: skip
+
+
+def _is_squad(value: Any) -> bool:
+    """Whether a metric is given as squadv2 gives it: not a number but what the number is made from, for all samples."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], dict) and "prediction_text" in value[0]
+
+
+def _squad(pair: list[dict[str, Any]]) -> dict[str, float]:
+    exact, f1 = exact_and_f1(pair[0]["prediction_text"], list(pair[1]["answers"]["text"]))
+    return {"exact": exact, "f1": f1}
+
+
+def _add_thresholds(lines: dict[int, Line], rows: list[dict[str, Any]]) -> None:
+    """best_exact and best_f1 from the probabilities that there is no answer, which the file has of each sample."""
+    pairs = [row["exact"] for row in rows]
+    texts = [str(pair[0]["prediction_text"]) for pair in pairs]
+    for name in ("exact", "f1"):
+        found = at_best_threshold(
+            [lines[row["doc_id"]].metrics[name] for row in rows],
+            [float(pair[0]["no_answer_probability"]) for pair in pairs],
+            [bool(pair[1]["answers"]["text"]) for pair in pairs], texts,
+        )  # fmt: skip
+        for row, value in zip(rows, found, strict=True):
+            lines[row["doc_id"]].metrics[f"best_{name}"] = value
 
 
 def _fields(line: Line) -> dict[str, Any]:
@@ -132,7 +162,11 @@ def _metric(name: str, chosen: str, names: list[str], filters: list[str]) -> str
 def _lm_eval_line(task: str, row: dict[str, Any], metrics: dict[str, float]) -> Line:
     arguments = [row["arguments"][key] for key in row["arguments"]]
     generated = isinstance(arguments[0]["arg_1"], dict)
-    asked = tuple((one["arg_0"], "" if generated else one["arg_1"]) for one in arguments)
+    asked = tuple(
+        (one["arg_0"], "" if generated else one["arg_1"])
+        for one in arguments
+        if not generated or isinstance(one["arg_1"], dict)  # squadv2 reads a probability beside what it writes
+    )
     first = row["resps"][0][0]
     answer = row["filtered_resps"][0] if generated else None
     return Line(

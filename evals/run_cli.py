@@ -13,6 +13,8 @@ from evals.engine_options import engine_options
 from zoo.checkpoint import Record
 from zoo.errors import ZooError, unknown
 
+SUBSETS = {"clean": "without the samples found in training data", "overlapping": "those found in training data alone"}
+
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
@@ -228,7 +230,7 @@ def _published(
     from evals.publish import publish, scores
 
     publishable = done.complete and not options["no_publish"] and not isinstance(checkpoint, Elsewhere)
-    leaked, searches = flags.get(done.header.task, (None, ()))
+    leaked, searches = flags.get(done.header.task) or _kept_flags(done)
     for one in searches:  # beside the evidence, so that the split can be followed
         write(done.path.parent / f"overlap-{one.search.method}.jsonl", one)
     if publishable:
@@ -236,6 +238,18 @@ def _published(
     else:
         found = [score for _, score in scores(done, leaked)]
     return [_row(checkpoint.label, done, score, publishable) for score in found]
+
+
+def _kept_flags(done: Any) -> tuple[frozenset[str] | None, list[Any]]:
+    """The flags that stand beside a run from an earlier start: what was found to overlap stays split."""
+    from evals.contamination import any_of, read
+    from evals.tasks import task as find
+
+    searches = [read(path) for path in sorted(done.path.parent.glob("overlap-*.jsonl"))]
+    if not searches:
+        return None, []
+    ids = [sample.id for sample in find(done.header.task).samples()]
+    return any_of(searches, done.header.task, ids), searches
 
 
 def _row(label: str, done: Any, score: Any, published: bool) -> dict[str, Any]:
@@ -255,7 +269,8 @@ def _tell(rows: list[dict[str, Any]], as_json: bool) -> None:
     widths = [max(len(str(row[key])) for row in rows) for key in ("checkpoint", "column")]
     for row in rows:
         cell = f"{100 * row['value']:.1f} [{100 * row['low']:.1f}–{100 * row['high']:.1f}] n={row['n']}"
-        notes = [f"{row['unscored']} unscored"] if row["unscored"] else []
+        notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
+        notes += [f"{row['unscored']} unscored"] if row["unscored"] else []
         notes += ["not published"] if not row["published"] else []
         notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
         notes += [f"partial: {row['partial']}"] if row["partial"] else []

@@ -54,15 +54,15 @@ SUITES: dict[str, tuple[str, ...]] = {
         "mbpp@lm-eval",
     ),
     "quick": (
-        "humaneval@openai-quick",
-        "mini_exercises@phizoo-quick",
-        "arc_easy@lm-eval-quick",
-        "piqa@lm-eval-quick",
-        "winogrande@lm-eval-quick",
-        "hellaswag@lm-eval-quick",
-        "boolq@lm-eval-quick",
-        "openbookqa@lm-eval-quick",
-        "mmlu@lm-eval-quick",
+        "humaneval@openai-quick2",
+        "mini_exercises@phizoo-quick2",
+        "arc_easy@lm-eval-quick2",
+        "piqa@lm-eval-quick2",
+        "winogrande@lm-eval-quick2",
+        "hellaswag@lm-eval-quick2",
+        "boolq@lm-eval-quick2",
+        "openbookqa@lm-eval-quick2",
+        "mmlu@lm-eval-quick2",
     ),
     "all": (),  # every task under its default protocol, see `names`
 }
@@ -138,10 +138,10 @@ AGGREGATES = (
     _aggregate("phi-2 math", 1, "the phi-2 announcement, 8-shot", "gsm8k@phi flexible-extract"),
     _aggregate("phi-2 coding", 1, "the phi-2 announcement", "humaneval@openai pass@1", "mbpp@lm-eval pass@1"),
     _aggregate(
-        "quick", 1, "every part of suite quick",
-        "humaneval@openai-quick pass@1", "mini_exercises@phizoo-quick pass@1", "arc_easy@lm-eval-quick acc",
-        "piqa@lm-eval-quick acc", "winogrande@lm-eval-quick acc", "hellaswag@lm-eval-quick acc",
-        "boolq@lm-eval-quick acc", "openbookqa@lm-eval-quick acc", "mmlu@lm-eval-quick acc",
+        "quick", 2, "every part of suite quick",
+        "humaneval@openai-quick2 pass@1", "mini_exercises@phizoo-quick2 pass@1", "arc_easy@lm-eval-quick2 acc",
+        "piqa@lm-eval-quick2 acc", "winogrande@lm-eval-quick2 acc", "hellaswag@lm-eval-quick2 acc",
+        "boolq@lm-eval-quick2 acc", "openbookqa@lm-eval-quick2 acc", "mmlu@lm-eval-quick2 acc",
     ),
 )  # fmt: skip
 
@@ -161,8 +161,8 @@ def tasks(spec: str) -> list[Task]:
     spec    commas between: task, task@protocol, suite:NAME (or a suite's name that is no task's)
     Raises  ZooError with the nearest known name, or when nothing is named
 
-    >>> [f"{one.name}@{one.protocol}" for one in tasks("suite:phi-1, humaneval,arc_easy@lm-eval-quick")]
-    ['humaneval@openai', 'mbpp@lm-eval', 'arc_easy@lm-eval-quick']
+    >>> [f"{one.name}@{one.protocol}" for one in tasks("suite:phi-1, humaneval,arc_easy@lm-eval-quick2")]
+    ['humaneval@openai', 'mbpp@lm-eval', 'arc_easy@lm-eval-quick2']
     """
     found: dict[tuple[str, str], Task] = {}
     for word in filter(None, (part.strip() for part in spec.split(","))):

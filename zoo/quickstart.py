@@ -35,6 +35,9 @@ STEPS: tuple[tuple[str, str], ...] = (
         "eval run phi-1-small-mini-unfiltered phi-1-small-mini-base phi-1-small-mini "
         "--tasks humaneval,mini_exercises,arc_easy,piqa",
     ),
+    ("Look: which exercises of the test stand in the training data, and the score without them", ""),
+    ("", "eval contamination mini_exercises --checkpoint phi-1-small-mini --method ast --out flags --show 1"),
+    ("", "eval run phi-1-small-mini --tasks mini_exercises --overlap flags/mini_exercises-ast.jsonl"),
     ("Show: is the lift real, and where do the models stand", ""),
     ("", "eval compare phi-1-small-mini-base phi-1-small-mini-unfiltered --task mini_exercises"),
     ("", "eval compare phi-1-small-mini phi-1-small-mini-base --task mini_exercises"),

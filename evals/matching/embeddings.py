@@ -18,7 +18,7 @@ from zlib import crc32
 
 from evals.matching.found import EXCERPT, Found
 from evals.matching.problems import Problem
-from evals.matching.trees import functions
+from evals.matching.tree_text import functions
 from zoo.errors import ZooError
 
 Embed = Callable[[Sequence[str]], Any]
@@ -160,10 +160,10 @@ class Embeddings:
 
 def _asked(problem: Problem) -> str:
     """A problem's function as it would stand in a document, or what there is."""
-    found = {node.name: source for node, source in functions(problem.program)}
+    found = {one.name: problem.program[one.start : one.end] for one in functions(problem.program, nested=True)}
     return found.get(problem.entry) or problem.program or problem.whole
 
 
 def _pieces(text: str) -> list[str]:
     """The functions of a document, or its beginning where it has none."""
-    return [source for _, source in functions(text)] or [text[: 4 * EXCERPT]]
+    return [text[one.start : one.end] for one in functions(text, nested=True)] or [text[: 4 * EXCERPT]]

@@ -120,9 +120,9 @@ def _how(asked: Asked) -> str:
     if asked.method == "ngram":
         return "words in lower case; shorter questions whole"
     if asked.method == "ast":
-        from evals.matching.trees import FORM
+        from evals.matching.tree_text import SERIALISATION
 
-        return FORM
+        return SERIALISATION
     return f"L2 distance of unit vectors, {asked.embedder}"
 
 

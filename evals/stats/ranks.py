@@ -14,6 +14,8 @@ from typing import Any, Protocol
 from evals.stats.intervals import LEVEL, normal_quantile
 from zoo.checkpoint import Record
 
+BLOCK = 64  # rows that are compared with all others at a time
+
 
 class Measured(Protocol):
     """What a rank is made from: a value with its 95% interval (a Score, a Summary, an Interval)."""
@@ -40,6 +42,19 @@ class Rank(Record, frozen=True):
     alike: tuple[int, ...]
 
 
+class Standing(Record, frozen=True):
+    """A row's place without the names of its like: what a board shows of thousands of rows.
+
+    first..last  the ranks that the data allow, as in `Rank`
+    group        1 for the rows not told apart from the highest one, then 2 for those not told apart from the highest
+                 of the rest, and so on
+    """
+
+    first: int
+    last: int
+    group: int
+
+
 def ranks(rows: Sequence[Measured], level: float = LEVEL) -> list[Rank]:
     """The rank interval of each row of a column, all at once; order kept, the highest value is rank 1.
 
@@ -50,16 +65,45 @@ def ranks(rows: Sequence[Measured], level: float = LEVEL) -> list[Rank]:
     >>> [(r.first, r.last) for r in ranks([wilson(91, 164), wilson(84, 164), wilson(20, 164)])]
     [(1, 2), (1, 2), (3, 3)]
     """
+
+    if not rows:
+        return []
+    value, below, above = _sides(rows)
+    square = _square(value[:, None] - value[None, :], below[:, None], above[None, :])
+    critical = _holm_critical([square], len(rows), level)
+    return _ranks(value, square >= critical)
+
+
+def standings(rows: Sequence[Measured], level: float = LEVEL) -> list[Standing]:
+    """The same ranks, without who is alike, for columns of thousands of rows; order kept.
+
+    Equal rows are one, and the pairs that are told apart, or are not, whatever Holm's steps come to are counted
+    together; the others are tested one by one. Cost: under 10 ms for 2,000 rows, no two of them equal.
+
+    >>> from evals.stats.intervals import wilson
+    >>> [(r.first, r.last, r.group) for r in standings([wilson(20, 164), wilson(84, 164), wilson(91, 164)])]
+    [(3, 3, 2), (1, 2, 1), (1, 2, 1)]
+    """
     import numpy as np
 
     if not rows:
         return []
-    value, low, high = (np.array([getattr(row, end) for row in rows]) for end in ("value", "low", "high"))
-    gap = value[:, None] - value[None, :]
-    spread = np.sqrt((value - low)[:, None] ** 2 + (high - value)[None, :] ** 2) / normal_quantile()
-    # at the ends of the scale two equal rows may have no spread towards each other: then no gap either
-    z = np.divide(gap, spread, out=np.zeros_like(gap), where=spread > 0)
-    return _ranks(value, np.maximum(z, 0), level)
+    value, below, above = _sides(rows)
+    order = np.lexsort((above, below, -value))
+    value, below, above = value[order], below[order], above[order]
+    fresh = np.ones(len(rows), dtype=bool)
+    fresh[1:] = (np.diff(value) != 0) | (np.diff(below) != 0) | (np.diff(above) != 0)
+    which = np.cumsum(fresh) - 1
+    value, below, above, copies = value[fresh], below[fresh], above[fresh], np.bincount(which).astype(float)
+    beaten, beaters, critical = _counted(value, below, above, copies, level)
+    groups = _groups(value.tolist(), below.tolist(), above.tolist(), critical)
+    told = [
+        Standing(first=1 + int(over), last=len(rows) - int(under), group=group)
+        for over, under, group in zip(beaters, beaten, groups, strict=True)
+    ]
+    place = np.empty(len(rows), dtype=int)
+    place[order] = which
+    return [told[at] for at in place.tolist()]
 
 
 def ranks_by_test(values: Sequence[float], p_value: Callable[[int, int], float], level: float = LEVEL) -> list[Rank]:
@@ -71,23 +115,45 @@ def ranks_by_test(values: Sequence[float], p_value: Callable[[int, int], float],
     import numpy as np
 
     size = len(values)
-    z = np.zeros((size, size))
+    square = np.zeros((size, size))
     for i in range(size):
         for j in range(i + 1, size):
             p = p_value(i, j)
             better, worse = (i, j) if values[i] >= values[j] else (j, i)
-            z[better, worse] = -NormalDist().inv_cdf(max(p, 1e-300) / 2) if values[i] != values[j] and p < 1 else 0.0
-    return _ranks(np.asarray(values, dtype=float), z, level) if size else []
+            if values[i] != values[j] and p < 1:
+                square[better, worse] = NormalDist().inv_cdf(max(p, 1e-300) / 2) ** 2
+    return _ranks(np.asarray(values, dtype=float), square >= _holm_critical([square], size, level)) if size else []
 
 
-def _ranks(value: Any, z: Any, level: float) -> list[Rank]:
-    """Ranks from z[i, j] >= 0, how clearly i is above j, by Holm over all pairs."""
+def _sides(rows: Sequence[Measured]) -> tuple[Any, Any, Any]:
+    """The values of rows and the squared lengths of their intervals' lower and upper sides."""
     import numpy as np
 
-    size = len(value)
-    beats = z >= _holm_critical(z, size * (size - 1) // 2, level)
+    value, low, high = (np.array([getattr(row, end) for row in rows], dtype=float) for end in ("value", "low", "high"))
+    return value, (value - low) ** 2, (high - value) ** 2
+
+
+def _square(gap: Any, below: Any, above: Any) -> Any:
+    """z squared of each pair, how clearly the first is above the second; 0 where it is not.
+
+    gap           how much higher the first is
+    below, above  squared sides of the interval, of the first downward and of the second upward
+    """
+    import numpy as np
+
+    gap = np.maximum(gap, 0)
+    spread = below + above
+    # at the ends of the scale two equal rows may have no spread towards each other: then no gap either
+    told = np.divide(gap * gap, spread, out=np.zeros_like(gap), where=spread > 0)
+    return told * normal_quantile() ** 2
+
+
+def _ranks(value: Any, beats: Any) -> list[Rank]:
+    """Ranks from which row is told to be above which."""
+    import numpy as np
+
     first = 1 + beats.sum(axis=0)
-    last = size - beats.sum(axis=1)
+    last = len(value) - beats.sum(axis=1)
     place = 1 + (value[None, :] > value[:, None]).sum(axis=1)
     alike = ~(beats | beats.T)
     np.fill_diagonal(alike, False)
@@ -95,22 +161,81 @@ def _ranks(value: Any, z: Any, level: float) -> list[Rank]:
         Rank(
             place=int(place[i]), first=int(first[i]), last=int(last[i]), alike=tuple(np.flatnonzero(alike[i]).tolist())
         )
-        for i in range(size)
+        for i in range(len(value))
     ]
 
 
-def _holm_critical(z: Any, pairs: int, level: float) -> float:
-    """The z from which Holm's procedure rejects: its steps, taken many at once.
+def _holm_critical(squares: Sequence[Any], size: int, level: float, sure: float = 0, copies: Any = None) -> float:
+    """The z squared from which Holm's procedure rejects over all pairs of that many rows: its steps, many at once.
 
     Step r asks for p <= (1 - level) / (pairs - r). All pairs that pass with r rejections passed are
     rejected together, then r grows; where it no longer does, Holm stops at the same set.
+
+    squares  z squared of the pairs, in parts
+    sure     pairs rejected whatever the steps come to, which are not in the parts
+    copies   for each part how many equal rows each of its lines and columns stands for; None: one
     """
-    rejected = 0
+    import numpy as np
+
+    pairs = size * (size - 1) // 2
+    rejected = 0.0
     while True:
-        if rejected >= pairs:
-            return 1e-9  # every pair is told apart
-        critical = -NormalDist().inv_cdf((1 - level) / (pairs - rejected) / 2)
-        passed = int((z >= critical).sum())
-        if passed <= rejected:
+        critical = NormalDist().inv_cdf((1 - level) / max(pairs - rejected, 1) / 2) ** 2
+        if copies is None:
+            passed = sure + sum(float(np.count_nonzero(part >= critical)) for part in squares)
+        else:
+            passed = sure + sum(
+                float(m @ ((part >= critical) @ n)) for part, (m, n) in zip(squares, copies, strict=True)
+            )
+        if passed <= rejected or rejected >= pairs:
             return critical
         rejected = passed
+
+
+def _counted(value: Any, below: Any, above: Any, copies: Any, level: float) -> tuple[Any, Any, float]:
+    """How many rows each row beats and is beaten by, and Holm's critical z squared.
+
+    value, below, above  of distinct rows, the highest value first
+    copies               how many rows each stands for
+    """
+    import numpy as np
+
+    size = int(copies.sum())
+    scale = normal_quantile() ** 2
+    most, least = (
+        NormalDist().inv_cdf((1 - level) / pairs / 2) ** 2 / scale for pairs in (max(size * (size - 1) // 2, 1), 1)
+    )
+    beaten, beaters = np.zeros(len(value)), np.zeros(len(value))
+    parts, weights, columns, sure = [], [], [], 0.0
+    for start in range(0, len(value), BLOCK):
+        block, rest = slice(start, min(start + BLOCK, len(value))), slice(start, None)
+        nearest = np.maximum(value[block][-1] - value[rest], 0) ** 2
+        farthest = (value[start] - value[rest]) ** 2
+        told = (nearest > 0) & (nearest >= most * (below[block].max() + above[rest]))
+        open_ = ~told & (farthest >= least * (below[block].min() + above[rest]))
+        beaten[block] += copies[rest][told].sum()
+        beaters[rest][told] += copies[block].sum()
+        sure += float(copies[block].sum() * copies[rest][told].sum())
+        at = start + np.flatnonzero(open_)
+        parts.append(_square(value[block, None] - value[at], below[block, None], above[at]))
+        weights.append((copies[block], copies[at]))
+        columns.append((block, at))
+    critical = _holm_critical(parts, size, level, sure, weights)
+    for part, (block, at) in zip(parts, columns, strict=True):
+        passed = part >= critical
+        beaten[block] += passed @ copies[at]
+        beaters[at] += copies[block] @ passed
+    return beaten, beaters, critical
+
+
+def _groups(value: Sequence[float], below: Sequence[float], above: Sequence[float], critical: float) -> list[int]:
+    """The group of each row, the highest value first: a row told to be below the first of a group begins another."""
+    told = []
+    group, leader = 1, 0
+    limit = critical / normal_quantile() ** 2
+    for at in range(len(value)):
+        gap, spread = value[leader] - value[at], below[leader] + above[at]
+        if spread > 0 and gap * gap / spread >= limit:
+            group, leader = group + 1, at
+        told.append(group)
+    return told

@@ -7,7 +7,7 @@ A module has `PROTOCOLS`, a dict from protocol name to Task whose first entry is
 import importlib
 from collections.abc import Iterator
 
-from evals.quick import SUFFIX, reduced
+from evals.quick import parted, reduced
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
 
@@ -39,6 +39,14 @@ TASKS: dict[str, str] = {
     "trivia_qa": "evals.tasks.trivia_qa",
 }
 
+# the harness's few-shot forms whose shots come from train rows that no source here has: where those rows are
+TRAIN_ROWS = {
+    "arc_easy@lm-eval-25": "allenai/ai2_arc, ARC-Easy/train-00000-of-00001.parquet",
+    "arc_challenge@lm-eval-25": "allenai/ai2_arc, ARC-Challenge/train-00000-of-00001.parquet",
+    "hellaswag@lm-eval-10": "Rowan/hellaswag, data/train-00000-of-00001.parquet",
+    "winogrande@lm-eval-5": "allenai/winogrande, winogrande_xl/train-00000-of-00001.parquet",
+}
+
 
 def protocols(name: str) -> dict[str, Task]:
     """All protocols of a task, the default first. Raises ZooError with the nearest known task."""
@@ -49,13 +57,20 @@ def protocols(name: str) -> dict[str, Task]:
 
 
 def task(spec: str) -> Task:
-    """The task of `name` or `name@protocol` or `name@protocol-quick`. Raises ZooError with the nearest known name."""
+    """The task of `name` or `name@protocol` or `name@protocol-quick2`. Raises ZooError with the nearest known name."""
     name, _, protocol = spec.partition("@")
     known = protocols(name)
     if not protocol:
         return next(iter(known.values()))
-    if protocol.removesuffix(SUFFIX) in known and protocol.endswith(SUFFIX):
-        return reduced(known[protocol.removesuffix(SUFFIX)])
+    whole, suffix = parted(protocol)
+    if suffix and whole in known:
+        return reduced(known[whole], suffix)
+    if where := TRAIN_ROWS.get(f"{name}@{whole}"):
+        raise ZooError(
+            f"{spec} is not here: its shots are drawn from split train, of which no source here has rows (the hub has "
+            f"them: {where}); score it with lm-evaluation-harness and take its file in: phizoo eval import FILE. "
+            f"0-shot is here: {name}@lm-eval"
+        )
     if protocol not in known:
         raise ZooError(
             f'{name} has no protocol "{protocol}"{nearest(protocol, known)}; it has: {", ".join(known)}. '

@@ -29,15 +29,15 @@ def drafts(start: int) -> list[str]:
 
 def trees(texts: list[str]) -> list[str]:
     """The trees of some exercises."""
-    from training.data.tree_text import functions
+    from evals.matching.tree_text import functions
 
     return [one.symbols for text in texts for one in functions(text)]
 
 
 def search(texts: list[str]) -> list[tuple[int, int, float]]:
     """All pairs at 0.80 and above of some exercises: parsed, serialised, compared."""
+    from evals.matching.tree_text import close_pairs
     from training.data.problems import problems, solutions
-    from training.data.tree_text import close_pairs
 
     asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
     found = trees(texts)
@@ -50,9 +50,9 @@ def bench_trees() -> None:
 
     from rapidfuzz.distance import Levenshtein
 
+    from evals.matching.tree_text import close_pairs
     from training.data.problems import problems, solutions
     from training.data.shards import cores
-    from training.data.tree_text import close_pairs
 
     with ProcessPoolExecutor(cores()) as pool:
         made = [text for part in pool.map(drafts, range(0, 2 * EXERCISES, 1_000)) for text in part][:EXERCISES]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.cells import Board, board, cell_text, resolvable
+from dashboard.cells import Board, board, cell_text, overlap_text, resolvable
 from zoo import published
 
 
@@ -106,6 +106,28 @@ def test_clean_subset_tells_how_far_the_number_moved(made: SimpleNamespace) -> N
     (row,) = board([mini], scores, {under.fingerprint: under}, subset="clean").rows
     (cell,) = row.cells.values()
     assert (cell.n, round(cell.value), round(cell.moved or 0)) == (93, 30, -20)
+
+
+def test_a_cell_over_all_samples_says_how_many_stood_in_the_training_data(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    parts = [
+        made.score(mini, under, 0.3, subset="clean", n=93),
+        made.score(mini, under, 0.8, subset="overlapping", n=71),
+    ]
+    told = []
+    for scores in (parts, parts[:1], parts[1:], []):
+        (row,) = board([mini], [made.score(mini, under, 0.5), *scores], {under.fingerprint: under}).rows
+        (cell,) = row.cells.values()
+        told.append((cell.overlaps, cell.clean, overlap_text(cell)))
+    assert told == [
+        (71, 30.0, "71 in training data, 30.0 without"),
+        (0, 30.0, ""),
+        (71, None, "71 in training data, none without"),
+        (None, None, ""),
+    ]
+    another = [made.score(mini, under, 0.3, subset="clean", n=93, run="older")]
+    (row,) = board([mini], [made.score(mini, under, 0.5), *another], {under.fingerprint: under}).rows
+    assert next(iter(row.cells.values())).overlaps is None  # another run's split says nothing of this one
 
 
 def test_score_of_an_unknown_protocol_is_shown_as_such(made: SimpleNamespace) -> None:

@@ -1,7 +1,9 @@
 """Answer extraction as properties of any text, and the harness's own rules on its own examples."""
 
+import json
 import re
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -92,6 +94,14 @@ def test_exact_and_f1_are_shares_and_exact_is_an_f1_of_one(answer: str, accepted
     assert f1 >= exact
     if answer in accepted and plain_words(answer):
         assert exact == f1 == 1.0
+
+
+def test_squad_scores_are_those_of_the_evaluation_script() -> None:
+    """450 answers as the script of SQuAD 2.0 that transformers 4.40.2 kept scores them; tests/bench/parity_squad.py."""
+    told = json.loads((Path(__file__).parents[1] / "golden" / "squad.json").read_text(encoding="utf-8"))
+    assert len(told) == 450
+    for answer, accepted, exact, f1 in told:
+        assert exact_and_f1(answer, accepted) == (exact, pytest.approx(f1, abs=1e-12)), (answer, accepted)
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=40))

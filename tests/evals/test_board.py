@@ -1,5 +1,6 @@
 """Ranks, seeds and power over a zoo's runs: the statistics meet the registry."""
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,16 +68,42 @@ def test_ranks_hold_together_and_name_what_is_alike(
             scored(registry, tiny_phi, name, row(right), tmp_path)
     assert cli.run(["eval", "ranks", "arc_easy"]) == 0
     told = capsys.readouterr().out
-    assert "ranks by exact paired tests" in told
+    assert "PAIRED" in told
+    assert "from intervals alone" not in told
     assert cli.run(["eval", "ranks", "arc_easy", "--json"]) == 0
     (column,) = json.loads(capsys.readouterr().out)
     found = {
-        one["checkpoint"]: (one["rank"]["first"], one["rank"]["last"], set(one["alike"])) for one in column["rows"]
+        one["checkpoint"]: (one["paired"]["first"], one["paired"]["last"], set(one["alike"])) for one in column["rows"]
     }
     assert found["low:1"] == (4, 4, set())
     assert found["high:1"] == (1, 3, {"middle:1", "nested:1"})
     assert cli.run(["eval", "ranks", "arc_hard"]) == 2
     assert 'nothing is published of "arc_hard" (nearest: "arc_easy")' in capsys.readouterr().err
+
+
+def test_ranks_are_the_leaderboards(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nested answers: paired tests tell 90, 100 and 110 of 200 apart, their intervals do not; the ranks are theirs."""
+    with open_registry() as registry:
+        for name, right in (("low", 40), ("a", 90), ("b", 100), ("c", 110)):
+            scored(registry, tiny_phi, name, row(right), tmp_path)
+        scored(registry, tiny_phi, "c", row(112), tmp_path, seed=1)  # one of the two counts, in both the same
+    assert cli.run(["eval", "ranks", "arc_easy", "--json"]) == 0
+    (column,) = json.loads(capsys.readouterr().out)
+    told = {one["checkpoint"]: (one["rank"]["first"], one["rank"]["last"]) for one in column["rows"]}
+    assert told == {"c:1": (1, 3), "b:1": (1, 3), "a:1": (1, 3), "low:1": (4, 4)}
+    assert [one["paired"]["first"] for one in column["rows"]] == [1, 2, 3, 4]
+    assert cli.run(["leaderboard", "--suite", "own", "--json"]) == 0
+    board = json.loads(capsys.readouterr().out)
+    shown = {r["label"]: [(c["rank_first"], c["rank_last"]) for c in r["cells"].values()] for r in board["rows"]}
+    assert shown == {name: [rank] for name, rank in told.items()}
+    value = next(one["score"]["value"] for one in column["rows"] if one["checkpoint"] == "c:1")
+    cells = next(r["cells"] for r in board["rows"] if r["label"] == "c:1")
+    assert [cell["value"] for cell in cells.values()] == [pytest.approx(100 * value)]
+    assert cli.run(["leaderboard", "--suite", "own", "--export", str(tmp_path / "board.csv")]) == 0
+    with (tmp_path / "board.csv").open() as file:
+        assert {r["model"]: (int(r["rank_first"]), int(r["rank_last"])) for r in csv.DictReader(file)} == told
+    assert cli.run(["leaderboard", "--suite", "own", "--export", str(tmp_path / "board.html")]) == 0
+    assert (tmp_path / "board.html").read_text().count('<span class="rank">#1–3</span>') == 3
 
 
 def test_seeds_of_one_recipe_combine_and_others_are_refused(

@@ -1,6 +1,7 @@
 """lm-eval's and EvalPlus' result files, as those tools write them, taken in and told apart from what ran here."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,40 @@ def evalplus_file(folder: Path, prefix: str, names: list[str]) -> Path:
     path = folder / f"{prefix}_eval_results.json"
     path.write_text(json.dumps({"date": "2026-11-25 12:00", "hash": "h", "eval": eval_, "pass_at_k": {}}))
     return path
+
+
+def squad_line(number: int, text: str, accepted: list[str], logprob: float) -> dict[str, Any]:
+    """One line of lm_eval 0.4.13's samples file for squadv2: each metric is what its number is made from."""
+    pair = [
+        {"id": f"q{number}", "prediction_text": text, "no_answer_probability": math.exp(logprob)},
+        {"id": f"q{number}", "answers": {"text": accepted, "answer_start": [0] * len(accepted)}},
+    ]
+    names = ["exact", "f1", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1", "best_exact", "best_f1"]
+    return {
+        "doc_id": number, "doc": {}, "target": " x", "filter": "none", "metrics": names, "doc_hash": "d",
+        "arguments": {
+            "gen_args_0": {"arg_0": f"Q{number}", "arg_1": {"until": ["\n"]}},
+            "gen_args_1": {"arg_0": f"Q{number}", "arg_1": " unanswerable"},
+        },
+        "resps": [[text], [[str(logprob), "False"]]], "filtered_resps": [text, [str(logprob), "False"]],
+        **dict.fromkeys(names, pair),
+    }  # fmt: skip
+
+
+def test_squads_file_gives_its_scores_and_those_at_the_best_threshold(tmp_path: Path) -> None:
+    lines = [
+        squad_line(0, " the France", ["France"], -9.0), squad_line(1, "in Spain", ["Spain", "Madrid"], -8.0),
+        squad_line(2, "something", [], -0.5), squad_line(3, "", [], -7.0), squad_line(4, "wrong", ["right"], -0.1),
+    ]  # fmt: skip
+    (told,) = elsewhere_files.read(written(tmp_path, "squadv2", lines[::-1]))
+    assert told.metrics == ("exact", "f1", "best_exact", "best_f1")
+    values = {name: [line.metrics[name] for line in told.lines] for name in told.metrics}
+    assert values["exact"] == [1.0, 0.0, 0.0, 1.0, 0.0]
+    assert values["f1"] == pytest.approx([1.0, 2 / 3, 0.0, 1.0, 0.0])
+    assert values["best_exact"] == [1.0, 0.0, 1.0, 1.0, 0.0]  # "something" is taken back
+    assert values["best_f1"] == pytest.approx([1.0, 2 / 3, 1.0, 1.0, 0.0])
+    assert told.lines[2].asked == (("Q2", ""),)
+    assert told.lines[2].text == "something"
 
 
 def test_evalplus_gives_base_and_plus_with_their_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

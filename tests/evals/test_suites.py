@@ -41,6 +41,8 @@ def test_names_commas_and_suites_mix_and_each_task_comes_once() -> None:
         ("suite:phi-3", 'no suite "phi-3" (nearest: "phi-2")'),
         ("humaneval@opena", 'no protocol "opena" (nearest: "openai")'),
         ("arc_easy@nothing-quick", 'no protocol "nothing-quick"'),
+        ("hellaswag@lm-eval-10", "the hub has them: Rowan/hellaswag, data/train"),
+        ("arc_challenge@lm-eval-25", "0-shot is here: arc_challenge@lm-eval"),
         (" , ", "names no task"),
     ],
 )
@@ -76,21 +78,27 @@ def test_quick_is_fixed_stratified_and_its_own_protocol() -> None:
     assert len(chosen(samples, 73)) == 73
     third = [Sample(id=f"s{n}", question="?", target=int(n < 10), choices=("a", "b")) for n in range(30)]
     assert Counter(sample.target for sample in chosen(third, 4)) == {0: 3, 1: 1}  # 2.67 and 1.33
-    quick = task("arc_easy@lm-eval-quick")
-    assert (quick.protocol, quick.size) == ("lm-eval-quick", SIZES["arc_easy"])
+    quick, first = task("arc_easy@lm-eval-quick2"), task("arc_easy@lm-eval-quick")
+    assert (quick.protocol, quick.size) == ("lm-eval-quick2", SIZES["arc_easy"])
+    assert (first.protocol, first.size) == ("lm-eval-quick", 200)
 
 
 def test_quick_parts_have_their_sizes_and_their_right_choices_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     if SHARED.is_dir():
         monkeypatch.setenv("PHIZOO_DATA", str(SHARED))
     for spec in names("quick"):
-        one, whole = task(spec), task(spec.removesuffix("-quick"))
+        one, whole = task(spec), task(spec.removesuffix("-quick2"))
         some = list(one.samples())
         assert len(some) == one.size < whole.size
         if one.kind == "choices":
             most = Counter(sample.target for sample in some).most_common(1)[0][1]
             assert most / len(some) < (one.chance or 0) + 0.15
-    assert len({sample.cluster for sample in task("mmlu@lm-eval-quick").samples()}) == 57
+        first = list(task(spec.removesuffix("2")).samples())
+        assert len(first) < len(some)
+    assert set(Counter(sample.cluster for sample in task("mmlu@lm-eval-quick").samples())) == set(
+        Counter(sample.cluster for sample in task("mmlu@lm-eval-quick2").samples())
+    )
+    assert len({sample.cluster for sample in task("mmlu@lm-eval-quick2").samples()}) == 57
 
 
 def test_reducing_twice_changes_nothing_but_the_name() -> None:

@@ -11,7 +11,7 @@ import re
 import sys
 from collections import Counter
 
-from training.data.rules import parsed
+from evals.matching.tree_text import parsed
 from zoo.checkpoint import Record
 
 VERSION = 2

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.data import tree_text
+from evals.matching import tree_text
 from training.data.document import Document
 from training.data.problems import Problem, solutions
 from zoo.checkpoint import Dataset, Record

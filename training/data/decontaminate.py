@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from training.data import contaminated, encoders, tree_text
+from evals.matching import tree_text
+from training.data import contaminated, encoders
 from training.data.document import Document, document_files, dropped, read_file
 from training.data.encoders import Encoder
 from training.data.make import Built, Counts, Made, find, folder_of, make, write_result

@@ -4,8 +4,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+from evals.matching.tree_text import functions
 from training.data import dedup, embed
-from training.data.tree_text import functions
 from zoo.checkpoint import Record
 
 GRAM = 4

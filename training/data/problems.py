@@ -1,7 +1,7 @@
 """Evaluation samples as text to be looked for: what is asked, what is right, how it is tested."""
 
-from training.data import tree_text
-from training.data.tree_text import Function
+from evals.matching import tree_text
+from evals.matching.tree_text import Function
 from zoo.checkpoint import Record
 
 

@@ -6,8 +6,8 @@ file or a piece are named here and nowhere else. Quality is not judged here.
 
 import ast
 import hashlib
-import warnings
 
+from evals.matching.tree_text import parsed
 from training.data.document import Document, document, dropped
 from zoo.checkpoint import Record
 
@@ -85,29 +85,6 @@ def printable(name: str) -> str:
     'caf\\\\udce9.py'
     """
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def parsed(text: str) -> ast.Module | None:
-    """The syntax tree, or None. Deep nesting and strange escapes are the file's fault, not a crash."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-
-
-DEEPEST = 200  # levels of a tree: what walks it by recursion needs a few frames a level
-
-
-def too_deep(tree: ast.AST) -> bool:
-    """Whether a tree has more levels than a recursive walk should be sent into (`1+1+1+...`)."""
-    level: list[ast.AST] = [tree]
-    for _ in range(DEEPEST):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        if not level:
-            return False
-    return True
 
 
 def plain(data: bytes) -> str:

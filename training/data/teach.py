@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from evals.matching.tree_text import parsed, too_deep
 from training.data import ask
 from training.data.annotate_dataset import ledger_of
 from training.data.ask import Asker, Question, Spending
@@ -21,7 +22,6 @@ from training.data.document import Document, document, dropped
 from training.data.held_out import HeldOut, held_out, path, solution_key
 from training.data.ledger import Ledger, Line
 from training.data.make import Built, Counts, Made, make, write_result
-from training.data.rules import parsed, too_deep
 from training.data.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
 from training.data.syntax import words_of
 from zoo.checkpoint import Record

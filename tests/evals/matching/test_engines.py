@@ -14,7 +14,8 @@ from evals.matching.embeddings import DISTANCES, Embeddings, embedder
 from evals.matching.found import Found
 from evals.matching.ngrams import Ngrams, words
 from evals.matching.problems import Problem
-from evals.matching.trees import Trees, functions, symbols
+from evals.matching.tree_text import SHORTEST, functions
+from evals.matching.trees import Trees
 
 ADD = 'def total(values):\n    """Add the even values up."""\n    found = 0\n    for value in values:\n        if value % 2 == 0:\n            found += value\n    return found\n'
 OTHER = "def total(values):\n    return sorted(set(values), key=lambda one: -one)[:3]\n"
@@ -24,6 +25,10 @@ LONG = "A farmer sells forty apples on Monday and twice as many pears on the fol
 
 def problem(question: str, answer: str = "", program: str = "", entry: str = "") -> Problem:
     return Problem(sample=question[:20], question=question, whole=f"{question} {answer}", program=program, entry=entry)
+
+
+def tree(text: str) -> str:
+    return functions(text)[0].symbols
 
 
 def pairs(found: Sequence[Found]) -> set[tuple[int, int]]:
@@ -124,14 +129,6 @@ def test_the_index_finds_what_a_plain_search_finds(texts: list[list[str]], seed:
     assert {pair for pair in found if pair[1] in telling} == plain
 
 
-def test_trees_do_not_see_names_docstrings_and_annotations() -> None:
-    (first, _), (second, _) = (next(functions(text)) for text in (ADD, renamed(ADD)))
-    assert symbols(first) == symbols(second)
-    typed = ast.parse(ADD.replace("(values)", "(values: list[int]) -> int")).body[0]
-    assert symbols(typed) == symbols(first)
-    assert symbols(ast.parse(ADD.replace("% 2", "% 3")).body[0]) != symbols(first)
-
-
 def test_close_trees_are_found_at_their_rate_and_far_ones_not() -> None:
     engine = Trees([problem("q", program=ADD, entry="total")], 0.8)
     changed = ADD.replace("% 2 == 0", "% 3 == 1")
@@ -140,7 +137,7 @@ def test_close_trees_are_found_at_their_rate_and_far_ones_not() -> None:
     found = {one.document: one for one in engine.matches([ADD, changed, OTHER, hidden, nested, "def broken(:"])}
     assert set(found) == {0, 1, 3, 4}
     assert found[0].similarity == found[3].similarity == found[4].similarity == 1.0
-    a, b = (symbols(ast.parse(text).body[0]) for text in (ADD, changed))
+    a, b = (tree(text) for text in (ADD, changed))
     assert found[1].similarity == pytest.approx(Levenshtein.normalized_similarity(a, b))
     assert "def " in found[3].text
 
@@ -149,25 +146,39 @@ def test_rates_are_those_of_brute_force() -> None:
     programs = [
         ADD,
         OTHER,
-        "def f(x):\n    return x + 1\n",
+        "def f(x):\n    return (x + 1) * x - min(x, 2)\n",
         "def g(a, b):\n    while a:\n        a, b = b % a, a\n    return b\n",
     ]
     texts = [
         *programs,
         ADD.replace("+=", "-="),
         OTHER.replace("3", "4"),
-        "import os\n\nasync def h(x):\n    return x - 1\n",
+        "import os\n\nasync def h(x):\n    return (x - 1) * x - min(x, 2)\n",
     ]
     engine = Trees([problem(str(i), program=one) for i, one in enumerate(programs)], 0.5)
     found = {(one.document, one.problem): one.similarity for one in engine.matches(texts)}
     for d, text in enumerate(texts):
         for p, one in enumerate(programs):
-            rate = Levenshtein.normalized_similarity(*(symbols(next(functions(code))[0]) for code in (text, one)))
+            rate = Levenshtein.normalized_similarity(tree(text), tree(one))
             assert found.get((d, p), 0.0) == pytest.approx(rate if rate >= 0.5 else 0.0)
 
 
-def test_a_solution_that_is_no_function_is_said() -> None:
-    assert Trees([problem("q", program="x = 1"), problem("r", program=ADD)], 0.9).unsearched == {0}
+def test_a_solution_that_is_no_function_or_too_short_to_tell_is_said() -> None:
+    short = "def f(x):\n    return len(x)\n"
+    assert len(tree(short)) < SHORTEST
+    engine = Trees([problem("q", program="x = 1"), problem("r", program=ADD), problem("s", program=short)], 0.9)
+    assert engine.unsearched == {0, 2}
+    assert pairs(list(engine.matches([short, ADD]))) == {(1, 1)}
+
+
+def test_a_copy_inside_another_function_is_found_by_the_search_for_scores() -> None:
+    inner = "def outer(z):\n" + "\n".join("    " + line for line in ADD.splitlines()) + "\n    return total(z)\n"
+    prose = (
+        "As a list:\n\n  1. first\n\n" + "\n".join("   " + line for line in ADD.splitlines()) + "\n\nThe end is near ("
+    )
+    found = {one.document: one for one in Trees([problem("q", program=ADD)], 0.95).matches([inner, prose])}
+    assert set(found) == {0, 1}
+    assert all(one.similarity == 1.0 and one.text.strip().startswith("def total") for one in found.values())
 
 
 def test_words_find_a_renamed_copy_and_not_another_function() -> None:

@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from evals.stats.intervals import Interval, wilson
 from evals.stats.paired import mcnemar
-from evals.stats.ranks import Rank, ranks, ranks_by_test
+from evals.stats.ranks import Rank, ranks, ranks_by_test, standings
 
 COUNTS = st.lists(st.integers(0, 164), min_size=1, max_size=12)
 
@@ -92,6 +92,32 @@ def test_a_paired_test_may_decide() -> None:
 def test_a_sure_paired_difference_is_no_fault() -> None:
     assert [r.first for r in ranks_by_test([0.1, 0.9], lambda i, j: 0.0)] == [2, 1]
     assert [r.alike for r in ranks_by_test([0.5, 0.5], lambda i, j: 0.0)] == [(1,), (0,)]
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.sampled_from([5, 164, 300])), min_size=1, max_size=90),
+    st.sampled_from([1, 7, 64]),
+)
+def test_standings_are_the_ranks(rows: list[tuple[int, int]], block: int) -> None:
+    """Whatever is counted together, copies or sure pairs, in blocks of any size."""
+    board = [wilson(min(k, n), n) for k, n in rows]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evals.stats.ranks.BLOCK", block)
+        told = standings(board)
+    assert [(one.first, one.last) for one in told] == [(one.first, one.last) for one in ranks(board)]
+
+
+def test_standings_of_many_rows_are_the_ranks() -> None:
+    values = np.random.default_rng(0).beta(4, 3, 700)
+    board = [wilson(1000 * value, 1000) for value in values]
+    assert [(one.first, one.last) for one in standings(board)] == [(one.first, one.last) for one in ranks(board)]
+
+
+def test_groups_begin_where_a_row_is_told_to_be_below_the_first_of_the_last() -> None:
+    board = [wilson(k, 164) for k in (5, 160, 98, 100, 155, 98)]
+    assert [one.group for one in standings(board)] == [3, 1, 2, 2, 1, 2]
+    assert standings([]) == []
 
 
 def test_no_rows_and_one_row() -> None:

@@ -11,10 +11,10 @@ from types import ModuleType
 import pytest
 
 from evals.datasets import rows
+from evals.matching.tree_text import SHORTEST
 from evals.sandbox import Program, open_sandbox
 from training.data.decontaminate import Index, Search
 from training.data.problems import problems, solutions
-from training.data.tree_text import SHORTEST
 
 EVERY = tuple(rows("humaneval"))
 PLANTED = EVERY[::3][:50]

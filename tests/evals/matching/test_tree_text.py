@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
+from evals.matching.tree_text import PRESETS, close_pairs, functions, symbols
 from training.data.families import FAMILIES, draft_of
 from training.data.syntax import nameless
-from training.data.tree_text import PRESETS, close_pairs, functions, symbols
 
 TEXTS = st.text(alphabet="abcd\x81\x85", min_size=1, max_size=30)
 
@@ -84,12 +84,31 @@ def test_functions_in_prose_and_in_classes_are_found_at_their_place() -> None:
     assert "gives" not in prose[one.start : one.end]
     text = "class A:\n    def one(self):\n        return 1\n\n    def two(self):\n        return 2\n"
     assert [function.name for function in functions(text)] == ["one", "two"]
-    assert functions("def broken(:\n") == []
+    assert functions("def broken(:\n") == functions("def broken(:\n", nested=True) == []
+
+
+def test_nested_and_indented_functions_are_found_where_they_are_asked_for() -> None:
+    text = "def one():\n    def two(a):\n        return a\n    return two\n\nclass A:\n    class B:\n        def three(self): ...\n"
+    assert [function.name for function in functions(text)] == ["one"]
+    found = functions(text, nested=True)
+    assert {function.name for function in found} == {"one", "two", "three"}
+    assert all(f"def {one.name}" in text[one.start : one.end] for one in found)
+    two = next(one for one in found if one.name == "two")
+    some = functions(text, nested=True, longest=len(two.symbols))
+    assert {one.name: one.symbols for one in some} == {
+        one.name: one.symbols if len(one.symbols) <= len(two.symbols) else "" for one in found
+    }
+    prose = "Look:\n\n    def add(a, b):\n        return a + b\n\nIt (gives a sum.\n"
+    assert functions(prose) == []
+    (add,) = functions(prose, nested=True)
+    assert prose[add.start : add.end].strip().startswith("def add")
+    assert add.symbols == tree("def f(x, y):\n    return x + y\n")
 
 
 def test_a_tower_of_sums_stops_nothing() -> None:
     tower = "def f():\n    return " + "+".join(["1"] * 2_500) + "\n"
     assert functions(tower) == []
+    assert [one.name for one in functions(tower, nested=True)] == ["f"]  # nothing there walks by recursion
     assert nameless(tower) is None
     node = ast.parse("def f():\n    return " + "+".join(["1"] * 100) + "\n").body[0]
     assert isinstance(node, ast.FunctionDef)
