@@ -39,7 +39,7 @@ class Origin(Record, frozen=True):
 
 
 class Cut(Record, frozen=True):
-    """One file or row looked at: the reason it is dropped, or its pieces; its digest and minhash either way.
+    """One file or row looked at: the reason it is dropped, or its pieces; digest, minhash, n-grams either way.
 
     rows  how many rows of a table this stands for, when they are lost together
     """
@@ -48,6 +48,7 @@ class Cut(Record, frozen=True):
     sha256: str
     reason: str = ""
     signature: bytes = b""
+    grams: bytes = b""
     rows: int = 1
     pieces: tuple[Document, ...] = ()
     dropped: tuple[Document, ...] = ()
