@@ -40,6 +40,13 @@ class Shard(Record, frozen=True):
     block: Block | None = None
 
 
+class Packed(Record, frozen=True):
+    """A gzip file of rows, and where it is unpacked to."""
+
+    block: Block
+    path: str
+
+
 def gather(
     source: str, name: str, limit: int | None = None, column: str = "", form: Form = "", split: str = ""
 ) -> Made:
@@ -62,7 +69,7 @@ def gather(
     shards = [Shard(files=tuple(part)) for part in parts(files, SHARD_FILES)] + [Shard(block=one) for one in blocks]
     if not shards:
         raise ZooError(f"{source} holds nothing that is read: *.py, {', '.join((*inputs.PROSE, *inputs.ROWS))}")
-    return make(name, recipe, state, lambda work: _build(work, shards, len(files)))
+    return make(name, recipe, state, lambda work: _build(work, _unpacked(work, shards, limit), len(files)))
 
 
 def _of_source(
@@ -77,22 +84,37 @@ def _of_source(
     path = Path(source)
     if not path.exists():
         raise ZooError(f'no source "{source}"; give {PYTHON}, a folder, a file of rows, or hf:NAME@REVISION')
-    root, every = path.parent, [path]
-    if path.is_dir():
-        root, every = path, [Path(one) for one, _ in _walk(str(path), False, (".py", *inputs.PROSE, *inputs.ROWS))]
-    files = [_folder_file(one, root) for one in every if not inputs.is_rows(one)]
-    named = [(one, rules.printable(one.relative_to(root).as_posix())) for one in every if inputs.is_rows(one)]
-    blocks = [block for one, name in named for block in inputs.plan(str(one), name, column, form)]
-    told = [[rules.printable(str(one.relative_to(root))), one.stat().st_size, one.stat().st_mtime_ns] for one in every]
+    if not path.is_dir() and inputs.unfit(path):
+        raise ZooError(f"{source} is a pipe, socket or device; give a file or a folder: write what it gives to a file")
+    root, every = (path, _walk(str(path), False, (".py", *inputs.PROSE, *inputs.ROWS))) if path.is_dir() else (
+        path.parent, [(str(path), path.stat())]
+    )  # fmt: skip
+    files, blocks, told = list[Origin](), list[Block](), list[list[Any]]()
+    for name, status in every:
+        relative = rules.printable(Path(name).relative_to(root).as_posix())
+        size, when = (status.st_size, status.st_mtime_ns) if status else (0, 0)
+        told.append([relative, size, when])
+        if inputs.is_rows(Path(name)):
+            blocks += inputs.plan(name, relative, column, form)
+            continue
+        project = relative.split("/")[0] if "/" in relative else rules.printable(root.name)
+        files.append(Origin(path=name, relative=relative, project=project, licence="unknown", bytes=size))
     return _spread(files, limit), blocks[:limit], digest(told), f"folder {path.name}"
 
 
-def _folder_file(path: Path, root: Path) -> Origin:
-    relative = rules.printable(path.relative_to(root).as_posix())
-    project = relative.split("/")[0] if "/" in relative else rules.printable(root.name)
-    return Origin(
-        path=os.fspath(path), relative=relative, project=project, licence="unknown", bytes=path.stat().st_size
-    )
+def _unpacked(work: Path, shards: Sequence[Shard], limit: int | None) -> list[Shard]:
+    """The shards with gzip files in blocks of what they hold, unpacked into the work folder."""
+    packed = [one.block for one in shards if one.block and inputs.packed(one.block)]
+    jobs = [Packed(block=one, path=str(work / f"unpacked-{number:05d}.jsonl")) for number, one in enumerate(packed)]
+    found = iter(list(each_shard(work, "unpack", jobs, _unpack, list[Block]))) if jobs else iter(())
+    files = [one for one in shards if not one.block]
+    blocks = [block for one in shards if one.block
+              for block in (next(found) if inputs.packed(one.block) else [one.block])]  # fmt: skip
+    return [*files, *(Shard(block=one) for one in blocks[:limit])]
+
+
+def _unpack(job: Packed) -> list[Block]:
+    return inputs.unpacked(job.block, Path(job.path))
 
 
 def _spread(files: list[Origin], limit: int | None) -> list[Origin]:
@@ -117,26 +139,38 @@ def python_files(limit: int | None = None) -> tuple[list[Origin], str]:
         owners = _owners(Path(root))
         stdlib = root == os.path.realpath(paths["stdlib"])
         for path, status in _walk(root, stdlib, (".py",)):
+            size, when = (status.st_size, status.st_mtime_ns) if status else (0, 0)
             relative = os.path.relpath(path, root).replace(os.sep, "/")
             owner = ("cpython", "PSF-2.0") if stdlib else owners.get(relative, (relative.split("/")[0], "unknown"))
             origin = Origin(
                 path=path, relative=rules.printable(relative), project=rules.printable(owner[0]), licence=owner[1],
-                bytes=status.st_size,
+                bytes=size,
             )  # fmt: skip
             found.setdefault(path, origin)
-            times.setdefault(path, status.st_mtime_ns)
+            times.setdefault(path, when)
     chosen = _spread(list(found.values()), limit)
     return chosen, digest([[os.fsencode(o.relative).hex(), o.bytes, times[o.path]] for o in chosen])
 
 
-def _walk(root: str, stdlib: bool, ends: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
-    for folder, folders, files in os.walk(root):
+def _walk(root: str, stdlib: bool, ends: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Each path with such an end, with its status if it has one: a dangling link, and a folder that may not be
+    entered, stand there too, to be counted. Links to folders are not followed, so none leads in a circle."""
+    closed = list[str]()
+    for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(error.filename)):
         skip = {"__pycache__"} | ({"site-packages", "dist-packages"} if stdlib else set())
         folders[:] = sorted(one for one in folders if one not in skip)
         for file in sorted(files):
             path = os.path.join(folder, file)
-            if file.endswith(ends) and os.path.isfile(path):
-                yield path, os.stat(path)
+            if file.endswith(ends):
+                yield path, _status(path)
+    yield from ((path, None) for path in closed if os.path.isdir(path))
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def _owners(root: Path) -> dict[str, tuple[str, str]]:
@@ -298,6 +332,8 @@ def cut_shard(shard: Shard) -> list[Cut]:
 def _cut_file(origin: Origin) -> tuple[Cut, str]:
     """One file cut, and its text; too large a one is not read into memory."""
     try:
+        if reason := inputs.unfit(Path(origin.path)):
+            return Cut(origin=origin, sha256="", reason=reason), ""
         if origin.bytes > rules.FILE_BYTES:
             from zoo.digest import file_sha256
 

@@ -24,6 +24,7 @@ UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = (
     "does not parse",
 )
 SURROGATES, NO_TEXT, NOT_JSON, BROKEN_GROUP = "lone surrogates", "no text", "not JSON", "broken row group"
+NOT_A_FILE, ENDLESS = "not a regular file", "unpacks to over 200 times its size"
 BROKEN = frozenset((BROKEN_GROUP,))  # one line stands for all rows that are lost with it
 EXACT, NEAR, SHORT, LONG, TWICE = "exact duplicate", "near duplicate", "too short", "too long", "duplicate piece"
 
