@@ -4,19 +4,16 @@ No peer ships these, so the numbers are absolute: seconds on the cores given, re
 n, documents a second. Exercises: 100,000, or BENCH_EXERCISES.
 """
 
-import importlib.util
 import os
 import random
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 EXERCISES = int(os.environ.get("BENCH_EXERCISES", "100000"))
-PLANTED, INNOCENT = 50, 1_000
 
 
 def drafts(start: int) -> list[str]:
@@ -73,65 +70,13 @@ def bench_trees() -> None:
     print(f"  brute force over {len(asked) * len(some):,} pairs agrees: {fast == brute} ({len(brute):,} close)")
 
 
-def leaks_module() -> ModuleType:
-    path = Path(__file__).parents[1] / "training" / "data" / "leaks.py"
-    spec = importlib.util.spec_from_file_location("leaks", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["leaks"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def innocents() -> list[str]:
-    """Functions of this machine's packages, which were not written for HumanEval."""
-    from training.data.gather import python_files
-    from training.data.rules import cut
-
-    files, _ = python_files(2_500)
-    found = []
-    for one in files:
-        if one.bytes < 200_000:
-            found += [piece.text for piece in cut(one, Path(one.path).read_bytes()).pieces if piece.kind == "function"]
-    return random.Random(0).sample(found, min(INNOCENT, len(found)))
-
-
 def bench_leaks() -> None:
-    from evals.datasets import rows
-    from training.data.decontaminate import Index, Search
-    from training.data.encoders import find_encoder
-    from training.data.problems import problems
+    from training.data.leak_table import lines, measure
 
-    leaks, encoder = leaks_module(), find_encoder("minilm")
-    index = Index(problems("humaneval"), encoder)
-    planted = list(rows("humaneval"))[::3][:PLANTED]
-    names = [f"humaneval/{row['task_id'].rsplit('/', 1)[1]}" for row in planted]
-    texts = {grade: [leaks.leak(row, grade) for row in planted] for grade in leaks.GRADES}
-    texts["innocent"] = innocents()
-    whole = Search(
-        tasks=("humaneval",), methods=("ngram", "tree", "embedding"), rate=0.8, distance=0.9, encoder=encoder
-    )
-    matches = {grade: index.matches(part, whole) for grade, part in texts.items()}
-    wanted: list[tuple[str, float]] = [("ngram", 0), *(("tree", rate) for rate in (0.95, 0.9, 0.85, 0.8))]
-    wanted += [("embedding", distance) for distance in (0.5, 0.6, 0.7, 0.8)]
-    print(
-        f"planted leaks: recall of {len(planted)} problems by grade; false positives of {len(texts['innocent'])} functions"
-    )
-    print(f"| method | {' | '.join(leaks.GRADES)} | false positives |\n| --- | {'---: | ' * 4}---: |")
-    for method, threshold in wanted:
-        asked = Search(
-            tasks=("humaneval",),
-            methods=(method,),
-            rate=threshold,
-            distance=threshold,  # type: ignore[arg-type]
-        )
-        cells = []
-        for grade in leaks.GRADES:
-            told = [{m.problem for m in found if m.method == method and asked.holds(m)} for found in matches[grade]]
-            cells.append(f"{sum(name in one for name, one in zip(names, told, strict=True))}/{len(names)}")
-        false = sum(any(m.method == method and asked.holds(m) for m in found) for found in matches["innocent"])
-        print(f"| {method} {threshold or 13:g} | {' | '.join(cells)} | {false}/{len(texts['innocent'])} |")
+    table = measure()
+    print(f"planted leaks: {table.planted} problems a grade, {table.innocent:,} innocent functions; {table.encoder} at 1% "
+          f"of another {table.innocent:,}: distance {table.calibrated:g}")  # fmt: skip
+    print("\n".join(lines(table)))
 
 
 def bench_filter() -> None:

@@ -36,8 +36,11 @@ def grams(text: str) -> list[bytes]:
     return list(map(b" ".join, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False)))
 
 
-def datasketch_dedup(folder: Path, bands: tuple[int, int] | None) -> dict[str, Any]:
-    """128 permutations in bulk with its fast hash, its LSH; what it finds compared exactly; the first of a pair kept."""
+def datasketch_dedup(folder: Path, bands: tuple[int, int] | None, fast: bool = True) -> dict[str, Any]:
+    """128 permutations in bulk, its LSH; what it finds compared exactly; the first of a pair kept.
+
+    fast  hashes by xxhash, as its manual advises, and not by SHA-1, as it does itself
+    """
     import xxhash
     from datasketch import MinHash, MinHashLSH
 
@@ -58,7 +61,7 @@ def datasketch_dedup(folder: Path, bands: tuple[int, int] | None) -> dict[str, A
 
     for start in range(0, len(texts), BATCH):
         part = [grams(text) for text in texts[start : start + BATCH]]
-        signed = MinHash.bulk(part, num_perm=128, hashfunc=xxhash.xxh32_intdigest)
+        signed = MinHash.bulk(part, num_perm=128, **({"hashfunc": xxhash.xxh32_intdigest} if fast else {}))
         for number, (held, signature) in enumerate(zip(part, signed, strict=True), start):
             if not held:
                 continue
@@ -131,6 +134,7 @@ def datatrove_tokens(folder: Path) -> dict[str, Any]:
 SIDES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "datasketch": lambda folder: datasketch_dedup(folder, None),
     "datasketch-32x4": lambda folder: datasketch_dedup(folder, (32, 4)),
+    "datasketch-sha1": lambda folder: datasketch_dedup(folder, (32, 4), fast=False),
     "datatrove": datatrove_dedup,
     "datatrove-tokens": datatrove_tokens,
 }

@@ -84,7 +84,7 @@ class Index:
         self.trees = [(name, text) for name, text in every if len(text) >= tree_text.SHORTEST]
         self.encoder, self.vectors = encoder, None
         if encoder is not None:
-            self.vectors = encoders.encoded([one.prompt + "\n" + one.code for one in chosen], encoder)
+            self.vectors = encoders.encoded([one.whole for one in chosen], encoder)
 
     def matches(self, texts: Sequence[str], search: Search) -> list[list[Match]]:
         """What each text holds, the closest match of each problem and method, in the order of the problems' names."""

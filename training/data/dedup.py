@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from training.data.shingle import SEED, Grams, grams, mixed_bits
+from training.data.shingle import SEED, Grams, distinct, grams, mixed_bits
 from zoo.checkpoint import Record
 
 PERMUTATIONS = 128
@@ -41,13 +41,16 @@ def signatures(texts: Sequence[str]) -> Any:
 
 def minhash(given: Grams) -> Any:
     """MinHash signatures of n-grams, repeated ones or not, shape (texts, PERMUTATIONS), uint32."""
+    from itertools import chain
+
     import numpy as np
     from rensa import RMinHash
 
     number = len(given.offsets) - 1
     offsets = given.offsets.astype(np.uint64)
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(given.flat, offsets, PERMUTATIONS, 1)
-    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(number, PERMUTATIONS)
+    rows = chain.from_iterable(matrix.to_rows())
+    return np.fromiter(rows, np.uint32, number * PERMUTATIONS).reshape(number, PERMUTATIONS)
 
 
 def jaccard(first: Any, second: Any) -> float:
@@ -66,11 +69,10 @@ def jaccard(first: Any, second: Any) -> float:
 
 def exact_jaccard(given: Grams) -> Exact:
     """The Jaccard index of two texts by their numbers; their n-grams may lie in a mapped file, few are read."""
-    import numpy as np
 
     @lru_cache(maxsize=CACHED)
     def of_one(item: int) -> Any:
-        return np.unique(given.flat[given.offsets[item] : given.offsets[item + 1]])
+        return distinct(given.flat[given.offsets[item] : given.offsets[item + 1]])
 
     return lambda one, other: jaccard(of_one(one), of_one(other))
 

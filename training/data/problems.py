@@ -19,6 +19,11 @@ class Problem(Record, frozen=True):
     sample: str = ""
 
     @property
+    def whole(self) -> str:
+        """What is asked and what is right, the prompt once."""
+        return self.code if self.prompt and self.code.startswith(self.prompt) else f"{self.prompt}\n{self.code}"
+
+    @property
     def task(self) -> str:
         """The evaluation set it belongs to."""
         return self.id.partition("/")[0]
