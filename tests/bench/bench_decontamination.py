@@ -1,11 +1,12 @@
 """Trees of 100,000 exercises against HumanEval's 164, exactly; planted leaks by method; the filter's speed.
 
 No peer ships these, so the numbers are absolute: seconds on the cores given, recall and false positives with
-n, documents a second. Exercises: 100,000, or BENCH_EXERCISES.
+n, documents a second. Exercises: 100,000, or BENCH_EXERCISES; rounds: 3, or BENCH_ROUNDS.
 """
 
 import os
 import random
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 EXERCISES = int(os.environ.get("BENCH_EXERCISES", "100000"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 
 
 def drafts(start: int) -> list[str]:
@@ -42,6 +44,11 @@ def search(texts: list[str]) -> list[tuple[int, int, float]]:
     return [(pair.first, pair.second, pair.rate) for pair in close_pairs(asked, list(unique), 0.8)]
 
 
+def told(values: list[float]) -> str:
+    """Median and range of some seconds or rates."""
+    return f"{statistics.median(values):,.1f} [{min(values):,.1f}-{max(values):,.1f}], {len(values)} rounds"
+
+
 def bench_trees() -> None:
     from concurrent.futures import ProcessPoolExecutor
 
@@ -51,15 +58,18 @@ def bench_trees() -> None:
     from training.data.shards import cores
     from training.data.tree_text import close_pairs
 
+    seconds = []
     with ProcessPoolExecutor(cores()) as pool:
         made = [text for part in pool.map(drafts, range(0, 2 * EXERCISES, 1_000)) for text in part][:EXERCISES]
         parts = [made[start : start + 20_000] for start in range(0, len(made), 20_000)]
-        began = time.perf_counter()
-        pairs = sum(len(found) for found in pool.map(search, parts))
-        seconds = time.perf_counter() - began
-    print(f"trees: {len(made):,} exercises x 164 problems in {seconds:.1f} s on {cores()} cores; {pairs:,} close pairs")
-    asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            pairs = sum(len(found) for found in pool.map(search, parts))
+            seconds.append(time.perf_counter() - began)
     some = trees(random.Random(0).sample(made, min(2_000, len(made))))
+    print(f"trees: {len(made):,} exercises x 164 problems in {told(seconds)} s on {cores()} cores, parsing included; "
+          f"{pairs:,} close pairs; of {len(some):,} trees {len(set(some)):,} are different")  # fmt: skip
+    asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
     fast = {(pair.first, pair.second) for pair in close_pairs(asked, some, 0.8)}
     brute = {
         (m, n)
@@ -68,14 +78,29 @@ def bench_trees() -> None:
         if Levenshtein.distance(one, two) * 10 <= 2 * max(len(one), len(two))
     }
     print(f"  brute force over {len(asked) * len(some):,} pairs agrees: {fast == brute} ({len(brute):,} close)")
+    found = functions(20_000)
+    seconds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        near = search(found)
+        seconds.append(time.perf_counter() - began)
+    print(f"  {len(found):,} functions of packages, {len(set(trees(found))):,} different trees, on one core: "
+          f"{told(seconds)} s; {len(near):,} close pairs")  # fmt: skip
+
+
+def functions(most: int) -> list[str]:
+    """Functions of this machine's packages, no two of the same text."""
+    from training.data.leak_table import innocents
+
+    return innocents(most)
 
 
 def bench_leaks() -> None:
     from training.data.leak_table import lines, measure
 
     table = measure()
-    print(f"planted leaks: {table.planted} problems a grade, {table.innocent:,} innocent functions; {table.encoder} at 1% "
-          f"of another {table.innocent:,}: distance {table.calibrated:g}")  # fmt: skip
+    print(f"planted leaks: {table.planted} problems a grade, {table.innocent:,} innocent functions; {table.encoder}: "
+          f"distance {table.calibrated:g} at 1% of them")  # fmt: skip
     print("\n".join(lines(table)))
 
 
@@ -95,15 +120,17 @@ def bench_filter() -> None:
                             annotate.EDUCATIONAL)  # fmt: skip
     fitted = quality.fit(labels, 0)
     assert isinstance(fitted.embedding, embed.Embedding)
-    began = time.perf_counter()
-    found = embed.vectors(texts, fitted.embedding)
-    middle = time.perf_counter()
-    many = np.vstack([found] * (20_000 // len(found) + 1))[:20_000]
-    begin = time.perf_counter()
-    fitted.head.predict_proba(many)
-    seconds = time.perf_counter() - begin
-    print(f"filter: {len(many) / seconds:,.0f} documents/s after embedding (n={len(many):,}, one core)")
-    print(f"  embedding by tf-idf: {len(texts) / (middle - began):,.0f} documents/s (n={len(texts):,})")
+    rates, embedding = [], []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        found = embed.vectors(texts, fitted.embedding)
+        embedding.append(len(texts) / (time.perf_counter() - began))
+        many = np.vstack([found] * (20_000 // len(found) + 1))[:20_000]
+        began = time.perf_counter()
+        fitted.head.predict_proba(many)
+        rates.append(len(many) / (time.perf_counter() - began))
+    print(f"filter: {told(rates)} documents/s after embedding (n={len(many):,}, one core)")
+    print(f"  embedding by tf-idf: {told(embedding)} documents/s (n={len(texts):,}, one core)")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from zoo.checkpoint import Dataset, Record
 from zoo.digest import digest
 from zoo.errors import ZooError
 
-VERSION = 3
+VERSION = 4
 RATE = 0.95  # of a program's trees: the strictest preset of the paper drops least that is innocent
 FLOOR = min(tree_text.PRESETS)  # trees are searched down to here, so that the table of all presets is told
 DISTANCE = 0.60  # L2 between unit vectors: cosine 0.82; the planted-leak test says what it finds and what it costs
@@ -84,7 +84,7 @@ class Index:
         self.trees = [(name, text) for name, text in every if len(text) >= tree_text.SHORTEST]
         self.encoder, self.vectors = encoder, None
         if encoder is not None:
-            self.vectors = encoders.encoded([one.whole for one in chosen], encoder)
+            self.vectors = encoders.encoded([one.worked for one in chosen], encoder)
 
     def matches(self, texts: Sequence[str], search: Search) -> list[list[Match]]:
         """What each text holds, the closest match of each problem and method, in the order of the problems' names."""

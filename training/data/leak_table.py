@@ -1,7 +1,7 @@
 """What each method of a search finds of problems planted at graded distances, and what it takes for one that is none.
 
-The distance of embeddings has no published value, so it is calibrated: on half of the innocent functions it is set
-so that one in a hundred would be dropped, on the other half its false positives are counted.
+The distance of embeddings has no published value, so it is calibrated: one in a hundred innocent functions has a
+problem within it. How many have is counted crosswise, each half at the distance of the other half.
 """
 
 import hashlib
@@ -9,9 +9,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from training.data import encoders, tree_text
 from training.data.decontaminate import Index, Match, Method, Search
-from training.data.encoders import Encoder
 from training.data.leaks import GRADES, leak
 from training.data.problems import problems
 from zoo.checkpoint import Record
@@ -19,7 +20,7 @@ from zoo.errors import ZooError
 
 TASK = "humaneval"
 FALSE_POSITIVES = 0.01
-FURTHEST = 2.0  # no two vectors of length 1 are further apart
+PARTS = (0.5, 0.7, 0.8, 0.9)  # of the calibrated distance, which are told beside it
 
 
 class Row(Record, frozen=True):
@@ -35,8 +36,9 @@ class LeakTable(Record, frozen=True):
     """The table.
 
     planted     problems planted at each grade
-    innocent    functions in which the false positives are counted; as many others calibrate the distance
-    calibrated  distance of embeddings at FALSE_POSITIVES of those others
+    innocent    functions in which the false positives are counted
+    calibrated  distance of embeddings at FALSE_POSITIVES of them; in its row, the false positives of each half
+                are counted at the distance of the other half, so none was counted where it was calibrated
     """
 
     rows: tuple[Row, ...]
@@ -66,7 +68,7 @@ def innocents(most: int) -> list[str]:
     return [texts[key] for key in sorted(texts)[:most]]
 
 
-def measure(embedding: str = encoders.MINILM, planted: int = 50, innocent: int = 1_000) -> LeakTable:
+def measure(embedding: str = encoders.MINILM, planted: int = 50, innocent: int = 2_000) -> LeakTable:
     """Recall by grade and false positives of all methods, the distance of the embedding calibrated beforehand."""
     from evals.datasets import rows
 
@@ -75,37 +77,53 @@ def measure(embedding: str = encoders.MINILM, planted: int = 50, innocent: int =
     every = list(rows(TASK))
     chosen = every[:: max(1, len(every) // planted)][:planted]
     names = [f"{TASK}/{row['task_id'].rsplit('/', 1)[1]}" for row in chosen]
-    others = innocents(2 * innocent)
-    if len(others) < 2 * innocent:
-        raise ZooError(f"this machine's packages hold {len(others):,} functions; give --innocent {len(others) // 2}")
-    calibrated = distance_at(FALSE_POSITIVES, index, encoder, others[:innocent])
-    texts = {grade: [leak(row, grade) for row in chosen] for grade in GRADES}
-    texts["innocent"] = others[innocent:]
-    asked: list[tuple[Method, float]] = [("ngram", 0.0), *(("tree", rate) for rate in tree_text.PRESETS)]
-    asked += [("embedding", one) for one in sorted({0.4, 0.5, 0.6, 0.7, 0.8, calibrated})]
-    widest = Search(
-        tasks=(TASK,), methods=("ngram", "tree", "embedding"), rate=min(tree_text.PRESETS),
-        distance=max(threshold for method, threshold in asked if method == "embedding"), encoder=encoder,
-    )  # fmt: skip
+    others = innocents(innocent)
+    if len(others) < innocent:
+        raise ZooError(f"this machine's packages hold {len(others):,} functions; give --innocent {len(others)}")
+    texts = {grade: [leak(row, grade) for row in chosen] for grade in GRADES} | {"innocent": others}
+    widest = Search(tasks=(TASK,), methods=("ngram", "tree"), rate=min(tree_text.PRESETS))
     matches = {grade: index.matches(part, widest) for grade, part in texts.items()}
-    table = tuple(_row(method, threshold, matches, names) for method, threshold in asked)
+    asked: list[tuple[Method, float]] = [("ngram", 0.0), *(("tree", rate) for rate in tree_text.PRESETS)]
+    table = [_row(method, threshold, matches, names) for method, threshold in asked]
+    apart = {grade: _apart(part, index) for grade, part in texts.items()}
+    nearest = apart["innocent"].min(axis=1)
+    calibrated = distance_at(FALSE_POSITIVES, nearest)
+    own = [[one.id for one in index.problems].index(name) for name in names]
+    for distance in (*(round(part * calibrated, 2) for part in PARTS), calibrated):
+        found = {grade: int((apart[grade][range(len(own)), own] <= distance).sum()) for grade in GRADES}
+        table.append(Row(method="embedding", threshold=distance, found=found, false=int((nearest <= distance).sum())))
+    halves = nearest[0::2], nearest[1::2]
+    false = sum(
+        int((one <= distance_at(FALSE_POSITIVES, other)).sum()) for one, other in (halves, halves[::-1])
+    )  # fmt: skip
+    table[-1] = msgspec.structs.replace(table[-1], false=false)
     return LeakTable(
-        rows=table, planted=len(names), innocent=innocent, calibrated=calibrated, encoder=encoder.name
+        rows=tuple(table), planted=len(names), innocent=innocent, calibrated=calibrated, encoder=encoder.name
     )  # fmt: skip
 
 
-def distance_at(share: float, index: Index, encoder: Encoder, innocent: Sequence[str]) -> float:
-    """The largest distance (to 2 places) within which at most this share of innocent texts has a problem."""
-    import numpy as np
+def _apart(texts: Sequence[str], index: Index) -> Any:
+    """The distance of each text to each problem, shape (texts, problems)."""
+    from scipy.spatial.distance import cdist
 
-    everything = Search(tasks=(TASK,), methods=("embedding",), distance=np.inf, encoder=encoder)
-    nearest = np.sort([min(one.value for one in found) for found in index.matches(innocent, everything)])
-    allowed = int(share * len(nearest))
-    return float(np.floor(100 * nearest[allowed] - 1e-9) / 100)
+    assert index.encoder is not None
+    return cdist(encoders.encoded(texts, index.encoder), index.vectors)
+
+
+def distance_at(share: float, nearest: Any) -> float:
+    """The largest distance (to 2 places) within which at most this share of texts has its nearest problem.
+
+    >>> distance_at(0.25, [0.9, 0.706, 0.8, 1.0, 1.2, 1.1, 0.95, 0.99])
+    0.89
+    """
+    from math import floor
+
+    ordered = sorted(float(one) for one in nearest)
+    return floor(100 * ordered[int(share * len(ordered))] - 1e-9) / 100
 
 
 def _row(method: Method, threshold: float, matches: dict[str, list[list[Match]]], names: Sequence[str]) -> Row:
-    search = Search(tasks=(TASK,), methods=(method,), rate=threshold, distance=threshold)
+    search = Search(tasks=(TASK,), methods=(method,), rate=threshold)
     told = {
         grade: [{one.problem for one in found if one.method == method and search.holds(one)} for found in every]
         for grade, every in matches.items()

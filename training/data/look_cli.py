@@ -157,13 +157,14 @@ def contamination(name: str, as_json: bool) -> None:
 @click.command()
 @click.option("--embedding", default="minilm", show_default=True, help="minilm, a checkpoint's name or a folder.")
 @click.option("--planted", type=click.IntRange(10, 164), default=50, show_default=True, help="HumanEval problems.")
-@click.option("--innocent", type=click.IntRange(min=100), default=1_000, show_default=True, help="Other functions.")
+@click.option("--innocent", type=click.IntRange(min=100), default=2_000, show_default=True, help="Other functions.")
 @JSON
 def leaks(embedding: str, planted: int, innocent: int, as_json: bool) -> None:
     """Measure what the searches find of planted leaks, and what falsely.
 
     HumanEval problems copied, renamed, with another docstring, and rebuilt; and functions of this machine's
-    packages, which are none. The distance of the embedding is calibrated to 1% of as many other functions.
+    packages, which are none. The distance of the embedding is calibrated so that 1% of them are taken for one;
+    what it then takes of others is counted crosswise, half by half.
 
     \b
     Example:  phizoo data leaks
@@ -179,7 +180,7 @@ def leaks(embedding: str, planted: int, innocent: int, as_json: bool) -> None:
         return
     click.echo(
         f"{table.planted} problems planted at each of four distances; false positives of {table.innocent:,} functions; "
-        f"{table.encoder}: distance {table.calibrated:g} at 1% of another {table.innocent:,}"
+        f"{table.encoder}: distance {table.calibrated:g} at 1% of them"
     )
     click.echo("\n".join(lines(table)))
 
