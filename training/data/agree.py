@@ -29,12 +29,19 @@ class HandLabel(Record, frozen=True):
 
 
 class Agreement(Record, frozen=True):
-    """What was compared: F1 of keeping (the dataset's threshold), and how well the scores rank (area under ROC)."""
+    """What was compared: F1 of keeping, which depends on the dataset's threshold, and two measures that do not.
+
+    ranked   how often the score of an educational document is above that of another (area under ROC)
+    average  average precision; of scores by chance it is the educational share
+    """
 
     kept: Quality
     ranked: float
     ranked_low: float
     ranked_high: float
+    average: float
+    average_low: float
+    average_high: float
     labels: int
     found: int
 
@@ -52,7 +59,7 @@ def hand_labels() -> list[HandLabel]:
 def agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Agreement:
     """The agreement of a filtered dataset with the labels of the documents it holds or dropped."""
     import numpy as np
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import average_precision_score, roc_auc_score
 
     labels = {one.id: one for one in hand_labels()}
     scores: dict[str, float] = {}
@@ -77,9 +84,11 @@ def agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Agreement:
     for pick in picks:
         weight = np.bincount(pick, minlength=len(names))[group]
         if weight[truth].sum() and weight[~truth].sum():
-            drawn.append(roc_auc_score(truth, values, sample_weight=weight))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+            drawn.append([measure(truth, values, sample_weight=weight)
+                          for measure in (roc_auc_score, average_precision_score)])  # fmt: skip
+    (low, average_low), (high, average_high) = np.quantile(drawn, [0.025, 0.975], axis=0).round(4).tolist()
     return Agreement(
-        kept=kept, ranked=round(float(roc_auc_score(truth, values)), 4), ranked_low=round(float(low), 4),
-        ranked_high=round(float(high), 4), labels=len(labels), found=len(found),
+        kept=kept, ranked=round(float(roc_auc_score(truth, values)), 4), ranked_low=low, ranked_high=high,
+        average=round(float(average_precision_score(truth, values)), 4), average_low=average_low,
+        average_high=average_high, labels=len(labels), found=len(found),
     )  # fmt: skip

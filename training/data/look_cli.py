@@ -209,5 +209,7 @@ def agree(name: str, as_json: bool) -> None:
         f"  kept at {one.cut}: F1 {one.f1:.3f} [{one.f1_low:.3f}-{one.f1_high:.3f}], precision {one.precision:.3f}, "
         f"recall {one.recall:.3f}\n"
         f"  scores rank an educational document above another in {found.ranked:.3f} "
-        f"[{found.ranked_low:.3f}-{found.ranked_high:.3f}] of pairs"
+        f"[{found.ranked_low:.3f}-{found.ranked_high:.3f}] of pairs\n"
+        f"  average precision {found.average:.3f} [{found.average_low:.3f}-{found.average_high:.3f}], "
+        f"{one.educational / one.labelled:.3f} by chance"
     )
