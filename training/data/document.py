@@ -116,8 +116,17 @@ def read_file(path: Path) -> Iterator[Document]:
 
 
 def document_files(folder: Path, stem: str = "documents") -> list[Path]:
-    """The files of a dataset folder that hold documents (`stem` "dropped": the dropped ones), in order."""
-    return sorted(folder.glob(f"{stem}-*.jsonl.gz"))
+    """The files of a dataset folder that hold documents (`stem` "dropped": the dropped ones), in order.
+
+    Raises ZooError when one is missing: those there are have numbers from 0 on, and both kinds begin at 0.
+    """
+    paths = sorted(folder.glob(f"{stem}-*.jsonl.gz"))
+    wanted = [f"{stem}-{number:05d}.jsonl.gz" for number in range(len(paths))]
+    if [path.name for path in paths] != wanted or (not paths and any(folder.glob("*-00000.jsonl.gz"))):
+        raise ZooError(
+            f"files {stem}-*.jsonl.gz are missing in {folder}; remove it and run the command that made it again"
+        )
+    return paths
 
 
 def read_documents(folder: Path, stem: str = "documents") -> Iterator[Document]:

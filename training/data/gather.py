@@ -318,6 +318,8 @@ def cut_shard(shard: Shard) -> list[Cut]:
             # a path is this machine's, and may be no UTF-8: documents go by their name inside the root
             cuts.append(msgspec.structs.replace(one, origin=msgspec.structs.replace(one.origin, path="")))
             texts.append(text)
+        if not cuts:  # a block within one long line
+            return []
         grams = shingle.grams(texts)
         of_texts = np.split(grams.flat.astype("<u8"), grams.offsets[1:-1])
         return [

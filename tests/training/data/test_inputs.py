@@ -68,6 +68,7 @@ def hostile(tmp_path: Path) -> Path:
         b'{"content": "x = ' + b"1 + " * 3_000 + b'1"}',
     ]
     (root / "rows.jsonl").write_bytes(b"\n".join([*good, *bad, b"", b""]))
+    (root / "no-line.jsonl").write_bytes(b"x" * 30_000_000)  # blocks of it hold no line at all
     (root / "one-line.jsonl").write_bytes(b'{"content": "' + b"x" * 9_000_000 + b'"}\n' + good[0][:-1] + b', "a": 1}')
     (root / "cut.jsonl.gz").write_bytes(gzip.compress(b"\n".join([good[1]] * 900))[:-20])
     (root / "no.parquet").write_bytes(b"PAR1 this is no table")
@@ -95,7 +96,7 @@ def test_hostile_input_is_counted_and_named_and_stops_nothing(hostile: Path) -> 
     assert counts.pop("exact duplicate") > 800  # what is whole of the gzip file that is cut short
     assert counts == {
         "lone surrogates": 1, "NUL bytes": 1, "not JSON": 3, "no text": 2, "undecodable": 1, "empty": 1,
-        "does not parse": 3, "too big": 2, "broken row group": 20, "unreadable": 2,
+        "does not parse": 3, "too big": 3, "broken row group": 20, "unreadable": 2,
     }  # fmt: skip
     kept = {one.source.split("#")[0].split("::")[0] for one in read_documents(folder_of(made.dataset))}
     assert kept >= {"rows.jsonl", "wide.py", "notes.md", "table.parquet"}
