@@ -10,6 +10,8 @@ import csv
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
+
 from training.data.document import read_documents
 from training.data.make import folder_of
 from training.data.quality import Quality, measured
@@ -29,13 +31,15 @@ class HandLabel(Record, frozen=True):
 
 
 class Agreement(Record, frozen=True):
-    """What was compared: F1 of keeping, which depends on the dataset's threshold, and two measures that do not.
+    """What was compared: F1 of keeping, which depends on the dataset's threshold, and measures that do not.
 
+    called   F1 of calling educational what scores above the filter's own cut, chosen out of fold on its own labels
     ranked   how often the score of an educational document is above that of another (area under ROC)
     average  average precision; of scores by chance it is the educational share
     """
 
     kept: Quality
+    called: Quality
     ranked: float
     ranked_low: float
     ranked_high: float
@@ -78,6 +82,8 @@ def agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Agreement:
     values = np.array([scores[one.id] for one in found])
     projects = np.array([one.project for one in found])
     kept = measured(values, truth, projects, seed, threshold, draws)
+    own = msgspec.json.decode((folder_of(dataset) / "quality.json").read_bytes(), type=Quality)
+    called = measured(values, truth, projects, seed, own.cut, draws)
     names, group = np.unique(projects, return_inverse=True)
     picks = np.random.default_rng(seed).integers(0, len(names), (draws, len(names)))
     drawn = []
@@ -88,7 +94,7 @@ def agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Agreement:
                           for measure in (roc_auc_score, average_precision_score)])  # fmt: skip
     (low, average_low), (high, average_high) = np.quantile(drawn, [0.025, 0.975], axis=0).round(4).tolist()
     return Agreement(
-        kept=kept, ranked=round(float(roc_auc_score(truth, values)), 4), ranked_low=low, ranked_high=high,
-        average=round(float(average_precision_score(truth, values)), 4), average_low=average_low,
+        kept=kept, called=called, ranked=round(float(roc_auc_score(truth, values)), 4), ranked_low=low,
+        ranked_high=high, average=round(float(average_precision_score(truth, values)), 4), average_low=average_low,
         average_high=average_high, labels=len(labels), found=len(found),
     )  # fmt: skip

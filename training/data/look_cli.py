@@ -206,9 +206,12 @@ def agree(name: str, as_json: bool) -> None:
     one = found.kept
     click.echo(
         f"{found.found} of {found.labels} labelled documents, {one.educational} educational, {one.projects} projects\n"
-        f"  kept at {one.cut}: F1 {one.f1:.3f} [{one.f1_low:.3f}-{one.f1_high:.3f}], precision {one.precision:.3f}, "
-        f"recall {one.recall:.3f}\n"
-        f"  scores rank an educational document above another in {found.ranked:.3f} "
+        + "".join(
+            f"  {what} at {part.cut:.4g}: F1 {part.f1:.3f} [{part.f1_low:.3f}-{part.f1_high:.3f}], "
+            f"precision {part.precision:.3f}, recall {part.recall:.3f}\n"
+            for what, part in (("kept", one), ("educational by the filter's own cut", found.called))
+        )
+        + f"  scores rank an educational document above another in {found.ranked:.3f} "
         f"[{found.ranked_low:.3f}-{found.ranked_high:.3f}] of pairs\n"
         f"  average precision {found.average:.3f} [{found.average_low:.3f}-{found.average_high:.3f}], "
         f"{one.educational / one.labelled:.3f} by chance"
