@@ -1,8 +1,10 @@
 """Near-deduplication against datasketch and datatrove, and tokenise+pack against datatrove, on this machine's files.
 
-All sides read the same JSON lines and run in one process on one core, one after the other, several rounds; the
-ratio is of the medians of CPU seconds, in which other programs on the machine do not count. The peers need a Python of their own (PEERS_PYTHON) with datasketch and datatrove:
-`pip install datatrove datasketch orjson tokenizers nltk "xxhash<4"`. Files: 20,000, or BENCH_FILES.
+All sides read the same JSON lines, cut the same words and run in one process on one core, in turns, several rounds;
+the ratio is of the medians of wall seconds. What each drops is judged by all true pairs at Jaccard 0.8, which are
+found exactly (`exact_twins`). The peers need a Python of their own (PEERS_PYTHON):
+`pip install datatrove datasketch orjson tokenizers nltk spacy "xxhash<4"`. Files: 20,000 (BENCH_FILES), of which the
+tokens take every fifth; rounds: 3 (BENCH_ROUNDS). About an hour; `bench_data.py dedup` or `tokens` runs one of the two.
 """
 
 import json
@@ -13,52 +15,83 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 FILES = int(os.environ.get("BENCH_FILES", "20000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 PEERS = os.environ.get("PEERS_PYTHON", "")
+TOKENS_EVERY = 5
+BATCH = 400
+CHECKED = 1_000  # texts on which the exact pairs are compared with brute force
+NAMES = {
+    "datasketch": "datasketch, its bands of 0.8 (9 of 13)",
+    "datasketch-sha1": "datasketch, our bands and its own hash",
+    "datasketch-32x4": "datasketch, our bands (32 of 4)",
+    "datatrove": "datatrove, its buckets (14 of 8)",
+    "datatrove-tokens": "datatrove",
+}
+
+Side = Callable[[Path], dict[str, Any]]
 
 
 def corpus(folder: Path) -> int:
-    """Writes the texts of this machine's files; gives their characters."""
+    """Writes the texts of this machine's files, each once; gives their characters."""
     from training.data.gather import python_files
     from training.data.rules import plain, refused
 
     found, _ = python_files(FILES)
-    (folder / "texts").mkdir()
-    size = 0
-    with (folder / "texts" / "00000.jsonl").open("w") as file:
-        for number, one in enumerate(found):
-            data = Path(one.path).read_bytes()
-            if not refused(data):
-                text = plain(data)
-                size += len(text)
-                file.write(json.dumps({"id": str(number), "text": text}) + "\n")
-    return size
+    texts: dict[str, None] = {}
+    for one in found:
+        data = Path(one.path).read_bytes()
+        if not refused(data):
+            texts[plain(data)] = None
+    for name, every in (("texts", 1), ("token-texts", TOKENS_EVERY)):
+        (folder / name).mkdir()
+        with (folder / name / "00000.jsonl").open("w") as file:
+            for number, text in enumerate(texts):
+                if number % every == 0:
+                    file.write(json.dumps({"id": str(number), "text": text}) + "\n")
+    return sum(map(len, texts))
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
-    with (folder / "texts" / "00000.jsonl").open() as file:
-        return [json.loads(line) for line in file]
+class Row(msgspec.Struct):
+    """What is read of a line."""
+
+    text: str
+
+
+def rows(folder: Path, name: str = "texts") -> list[str]:
+    """The texts, in order."""
+    return [row.text for row in msgspec.json.Decoder(Row).decode_lines((folder / name / "00000.jsonl").read_bytes())]
 
 
 def our_dedup(folder: Path) -> dict[str, Any]:
-    """Exact and near, in batches as the stage has them: what is kept of the first pass is the signatures."""
+    """In batches as the stage has them; the n-grams stay in memory, where the stage puts them on disk."""
     import numpy as np
+    import rensa  # noqa: F401 - the peers' imports are not timed either
 
-    from training.data import dedup
+    from training.data import dedup, shingle
 
-    began = time.process_time()
-    names, matrix = [], []
-    batch = rows(folder)
-    for start in range(0, len(batch), 400):
-        part = batch[start : start + 400]
-        names += [row["id"] for row in part]
-        matrix.append(dedup.signatures([row["text"] for row in part]))
-    twins = dedup.near_twins(np.concatenate(matrix))
-    return {"seconds": time.process_time() - began, "dropped": [names[twin.item] for twin in twins]}
+    began = time.perf_counter()
+    texts = rows(folder)
+    grams = [shingle.grams(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
+    matrix = np.concatenate([dedup.minhash(one) for one in grams])
+    filled = np.flatnonzero(np.concatenate([np.diff(one.offsets) > 0 for one in grams]))
+
+    @lru_cache(maxsize=dedup.CACHED)
+    def of_one(item: int) -> Any:
+        flat, offsets = grams[item // BATCH]
+        return shingle.distinct(flat[offsets[item % BATCH] : offsets[item % BATCH + 1]])
+
+    twins = dedup.near_twins(matrix, lambda one, other: dedup.jaccard(of_one(one), of_one(other)), items=filled)
+    seconds = time.perf_counter() - began
+    width = next(rows for least, rows in dedup.ROWS if least <= dedup.THRESHOLD)
+    bands = [dedup.PERMUTATIONS // width, width]
+    return {"seconds": seconds, "dropped": [twin.item for twin in twins], "bands": bands}
 
 
 def our_tokens(folder: Path) -> dict[str, Any]:
@@ -69,18 +102,19 @@ def our_tokens(folder: Path) -> dict[str, Any]:
     from training.data.shards import running_on
 
     def build(work: Path) -> Built:
-        every = (document(row["text"], row["id"], "p", "MIT", "file") for row in rows(folder))
+        every = (document(text, str(number), "p", "MIT", "file") for number, text in enumerate(texts))
         number, tokens = write_result(work / "out", every)
         counts = Counts("all")
         counts.keep(number)
         return Built(kind="documents", documents=number, tokens=tokens, stages=(counts.stage(),))
 
     os.environ["PHIZOO_HOME"] = str(folder / "home")
+    texts = rows(folder, "token-texts")
     make("texts", {"stage": "texts"}, None, build)
     with running_on(1, ""):
-        began = time.process_time()
+        began = time.perf_counter()
         made = pack(["texts"], str(folder / "tokenizer"), f"tokens-{time.time_ns()}", seed=time.time_ns() % 10**9)
-        return {"seconds": time.process_time() - began, "tokens": made.dataset.tokens}
+        return {"seconds": time.perf_counter() - began, "tokens": made.dataset.tokens}
 
 
 def tokenizer(folder: Path) -> None:
@@ -94,11 +128,11 @@ def tokenizer(folder: Path) -> None:
     made.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=1024, special_tokens=[EOS], initial_alphabet=alphabet, show_progress=False)
-    made.train_from_iterator((row["text"] for row in rows(folder)[:500]), trainer)
+    made.train_from_iterator(rows(folder)[:500], trainer)
     save_tokenizer(made, folder / "tokenizer")
 
 
-def peer(what: str) -> Callable[[Path], dict[str, Any]]:
+def peer(what: str) -> Side:
     def run(folder: Path) -> dict[str, Any]:
         script = Path(__file__).with_name("peers_data.py")
         done = subprocess.run([PEERS, str(script), what, str(folder)], stdout=subprocess.PIPE, text=True, check=True)
@@ -108,37 +142,68 @@ def peer(what: str) -> Callable[[Path], dict[str, Any]]:
     return run
 
 
-def compare(folder: Path, ours: Callable[[Path], dict[str, Any]], sides: dict[str, Callable[[Path], Any]]) -> None:
+def rounds(folder: Path, sides: dict[str, Side]) -> dict[str, dict[str, Any]]:
+    """The last result of each side, after all rounds in turns; the first side's time is the measure."""
     seconds: dict[str, list[float]] = {}
     last: dict[str, dict[str, Any]] = {}
-    for _ in range(ROUNDS):
-        for name, side in {"phi-zoo": ours, **sides}.items():
+    for number in range(ROUNDS):
+        for name, side in sides.items():
             last[name] = side(folder)
             seconds.setdefault(name, []).append(last[name]["seconds"])
-    mine = statistics.median(seconds["phi-zoo"])
+            print(f"  round {number + 1}: {name} {last[name]['seconds']:.2f} s", file=sys.stderr, flush=True)
+    mine = statistics.median(next(iter(seconds.values())))
     for name, values in seconds.items():
         median = statistics.median(values)
-        spread = f"[{min(values):.2f}-{max(values):.2f}]"
-        print(f"  {name}: {median:.2f} CPU s {spread} n={len(values)}, {median / mine:.1f} times ours", end="")
-        if "dropped" in last[name]:
-            own, other = set(last["phi-zoo"]["dropped"]), set(last[name]["dropped"])
-            print(f"; {len(other):,} dropped, {len(own & other):,} of them as ours", end="")
-        print(f"; {last[name]['tokens']:,} tokens" if "tokens" in last[name] else "")
+        told = f"{median:.2f} s [{min(values):.2f}-{max(values):.2f}] n={len(values)}, {median / mine:.1f} times ours"
+        print(f"  {NAMES.get(name, name)}: {told}", end="")
+        print(f"; {last[name]['tokens']:,} tokens" if "tokens" in last[name] else "", flush=True)
+    return last
+
+
+def near(folder: Path) -> None:
+    """Times, and what each side dropped against the exact pairs."""
+    import exact_twins
+    import numpy as np
+
+    from evals.stats.intervals import wilson
+
+    peers = {what: peer(what) for what in ("datasketch", "datasketch-32x4", "datasketch-sha1", "datatrove")}
+    last = rounds(folder, {"phi-zoo": our_dedup, **peers})
+    sets = exact_twins.sets_of(rows(folder))
+    pairs = exact_twins.pairs_at(sets)
+    some = sorted(np.random.default_rng(0).permutation(len(sets))[:CHECKED].tolist())
+    # pairs are few: half of those looked at by brute force are texts that have one
+    some = sorted({*some, *list(pairs)[:CHECKED]})
+    brute = {some[one]: {some[other] for other in near} for one, near in
+             exact_twins.brute_force([sets[item] for item in some]).items()}  # fmt: skip
+    part = {one: near for one in some if (near := pairs.get(one, set()) & set(some))}
+    print(f"  true pairs at 0.8 of {len(sets):,} texts: {sum(map(len, pairs.values())) // 2:,}, exactly; "
+          f"brute force over {len(some):,} texts agrees: {brute == part} ({sum(map(len, part.values())) // 2:,} pairs)")  # fmt: skip
+    print("  | side | bands | dropped | with a kept twin | without one | missed | recall |\n" + "  | --- " * 7 + "|")
+    for name, found in last.items():
+        one = exact_twins.judged(set(found["dropped"]), pairs, len(sets))
+        interval = wilson(one.founded, max(1, one.founded + one.missed))
+        bands = f"{found['bands'][0]} of {found['bands'][1]}"
+        print(f"  | {name} | {bands} | {len(found['dropped']):,} | {one.founded:,} | {one.unfounded:,} | {one.missed:,} "
+              f"| {one.recall:.3f} [{interval.low:.3f}-{interval.high:.3f}] |")  # fmt: skip
 
 
 def main() -> None:
     if not PEERS:
         sys.exit("PEERS_PYTHON names no Python with datasketch and datatrove")
+    wanted = sys.argv[1:] or ["dedup", "tokens"]
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = corpus(folder)
-        print(f"near-deduplication of {len(rows(folder)):,} files, {size:,} characters, one core")
-        compare(folder, our_dedup, {what: peer(what) for what in ("datasketch", "datatrove")})
-        tokenizer(folder)
-        print("tokenise and pack the same, one core")
-        compare(folder, our_tokens, {"datatrove": peer("datatrove-tokens")})
+        if "dedup" in wanted:
+            print(f"near-deduplication of {len(rows(folder)):,} different texts, {size:,} characters, one core")
+            near(folder)
+        if "tokens" in wanted:
+            tokenizer(folder)
+            print(f"tokenise and pack {len(rows(folder, 'token-texts')):,} of them, one core")
+            rounds(folder, {"phi-zoo": our_tokens, "datatrove-tokens": peer("datatrove-tokens")})
 
 
 if __name__ == "__main__":

@@ -1,22 +1,21 @@
 """Trees of 100,000 exercises against HumanEval's 164, exactly; planted leaks by method; the filter's speed.
 
 No peer ships these, so the numbers are absolute: seconds on the cores given, recall and false positives with
-n, documents a second. Exercises: 100,000, or BENCH_EXERCISES.
+n, documents a second. Exercises: 100,000, or BENCH_EXERCISES; rounds: 3, or BENCH_ROUNDS.
 """
 
-import importlib.util
 import os
 import random
+import statistics
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 EXERCISES = int(os.environ.get("BENCH_EXERCISES", "100000"))
-PLANTED, INNOCENT = 50, 1_000
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 
 
 def drafts(start: int) -> list[str]:
@@ -45,6 +44,11 @@ def search(texts: list[str]) -> list[tuple[int, int, float]]:
     return [(pair.first, pair.second, pair.rate) for pair in close_pairs(asked, list(unique), 0.8)]
 
 
+def told(values: list[float]) -> str:
+    """Median and range of some seconds or rates."""
+    return f"{statistics.median(values):,.1f} [{min(values):,.1f}-{max(values):,.1f}], {len(values)} rounds"
+
+
 def bench_trees() -> None:
     from concurrent.futures import ProcessPoolExecutor
 
@@ -54,15 +58,18 @@ def bench_trees() -> None:
     from training.data.problems import problems, solutions
     from training.data.shards import cores
 
+    seconds = []
     with ProcessPoolExecutor(cores()) as pool:
         made = [text for part in pool.map(drafts, range(0, 2 * EXERCISES, 1_000)) for text in part][:EXERCISES]
         parts = [made[start : start + 20_000] for start in range(0, len(made), 20_000)]
-        began = time.perf_counter()
-        pairs = sum(len(found) for found in pool.map(search, parts))
-        seconds = time.perf_counter() - began
-    print(f"trees: {len(made):,} exercises x 164 problems in {seconds:.1f} s on {cores()} cores; {pairs:,} close pairs")
-    asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            pairs = sum(len(found) for found in pool.map(search, parts))
+            seconds.append(time.perf_counter() - began)
     some = trees(random.Random(0).sample(made, min(2_000, len(made))))
+    print(f"trees: {len(made):,} exercises x 164 problems in {told(seconds)} s on {cores()} cores, parsing included; "
+          f"{pairs:,} close pairs; of {len(some):,} trees {len(set(some)):,} are different")  # fmt: skip
+    asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
     fast = {(pair.first, pair.second) for pair in close_pairs(asked, some, 0.8)}
     brute = {
         (m, n)
@@ -71,67 +78,30 @@ def bench_trees() -> None:
         if Levenshtein.distance(one, two) * 10 <= 2 * max(len(one), len(two))
     }
     print(f"  brute force over {len(asked) * len(some):,} pairs agrees: {fast == brute} ({len(brute):,} close)")
+    found = functions(20_000)
+    seconds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        near = search(found)
+        seconds.append(time.perf_counter() - began)
+    print(f"  {len(found):,} functions of packages, {len(set(trees(found))):,} different trees, on one core: "
+          f"{told(seconds)} s; {len(near):,} close pairs")  # fmt: skip
 
 
-def leaks_module() -> ModuleType:
-    path = Path(__file__).parents[1] / "training" / "data" / "leaks.py"
-    spec = importlib.util.spec_from_file_location("leaks", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["leaks"] = module
-    spec.loader.exec_module(module)
-    return module
+def functions(most: int) -> list[str]:
+    """Functions of this machine's packages, no two of the same text."""
+    from training.data.leak_table import innocents
 
-
-def innocents() -> list[str]:
-    """Functions of this machine's packages, which were not written for HumanEval."""
-    from training.data.gather import python_files
-    from training.data.rules import cut
-
-    files, _ = python_files(2_500)
-    found = []
-    for one in files:
-        if one.bytes < 200_000:
-            found += [piece.text for piece in cut(one, Path(one.path).read_bytes()).pieces if piece.kind == "function"]
-    return random.Random(0).sample(found, min(INNOCENT, len(found)))
+    return innocents(most)
 
 
 def bench_leaks() -> None:
-    from evals.datasets import rows
-    from training.data.decontaminate import Index, Search
-    from training.data.encoders import find_encoder
-    from training.data.problems import problems
+    from training.data.leak_table import lines, measure
 
-    leaks, encoder = leaks_module(), find_encoder("minilm")
-    index = Index(problems("humaneval"), encoder)
-    planted = list(rows("humaneval"))[::3][:PLANTED]
-    names = [f"humaneval/{row['task_id'].rsplit('/', 1)[1]}" for row in planted]
-    texts = {grade: [leaks.leak(row, grade) for row in planted] for grade in leaks.GRADES}
-    texts["innocent"] = innocents()
-    whole = Search(
-        tasks=("humaneval",), methods=("ngram", "tree", "embedding"), rate=0.8, distance=0.9, encoder=encoder
-    )
-    matches = {grade: index.matches(part, whole) for grade, part in texts.items()}
-    wanted: list[tuple[str, float]] = [("ngram", 0), *(("tree", rate) for rate in (0.95, 0.9, 0.85, 0.8))]
-    wanted += [("embedding", distance) for distance in (0.5, 0.6, 0.7, 0.8)]
-    print(
-        f"planted leaks: recall of {len(planted)} problems by grade; false positives of {len(texts['innocent'])} functions"
-    )
-    print(f"| method | {' | '.join(leaks.GRADES)} | false positives |\n| --- | {'---: | ' * 4}---: |")
-    for method, threshold in wanted:
-        asked = Search(
-            tasks=("humaneval",),
-            methods=(method,),
-            rate=threshold,
-            distance=threshold,  # type: ignore[arg-type]
-        )
-        cells = []
-        for grade in leaks.GRADES:
-            told = [{m.problem for m in found if m.method == method and asked.holds(m)} for found in matches[grade]]
-            cells.append(f"{sum(name in one for name, one in zip(names, told, strict=True))}/{len(names)}")
-        false = sum(any(m.method == method and asked.holds(m) for m in found) for found in matches["innocent"])
-        print(f"| {method} {threshold or 13:g} | {' | '.join(cells)} | {false}/{len(texts['innocent'])} |")
+    table = measure()
+    print(f"planted leaks: {table.planted} problems a grade, {table.innocent:,} innocent functions; {table.encoder}: "
+          f"distance {table.calibrated:g} at 1% of them")  # fmt: skip
+    print("\n".join(lines(table)))
 
 
 def bench_filter() -> None:
@@ -150,15 +120,17 @@ def bench_filter() -> None:
                             annotate.EDUCATIONAL)  # fmt: skip
     fitted = quality.fit(labels, 0)
     assert isinstance(fitted.embedding, embed.Embedding)
-    began = time.perf_counter()
-    found = embed.vectors(texts, fitted.embedding)
-    middle = time.perf_counter()
-    many = np.vstack([found] * (20_000 // len(found) + 1))[:20_000]
-    begin = time.perf_counter()
-    fitted.head.predict_proba(many)
-    seconds = time.perf_counter() - begin
-    print(f"filter: {len(many) / seconds:,.0f} documents/s after embedding (n={len(many):,}, one core)")
-    print(f"  embedding by tf-idf: {len(texts) / (middle - began):,.0f} documents/s (n={len(texts):,})")
+    rates, embedding = [], []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        found = embed.vectors(texts, fitted.embedding)
+        embedding.append(len(texts) / (time.perf_counter() - began))
+        many = np.vstack([found] * (20_000 // len(found) + 1))[:20_000]
+        began = time.perf_counter()
+        fitted.head.predict_proba(many)
+        rates.append(len(many) / (time.perf_counter() - began))
+    print(f"filter: {told(rates)} documents/s after embedding (n={len(many):,}, one core)")
+    print(f"  embedding by tf-idf: {told(embedding)} documents/s (n={len(texts):,}, one core)")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import csv
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
+
 from training.data.document import read_documents
 from training.data.make import folder_of
 from training.data.quality import Quality, measured
@@ -29,12 +31,21 @@ class HandLabel(Record, frozen=True):
 
 
 class Agreement(Record, frozen=True):
-    """What was compared: F1 of keeping (the dataset's threshold), and how well the scores rank (area under ROC)."""
+    """What was compared: F1 of keeping, which depends on the dataset's threshold, and measures that do not.
+
+    called   F1 of calling educational what scores above the filter's own cut, chosen out of fold on its own labels
+    ranked   how often the score of an educational document is above that of another (area under ROC)
+    average  average precision; of scores by chance it is the educational share
+    """
 
     kept: Quality
+    called: Quality
     ranked: float
     ranked_low: float
     ranked_high: float
+    average: float
+    average_low: float
+    average_high: float
     labels: int
     found: int
 
@@ -52,7 +63,7 @@ def hand_labels() -> list[HandLabel]:
 def agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Agreement:
     """The agreement of a filtered dataset with the labels of the documents it holds or dropped."""
     import numpy as np
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import average_precision_score, roc_auc_score
 
     labels = {one.id: one for one in hand_labels()}
     scores: dict[str, float] = {}
@@ -71,15 +82,19 @@ def agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Agreement:
     values = np.array([scores[one.id] for one in found])
     projects = np.array([one.project for one in found])
     kept = measured(values, truth, projects, seed, threshold, draws)
+    own = msgspec.json.decode((folder_of(dataset) / "quality.json").read_bytes(), type=Quality)
+    called = measured(values, truth, projects, seed, own.cut, draws)
     names, group = np.unique(projects, return_inverse=True)
     picks = np.random.default_rng(seed).integers(0, len(names), (draws, len(names)))
     drawn = []
     for pick in picks:
         weight = np.bincount(pick, minlength=len(names))[group]
         if weight[truth].sum() and weight[~truth].sum():
-            drawn.append(roc_auc_score(truth, values, sample_weight=weight))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+            drawn.append([measure(truth, values, sample_weight=weight)
+                          for measure in (roc_auc_score, average_precision_score)])  # fmt: skip
+    (low, average_low), (high, average_high) = np.quantile(drawn, [0.025, 0.975], axis=0).round(4).tolist()
     return Agreement(
-        kept=kept, ranked=round(float(roc_auc_score(truth, values)), 4), ranked_low=round(float(low), 4),
-        ranked_high=round(float(high), 4), labels=len(labels), found=len(found),
+        kept=kept, called=called, ranked=round(float(roc_auc_score(truth, values)), 4), ranked_low=low,
+        ranked_high=high, average=round(float(average_precision_score(truth, values)), 4), average_low=average_low,
+        average_high=average_high, labels=len(labels), found=len(found),
     )  # fmt: skip

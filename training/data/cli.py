@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("training.data.look_cli:show", "Show a dataset's counts and some of its documents."),
     "why": ("training.data.look_cli:why", "Tell what became of one document, and why."),
     "contamination": ("training.data.look_cli:contamination", "Tell which evaluation problems a dataset held."),
+    "leaks": ("training.data.look_cli:leaks", "Measure what the searches find of planted leaks, and what falsely."),
     "agree": ("training.data.look_cli:agree", "Compare a filter with 200 documents labelled by hand."),
     "card": ("training.data.look_cli:card", "Write a dataset's card."),
 }

@@ -1,123 +1,56 @@
-"""Finds near duplicates: word 5-grams hashed by numpy, MinHash by rensa, twins named with their Jaccard.
+"""Finds near duplicates: MinHash by rensa names candidates, the exact Jaccard index of their n-grams decides.
 
-Two texts are near duplicates when the Jaccard index of their sets of 5-grams reaches the threshold.
+Two texts are near duplicates when the Jaccard index of their sets of word 5-grams (`shingle`) reaches the
+threshold; of the two the earlier stays. Candidates share a band of their signatures, so a pair may be missed,
+with the chance that ROWS tells; none is named that is no duplicate.
 Source: Broder 1997; the bands as in Leskovec et al., Mining of Massive Datasets, section 3.4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from training.data.shingle import SEED, Grams, distinct, grams, mixed_bits
 from zoo.checkpoint import Record
 
-NGRAM = 5
 PERMUTATIONS = 128
-ROWS = 4  # 32 bands of 4: a pair at Jaccard 0.8 is missed once in 10^7; candidates are then checked
-SEED = 1
-BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
+# (least threshold, rows of a band): 32 bands of 4 miss a pair at Jaccard 0.8 once in 10^7, at 0.7 once in 6,000;
+# 64 bands of 2 miss one at 0.5 once in 10^8, at 0.3 once in 400, and bring more candidates
+ROWS = ((0.7, 4), (0.0, 2))
+ERRORS = 4  # standard errors that a candidate's estimate may lie below the threshold: one in 30,000 lies lower
 THRESHOLD = 0.8
 EMPTY = 0xFFFFFFFF  # each value of the signature of a text without words
+CHUNK = 20_000  # signatures whose bands are hashed at once
+CACHED = 256  # sets of n-grams held: the kept ones of a group are compared again and again
+
+Exact = Callable[[int, int], float]
 
 
 class Twin(Record, frozen=True):
-    """A dropped item, the kept item it repeats, and their Jaccard index (estimated or exact)."""
+    """A dropped item, the kept item it repeats, and their Jaccard index."""
 
     item: int
     kept: int
     jaccard: float
 
 
-@lru_cache(maxsize=1)
-def _byte_tables() -> tuple[Any, Any]:
-    """Which bytes belong to words, and a random 64-bit value for each byte."""
-    import numpy as np
-
-    word = np.zeros(256, dtype=bool)
-    word[[*range(48, 58), *range(65, 91), *range(97, 123), 95, *range(128, 256)]] = True
-    return word, np.random.default_rng(SEED).integers(0, 2**64, 256, dtype=np.uint64)
-
-
-@lru_cache(maxsize=1)
-def _powers(length: int) -> tuple[Any, Any]:
-    """Powers of an odd number modulo 2^64 and of its inverse, shape (length,)."""
-    import numpy as np
-
-    first = np.full(length, BASE, dtype=np.uint64)
-    second = np.full(length, pow(BASE, -1, 2**64), dtype=np.uint64)
-    first[0] = second[0] = 1
-    return np.cumprod(first, dtype=np.uint64), np.cumprod(second, dtype=np.uint64)
-
-
-def mixed_bits(values: Any) -> Any:
-    """splitmix64's finaliser: every input bit reaches every output bit."""
-    import numpy as np
-
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def word_hashes(text: str) -> Any:
-    """A 64-bit hash of each word (letters, digits, `_`) of a text in order, without a loop over words.
-
-    The hash of a word is a difference of two prefix sums of byte values times powers, shifted back
-    to position 0 by the inverse power, so equal words have equal hashes wherever they stand.
-
-    >>> a, b = word_hashes("return x"), word_hashes("x = 1; return")
-    >>> bool(a[0] == b[2]), bool(a[1] == b[0]), len(b)
-    (True, True, 3)
-    """
-    import numpy as np
-
-    word, values = _byte_tables()
-    data = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
-    inside = np.zeros(len(data) + 2, dtype=np.int8)
-    inside[1:-1] = word[data]
-    change = np.diff(inside)
-    starts, ends = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
-    power, inverse = _powers(1 << max(18, len(data).bit_length()))
-    sums = np.zeros(len(data) + 1, dtype=np.uint64)
-    np.cumsum(values[data] * power[: len(data)], out=sums[1:])
-    return mixed_bits((sums[ends] - sums[starts]) * inverse[starts])
-
-
-def ngrams(words: Any, width: int) -> Any:
-    """A hash of each run of `width` word hashes, in order, shape (words - width + 1,) or (0,)."""
-    import numpy as np
-
-    total = np.zeros(max(0, len(words) - width + 1), dtype=np.uint64)
-    for offset in range(width if len(total) else 0):
-        total = total * np.uint64(BASE) + words[offset : offset + len(total)]
-    return mixed_bits(total)
-
-
-def shingles(text: str, ngram: int = NGRAM) -> Any:
-    """The set of a text's word n-grams as sorted 64-bit hashes; a shorter text is one n-gram of all its words."""
-    import numpy as np
-
-    return np.unique(grams(text, ngram))
-
-
 def signatures(texts: Sequence[str]) -> Any:
-    """MinHash signatures, shape (texts, PERMUTATIONS), uint32."""
-    return minhash([grams(text) for text in texts])
+    """MinHash signatures of texts, shape (texts, PERMUTATIONS), uint32."""
+    return minhash(grams(texts))
 
 
-def grams(text: str, ngram: int = NGRAM) -> Any:
-    """A text's word n-grams as hashes, repeats included: a minimum does not see them, and sorting them out costs."""
-    words = word_hashes(text)
-    return ngrams(words, min(ngram, len(words))) if len(words) else words
+def minhash(given: Grams) -> Any:
+    """MinHash signatures of n-grams, repeated ones or not, shape (texts, PERMUTATIONS), uint32."""
+    from itertools import chain
 
-
-def minhash(sets: Sequence[Any]) -> Any:
-    """MinHash signatures of hashes, repeated ones or not, shape (sets, PERMUTATIONS), uint32."""
     import numpy as np
     from rensa import RMinHash
 
-    offsets = np.cumsum([0, *map(len, sets)], dtype=np.uint64)
-    flat = np.concatenate([np.zeros(0, dtype=np.uint64), *sets])
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, PERMUTATIONS, SEED)
-    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(sets), PERMUTATIONS)
+    number = len(given.offsets) - 1
+    offsets = given.offsets.astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(given.flat, offsets, PERMUTATIONS, 1)
+    rows = chain.from_iterable(matrix.to_rows())
+    return np.fromiter(rows, np.uint32, number * PERMUTATIONS).reshape(number, PERMUTATIONS)
 
 
 def jaccard(first: Any, second: Any) -> float:
@@ -132,6 +65,16 @@ def jaccard(first: Any, second: Any) -> float:
     both = len(np.intersect1d(first, second, assume_unique=True))
     union = len(first) + len(second) - both
     return both / union if union else 0.0
+
+
+def exact_jaccard(given: Grams) -> Exact:
+    """The Jaccard index of two texts by their numbers; their n-grams may lie in a mapped file, few are read."""
+
+    @lru_cache(maxsize=CACHED)
+    def of_one(item: int) -> Any:
+        return distinct(given.flat[given.offsets[item] : given.offsets[item + 1]])
+
+    return lambda one, other: jaccard(of_one(one), of_one(other))
 
 
 def repeats(marks: Any) -> list[tuple[int, int]]:
@@ -166,34 +109,59 @@ def settled(twins: dict[int, tuple[str, int, float]]) -> dict[int, tuple[str, in
     return found
 
 
-def near_twins(matrix: Any, threshold: float = THRESHOLD, exact: Any = None) -> list[Twin]:
-    """Items that repeat an earlier kept one, each with that one: first come, first kept.
+def near_twins(matrix: Any, exact: Exact, threshold: float = THRESHOLD, items: Any = None) -> list[Twin]:
+    """Items that repeat an earlier kept one, each with the one it is most like: first come, first kept.
 
-    matrix  signatures, shape (items, PERMUTATIONS)
-    exact   function of two item numbers to their Jaccard index; None takes the signatures' estimate,
-            whose standard error at 0.8 is 0.035
+    matrix  signatures, shape (rows, PERMUTATIONS), uint32; it may be a mapped file
+    exact   function of two row numbers to their Jaccard index
+    items   the rows that count, ascending; None: all. In memory are 128 to 256 bytes each
     """
     import numpy as np
 
-    bands = np.ascontiguousarray(matrix).view(np.dtype((np.void, 4 * ROWS)))
-    kept: list[dict[bytes, list[int]]] = [{} for _ in range(bands.shape[1])]
-    # only buckets that two items share can bring a pair: the others are left out beforehand
-    shared = np.zeros(bands.shape, dtype=bool)
-    for band in range(bands.shape[1]):
-        _, inverse, counts = np.unique(bands[:, band], return_inverse=True, return_counts=True)
-        shared[:, band] = counts[inverse] > 1
+    items = np.arange(len(matrix)) if items is None else items
+    least = threshold - ERRORS * (threshold * (1 - threshold) / PERMUTATIONS) ** 0.5
+    shared = _shared_bands(matrix, items, next(rows for start, rows in ROWS if threshold >= start))
+    buckets: dict[int, list[int]] = {}
     twins: list[Twin] = []
-    for item in np.flatnonzero(shared.any(axis=1)).tolist():
-        keys = [(band, bands[item, band].tobytes()) for band in np.flatnonzero(shared[item]).tolist()]
-        candidates = sorted({other for band, key in keys for other in kept[band].get(key, ())})
+    for place in np.flatnonzero((shared >= 0).any(axis=0)).tolist():
+        item, bands = int(items[place]), [one for one in shared[:, place].tolist() if one >= 0]
+        others = sorted({other for band in bands for other in buckets.get(band, ())})
         best = Twin(item=item, kept=-1, jaccard=-1.0)
-        for other in candidates:
-            value = exact(item, other) if exact else float((matrix[item] == matrix[other]).mean())
-            if value > best.jaccard:
-                best = Twin(item=item, kept=other, jaccard=value)
+        if others:
+            alike = (matrix[others] == matrix[item]).mean(axis=1)
+            for other in (others[near] for near in np.flatnonzero(alike >= least).tolist()):
+                value = exact(item, other)
+                if value > best.jaccard:
+                    best = Twin(item=item, kept=other, jaccard=value)
         if best.jaccard >= threshold:
             twins.append(best)
             continue
-        for band, key in keys:
-            kept[band].setdefault(key, []).append(item)
+        for band in bands:
+            buckets.setdefault(band, []).append(item)
     return twins
+
+
+def _shared_bands(matrix: Any, items: Any, rows: int) -> Any:
+    """Of each band and item the bucket it shares with other items, -1 if it is alone, shape (bands, items), int32.
+
+    A bucket's key has 32 bits, so strangers may share one: their estimate tells them apart.
+    """
+    import numpy as np
+
+    bands = PERMUTATIONS // rows
+    keys = np.empty((bands, len(items)), dtype=np.uint32)
+    for start in range(0, len(items), CHUNK):
+        part = np.ascontiguousarray(matrix[items[start : start + CHUNK]]).view("<u8").reshape(-1, bands, rows // 2)
+        mixed = np.zeros(part.shape[:2], dtype=np.uint64)
+        for lane in range(rows // 2):
+            mixed = mixed_bits((mixed + np.uint64(SEED)) ^ part[:, :, lane])
+        keys[:, start : start + CHUNK] = (mixed >> np.uint64(32)).T
+    shared = keys.view(np.int32)
+    number = 0
+    for band in range(bands):
+        _, inverse, counts = np.unique(keys[band], return_inverse=True, return_counts=True)
+        many = counts > 1
+        names = np.where(many, np.cumsum(many) - 1 + number, -1).astype(np.int32)
+        shared[band] = names[inverse]
+        number += int(many.sum())
+    return shared

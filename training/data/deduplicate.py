@@ -2,7 +2,8 @@
 
 The earlier document stays, and each dropped one names it. Exact by sha256; near by MinHash (`dedup`);
 semantic by vectors: in clusters of like documents, those whose cosine with an earlier kept one is high
-(SemDeDup, Abbas et al. 2023, arXiv:2303.09540). In memory: the texts of one file, 550 bytes a document.
+(SemDeDup, Abbas et al. 2023, arXiv:2303.09540). In memory: the texts of one file, and 300 bytes a document;
+on disk meanwhile the signatures, and 8 bytes a word for comparing exactly.
 """
 
 import hashlib
@@ -10,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data import dedup, encoders
+from training.data import dedup, encoders, shingle
 from training.data.document import Document, document_files, dropped, read_file
 from training.data.encoders import Encoder
 from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.shards import each_shard
+from training.data.shingle import Grams
 from zoo.checkpoint import Dataset, Record
 
-VERSION = 1
+VERSION = 2
 EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
 COSINE = 0.95  # of vectors of MiniLM; lower ones are other functions of one kind
 CLUSTER = 1_000  # documents a cluster on average: pairs are looked at within one
@@ -32,10 +34,15 @@ class Job(Record, frozen=True):
 
 
 class Marks(Record, frozen=True):
-    """Of each document of a file: 16 bytes of its sha256, its MinHash (uint32), its vector (float16)."""
+    """Of each document of a file: 16 bytes of its sha256, its MinHash (uint32), n-grams (uint64), vector (float16).
+
+    grams  the n-grams of all documents one after the other; numbers says how many each has (uint32)
+    """
 
     texts: bytes
     signatures: bytes
+    grams: bytes
+    numbers: bytes
     vectors: bytes
 
 
@@ -45,13 +52,17 @@ def mark_file(job: Job) -> Marks:
 
     texts = [one.text for one in read_file(Path(job.documents))]
     marks = b"".join(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts)
-    signatures = dedup.signatures(texts) if texts else np.zeros((0, dedup.PERMUTATIONS), np.uint32)
+    grams = shingle.grams(texts)
+    signatures = dedup.minhash(grams) if texts else np.zeros((0, dedup.PERMUTATIONS), np.uint32)
     vectors = b""
     if job.encoder is not None and texts:
         found = encoders.encoded(texts, job.encoder)
         lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
         vectors = (found / lengths).astype("<f2").tobytes()
-    return Marks(texts=marks, signatures=signatures.astype("<u4").tobytes(), vectors=vectors)
+    return Marks(
+        texts=marks, signatures=signatures.astype("<u4").tobytes(), grams=grams.flat.astype("<u8").tobytes(),
+        numbers=np.diff(grams.offsets).astype("<u4").tobytes(), vectors=vectors,
+    )  # fmt: skip
 
 
 def dedup_dataset(
@@ -62,7 +73,7 @@ def dedup_dataset(
     given = find(source, ("documents",))
     encoder = None if cosine is None else encoders.find_encoder(embedding)
     recipe: dict[str, Any] = {
-        "stage": "dedup", "version": VERSION, "source": given.digest, "jaccard": jaccard, "ngram": dedup.NGRAM,
+        "stage": "dedup", "version": VERSION, "source": given.digest, "jaccard": jaccard, "ngram": shingle.NGRAM,
         "permutations": dedup.PERMUTATIONS,
     }  # fmt: skip
     if encoder is not None:
@@ -105,21 +116,25 @@ def _twins(
 
     jobs = [Job(documents=str(path), encoder=encoder) for path in paths]
     label = "mark" if encoder is None else "mark and encode"
-    texts = bytearray()
-    signature_file, vector_file = work / "signatures.bin", work / "vectors.bin"
-    with signature_file.open("wb") as signatures, vector_file.open("wb") as vectors:
+    texts, numbers = bytearray(), bytearray()
+    signature_file, gram_file, vector_file = (work / f"{stem}.bin" for stem in ("signatures", "grams", "vectors"))
+    with signature_file.open("wb") as signatures, gram_file.open("wb") as grams, vector_file.open("wb") as vectors:
         for one in each_shard(work, label, jobs, mark_file, Marks):
             texts += one.texts
+            numbers += one.numbers
             signatures.write(one.signatures)
+            grams.write(one.grams)
             vectors.write(one.vectors)
-    marks = np.frombuffer(bytes(texts), dtype="V16")
+    marks = np.frombuffer(texts, dtype="V16")
     twins: dict[int, tuple[str, int, float]] = {item: (EXACT, first, 1.0) for item, first in dedup.repeats(marks)}
     left = np.setdiff1d(np.arange(len(marks)), np.fromiter(twins, np.int64, len(twins)))
-    if len(left):
-        matrix = np.memmap(signature_file, dtype="<u4", mode="r", shape=(len(marks), dedup.PERMUTATIONS))[left]
-        filled = np.flatnonzero((matrix != dedup.EMPTY).any(axis=1))
-        for twin in dedup.near_twins(matrix[filled], jaccard):
-            twins[int(left[filled[twin.item]])] = (NEAR, int(left[filled[twin.kept]]), twin.jaccard)
+    if gram_file.stat().st_size:
+        matrix = np.memmap(signature_file, dtype="<u4", mode="r", shape=(len(marks), dedup.PERMUTATIONS))
+        counts = np.frombuffer(numbers, dtype="<u4")
+        stored = Grams(np.memmap(gram_file, dtype="<u8", mode="r"), np.cumsum([0, *counts], dtype=np.int64))
+        filled = left[counts[left] > 0]
+        for twin in dedup.near_twins(matrix, dedup.exact_jaccard(stored), jaccard, filled):
+            twins[twin.item] = (NEAR, twin.kept, twin.jaccard)
     if cosine is not None and len(left):
         left = np.setdiff1d(left, np.fromiter(twins, np.int64, len(twins)))
         width = vector_file.stat().st_size // 2 // len(marks)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals.matching.tree_text import functions
-from training.data import dedup, embed
+from training.data import dedup, embed, shingle
 from zoo.checkpoint import Record
 
 GRAM = 4
@@ -38,7 +38,7 @@ def diversity(texts: Sequence[str]) -> Diversity:
 
     if not texts:
         return Diversity(documents=0, distinct=0.0, trees=0.0, packed=0.0, spread=0.0, apart=0.0)
-    grams = np.concatenate([dedup.ngrams(dedup.word_hashes(text), GRAM) for text in texts])
+    grams = np.concatenate([shingle.ngrams(shingle.word_hashes(text), GRAM) for text in texts])
     shapes = [one.symbols for text in texts for one in functions(text)]
     data = "\n".join(texts).encode("utf-8", "surrogatepass")
     vectors = normalize(embed.counts(texts))
@@ -55,7 +55,7 @@ def diversity(texts: Sequence[str]) -> Diversity:
 def _apart(texts: Sequence[str]) -> float:
     if len(texts) < 2:
         return 1.0
-    sets = [dedup.shingles(text) for text in texts]
+    sets = [shingle.shingles(text) for text in texts]
     nearest = [max(dedup.jaccard(one, other) for k, other in enumerate(sets) if k != n) for n, one in enumerate(sets)]
     return 1 - sum(nearest) / len(nearest)
 
@@ -69,7 +69,7 @@ class Novelty:
 
     def takes(self, text: str) -> bool:
         """Whether the document adds something; if so, it has then been seen."""
-        grams: Any = set(dedup.ngrams(dedup.word_hashes(text), GRAM).tolist())
+        grams: Any = set(shingle.ngrams(shingle.word_hashes(text), GRAM).tolist())
         trees = {one.symbols for one in functions(text)}
         fresh = len(grams - self.grams) >= NEW_GRAMS * len(grams) if grams else False
         if not fresh or (trees and not trees - self.trees):

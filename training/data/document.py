@@ -20,6 +20,7 @@ from zoo.errors import ZooError
 Kind = Literal["file", "function", "class", "text", "textbook", "exercise"]
 
 SHARD_DOCUMENTS = 20_000  # about 20 MB of code: one shard fits in memory many times over
+SHARD_BYTES = 64_000_000  # of longer texts a file holds fewer
 LEVEL = 1  # gzip level 1 packs code to 28% at 90 MB/s here; level 6 to 23% at 25 MB/s
 LEXEMES = re.compile(r"\w+|[^\w\s]")
 
@@ -77,7 +78,7 @@ class DocumentFiles:
 
     def __init__(self, folder: Path, stem: str) -> None:
         self.folder, self.stem = folder, stem
-        self._files, self._batch = 0, list[bytes]()
+        self._files, self._bytes, self._batch = 0, 0, list[bytes]()
 
     def __enter__(self) -> "DocumentFiles":
         return self
@@ -89,13 +90,14 @@ class DocumentFiles:
     def add(self, one: Document) -> None:
         """One more document; a full file is written at once."""
         self._batch.append(_ENCODER.encode(one) + b"\n")
-        if len(self._batch) == SHARD_DOCUMENTS:
+        self._bytes += len(self._batch[-1])
+        if len(self._batch) == SHARD_DOCUMENTS or self._bytes >= SHARD_BYTES:
             self._flush()
 
     def _flush(self) -> None:
         with whole_file(self.folder / f"{self.stem}-{self._files:05d}.jsonl.gz") as file:
             file.write(gzip.compress(b"".join(self._batch), LEVEL, mtime=0))
-        self._files += 1
+        self._files, self._bytes = self._files + 1, 0
         self._batch.clear()
 
 
@@ -114,8 +116,17 @@ def read_file(path: Path) -> Iterator[Document]:
 
 
 def document_files(folder: Path, stem: str = "documents") -> list[Path]:
-    """The files of a dataset folder that hold documents (`stem` "dropped": the dropped ones), in order."""
-    return sorted(folder.glob(f"{stem}-*.jsonl.gz"))
+    """The files of a dataset folder that hold documents (`stem` "dropped": the dropped ones), in order.
+
+    Raises ZooError when one is missing: those there are have numbers from 0 on, and both kinds begin at 0.
+    """
+    paths = sorted(folder.glob(f"{stem}-*.jsonl.gz"))
+    wanted = [f"{stem}-{number:05d}.jsonl.gz" for number in range(len(paths))]
+    if [path.name for path in paths] != wanted or (not paths and any(folder.glob("*-00000.jsonl.gz"))):
+        raise ZooError(
+            f"files {stem}-*.jsonl.gz are missing in {folder}; remove it and run the command that made it again"
+        )
+    return paths
 
 
 def read_documents(folder: Path, stem: str = "documents") -> Iterator[Document]:

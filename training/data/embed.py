@@ -7,7 +7,7 @@ stand for it, as embedding models also read only a beginning.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from training.data.dedup import word_hashes
+from training.data.shingle import words
 
 CHARACTERS = 2_000
 BUCKETS = 4_096
@@ -28,10 +28,10 @@ def counts(texts: Sequence[str]) -> Any:
     import numpy as np
     from scipy.sparse import csr_matrix
 
-    columns = [(word_hashes(text[:CHARACTERS]) % np.uint64(BUCKETS)).astype(np.int64) for text in texts]
-    rows = np.repeat(np.arange(len(texts)), [len(one) for one in columns])
-    flat = np.concatenate([np.zeros(0, dtype=np.int64), *columns])
-    return csr_matrix((np.ones(len(flat), dtype=np.float32), (rows, flat)), shape=(len(texts), BUCKETS))
+    hashes, numbers = words([text[:CHARACTERS] for text in texts])
+    columns = (hashes % np.uint64(BUCKETS)).astype(np.int64)
+    rows = np.repeat(np.arange(len(texts)), numbers)
+    return csr_matrix((np.ones(len(columns), dtype=np.float32), (rows, columns)), shape=(len(texts), BUCKETS))
 
 
 def shares(texts: Sequence[str]) -> Any:

@@ -21,7 +21,7 @@ from zoo.checkpoint import Dataset, Record
 from zoo.digest import whole_file, write_json
 from zoo.errors import ZooError
 
-VERSION = 2
+VERSION = 3
 LABELLED = 4_000
 LOW = "educational value below the threshold"
 TFIDF = "tfidf"

@@ -1,8 +1,8 @@
 """Gathers documents: this machine's Python files, or the files and rows of a folder, a table, a hub's dataset.
 
 Every file and row that was looked at is accounted for; what each must be stands in `rules`.
-Corpus rules: exact duplicates by sha256, near duplicates by 5-gram MinHash at Jaccard 0.8. In memory
-are the texts of one shard, and 550 bytes a file for finding its twins.
+Corpus rules: exact duplicates by sha256, near duplicates by word 5-grams at Jaccard 0.8. In memory are
+the texts of one shard, and 300 bytes a file for finding its twins.
 """
 
 import hashlib
@@ -16,17 +16,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from training.data import dedup, inputs, rules
+from training.data import dedup, inputs, rules, shingle
 from training.data.document import Document, document, dropped
 from training.data.inputs import Block, Form
 from training.data.make import Built, Counts, Made, make, parts, write_result
 from training.data.rules import Cut, Origin
 from training.data.shards import each_shard
+from training.data.shingle import Grams
 from zoo.checkpoint import Record
 from zoo.digest import digest
 from zoo.errors import ZooError
 
-VERSION = 2
+VERSION = 3
 SHARD_FILES = 400
 CUT = "read and cut"
 PYTHON = "python"
@@ -37,6 +38,13 @@ class Shard(Record, frozen=True):
 
     files: tuple[Origin, ...] = ()
     block: Block | None = None
+
+
+class Packed(Record, frozen=True):
+    """A gzip file of rows, and where it is unpacked to."""
+
+    block: Block
+    path: str
 
 
 def gather(
@@ -61,7 +69,7 @@ def gather(
     shards = [Shard(files=tuple(part)) for part in parts(files, SHARD_FILES)] + [Shard(block=one) for one in blocks]
     if not shards:
         raise ZooError(f"{source} holds nothing that is read: *.py, {', '.join((*inputs.PROSE, *inputs.ROWS))}")
-    return make(name, recipe, state, lambda work: _build(work, shards, len(files)))
+    return make(name, recipe, state, lambda work: _build(work, _unpacked(work, shards, limit), len(files)))
 
 
 def _of_source(
@@ -76,22 +84,37 @@ def _of_source(
     path = Path(source)
     if not path.exists():
         raise ZooError(f'no source "{source}"; give {PYTHON}, a folder, a file of rows, or hf:NAME@REVISION')
-    root, every = path.parent, [path]
-    if path.is_dir():
-        root, every = path, [Path(one) for one, _ in _walk(str(path), False, (".py", *inputs.PROSE, *inputs.ROWS))]
-    files = [_folder_file(one, root) for one in every if not inputs.is_rows(one)]
-    named = [(one, rules.printable(one.relative_to(root).as_posix())) for one in every if inputs.is_rows(one)]
-    blocks = [block for one, name in named for block in inputs.plan(str(one), name, column, form)]
-    told = [[rules.printable(str(one.relative_to(root))), one.stat().st_size, one.stat().st_mtime_ns] for one in every]
+    if not path.is_dir() and inputs.unfit(path):
+        raise ZooError(f"{source} is a pipe, socket or device; give a file or a folder: write what it gives to a file")
+    root, every = (path, _walk(str(path), False, (".py", *inputs.PROSE, *inputs.ROWS))) if path.is_dir() else (
+        path.parent, [(str(path), path.stat())]
+    )  # fmt: skip
+    files, blocks, told = list[Origin](), list[Block](), list[list[Any]]()
+    for name, status in every:
+        relative = rules.printable(Path(name).relative_to(root).as_posix())
+        size, when = (status.st_size, status.st_mtime_ns) if status else (0, 0)
+        told.append([relative, size, when])
+        if inputs.is_rows(Path(name)):
+            blocks += inputs.plan(name, relative, column, form)
+            continue
+        project = relative.split("/")[0] if "/" in relative else rules.printable(root.name)
+        files.append(Origin(path=name, relative=relative, project=project, licence="unknown", bytes=size))
     return _spread(files, limit), blocks[:limit], digest(told), f"folder {path.name}"
 
 
-def _folder_file(path: Path, root: Path) -> Origin:
-    relative = rules.printable(path.relative_to(root).as_posix())
-    project = relative.split("/")[0] if "/" in relative else rules.printable(root.name)
-    return Origin(
-        path=os.fspath(path), relative=relative, project=project, licence="unknown", bytes=path.stat().st_size
-    )
+def _unpacked(work: Path, shards: Sequence[Shard], limit: int | None) -> list[Shard]:
+    """The shards with gzip files in blocks of what they hold, unpacked into the work folder."""
+    packed = [one.block for one in shards if one.block and inputs.packed(one.block)]
+    jobs = [Packed(block=one, path=str(work / f"unpacked-{number:05d}.jsonl")) for number, one in enumerate(packed)]
+    found = iter(list(each_shard(work, "unpack", jobs, _unpack, list[Block]))) if jobs else iter(())
+    files = [one for one in shards if not one.block]
+    blocks = [block for one in shards if one.block
+              for block in (next(found) if inputs.packed(one.block) else [one.block])]  # fmt: skip
+    return [*files, *(Shard(block=one) for one in blocks[:limit])]
+
+
+def _unpack(job: Packed) -> list[Block]:
+    return inputs.unpacked(job.block, Path(job.path))
 
 
 def _spread(files: list[Origin], limit: int | None) -> list[Origin]:
@@ -116,26 +139,38 @@ def python_files(limit: int | None = None) -> tuple[list[Origin], str]:
         owners = _owners(Path(root))
         stdlib = root == os.path.realpath(paths["stdlib"])
         for path, status in _walk(root, stdlib, (".py",)):
+            size, when = (status.st_size, status.st_mtime_ns) if status else (0, 0)
             relative = os.path.relpath(path, root).replace(os.sep, "/")
             owner = ("cpython", "PSF-2.0") if stdlib else owners.get(relative, (relative.split("/")[0], "unknown"))
             origin = Origin(
                 path=path, relative=rules.printable(relative), project=rules.printable(owner[0]), licence=owner[1],
-                bytes=status.st_size,
+                bytes=size,
             )  # fmt: skip
             found.setdefault(path, origin)
-            times.setdefault(path, status.st_mtime_ns)
+            times.setdefault(path, when)
     chosen = _spread(list(found.values()), limit)
     return chosen, digest([[os.fsencode(o.relative).hex(), o.bytes, times[o.path]] for o in chosen])
 
 
-def _walk(root: str, stdlib: bool, ends: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
-    for folder, folders, files in os.walk(root):
+def _walk(root: str, stdlib: bool, ends: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Each path with such an end, with its status if it has one: a dangling link, and a folder that may not be
+    entered, stand there too, to be counted. Links to folders are not followed, so none leads in a circle."""
+    closed = list[str]()
+    for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(error.filename)):
         skip = {"__pycache__"} | ({"site-packages", "dist-packages"} if stdlib else set())
         folders[:] = sorted(one for one in folders if one not in skip)
         for file in sorted(files):
             path = os.path.join(folder, file)
-            if file.endswith(ends) and os.path.isfile(path):
-                yield path, os.stat(path)
+            if file.endswith(ends):
+                yield path, _status(path)
+    yield from ((path, None) for path in closed if os.path.isdir(path))
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def _owners(root: Path) -> dict[str, tuple[str, str]]:
@@ -225,39 +260,42 @@ def _build(work: Path, shards: Sequence[Shard], number_of_files: int) -> Built:
 
 
 def _twins(work: Path, shards: Sequence[Shard]) -> Twins:
-    """Which files and pieces repeat earlier ones. Signatures lie on disk, 32 bytes a file and piece in memory."""
+    """Which files and pieces repeat earlier ones. Signatures and n-grams lie on disk; 24 bytes a piece in memory."""
     import numpy as np
 
-    shas, texts, owners, signed = bytearray(), bytearray(), bytearray(), bytearray()
-    path = work / "signatures.bin"
+    shas, texts, owners, signed, numbers = bytearray(), bytearray(), bytearray(), bytearray(), bytearray()
+    path, gram_path = work / "signatures.bin", work / "grams.bin"
     number = 0
-    with path.open("wb") as file:
+    with path.open("wb") as file, gram_path.open("wb") as gram_file:
         for shard in each_shard(work, CUT, shards, cut_shard, list[Cut]):
             for one in shard:
                 good = not one.reason
                 shas += bytes.fromhex(one.sha256)[:16] if good else b"\0" * 16
                 if good and one.signature:
                     signed += number.to_bytes(8, "little")
+                    numbers += len(one.grams).to_bytes(8, "little")
                     file.write(one.signature)
+                    gram_file.write(one.grams)
                 for piece in one.pieces:
                     texts += hashlib.sha256(piece.text.encode()).digest()[:16]
                     owners += number.to_bytes(8, "little")
                 number += 1
-    files = np.frombuffer(bytes(shas), dtype="V16")
+    files = np.frombuffer(shas, dtype="V16")
     found = {
         int(item): (rules.EXACT, int(kept), 1.0)
         for item, kept in dedup.repeats(files)
         if files[item].tobytes() != b"\0" * 16
     }
-    places = np.frombuffer(bytes(signed), dtype="<i8")
-    single = np.array([place not in found for place in places.tolist()], dtype=bool)
-    if single.any():
-        rows = np.memmap(path, dtype=np.uint32, mode="r", shape=(len(places), dedup.PERMUTATIONS))[single]
-        left = places[single]
-        for twin in dedup.near_twins(rows):
-            found[int(left[twin.item])] = (rules.NEAR, int(left[twin.kept]), twin.jaccard)
-    marks = np.frombuffer(bytes(texts), dtype="V16")
-    owner = np.frombuffer(bytes(owners), dtype="<i8")
+    places = np.frombuffer(signed, dtype="<i8")
+    if len(places):
+        single = np.flatnonzero(~np.isin(places, np.fromiter(found, np.int64, len(found))))
+        rows = np.memmap(path, dtype="<u4", mode="r", shape=(len(places), dedup.PERMUTATIONS))
+        ends = np.cumsum(np.frombuffer(numbers, dtype="<i8") // 8)
+        stored = Grams(np.memmap(gram_path, dtype="<u8", mode="r"), np.concatenate([[0], ends]))
+        for twin in dedup.near_twins(rows, dedup.exact_jaccard(stored), items=single):
+            found[int(places[twin.item])] = (rules.NEAR, int(places[twin.kept]), twin.jaccard)
+    marks = np.frombuffer(texts, dtype="V16")
+    owner = np.frombuffer(owners, dtype="<i8")
     kept_file = np.ones(number, dtype=bool)
     kept_file[list(found)] = False
     alive = np.flatnonzero(kept_file[owner])
@@ -270,19 +308,25 @@ def cut_shard(shard: Shard) -> list[Cut]:
     """The files or rows of one shard, read and cut, with their MinHash signatures."""
     import gc
 
+    import numpy as np
+
     gc.disable()  # a syntax tree is many objects without cycles: 30% faster, given back file by file
     try:
         read = inputs.cut_block(shard.block) if shard.block else map(_cut_file, shard.files)
-        cuts, sets = [], []
+        cuts, texts = [], []
         for one, text in read:
             # a path is this machine's, and may be no UTF-8: documents go by their name inside the root
             cuts.append(msgspec.structs.replace(one, origin=msgspec.structs.replace(one.origin, path="")))
-            sets.append(dedup.grams(text))
-        matrix = dedup.minhash(sets)
+            texts.append(text)
+        if not cuts:  # a block within one long line
+            return []
+        grams = shingle.grams(texts)
+        of_texts = np.split(grams.flat.astype("<u8"), grams.offsets[1:-1])
         return [
-            msgspec.structs.replace(one, signature=row.tobytes()) if len(grams) else one
-            for one, grams, row in zip(cuts, sets, matrix, strict=True)
-        ]
+            msgspec.structs.replace(one, signature=row.astype("<u4").tobytes(), grams=part.tobytes())
+            if len(part) else one
+            for one, part, row in zip(cuts, of_texts, dedup.minhash(grams), strict=True)
+        ]  # fmt: skip
     finally:
         gc.enable()
 
@@ -290,6 +334,8 @@ def cut_shard(shard: Shard) -> list[Cut]:
 def _cut_file(origin: Origin) -> tuple[Cut, str]:
     """One file cut, and its text; too large a one is not read into memory."""
     try:
+        if reason := inputs.unfit(Path(origin.path)):
+            return Cut(origin=origin, sha256="", reason=reason), ""
         if origin.bytes > rules.FILE_BYTES:
             from zoo.digest import file_sha256
 

@@ -1,11 +1,15 @@
 """What can be gathered: a folder, JSON lines, Parquet, or a Hugging Face dataset at a revision, read in blocks.
 
 A block is a stretch of a file that fits in memory: some Python or text files, eight megabytes of lines,
-one Parquet row group. Only what is asked for is read (fsspec and byte ranges), so a hub's dataset streams.
+a Parquet row group or a part of one. Only what is asked for is read (fsspec and byte ranges), so a hub's
+dataset streams; a gzip file, which cannot be entered in the middle, is unpacked to disk first.
 What cannot be read is named and counted in place of its rows; nothing here judges a text.
 """
 
+import os
 import re
+import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +24,11 @@ from zoo.errors import ZooError
 BLOCK_BYTES = 8_000_000
 LINE_BYTES = 4_000_000  # a text of rules.FILE_BYTES, every character escaped, and as much beside it
 READ_BYTES = 1 << 20
+GROUP_BYTES = 64_000_000  # of a row group read at once; larger ones are read in parts
 BATCH_ROWS = 500
+GROUP_ROWS = 20_000
+UNPACKED_TIMES = 200  # gzip packs code to a quarter, and nothing that is worth reading to a two-hundredth
+UNPACKED_BYTES = 64_000_000  # up to here any file may unpack
 COLUMNS = ("content", "code", "text")  # the first that is there is read, unless --column says another
 PROJECTS = ("project", "repo_name", "max_stars_repo_name", "repository", "url")
 LICENCES = ("licence", "license", "max_stars_repo_licenses")
@@ -32,11 +40,12 @@ Form = Literal["python", "text", ""]
 
 
 class Block(Record, frozen=True):
-    """A part of a file of rows: bytes from start to end (0: to its end), or one row group.
+    """A part of a file of rows: bytes from start to end (0: to its end), or such rows of a row group.
 
-    path   what fsspec opens: a path or an address
-    name   what documents call it: the path inside its root
-    form   how rows are cut: as Python, or kept whole as text; "" decides by the column
+    path     what fsspec opens: a path or an address
+    name     what documents call it: the path inside its root
+    form     how rows are cut: as Python, or kept whole as text; "" decides by the column
+    refused  why it is not read, "" if it is: it stands for one lost row
     """
 
     path: str
@@ -47,15 +56,18 @@ class Block(Record, frozen=True):
     rows: int = 1
     column: str = ""
     form: Form = ""
+    refused: str = ""
 
 
 def plan(path: str, name: str, column: str, form: Form) -> list[Block]:
     """The blocks of one file of rows. A file that cannot be opened as what it says becomes one block that says so."""
-    if path.endswith(".parquet"):
-        return _row_groups(path, name, column, form)
     whole = Block(path=path, name=name, column=column, form=form)
-    if path.endswith(".gz"):
-        return [whole]  # gzip cannot be entered in the middle; its lines still stream
+    if "://" not in path and (reason := unfit(Path(path))):
+        return [msgspec.structs.replace(whole, refused=reason)]
+    if path.endswith(".parquet"):
+        return _row_groups(whole)
+    if packed(whole):
+        return [whole]
     size = _size(path)
     starts = range(0, max(size, 1), BLOCK_BYTES)
     return [msgspec.structs.replace(whole, start=start, end=min(size, start + BLOCK_BYTES)) for start in starts]
@@ -68,30 +80,87 @@ def _size(path: str) -> int:
     return int(system.size(inside) or 0)
 
 
-def _row_groups(path: str, name: str, column: str, form: Form) -> list[Block]:
+def unfit(path: Path) -> str:
+    """Why a path is not opened, "" if it may be: a pipe would be waited for, a device read without end."""
+    try:
+        return "" if stat.S_ISREG(path.stat().st_mode) else rules.NOT_A_FILE
+    except (OSError, ValueError):
+        return rules.UNREADABLE
+
+
+def packed(block: Block) -> bool:
+    """Whether a block must be unpacked before it is read."""
+    return not block.refused and block.path.endswith(".gz")
+
+
+def unpacked(block: Block, path: Path) -> list[Block]:
+    """The blocks of a gzip file, unpacked to `path`; of one that breaks off what is whole, and a block that says so."""
+    import zlib
+
+    import fsspec
+
+    size = _size(block.path)
+    most = max(UNPACKED_BYTES, UNPACKED_TIMES * size) if size else sys.maxsize  # some servers do not tell
+    done = whole = 0  # bytes, and how many of them are whole lines
+    fault = ""
+    with path.open("wb") as out:
+        try:
+            with fsspec.open(block.path, "rb", compression="gzip") as file:
+                # of a file that is cut short, read1 gives what is whole before it raises
+                while data := file.read1(READ_BYTES):
+                    whole = done + data.rfind(b"\n") + 1 if b"\n" in data else whole
+                    done += len(data)
+                    if done > most:
+                        fault = rules.ENDLESS
+                        break
+                    out.write(data)
+        except (EOFError, zlib.error):
+            fault = rules.UNREADABLE
+        except OSError as error:
+            if error.errno is not None:  # a full disk is no fault of the file
+                raise
+            fault = rules.UNREADABLE
+    if fault:
+        os.truncate(path, whole := 0 if fault == rules.ENDLESS else whole)
+    found = plan(str(path), block.name, block.column, block.form) if path.stat().st_size else []
+    return [*found, msgspec.structs.replace(block, start=whole, refused=fault)] if fault else found
+
+
+def _row_groups(whole: Block) -> list[Block]:
     import fsspec
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    whole = Block(path=path, name=name, column=column, form=form)
+    found = []
     try:
-        with fsspec.open(path, "rb") as file:
+        with fsspec.open(whole.path, "rb") as file:
             told = pq.ParquetFile(file).metadata
-            sizes = [told.row_group(number).num_rows for number in range(told.num_row_groups)]
+            for number in range(told.num_row_groups):
+                group = told.row_group(number)
+                rows, size = group.num_rows, group.total_byte_size
+                each = min(GROUP_ROWS, rows if size <= GROUP_BYTES else rows * GROUP_BYTES // size)
+                each = max(1, each // BATCH_ROWS) * BATCH_ROWS
+                for start in range(0, max(1, rows), each):
+                    part = min(rows, start + each) - start
+                    found.append(msgspec.structs.replace(whole, group=number, start=start, rows=part))
     except (pa.ArrowException, OSError, ValueError):
-        return [whole]  # read_rows meets the same error and names it
-    return [msgspec.structs.replace(whole, group=number, rows=rows) for number, rows in enumerate(sizes)]
+        return [whole]  # cut_block meets the same error and names it
+    return found
 
 
 def cut_block(block: Block) -> Iterator[tuple[Cut, str]]:
     """Each row of a block cut, with its text ("" when it is refused); broken parts as one refused row."""
-    rows = _parquet(block) if block.path.endswith(".parquet") else _json_lines(block)
+    rows = iter([(str(block.start), block.refused, dict[str, Any]())]) if block.refused else _rows(block)
     for done, (place, reason, row) in enumerate(rows):
         origin = Origin(
             path=block.path, relative=f"{block.name}#{place}", project=_told(row, PROJECTS) or block.name,
             licence=_told(row, LICENCES) or "unknown", bytes=0,
         )  # fmt: skip
         yield _cut_row(origin, reason, row, block, max(1, block.rows - done))
+
+
+def _rows(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    return _parquet(block) if block.path.endswith(".parquet") else _json_lines(block)
 
 
 def _cut_row(origin: Origin, reason: str, row: dict[str, Any], block: Block, left: int) -> tuple[Cut, str]:
@@ -123,8 +192,6 @@ def _told(row: dict[str, Any], names: Sequence[str]) -> str:
 
 def _json_lines(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(place, reason, row) of each line that begins in the block. A place is a byte offset."""
-    import zlib
-
     try:
         for offset, line in _lines(block):
             if line is None:
@@ -142,7 +209,7 @@ def _json_lines(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
                 yield str(offset), rules.NOT_UTF8 if not _is_utf8(line) else rules.NOT_JSON, {}
                 continue
             yield str(offset), "" if isinstance(row, dict) else rules.NOT_JSON, row if isinstance(row, dict) else {}
-    except (OSError, EOFError, zlib.error):
+    except OSError:
         yield f"{block.start}-{block.end}", rules.UNREADABLE, {}
 
 
@@ -169,16 +236,14 @@ def _lines(block: Block) -> Iterator[tuple[int, bytes | None]]:
     """Offset and bytes of each line that begins in the block; None for one over LINE_BYTES, which is not held."""
     import fsspec
 
-    with fsspec.open(block.path, "rb", compression="gzip" if block.path.endswith(".gz") else None) as file:
+    with fsspec.open(block.path, "rb") as file:
         at, held, skipping = block.start, bytearray(), False
         if block.start:
             file.seek(block.start - 1)
             at, skipping = block.start - 1, True  # the line that runs into the block belongs to the one before
         begin, too_long = at, False
-        # of a gzip file that is cut short, read1 gives what is whole before it raises
-        read = file.read1 if block.path.endswith(".gz") else file.read
         while True:
-            data = read(READ_BYTES)
+            data = file.read(READ_BYTES)
             for part in data.splitlines(keepends=True) if b"\r" not in data else re.findall(rb"[^\n]*\n|[^\n]+", data):
                 ended = part.endswith(b"\n")
                 at += len(part)
@@ -202,12 +267,12 @@ def _lines(block: Block) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _parquet(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(place, reason, row) of each row of a row group; a place is group and row."""
+    """(place, reason, row) of each row of a block of a row group; a place is group and row."""
     import fsspec
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    done = 0
+    done, end = 0, block.start + block.rows
     try:
         with fsspec.open(block.path, "rb") as raw:
             file = pq.ParquetFile(raw)
@@ -217,13 +282,16 @@ def _parquet(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
             names = [name for name in file.schema_arrow.names if name in wanted]
             groups = [block.group] if block.group >= 0 else []
             for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=names):
-                columns = {name: _values(batch.column(name)) for name in names}
-                for row in range(batch.num_rows):
-                    yield f"{block.group}-{done}", "", {name: column[row] for name, column in columns.items()}
-                    done += 1
+                if done >= block.start:
+                    columns = {name: _values(batch.column(name)) for name in names}
+                    for row in range(min(batch.num_rows, end - done)):
+                        yield f"{block.group}-{done + row}", "", {name: told[row] for name, told in columns.items()}
+                done += batch.num_rows
+                if done >= end:
+                    break
     except (pa.ArrowException, OSError, ValueError):
         broken = rules.BROKEN_GROUP if block.group >= 0 else rules.UNREADABLE
-        yield f"{max(block.group, 0)}-{done}", broken, {}
+        yield f"{max(block.group, 0)}-{max(done, block.start)}", broken, {}
 
 
 def _values(column: Any) -> list[Any]:

@@ -108,12 +108,19 @@ def dedup(source: str, name: str, jaccard: float, semantic: float | None, embedd
 @click.option("--against", default="humaneval,mbpp", show_default=True, metavar="TASK,...", help="Evaluation sets.")
 @click.option("--methods", default="ngram,tree", show_default=True, help="Of ngram, tree, embedding.")
 @click.option("--tau", default="0.95", show_default=True, metavar="RATE,...", help="Match rate of syntax trees.")
-@click.option("--distance", type=float, default=0.6, show_default=True, help="L2 distance of embeddings.")
+@click.option("--distance", type=click.FloatRange(0, min_open=True), help="L2 distance of embeddings (calibrated).")
 @click.option("--embedding", default="minilm", show_default=True, help="minilm, a checkpoint's name or a folder.")
 @scaled
 @JSON
 def decontaminate(
-    source: str, name: str, against: str, methods: str, tau: str, distance: float, embedding: str, as_json: bool
+    source: str,
+    name: str,
+    against: str,
+    methods: str,
+    tau: str,
+    distance: float | None,
+    embedding: str,
+    as_json: bool,
 ) -> None:
     """Drop documents that hold evaluation problems.
 

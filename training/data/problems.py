@@ -10,6 +10,7 @@ class Problem(Record, frozen=True):
 
     sample  its id in a run of the task, which flags for scores must name
     entry   the function that is asked for, "" when the code's every function is
+    worked  what is asked and what is right, without the tests: what a vector is made of
     """
 
     id: str
@@ -17,6 +18,7 @@ class Problem(Record, frozen=True):
     code: str
     entry: str = ""
     sample: str = ""
+    worked: str = ""
 
     @property
     def task(self) -> str:
@@ -34,15 +36,16 @@ def problems(task: str) -> list[Problem]:
         name = f"{task}/{given.rsplit('/', 1)[-1]}"
         sample = given if "/" in given else name
         if "canonical_solution" in row:
-            code = row["prompt"] + row["canonical_solution"] + "\n" + row["test"]
-            entry = row.get("entry_point", "")
-            found.append(Problem(id=name, prompt=row["prompt"], code=code, entry=entry, sample=sample))
+            worked = row["prompt"] + row["canonical_solution"]
+            code, entry = worked + "\n" + row["test"], row.get("entry_point", "")
+            found.append(Problem(id=name, prompt=row["prompt"], code=code, entry=entry, sample=sample, worked=worked))
         elif "test_list" in row:
             code = "\n".join([row["code"], *row["test_list"]])
-            found.append(Problem(id=name, prompt=row["text"], code=code, sample=sample))
+            worked = f"{row['text']}\n{row['code']}"
+            found.append(Problem(id=name, prompt=row["text"], code=code, sample=sample, worked=worked))
         else:
             text = "\n".join(value for value in row.values() if isinstance(value, str))
-            found.append(Problem(id=name, prompt=text, code="", sample=sample))
+            found.append(Problem(id=name, prompt=text, code="", sample=sample, worked=text))
     return found
 
 

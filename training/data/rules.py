@@ -24,6 +24,7 @@ UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = (
     "does not parse",
 )
 SURROGATES, NO_TEXT, NOT_JSON, BROKEN_GROUP = "lone surrogates", "no text", "not JSON", "broken row group"
+NOT_A_FILE, ENDLESS = "not a regular file", "unpacks to over 200 times its size"
 BROKEN = frozenset((BROKEN_GROUP,))  # one line stands for all rows that are lost with it
 EXACT, NEAR, SHORT, LONG, TWICE = "exact duplicate", "near duplicate", "too short", "too long", "duplicate piece"
 
@@ -39,7 +40,7 @@ class Origin(Record, frozen=True):
 
 
 class Cut(Record, frozen=True):
-    """One file or row looked at: the reason it is dropped, or its pieces; its digest and minhash either way.
+    """One file or row looked at: the reason it is dropped, or its pieces; digest, minhash, n-grams either way.
 
     rows  how many rows of a table this stands for, when they are lost together
     """
@@ -48,6 +49,7 @@ class Cut(Record, frozen=True):
     sha256: str
     reason: str = ""
     signature: bytes = b""
+    grams: bytes = b""
     rows: int = 1
     pieces: tuple[Document, ...] = ()
     dropped: tuple[Document, ...] = ()

@@ -110,7 +110,10 @@ def tokenizer_folder(name: str) -> tuple[Path, str, tuple[str, ...]]:
         parents: tuple[str, ...] = ()
     else:
         folder, mark, parents = _own_tokenizer(name)
-    loaded = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    try:
+        loaded = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises no kind of its own
+        raise ZooError(f"{folder / 'tokenizer.json'} is no tokenizer ({str(error)[:100]}); give another") from None
     if loaded.token_to_id(EOS) is None or loaded.get_vocab_size() > 65_536:
         raise ZooError(
             f"the tokenizer {name} has {loaded.get_vocab_size():,} tokens and "

@@ -1,39 +1,35 @@
-"""Near duplicates: the fast n-grams are those of a plain loop, and every twin really is one."""
+"""Near duplicates are those of comparing every pair exactly, and each is named with its true Jaccard index."""
 
+import random
 import re
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.dedup import jaccard, near_twins, ngrams, shingles, signatures, word_hashes
+from training.data.dedup import exact_jaccard, jaccard, minhash, near_twins, signatures
+from training.data.shingle import grams, shingles
 
 WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
 texts = st.text(alphabet="ab1_ .\n\u00e9", max_size=60)
 
 
-@given(texts, texts)
-def test_words_have_equal_hashes_exactly_when_they_are_equal(first: str, second: str) -> None:
-    one = dict(zip(word_hashes(first).tolist(), WORD.findall(first), strict=True))
-    two = dict(zip(word_hashes(second).tolist(), WORD.findall(second), strict=True))
-    assert set(one) & set(two) == {key for key, word in one.items() if word in two.values()}
-    assert all(two[key] == one[key] for key in set(one) & set(two))
+def grams_of(text: str) -> set[tuple[str, ...]]:
+    words = WORD.findall(text)
+    width = min(5, len(words))
+    return {tuple(words[n : n + width]) for n in range(len(words) - width + 1)} if words else set()
+
+
+def plain_jaccard(first: str, second: str) -> float:
+    union = grams_of(first) | grams_of(second)
+    return len(grams_of(first) & grams_of(second)) / len(union) if union else 0.0
 
 
 @given(texts, texts)
 def test_the_jaccard_index_is_that_of_a_plain_loop(first: str, second: str) -> None:
-    def grams(text: str) -> set[tuple[str, ...]]:
-        words = WORD.findall(text)
-        width = min(5, len(words))
-        return {tuple(words[n : n + width]) for n in range(len(words) - width + 1)} if words else set()
-
-    union = grams(first) | grams(second)
-    plain = len(grams(first) & grams(second)) / len(union) if union else 0.0
-    assert jaccard(shingles(first), shingles(second)) == plain
-
-
-def test_order_matters_in_an_ngram() -> None:
-    assert not set(ngrams(word_hashes("a b c d e"), 5).tolist()) & set(ngrams(word_hashes("e d c b a"), 5).tolist())
+    assert jaccard(shingles(first), shingles(second)) == plain_jaccard(first, second)
+    assert exact_jaccard(grams([first, second]))(0, 1) == plain_jaccard(first, second)
 
 
 def test_twins_are_found_and_named_and_others_left() -> None:
@@ -41,9 +37,54 @@ def test_twins_are_found_and_named_and_others_left() -> None:
     base = " ".join(words)
     near = " ".join([*words[:195], *(f"new{n}" for n in range(5))])  # 191 of 201 shingles
     far = " ".join([*words[:100], *(f"new{n}" for n in range(100))])
-    given_ = [base, far, near, base, "", ""]
-    sets = [shingles(one) for one in given_]
-    twins = near_twins(signatures(given_), exact=lambda a, b: jaccard(sets[a], sets[b]))
+    given_ = grams([base, far, near, base])
+    twins = near_twins(minhash(given_), exact_jaccard(given_))
     assert [(one.item, one.kept) for one in twins] == [(2, 0), (3, 0)]
     assert twins[0].jaccard == np.float64(191 / 201)
     assert twins[1].jaccard == 1.0
+    some = near_twins(minhash(given_), exact_jaccard(given_), items=np.array([1, 2, 3]))
+    assert [(one.item, one.kept) for one in some] == [(3, 2)]
+
+
+def family(seed: int) -> list[str]:
+    """Texts of which many are alike by 0.3 to 1: each a base with another share of its words replaced."""
+    random_ = random.Random(seed)
+    bases = [[f"w{random_.randrange(10**6)}" for _ in range(120)] for _ in range(4)]
+    found = []
+    for _ in range(40):
+        base, share = random_.choice(bases), random_.random() * 0.12
+        cut = random_.randrange(0, 12)
+        found.append(" ".join(f"n{random_.randrange(10**6)}" if random_.random() < share else w for w in base[cut:]))
+    return found
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.5, 0.8, 0.9]))
+def test_the_twins_are_those_of_comparing_every_pair(seed: int, threshold: float) -> None:
+    several = family(seed)
+    kept: list[int] = []
+    wanted = []
+    for item, text in enumerate(several):
+        best = max(((plain_jaccard(text, several[other]), -other) for other in kept), default=(0.0, 0))
+        if best[0] >= threshold:
+            wanted.append((item, -best[1], best[0]))
+        else:
+            kept.append(item)
+    given_ = grams(several)
+    found = near_twins(minhash(given_), exact_jaccard(given_), threshold)
+    assert [(one.item, one.kept, one.jaccard) for one in found] == wanted
+
+
+def test_an_estimate_alone_names_no_twin() -> None:
+    several = family(1)
+    given_ = grams(several)
+    assert not near_twins(minhash(given_), lambda one, other: 0.79)
+    assert len(near_twins(minhash(given_), exact_jaccard(given_))) > 3
+
+
+def test_signatures_estimate_the_jaccard_index() -> None:
+    several = family(2)
+    matrix = signatures(several)
+    for other in range(1, len(several)):
+        true = plain_jaccard(several[0], several[other])
+        assert float((matrix[0] == matrix[other]).mean()) == pytest.approx(true, abs=0.2)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from training.data.document import read_documents
 from training.data.filter import Choice, filter_dataset
 from training.data.inputs import Block
 from training.data.make import Made, folder_of
+from training.data.shards import running_on
 from zoo.errors import ZooError
 
 
@@ -66,6 +68,7 @@ def hostile(tmp_path: Path) -> Path:
         b'{"content": "x = ' + b"1 + " * 3_000 + b'1"}',
     ]
     (root / "rows.jsonl").write_bytes(b"\n".join([*good, *bad, b"", b""]))
+    (root / "no-line.jsonl").write_bytes(b"x" * 30_000_000)  # blocks of it hold no line at all
     (root / "one-line.jsonl").write_bytes(b'{"content": "' + b"x" * 9_000_000 + b'"}\n' + good[0][:-1] + b', "a": 1}')
     (root / "cut.jsonl.gz").write_bytes(gzip.compress(b"\n".join([good[1]] * 900))[:-20])
     (root / "no.parquet").write_bytes(b"PAR1 this is no table")
@@ -93,7 +96,7 @@ def test_hostile_input_is_counted_and_named_and_stops_nothing(hostile: Path) -> 
     assert counts.pop("exact duplicate") > 800  # what is whole of the gzip file that is cut short
     assert counts == {
         "lone surrogates": 1, "NUL bytes": 1, "not JSON": 3, "no text": 2, "undecodable": 1, "empty": 1,
-        "does not parse": 3, "too big": 2, "broken row group": 20, "unreadable": 2,
+        "does not parse": 3, "too big": 3, "broken row group": 20, "unreadable": 2,
     }  # fmt: skip
     kept = {one.source.split("#")[0].split("::")[0] for one in read_documents(folder_of(made.dataset))}
     assert kept >= {"rows.jsonl", "wide.py", "notes.md", "table.parquet"}
@@ -103,6 +106,61 @@ def test_hostile_input_is_counted_and_named_and_stops_nothing(hostile: Path) -> 
     filter_dataset("hostile", "best", Choice(keep=0.9), 0)
     dedup_dataset("best", "single")
     decontaminate_dataset("single", "clean", ["humaneval"])
+
+
+def test_pipes_sockets_links_and_bombs_are_counted_and_nothing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "odd"
+    root.mkdir()
+    (root / "good.py").write_text(code(1))
+    os.mkfifo(root / "pipe.py")
+    os.mkfifo(root / "pipe.jsonl")
+    os.mkfifo(root / "pipe.parquet")
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(root)  # a socket's name may have 100 characters
+        server.bind("socket.py")
+        (root / "circle").symlink_to(root)
+        (root / "itself.py").symlink_to(root / "itself.py")
+        (root / "nowhere.jsonl").symlink_to(tmp_path / "nothing.jsonl")
+        (root / "empty.jsonl.gz").write_bytes(b"")
+        (root / "no.jsonl.gz").write_bytes(b"no gzip at all")
+        (root / "bomb.jsonl.gz").write_bytes(gzip.compress(b"{}\n" * 400_000))
+        monkeypatch.setattr(inputs, "UNPACKED_BYTES", 100_000)
+        monkeypatch.setattr(inputs, "UNPACKED_TIMES", 20)
+        with running_on(1, ""):  # the limits are those of this process
+            made = gather.gather(str(root), "odd")
+    assert lost(made) == {
+        "not a regular file": 4, "unreadable": 3, "unpacks to over 200 times its size": 1,
+    }  # fmt: skip
+    assert [one.source for one in read_documents(folder_of(made.dataset))] == ["good.py"]
+    with pytest.raises(ZooError, match="pipe, socket or device"):
+        gather.gather(str(root / "pipe.jsonl"), "x")
+
+
+def test_a_packed_file_gives_the_documents_of_the_plain_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = "".join(json.dumps({"content": code(n)}) + "\n" for n in range(300)).encode()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    (tmp_path / "a" / "rows.jsonl").write_bytes(data)
+    (tmp_path / "b" / "rows.jsonl.gz").write_bytes(gzip.compress(data))
+    monkeypatch.setattr(inputs, "BLOCK_BYTES", 10_000)
+    with running_on(1, ""):
+        plain, packed = (gather.gather(str(tmp_path / name), name).dataset for name in "ab")
+    texts = [[one.text for one in read_documents(folder_of(made))] for made in (plain, packed)]
+    assert texts[0] == texts[1]
+    assert len(texts[0]) == 300
+
+
+def test_a_large_row_group_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"content": [code(n) for n in range(1_300)]}), path)
+    monkeypatch.setattr(inputs, "GROUP_BYTES", 50_000)
+    blocks = inputs.plan(str(path), "rows.parquet", "", "")
+    assert [(one.start, one.rows) for one in blocks] == [(0, 500), (500, 500), (1_000, 300)]
+    found = [cut for block in blocks for cut, _ in inputs.cut_block(block)]
+    assert [one.origin.relative for one in found] == [f"rows.parquet#0-{n}" for n in range(1_300)]
+    assert {one.pieces[0].text for one in found} == {code(n) for n in range(1_300)}
 
 
 def test_a_missing_or_empty_source_is_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.document import document, read_documents
+from training.data.document import DocumentFiles, document, document_files, read_documents
 from training.data.make import Built, Counts, content_digest, find, folder_of, make, parts, write_result
 from training.data.shards import each_shard
 from zoo.errors import ZooError
@@ -67,6 +67,19 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ZooError, match=r"documents-00000.jsonl.gz is damaged"):
         list(read_documents(folder_of(made.dataset)))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with DocumentFiles(tmp_path, "documents"), DocumentFiles(tmp_path, "dropped"):
+        pass
+    assert len(document_files(tmp_path)) == 1
+    (tmp_path / "documents-00000.jsonl.gz").rename(tmp_path / "documents-00001.jsonl.gz")
+    with pytest.raises(ZooError, match="missing"):
+        document_files(tmp_path)
+    (tmp_path / "documents-00001.jsonl.gz").unlink()
+    with pytest.raises(ZooError, match="missing"):
+        document_files(tmp_path)
+    assert document_files(tmp_path / "none") == []
 
 
 def test_the_digest_is_the_content_not_its_packing(tmp_path: Path) -> None:

@@ -139,6 +139,12 @@ def test_a_mixture_repeats_a_source_only_when_it_is_used_up(sizes: list[int], bu
         assert max(times.values()) - min(times.values()) <= 1
 
 
+def test_a_broken_tokenizer_is_told(coder: Made, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{broken")
+    with pytest.raises(ZooError, match="is no tokenizer"):
+        pack(["code"], str(tmp_path), "tokens")
+
+
 def test_wrong_sources_are_told() -> None:
     for given_, message in (
         (["a=x"], 'has no weight'), (["a=0"], 'has no weight'), (["a=1", "b"], "every source a weight or none"),

@@ -1,12 +1,8 @@
 """HumanEval problems planted at graded distances: what each method finds, and what it takes for one that is none."""
 
-import importlib.util
 import inspect
 import statistics
-import sys
 import textwrap
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -14,24 +10,11 @@ from evals.datasets import rows
 from evals.matching.tree_text import SHORTEST
 from evals.sandbox import Program, open_sandbox
 from training.data.decontaminate import Index, Search
+from training.data.leaks import leak
 from training.data.problems import problems, solutions
 
 EVERY = tuple(rows("humaneval"))
 PLANTED = EVERY[::3][:50]
-
-
-def _leaks() -> ModuleType:
-    """The module beside this file; tests are no package."""
-    spec = importlib.util.spec_from_file_location("leaks", Path(__file__).with_name("leaks.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["leaks"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-LEAKS = _leaks()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +34,7 @@ def recall(index: Index, grade: str, asked: Search, least: int = 0) -> float:
     """Share of the planted problems that are found as themselves, of those whose tree has `least` symbols."""
     sizes = {one.id: max(len(f.symbols) for f in solutions(one)) for one in index.problems}
     names = [f"humaneval/{row['task_id'].rsplit('/', 1)[1]}" for row in PLANTED]
-    told = found(index, [LEAKS.leak(row, grade) for row in PLANTED], asked)
+    told = found(index, [leak(row, grade) for row in PLANTED], asked)
     return statistics.fmean(name in one for name, one in zip(names, told, strict=True) if sizes[name] >= least)
 
 
@@ -59,7 +42,7 @@ def test_a_leak_still_solves_its_problem() -> None:
     chosen = PLANTED[:12]
     programs = []
     for row in chosen:
-        text = LEAKS.leak(row, "restructured")
+        text = leak(row, "restructured")
         names = [line.split("(")[0][4:] for line in text.splitlines() if line.startswith("def ")]
         solved = f"{text}\n{row['entry_point']} = {names[-1]}\n"
         programs.append(

@@ -135,10 +135,17 @@ def test_the_hand_labels_are_two_hundred_of_many_projects(code: Made, monkeypatc
            for n, (one, kept) in enumerate(every)]  # fmt: skip
     monkeypatch.setattr(agree, "hand_labels", lambda: own)
     found = agree.agreement(made.dataset)
-    assert found.ranked == 1.0
+    assert found.ranked == found.average == found.average_low == 1.0
     assert found.kept.recall == 1.0
     told = CliRunner().invoke(agree_command, ["best"])
     assert f"{len(every)} of {len(every)} labelled documents" in told.output
+    monkeypatch.setattr(agree, "hand_labels", lambda: [
+        agree.HandLabel(id=one.id, project=one.project, source=one.source, educational=not one.educational)
+        for one in own
+    ])  # fmt: skip
+    turned = agree.agreement(made.dataset)
+    assert turned.ranked == 0.0
+    assert turned.average_low <= turned.average <= turned.average_high < 1
 
 
 def test_an_unknown_encoder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Leaks of HumanEval problems at four distances, for the tests and the bench: each a program that still solves it.
+"""Leaks of HumanEval problems at four distances, to measure what a search finds: each a program that still solves it.
 
 copied        prompt and solution as they are
 renamed       other names, the docstring's names changed with them

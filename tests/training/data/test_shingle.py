@@ -1,0 +1,61 @@
+"""The fast words and n-grams are those of a plain loop, whatever the texts and wherever the blocks end."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.data import shingle
+from training.data.shingle import NGRAM, grams, ngrams, word_hashes, words
+
+WORD = re.compile(rb"[0-9A-Za-z_\x80-\xff]+")
+alphabet = st.text(alphabet="ab1_ .\n\0\u00e9\ud800", max_size=60)
+long_words = st.builds(
+    lambda one, size, end: one * size + end, st.sampled_from("ab\u00e9"), st.integers(1, 90), st.text("ab ", max_size=3)
+)
+texts = st.one_of(alphabet, long_words)
+
+
+def plain(text: str) -> list[bytes]:
+    return WORD.findall(text.encode("utf-8", "surrogatepass"))
+
+
+@given(st.lists(texts, max_size=8), st.sampled_from([1, 50, 1 << 18]))
+def test_words_have_equal_hashes_exactly_when_they_are_equal(several: list[str], block: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shingle, "BLOCK_BYTES", block)
+        flat, numbers = words(several)
+    every = [plain(text) for text in several]
+    assert numbers.tolist() == [len(one) for one in every]
+    told = list(zip([word for one in every for word in one], flat.tolist(), strict=True))
+    assert len({word for word, _ in told}) == len({value for _, value in told}) == len(set(told))
+
+
+@given(st.lists(texts, max_size=8), st.sampled_from([1, 50, 1 << 18]))
+def test_ngrams_are_those_of_a_plain_loop_and_none_crosses_texts(several: list[str], block: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shingle, "BLOCK_BYTES", block)
+        found = grams(several)
+    seen: dict[int, tuple[bytes, ...]] = {}
+    for number, text in enumerate(several):
+        one = plain(text)
+        width = min(NGRAM, len(one))
+        wanted = [tuple(one[n : n + width]) for n in range(len(one) - width + 1)] if one else []
+        values = found.flat[found.offsets[number] : found.offsets[number + 1]].tolist()
+        assert len(values) == len(wanted)
+        for value, gram in zip(values, wanted, strict=True):
+            assert seen.setdefault(value, gram) == gram
+    assert len(set(seen.values())) == len(seen)
+    assert len(found.flat) == found.offsets[-1]
+
+
+def test_order_matters_in_an_ngram() -> None:
+    assert not set(ngrams(word_hashes("a b c d e"), 5).tolist()) & set(ngrams(word_hashes("e d c b a"), 5).tolist())
+
+
+def test_a_megabyte_in_one_word_is_one_word() -> None:
+    one, other = word_hashes("x" * 2_000_000), word_hashes("x" * 1_999_999 + "y")
+    assert len(one) == len(other) == 1 and one[0] != other[0]
+    assert np.array_equal(one, word_hashes("(" + "x" * 2_000_000 + ")"))
