@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from zoo.completion import A_RUN
 from zoo.errors import ZooError, nearest
 
 
@@ -144,7 +145,7 @@ def runs(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=A_RUN)
 @click.option("--sample", "sample_id", help="One sample by its id: exact prompt, text, answer, score.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(run: str, sample_id: str | None, as_json: bool) -> None:

@@ -11,15 +11,22 @@ import click
 
 from evals.engine_options import engine_options
 from zoo.checkpoint import Record
+from zoo.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.errors import ZooError, unknown
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", shell_complete=A_CHECKPOINT, nargs=-1, required=True, metavar="NAME...")
 @click.option(
-    "--tasks", "wanted", required=True, help="Tasks or suites, commas between: humaneval,arc_easy@lm-eval,suite:quick."
+    "--tasks",
+    "wanted",
+    shell_complete=A_TASK,
+    required=True,
+    help="Tasks or suites, commas between: humaneval,arc_easy@lm-eval,suite:quick.",
 )
-@click.option("--engine", default="transformers", show_default=True, help="Which engine runs the model.")
+@click.option(
+    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="Which engine runs the model."
+)
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")

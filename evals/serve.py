@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.completion import A_CHECKPOINT
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=A_CHECKPOINT)
 @click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs PHIZOO_API_KEY.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")

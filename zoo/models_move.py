@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.completion import A_CHECKPOINT
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def import_checkpoint(
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.argument("folder")
 def export(checkpoint: str, folder: str) -> None:
     """Write a Hugging Face folder with a model card.
@@ -71,7 +72,7 @@ def export(checkpoint: str, folder: str) -> None:
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.argument("zoo")
 @click.option("--json", "as_json", is_flag=True, help="Print what moved as JSON.")
 def push(checkpoint: str, zoo: str, as_json: bool) -> None:
@@ -91,7 +92,7 @@ def push(checkpoint: str, zoo: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("checkpoint", required=False)
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT, required=False)
 @click.argument("zoo", required=False)
 @click.option("--list", "listed", metavar="ZOO", help="Print what another zoo holds instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print what moved as JSON.")
