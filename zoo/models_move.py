@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.completion import A_CHECKPOINT
-from zoo.errors import ZooError
+from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
     from zoo.remote import Moved
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, help="A word to find it by; may be given several times.")
 @click.option("--drop-code", is_flag=True, help="Leave Python files, pickles and auto_map behind instead of refusing.")
 @click.option("--convert", "pickles", is_flag=True, help="Turn .bin and .pt into safetensors in an isolated process.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be fetched and whether there is room; fetch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def import_checkpoint(
     source: str,
@@ -29,6 +30,7 @@ def import_checkpoint(
     tags: tuple[str, ...],
     drop_code: bool,
     pickles: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Import a Hugging Face folder or repository.
@@ -38,13 +40,20 @@ def import_checkpoint(
 
     \b
     Example:  phizoo models import microsoft/phi-2
+              phizoo models import microsoft/phi-2 --dry-run
               phizoo models import ./phi-1-mixformer --name phi-1 --drop-code
     """
     from zoo.checkpoint import About
-    from zoo.huggingface import import_any
+    from zoo.huggingface import import_any, rehearsed
     from zoo.models_look import echo_json
     from zoo.registry import open_registry
 
+    if dry_run:
+        told, lacks = rehearsed(source, name, revision)
+        click.echo("\n".join((*told, *(f"lacking here: {lack}" for lack in lacks))))
+        if lacks:
+            raise CheckFailed(f"it would not run here: {len(lacks)} lacking, named above; nothing was done")
+        return
     with open_registry() as registry:
         found = import_any(registry, source, name, revision, About(licence=licence, tags=tags), drop_code, pickles)
     if as_json:
