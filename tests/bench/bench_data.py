@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rows import row
+
 FILES = int(os.environ.get("BENCH_FILES", "20000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 PEERS = os.environ.get("PEERS_PYTHON", "")
@@ -108,7 +110,9 @@ def peer(what: str) -> Callable[[Path], dict[str, Any]]:
     return run
 
 
-def compare(folder: Path, ours: Callable[[Path], dict[str, Any]], sides: dict[str, Callable[[Path], Any]]) -> None:
+def compare(
+    what: str, folder: Path, ours: Callable[[Path], dict[str, Any]], sides: dict[str, Callable[[Path], Any]]
+) -> None:
     seconds: dict[str, list[float]] = {}
     last: dict[str, dict[str, Any]] = {}
     for _ in range(ROUNDS):
@@ -117,6 +121,9 @@ def compare(folder: Path, ours: Callable[[Path], dict[str, Any]], sides: dict[st
             seconds.setdefault(name, []).append(last[name]["seconds"])
     mine = statistics.median(seconds["phi-zoo"])
     for name, values in seconds.items():
+        if name != "phi-zoo":
+            turns = [theirs / own for own, theirs in zip(seconds["phi-zoo"], values, strict=True)]
+            row(f"{what}, CPU time of one core", peer=name, ratios=turns, figure=f"{mine:.2f} CPU s")
         median = statistics.median(values)
         spread = f"[{min(values):.2f}-{max(values):.2f}]"
         print(f"  {name}: {median:.2f} CPU s {spread} n={len(values)}, {median / mine:.1f} times ours", end="")
@@ -134,11 +141,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = corpus(folder)
-        print(f"near-deduplication of {len(rows(folder)):,} files, {size:,} characters, one core")
-        compare(folder, our_dedup, {what: peer(what) for what in ("datasketch", "datatrove")})
+        count = len(rows(folder))
+        print(f"near-deduplication of {count:,} files, {size:,} characters, one core")
+        compare(
+            f"near-deduplication of {count:,} files",
+            folder,
+            our_dedup,
+            {what: peer(what) for what in ("datasketch", "datatrove")},
+        )
         tokenizer(folder)
         print("tokenise and pack the same, one core")
-        compare(folder, our_tokens, {"datatrove": peer("datatrove-tokens")})
+        compare(f"tokenise and pack {count:,} files", folder, our_tokens, {"datatrove": peer("datatrove-tokens")})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from rows import row
 
 EXERCISES = int(os.environ.get("BENCH_EXERCISES", "100000"))
 PLANTED, INNOCENT = 50, 1_000
@@ -61,6 +62,7 @@ def bench_trees() -> None:
         pairs = sum(len(found) for found in pool.map(search, parts))
         seconds = time.perf_counter() - began
     print(f"trees: {len(made):,} exercises x 164 problems in {seconds:.1f} s on {cores()} cores; {pairs:,} close pairs")
+    row(f"trees of {len(made):,} exercises against 164 problems", figure=f"{seconds:.1f} s on {cores()} cores")
     asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
     some = trees(random.Random(0).sample(made, min(2_000, len(made))))
     fast = {(pair.first, pair.second) for pair in close_pairs(asked, some, 0.8)}
@@ -70,6 +72,12 @@ def bench_trees() -> None:
         for n, two in enumerate(some)
         if Levenshtein.distance(one, two) * 10 <= 2 * max(len(one), len(two))
     }
+    row(
+        f"the pairs found, of {len(asked) * len(some):,}",
+        peer="brute force",
+        figure="the same" if fast == brute else "NOT the same",
+        target="the same",
+    )
     print(f"  brute force over {len(asked) * len(some):,} pairs agrees: {fast == brute} ({len(brute):,} close)")
 
 
@@ -131,6 +139,10 @@ def bench_leaks() -> None:
             told = [{m.problem for m in found if m.method == method and asked.holds(m)} for found in matches[grade]]
             cells.append(f"{sum(name in one for name, one in zip(names, told, strict=True))}/{len(names)}")
         false = sum(any(m.method == method and asked.holds(m) for m in found) for found in matches["innocent"])
+        row(
+            f"planted leaks found by {method} {threshold or 13:g}: {', '.join(leaks.GRADES)}",
+            figure=f"{', '.join(cells)}; false {false}/{len(texts['innocent'])}",
+        )
         print(f"| {method} {threshold or 13:g} | {' | '.join(cells)} | {false}/{len(texts['innocent'])} |")
 
 
@@ -157,6 +169,8 @@ def bench_filter() -> None:
     begin = time.perf_counter()
     fitted.head.predict_proba(many)
     seconds = time.perf_counter() - begin
+    row("documents filtered after embedding, one core", figure=f"{len(many) / seconds:,.0f} a second")
+    row("documents embedded by tf-idf, one core", figure=f"{len(texts) / (middle - began):,.0f} a second")
     print(f"filter: {len(many) / seconds:,.0f} documents/s after embedding (n={len(many):,}, one core)")
     print(f"  embedding by tf-idf: {len(texts) / (middle - began):,.0f} documents/s (n={len(texts):,})")
 
