@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -66,6 +67,33 @@ def test_paths_and_make_targets_exist(page: Path) -> None:
 @pytest.mark.parametrize("line", [line for _, line in STEPS if line])
 def test_the_quickstarts_commands_exist(line: str) -> None:
     resolve(shlex.split(line))
+
+
+def walk(command: click.Command, path: str = "phizoo") -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from walk(found, f"{path} {name}")
+
+
+@pytest.mark.parametrize(("path", "command"), list(walk(phizoo)), ids=lambda value: value if type(value) is str else "")
+def test_the_examples_of_a_commands_help_exist_and_one_is_its_own(path: str, command: click.Command) -> None:
+    examples = []
+    for line in (command.help or "").splitlines():
+        text = line.strip().removeprefix("Example:").strip().replace("…", "")
+        text = re.sub(r"^(\w+=\S* )+|.*\$\(|\)\"?$", "", text)  # variables before it; a command within another
+        if text.startswith("phizoo "):
+            words = shlex.split(text, comments=True)
+            ends = [words.index(mark) for mark in ("<", ">", ">>", "|") if mark in words]
+            examples.append(words[1 : min(ends, default=len(words))])
+    for words in examples:
+        resolve(words)
+    own = path.split()[1:]
+    if not isinstance(command, click.Group):
+        assert [words for words in examples if words[: len(own)] == own], "no example of its own"
 
 
 def test_an_unknown_command_or_option_is_seen() -> None:

@@ -80,12 +80,12 @@ def main() -> None:
     print(f"a bare Python {bare:.3f} s; {len(helps)} helps and {len(listings)} listings, median of {asked.rounds}")
     for line in slowest[: asked.shown]:
         print(f"  {medians[line]:.3f} s, {cpu[line]:.3f} s of CPU: phizoo {line}")
-    row("phizoo doctor", figure=f"{medians['doctor']:.2f} s", note="tries a program in each tier of the sandbox")
+    row("doctor", figure=f"{medians['doctor']:.2f} s", note="tries a program in each tier of the sandbox")
     listings.remove("doctor")
     for title, lines in (("--help of a command", helps), ("a listing", listings)):
         worst = max(lines, key=lambda line: medians[line])
         row(
-            f"{title}, the slowest of {len(lines)} (phizoo {worst})",
+            f"{title}, the slowest of {len(lines)}: {worst}",
             figure=f"{medians[worst]:.2f} s, {cpu[worst]:.2f} s of CPU; median of all "
             f"{statistics.median(medians[line] for line in lines):.2f} s",
             target=f"{TARGET_SECONDS} s",
