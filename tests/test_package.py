@@ -47,3 +47,9 @@ def test_no_requirement_has_an_upper_bound_without_a_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     bounded = [line for line in requirements() if re.search(r"<|~=|==|!=", line)]
     assert [line for line in bounded if not re.search(re.escape(line) + r'",?\s+# ', text)] == []
+
+
+def test_the_changelogs_newest_release_is_this_version() -> None:
+    heads = re.findall(r"^## (\d+\.\d+\.\d+)(.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert next(version for version, state in heads if "not released" not in state) == told

@@ -205,6 +205,23 @@ def number_of(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
     return {f"{row['column']} {row['metric']}": [row[key] for key in ("value", "low", "high", "n")] for row in rows}
 
 
+def published(place: Place, digest: str) -> list[list[float]]:
+    """What the registry holds of a checkpoint: value, bounds and n of each score, asked until the database answers."""
+    from zoo.errors import ZooError
+    from zoo.registry import open_registry
+
+    for _ in range(10 * TRIES):
+        try:
+            with open_registry(
+                place.environment["PHIZOO_DB"], place.environment["PHIZOO_STORE"], readonly=True
+            ) as registry:
+                return sorted([one.value, one.low, one.high, one.n] for one in registry.scores(checkpoint=digest))
+        except (ZooError, OSError):
+            time.sleep(1)
+    wrong(place, "the database did not come back")
+    return []
+
+
 def rounds(place: Place, user: str, until: float, seed: int, kept: dict[str, dict[str, Any]]) -> None:
     """One user's loop."""
     chance, number = random.Random(f"{seed} {user}"), 0
@@ -236,6 +253,8 @@ def held(place: Place, user: str, kept: dict[str, dict[str, Any]], chance: rando
             wrong(place, f"lost or changed: {name}", user=user, wanted=one["digest"], found=there.get(name))
         if one["scores"] and name not in board:
             wrong(place, f"not on the board: {name}", user=user)
+        if one["scores"] and published(place, one["digest"]) != sorted(one["scores"].values()):
+            wrong(place, f"other scores than were told: {name}", user=user, told=one["scores"])
 
 
 def undisturbed(place: Place, kept: dict[str, dict[str, Any]], count: int) -> int:
