@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def test_paths_and_make_targets_exist(page: Path) -> None:
     fenced = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
     for name in TARGET.findall(fenced) + re.findall(r"`make ([a-z-]+)`", text):
         assert name in targets, f"{page.name} names make {name}"
+
+
+def test_the_tree_of_the_architecture_is_the_real_one() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `([\w/]+)/` \|", text, re.MULTILINE))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    files = [Path(name) for name in listed if (ROOT / name).exists()]
+    code = {path.parent.as_posix() for path in files if path.suffix in (".py", ".toml") and len(path.parts) > 1}
+    tops = {path.parts[0] for path in files if len(path.parts) > 1 and not path.parts[0].startswith(".")}
+    inner = {folder for folder in code if not folder.startswith(("tests/", "docs/")) and folder.count("/") < 2}
+    assert told == tops | inner
 
 
 @pytest.mark.parametrize("line", [line for _, line in STEPS if line])
