@@ -171,10 +171,10 @@ def seconds(of: Shape, dtype: str, asked: Work, gpu: Gpu) -> float:
     return reading + steps * moved / (gpu.bandwidth * BANDWIDTH_SHARE)
 
 
-def numbers(dtype: str) -> str:
-    """The dtype that a GPU takes for "auto". Raises ZooError for one that is not known."""
+def numbers(dtype: str, engine: str = "vllm") -> str:
+    """What "auto" stands for: fp32 for transformers without a GPU, else bf16. Raises ZooError for an unknown one."""
     if dtype == "auto":
-        return "bfloat16"
+        return "float32" if engine == "transformers" and not gpus.count() else "bfloat16"
     if dtype not in BYTES:
         raise ZooError(f'no dtype "{dtype}"{nearest(dtype, BYTES)}; one of auto, {", ".join(BYTES)}')
     return dtype
@@ -188,12 +188,13 @@ def runs(
 
     told: list[str] = []
     lacks: list[str] = []
-    kind = numbers(dtype)
+    kind = numbers(dtype, engine)
     shapes = [shape(name) for name in names if not name.startswith("endpoint:")]
     for of in shapes:
         told += model(of, kind)
         lacks += lacking(of, kind, engine)
     needed: dict[str, float] = dict.fromkeys(GPUS, 0.0)
+    known = 0
     for task in tasks:
         label = f"{task.name}@{task.protocol}"
         try:
@@ -202,23 +203,25 @@ def runs(
             lacks.append(f"{label}: {error}")
             told.append(f"  {label:<28} {task.size:>6,} samples; its prompts are not known here")
             continue
+        known += 1
         told.append(
             f"  {label:<28} {one.requests:>6,} requests, about {one.read:,} tokens to read, "
             f"at most {one.written:,} to write"
         )
         for name, gpu in GPUS.items():
             needed[name] += sum(seconds(of, kind, one, gpu) for of in shapes)
-    times = ", ".join(
-        f"{name} {seconds_text(value) if value < math.inf else 'too small'}" for name, value in needed.items()
-    )
-    if shapes:
-        told.append(f"at most, estimated by arithmetic for one GPU in {kind}, loading aside: {times}")
+    if shapes and known:
+        which = "" if known == len(tasks) else f" for {known} of {len(tasks)} tasks"
+        times = ", ".join(
+            f"{name} {seconds_text(value) if value < math.inf else 'too small'}" for name, value in needed.items()
+        )
+        told.append(f"at most{which}, estimated by arithmetic for one GPU in {kind}, loading aside: {times}")
     return Rehearsal(tuple(told), tuple(dict.fromkeys(lacks)))
 
 
 def serving(name: str, engine: str, dtype: str, line: Sequence[str], wanted: int) -> Rehearsal:
     """The rehearsal of `phizoo serve`. line: the command that would be started, () for our own server."""
     of = shape(name)
-    kind = numbers(dtype)
+    kind = numbers(dtype, engine)
     told = [*model(of, kind), f"engine {engine}{': ' + ' '.join(line) if line else ''}"]
     return Rehearsal(tuple(told), tuple(lacking(of, kind, engine, wanted)))

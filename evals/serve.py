@@ -117,7 +117,7 @@ def _rehearse(name: str, vllm: bool, *flags: Any) -> None:
         name=name,
         host=host,
         port=port,
-        dtype=rehearsal.numbers(dtype),
+        dtype=rehearsal.numbers(dtype, "vllm" if vllm else "transformers"),
         context_tokens=of.context_tokens,
         seed=seed,
         tensor_parallel=tensor_parallel,

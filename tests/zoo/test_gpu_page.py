@@ -83,6 +83,17 @@ def test_the_arithmetic_of_time_grows_with_the_work_and_knows_what_does_not_fit(
     assert rehearsal.seconds(phi, "bfloat16", work, rehearsal.Gpu(312e12, 2e12, 6e9)) == float("inf")
 
 
+def test_no_time_is_told_for_tasks_whose_prompts_are_not_at_hand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
+    one, other = tasks("mini_exercises,lambada")  # no installed package ships the second
+    asked = rehearsal.runs(["phi-2"], [other], lambda _: Asked(), "vllm", "auto")
+    assert "at most" not in asked.told[-1]
+    assert any("lambada" in lack for lack in asked.lacks)
+    assert "for 1 of 2 tasks" in rehearsal.runs(["phi-2"], [one, other], lambda _: Asked(), "vllm", "auto").told[-1]
+
+
 def test_an_unknown_name_or_dtype_is_refused() -> None:
     with pytest.raises(ZooError, match="phi-9"):
         rehearsal.shape("phi-9")
