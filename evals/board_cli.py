@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.completion import A_CHECKPOINT, A_TASK
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def _json(value: Any) -> None:
 
 
 @click.command()
-@click.argument("task")
+@click.argument("task", shell_complete=A_TASK)
 @click.option("--metric", help="Another metric than the task's first.")
 @click.option("--all-versions", is_flag=True, help="All versions of each name, not the newest alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -79,8 +80,14 @@ def resolves(n: int) -> str:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--task", "tasks", multiple=True, help="Only this task, or TASK@PROTOCOL; may be given again.")
+@click.argument("names", shell_complete=A_CHECKPOINT, nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--task",
+    "tasks",
+    shell_complete=A_TASK,
+    multiple=True,
+    help="Only this task, or TASK@PROTOCOL; may be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -> None:
     """Combine runs that differ by seed alone into one number.
@@ -115,7 +122,7 @@ def seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -> None
 
 
 @click.command()
-@click.argument("tasks", nargs=-1, required=True, metavar="TASK...")
+@click.argument("tasks", shell_complete=A_TASK, nargs=-1, required=True, metavar="TASK...")
 @click.option("--difference", type=click.FloatRange(0, 100, min_open=True), help="Points that should be seen.")
 @click.option("--score", type=click.FloatRange(0, 100), default=50, show_default=True, help="Score around which, in %.")
 @click.option("--pair", nargs=2, help="Two scored checkpoints, from whose samples the spread is taken.")

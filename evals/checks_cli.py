@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from zoo.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.errors import CheckFailed, ZooError, unknown
 
 TOLERANCE = 1e-3  # nats, fp32: the contract of all engines; rounding of one batch against another is under 1e-4
@@ -67,9 +68,17 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("check-batch")
-@click.argument("name")
-@click.option("--tasks", default="arc_easy,mini_exercises", show_default=True, help="Tasks, commas between.")
-@click.option("--engine", default="transformers", show_default=True, help="transformers or vllm.")
+@click.argument("name", shell_complete=A_CHECKPOINT)
+@click.option(
+    "--tasks",
+    shell_complete=A_TASK,
+    default="arc_easy,mini_exercises",
+    show_default=True,
+    help="Tasks, commas between.",
+)
+@click.option(
+    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="transformers or vllm."
+)
 @_common
 def check_batch(name: str, tasks: str, engine: str, limit: int, dtype: str, as_json: bool) -> None:
     """Compare batch 1, 8 and auto, and list every sample whose answer moved.
@@ -93,9 +102,15 @@ def check_batch(name: str, tasks: str, engine: str, limit: int, dtype: str, as_j
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=A_CHECKPOINT)
 @click.option("--backends", default="transformers,vllm", show_default=True, help="Two local engines.")
-@click.option("--tasks", default="arc_easy,mini_exercises", show_default=True, help="Tasks, commas between.")
+@click.option(
+    "--tasks",
+    shell_complete=A_TASK,
+    default="arc_easy,mini_exercises",
+    show_default=True,
+    help="Tasks, commas between.",
+)
 @_common
 def parity(name: str, backends: str, tasks: str, limit: int, dtype: str, as_json: bool) -> None:
     """Compare two engines sample by sample: largest difference of a log-probability, flips.
@@ -127,9 +142,18 @@ def parity(name: str, backends: str, tasks: str, limit: int, dtype: str, as_json
 
 
 @click.command("check-boundary")
-@click.argument("name")
-@click.option("--task", "spec", default="mini_exercises", show_default=True, help="A task of programs or texts.")
-@click.option("--engine", default="transformers", show_default=True, help="transformers or vllm.")
+@click.argument("name", shell_complete=A_CHECKPOINT)
+@click.option(
+    "--task",
+    "spec",
+    shell_complete=A_TASK,
+    default="mini_exercises",
+    show_default=True,
+    help="A task of programs or texts.",
+)
+@click.option(
+    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="transformers or vllm."
+)
 @click.option("--tier", help="Sandbox tier instead of the best one.")
 @_common
 def check_boundary(name: str, spec: str, engine: str, tier: str | None, limit: int, dtype: str, as_json: bool) -> None:

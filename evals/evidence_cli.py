@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from zoo.completion import A_RUN
 from zoo.errors import CheckFailed, ZooError
 
 SHOWN = 10  # differing samples printed; all of them are in the JSON
 
 
 @click.command()
-@click.argument("cell")
+@click.argument("cell", shell_complete=A_RUN)
 @click.option("--dry-run", is_flag=True, help="Print the command and run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
@@ -63,7 +64,7 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("cell")
+@click.argument("cell", shell_complete=A_RUN)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
 @click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
 def export(cell: str, out: Path, form: str) -> None:

@@ -5,14 +5,20 @@ from typing import Any
 
 import click
 
+from zoo.completion import A_RUN, A_TASK
 from zoo.errors import ZooError, nearest
 
 
 @click.command()
-@click.argument("solutions")
+@click.argument("solutions", shell_complete=A_RUN)
 @click.option("--url", required=True, help="The grader's endpoint, like http://127.0.0.1:8000/v1.")
 @click.option("--model", required=True, help="The grader, as the endpoint names it.")
-@click.option("--task", "spec", help="The task of a file of completions (unconventional, say); a run knows its own.")
+@click.option(
+    "--task",
+    "spec",
+    shell_complete=A_TASK,
+    help="The task of a file of completions (unconventional, say); a run knows its own.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write each grade here as JSON lines.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=8, help="Requests at a time (default 8).")
 @click.option("--requests", type=click.IntRange(1), help="At most so many requests by this command.")

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from zoo.completion import A_TASK
 from zoo.errors import CheckFailed, ZooError
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "prompts.json"
 
 
 @click.command()
-@click.argument("task")
+@click.argument("task", shell_complete=A_TASK)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def lint(task: str, as_json: bool) -> None:
     """Check a task, all its protocols or one: prompts, gold, empty, leaks, shots, chance.

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from zoo.completion import A_RUN
 from zoo.errors import ZooError, nearest
 
 
@@ -64,7 +65,8 @@ def tasks(as_json: bool) -> None:
 def data(names: tuple[str, ...], fetch: bool, as_json: bool) -> None:
     """List the evaluation sets: where each comes from here, rows, sha256, licence.
 
-    Every set that is at hand is read and its content checked against the pinned sha256.
+    Every set that is at hand is read and its content checked against the pinned sha256; files that did
+    not change since are not read again.
 
     \b
     phizoo eval data
@@ -88,7 +90,7 @@ def data(names: tuple[str, ...], fetch: bool, as_json: bool) -> None:
             "licence": wanted.licence,
         }
         try:
-            told["source"] = datasets.find(name, split, fetch).source
+            told["source"] = datasets.source(name, split, fetch)
         except ZooError as error:
             if "not at hand" not in str(error):
                 told["source"] = f"refused: {error}"
@@ -144,7 +146,7 @@ def runs(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=A_RUN)
 @click.option("--sample", "sample_id", help="One sample by its id: exact prompt, text, answer, score.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(run: str, sample_id: str | None, as_json: bool) -> None:

@@ -5,11 +5,12 @@ import sys
 
 import click
 
+from zoo.completion import A_RUN
 from zoo.errors import ZooError, nearest
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=A_RUN)
 @click.option("--protocol", required=True, help="Whose extraction, sanitising and metrics to use.")
 @click.option("--tier", help="Sandbox tier instead of the best one.")
 @click.option("--allow-weak-isolation", "weak", is_flag=True, help="Run code with resource limits only. Dangerous.")

@@ -11,17 +11,24 @@ import click
 
 from evals.engine_options import engine_options
 from zoo.checkpoint import Record
+from zoo.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.errors import ZooError, unknown
 
 SUBSETS = {"clean": "without the samples found in training data", "overlapping": "those found in training data alone"}
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", shell_complete=A_CHECKPOINT, nargs=-1, required=True, metavar="NAME...")
 @click.option(
-    "--tasks", "wanted", required=True, help="Tasks or suites, commas between: humaneval,arc_easy@lm-eval,suite:quick."
+    "--tasks",
+    "wanted",
+    shell_complete=A_TASK,
+    required=True,
+    help="Tasks or suites, commas between: humaneval,arc_easy@lm-eval,suite:quick.",
 )
-@click.option("--engine", default="transformers", show_default=True, help="Which engine runs the model.")
+@click.option(
+    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="Which engine runs the model."
+)
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")
@@ -45,6 +52,7 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
     "--cpus-per-replica", type=click.IntRange(1), help="With --ray, on machines without a GPU (default: 4 or all)."
 )
 @engine_options
+@click.option("--dry-run", is_flag=True, help="Tell what would be asked, memory and time, and what is lacking here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     """Score checkpoints on tasks and publish the numbers.
@@ -56,6 +64,7 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     phizoo eval run phi-1-small-mini --tasks arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
     phizoo eval run endpoint:gpt-5 --tasks humaneval --engine openai_http --url https://api.openai.com/v1 --chat
     phizoo eval run phi-1-small-mini phi-1-mini --tasks suite:quick --ray auto --engine vllm
+    phizoo eval run phi-2 --tasks suite:phi-2 --engine vllm --dry-run
 
     Killed at any moment, the same command goes on where it was.
     """
@@ -70,6 +79,13 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     if options["engine"] not in BACKENDS:
         raise unknown("engine", options["engine"], BACKENDS, "phizoo doctor")
     tasks = [_decoded(task, options) for task in find_tasks(wanted)]
+    if options["dry_run"]:
+        from evals import rehearsal
+
+        _connection(options)  # refuses an option of another engine
+        found = rehearsal.runs(names, tasks, lambda task: _asked(task, options), options["engine"], options["dtype"])
+        rehearsal.tell(found)
+        return
     flags = _flags(options["overlap"], tasks)
     rows = []
     with open_registry() as registry:

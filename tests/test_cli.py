@@ -63,6 +63,13 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
     assert "phizoo " in command.help, "no example"
 
 
+@pytest.mark.parametrize("path", [path for path in EVERY if path], ids=" ".join)
+def test_a_tab_completes_every_argument_that_names_something_of_the_zoo(path: tuple[str, ...]) -> None:
+    names = ("checkpoint", "run", "recipe", "task")
+    asked = [one for one in EVERY[path].params if isinstance(one, click.Argument) and one.name in names]
+    assert [one.name for one in asked if one._custom_shell_complete is None] == []
+
+
 @pytest.mark.parametrize(
     "path", [path for path, command in EVERY.items() if isinstance(command, LazyGroup)], ids=" ".join
 )

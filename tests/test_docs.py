@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -63,9 +65,47 @@ def test_paths_and_make_targets_exist(page: Path) -> None:
         assert name in targets, f"{page.name} names make {name}"
 
 
+def test_the_tree_of_the_architecture_is_the_real_one() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `([\w/]+)/` \|", text, re.MULTILINE))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    files = [Path(name) for name in listed if (ROOT / name).exists()]
+    code = {path.parent.as_posix() for path in files if path.suffix in (".py", ".toml") and len(path.parts) > 1}
+    tops = {path.parts[0] for path in files if len(path.parts) > 1 and not path.parts[0].startswith(".")}
+    inner = {folder for folder in code if not folder.startswith(("tests/", "docs/")) and folder.count("/") < 2}
+    assert told == tops | inner
+
+
 @pytest.mark.parametrize("line", [line for _, line in STEPS if line])
 def test_the_quickstarts_commands_exist(line: str) -> None:
     resolve(shlex.split(line))
+
+
+def walk(command: click.Command, path: str = "phizoo") -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from walk(found, f"{path} {name}")
+
+
+@pytest.mark.parametrize(("path", "command"), list(walk(phizoo)), ids=lambda value: value if type(value) is str else "")
+def test_the_examples_of_a_commands_help_exist_and_one_is_its_own(path: str, command: click.Command) -> None:
+    examples = []
+    for line in (command.help or "").splitlines():
+        text = line.strip().removeprefix("Example:").strip().replace("…", "")
+        text = re.sub(r"^(\w+=\S* )+|.*\$\(|\)\"?$", "", text)  # variables before it; a command within another
+        if text.startswith("phizoo "):
+            words = shlex.split(text, comments=True)
+            ends = [words.index(mark) for mark in ("<", ">", ">>", "|") if mark in words]
+            examples.append(words[1 : min(ends, default=len(words))])
+    for words in examples:
+        resolve(words)
+    own = path.split()[1:]
+    if not isinstance(command, click.Group):
+        assert [words for words in examples if words[: len(own)] == own], "no example of its own"
 
 
 def test_an_unknown_command_or_option_is_seen() -> None:

@@ -1,5 +1,6 @@
 """What an installed wheel holds: every file of the packages, not only their Python."""
 
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -19,3 +20,36 @@ def test_the_wheel_takes_every_file_of_a_package(package: str) -> None:
     packed = {path for pattern in told[package] for path in (ROOT / package).glob(pattern)}
     assert files - packed == set()
     assert files, "each package has a py.typed at least"
+
+
+def requirements() -> dict[str, set[str]]:
+    """Each direct requirement and the extras that want it ("always" for none), as written."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found: dict[str, set[str]] = {}
+    for extra, lines in {"always": told["dependencies"], **told["optional-dependencies"]}.items():
+        for line in lines:
+            found.setdefault(line, set()).add(extra)
+    return found
+
+
+def test_every_dependency_has_its_licence_on_the_page() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    rows = {
+        row[0]: (set(row[1].split(", ")), row[2]) for row in re.findall(r"^\| (\S+) \| (.+?) \| (.+) \|$", page, re.M)
+    }
+    wanted = {re.split(r"[\[>=<~!]", line)[0].lower(): extras for line, extras in requirements().items()}
+    wanted.pop("phi-zoo")
+    assert {name: extras for name, (extras, _) in rows.items() if name not in ("package", "---")} == wanted
+    assert all(licence for _, licence in rows.values())
+
+
+def test_no_requirement_has_an_upper_bound_without_a_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    bounded = [line for line in requirements() if re.search(r"<|~=|==|!=", line)]
+    assert [line for line in bounded if not re.search(re.escape(line) + r'",?\s+# ', text)] == []
+
+
+def test_the_changelogs_newest_release_is_this_version() -> None:
+    heads = re.findall(r"^## (\d+\.\d+\.\d+)(.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert next(version for version, state in heads if "not released" not in state) == told

@@ -7,6 +7,7 @@ import click
 
 from training.grow_cli import grow
 from training.ladder_cli import ladder
+from zoo.completion import A_CHECKPOINT, A_RECIPE
 
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value; recorded.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -23,7 +24,7 @@ def train() -> None:
 
 
 @train.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=A_RECIPE)
 @SET
 @click.option("--name", help="The checkpoint's name; the recipe's by default.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the run's state lies.")
@@ -47,7 +48,7 @@ def run(
 
 
 @train.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=A_RECIPE)
 @SET
 @click.option("--gpus", type=click.IntRange(min=1), default=8, show_default=True, help="GPUs together.")
 @click.option("--kind", type=click.Choice(["A100", "H100", "H200"]), default="H100", show_default=True, help="Which.")
@@ -70,8 +71,8 @@ def plan(
 
 
 @train.command()
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", shell_complete=A_RECIPE)
+@click.argument("second", shell_complete=A_RECIPE)
 @click.option("--all", "everything", is_flag=True, help="Compare names, texts and sources too.")
 @AS_JSON
 def diff(first: str, second: str, everything: bool, as_json: bool) -> None:
@@ -150,7 +151,7 @@ def bench(gpu: bool, steps: int, as_json: bool) -> None:
 
 
 @train.command()
-@click.argument("name")
+@click.argument("name", shell_complete=A_CHECKPOINT)
 @click.option("--out", type=click.Path(path_type=Path), help="A .html page or a .png picture; NAME.html by default.")
 def curves(name: str, out: Path | None) -> None:
     """Draw the training curves of a checkpoint, or of a run's folder: loss, rate, throughput, scores.

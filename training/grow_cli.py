@@ -2,12 +2,14 @@
 
 import click
 
+from zoo.completion import A_CHECKPOINT, A_RECIPE
+
 METHODS = ("scratch", "corner", "tile", "tile-exact", "pad-exact", "structured-tile")
 
 
 @click.command()
-@click.argument("checkpoint")
-@click.option("--to", "recipe", required=True, help="The recipe whose shape is wanted.")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
+@click.option("--to", "recipe", shell_complete=A_RECIPE, required=True, help="The recipe whose shape is wanted.")
 @click.option("--method", type=click.Choice(METHODS), required=True, help="How the widths grow.")
 @click.option(
     "--depth",

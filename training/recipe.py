@@ -211,6 +211,11 @@ class Recipe(Record, frozen=True):
     overrides: tuple[str, ...] = ()
 
 
+def completed(_typed: str) -> tuple[str, ...]:
+    """The recipes, for the shell's Tab."""
+    return RECIPES
+
+
 def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe of that name, or of that .toml file, with `a.b=c` overrides applied.
 

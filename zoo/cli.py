@@ -8,10 +8,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.errors import CheckFailed, ZooError, nearest
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name -> (where the click command lives, its one-line help)
 GROUPS: dict[str, tuple[str, str]] = {
@@ -22,6 +26,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "leaderboard": ("dashboard.cli:leaderboard", "Open the leaderboard page, or export it."),
     "serve": ("evals.serve:serve", "Serve a checkpoint over an OpenAI-compatible address."),
     "doctor": ("evals.doctor:doctor", "Tell what this machine can do, and what mends each lack."),
+    "completion": ("zoo.completion:completion", "Print the script that makes a shell complete commands and names."),
     "quickstart": ("zoo.quickstart:quickstart", "The whole way on two CPU cores: data, train, evaluate, show."),
 }
 
@@ -46,10 +51,19 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.table and not args[0].startswith("-"):
+        unknown = args and args[0] not in self.table and not args[0].startswith("-")
+        if unknown and not context.resilient_parsing:  # a Tab after a mistyped word offers nothing and says nothing
             where = context.command_path
             raise ZooError(f'no command "{args[0]}"{nearest(args[0], self.table)}. All commands: {where} --help')
         return super().resolve_command(context, args)
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=told) for name, (_, told) in self.table.items() if name.startswith(incomplete)
+        ]
+        return named + click.Command.shell_complete(self, context, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

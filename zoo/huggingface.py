@@ -74,6 +74,44 @@ def import_any(
     return added
 
 
+def rehearsed(source: str, name: str | None, revision: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What `import_any` would do, as lines, and what is lacking here; a listing is asked for, nothing is fetched.
+
+    source, name, revision  as of `import_any`
+    Raises ZooError for a variant that was never published, or a name that cannot be
+    """
+    folder, known = Path(source).expanduser(), _variant(source)
+    if folder.is_dir():
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        told = [f"{name or _named(folder.resolve().name)}: from the folder {folder}, {size / 1e9:.2f} GB"]
+        return tuple(told), _room(size)
+    if known is not None and not known.repository:
+        raise ZooError(f"{known.name} was never published; train it: phizoo train run {known.name}")
+    repository = known.repository if known else source
+    title = checked_name(name or (known.name if known else _named(repository.rpartition("/")[2])))
+    told = [f"{title}: from {repository} at {revision or 'the newest commit of main, which is then recorded'}"]
+    if known is not None:
+        told.append(f"  {known.parameters:,} parameters, {2 * known.parameters / 1e9:.2f} GB in 16 bits")
+    try:
+        found = hub.snapshot(repository, revision)
+    except ZooError as error:
+        return tuple(told), (str(error), *(_room(4 * known.parameters) if known else ()))
+    files = hub.wanted_files(found)
+    size = sum(file.bytes for file in files)
+    told.append(f"  commit {found.commit}, licence {found.licence}: {len(files)} files, {size / 1e9:.2f} GB to fetch")
+    told += [f"  {file.path}  {file.bytes:,} bytes" for file in files]
+    return tuple(told), _room(2 * size)
+
+
+def _room(wanted: int) -> tuple[str, ...]:
+    """The line that tells of too little room for a download and its copy in the store; none when there is enough."""
+    place = settings.home()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    return () if free > wanted else (f"{wanted / 1e9:.1f} GB of disk wanted, {free / 1e9:.1f} free at {place}",)
+
+
 @contextlib.contextmanager
 def _alone(name: str) -> Iterator[None]:
     """One process at a time works on a download; the others wait."""

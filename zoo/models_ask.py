@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from zoo.completion import A_CHECKPOINT, A_DATASET
 from zoo.errors import ZooError
 from zoo.models_look import count_text, echo_checkpoints, echo_json, echo_table
 
@@ -12,12 +13,12 @@ from zoo.models_look import count_text, echo_checkpoints, echo_json, echo_table
 @click.option(
     "--where", "conditions", multiple=True, metavar="CONDITION", help="May be given several times: all must hold."
 )
-@click.option("--name")
+@click.option("--name", shell_complete=A_CHECKPOINT)
 @click.option("--family")
 @click.option("--licence")
 @click.option("--tag", multiple=True)
-@click.option("--parent", metavar="CHECKPOINT", help="Made directly from it.")
-@click.option("--dataset", metavar="NAME", help="Trained on it, by name or digest.")
+@click.option("--parent", shell_complete=A_CHECKPOINT, metavar="CHECKPOINT", help="Made directly from it.")
+@click.option("--dataset", shell_complete=A_DATASET, metavar="NAME", help="Trained on it, by name or digest.")
 @click.option("--min-parameters", type=float)
 @click.option("--max-parameters", type=float)
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
@@ -47,7 +48,7 @@ def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filter
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.option(
     "--format", "form", type=click.Choice(["tree", "json", "mermaid", "dot"]), default="tree", show_default=True
 )
@@ -71,8 +72,8 @@ def lineage(checkpoint: str, form: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("before")
-@click.argument("after")
+@click.argument("before", shell_complete=A_CHECKPOINT)
+@click.argument("after", shell_complete=A_CHECKPOINT)
 @click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
 def diff(before: str, after: str, as_json: bool) -> None:
     """Compare two checkpoints: config, recipe, files, tensors.
@@ -95,7 +96,7 @@ def diff(before: str, after: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write it to a file instead.")
 def card(checkpoint: str, out: str | None) -> None:
     """Print the model card made from the records.

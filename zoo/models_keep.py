@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from zoo.completion import A_CHECKPOINT, A_DATASET
 from zoo.errors import ZooError
 
 
@@ -22,11 +23,19 @@ from zoo.errors import ZooError
 @click.option(
     "--parent",
     "parents",
+    shell_complete=A_CHECKPOINT,
     multiple=True,
     metavar="NAME[=RELATION]",
     help="What it was made from: finetune, grow, resume or convert.",
 )
-@click.option("--dataset", "datasets", multiple=True, metavar="NAME[=TOKENS]", help="What it was trained on.")
+@click.option(
+    "--dataset",
+    "datasets",
+    shell_complete=A_DATASET,
+    multiple=True,
+    metavar="NAME[=TOKENS]",
+    help="What it was trained on.",
+)
 @click.option(
     "--link", is_flag=True, help="Hand the folder over: no copy on the same disk, its files become read-only."
 )
@@ -108,7 +117,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.argument("alias", required=False)
 @click.option("--expect", type=int, default=None, metavar="VERSION", help="Only if it points there now (0: nowhere).")
 @click.option("--remove", "taken", is_flag=True, help="Take the alias away.")
@@ -155,7 +164,7 @@ def _echo_history(checkpoint: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.argument("tags", nargs=-1, required=True)
 @click.option("--remove", "taken", is_flag=True, help="Take these tags away instead.")
 def tag(checkpoint: str, tags: tuple[str, ...], taken: bool) -> None:
@@ -172,7 +181,7 @@ def tag(checkpoint: str, tags: tuple[str, ...], taken: bool) -> None:
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.argument("text")
 def note(checkpoint: str, text: str) -> None:
     """Replace a checkpoint's note.
@@ -188,7 +197,7 @@ def note(checkpoint: str, text: str) -> None:
 
 
 @click.command()
-@click.argument("old")
+@click.argument("old", shell_complete=A_CHECKPOINT)
 @click.argument("new")
 def rename(old: str, new: str) -> None:
     """Give all versions of a name another name.
@@ -206,7 +215,7 @@ def rename(old: str, new: str) -> None:
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.option("--with-scores", is_flag=True, help="Lose its scores with it.")
 def remove(checkpoint: str, with_scores: bool) -> None:
     """Take one version out of the zoo.

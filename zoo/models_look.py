@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.completion import A_CHECKPOINT
 from zoo.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def echo_checkpoints(registry: "Registry", found: "Sequence[Checkpoint]") -> Non
 
 
 @click.command("list")
-@click.argument("name", required=False)
+@click.argument("name", shell_complete=A_CHECKPOINT, required=False)
 @click.option("--all", "all_versions", is_flag=True, help="Every version, not only the newest.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 def list_checkpoints(name: str | None, all_versions: bool, as_json: bool) -> None:
@@ -90,7 +91,7 @@ def list_checkpoints(name: str | None, all_versions: bool, as_json: bool) -> Non
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.option("--json", "as_json", is_flag=True, help="Print record, aliases and scores as JSON.")
 def show(checkpoint: str, as_json: bool) -> None:
     """Show one checkpoint: what it is, where from, its scores.
@@ -170,7 +171,7 @@ def _dataset_label(registry: "Registry", digest: str) -> str:
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 def path(checkpoint: str) -> None:
     """Print a local folder that loaders take as it is.
 
@@ -184,7 +185,7 @@ def path(checkpoint: str) -> None:
 
 
 @click.command()
-@click.argument("checkpoint", required=False)
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT, required=False)
 @click.option("--mend", is_flag=True, help="Set damaged files aside, so that adding or pulling again replaces them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
 def verify(checkpoint: str | None, mend: bool, as_json: bool) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.errors import ZooError
+from zoo.completion import A_CHECKPOINT
+from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
     from zoo.remote import Moved
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, help="A word to find it by; may be given several times.")
 @click.option("--drop-code", is_flag=True, help="Leave Python files, pickles and auto_map behind instead of refusing.")
 @click.option("--convert", "pickles", is_flag=True, help="Turn .bin and .pt into safetensors in an isolated process.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be fetched and whether there is room; fetch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def import_checkpoint(
     source: str,
@@ -28,6 +30,7 @@ def import_checkpoint(
     tags: tuple[str, ...],
     drop_code: bool,
     pickles: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Import a Hugging Face folder or repository.
@@ -37,13 +40,20 @@ def import_checkpoint(
 
     \b
     Example:  phizoo models import microsoft/phi-2
+              phizoo models import microsoft/phi-2 --dry-run
               phizoo models import ./phi-1-mixformer --name phi-1 --drop-code
     """
     from zoo.checkpoint import About
-    from zoo.huggingface import import_any
+    from zoo.huggingface import import_any, rehearsed
     from zoo.models_look import echo_json
     from zoo.registry import open_registry
 
+    if dry_run:
+        told, lacks = rehearsed(source, name, revision)
+        click.echo("\n".join((*told, *(f"lacking here: {lack}" for lack in lacks))))
+        if lacks:
+            raise CheckFailed(f"it would not run here: {len(lacks)} lacking, named above; nothing was done")
+        return
     with open_registry() as registry:
         found = import_any(registry, source, name, revision, About(licence=licence, tags=tags), drop_code, pickles)
     if as_json:
@@ -55,7 +65,7 @@ def import_checkpoint(
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.argument("folder")
 def export(checkpoint: str, folder: str) -> None:
     """Write a Hugging Face folder with a model card.
@@ -71,7 +81,7 @@ def export(checkpoint: str, folder: str) -> None:
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.argument("zoo")
 @click.option("--json", "as_json", is_flag=True, help="Print what moved as JSON.")
 def push(checkpoint: str, zoo: str, as_json: bool) -> None:
@@ -91,7 +101,7 @@ def push(checkpoint: str, zoo: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("checkpoint", required=False)
+@click.argument("checkpoint", shell_complete=A_CHECKPOINT, required=False)
 @click.argument("zoo", required=False)
 @click.option("--list", "listed", metavar="ZOO", help="Print what another zoo holds instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print what moved as JSON.")

@@ -55,6 +55,7 @@ class Text:
             self.finish = "length"
 
     def generation(self) -> Generation:
+        """What this text became, as the loop keeps it."""
         return Generation(
             sample=self.request.sample,
             draw=self.request.draw,

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from evals import gpus
 from evals.backends.decode import generate
 from evals.backends.prompt_logprobs import Read, read
 from evals.backends.tree import choose
@@ -77,7 +78,7 @@ def resolved(path: Path, dtype: str, device: str) -> tuple[str, str, int]:
             without its rotary factor, and where fp16 gives NaN
     """
     if device == "auto":
-        device = "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+        device = "cuda" if gpus.count() else "cpu"
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     if dtype not in DTYPES:

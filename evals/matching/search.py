@@ -31,9 +31,11 @@ class Engine(Protocol):
     """
 
     @property
-    def unsearched(self) -> frozenset[int]: ...
+    def unsearched(self) -> frozenset[int]:
+        """Numbers of the samples that this method cannot look for (too short, not parsable)."""
 
-    def matches(self, texts: Sequence[str]) -> Iterator[Found]: ...
+    def matches(self, texts: Sequence[str]) -> Iterator[Found]:
+        """For each document, the samples found in it."""
 
 
 class Asked(Record, frozen=True):

@@ -14,7 +14,7 @@ ADDS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candi
 SUMS = {
     "helper below": "    return _plus(a, b)\n\ndef _plus(x, y):\n    return x + y\n",
     "class with state": "    s = Sum()\n    s += a\n    s += b\n    return s.total\n\nclass Sum:\n    total = 0\n    def __iadd__(self, v):\n        self.total += v\n        return self\n",
-    "dataclass": "    return P(a, b).sum()\n\nfrom __future__ import annotations\n" if 0 else "    return P(a, [b]).sum()\n\nfrom dataclasses import dataclass, field\n@dataclass(order=True, frozen=True)\nclass P:\n    x: 'int'\n    y: 'list[P]' = field(default_factory=list)\n    def sum(self) -> 'int': return self.x + sum(self.y)\n",
+    "dataclass": "    return P(a, [b]).sum()\n\nfrom dataclasses import dataclass, field\n@dataclass(order=True, frozen=True)\nclass P:\n    x: 'int'\n    y: 'list[P]' = field(default_factory=list)\n    def sum(self) -> 'int': return self.x + sum(self.y)\n",
     "named tuple": "    P = __import__('collections').namedtuple('P', 'a b')\n    return sum(P(a=a, b=b))\n",
     "typing": "    return T[int]((a, b)).sum()\n\nfrom typing import Generic, TypeVar, Protocol, overload, TypedDict, NamedTuple\nV = TypeVar('V')\nclass N(NamedTuple):\n    v: 'V'\nclass D(TypedDict):\n    x: 'D'\nclass T(Generic[V]):\n    def __init__(self, v: 'tuple[V, ...]') -> None: self.v = v\n    def sum(self) -> 'V': return sum(self.v)\n",
     "type hints read": "    import typing\n    assert typing.get_type_hints(P) == {'n': P}\n    return a + b\n\nclass P:\n    n: 'P'\n",

@@ -86,8 +86,11 @@ def _absent(tier: str) -> str:
         engine = container_engine()
         if not engine:
             return "no podman or docker on the path: install one"
-        told = subprocess.run([engine, "info"], capture_output=True, timeout=20)
-        if told.returncode:
+        try:
+            answers = subprocess.run([engine, "info"], capture_output=True, timeout=20).returncode == 0
+        except subprocess.TimeoutExpired:
+            answers = False
+        if not answers:
             return f"{engine} is there and does not answer: start its service"
     return ""
 

@@ -21,13 +21,16 @@ class Measured(Protocol):
     """What a rank is made from: a value with its 95% interval (a Score, a Summary, an Interval)."""
 
     @property
-    def value(self) -> float: ...
+    def value(self) -> float:
+        """The number itself, in the unit of its interval."""
 
     @property
-    def low(self) -> float: ...
+    def low(self) -> float:
+        """The lower bound of the 95% interval."""
 
     @property
-    def high(self) -> float: ...
+    def high(self) -> float:
+        """The upper bound of the 95% interval."""
 
 
 class Rank(Record, frozen=True):

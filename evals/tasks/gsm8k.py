@@ -59,6 +59,7 @@ def prompt_code(sample: Sample) -> str:
 
 
 def compared(text: str) -> str:
+    """An answer as it is compared: without what IGNORED lists, in lower case."""
     for ignored in IGNORED:
         text = re.sub(ignored, "", text)
     return text.lower()

@@ -32,14 +32,17 @@ def samples() -> Iterator[Sample]:
 
 
 def as_it_is(sample: Sample) -> str:
+    """The problem's own bytes, its last newline kept."""
     return sample.question
 
 
 def stripped(sample: Sample) -> str:
+    """The problem without white space at its ends."""
     return sample.question.strip()
 
 
 def stripped_line(sample: Sample) -> str:
+    """The problem without white space at its ends, and one newline."""
     return sample.question.strip() + "\n"
 
 

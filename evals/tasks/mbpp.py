@@ -25,6 +25,7 @@ SHOTS = (2, 3, 4)
 
 
 def asked(row: Row) -> str:
+    """One problem as the prompt words it: the task and its first three tests."""
     tests = "\n".join(row["test_list"][:3])
     return (
         f"You are an expert Python programmer, and here is your task: {row['text']} "
@@ -34,6 +35,7 @@ def asked(row: Row) -> str:
 
 @cache
 def shots() -> str:
+    """The three solved problems before each prompt."""
     by_id = {row["task_id"]: row for row in rows("mbpp", split="prompt")}
     return "".join(f"{asked(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
 

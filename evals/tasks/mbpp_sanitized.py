@@ -21,6 +21,7 @@ SHOTS = (2, 3, 4)
 
 
 def asked(row: Row) -> str:
+    """One problem as the prompt words it: the task and all its tests."""
     tests = "\n".join(row["test_list"])
     return (
         f"You are an expert Python programmer, and here is your task: {row['prompt']} "
@@ -30,6 +31,7 @@ def asked(row: Row) -> str:
 
 @cache
 def shots() -> str:
+    """The solved problems before each prompt."""
     by_id = {row["task_id"]: row for row in rows("mbpp_sanitized", split="full")}
     return "".join(f"{asked(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
 

@@ -36,6 +36,7 @@ GROUPS = {
 
 
 def asked(row: Row) -> str:
+    """One question with its lettered choices, up to the answer."""
     listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, row["choices"], strict=True))
     return f"{row['question'].strip()}\n{listed}\nAnswer:"
 

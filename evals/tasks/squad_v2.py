@@ -31,6 +31,7 @@ SHOTS = (("When did the library open?", "1911"), ("Who built the boat?", NOTHING
 
 
 def asked(title: str, passage: str, question: str) -> str:
+    """One question under its passage and title, up to the answer."""
     return f"Title: {title}\n\nBackground: {passage}\n\nQuestion: {question}\n\nAnswer:"
 
 

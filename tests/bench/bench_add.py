@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from rows import row
+
 from zoo.registry import open_registry
 from zoo.variants import phi_shapes
 
@@ -89,6 +91,15 @@ def main() -> None:
         for name, seconds in told.items():
             print(f"{name}: {seconds:.2f} s")
         print(f"add / (sha256sum + cp): {told['add'] / (told['sha256sum'] + told['cp']):.2f} (goal 1.3)")
+        for peer, wanted in (("cp", "0.77 (1.3 times their time)"), ("cp and sync", "")):
+            turns = zip(times["add"], times["sha256sum"], times[peer], strict=True)
+            row(
+                f"adding a checkpoint of {given.gib:g} GiB",
+                peer=f"sha256sum + {peer}",
+                ratios=[(one + two) / mine for mine, one, two in turns],
+                figure=f"{told['add']:.2f} s",
+                target=wanted,
+            )
         print(f"add / (sha256sum + cp and sync): {told['add'] / (told['sha256sum'] + told['cp and sync']):.2f}")
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rows import row
 
 from dashboard import server
 from evals.records import Facts, Result, Run
@@ -179,7 +180,13 @@ def main() -> int:
                     late = target is not None and seconds > target
                     missed += late
                     goal = f"target {target} s{', MISSED' if late else ''}" if target else "no target"
+                    row(
+                        f"{models} models x {columns} columns: {name}",
+                        figure=f"{seconds:.2f} s",
+                        target=f"{target or ''}",
+                    )
                     print(f"{models} x {columns}: {name} {seconds:.2f} s ({goal})", flush=True)
+                row(f"{models} models x {columns} columns: the server's memory", figure=f"{memory(pid):.0f} MB")
                 print(f"{models} x {columns}: server memory {memory(pid):.0f} MB", flush=True)
         browser.close()
     return 1 if missed else 0

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rows import row
 
 FILES = int(os.environ.get("BENCH_FILES", "20000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -142,7 +143,7 @@ def peer(what: str) -> Side:
     return run
 
 
-def rounds(folder: Path, sides: dict[str, Side]) -> dict[str, dict[str, Any]]:
+def rounds(what: str, folder: Path, sides: dict[str, Side]) -> dict[str, dict[str, Any]]:
     """The last result of each side, after all rounds in turns; the first side's time is the measure."""
     seconds: dict[str, list[float]] = {}
     last: dict[str, dict[str, Any]] = {}
@@ -153,6 +154,9 @@ def rounds(folder: Path, sides: dict[str, Side]) -> dict[str, dict[str, Any]]:
             print(f"  round {number + 1}: {name} {last[name]['seconds']:.2f} s", file=sys.stderr, flush=True)
     mine = statistics.median(next(iter(seconds.values())))
     for name, values in seconds.items():
+        if name != "phi-zoo":
+            turns = [theirs / own for own, theirs in zip(seconds["phi-zoo"], values, strict=True)]
+            row(what, peer=NAMES.get(name, name), ratios=turns, figure=f"{mine:.2f} s")
         median = statistics.median(values)
         told = f"{median:.2f} s [{min(values):.2f}-{max(values):.2f}] n={len(values)}, {median / mine:.1f} times ours"
         print(f"  {NAMES.get(name, name)}: {told}", end="")
@@ -168,7 +172,7 @@ def near(folder: Path) -> None:
     from evals.stats.intervals import wilson
 
     peers = {what: peer(what) for what in ("datasketch", "datasketch-32x4", "datasketch-sha1", "datatrove")}
-    last = rounds(folder, {"phi-zoo": our_dedup, **peers})
+    last = rounds("near-deduplication, end to end", folder, {"phi-zoo": our_dedup, **peers})
     sets = exact_twins.sets_of(rows(folder))
     pairs = exact_twins.pairs_at(sets)
     some = sorted(np.random.default_rng(0).permutation(len(sets))[:CHECKED].tolist())
@@ -203,7 +207,8 @@ def main() -> None:
         if "tokens" in wanted:
             tokenizer(folder)
             print(f"tokenise and pack {len(rows(folder, 'token-texts')):,} of them, one core")
-            rounds(folder, {"phi-zoo": our_tokens, "datatrove-tokens": peer("datatrove-tokens")})
+            sides = {"phi-zoo": our_tokens, "datatrove-tokens": peer("datatrove-tokens")}
+            rounds("tokenise and pack", folder, sides)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import row
 
 EXERCISES = int(os.environ.get("BENCH_EXERCISES", "100000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -77,7 +78,18 @@ def bench_trees() -> None:
         for n, two in enumerate(some)
         if Levenshtein.distance(one, two) * 10 <= 2 * max(len(one), len(two))
     }
+    row(
+        f"the pairs found, of {len(asked) * len(some):,}",
+        peer="brute force",
+        figure="the same" if fast == brute else "NOT the same",
+        target="the same",
+    )
     print(f"  brute force over {len(asked) * len(some):,} pairs agrees: {fast == brute} ({len(brute):,} close)")
+    row(
+        f"trees of {len(made):,} exercises against 164 problems",
+        figure=f"{told(seconds)} s, {cores()} cores",
+        target="60 s",
+    )
     found = functions(20_000)
     seconds = []
     for _ in range(ROUNDS):
@@ -102,6 +114,7 @@ def bench_leaks() -> None:
     print(f"planted leaks: {table.planted} problems a grade, {table.innocent:,} innocent functions; {table.encoder}: "
           f"distance {table.calibrated:g} at 1% of them")  # fmt: skip
     print("\n".join(lines(table)))
+    row("planted leaks by method and grade", figure="; ".join(lines(table)[2:]))
 
 
 def bench_filter() -> None:
@@ -129,6 +142,7 @@ def bench_filter() -> None:
         began = time.perf_counter()
         fitted.head.predict_proba(many)
         rates.append(len(many) / (time.perf_counter() - began))
+    row("documents filtered after embedding, one core", figure=f"{told(rates)} a second", target="5,000 a second")
     print(f"filter: {told(rates)} documents/s after embedding (n={len(many):,}, one core)")
     print(f"  embedding by tf-idf: {told(embedding)} documents/s (n={len(texts):,}, one core)")
 

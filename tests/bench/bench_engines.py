@@ -24,6 +24,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rows import missing, row
+
 SIDE = Path(__file__).with_name("harness_side.py")
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
 BATCHES = (1, 8, 32)
@@ -198,7 +200,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=1)
     given = parser.parse_args()
     if not given.lm_eval:
-        print("skipped: no --lm-eval PYTHON (or LM_EVAL_PYTHON); the first lines of this file say how to make it")
+        missing(
+            "the transformers engine", "lm-evaluation-harness", "no --lm-eval PYTHON (or LM_EVAL_PYTHON), see this file"
+        )
         return
     if SHARED.is_dir():
         os.environ.setdefault("PHIZOO_DATA", str(SHARED))
@@ -215,6 +219,13 @@ def main() -> None:
         for name in given.part or [*PARTS, "generation"]:
             if name == "generation":
                 ours, theirs, batch, its_mb = generation(engine, harness, min(64, given.questions))
+                row(
+                    f"writing {min(64, given.questions)} answers of different length",
+                    peer=f"transformers generate, batch {batch}",
+                    ratios=[theirs / ours],
+                    figure=f"{ours:.1f} CPU s",
+                    target="1.5",
+                )
                 print(
                     f"generation: {theirs / ours:.1f}x (target 1.5x) ours {ours:.2f} s, generate {theirs:.2f} s at batch "
                     f"{batch}, peak {peak():.0f} MB, harness {its_mb:.0f} MB",
@@ -227,6 +238,13 @@ def main() -> None:
             title, target, make = PARTS[name]
             asked = make(given.questions)
             ours, theirs, worst, batch, its_mb = choices(engine, harness, asked, given.turns)
+            row(
+                f"{title}, {len(asked)} questions",
+                peer=f"lm-evaluation-harness, batch {batch}",
+                ratios=[theirs / ours],
+                figure=f"{ours:.1f} CPU s, log-probabilities within {worst:.0e}",
+                target=f"{target:g}",
+            )
             print(
                 f"{title}: {theirs / ours:.1f}x (target {target:g}x) n={len(asked)} ours {ours:.2f} s, harness "
                 f"{theirs:.2f} s at batch {batch}, largest difference {worst:.1e}, peak {peak():.0f} MB, harness {its_mb:.0f} MB",

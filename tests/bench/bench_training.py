@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import missing, row
 
 from training import model, optimizer, state
 from training.data.loader import Loader, open_tokens
@@ -145,7 +146,7 @@ def loops(job: Job, rounds: int) -> None:
         runs["Trainer, stock model"] = hugging_face(job, stock_model(job))
         runs["Trainer, our model"] = hugging_face(job, model.build(job.settings, 0).train())
     else:
-        print("Hugging Face Trainer: not measured, the package accelerate is not installed")
+        missing("the training loop", "Hugging Face Trainer", "the package accelerate is not installed")
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
@@ -154,6 +155,9 @@ def loops(job: Job, rounds: int) -> None:
                 times[name].append(spent)
     tokens = STEPS * job.recipe.training.batch_sequences * job.recipe.data.sequence_tokens
     for name, spent in times.items():
+        if name != "ours":
+            turns = [other / mine for other, mine in zip(spent, times["ours"], strict=True)]
+            row("the training loop, phi-1-small-mini", peer=name, ratios=turns, figure=f"{STEPS} steps a turn")
         ratio = statistics.median(other / mine for other, mine in zip(spent, times["ours"], strict=True))
         print(f"{name:20} {tokens / statistics.median(spent):>9,.0f} tokens/s; ours is {ratio:.2f} times as fast")
 
@@ -170,6 +174,11 @@ def overheads(job: Job) -> None:
     begun = time.perf_counter()
     for step in range(200):
         loader.batch_at(step)
+    row(
+        "the loader's share of a step",
+        figure=f"{(time.perf_counter() - begun) / 200 / one_step:.2%}",
+        target="under 1%",
+    )
     print(f"loader: {(time.perf_counter() - begun) / 200 / one_step:.2%} of a step (target under 1%)")
     stalls = []
     for step in range(1, 6):
@@ -179,6 +188,7 @@ def overheads(job: Job) -> None:
         stalls.append(time.perf_counter() - begun)
         parts.keeper.wait()
     stall = statistics.median(stalls) / (200 * one_step)
+    row("the stall of saving a state each 200 steps", figure=f"{stall:.2%} of the run", target="under 2%")
     print(f"saving a state each 200 steps: stalls {stall:.2%} of the run (target under 2%)")
 
 
@@ -199,6 +209,12 @@ def memory() -> None:
         kind: int(subprocess.run([sys.executable, "-c", PEAK, kind], check=True, capture_output=True).stdout)
         for kind in ("plain", "chunked")
     }
+    row(
+        "peak memory of chunked cross-entropy at 51,200 tokens",
+        peer="torch's cross_entropy",
+        ratios=[grown["plain"] / grown["chunked"]],
+        note="how many times as small",
+    )
     print(f"peak memory of chunked cross-entropy at 51,200: {grown['chunked'] / grown['plain']:.2f} of the plain one")
 
 

@@ -11,6 +11,7 @@ import argparse
 import ast
 import copy
 import json
+import os
 import random
 import subprocess
 import sys
@@ -170,11 +171,15 @@ def main() -> None:
     from evals.datasets import rows as data
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--evalplus", required=True, help="an interpreter that has evalplus 0.3.1")
+    parser.add_argument(
+        "--evalplus", default=os.environ.get("EVALPLUS_PYTHON"), help="an interpreter that has evalplus 0.3.1"
+    )
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="write every pair of verdicts here")
     asked = parser.parse_args()
+    if not asked.evalplus:
+        parser.error("no --evalplus PYTHON (or EVALPLUS_PYTHON)")
     rows = {row["task_id"]: row for name in ("humaneval_plus", "mbpp_plus") for row in data(name)}
     source = candidates(list(rows.values()), asked.seed)
     refused: list[tuple[dict[str, str], tuple[bool, str], tuple[bool, str]]] = []

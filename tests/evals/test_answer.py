@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evals.answer import cut, exact_and_f1, last_number, matched, plain_words
+from evals.answer import cut, exact_and_f1, matched, plain_words
 from evals.records import Sample
 from evals.tasks import bbh, gsm8k, squad, squad_v2, trivia_qa
 from evals.tasks.humaneval import EVALPLUS_STOPS
@@ -25,16 +25,6 @@ def test_cut_is_the_longest_start_without_a_stop(text: str, stops: list[str]) ->
     assert not any(stop in kept for stop in stops)
     assert kept == text or any(text[len(kept) :].startswith(stop) for stop in stops)
     assert cut(kept, stops) == kept
-
-
-@given(WORDS, NUMBERS, st.sampled_from(["", ".", " apples.", "\n"]))
-def test_last_number_is_the_last_one_written(before: str, number: int, after: str) -> None:
-    assert last_number(f"{before} so {number:,}{after}") == str(number)
-
-
-@given(st.text(st.characters(exclude_categories=["Nd"]), max_size=40))
-def test_no_digit_no_number(text: str) -> None:
-    assert last_number(text) is None
 
 
 @given(WORDS, NUMBERS)

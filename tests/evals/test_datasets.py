@@ -215,3 +215,20 @@ def test_the_listing_names_partial_sets_and_refuses_changed_ones(
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
     listed = CliRunner().invoke(data, ["copa"], catch_exceptions=False).output
     assert "refused: copa (validation)" in listed
+
+
+def test_a_list_does_not_read_again_what_did_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [dict(row) for row in datasets.rows("humaneval")]
+    (tmp_path / "humaneval").mkdir()
+    monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
+    path = tmp_path / "humaneval" / "data.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert datasets.source("humaneval") == f"folder {tmp_path}"
+    with monkeypatch.context() as unread:
+        unread.setattr(datasets, "_find", lambda *_: pytest.fail("read again"))
+        assert datasets.source("humaneval") == f"folder {tmp_path}"
+    rows[3]["test"] += "\n"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    datasets._find.cache_clear()
+    with pytest.raises(ZooError, match="is not the pinned one"):
+        datasets.source("humaneval")

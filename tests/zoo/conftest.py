@@ -1,10 +1,13 @@
-"""Makers of small checkpoint folders: whole Phi models of one layer, written without torch."""
+"""Makers of small checkpoint folders (whole Phi models of one layer, written without torch), and a hub that has one."""
 
+import hashlib
 import json
 import os
 import struct
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import prod
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,3 +132,85 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_db"))
     return f"sqlite:///{tmp_path / 'zoo.db'}"
+
+
+class Hub:
+    """What the server holds and what it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        self.asked: list[tuple[str, str | None, str | None]] = []
+        self.break_after: int | None = None
+        self.spoil = False
+        self.address = self.elsewhere = ""
+        self.commit = "cb02e3e" + "0" * 33
+
+    def listing(self) -> dict[str, Any]:
+        siblings = []
+        for name, data in self.files.items():
+            one: dict[str, Any] = {"rfilename": name, "size": len(data)}
+            if name.endswith(".safetensors"):
+                one["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+            else:
+                one["blobId"] = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+            siblings.append(one)
+        return {"sha": self.commit, "siblings": siblings, "cardData": {"license": "mit"}}
+
+
+def handler(hub_: Hub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+        def do_GET(self) -> None:
+            hub_.asked.append((self.path, self.headers.get("Range"), self.headers.get("Authorization")))
+            if self.path.startswith("/api/models/microsoft/phi-2/revision/"):
+                self.answer(json.dumps(hub_.listing()).encode())
+                return
+            name = self.path.rpartition("/")[2]
+            if name not in hub_.files or "phi-2" not in self.path:
+                self.send_error(404)
+                return
+            if name.endswith(".safetensors") and not self.path.startswith("/cdn") and hub_.elsewhere:
+                self.send_response(302)
+                self.send_header("Location", f"{hub_.elsewhere}/cdn/phi-2/{name}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            data = hub_.files[name]
+            if hub_.spoil:
+                data = data[:-1] + bytes([data[-1] ^ 1])
+            start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+            self.answer(data[start:], 206 if start else 200)
+
+        def answer(self, data: bytes, status: int = 200) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            cut = hub_.break_after if self.path.endswith(".safetensors") else None
+            self.wfile.write(data if cut is None else data[:cut])
+
+    return Handler
+
+
+@pytest.fixture
+def server(tmp_path: Path, made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with a small microsoft/phi-2, and its second host that large files are sent from."""
+    found = Hub(made.phi(tmp_path / "phi-2", 1))
+    found.files |= {
+        "README.md": b"# Phi",
+        "modeling_phi.py": b"print(1)",
+        "picture.png": b"\x89PNG",
+        ".gitattributes": b"x",
+    }
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler(found)) for _ in range(2)]
+    for one in servers:
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+    found.address, found.elsewhere = (f"http://127.0.0.1:{one.server_port}" for one in servers)
+    found.elsewhere = found.elsewhere.replace("127.0.0.1", "localhost")
+    monkeypatch.setenv("HF_ENDPOINT", found.address)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    yield found
+    for one in servers:
+        one.shutdown()
+        one.server_close()

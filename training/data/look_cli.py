@@ -2,6 +2,8 @@
 
 import click
 
+from zoo.completion import A_DATASET
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -30,7 +32,7 @@ def list_datasets(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=A_DATASET)
 @click.option(
     "--documents", "number", type=click.IntRange(min=0), default=3, show_default=True, help="How many to show."
 )
@@ -97,7 +99,7 @@ def why(document: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=A_DATASET)
 def card(name: str) -> None:
     """Write a dataset's card.
 
@@ -111,7 +113,7 @@ def card(name: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=A_DATASET)
 @JSON
 def contamination(name: str, as_json: bool) -> None:
     """Tell which evaluation problems a dataset held.
@@ -186,7 +188,7 @@ def leaks(embedding: str, planted: int, innocent: int, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=A_DATASET)
 @JSON
 def agree(name: str, as_json: bool) -> None:
     """Compare a filter with 200 documents labelled by hand.

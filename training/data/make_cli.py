@@ -3,11 +3,12 @@
 import click
 
 from training.data.options import JSON, OUT, SEED, scaled, told
+from zoo.completion import A_DATASET, A_TASK
 from zoo.errors import ZooError
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=A_DATASET)
 @OUT
 @click.option("--limit", type=click.IntRange(min=1), help="Take this many files (of tables: blocks), spread by hash.")
 @click.option("--column", default="", help="Column of a table that holds the text: content, code or text by default.")
@@ -33,7 +34,7 @@ def gather(source: str, name: str, limit: int | None, column: str, form: str | N
 
 
 @click.command("filter")
-@click.argument("source")
+@click.argument("source", shell_complete=A_DATASET)
 @OUT
 @click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of the documents to keep (0.3).")
 @click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
@@ -78,7 +79,7 @@ def filter_documents(
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=A_DATASET)
 @OUT
 @click.option("--jaccard", type=click.FloatRange(0.3, 1), default=0.8, show_default=True, help="Of word 5-grams.")
 @click.option("--semantic", type=click.FloatRange(0, 1), help="Also drop documents of this cosine and above.")
@@ -103,9 +104,16 @@ def dedup(source: str, name: str, jaccard: float, semantic: float | None, embedd
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=A_DATASET)
 @OUT
-@click.option("--against", default="humaneval,mbpp", show_default=True, metavar="TASK,...", help="Evaluation sets.")
+@click.option(
+    "--against",
+    shell_complete=A_TASK,
+    default="humaneval,mbpp",
+    show_default=True,
+    metavar="TASK,...",
+    help="Evaluation sets.",
+)
 @click.option("--methods", default="ngram,tree", show_default=True, help="Of ngram, tree, embedding.")
 @click.option("--tau", default="0.95", show_default=True, metavar="RATE,...", help="Match rate of syntax trees.")
 @click.option("--distance", type=click.FloatRange(0, min_open=True), help="L2 distance of embeddings (calibrated).")
@@ -154,11 +162,18 @@ def _rates(text: str) -> list[float]:
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=A_DATASET)
 @OUT
 @click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of the documents to keep (0.3).")
 @click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
-@click.option("--against", default="humaneval,mbpp", show_default=True, metavar="TASK,...", help="Evaluation sets.")
+@click.option(
+    "--against",
+    shell_complete=A_TASK,
+    default="humaneval,mbpp",
+    show_default=True,
+    metavar="TASK,...",
+    help="Evaluation sets.",
+)
 @click.option("--samples", type=click.IntRange(min=0), default=10, show_default=True, help="Documents at each end.")
 @SEED
 @scaled
@@ -192,7 +207,7 @@ def refine(
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True)
+@click.argument("sources", shell_complete=A_DATASET, nargs=-1, required=True)
 @click.option("--vocabulary", type=int, default=1024, show_default=True, help="Number of tokens, 257 to 65536.")
 @OUT
 @JSON
@@ -208,7 +223,7 @@ def tokenizer(sources: tuple[str, ...], vocabulary: int, name: str, as_json: boo
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="NAME[=WEIGHT]...")
+@click.argument("sources", shell_complete=A_DATASET, nargs=-1, required=True, metavar="NAME[=WEIGHT]...")
 @click.option("--tokenizer", "coder", required=True, metavar="NAME", help="A dataset made by: phizoo data tokenizer.")
 @OUT
 @click.option("--tokens", type=click.IntRange(min=1), help="How many tokens to take in all.")

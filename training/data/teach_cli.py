@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from training.data.options import CONCURRENCY, JSON, OUT, SEED, scaled, told
+from zoo.completion import A_DATASET
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def api_key() -> str | None:
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=A_DATASET)
 @OUT
 @click.option("--sample", type=click.IntRange(min=1), default=4_000, show_default=True, help="Documents to label.")
 @click.option("--url", default="", help="An OpenAI-compatible address, up to and with /v1; none: the rubric labels.")

@@ -1,0 +1,31 @@
+"""The API reference, made from the docstrings: `make docs`, or `python docs/api/make.py [FOLDER]`.
+
+Every module of the four packages except the page's own scripts, which run when they are imported. A docstring is shown
+as it is written: its columns (argument, shape, unit) are its meaning. A warning is an error.
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("zoo", "evals", "training", "dashboard")
+LEFT_OUT = ("zoo.migrations", "dashboard.app", "dashboard.views")  # run by their tools, not imported
+
+
+def main() -> None:
+    """Writes the pages. Raises the first warning of pdoc as an error."""
+    import pdoc.render
+
+    target = Path(sys.argv[1] if sys.argv[1:] else ROOT / "build" / "docs")
+    for kind in (UserWarning, RuntimeWarning):
+        warnings.simplefilter("error", kind)
+    os.environ.pop("PWD", None)  # a constant that equals it would be hidden, and warned of
+    pdoc.render.configure(template_directory=Path(__file__).parent, show_source=False, search=True)
+    pdoc.pdoc(*PACKAGES, *(f"!{name}" for name in LEFT_OUT), output_directory=target)
+    print(f"wrote {target / 'index.html'}: {len(list(target.rglob('*.html')))} pages")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""`make bench`: every comparison in one go, into one table (docs/benchmarks.md).
+
+    python tests/bench/every.py [NAME...] [--again] [--quick] [--list]
+
+Each bench is a script of its own, run one after the other; it keeps its rows by `rows.row`, and a script that keeps
+none is told by its last line. A bench that fails or lacks its peer is a row that says so. What was measured stays in
+build/bench/, so that a stopped run goes on with the next bench; `--again` measures anew. The table is written after
+each bench. Peers live in Pythons of their own, named by the variables of PEERS or made by `.ci/setup-peers`.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+KEPT, TABLE = ROOT / "build" / "bench", ROOT / "docs" / "benchmarks.md"
+# peer -> the variable that names its Python, the distributions whose versions are told
+PEERS = {
+    "lm-eval": ("LM_EVAL_PYTHON", ("lm_eval", "transformers", "torch")),
+    "evalplus": ("EVALPLUS_PYTHON", ("evalplus",)),
+    "mlflow": ("MLFLOW_PYTHON", ("mlflow-skinny", "mlflow")),
+    "data": ("PEERS_PYTHON", ("datatrove", "datasketch")),
+}
+
+
+class Bench(NamedTuple):
+    """One script: what it compares, the peer it cannot do without, and its arguments (also in --quick)."""
+
+    about: str
+    script: str
+    peer: str = ""
+    arguments: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ()
+
+
+BENCHES = {
+    "sanitize": Bench("cutting code out of an answer", "bench_sanitize.py"),
+    "startup": Bench("how soon a command answers", "bench_startup.py", quick=("--rounds", "2")),
+    "registry": Bench("the registry", "bench_registry.py"),
+    "add": Bench("taking a checkpoint in", "bench_add.py", quick=("--gib", "0.25", "--rounds", "2")),
+    "sandbox": Bench("running programs", "bench_sandbox.py", quick=("--repeats", "1", "--turns", "2")),
+    "engines": Bench("scoring and generating", "bench_engines.py", "lm-eval", quick=("--questions", "20")),
+    "data": Bench("deduplicating and packing", "bench_data.py", "data"),
+    "decontamination": Bench("finding leaks", "bench_decontamination.py"),
+    "training": Bench("the training loop", "bench_training.py", quick=("--rounds", "2")),
+    "grow": Bench("growing a model", "bench_grow.py", quick=("--rounds", "1")),
+    "dashboard": Bench("the page", "bench_dashboard.py"),
+    "parity": Bench("the same scores as the harness", "parity_lm_eval.py", "lm-eval", quick=("--limit", "20")),
+    "readings": Bench("the same prompts and readings as the harness", "parity_readings.py", "lm-eval"),
+    "mutants": Bench("the same verdicts as EvalPlus", "mutants_evalplus.py", "evalplus"),
+}
+
+
+def peer_python(name: str) -> str:
+    """A peer's Python: its variable, or the environment that .ci/setup-peers makes; "" when there is none."""
+    made = ROOT / ".venv-peers" / name / "bin" / "python"
+    return os.environ.get(PEERS[name][0]) or (str(made) if made.exists() else "")
+
+
+def measure(name: str, bench: Bench, quick: bool, limit_seconds: float) -> dict[str, Any]:
+    """Runs one bench. Gives its rows, its seconds and when it was; what goes wrong is a row."""
+    found: dict[str, Any] = {"bench": name, "quick": quick, "day": f"{datetime.date.today()}"}
+    if bench.peer and not peer_python(bench.peer):
+        lack = f"not measured: no Python with {bench.peer} ({PEERS[bench.peer][0]}, or .ci/setup-peers {bench.peer})"
+        return {**found, "seconds": 0.0, "rows": [{"what": bench.about, "peer": bench.peer, "note": lack}]}
+    place = KEPT / f"{name}.rows"
+    place.unlink(missing_ok=True)
+    given = {PEERS[one][0]: python for one in PEERS if (python := peer_python(one))}
+    environment = {**os.environ, **given, "BENCH_ROWS": str(place), "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}"}
+    command = [sys.executable, str(HERE / bench.script), *bench.arguments, *(bench.quick if quick else ())]
+    began, log = time.monotonic(), KEPT / f"{name}.log"
+    with log.open("w") as file:
+        try:
+            ended = subprocess.run(
+                command, env=environment, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, timeout=limit_seconds
+            ).returncode
+        except subprocess.TimeoutExpired:
+            ended = -1
+    told = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] or ["it printed nothing"]
+    rows = [json.loads(line) for line in place.read_text().splitlines()] if place.exists() else []
+    if ended:
+        why = f"stopped after {limit_seconds:.0f} s" if ended == -1 else f"ended with code {ended}"
+        rows.append({"what": bench.about, "note": f"{why}: {told[-1][:200]}"})
+    elif not rows:
+        rows = [{"what": bench.about, "peer": bench.peer, "figure": told[-1][:200]}]
+    return {**found, "seconds": time.monotonic() - began, "rows": rows}
+
+
+def versions() -> list[str]:
+    """What was compared with what, one line a side."""
+    from importlib.metadata import version
+
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    mine = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "rensa", "rapidfuzz"))
+    lines = [f"phi-zoo {version('phi-zoo')} at {commit.stdout.strip() or 'no commit'} ({mine})"]
+    ask = (
+        "import sys\nfrom importlib.metadata import PackageNotFoundError, version\nfor n in sys.argv[1:]:\n"
+        "    try: print(n, version(n))\n    except PackageNotFoundError: pass"
+    )
+    for peer, (_, packages) in PEERS.items():
+        if python := peer_python(peer):
+            told = subprocess.run([python, "-c", ask, *packages], capture_output=True, text=True).stdout.split("\n")
+            lines.append(", ".join(filter(None, told)) or f"{peer}: its Python has none of {', '.join(packages)}")
+    return lines
+
+
+def machine() -> str:
+    """The machine in a line."""
+    cpu = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{cpu}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def cells(bench: str, row: dict[str, Any]) -> str:
+    """One row of the table."""
+    ratio = f"{row['ratio']:.3g}" if "ratio" in row else ""
+    spread = f"{row['low']:.3g}–{row['high']:.3g}, n={row['n']}" if "ratio" in row else ""
+    parts = (bench, row["what"], row.get("peer", ""), ratio, spread)
+    parts += (row.get("figure", ""), row.get("target", ""), row.get("note", ""))
+    return "| " + " | ".join(part.replace("|", "\\|").replace("\n", " ") for part in parts) + " |"
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The page: how to read it, the versions, the machine, the table."""
+    about = (
+        "# Benchmarks\n\nWritten by `make bench` (`tests/bench/every.py`): every comparison of `tests/bench/` on one machine, the sides\n"
+        "taking turns within a bench. A ratio says how many times as fast as the peer ours is: over 1 is better for ours, under 1 is\n"
+        "worse. Spread: the least and the most over the turns. A comparison that was not made is a row that says why.\n"
+    )
+    days = sorted({result["day"] for result in results if "day" in result})
+    when = days[0] if days[:1] == days[-1:] else f"{days[0]} to {days[-1]}" if days else "never"
+    facts = [f"Measured {when}.", f"Machine: {machine()}.", *(f"{line}." for line in versions())]
+    if any(result["quick"] for result in results):
+        facts.append("Some benches ran shortened (--quick): their figures are rougher.")
+    head = "| bench | what | against | times as fast | spread | seen | wanted | note |\n| --- | --- | --- | ---: | --- | --- | --- | --- |"
+    lines = [cells(result["bench"], row) for result in results for row in result["rows"]]
+    return about + "\n" + "\n".join(f"- {fact}" for fact in facts) + "\n\n" + "\n".join([head, *lines]) + "\n"
+
+
+def main() -> int:
+    """Runs what is not measured yet; 1 when a bench failed, after all of them ran."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; all by default")
+    parser.add_argument("--again", action="store_true", help="measure again what is measured already")
+    parser.add_argument("--quick", action="store_true", help="fewer turns and smaller sizes where a bench has them")
+    parser.add_argument("--list", action="store_true", help="print the benches and end")
+    parser.add_argument("--limit-minutes", type=float, default=60, help="the most that one bench may take")
+    parser.add_argument("--table", type=Path, default=TABLE, help="where the table is written")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(BENCHES):
+        parser.error(f"no bench {', '.join(sorted(unknown))}; there are: {', '.join(BENCHES)}")
+    if asked.list:
+        print("\n".join(f"{name:16} {bench.script:28} {bench.about}" for name, bench in BENCHES.items()))
+        return 0
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for name in asked.names or BENCHES:
+        kept = KEPT / f"{name}.json"
+        if kept.exists() and not asked.again:
+            print(f"{name}: measured {json.loads(kept.read_text())['day']}; --again measures anew", flush=True)
+            continue
+        print(f"{name}: {BENCHES[name].about} …", flush=True)
+        result = measure(name, BENCHES[name], asked.quick, 60 * asked.limit_minutes)
+        failed = any(
+            "ended with" in row.get("note", "") or "stopped after" in row.get("note", "") for row in result["rows"]
+        )
+        place = KEPT / f"{name}{'.failed' if failed else '.json'}"
+        place.write_text(json.dumps(result, ensure_ascii=False))
+        for row in result["rows"]:
+            print("  " + cells(name, row), flush=True)
+        write(asked.table)
+    write(asked.table)
+    return int(any((KEPT / f"{name}.failed").exists() for name in asked.names or BENCHES))
+
+
+def write(place: Path) -> None:
+    """Writes the table of everything measured so far, in the order of BENCHES; a failure stands until it is mended."""
+    results = []
+    for name in BENCHES:
+        good, bad = KEPT / f"{name}.json", KEPT / f"{name}.failed"
+        if good.exists() and bad.exists() and good.stat().st_mtime_ns > bad.stat().st_mtime_ns:
+            bad.unlink()
+        kept = next((one for one in (bad, good) if one.exists()), None)
+        nothing = {"bench": name, "quick": False, "rows": [{"what": BENCHES[name].about, "note": "not run yet"}]}
+        results.append(json.loads(kept.read_text()) if kept else nothing)
+    place.write_text(table(results), encoding="utf-8")
+    print(f"wrote {place}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""`phizoo doctor`: what is here, what is missing with its remedy, what is wrong by the exit code; nothing is fetched."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evals import datasets, doctor
+from evals.sandbox.tiers import TierReport
+from zoo import cli, settings
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiers are tried for real in tests/evals/sandbox."""
+    tier = TierReport(name="container", available=False, told="no podman or docker on the path", mend="install one")
+    monkeypatch.setattr("evals.sandbox.probe", lambda: [tier])
+    monkeypatch.setattr(doctor, "_datasets", lambda: [])
+
+
+def findings(capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, dict[str, str]]:
+    assert cli.run(["doctor", "--json"]) == code
+    return {one["what"]: one for one in json.loads(capsys.readouterr().out)}
+
+
+def test_an_empty_home_is_fine_and_stays_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    found = findings(capsys)
+    assert found["zoo"]["state"] == "ok"
+    assert found["zoo"]["told"].startswith("none yet")
+    assert found["sandbox container"] == {
+        "what": "sandbox container",
+        "state": "missing",
+        "told": "no podman or docker on the path",
+        "mend": "install one",
+    }
+    assert not settings.home().exists()
+
+
+def test_every_lack_has_its_remedy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _name: None)
+    found = findings(capsys)
+    for package, (_, extra) in doctor.EXTRAS.items():
+        assert found[package]["state"] == "missing"
+        assert f"pip install 'phi-zoo[{extra}]'" in found[package]["mend"]
+    assert all(one["mend"] for one in found.values() if one["state"] != "ok")
+
+
+def test_a_damaged_zoo_is_wrong_and_the_exit_code_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    settings.home().mkdir(parents=True)
+    (settings.home() / "zoo.db").write_bytes(b"not a database, though long enough to look like one" * 40)
+    assert findings(capsys, code=1)["zoo"]["state"] == "wrong"
+    assert cli.run(["doctor"]) == 1
+    assert "WRONG    zoo" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "FREE_BYTES", 1 << 60)
+    assert "free some space" in findings(capsys, code=1)["disk"]["mend"]
+
+
+def test_another_content_than_the_pinned_one_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
+    monkeypatch.setattr("evals.dataset_sets.SETS", {key: datasets.SETS[key] for key in (("gsm8k", "test"),)})
+    (tmp_path / "gsm8k").mkdir()
+    (tmp_path / "gsm8k" / "data.jsonl").write_text('{"question": "1 + 1", "answer": "#### 2"}\n')
+    (found,) = doctor._datasets()
+    assert (found.state, "gsm8k/test" in found.told) == ("wrong", True)

@@ -1,0 +1,72 @@
+"""`make bench`: every bench is in the table; what fails or lacks its peer is a row; what was measured is kept."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCH = Path(__file__).parent / "bench"
+
+
+@pytest.fixture
+def every(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The runner, over three benches of its own: one good, one that fails half way, one whose peer is not there."""
+    spec = importlib.util.spec_from_file_location("every", BENCH / "every.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
+    good.write_text(
+        "from pathlib import Path\nfrom rows import row\n"
+        f"Path({str(tmp_path / 'runs')!r}).open('a').write('x')\n"
+        "row('sorting | merging', peer='theirs', ratios=[2.0, 4.0, 3.0], target='2')\n"
+    )
+    bad.write_text("from rows import row\nrow('half', figure='7 s')\nraise SystemExit('no luck')\n")
+    benches = {
+        "good": found.Bench("a good one", str(good)),
+        "bad": found.Bench("a bad one", str(bad)),
+        "lone": found.Bench("a lonely one", str(good), "mlflow"),
+    }
+    monkeypatch.setattr(found, "BENCHES", benches)
+    monkeypatch.setattr(found, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(found, "PEERS", {"mlflow": ("NO_SUCH_PYTHON", ("mlflow",))})
+    monkeypatch.setattr(found, "ROOT", tmp_path)
+    return found
+
+
+def run(every: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["every.py", *words])
+    return int(every.main())
+
+
+def test_one_table_of_all_and_a_fault_is_a_row(
+    every: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "table.md"
+    assert run(every, monkeypatch, "--table", str(table)) == 1
+    told = table.read_text()
+    assert "| good | sorting \\| merging | theirs | 3 | 2–4, n=3 |  | 2 |  |" in told
+    assert "| bad | half |  |  |  | 7 s |  |  |" in told
+    assert "| bad | a bad one |  |  |  |  |  | ended with code 1: no luck |" in told
+    assert "not measured: no Python with mlflow (NO_SUCH_PYTHON" in told
+    assert "Python" in told.split("Machine: ")[1].splitlines()[0]
+
+
+def test_what_was_measured_is_not_measured_again_unless_asked(
+    every: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = str(tmp_path / "table.md")
+    for words in (["good"], ["good"], ["good", "--again"]):
+        assert run(every, monkeypatch, *words, "--table", table) == 0
+    assert (tmp_path / "runs").read_text() == "xx"
+    assert json.loads((tmp_path / "kept" / "good.json").read_text())["rows"][0]["ratio"] == 3.0
+
+
+def test_every_bench_script_is_in_the_table() -> None:
+    text = (BENCH / "every.py").read_text(encoding="utf-8")
+    for script in (*BENCH.glob("bench_*.py"), *BENCH.glob("parity_lm*.py"), *BENCH.glob("mutants_*.py")):
+        assert f'"{script.name}"' in text, script.name

@@ -1,0 +1,101 @@
+"""docs/gpu.md as far as a machine without a GPU can follow it: its dry runs, its import, its numbers."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals import rehearsal
+from evals.run import Asked
+from evals.suites import tasks
+from zoo import cli
+from zoo.errors import ZooError
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "gpu.md").read_text(encoding="utf-8")
+LINES = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+PHIZOO = [shlex.split(line)[1:] for line in LINES if line.startswith("phizoo ")]
+DRY = [words for words in PHIZOO if "--dry-run" in words]
+COMMIT = "ef382358ec9e382308935a992d908de099b64c23"
+
+
+@pytest.fixture
+def tiny(server: Any) -> Any:
+    """The hub of these tests, with the commit that the page pins."""
+    server.commit = COMMIT
+    return server
+
+
+def test_the_page_rehearses_each_step_that_needs_the_network_or_the_gpu() -> None:
+    assert [words[:2] for words in DRY] == [["models", "import"], ["serve", "phi-2"], ["eval", "run"]]
+    assert all([word for word in words if word != "--dry-run"] in PHIZOO for words in DRY)
+
+
+@pytest.mark.parametrize("words", DRY, ids=" ".join)
+def test_a_rehearsal_resolves_everything_and_names_what_is_lacking(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    assert cli.run(words) == 1
+    told = capsys.readouterr()
+    assert "2,779,683,840 parameters" in told.out
+    assert "lacking here: " in told.out
+    assert "nothing was done" in told.err
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_import_fetches_and_records_the_pinned_commit(tiny: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    dry, real = [words for words in PHIZOO if words[:2] == ["models", "import"]]
+    assert cli.run(dry) == 0
+    assert f"commit {COMMIT}, licence mit: 3 files" in capsys.readouterr().out
+    assert not [path for path, _, _ in tiny.asked if "/resolve/" in path]
+    assert cli.run(real) == 0
+    assert cli.run(["models", "show", "phi-2"]) == 0
+    assert f"hf://microsoft/phi-2@{COMMIT}" in capsys.readouterr().out
+    assert cli.run(["serve", "phi-2", "--engine", "transformers", "--dry-run"]) == 0
+    assert "phi-2:1" in capsys.readouterr().out
+
+
+def test_the_numbers_of_the_page_are_those_of_the_rehearsal(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHIZOO_DATA", str(shared / "data" / "evals"))
+    phi = rehearsal.shape("microsoft/phi-2")
+    assert f"{phi.weights('bfloat16') / 2**30:.2f} GiB of weights" in PAGE
+    assert f"{phi.cache('bfloat16', 1) // 1024} KiB of cache" in PAGE
+    works = [rehearsal.work(task, Asked()) for task in tasks("suite:phi-2")]
+    assert f"{len(works)} tasks, {sum(work.requests for work in works):,} requests" in PAGE
+    minutes = {
+        name: sum(rehearsal.seconds(phi, "bfloat16", work, gpu) for work in works) / 60
+        for name, gpu in rehearsal.GPUS.items()
+    }
+    assert f"at most {round(minutes['A100'] + 0.5)} minutes on an A100 and {round(minutes['H100'] + 0.5)} on an" in PAGE
+
+
+def test_the_arithmetic_of_time_grows_with_the_work_and_knows_what_does_not_fit() -> None:
+    phi, gpu = rehearsal.shape("phi-2"), rehearsal.GPUS["A100"]
+    work = rehearsal.Work(requests=100, read=50_000, written=51_200, longest=1_000)
+    once = rehearsal.seconds(phi, "bfloat16", work, gpu)
+    reading = 2 * phi.parameters * 50_000 / (312e12 * 0.4)
+    steps = 512 * (phi.weights("bfloat16") + 100 * phi.cache("bfloat16", 1_000)) / (2.04e12 * 0.5)
+    assert once == pytest.approx(reading + steps)
+    more = rehearsal.Work(requests=1_000, read=500_000, written=512_000, longest=1_000)
+    assert once < rehearsal.seconds(phi, "bfloat16", more, gpu) < 10 * once
+    assert rehearsal.seconds(phi, "bfloat16", work, rehearsal.Gpu(312e12, 2e12, 6e9)) == float("inf")
+
+
+def test_no_time_is_told_for_tasks_whose_prompts_are_not_at_hand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
+    one, other = tasks("mini_exercises,lambada")  # no installed package ships the second
+    asked = rehearsal.runs(["phi-2"], [other], lambda _: Asked(), "vllm", "auto")
+    assert "at most" not in asked.told[-1]
+    assert any("lambada" in lack for lack in asked.lacks)
+    assert "for 1 of 2 tasks" in rehearsal.runs(["phi-2"], [one, other], lambda _: Asked(), "vllm", "auto").told[-1]
+
+
+def test_an_unknown_name_or_dtype_is_refused() -> None:
+    with pytest.raises(ZooError, match="phi-9"):
+        rehearsal.shape("phi-9")
+    with pytest.raises(ZooError, match="nearest"):
+        rehearsal.numbers("bfloat61")

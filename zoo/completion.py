@@ -1,0 +1,135 @@
+"""`phizoo completion SHELL`, and what a Tab offers for an argument: names that exist in this zoo.
+
+A Tab must answer at once and never disturb the line that is typed, so what cannot be had (a zoo that is
+damaged, a database that does not answer) offers nothing, and nothing is made, migrated or printed. Names
+of tasks, runs and recipes come from the packages that own them, named as text and imported at the Tab.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+SHELLS = ("bash", "zsh", "fish")
+Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
+
+# click's own script for bash takes the words as readline cuts them, also at `:` and `@`, which names here hold
+# (phi-1:3, phi-1@best, suite:quick): so the words are cut at spaces, and of an answer what readline keeps is left out.
+BASH = r"""_phizoo_completion() {
+    local line="${COMP_LINE:0:COMP_POINT}" typed kept kind value
+    local -a words
+    IFS=$' \t\n' read -ra words <<< "$line"
+    [[ "$line" == *[[:space:]] ]] && words+=("")
+    typed="${words[-1]}"
+    kept="${typed%"${typed##*["$COMP_WORDBREAKS"]}"}"
+    COMPREPLY=()
+    while IFS=, read -r kind value; do
+        case "$kind" in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain) COMPREPLY+=("${value#"$kept"}") ;;
+        esac
+    done < <(COMP_WORDS="${words[*]}" COMP_CWORD=$((${#words[@]} - 1)) \
+        _PHIZOO_COMPLETE=bash_complete "${words[0]}" 2>/dev/null)
+}
+complete -o nosort -F _phizoo_completion phizoo
+"""
+
+
+def offer(source: str) -> Complete:
+    """A completion for click's `shell_complete`.
+
+    source  `module:function`: given the typed word, names or pairs of a name and what it is
+    Returns what of them begins with the typed word (in a list with commas: with its last part)
+    """
+
+    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        module, _, function = source.partition(":")
+        before, comma, last = incomplete.rpartition(",")
+        taken = set(before.split(","))
+        try:
+            found: Iterable[str | tuple[str, str]] = getattr(importlib.import_module(module), function)(last)
+            pairs = [(one, "") if isinstance(one, str) else one for one in found]
+        except (ZooError, OSError):
+            return []
+        return [
+            CompletionItem(f"{before}{comma}{name}", help=told or None)
+            for name, told in dict(pairs).items()
+            if name.startswith(last) and name not in taken
+        ]
+
+    return complete
+
+
+def _rows(query: str) -> list[tuple[Any, ...]]:
+    """Rows of the zoo's database; none where there is no zoo yet."""
+    from zoo import settings
+    from zoo.database import sqlite_file
+    from zoo.registry import open_registry
+
+    url = settings.database_url()
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return []
+    with open_registry(readonly=True) as registry:
+        return [tuple(row) for row in registry.database.rows(query)]
+
+
+def checkpoint_names(typed: str) -> list[str]:
+    """Names of the zoo's checkpoints; after a `:` their versions, after a `@` their aliases."""
+    if ":" in typed:
+        return [f"{name}:{version}" for name, version in _rows("SELECT name, version FROM checkpoints")]
+    if "@" in typed:
+        return [f"{name}@{alias}" for name, alias in _rows("SELECT name, alias FROM aliases")]
+    return [str(name) for (name,) in _rows("SELECT DISTINCT name FROM checkpoints ORDER BY name")]
+
+
+def dataset_names(_typed: str) -> list[str]:
+    """Names of the zoo's training datasets."""
+    return [str(name) for (name,) in _rows("SELECT DISTINCT name FROM datasets ORDER BY name")]
+
+
+def shell_script(shell: str) -> str:
+    """The script that `shell` (one of SHELLS) runs at its start."""
+    if shell == "bash":
+        return BASH
+    from click.shell_completion import get_completion_class
+
+    from zoo.cli import phizoo
+
+    made = get_completion_class(shell)
+    if made is None:
+        raise ZooError(f'no completion for "{shell}"; there are: {", ".join(SHELLS)}')
+    script = made(phizoo, {}, "phizoo", "_PHIZOO_COMPLETE")
+    return script.source_template % script.source_vars()
+
+
+A_CHECKPOINT: Complete = offer("zoo.completion:checkpoint_names")
+A_DATASET: Complete = offer("zoo.completion:dataset_names")
+A_TASK: Complete = offer("evals.completion:task_names")
+AN_ENGINE: Complete = offer("evals.completion:engine_names")
+A_RUN: Complete = offer("evals.completion:run_ids")
+A_RECIPE: Complete = offer("training.recipe:completed")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print the script that makes a shell complete commands and names.
+
+    \b
+    phizoo completion bash >> ~/.bashrc
+    phizoo completion zsh >> ~/.zshrc
+    phizoo completion fish > ~/.config/fish/completions/phizoo.fish
+
+    Names of checkpoints, datasets, tasks, recipes and runs are read from the zoo when Tab is pressed.
+    """
+    click.echo(shell_script(shell), nl=False)
