@@ -140,7 +140,9 @@ def _datasets() -> list[Finding]:
     from evals.dataset_sets import SETS
     from zoo.errors import ZooError
 
-    at_hand, lacking, refused = [], [], []
+    at_hand: list[str] = []
+    lacking: list[str] = []
+    refused: list[str] = []
     for name, split in SETS:
         try:
             datasets.source(name, split)
