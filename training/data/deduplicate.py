@@ -2,8 +2,8 @@
 
 The earlier document stays, and each dropped one names it. Exact by sha256; near by MinHash (`dedup`);
 semantic by vectors: in clusters of like documents, those whose cosine with an earlier kept one is high
-(SemDeDup, Abbas et al. 2023, arXiv:2303.09540). In memory: the texts of one file, and 300 bytes a document;
-on disk meanwhile the signatures, and 8 bytes a word for comparing exactly.
+(SemDeDup, Abbas et al. 2023, arXiv:2303.09540). In memory: the texts of one file, and an index of
+the documents; on disk meanwhile the signatures, and 8 bytes a word for comparing exactly.
 """
 
 import hashlib

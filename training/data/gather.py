@@ -2,7 +2,7 @@
 
 Every file and row that was looked at is accounted for; what each must be stands in `rules`.
 Corpus rules: exact duplicates by sha256, near duplicates by word 5-grams at Jaccard 0.8. In memory are
-the texts of one shard, and 300 bytes a file for finding its twins.
+the texts of one shard, and an index of the files for finding twins.
 """
 
 import hashlib

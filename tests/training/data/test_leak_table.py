@@ -4,7 +4,7 @@ import inspect
 import json
 import statistics
 import textwrap
-from types import SimpleNamespace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -36,8 +36,8 @@ def innocent(monkeypatch: pytest.MonkeyPatch) -> int:
     return len(texts)
 
 
-def test_the_table_counts_finds_and_false_alarms(innocent: int, made_phi: SimpleNamespace) -> None:
-    arguments = ["--embedding", str(made_phi.folder), "--planted", "10", "--innocent", str(innocent), "--json"]
+def test_the_table_counts_finds_and_false_alarms(innocent: int, tiny_phi: Path) -> None:
+    arguments = ["--embedding", str(tiny_phi), "--planted", "10", "--innocent", str(innocent), "--json"]
     told = CliRunner().invoke(leaks_command, arguments, catch_exceptions=False)
     table = msgspec.json.decode(told.output, type=leak_table.LeakTable)
     rows = {(row.method, row.threshold): row for row in table.rows}
@@ -61,6 +61,6 @@ def test_no_more_than_the_share_is_within_the_distance(nearest: list[float], sha
     assert sum(one <= distance + 0.02 for one in nearest) > int(share * len(nearest))
 
 
-def test_an_encoder_without_a_calibrated_distance_asks_for_one(code: Made, made_phi: SimpleNamespace) -> None:
+def test_an_encoder_without_a_calibrated_distance_asks_for_one(code: Made, tiny_phi: Path) -> None:
     with pytest.raises(ZooError, match="phizoo data leaks --embedding"):
-        decontaminate_dataset("code", "clean", ["humaneval"], ["embedding"], embedding=str(made_phi.folder))
+        decontaminate_dataset("code", "clean", ["humaneval"], ["embedding"], embedding=str(tiny_phi))

@@ -142,7 +142,7 @@ def test_a_mixture_repeats_a_source_only_when_it_is_used_up(sizes: list[int], bu
 def test_a_broken_tokenizer_is_told(coder: Made, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{broken")
     with pytest.raises(ZooError, match="is no tokenizer"):
-        pack(["code"], str(tmp_path), "tokens")
+        pack(["apples"], str(tmp_path), "tokens")
 
 
 def test_wrong_sources_are_told() -> None:

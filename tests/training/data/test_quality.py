@@ -135,7 +135,8 @@ def test_the_hand_labels_are_two_hundred_of_many_projects(code: Made, monkeypatc
            for n, (one, kept) in enumerate(every)]  # fmt: skip
     monkeypatch.setattr(agree, "hand_labels", lambda: own)
     found = agree.agreement(made.dataset)
-    assert found.ranked == found.average == found.average_low == 1.0
+    assert found.ranked > 0.95 and found.average > 0.9  # below 1 where documents of the threshold's score are dropped
+    assert found.average_low <= found.average <= found.average_high
     assert found.kept.recall == 1.0
     told = CliRunner().invoke(agree_command, ["best"])
     assert f"{len(every)} of {len(every)} labelled documents" in told.output
@@ -144,7 +145,7 @@ def test_the_hand_labels_are_two_hundred_of_many_projects(code: Made, monkeypatc
         for one in own
     ])  # fmt: skip
     turned = agree.agreement(made.dataset)
-    assert turned.ranked == 0.0
+    assert turned.ranked == pytest.approx(1 - found.ranked, abs=1e-3)
     assert turned.average_low <= turned.average <= turned.average_high < 1
 
 
