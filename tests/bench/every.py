@@ -49,6 +49,7 @@ BENCHES = {
     "sandbox": Bench("running programs", "bench_sandbox.py", quick=("--repeats", "1", "--turns", "2")),
     "engines": Bench("scoring and generating", "bench_engines.py", "lm-eval", quick=("--questions", "20")),
     "data": Bench("deduplicating and packing", "bench_data.py", "data"),
+    "memory": Bench("memory while the corpus doubles", "bench_memory.py"),
     "decontamination": Bench("finding leaks", "bench_decontamination.py"),
     "training": Bench("the training loop", "bench_training.py", quick=("--rounds", "2")),
     "grow": Bench("growing a model", "bench_grow.py", quick=("--rounds", "1")),
