@@ -87,7 +87,7 @@ def bench_trees() -> None:
     print(f"  brute force over {len(asked) * len(some):,} pairs agrees: {fast == brute} ({len(brute):,} close)")
     row(
         f"trees of {len(made):,} exercises against 164 problems",
-        figure=f"{told(seconds)} s, {cores()} cores",
+        figure=f"{told(seconds, 's')}, {cores()} cores",
         target="60 s",
     )
     found = functions(20_000)
@@ -142,7 +142,7 @@ def bench_filter() -> None:
         began = time.perf_counter()
         fitted.head.predict_proba(many)
         rates.append(len(many) / (time.perf_counter() - began))
-    row("documents filtered after embedding, one core", figure=f"{told(rates)} a second", target="5,000 a second")
+    row("documents filtered after embedding, one core", figure=told(rates, "a second"), target="5,000 a second")
     print(f"filter: {told(rates, 'documents/s')} after embedding ({len(many):,} documents, one core)")
     print(f"  embedding by tf-idf: {told(embedding, 'documents/s')} ({len(texts):,} documents, one core)")
 
