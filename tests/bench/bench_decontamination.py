@@ -45,9 +45,9 @@ def search(texts: list[str]) -> list[tuple[int, int, float]]:
     return [(pair.first, pair.second, pair.rate) for pair in close_pairs(asked, list(unique), 0.8)]
 
 
-def told(values: list[float]) -> str:
+def told(values: list[float], unit: str) -> str:
     """Median and range of some seconds or rates."""
-    return f"{statistics.median(values):,.1f} [{min(values):,.1f}-{max(values):,.1f}], {len(values)} rounds"
+    return f"{statistics.median(values):,.1f} {unit} [{min(values):,.1f}-{max(values):,.1f}, n={len(values)}]"
 
 
 def bench_trees() -> None:
@@ -68,7 +68,7 @@ def bench_trees() -> None:
             pairs = sum(len(found) for found in pool.map(search, parts))
             seconds.append(time.perf_counter() - began)
     some = trees(random.Random(0).sample(made, min(2_000, len(made))))
-    print(f"trees: {len(made):,} exercises x 164 problems in {told(seconds)} s on {cores()} cores, parsing included; "
+    print(f"trees: {len(made):,} exercises x 164 problems in {told(seconds, 's')} on {cores()} cores, parsing included; "
           f"{pairs:,} close pairs; of {len(some):,} trees {len(set(some)):,} are different")  # fmt: skip
     asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
     fast = {(pair.first, pair.second) for pair in close_pairs(asked, some, 0.8)}
@@ -87,7 +87,7 @@ def bench_trees() -> None:
     print(f"  brute force over {len(asked) * len(some):,} pairs agrees: {fast == brute} ({len(brute):,} close)")
     row(
         f"trees of {len(made):,} exercises against 164 problems",
-        figure=f"{told(seconds)} s, {cores()} cores",
+        figure=f"{told(seconds, 's')}, {cores()} cores",
         target="60 s",
     )
     found = functions(20_000)
@@ -97,7 +97,7 @@ def bench_trees() -> None:
         near = search(found)
         seconds.append(time.perf_counter() - began)
     print(f"  {len(found):,} functions of packages, {len(set(trees(found))):,} different trees, on one core: "
-          f"{told(seconds)} s; {len(near):,} close pairs")  # fmt: skip
+          f"{told(seconds, 's')}; {len(near):,} close pairs")  # fmt: skip
 
 
 def functions(most: int) -> list[str]:
@@ -142,9 +142,9 @@ def bench_filter() -> None:
         began = time.perf_counter()
         fitted.head.predict_proba(many)
         rates.append(len(many) / (time.perf_counter() - began))
-    row("documents filtered after embedding, one core", figure=f"{told(rates)} a second", target="5,000 a second")
-    print(f"filter: {told(rates)} documents/s after embedding (n={len(many):,}, one core)")
-    print(f"  embedding by tf-idf: {told(embedding)} documents/s (n={len(texts):,}, one core)")
+    row("documents filtered after embedding, one core", figure=told(rates, "a second"), target="5,000 a second")
+    print(f"filter: {told(rates, 'documents/s')} after embedding ({len(many):,} documents, one core)")
+    print(f"  embedding by tf-idf: {told(embedding, 'documents/s')} ({len(texts):,} documents, one core)")
 
 
 if __name__ == "__main__":
