@@ -21,7 +21,10 @@ def main() -> None:
     target = Path(sys.argv[1] if sys.argv[1:] else ROOT / "build" / "docs")
     for kind in (UserWarning, RuntimeWarning):
         warnings.simplefilter("error", kind)
-    os.environ.pop("PWD", None)  # a constant that equals it would be hidden, and warned of
+    # a constant that equals a variable of the environment would be hidden and warned of: there are none to hide
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    os.environ.clear()
+    os.environ.update(kept, PDOC_DISPLAY_ENV_VARS="1")
     pdoc.render.configure(template_directory=Path(__file__).parent, show_source=False, search=True)
     pdoc.pdoc(*PACKAGES, *(f"!{name}" for name in LEFT_OUT), output_directory=target)
     print(f"wrote {target / 'index.html'}: {len(list(target.rglob('*.html')))} pages")
