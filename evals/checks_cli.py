@@ -11,6 +11,10 @@ from zoo.errors import CheckFailed, ZooError, unknown
 
 TOLERANCE = 1e-3  # nats, fp32: the contract of all engines; rounding of one batch against another is under 1e-4
 
+LOCAL_ENGINE = click.option(
+    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="transformers or vllm."
+)
+
 
 def _told(differences: list[Any], as_json: bool, what: str) -> None:
     """Prints the differences; CheckFailed when a sample moved."""
@@ -76,9 +80,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Tasks, commas between.",
 )
-@click.option(
-    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="transformers or vllm."
-)
+@LOCAL_ENGINE
 @_common
 def check_batch(name: str, tasks: str, engine: str, limit: int, dtype: str, as_json: bool) -> None:
     """Compare batch 1, 8 and auto, and list every sample whose answer moved.
@@ -151,9 +153,7 @@ def parity(name: str, backends: str, tasks: str, limit: int, dtype: str, as_json
     show_default=True,
     help="A task of programs or texts.",
 )
-@click.option(
-    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="transformers or vllm."
-)
+@LOCAL_ENGINE
 @click.option("--tier", help="Sandbox tier instead of the best one.")
 @_common
 def check_boundary(name: str, spec: str, engine: str, tier: str | None, limit: int, dtype: str, as_json: bool) -> None:
