@@ -46,8 +46,9 @@ peers:
 # What data and weight reuse are worth, at mini scale; about two hours on two cores, `make ladder SCALE=quick` about a
 # quarter of one. Stopped, it goes on. The report: ladder/ladder.html.
 SCALE ?= full
+JOBS ?= 2
 ladder: $(VENV)/.installed
-	$(BIN)/phizoo train ladder --scale $(SCALE)
+	$(BIN)/phizoo train ladder --scale $(SCALE) --jobs $(JOBS)
 
 # Log-probabilities, prompts and readings against lm-evaluation-harness; LM_EVAL_PYTHON names the Python that has it.
 parity: $(VENV)/.installed

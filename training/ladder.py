@@ -9,7 +9,15 @@ afterwards, so that one run gives the curve and the score; AdamW, whose rate the
 """
 
 import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -213,14 +221,78 @@ def _chain(scale: Scale) -> Iterator[Rung]:
         before = name
 
 
-def climb(registry: "Registry", scale: Scale, say: Callable[[str], None]) -> None:
-    """Trains, grows and scores every rung that is not in the zoo yet. Stopped at any moment, it goes on."""
+def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: int = 1) -> None:
+    """Trains, grows and scores every rung that is not in the zoo yet, `jobs` at a time. Stopped, it goes on.
+
+    A rung waits for the one whose weights it starts from. With jobs above one each has its own process, one share of
+    the cores, and gives the same numbers as long as that share is the same (threads change the order of sums).
+    """
     every = rungs(scale)
-    for number, rung in enumerate(every, start=1):
-        say(f"[{number}/{len(every)}] {rung.study}: {rung.arm}, seed {rung.seed}")
-        made = _made(registry, rung, f"phizoo train ladder --scale {scale.name}")
-        scored(registry, made, scale)
-        kind_losses(registry, made)
+    if jobs == 1:
+        for number, rung in enumerate(every, start=1):
+            say(f"[{number}/{len(every)}] {rung.study}: {rung.arm}, seed {rung.seed}")
+            _stand(registry, rung, scale)
+        return
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    waiting, done = list(every), set[str]()
+    running: dict[Future[None], Rung] = {}
+    say(f"each run's progress: tail -f {log_file()}")
+    spawn = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads half alive
+    with ProcessPoolExecutor(jobs, spawn, initializer=_share, initargs=(threads,)) as pool:
+        try:
+            while waiting or running:
+                for rung in [one for one in waiting if not one.parent or one.parent in done][: jobs - len(running)]:
+                    waiting.remove(rung)
+                    running[pool.submit(_stand_alone, rung, scale)] = rung
+                for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                    rung = running.pop(ended)
+                    ended.result()
+                    done.add(rung.name)
+                    say(f"[{len(done)}/{len(every)}] {rung.study}: {rung.arm}, seed {rung.seed}")
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def log_file() -> Path:
+    """Where runs that go on at the same time write their progress."""
+    from zoo import settings
+
+    settings.training_dir().mkdir(parents=True, exist_ok=True)
+    return settings.training_dir() / "ladder.log"
+
+
+def _share(threads: int) -> None:
+    """Begins a process of the pool: its share of the cores, a log of its own, no longer life than the ladder's."""
+    import torch
+
+    torch.set_num_threads(threads)
+    sys.stdout = sys.stderr = log_file().open("a", buffering=1, encoding="utf-8")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's process would wait for work for ever if the ladder were killed: it saves its run and ends instead."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+    os._exit(1)
+
+
+def _stand_alone(rung: Rung, scale: Scale) -> None:
+    from zoo.registry import open_registry
+
+    with open_registry() as registry:
+        _stand(registry, rung, scale)
+
+
+def _stand(registry: "Registry", rung: Rung, scale: Scale) -> None:
+    """What a rung must have when it is done; each part knows whether it is there."""
+    made = _made(registry, rung, f"phizoo train ladder --scale {scale.name}")
+    scored(registry, made, scale)
+    kind_losses(registry, made)
 
 
 def _made(registry: "Registry", rung: Rung, command: str) -> Checkpoint:

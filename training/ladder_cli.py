@@ -16,7 +16,10 @@ import click
 )
 @click.option("--report-only", is_flag=True, help="Train nothing; write the report of what is in the zoo.")
 @click.option("--no-data", is_flag=True, help="The data sets are in the zoo already; make none.")
-def ladder(scale: str, out: Path, report_only: bool, no_data: bool) -> None:
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at a time, each on its share of cores."
+)
+def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -> None:
     """What data and weight reuse are worth: three studies at mini scale, and a page of the results.
 
     Makes the quickstart's data, trains every arm under several seeds, scores each, and writes ladder.md and
@@ -40,6 +43,6 @@ def ladder(scale: str, out: Path, report_only: bool, no_data: bool) -> None:
                 sys.exit(code)
     with open_registry() as registry:
         if not report_only:
-            climb(registry, SCALES[scale], click.echo)
+            climb(registry, SCALES[scale], click.echo, jobs)
         pages = write(gather(registry, SCALES[scale]), out)
     click.echo(f"wrote {' and '.join(str(page) for page in pages)}")

@@ -146,5 +146,5 @@ def main(text: str) -> None:
     os.dup2(os.open("/dev/null", os.O_RDWR), 2)
     python = f"{INSIDE}/bin/python{config['version']}"
     start = f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); from evals.sandbox.zygote import main; main()"
-    given = {"judge": config["judge"], "control": config["control"], "numpy": config["numpy"], "nets": nets}
+    given = {"nets": nets, **{name: config[name] for name in ("judge", "control", "numpy", "wide")}}
     os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], ENVIRONMENT)

@@ -18,6 +18,7 @@ from typing import Any
 
 from evals.sandbox import processes
 from evals.sandbox.program import Program, Verdict
+from evals.sandbox.warm import wants_wide
 from evals.sandbox.worker import Worker
 
 TICK_SECONDS = 0.05
@@ -55,15 +56,41 @@ class Job:
 
 
 class Slot:
-    """A worker and the job it runs."""
+    """A worker of each kind needed yet, narrow or wide (`evals.sandbox.warm`), and the job that one of them runs."""
 
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
+    def __init__(self, tier: str) -> None:
+        self.tier = tier
+        self.wide = False
+        self.workers = {False: Worker(tier)}
         self.job: Job | None = None
         self.since = 0.0
         self.waited = (0, 0.0)  # programs begun, how long the judge had waited for a core when first seen in it
         self.seen: dict[tuple[int, bytes], float] = {}  # CPU of each process of the running child's tree
         self.watched = 0  # how many programs the judge had begun when the watch last killed
+
+    @property
+    def worker(self) -> Worker:
+        """The one that runs, or ran last."""
+        return self.workers[self.wide]
+
+    def turn_to(self, wide: bool) -> None:
+        """Makes the next program one of the wide or the narrow worker's; a new worker is started and waited for."""
+        if wide not in self.workers:
+            self.workers[wide] = Worker(self.tier, wide)
+            self.workers[wide].wait_ready()
+        if wide != self.wide:
+            self.wide, self.waited, self.watched = wide, (0, 0.0), 0
+
+    def renew(self) -> None:
+        """A new worker in the place of one that ended."""
+        self.worker.close()
+        del self.workers[self.wide]
+        self.turn_to(self.wide)
+
+    def close(self) -> None:
+        """Ends its workers and whatever runs in them."""
+        for worker in self.workers.values():
+            worker.close()
 
 
 class Pool:
@@ -75,7 +102,7 @@ class Pool:
         self.slots: list[Slot] = []
         try:
             for _ in range(workers):
-                self.slots.append(Slot(Worker(tier)))
+                self.slots.append(Slot(tier))
             for slot in self.slots:
                 slot.worker.wait_ready()
         except BaseException:
@@ -85,7 +112,7 @@ class Pool:
     def close(self) -> None:
         """Ends every worker and whatever runs in it."""
         for slot in self.slots:
-            slot.worker.close()
+            slot.close()
 
     def run(self, programs: Iterable[Program]) -> Iterator[Verdict]:
         """Verdicts of the programs, streaming; each program exactly once."""
@@ -129,6 +156,8 @@ class Pool:
     def _start(self, slot: Slot, job: Job) -> None:
         job.runs += 1
         job.killed = ""
+        program = job.program
+        slot.turn_to(self.tier == "namespaces" and wants_wide(program.prompt + program.completion))
         slot.job, slot.since = job, time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a judge that is gone is seen when read
             slot.worker.send(job.message())
@@ -157,9 +186,7 @@ class Pool:
     def _lost(self, slot: Slot, job: Job) -> Verdict | None:
         """The judge ended: killed by the watch, or by a fault of ours. A new worker takes its place."""
         seconds = time.monotonic() - slot.since
-        slot.worker.close()
-        slot.worker = Worker(self.tier)
-        slot.worker.wait_ready()
+        slot.renew()
         slot.job = None
         if job.killed:
             return job.verdict("timeout", job.killed, seconds)

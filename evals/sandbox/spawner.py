@@ -7,6 +7,7 @@ child's channel is its standard input and output, which is what a container engi
 
 import array
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -17,6 +18,8 @@ import sys
 from typing import Any
 
 READY = 2
+FILTER = 20  # the descriptor on which bubblewrap reads the system call filter
+ABOVE = 64  # our own descriptors go here: what we were given may be any number, FILTER too
 
 
 class Children:
@@ -36,11 +39,11 @@ class Children:
         filter_fd = os.memfd_create("filter", 0)
         os.write(filter_fd, bytes.fromhex(self.config["filter"]))
         os.lseek(filter_fd, 0, os.SEEK_SET)
-        os.dup2(filter_fd, 20)
+        os.dup2(filter_fd, FILTER)
         process: subprocess.Popen[bytes] = subprocess.Popen(
             command, env=self.config["environment"], stdin=theirs.fileno(), stdout=theirs.fileno(),
             stderr=subprocess.DEVNULL,
-            start_new_session=True, pass_fds=(20,),
+            start_new_session=True, pass_fds=(FILTER,),
         )  # fmt: skip
         os.close(filter_fd)
         theirs.close()
@@ -62,8 +65,11 @@ class Children:
 def main(text: str) -> None:
     """Serves until the judge or the pool is gone. text: see `evals.sandbox.worker`."""
     config = json.loads(text)
-    judge = socket.socket(fileno=config["judge"])
-    control = config["control"]
+    moved = [fcntl.fcntl(config[name], fcntl.F_DUPFD_CLOEXEC, ABOVE) for name in ("judge", "control")]
+    judge, control = socket.socket(fileno=moved[0]), moved[1]
+    for name in ("judge", "control"):
+        os.close(config[name])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), FILTER)  # taken from now on, so that no socket of ours gets it
     os.read(control, 1 << 20)  # the filter, which a spawner's children get by other means
     children = Children(config, judge)
     for _ in range(READY):

@@ -113,7 +113,7 @@ def _try(tier: str) -> str:
     try:
         pool = Pool(1, tier)
     except (CannotIsolate, OSError) as error:
-        return str(error) + (f"; {why}" if tier == "namespaces" and (why := _namespaces()) else "")
+        return str(error)
     try:
         verdict = next(pool.run([TRIAL]))
     finally:
@@ -123,7 +123,12 @@ def _try(tier: str) -> str:
 
 def report(tier: str) -> TierReport:
     """Whether one tier works here, tried with a program."""
-    missing = _absent(tier) or _try(tier)
+    missing = _absent(tier)
+    if not missing and (failed := _try(tier)):
+        why = _namespaces() if tier == "namespaces" else ""
+        if not why:
+            return TierReport(name=tier, available=False, told=failed, mend="see docs/sandbox.md")
+        missing = f"{failed}; {why}"
     if not missing:
         weak = "limits only: reads your files, uses your network" if tier == "process" else "ran a trial program"
         return TierReport(name=tier, available=True, told=weak)

@@ -20,6 +20,7 @@ from evals.sandbox import cgroup
 from evals.sandbox import filter as system_calls
 from evals.sandbox.judge import STATUS
 from evals.sandbox.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
+from evals.sandbox.spawner import FILTER
 
 REPOSITORY = str(Path(__file__).resolve().parents[2])
 # of a worker's control group: two children and what they hold in files, pipes and sockets
@@ -36,7 +37,7 @@ class CannotIsolate(Exception):
     """A worker cannot be started here: which step the machine refused."""
 
 
-def launch_config(judge: int, control: int, numpy: bool) -> dict[str, Any]:
+def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str, Any]:
     """What `launch` needs: descriptors, and what is bound where, all real paths of this interpreter."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
@@ -46,7 +47,7 @@ def launch_config(judge: int, control: int, numpy: bool) -> dict[str, Any]:
     found = sorted(glob(str(library / ("libpython*.so*" if system else "*.so*"))))
     binds += [(os.path.realpath(path), f"{INSIDE}/lib/{os.path.basename(path)}") for path in found]
     here = Path(__file__).resolve().parent
-    names = ("candidate.py", "linux.py", "zygote.py")
+    names = ("candidate.py", "linux.py", "warm.py", "zygote.py")
     binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/{name}") for name in names]
     if numpy:
         import numpy as package
@@ -57,7 +58,7 @@ def launch_config(judge: int, control: int, numpy: bool) -> dict[str, Any]:
     return {
         "multiarch": sysconfig.get_config_var("MULTIARCH") or "",
         "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
-        "version": version, "binds": binds, "judge": judge, "control": control, "numpy": numpy,
+        "version": version, "binds": binds, "judge": judge, "control": control, "numpy": numpy, "wide": wide,
     }  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def _receive(connection: socket.socket, process: "subprocess.Popen[bytes]", erro
 
 
 def bubblewrap_command(config: dict[str, Any]) -> list[str]:
-    """bwrap with the same root as `launch` builds, every namespace new, the filter on descriptor 20."""
+    """bwrap with the same root as `launch` builds, every namespace new."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
     command += ["--hostname", "sandbox"]
@@ -100,7 +101,7 @@ def bubblewrap_command(config: dict[str, Any]) -> list[str]:
     for device in ("null", "urandom"):
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     command += ["--size", str(64 << 20), "--tmpfs", "/tmp", "--symlink", "/tmp", "/dev/shm"]
-    command += ["--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--seccomp", "20"]
+    command += ["--symlink", "/tmp", "/var/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--seccomp", str(FILTER)]
     for name, value in ENVIRONMENT.items():
         command += ["--setenv", name, value]
     return [*command, f"{INSIDE}/bin/python{config['version']}", *ALONE, f"{INSIDE}/numpy"]
@@ -152,9 +153,12 @@ def container_engine() -> str:
 
 
 class Worker:
-    """What makes the children, and their judge. Opened by the constructor, closed by `close`."""
+    """What makes the children, and their judge. Opened by the constructor, closed by `close`.
 
-    def __init__(self, tier: str = "namespaces") -> None:
+    wide: the children come with numpy and more, see `evals.sandbox.warm`.
+    """
+
+    def __init__(self, tier: str = "namespaces", wide: bool = False) -> None:
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         judge_end, zygote_end = socket.socketpair()
         self.judge, pool_end = socket.socketpair()
@@ -162,7 +166,7 @@ class Worker:
         os.ftruncate(page, STATUS.size)
         self.status = mmap.mmap(page, STATUS.size)
         self.errors = tempfile.TemporaryFile()
-        config = launch_config(zygote_end.fileno(), control.fileno(), has_numpy())
+        config = launch_config(zygote_end.fileno(), control.fileno(), has_numpy(), wide)
         module, told = _starter(tier, config)
         common: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "start_new_session": True}
         self.zygote_process = subprocess.Popen(

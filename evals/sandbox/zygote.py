@@ -30,7 +30,7 @@ import socket
 import sys
 from typing import Any
 
-from evals.sandbox import candidate, linux
+from evals.sandbox import candidate, linux, warm
 
 READY = 2  # children kept waiting: one in use, one made while the other runs
 SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWIPC | linux.NEWUTS
@@ -48,74 +48,6 @@ LIMITS = (
 STACK = 64 * MIB  # of the main thread: deep recursion through C; other threads keep what libc saw at the start
 PROCESSES = (64, 64)
 TMP_OPTIONS = "size=64m,nr_inodes=4096,mode=1777"
-# What solutions of HumanEval and MBPP import, and what these import when first called. Each page and each mapping here
-# is paid by every program; asyncio and numpy.random (a quarter of both) are imported by the few that ask for them.
-WARM = [
-    "abc",
-    "array",
-    "ast",
-    "base64",
-    "bisect",
-    "calendar",
-    "cmath",
-    "codecs",
-    "collections",
-    "collections.abc",
-    "contextlib",
-    "copy",
-    "csv",
-    "ctypes",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "difflib",
-    "enum",
-    "fractions",
-    "functools",
-    "hashlib",
-    "heapq",
-    "inspect",
-    "io",
-    "itertools",
-    "json",
-    "keyword",
-    "linecache",
-    "locale",
-    "logging",
-    "math",
-    "numbers",
-    "operator",
-    "os",
-    "pathlib",
-    "pickle",
-    "platform",
-    "pprint",
-    "queue",
-    "random",
-    "re",
-    "secrets",
-    "shutil",
-    "signal",
-    "statistics",
-    "string",
-    "struct",
-    "subprocess",
-    "sys",
-    "tempfile",
-    "textwrap",
-    "threading",
-    "time",
-    "timeit",
-    "traceback",
-    "types",
-    "typing",
-    "unicodedata",
-    "unittest",
-    "uuid",
-    "warnings",
-    "weakref",
-    "zlib",
-]
 
 
 def _enclose(load_filter: linux.Loader) -> None:
@@ -173,12 +105,11 @@ def end(process: int) -> None:
     os.waitpid(process, 0)
 
 
-def _warm(numpy: bool) -> None:
-    for name in WARM:
-        importlib.import_module(name)
+def _warm(numpy: bool, wide: bool) -> None:
     if numpy:
         sys.path.append("/python/numpy")
-        importlib.import_module("numpy")
+    for name in (*warm.NARROW, *(warm.WIDE if wide else ()), *(("numpy",) if numpy and wide else ())):
+        importlib.import_module(name)
 
 
 def limit() -> None:
@@ -211,7 +142,7 @@ def alone() -> None:
 
 def _prepare(given: dict[str, Any]) -> linux.Loader:
     """Everything that children inherit: imports, limits, no environment, the compiled filter."""
-    _warm(bool(given["numpy"]))
+    _warm(given["numpy"], given["wide"])
     os.environ.clear()
     sys.argv = [""]
     sys.path.remove("/python/phizoo")

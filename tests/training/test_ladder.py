@@ -67,7 +67,7 @@ def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
         before = {one.name: one.digest for one in registry.list(all_versions=True)}
     assert len(before) == 5
     monkeypatch.setattr(ladder, "_made", original)
-    assert phizoo(ordered) == 0
+    assert phizoo([*ordered, "--jobs", "2"]) == 0  # in two processes now
     with open_registry() as registry:
         after = [(one.name, one.digest) for one in registry.list(all_versions=True)]
     assert len(after) == len({name for name, _ in after})  # nothing was made twice

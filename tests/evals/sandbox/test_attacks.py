@@ -128,6 +128,23 @@ def test_state_lives_from_call_to_call_and_not_from_program_to_program(sandbox: 
     assert [v.verdict for v in sandbox.run(programs)] == ["passed"] * 8
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("import sys; return any(m in sys.modules for m in ('num' + 'py', 'unit' + 'test'))", False),
+        ("import numpy, sys; return 'unit' + 'test' in sys.modules", True),
+        ("import unittest, sys; return 'num' + 'py' in sys.modules", True),
+        ("return __import__('num' + 'py').int64(3) == 3 and __import__('unit' + 'test') is not None", True),
+    ],
+)
+def test_a_program_is_cloned_from_the_zygote_that_has_what_it_imports(
+    body: str, expected: bool, sandbox: Sandbox
+) -> None:
+    test = f"def check(candidate):\n    assert candidate(1, 2) is {expected}\n"
+    given = [Program(id=str(i), prompt=ADD, completion=f"    {body}\n", test=test, entry_point="add") for i in range(4)]
+    assert [v.verdict for v in sandbox.run(given)] == ["passed"] * 4
+
+
 def test_files_of_one_program_are_not_there_for_the_next(sandbox: Sandbox) -> None:
     write = "    import os\n    found = os.listdir('/tmp') + os.listdir('/dev/shm')\n    open('/tmp/left', 'w').write('x')\n    return found\n"
     test = "def check(candidate):\n    assert candidate(1, 2) == []\n"

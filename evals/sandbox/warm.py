@@ -1,0 +1,34 @@
+"""What a zygote has imported before it makes children, and which programs want more.
+
+Each page and each mapping of a zygote is paid by every program cloned from it. So most programs come from a
+narrow one, with what solutions of HumanEval and MBPP import, and the few that name something of the wide one
+(numpy first of all) from that. A module in neither is imported by the program that asks for it.
+"""
+
+import re
+
+# with what these import when first called
+NARROW = (
+    "abc", "array", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy", "dataclasses",
+    "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json", "keyword",
+    "linecache", "math", "numbers", "operator", "os", "pickle", "random", "re", "statistics", "string", "struct",
+    "sys", "time", "traceback", "types", "typing", "unicodedata", "warnings", "weakref",
+)  # fmt: skip
+WIDE = (
+    "ast", "asyncio", "base64", "calendar", "codecs", "csv", "ctypes", "difflib", "inspect", "locale", "logging",
+    "pathlib", "platform", "pprint", "queue", "secrets", "shutil", "signal", "subprocess", "tempfile", "textwrap",
+    "threading", "timeit", "unittest", "uuid", "zlib",
+)  # fmt: skip
+_NAMES = "|".join(WIDE)
+_IMPORTS = re.compile(rf"^[^#\n]*\bimport\b.*\b(?:{_NAMES})\b|^[ \t]*from[ \t]+(?:{_NAMES})\b", re.MULTILINE)
+
+
+def wants_wide(source: str) -> bool:
+    """Whether a program imports something that the narrow zygote does not have. A wrong answer costs time alone.
+
+    >>> wants_wide("import math\\nfrom typing import List"), wants_wide("import math, csv"), wants_wide("# a csv")
+    (False, True, False)
+    >>> wants_wide("def f():\\n    import numpy as np"), wants_wide("from unittest.mock import patch")
+    (True, True)
+    """
+    return "numpy" in source or ("import" in source and _IMPORTS.search(source) is not None)
