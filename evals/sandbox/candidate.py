@@ -11,7 +11,6 @@ can parse safely. Kinds: c compiled, o loaded, v plain value, t tagged value, x 
 k call of a function of the test's, f a fault of the sandbox. Standard library only.
 """
 
-import array
 import builtins
 import contextlib
 import io
@@ -26,9 +25,6 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 # builtins of our own for every function below: a program that replaces Python's harms only itself
@@ -170,14 +166,14 @@ def _number(value: int) -> Any:
     return ["i", hex(value)] if value.bit_length() <= MOST_BITS else None
 
 
-def _decimal(value: Decimal) -> Any:
+def _decimal(value: Any, kind: Any) -> Any:
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, str) and (abs(exponent) > MOST_EXPONENT or len(digits) > MOST_EXPONENT):
         return None
-    return ["D", Decimal.__str__(value)]
+    return ["D", kind.__str__(value)]
 
 
-def _fraction(value: Fraction) -> Any:
+def _fraction(value: Any) -> Any:
     parts = [_number(value.numerator), _number(value.denominator)]
     return None if None in parts else ["F", *parts]
 
@@ -190,16 +186,35 @@ def _mapping(tag: str, pairs: Iterable[tuple[Any, Any]], channel: Channel) -> li
     return [tag, *[tag_value(part, channel) for pair in pairs for part in pair]]
 
 
-def _numpy(value: Any, channel: Channel) -> Any:
-    """numpy's values, if numpy was imported at all: scalars as Python's, arrays with their type."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None:
-        return None
+def _numpy(value: Any, channel: Channel, numpy: Any) -> Any:
+    """numpy's values: scalars as Python's, arrays with their type."""
     if isinstance(value, numpy.generic) and value.dtype.kind in "biufcSU":
         return tag_value(value.item(), channel)
     if isinstance(value, numpy.ndarray) and value.dtype.kind in "biufcSU":
         return ["n", value.dtype.str, tag_value(value.tolist(), channel)]
     return None
+
+
+# (module, class, how its values are written): looked at only if the program imported the module
+RARE: tuple[tuple[str, str, Callable[[Any, Channel, Any], Any]], ...] = (
+    ("decimal", "Decimal", lambda v, _, kind: _decimal(v, kind)),
+    ("fractions", "Fraction", lambda v, _, kind: _fraction(v)),
+    ("datetime", "datetime", lambda v, _, kind: ["dt", kind.isoformat(v)]),
+    ("datetime", "date", lambda v, _, kind: ["da", kind.isoformat(v)]),
+    ("datetime", "time", lambda v, _, kind: ["ti", kind.isoformat(v)]),
+    ("datetime", "timedelta", lambda v, _, kind: ["td", v.days, v.seconds, v.microseconds]),
+    ("array", "array", lambda v, c, kind: _sequence("a", (v.typecode, *kind.tolist(v)), c)),
+)
+
+
+def _rare(value: Any, channel: Channel) -> Any:
+    """A value of a type that Python does not come with; None for what is none."""
+    for module, name, write_it in RARE:
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and kind in type(value).__mro__:
+            return write_it(value, channel, kind)
+    numpy = sys.modules.get("numpy")
+    return None if numpy is None else _numpy(value, channel, numpy)
 
 
 KEYS: Any = type({}.keys())
@@ -224,13 +239,6 @@ WRITERS: tuple[tuple[type, Callable[[Any, Channel], Any]], ...] = (
     (KEYS, lambda v, c: _sequence("K", v, c)),
     (VALUES, lambda v, c: _sequence("V", v, c)),
     (ITEMS, lambda v, c: _mapping("I", v, c)),
-    (Decimal, lambda v, _: _decimal(v)),
-    (Fraction, lambda v, _: _fraction(v)),
-    (datetime, lambda v, _: ["dt", datetime.isoformat(v)]),
-    (date, lambda v, _: ["da", date.isoformat(v)]),
-    (time, lambda v, _: ["ti", time.isoformat(v)]),
-    (timedelta, lambda v, _: ["td", v.days, v.seconds, v.microseconds]),
-    (array.array, lambda v, c: _sequence("a", (v.typecode, *array.array.tolist(v)), c)),
 )
 EXACT = dict(WRITERS)
 
@@ -246,7 +254,7 @@ def tag_value(value: Any, channel: Channel) -> Any:
             if base in kind.__mro__:
                 writer = one
                 break
-    written = writer(value, channel) if writer is not None else _numpy(value, channel)
+    written = writer(value, channel) if writer is not None else _rare(value, channel)
     if written is not None:
         return written
     if value is Ellipsis or value is NotImplemented:

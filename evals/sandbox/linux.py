@@ -6,7 +6,6 @@ is decided here, see `evals.sandbox.launch` (the root) and `evals.sandbox.zygote
 
 import ctypes
 import os
-import platform
 import struct
 from collections.abc import Callable
 
@@ -20,7 +19,7 @@ SIGCHLD = 17
 
 # clone, pivot_root, capset, close_range, mount_setattr, by machine (from the kernel's tables)
 NUMBERS = {"x86_64": (56, 155, 126, 436, 442), "aarch64": (220, 41, 91, 436, 442)}
-CLONE, PIVOT_ROOT, CAPSET, CLOSE_RANGE, MOUNT_SETATTR = NUMBERS.get(platform.machine(), (-1,) * 5)
+CLONE, PIVOT_ROOT, CAPSET, CLOSE_RANGE, MOUNT_SETATTR = NUMBERS.get(os.uname().machine, (-1,) * 5)
 
 # PyDLL keeps the interpreter lock over the call: the zygote has one thread, and a child that comes
 # out of clone() still holding the lock needs no repair of it.

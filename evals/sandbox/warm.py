@@ -9,15 +9,15 @@ import re
 
 # with what these import when first called
 NARROW = (
-    "abc", "array", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy", "dataclasses",
-    "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json", "keyword",
-    "linecache", "math", "numbers", "operator", "os", "pickle", "random", "re", "statistics", "string", "struct",
-    "sys", "time", "traceback", "types", "typing", "unicodedata", "warnings", "weakref",
+    "abc", "bisect", "collections", "collections.abc", "contextlib", "copy", "enum", "functools", "heapq", "io",
+    "itertools", "json", "keyword", "linecache", "math", "operator", "os", "pickle", "random", "re", "string",
+    "struct", "sys", "time", "types", "typing", "warnings", "weakref",
 )  # fmt: skip
 WIDE = (
-    "ast", "asyncio", "base64", "calendar", "codecs", "csv", "ctypes", "difflib", "inspect", "locale", "logging",
-    "pathlib", "platform", "pprint", "queue", "secrets", "shutil", "signal", "subprocess", "tempfile", "textwrap",
-    "threading", "timeit", "unittest", "uuid", "zlib",
+    "array", "ast", "asyncio", "base64", "calendar", "cmath", "codecs", "csv", "ctypes", "dataclasses",
+    "datetime", "decimal", "difflib", "fractions", "hashlib", "inspect", "locale", "logging", "numbers", "pathlib",
+    "platform", "pprint", "queue", "secrets", "shutil", "signal", "statistics", "subprocess", "tempfile", "textwrap",
+    "threading", "timeit", "traceback", "unicodedata", "unittest", "uuid", "zlib",
 )  # fmt: skip
 _NAMES = "|".join(WIDE)
 _IMPORTS = re.compile(rf"^[^#\n]*\bimport\b.*\b(?:{_NAMES})\b|^[ \t]*from[ \t]+(?:{_NAMES})\b", re.MULTILINE)
