@@ -154,6 +154,7 @@ def fault(error: Exception, url: str) -> Exception:
         ("readonly", "it may only be read; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
         ("read-only", "it may only be read; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
         ("disk is full", "the disk is full; free some space, then run the same command again"),
+        ("No space left", "the server's disk is full; free some space there, then run the same command again"),
         ("locked", "another process has been writing for a minute; run the same command again"),
         ("not a database", "it is not a database; restore it from a backup, or set PHIZOO_DB to another file"),
         ("malformed", "it is damaged; restore it from a backup, or set PHIZOO_DB to another file"),
@@ -265,6 +266,7 @@ class EngineDatabase:
         self.url, self.readonly = url, readonly
         self._text = sqlalchemy.text
         self._faults = sqlalchemy.exc.SQLAlchemyError
+        self._lost = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)  # the server's doing, not ours
         self._inside = threading.local()
         try:
             self.engine = sqlalchemy.create_engine(with_driver(url), pool_pre_ping=True)
@@ -305,7 +307,13 @@ class EngineDatabase:
         return int(done.rowcount)
 
     def _told(self, error: Exception) -> Exception:
-        return fault(error.__cause__ if isinstance(error.__cause__, Exception) else error, self.url)
+        told = fault(error.__cause__ if isinstance(error.__cause__, Exception) else error, self.url)
+        if isinstance(told, DatabaseError) and isinstance(error, self._lost):
+            return ZooError(
+                f"{shown(self.url)}: the database does not answer any more ({told}); nothing is lost: when it is back, "
+                "run the same command again."
+            )
+        return told
 
     def close(self) -> None:
         self.engine.dispose()

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy
 
 from zoo import cli
-from zoo.database import SCHEMA, schema_version
+from zoo.database import SCHEMA, schema_version, with_driver
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
 
@@ -200,6 +202,37 @@ def test_eight_writers_at_once_lose_nothing(db: str, tmp_path: Path, made: Simpl
         assert writer.check(registry, tmp_path, 8) == []
         registry.tag("base:2", add=["one more"])  # and the check can fail
         assert writer.check(registry, tmp_path, 8) == ["tags are lost"]
+
+
+def test_a_database_that_goes_away_is_one_line_whenever_it_does(
+    postgres: str, postgres_db: str, tmp_path: Path, made: SimpleNamespace
+) -> None:
+    name = urlsplit(postgres_db).path.removeprefix("/")
+
+    def server(*commands: str) -> None:
+        engine = sqlalchemy.create_engine(with_driver(postgres), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for command in commands:
+                connection.execute(sqlalchemy.text(command))
+        engine.dispose()
+
+    away = (
+        f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+    )
+    with open_registry(postgres_db, str(tmp_path / "store")) as registry:
+        kept = registry.add(made.phi(tmp_path / "a"), "a")
+
+        def in_the_middle() -> None:
+            with registry.database.write():
+                server(*away)
+                registry.database.run("UPDATE checkpoints SET name = 'lost'")
+
+        for asked in (in_the_middle, registry.list, lambda: registry.tag("a", add=["x"])):
+            with pytest.raises(ZooError, match="run the same command again"):
+                asked()
+        server(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        assert [(one.name, one.digest) for one in registry.list()] == [("a", kept.digest)]
 
 
 def test_eight_processes_make_the_same_zoo_at_once(tmp_path: Path) -> None:
