@@ -76,9 +76,11 @@ def served(url: str, model: str, wanted: Wanted, key: str = "none") -> Iterator[
 
 def load(path: Path) -> tuple[Any, Any]:
     """A checkpoint's model and tokenizer, for `local`."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    from evals.tokens import folder_tokenizer
+
+    tokenizer = folder_tokenizer(path)
     model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=False)
     model.eval()  # type: ignore[no-untyped-call]
     return model, tokenizer

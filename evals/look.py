@@ -83,11 +83,9 @@ def _tokens(header: Run) -> Any:
         raise ZooError(f"encoded by {header.backend.engine}")
     with open_registry(readonly=True) as registry:
         path = registry.path(header.checkpoint)
-    from transformers import AutoTokenizer
+    from evals.tokens import Tokens, folder_tokenizer
 
-    from evals.tokens import Tokens
-
-    return Tokens(AutoTokenizer.from_pretrained(path, local_files_only=True))
+    return Tokens(folder_tokenizer(path))
 
 
 def _encoded(header: Run, task: Task, sample: Sample, tokens: Any) -> Looked:

@@ -77,7 +77,7 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
             raise ZooError(f"--data-dir {options['data_dir']} is no folder; it should hold NAME/data.jsonl files")
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
     if options["engine"] not in BACKENDS:
-        raise unknown("engine", options["engine"], BACKENDS, "phizoo doctor")
+        raise unknown("engine", options["engine"], BACKENDS, ", ".join(BACKENDS))
     tasks = [_decoded(task, options) for task in find_tasks(wanted)]
     if options["dry_run"]:
         from evals import rehearsal

@@ -7,10 +7,12 @@ part of the protocol (`Decoding.boundary`). Every engine encodes through this fi
 import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 from evals.records import Decoding
-from zoo.checkpoint import Record
+from zoo.checkpoint import Record, has_tokenizer
+from zoo.errors import ZooError
 
 LINE_END = re.compile(r"(?<=[!-~])(?=\n)")  # between a visible character and a newline
 LINES_KEPT = 65536  # lines whose tokens are remembered
@@ -68,6 +70,22 @@ def by_line(tokenizer: Any) -> bool:
     return not tokenizer("")["input_ids"] and len(tokenizer("a")["input_ids"]) == len(
         tokenizer("a", add_special_tokens=False)["input_ids"]
     )
+
+
+def folder_tokenizer(path: Path) -> Any:
+    """The tokenizer of a checkpoint's folder, as transformers loads it.
+
+    Raises  ZooError when the folder has none: transformers would then make one up that knows no word, and every
+            prompt would be empty
+    """
+    from transformers import AutoTokenizer
+
+    if not has_tokenizer(file.name for file in path.iterdir()):
+        raise ZooError(
+            f"{path} has no tokenizer (tokenizer.json, a *.model, or vocab.json with merges.txt): put its files beside "
+            "the weights and add the folder again: phizoo models add FOLDER --name NAME"
+        )
+    return AutoTokenizer.from_pretrained(path, local_files_only=True)
 
 
 class Tokens:

@@ -5,6 +5,7 @@ data pipeline builds `Dataset`, `evals.publish` builds `Score`; everyone else re
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -216,6 +217,17 @@ def manifest_digest(files: tuple[File, ...]) -> str:
     True
     """
     return digest([[f.path, f.sha256, f.bytes] for f in sorted(files, key=lambda f: f.path)])
+
+
+def has_tokenizer(names: Iterable[str]) -> bool:
+    """Whether a folder with files of these names has a tokenizer's vocabulary: no text can be asked without one.
+
+    >>> has_tokenizer(["config.json", "tokenizer_config.json"]), has_tokenizer(["vocab.json", "merges.txt"])
+    (False, True)
+    """
+    held = set(names)
+    whole = held & {"tokenizer.json", "vocab.txt"} or {"vocab.json", "merges.txt"} <= held
+    return bool(whole) or any(name.endswith((".model", ".tiktoken")) for name in held)
 
 
 def checked_name(name: str) -> str:

@@ -131,20 +131,28 @@ def interrupted() -> int:
 
 
 def os_fault(error: OSError) -> int:
-    """One line for what the operating system refused (disk full, no permission): exit code 2."""
+    """One line for what the operating system refused (disk full, no permission, no folder): exit code 2."""
     import errno
 
+    elsewhere = "name another place, or set PHIZOO_HOME to a folder of yours"
     what = {
         errno.ENOSPC: "the disk is full; free some space",
         errno.EDQUOT: "the disk quota is used up; free some space",
         errno.EROFS: "the file system is read-only; set PHIZOO_HOME to a folder you may write",
         errno.EACCES: "permission denied; check who owns it, or set PHIZOO_HOME to a folder of yours",
         errno.EPERM: "not permitted; check who owns it, or set PHIZOO_HOME to a folder of yours",
+        errno.EEXIST: f"a file stands where a folder is needed; {elsewhere}" if _is_file(error) else None,
+        errno.ENOTDIR: f"a file stands where a folder is needed; {elsewhere}",
+        errno.ENAMETOOLONG: f"the name is too long for this disk; {elsewhere}",
     }.get(error.errno or 0)
     if what is None:
         raise error
     print(f"phizoo: {error.filename or 'writing'}: {what}, then run the same command again.", file=sys.stderr)
     return 2
+
+
+def _is_file(error: OSError) -> bool:
+    return os.path.isfile(error.filename) if isinstance(error.filename, str | os.PathLike) else False
 
 
 def main() -> None:

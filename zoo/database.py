@@ -320,10 +320,14 @@ class EngineDatabase:
 
 
 def with_driver(url: str) -> str:
-    """The URL with the driver that this package installs, where none is named.
+    """The URL with the driver that this package installs, where none is named. Raises ZooError when it is no URL.
 
     >>> with_driver("postgresql://host/zoo")
     'postgresql+psycopg://host/zoo'
     """
-    scheme, rest = url.split("://", 1)
+    scheme, found, rest = url.partition("://")
+    if not found:
+        raise ZooError(
+            f'PHIZOO_DB is "{url}", expected an address such as sqlite:////srv/zoo.db or postgresql://user@host/zoo'
+        )
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url

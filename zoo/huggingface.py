@@ -180,8 +180,9 @@ def _is_code(path: Path, folder: Path) -> bool:
 def _refuse_code(folder: Path, paths: list[Path]) -> None:
     for path in paths:
         relative = path.relative_to(folder).as_posix()
-        safety.check_path(relative)
-        safety.check_name(relative, path)
+        if relative.partition("/")[0] not in safety.BESIDE:
+            safety.check_path(relative)
+            safety.check_name(relative, path)
     if read_json(folder / "config.json").get("auto_map"):
         raise ZooError(
             f"{folder / 'config.json'}: names code to run (auto_map), as Phi's first release did; only the weights are "

@@ -53,13 +53,14 @@ def add(
     """Add a folder of weights as the next version of a name.
 
     Weights enter as safetensors, beside config.json and the tokenizer's files; anything that could
-    run (pickles, Python files, code named in the config) is refused. The same bytes are kept once.
-    FOLDER may be an address, such as s3://bucket/folder.
+    run (pickles, Python files, code named in the config) is refused. What git and the hub lay beside
+    them (.git, .gitattributes, .cache) is passed over. The same bytes are kept once. FOLDER may be an
+    address, such as s3://bucket/folder.
 
     \b
     Example:  phizoo models add ./my-phi --name my-phi --licence mit --parent phi-1@best=finetune
     """
-    from zoo.checkpoint import About, Parent, TrainedOn
+    from zoo.checkpoint import About, Parent, TrainedOn, has_tokenizer
     from zoo.registry import open_registry
 
     with open_registry() as registry:
@@ -83,6 +84,12 @@ def add(
         click.echo(f"{checkpoint.label}  {checkpoint.parameters:,} parameters  {checkpoint.digest[:12]}")
         if checkpoint.notes:
             click.echo(checkpoint.notes)
+    if not has_tokenizer(file.path for file in checkpoint.files):
+        click.echo(
+            "Warning: it has no tokenizer, so it is kept but cannot be evaluated or served; "
+            "put tokenizer.json into the folder and add it again.",
+            err=True,
+        )
 
 
 def _parent(told: str) -> tuple[str, Any]:

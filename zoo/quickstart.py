@@ -6,6 +6,7 @@ no logic of its own.
 """
 
 import shlex
+import shutil
 import sys
 import time
 
@@ -73,4 +74,6 @@ def quickstart(dry_run: bool) -> None:
         if code:
             sys.exit(code)
     if not dry_run:
-        click.echo(f"\nDone in {seconds_text(time.monotonic() - began)}. Open the page: phizoo leaderboard")
+        # `make` calls it by its path in .venv, which the shell it was typed in does not have on its own
+        typed = "phizoo" if shutil.which("phizoo") else sys.argv[0]
+        click.echo(f"\nDone in {seconds_text(time.monotonic() - began)}. Open the page: {typed} leaderboard")

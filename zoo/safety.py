@@ -10,7 +10,7 @@ Not checked: what the weights do. A model may be malicious in its answers; see `
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ TEXT_BYTES = 64_000_000
 SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
 WHOLE_NAMES = ("LICENSE", "LICENCE", "NOTICE", "merges.txt", "chat_template.jinja")
 INDEX = "model.safetensors.index.json"
+BESIDE = (".git", ".gitattributes", ".gitignore", ".cache")  # git's and the hub's own, in a folder that they fetched
 PATH_BYTES = 255
 PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.+ \-]*[A-Za-z0-9_+\-])?")
 
@@ -40,14 +41,17 @@ class Inspected(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def inspect_folder(folder: Path, linked: bool = False) -> Inspected:
+def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] = ()) -> Inspected:
     """What a folder holds, if all of it may enter. Raises ZooError with the file and the reason.
 
     linked  its files may have other names elsewhere: the store's own, or of a folder that is handed over
+    beside  names at its top that are passed over and are no part of the checkpoint, such as `BESIDE`
     """
-    if folder.is_symlink() or not folder.is_dir():
+    if folder.is_symlink():
+        raise ZooError(f"{folder}: is a symlink; name the folder it points to: {os.path.realpath(folder)}")
+    if not folder.is_dir():
         raise ZooError(f"{folder}: not a folder; expected one with config.json and *.safetensors.")
-    paths = tuple(sorted(_walk(folder, linked)))
+    paths = tuple(sorted(_walk(folder, linked, beside)))
     for path in paths:
         check_content(folder, path)
     weights = [path for path in paths if path.endswith(".safetensors")]
@@ -68,10 +72,13 @@ def inspect_folder(folder: Path, linked: bool = False) -> Inspected:
     return Inspected(paths, config, headers, parameter_count(headers, config), warnings)
 
 
-def _walk(folder: Path, linked: bool) -> Iterator[str]:
+def _walk(folder: Path, linked: bool, beside: Collection[str]) -> Iterator[str]:
     """The paths of all files below a folder. Raises ZooError at the first that may not enter."""
     seen: dict[str, str] = {}
     for here, folders, names in os.walk(folder, onerror=_raise):
+        if Path(here) == folder:
+            folders[:] = [name for name in folders if name not in beside]
+            names = [name for name in names if name not in beside]
         for name in sorted(folders + names):
             path = Path(here, name)
             relative = path.relative_to(folder).as_posix()
@@ -86,7 +93,7 @@ def _walk(folder: Path, linked: bool) -> Iterator[str]:
                 continue
             if not stat.S_ISREG(told.st_mode):
                 kind = "a symlink" if stat.S_ISLNK(told.st_mode) else "not a regular file"
-                raise ZooError(f"{path}: is {kind}; copy the file itself into the folder.")
+                raise ZooError(f"{path}: is {kind}; copy the files themselves: cp -rL {folder} COPY")
             if not linked:
                 check_links(path, told.st_nlink)
             check_name(relative, path)

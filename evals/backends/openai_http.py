@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from evals.backends.http_post import Endpoint, EndpointError, Limits, Refused
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.tokens import Pair, Tokens
+from evals.tokens import Pair, Tokens, folder_tokenizer
 from zoo.digest import SHA256
 from zoo.errors import ZooError
 
@@ -64,9 +64,7 @@ class OpenAIHttp:
         """The checkpoint's tokenizer, where there is one and the endpoint takes token ids."""
         if self.folder is None or self.chat:
             return None
-        from transformers import AutoTokenizer
-
-        return Tokens(AutoTokenizer.from_pretrained(self.folder, local_files_only=True))
+        return Tokens(folder_tokenizer(self.folder))
 
     @cached_property
     def _padding(self) -> dict[str, float]:

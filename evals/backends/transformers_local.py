@@ -16,7 +16,7 @@ from evals.backends.decode import generate
 from evals.backends.prompt_logprobs import Read, read
 from evals.backends.tree import choose
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.tokens import Prompt, Tokens
+from evals.tokens import Prompt, Tokens, folder_tokenizer
 from zoo.errors import ZooError, nearest
 
 # Padded tokens a forward pass. On a CPU activations should stay in the cache: 512 read HellaSwag 2.4 times as
@@ -143,7 +143,7 @@ def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
     if device != "cpu" and not torch.cuda.is_available():
         raise ZooError(f"this torch ({torch.__version__}) sees no GPU; take --device cpu, or see: phizoo doctor")
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+        tokenizer = folder_tokenizer(path)
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(
             path, dtype=getattr(torch, dtype), local_files_only=True, attn_implementation="sdpa"
         )

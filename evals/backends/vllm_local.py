@@ -15,7 +15,7 @@ from typing import Any
 
 from evals.backends.decode import Text, encoded, spelling
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.tokens import Pair, Tokens
+from evals.tokens import Pair, Tokens, folder_tokenizer
 from zoo.errors import ZooError
 
 HELD = 256  # choice requests in the engine at a time: their log-probabilities are Python objects
@@ -242,8 +242,6 @@ def load(backend: VllmLocal) -> tuple[Any, Tokens]:
     cpu = {"VLLM_CPU_KVCACHE_SPACE": "1"} if backend.facts.device == "cpu" else {}
     for name, value in {**quiet, **inside, **cpu}.items():
         os.environ.setdefault(name, value)
-    from transformers import AutoTokenizer
-
     context = backend.facts.context_tokens + backend.spare
     more: dict[str, Any] = {"hf_overrides": {"max_position_embeddings": context}} if backend.spare else {}
     if backend.facts.device == "cpu":
@@ -251,7 +249,7 @@ def load(backend: VllmLocal) -> tuple[Any, Tokens]:
     try:
         import vllm
 
-        tokens = Tokens(AutoTokenizer.from_pretrained(backend.path, local_files_only=True))
+        tokens = Tokens(folder_tokenizer(backend.path))
         engine = vllm.LLM(
             model=str(backend.path),
             dtype=backend.facts.dtype,

@@ -1,6 +1,7 @@
 """`phizoo leaderboard`: print, export, JSON, and what it refuses."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,14 @@ def test_short_password_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setenv("PHIZOO_PASSWORD", "short")
     assert run(["leaderboard", "--public"]) == 2
     assert "short" not in capsys.readouterr().err.replace("shorter", "")
+
+
+def test_a_taken_port_is_told_before_the_server_is_started(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert run(["leaderboard", "--port", str(other.getsockname()[1])]) == 2
+    told = capsys.readouterr().err
+    assert "take another --port" in told
+    assert told.count("\n") == 1
 
 
 def test_server_is_bound_to_this_machine_unless_public() -> None:

@@ -67,3 +67,18 @@ def test_another_content_than_the_pinned_one_is_wrong(tmp_path: Path, monkeypatc
     (tmp_path / "gsm8k" / "data.jsonl").write_text('{"question": "1 + 1", "answer": "#### 2"}\n')
     (found,) = doctor._datasets()
     assert (found.state, "gsm8k/test" in found.told) == ("wrong", True)
+
+
+def test_a_data_folder_that_is_none_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("evals.dataset_sets.SETS", {})
+    monkeypatch.setenv("PHIZOO_DATA", str(tmp_path / "nowhere"))
+    (found,) = doctor._datasets()
+    assert (found.state, "which is no folder" in found.told, "PHIZOO_DATA=FOLDER" in found.mend) == (
+        "wrong",
+        True,
+        True,
+    )
+    (tmp_path / "nowhere").mkdir()
+    assert doctor._datasets()[0].state == "ok"

@@ -118,6 +118,10 @@ BAD = {
     "unknown checkpoint": (["show", "oen"], 'nearest: "one"'),
     "unknown list": (["list", "oen"], 'nearest: "one"'),
     "no folder": (["add", "/nowhere", "--name", "x"], "not a folder"),
+    "folder by a symlink": (["add", "{link}", "--name", "x"], "is a symlink; name the folder it points to"),
+    "store is a file": (["push", "one", "{broken}"], "a file stands where a folder is needed"),
+    "store below a file": (["export", "one", "{broken}/x"], "a file stands where a folder is needed"),
+    "name too long": (["export", "one", "{a}/" + "x" * 300], "too long"),
     "no name": (["add", "/nowhere"], "--help"),
     "bad name": (["add", "{a}", "--name", "A B"], "cannot be a name"),
     "unknown relation": (["add", "{a}", "--name", "x", "--parent", "one=child"], "no relation"),
@@ -139,10 +143,41 @@ BAD = {
 def test_bad_input_is_one_line(say: Said, tmp_path: Path, made: SimpleNamespace, case: str) -> None:
     say("add", str(made.phi(tmp_path / "a", 1)), "--name", "one")
     (tmp_path / "broken.toml").write_text("a = = 1")
-    places = {"a": str(tmp_path / "a"), "broken": str(tmp_path / "broken.toml")}
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    places = {"a": str(tmp_path / "a"), "broken": str(tmp_path / "broken.toml"), "link": str(tmp_path / "link")}
     arguments, said = BAD[case]
     assert said in say(*(argument.format(**places) for argument in arguments), code=2)
     assert json.loads(say("list", "--json"))[0]["name"] == "one"
+
+
+def test_a_database_that_is_no_address_is_one_line(say: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHIZOO_DB", "zoo.db")
+    assert 'PHIZOO_DB is "zoo.db", expected an address' in say("list", code=2)
+
+
+def test_what_git_and_the_hub_lay_beside_is_passed_over(say: Said, tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "fetched")
+    plain = json.loads(say("add", str(folder), "--name", "plain", "--json"))
+    (folder / ".gitattributes").write_text("*.safetensors filter=lfs")
+    (folder / ".git" / "objects").mkdir(parents=True)
+    (folder / ".git" / "objects" / "pack.py").write_text("import os")
+    (folder / ".cache").symlink_to("/etc")
+    for order, name in (("add", "added"), ("import", "imported")):
+        assert json.loads(say(order, str(folder), "--name", name, "--json"))["digest"] == plain["digest"]
+    (folder / "more").mkdir()
+    (folder / "more" / ".gitignore").write_text("x")  # only at the top, where they are laid
+    assert "may not enter" in say("add", str(folder), "--name", "deeper", code=2)
+
+
+def test_a_folder_without_a_tokenizer_is_told(
+    tmp_path: Path, made: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made.phi(tmp_path / "x")
+    assert cli.run(["models", "add", str(folder), "--name", "bare"]) == 0
+    assert "has no tokenizer" in capsys.readouterr().err
+    (folder / "tokenizer.json").write_text("{}")
+    assert cli.run(["models", "add", str(folder), "--name", "whole"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_verify_says_which_file_and_what_to_do(say: Said, tmp_path: Path, made: SimpleNamespace) -> None:

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
 
 from evals.backends import decode, phi, tree
-from evals.backends.transformers_local import TransformersLocal, connect
+from evals.backends.transformers_local import TransformersLocal, connect, load
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
 from evals.tokens import Tokens
 from zoo.errors import ZooError
@@ -239,6 +239,13 @@ def test_a_folder_without_a_model_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(ZooError, match="cannot be loaded") as caught:
         connect(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tiny_phi: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    shutil.copytree(tiny_phi, folder, ignore=shutil.ignore_patterns("tokenizer.json", "vocab.json", "merges.txt"))
+    with pytest.raises(ZooError, match="has no tokenizer"):  # transformers would make up one that knows no word
+        load(folder, "float32", "cpu")
 
 
 def test_phi_2_heads_without_their_rotary_factor_are_refused(tmp_path: Path) -> None:
