@@ -110,9 +110,10 @@ def rows_digest(found: tuple[Row, ...]) -> str:
 def _checked(wanted: EvalSet, found: Found) -> Found:
     now = rows_digest(found.rows)
     if now != wanted.digest:
+        pinned = f"{wanted.rows} rows, sha256 {wanted.digest[:12]}…" if wanted.digest else "none is pinned yet"
         raise ZooError(
             f"{wanted.name} ({wanted.split}) from {found.source} has {len(found.rows)} rows whose content (sha256 "
-            f"{now}) is not the pinned one ({wanted.rows} rows, sha256 {wanted.digest[:12]}…); replace it, or look: "
+            f"{now}) is not the pinned one ({pinned}); replace it, or look: "
             "phizoo eval data"
         )
     return found

@@ -71,7 +71,7 @@ def _size(task: Task, samples: Sequence[Sample]) -> Finding:
 
 def _golden(task: Task, samples: Sequence[Sample], golden: dict[str, object] | None) -> Finding:
     if golden is None:
-        return Finding(check="golden prompt", ok=None, detail="no golden file at hand; in a checkout: make golden")
+        return Finding(check="golden prompt", ok=None, detail="has none yet; in a checkout: make golden")
     same = first_prompt(task, samples) == golden
     told = "as in tests/golden/prompts.json" if same else "not the golden one; if that is meant: make golden"
     return Finding(check="golden prompt", ok=same, detail=told)

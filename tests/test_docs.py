@@ -76,6 +76,12 @@ def test_the_tree_of_the_architecture_is_the_real_one() -> None:
     assert told == tops | inner
 
 
+def test_the_task_that_is_shown_is_the_real_one() -> None:
+    text = (ROOT / "docs" / "adding-a-task.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)[0]
+    assert (ROOT / "evals" / "tasks" / "copa.py").read_text(encoding="utf-8").endswith(shown)
+
+
 @pytest.mark.parametrize("line", [line for _, line in STEPS if line])
 def test_the_quickstarts_commands_exist(line: str) -> None:
     resolve(shlex.split(line))

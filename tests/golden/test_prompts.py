@@ -4,6 +4,7 @@ A difference here is a difference of every score: raise the task's version, then
 """
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from zoo.errors import ZooError
 
 GOLDEN = Path(__file__).with_name("prompts.json")
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
+GIVEN = os.environ.get("PHIZOO_DATA")  # of who types `make golden`; the tests themselves see no user's folder
 FIRST = [find(name.removesuffix("2")) for name in names("quick")]  # the first choice, which stays
 TASKS = {f"{task.name}@{task.protocol}": task for task in (*every(), *FIRST, *tasks("suite:quick"))}
 ALIKE = (
@@ -24,26 +26,21 @@ ALIKE = (
 )
 
 
-@pytest.fixture
-def _data(monkeypatch: pytest.MonkeyPatch) -> None:
-    if SHARED.is_dir():
-        monkeypatch.setenv("PHIZOO_DATA", str(SHARED))
-
-
-@pytest.mark.usefixtures("_data")
-def test_golden(request: pytest.FixtureRequest) -> None:
+def test_golden(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     rewrite = request.config.getoption("--golden", default=False)
+    if folder := (rewrite and GIVEN) or (SHARED.is_dir() and str(SHARED)):
+        monkeypatch.setenv("PHIZOO_DATA", folder)
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
     found, missing = {}, []
     for spec, task in TASKS.items():
         try:
             samples = list(task.samples())
             found[spec] = json.loads(json.dumps(first_prompt(task, samples)))
-        except ZooError as error:
+        except ZooError as error:  # its set is not at hand: what was golden stays
             missing.append(f"{spec}: {error}")
             found[spec] = golden.get(spec)
     if rewrite:
-        assert not missing, missing
+        assert all(found.values()), missing
         GOLDEN.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         return
     assert set(golden) == set(TASKS), "a task was added or removed: make golden"

@@ -38,14 +38,14 @@ def changed(**fields: object) -> Reported:
     return msgspec.structs.replace(GOOD, **fields)
 
 
-def test_every_baseline_is_published_in_order_and_nothing_else() -> None:
+def test_every_baseline_is_published_in_order_before_rows_of_ours() -> None:
     if not BASELINES.is_file():
         pytest.skip("../shared/data/baselines.csv is not here")
     with BASELINES.open(encoding="utf-8", newline="") as file:
         told = list(csv.DictReader(file))
     rows = published.load()
-    assert len(rows) == len(told)
-    for row, fact in zip(rows, told, strict=True):
+    assert len(rows) >= len(told)
+    for row, fact in zip(rows, told, strict=False):
         assert (row.benchmark, row.subset, row.op, row.date) == (
             fact["benchmark"],
             fact["subset"],
@@ -71,10 +71,10 @@ def billions(text: str) -> float | None:
 def test_no_problem_in_our_file() -> None:
     rows = published.load()
     assert published.problems(rows) == []
-    assert len(rows) == 1091
-    assert len(published.by_model()) == len({row.model for row in rows}) == 231
+    assert len(rows) >= 1091  # the baselines'; a row more is welcome, one less is a loss
+    assert len(published.by_model()) == len({row.model for row in rows}) >= 231
     assert sum(map(len, published.by_model().values())) == len(rows)
-    assert sum(row.op == "<" for row in rows) == 5
+    assert sum(row.op == "<" for row in rows) >= 5
 
 
 def test_read_once() -> None:

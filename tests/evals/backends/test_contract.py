@@ -6,19 +6,19 @@ a CPU (`make setup-vllm-cpu`, `.ci/vllm`) or a GPU (docs/engines.md).
 
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evals.backends import Backend, openai_http, replay, transformers_local
+from evals.backends import BACKENDS, Backend, openai_http, replay, transformers_local
 from evals.http_server import server
 from evals.records import Choice, ChoiceRequest, Decoding, GenerateRequest
 from evals.tokens import Tokens
 from zoo.errors import ZooError
 
-ENGINES = ["transformers", "openai_http", "replay", "vllm", "vllm_server"]
 PROMPTS = ["def add(a, b):\n", "def last(items):\n    ", "Question: What is the answer", "x" * 300, ""]
 
 
@@ -37,7 +37,7 @@ def folder(tiny_phi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=list(BACKENDS))
 def engine(
     request: pytest.FixtureRequest, folder: Path, expected: "Expected", tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
@@ -46,13 +46,6 @@ def engine(
     local = transformers_local.connect(folder, device="cpu")
     if request.param == "transformers":
         yield local
-    elif request.param.startswith("vllm"):
-        from evals.backends import vllm_local, vllm_server
-
-        module: Any = vllm_local if request.param == "vllm" else vllm_server
-        backend = module.connect(folder, dtype="float32")
-        yield backend
-        backend.close()
     elif request.param == "openai_http":
         running = server(local, "tiny", "127.0.0.1", 0, None)
         thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
@@ -61,13 +54,17 @@ def engine(
         running.shutdown()
         running.server_close()
         thread.join()
-    else:
+    elif request.param == "replay":
         import msgspec
 
         saved = tmp_path_factory.mktemp("saved") / "generations.jsonl"
         made = [one for how in HOW.values() for one in local.generate(asked(how))]
         saved.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in made))
         yield replay.connect(generations=str(saved))
+    else:
+        backend = import_module(BACKENDS[request.param]).connect(folder, dtype="float32", device="auto", batch=None)
+        yield backend
+        backend.close()
 
 
 HOW = {
