@@ -41,6 +41,27 @@ BASH = r"""_phizoo_completion() {
 complete -o nosort -F _phizoo_completion phizoo
 """
 
+# click's own script for fish cuts an answer at every comma, and lists of tasks and descriptions here hold some.
+FISH = r"""function _phizoo_completion
+    for line in (env COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) _PHIZOO_COMPLETE=fish_complete \
+        phizoo 2>/dev/null)
+        set -l answer (string split --max 1 , -- $line)
+        switch $answer[1]
+            case dir
+                __fish_complete_directories $answer[2]
+            case file
+                __fish_complete_path $answer[2]
+            case plain
+                echo $answer[2]
+        end
+    end
+end
+complete --no-files --command phizoo --arguments "(_phizoo_completion)"
+"""
+
+# click's own script for zsh needs compdef, which a .zshrc without a framework has not loaded.
+ZSH_BEFORE = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
+
 
 def offer(source: str) -> Complete:
     """A completion for click's `shell_complete`.
@@ -99,19 +120,28 @@ def dataset_names(_typed: str) -> list[str]:
 
 def shell_script(shell: str) -> str:
     """The script that `shell` (one of SHELLS) runs at its start."""
-    if shell == "bash":
-        return BASH
+    if shell != "zsh":
+        return {"bash": BASH, "fish": FISH}[shell]
     from click.shell_completion import get_completion_class
 
     from zoo.cli import phizoo
 
     made = get_completion_class(shell)
     if made is None:
-        raise ZooError(f'no completion for "{shell}"; there are: {", ".join(SHELLS)}')
+        raise ZooError(f"this click has no completion for {shell}; update it: pip install -U click")
     script = made(phizoo, {}, "phizoo", "_PHIZOO_COMPLETE")
-    return script.source_template % script.source_vars()
+    first, _, rest = (script.source_template % script.source_vars()).partition("\n")
+    return f"{first}\n{ZSH_BEFORE}{rest}"
 
 
+def a_folder(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Folders, for an argument that may be an address too."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
+
+
+A_FOLDER: Complete = a_folder
 A_CHECKPOINT: Complete = offer("zoo.completion:checkpoint_names")
 A_DATASET: Complete = offer("zoo.completion:dataset_names")
 A_TASK: Complete = offer("evals.completion:task_names")

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_DATASET
+from zoo.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.errors import ZooError
 
 
 @click.command()
-@click.argument("folder")
+@click.argument("folder", shell_complete=A_FOLDER)
 @click.option("--name", required=True, help="What it is called; a name that exists gets its next version.")
 @click.option("--family", default="", help="Default: the model_type of its config.json.")
 @click.option("--licence", default="unknown", show_default=True, help="An SPDX identifier, such as mit.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.completion import A_CHECKPOINT
+from zoo.completion import A_CHECKPOINT, A_FOLDER
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.argument("source")
+@click.argument("source", shell_complete=A_FOLDER)
 @click.option("--name", help="What it is called here. Default: from the repository or folder.")
 @click.option("--revision", metavar="COMMIT", help="Of the hub. A branch is resolved to its commit, which is recorded.")
 @click.option("--licence", default="unknown", help="Default: what the hub says.")
@@ -66,7 +66,7 @@ def import_checkpoint(
 
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
-@click.argument("folder")
+@click.argument("folder", shell_complete=A_FOLDER)
 def export(checkpoint: str, folder: str) -> None:
     """Write a Hugging Face folder with a model card.
 
@@ -82,7 +82,7 @@ def export(checkpoint: str, folder: str) -> None:
 
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
-@click.argument("zoo")
+@click.argument("zoo", shell_complete=A_FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print what moved as JSON.")
 def push(checkpoint: str, zoo: str, as_json: bool) -> None:
     """Send a checkpoint to another zoo: a folder or s3://.
@@ -102,7 +102,7 @@ def push(checkpoint: str, zoo: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT, required=False)
-@click.argument("zoo", required=False)
+@click.argument("zoo", shell_complete=A_FOLDER, required=False)
 @click.option("--list", "listed", metavar="ZOO", help="Print what another zoo holds instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print what moved as JSON.")
 def pull(checkpoint: str | None, zoo: str | None, listed: str | None, as_json: bool) -> None:

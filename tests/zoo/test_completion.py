@@ -68,32 +68,79 @@ def test_a_tab_makes_nothing_and_survives_a_broken_zoo(capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
+# What each shell's own machinery offers for a line: bash and zsh through stand-ins for the builtins that show it.
+ASK = {
+    "bash": (
+        'compopt() {{ echo "<$2>"; }}; source {script}; COMP_LINE={line}; COMP_POINT=${{#COMP_LINE}}; '
+        "_phizoo_completion; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    ),
+    "zsh": (
+        'compdef() {{ }}; compadd() {{ print -rl -- $completions; }}; _path_files() {{ print -r -- "<$1>"; }}; '
+        "_describe() {{ print -rl -- $completions_with_descriptions; }}; source {script}; "
+        "words=({words}); CURRENT=$#words; _phizoo_completion"
+    ),
+    "fish": "source {script}; complete -C {line}",
+}
+
+
 @pytest.mark.usefixtures("zoo")
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("shell", "line", "expected"),
     [
-        ("phizoo models show ph", ["phi-a"]),
-        ("phizoo models show phi-a:", ["1", "2"]),  # readline keeps what stands before its own word breaks
-        ("phizoo models show phi-a@b", ["best"]),
-        ("phizoo eval run phi-a --tasks piqa,suite:q", ["quick"]),
+        ("bash", "phizoo models show ph", ["phi-a"]),
+        ("bash", "phizoo models show phi-a:", ["1", "2"]),  # readline keeps what stands before its own word breaks
+        ("bash", "phizoo models show phi-a@b", ["best"]),
+        ("bash", "phizoo eval run phi-a --tasks piqa,suite:q", ["quick"]),
+        ("bash", "phizoo models add fold", ["<dirnames>"]),
+        ("zsh", "phizoo models show ph", ["phi-a"]),
+        ("zsh", "phizoo models show phi-a:", ["phi-a:1", "phi-a:2"]),
+        ("zsh", "phizoo eval run phi-a --tasks piqa,suite:q", ["piqa,suite\\:quick:9 tasks"]),
+        ("zsh", "phizoo mode", ["models:The zoo: add, list, find and verify checkpoints."]),
+        ("zsh", "phizoo models add fold", ["<-/>"]),
+        ("fish", "phizoo models show ph", ["phi-a"]),
+        ("fish", "phizoo models show phi-a:", ["phi-a:1", "phi-a:2"]),
+        ("fish", "phizoo eval run phi-a --tasks piqa,suite:q", ["piqa,suite:quick\t9 tasks"]),
+        ("fish", "phizoo mode", ["models\tThe zoo: add, list, find and verify checkpoints."]),
+        ("fish", "phizoo models add fold", ["folder/"]),
     ],
 )
-def test_bash_completes_by_the_script(line: str, expected: list[str], tmp_path: Path) -> None:
+def test_a_shell_completes_by_its_script(
+    shell: str, line: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     phizoo_here = Path(sys.executable).with_name("phizoo")
-    if not phizoo_here.exists() or not shutil.which("bash"):
-        pytest.skip("needs bash and the installed command")
-    script = tmp_path / "completion.bash"
-    script.write_text(shell_script("bash"))
-    ask = (
-        f"compopt() {{ :; }}; source {script}; COMP_LINE={shlex.quote(line)}; COMP_POINT=${{#COMP_LINE}}; "
-        "_phizoo_completion; printf '%s\\n' \"${COMPREPLY[@]}\""
-    )
+    if not phizoo_here.exists() or not shutil.which(shell):
+        pytest.skip(f"needs {shell} and the installed command")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / f"completion.{shell}"
+    script.write_text(shell_script(shell))
+    words = " ".join(map(shlex.quote, line.split()))
+    ask = ASK[shell].format(script=script, line=shlex.quote(line), words=words)
     path = f"{phizoo_here.parent}{os.pathsep}{os.environ['PATH']}"
     told = subprocess.run(
-        ["bash", "-c", ask], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
+        [shell, "-c", ask],
+        env={**os.environ, "PATH": path, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert told.stdout.split() == expected
+    assert [found.partition("\tDirectory")[0] for found in told.stdout.splitlines() if found] == expected
     assert told.stderr == ""
+
+
+def test_zsh_without_its_completion_loaded_loads_it(tmp_path: Path) -> None:
+    if not shutil.which("zsh"):
+        pytest.skip("needs zsh")
+    (tmp_path / ".zshrc").write_text(shell_script("zsh"))
+    told = subprocess.run(
+        ["zsh", "-i", "-c", "print $_comps[phizoo]"],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"], "ZSH_DISABLE_COMPFIX": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "_phizoo_completion\n"
+    assert "command not found" not in told.stderr
 
 
 @pytest.mark.parametrize("shell", SHELLS)
