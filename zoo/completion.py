@@ -46,21 +46,47 @@ FISH = r"""function _phizoo_completion
     for line in (env COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) _PHIZOO_COMPLETE=fish_complete \
         phizoo 2>/dev/null)
         set -l answer (string split --max 1 , -- $line)
+        set -l option (string match --regex -- '^--[^=]+=' (commandline -t))
         switch $answer[1]
             case dir
                 __fish_complete_directories $answer[2]
             case file
                 __fish_complete_path $answer[2]
             case plain
-                echo $answer[2]
+                echo "$option$answer[2]"
         end
     end
 end
 complete --no-files --command phizoo --arguments "(_phizoo_completion)"
 """
 
-# click's own script for zsh needs compdef, which a .zshrc without a framework has not loaded.
-ZSH_BEFORE = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
+# click's own script for zsh needs compdef, which a .zshrc without a framework has not loaded, and puts a value in the
+# place of a whole --option=value.
+ZSH = r"""#compdef phizoo
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+_phizoo_completion() {
+    local kind value told
+    local -a answers plain described
+    answers=("${(@f)$(COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT - 1)) \
+        _PHIZOO_COMPLETE=zsh_complete "${words[1]}" 2>/dev/null)}")
+    compset -P '--*='
+    for kind value told in $answers; do
+        case $kind in
+            dir) _path_files -/ ;;
+            file) _path_files ;;
+            plain) [[ $told == _ ]] && plain+=("$value") || described+=("$value:$told") ;;
+        esac
+    done
+    (( $#described )) && _describe -V unsorted described
+    (( $#plain )) && compadd -V unsorted -a plain
+    [[ -n "$answers" ]]
+}
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _phizoo_completion "$@"
+else
+    compdef _phizoo_completion phizoo
+fi
+"""
 
 
 def offer(source: str) -> Complete:
@@ -120,18 +146,7 @@ def dataset_names(_typed: str) -> list[str]:
 
 def shell_script(shell: str) -> str:
     """The script that `shell` (one of SHELLS) runs at its start."""
-    if shell != "zsh":
-        return {"bash": BASH, "fish": FISH}[shell]
-    from click.shell_completion import get_completion_class
-
-    from zoo.cli import phizoo
-
-    made = get_completion_class(shell)
-    if made is None:
-        raise ZooError(f"this click has no completion for {shell}; update it: pip install -U click")
-    script = made(phizoo, {}, "phizoo", "_PHIZOO_COMPLETE")
-    first, _, rest = (script.source_template % script.source_vars()).partition("\n")
-    return f"{first}\n{ZSH_BEFORE}{rest}"
+    return {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell]
 
 
 def a_folder(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":

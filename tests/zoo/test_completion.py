@@ -75,8 +75,8 @@ ASK = {
         "_phizoo_completion; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     ),
     "zsh": (
-        'compdef() {{ }}; compadd() {{ print -rl -- $completions; }}; _path_files() {{ print -r -- "<$1>"; }}; '
-        "_describe() {{ print -rl -- $completions_with_descriptions; }}; source {script}; "
+        'compdef() {{ }}; compset() {{ }}; compadd() {{ print -rl -- $plain; }}; _path_files() {{ print -r -- "<$1>"; }}; '
+        "_describe() {{ print -rl -- $described; }}; source {script}; "
         "words=({words}); CURRENT=$#words; _phizoo_completion"
     ),
     "fish": "source {script}; complete -C {line}",
@@ -91,16 +91,19 @@ ASK = {
         ("bash", "phizoo models show phi-a:", ["1", "2"]),  # readline keeps what stands before its own word breaks
         ("bash", "phizoo models show phi-a@b", ["best"]),
         ("bash", "phizoo eval run phi-a --tasks piqa,suite:q", ["quick"]),
+        ("bash", "phizoo eval run phi-a --engine=repl", ["replay"]),
         ("bash", "phizoo models add fold", ["<dirnames>"]),
         ("zsh", "phizoo models show ph", ["phi-a"]),
         ("zsh", "phizoo models show phi-a:", ["phi-a:1", "phi-a:2"]),
         ("zsh", "phizoo eval run phi-a --tasks piqa,suite:q", ["piqa,suite\\:quick:9 tasks"]),
         ("zsh", "phizoo mode", ["models:The zoo: add, list, find and verify checkpoints."]),
+        ("zsh", "phizoo eval run phi-a --engine=repl", ["replay"]),
         ("zsh", "phizoo models add fold", ["<-/>"]),
         ("fish", "phizoo models show ph", ["phi-a"]),
         ("fish", "phizoo models show phi-a:", ["phi-a:1", "phi-a:2"]),
         ("fish", "phizoo eval run phi-a --tasks piqa,suite:q", ["piqa,suite:quick\t9 tasks"]),
         ("fish", "phizoo mode", ["models\tThe zoo: add, list, find and verify checkpoints."]),
+        ("fish", "phizoo eval run phi-a --engine=repl", ["--engine=replay"]),
         ("fish", "phizoo models add fold", ["folder/"]),
     ],
 )
