@@ -17,7 +17,7 @@ import msgspec
 
 from evals.records import Result
 from evals.stats.summary import Summary, split
-from zoo.checkpoint import Record, Reported, Subset
+from zoo.checkpoint import Record, Subset
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
@@ -164,21 +164,6 @@ def scores(results: Sequence[Result], metric: str, task: str, flags: Flags) -> d
     """
     samples = {result.sample for result in results}
     return split(results, metric, overlapping(flags, task, samples))
-
-
-def solved(row: Reported) -> int | None:
-    """The count behind a printed share of n samples; None where no count gives it, or n is unknown.
-
-    A share may be rounded or cut: the count must give it to less than one of its last digits.
-
-    >>> from zoo.published import by_model
-    >>> [solved(row) for row in by_model()["phi-1"] if "tau=0.95" in row.subset]
-    [58, 25, 83]
-    """
-    if row.n is None or row.op != "=":
-        return None
-    count = round(row.value / 100 * row.n)
-    return count if abs(100 * count / row.n - row.value) < 0.1 else None
 
 
 def _decoded(path: Path, number: int, line: bytes, kind: type[Line]) -> Line:

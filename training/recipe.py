@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from training.recipe_keys import defaults_of, items, keys_of, kind_text, override, record_in, value_at, written
 from zoo.checkpoint import Record, Relation, checked_name
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest, unknown
@@ -237,8 +238,8 @@ def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ZooError(f"{path.name} is not TOML: {error}; mend that line and run again") from error
     given = tuple(overrides)
-    for override in given:
-        _override(plain, override)
+    for told in given:
+        override(plain, told, dict(keys_of(Recipe)))
     if given:
         plain["overrides"] = list(given)
     return from_plain(plain)
@@ -246,8 +247,8 @@ def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
 
 def from_plain(plain: Mapping[str, Any]) -> Recipe:
     """The recipe in plain data (TOML or JSON as read), checked."""
-    known = dict(_keys(Recipe))
-    for key in _leaves(plain, known):
+    known = dict(keys_of(Recipe))
+    for key in written(plain, known):
         if key not in known:
             raise ZooError(f'no recipe key "{key}"{nearest(key, known)}. All keys: phizoo train recipes --keys')
     try:
@@ -255,7 +256,7 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = where.strip("`.").replace("[...]", "") or "the recipe"
-        value = _at(plain, key)
+        value = value_at(plain, key)
         raise ZooError(
             f"recipe key {key}: {what}{'' if value is None else f', found {value!r}'}{_remedy(known.get(key), value)}. "
             "All keys: phizoo train recipes --keys"
@@ -366,103 +367,16 @@ def keys() -> dict[str, str]:
     >>> keys()["training.steps"], keys()["schedule.kind"]
     ('int', 'linear | constant | cosine | wsd')
     """
-    return {key: _kind(kind) for key, kind in _keys(Recipe) if _struct(kind) is None}
+    return {key: kind_text(kind) for key, kind in keys_of(Recipe) if record_in(kind) is None}
 
 
 def unsourced(recipe: Recipe) -> list[str]:
     """Numbers that a recipe sets, and that neither they nor their table have a source for."""
-    defaults = dict(_defaults(Recipe))
+    defaults = dict(defaults_of(Recipe))
     found = []
-    for key, value in _items(resolved(recipe)):
+    for key, value in items(resolved(recipe)):
         table = key.split(".")[0]
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and table != "published" and defaults.get(key) != value and not {key, table} & recipe.sources.keys():
             found.append(key)
     return found
-
-
-def _defaults(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for field in msgspec.structs.fields(kind):
-        if (inner := _struct(field.type)) is not None:
-            yield from _defaults(inner, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name, field.default
-
-
-def _keys(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for field in msgspec.structs.fields(kind):
-        key = prefix + field.name
-        yield key, field.type
-        if (inner := _struct(field.type)) is not None:
-            yield from _keys(inner, key + ".")
-
-
-def _struct(kind: Any) -> Any:
-    """The record inside a field's type (`Model | None`, `tuple[Source, ...]`), or None."""
-    for part in (kind, *get_args(kind)):
-        if isinstance(part, type) and issubclass(part, msgspec.Struct):
-            return part
-    return None
-
-
-def _kind(kind: Any) -> str:
-    if isinstance(kind, type):
-        return kind.__name__
-    parts = [str(part) for part in get_args(kind) if isinstance(part, str)]
-    return " | ".join(parts) if parts else str(kind).replace("NoneType", "None")
-
-
-def _leaves(plain: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
-    """Every key that is written, dotted; the free-form tables (sources) are not entered."""
-    for key, value in plain.items():
-        path = prefix + str(key)
-        yield path
-        inner = value if isinstance(value, list) else [value]
-        if _struct(known.get(path)) is not None:
-            for part in inner:
-                if isinstance(part, Mapping):
-                    yield from _leaves(part, known, path + ".")
-
-
-def _items(plain: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    if isinstance(plain, Mapping):
-        for key, value in plain.items():
-            yield from _items(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, plain
-
-
-def _at(plain: Any, key: str) -> Any:
-    for part in key.split("."):
-        if not isinstance(plain, Mapping) or part not in plain:
-            return None
-        plain = plain[part]
-    return plain
-
-
-def _override(plain: dict[str, Any], override: str) -> None:
-    """Puts `a.b=value` into plain data; the value is TOML, or a bare word.
-
-    >>> data = {"training": {"steps": 1}}
-    >>> _override(data, "training.steps=20"); _override(data, "schedule.kind=constant"); data
-    {'training': {'steps': 20}, 'schedule': {'kind': 'constant'}}
-    """
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ZooError(f'cannot read --set "{override}"; write it as --set training.steps=200')
-    known = dict(_keys(Recipe))
-    if key.strip() not in known:
-        raise ZooError(
-            f'no recipe key "{key.strip()}"{nearest(key.strip(), known)}. All keys: phizoo train recipes --keys'
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    *tables, last = key.strip().split(".")
-    place: Any = plain
-    for table in tables:
-        place = place.setdefault(table, {})
-        if not isinstance(place, dict):
-            raise ZooError(f'--set cannot reach into "{table}", a list; set the list itself: --set {table}=[...]')
-    place[last] = value

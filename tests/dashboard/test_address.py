@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard import address
-from dashboard.cells import Board, board
+from dashboard.board import board
+from dashboard.cells import Board
 from dashboard.selection import View
 from zoo import published
 from zoo.errors import ZooError

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from dashboard import export, server
-from dashboard.cells import board
+from dashboard.board import board
 from zoo import published
 from zoo.registry import open_registry
 

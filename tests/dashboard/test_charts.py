@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard import charts, scale
-from dashboard.cells import board
+from dashboard.board import board
 
 HOSTILE = '<script>x</script>"&'
 

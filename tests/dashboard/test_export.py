@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard import export
-from dashboard.cells import Board, board
+from dashboard.board import board
+from dashboard.cells import Board
 from dashboard.selection import View, select
 from dashboard.terminal import show
 from zoo import published

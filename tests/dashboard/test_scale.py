@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.cells import board
+from dashboard.board import board
 from dashboard.scale import Point, front, matched, points, scale_of
 from dashboard.selection import View, select
 from zoo import published

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboard.cells import Board, board
+from dashboard.board import board
+from dashboard.cells import Board
 from dashboard.selection import SUITES, View, select
 from zoo import published
 from zoo.errors import ZooError

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.contamination import Flag, Flags, Match, Search, merged, overlapping, read, scores, solved, write
+from evals.contamination import Flag, Flags, Match, Search, merged, overlapping, read, scores, write
 from evals.records import Result
 from zoo import published
+from zoo.checkpoint import Reported
 from zoo.errors import ZooError
 
 # PHI.md section 2 (arXiv 2306.11644, Table 3): tau -> (similar, others), then solved of each by
@@ -35,6 +36,14 @@ PRINTED = {
     },
 }  # fmt: skip
 CASES = [(model, tau) for model in SOLVED for tau in SIZES]
+
+
+def solved(row: Reported) -> int | None:
+    """The count behind a printed share, which may be rounded or cut; None where no count gives it to its last digit."""
+    if row.n is None or row.op != "=":
+        return None
+    count = round(row.value / 100 * row.n)
+    return count if abs(100 * count / row.n - row.value) < 0.1 else None
 
 
 def searched(flagged: list[str], checked: int = 164, dataset: str = "d" * 64, **changed: object) -> Flags:

@@ -21,7 +21,6 @@ from zoo.checkpoint import Dataset, Record
 
 VERSION = 2
 EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
-COSINE = 0.95  # of vectors of MiniLM; lower ones are other functions of one kind
 CLUSTER = 1_000  # documents a cluster on average: pairs are looked at within one
 FITTED = 20_000  # vectors that the clusters are fitted to
 

@@ -1,0 +1,108 @@
+"""A record as a table of dotted keys: which keys there are and of what kind, what is written, a value put in its place.
+
+Used by `training.recipe` for its messages and for `--set`; nothing here knows what a recipe is.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+import msgspec
+
+from zoo.errors import ZooError, nearest
+
+
+def defaults_of(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every key of a record that holds a value itself, dotted, with its default."""
+    for field in msgspec.structs.fields(kind):
+        if (inner := record_in(field.type)) is not None:
+            yield from defaults_of(inner, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, field.default
+
+
+def keys_of(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every key of a record and of the records in it, dotted, with the type of its value."""
+    for field in msgspec.structs.fields(kind):
+        key = prefix + field.name
+        yield key, field.type
+        if (inner := record_in(field.type)) is not None:
+            yield from keys_of(inner, key + ".")
+
+
+def record_in(kind: Any) -> Any:
+    """The record inside a field's type (`Model | None`, `tuple[Source, ...]`), or None."""
+    for part in (kind, *get_args(kind)):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            return part
+    return None
+
+
+def kind_text(kind: Any) -> str:
+    """A type in a reader's words: `int`, or the words that it may be."""
+    if isinstance(kind, type):
+        return kind.__name__
+    parts = [str(part) for part in get_args(kind) if isinstance(part, str)]
+    return " | ".join(parts) if parts else str(kind).replace("NoneType", "None")
+
+
+def written(plain: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    """Every key that is written, dotted; the free-form tables (sources) are not entered."""
+    for key, value in plain.items():
+        path = prefix + str(key)
+        yield path
+        inner = value if isinstance(value, list) else [value]
+        if record_in(known.get(path)) is not None:
+            for part in inner:
+                if isinstance(part, Mapping):
+                    yield from written(part, known, path + ".")
+
+
+def items(plain: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every value in plain data under its dotted key; a list is one value."""
+    if isinstance(plain, Mapping):
+        for key, value in plain.items():
+            yield from items(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, plain
+
+
+def value_at(plain: Any, key: str) -> Any:
+    """The value of a dotted key in plain data, or None where there is none."""
+    for part in key.split("."):
+        if not isinstance(plain, Mapping) or part not in plain:
+            return None
+        plain = plain[part]
+    return plain
+
+
+def override(plain: dict[str, Any], told: str, known: Iterable[str]) -> None:
+    """Puts `a.b=value` into plain data; the value is TOML, or a bare word.
+
+    known   the keys there are
+    Raises  ZooError for an unknown key, with the nearest one, and for one inside a list
+
+    >>> data = {"training": {"steps": 1}}
+    >>> for told in ("training.steps=20", "schedule.kind=constant"):
+    ...     override(data, told, ["training.steps", "schedule.kind"])
+    >>> data
+    {'training': {'steps': 20}, 'schedule': {'kind': 'constant'}}
+    """
+    key, equals, text = told.partition("=")
+    if not equals or not key.strip():
+        raise ZooError(f'cannot read --set "{told}"; write it as --set training.steps=200')
+    if key.strip() not in known:
+        raise ZooError(
+            f'no recipe key "{key.strip()}"{nearest(key.strip(), known)}. All keys: phizoo train recipes --keys'
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *tables, last = key.strip().split(".")
+    place: Any = plain
+    for table in tables:
+        place = place.setdefault(table, {})
+        if not isinstance(place, dict):
+            raise ZooError(f'--set cannot reach into "{table}", a list; set the list itself: --set {table}=[...]')
+    place[last] = value
