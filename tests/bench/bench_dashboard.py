@@ -2,7 +2,7 @@
 
     python tests/bench/bench_dashboard.py
 
-Prints seconds from a warm server (the median of five), against the targets of the board's issue, and the server's
+Prints seconds from a warm server (the median of five), against its targets, and the server's
 memory. Numbers depend on the machine; the ratio of the two boards does not much.
 """
 
