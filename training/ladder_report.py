@@ -269,10 +269,26 @@ def speed_table(scale: Scale, ran: Sequence[Ran]) -> Table:
     said = (
         f"The talk's factor of three (scratch's final loss in a third of the steps) {verdict}: the nearest arm, {arm}, "
         f"gets there {told}. A step is one of {scale.validate_every}, the interval of validation.",
+        _head_start(scale, scratch, of(ran, "growth", "parent")),
     )
     note = f"Steps of {scale.steps} until the scratch model of the same seed has its final validation loss; by seed."
     columns = ("arm", "steps, by seed", "share of steps", "share of FLOPs", "share of FLOPs, parent's counted")
     return Table("3. Growth: how soon it is where scratch ends", note, columns, tuple(rows), said)
+
+
+def _head_start(scale: Scale, scratch: Sequence[Ran], parents: Sequence[Ran]) -> str:
+    """Why not sooner: what the parents had learnt, told in steps of the scratch models, bounds what they can save."""
+    saved = statistics.median(
+        steps_to(run, parent.final_loss) / scale.steps for run, parent in zip(scratch, parents, strict=True)
+    )
+    losses = over_seeds([parent.final_loss for parent in parents])[0]
+    if math.isinf(saved):
+        return f"The scratch models never reach the parents' loss ({losses:.3f}): the whole run is a head start."
+    return (
+        f"What was to be expected: the parents end at a loss of {losses:.3f}, where the scratch models are after "
+        f"{saved:.2f} of their steps (median over seeds); a grown model that begins there and then learns no faster "
+        f"than scratch needs {1 - saved:.2f} of them. The talk's third wants a parent that scratch reaches after 0.67."
+    )
 
 
 def _median(runs: Sequence[Ran], shares: Sequence[float]) -> Cell:
