@@ -176,7 +176,7 @@ def _bars(left: str, models: Sequence[str], right: str, ours: list[tuple[str, li
         ]
         panel.barh(places, values, xerr=ends, color="#7aa6c2", ecolor="#333", capsize=3)
         panel.set_yticks(places, [label if len(label) < 44 else label[:42] + "…" for label, *_ in bars], fontsize=8)
-        panel.set_title(f"{title}, % with 95% intervals", fontsize=10)
+        panel.set_title(f"{title}\n% with 95% intervals", fontsize=10)
         panel.set_xlim(left=0)
     return _svg(figure)
 

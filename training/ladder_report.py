@@ -160,7 +160,7 @@ def score(runs: Sequence[Ran]) -> Cell:
 def difference(runs: Sequence[Ran], base: Sequence[Ran], values: Sequence[float], others: Sequence[float]) -> Cell:
     """The mean difference paired by seed, with its interval."""
     mean, low, high = over_seeds([a - b for a, b in zip(values, others, strict=True)])
-    return Cell(f"{mean:+.3f} [{low:+.3f}–{high:+.3f}] n={len(values)}", (*_names(runs), *_names(base)))
+    return Cell(f"{mean:+.3f} [{low:+.3f} to {high:+.3f}] n={len(values)}", (*_names(runs), *_names(base)))
 
 
 def scores_apart(runs: Sequence[Ran], base: Sequence[Ran]) -> Cell:
@@ -172,7 +172,7 @@ def scores_apart(runs: Sequence[Ran], base: Sequence[Ran]) -> Cell:
         for part in (runs, base)
     ]
     told = paired(means[0], means[1])
-    text = f"{100 * told.value:+.1f} [{100 * told.low:+.1f}–{100 * told.high:+.1f}] p={told.p:.3f}"
+    text = f"{100 * told.value:+.1f} [{100 * told.low:+.1f} to {100 * told.high:+.1f}] p={told.p:.3f}"
     return Cell(text, (*_names(runs), *_names(base)))
 
 
@@ -198,7 +198,7 @@ def data_table(ran: Sequence[Ran]) -> Table:
 
 def _shown(what: str, text: str) -> str:
     """Says plainly whether an interval of a difference leaves out zero."""
-    ends = text.partition("[")[2].partition("]")[0].split("–")
+    ends = text.partition("[")[2].partition("]")[0].split(" to ")
     low, high = (float(end) for end in ends)
     if low > 0 or high < 0:
         return f"{what}: the difference shows ({text})."

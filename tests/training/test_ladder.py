@@ -90,8 +90,8 @@ def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
 
 
 def test_a_verdict_says_whether_zero_is_left_out() -> None:
-    assert "no difference shows" in ladder_report._shown("x", "+0.100 [-0.200–+0.400] n=3")
-    assert "the difference shows" in ladder_report._shown("x", "-0.100 [-0.200–-0.050] n=3")
+    assert "no difference shows" in ladder_report._shown("x", "+0.100 [-0.200 to +0.400] n=3")
+    assert "the difference shows" in ladder_report._shown("x", "-0.100 [-0.200 to -0.050] n=3")
 
 
 def test_one_seed_has_no_interval() -> None:
