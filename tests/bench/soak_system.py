@@ -44,7 +44,7 @@ PREPARE = (
     "data pack exercises --tokenizer tiny-bpe --out tiny-tokens",
 )
 FAULTS = ("kill", "kill", "disk", "clock", "database", "")
-DISK_MB, TRIES, STUCK_SECONDS = 400, 12, 300.0
+DISK_MB, TRIES, STUCK_SECONDS, PERMITS = 400, 12, 300.0, 8
 # the wall clock alone jumps, as on a real machine: sleeps and timeouts go by the monotonic one
 SHIM = r"""
 #define _GNU_SOURCE
@@ -76,6 +76,8 @@ class Place(NamedTuple):
     lock: threading.Lock
     shim: Path | None
     broken: list[str]
+    gate: threading.Lock
+    permits: threading.Semaphore
 
 
 def note(place: Place, **told: Any) -> None:
@@ -157,6 +159,20 @@ def fault(
             begin_again(place)
 
 
+@contextlib.contextmanager
+def turn(place: Place, kind: str, peace: bool) -> Iterator[None]:
+    """Faults that meet both users may meet; a try in peace waits for their end and holds new ones off."""
+    needed = PERMITS if peace else int(kind in ("disk", "database"))
+    with place.gate:
+        for _ in range(needed):
+            place.permits.acquire()
+    try:
+        yield
+    finally:
+        if needed:
+            place.permits.release(needed)
+
+
 def once(place: Place, user: str, line: str, kind: str, chance: random.Random) -> tuple[int, str]:
     """Runs a command under one fault. Gives its exit code (negative: killed) and its output."""
     clock = place.disk.parent / f"clock-{user}"
@@ -191,10 +207,13 @@ def once(place: Place, user: str, line: str, kind: str, chance: random.Random) -
 
 
 def typed(place: Place, user: str, line: str, chance: random.Random) -> str:
-    """Types a command until it ends with 0; the last tries are left in peace by this user's own faults."""
+    """Types a command until it ends with 0; the last tries are left in peace by all faults, the other's too."""
     for number in range(TRIES):
-        kind = chance.choice(FAULTS) if number < TRIES - 4 else ""
-        code, out = once(place, user, line, "" if kind == "clock" and not place.shim else kind, chance)
+        peace = number >= TRIES - 4
+        kind = "" if peace else chance.choice(FAULTS)
+        kind = "" if kind == "clock" and not place.shim else kind
+        with turn(place, kind, peace):
+            code, out = once(place, user, line, kind, chance)
         if code == 0:
             return out
         time.sleep(0.5 * number)
@@ -379,7 +398,8 @@ def main() -> int:
         environment |= {"PHIZOO_STORE": str(disk / "store"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         shim = shim_in(folder)
         log = stack.enter_context(given.log.open("w", encoding="utf-8"))
-        place, kept = Place(disk, environment, server, log, threading.Lock(), shim, []), {}
+        place, kept = Place(disk, environment, server, log, threading.Lock(), shim, [], threading.Lock(),
+                             threading.Semaphore(PERMITS)), {}  # fmt: skip
         users = [f"user{number}" for number in range(1, given.users + 1)]
         for user in users:
             for line in PREPARE:
