@@ -87,7 +87,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def run(given: list[Given], task: Task, sandbox: "Sandbox") -> Iterator[Result]:
     """The results as they come, in any order."""
-    for told in sandbox.run(one.program for one in given):
+    for told in sandbox.run([one.program for one in given]):
         one = given[int(told.id)]
         score = None if told.verdict == "unscored" else float(told.verdict == "passed")
         yield Result(

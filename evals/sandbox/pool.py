@@ -7,13 +7,14 @@ only then it is a timeout. A judge that cannot go on (kept busy in C by a return
 """
 
 import contextlib
+import itertools
 import math
 import os
 import select
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from evals.sandbox import processes
@@ -28,6 +29,7 @@ WALL_FACTOR = 20.0  # wall bound whatever the machine does
 MOST_MEMORY = 2 << 30  # resident bytes of one program's tree
 MEMORY = "memory"
 STILL_SECONDS = 60.0  # a judge between two children, or preparing a test's reference outputs
+MOST_AHEAD = 1 << 14  # characters; in bytes at most a third of what a socket holds unread
 FAULTS = 2  # runs that a fault of ours may cost a program before it is unscored
 
 
@@ -63,6 +65,7 @@ class Slot:
         self.wide = False
         self.workers = {False: Worker(tier)}
         self.job: Job | None = None
+        self.ahead: Job | None = None  # handed to the same worker already, so that it need not wait for the pool
         self.since = 0.0
         self.waited = (0, 0.0)  # programs begun, how long the judge had waited for a core when first seen in it
         self.seen: dict[tuple[int, bytes], float] = {}  # CPU of each process of the running child's tree
@@ -80,6 +83,40 @@ class Slot:
             self.workers[wide].wait_ready()
         if wide != self.wide:
             self.wide, self.waited, self.watched = wide, (0, 0.0), 0
+
+    def hand(self, job: Job) -> None:
+        """Gives the worker a program: it is the one that runs, or the one after it."""
+        job.killed = ""
+        if self.job is None:
+            self.turn_to(self.wants(job))
+            self._begin(job)
+        else:
+            self.ahead = job
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a judge that is gone is seen when read
+            self.worker.send(job.message())
+
+    def may_take_ahead(self, job: Job) -> bool:
+        """Whether a program may be handed over while another runs: it must fit the socket, whose reader is busy."""
+        if self.job is None or self.ahead is not None or self.job.alone:
+            return False
+        program = job.program
+        size = 2 * len(program.prompt) + len(program.completion) + len(program.test)
+        return size < MOST_AHEAD and self.wants(job) == self.wide
+
+    def done(self) -> None:
+        """The program that ran has its verdict."""
+        self.job = None
+        if self.ahead is not None:
+            following, self.ahead = self.ahead, None
+            self._begin(following)
+
+    def _begin(self, job: Job) -> None:
+        job.runs += 1
+        self.job, self.since = job, time.monotonic()
+
+    def wants(self, job: Job) -> bool:
+        """Whether a program wants the wide worker."""
+        return self.tier == "namespaces" and wants_wide(job.program.prompt + job.program.completion)
 
     def renew(self) -> None:
         """A new worker in the place of one that ended."""
@@ -115,52 +152,45 @@ class Pool:
             slot.close()
 
     def run(self, programs: Iterable[Program]) -> Iterator[Verdict]:
-        """Verdicts of the programs, streaming; each program exactly once."""
-        source = enumerate(programs)
+        """Verdicts of the programs, streaming; each program exactly once.
+
+        Of a sequence programs are handed out ahead; of any other source one is drawn only when a worker is idle, since
+        who gives it may wait for the verdicts of those before.
+        """
+        source = (Job(index, program) for index, program in enumerate(programs))
         suspects: deque[Job] = deque()
-        again: deque[Job] = deque()
-        exhausted = False
+        todo: deque[Job] = deque()
         while True:
-            idle = [slot for slot in self.slots if slot.job is None]
-            while idle and not exhausted:
-                if again:
-                    self._start(idle.pop(), again.popleft())
-                    continue
-                try:
-                    index, program = next(source)
-                except StopIteration:
-                    exhausted = True
-                    break
-                self._start(idle.pop(), Job(index, program))
-            if exhausted and again and idle:
-                self._start(idle.pop(), again.popleft())
-                continue
+            self._hand_out(todo, source, isinstance(programs, Sequence))
             busy = [slot for slot in self.slots if slot.job is not None]
             if not busy:
                 if not suspects:
                     return
                 job = suspects.popleft()
                 job.alone = True
-                self._start(self.slots[0], job)
+                self.slots[0].hand(job)
                 continue
             for slot in self._wait(busy):
                 for job, verdict in self._collect(slot):
                     if verdict is None:
-                        again.append(job)
+                        todo.appendleft(job)
                     elif verdict.verdict == "timeout" and not job.alone:
                         suspects.append(job)
                     else:
                         yield verdict
             self._watch()
 
-    def _start(self, slot: Slot, job: Job) -> None:
-        job.runs += 1
-        job.killed = ""
-        program = job.program
-        slot.turn_to(self.tier == "namespaces" and wants_wide(program.prompt + program.completion))
-        slot.job, slot.since = job, time.monotonic()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a judge that is gone is seen when read
-            slot.worker.send(job.message())
+    def _hand_out(self, todo: deque[Job], source: Iterator[Job], ahead: bool) -> None:
+        """A program to each idle worker, and one ahead to each busy one as long as there are more than workers."""
+        for slot in self.slots:
+            if slot.job is None:
+                todo.extend(itertools.islice(source, 0 if todo else 1))
+                if todo:
+                    slot.hand(todo.popleft())
+        for slot in self.slots if ahead else ():
+            todo.extend(itertools.islice(source, max(0, len(self.slots) + 1 - len(todo))))
+            if len(todo) > len(self.slots) and slot.may_take_ahead(todo[0]):
+                slot.hand(todo.popleft())
 
     def _wait(self, busy: list[Slot]) -> list[Slot]:
         poll = select.poll()
@@ -175,10 +205,15 @@ class Pool:
         if job is None:
             return
         if replies is None:
+            following = slot.ahead
             yield job, self._lost(slot, job)
+            if following is not None:
+                yield following, None
             return
         for _, verdict, detail, seconds in replies:
-            slot.job = None
+            job = slot.job
+            assert job is not None  # a judge answers once for each program it was handed
+            slot.done()
             if job.killed:
                 verdict, detail = "failed" if job.killed.startswith(MEMORY) else "timeout", job.killed
             yield job, job.verdict(verdict, detail, seconds)
@@ -187,7 +222,7 @@ class Pool:
         """The judge ended: killed by the watch, or by a fault of ours. A new worker takes its place."""
         seconds = time.monotonic() - slot.since
         slot.renew()
-        slot.job = None
+        slot.job = slot.ahead = None
         if job.killed:
             return job.verdict("timeout", job.killed, seconds)
         job.faults += 1

@@ -78,11 +78,11 @@ def sandbox(given: list[dict[str, str]], started: bool = False) -> float:
     with open_sandbox(workers=2, tier="namespaces") as opened:
         if started:
             begun = time.perf_counter()
-        programs = (
+        programs = [
             Program(id=row["task_id"], prompt=row["prompt"], completion=row["canonical_solution"], test=row["test"],
                     entry_point=row["entry_point"], timeout_seconds=10.0)
             for row in given
-        )  # fmt: skip
+        ]  # fmt: skip
         good = sum(v.verdict == "passed" for v in opened.run(programs))
         ended = time.perf_counter()
     if good != len(given):

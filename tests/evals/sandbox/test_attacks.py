@@ -2,10 +2,11 @@
 
 import os
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from evals.sandbox import Program, Verdict, processes
+from evals.sandbox import Program, Verdict, open_sandbox, processes
 from evals.sandbox.case import Case, program
 from evals.sandbox.cheats import CHEATS
 from evals.sandbox.honest import HONEST
@@ -24,7 +25,7 @@ def verdict(sandbox: Sandbox, completion: str, test: str = ADDS, prompt: str = A
 
 @pytest.fixture(scope="module")
 def judged(sandbox: Sandbox) -> dict[str, str]:
-    return {v.id: v.verdict for v in sandbox.run(map(program, QUICK))}
+    return {v.id: v.verdict for v in sandbox.run([program(case) for case in QUICK])}
 
 
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
@@ -47,7 +48,7 @@ def test_an_escape_that_works_would_be_seen(sandbox: Sandbox) -> None:
 
 @pytest.fixture(scope="module")
 def passed(sandbox: Sandbox) -> dict[str, Verdict]:
-    return {v.id: v for v in sandbox.run(map(program, HONEST))}
+    return {v.id: v for v in sandbox.run([program(case) for case in HONEST])}
 
 
 @pytest.mark.parametrize("case", HONEST, ids=lambda case: case.name)
@@ -110,6 +111,37 @@ def test_a_value_that_keeps_the_judge_busy_in_c_is_stopped(sandbox: Sandbox) -> 
     found = {v.id: v.verdict for v in sandbox.run([given, after, after])}
     assert found["a"] == "passed"
     assert found["b"] in {"timeout", "failed"}
+
+
+def test_programs_handed_out_ahead_have_one_verdict_each_whatever_ends_before_them(sandbox: Sandbox) -> None:
+    busy = "def check(candidate):\n    x = candidate(1, 2)\n    assert x ** x > 0\n"
+    programs = [
+        Program(id=f"{number}-passed", prompt=ADD, completion="    return a + b\n", test=ADDS, entry_point="add")
+        for number in range(24)
+    ]
+    programs[2] = Program(id="2-killed", prompt=ADD, completion="    return 1 << (1 << 22)\n", test=busy,
+                          entry_point="add", timeout_seconds=0.5)  # fmt: skip
+    programs[5] = Program(
+        id="5-failed", prompt=ADD, completion="    import os; os._exit(0)\n", test=ADDS, entry_point="add"
+    )
+    programs[9] = Program(id="9-error", prompt=ADD, completion="    return (\n", test=ADDS, entry_point="add")
+    found = [(v.id, v.verdict) for v in sandbox.run(programs)]
+    assert sorted(name for name, _ in found) == sorted(one.id for one in programs)
+    wrong = [(name, verdict) for name, verdict in found if not name.endswith(verdict)]
+    assert wrong in ([("2-killed", "timeout")], [("2-killed", "failed")])
+
+
+def test_a_source_that_waits_for_the_verdict_before_is_not_drawn_ahead() -> None:
+    found: list[str] = []
+
+    def source() -> Iterator[Program]:
+        for number in range(4):
+            assert len(found) == number
+            yield Program(id=str(number), prompt=ADD, completion="    return a + b\n", test=ADDS, entry_point="add")
+
+    with open_sandbox(workers=1, tier="namespaces") as opened:
+        found.extend(told.verdict for told in opened.run(source()))  # one by one, as they come
+    assert found == ["passed"] * 4
 
 
 def test_memory_of_a_whole_tree_is_bounded(sandbox: Sandbox) -> None:
