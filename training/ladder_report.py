@@ -28,6 +28,9 @@ PUBLISHED_GROWTH = (
 )  # fmt: skip
 
 
+EXACT = "tile-exact, zero"  # the arm that begins as the very function of its parent
+
+
 class Ran(Record, frozen=True, kw_only=True):
     """One finished rung with what was recorded of it. scores: one of each sample, in the task's order."""
 
@@ -214,27 +217,39 @@ def growth_table(scale: Scale, ran: Sequence[Ran]) -> Table:
         (
             Cell("the parents"),
             Cell(""),
+            Cell(""),
             number(parents, [one.final_loss for one in parents]),
             Cell(""),
             Cell(""),
             score(parents),
         )
     )
+    exact = of(ran, "growth", EXACT)
     for arm in growth_arms(scale):
         runs = of(ran, "growth", arm)
         first = number(runs, [one.first_loss for one in runs])
+        jump = difference(runs, exact, [one.first_loss for one in runs], [one.first_loss for one in exact])
         final = [one.final_loss for one in runs]
         apart = Cell("") if arm == "scratch" else difference(runs, scratch, final, [one.final_loss for one in scratch])
         proofs = [one.proof["largest"] for one in runs if one.proof]
         proof = Cell(f"{max(proofs):.1g}", _names(runs)) if proofs else Cell("")
-        rows.append((Cell(arm), first, number(runs, final), apart, proof, score(runs)))
+        rows.append((Cell(arm), first, jump, number(runs, final), apart, proof, score(runs)))
         if apart.text:
             said.append(_shown(f"{arm} against scratch, final validation loss", apart.text))
     note = (
-        "First loss: of the first batch before any update, the same batch for all arms of a seed. Logits apart: the "
+        "First loss: of the first batch before any update, the same batch for all arms of a seed. Jump: its difference "
+        f"from that of {EXACT}, which is the parent's own. Logits apart: the "
         "largest difference between parent and grown model (float64), 0 or rounding for a method that is exact."
     )
-    columns = ("arm", "first loss", "final validation loss", "final loss against scratch", "logits apart", "score %")
+    columns = (
+        "arm",
+        "first loss",
+        "jump",
+        "final validation loss",
+        "final loss against scratch",
+        "logits apart",
+        "score %",
+    )
     return Table("2. Growth: before and after training", note, columns, tuple(rows), tuple(said))
 
 
