@@ -1,8 +1,9 @@
 """What a zygote has imported before it makes children, and which programs want more.
 
 Each page and each mapping of a zygote is paid by every program cloned from it. So most programs come from a
-narrow one, with what solutions of HumanEval and MBPP import, and the few that name something of the wide one
-(numpy first of all) from that. A module in neither is imported by the program that asks for it.
+narrow one, with what solutions of HumanEval and MBPP import, and the few that import something heavy (numpy first
+of all) from a wide one, which is started for the first of them. Any other module is imported by the program that
+asks for it: a few milliseconds, where a wide zygote takes half a second to start.
 """
 
 import re
@@ -19,14 +20,15 @@ WIDE = (
     "platform", "pprint", "queue", "secrets", "shutil", "signal", "statistics", "subprocess", "tempfile", "textwrap",
     "threading", "timeit", "traceback", "unicodedata", "unittest", "uuid", "zlib",
 )  # fmt: skip
-_NAMES = "|".join(WIDE)
+HEAVY = ("asyncio", "unittest")  # beside numpy: tens of milliseconds to import
+_NAMES = "|".join(HEAVY)
 _IMPORTS = re.compile(rf"^[^#\n]*\bimport\b.*\b(?:{_NAMES})\b|^[ \t]*from[ \t]+(?:{_NAMES})\b", re.MULTILINE)
 
 
 def wants_wide(source: str) -> bool:
-    """Whether a program imports something that the narrow zygote does not have. A wrong answer costs time alone.
+    """Whether a program imports something heavy. A wrong answer costs time alone.
 
-    >>> wants_wide("import math\\nfrom typing import List"), wants_wide("import math, csv"), wants_wide("# a csv")
+    >>> wants_wide("import math, csv"), wants_wide("import math, asyncio"), wants_wide("# a unittest")
     (False, True, False)
     >>> wants_wide("def f():\\n    import numpy as np"), wants_wide("from unittest.mock import patch")
     (True, True)
