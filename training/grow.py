@@ -5,10 +5,13 @@ written where the store keeps it. Optimizer state, where asked, is held whole.
 Nothing is registered before the logits of parent and grown model were compared on a batch.
 """
 
+import itertools
 import json
 import os
 import shutil
 import struct
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from zoo.progress import progress
 from zoo.registry import Registry
 
 EXACT_LOGITS = 1e-5  # largest difference that a method called exact may show (fp32 weights)
+AT_ONCE = 2  # tensors made at a time, while the one before is written
 PROOF_ROWS, PROOF_TOKENS, PROOF_SEED = 2, 16, 20231210
 COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
           "added_tokens.json", "generation_config.json")  # fmt: skip
@@ -206,17 +210,25 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
     parameters = sum(_count(shape) for shape in shapes.values())
     with (folder / "model.safetensors").open("wb") as file, progress("grow", parameters, "parameters") as bar:
         file.write(header(shapes))
-        for name, shape in shapes.items():
+
+        def made(name: str) -> "torch.Tensor":
             taken, factor = rules.source(name, old, target, growth)
             if taken not in held:
                 raise ZooError(f"the parent has no tensor {taken}; is it whole? phizoo models verify")
-            small = held.read(taken).to(torch.float32)
-            made = rules.grown(name, small, old, target, growth, target.initializer_range)
+            found = rules.grown(name, held.read(taken).to(torch.float32), old, target, growth, target.initializer_range)
             if factor != 1.0:
-                made = made * factor
-            assert tuple(made.shape) == shape, name
-            file.write(made.contiguous().numpy().data)
-            bar.advance(_count(shape))
+                found = found * factor
+            assert tuple(found.shape) == shapes[name], name
+            return found.contiguous()
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:  # each tensor's draws are its own, so their order is free
+            names = iter(shapes)
+            coming = deque(pool.submit(made, name) for name in itertools.islice(names, AT_ONCE))
+            for shape in shapes.values():
+                tensor = coming.popleft().result()
+                coming.extend(pool.submit(made, name) for name in itertools.islice(names, 1))
+                file.write(tensor.numpy().data)
+                bar.advance(_count(shape))
         file.flush()
         os.fsync(file.fileno())
     config = json.loads((parent / "config.json").read_text())

@@ -175,8 +175,14 @@ def grown(name: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Gro
     structured = growth.method == "structured-tile"
     for axis, kind in enumerate(AXES[part]):
         if kind != "token":
-            index = _heads_index(old, new) if structured and kind == "heads" else _periodic(kind, old, new)
-            tensor = tensor.index_select(axis, torch.tensor(index))
+            if structured and kind == "heads":
+                tensor = tensor.index_select(axis, torch.tensor(_heads_index(old, new)))
+            elif _size(kind, new) % _size(kind, old) == 0:  # whole copies one after the other
+                times = [1] * tensor.dim()
+                times[axis] = _size(kind, new) // _size(kind, old)
+                tensor = tensor.repeat(times)
+            else:
+                tensor = tensor.index_select(axis, torch.tensor(_periodic(kind, old, new)))
     if growth.method == "tile-exact" and tensor.dim() == 2 and part != "model.embed_tokens.weight":
         return _shared_out(name, tensor, new.width // old.width, growth)
     return tensor
@@ -270,15 +276,17 @@ def _shared_out(name: str, tensor: "torch.Tensor", copies: int, growth: Growth) 
     import torch
 
     rows, columns = tensor.shape
-    blocks = tensor.reshape(rows, copies, columns // copies) / copies
+    blocks = tensor.reshape(rows, copies, columns // copies) / copies  # what follows is in place: fresh pages are dear
     if copies > 1 and (growth.noise or growth.split):
         generator = _generator(name, growth)
         if growth.split:
             share = torch.rand((rows, copies, 1), generator=generator, dtype=tensor.dtype) * 2 - 1
-            blocks = blocks * (1 + growth.split * (share - share.mean(1, keepdim=True)))
+            blocks *= 1 + growth.split * (share - share.mean(1, keepdim=True))
         if growth.noise:
             drawn = torch.randn(blocks.shape, generator=generator, dtype=tensor.dtype)
-            blocks = blocks + growth.noise * float(blocks.std()) * (drawn - drawn.mean(1, keepdim=True))
+            drawn -= drawn.mean(1, keepdim=True)
+            drawn *= growth.noise * float(blocks.std())
+            blocks += drawn
     return blocks.reshape(rows, columns)
 
 

@@ -44,13 +44,13 @@ class TensorFolder:
         shape = list(tensor.shape)
         row = (tensor.end - tensor.begin) // shape[0]
         stop = shape[0] if end is None else min(end, shape[0])
-        buffer = bytearray((stop - begin) * row)
+        buffer = torch.empty((stop - begin) * row, dtype=torch.uint8)
         with path.open("rb", buffering=0) as file:
             file.seek(start + tensor.begin + begin * row)
-            view, at = memoryview(buffer), 0
-            while at < len(buffer):
+            view, at = buffer.numpy().data, 0
+            while at < len(view):
                 got = file.readinto(view[at:])
                 if not got:
                     raise ZooError(f"{path.name} ends inside {name}; is it whole? phizoo models verify")
                 at += got
-        return torch.frombuffer(buffer, dtype=dtype).reshape([stop - begin, *shape[1:]])
+        return buffer.view(dtype).reshape([stop - begin, *shape[1:]])
