@@ -6,6 +6,7 @@ codebases, with their source, so that a number stands beside another.
 """
 
 import json
+import math
 import statistics
 import tempfile
 from pathlib import Path
@@ -52,13 +53,14 @@ def measure(name: str, device: str, steps: int, overrides: tuple[str, ...] = ())
 
 
 def _short(recipe: Recipe, steps: int, device: str) -> Recipe:
-    """The recipe for a few steps of one microbatch each, with nothing beside the loop."""
+    """The recipe for a few steps with nothing beside the loop: of one microbatch, on a GPU of 16 sequences or more."""
     import msgspec
 
     how = recipe.execution
-    rows = how.microbatch_sequences or recipe.training.batch_sequences
-    if device.startswith("cuda"):
-        rows = max(rows, 16)
+    if device.startswith("cuda") and how.compile == "auto":
+        how = msgspec.structs.replace(how, compile="yes")  # as a run of the recipe's own length is
+    micro = how.microbatch_sequences or recipe.training.batch_sequences
+    rows = micro * math.ceil(16 / micro) if device.startswith("cuda") else micro
     return msgspec.structs.replace(
         recipe,
         training=msgspec.structs.replace(recipe.training, steps=steps, batch_sequences=rows, dropout=0.0),
@@ -67,7 +69,7 @@ def _short(recipe: Recipe, steps: int, device: str) -> Recipe:
         selection=msgspec.structs.replace(recipe.selection, rule="last"),
         states=msgspec.structs.replace(recipe.states, every_seconds=0.0, every_steps=0, keep_every_steps=0),
         data=msgspec.structs.replace(recipe.data, sources=recipe.data.sources[:1]),
-        execution=msgspec.structs.replace(how, microbatch_sequences=rows),
+        execution=msgspec.structs.replace(how, microbatch_sequences=micro),
     )
 
 

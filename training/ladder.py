@@ -233,6 +233,7 @@ def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: 
             say(f"[{number}/{len(every)}] {rung.study}: {rung.arm}, seed {rung.seed}")
             _stand(registry, rung, scale)
         return
+    _prove_sandbox(scale)  # once, not by every process at the same time
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     waiting, done = list(every), set[str]()
     running: dict[Future[None], Rung] = {}
@@ -252,6 +253,15 @@ def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: 
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _prove_sandbox(scale: Scale) -> None:
+    from evals.sandbox import open_sandbox, selftest
+    from evals.tasks import task
+
+    if task(scale.task).kind == "code":
+        with open_sandbox() as sandbox:
+            selftest.require(sandbox.tier)
 
 
 def log_file() -> Path:
@@ -282,16 +292,18 @@ def _end_with_parent() -> None:
 
 
 def _stand_alone(rung: Rung, scale: Scale) -> None:
+    import torch
+
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        _stand(registry, rung, scale)
+        _stand(registry, rung, scale, torch.get_num_threads())
 
 
-def _stand(registry: "Registry", rung: Rung, scale: Scale) -> None:
-    """What a rung must have when it is done; each part knows whether it is there."""
+def _stand(registry: "Registry", rung: Rung, scale: Scale, cores: int | None = None) -> None:
+    """What a rung must have when it is done; each part knows whether it is there. cores: that programs may take."""
     made = _made(registry, rung, f"phizoo train ladder --scale {scale.name}")
-    scored(registry, made, scale)
+    scored(registry, made, scale, cores)
     kind_losses(registry, made)
 
 
@@ -309,7 +321,7 @@ def _made(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
     return made
 
 
-def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> None:
+def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores: int | None = None) -> None:
     """Scores a checkpoint on the ladder's task and publishes it, unless that stands in the zoo already."""
     from evals.backends import transformers_local
     from evals.publish import publish
@@ -321,7 +333,8 @@ def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> None:
         return
     backend = transformers_local.connect(registry.path(checkpoint))
     try:
-        done = evaluate(backend, task(scale.task), (checkpoint.digest, checkpoint.label), settings.runs_dir(), Asked())
+        asked, named = Asked(workers=cores), (checkpoint.digest, checkpoint.label)
+        done = evaluate(backend, task(scale.task), named, settings.runs_dir(), asked)
     finally:
         backend.close()
     publish(registry, done)
@@ -365,8 +378,9 @@ def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
     from training.recipe import Data, Source
     from zoo import settings
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = PhiForCausalLM.from_pretrained(registry.path(checkpoint))
-    model.eval()
+    model.to(device).eval()
     found = {}
     for kind, name in KINDS.items():
         dataset = registry.dataset(name)
@@ -375,8 +389,8 @@ def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
         summed = count = 0.0
         with torch.no_grad():
             for batch in loader.validation(64):
-                logits = model(torch.from_numpy(batch.inputs_BT)).logits
-                targets = torch.from_numpy(batch.targets_BT)
+                logits = model(torch.from_numpy(batch.inputs_BT).to(device)).logits
+                targets = torch.from_numpy(batch.targets_BT).to(device)
                 summed += float(
                     torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
                 )

@@ -6,6 +6,7 @@ are taken in the same sweep, so the peak is one chunk. Same loss, same gradients
 Shape legend: N tokens (batch and time together), D width, V vocabulary.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -17,27 +18,26 @@ class _Chunked(torch.autograd.Function):
     """Loss and gradients chunk by chunk in forward; backward only scales them."""
 
     @staticmethod
-    def forward(ctx: Any, features_ND: Any, weight_VD: Any, bias_V: Any, targets_N: Any, chunk: int) -> Any:
+    def forward(
+        ctx: Any, features_ND: Any, weight_VD: Any, bias_V: Any, targets_N: Any, chunk: int, compiled: bool
+    ) -> Any:
+        kind = features_ND.device.type
+        # once a batch, not once a chunk: autocast would cast the head again for every product
+        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else features_ND.dtype
+        read = _compiled() if compiled else read_in_place
         total = torch.zeros((), dtype=torch.float32, device=features_ND.device)
         grad_features_ND = torch.empty_like(features_ND)
         grad_weight_VD = torch.zeros_like(weight_VD)
         grad_bias_V = torch.zeros_like(bias_V)
-        reduced = features_ND.dtype
-        weight, bias = weight_VD.to(reduced), bias_V.to(reduced)
-        for start in range(0, len(features_ND), chunk):
-            part_CD, targets_C = features_ND[start : start + chunk], targets_N[start : start + chunk]
-            logits_CV = torch.addmm(bias, part_CD, weight.t()).float()
-            kept_C = targets_C != IGNORED
-            index_C1 = targets_C.clamp(min=0).unsqueeze(1)
-            norm_C1 = torch.logsumexp(logits_CV, dim=1, keepdim=True)
-            total += ((norm_C1 - logits_CV.gather(1, index_C1)).squeeze(1) * kept_C).sum()
-            grad_CV = logits_CV.sub_(norm_C1).exp_()
-            grad_CV.scatter_add_(1, index_C1, torch.full_like(norm_C1, -1.0))
-            grad_CV.mul_(kept_C.unsqueeze(1))
-            low_CV = grad_CV.to(reduced)
-            grad_features_ND[start : start + chunk] = low_CV @ weight
-            grad_weight_VD += low_CV.t() @ part_CD
-            grad_bias_V += grad_CV.sum(0)
+        weight, bias = weight_VD.to(low), bias_V.to(low)
+        with torch.autocast(kind, enabled=False):
+            for start in range(0, len(features_ND), chunk):
+                part_CD, targets_C = features_ND[start : start + chunk].to(low), targets_N[start : start + chunk]
+                loss, grad_CV, column_V = read(torch.addmm(bias, part_CD, weight.t()), targets_C)
+                total += loss
+                grad_features_ND[start : start + chunk] = grad_CV @ weight
+                grad_weight_VD += grad_CV.t() @ part_CD
+                grad_bias_V += column_V
         ctx.save_for_backward(grad_features_ND, grad_weight_VD, grad_bias_V)
         return total
 
@@ -45,28 +45,67 @@ class _Chunked(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         features, weight, bias = ctx.saved_tensors
         grad = grads[0]
-        return features * grad.to(features.dtype), weight * grad, bias * grad, None, None
+        return features * grad.to(features.dtype), weight * grad, bias * grad, None, None, None
+
+
+def read_in_place(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """A chunk's summed loss, its gradient in the logits, and that gradient summed by column, in float32 inside.
+
+    Operation by operation in one buffer: the logits are used up.
+    """
+    wide_CV = logits_CV.float()
+    kept_C = targets_C != IGNORED
+    index_C1 = targets_C.clamp(min=0).unsqueeze(1)
+    norm_C1 = torch.logsumexp(wide_CV, dim=1, keepdim=True)
+    loss = ((norm_C1 - wide_CV.gather(1, index_C1)).squeeze(1) * kept_C).sum()
+    grad_CV = wide_CV.sub_(norm_C1).exp_()
+    grad_CV.scatter_add_(1, index_C1, torch.full_like(norm_C1, -1.0))
+    grad_CV.mul_(kept_C.unsqueeze(1))
+    return loss, grad_CV.to(logits_CV.dtype), grad_CV.sum(0)
+
+
+def read_fused(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The same as `read_in_place`, written so that a compiler makes two sweeps over the logits of it, not ten."""
+    wide_CV = logits_CV.float()
+    kept_C1 = (targets_C != IGNORED).unsqueeze(1)
+    index_C1 = targets_C.clamp(min=0).unsqueeze(1)
+    norm_C1 = torch.logsumexp(wide_CV, dim=1, keepdim=True)
+    loss = ((norm_C1 - wide_CV.gather(1, index_C1)) * kept_C1).sum()
+    is_target_CV = torch.arange(wide_CV.shape[1], device=wide_CV.device) == index_C1
+    grad_CV = (((wide_CV - norm_C1).exp() - is_target_CV.float()) * kept_C1).to(logits_CV.dtype)
+    return loss, grad_CV, grad_CV.sum(0, dtype=torch.float32)
+
+
+@functools.cache
+def _compiled() -> Any:
+    return torch.compile(read_fused, dynamic=False)
 
 
 def chunked_cross_entropy(
-    features_ND: torch.Tensor, head: torch.nn.Linear, targets_N: torch.Tensor, chunk_tokens: int
+    features_ND: torch.Tensor,
+    head: torch.nn.Linear,
+    targets_N: torch.Tensor,
+    chunk_tokens: int,
+    compiled: bool = False,
 ) -> torch.Tensor:
     """Summed cross-entropy in nats of the head's prediction for each token that has a target.
 
-    features_ND   what the head reads, float32 or bf16; the softmax runs in float32
+    features_ND   what the head reads, float32 or bf16 (under autocast its dtype); the softmax runs in float32
     targets_N     token ids, IGNORED where nothing is predicted
+    compiled      the softmax and its gradient in two fused sweeps; for a GPU
     Returns       a scalar to divide by the number of targets and to call backward on
     """
-    total: torch.Tensor = _Chunked.apply(features_ND, head.weight, head.bias, targets_N, chunk_tokens)  # type: ignore[no-untyped-call]
+    arguments = (features_ND, head.weight, head.bias, targets_N, chunk_tokens, compiled)
+    total: torch.Tensor = _Chunked.apply(*arguments)  # type: ignore[no-untyped-call]
     return total
 
 
 class NextToken(torch.nn.Module):
     """A Phi model with its loss in one forward, so that sharded head weights are whole inside it."""
 
-    def __init__(self, phi: Any, chunk_tokens: int) -> None:
+    def __init__(self, phi: Any, chunk_tokens: int, compiled: bool = False) -> None:
         super().__init__()
-        self.phi, self.chunk_tokens = phi, chunk_tokens
+        self.phi, self.chunk_tokens, self.compiled = phi, chunk_tokens, compiled
 
     def forward(
         self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor, positions_BT: torch.Tensor | None = None
@@ -74,5 +113,5 @@ class NextToken(torch.nn.Module):
         """Summed cross-entropy of a batch in nats; positions that restart hide one document from the next."""
         features_BTD = self.phi.model(input_ids=inputs_BT, position_ids=positions_BT, use_cache=False).last_hidden_state
         return chunked_cross_entropy(
-            features_BTD.flatten(0, 1), self.phi.lm_head, targets_BT.flatten(), self.chunk_tokens
+            features_BTD.flatten(0, 1), self.phi.lm_head, targets_BT.flatten(), self.chunk_tokens, self.compiled
         )

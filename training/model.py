@@ -71,10 +71,14 @@ def config(model: Model, vocabulary: int, bos: int, eos: int) -> "PhiConfig":
     return PhiConfig(**settings)
 
 
-def build(settings: "PhiConfig", seed: int, dropout: float = 0.0, device: str = "cpu") -> "PhiForCausalLM":
+def build(
+    settings: "PhiConfig", seed: int, dropout: float = 0.0, device: str = "cpu", documents_apart: bool = True
+) -> "PhiForCausalLM":
     """The model on a device, float32, its weights drawn from the seed.
 
-    dropout  on attention and residual branches while training; the settings handed in stay as they are
+    dropout          on attention and residual branches while training; the settings handed in stay as they are
+    documents_apart  False: every token sees all before it, whatever its position. A GPU's fast kernel wants that said:
+                     compiled, transformers makes a mask for every batch, and a mask takes a slower kernel
     """
     import copy
 
@@ -84,13 +88,30 @@ def build(settings: "PhiConfig", seed: int, dropout: float = 0.0, device: str = 
     training = copy.deepcopy(settings)
     training.resid_pdrop = training.attention_dropout = dropout
     training.use_cache = False
-    training._attn_implementation = "sdpa"
+    training._attn_implementation = "sdpa" if documents_apart else _causal_attention()
     model = PhiForCausalLM(training)
     for layer in model.model.layers:
         layer.mlp.activation_fn = torch.nn.GELU(approximate="tanh")
     _draw(model, settings.initializer_range, seed)
     torch.nn.Module.to(model, device)
     return model
+
+
+def _causal_attention() -> str:
+    """The name under which transformers calls plain causal attention, for which it makes no mask."""
+    import torch
+    from transformers import AttentionInterface
+
+    def attend(
+        module: Any, query: Any, key: Any, value: Any, mask: Any, dropout: float = 0.0, scaling: Any = None, **_: Any
+    ) -> tuple[Any, None]:
+        found = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=mask is None
+        )
+        return found.transpose(1, 2).contiguous(), None
+
+    AttentionInterface.register("phizoo_causal", attend)
+    return "phizoo_causal"
 
 
 def _draw(model: "PhiForCausalLM", std: float, seed: int) -> None:

@@ -170,7 +170,7 @@ class States(Record, frozen=True):
 
 
 class Execution(Record, frozen=True):
-    """How it is computed. auto: bf16 and compiled on a GPU, fp32 and not compiled on a CPU."""
+    """How it is computed. auto: bf16 on a GPU and, in a run of minutes, compiled; fp32 and not compiled on a CPU."""
 
     microbatch_sequences: int | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 RECENT = 50  # steps whose median a spike is measured against
 SCATTER = 10  # mean steps from one loss to the next: where sources differ by nats, a batch of the harder is no spike
+# Compiling takes about a minute; a run of this many FLOPs takes about five on an H100, and half as long again if not.
+COMPILE_FROM_FLOPS = 1e17
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def _open(job: Job, world: World) -> Parts:
 
     recipe = job.recipe
     how = recipe.execution
-    built = phi.build(job.settings, recipe.training.seed, recipe.training.dropout, world.device)
+    apart = recipe.data.document_mask
+    built = phi.build(job.settings, recipe.training.seed, recipe.training.dropout, world.device, apart)
     if job.start is not None:
         phi.load_weights(built, job.start)
     if how.activation_checkpointing:
@@ -141,9 +144,11 @@ def _open(job: Job, world: World) -> Parts:
         enable = getattr(built, "activation_checkpointing_enable", None) or built.gradient_checkpointing_enable
         enable({"use_reentrant": False})
     built.train()
-    module = NextToken(built, how.loss_chunk_tokens)
+    earns = job.flops_per_token * _step_tokens(job) * recipe.training.steps > COMPILE_FROM_FLOPS
+    compiled = how.compile == "yes" or (how.compile == "auto" and world.device.startswith("cuda") and earns)
+    module = NextToken(built, how.loss_chunk_tokens, compiled)
     parallel.shard(module, world)
-    if how.compile == "yes" or (how.compile == "auto" and world.device.startswith("cuda")):
+    if compiled:
         module.phi.model.compile()
     torch.set_float32_matmul_precision("high" if world.device.startswith("cuda") else "highest")
     optimizers = optimizer.build(built, recipe.optimizer, recipe.schedule.peak_learning_rate)

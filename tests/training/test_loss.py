@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.loss import IGNORED, chunked_cross_entropy
+from training.loss import IGNORED, chunked_cross_entropy, read_fused, read_in_place
 
 
 def both(tokens: int, width: int, vocabulary: int, chunk: int, ignored: int, dtype: torch.dtype = torch.float32):  # type: ignore[no-untyped-def]
@@ -77,3 +77,26 @@ def test_peak_memory_at_the_real_vocabulary_is_at_most_a_third() -> None:
         for kind in ("plain", "chunked")
     }
     assert grown["chunked"] * 3 <= grown["plain"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 40), st.integers(2, 90), st.integers(0, 40))
+def test_the_form_for_a_compiler_reads_what_the_form_in_place_reads(tokens: int, vocabulary: int, ignored: int) -> None:
+    draw = torch.Generator().manual_seed(tokens)
+    logits = 4 * torch.randn(tokens, vocabulary, generator=draw)
+    targets = torch.randint(0, vocabulary, (tokens,), generator=draw)
+    targets[:ignored] = IGNORED
+    for fused, plain in zip(read_fused(logits.clone(), targets), read_in_place(logits, targets), strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_under_autocast_the_head_runs_in_its_dtype_and_the_sums_in_float32() -> None:
+    draw = torch.Generator().manual_seed(0)
+    features, head = torch.randn(48, 32, generator=draw).requires_grad_(), torch.nn.Linear(32, 200)
+    targets = torch.randint(0, 200, (48,), generator=draw)
+    plain = torch.nn.functional.cross_entropy(head(features), targets, reduction="sum")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = chunked_cross_entropy(features, head, targets, 16)
+    loss.backward()
+    assert loss.dtype == head.weight.grad.dtype == features.grad.dtype == torch.float32
+    assert 0 < abs(loss.item() - plain.item()) < 2e-3 * plain.item()

@@ -114,3 +114,40 @@ def test_the_config_writes_what_has_a_wrong_default(name: str, factor: float, tm
         back = PhiConfig.from_dict(dict(plain))
     assert back.rope_parameters["partial_rotary_factor"] == factor
     assert int(back.hidden_size // back.num_attention_heads * factor) == 32
+
+
+def attention_masks(documents_apart: bool) -> list[object]:
+    """The masks that a compiled model hands to the attention kernel, layer by layer."""
+    import torch
+
+    built = model.build(model.config(SMALL, 300, 0, 0), 0, documents_apart=documents_apart).train()
+    found: list[object] = []
+
+    def look(graph: torch.fx.GraphModule, _: object) -> object:
+        found.extend(
+            (node.kwargs["attn_mask"], node.kwargs["is_causal"])
+            for node in graph.graph.nodes
+            if "scaled_dot_product_attention" in str(node.target)
+        )
+        return graph.forward
+
+    torch._dynamo.reset()
+    torch.compile(built.model, backend=look)(input_ids=torch.zeros(2, 8, dtype=torch.long), use_cache=False)
+    torch._dynamo.reset()
+    return found
+
+
+def test_a_compiled_model_needs_no_mask_where_documents_are_not_kept_apart() -> None:
+    assert attention_masks(documents_apart=False) == [(None, True)] * SMALL.layers
+    masked = attention_masks(documents_apart=True)
+    assert len(masked) == SMALL.layers
+    assert all(mask is not None for mask, _ in masked)  # else nobody needs an attention of our own any more
+
+
+def test_plain_causal_attention_is_the_same_function() -> None:
+    import torch
+
+    tokens = torch.randint(0, 300, (2, 40), generator=torch.Generator().manual_seed(0))
+    settings = model.config(SMALL, 300, 0, 0)
+    own, stock = (model.build(settings, 0, documents_apart=apart).eval() for apart in (False, True))
+    torch.testing.assert_close(own(tokens).logits, stock(tokens).logits, rtol=0, atol=0)
