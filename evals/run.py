@@ -35,7 +35,7 @@ CODE_BATCH = 64  # programs handed to the sandbox at a time: both workers busy, 
 
 
 class Asked(Record, frozen=True, kw_only=True):
-    """What a user asks of a run beyond checkpoint and task."""
+    """What a user asks of a run beyond checkpoint and task. workers: programs run at a time, None for one a core."""
 
     seed: int = 0
     draws: int = 1
@@ -43,6 +43,7 @@ class Asked(Record, frozen=True, kw_only=True):
     samples: tuple[str, ...] = ()
     tier: str | None = None
     allow_weak: bool = False
+    workers: int | None = None
     command: str = ""
 
 
@@ -98,9 +99,9 @@ def evaluate(backend: Backend, task: Task, checkpoint: tuple[str, str], runs: Pa
         sandbox = None
         if task.kind == "code":
             check(backend.facts, task, asked)  # before a sandbox is built
-            sandbox = stack.enter_context(open_sandbox(tier=asked.tier, allow_weak=asked.allow_weak))
+            sandbox = stack.enter_context(open_sandbox(asked.workers, asked.tier, allow_weak=asked.allow_weak))
             if sandbox.tier != "process":  # that one contains nothing: it was allowed by name, and is recorded
-                selftest.require(sandbox.tier)
+                selftest.require(sandbox.tier, asked.workers)
         planned = plan(backend.facts, task, checkpoint, asked, sandbox.tier if sandbox else "")
         folder = stack.enter_context(run_folder.opened(runs, planned.header))
         with progress(f"{task.name} {checkpoint[1]}", len(planned.samples) * asked.draws, "samples") as bar:

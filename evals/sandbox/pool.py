@@ -12,6 +12,7 @@ import math
 import os
 import select
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 from evals.sandbox import processes
 from evals.sandbox.program import Program, Verdict
 from evals.sandbox.warm import wants_wide
-from evals.sandbox.worker import Worker
+from evals.sandbox.worker import CannotIsolate, Worker
 
 TICK_SECONDS = 0.05
 BLOCKED_SECONDS = 1.5  # a program's wall bound net of waiting for a core is its limit and this
@@ -64,6 +65,7 @@ class Slot:
         self.tier = tier
         self.wide = False
         self.workers = {False: Worker(tier)}
+        self.only_narrow = False
         self.job: Job | None = None
         self.ahead: Job | None = None  # handed to the same worker already, so that it need not wait for the pool
         self.since = 0.0
@@ -77,10 +79,22 @@ class Slot:
         return self.workers[self.wide]
 
     def turn_to(self, wide: bool) -> None:
-        """Makes the next program one of the wide or the narrow worker's; a new worker is started and waited for."""
+        """Makes the next program one of the wide or the narrow worker's; a new worker is started and waited for.
+
+        A narrow one runs every program, if more slowly: it stands in where a wide one cannot be had.
+        """
         if wide not in self.workers:
-            self.workers[wide] = Worker(self.tier, wide)
-            self.workers[wide].wait_ready()
+            made = Worker(self.tier, wide)
+            try:
+                made.wait_ready()
+            except CannotIsolate as error:
+                made.close()
+                if not wide:
+                    raise
+                sys.stderr.write(f"phizoo: no sandbox with numpy warm ({error}): programs that want it take longer\n")
+                self.only_narrow, wide = True, False
+            else:
+                self.workers[wide] = made
         if wide != self.wide:
             self.wide, self.waited, self.watched = wide, (0, 0.0), 0
 
@@ -116,7 +130,9 @@ class Slot:
 
     def wants(self, job: Job) -> bool:
         """Whether a program wants the wide worker."""
-        return self.tier == "namespaces" and wants_wide(job.program.prompt + job.program.completion)
+        if self.tier != "namespaces" or self.only_narrow:
+            return False
+        return wants_wide(job.program.prompt + job.program.completion)
 
     def renew(self) -> None:
         """A new worker in the place of one that ended."""

@@ -1,6 +1,7 @@
 # ruff: noqa: S108, SIM115
 """One worker: a zygote, its judge, and the sockets between them; started, watched, killed here."""
 
+import contextlib
 import json
 import marshal
 import mmap
@@ -46,6 +47,10 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
     system = sys.base_prefix == "/usr"
     found = sorted(glob(str(library / ("libpython*.so*" if system else "*.so*"))))
     binds += [(os.path.realpath(path), f"{INSIDE}/lib/{os.path.basename(path)}") for path in found]
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    if "/usr/lib" not in library_folders(multiarch):
+        # where the loader looks unasked: a program's second interpreter has no environment to find it by
+        binds += [(source, f"/usr/lib/{os.path.basename(target)}") for source, target in binds[1:]]
     here = Path(__file__).resolve().parent
     names = ("candidate.py", "linux.py", "warm.py", "zygote.py")
     binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/{name}") for name in names]
@@ -56,7 +61,7 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
         binds.append((str(home), f"{INSIDE}/numpy/numpy"))
         binds.append((str(home.with_name("numpy.libs")), f"{INSIDE}/numpy/numpy.libs"))
     return {
-        "multiarch": sysconfig.get_config_var("MULTIARCH") or "",
+        "multiarch": multiarch,
         "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
         "version": version, "binds": binds, "judge": judge, "control": control, "numpy": numpy, "wide": wide,
     }  # fmt: skip
@@ -64,16 +69,20 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
 
 def _receive(connection: socket.socket, process: "subprocess.Popen[bytes]", errors: Any) -> bytes:
     connection.settimeout(START_SECONDS)
+    silent = "the zygote ended with code {}"
     try:
         data = connection.recv(1 << 16)
     except TimeoutError:
-        data = b""
-    if data != b"ready":
+        data, silent = b"", f"the zygote was not ready after {START_SECONDS:g} s"
         process.kill()
-        process.wait()
+    if data != b"ready":
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)  # its own end tells more than ours
+        process.kill()
+        code = process.wait()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip() or data.decode(errors="replace")
-        raise CannotIsolate(said.splitlines()[-1] if said else "the zygote ended without a word")
+        said = errors.read().decode(errors="replace").strip() or data.decode(errors="replace").strip()
+        raise CannotIsolate(said.splitlines()[-1] if said else silent.format(code))
     return data
 
 

@@ -156,15 +156,19 @@ def _prepare(given: dict[str, Any]) -> linux.Loader:
 def main() -> None:
     """Serves until the judge or the pool is gone."""
     given = json.loads(sys.argv[1])
-    load_filter = _prepare(given)
-    judge = socket.socket(fileno=given["judge"])
     control = given["control"]
-    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    gc.collect()
-    gc.disable()
-    gc.freeze()  # the collector of a child must not write to the headers of shared pages
-    turns = itertools.cycle(given["nets"])
-    children = [spawn(judge, load_filter, next(turns)) for _ in range(READY)]
+    try:
+        load_filter = _prepare(given)
+        judge = socket.socket(fileno=given["judge"])
+        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+        gc.collect()
+        gc.disable()
+        gc.freeze()  # the collector of a child must not write to the headers of shared pages
+        turns = itertools.cycle(given["nets"])
+        children = [spawn(judge, load_filter, next(turns)) for _ in range(READY)]
+    except BaseException as error:  # nobody reads this process's standard error
+        os.write(control, f"{type(error).__name__}: {error}"[:4096].encode())
+        os._exit(1)
     os.write(control, b"ready")
     watch = select.poll()
     watch.register(judge.fileno(), select.POLLIN)

