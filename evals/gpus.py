@@ -1,5 +1,7 @@
 """The GPUs of this machine, and the data sheets of those that models are served on."""
 
+import os
+import subprocess
 from pathlib import Path
 
 from zoo.checkpoint import Record
@@ -20,6 +22,37 @@ GPUS = {
 }
 
 
+MARGIN_PERCENT = 3  # of the whole memory: what the driver and this process's own context take
+
+
 def count() -> int:
     """How many NVIDIA GPUs this machine has, without asking a driver or importing torch."""
     return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def share(table: str, visible: str | None = None) -> float | None:
+    """The share of a GPU's memory that an engine may ask for: what is free on the fullest, less a margin, 0.9 at most.
+
+    vLLM refuses to start where less is free than it was told to take, as beside a desktop or another model.
+    table    lines "number, MiB in all, MiB free", as nvidia-smi writes them
+    visible  CUDA_VISIBLE_DEVICES; the others are not looked at
+    Returns  None where the table tells of no GPU
+
+    >>> share("0, 81559, 81079\\n1, 24564, 20000"), share("0, 81559, 81079\\n1, 24564, 20000", "0"), share("")
+    (0.78, 0.9, None)
+    """
+    rows = [line.split(",") for line in table.splitlines() if line.count(",") == 2]
+    wanted = (visible or "").split(",")
+    rows = [row for row in rows if row[0].strip() in wanted] or rows
+    found = [float(free) / float(whole) for _, whole, free in rows]
+    return min(0.9, int(100 * min(found) - MARGIN_PERCENT) / 100) if found else None
+
+
+def free_share() -> float | None:
+    """`share` of this machine's GPUs now; None where nvidia-smi does not answer."""
+    ask = ["nvidia-smi", "--query-gpu=index,memory.total,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, timeout=20, check=True).stdout
+        return share(told, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None

@@ -16,6 +16,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import msgspec
+
+from evals import gpus
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 
@@ -38,6 +41,7 @@ class Serving(Record, frozen=True, kw_only=True):
     tensor_parallel: int = 1
     data_parallel: int = 1
     cpu: bool = False
+    memory_share: float | None = None
 
 
 def command(serving: Serving) -> list[str]:
@@ -57,6 +61,8 @@ def command(serving: Serving) -> list[str]:
         line += ["--tensor-parallel-size", str(serving.tensor_parallel)]
     if serving.data_parallel > 1:
         line += ["--data-parallel-size", str(serving.data_parallel)]
+    if serving.memory_share:
+        line += ["--gpu-memory-utilization", str(serving.memory_share)]
     return [*line, "--enforce-eager"] if serving.cpu else line  # compiling takes longer than it saves there
 
 
@@ -69,10 +75,18 @@ def _has_script() -> bool:
         return False
 
 
+def precise(dtype: str) -> dict[str, str]:
+    """What makes vLLM's attention keep to float32: its Triton kernels round to TF32, 2e-3 off in a log-probability."""
+    return {"TRITON_F32_DEFAULT": "ieee"} if dtype == "float32" else {}
+
+
 def start(serving: Serving, key: str | None) -> subprocess.Popen[bytes]:
     """Starts `vllm serve` in a process group of its own; it ends with this process, whatever ends that."""
     quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
-    mine = {**quiet, **({"VLLM_CPU_KVCACHE_SPACE": "1"} if serving.cpu else {}), **os.environ}
+    cpu = {"VLLM_CPU_KVCACHE_SPACE": "1"} if serving.cpu else {}
+    mine = {**quiet, **cpu, **precise(serving.dtype), **os.environ}
+    if not serving.cpu and serving.memory_share is None:
+        serving = msgspec.structs.replace(serving, memory_share=gpus.free_share())
     if key:
         mine["VLLM_API_KEY"] = key
     # its standard output is log lines: they go where ours do not have to be read past them

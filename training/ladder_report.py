@@ -175,7 +175,8 @@ def scores_apart(runs: Sequence[Ran], base: Sequence[Ran]) -> Cell:
         for part in (runs, base)
     ]
     told = paired(means[0], means[1])
-    text = f"{100 * told.value:+.1f} [{100 * told.low:+.1f} to {100 * told.high:+.1f}] p={told.p:.3f}"
+    chance = f"p={told.p:.3f}" if told.p >= 0.001 else "p<0.001"
+    text = f"{100 * told.value:+.1f} [{100 * told.low:+.1f} to {100 * told.high:+.1f}] {chance}"
     return Cell(text, (*_names(runs), *_names(base)))
 
 

@@ -13,9 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from evals import gpus
 from evals.backends.decode import Text, encoded, spelling
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.tokens import Pair, Tokens, folder_tokenizer
+from evals.vllm_process import precise
 from zoo.errors import ZooError
 
 HELD = 256  # choice requests in the engine at a time: their log-probabilities are Python objects
@@ -240,12 +242,14 @@ def load(backend: VllmLocal) -> tuple[Any, Tokens]:
     # in this process: a second one costs a second import, and one scheduler gives one order
     inside = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     cpu = {"VLLM_CPU_KVCACHE_SPACE": "1"} if backend.facts.device == "cpu" else {}
-    for name, value in {**quiet, **inside, **cpu}.items():
+    for name, value in {**quiet, **inside, **cpu, **precise(backend.facts.dtype)}.items():
         os.environ.setdefault(name, value)
     context = backend.facts.context_tokens + backend.spare
     more: dict[str, Any] = {"hf_overrides": {"max_position_embeddings": context}} if backend.spare else {}
     if backend.facts.device == "cpu":
         more |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
+    elif free := gpus.free_share():
+        more["gpu_memory_utilization"] = free
     try:
         import vllm
 

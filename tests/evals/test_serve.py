@@ -215,3 +215,20 @@ def test_a_server_ends_with_who_started_it(monkeypatch: pytest.MonkeyPatch, tmp_
     while marked(str(tmp_path)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert marked(str(tmp_path)) == []
+
+
+def test_on_a_gpu_that_others_use_vllm_is_told_to_take_what_is_free(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho '0, 24564, 18000'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    asked: list[Serving] = []
+    monkeypatch.setattr(vllm_process, "command", lambda serving: asked.append(serving) or [sys.executable, "-c", ""])
+    for cpu in (False, True):
+        start(Serving(path=Path("phi"), name="tiny", cpu=cpu), None).wait()
+    assert [one.memory_share for one in asked] == [0.7, None]
+    monkeypatch.undo()
+    assert "--gpu-memory-utilization 0.7" in " ".join(vllm_process.command(asked[0]))
+    assert "utilization" not in " ".join(vllm_process.command(asked[1]))
