@@ -5,13 +5,15 @@ written where the store keeps it. Optimizer state, where asked, is held whole.
 Nothing is registered before the logits of parent and grown model were compared on a batch.
 """
 
+import contextlib
 import itertools
 import json
 import os
 import shutil
 import struct
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -211,23 +213,27 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
     with (folder / "model.safetensors").open("wb") as file, progress("grow", parameters, "parameters") as bar:
         file.write(header(shapes))
 
-        def made(name: str) -> "torch.Tensor":
+        def made(name: str, room: "torch.Tensor") -> "torch.Tensor":
             taken, factor = rules.source(name, old, target, growth)
             if taken not in held:
                 raise ZooError(f"the parent has no tensor {taken}; is it whole? phizoo models verify")
-            found = rules.grown(name, held.read(taken).to(torch.float32), old, target, growth, target.initializer_range)
-            if factor != 1.0:
-                found = found * factor
+            if factor == 0.0:
+                return room[: _count(shapes[name])].zero_().view(shapes[name])
+            read = held.read(taken).to(torch.float32)
+            found = rules.grown(name, read, old, target, growth, target.initializer_range, room)
             assert tuple(found.shape) == shapes[name], name
-            return found.contiguous()
+            return (found if factor == 1.0 else found.mul_(factor)).contiguous()
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:  # each tensor's draws are its own, so their order is free
-            names = iter(shapes)
-            coming = deque(pool.submit(made, name) for name in itertools.islice(names, AT_ONCE))
+        rooms = deque(torch.empty(max(map(_count, shapes.values()))) for _ in range(AT_ONCE + 1))
+        names, coming = iter(shapes), deque[tuple[Future[torch.Tensor], torch.Tensor]]()
+        with _one_thread_each(), ThreadPoolExecutor(AT_ONCE) as pool:  # each tensor's draws are its own
             for shape in shapes.values():
-                tensor = coming.popleft().result()
-                coming.extend(pool.submit(made, name) for name in itertools.islice(names, 1))
-                file.write(tensor.numpy().data)
+                for name in itertools.islice(names, len(rooms)):
+                    room = rooms.popleft()
+                    coming.append((pool.submit(made, name, room), room))
+                future, room = coming.popleft()
+                file.write(future.result().numpy().data)
+                rooms.append(room)
                 bar.advance(_count(shape))
         file.flush()
         os.fsync(file.fileno())
@@ -236,6 +242,19 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
     for kept in COPIED:
         if (parent / kept).is_file():
             shutil.copyfile(parent / kept, folder / kept)
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Tensors are made beside each other, so that torch need not share out each operation on one."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _count(shape: tuple[int, ...]) -> int:
