@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -238,3 +239,37 @@ def zoo(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PHIZOO_DB", f"sqlite:///{filled / 'zoo.db'}")
     monkeypatch.setenv("PHIZOO_STORE", str(filled / "store"))
     return filled
+
+
+@pytest.fixture(scope="module")
+def address(filled: Path) -> Iterator[str]:
+    """The address of a server over the made-up zoo."""
+    from tests.dashboard.browser import serving
+
+    with serving(filled) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from tests.dashboard.browser import CHROMIUM, FLAGS, playwright
+
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page that fails the test for console errors and for requests that leave the machine."""
+    from tests.dashboard.browser import SLOW_MS, watch
+
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
+    opened = context.new_page()
+    opened.set_default_timeout(SLOW_MS)
+    faults: list[str] = []
+    watch(opened, faults)
+    yield opened
+    context.close()
+    assert faults == []

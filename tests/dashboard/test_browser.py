@@ -1,19 +1,11 @@
-"""The pages in a real Chromium: they load, filters filter, cells open, addresses restore, keys reach, axe finds nothing.
+"""The pages in a real Chromium: they load, filters filter, cells open, addresses restore, keys reach.
 
-Needs Debian's `chromium` and Playwright's Python package. Accessibility needs axe-core's axe.min.js: in `.axe-core/`,
-where `.ci/run` puts it by npm, or where PHIZOO_AXE says. Where PHIZOO_AXE is set, its absence is a failure.
+Needs Debian's `chromium` and Playwright's Python package. Accessibility: `test_axe.py`.
 """
 
 import json
-import os
 import re
-import socket
-import subprocess
 import threading
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,130 +13,13 @@ from typing import Any
 
 import pytest
 
-from dashboard import export, server
+from dashboard import export
 from dashboard.board import board
+from tests.dashboard.browser import NEEDS_CHROMIUM, PAGES, SLOW_MS, choose, models, serving, settled
 from zoo import published
 from zoo.registry import open_registry
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run", "--disable-dev-shm-usage"),
-)
-PAGES = ("Leaderboard", "Compare", "Model", "Samples", "Scale", "Talk", "Playground", "Health")
-SLOW_MS = 60_000  # for a machine that does other things meanwhile; nothing here measures time
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
-pytest.importorskip("streamlit", reason="the [dashboard] extra is not installed")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """The address of a server over a folder's zoo, ended afterwards."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "PHIZOO_DB": f"sqlite:///{folder / 'zoo.db'}",
-        "PHIZOO_STORE": str(folder / "store"),
-        "PHIZOO_HOME": str(folder / "home"),
-        server.PUBLIC: "",
-    }
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(server.command(port, public=False), env=environment, stdout=log, stderr=log)
-        try:
-            wait_for(f"http://127.0.0.1:{port}/_stcore/health")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def address(filled: Path) -> Iterator[str]:
-    """The address of a server over the made-up zoo."""
-    with serving(filled) as opened:
-        yield opened
-
-
-def wait_for(url: str) -> None:
-    """Returns when the server answers; fails after a minute."""
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.25)
-    raise AssertionError(f"no answer from {url}")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
-    """A page that fails the test for console errors and for requests that leave the machine."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
-    opened = context.new_page()
-    opened.set_default_timeout(SLOW_MS)
-    faults: list[str] = []
-    watch(opened, faults)
-    yield opened
-    context.close()
-    assert faults == []
-
-
-def watch(opened: Any, faults: list[str]) -> None:
-    def console(message: Any) -> None:
-        # a page's own address makes Streamlit's client probe /page/_stcore/... before /_stcore/...
-        probed = "/_stcore/" in message.location.get("url", "")
-        if message.type == "error" and not probed:
-            faults.append(message.text)
-
-    def request(sent: Any) -> None:
-        if not re.match(r"(https?://127\.0\.0\.1|wss?://127\.0\.0\.1|data:|blob:|file:|about:)", sent.url):
-            faults.append(f"request to {sent.url}")
-
-    opened.on("console", console)
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.on("request", request)
-
-
-def settled(opened: Any) -> None:
-    """Waits until the script has run and what it drew stands."""
-    opened.wait_for_selector("h1")
-    opened.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidgetRunningIcon]')")
-    opened.wait_for_function("() => !document.querySelector('[data-stale=true]')")
-
-
-def choose(opened: Any, label: str, at: int) -> None:
-    """Chooses the option at a position of a select box; again where a redraw closed the list meanwhile."""
-    box, option = opened.get_by_role("combobox", name=label, exact=True), opened.get_by_role("option")
-    for _ in range(10):
-        box.click()
-        try:
-            option.first.wait_for(timeout=4000)
-            option.nth(at).click(timeout=4000)
-            return
-        except playwright.TimeoutError:
-            opened.keyboard.press("Escape")
-    raise AssertionError(f"{label} shows no options")
-
-
-def models(opened: Any) -> list[str]:
-    opened.wait_for_selector("table.board tbody th.model")
-    return list(opened.locator("table.board tbody th.model .name").all_inner_texts())
+pytestmark = NEEDS_CHROMIUM
 
 
 def test_each_page_loads_from_the_menu(page: Any, address: str) -> None:
@@ -433,62 +308,6 @@ def test_hostile_names_in_a_zoo_are_shown_and_do_nothing(page: Any, made: Simple
             assert page.evaluate("window.hacked") is None
             assert page.locator("img[src=x]").count() == 0
             assert page.evaluate("document.documentElement.scrollWidth") <= 1440
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The text of axe.min.js; skips where there is none and nobody said that there must be."""
-    said = os.environ.get("PHIZOO_AXE", "")
-    path = Path(said) if said else Path(__file__).parents[2] / ".axe-core" / "axe.min.js"
-    if said and not path.is_file():
-        pytest.fail(f"PHIZOO_AXE names {said}, which is no file: npm pack axe-core, then unpack axe.min.js there")
-    if not path.is_file():
-        pytest.skip("no axe.min.js: run .ci/run, or npm pack axe-core and name it in PHIZOO_AXE")
-    return path.read_text(encoding="utf-8")
-
-
-def serious(opened: Any, axe: str) -> list[tuple[str, list[str]]]:
-    """What axe holds for serious or critical on a page, with the first elements."""
-    opened.evaluate(axe)
-    found = opened.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    bad = [one for one in found if one["impact"] in ("serious", "critical")]
-    return [(one["id"], [str(node["target"]) for node in one["nodes"]][:3]) for one in bad]
-
-
-QUERIES = {
-    "": "?weights=open",  # the filters are open
-    "compare": "?with=phi-1-small-mini:1&with=phi-1-small-mini-base:1",
-}
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "dark")])
-@pytest.mark.parametrize("name", ["", *(name.lower() for name in PAGES[1:])])
-def test_axe_finds_nothing_serious(chromium: Any, address: str, axe: str, name: str, width: int, scheme: str) -> None:
-    context = chromium.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme)
-    opened = context.new_page()
-    opened.set_default_timeout(SLOW_MS)
-    opened.goto(f"{address}/{name}{QUERIES.get(name, '')}")
-    settled(opened)
-    if not name:
-        models(opened)
-    opened.wait_for_timeout(1500)
-    found = serious(opened, axe)
-    context.close()
-    assert found == []
-
-
-def test_axe_finds_nothing_serious_in_the_evidence(chromium: Any, address: str, axe: str) -> None:
-    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
-    opened = context.new_page()
-    opened.set_default_timeout(SLOW_MS)
-    opened.goto(address)
-    models(opened)
-    opened.locator("tr.own td.measured").first.click()
-    opened.get_by_role("dialog").get_by_text("Prompt of the first sample").wait_for()
-    opened.wait_for_timeout(1000)
-    found = serious(opened, axe)
-    context.close()
-    assert found == []
 
 
 def test_static_page_sorts_without_network_and_holds_hostile_names(
