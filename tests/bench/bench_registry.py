@@ -162,9 +162,9 @@ def main() -> None:
         bare = p50(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), 15)
         package = p50(lambda: subprocess.run([sys.executable, "-c", "import zoo"], check=True), 15)
         imported = p50(lambda: subprocess.run([sys.executable, "-c", "import zoo.registry"], check=True), 15)
-        row("phizoo models show, cold", figure=f"{cold:.3f} s (a bare Python {bare:.3f} s)", target="0.25 s")
+        row("`phizoo models show`, cold", figure=f"{cold:.3f} s (a bare Python {bare:.3f} s)", target="0.25 s")
         row("import zoo.registry", figure=f"{imported - bare:.3f} s over a bare Python", target="0.15 s")
-        print(f"phizoo models show, cold: {cold:.3f} s (goal 0.25 s); a bare Python: {bare:.3f} s")
+        print(f"`phizoo models show`, cold: {cold:.3f} s (goal 0.25 s); a bare Python: {bare:.3f} s")
         print(f"import zoo: {package - bare:.3f} s over a bare Python (goal 0.15 s)")
         print(f"import zoo.registry: {imported - bare:.3f} s over a bare Python (goal 0.15 s)")
 

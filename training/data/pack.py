@@ -4,14 +4,17 @@ The trainer slices these files to its context length. Source: phi-1 section 2.3 
 separate by <|endoftext|>, slice). About 1% of the documents, chosen by content, are for validation.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
-from itertools import count
+import itertools
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from training.data.document import document_files, read_file
-from training.data.make import Built, Counts, Made, find, folder_of, make, parts
+from training.data.make import Built, Counts, Made, find, folder_of, make
+from training.data.pack_order import VALIDATION_EVERY, Rows, enough, gathered, mixed, once, split, until
 from training.data.shards import each_shard
 from training.data.tokens import EOS, copy_tokenizer, tokenizer_folder
 from zoo.checkpoint import Dataset, Record
@@ -20,8 +23,8 @@ from zoo.errors import ZooError
 
 VERSION = 1
 SHARD_TOKENS = 64_000_000  # 128 MB a file
-VALIDATION_EVERY = 100  # one document of a hundred, by its content: the same in every dataset
 CHARACTERS_A_TOKEN = 4  # first guess of how much text the budget needs; a 1,024-token BPE gives 2.2 on code
+OPEN_FILES = 256  # data files that stay open while they are read in the order of the packing
 FILE_DOCUMENTS = 4_000  # documents a worker encodes at once
 BEYOND, VALIDATION = "beyond the token budget", "held for validation"
 
@@ -69,24 +72,14 @@ class Job(Record, frozen=True):
     documents: str
     tokenizer: str
     data: str
-    places: list[int]
+    places: bytes  # uint32
 
 
 class Encoded(Record, frozen=True):
     """The number of tokens of each encoded document; the tokens lie in `data`."""
 
-    lengths: list[int]
+    lengths: bytes  # uint32
     data: str
-
-
-class Row(NamedTuple):
-    """One document's place: its source, file, place in the file, content mark, size in characters or tokens."""
-
-    source: int
-    file: int
-    place: int
-    mark: bytes
-    size: int
 
 
 def measure_file(path: str) -> Measured:
@@ -104,12 +97,12 @@ def encode_file(job: Job) -> Encoded:
     tokenizer = Tokenizer.from_file(job.tokenizer)
     tokenizer.encode_special_tokens = True
     eos = tokenizer.token_to_id(EOS)
-    places = set(job.places)
+    places = set(np.frombuffer(job.places, "<u4").tolist())
     texts = [one.text for place, one in enumerate(read_file(Path(job.documents))) if place in places]
     rows = [one.ids for one in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
     with whole_file(Path(job.data)) as file:
         file.write(np.array([token for row in rows for token in (*row, eos)], dtype="<u2").tobytes())
-    return Encoded(lengths=[len(row) + 1 for row in rows], data=job.data)
+    return Encoded(lengths=np.array([len(row) + 1 for row in rows], "<u4").tobytes(), data=job.data)
 
 
 def pack(given: Sequence[str], tokenizer: str, name: str, tokens: int | None = None, seed: int = 0) -> Made:
@@ -132,15 +125,11 @@ def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | Non
            parents: tuple[str, ...], tokens: int | None, seed: int) -> Built:  # fmt: skip
     paths = [(number, path) for number, one in enumerate(sources) for path in document_files(folder_of(one))]
     measured = each_shard(work, "measure", [str(path) for _, path in paths], measure_file, Measured)
-    rows = [
-        Row(paths[file][0], file, place, mark, size)
-        for file, one in enumerate(measured)
-        for place, (mark, size) in enumerate(zip(one.marks, one.characters, strict=True))
-    ]
-    train, held, held_in_all = _split(rows)
-    store, order, validation = _encode(work, paths, folder, train, held, weights, tokens, seed)
+    rows = gathered((paths[file][0], file, one.marks, one.characters) for file, one in enumerate(measured))
+    train, held, held_in_all = split(rows)
+    store, order, validation = _encode(work, paths, folder, rows, train, held, weights, tokens, seed)
     counts = Counts("pack")
-    used = len({(row.file, row.place) for row in order})
+    used = len(once(order))
     counts.keep(used)
     counts.drop(VALIDATION, held_in_all)
     if len(train) > used:
@@ -150,12 +139,12 @@ def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | Non
     from tokenizers import Tokenizer
 
     loaded = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    write_json(
-        out / "shards.json",
-        {"eos": loaded.token_to_id(EOS), "vocabulary": loaded.get_vocab_size(), "context": None,
-         "shards": _write(out, "tokens", order, store), "validation": _write(out, "validation", validation, store)},
-    )  # fmt: skip
-    share = {one.name: sum(row.size for row in order if row.source == n) for n, one in enumerate(sources)}
+    told: dict[str, Any] = {"eos": loaded.token_to_id(EOS), "vocabulary": loaded.get_vocab_size(), "context": None}
+    with contextlib.closing(store):
+        told["shards"] = _write(out, "tokens", order, store)
+        told["validation"] = _write(out, "validation", validation, store)
+    write_json(out / "shards.json", told)
+    share = {one.name: store.tokens(order[rows.source[order] == n]) for n, one in enumerate(sources)}
     return Built(
         kind="tokens", documents=used, tokens=sum(share.values()), stages=(counts.stage(),),
         recipe={"tokens_by_source": share}, parents=(*(one.digest for one in sources), *parents),
@@ -163,24 +152,8 @@ def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | Non
     )  # fmt: skip
 
 
-def _split(rows: Sequence[Row]) -> tuple[list[Row], list[Row], int]:
-    """Training documents, validation texts and the number of documents held for it.
-
-    By content, so a text never stands in both.
-    """
-    chosen = {row.mark for row in rows if int.from_bytes(row.mark[:8], "big") % VALIDATION_EVERY == 0}
-    if not chosen and len({row.mark for row in rows}) > 1:
-        chosen = {min(row.mark for row in rows)}
-    held = sorted({row.mark: row for row in rows if row.mark in chosen}.values(), key=lambda row: row.mark)
-    train = [row for row in rows if row.mark not in chosen]
-    if not train:
-        raise ZooError("nothing to pack: the sources hold no documents. What they hold: phizoo data list")
-    return train, held, len(rows) - len(train)
-
-
-def _encode(work: Path, paths: Sequence[tuple[int, Path]], folder: Path, train: Sequence[Row], held: Sequence[Row],
-            weights: Sequence[float | None], tokens: int | None,
-            seed: int) -> tuple["Store", list[Row], list[Row]]:  # fmt: skip
+def _encode(work: Path, paths: Sequence[tuple[int, Path]], folder: Path, rows: Rows, train: Any, held: Any,
+            weights: Sequence[float | None], tokens: int | None, seed: int) -> tuple["Store", Any, Any]:  # fmt: skip
     """Encodes what the order needs and no more: a budget of 2 million tokens reads 2 million, not the corpus.
 
     The order does not depend on how much was encoded: too short a guess is repeated with a longer one.
@@ -188,118 +161,114 @@ def _encode(work: Path, paths: Sequence[tuple[int, Path]], folder: Path, train: 
     guess = CHARACTERS_A_TOKEN
     while True:
         budget = None if tokens is None else tokens * guess
-        wanted = list(train) if budget is None else list(dict.fromkeys(mixed(train, weights, budget, seed)))
-        tested = _until(held, None if budget is None else max(1, budget // VALIDATION_EVERY))
-        store = _encoded(work, f"encode {guess}", paths, folder, {(row.file, row.place) for row in (*wanted, *tested)})
-        sized = [row._replace(size=store.length(row)) for row in wanted]
-        if tokens is None or enough(sized, train, weights, tokens):
-            order = mixed(sized, weights, tokens, seed)
-            return store, order, [row._replace(size=store.length(row)) for row in tested]
+        wanted = train if budget is None else once(mixed(rows, train, weights, budget, seed))
+        tested = until(rows, held, None if budget is None else max(1, budget // VALIDATION_EVERY))
+        store = _encoded(work, f"encode {guess}", paths, folder, rows, wanted, tested)
+        sized = rows.sized(store.lengths)
+        if tokens is None or enough(sized, wanted, train, weights, tokens):
+            return store, mixed(sized, wanted, weights, tokens, seed), tested
         guess *= 2
 
 
-def enough(sized: Sequence[Row], train: Sequence[Row], weights: Sequence[float | None], tokens: int) -> bool:
-    """Whether each source that was not read to its end has the tokens it must give."""
-    if all(weight is None for weight in weights):
-        return len(sized) == len(train) or sum(row.size for row in sized) >= tokens
-    total = sum(weight or 0.0 for weight in weights)
-    for number, weight in enumerate(weights):
-        have = [row.size for row in sized if row.source == number]
-        all_in = len(have) == sum(row.source == number for row in train)
-        if not all_in and sum(have) < tokens * (weight or 0.0) / total:
-            return False
-    return True
+class Store:
+    """Where the tokens of each document lie: its data file, first token and number of tokens (0: not encoded).
 
+    Read with plain reads: pages of a map would count as this process's memory, and come to the whole corpus.
+    """
 
-class Store(NamedTuple):
-    """Where the tokens of each encoded document lie: (file, place) -> data file, first token, number of tokens."""
+    def __init__(self, documents: int) -> None:
+        import numpy as np
 
-    at: dict[tuple[int, int], tuple[int, int, int]]
-    data: dict[int, Any]
+        self.number, self.start = np.zeros(documents, "<u4"), np.zeros(documents, "<i8")
+        self.lengths = np.zeros(documents, "<i8")
+        self.files: list[str] = []
+        self.opened: dict[int, int] = {}
 
-    def length(self, row: Row) -> int:
-        """Number of tokens of a document, EOS included."""
-        return self.at[row.file, row.place][2]
+    def add(self, path: str, part: Any, lengths: Any) -> None:
+        """A file that holds the tokens of these documents, one after the other."""
+        import numpy as np
 
-    def bytes(self, row: Row) -> bytes:
+        self.number[part], self.lengths[part] = len(self.files), lengths
+        self.start[part] = np.cumsum(lengths) - lengths
+        self.files.append(path)
+
+    def tokens(self, chosen: Any) -> int:
+        """Number of tokens of documents, EOS included."""
+        return int(self.lengths[chosen].sum())
+
+    def bytes(self, row: int) -> bytes:
         """A document's tokens."""
-        number, start, length = self.at[row.file, row.place]
-        tokens: bytes = self.data[number][start : start + length].tobytes()
-        return tokens
+        file = int(self.number[row])
+        handle = self.opened.get(file)
+        kept = handle is not None
+        if handle is None:
+            handle = os.open(self.files[file], os.O_RDONLY)
+            if len(self.opened) < OPEN_FILES:
+                self.opened[file], kept = handle, True
+        try:
+            return os.pread(handle, 2 * int(self.lengths[row]), 2 * int(self.start[row]))
+        finally:
+            if not kept:
+                os.close(handle)
+
+    def close(self) -> None:
+        """Closes its files; they stay."""
+        for handle in self.opened.values():
+            os.close(handle)
+        self.opened.clear()
 
 
-def _encoded(work: Path, label: str, paths: Sequence[tuple[int, Path]], folder: Path,
-             wanted: set[tuple[int, int]]) -> Store:  # fmt: skip
+class _Jobs(Sequence[Job]):
+    """What is to be encoded, FILE_DOCUMENTS at most of one file each; a job is made when it is asked for."""
+
+    def __init__(self, work: Path, label: str, paths: Sequence[tuple[int, Path]], folder: Path, rows: Rows,
+                 wanted: Any) -> None:  # fmt: skip
+        import numpy as np
+
+        self.work, self.label, self.paths, self.folder, self.rows, self.wanted = (
+            work,
+            label,
+            paths,
+            folder,
+            rows,
+            wanted,
+        )
+        files = np.append(np.flatnonzero(np.diff(rows.file[wanted], prepend=-1)), len(wanted)).tolist()
+        self.slices = [
+            (begin, min(begin + FILE_DOCUMENTS, end))
+            for first, end in itertools.pairwise(files)
+            for begin in range(first, end, FILE_DOCUMENTS)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, number: Any) -> Any:
+        part = self.documents(number)
+        return Job(
+            documents=str(self.paths[int(self.rows.file[part[0]])][1]),
+            tokenizer=str(self.folder / "tokenizer.json"),
+            data=str(self.work / f"{self.label}-{number:05d}.bin"),
+            places=self.rows.place[part].tobytes(),
+        )
+
+    def documents(self, number: int) -> Any:
+        """The documents of a job, as numbers of rows."""
+        return self.wanted[slice(*self.slices[number])]
+
+
+def _encoded(work: Path, label: str, paths: Sequence[tuple[int, Path]], folder: Path, rows: Rows, wanted: Any,
+             tested: Any) -> Store:  # fmt: skip
     import numpy as np
 
-    places: dict[int, list[int]] = {}
-    for file, place in sorted(wanted):
-        places.setdefault(file, []).append(place)
-    slices = [(file, part) for file, every in places.items() for part in parts(every, FILE_DOCUMENTS)]
-    jobs = [
-        Job(documents=str(paths[file][1]), tokenizer=str(folder / "tokenizer.json"),
-            data=str(work / f"{label}-{number:05d}.bin"), places=list(part))
-        for number, (file, part) in enumerate(slices)
-    ]  # fmt: skip
-    store = Store({}, {})
-    for number, one in enumerate(each_shard(work, label, jobs, encode_file, Encoded)):
-        store.data[number] = np.memmap(one.data, dtype="<u2", mode="r")
-        start = 0
-        for place, length in zip(jobs[number].places, one.lengths, strict=True):
-            store.at[slices[number][0], place] = (number, start, length)
-            start += length
+    jobs = _Jobs(work, label, paths, folder, rows, np.union1d(wanted, tested))
+    store = Store(len(rows))
+    for job, one in enumerate(each_shard(work, label, jobs, encode_file, Encoded)):
+        store.add(one.data, jobs.documents(job), np.frombuffer(one.lengths, "<u4").astype("<i8"))
     return store
 
 
-def _key(seed: int, epoch: int, row: Row) -> bytes:
-    return hashlib.sha256(f"{seed}:{epoch}:".encode() + row.mark).digest()
-
-
-def mixed(rows: Sequence[Row], weights: Sequence[float | None], budget: int | None, seed: int) -> list[Row]:
-    """The documents in training order: a permutation by content hash, cut at the budget of sizes.
-
-    With weights each source gives its share of the budget, repeated from its start (in another order)
-    when it has too little, and the sources are spread evenly over the whole length.
-    """
-    if all(weight is None for weight in weights):
-        return _until(sorted(rows, key=lambda row: (_key(seed, 0, row), row)), budget)
-    by_source = [[row for row in rows if row.source == number] for number in range(len(weights))]
-    sizes = [sum(row.size for row in one) for one in by_source]
-    if not all(sizes):
-        raise ZooError("a source with a weight holds no documents. What they hold: phizoo data list")
-    total = sum(weight or 0.0 for weight in weights)
-    shares = [(weight or 0.0) / total for weight in weights]
-    wanted = budget if budget is not None else int(min(size / share for size, share in zip(sizes, shares, strict=True)))
-    placed: list[tuple[float, int, int, Row]] = []
-    for number, (one, share) in enumerate(zip(by_source, shares, strict=True)):
-        done = 0
-        for epoch, row in _epochs(one, seed):
-            if done >= wanted * share:
-                break
-            placed.append(((done + row.size / 2) / (wanted * share), number, epoch, row))
-            done += row.size
-    return [row for *_, row in sorted(placed, key=lambda one: (one[0], one[1], one[2], one[3].mark, one[3].file))]
-
-
-def _epochs(rows: Sequence[Row], seed: int) -> Iterator[tuple[int, Row]]:
-    """All documents again and again, each time in another order."""
-    for epoch in count():
-        for row in sorted(rows, key=lambda row: (_key(seed, epoch, row), row.file, row.place)):
-            yield epoch, row
-
-
-def _until(order: Sequence[Row], budget: int | None) -> list[Row]:
-    """The first documents that together reach the budget; all of them without one."""
-    taken, done = [], 0
-    for row in order:
-        if budget is not None and done >= budget:
-            break
-        taken.append(row)
-        done += row.size
-    return taken
-
-
-def _write(out: Path, stem: str, order: Sequence[Row], store: Store) -> list[dict[str, Any]]:
+def _write(out: Path, stem: str, order: Any, store: Store) -> list[dict[str, Any]]:
     """Writes the documents' tokens one after the other, in files of about SHARD_TOKENS."""
     written: list[dict[str, Any]] = []
     place = 0
@@ -309,7 +278,7 @@ def _write(out: Path, stem: str, order: Sequence[Row], store: Store) -> list[dic
         with path.open("wb") as file:
             while place < len(order) and done < SHARD_TOKENS:
                 file.write(store.bytes(order[place]))
-                done += order[place].size
+                done += int(store.lengths[order[place]])
                 place += 1
         written.append({"file": path.name, "tokens": done, "sha256": file_sha256(path)})
     return written

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from training.data import pack as module
 from training.data.document import document
 from training.data.make import Built, Counts, Made, folder_of, make, write_result
-from training.data.pack import Row, mixed, pack, parse_sources
+from training.data.pack import pack, parse_sources
+from training.data.pack_order import Rows, gathered, mixed
 from training.data.tokens import EOS, train_tokenizer
 from zoo.errors import ZooError
 
@@ -119,23 +120,30 @@ def test_the_seed_decides_the_order(coder: Made) -> None:
     assert sorted(split(first, told["eos"])) == sorted(split(second, told["eos"]))  # type: ignore[arg-type]
 
 
+def made_up(sizes: list[int], sources: int = 1) -> Rows:
+    every = [[size for place, size in enumerate(sizes) if place % sources == one] for one in range(sources)]
+    return gathered(
+        (one, one, [f"{one:08d}{n:08d}".encode() for n in range(len(part))], part) for one, part in enumerate(every)
+    )
+
+
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(0, 5), st.integers(1, 120))
 def test_order_is_a_permutation_cut_at_the_budget(sizes: list[int], seed: int, budget: int) -> None:
-    rows = [Row(0, 0, place, f"{place:016d}".encode(), size) for place, size in enumerate(sizes)]
-    every = mixed(rows, [None], None, seed)
-    assert sorted(every, key=lambda row: row.place) == rows
-    some = mixed(rows, [None], budget, seed)
-    assert some == every[: len(some)]
-    assert sum(row.size for row in some) >= min(budget, sum(sizes))
-    assert sum(row.size for row in some[:-1]) < budget
+    rows = made_up(sizes)
+    every = mixed(rows, np.arange(len(sizes)), [None], None, seed)
+    assert sorted(every.tolist()) == list(range(len(sizes)))
+    some = mixed(rows, np.arange(len(sizes)), [None], budget, seed)
+    assert some.tolist() == every[: len(some)].tolist()
+    assert rows.sizes[some].sum() >= min(budget, sum(sizes))
+    assert rows.sizes[some[:-1]].sum() < budget
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=30), st.integers(1, 300), st.floats(0.1, 10))
 def test_a_mixture_repeats_a_source_only_when_it_is_used_up(sizes: list[int], budget: int, weight: float) -> None:
-    rows = [Row(place % 2, 0, place, f"{place:016d}".encode(), size) for place, size in enumerate(sizes)]
-    order = mixed(rows, [1.0, weight], budget, 0)
+    rows = made_up(sizes, 2)
+    order = mixed(rows, np.arange(len(sizes)), [1.0, weight], budget, 0).tolist()
     for source in (0, 1):
-        times = {row.place: order.count(row) for row in rows if row.source == source}
+        times = {row: order.count(row) for row in range(len(sizes)) if rows.source[row] == source}
         assert max(times.values()) - min(times.values()) <= 1
 
 

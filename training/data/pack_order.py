@@ -1,0 +1,157 @@
+"""The documents of a packing as columns of numbers, and the order in which they are packed.
+
+Some 60 bytes a document, so that millions are ordered in one process; a selection is an array of their numbers.
+Shape legend: N documents, K of a selection.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
+
+from zoo.errors import ZooError
+
+VALIDATION_EVERY = 100  # one document of a hundred, by its content: the same in every dataset
+
+
+class Rows:
+    """Documents in the order of their sources and files.
+
+    source, file, place  where each lies, shape (N,)
+    marks                the first 16 bytes of the sha256 of each text, as two big-endian numbers, shape (N, 2)
+    sizes                characters or tokens of each, shape (N,)
+    """
+
+    def __init__(self, source: Any, file: Any, place: Any, marks: Any, sizes: Any) -> None:
+        self.source, self.file, self.place, self.marks, self.sizes = source, file, place, marks, sizes
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def sized(self, sizes: Any) -> "Rows":
+        """The same documents with other sizes."""
+        return Rows(self.source, self.file, self.place, self.marks, sizes)
+
+
+def gathered(files: Iterator[tuple[int, int, Sequence[bytes], Sequence[int]]]) -> Rows:
+    """Rows of (source, file, marks, sizes) of each file of documents."""
+    import numpy as np
+
+    columns: list[tuple[Any, ...]] = [(np.zeros(0, "<u2"), np.zeros(0, "<u4"), np.zeros(0, "<u4"),
+                                       np.zeros((0, 2), "<u8"), np.zeros(0, "<i8"))]  # fmt: skip
+    for source, file, marks, sizes in files:
+        number = len(sizes)
+        columns.append((
+            np.full(number, source, "<u2"), np.full(number, file, "<u4"), np.arange(number, dtype="<u4"),
+            np.frombuffer(b"".join(marks), ">u8").reshape(number, 2).astype("<u8"), np.array(sizes, "<i8"),
+        ))  # fmt: skip
+    return Rows(*(np.concatenate(one) for one in zip(*columns, strict=True)))
+
+
+def split(rows: Rows) -> tuple[Any, Any, int]:
+    """Training documents, validation texts and the number of documents held for it.
+
+    By content, so a text never stands in both.
+    """
+    import numpy as np
+
+    chosen = rows.marks[:, 0] % np.uint64(VALIDATION_EVERY) == 0
+    if not chosen.any() and len(rows):
+        least = np.lexsort((rows.marks[:, 1], rows.marks[:, 0]))[0]
+        alike = (rows.marks == rows.marks[least]).all(1)
+        chosen = alike if not alike.all() else chosen
+    held = np.flatnonzero(chosen)[::-1]  # of one text that stands in several places, the last
+    held = held[np.lexsort((rows.marks[held, 1], rows.marks[held, 0]))]
+    first = np.ones(len(held), np.bool_)
+    first[1:] = (rows.marks[held[1:]] != rows.marks[held[:-1]]).any(1)
+    train = np.flatnonzero(~chosen)
+    if not len(train):
+        raise ZooError("nothing to pack: the sources hold no documents. What they hold: phizoo data list")
+    return train, held[first], len(rows) - len(train)
+
+
+def _keys(seed: int, epoch: int, rows: Rows, chosen: Any) -> Any:
+    """The first 16 bytes of a hash of each document's content and the epoch, shape (K, 2)."""
+    import numpy as np
+
+    head = f"{seed}:{epoch}:".encode()
+    marks = rows.marks[chosen].astype(">u8").tobytes()
+    found = bytearray()
+    for at in range(0, len(marks), 16):
+        found += hashlib.sha256(head + marks[at : at + 16]).digest()[:16]
+    return np.frombuffer(bytes(found), ">u8").reshape(-1, 2).astype("<u8")
+
+
+def _shuffled(seed: int, epoch: int, rows: Rows, chosen: Any) -> Any:
+    """The chosen documents by their keys, equal contents by where they lie."""
+    import numpy as np
+
+    keys = _keys(seed, epoch, rows, chosen)
+    where = (rows.place[chosen], rows.file[chosen], rows.source[chosen])
+    return chosen[np.lexsort((*where, keys[:, 1], keys[:, 0]))]
+
+
+def mixed(rows: Rows, chosen: Any, weights: Sequence[float | None], budget: int | None, seed: int) -> Any:
+    """The chosen documents in training order: a permutation by content hash, cut at the budget of sizes.
+
+    With weights each source gives its share of the budget, repeated from its start (in another order)
+    when it has too little, and the sources are spread evenly over the whole length.
+    """
+    import numpy as np
+
+    if all(weight is None for weight in weights):
+        return until(rows, _shuffled(seed, 0, rows, chosen), budget)
+    by_source = [chosen[rows.source[chosen] == number] for number in range(len(weights))]
+    sizes = [int(rows.sizes[one].sum()) for one in by_source]
+    if not all(sizes):
+        raise ZooError("a source with a weight holds no documents. What they hold: phizoo data list")
+    total = sum(weight or 0.0 for weight in weights)
+    shares = [(weight or 0.0) / total for weight in weights]
+    wanted = budget if budget is not None else int(min(size / share for size, share in zip(sizes, shares, strict=True)))
+    columns: list[tuple[Any, ...]] = []
+    for number, (one, share) in enumerate(zip(by_source, shares, strict=True)):
+        done = 0
+        for epoch in count():
+            if done >= wanted * share:
+                break
+            order = _shuffled(seed, epoch, rows, one)
+            ends = done + np.cumsum(rows.sizes[order])
+            begins = ends - rows.sizes[order]
+            taken = begins < wanted * share
+            order, begins = order[taken], begins[taken]
+            middles = (begins + rows.sizes[order] / 2) / (wanted * share)
+            columns.append((middles, np.full(len(order), number), np.full(len(order), epoch), order))
+            done = int(ends[-1])
+    places, numbers, epochs, every = (np.concatenate(one) for one in zip(*columns, strict=True))
+    marks = rows.marks[every]
+    return every[np.lexsort((rows.file[every], marks[:, 1], marks[:, 0], epochs, numbers, places))]
+
+
+def until(rows: Rows, order: Any, budget: int | None) -> Any:
+    """The first documents that together reach the budget; all of them without one."""
+    import numpy as np
+
+    if budget is None:
+        return order
+    sizes = rows.sizes[order]
+    return order[: int(np.searchsorted(np.cumsum(sizes) - sizes, budget))]
+
+
+def once(order: Any) -> Any:
+    """Each document of an order where it first stands."""
+    import numpy as np
+
+    return order[np.sort(np.unique(order, return_index=True)[1])]
+
+
+def enough(rows: Rows, wanted: Any, train: Any, weights: Sequence[float | None], tokens: int) -> bool:
+    """Whether each source that was not read to its end has the tokens it must give."""
+    if all(weight is None for weight in weights):
+        return len(wanted) == len(train) or int(rows.sizes[wanted].sum()) >= tokens
+    total = sum(weight or 0.0 for weight in weights)
+    for number, weight in enumerate(weights):
+        have = wanted[rows.source[wanted] == number]
+        all_in = len(have) == int((rows.source[train] == number).sum())
+        if not all_in and int(rows.sizes[have].sum()) < tokens * (weight or 0.0) / total:
+            return False
+    return True
