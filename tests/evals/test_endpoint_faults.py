@@ -171,9 +171,9 @@ def test_a_model_that_only_the_endpoint_has_is_no_checkpoints(
     assert cli.run(asked) == 2
 
 
-def process(endpoint: SimpleNamespace) -> "subprocess.Popen[str]":
+def process(endpoint: SimpleNamespace, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "zoo.cli", *line(endpoint.url)],
+        [sys.executable, "-m", "zoo.cli", *line(endpoint.url, *more)],
         env={**os.environ, "PHIZOO_HOME": str(settings.home())},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -182,8 +182,8 @@ def process(endpoint: SimpleNamespace) -> "subprocess.Popen[str]":
 
 
 def test_an_interrupt_keeps_what_was_answered(endpoint: SimpleNamespace) -> None:
-    endpoint.seconds = 0.3
-    with process(endpoint) as running:
+    endpoint.seconds, many = 0.3, ("--limit", "60")  # 18 seconds of answers: the interrupt comes before the last
+    with process(endpoint, *many) as running:
         while endpoint.answered < 4:
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
@@ -194,8 +194,8 @@ def test_an_interrupt_keeps_what_was_answered(endpoint: SimpleNamespace) -> None
     kept = len((run / "generations.jsonl").read_text().splitlines())
     assert kept >= 2
     endpoint.answered, endpoint.seconds = 0, 0.0
-    assert cli.run(line(endpoint.url)) == 0
-    assert endpoint.answered == 1 + 8 - kept
+    assert cli.run(line(endpoint.url, *many)) == 0
+    assert endpoint.answered == 1 + 60 - kept
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on(
