@@ -36,16 +36,18 @@ def share(table: str, visible: str | None = None) -> float | None:
     vLLM refuses to start where less is free than it was told to take, as beside a desktop or another model.
     table    lines "number, MiB in all, MiB free", as nvidia-smi writes them
     visible  CUDA_VISIBLE_DEVICES; the others are not looked at
-    Returns  None where the table tells of no GPU
+    Returns  None where the table tells of no GPU, or of a full one
 
-    >>> share("0, 81559, 81079\\n1, 24564, 20000"), share("0, 81559, 81079\\n1, 24564, 20000", "0"), share("")
-    (0.78, 0.9, None)
+    >>> table = "0, 81559, 81079\\n1, 24564, 20000"
+    >>> share(table), share(table, "0"), share("0, 100, 1"), share("")
+    (0.78, 0.9, None, None)
     """
     rows = [line.split(",") for line in table.splitlines() if line.count(",") == 2]
     wanted = (visible or "").split(",")
     rows = [row for row in rows if row[0].strip() in wanted] or rows
     found = [float(free) / float(whole) for _, whole, free in rows]
-    return min(0.9, int(100 * min(found) - MARGIN_PERCENT) / 100) if found else None
+    left = int(100 * min(found, default=0.0) - MARGIN_PERCENT) / 100
+    return min(0.9, left) if left > 0 else None
 
 
 def free_share() -> float | None:

@@ -13,7 +13,7 @@ ADD = "def add(a, b):\n"
 ADDS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"
 
 # Calls through C that may nest: Python 3.12 and 3.13 count them apart, whatever limit a program sets.
-DEEP = 300 if (3, 12) <= sys.version_info < (3, 14) else 15000
+CACHED_DEEP, SORTED_DEEP = (300, 300) if (3, 12) <= sys.version_info < (3, 14) else (15000, 20000)
 
 # bodies and modules that add two numbers in a roundabout way
 SUMS = {
@@ -25,8 +25,8 @@ SUMS = {
     "type hints read": "    import typing\n    assert typing.get_type_hints(P) == {'n': P}\n    return a + b\n\nclass P:\n    n: 'P'\n",
     "lru cache": "    return _f(a, b)\n\nimport functools\n@functools.lru_cache(maxsize=None)\ndef _f(x, y): return x + y\n",
     "deep recursion": "    import sys\n    sys.setrecursionlimit(200000)\n    def f(k): return f(k - 1) if k else a + b\n    return f(90000)\n",
-    "deep cached recursion": f"    import sys\n    sys.setrecursionlimit(100000)\n    return _f({DEEP}) + a + b\n\nimport functools\n@functools.cache\ndef _f(k): return _f(k - 1) if k else 0\n",
-    "recursion in a wide thread": f"    import sys, threading\n    sys.setrecursionlimit(10 ** 6)\n    threading.stack_size(512 << 20)\n    out = []\n    def f(k): return sorted([k], key=lambda v: f(v - 1) or 0)[0] if k else 0\n    t = threading.Thread(target=lambda: out.append(f({DEEP})))\n    t.start(); t.join()\n    return a + b if out else None\n",
+    "deep cached recursion": f"    import sys\n    sys.setrecursionlimit(100000)\n    return _f({CACHED_DEEP}) + a + b\n\nimport functools\n@functools.cache\ndef _f(k): return _f(k - 1) if k else 0\n",
+    "recursion in a wide thread": f"    import sys, threading\n    sys.setrecursionlimit(10 ** 6)\n    threading.stack_size(512 << 20)\n    out = []\n    def f(k): return sorted([k], key=lambda v: f(v - 1) or 0)[0] if k else 0\n    t = threading.Thread(target=lambda: out.append(f({SORTED_DEEP})))\n    t.start(); t.join()\n    return a + b if out else None\n",
     "generator": "    def g():\n        yield a\n        yield from (b,)\n    return sum(g())\n",
     "coroutine": "    import asyncio\n    async def f(v):\n        await asyncio.sleep(0)\n        return v\n    async def g(): return sum(await asyncio.gather(f(a), f(b)))\n    return asyncio.run(g())\n",
     "task group": "    import asyncio\n    async def g():\n        async with asyncio.TaskGroup() as t:\n            x, y = t.create_task(asyncio.sleep(0, a)), t.create_task(asyncio.sleep(0, b))\n        return x.result() + y.result()\n    return asyncio.run(g())\n",

@@ -163,7 +163,7 @@ def _encode(work: Path, paths: Sequence[tuple[int, Path]], folder: Path, rows: R
         budget = None if tokens is None else tokens * guess
         wanted = train if budget is None else once(mixed(rows, train, weights, budget, seed))
         tested = until(rows, held, None if budget is None else max(1, budget // VALIDATION_EVERY))
-        store = _encoded(work, f"encode {guess}", paths, folder, rows, wanted, tested)
+        store = _encoded(work, f"tokens {guess}", paths, folder, rows, wanted, tested)
         sized = rows.sized(store.lengths)
         if tokens is None or enough(sized, wanted, train, weights, tokens):
             return store, mixed(sized, wanted, weights, tokens, seed), tested
