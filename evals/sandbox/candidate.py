@@ -411,10 +411,9 @@ class Session:
         self.channel.send(self.sequence, kind, payload)
 
 
-def serve(number: int, out: int) -> None:
+def serve(session: Session) -> None:
     """Loads the program that the judge sends and answers until it hangs up."""
-    channel = Channel(number, out)
-    session = Session(channel)
+    channel = session.channel
     source, cpu_seconds, classes = channel.message()
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     try:

@@ -195,9 +195,10 @@ class Channel:
         self.broken = self.broken or error
         return error
 
-    def _send(self, message: Any) -> None:
-        data = marshal.dumps(message, 2)
-        frame = memoryview(struct.pack("<I", len(data)) + data)
+    def _send(self, *messages: Any) -> None:
+        """Messages in one go: each write wakes the child."""
+        every = [marshal.dumps(message, 2) for message in messages]
+        frame = memoryview(b"".join(struct.pack("<I", len(data)) + data for data in every))
         try:
             while frame:
                 frame = frame[os.write(self.number, frame) :]
@@ -207,7 +208,7 @@ class Channel:
     def _take(self, size: int) -> bytes:
         while len(self.data) < size:
             try:
-                more = os.read(self.number, 1 << 18)
+                more = os.read(self.number, 1 << 16)
             except OSError:
                 more = b""
             if not more:
@@ -234,10 +235,9 @@ class Channel:
         ("failed", exception)  it raised while it was executed
         ("fault", text)        the sandbox failed
         """
-        self._send((source, cpu_seconds, self.twins.names))
-        if ahead:
-            self._send([tuple(call) for call in ahead])
-            self.ahead = ahead
+        program = (source, cpu_seconds, self.twins.names)
+        self.ahead = ahead
+        self._send(program, *([[tuple(call) for call in ahead]] if ahead else []))
         while True:
             kind, payload = self._frame()
             if kind == b"c" and self.stage == "error":

@@ -127,7 +127,7 @@ def read(kind: bytes, payload: bytes, remote: Callable[[int, str, bool], Any], t
     Raises  Violation on bytes that are no such value.
     """
     try:
-        value = json.loads(payload)
+        value = json.loads(str(payload, "utf-8", "surrogatepass"))  # text: of bytes it would guess the encoding
         return value if kind == b"v" else untag(value, remote, twin)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError) as error:
         raise Violation(f"an unreadable reply ({type(error).__name__})") from None

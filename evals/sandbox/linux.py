@@ -7,7 +7,8 @@ is decided here, see `evals.sandbox.launch` (the root) and `evals.sandbox.zygote
 import ctypes
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
 
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 MNT_DETACH = 2
@@ -87,11 +88,6 @@ def set_hostname(name: str) -> None:
     _checked(_libc.sethostname(name.encode(), len(name)), "sethostname")
 
 
-def drop_capabilities() -> None:
-    """Gives up every capability of this process."""
-    _checked(_syscall(CAPSET, _THIS_PROCESS, _NOTHING), "capset")
-
-
 def prctl(option: int, argument: int) -> None:
     """prctl(2) with one argument."""
     _checked(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), "prctl")
@@ -106,17 +102,48 @@ class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
 
 
-Loader = Callable[[], None]
+Step = tuple[str, Any, tuple[Any, ...]]  # what an error names, the function of libc's, its arguments
 
 
-def seccomp_loader(code: bytes) -> Loader:
-    """A function that puts the compiled filter on the calling process for good."""
-    program = _Filter(len(code) // 8, code)
+def step(name: str, *arguments: Any) -> Step:
+    """A call of libc's that `take` makes later, its arguments made now.
 
-    def load() -> None:
-        _checked(_libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0), "seccomp")
+    A child that takes prepared steps one after the other touches few pages, each of which must be copied for it:
+    the same calls through `os` and `resource` touch eight times as many.
+    """
+    return name, getattr(_libc, name), tuple(ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments)
 
-    return load
+
+def take(steps: Iterable[Step]) -> None:
+    """Makes the calls in order; raises OSError at the first that fails."""
+    for name, function, arguments in steps:
+        if function(*arguments) < 0:
+            _checked(-1, name)
+
+
+def capabilities_step() -> Step:
+    """Gives up every capability of this process."""
+    return step("syscall", CAPSET, _THIS_PROCESS, _NOTHING)
+
+
+def close_step(first: int) -> Step:
+    """Closes every descriptor from `first` on."""
+    return step("syscall", CLOSE_RANGE, first, 0x7FFFFFFF, 0)
+
+
+def limit_step(kind: int, most: int) -> Step:
+    """setrlimit(2), soft and hard."""
+    return step("setrlimit", kind, struct.pack("LL", most, most))
+
+
+def prctl_step(option: int, argument: int) -> Step:
+    """prctl(2) with one argument."""
+    return step("prctl", option, argument, 0, 0, 0)
+
+
+def seccomp_step(code: bytes) -> Step:
+    """Puts a compiled filter on the calling process for good."""
+    return step("prctl", PR_SET_SECCOMP, 2, ctypes.byref(_Filter(len(code) // 8, code)), 0, 0)
 
 
 def write_id_maps(proc: int, inside: int, user: int, group: int) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from evals.sandbox import processes
+from evals.sandbox.cores import Cores
 from evals.sandbox.program import Program, Verdict
 from evals.sandbox.warm import wants_wide
 from evals.sandbox.worker import CannotIsolate, Worker
@@ -140,6 +141,11 @@ class Slot:
         del self.workers[self.wide]
         self.turn_to(self.wide)
 
+    def processes(self) -> list[int]:
+        """The process ids of its workers, the running zygote's first."""
+        every = (self.worker, *self.workers.values())
+        return [process.pid for one in every for process in (one.zygote_process, one.judge_process)]
+
     def close(self) -> None:
         """Ends its workers and whatever runs in them."""
         for worker in self.workers.values():
@@ -152,6 +158,7 @@ class Pool:
     def __init__(self, workers: int, tier: str) -> None:
         self.tier = tier
         self.looked = 0.0
+        self.cores = Cores()
         self.slots: list[Slot] = []
         try:
             for _ in range(workers):
@@ -252,6 +259,7 @@ class Pool:
         if now - self.looked < TICK_SECONDS:
             return
         self.looked = now
+        self.cores.turn([slot.processes() for slot in self.slots], now)
         for slot in self.slots:
             if slot.job is not None and now - slot.since > 2 * TICK_SECONDS:
                 self._look(slot, slot.job, now)

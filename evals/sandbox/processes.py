@@ -40,6 +40,12 @@ def waited_seconds(process: int) -> float:
         return 0.0
 
 
+def last_core(process: int) -> int:
+    """The core that a process runs on, or ran on last; -1 when it is gone."""
+    fields = _stat(process)
+    return int(fields[36]) if fields else -1
+
+
 def tree(root: int, seen: dict[tuple[int, bytes], float] | None = None) -> Usage:
     """The usage of `root` and its descendants.
 

@@ -1,4 +1,3 @@
-# ruff: noqa: S108
 """The process that candidates are cloned from: warm imports, no secret, no candidate code.
 
 It runs inside the root that `launch` built, was exec'ed with an empty environment before any
@@ -17,6 +16,7 @@ with it.
 """
 
 import array
+import ctypes
 import gc
 import importlib
 import itertools
@@ -28,7 +28,7 @@ import select
 import signal
 import socket
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from evals.sandbox import candidate, linux, warm
 
@@ -46,40 +46,66 @@ LIMITS = (
     (getattr(resource, "RLIMIT_SIGPENDING", 11), 256),
 )
 STACK = 64 * MIB  # of the main thread: deep recursion through C; other threads keep what libc saw at the start
-PROCESSES = (64, 64)
-TMP_OPTIONS = "size=64m,nr_inodes=4096,mode=1777"
+PROCESSES = 64
+CHANNEL = 3  # the descriptor of a child's socket
+TMP_OPTIONS = b"size=64m,nr_inodes=4096,mode=1777"
 
 
-def _enclose(load_filter: linux.Loader) -> None:
-    """What the child does to itself before it hears of any program; the order matters.
+def _enclosing(channel: ctypes.c_ulong, code: bytes) -> tuple[linux.Step, ...]:
+    """What a child does to itself before it hears of any program; the order matters.
 
+    channel  the descriptor of its socket; code: the compiled filter
     A new session (its group must hold nobody else); no capability in its new user namespace;
     parent-death after the last change of credentials, which would clear it; the filter last.
-    Few calls, since each touches pages that must then be copied.
     """
-    os.setsid()
-    linux.close_range(4)
-    os.chdir("/tmp")
-    resource.setrlimit(resource.RLIMIT_NPROC, PROCESSES)
-    linux.drop_capabilities()
-    linux.prctl(linux.PR_SET_PDEATHSIG, 9)
-    linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    load_filter()
+    return (
+        linux.step("dup2", channel, CHANNEL),
+        linux.step("setsid"),
+        linux.close_step(4),
+        linux.step("chdir", b"/tmp"),
+        linux.limit_step(resource.RLIMIT_NPROC, PROCESSES),
+        linux.capabilities_step(),
+        linux.prctl_step(linux.PR_SET_PDEATHSIG, signal.SIGKILL),
+        linux.prctl_step(linux.PR_SET_DUMPABLE, 0),
+        linux.seccomp_step(code),
+    )
 
 
-def _child(channel: int, load_filter: linux.Loader) -> None:
+class Ready(NamedTuple):
+    """What children are made with, prepared once: what was made for each would cost it pages, see `linux.step`."""
+
+    channel: ctypes.c_ulong  # the descriptor of the next child's socket
+    before: tuple[linux.Step, ...]  # in the zygote, before a child is cloned and after
+    after: tuple[linux.Step, ...]
+    inside: tuple[linux.Step, ...]  # in the child
+    session: candidate.Session
+
+
+def _ready(code: bytes) -> Ready:
+    """code: the compiled filter."""
+    channel = ctypes.c_ulong()
+    flags = linux.MS_NOSUID | linux.MS_NODEV
+    return Ready(
+        channel,
+        before=(linux.step("mount", b"none", b"/tmp", b"tmpfs", flags, TMP_OPTIONS),),
+        after=(linux.step("umount2", b"/tmp", linux.MNT_DETACH), linux.step("close", channel)),
+        inside=_enclosing(channel, code),
+        session=candidate.Session(candidate.Channel(CHANNEL, CHANNEL)),
+    )
+
+
+def _child(ready: Ready) -> None:
     try:
-        os.dup2(channel, 3)
-        _enclose(load_filter)
+        linux.take(ready.inside)
         gc.enable()
-        candidate.serve(3, 3)
+        candidate.serve(ready.session)
     except BaseException as error:
-        candidate.fault(3, f"{type(error).__name__}: {error}")
+        candidate.fault(CHANNEL, f"{type(error).__name__}: {error}")
     finally:
         os._exit(0)
 
 
-def spawn(judge: socket.socket, load_filter: linux.Loader, net: int) -> int:
+def spawn(judge: socket.socket, ready: Ready, net: int) -> int:
     """Clones one enclosed child into a net namespace and sends the judge its socket and process id.
 
     The child's /tmp is mounted here, before the clone, and taken off here after it: the child keeps
@@ -88,12 +114,12 @@ def spawn(judge: socket.socket, load_filter: linux.Loader, net: int) -> int:
     """
     linux.enter(net)  # before the socket is made, which belongs to the namespace too
     ours, theirs = socket.socketpair()
-    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, TMP_OPTIONS)
+    ready.channel.value = theirs.detach()
+    linux.take(ready.before)
     process = linux.clone(SPACES)
     if process == 0:
-        _child(theirs.fileno(), load_filter)
-    linux.unmount("/tmp")
-    theirs.close()
+        _child(ready)
+    linux.take(ready.after)
     judge.sendmsg([b"%10d" % process], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ours.fileno()]))])
     ours.close()
     return process
@@ -131,16 +157,16 @@ def alone() -> None:
     linux.close_range(12)
     os.environ.clear()
     limit()
-    resource.setrlimit(resource.RLIMIT_NPROC, PROCESSES)
+    resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     sys.path += sys.argv[1:]  # where numpy lies
     sys.argv = [""]
     random.seed(0)
-    candidate.serve(channel, out)
+    candidate.serve(candidate.Session(candidate.Channel(channel, out)))
     os._exit(0)
 
 
-def _prepare(given: dict[str, Any]) -> linux.Loader:
+def _prepare(given: dict[str, Any]) -> Ready:
     """Everything that children inherit: imports, limits, no environment, the compiled filter."""
     _warm(given["numpy"], given["wide"])
     os.environ.clear()
@@ -150,7 +176,7 @@ def _prepare(given: dict[str, Any]) -> linux.Loader:
     os.umask(0o077)
     random.seed(0)
     with socket.socket(fileno=os.dup(given["control"])) as control:
-        return linux.seccomp_loader(control.recv(1 << 20))
+        return _ready(control.recv(1 << 20))
 
 
 def main() -> None:
@@ -158,14 +184,14 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     control = given["control"]
     try:
-        load_filter = _prepare(given)
+        prepared = _prepare(given)
         judge = socket.socket(fileno=given["judge"])
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         gc.collect()
         gc.disable()
         gc.freeze()  # the collector of a child must not write to the headers of shared pages
         turns = itertools.cycle(given["nets"])
-        children = [spawn(judge, load_filter, next(turns)) for _ in range(READY)]
+        children = [spawn(judge, prepared, next(turns)) for _ in range(READY)]
     except BaseException as error:  # nobody reads this process's standard error
         os.write(control, f"{type(error).__name__}: {error}"[:4096].encode())
         os._exit(1)
@@ -182,7 +208,7 @@ def main() -> None:
             break
         for _ in done:
             os.kill(children[0], signal.SIGKILL)
-            children.append(spawn(judge, load_filter, next(turns)))
+            children.append(spawn(judge, prepared, next(turns)))
             os.waitpid(children.pop(0), 0)
     for process in children:
         end(process)
