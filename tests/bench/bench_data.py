@@ -27,6 +27,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 PEERS = os.environ.get("PEERS_PYTHON", "")
 TOKENS_EVERY = 5
 BATCH = 400
+BUFFER = 1 << 20  # bytes read at once, on every side: lines are long
 CHECKED = 1_000  # texts on which the exact pairs are compared with brute force
 NAMES = {
     "datasketch": "datasketch, its bands of 0.8 (9 of 13)",
@@ -36,6 +37,7 @@ NAMES = {
     "datatrove-tokens": "datatrove",
 }
 
+OURS = "--ours"  # WHAT FOLDER: our side of one turn, run by this script itself
 Side = Callable[[Path], dict[str, Any]]
 
 
@@ -78,9 +80,21 @@ def our_dedup(folder: Path) -> dict[str, Any]:
     from training.data import dedup, shingle
 
     began = time.perf_counter()
-    texts = rows(folder)
-    grams = [shingle.grams(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
-    matrix = np.concatenate([dedup.minhash(one) for one in grams])
+    grams, signatures, texts = [], [], list[str]()
+    decode = msgspec.json.Decoder(Row).decode
+
+    def mark() -> None:
+        grams.append(shingle.grams(texts))
+        signatures.append(dedup.minhash(grams[-1]))
+        texts.clear()
+
+    with (folder / "texts" / "00000.jsonl").open("rb", buffering=BUFFER) as file:
+        for line in file:
+            texts.append(decode(line).text)
+            if len(texts) == BATCH:
+                mark()
+    mark()
+    matrix = np.concatenate(signatures)
     filled = np.flatnonzero(np.concatenate([np.diff(one.offsets) > 0 for one in grams]))
 
     @lru_cache(maxsize=dedup.CACHED)
@@ -133,10 +147,12 @@ def tokenizer(folder: Path) -> None:
     save_tokenizer(made, folder / "tokenizer")
 
 
-def peer(what: str) -> Side:
+def side(python: str, script: str, *what: str) -> Side:
+    """One side, each turn in a new process, whose memory is nobody else's."""
+
     def run(folder: Path) -> dict[str, Any]:
-        script = Path(__file__).with_name("peers_data.py")
-        done = subprocess.run([PEERS, str(script), what, str(folder)], stdout=subprocess.PIPE, text=True, check=True)
+        command = [python, str(Path(__file__).with_name(script)), *what, str(folder)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
 
@@ -171,8 +187,10 @@ def near(folder: Path) -> None:
 
     from evals.stats.intervals import wilson
 
-    peers = {what: peer(what) for what in ("datasketch", "datasketch-32x4", "datasketch-sha1", "datatrove")}
-    last = rounds("near-deduplication, end to end", folder, {"phi-zoo": our_dedup, **peers})
+    names = ("datasketch", "datasketch-32x4", "datasketch-sha1", "datatrove")
+    peers = {what: side(PEERS, "peers_data.py", what) for what in names}
+    ours = side(sys.executable, "bench_data.py", OURS, "dedup")
+    last = rounds("near-deduplication, end to end", folder, {"phi-zoo": ours, **peers})
     sets = exact_twins.sets_of(rows(folder))
     pairs = exact_twins.pairs_at(sets)
     some = sorted(np.random.default_rng(0).permutation(len(sets))[:CHECKED].tolist())
@@ -193,6 +211,9 @@ def near(folder: Path) -> None:
 
 
 def main() -> None:
+    if sys.argv[1:2] == [OURS]:
+        print(json.dumps({"dedup": our_dedup, "tokens": our_tokens}[sys.argv[2]](Path(sys.argv[3]))))
+        return
     if not PEERS:
         sys.exit("PEERS_PYTHON names no Python with datasketch and datatrove")
     wanted = sys.argv[1:] or ["dedup", "tokens"]
@@ -207,8 +228,9 @@ def main() -> None:
         if "tokens" in wanted:
             tokenizer(folder)
             print(f"tokenise and pack {len(rows(folder, 'token-texts')):,} of them, one core")
-            sides = {"phi-zoo": our_tokens, "datatrove-tokens": peer("datatrove-tokens")}
-            rounds("tokenise and pack", folder, sides)
+            ours = side(sys.executable, "bench_data.py", OURS, "tokens")
+            peers = {"datatrove-tokens": side(PEERS, "peers_data.py", "datatrove-tokens")}
+            rounds("tokenise and pack", folder, {"phi-zoo": ours, **peers})
 
 
 if __name__ == "__main__":

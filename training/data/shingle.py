@@ -24,14 +24,25 @@ class Grams(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _tables() -> tuple[bytes, Any]:
-    """For bytes.translate 1 for each byte of words and 0 for others; masks of the lowest 0..8 bytes."""
+def _masks() -> Any:
+    """Masks of the lowest 0..8 bytes."""
     import numpy as np
 
-    word = bytearray(256)
-    for byte in (*range(48, 58), *range(65, 91), *range(97, 123), 95, *range(128, 256)):
-        word[byte] = 1
-    return bytes(word), np.array([(1 << (8 * size)) - 1 for size in range(9)], dtype=np.uint64)
+    return np.array([(1 << (8 * size)) - 1 for size in range(9)], dtype=np.uint64)
+
+
+def _in_words(data: Any) -> Any:
+    """Whether each byte is a word's, shape (bytes,): by vector arithmetic twice as fast as bytes.translate."""
+    import numpy as np
+
+    low = data | np.uint8(32)
+    low -= np.uint8(97)  # letters of either case, then digits, are the numbers below 26, below 10
+    inside = low < np.uint8(26)
+    np.subtract(data, np.uint8(48), out=low)
+    inside |= low < np.uint8(10)
+    inside |= data > np.uint8(127)
+    inside |= data == np.uint8(95)
+    return inside
 
 
 def mixed_bits(values: Any) -> Any:
@@ -84,28 +95,39 @@ def _block(part: Sequence[bytes]) -> tuple[Any, Any]:
     import numpy as np
     from numpy.lib.stride_tricks import as_strided
 
-    is_word, masks = _tables()
     data = b"".join((b"\n", b"\n".join(part), b"\n", bytes(8)))
-    inside = np.frombuffer(data.translate(is_word), dtype=np.bool_)
-    bounds = np.flatnonzero(inside[1:] != inside[:-1]) + 1
-    starts, ends = bounds[0::2], bounds[1::2]
-    sizes = ends - starts
-    # the 8 bytes from each place on, read where they lie: no word holds a NUL, so a shorter one is filled with zeros
-    windows = as_strided(np.frombuffer(data, "<u8", 1), shape=(len(data) - 7,), strides=(1,))
+    inside = _in_words(np.frombuffer(data, np.uint8))
+    bounds = np.flatnonzero(inside[1:] != inside[:-1])  # the places before a word's first byte and at its last
+    starts = bounds[0::2]
+    sizes = bounds[1::2] - starts
+    # the 8 bytes after each place, read where they lie: no word holds a NUL, so a shorter one is filled with zeros
+    windows = as_strided(np.frombuffer(data, "<u8", 1, offset=1), shape=(len(data) - 8,), strides=(1,))
     hashes = windows[starts]
-    hashes &= masks.take(sizes, mode="clip")
+    hashes &= _masks().take(sizes, mode="clip")
+    _add_longer(hashes, windows, starts, sizes)
+    for word in np.flatnonzero(sizes > LONG_WORD).tolist():
+        start = int(starts[word]) + 1
+        hashes[word] = _digest(data[start : start + int(sizes[word])])
+    firsts = np.cumsum([0, *(len(one) + 1 for one in part)])
+    return mixed_bits(hashes), np.diff(np.searchsorted(starts, firsts))
+
+
+def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> None:
+    """Takes the bytes after the eighth into the hashes, in place."""
+    import numpy as np
+
     longer = np.flatnonzero(sizes > 8)
+    begun, size, values = starts[longer], sizes[longer], hashes[longer]
     for at in range(8, LONG_WORD, 8):
         if not len(longer):
             break
         # the next 8 bytes, or the last 8: with the size they tell the rest, and need no mask
-        place = np.minimum(starts[longer] + at, ends[longer] - 8)
-        hashes[longer] = mixed_bits(hashes[longer] + sizes[longer].view(np.uint64)) ^ windows[place]
-        longer = longer[sizes[longer] > at + 8]
-    for word in longer.tolist():
-        hashes[word] = _digest(data[starts[word] : ends[word]])
-    firsts = np.cumsum([1, *(len(one) + 1 for one in part)])
-    return mixed_bits(hashes), np.diff(np.searchsorted(starts, firsts))
+        place = begun + np.minimum(size - 8, at)
+        values += size.view(np.uint64)
+        values = mixed_bits(values) ^ windows[place]
+        hashes[longer] = values
+        more = np.flatnonzero(size > at + 8)
+        longer, begun, size, values = longer[more], begun[more], size[more], values[more]
 
 
 def _digest(word: bytes) -> int:
@@ -118,12 +140,24 @@ def ngrams(hashes: Any, width: int) -> Any:
     """A hash of each run of `width` word hashes, in order, shape (hashes - width + 1,) or (0,)."""
     import numpy as np
 
-    number = max(0, len(hashes) - width + 1)
-    total = np.zeros(number, dtype=np.uint64)
-    for offset in range(width if number else 0):
-        total *= np.uint64(SEED)
-        total += hashes[offset : offset + number]
-    return mixed_bits(total)
+    if len(hashes) < width:
+        return np.zeros(0, dtype=np.uint64)
+    return mixed_bits(_runs(hashes, width))
+
+
+def _runs(hashes: Any, width: int) -> Any:
+    """Each run as a polynomial of SEED, from the two halves of the run: a new array."""
+    import numpy as np
+
+    if width == 1:
+        return hashes.copy()
+    half = width // 2 if width % 2 == 0 else 1  # the words after the first part
+    first = hashes if width - half == 1 else _runs(hashes, width - half)
+    second = first if half == width - half else hashes
+    number = len(hashes) - width + 1
+    total = first[:number] * np.uint64(pow(SEED, half, 1 << 64))
+    total += second[len(second) - number :]
+    return total
 
 
 def grams(texts: Sequence[str], width: int = NGRAM) -> Grams:
