@@ -20,6 +20,7 @@ from typing import Any
 from evals.sandbox.decode import Violation, read, untag
 from evals.sandbox.twins import SPACE, Twins
 
+HEAD = struct.Struct("<IIc")  # of a reply: bytes of what follows the first number, sequence, kind
 MOST_BYTES = 32 << 20  # of one reply: EvalPlus' largest outputs are below 2 MiB
 AHEAD = 2000  # calls forecast at most
 BYTES_AHEAD = 4 << 20
@@ -205,7 +206,8 @@ class Channel:
         except OSError:
             raise self._break(Died("the process ended")) from None
 
-    def _take(self, size: int) -> bytes:
+    def _fill(self, size: int) -> None:
+        """Reads until `size` bytes are at hand."""
         while len(self.data) < size:
             try:
                 more = os.read(self.number, 1 << 16)
@@ -214,16 +216,17 @@ class Channel:
             if not more:
                 raise self._break(Died("the process ended"))
             self.data += more
-        taken = bytes(self.data[:size])
-        del self.data[:size]
-        return taken
 
     def _frame(self) -> tuple[bytes, bytes]:
         """(kind, payload) of the reply to the current request."""
-        length, sequence, kind = struct.unpack("<IIc", self._take(9))
+        self._fill(HEAD.size)
+        length, sequence, kind = HEAD.unpack_from(self.data)
         if not 5 <= length <= MOST_BYTES:
             raise self._break(Violation("a reply of forbidden size"))
-        payload = self._take(length - 5)
+        end = 4 + length
+        self._fill(end)
+        payload = bytes(self.data[HEAD.size : end])
+        del self.data[:end]
         if sequence != self.sequence:
             raise self._break(Violation("a reply out of turn"))
         return kind, payload

@@ -15,6 +15,7 @@ MNT_DETACH = 2
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 NAMESPACES = {"user": NEWUSER, "pid": NEWPID, "mount": NEWNS, "net": NEWNET, "ipc": NEWIPC, "uts": NEWUTS}
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+AF_UNIX, SOCK_STREAM, POLLIN = 1, 1, 1
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 SIGCHLD = 17
 
@@ -114,6 +115,12 @@ def step(name: str, *arguments: Any) -> Step:
     return name, getattr(_libc, name), tuple(ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments)
 
 
+def call(one: Step) -> int:
+    """Makes a call and gives what it returns."""
+    name, function, arguments = one
+    return _checked(function(*arguments), name)
+
+
 def take(steps: Iterable[Step]) -> None:
     """Makes the calls in order; raises OSError at the first that fails."""
     for name, function, arguments in steps:
@@ -144,6 +151,36 @@ def prctl_step(option: int, argument: int) -> Step:
 def seccomp_step(code: bytes) -> Step:
     """Puts a compiled filter on the calling process for good."""
     return step("prctl", PR_SET_SECCOMP, 2, ctypes.byref(_Filter(len(code) // 8, code)), 0, 0)
+
+
+class _Buffer(ctypes.Structure):
+    _fields_ = (("start", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+class _Message(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p), ("name_size", ctypes.c_uint), ("buffers", ctypes.POINTER(_Buffer)),
+        ("buffers_number", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_size", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )  # fmt: skip
+
+
+class Right(ctypes.Structure):
+    """The control message that carries one descriptor over a unix socket: SCM_RIGHTS of SOL_SOCKET."""
+
+    _fields_ = (("size", ctypes.c_size_t), ("level", ctypes.c_int), ("kind", ctypes.c_int), ("number", ctypes.c_int))
+
+    def __init__(self) -> None:
+        super().__init__(size=type(self).number.offset + 4, level=1, kind=1)
+
+
+def send_step(socket: int, text: Any, right: Right) -> Step:
+    """sendmsg(2) of a ctypes buffer and a descriptor, as they are when the step is taken."""
+    start = ctypes.cast(text, ctypes.c_void_p)
+    buffers = ctypes.pointer(_Buffer(start, ctypes.sizeof(text)))
+    control = ctypes.cast(ctypes.pointer(right), ctypes.c_void_p)
+    message = _Message(None, 0, buffers, 1, control, ctypes.sizeof(right), 0)
+    return step("sendmsg", socket, ctypes.byref(message), 0)
 
 
 def write_id_maps(proc: int, inside: int, user: int, group: int) -> None:

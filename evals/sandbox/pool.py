@@ -44,6 +44,7 @@ class Job:
         self.faults = 0
         self.alone = False
         self.killed = ""  # why the watch killed it
+        self.wide = wants_wide(program.prompt + program.completion)
 
     def message(self) -> dict[str, Any]:
         """What the judge is told."""
@@ -131,9 +132,7 @@ class Slot:
 
     def wants(self, job: Job) -> bool:
         """Whether a program wants the wide worker."""
-        if self.tier != "namespaces" or self.only_narrow:
-            return False
-        return wants_wide(job.program.prompt + job.program.completion)
+        return job.wide and self.tier == "namespaces" and not self.only_narrow
 
     def renew(self) -> None:
         """A new worker in the place of one that ended."""

@@ -40,6 +40,22 @@ def waited_seconds(process: int) -> float:
         return 0.0
 
 
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _may_have_children(process: int) -> bool:
+    """Whether a look at all processes is needed: most programs are one, and a machine has hundreds."""
+    try:
+        for thread in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{thread}/children", "rb") as file:
+                if file.read(1):
+                    return True
+    except OSError:  # it is gone, or the kernel does not tell
+        return True
+    return False
+
+
 def last_core(process: int) -> int:
     """The core that a process runs on, or ran on last; -1 when it is gone."""
     fields = _stat(process)
@@ -53,9 +69,9 @@ def tree(root: int, seen: dict[tuple[int, bytes], float] | None = None) -> Usage
           its end is in nobody's sum once it is gone; what was last seen of it still counts.
     """
     known = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (fields := _stat(int(name))) is not None:
-            known[int(name)] = fields
+    for one in _processes() if _may_have_children(root) else (root,):
+        if (fields := _stat(one)) is not None:
+            known[one] = fields
     members = {root} & known.keys()
     grew = True
     while grew:

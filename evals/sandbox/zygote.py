@@ -15,7 +15,6 @@ included) and a new one is made. The zygote ends when the judge or the pool does
 with it.
 """
 
-import array
 import ctypes
 import gc
 import importlib
@@ -24,9 +23,8 @@ import json
 import os
 import random
 import resource
-import select
 import signal
-import socket
+import struct
 import sys
 from typing import Any, NamedTuple
 
@@ -47,11 +45,12 @@ LIMITS = (
 )
 STACK = 64 * MIB  # of the main thread: deep recursion through C; other threads keep what libc saw at the start
 PROCESSES = 64
+POLLED = struct.Struct("ihhihh")  # two of poll's: descriptor, events asked for, events seen
 CHANNEL = 3  # the descriptor of a child's socket
 TMP_OPTIONS = b"size=64m,nr_inodes=4096,mode=1777"
 
 
-def _enclosing(channel: ctypes.c_ulong, code: bytes) -> tuple[linux.Step, ...]:
+def _enclosing(channel: ctypes.c_int, code: bytes) -> tuple[linux.Step, ...]:
     """What a child does to itself before it hears of any program; the order matters.
 
     channel  the descriptor of its socket; code: the compiled filter
@@ -74,23 +73,36 @@ def _enclosing(channel: ctypes.c_ulong, code: bytes) -> tuple[linux.Step, ...]:
 class Ready(NamedTuple):
     """What children are made with, prepared once: what was made for each would cost it pages, see `linux.step`."""
 
-    channel: ctypes.c_ulong  # the descriptor of the next child's socket
     before: tuple[linux.Step, ...]  # in the zygote, before a child is cloned and after
     after: tuple[linux.Step, ...]
     inside: tuple[linux.Step, ...]  # in the child
     session: candidate.Session
+    ends: Any  # of the next child's socket: the judge's, the child's
+    text: Any  # the child's process id in ten characters, which goes to the judge with its end
+    right: linux.Right
 
 
-def _ready(code: bytes) -> Ready:
-    """code: the compiled filter."""
-    channel = ctypes.c_ulong()
+def _ready(judge: int, code: bytes) -> Ready:
+    """judge: the descriptor of its socket; code: the compiled filter."""
+    ends, text, right = (ctypes.c_int * 2)(), (ctypes.c_char * 10)(), linux.Right()
+    ours, theirs = ctypes.c_int.from_buffer(ends), ctypes.c_int.from_buffer(ends, ctypes.sizeof(ctypes.c_int))
     flags = linux.MS_NOSUID | linux.MS_NODEV
     return Ready(
-        channel,
-        before=(linux.step("mount", b"none", b"/tmp", b"tmpfs", flags, TMP_OPTIONS),),
-        after=(linux.step("umount2", b"/tmp", linux.MNT_DETACH), linux.step("close", channel)),
-        inside=_enclosing(channel, code),
+        before=(
+            linux.step("socketpair", linux.AF_UNIX, linux.SOCK_STREAM, 0, ends),
+            linux.step("mount", b"none", b"/tmp", b"tmpfs", flags, TMP_OPTIONS),
+        ),
+        after=(
+            linux.step("umount2", b"/tmp", linux.MNT_DETACH),
+            linux.step("close", theirs),
+            linux.send_step(judge, text, right),
+            linux.step("close", ours),
+        ),
+        inside=_enclosing(theirs, code),
         session=candidate.Session(candidate.Channel(CHANNEL, CHANNEL)),
+        ends=ends,
+        text=text,
+        right=right,
     )
 
 
@@ -105,7 +117,7 @@ def _child(ready: Ready) -> None:
         os._exit(0)
 
 
-def spawn(judge: socket.socket, ready: Ready, net: int) -> int:
+def spawn(ready: Ready, net: int) -> int:
     """Clones one enclosed child into a net namespace and sends the judge its socket and process id.
 
     The child's /tmp is mounted here, before the clone, and taken off here after it: the child keeps
@@ -113,22 +125,14 @@ def spawn(judge: socket.socket, ready: Ready, net: int) -> int:
     namespace needs no user at all (it sees itself as the nobody that stands for an unmapped one).
     """
     linux.enter(net)  # before the socket is made, which belongs to the namespace too
-    ours, theirs = socket.socketpair()
-    ready.channel.value = theirs.detach()
     linux.take(ready.before)
     process = linux.clone(SPACES)
     if process == 0:
         _child(ready)
+    ready.text.raw = b"%10d" % process
+    ready.right.number = ready.ends[0]
     linux.take(ready.after)
-    judge.sendmsg([b"%10d" % process], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ours.fileno()]))])
-    ours.close()
     return process
-
-
-def end(process: int) -> None:
-    """Kills a child with its whole pid namespace and waits until all of it is gone."""
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
 
 
 def _warm(numpy: bool, wide: bool) -> None:
@@ -175,41 +179,47 @@ def _prepare(given: dict[str, Any]) -> Ready:
     limit()
     os.umask(0o077)
     random.seed(0)
-    with socket.socket(fileno=os.dup(given["control"])) as control:
-        return _ready(control.recv(1 << 20))
+    return _ready(given["judge"], os.read(given["control"], 1 << 20))
+
+
+def _serve(judge: int, control: int, ready: Ready, nets: list[int], children: list[int]) -> None:
+    """Ends the oldest child and makes a new one for each byte of the judge's, until it or the pool is gone."""
+    events, done, process = (ctypes.c_char * 16)(), (ctypes.c_char * 64)(), ctypes.c_int()
+    events.raw = POLLED.pack(judge, linux.POLLIN, 0, control, linux.POLLIN, 0)
+    poll, read = linux.step("poll", events, 2, -1), linux.step("read", judge, done, ctypes.sizeof(done))
+    kill, wait = linux.step("kill", process, signal.SIGKILL), linux.step("waitpid", process, None, 0)
+    turns = itertools.cycle(nets[READY:] + nets[:READY])
+    while True:
+        linux.call(poll)
+        if POLLED.unpack(events)[-1]:
+            return
+        number = linux.call(read)
+        if not number:
+            return
+        for _ in range(number):
+            process.value = children.pop(0)
+            linux.call(kill)  # with its whole pid namespace
+            children.append(spawn(ready, next(turns)))
+            linux.call(wait)  # until all of it is gone
 
 
 def main() -> None:
     """Serves until the judge or the pool is gone."""
     given = json.loads(sys.argv[1])
-    control = given["control"]
+    control, nets = given["control"], given["nets"]
     try:
-        prepared = _prepare(given)
-        judge = socket.socket(fileno=given["judge"])
+        ready = _prepare(given)
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         gc.collect()
         gc.disable()
         gc.freeze()  # the collector of a child must not write to the headers of shared pages
-        turns = itertools.cycle(given["nets"])
-        children = [spawn(judge, prepared, next(turns)) for _ in range(READY)]
+        children = [spawn(ready, net) for net in nets[:READY]]
     except BaseException as error:  # nobody reads this process's standard error
         os.write(control, f"{type(error).__name__}: {error}"[:4096].encode())
         os._exit(1)
     os.write(control, b"ready")
-    watch = select.poll()
-    watch.register(judge.fileno(), select.POLLIN)
-    watch.register(control, select.POLLIN)
-    while True:
-        ready = [number for number, _ in watch.poll()]
-        if control in ready:
-            break
-        done = judge.recv(64)
-        if not done:
-            break
-        for _ in done:
-            os.kill(children[0], signal.SIGKILL)
-            children.append(spawn(judge, prepared, next(turns)))
-            os.waitpid(children.pop(0), 0)
+    _serve(given["judge"], control, ready, nets, children)
     for process in children:
-        end(process)
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
     os._exit(0)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from evals.sandbox import processes
 
 BURN = (
@@ -43,6 +45,44 @@ def test_children_that_were_waited_for_are_counted_once() -> None:
     root.send_signal(signal.SIGKILL)
     root.wait()
     assert 0.2 < usage.cpu_seconds < 0.5
+
+
+def test_a_child_of_another_thread_is_counted() -> None:
+    """What the kernel tells of children it tells by thread: a look at the main thread's would miss this one."""
+    fork = (
+        "import os, threading, time\ndef f():\n    if os.fork() == 0:\n        time.sleep(30)\n        os._exit(0)\n"
+        "    time.sleep(30)\nthreading.Thread(target=f).start()\ntime.sleep(30)"
+    )
+    root = subprocess.Popen([sys.executable, "-S", "-c", fork], start_new_session=True)
+    ended = time.monotonic() + 60
+    while (usage := processes.tree(root.pid)).processes < 2 and time.monotonic() < ended:
+        time.sleep(0.01)
+    os.killpg(root.pid, signal.SIGKILL)
+    root.wait()
+    assert usage.processes == 2
+
+
+def test_one_process_alone_needs_no_look_at_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(30)"])
+    monkeypatch.setattr(processes, "_processes", lambda: pytest.fail("looked at every process"))
+    usage = processes.tree(root.pid)
+    root.kill()
+    root.wait()
+    assert usage.processes == 1
+    assert usage.resident_bytes > 1 << 20
+
+
+def test_without_lists_of_children_every_process_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels may be built without /proc/N/task/N/children."""
+    listed = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: ["0"] if "task" in str(path) else listed(path))
+    root = subprocess.Popen(["sh", "-c", "sleep 30 & wait"], start_new_session=True)
+    ended = time.monotonic() + 60
+    while (usage := processes.tree(root.pid)).processes < 2 and time.monotonic() < ended:
+        time.sleep(0.01)
+    os.killpg(root.pid, signal.SIGKILL)
+    root.wait()
+    assert usage.processes == 2
 
 
 def test_a_process_that_is_gone_used_nothing() -> None:
