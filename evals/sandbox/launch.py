@@ -13,8 +13,9 @@ Source: bubblewrap's order of steps (pivot first, bind from the old root, detach
 
 import json
 import os
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from evals.sandbox import linux
 
@@ -23,21 +24,32 @@ ZONES = "/usr/share/zoneinfo"
 NOBODY = 65534  # who root becomes: a real uid of 0 would be exempt from RLIMIT_NPROC
 NETS = 3  # net namespaces of a worker: of the child that ends, the one that runs and the one that waits
 OLD = "/.old"
+COPIED = 1 << 16  # bytes of the largest file that is copied into the root
 ENVIRONMENT = {"LD_LIBRARY_PATH": f"{INSIDE}/lib", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _bind(source: str, target: str) -> None:
-    """Binds what lies at `source` of the old root to `target`; skips what does not exist."""
+    """Makes what lies at `source` of the old root appear at `target`, read-only; skips what does not exist.
+
+    Small files are copied: each mount is copied for each child, and costs more than they do. What is bound is
+    read-only at once, so that no later target can be made in a folder of the machine's.
+    """
     source = OLD + source
     if os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
     elif os.path.exists(source):
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "ab"):
-            pass
+        status = os.stat(source)
+        with open(target, "xb") as file:
+            if stat.S_ISREG(status.st_mode) and status.st_size <= COPIED:
+                with open(source, "rb") as found:
+                    file.write(found.read())
+                os.fchmod(file.fileno(), 0o444 | status.st_mode & 0o111)
+                return
     else:
         return
     linux.mount(source, target, flags=linux.MS_BIND | linux.MS_REC)
+    linux.freeze_mounts(target)
 
 
 def _hide_packages(library: str) -> None:
@@ -49,15 +61,16 @@ def _hide_packages(library: str) -> None:
 
 
 def library_folders(multiarch: str) -> Iterator[str]:
-    """Where shared libraries lie: the machine's own folder where the distribution has one."""
+    """Where shared libraries lie: the machine's own folder where the distribution has one. To be asked before the root
+    is another."""
     for top in ("/lib", "/usr/lib"):
         narrow = f"{top}/{multiarch}"
         yield narrow if multiarch and os.path.isdir(narrow) else top
     yield from ("/lib64", "/usr/lib64")
 
 
-def _libraries(multiarch: str) -> None:
-    for folder in library_folders(multiarch):
+def _libraries(folders: Sequence[str]) -> None:
+    for folder in folders:
         top = folder if folder.count("/") == 1 else os.path.dirname(folder)
         if os.path.islink(OLD + top) and top.count("/") == 1:  # merged /usr: /lib -> usr/lib
             if not os.path.lexists(top):
@@ -70,18 +83,22 @@ def _libraries(multiarch: str) -> None:
 
 def build_root(config: dict[str, object]) -> None:
     """Makes and enters the new root. config: see `evals.sandbox.worker.launch_config`."""
+    os.umask(0o022)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
+    linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=16m,mode=755")
     os.mkdir("/tmp" + OLD)
     linux.pivot_root("/tmp", "/tmp" + OLD)
     os.chdir("/")
-    _libraries(str(config["multiarch"]))
+    binds, folders, links = config["binds"], config["libraries"], config["links"]
+    assert isinstance(binds, list) and isinstance(folders, list) and isinstance(links, list)
+    _libraries(folders)
     _bind(str(config["stdlib"]), f"{INSIDE}/lib/python{config['version']}")
     _hide_packages(f"{INSIDE}/lib")
-    binds = config["binds"]
-    assert isinstance(binds, list)
     for source, target in (*binds, *((f"/dev/{name}",) * 2 for name in ("null", "urandom"))):
         _bind(source, target)
+    for place, target in links:
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.symlink(target, place)
     os.mkdir("/tmp")
     os.makedirs("/var")
     for link, target in (("/dev/shm", "/tmp"), ("/var/tmp", "/tmp"), ("/dev/random", "urandom")):

@@ -46,11 +46,18 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
     library = Path(sys.base_prefix, "lib")
     system = sys.base_prefix == "/usr"
     found = sorted(glob(str(library / ("libpython*.so*" if system else "*.so*"))))
-    binds += [(os.path.realpath(path), f"{INSIDE}/lib/{os.path.basename(path)}") for path in found]
     multiarch = sysconfig.get_config_var("MULTIARCH") or ""
-    if "/usr/lib" not in library_folders(multiarch):
-        # where the loader looks unasked: a program's second interpreter has no environment to find it by
-        binds += [(source, f"/usr/lib/{os.path.basename(target)}") for source, target in binds[1:]]
+    folders = [folder for folder in library_folders(multiarch) if os.path.isdir(folder)]
+    links: list[tuple[str, str]] = []
+    for path in found:
+        place, real = f"{INSIDE}/lib/{os.path.basename(path)}", os.path.realpath(path)
+        if os.path.islink(path) and str(library / os.path.basename(real)) in found:
+            links.append((place, os.path.basename(real)))
+        else:
+            binds.append((real, place))
+        if "/usr/lib" not in folders:
+            # where the loader looks unasked: a program's second interpreter has no environment to find it by
+            links.append((f"/usr/lib/{os.path.basename(path)}", place))
     here = Path(__file__).resolve().parent
     names = ("candidate.py", "linux.py", "warm.py", "zygote.py")
     binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/{name}") for name in names]
@@ -61,7 +68,7 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
         binds.append((str(home), f"{INSIDE}/numpy/numpy"))
         binds.append((str(home.with_name("numpy.libs")), f"{INSIDE}/numpy/numpy.libs"))
     return {
-        "multiarch": multiarch,
+        "libraries": folders, "links": links,
         "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
         "version": version, "binds": binds, "judge": judge, "control": control, "numpy": numpy, "wide": wide,
     }  # fmt: skip
@@ -71,7 +78,10 @@ def _receive(connection: socket.socket, process: "subprocess.Popen[bytes]", erro
     connection.settimeout(START_SECONDS)
     silent = "the zygote ended with code {}"
     try:
-        data = connection.recv(1 << 16)
+        try:
+            data = connection.recv(1 << 16)
+        except ConnectionResetError:  # it ended before it had read everything: what it said comes after that
+            data = connection.recv(1 << 16)
     except TimeoutError:
         data, silent = b"", f"the zygote was not ready after {START_SECONDS:g} s"
         process.kill()
@@ -94,8 +104,8 @@ def bubblewrap_command(config: dict[str, Any]) -> list[str]:
     for top in ("/lib", "/lib64", "/usr/lib", "/usr/lib64"):
         if os.path.islink(top):
             command += ["--symlink", os.readlink(top), top]
-    for folder in library_folders(str(config["multiarch"])):
-        if os.path.isdir(folder) and not os.path.islink(os.path.dirname(folder)) and not os.path.islink(folder):
+    for folder in config["libraries"]:
+        if not os.path.islink(os.path.dirname(folder)) and not os.path.islink(folder):
             command += ["--ro-bind", folder, folder]
     inside = f"{INSIDE}/lib/python{config['version']}"
     command += ["--ro-bind", config["stdlib"], inside]
@@ -105,6 +115,8 @@ def bubblewrap_command(config: dict[str, Any]) -> list[str]:
     for source, target in config["binds"]:
         if os.path.exists(source):
             command += ["--ro-bind", source, target]
+    for place, target in config["links"]:
+        command += ["--symlink", target, place]
     if os.path.isdir(ZONES):
         command += ["--ro-bind", ZONES, ZONES]
     for device in ("null", "urandom"):
@@ -125,6 +137,12 @@ def container_command(config: dict[str, Any], engine: str) -> list[str]:
     for source, target in config["binds"]:
         if os.path.exists(source):
             command += ["-v", f"{source}:{target}:ro"]
+    for place, target in config["links"]:
+        source = next(
+            (source for source, bound in config["binds"] if os.path.join(os.path.dirname(place), target) == bound), ""
+        )
+        if source:
+            command += ["-v", f"{source}:{place}:ro"]
     for name, value in ENVIRONMENT.items():
         command += ["-e", f"{name}={value}"]
     image = os.environ.get("PHIZOO_SANDBOX_IMAGE", "debian:stable-slim")
