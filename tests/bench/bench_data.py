@@ -109,12 +109,23 @@ def our_dedup(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "dropped": [twin.item for twin in twins], "bands": bands}
 
 
-def our_tokens(folder: Path) -> dict[str, Any]:
-    """Documents to an ordered token file with its validation part, as `phizoo data pack` makes it."""
+def our_command(folder: Path) -> dict[str, Any]:
+    """The stage itself, as `phizoo data dedup` runs it: on every core, from documents to documents."""
+    from training.data.deduplicate import dedup_dataset
+
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    os.environ["PHIZOO_HOME"] = str(folder / f"home-{time.time_ns()}")
+    make_texts(rows(folder))
+    began = time.perf_counter()
+    made = dedup_dataset("texts", "once")
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "dropped": sum(made.dataset.stages[-1].dropped.values()), "bands": []}
+
+
+def make_texts(texts: list[str]) -> None:
+    """The texts as the dataset that the stages read."""
     from training.data.document import document
     from training.data.make import Built, Counts, make, write_result
-    from training.data.pack import pack
-    from training.data.shards import running_on
 
     def build(work: Path) -> Built:
         every = (document(text, str(number), "p", "MIT", "file") for number, text in enumerate(texts))
@@ -123,9 +134,16 @@ def our_tokens(folder: Path) -> dict[str, Any]:
         counts.keep(number)
         return Built(kind="documents", documents=number, tokens=tokens, stages=(counts.stage(),))
 
-    os.environ["PHIZOO_HOME"] = str(folder / "home")
-    texts = rows(folder, "token-texts")
     make("texts", {"stage": "texts"}, None, build)
+
+
+def our_tokens(folder: Path) -> dict[str, Any]:
+    """Documents to an ordered token file with its validation part, as `phizoo data pack` makes it."""
+    from training.data.pack import pack
+    from training.data.shards import running_on
+
+    os.environ["PHIZOO_HOME"] = str(folder / "home")
+    make_texts(rows(folder, "token-texts"))
     with running_on(1, ""):
         began = time.perf_counter()
         made = pack(["texts"], str(folder / "tokenizer"), f"tokens-{time.time_ns()}", seed=time.time_ns() % 10**9)
@@ -210,9 +228,25 @@ def near(folder: Path) -> None:
               f"| {one.recall:.3f} [{interval.low:.3f}-{interval.high:.3f}] |")  # fmt: skip
 
 
+def near_command(folder: Path) -> None:
+    """The stage on every core against datasketch, which has no way of its own to more than one.
+
+    Ours reads gzipped documents and writes them; the peer reads plain lines and writes nothing.
+    """
+    last = rounds("near-deduplication, as a command on every core", folder, {
+        "phi-zoo": side(sys.executable, "bench_data.py", OURS, "command"),
+        "datasketch-32x4": side(PEERS, "peers_data.py", "datasketch-32x4"),
+    })  # fmt: skip
+    print(f"  dropped: {last['phi-zoo']['dropped']} and {len(last['datasketch-32x4']['dropped'])}")
+
+
 def main() -> None:
     if sys.argv[1:2] == [OURS]:
-        print(json.dumps({"dedup": our_dedup, "tokens": our_tokens}[sys.argv[2]](Path(sys.argv[3]))))
+        print(
+            json.dumps(
+                {"dedup": our_dedup, "command": our_command, "tokens": our_tokens}[sys.argv[2]](Path(sys.argv[3]))
+            )
+        )
         return
     if not PEERS:
         sys.exit("PEERS_PYTHON names no Python with datasketch and datatrove")
@@ -225,6 +259,7 @@ def main() -> None:
         if "dedup" in wanted:
             print(f"near-deduplication of {len(rows(folder)):,} different texts, {size:,} characters, one core")
             near(folder)
+            near_command(folder)
         if "tokens" in wanted:
             tokenizer(folder)
             print(f"tokenise and pack {len(rows(folder, 'token-texts')):,} of them, one core")

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,18 +75,28 @@ _DECODER = msgspec.json.Decoder(Document)
 
 
 class DocumentFiles:
-    """Writes documents as `stem-00000.jsonl.gz` and so on; at least one file, each whole or absent."""
+    """Writes documents as `stem-00000.jsonl.gz` and so on; at least one file, each whole or absent.
+
+    A file is packed beside the making of the next one, which takes as long: two files' documents are in memory at most.
+    """
 
     def __init__(self, folder: Path, stem: str) -> None:
         self.folder, self.stem = folder, stem
         self._files, self._bytes, self._batch = 0, 0, list[bytes]()
+        self._beside = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> "DocumentFiles":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and (self._batch or not self._files):
-            self._flush()
+        try:
+            if kind is None:
+                if self._batch or not self._files:
+                    self._flush()
+                self._written()
+        finally:
+            self._beside.shutdown()
 
     def add(self, one: Document) -> None:
         """One more document; a full file is written at once."""
@@ -95,10 +106,20 @@ class DocumentFiles:
             self._flush()
 
     def _flush(self) -> None:
-        with whole_file(self.folder / f"{self.stem}-{self._files:05d}.jsonl.gz") as file:
-            file.write(gzip.compress(b"".join(self._batch), LEVEL, mtime=0))
-        self._files, self._bytes = self._files + 1, 0
-        self._batch.clear()
+        self._written()
+        path = self.folder / f"{self.stem}-{self._files:05d}.jsonl.gz"
+        self._writing = self._beside.submit(_write, path, self._batch)
+        self._files, self._bytes, self._batch = self._files + 1, 0, []
+
+    def _written(self) -> None:
+        """Waits for the file before; raises what kept it from being written."""
+        if self._writing is not None:
+            self._writing.result()
+
+
+def _write(path: Path, lines: list[bytes]) -> None:
+    with whole_file(path) as file:
+        file.write(gzip.compress(b"".join(lines), LEVEL, mtime=0))
 
 
 def read_file(path: Path) -> Iterator[Document]:

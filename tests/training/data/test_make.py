@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.document import DocumentFiles, document, document_files, read_documents
+from training.data import document as written
+from training.data.document import Document, DocumentFiles, document, document_files, read_documents
 from training.data.make import Built, Counts, content_digest, find, folder_of, make, parts, write_result
 from training.data.shards import each_shard
 from zoo.errors import ZooError
@@ -67,6 +68,40 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ZooError, match=r"documents-00000.jsonl.gz is damaged"):
         list(read_documents(folder_of(made.dataset)))
+
+
+def _documents(number: int) -> list[Document]:
+    return [document(f"x = {index}\n", f"{index}.py", "demo", "MIT", "file") for index in range(number)]
+
+
+def test_files_packed_beside_the_next_keep_every_document_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(written, "SHARD_DOCUMENTS", 3)
+    every = _documents(20)
+    with DocumentFiles(tmp_path, "documents") as files:
+        for one in every:
+            files.add(one)
+    assert [len(list(written.read_file(path))) for path in document_files(tmp_path)] == [3] * 6 + [2]
+    assert list(read_documents(tmp_path)) == every
+
+
+@pytest.mark.parametrize("fails", [0, 1, 2])
+def test_a_file_that_cannot_be_written_ends_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    """The first, one in the middle, the last: which is packed when nothing is added any more."""
+    monkeypatch.setattr(written, "SHARD_DOCUMENTS", 3)
+    whole = written._write
+
+    def full(path: Path, lines: list[bytes]) -> None:
+        if path.name.startswith(f"documents-{fails:05d}"):
+            raise OSError(28, "No space left on device")
+        whole(path, lines)
+
+    monkeypatch.setattr(written, "_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_result(tmp_path, _documents(8))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
