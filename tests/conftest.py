@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: a zoo of its own for each test, a tiny Phi, the shared data where it is."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # Ray on the lo
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 settings.register_profile("phizoo", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("phizoo")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: its children would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 

@@ -65,7 +65,9 @@ def test_a_child_of_another_thread_is_counted() -> None:
 def test_one_process_alone_needs_no_look_at_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     root = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(30)"])
     monkeypatch.setattr(processes, "_processes", lambda: pytest.fail("looked at every process"))
-    usage = processes.tree(root.pid)
+    ended = time.monotonic() + 60
+    while not (usage := processes.tree(root.pid)).resident_bytes and time.monotonic() < ended:
+        time.sleep(0.01)  # it has not begun yet
     root.kill()
     root.wait()
     assert usage.processes == 1
