@@ -1,7 +1,7 @@
 """Our transformers engine against lm-evaluation-harness 0.4.13's hf model: ratios in one run, on this CPU.
 
-    python3.11 -m venv /tmp/lm-eval && /tmp/lm-eval/bin/pip install torch==2.13.0 transformers==5.23.0 lm_eval==0.4.13 accelerate
-    python tests/bench/bench_engines.py --lm-eval /tmp/lm-eval/bin/python [--model FOLDER] [--part hellaswag_0]
+    python3.11 -m venv lm-eval && lm-eval/bin/pip install torch==2.13.0 transformers==5.23.0 lm_eval==0.4.13 accelerate
+    python tests/bench/bench_engines.py --lm-eval lm-eval/bin/python [--model FOLDER] [--part hellaswag_0]
 
 Both sides get the same (context, continuation) pairs, one thread, fp32, and are timed by their own
 processor time, one after the other in turns; the harness takes its best of three batch sizes. Every

@@ -1,6 +1,6 @@
 """Sample by sample against lm-evaluation-harness 0.4.13 (`make parity`): log-probabilities, acc, acc_norm, texts.
 
-    LM_EVAL_PYTHON=/tmp/lm-eval/bin/python make parity       bench_engines.py says how to make that Python
+    LM_EVAL_PYTHON=lm-eval/bin/python make parity       bench_engines.py says how to make that Python
     python tests/bench/parity_lm_eval.py --lm-eval PYTHON [--model FOLDER] [--limit 100] [--task piqa@lm-eval]
 
 The harness itself is run: `lm_eval run --model hf`, fp32, batch 8, its own tasks over files of our rows

@@ -1,6 +1,6 @@
 """Prompts and readings against lm-evaluation-harness 0.4.13, sample by sample, no model needed (`make parity`).
 
-    LM_EVAL_PYTHON=/tmp/lm-eval/bin/python python tests/bench/parity_readings.py [--run FOLDER] [--task gsm8k@lm-eval]
+    LM_EVAL_PYTHON=lm-eval/bin/python python tests/bench/parity_readings.py [--run FOLDER] [--task gsm8k@lm-eval]
 
 Every request of a task is compared byte for byte. For tasks that write, answers are made of each sample (right, wrong,
 with other punctuation, the phrase missing or twice, cut short) and, with --run, taken from a run's saved generations;
