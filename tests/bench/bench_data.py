@@ -1,8 +1,8 @@
 """Near-deduplication against datasketch and datatrove, and tokenise+pack against datatrove, on this machine's files.
 
 All sides read the same JSON lines, cut the same words and run in one process on one core, in turns, several rounds;
-the ratio is of the medians of wall seconds. What each drops is judged by all true pairs at Jaccard 0.8, which are
-found exactly (`exact_twins`). The peers need a Python of their own (PEERS_PYTHON):
+the ratio is of the medians of wall seconds. One row has the stage itself, on every core. What each drops is judged
+by all true pairs at Jaccard 0.8, which are found exactly (`exact_twins`). The peers need a Python of their own (PEERS_PYTHON):
 `pip install datatrove datasketch orjson tokenizers nltk spacy "xxhash<4"`. Files: 20,000 (BENCH_FILES), of which the
 tokens take every fifth; rounds: 3 (BENCH_ROUNDS). About an hour; `bench_data.py dedup` or `tokens` runs one of the two.
 """

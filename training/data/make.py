@@ -200,7 +200,7 @@ class Counts:
 def write_result(out: Path, outcomes: Iterable[Document]) -> tuple[int, int]:
     """Writes what a stage gives, in its order: kept documents to one kind of files, dropped ones to the other.
 
-    Gives the number of kept documents and their tokens. No more than one file of each kind is in memory.
+    Gives the number of kept documents and their tokens. Of each kind no more than two files are in memory.
     """
     number = tokens = 0
     with DocumentFiles(out, "documents") as kept, DocumentFiles(out, "dropped") as dropped:

@@ -104,16 +104,15 @@ def _block(part: Sequence[bytes]) -> tuple[Any, Any]:
     windows = as_strided(np.frombuffer(data, "<u8", 1, offset=1), shape=(len(data) - 8,), strides=(1,))
     hashes = windows[starts]
     hashes &= _masks().take(sizes, mode="clip")
-    _add_longer(hashes, windows, starts, sizes)
-    for word in np.flatnonzero(sizes > LONG_WORD).tolist():
+    for word in _add_longer(hashes, windows, starts, sizes).tolist():
         start = int(starts[word]) + 1
         hashes[word] = _digest(data[start : start + int(sizes[word])])
     firsts = np.cumsum([0, *(len(one) + 1 for one in part)])
     return mixed_bits(hashes), np.diff(np.searchsorted(starts, firsts))
 
 
-def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> None:
-    """Takes the bytes after the eighth into the hashes, in place."""
+def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> Any:
+    """Takes the bytes after the eighth into the hashes, in place; gives the words longer than LONG_WORD."""
     import numpy as np
 
     longer = np.flatnonzero(sizes > 8)
@@ -128,6 +127,7 @@ def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> None:
         hashes[longer] = values
         more = np.flatnonzero(size > at + 8)
         longer, begun, size, values = longer[more], begun[more], size[more], values[more]
+    return longer
 
 
 def _digest(word: bytes) -> int:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from evals.sandbox import Program, open_sandbox
 from evals.sandbox.cores import FREE_SECONDS, KEPT_SECONDS, Cores, chosen
 from evals.sandbox.processes import last_core
+from evals.sandbox.tiers import Sandbox
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: nothing to choose")
 
@@ -72,7 +73,7 @@ def test_a_process_that_is_gone_does_not_matter() -> None:
 
 
 @needs_two
-def test_workers_that_run_are_on_cores_of_their_own() -> None:
+def test_workers_that_run_are_on_cores_of_their_own(sandbox: Sandbox) -> None:
     """Seen from outside while programs run for longer than a worker is free."""
     busy = "    s = 0\n    for i in range(n):\n        s += i\n    return s\n"
     program = Program(

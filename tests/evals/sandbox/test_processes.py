@@ -47,6 +47,16 @@ def test_children_that_were_waited_for_are_counted_once() -> None:
     assert 0.2 < usage.cpu_seconds < 0.5
 
 
+def _processes_seen(root: "subprocess.Popen[bytes]") -> int:
+    """Of a tree that soon has two, in a session of its own; it is ended."""
+    ended = time.monotonic() + 60
+    while (usage := processes.tree(root.pid)).processes < 2 and time.monotonic() < ended:
+        time.sleep(0.01)
+    os.killpg(root.pid, signal.SIGKILL)
+    root.wait()
+    return usage.processes
+
+
 def test_a_child_of_another_thread_is_counted() -> None:
     """What the kernel tells of children it tells by thread: a look at the main thread's would miss this one."""
     fork = (
@@ -54,12 +64,7 @@ def test_a_child_of_another_thread_is_counted() -> None:
         "    time.sleep(30)\nthreading.Thread(target=f).start()\ntime.sleep(30)"
     )
     root = subprocess.Popen([sys.executable, "-S", "-c", fork], start_new_session=True)
-    ended = time.monotonic() + 60
-    while (usage := processes.tree(root.pid)).processes < 2 and time.monotonic() < ended:
-        time.sleep(0.01)
-    os.killpg(root.pid, signal.SIGKILL)
-    root.wait()
-    assert usage.processes == 2
+    assert _processes_seen(root) == 2
 
 
 def test_one_process_alone_needs_no_look_at_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,12 +84,7 @@ def test_without_lists_of_children_every_process_is_looked_at(monkeypatch: pytes
     listed = os.listdir
     monkeypatch.setattr(os, "listdir", lambda path: ["0"] if "task" in str(path) else listed(path))
     root = subprocess.Popen(["sh", "-c", "sleep 30 & wait"], start_new_session=True)
-    ended = time.monotonic() + 60
-    while (usage := processes.tree(root.pid)).processes < 2 and time.monotonic() < ended:
-        time.sleep(0.01)
-    os.killpg(root.pid, signal.SIGKILL)
-    root.wait()
-    assert usage.processes == 2
+    assert _processes_seen(root) == 2
 
 
 def test_a_process_that_is_gone_used_nothing() -> None:

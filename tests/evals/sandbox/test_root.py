@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.sandbox import Program, open_sandbox
+from evals.sandbox import Program, open_sandbox, worker
 from evals.sandbox.tiers import Sandbox
 from evals.sandbox.worker import launch_config
 
@@ -31,7 +31,7 @@ def _seen() -> dict[str, list[tuple[str, int, int]]]:
     }  # fmt: skip
 
 
-def test_the_machines_folders_stay_as_they_are() -> None:
+def test_the_machines_folders_stay_as_they_are(sandbox: Sandbox) -> None:
     """As root a worker could make its places in a folder of the machine that it had bound."""
     before = _seen()
     program = Program(id="1", prompt="", completion="def f(): return 1", test="def check(f): assert f() == 1",
@@ -59,6 +59,15 @@ def test_no_place_can_be_made_in_a_folder_that_is_bound(tmp_path: Path, sandbox:
     done = _launched(tmp_path, f"{tmp_path}/made", str(tmp_path))
     assert "Read-only file system" in done.stderr
     assert sorted(one.name for one in tmp_path.iterdir()) == ["small"]
+
+
+@pytest.mark.parametrize("folders", [("/usr/lib", "/usr/lib64"), ("/usr/lib/x86_64-linux-gnu", "/lib64")])
+def test_no_place_is_in_a_folder_of_libraries(monkeypatch: pytest.MonkeyPatch, folders: tuple[str, ...]) -> None:
+    monkeypatch.setattr(worker, "library_folders", lambda multiarch: iter(folders))
+    config = launch_config(0, 0, numpy=True, wide=False)
+    places = [target for _, target in config["binds"]] + [place for place, _ in config["links"]]
+    assert config["libraries"]
+    assert not [one for one in places for folder in config["libraries"] if one.startswith(f"{folder}/")]
 
 
 def test_libraries_under_two_names_are_bound_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
