@@ -9,6 +9,7 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from dashboard import facts
+from dashboard.scale import labels
 from dashboard.text import cut, probability
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ def scale(points: "Sequence[Point]", axis: str) -> Any:
         {
             "x": point.x, "value": point.value, "low": point.low, "high": point.high, "name": cut(point.name, 60),
             "kind": "measured here" if point.own else "reported", "front": point.front,
-            "protocol": cut(point.protocol, 80), "column": point.column,
+            "protocol": cut(point.protocol, 80), "column": point.column, "label": cut(label, 60),
         }
-        for point in points
+        for point, label in zip(points, labels(points), strict=True)
     ]  # fmt: skip
     decades = [10.0**power for power in range(*_decades(points))]
     x = alt.X(
@@ -116,9 +117,8 @@ def scale(points: "Sequence[Point]", axis: str) -> Any:
         .encode(detail="column:N")
         .mark_line(interpolate="step-after", strokeDash=[5, 3], color=GREY)
     )
-    names = (
-        base.transform_filter("datum.front").mark_text(align="left", dx=7, dy=-7, color=GREY).encode(y=y, text="name:N")
-    )
+    names = base.transform_filter("datum.label != ''").mark_text(align="left", dx=7, dy=-7, color=GREY)
+    names = names.encode(y=y, text="label:N")
     return (spans + front.encode(y=y) + dots + names).properties(height=460).configure_mark(aria=False)
 
 

@@ -9,6 +9,7 @@ from dashboard.cells import Board, Column, Row
 from zoo.checkpoint import Record
 
 Axis = Literal["parameters", "training tokens", "training FLOPs"]
+NAMED = 2  # names beside points that lie at one place
 FLOPS_A_TOKEN = 6  # 6 x parameters x tokens, Kaplan et al. 2020, arXiv:2001.08361, section 2.1: attention left out
 
 
@@ -86,6 +87,26 @@ def front(held: Sequence[Point]) -> frozenset[int]:
             kept.append(at)
             best, last = max(best, held[at].value), place
     return frozenset(kept)
+
+
+def labels(held: Sequence[Point]) -> tuple[str, ...]:
+    """The text beside each point: a name for those of the front, of several at one place one text for all.
+
+    >>> at = [Point(name=n, x=1, value=v, low=None, high=None, own=True, column="", protocol="", front=v > 0)
+    ...       for n, v in (("a", 1), ("b", 0), ("c", 1), ("d", 1), ("e", 1))]
+    >>> labels(at)
+    ('a, c and 2 more', '', '', '', '')
+    """
+    at_place: dict[tuple[str, float, float], list[str]] = {}
+    for point in held:
+        if point.front:
+            at_place.setdefault((point.column, point.x, point.value), []).append(point.name)
+    told = []
+    for point in held:
+        names = at_place.pop((point.column, point.x, point.value), []) if point.front else []
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        told.append(", ".join(names[:NAMED]) + more)
+    return tuple(told)
 
 
 def times(one: float | None, other: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from dashboard import charts, scale
@@ -38,6 +39,14 @@ def test_a_front_never_crosses_columns(points: tuple[scale.Point, ...]) -> None:
     fronts = [layer for layer in layers if layer["mark"].get("interpolate") == "step-after"]
     assert [layer["encoding"]["detail"]["field"] for layer in fronts] == ["column"]
     assert {point.column for point in points if point.front} == {point.column for point in points}
+
+
+def test_names_at_one_place_are_one_text(points: tuple[scale.Point, ...]) -> None:
+    (best,) = (point for point in points if point.name == "Large")
+    same = [msgspec.structs.replace(best, name=f"{best.name} {n}") for n in range(3)]
+    told = charts.image(charts.scale([*points, *same], "parameters"), "svg").decode()
+    assert told.count(">Large, Large 0 and 2 more</text>") == 1
+    assert ">Large 1</text>" not in told
 
 
 def test_every_kind_of_chart_is_drawn(made: SimpleNamespace) -> None:
