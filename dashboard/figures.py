@@ -1,6 +1,5 @@
 """The talk's figures as rows: what the papers print, and the same comparison measured here, side by side."""
 
-import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from math import sqrt
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dashboard import facts
 from dashboard.cells import Board, Column, Row
 from dashboard.notes import LIFT, LIFT_TASK
-from zoo import published, settings
+from zoo import gz, published, settings
 from zoo.checkpoint import Record
 
 if TYPE_CHECKING:
@@ -184,10 +183,9 @@ def _read(folder: Path, pattern: str, kept: bool) -> list[Example]:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a gzipped JSONL file, ending where it is damaged: examples are no evidence."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            for line in file:
-                told = json.loads(line)
-                if isinstance(told, dict):
-                    yield told
-    except (OSError, EOFError, ValueError):
+        for line in gz.lines(path):
+            told = json.loads(line)
+            if isinstance(told, dict):
+                yield told
+    except (OSError, ValueError):
         return

@@ -5,7 +5,6 @@ program). They are run as they stand: nothing is cut or sanitised, as both tools
 asks a model or writes to the registry.
 """
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ import msgspec
 from evals.records import Result, Sample
 from evals.sandbox import Program
 from evals.task import Task
+from zoo import gz
 from zoo.checkpoint import Record
 from zoo.errors import ZooError, nearest
 
@@ -72,16 +72,15 @@ def _by_name(samples: Iterable[Sample]) -> dict[str, Sample]:
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise ValueError("it is no object")
-                    yield f"{path} line {number}", row
+        for number, line in enumerate(gz.lines(path), 1):
+            if line.strip():
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("it is no object")
+                yield f"{path} line {number}", row
     except FileNotFoundError:
         raise ZooError(f"no file {path}; expected lines of task_id and completion or solution") from None
-    except (ValueError, EOFError, gzip.BadGzipFile) as error:
+    except ValueError as error:
         raise ZooError(f"{path} is not JSON lines ({error}); expected task_id and completion or solution") from None
 
 

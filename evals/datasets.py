@@ -5,7 +5,6 @@ installed packages, the Hugging Face hub at a pinned revision. Nothing here scor
 """
 
 import contextlib
-import gzip
 import importlib.util
 import json
 import os
@@ -22,7 +21,7 @@ import msgspec
 from evals import dataset_table
 from evals.dataset_sets import SETS
 from evals.dataset_table import FORMS, EvalSet, Hub, Row
-from zoo import settings
+from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
 
@@ -136,12 +135,14 @@ def _nowhere(wanted: EvalSet, folder: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[Row]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield json.loads(line)  # the stdlib's: MBPP+ holds NaN and Infinity
-            except ValueError as error:
-                raise ZooError(f"{path} line {number} is not JSON ({error}); replace the file") from None
+    number = 0
+    try:
+        for number, line in enumerate(gz.lines(path), 1):  # noqa: B007 - the number is told when it fails
+            yield json.loads(line)  # the stdlib's: MBPP+ holds NaN and Infinity
+    except gz.DamagedError as error:
+        raise ZooError(f"{path} is damaged after line {number} ({error}); replace the file") from None
+    except ValueError as error:
+        raise ZooError(f"{path} line {number} is not JSON ({error}); replace the file") from None
 
 
 def _formed(wanted: EvalSet, raw: Iterator[Row]) -> tuple[Row, ...]:

@@ -4,13 +4,12 @@ A dataset folder holds `documents-*.jsonl.gz`; packed tokens are searched as the
 Nothing here looks at a text.
 """
 
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo import settings
+from zoo import gz, settings
 from zoo.checkpoint import Checkpoint, Dataset, Record
 from zoo.digest import digest, file_sha256
 from zoo.errors import ZooError, nearest
@@ -148,12 +147,11 @@ def _text(path: Path, number: int, row: dict[str, Any]) -> str:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     number = 0
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):  # noqa: B007 - the number is told when it fails
-                if line.strip():
-                    row = json.loads(line.decode("utf-8", "replace"))
-                    yield row if isinstance(row, dict) else {"text": row}
-    except (EOFError, gzip.BadGzipFile, ValueError) as error:
+        for number, line in enumerate(gz.lines(path), 1):  # noqa: B007 - the number is told when it fails
+            if line.strip():
+                row = json.loads(line.decode("utf-8", "replace"))
+                yield row if isinstance(row, dict) else {"text": row}
+    except ValueError as error:
         raise ZooError(f"{path} line {number} cannot be read ({str(error)[:80]}); mend or leave out the file") from None
 
 

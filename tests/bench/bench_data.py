@@ -106,12 +106,14 @@ def our_dedup(folder: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     width = next(rows for least, rows in dedup.ROWS if least <= dedup.THRESHOLD)
     bands = [dedup.PERMUTATIONS // width, width]
-    return {"seconds": seconds, "dropped": [twin.item for twin in twins], "bands": bands}
+    return {"seconds": seconds, "dropped": twins.item.tolist(), "bands": bands}
 
 
 def our_command(folder: Path) -> dict[str, Any]:
     """The stage itself, as `phizoo data dedup` runs it: on every core, from documents to documents."""
     from training.data.deduplicate import dedup_dataset
+    from training.data.document import read_documents
+    from training.data.make import folder_of
 
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     os.environ["PHIZOO_HOME"] = str(folder / f"home-{time.time_ns()}")
@@ -119,7 +121,8 @@ def our_command(folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     made = dedup_dataset("texts", "once")
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "dropped": sum(made.dataset.stages[-1].dropped.values()), "bands": []}
+    dropped = [int(one.source) for one in read_documents(folder_of(made.dataset), "dropped")]
+    return {"seconds": seconds, "dropped": dropped, "bands": []}
 
 
 def make_texts(texts: list[str]) -> None:
@@ -219,12 +222,15 @@ def near(folder: Path) -> None:
     part = {one: near for one in some if (near := pairs.get(one, set()) & set(some))}
     print(f"  true pairs at 0.8 of {len(sets):,} texts: {sum(map(len, pairs.values())) // 2:,}, exactly; "
           f"brute force over {len(some):,} texts agrees: {brute == part} ({sum(map(len, part.values())) // 2:,} pairs)")  # fmt: skip
-    print("  | side | bands | dropped | with a kept twin | without one | missed | recall |\n" + "  | --- " * 7 + "|")
+    mine = set(last["phi-zoo"]["dropped"])
+    print("  | side | bands | dropped | as ours | with a kept twin | without one | missed | recall |\n"
+          + "  | --- " * 8 + "|")  # fmt: skip
     for name, found in last.items():
         one = exact_twins.judged(set(found["dropped"]), pairs, len(sets))
         interval = wilson(one.founded, max(1, one.founded + one.missed))
         bands = f"{found['bands'][0]} of {found['bands'][1]}"
-        print(f"  | {name} | {bands} | {len(found['dropped']):,} | {one.founded:,} | {one.unfounded:,} | {one.missed:,} "
+        print(f"  | {name} | {bands} | {len(found['dropped']):,} | {len(mine & set(found['dropped'])):,} "
+              f"| {one.founded:,} | {one.unfounded:,} | {one.missed:,} "
               f"| {one.recall:.3f} [{interval.low:.3f}-{interval.high:.3f}] |")  # fmt: skip
 
 
@@ -237,7 +243,8 @@ def near_command(folder: Path) -> None:
         "phi-zoo": side(sys.executable, "bench_data.py", OURS, "command"),
         "datasketch-32x4": side(PEERS, "peers_data.py", "datasketch-32x4"),
     })  # fmt: skip
-    print(f"  dropped: {last['phi-zoo']['dropped']} and {len(last['datasketch-32x4']['dropped'])}")
+    ours, theirs = (set(one["dropped"]) for one in last.values())
+    print(f"  dropped: {len(ours)} and {len(theirs)}, of them {len(ours & theirs)} the same")
 
 
 def main() -> None:

@@ -6,13 +6,17 @@ with the chance that ROWS tells; none is named that is no duplicate.
 Source: Broder 1997; the bands as in Leskovec et al., Mining of Massive Datasets, section 3.4.
 """
 
-from collections.abc import Callable, Sequence
+import os
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from struct import Struct
 from typing import Any
 
 from training.data.shingle import SEED, Grams, distinct, grams, mixed_bits
-from zoo.checkpoint import Record
+from training.data.twins import Twins, twins
 
 PERMUTATIONS = 128
 # (least threshold, rows of a band): 32 bands of 4 miss a pair at Jaccard 0.8 once in 10^7, at 0.7 once in 6,000;
@@ -22,18 +26,12 @@ ERRORS = 4  # standard errors that a candidate's estimate may lie below the thre
 THRESHOLD = 0.8
 _ROW = Struct(f"={PERMUTATIONS}I")  # packing rows is twice as fast as numpy's own reading of lists
 EMPTY = 0xFFFFFFFF  # each value of the signature of a text without words
+SIGNED = 400  # signatures made at once: as lists, rensa's only way out, they take 5 kB each
 CHUNK = 20_000  # signatures whose bands are hashed at once
+SORTED = 1 << 21  # keys sorted at once
 CACHED = 256  # sets of n-grams held: the kept ones of a group are compared again and again
 
 Exact = Callable[[int, int], float]
-
-
-class Twin(Record, frozen=True):
-    """A dropped item, the kept item it repeats, and their Jaccard index."""
-
-    item: int
-    kept: int
-    jaccard: float
 
 
 def signatures(texts: Sequence[str]) -> Any:
@@ -46,8 +44,12 @@ def minhash(given: Grams) -> Any:
     import numpy as np
     from rensa import RMinHash
 
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(given.flat, given.offsets.astype(np.uint64), PERMUTATIONS, 1)
-    packed = bytearray().join([_ROW.pack(*row) for row in matrix.to_rows()])
+    packed = bytearray()
+    for start in range(0, len(given.offsets) - 1, SIGNED):
+        ends = given.offsets[start : start + SIGNED + 1]
+        own = (given.flat[ends[0] : ends[-1]], (ends - ends[0]).astype(np.uint64))
+        rows = RMinHash.digest_matrix_from_flat_token_hashes(*own, PERMUTATIONS, 1).to_rows()
+        packed += b"".join([_ROW.pack(*row) for row in rows])
     return np.frombuffer(packed, np.uint32).reshape(-1, PERMUTATIONS)
 
 
@@ -60,13 +62,15 @@ def jaccard(first: Any, second: Any) -> float:
     """
     import numpy as np
 
-    both = len(np.intersect1d(first, second, assume_unique=True))
-    union = len(first) + len(second) - both
+    every = np.concatenate((first, second))
+    every.sort()
+    both = int(np.count_nonzero(every[1:] == every[:-1]))
+    union = len(every) - both
     return both / union if union else 0.0
 
 
 def exact_jaccard(given: Grams) -> Exact:
-    """The Jaccard index of two texts by their numbers; their n-grams may lie in a mapped file, few are read."""
+    """The Jaccard index of two texts by their numbers; their n-grams may lie in a file (`Stored`), few are read."""
 
     @lru_cache(maxsize=CACHED)
     def of_one(item: int) -> Any:
@@ -75,91 +79,127 @@ def exact_jaccard(given: Grams) -> Exact:
     return lambda one, other: jaccard(of_one(one), of_one(other))
 
 
-def repeats(marks: Any) -> list[tuple[int, int]]:
-    """(place, first place) of each mark that stood earlier, places ascending.
-
-    >>> import numpy as np
-    >>> repeats(np.array([5, 7, 5, 5]))
-    [(2, 0), (3, 0)]
-    """
-    import numpy as np
-
-    if not len(marks):
-        return []
-    _, first, inverse = np.unique(marks, return_index=True, return_inverse=True)
-    firsts = first[inverse]
-    later = np.flatnonzero(firsts != np.arange(len(marks)))
-    return [(int(item), int(firsts[item])) for item in later]
-
-
-def settled(twins: dict[int, tuple[str, int, float]]) -> dict[int, tuple[str, int, float]]:
-    """The same twins, each named by the one that is kept in the end: a twin's twin leads there.
-
-    >>> settled({2: ("exact", 1, 1.0), 1: ("near", 0, 0.9)})
-    {2: ('exact', 0, 0.9), 1: ('near', 0, 0.9)}
-    """
-    found = {}
-    for item, (reason, kept, value) in twins.items():
-        while kept in twins:
-            _, kept, further = twins[kept]
-            value = min(value, further)
-        found[item] = (reason, kept, value)
-    return found
-
-
-def near_twins(matrix: Any, exact: Exact, threshold: float = THRESHOLD, items: Any = None) -> list[Twin]:
+def near_twins(
+    matrix: Any, exact: Exact, threshold: float = THRESHOLD, items: Any = None, folder: Path | None = None,
+    reason: int = 0,
+) -> Twins:  # fmt: skip
     """Items that repeat an earlier kept one, each with the one it is most like: first come, first kept.
 
-    matrix  signatures, shape (rows, PERMUTATIONS), uint32; it may be a mapped file
+    matrix  signatures, shape (rows, PERMUTATIONS), uint32: an array, or `Stored` in a file
     exact   function of two row numbers to their Jaccard index
-    items   the rows that count, ascending; None: all. In memory are 128 to 256 bytes each
+    items   the rows that count, ascending; None: all
+    folder  where the keys of the bands lie meanwhile, 128 or 256 bytes each; None: the system's own for such files.
+            In memory are 30 bytes each, and 20 for each band that an item shares with another
     """
     import numpy as np
 
     items = np.arange(len(matrix)) if items is None else items
-    least = threshold - ERRORS * (threshold * (1 - threshold) / PERMUTATIONS) ** 0.5
-    shared = _shared_bands(matrix, items, next(rows for start, rows in ROWS if threshold >= start))
-    buckets: dict[int, list[int]] = {}
-    twins: list[Twin] = []
-    for place in np.flatnonzero((shared >= 0).any(axis=0)).tolist():
-        item, bands = int(items[place]), [one for one in shared[:, place].tolist() if one >= 0]
-        others = sorted({other for band in bands for other in buckets.get(band, ())})
-        best = Twin(item=item, kept=-1, jaccard=-1.0)
-        if others:
-            alike = (matrix[others] == matrix[item]).mean(axis=1)
-            for other in (others[near] for near in np.flatnonzero(alike >= least).tolist()):
+    least = threshold * PERMUTATIONS - ERRORS * (threshold * (1 - threshold) * PERMUTATIONS) ** 0.5
+    buckets = _Buckets(matrix, items, next(rows for start, rows in ROWS if threshold >= start), folder)
+    found, kept, like = array("q"), array("q"), array("d")
+    for place, own in buckets.by_place():
+        item, best, most = int(items[place]), -1, -1.0
+        if kept_ := buckets.kept(own):
+            others = items[kept_]
+            alike = np.add.reduce(matrix[others] == matrix[item], axis=1, dtype=np.uint8)
+            for other in others[alike >= least].tolist():
                 value = exact(item, other)
-                if value > best.jaccard:
-                    best = Twin(item=item, kept=other, jaccard=value)
-        if best.jaccard >= threshold:
-            twins.append(best)
-            continue
-        for band in bands:
-            buckets.setdefault(band, []).append(item)
-    return twins
+                if value > most:
+                    best, most = other, value
+        if most >= threshold:
+            found.append(item)
+            kept.append(best)
+            like.append(most)
+        else:
+            buckets.keep(place, own)
+    return twins(found, kept, like, reason)
 
 
-def _shared_bands(matrix: Any, items: Any, rows: int) -> Any:
-    """Of each band and item the bucket it shares with other items, -1 if it is alone, shape (bands, items), int32.
+class _Buckets:
+    """Places (of `items`) that share a band, and those of them that are kept so far.
+
+    places  of each bucket its places, ascending; those that are kept stand at its front
+    begins, filled  of each bucket where its places begin, and how many are kept
 
     A bucket's key has 32 bits, so strangers may share one: their estimate tells them apart.
     """
+
+    def __init__(self, matrix: Any, items: Any, rows: int, folder: Path | None) -> None:
+        import numpy as np
+
+        groups, sizes = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
+        with tempfile.TemporaryFile(dir=folder) as file:
+            _write_keys(matrix, items, rows, file.fileno())
+            for places, size in _shared(file.fileno(), len(items), PERMUTATIONS // rows):
+                groups.append(places)
+                sizes.append(size)
+        places, size = np.concatenate(groups), np.concatenate(sizes)
+        numbers = np.repeat(np.arange(len(size), dtype=np.uint64), size)
+        self.entries = np.sort(places.astype(np.uint64) << np.uint64(32) | numbers)
+        # numbers out of and into arrays of this kind take a third of the time that numpy's own take
+        self.places, self.begins, self.filled = array("I"), array("q"), array("I", bytes(4 * len(size)))
+        self.places.frombytes(places.tobytes())
+        self.begins.frombytes((np.cumsum(size) - size).tobytes())
+
+    def by_place(self) -> Iterator[tuple[int, list[int]]]:
+        """Each place that shares a band, ascending, and its buckets."""
+        import numpy as np
+
+        holders = self.entries >> np.uint64(32)
+        ends = np.append(np.flatnonzero(holders[1:] != holders[:-1]) + 1, len(holders))
+        begin = 0
+        for end in ends if len(holders) else ():
+            yield int(holders[begin]), (self.entries[begin:end] & np.uint64(0xFFFFFFFF)).tolist()
+            begin = end
+
+    def kept(self, buckets: Sequence[int]) -> list[int]:
+        """The kept places of these buckets, each once, ascending."""
+        found = set[int]()
+        for bucket in buckets:
+            if number := self.filled[bucket]:
+                begin = self.begins[bucket]
+                found.update(self.places[begin : begin + number])
+        return sorted(found)
+
+    def keep(self, place: int, buckets: Sequence[int]) -> None:
+        """Keeps a place, in each of its buckets."""
+        for bucket in buckets:
+            self.places[self.begins[bucket] + self.filled[bucket]] = place
+            self.filled[bucket] += 1
+
+
+def _write_keys(matrix: Any, items: Any, rows: int, file: int) -> None:
+    """Writes a key of each band and item, shape (bands, items), uint32."""
     import numpy as np
 
     bands = PERMUTATIONS // rows
-    keys = np.empty((bands, len(items)), dtype=np.uint32)
     for start in range(0, len(items), CHUNK):
         part = np.ascontiguousarray(matrix[items[start : start + CHUNK]]).view("<u8").reshape(-1, bands, rows // 2)
         mixed = np.zeros(part.shape[:2], dtype=np.uint64)
         for lane in range(rows // 2):
             mixed = mixed_bits((mixed + np.uint64(SEED)) ^ part[:, :, lane])
-        keys[:, start : start + CHUNK] = (mixed >> np.uint64(32)).T
-    shared = keys.view(np.int32)
-    number = 0
+        keys = (mixed >> np.uint64(32)).astype("<u4")
+        for band in range(bands):
+            os.pwrite(file, keys[:, band].tobytes(), 4 * (band * len(items) + start))
+
+
+def _shared(file: int, number: int, bands: int) -> Iterator[tuple[Any, Any]]:
+    """Groups of places that share a key of a band: the places, group after group, and the groups' sizes."""
+    import numpy as np
+
+    bits = (number // SORTED).bit_length()
     for band in range(bands):
-        _, inverse, counts = np.unique(keys[band], return_inverse=True, return_counts=True)
-        many = counts > 1
-        names = np.where(many, np.cumsum(many) - 1 + number, -1).astype(np.int32)
-        shared[band] = names[inverse]
-        number += int(many.sum())
-    return shared
+        keys = np.frombuffer(os.pread(file, 4 * number, 4 * band * number), "<u4")
+        for part in range(1 << bits):  # by the keys' first bits
+            places = np.arange(number, dtype=np.uint64)
+            if bits:
+                places = np.flatnonzero(keys >> np.uint32(32 - bits) == part).astype(np.uint64)
+            # sorting numbers that hold both is ten times as fast as sorting places by their keys
+            both = np.sort(keys[places].astype(np.uint64) << np.uint64(32) | places)
+            own = both >> np.uint64(32)
+            again = np.flatnonzero(own[1:] == own[:-1])
+            several = np.zeros(len(own), np.bool_)
+            several[again] = several[again + 1] = True
+            places, own = both[several].astype(np.uint32), own[several]
+            begins = np.append(np.flatnonzero(np.diff(own, prepend=own[:1] ^ np.uint64(1))), len(own))
+            yield places, np.diff(begins)

@@ -2,7 +2,7 @@
 
 Every file and row that was looked at is accounted for; what each must be stands in `rules`.
 Corpus rules: exact duplicates by sha256, near duplicates by word 5-grams at Jaccard 0.8. In memory are
-the texts of one shard, and an index of the files for finding twins.
+the texts of one shard, and some 50 bytes of each file and piece for finding twins.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import re
 import sysconfig
 from collections.abc import Iterator, Sequence
 from email.parser import HeaderParser
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +24,16 @@ from training.data.make import Built, Counts, Made, make, parts, write_result
 from training.data.rules import Cut, Origin
 from training.data.shards import each_shard
 from training.data.shingle import Grams
+from training.data.stored import Stored
+from training.data.twins import Twins, followed, repeats, settled
 from zoo.checkpoint import Record
 from zoo.digest import digest
 from zoo.errors import ZooError
 
-VERSION = 3
+VERSION = 4
 SHARD_FILES = 400
 CUT = "read and cut"
+REASONS = rules.EXACT, rules.NEAR
 PYTHON = "python"
 
 
@@ -206,51 +210,47 @@ def licence_of(told: Any) -> str:
     return text[:60] if text and text.upper() != "UNKNOWN" else "unknown"
 
 
-class Twins(NamedTuple):
-    """What the first pass finds: duplicate files, by number, with reason, kept number and Jaccard; pieces seen before.
+class Repeats(NamedTuple):
+    """What the first pass finds: files that repeat an earlier one, and pieces seen before.
 
-    repeated  of each piece in order, whether its text stood in an earlier kept one; shape (pieces,)
+    files   reasons are places in REASONS
+    pieces  of each piece in order, whether its text stood in an earlier kept one, shape (pieces,), bool
     """
 
-    files: dict[int, tuple[str, int, float]]
-    repeated: Any
+    files: Twins
+    pieces: Any
 
 
 def _build(work: Path, shards: Sequence[Shard], number_of_files: int) -> Built:
     files, cuts = Counts("files"), Counts("cut")
     licences: set[str] = set()
-    twins = _twins(work, shards)
-    named = {kept: "" for _, kept, _ in twins.files.values()}
+    found = _repeats(work, shards)
 
     def outcomes() -> Iterator[Document]:
-        number = piece_number = 0
-        for shard in each_shard(work, CUT, shards, cut_shard, list[Cut], told="write"):
-            for one in shard:
-                licences.add(one.origin.licence)
-                if number in named:
-                    named[number] = one.origin.relative
-                reason, facts = one.reason, {}
-                if number in twins.files:
-                    reason, kept, value = twins.files[number]
-                    facts = {"twin": named[kept], "jaccard": round(value, 4)}
-                number += 1
-                if reason:
-                    piece_number += len(one.pieces)
-                    files.drop(reason, one.rows)
-                    yield _lost_file(one, reason, facts)
-                    continue
-                files.keep()
-                for piece in one.dropped:
-                    cuts.drop(piece.reason)
+        again = map(bool, found.pieces)
+        every = (one for shard in each_shard(work, CUT, shards, cut_shard, list[Cut], told="write") for one in shard)
+        for one, twin in followed(every, found.files, lambda one: one.origin.relative):
+            licences.add(one.origin.licence)
+            reason, facts = one.reason, {}
+            if twin is not None:
+                reason = REASONS[twin.reason]
+                facts = {"twin": twin.kept, "jaccard": round(twin.like, 4)}
+            seen = list(islice(again, len(one.pieces)))
+            if reason:
+                files.drop(reason, one.rows)
+                yield _lost_file(one, reason, facts)
+                continue
+            files.keep()
+            for piece in one.dropped:
+                cuts.drop(piece.reason)
+                yield piece
+            for piece, twice in zip(one.pieces, seen, strict=True):
+                if twice:
+                    cuts.drop(rules.TWICE)
+                    yield dropped(piece, "cut", rules.TWICE)
+                else:
+                    cuts.keep()
                     yield piece
-                for piece in one.pieces:
-                    piece_number += 1
-                    if twins.repeated[piece_number - 1]:
-                        cuts.drop(rules.TWICE)
-                        yield dropped(piece, "cut", rules.TWICE)
-                    else:
-                        cuts.keep()
-                        yield piece
 
     number, tokens = write_result(work / "out", outcomes())
     return Built(
@@ -259,49 +259,42 @@ def _build(work: Path, shards: Sequence[Shard], number_of_files: int) -> Built:
     )  # fmt: skip
 
 
-def _twins(work: Path, shards: Sequence[Shard]) -> Twins:
-    """Which files and pieces repeat earlier ones. Signatures and n-grams lie on disk; 24 bytes a piece in memory."""
+def _repeats(work: Path, shards: Sequence[Shard]) -> Repeats:
+    """Which files and pieces repeat earlier ones. Signatures and n-grams lie on disk; in memory are some 40 bytes
+    of each file and 20 of each piece."""
     import numpy as np
 
-    shas, texts, owners, signed, numbers = bytearray(), bytearray(), bytearray(), bytearray(), bytearray()
-    path, gram_path = work / "signatures.bin", work / "grams.bin"
-    number = 0
-    with path.open("wb") as file, gram_path.open("wb") as gram_file:
+    good, shas, numbers, pieces, texts = bytearray(), bytearray(), bytearray(), bytearray(), bytearray()
+    signature_path, gram_path = work / "signatures.bin", work / "grams.bin"
+    with signature_path.open("wb") as signatures, gram_path.open("wb") as grams:
         for shard in each_shard(work, CUT, shards, cut_shard, list[Cut]):
             for one in shard:
-                good = not one.reason
-                shas += bytes.fromhex(one.sha256)[:16] if good else b"\0" * 16
-                if good and one.signature:
-                    signed += number.to_bytes(8, "little")
-                    numbers += len(one.grams).to_bytes(8, "little")
-                    file.write(one.signature)
-                    gram_file.write(one.grams)
+                good.append(not one.reason)
+                shas += bytes.fromhex(one.sha256)[:16] if not one.reason else bytes(16)
+                signed = one.signature and not one.reason
+                signatures.write(one.signature if signed else bytes(4 * dedup.PERMUTATIONS))
+                grams.write(one.grams if signed else b"")
+                numbers += (len(one.grams) // 8 if signed else 0).to_bytes(4, "little")
+                pieces += len(one.pieces).to_bytes(4, "little")
                 for piece in one.pieces:
                     texts += hashlib.sha256(piece.text.encode()).digest()[:16]
-                    owners += number.to_bytes(8, "little")
-                number += 1
-    files = np.frombuffer(shas, dtype="V16")
-    found = {
-        int(item): (rules.EXACT, int(kept), 1.0)
-        for item, kept in dedup.repeats(files)
-        if files[item].tobytes() != b"\0" * 16
-    }
-    places = np.frombuffer(signed, dtype="<i8")
-    if len(places):
-        single = np.flatnonzero(~np.isin(places, np.fromiter(found, np.int64, len(found))))
-        rows = np.memmap(path, dtype="<u4", mode="r", shape=(len(places), dedup.PERMUTATIONS))
-        ends = np.cumsum(np.frombuffer(numbers, dtype="<i8") // 8)
-        stored = Grams(np.memmap(gram_path, dtype="<u8", mode="r"), np.concatenate([[0], ends]))
-        for twin in dedup.near_twins(rows, dedup.exact_jaccard(stored), items=single):
-            found[int(places[twin.item])] = (rules.NEAR, int(places[twin.kept]), twin.jaccard)
-    marks = np.frombuffer(texts, dtype="V16")
-    owner = np.frombuffer(owners, dtype="<i8")
-    kept_file = np.ones(number, dtype=bool)
-    kept_file[list(found)] = False
-    alive = np.flatnonzero(kept_file[owner])
-    repeated = np.zeros(len(marks), dtype=bool)
-    repeated[[alive[item] for item, _ in dedup.repeats(marks[alive])]] = True
-    return Twins(files=dedup.settled(found), repeated=repeated)
+            del shard  # before the next is made
+    left = np.frombuffer(good, np.bool_).copy()
+    counts = np.frombuffer(numbers, "<u4")
+    found = [repeats(np.frombuffer(shas, "<u8").reshape(-1, 2), left, REASONS.index(rules.EXACT))]
+    del shas
+    left[found[0].item] = False
+    with Stored([signature_path], "<u4", dedup.PERMUTATIONS) as rows, Stored([gram_path], "<u8") as stored:
+        exact = dedup.exact_jaccard(Grams(stored, shingle.offsets(counts)))
+        items = np.flatnonzero(left & (counts > 0))
+        found.append(dedup.near_twins(rows, exact, items=items, folder=work, reason=REASONS.index(rules.NEAR)))
+    files = settled(found)
+    kept = np.ones(len(counts), np.bool_)
+    kept[files.item] = False
+    alive = np.repeat(kept, np.frombuffer(pieces, "<u4"))
+    again = np.zeros(len(alive), np.bool_)
+    again[repeats(np.frombuffer(texts, "<u8").reshape(-1, 2), alive).item] = True
+    return Repeats(files, again)
 
 
 def cut_shard(shard: Shard) -> list[Cut]:

@@ -18,6 +18,7 @@ import msgspec
 
 from training.data import rules
 from training.data.rules import Cut, Origin
+from zoo import gz
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 
@@ -95,7 +96,7 @@ def packed(block: Block) -> bool:
 
 def unpacked(block: Block, path: Path) -> list[Block]:
     """The blocks of a gzip file, unpacked to `path`; of one that breaks off what is whole, and a block that says so."""
-    import zlib
+    import gzip
 
     import fsspec
 
@@ -105,8 +106,8 @@ def unpacked(block: Block, path: Path) -> list[Block]:
     fault = ""
     with path.open("wb") as out:
         try:
-            with fsspec.open(block.path, "rb", compression="gzip") as file:
-                # of a file that is cut short, read1 gives what is whole before it raises
+            with fsspec.open(block.path, "rb") as packed_, gzip.GzipFile(fileobj=packed_) as file:
+                # of a file that is cut short, read1 gives what is whole before it raises; ISA-L's does not
                 while data := file.read1(READ_BYTES):
                     whole = done + data.rfind(b"\n") + 1 if b"\n" in data else whole
                     done += len(data)
@@ -114,7 +115,7 @@ def unpacked(block: Block, path: Path) -> list[Block]:
                         fault = rules.ENDLESS
                         break
                     out.write(data)
-        except (EOFError, zlib.error):
+        except gz.broken():
             fault = rules.UNREADABLE
         except OSError as error:
             if error.errno is not None:  # a full disk is no fault of the file

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from training.data.document import Document, DocumentFiles
-from zoo import settings
+from zoo import gz, settings
 from zoo.checkpoint import Dataset, Record, Stage, checked_name
 from zoo.digest import digest, file_sha256, whole_file, write_json
 from zoo.errors import ZooError, unknown
@@ -154,10 +154,9 @@ def content_digest(folder: Path) -> str:
 def _content_sha256(path: Path) -> str:
     if path.suffix != ".gz":
         return file_sha256(path)
-    import gzip
     import hashlib
 
-    with gzip.open(path, "rb") as file:
+    with gz.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

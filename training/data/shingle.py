@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 NGRAM = 5
 SEED = 0x9E3779B97F4A7C15  # odd, so that multiplying by it loses nothing modulo 2^64
 BLOCK_BYTES = 1 << 18  # hashed at once: the arrays stay in the cache; 16 times as many took 1.6 times as long
-LONG_WORD = (
-    64  # bytes: longer words, one in 20,000 here, are hashed one by one, so that a megabyte in one word costs no more
-)
+LONG_WORD = 64  # bytes: longer words, one in 20,000, are hashed one by one: a megabyte as one word costs no more
+BETWEEN = ((16, (8, 16)), (32, (24, 32, 40, 48)))  # longer than this: from where 8 bytes more are read, or the last 8
 
 
 class Grams(NamedTuple):
@@ -21,6 +20,20 @@ class Grams(NamedTuple):
 
     flat: Any
     offsets: Any
+
+
+def offsets(numbers: Any) -> Any:
+    """Where each of several runs of such lengths begins, and the end, shape (runs + 1,).
+
+    >>> import numpy as np
+    >>> offsets(np.array([2, 3])).tolist()
+    [0, 2, 5]
+    """
+    import numpy as np
+
+    found = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(numbers, out=found[1:])
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -71,11 +84,12 @@ def words(texts: Sequence[str]) -> tuple[Any, Any]:
     """The word hashes of all texts one after the other, and how many each text has, shape (texts,)."""
     import numpy as np
 
-    found = [_block(part) for part in _blocks(texts)]
-    if len(found) == 1:
-        return found[0]
-    flat = np.concatenate([np.zeros(0, np.uint64), *(one for one, _ in found)])
-    return flat, np.concatenate([np.zeros(0, np.int64), *(number for _, number in found)])
+    flat, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    for part in _blocks(texts):
+        hashes, number = _block(part)
+        flat.append(hashes)
+        numbers.append(number)
+    return np.concatenate(flat), np.concatenate(numbers)
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[list[bytes]]:
@@ -92,6 +106,7 @@ def _blocks(texts: Sequence[str]) -> Iterator[list[bytes]]:
 
 
 def _block(part: Sequence[bytes]) -> tuple[Any, Any]:
+    """The word hashes of texts one after the other, and how many each text has."""
     import numpy as np
     from numpy.lib.stride_tricks import as_strided
 
@@ -112,22 +127,26 @@ def _block(part: Sequence[bytes]) -> tuple[Any, Any]:
 
 
 def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> Any:
-    """Takes the bytes after the eighth into the hashes, in place; gives the words longer than LONG_WORD."""
+    """Takes the bytes after the eighth into the hashes, in place; gives the words longer than LONG_WORD.
+
+    First the size and the last 8 bytes, of a longer word then those between. What is there is mixed before more is
+    added: sums of bytes as they are were the same for 100000000 and 0000000000.
+    """
     import numpy as np
 
     longer = np.flatnonzero(sizes > 8)
-    begun, size, values = starts[longer], sizes[longer], hashes[longer]
-    for at in range(8, LONG_WORD, 8):
-        if not len(longer):
-            break
-        # the next 8 bytes, or the last 8: with the size they tell the rest, and need no mask
-        place = begun + np.minimum(size - 8, at)
-        values += size.view(np.uint64)
-        values = mixed_bits(values) ^ windows[place]
-        hashes[longer] = values
-        more = np.flatnonzero(size > at + 8)
+    begun, size, values = starts[longer], sizes[longer], mixed_bits(hashes[longer])
+    values += size.view(np.uint64) * np.uint64(SEED)
+    values += windows[begun + (size - 8)]
+    hashes[longer] = values
+    for least, places in BETWEEN:
+        more = np.flatnonzero(size > least)
         longer, begun, size, values = longer[more], begun[more], size[more], values[more]
-    return longer
+        for place in places:
+            values = mixed_bits(values)
+            values += windows[begun + np.minimum(size - 8, place)]
+        hashes[longer] = values
+    return longer[size > LONG_WORD]
 
 
 def _digest(word: bytes) -> int:

@@ -61,7 +61,8 @@ def test_semantic_twins_are_within_the_cosine() -> None:
     base /= np.linalg.norm(base, axis=1, keepdims=True)
     vectors = np.concatenate([base, base[:50] + 0.001])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = {item: (kept, value) for item, kept, value in semantic_twins(vectors.astype("<f2"), 0.99)}
+    rows = semantic_twins(vectors.astype("<f2"), 0.99)
+    found = dict(zip(rows.item.tolist(), zip(rows.kept.tolist(), rows.like.tolist(), strict=True), strict=True))
     assert sum(item >= 3_000 and found[item][0] == item - 3_000 for item in found) >= 45
     assert all(value >= 0.99 and kept not in found for kept, value in found.values())
 

@@ -1,5 +1,6 @@
 """The fast words and n-grams are those of a plain loop, whatever the texts and wherever the blocks end."""
 
+import itertools
 import re
 
 import numpy as np
@@ -53,6 +54,20 @@ def test_ngrams_are_those_of_a_plain_loop_and_none_crosses_texts(several: list[s
 
 def test_order_matters_in_an_ngram() -> None:
     assert not set(ngrams(word_hashes("a b c d e"), 5).tolist()) & set(ngrams(word_hashes("e d c b a"), 5).tolist())
+
+
+def test_words_that_differ_in_few_bytes_have_different_hashes() -> None:
+    digits = [f"{first}{'0' * size}{last}" for first in "0123456789" for size in range(1, 80) for last in "013"]
+    names = [f"{middle}_first{one}{middle * size}_last__{two}" for size in (0, 1, 3, 9) for middle in "ax"
+             for one in "abcdefghijklmnop" for two in "abcdefghijklmnop"]  # fmt: skip
+    every = {*digits, *names}
+    assert len(set(word_hashes(" ".join(every)).tolist())) == len(every)
+
+
+def test_ngrams_of_words_that_differ_in_few_bytes_are_different() -> None:
+    for form in ("{}", "{}_like_", "_like_b{}", "_like_like_like_{}"):
+        every = [" ".join(map(form.format, letters)) for letters in itertools.product("abcdefg1", repeat=NGRAM)]
+        assert len(set(grams(every).flat.tolist())) == len(every)
 
 
 def test_a_megabyte_in_one_word_is_one_word() -> None:

@@ -1,0 +1,84 @@
+"""Rows of numbers in files, read where they are asked for: what was asked for is in memory, the files are not.
+
+A mapped file would do for reading, but its pages count as this process's memory and come to the whole corpus.
+"""
+
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+OPEN_FILES = 256  # that stay open
+APART = 2  # rows that lie within so many times their number are read in one go
+
+
+class Stored:
+    """The rows of files, one after the other, indexed like an array by a number, a slice or an array of numbers.
+
+    dtype  of one number
+    width  numbers a row; 0: each row is one number, so that results have shape (rows,) and not (rows, width)
+    """
+
+    def __init__(self, paths: Sequence[Path], dtype: str, width: int = 0) -> None:
+        import numpy as np
+
+        self.paths, self.dtype, self.width = paths, np.dtype(dtype), width
+        self.row = self.dtype.itemsize * max(1, width)  # bytes
+        rows = [path.stat().st_size // self.row for path in paths]
+        self.begins = list(accumulate(rows, initial=0))  # of each file the number of its first row, and the end
+        self.opened: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return self.begins[-1]
+
+    def __enter__(self) -> "Stored":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for handle in self.opened.values():
+            os.close(handle)
+        self.opened.clear()
+
+    def __getitem__(self, wanted: Any) -> Any:
+        import numpy as np
+
+        if isinstance(wanted, slice):
+            start, stop, step = wanted.indices(len(self))
+            return self._read(start, max(0, stop - start))[::step]
+        if np.ndim(wanted) == 0:
+            return self._read(int(wanted), 1)[0]
+        places = np.asarray(wanted, np.int64)
+        if not len(places):
+            return self._read(0, 0)
+        first, number = int(places.min()), int(places.max() - places.min()) + 1
+        if number <= APART * len(places):
+            return self._read(first, number)[places - first]
+        return np.concatenate([self._read(place, 1) for place in places.tolist()])
+
+    def _read(self, start: int, number: int) -> Any:
+        import numpy as np
+
+        if start < 0 or start + number > len(self):
+            raise IndexError(f"rows {start} to {start + number} of {len(self)}")
+        parts, at = list[bytes](), start
+        while at < start + number:
+            file = bisect_right(self.begins, at) - 1
+            rows = min(start + number, self.begins[file + 1]) - at
+            parts.append(self._bytes(file, rows * self.row, (at - self.begins[file]) * self.row))
+            at += rows
+        found = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), self.dtype)
+        return found.reshape(number, self.width) if self.width else found
+
+    def _bytes(self, file: int, size: int, start: int) -> bytes:
+        handle = self.opened.get(file)
+        if handle is None:
+            if len(self.opened) == OPEN_FILES:
+                os.close(self.opened.pop(next(iter(self.opened))))
+            handle = self.opened[file] = os.open(self.paths[file], os.O_RDONLY)
+        data = os.pread(handle, size, start)
+        if len(data) < size:
+            raise OSError(f"{self.paths[file]} has become shorter while it was read")
+        return data

@@ -1,0 +1,120 @@
+"""Items that repeat an earlier one, as columns of numbers: 25 bytes an item that is dropped.
+
+Nothing here decides what repeats what (`dedup`, `deduplicate`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from zoo.checkpoint import Record
+
+Item = TypeVar("Item")
+PART = 1 << 21  # marks that are sorted at once
+
+
+class Twins(NamedTuple):
+    """Dropped items, ascending; columns of one length.
+
+    item    its number, shape (T,), int64
+    kept    the number of an earlier item that it repeats
+    like    how alike the two are, float64
+    reason  why it is dropped: a place in the caller's list of reasons, uint8
+    """
+
+    item: Any
+    kept: Any
+    like: Any
+    reason: Any
+
+
+class Drop(Record, frozen=True):
+    """Why an item is dropped: a place in the caller's list of reasons, the name of the kept one, how alike."""
+
+    reason: int
+    kept: str
+    like: float
+
+
+def twins(item: Any, kept: Any, like: Any = 1.0, reason: int = 0) -> Twins:
+    """Twins of columns in any order of the items; of one value for all, that value."""
+    import numpy as np
+
+    items = np.asarray(item, np.int64)
+    order = np.argsort(items)
+    likes = np.broadcast_to(np.asarray(like, np.float64), items.shape)
+    return Twins(items[order], np.asarray(kept, np.int64)[order], likes[order], np.full(len(items), reason, np.uint8))
+
+
+def settled(parts: Sequence[Twins]) -> Twins:
+    """All the twins, each named by the one that is kept in the end: a twin's twin leads there.
+
+    >>> found = settled([twins([2], [1]), twins([1], [0], 0.9)])
+    >>> found.item.tolist(), found.kept.tolist(), found.like.tolist()
+    ([1, 2], [0, 0], [0.9, 0.9])
+    """
+    import numpy as np
+
+    item, kept, like, reason = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(item)
+    item, kept, like, reason = item[order], kept[order], like[order], reason[order]
+    while len(item):
+        place = np.minimum(np.searchsorted(item, kept), len(item) - 1)
+        lost = item[place] == kept
+        if not lost.any():
+            break
+        like = np.where(lost, np.minimum(like, like[place]), like)
+        kept = np.where(lost, kept[place], kept)
+    return Twins(item, kept, like, reason)
+
+
+def repeats(marks: Any, counted: Any = None, reason: int = 0) -> Twins:
+    """The items whose mark stood earlier, each with the first that has it; all alike by 1.
+
+    marks    shape (N, 2), uint64, spread evenly as hashes are. Sorted at once are about PART of them
+    counted  which items count, shape (N,), bool; None: all
+
+    >>> import numpy as np
+    >>> found = repeats(np.array([[5, 0], [7, 0], [5, 0], [5, 1], [5, 0]], np.uint64))
+    >>> found.item.tolist(), found.kept.tolist()
+    ([2, 4], [0, 0])
+    """
+    import numpy as np
+
+    parts = np.uint64(len(marks) // PART + 1)
+    found = [np.zeros((0, 2), np.int64)]
+    for part in range(int(parts)):
+        chosen = marks[:, 0] % parts == part
+        places = np.flatnonzero(chosen if counted is None else chosen & counted)
+        own = marks[places]
+        order = np.lexsort((own[:, 1], own[:, 0]))
+        again = (own[order[1:]] == own[order[:-1]]).all(1)
+        begins = np.flatnonzero(np.concatenate([[True], ~again])[: len(order)])
+        firsts = np.repeat(order[begins], np.diff(np.append(begins, len(order))))
+        later = order != firsts
+        found.append(np.stack([places[order[later]], places[firsts[later]]], axis=1))
+    every = np.concatenate(found)
+    return twins(every[:, 0], every[:, 1], reason=reason)
+
+
+def followed(
+    items: Iterable[Item], found: Twins, name: Callable[[Item], str]
+) -> Iterator[tuple[Item, Drop | None]]:  # fmt: skip
+    """Each item, in order, with why it is dropped, None if it is kept.
+
+    name  what a kept item is called; held are the names of those that have a twin
+    """
+    import numpy as np
+
+    names = dict.fromkeys(np.unique(found.kept).tolist(), "")
+    place, rows = 0, len(found.item)
+    following = int(found.item[0]) if rows else -1
+    for number, item in enumerate(items):
+        if number in names:
+            names[number] = name(item)
+        if number != following:
+            yield item, None
+            continue
+        kept = names[int(found.kept[place])]
+        yield item, Drop(reason=int(found.reason[place]), kept=kept, like=float(found.like[place]))
+        place += 1
+        following = int(found.item[place]) if place < rows else -1
