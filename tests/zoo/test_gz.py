@@ -34,7 +34,7 @@ def test_what_is_packed_is_what_is_read(tmp_path: Path, library: str) -> None:
         assert file.read() == TEXT
 
 
-@pytest.mark.parametrize("how", ["cut", "cut in the head", "sum", "stream", "no gzip", "rubbish behind"])
+@pytest.mark.parametrize("how", ["cut", "cut in the head", "sum", "stream", "blocks", "no gzip", "rubbish behind"])
 def test_a_damaged_file_is_told(tmp_path: Path, how: str) -> None:
     whole = gzip.compress(TEXT, mtime=0)
     middle = len(whole) // 2
@@ -43,6 +43,7 @@ def test_a_damaged_file_is_told(tmp_path: Path, how: str) -> None:
         "cut in the head": whole[:5],
         "sum": whole[:-8] + bytes(4) + whole[-4:],
         "stream": whole[:middle] + bytes(b ^ 0x5A for b in whole[middle : middle + 64]) + whole[middle + 64 :],
+        "blocks": whole[:10] + b"\xff" * 64 + whole[74:],
         "no gzip": TEXT,
         "rubbish behind": whole + b"rubbish",
     }[how])  # fmt: skip
