@@ -1,9 +1,9 @@
-"""Peak memory of each stage of the training data while the corpus doubles twice: bounded by shard, not by corpus.
+"""Peak memory of each stage of the training data for a corpus and one of four times its size: bounded by shard.
 
 Each stage is a process of its own with one worker, and its peak is what the system counted for it (ru_maxrss of
-it and the workers it waited for). Documents: 30,000, 60,000, 120,000 of about 1 kB (BENCH_DOCUMENTS names the first,
-BENCH_DOUBLINGS how often it doubles). What still grows is the index of the process that orders results; the last
-column says by how many bytes a document.
+it and the workers it waited for). Documents: 60,000 and 240,000 of about 1 kB, three shards and twelve (BENCH_DOCUMENTS
+names the first, BENCH_TIMES how many times as large the other is). What still grows is the index of the process that
+orders results; the last column says by how many bytes a document.
 """
 
 import json
@@ -14,8 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-DOCUMENTS = int(os.environ.get("BENCH_DOCUMENTS", "30000"))
-DOUBLINGS = int(os.environ.get("BENCH_DOUBLINGS", "2"))
+from rows import row
+
+DOCUMENTS = int(os.environ.get("BENCH_DOCUMENTS", "60000"))
+TIMES = int(os.environ.get("BENCH_TIMES", "4"))
 STAGES = {
     "gather": ["gather", "{source}", "--out", "code"],
     "dedup": ["dedup", "code", "--out", "single"],
@@ -61,7 +63,7 @@ def peak(arguments: list[str], home: Path) -> int:
 
 
 def main() -> None:
-    sizes = [DOCUMENTS << n for n in range(DOUBLINGS + 1)]
+    sizes = [DOCUMENTS, TIMES * DOCUMENTS]
     found: dict[str, list[int]] = {stage: [] for stage in STAGES}
     for size in sizes:
         with tempfile.TemporaryDirectory() as name:
@@ -79,6 +81,8 @@ def main() -> None:
         slope = (values[-1] - values[0]) / (sizes[-1] - sizes[0])
         cells = " | ".join(f"{value / 2**20:,.0f} MiB" for value in values)
         print(f"| {stage} | {cells} | {values[-1] / values[0]:.2f} times | {slope:,.0f} |")
+        figure = f"{' and '.join(f'{value / 2**20:,.0f}' for value in values)} MiB, {slope:,.0f} bytes a document more"
+        row(f"peak memory of {stage}, {' and '.join(f'{size:,}' for size in sizes)} documents", figure=figure)
 
 
 if __name__ == "__main__":

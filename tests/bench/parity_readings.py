@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from rows import row
+
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "evals"
 # ours -> the harness's file below lm_eval/tasks, and our rows' set and split by the harness's split
 TASKS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
@@ -80,8 +82,8 @@ def ours(task: Any, sample: Any, text: str) -> dict[str, float]:
     return dict.fromkeys(task.metrics, 0.0) if answer is None else dict(task.score(sample, answer).metrics)
 
 
-def compared(harness: Any, spec: str, texts: dict[str, list[str]], scratch: Path) -> tuple[str, bool]:
-    """One line for a task, and whether every request and every reading is the same."""
+def compared(harness: Any, spec: str, texts: dict[str, list[str]], scratch: Path) -> tuple[int, int, int]:
+    """The requests and the readings of a task, and how many of both differ."""
     from evals.datasets import rows
     from evals.tasks import task as find
 
@@ -116,8 +118,12 @@ def compared(harness: Any, spec: str, texts: dict[str, list[str]], scratch: Path
                 readings += 1
                 mine_read = ours(task, one, made[one.id][place])
                 differ += any(mine_read[name] != value for name, value in theirs.items())
-    line = f"{spec}: {requests} requests, {readings} readings, {differ} differ"
-    return line, differ == 0
+    return requests, readings, differ
+
+
+def in_words(found: tuple[int, int, int]) -> str:
+    """The counts in words."""
+    return "{:,} requests, {:,} readings, {:,} differ".format(*found)
 
 
 def main() -> None:
@@ -132,7 +138,7 @@ def main() -> None:
     if SHARED.is_dir():
         os.environ.setdefault("PHIZOO_DATA", str(SHARED))
     script = Path(__file__).with_name("harness_readings.py")
-    agreed = True
+    every = list[tuple[int, int, int]]()
     with tempfile.TemporaryDirectory() as scratch:
         quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": f"{scratch}/cache"}
         harness = subprocess.Popen(
@@ -140,12 +146,15 @@ def main() -> None:
             text=True, env=quiet,
         )  # fmt: skip
         for spec in given.task or TASKS:
-            line, good = compared(harness, spec, saved(given.run), Path(scratch))
-            agreed = agreed and good
-            print(line if good else f"{line}  NOT EQUAL", flush=True)
+            found = compared(harness, spec, saved(given.run), Path(scratch))
+            every.append(found)
+            print(f"{spec}: {in_words(found)}{'  NOT EQUAL' if found[2] else ''}", flush=True)
         harness.stdin.close()  # type: ignore[union-attr]
         harness.wait()
-    sys.exit(0 if agreed else 1)
+    requests, readings, differ = map(sum, zip(*every, strict=True))
+    what = f"prompts and readings of {len(every)} tasks"
+    row(what, peer="lm-evaluation-harness", figure=in_words((requests, readings, differ)), target="0 differ")
+    sys.exit(1 if differ else 0)
 
 
 if __name__ == "__main__":

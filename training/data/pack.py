@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,24 @@ def measure_file(path: str) -> Measured:
     return Measured(marks=marks, characters=[len(text) for text in texts])
 
 
+@lru_cache(maxsize=1)
+def _coder(path: str, written: int) -> Any:
+    """A process's one tokenizer: what it remembers of words, some 3 MB, is not given back with it (tokenizers 0.23).
+
+    written  when the file was: another one is read anew
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 def encode_file(job: Job) -> Encoded:
     """The chosen documents of one file, each ended by EOS. EOS spelt out in a text stays text."""
     import numpy as np
-    from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(job.tokenizer)
-    tokenizer.encode_special_tokens = True
+    tokenizer = _coder(job.tokenizer, os.stat(job.tokenizer).st_mtime_ns)
     eos = tokenizer.token_to_id(EOS)
     places = set(np.frombuffer(job.places, "<u4").tolist())
     texts = [one.text for place, one in enumerate(read_file(Path(job.documents))) if place in places]
