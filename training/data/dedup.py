@@ -6,6 +6,7 @@ with the chance that ROWS tells; none is named that is no duplicate.
 Source: Broder 1997; the bands as in Leskovec et al., Mining of Massive Datasets, section 3.4.
 """
 
+import errno
 import os
 import tempfile
 from array import array
@@ -99,8 +100,8 @@ def near_twins(
     found, kept, like = array("q"), array("q"), array("d")
     for place, own in buckets.by_place():
         item, best, most = int(items[place]), -1, -1.0
-        if kept_ := buckets.kept(own):
-            others = items[kept_]
+        if places := buckets.kept(own):
+            others = items[places]
             alike = np.add.reduce(matrix[others] == matrix[item], axis=1, dtype=np.uint8)
             for other in others[alike >= least].tolist():
                 value = exact(item, other)
@@ -180,7 +181,9 @@ def _write_keys(matrix: Any, items: Any, rows: int, file: int) -> None:
             mixed = mixed_bits((mixed + np.uint64(SEED)) ^ part[:, :, lane])
         keys = (mixed >> np.uint64(32)).astype("<u4")
         for band in range(bands):
-            os.pwrite(file, keys[:, band].tobytes(), 4 * (band * len(items) + start))
+            data = keys[:, band].tobytes()
+            if os.pwrite(file, data, 4 * (band * len(items) + start)) < len(data):
+                raise OSError(errno.ENOSPC, "the keys of the bands could not be written whole")
 
 
 def _shared(file: int, number: int, bands: int) -> Iterator[tuple[Any, Any]]:
