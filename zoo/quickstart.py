@@ -50,7 +50,7 @@ STEPS: tuple[tuple[str, str], ...] = (
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print the commands and run none.")
 def quickstart(dry_run: bool) -> None:
-    """The whole way on two CPU cores: data, train, evaluate, show (ten to fourteen minutes).
+    """The whole way on two CPU cores: data, train, evaluate, show (ten to fifteen minutes).
 
     \b
     phizoo quickstart
