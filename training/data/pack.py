@@ -4,7 +4,6 @@ The trainer slices these files to its context length. Source: phi-1 section 2.3 
 separate by <|endoftext|>, slice). About 1% of the documents, chosen by content, are for validation.
 """
 
-import contextlib
 import hashlib
 import itertools
 import os
@@ -17,6 +16,7 @@ from training.data.document import document_files, read_file
 from training.data.make import Built, Counts, Made, find, folder_of, make, parts
 from training.data.pack_order import VALIDATION_EVERY, Rows, enough, gathered, mixed, once, split, until
 from training.data.shards import each_shard
+from training.data.stored import Stored
 from training.data.tokens import EOS, copy_tokenizer, tokenizer_folder
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import file_sha256, whole_file, write_json
@@ -25,7 +25,6 @@ from zoo.errors import ZooError
 VERSION = 1
 SHARD_TOKENS = 64_000_000  # 128 MB a file
 CHARACTERS_A_TOKEN = 4  # first guess of how much text the budget needs; a 1,024-token BPE gives 2.2 on code
-OPEN_FILES = 256  # data files that stay open while they are read in the order of the packing
 FILE_DOCUMENTS = 4_000  # documents of a job
 ENCODED = 100  # encoded at once: 1,500 took a tenth longer and 0.8 GB more
 BEYOND, VALIDATION = "beyond the token budget", "held for validation"
@@ -157,9 +156,9 @@ def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | Non
 
     loaded = Tokenizer.from_file(str(folder / "tokenizer.json"))
     told: dict[str, Any] = {"eos": loaded.token_to_id(EOS), "vocabulary": loaded.get_vocab_size(), "context": None}
-    with contextlib.closing(store):
-        told["shards"] = _write(out, "tokens", order, store)
-        told["validation"] = _write(out, "validation", validation, store)
+    with Stored(store.files, "<u2") as coded:
+        told["shards"] = _write(out, "tokens", order, store, coded)
+        told["validation"] = _write(out, "validation", validation, store, coded)
     write_json(out / "shards.json", told)
     share = {one.name: store.tokens(order[rows.source[order] == n]) for n, one in enumerate(sources)}
     return Built(
@@ -188,51 +187,27 @@ def _encode(work: Path, paths: Sequence[tuple[int, Path]], folder: Path, rows: R
 
 
 class Store:
-    """Where the tokens of each document lie: its data file, first token and number of tokens (0: not encoded).
-
-    Read with plain reads: pages of a map would count as this process's memory, and come to the whole corpus.
-    """
+    """Where the tokens of each document lie: its first token of those in all files, and how many (0: not encoded)."""
 
     def __init__(self, documents: int) -> None:
         import numpy as np
 
-        self.number, self.start = np.zeros(documents, "<u4"), np.zeros(documents, "<i8")
-        self.lengths = np.zeros(documents, "<i8")
-        self.files: list[str] = []
-        self.opened: dict[int, int] = {}
+        self.start, self.lengths = np.zeros(documents, "<i8"), np.zeros(documents, "<i8")
+        self.files: list[Path] = []
+        self.encoded = 0
 
     def add(self, path: str, part: Any, lengths: Any) -> None:
         """A file that holds the tokens of these documents, one after the other."""
         import numpy as np
 
-        self.number[part], self.lengths[part] = len(self.files), lengths
-        self.start[part] = np.cumsum(lengths) - lengths
-        self.files.append(path)
+        ends = self.encoded + np.cumsum(lengths)
+        self.start[part], self.lengths[part] = ends - lengths, lengths
+        self.files.append(Path(path))
+        self.encoded += int(lengths.sum())
 
     def tokens(self, chosen: Any) -> int:
         """Number of tokens of documents, EOS included."""
         return int(self.lengths[chosen].sum())
-
-    def bytes(self, row: int) -> bytes:
-        """A document's tokens."""
-        file = int(self.number[row])
-        handle = self.opened.get(file)
-        kept = handle is not None
-        if handle is None:
-            handle = os.open(self.files[file], os.O_RDONLY)
-            if len(self.opened) < OPEN_FILES:
-                self.opened[file], kept = handle, True
-        try:
-            return os.pread(handle, 2 * int(self.lengths[row]), 2 * int(self.start[row]))
-        finally:
-            if not kept:
-                os.close(handle)
-
-    def close(self) -> None:
-        """Closes its files; they stay."""
-        for handle in self.opened.values():
-            os.close(handle)
-        self.opened.clear()
 
 
 class _Jobs(Sequence[Job]):
@@ -285,7 +260,7 @@ def _encoded(work: Path, label: str, paths: Sequence[tuple[int, Path]], folder: 
     return store
 
 
-def _write(out: Path, stem: str, order: Any, store: Store) -> list[dict[str, Any]]:
+def _write(out: Path, stem: str, order: Any, store: Store, coded: Stored) -> list[dict[str, Any]]:
     """Writes the documents' tokens one after the other, in files of about SHARD_TOKENS."""
     written: list[dict[str, Any]] = []
     place = 0
@@ -294,8 +269,9 @@ def _write(out: Path, stem: str, order: Any, store: Store) -> list[dict[str, Any
         done = 0
         with path.open("wb") as file:
             while place < len(order) and done < SHARD_TOKENS:
-                file.write(store.bytes(order[place]))
-                done += int(store.lengths[order[place]])
+                start, length = int(store.start[order[place]]), int(store.lengths[order[place]])
+                file.write(coded[start : start + length].data)
+                done += length
                 place += 1
         written.append({"file": path.name, "tokens": done, "sha256": file_sha256(path)})
     return written
