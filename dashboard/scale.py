@@ -90,20 +90,20 @@ def front(held: Sequence[Point]) -> frozenset[int]:
 
 
 def labels(held: Sequence[Point]) -> tuple[str, ...]:
-    """The text beside each point: a name for those of the front, of several at one place one text for all.
+    """The text beside each point: a name for those of the front, of several at one place, of whichever column, one text.
 
     >>> at = [Point(name=n, x=1, value=v, low=None, high=None, own=True, column="", protocol="", front=v > 0)
     ...       for n, v in (("a", 1), ("b", 0), ("c", 1), ("d", 1), ("e", 1))]
     >>> labels(at)
     ('a, c and 2 more', '', '', '', '')
     """
-    at_place: dict[tuple[str, float, float], list[str]] = {}
+    at_place: dict[tuple[float, float], list[str]] = {}
     for point in held:
         if point.front:
-            at_place.setdefault((point.column, point.x, point.value), []).append(point.name)
+            at_place.setdefault((point.x, point.value), []).append(point.name)
     told = []
     for point in held:
-        names = at_place.pop((point.column, point.x, point.value), []) if point.front else []
+        names = at_place.pop((point.x, point.value), []) if point.front else []
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         told.append(", ".join(names[:NAMED]) + more)
     return tuple(told)
