@@ -90,7 +90,7 @@ def front(held: Sequence[Point]) -> frozenset[int]:
 
 
 def labels(held: Sequence[Point]) -> tuple[str, ...]:
-    """The text beside each point: a name for those of the front, of several at one place, of whichever column, one text.
+    """The text beside each point: a name for those of the front, one text for several at one place, whatever column.
 
     >>> at = [Point(name=n, x=1, value=v, low=None, high=None, own=True, column="", protocol="", front=v > 0)
     ...       for n, v in (("a", 1), ("b", 0), ("c", 1), ("d", 1), ("e", 1))]
