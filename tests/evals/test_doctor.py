@@ -53,6 +53,20 @@ def test_a_damaged_zoo_is_wrong_and_the_exit_code_says_so(capsys: pytest.Capture
     assert "WRONG    zoo" in capsys.readouterr().out
 
 
+def test_the_compiler_is_the_one_that_CC_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("CC", "no-such-compiler -O2")
+    found = findings(capsys)["C compiler"]
+    assert found["state"] == "missing" and "no no-such-compiler; with one" in found["told"] and "CC=" in found["mend"]
+    (tmp_path / "mine").write_text("#!/bin/sh\n")
+    (tmp_path / "mine").chmod(0o755)
+    monkeypatch.setenv("CC", f"{tmp_path / 'mine'} -O2")
+    assert findings(capsys)["C compiler"] | {"what": ""} == {
+        "what": "", "state": "ok", "told": str(tmp_path / "mine"), "mend": "",
+    }  # fmt: skip
+
+
 def test_a_full_disk_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "FREE_BYTES", 1 << 60)
     assert "free some space" in findings(capsys, code=1)["disk"]["mend"]

@@ -1,4 +1,4 @@
-"""Words and word n-grams of many texts as 64-bit hashes, by numpy over a block of texts at once.
+"""Words and word n-grams of many texts as 64-bit hashes, by numpy over a block of texts at once or by `native`.
 
 A word is a run of ASCII letters, digits, `_` or bytes of other characters' UTF-8. Equal words have equal
 hashes wherever they stand. Nothing here compares texts.
@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from training.data.native import Native
+
 NGRAM = 5
 SEED = 0x9E3779B97F4A7C15  # odd, so that multiplying by it loses nothing modulo 2^64
 BLOCK_BYTES = 1 << 18  # hashed at once: the arrays stay in the cache; 16 times as many took 1.6 times as long
 LONG_WORD = 64  # bytes: longer words, one in 20,000, are hashed one by one: a megabyte as one word costs no more
 BETWEEN = ((16, (8, 16)), (32, (24, 32, 40, 48)))  # longer than this: from where 8 bytes more are read, or the last 8
+NATIVE = Native()
 
 
 class Grams(NamedTuple):
@@ -108,9 +111,22 @@ def _blocks(texts: Sequence[str]) -> Iterator[list[bytes]]:
 def _block(part: Sequence[bytes]) -> tuple[Any, Any]:
     """The word hashes of texts one after the other, and how many each text has."""
     import numpy as np
-    from numpy.lib.stride_tricks import as_strided
 
     data = b"".join((b"\n", b"\n".join(part), b"\n", bytes(8)))
+    loops = NATIVE.loops(len(data))
+    starts, sizes, hashes = _words(data) if loops is None else loops.words(data)
+    long = np.flatnonzero(sizes > LONG_WORD)
+    spans = zip((starts[long] + 1).tolist(), sizes[long].tolist(), strict=True)
+    hashes[long] = mixed_bits(np.array([_digest(data[start : start + size]) for start, size in spans], np.uint64))
+    firsts = np.cumsum([0, *(len(one) + 1 for one in part)])
+    return hashes, np.diff(np.searchsorted(starts, firsts.astype(starts.dtype))).astype(np.int64, copy=False)
+
+
+def _words(data: bytes) -> tuple[Any, Any, Any]:
+    """The place before each word's first byte, its size in bytes and its hash, as `native.Loops.words` gives them."""
+    import numpy as np
+    from numpy.lib.stride_tricks import as_strided
+
     inside = _in_words(np.frombuffer(data, np.uint8))
     bounds = np.flatnonzero(inside[1:] != inside[:-1])  # the places before a word's first byte and at its last
     starts = bounds[0::2]
@@ -119,15 +135,12 @@ def _block(part: Sequence[bytes]) -> tuple[Any, Any]:
     windows = as_strided(np.frombuffer(data, "<u8", 1, offset=1), shape=(len(data) - 8,), strides=(1,))
     hashes = windows[starts]
     hashes &= _masks().take(sizes, mode="clip")
-    for word in _add_longer(hashes, windows, starts, sizes).tolist():
-        start = int(starts[word]) + 1
-        hashes[word] = _digest(data[start : start + int(sizes[word])])
-    firsts = np.cumsum([0, *(len(one) + 1 for one in part)])
-    return mixed_bits(hashes), np.diff(np.searchsorted(starts, firsts))
+    _add_longer(hashes, windows, starts, sizes)
+    return starts, sizes, mixed_bits(hashes)
 
 
-def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> Any:
-    """Takes the bytes after the eighth into the hashes, in place; gives the words longer than LONG_WORD.
+def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> None:
+    """Takes the bytes after the eighth into the hashes, in place.
 
     First the size and the last 8 bytes, of a longer word then those between. What is there is mixed before more is
     added: sums of bytes as they are were the same for 100000000 and 0000000000.
@@ -146,7 +159,6 @@ def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> Any:
             values = mixed_bits(values)
             values += windows[begun + np.minimum(size - 8, place)]
         hashes[longer] = values
-    return longer[size > LONG_WORD]
 
 
 def _digest(word: bytes) -> int:
@@ -183,18 +195,30 @@ def grams(texts: Sequence[str], width: int = NGRAM) -> Grams:
     """The word n-grams of texts; a text of fewer words is one n-gram of all its words, one without words has none."""
     import numpy as np
 
-    parts, sizes = [np.zeros(0, np.uint64)], [0]
+    # no more words than every second character: pages that stay unwritten take no memory
+    found, done, sizes = np.empty(sum((len(text) + 1) // 2 for text in texts), np.uint64), 0, [np.zeros(0, np.int64)]
     for block in _blocks(texts):
         hashes, numbers = _block(block)
-        every, first = ngrams(hashes, width), 0
-        for number in numbers.tolist():
-            if number >= width:  # of all runs of the block those that lie within one text
-                parts.append(every[first : first + number - width + 1])
-            elif number:
-                parts.append(ngrams(hashes[first : first + number], number))
-            sizes.append(max(number - width + 1, min(number, 1)))
-            first += number
-    return Grams(np.concatenate(parts), np.cumsum(sizes))
+        loops = NATIVE.loops(0)
+        size = (_runs_of if loops is None else loops.runs)(hashes, numbers, width, found[done:])
+        done += int(size.sum())
+        sizes.append(size)
+    found.resize(done, refcheck=False)
+    return Grams(found, offsets(np.concatenate(sizes)))
+
+
+def _runs_of(hashes: Any, numbers: Any, width: int, found: Any) -> Any:
+    """Writes the hash of each run of words within one text; gives how many each text has, as `Loops.runs` does."""
+    import numpy as np
+
+    every, first, done = ngrams(hashes, width), 0, 0
+    for number in numbers.tolist():
+        last = first + number
+        # of all runs of the block those that lie within one text
+        own = every[first : last - width + 1] if number >= width else ngrams(hashes[first:last], max(1, number))
+        found[done : done + len(own)] = own
+        first, done = last, done + len(own)
+    return np.maximum(numbers - width + 1, np.minimum(numbers, 1))
 
 
 def shingles(text: str, width: int = NGRAM) -> Any:

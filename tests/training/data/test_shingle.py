@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import shingle
+from training.data.native import Native, compiled
 from training.data.shingle import NGRAM, grams, ngrams, word_hashes, words
 
 WORD = re.compile(rb"[0-9A-Za-z_\x80-\xff]+")
@@ -17,6 +19,16 @@ long_words = st.builds(
     lambda one, size, end: one * size + end, st.sampled_from("ab\u00e9"), st.integers(1, 90), st.text("ab ", max_size=3)
 )
 texts = st.one_of(alphabet, long_words)
+
+
+@pytest.fixture(params=["numpy", "compiled"], autouse=True, scope="module")
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each test by numpy and by the compiled loops."""
+    if request.param == "compiled" and compiled() is None:
+        pytest.skip("no C compiler here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shingle, "NATIVE", Native(1 << 60 if request.param == "numpy" else -1))
+        yield request.param
 
 
 def plain(text: str) -> list[bytes]:
