@@ -59,6 +59,10 @@ class Job:
         """Its record."""
         return Verdict(id=self.program.id, verdict=verdict, detail=detail, seconds=round(seconds, 4), runs=self.runs)
 
+    def stopped(self, seconds: float) -> Verdict:
+        """The record of one that the watch killed, whatever the judge said of it."""
+        return self.verdict("failed" if self.killed.startswith(MEMORY) else "timeout", self.killed, seconds)
+
 
 class Slot:
     """A worker of each kind needed yet, narrow or wide (`evals.sandbox.warm`), and the job that one of them runs."""
@@ -73,7 +77,7 @@ class Slot:
         self.since = 0.0
         self.waited = (0, 0.0)  # programs begun, how long the judge had waited for a core when first seen in it
         self.seen: dict[tuple[int, bytes], float] = {}  # CPU of each process of the running child's tree
-        self.watched = 0  # how many programs the judge had begun when the watch last killed
+        self.watched = (0, 0.0)  # programs begun, and the judge's CPU seconds, when the watch last killed
 
     @property
     def worker(self) -> Worker:
@@ -98,7 +102,7 @@ class Slot:
             else:
                 self.workers[wide] = made
         if wide != self.wide:
-            self.wide, self.waited, self.watched = wide, (0, 0.0), 0
+            self.wide, self.waited, self.watched = wide, (0, 0.0), (0, 0.0)
 
     def hand(self, job: Job) -> None:
         """Gives the worker a program: it is the one that runs, or the one after it."""
@@ -139,6 +143,7 @@ class Slot:
         self.worker.close()
         del self.workers[self.wide]
         self.turn_to(self.wide)
+        self.waited, self.watched = (0, 0.0), (0, 0.0)  # it counts its programs from the first one again
 
     def processes(self) -> list[int]:
         """The process ids of its workers, the running zygote's first."""
@@ -236,9 +241,7 @@ class Pool:
             job = slot.job
             assert job is not None  # a judge answers once for each program it was handed
             slot.done()
-            if job.killed:
-                verdict, detail = "failed" if job.killed.startswith(MEMORY) else "timeout", job.killed
-            yield job, job.verdict(verdict, detail, seconds)
+            yield job, job.stopped(seconds) if job.killed else job.verdict(verdict, detail, seconds)
 
     def _lost(self, slot: Slot, job: Job) -> Verdict | None:
         """The judge ended: killed by the watch, or by a fault of ours. A new worker takes its place."""
@@ -246,7 +249,7 @@ class Pool:
         slot.renew()
         slot.job = slot.ahead = None
         if job.killed:
-            return job.verdict("timeout", job.killed, seconds)
+            return job.stopped(seconds)
         job.faults += 1
         if job.faults < FAULTS:
             return None
@@ -267,17 +270,19 @@ class Pool:
         """Watches one running program."""
         begun, process, at, spent = slot.worker.running()
         judge = slot.worker.judge_process.pid
-        if not process or begun == slot.watched:  # between two children, or killed and not yet noticed
+        limit = job.program.timeout_seconds * (1.0 if job.alone else FIRST_SHARE)
+        if not process or begun == slot.watched[0]:  # between two children, or killed and not yet noticed
             if now - slot.since > STILL_SECONDS + job.program.timeout_seconds * WALL_FACTOR:
                 job.killed = "the judge stood still"
-                slot.worker.judge_process.kill()
+            elif not job.killed or processes.cpu_seconds(judge) - slot.watched[1] <= limit:
+                return
+            slot.worker.judge_process.kill()  # it still works on what it was given, and cannot notice
             return
         waited = processes.waited_seconds(judge)
         if slot.waited[0] != begun:
             slot.waited, slot.seen = (begun, waited), {}
         usage = processes.tree(process, slot.seen)  # of many processes each waits for the others: no excuse
         judging = processes.cpu_seconds(judge) - spent
-        limit = job.program.timeout_seconds * (1.0 if job.alone else FIRST_SHARE)
         why = reason(
             limit,
             usage.cpu_seconds + judging,
@@ -287,7 +292,7 @@ class Pool:
         )
         if not why or slot.worker.running()[:2] != (begun, process):
             return
-        job.killed, slot.watched = why, begun
+        job.killed, slot.watched = why, (begun, processes.cpu_seconds(judge))
         if judging > limit / 2:
             slot.worker.judge_process.kill()
         with contextlib.suppress(ProcessLookupError):

@@ -92,18 +92,20 @@ def settled(opened: Any) -> None:
     opened.wait_for_function("() => !document.querySelector('[data-stale=true]')")
 
 
-def choose(opened: Any, label: str, at: int) -> None:
-    """Chooses the option at a position of a select box; again where a redraw closed the list meanwhile."""
-    box, option = opened.get_by_role("combobox", name=label, exact=True), opened.get_by_role("option")
+def choose(opened: Any, label: str | re.Pattern[str], wanted: int | str) -> None:
+    """Chooses the option at a position, or with a text, of a select box; again where a redraw closed the list."""
+    box = opened.get_by_role("combobox", name=label, exact=isinstance(label, str))
+    option = opened.get_by_role("option")
+    one = option.nth(wanted) if isinstance(wanted, int) else option.filter(has_text=wanted).first
     for _ in range(10):
         box.click()
         try:
             option.first.wait_for(timeout=4000)
-            option.nth(at).click(timeout=4000)
+            one.click(timeout=4000)
             return
         except playwright.TimeoutError:
             opened.keyboard.press("Escape")
-    raise AssertionError(f"{label} shows no options")
+    raise AssertionError(f"{label} does not show the option {wanted}")
 
 
 def models(opened: Any) -> list[str]:

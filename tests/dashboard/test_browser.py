@@ -129,11 +129,9 @@ def test_samples_filter_by_verdict_and_search(page: Any, address: str) -> None:
     page.goto(f"{address}/samples?verdict=unscored")
     page.get_by_label("Search").wait_for()
     settled(page)
-    page.get_by_role("combobox", name=re.compile("Checkpoint")).click()
-    page.get_by_role("option", name="phi-1-small-mini-base:1").click()
+    choose(page, re.compile("Checkpoint"), "phi-1-small-mini-base:1")
     settled(page)
-    page.get_by_role("combobox", name=re.compile("Run")).click()
-    page.get_by_role("option").filter(has_text="mini_exercises").click()
+    choose(page, re.compile("Run"), "mini_exercises")
     page.get_by_role("heading", name="mini_exercises/300").wait_for()
 
 

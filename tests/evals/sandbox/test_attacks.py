@@ -131,6 +131,32 @@ def test_programs_handed_out_ahead_have_one_verdict_each_whatever_ends_before_th
     assert wrong in ([("2-killed", "timeout")], [("2-killed", "failed")])
 
 
+ENDLESS = "def check(candidate):\n    x = candidate(1, 2)\n    assert x ** x > 0\n"  # in C, where no signal is heard
+HUGE = "    return 1 << (1 << 22)\n"
+FAR = 30.0  # seconds, below the minute after which a judge that stands still is killed in any case
+
+
+def test_a_judge_kept_busy_by_what_a_killed_program_gave_is_killed_too(sandbox: Sandbox) -> None:
+    spend = f"    import time\n    while time.process_time() < 0.42: pass\n{HUGE}"
+    given = Program(id="s", prompt=ADD, completion=spend, test=ENDLESS, entry_point="add", timeout_seconds=1.0)
+    after = Program(id="a", prompt=ADD, completion="    return a + b\n", test=ADDS, entry_point="add")
+    begun = time.monotonic()
+    found = {told.id: told.verdict for told in sandbox.run([given, after])}
+    assert found == {"s": "timeout", "a": "passed"}
+    assert time.monotonic() - begun < FAR
+
+
+def test_a_program_is_watched_whose_number_is_that_of_one_killed_with_its_judge() -> None:
+    given = Program(id="s", prompt=ADD, completion=HUGE, test=ENDLESS, entry_point="add", timeout_seconds=0.5)
+    sleeps = Program(id="z", prompt=ADD, completion="    import time; time.sleep(99)\n", test=ADDS, entry_point="add",
+                     timeout_seconds=0.5)  # fmt: skip
+    begun = time.monotonic()
+    with open_sandbox(workers=1, tier="namespaces") as opened:
+        found = {told.id: told.verdict for told in opened.run([given, sleeps])}
+    assert found["z"] == "timeout" and found["s"] in {"timeout", "failed"}
+    assert time.monotonic() - begun < FAR
+
+
 def test_a_source_that_waits_for_the_verdict_before_is_not_drawn_ahead() -> None:
     found: list[str] = []
 
