@@ -1,6 +1,9 @@
 """Runs spread over a Ray cluster of two machines: one goes in the middle, and every run is the one made without Ray."""
 
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +66,17 @@ def rows() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def replica_on(machine: Any) -> int:
+    """The process id of the replica on a machine of the cluster."""
+    (raylet,) = machine.all_processes["raylet"]
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == raylet.process.pid and b"Replica" in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+    raise AssertionError("no replica runs there")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("zoo")
@@ -70,13 +84,18 @@ def test_a_machine_goes_and_nothing_is_lost_or_twice(
     machines: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked, lost, written = [], [], []  # type: list[Piece], list[Piece], list[tuple[Any, ...]]
+    stopped: list[int] = []
     ask, came = Cluster.ask, Cluster.came
 
     def and_one_goes(self: Cluster, replica: Any, piece: Piece) -> None:
         ask(self, replica, piece)
         asked.append(piece)
-        if len(asked) == 6:  # both replicas are busy: what the second machine holds is lost
+        if len(asked) == 6:  # the second machine's replica never comes to an end of what it has, or is asked next
+            stopped.append(replica_on(machines.second))
+            os.kill(stopped[0], signal.SIGSTOP)
+        if len(asked) == 8:
             machines.remove_node(machines.second, allow_graceful=False)
+            os.kill(stopped[0], signal.SIGKILL)  # a stopped process does not notice that its machine is gone
 
     def counted(self: Cluster) -> Iterator[tuple[Piece, Any]]:
         for piece, answers in came(self):
