@@ -9,8 +9,9 @@ SHELL := /bin/bash
 quickstart: $(VENV)/.installed
 	$(BIN)/phizoo quickstart
 
+# In two processes, a file's tests in one of them; each has one thread, as two that take both cores wait for each other.
 test: $(VENV)/.installed
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
