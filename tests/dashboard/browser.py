@@ -92,6 +92,21 @@ def settled(opened: Any) -> None:
     opened.wait_for_function("() => !document.querySelector('[data-stale=true]')")
 
 
+STILL = """milliseconds => {
+  const runs = document.querySelector("[data-testid=stStatusWidgetRunningIcon], [data-stale=true]");
+  const moves = document.getAnimations().some(
+    one => one.playState === "running" && one.effect.getComputedTiming().endTime < Infinity);
+  if (runs || moves || !window.stillSince) window.stillSince = performance.now();
+  return performance.now() - window.stillSince >= milliseconds;
+}"""
+
+
+def still(opened: Any, milliseconds: int = 1500) -> None:
+    """Waits until nothing ran, was drawn anew or faded for so long: colours on their way are not those to judge."""
+    settled(opened)
+    opened.wait_for_function(STILL, arg=milliseconds)
+
+
 def choose(opened: Any, label: str | re.Pattern[str], wanted: int | str) -> None:
     """Chooses the option at a position, or with a text, of a select box; again where a redraw closed the list."""
     box = opened.get_by_role("combobox", name=label, exact=isinstance(label, str))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboard.browser import NEEDS_CHROMIUM, PAGES, SLOW_MS, models, settled
+from tests.dashboard.browser import NEEDS_CHROMIUM, PAGES, SLOW_MS, models, still
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -48,10 +48,9 @@ def test_axe_finds_nothing_serious(chromium: Any, address: str, axe: str, name: 
     opened = context.new_page()
     opened.set_default_timeout(SLOW_MS)
     opened.goto(f"{address}/{name}{QUERIES.get(name, '')}")
-    settled(opened)
     if not name:
         models(opened)
-    opened.wait_for_timeout(1500)
+    still(opened)
     found = serious(opened, axe)
     context.close()
     assert found == []
@@ -65,7 +64,7 @@ def test_axe_finds_nothing_serious_in_the_evidence(chromium: Any, address: str, 
     models(opened)
     opened.locator("tr.own td.measured").first.click()
     opened.get_by_role("dialog").get_by_text("Prompt of the first sample").wait_for()
-    opened.wait_for_timeout(1000)
+    still(opened)
     found = serious(opened, axe)
     context.close()
     assert found == []
