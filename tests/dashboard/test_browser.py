@@ -268,7 +268,7 @@ def test_playground_streams_text_that_stays_text(page: Any, address: str) -> Non
         page.goto(f"{address}/playground")
         settled(page)
         page.get_by_text("Skier", exact=True).click()
-        page.wait_for_function("() => document.querySelector('textarea').value.includes('skier')")
+        page.wait_for_function("() => document.querySelector('textarea')?.value.includes('skier')")
         choose(page, "Model", -1)
         box = page.get_by_label("OpenAI-compatible address")
         box.fill(f"http://127.0.0.1:{writer.server_port}/v1")
