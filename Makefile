@@ -10,8 +10,10 @@ quickstart: $(VENV)/.installed
 	$(BIN)/phizoo quickstart
 
 # In two processes, a file's tests in one of them; each has one thread, as two that take both cores wait for each other.
+# The page's tests come after, alone: a browser, its server and what else runs are more than two cores.
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not long and not browser'; first=$$?; \
+	$(BIN)/pytest -m 'browser and not long' && exit $$first
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
