@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from dashboard import facts
 from dashboard.cells import Board, Column, Row
+from dashboard.escape import count, cut
 from dashboard.selection import SUITES, Shown, Span, View
-from dashboard.text import count, cut
 from zoo.checkpoint import Subset
 from zoo.errors import unknown
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from dashboard.text import percent
+from dashboard.escape import percent
 from evals.stats.power import resolution
 from zoo.checkpoint import Origin, Record, Subset
 

@@ -9,8 +9,8 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from dashboard import facts
+from dashboard.escape import cut, probability
 from dashboard.scale import labels
-from dashboard.text import cut, probability
 
 if TYPE_CHECKING:
     from dashboard.comparison import Line

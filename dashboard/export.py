@@ -16,9 +16,9 @@ import msgspec
 
 from dashboard import facts
 from dashboard.cells import Board, Column, Row, cell_text, value_text
+from dashboard.escape import count, html, latex, markdown, plain, spreadsheet
 from dashboard.places import place_text, placed
 from dashboard.table import LEGEND, asset, table
-from dashboard.text import count, html, latex, markdown, plain, spreadsheet
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dashboard.text import cut
+from dashboard.escape import cut
 from zoo import lineage
 from zoo.checkpoint import Checkpoint
 

@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 
-from dashboard.text import latex, markdown, plain, spreadsheet
+from dashboard.escape import latex, markdown, plain, spreadsheet
 
 Lines = Sequence[Mapping[str, object]]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dashboard import facts
 from dashboard.cells import Board
 from dashboard.comparison import Line, difference_text, lines
-from dashboard.text import percent, probability
+from dashboard.escape import percent, probability
 from evals.stats.paired import z_unpaired
 from zoo.published import HEADLINE
 

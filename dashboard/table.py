@@ -10,9 +10,9 @@ from itertools import groupby, pairwise
 
 from dashboard import facts
 from dashboard.cells import Board, Cell, Column, Row, cell_text, overlap_text, value_text
+from dashboard.escape import count, cut, html, plain
 from dashboard.places import place_text, placed
 from dashboard.selection import View
-from dashboard.text import count, cut, html, plain
 from evals.stats.ranks import Standing
 
 FACTS = (("name", "Model"), ("parameters", "Parameters"), ("tokens", "Tokens"), ("date", "Date"))

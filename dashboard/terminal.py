@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from dashboard import facts
 from dashboard.cells import Board, Cell, Column, cell_text
+from dashboard.escape import count, cut
 from dashboard.export import NOTE
-from dashboard.text import count, cut
 
 if TYPE_CHECKING:
     from rich.console import Console

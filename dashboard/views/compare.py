@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import charts, facts, source
 from dashboard.comparison import MOST, Line, difference_text, lines
-from dashboard.text import cut, probability
+from dashboard.escape import cut, probability
 from dashboard.views import samples, style
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import evidence, facts, source
 from dashboard.cells import Board, Cell, Column, Row, cell_text
-from dashboard.text import cut, plain
+from dashboard.escape import cut, plain
 from dashboard.views.style import text
 from zoo.errors import ZooError
 

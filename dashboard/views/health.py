@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import health, source
-from dashboard.text import cut
+from dashboard.escape import cut
 from dashboard.views import style
 from zoo import settings
 from zoo.progress import seconds_text

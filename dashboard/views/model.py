@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import facts, lineage, source
 from dashboard.cells import Board, Row, cell_text
-from dashboard.text import count, cut, html, plain, size
+from dashboard.escape import count, cut, html, plain, size
 from dashboard.views import style
 from zoo.card import card as model_card
 from zoo.checkpoint import Checkpoint

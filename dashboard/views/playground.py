@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from dashboard import playground, source
+from dashboard.escape import cut
 from dashboard.playground import EXAMPLES, Wanted
 from dashboard.server import PUBLIC
-from dashboard.text import cut
 from dashboard.views import style
 from dashboard.views.samples import plain_lines
 from zoo.errors import ZooError

@@ -6,8 +6,8 @@ import msgspec
 import streamlit as st
 
 from dashboard import evidence, source
+from dashboard.escape import cut, lined, plain
 from dashboard.samples import VERDICTS, Asked, Filter, asked, chosen, cut_at, difference, tally
-from dashboard.text import cut, lined, plain
 from dashboard.views import style
 from evals.records import Result, Run
 from zoo.errors import ZooError

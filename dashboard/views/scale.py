@@ -6,8 +6,8 @@ import streamlit as st
 
 from dashboard import charts, facts, scale, source
 from dashboard.cells import Board
+from dashboard.escape import count, cut
 from dashboard.selection import SUITES, View, select
-from dashboard.text import count, cut
 from dashboard.views import style
 
 AXES = ("parameters", "training tokens", "training FLOPs")

@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard import charts, lines, source
 from dashboard.cells import Board
+from dashboard.escape import html, markdown, plain
 from dashboard.table import asset
-from dashboard.text import html, markdown, plain
 from zoo.checkpoint import Subset
 
 STYLE = asset("page.css")

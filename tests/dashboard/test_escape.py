@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashboard import text
+from dashboard import escape
 
 hostile = st.text(max_size=80) | st.sampled_from(
     [
@@ -28,9 +28,9 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069
 @example("\x1b[31mred")
 @example("a\u202egnp.exe")
 def test_plain_leaves_nothing_that_steers_and_is_stable(name: str) -> None:
-    shown = text.plain(name)
+    shown = escape.plain(name)
     assert not UNSAFE.search(shown)
-    assert text.plain(shown) == shown
+    assert escape.plain(shown) == shown
     shown.encode("utf-8")
 
 
@@ -55,30 +55,30 @@ class Reader(HTMLParser):
 @example('"><img src=x onerror=alert(1)>')
 def test_html_is_text_in_content_and_in_attributes(name: str) -> None:
     reader = Reader()
-    reader.feed(f'<p title="{text.html(name)}">{text.html(name)}</p>')
+    reader.feed(f'<p title="{escape.html(name)}">{escape.html(name)}</p>')
     reader.close()
     assert reader.tags == ["p"]
-    assert reader.told == text.plain(name)
-    assert reader.attributes == {"title": text.plain(name)}
+    assert reader.told == escape.plain(name)
+    assert reader.attributes == {"title": escape.plain(name)}
 
 
 @given(hostile)
 @example("a|b")
 def test_markdown_keeps_a_table_row_whole(name: str) -> None:
-    shown = text.markdown(name)
+    shown = escape.markdown(name)
     assert "\n" not in shown
     assert not re.search(r"(?<!\\)(\\\\)*\|", shown)
     assert not re.search(r"(?<!\\)(\\\\)*<", shown)
 
 
 def test_markdown_link_is_not_a_link() -> None:
-    assert text.markdown("![p](http://x.example/p.png)") == r"!\[p\](http\://x.example/p.png)"
+    assert escape.markdown("![p](http://x.example/p.png)") == r"!\[p\](http\://x.example/p.png)"
 
 
 @given(hostile)
 @example("\\input{/etc/passwd}")
 def test_latex_has_no_command_of_the_name(name: str) -> None:
-    bare = text.latex(name)
+    bare = escape.latex(name)
     for told in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textless{}", r"\textgreater{}"):
         bare = bare.replace(told, "")
     bare = bare.replace(r"$^\dagger$", "")
@@ -90,7 +90,7 @@ def test_latex_has_no_command_of_the_name(name: str) -> None:
 @example("=cmd|' /C calc'!A0")
 def test_spreadsheet_field_is_no_formula(name: str) -> None:
     out = io.StringIO()
-    csv.writer(out).writerow([text.spreadsheet(name), "next"])
+    csv.writer(out).writerow([escape.spreadsheet(name), "next"])
     (row,) = csv.reader(io.StringIO(out.getvalue()))
     assert row[1] == "next"
     assert row[0][:1] not in ("=", "+", "-", "@")
@@ -98,4 +98,4 @@ def test_spreadsheet_field_is_no_formula(name: str) -> None:
 
 @given(st.text(min_size=1, max_size=300), st.integers(1, 100))
 def test_cut_is_never_longer(name: str, length: int) -> None:
-    assert len(text.cut(name, length)) <= length
+    assert len(escape.cut(name, length)) <= length
