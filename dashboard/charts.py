@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
-from dashboard import facts
+from dashboard.board import benchmarks
 from dashboard.escape import cut, probability
 from dashboard.scale import labels
 
@@ -56,7 +56,7 @@ def forest(lines: "Sequence[Line]") -> Any:
 
     told = [
         {
-            "name": cut(f"{facts.title_of(facts.benchmark_of(line.task))} {line.metric}", 30)
+            "name": cut(f"{benchmarks.title_of(benchmarks.benchmark_of(line.task))} {line.metric}", 30)
             + f"\n{cut(line.checkpoint, 30)}",
             "difference": 100 * line.difference.value,
             "low": 100 * line.difference.low,

@@ -9,7 +9,7 @@ import click
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from dashboard.cells import Board
+    from dashboard.board.cells import Board
     from zoo.checkpoint import Subset
 
 PASSWORD = "PHIZOO_PASSWORD"  # noqa: S105 - the variable's name
@@ -67,18 +67,18 @@ def leaderboard(
         return
     board, notes = seen(view) if view else selected(suite, subset, search, sort, every_metric)
     if export:
-        from dashboard.export import write
+        from dashboard.board.export import write
 
         write(board, export, notes)
         click.echo(f"wrote {export}: {len(board.rows)} models, {len(board.columns)} columns", err=as_json or printed)
     if as_json:
         import json
 
-        from dashboard.export import as_data
+        from dashboard.board.export import as_data
 
         click.echo(json.dumps(as_data(board, notes), indent=1, ensure_ascii=False).encode("utf-8", "replace"))
     elif printed:
-        from dashboard.terminal import show
+        from dashboard.board.terminal import show
 
         show(board, notes)
 
@@ -87,8 +87,8 @@ def selected(
     suite: str, subset: "Subset", search: str, sort: str, every_metric: bool
 ) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo under these choices, and the lines that belong above it."""
-    from dashboard.selection import View, select
-    from dashboard.selection import suite as checked
+    from dashboard.board.view import View, select
+    from dashboard.board.view import suite as checked
     from dashboard.source import load_with_notes
 
     view = View(suite=suite, search=search, sort=sort, every_metric=every_metric, descending=sort != "name")
@@ -99,8 +99,8 @@ def selected(
 
 def seen(address: str) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo as the page shows it at an address, and the lines that belong above it."""
-    from dashboard.address import parameters, read
-    from dashboard.selection import select
+    from dashboard.board.address import parameters, read
+    from dashboard.board.view import select
     from dashboard.source import load_with_notes
 
     query = parameters(address)

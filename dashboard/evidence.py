@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard.cells import Cell, Row
+from dashboard.board.cells import Cell, Row
 from evals.evidence import command
 from evals.folder import read_results
 from evals.records import Result, Run

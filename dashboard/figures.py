@@ -6,8 +6,8 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dashboard import facts
-from dashboard.cells import Board, Column, Row
+from dashboard.board import benchmarks as facts
+from dashboard.board.cells import Board, Column, Row
 from dashboard.notes import LIFT, LIFT_TASK
 from zoo import gz, published, settings
 from zoo.checkpoint import Record

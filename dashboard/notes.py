@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from dashboard import facts
-from dashboard.cells import Board
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board
 from dashboard.comparison import Line, difference_text, lines
 from dashboard.escape import percent, probability
 from evals.stats.paired import z_unpaired
@@ -70,7 +70,7 @@ def notes_of(suite: str, board: Board, registry: "Registry | None" = None) -> tu
     """The lines for a suite's view of a board: the own lift, and what the talk's gain is worth."""
     notes = []
     if registry is not None and suite != "headline":
-        notes.append(lift_note(lift(board, registry), facts.title_of(LIFT_TASK)))
+        notes.append(lift_note(lift(board, registry), benchmarks.title_of(LIFT_TASK)))
     if suite in ("talk", "headline"):
         notes.append(headline_note(board))
     return tuple(note for note in notes if note)

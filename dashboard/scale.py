@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from dashboard.cells import Board, Column, Row
+from dashboard.board.cells import Board, Column, Row
 from zoo.checkpoint import Record
 
 Axis = Literal["parameters", "training tokens", "training FLOPs"]

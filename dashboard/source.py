@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboard.board import board, from_registry
-from dashboard.cells import Board
+from dashboard.board.build import board, from_registry
+from dashboard.board.cells import Board
 from dashboard.notes import notes_of
 from zoo import settings
 from zoo.checkpoint import Subset

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import charts, facts, source
+from dashboard import charts, source
+from dashboard.board import benchmarks
 from dashboard.comparison import MOST, Line, difference_text, lines
 from dashboard.escape import cut, probability
 from dashboard.views import samples, style
@@ -54,7 +55,7 @@ def table(found: tuple[Line, ...]) -> list[dict[str, Any]]:
     """All differences, with p adjusted over all of them."""
     rows: list[dict[str, Any]] = [
         {
-            "benchmark": facts.title_of(facts.benchmark_of(line.task)),
+            "benchmark": benchmarks.title_of(benchmarks.benchmark_of(line.task)),
             "protocol": cut(line.column, 40),
             "checkpoint": cut(line.checkpoint, 48),
             "score": f"{100 * line.value:.1f}",
@@ -86,7 +87,7 @@ def flips(found: tuple[Line, ...]) -> None:
     st.subheader("What flipped", anchor=False)
     names = {
         f"{line.checkpoint}~{line.column}": cut(
-            f"{line.checkpoint} · {facts.title_of(facts.benchmark_of(line.task))} · {line.column}", 110
+            f"{line.checkpoint} · {benchmarks.title_of(benchmarks.benchmark_of(line.task))} · {line.column}", 110
         )
         for line in flipped
     }

@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import evidence, facts, source
-from dashboard.cells import Board, Cell, Column, Row, cell_text
+from dashboard import evidence, source
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board, Cell, Column, Row, cell_text
 from dashboard.escape import cut, plain
 from dashboard.views.style import text
 from zoo.errors import ZooError
@@ -48,7 +49,7 @@ def cell_dialog(row: Row, column: Column) -> None:
     """Everything behind one number."""
     cell = row.cells[column.key]
 
-    @st.dialog(f"{facts.title_of(column.benchmark)} · {cut(row.label, 50)}", width="large", on_dismiss=closed)
+    @st.dialog(f"{benchmarks.title_of(column.benchmark)} · {cut(row.label, 50)}", width="large", on_dismiss=closed)
     def show() -> None:
         st.markdown(f"### {text(cell_text(cell))}")
         if cell.origin == "reported":

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard import address
-from dashboard.cells import Board
-from dashboard.export import FORMATS
-from dashboard.selection import SUITES, Shown, View, select
-from dashboard.table import LEGEND, table
+from dashboard.board import address
+from dashboard.board.cells import Board
+from dashboard.board.export import FORMATS
+from dashboard.board.html_table import LEGEND, table
+from dashboard.board.view import SUITES, Shown, View, select
 from dashboard.views import evidence, style
 from zoo.checkpoint import Subset
 

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard import facts, lineage, source
-from dashboard.cells import Board, Row, cell_text
+from dashboard import lineage, source
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board, Row, cell_text
 from dashboard.escape import count, cut, html, plain, size
 from dashboard.views import style
 from zoo.card import card as model_card
@@ -44,7 +45,7 @@ def own(whole: Board, row: Row, registry: "Registry") -> None:
     st.subheader("Where it comes from", anchor=False)
     with st.container(horizontal_alignment="left"):
         told = [
-            f"{facts.title_of(column.benchmark)} {cell_text(row.cells[column.key])}"
+            f"{benchmarks.title_of(column.benchmark)} {cell_text(row.cells[column.key])}"
             for column in whole.columns
             if column.key in row.cells and column.main
         ]
@@ -89,7 +90,7 @@ def scores(whole: Board, row: Row) -> None:
     """Every number of the model, with the protocol it stands under."""
     told = [
         {
-            "benchmark": facts.title_of(column.benchmark),
+            "benchmark": benchmarks.title_of(column.benchmark),
             "score": cell_text(row.cells[column.key]),
             "metric": plain(column.metric),
             "protocol": plain(row.cells[column.key].protocol or column.protocol),

@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from dashboard import charts, lines, source
-from dashboard.cells import Board
+from dashboard.board.cells import Board
+from dashboard.board.html_table import asset
 from dashboard.escape import html, markdown, plain
-from dashboard.table import asset
 from zoo.checkpoint import Subset
 
 STYLE = asset("page.css")
@@ -41,7 +41,7 @@ MARKUP = (
     '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard table"></div></div>'
 )
 
-# the table's markup comes from `dashboard.table`, where every name is escaped
+# the table's markup comes from `dashboard.board.html_table`, where every name is escaped
 _component = st.components.v2.component(
     "phizoo_board", html=MARKUP, css=asset("board.css"), js=asset("board.js") + MOUNT
 )

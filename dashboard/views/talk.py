@@ -5,10 +5,10 @@ import re
 import streamlit as st
 
 from dashboard import charts, figures, source
+from dashboard.board.html_table import table
+from dashboard.board.view import View, select
 from dashboard.escape import cut, lined
 from dashboard.notes import LIFT
-from dashboard.selection import View, select
-from dashboard.table import table
 from dashboard.views import evidence, style
 
 

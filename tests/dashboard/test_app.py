@@ -12,8 +12,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # Streamlit's own imports
     from streamlit.testing.v1 import AppTest
 
-from dashboard.address import read
-from dashboard.selection import select
+from dashboard.board.address import read
+from dashboard.board.view import select
 from dashboard.server import APP, PUBLIC
 from dashboard.source import load, reading
 from zoo.registry import open_registry

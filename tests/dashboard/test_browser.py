@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from dashboard import export
-from dashboard.board import board
+from dashboard.board import export
+from dashboard.board.build import board
 from tests.dashboard.browser import NEEDS_CHROMIUM, PAGES, SLOW_MS, choose, models, serving, settled
 from zoo import published
 from zoo.registry import open_registry

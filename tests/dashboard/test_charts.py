@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from dashboard import charts, scale
-from dashboard.board import board
+from dashboard.board.build import board
 
 HOSTILE = '<script>x</script>"&'
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboard.board import from_registry
+from dashboard.board.build import from_registry
 from dashboard.comparison import Line, difference_text, lines
 from dashboard.notes import headline_note, lift, lift_note, notes_of
 from evals.stats.paired import holm, mcnemar, paired

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from dashboard import charts, figures, health, lineage
-from dashboard.board import board, from_registry
+from dashboard.board.build import board, from_registry
 from evals.records import Facts, Run
 from zoo import published, settings
 from zoo.checkpoint import Dataset, Stage

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.board import board
+from dashboard.board.build import board
+from dashboard.board.view import View, select
 from dashboard.scale import Point, front, matched, points, scale_of
-from dashboard.selection import View, select
 from zoo import published
 
 places = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=25)

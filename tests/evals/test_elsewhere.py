@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.board import from_registry
+from dashboard.board.build import from_registry
 from evals import elsewhere_files
 from evals.evidence import cell_run
 from evals.tasks import task

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard import facts
-from dashboard.cells import Board, Cell, Column, Row, resolvable
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board, Cell, Column, Row, resolvable
 from evals.stats.intervals import wilson
 from zoo.checkpoint import Checkpoint, ProtocolRecord, Reported, Score, Subset
 from zoo.digest import digest
@@ -69,7 +69,7 @@ def board(
     finished = [_finished(column, rows, columns) for column in columns]
     held = {column.key: -sum(column.key in row.cells for row in rows) for column in columns}
     finished.sort(  # of a benchmark's columns the fullest come first: on a phone only one is seen
-        key=lambda c: (facts.order_of(c.benchmark), c.origin, not c.talk, held[c.key], c.title, c.metric, c.key)
+        key=lambda c: (benchmarks.order_of(c.benchmark), c.origin, not c.talk, held[c.key], c.title, c.metric, c.key)
     )
     return Board(columns=tuple(finished), rows=tuple(rows), subset=subset)
 
@@ -112,7 +112,7 @@ def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) ->
         name, shots = f"{protocol.name} v{protocol.task_version}", protocol.shots
     return Column(
         key=key,
-        benchmark=facts.benchmark_of(score.task),
+        benchmark=benchmarks.benchmark_of(score.task),
         title=name,
         protocol=told,
         origin="measured",
@@ -171,7 +171,7 @@ def _own(checkpoint: Checkpoint, cells: dict[str, Cell]) -> Row:
         parameters=checkpoint.parameters,
         training_tokens=checkpoint.training_tokens,
         date=checkpoint.created[:10],
-        family=checkpoint.family or facts.family_of(checkpoint.name),
+        family=checkpoint.family or benchmarks.family_of(checkpoint.name),
         style="chat" if checkpoint.prompt_style == "chat" else "base",
         weights="open",
         cells=cells,
@@ -183,7 +183,7 @@ def _foreign(name: str, cells: dict[str, Cell]) -> Row:
     """A model that is not in this zoo, with what another tool measured of it."""
     return Row(
         key=f"elsewhere:{name}", label=name, name=name, own=False, parameters=None, training_tokens=None, date="",
-        family=facts.family_of(name), style="base", weights="open", cells=cells,
+        family=benchmarks.family_of(name), style="base", weights="open", cells=cells,
     )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _printed_column(row: Reported) -> Column:
     shots = "" if row.shots is None else f", {row.shots}-shot"
     return Column(
         key="r" + digest(identity)[:11],
-        benchmark=facts.benchmark_of(row.benchmark),
+        benchmark=benchmarks.benchmark_of(row.benchmark),
         title="the talk's table" if talk else row.source.removesuffix(" model card table"),
         protocol=f"{TALK}; each model under its own paper's protocol" if talk else f"{row.protocol}{shots}",
         origin="reported",
@@ -255,9 +255,9 @@ def _other(model: str, row: Reported, cells: dict[str, Cell], talk: bool) -> Row
         parameters=row.parameters,
         training_tokens=row.training_tokens,
         date=row.date,
-        family=facts.family_of(model),
-        style="chat" if facts.is_chat(row) else "base",
-        weights="open" if facts.is_open(model) else "closed",
+        family=benchmarks.family_of(model),
+        style="chat" if benchmarks.is_chat(row) else "base",
+        weights="open" if benchmarks.is_open(model) else "closed",
         cells=cells,
         talk=talk,
     )
@@ -270,7 +270,7 @@ def _finished(column: Column, rows: Sequence[Row], columns: Sequence[Column]) ->
     siblings = [c.metric for c in columns if column.task and (c.task, c.title) == (column.task, column.title)]
     told: dict[str, Any] = {
         "n": sizes[0] if sizes else None,
-        "main": column.metric == facts.main_metric(siblings) if siblings else column.main,
+        "main": column.metric == benchmarks.main_metric(siblings) if siblings else column.main,
         "resolves": resolvable(sizes[0], column.origin) if sizes else None,
         "tiers": tuple(sorted({cell.tier for cell in held if cell.tier})),
         "comparable": comparable(column, columns),

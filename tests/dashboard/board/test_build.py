@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from dashboard.board import board
-from dashboard.cells import Board, cell_text, overlap_text
+from dashboard.board.build import board
+from dashboard.board.cells import Board, cell_text, overlap_text
 from zoo import published
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
-from dashboard import facts
-from dashboard.cells import Board, Column, Row
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board, Column, Row
+from dashboard.board.view import SUITES, Shown, Span, View
 from dashboard.escape import count, cut
-from dashboard.selection import SUITES, Shown, Span, View
 from zoo.checkpoint import Subset
 from zoo.errors import unknown
 
@@ -60,7 +60,7 @@ def dates(since: str, until: str, board: Board) -> tuple[str, str]:
 def column_name(column: Column) -> str:
     """A column as a person chooses it; the end of its key tells two alike apart."""
     mark = "●" if column.origin == "measured" else "◇"
-    title = f"{facts.title_of(column.benchmark)} · {cut(column.title, 40)} · {cut(column.metric, 30)}"
+    title = f"{benchmarks.title_of(column.benchmark)} · {cut(column.title, 40)} · {cut(column.metric, 30)}"
     return f"{mark} {title} · {column.key[-6:]}"
 
 

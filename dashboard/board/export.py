@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from dashboard import facts
-from dashboard.cells import Board, Column, Row, cell_text, value_text
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board, Column, Row, cell_text, value_text
+from dashboard.board.html_table import LEGEND, asset, table
+from dashboard.board.ranks import place_text, placed
 from dashboard.escape import count, html, latex, markdown, plain, spreadsheet
-from dashboard.places import place_text, placed
-from dashboard.table import LEGEND, asset, table
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
@@ -46,7 +46,7 @@ PAGE = """body { margin: 0; background: #fff; }
 def heading(column: Column) -> str:
     """A column's whole name on one line, for formats with one header row."""
     kind = "measured" if column.origin == "measured" else "reported †"
-    return plain(f"{facts.title_of(column.benchmark)} · {column.title} · {column.metric} · {kind}")
+    return plain(f"{benchmarks.title_of(column.benchmark)} · {column.title} · {column.metric} · {kind}")
 
 
 def page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import groupby, pairwise
 
-from dashboard import facts
-from dashboard.cells import Board, Cell, Column, Row, cell_text, overlap_text, value_text
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board, Cell, Column, Row, cell_text, overlap_text, value_text
+from dashboard.board.ranks import place_text, placed
+from dashboard.board.view import View
 from dashboard.escape import count, cut, html, plain
-from dashboard.places import place_text, placed
-from dashboard.selection import View
 from evals.stats.ranks import Standing
 
 FACTS = (("name", "Model"), ("parameters", "Parameters"), ("tokens", "Tokens"), ("date", "Date"))
@@ -66,7 +66,7 @@ def _heads(board: Board, view: View) -> list[str]:
         first.append(f'<th scope="col" rowspan="2" class="{kind}"{_sorted(key, view)}>{_sort_button(key, title)}</th>')
     for benchmark, group in groupby(board.columns, key=lambda column: column.benchmark):
         held = list(group)
-        title = html(facts.title_of(benchmark))
+        title = html(benchmarks.title_of(benchmark))
         first.append(f'<th scope="colgroup" colspan="{len(held)}" class="benchmark"><span>{title}</span></th>')
     second = ["<tr>", *(_head(column, view, board.subset) for column in board.columns)]
     return ["".join([*first, "</tr>"]), "".join([*second, "</tr>"])]

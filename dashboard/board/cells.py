@@ -1,4 +1,4 @@
-"""One cell, a column, a row and the board they make, and how a cell reads. Where they come from: `dashboard.board`."""
+"""Cells, columns, rows and the board they make, and how a cell reads. Built by `dashboard.board.build`."""
 
 from typing import Literal
 

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboard import address
-from dashboard.board import board
-from dashboard.cells import Board
-from dashboard.selection import View
+from dashboard.board import address
+from dashboard.board.build import board
+from dashboard.board.cells import Board
+from dashboard.board.view import View
 from zoo import published
 from zoo.errors import ZooError
 

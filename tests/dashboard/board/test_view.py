@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboard.board import board
-from dashboard.cells import Board
-from dashboard.selection import SUITES, View, select
+from dashboard.board.build import board
+from dashboard.board.cells import Board
+from dashboard.board.view import SUITES, View, select
 from zoo import published
 from zoo.errors import ZooError
 

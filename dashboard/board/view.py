@@ -7,8 +7,8 @@ builds it from flags, and `select` is the only thing that applies it.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from dashboard import facts
-from dashboard.cells import Board, Column, Row
+from dashboard.board import benchmarks as facts
+from dashboard.board.cells import Board, Column, Row
 from zoo.checkpoint import Record
 from zoo.errors import unknown
 from zoo.published import HEADLINE

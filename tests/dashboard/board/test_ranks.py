@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard import places
-from dashboard.cells import Cell, Row
+from dashboard.board import ranks as places
+from dashboard.board.cells import Cell, Row
 from evals.stats import ranks
 from evals.stats.intervals import wilson
 

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboard import export
-from dashboard.board import board
-from dashboard.cells import Board
-from dashboard.selection import View, select
-from dashboard.terminal import show
+from dashboard.board import export
+from dashboard.board.build import board
+from dashboard.board.cells import Board
+from dashboard.board.terminal import show
+from dashboard.board.view import View, select
 from zoo import published
 from zoo.errors import ZooError
 

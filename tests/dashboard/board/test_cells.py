@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.cells import resolvable
+from dashboard.board.cells import resolvable
 
 
 @given(st.integers(1, 20_000))

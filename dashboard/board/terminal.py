@@ -5,10 +5,10 @@ Names are plain text to it (no markup, no control characters); colour follows NO
 
 from typing import TYPE_CHECKING, TextIO
 
-from dashboard import facts
-from dashboard.cells import Board, Cell, Column, cell_text
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board, Cell, Column, cell_text
+from dashboard.board.export import NOTE
 from dashboard.escape import count, cut
-from dashboard.export import NOTE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +66,7 @@ def _head(column: Column) -> "Text":
 
     how = f"{column.origin} · {cut(column.metric, 24)}"
     lines = [
-        facts.title_of(column.benchmark),
+        benchmarks.title_of(column.benchmark),
         cut(column.title, 26),
         how + (" †" if column.origin == "reported" else ""),
     ]
@@ -90,7 +90,7 @@ def _stacked(console: "Console", board: Board) -> None:
     """One table a protocol, best first: what an 80-column terminal can show whole."""
     for column in board.columns:
         kind = "measured here" if column.origin == "measured" else "reported †"
-        title = f"{facts.title_of(column.benchmark)} · {cut(column.title, 30)} · {cut(column.metric, 20)} · {kind}"
+        title = f"{benchmarks.title_of(column.benchmark)} · {cut(column.title, 30)} · {cut(column.metric, 20)} · {kind}"
         table = _table(cut(title, console.width))
         table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)
         table.add_column("Size", justify="right", no_wrap=True)
@@ -106,7 +106,7 @@ def _stacked(console: "Console", board: Board) -> None:
 
 def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
     lines = list(notes)
-    tiers = sorted({(facts.title_of(c.benchmark), tier) for c in board.columns for tier in c.tiers})
+    tiers = sorted({(benchmarks.title_of(c.benchmark), tier) for c in board.columns for tier in c.tiers})
     if tiers:
         lines.append("Sandbox: " + "; ".join(f"{title} ran under {cut(tier)}" for title, tier in tiers) + ".")
     if any(column.origin == "reported" for column in board.columns):
@@ -114,6 +114,6 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
         own = {c.benchmark for c in board.columns if c.origin == "measured"}
         for column in board.columns:
             if column.origin == "reported" and column.benchmark in own:
-                lines.append(f"{facts.title_of(column.benchmark)} †: {column.comparable}")
+                lines.append(f"{benchmarks.title_of(column.benchmark)} †: {column.comparable}")
                 break
     return lines

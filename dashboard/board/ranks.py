@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from dashboard.cells import Board, Row
+from dashboard.board.cells import Board, Row
 from evals.stats.ranks import Standing, standings
 from zoo.checkpoint import Record
 

@@ -1,0 +1,1 @@
+"""The leaderboard's rows, cells and files, without Streamlit."""
