@@ -9,12 +9,12 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from dashboard.board import benchmarks
+from dashboard.data.scale import labels
 from dashboard.escape import cut, probability
-from dashboard.scale import labels
 
 if TYPE_CHECKING:
-    from dashboard.comparison import Line
-    from dashboard.scale import Point
+    from dashboard.data.comparison import Line
+    from dashboard.data.scale import Point
 
 MEASURED, REPORTED, GREY = "#0072B2", "#D55E00", "#7a8591"
 SERIES = [MEASURED, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", REPORTED, GREY]

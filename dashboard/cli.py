@@ -89,7 +89,7 @@ def selected(
     """The board of this zoo under these choices, and the lines that belong above it."""
     from dashboard.board.view import View, select
     from dashboard.board.view import suite as checked
-    from dashboard.source import load_with_notes
+    from dashboard.data.source import load_with_notes
 
     view = View(suite=suite, search=search, sort=sort, every_metric=every_metric, descending=sort != "name")
     checked(suite)
@@ -101,7 +101,7 @@ def seen(address: str) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo as the page shows it at an address, and the lines that belong above it."""
     from dashboard.board.address import parameters, read
     from dashboard.board.view import select
-    from dashboard.source import load_with_notes
+    from dashboard.data.source import load_with_notes
 
     query = parameters(address)
     whole, _ = load_with_notes("own", "all")

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import charts, source
+from dashboard import charts
 from dashboard.board import benchmarks
-from dashboard.comparison import MOST, Line, difference_text, lines
+from dashboard.data import source
+from dashboard.data.comparison import MOST, Line, difference_text, lines
 from dashboard.escape import cut, probability
 from dashboard.views import samples, style
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import evidence, source
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, cell_text
+from dashboard.data import evidence, source
 from dashboard.escape import cut, plain
 from dashboard.views.style import text
 from zoo.errors import ZooError

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import health, source
+from dashboard.data import health, source
 from dashboard.escape import cut
 from dashboard.views import style
 from zoo import settings

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard import lineage, source
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Row, cell_text
+from dashboard.data import lineage, source
 from dashboard.escape import count, cut, html, plain, size
 from dashboard.views import style
 from zoo.card import card as model_card

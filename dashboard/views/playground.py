@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import playground, source
+from dashboard.data import playground, source
+from dashboard.data.playground import EXAMPLES, Wanted
 from dashboard.escape import cut
-from dashboard.playground import EXAMPLES, Wanted
 from dashboard.server import PUBLIC
 from dashboard.views import style
 from dashboard.views.samples import plain_lines

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import streamlit as st
 
-from dashboard import evidence, source
+from dashboard.data import evidence, source
+from dashboard.data.samples import VERDICTS, Asked, Filter, asked, chosen, cut_at, difference, tally
 from dashboard.escape import cut, lined, plain
-from dashboard.samples import VERDICTS, Asked, Filter, asked, chosen, cut_at, difference, tally
 from dashboard.views import style
 from evals.records import Result, Run
 from zoo.errors import ZooError

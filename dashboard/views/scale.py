@@ -4,10 +4,11 @@ from typing import Any, cast
 
 import streamlit as st
 
-from dashboard import charts, scale, source
+from dashboard import charts
 from dashboard.board import benchmarks as facts
 from dashboard.board.cells import Board
 from dashboard.board.view import SUITES, View, select
+from dashboard.data import scale, source
 from dashboard.escape import count, cut
 from dashboard.views import style
 

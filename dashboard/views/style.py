@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, lines, source
+from dashboard import charts
 from dashboard.board.cells import Board
 from dashboard.board.html_table import asset
+from dashboard.data import source, table_files
 from dashboard.escape import html, markdown, plain
 from zoo.checkpoint import Subset
 
@@ -99,13 +100,13 @@ def page_number(pages: int, held: str, key: str) -> int:
     return chosen
 
 
-def exported(rows: lines.Lines, name: str, chart: Any = None) -> None:
+def exported(rows: table_files.Lines, name: str, chart: Any = None) -> None:
     """A table's files, and the pictures of the chart that is made of it, made when they are asked for."""
     box = st.popover("Export", on_change="rerun", key=f"exports-{name}")
     if not box.open:
         return
     makers: dict[str, Callable[[], bytes]] = {
-        f"{name}{end}": partial(form, rows) for end, form in lines.FORMATS.items()
+        f"{name}{end}": partial(form, rows) for end, form in table_files.FORMATS.items()
     }
     if chart is not None:
         makers |= {f"{name}.{form}": partial(charts.image, chart, form) for form in ("svg", "png")}
@@ -113,7 +114,7 @@ def exported(rows: lines.Lines, name: str, chart: Any = None) -> None:
         box.download_button(file, maker, file_name=file, on_click="ignore", key=f"export-{file}")
 
 
-def chart(drawn: Any, alt: str, rows: lines.Lines, name: str, height: int | None = None) -> None:
+def chart(drawn: Any, alt: str, rows: table_files.Lines, name: str, height: int | None = None) -> None:
     """A chart with its description, and under it its numbers and pictures as files."""
     if height is None:
         st.altair_chart(drawn, width="stretch", alt=alt)

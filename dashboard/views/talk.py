@@ -4,11 +4,13 @@ import re
 
 import streamlit as st
 
-from dashboard import charts, figures, source
+from dashboard import charts
 from dashboard.board.html_table import table
 from dashboard.board.view import View, select
+from dashboard.data import source
+from dashboard.data import talk as figures
+from dashboard.data.notes import LIFT
 from dashboard.escape import cut, lined
-from dashboard.notes import LIFT
 from dashboard.views import evidence, style
 
 

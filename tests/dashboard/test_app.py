@@ -14,8 +14,8 @@ with warnings.catch_warnings():
 
 from dashboard.board.address import read
 from dashboard.board.view import select
+from dashboard.data.source import load, reading
 from dashboard.server import APP, PUBLIC
-from dashboard.source import load, reading
 from zoo.registry import open_registry
 
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from dashboard import charts, scale
+from dashboard import charts
 from dashboard.board.build import board
+from dashboard.data import scale
 
 HOSTILE = '<script>x</script>"&'
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board
-from dashboard.comparison import Line, difference_text, lines
+from dashboard.data.comparison import Line, difference_text, lines
 from dashboard.escape import percent, probability
 from evals.stats.paired import z_unpaired
 from zoo.published import HEADLINE

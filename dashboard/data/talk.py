@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboard.board import benchmarks as facts
 from dashboard.board.cells import Board, Column, Row
-from dashboard.notes import LIFT, LIFT_TASK
+from dashboard.data.notes import LIFT, LIFT_TASK
 from zoo import gz, published, settings
 from zoo.checkpoint import Record
 

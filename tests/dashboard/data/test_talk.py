@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from dashboard import charts, figures, health, lineage
+from dashboard import charts
 from dashboard.board.build import board, from_registry
+from dashboard.data import health, lineage
+from dashboard.data import talk as figures
 from evals.records import Facts, Run
 from zoo import published, settings
 from zoo.checkpoint import Dataset, Stage

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dashboard.board.build import board, from_registry
 from dashboard.board.cells import Board
-from dashboard.notes import notes_of
+from dashboard.data.notes import notes_of
 from zoo import settings
 from zoo.checkpoint import Subset
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.samples import Filter, asked, chosen, cut_at, difference, tally
+from dashboard.data.samples import Filter, asked, chosen, cut_at, difference, tally
 from evals.protocol import protocol
 from evals.records import Facts, Result, Run
 from evals.tasks import task

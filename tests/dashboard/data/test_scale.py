@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dashboard.board.build import board
 from dashboard.board.view import View, select
-from dashboard.scale import Point, front, matched, points, scale_of
+from dashboard.data.scale import Point, front, matched, points, scale_of
 from zoo import published
 
 places = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=25)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard.board.build import from_registry
-from dashboard.comparison import Line, difference_text, lines
-from dashboard.notes import headline_note, lift, lift_note, notes_of
+from dashboard.data.comparison import Line, difference_text, lines
+from dashboard.data.notes import headline_note, lift, lift_note, notes_of
 from evals.stats.paired import holm, mcnemar, paired
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
@@ -78,7 +78,7 @@ def test_headline_of_the_talk_is_not_significant(registry: Registry) -> None:
 
 
 def test_notes_without_a_zoo_are_the_talks_alone(made: SimpleNamespace) -> None:
-    from dashboard.source import load
+    from dashboard.data.source import load
 
     assert len(notes_of("talk", load(None))) == 1
     assert notes_of("own", load(None)) == ()

@@ -6,7 +6,7 @@ import io
 import pyarrow.parquet as pq
 import pytest
 
-from dashboard import lines
+from dashboard.data import table_files
 
 HOSTILE = "=1+1|<img src=x>\x1b[2J\n\\input{x} [a](b)"
 ROWS = [
@@ -16,14 +16,14 @@ ROWS = [
 
 
 def test_csv_is_read_back_and_is_no_formula() -> None:
-    told = list(csv.DictReader(io.StringIO(lines.as_csv(ROWS).decode())))
+    told = list(csv.DictReader(io.StringIO(table_files.as_csv(ROWS).decode())))
     assert [row["score"] for row in told] == ["51.25", "3.0"]
     assert told[0]["model"].startswith("'=1+1")
     assert "\x1b" not in told[0]["model"]
 
 
 def test_markdown_has_one_line_a_row_and_no_live_markup() -> None:
-    told = lines.as_markdown(ROWS).decode().splitlines()
+    told = table_files.as_markdown(ROWS).decode().splitlines()
     assert len(told) == 4
     assert all(len(line.replace("\\|", "").split("|")) == 7 for line in told)
     assert "\\<img" in told[2]
@@ -31,19 +31,19 @@ def test_markdown_has_one_line_a_row_and_no_live_markup() -> None:
 
 
 def test_latex_is_balanced_and_aligned() -> None:
-    told = lines.as_latex(ROWS).decode()
+    told = table_files.as_latex(ROWS).decode()
     assert "\\begin{tabular}{lrrll}" in told
     assert told.count(r" \\") == 3
     assert r"\input" not in told
 
 
 def test_parquet_keeps_numbers_as_numbers() -> None:
-    held = pq.read_table(io.BytesIO(lines.as_parquet(ROWS)))
+    held = pq.read_table(io.BytesIO(table_files.as_parquet(ROWS)))
     assert held["score"].to_pylist() == [51.25, 3.0]
     assert held["low"].to_pylist() == [None, 1.5]
     assert held["p"].to_pylist() == ["< 0.001", None]
 
 
-@pytest.mark.parametrize("ending", lines.FORMATS)
+@pytest.mark.parametrize("ending", table_files.FORMATS)
 def test_no_rows_are_a_file_too(ending: str) -> None:
-    assert isinstance(lines.FORMATS[ending]([]), bytes)
+    assert isinstance(table_files.FORMATS[ending]([]), bytes)

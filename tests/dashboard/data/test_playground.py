@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.playground import EXAMPLES, Wanted, checked_url, load, local, served, side_by_side
+from dashboard.data.playground import EXAMPLES, Wanted, checked_url, load, local, served, side_by_side
 from zoo.errors import ZooError
 
 pytest.importorskip("openai", reason="the [eval] extra is not installed")

@@ -1,0 +1,1 @@
+"""The data of each page, without Streamlit: one pure module a page."""
