@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from evals import elsewhere
-from evals.folder import read_results
+from evals.run_folder import read_results
 from evals.stats.intervals import recovered
 from evals.stats.paired import Difference, holm, paired, unpaired
 from evals.stats.summary import Scored, by_sample, derived

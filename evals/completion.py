@@ -21,7 +21,7 @@ def engine_names(_typed: str) -> list[str]:
 
 def run_ids(typed: str) -> list[tuple[str, str]]:
     """The first twelve characters of each run's id on this machine, with its checkpoint and task."""
-    from evals.folder import read_header
+    from evals.run_folder import read_header
     from zoo import settings
 
     headers = sorted(settings.runs_dir().glob(f"{typed}*/header.json")) if typed.isalnum() or not typed else []

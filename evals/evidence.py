@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from evals.elsewhere import is_elsewhere
-from evals.folder import read_results
 from evals.records import Result, Run
+from evals.run_folder import read_results
 from zoo.checkpoint import Record
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest

@@ -28,8 +28,8 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
 
     from evals.elsewhere import is_elsewhere
     from evals.evidence import cell_run, command, differences
-    from evals.folder import read_results
     from evals.rerun import rerun
+    from evals.run_folder import read_results
     from zoo.registry import open_registry
 
     with open_registry() as registry:

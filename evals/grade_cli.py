@@ -91,8 +91,8 @@ def _of_file(path: Path, spec: str | None, tier: str | None) -> list[Any]:
 
 
 def _of_run(run: str) -> list[Any]:
-    from evals.folder import read_header, read_results
     from evals.grade import Solution
+    from evals.run_folder import read_header, read_results
     from evals.tasks import task as find
     from zoo import settings
 

@@ -119,7 +119,7 @@ def runs(as_json: bool) -> None:
     \b
     phizoo eval runs
     """
-    from evals.folder import read_header, read_results
+    from evals.run_folder import read_header, read_results
     from zoo import settings
 
     root = settings.runs_dir()
@@ -158,7 +158,7 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     """
     import msgspec
 
-    from evals.folder import read_header, read_results
+    from evals.run_folder import read_header, read_results
     from zoo import settings
 
     root = settings.runs_dir()

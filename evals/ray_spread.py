@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from evals import folder as run_folder
-from evals.folder import RunFolder
+from evals import run_folder
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.replicas import Answer, Cluster, Piece
 from evals.run import Asked, Done, Planned, chosen, evaluate, judged, plan, unanswered
+from evals.run_folder import RunFolder
 from evals.task import Task
 from zoo.checkpoint import Record
 from zoo.errors import ZooError

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from evals.folder import read_header
 from evals.records import ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation, Run
 from evals.run import Asked, Done, evaluate
+from evals.run_folder import read_header
 from evals.task import Task
 from evals.tasks import task as find
 from zoo.errors import ZooError

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evals import folder as run_folder
+from evals import run_folder
 from evals.backends import Backend
-from evals.folder import RunFolder
 from evals.protocol import protocol, shown
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, Result, Run, Sample
+from evals.run_folder import RunFolder
 from evals.sandbox import Verdict, open_sandbox, selftest
 from evals.stats.intervals import wilson
 from evals.task import Task

@@ -29,7 +29,7 @@ Scorer = Callable[[int, "dict[str, torch.Tensor]"], dict[str, float]]
 
 def part(task: "Task", size: int) -> "Task":
     """A task's fixed part of that many samples, under a protocol name of its own."""
-    from evals.quick import chosen
+    from evals.subset import chosen
 
     every = list(task.samples())
     some = chosen(every, min(size, len(every)))

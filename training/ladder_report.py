@@ -93,7 +93,7 @@ def gather(registry: "Registry", scale: Scale) -> Report:
 
 
 def _read(registry: "Registry", rung: Rung, scale: Scale) -> Ran:
-    from evals.folder import read_results
+    from evals.run_folder import read_results
     from training import metrics
     from training.export import CURVES
 

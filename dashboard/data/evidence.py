@@ -7,8 +7,8 @@ import msgspec
 
 from dashboard.board.cells import Cell, Row
 from evals.evidence import command
-from evals.folder import read_results
 from evals.records import Result, Run
+from evals.run_folder import read_results
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from evals.folder import read_header, read_results
 from evals.records import Run
+from evals.run_folder import read_header, read_results
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 

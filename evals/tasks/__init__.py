@@ -7,7 +7,7 @@ A module has `PROTOCOLS`, a dict from protocol name to Task whose first entry is
 import importlib
 from collections.abc import Iterator
 
-from evals.quick import parted, reduced
+from evals.subset import parted, reduced
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
 

@@ -59,7 +59,7 @@ def size(home: Path) -> int:
 def main() -> int:
     """Prints what was killed where; 1 when something differs."""
     from evals.evidence import differences
-    from evals.folder import read_header, read_results
+    from evals.run_folder import read_header, read_results
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in (("kills", 12), ("limit", 2), ("seed", 7), ("draws", 2)):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from evals.evidence import differences
-from evals.folder import read_results
+from evals.run_folder import read_results
 from evals.sandbox import open_sandbox
 from zoo import cli
 from zoo.registry import open_registry

@@ -203,7 +203,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(
 ) -> None:
     import errno
 
-    from evals.folder import RunFolder
+    from evals.run_folder import RunFolder
 
     add, room = RunFolder.add_generation, [3]
 

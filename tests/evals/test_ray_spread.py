@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from evals.folder import read_header
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts
 from evals.replicas import Cluster, Piece, Replica, Share, _share
+from evals.run_folder import read_header
 from zoo import cli, settings
 from zoo.errors import ZooError
 from zoo.registry import open_registry

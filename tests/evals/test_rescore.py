@@ -8,11 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from evals.datasets import rows
-from evals.folder import read_header, read_results
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.rescore import rescore
 from evals.rescore_cli import rescore as command
 from evals.run import Asked, evaluate
+from evals.run_folder import read_header, read_results
 from evals.tasks import task
 from zoo.errors import ZooError
 

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evals import folder as run_folder
-from evals.folder import read_results
+from evals import run_folder
 from evals.publish import publish, scores
 from evals.records import (
     Choice,
@@ -26,6 +25,7 @@ from evals.records import (
     Scored,
 )
 from evals.run import Asked, Done, draw_seed, evaluate
+from evals.run_folder import read_results
 from evals.task import Task
 from zoo.errors import ZooError
 

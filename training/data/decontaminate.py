@@ -11,10 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from evals import encoders
+from evals.encoders import Encoder
 from evals.matching import tree_text
-from training.data import contaminated, encoders
+from training.data import contaminated
 from training.data.document import Document, document_files, dropped, read_file
-from training.data.encoders import Encoder
 from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.ngram_index import CODE_NGRAM, PROMPT_NGRAM, NgramIndex
 from training.data.problems import Problem, problems, solutions

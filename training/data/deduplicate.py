@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data import dedup, encoders, shingle
+from evals import encoders
+from evals.encoders import Encoder
+from training.data import dedup, shingle
 from training.data.document import Document, document_files, dropped, read_file
-from training.data.encoders import Encoder
 from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.shards import each_shard
 from training.data.shingle import Grams, offsets

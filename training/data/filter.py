@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from training.data import annotate, encoders, quality
+from evals import encoders
+from training.data import annotate, quality
 from training.data.document import Document, document_files, dropped, read_documents, read_file
 from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.quality import Head, Labels

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from evals import encoders
 from evals.matching import tree_text
-from training.data import encoders
 from training.data.decontaminate import Index, Match, Method, Search
 from training.data.leaks import GRADES, leak
 from training.data.problems import problems

@@ -8,8 +8,9 @@ learns from TF-IDF with SVD, or from a language model's vectors.
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from training.data import embed, encoders
-from training.data.encoders import Encoder
+from evals import encoders
+from evals.encoders import Encoder
+from training.data import embed
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from training.data import agree, encoders, quality
-from training.data.encoders import encoded, find_encoder
+from evals import encoders
+from evals.encoders import encoded, find_encoder
+from training.data import agree, quality
 from training.data.filter import Choice, filter_dataset
 from training.data.look_cli import agree as agree_command
 from training.data.make import Made
