@@ -91,7 +91,7 @@ def check_batch(name: str, tasks: str, engine: str, limit: int, dtype: str, as_j
 
     Exit code 1 when an answer depends on the batch.
     """
-    from evals.checks import difference, each_batch
+    from evals.checks.engine_check import difference, each_batch
 
     path, sizes, found = _folder(name), (1, 8, None), []
     for spec in tasks.split(","):
@@ -122,7 +122,7 @@ def parity(name: str, backends: str, tasks: str, limit: int, dtype: str, as_json
 
     Exit code 1 when an answer depends on the engine.
     """
-    from evals.checks import answers, difference
+    from evals.checks.engine_check import answers, difference
 
     engines = [engine.strip() for engine in backends.split(",")]
     if len(engines) != 2:
@@ -168,7 +168,7 @@ def check_boundary(name: str, spec: str, engine: str, tier: str | None, limit: i
     """
     import msgspec
 
-    from evals.checks import ended
+    from evals.checks.engine_check import ended
     from evals.run import Asked, evaluate
     from zoo import settings
     from zoo.registry import open_registry

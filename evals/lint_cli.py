@@ -23,7 +23,7 @@ def lint(task: str, as_json: bool) -> None:
     """
     import msgspec
 
-    from evals.lint import lint as check
+    from evals.checks.task_lint import lint as check
     from evals.sandbox import open_sandbox
     from evals.tasks import protocols
     from evals.tasks import task as find

@@ -61,7 +61,7 @@ def _ours(header: Run) -> str:
 
 def as_run(header: Run) -> Task:
     """The task under the very protocol of a run: its sampling, or a boundary check's end of the prompts."""
-    from evals.checks import ended
+    from evals.checks.engine_check import ended
     from evals.tasks import task
 
     name = _ours(header)

@@ -80,11 +80,11 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
         raise unknown("engine", options["engine"], BACKENDS, ", ".join(BACKENDS))
     tasks = [_decoded(task, options) for task in find_tasks(wanted)]
     if options["dry_run"]:
-        from evals import rehearsal
+        from evals.checks import estimate
 
         _connection(options)  # refuses an option of another engine
-        found = rehearsal.runs(names, tasks, lambda task: _asked(task, options), options["engine"], options["dtype"])
-        rehearsal.tell(found)
+        found = estimate.runs(names, tasks, lambda task: _asked(task, options), options["engine"], options["dtype"])
+        estimate.tell(found)
         return
     flags = _flags(options["overlap"], tasks)
     rows = []

@@ -107,24 +107,24 @@ def serve(
 
 
 def _rehearse(name: str, vllm: bool, *flags: Any) -> None:
-    from evals import rehearsal
+    from evals.checks import estimate
     from evals.vllm_process import Serving, command
 
     host, port, dtype, seed, tensor_parallel, data_parallel = flags
-    of = rehearsal.shape(name)
+    of = estimate.shape(name)
     serving = Serving(
         path=Path(f"<the folder of {of.label}>"),
         name=name,
         host=host,
         port=port,
-        dtype=rehearsal.numbers(dtype, "vllm" if vllm else "transformers"),
+        dtype=estimate.numbers(dtype, "vllm" if vllm else "transformers"),
         context_tokens=of.context_tokens,
         seed=seed,
         tensor_parallel=tensor_parallel,
         data_parallel=data_parallel,
     )
     engine, line = ("vllm", command(serving)) if vllm else ("transformers", [])
-    rehearsal.tell(rehearsal.serving(name, engine, dtype, line, tensor_parallel * data_parallel))
+    estimate.tell(estimate.serving(name, engine, dtype, line, tensor_parallel * data_parallel))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from evals.checks import ended
+from evals.checks.engine_check import ended
 from evals.look import as_run, looked
 from evals.protocol import protocol
 from evals.records import Facts, Run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.lint import first_prompt
+from evals.checks.task_lint import first_prompt
 from evals.suites import names, tasks
 from evals.tasks import every
 from evals.tasks import task as find

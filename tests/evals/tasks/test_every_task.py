@@ -1,4 +1,4 @@
-"""Every task under every protocol: what `evals.lint` checks, the same checks as `phizoo eval lint TASK`."""
+"""Every task under every protocol: what `evals.checks.task_lint` checks, the same checks as `phizoo eval lint TASK`."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from evals import lint
+from evals.checks import task_lint
 from evals.records import Choice, Sample, Scored
 from evals.sandbox import Program, open_sandbox
 from evals.task import Task
@@ -39,10 +39,10 @@ def sandbox() -> "Iterator[Sandbox]":
         yield opened
 
 
-def found(spec: str, sandbox: "Sandbox | None" = None) -> dict[str, lint.Finding]:
+def found(spec: str, sandbox: "Sandbox | None" = None) -> dict[str, task_lint.Finding]:
     """The findings of a task by check. Its data is in ../shared or a package; without them it is skipped."""
     try:
-        return {one.check: one for one in lint.lint(task(spec), GOLDEN[spec], sandbox)}
+        return {one.check: one for one in task_lint.lint(task(spec), GOLDEN[spec], sandbox)}
     except ZooError as error:
         if SHARED.is_dir() or "not at hand" not in str(error):
             raise
@@ -61,7 +61,7 @@ def test_a_task_holds(spec: str) -> None:
 @pytest.mark.parametrize("spec", CODE)
 def test_a_code_task_holds(spec: str, sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
     if "plus" in spec:  # the reference runs on thousands of inputs
-        monkeypatch.setattr(lint, "PROGRAMS", 2)
+        monkeypatch.setattr(task_lint, "PROGRAMS", 2)
     findings = found(spec, sandbox)
     assert len(findings) == 6
     assert [one for one in findings.values() if not one.ok] == []
@@ -99,12 +99,12 @@ def _made(**changes: object) -> Task:
 
 
 def failing(made: Task, golden: dict[str, object] | None = None, sandbox: "Sandbox | None" = None) -> set[str]:
-    return {one.check for one in lint.lint(made, golden, sandbox) if one.ok is False}
+    return {one.check for one in task_lint.lint(made, golden, sandbox) if one.ok is False}
 
 
 def test_a_sound_task_has_no_finding_against_it() -> None:
     made = _made()
-    assert failing(made, lint.first_prompt(made, list(made.samples()))) == set()
+    assert failing(made, task_lint.first_prompt(made, list(made.samples()))) == set()
 
 
 def test_a_wrong_size_and_a_wrong_golden_prompt_are_found() -> None:
@@ -191,7 +191,7 @@ def test_a_program_that_passes_empty_is_found(sandbox: "Sandbox") -> None:
 
     made = _written(kind="code", program=program, extract=lambda _, text: text, gold=lambda _: "return 1", score=None)
     assert failing(made, None, sandbox) == {"gold passes", "empty fails"}
-    assert [one.ok for one in lint.lint(made)][-2:] == [None, None]
+    assert [one.ok for one in task_lint.lint(made)][-2:] == [None, None]
 
 
 @pytest.mark.usefixtures("_data")

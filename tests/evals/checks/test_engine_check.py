@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from evals.checks import difference, ended
+from evals.checks.engine_check import difference, ended
 from evals.checks_cli import parity
 from evals.engine_options import given
 from evals.records import Choice, ChoiceScores, Generation
