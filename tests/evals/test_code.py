@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from evals.cli.code import code
 from evals.code import read
-from evals.code_cli import code
 from evals.datasets import rows
 from evals.tasks import task
 from zoo.errors import ZooError

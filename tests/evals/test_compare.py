@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from evals.cli.compare import compare as command
 from evals.compare import compare
-from evals.compare_cli import compare as command
 from evals.records import Facts, Result, Run
 from evals.stats.summary import summarise
 from zoo.checkpoint import Checkpoint, ProtocolRecord, Score

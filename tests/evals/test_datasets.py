@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from evals import datasets
+from evals.cli.show import data
 from evals.dataset_sets import SETS
-from evals.list_cli import data
 from zoo.errors import ZooError
 
 FROM_PACKAGES = [key for key, wanted in SETS.items() if wanted.shipped]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from evals.cli.rescore import rescore as command
 from evals.datasets import rows
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.rescore import rescore
-from evals.rescore_cli import rescore as command
 from evals.run import Asked, evaluate
 from evals.run_folder import read_header, read_results
 from evals.tasks import task

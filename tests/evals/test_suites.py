@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from evals.cli.suites import suites
 from evals.records import Sample
 from evals.subset import SIZES, chosen, reduced
 from evals.suites import AGGREGATES, SUITES, Aggregate, Part, average, names, tasks
-from evals.suites_cli import suites
 from evals.tasks import TASKS, protocols, task
 from zoo.errors import ZooError
 

@@ -4,8 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from evals.checks.engine_check import difference, ended
-from evals.checks_cli import parity
-from evals.engine_options import given
+from evals.cli.check import parity
+from evals.cli.engine_options import given
 from evals.records import Choice, ChoiceScores, Generation
 from evals.tasks import task
 from zoo.errors import ZooError

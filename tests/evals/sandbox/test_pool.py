@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from evals.programs_cli import programs
+from evals.cli.sandbox import programs
 from evals.sandbox import Program, evalplus, open_sandbox, worker
 from evals.sandbox.selftest import canonical, fingerprint, problem
 from evals.sandbox.tiers import Sandbox, choose

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from evals.engine_options import engine_options
+from evals.cli.engine_options import engine_options
 from zoo.checkpoint import Record
 from zoo.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.errors import ZooError, unknown
@@ -149,7 +149,7 @@ def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, tuple[frozens
 
 def _resolution(task: Any, options: dict[str, Any]) -> None:
     """Tells what difference the samples asked for can show, before the time is spent."""
-    from evals.board_cli import resolves
+    from evals.cli.rank import resolves
 
     asked = _asked(task, options)
     n = len(asked.samples) or min(task.size, asked.limit or task.size)
@@ -172,7 +172,7 @@ def _asked(task: Any, options: dict[str, Any]) -> Any:
 
 def _connection(options: dict[str, Any]) -> dict[str, Any]:
     """What the engine's `connect` is given."""
-    from evals.engine_options import given
+    from evals.cli.engine_options import given
 
     common = {name: options[name] for name in ("dtype", "device", "batch")}
     if options["engine"] == "vllm_server":

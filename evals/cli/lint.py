@@ -8,7 +8,7 @@ import click
 from zoo.completion import A_TASK
 from zoo.errors import CheckFailed, ZooError
 
-GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "prompts.json"
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "prompts.json"
 
 
 @click.command()

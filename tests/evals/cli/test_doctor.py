@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evals import datasets, doctor
+from evals import datasets
+from evals.cli import doctor
 from evals.sandbox.tiers import TierReport
 from zoo import cli, settings
 

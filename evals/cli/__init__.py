@@ -1,0 +1,1 @@
+"""The commands of `phizoo eval`, `phizoo serve` and `phizoo doctor`."""
