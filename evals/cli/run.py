@@ -210,7 +210,8 @@ def _spread(
     registry: Any, checkpoints: list[Any], tasks: list[Any], options: dict[str, Any]
 ) -> Iterator[tuple[Any, Any]]:
     """Every run on a Ray cluster, or by several replicas on this machine."""
-    from evals import ray_spread, replicas
+    from evals.cluster import replicas
+    from evals.cluster import spread as ray_spread
     from zoo import settings
 
     if options["engine"] not in ("transformers", "vllm"):

@@ -2,7 +2,7 @@
 
 One replica holds one model at a time, on one GPU (`--tensor-parallel`: on several) or, where a cluster has
 none, on some CPUs. It answers pieces of runs, and knows nothing of runs, scores or the registry: those are
-`evals.ray_spread`'s, in the one process that asks.
+`evals.cluster.spread`'s, in the one process that asks.
 
 Not here: trust. Who can reach a Ray cluster can run code on it; keep it on a network of your own.
 """

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from evals.cluster.replicas import Cluster, Piece, Replica, Share, _share
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts
-from evals.replicas import Cluster, Piece, Replica, Share, _share
 from evals.run_folder import read_header
 from zoo import cli, settings
 from zoo.errors import ZooError

@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from evals import run_folder
+from evals.cluster.replicas import Answer, Cluster, Piece
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.replicas import Answer, Cluster, Piece
 from evals.run import Asked, Done, Planned, chosen, evaluate, judged, plan, unanswered
 from evals.run_folder import RunFolder
 from evals.task import Task

@@ -1,0 +1,1 @@
+"""Evaluation on several machines: Ray, and replicas of a server."""
