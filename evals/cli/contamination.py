@@ -10,9 +10,9 @@ from zoo.completion import A_CHECKPOINT, A_DATASET, A_TASK
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from evals.contamination import Flags, Method
-    from evals.matching.documents import TrainingSet
-    from evals.matching.problems import Problem
+    from evals.contamination.documents import TrainingSet
+    from evals.contamination.flags import Flags, Method
+    from evals.contamination.problems import Problem
     from evals.task import Task
 
 METHODS = ("ngram", "ast", "embedding")
@@ -57,8 +57,8 @@ def contamination(task: str, sets: tuple[str, ...], trained: str | None, **optio
     Code is compared by 13-grams of the docstring, by the edit distance of syntax trees (match rates .95, .90, .85, .80
     as published) and by embeddings; text by 13-grams. `phizoo eval run --overlap FILE` then splits the scores.
     """
-    from evals.contamination import read
-    from evals.matching.problems import problems
+    from evals.contamination.flags import read
+    from evals.contamination.problems import problems
     from evals.tasks import task as find
 
     found = find(task)
@@ -80,7 +80,7 @@ def contamination(task: str, sets: tuple[str, ...], trained: str | None, **optio
 
 
 def _check(flags: "Flags", task: "Task", samples: Sequence[str]) -> None:
-    from evals.contamination import overlapping
+    from evals.contamination.flags import overlapping
 
     overlapping(flags, task.name, samples)
 
@@ -101,8 +101,8 @@ def _searched(
     task: "Task", looked: "Sequence[Problem]", sets: tuple[str, ...], trained: str | None, options: dict[str, Any]
 ) -> "list[Flags]":
     """The flags of each method asked for, written down where --out says."""
-    from evals.contamination import write
-    from evals.matching.search import Asked, search
+    from evals.contamination.flags import write
+    from evals.contamination.search import Asked, search
 
     methods = options["methods"] or (METHODS if task.kind == "code" else ("ngram",))
     threshold = options["threshold"]
@@ -126,7 +126,7 @@ def _searched(
 
 
 def _sets(sets: tuple[str, ...], trained: str | None) -> "list[TrainingSet]":
-    from evals.matching.documents import named, of_checkpoint
+    from evals.contamination.documents import named, of_checkpoint
     from zoo.registry import open_registry
 
     if not sets and not trained:
@@ -152,7 +152,7 @@ def _embedder(name: str) -> tuple[str, str]:
 
 def _threshold(method: str, asked: float | None, embedder: str) -> float:
     """The threshold asked for, or the method's own. Raises ZooError for one that cannot be."""
-    from evals.matching.embeddings import DISTANCES, OTHER_DISTANCE
+    from evals.contamination.embeddings import DISTANCES, OTHER_DISTANCE
 
     told = {"ngram": 13.0, "ast": 0.95, "embedding": DISTANCES.get(embedder, OTHER_DISTANCE)}
     if asked is None:
@@ -165,15 +165,15 @@ def _threshold(method: str, asked: float | None, embedder: str) -> float:
 
 
 def _narrowed(flags: "Flags", wanted: float) -> "Flags":
-    from evals.matching.search import at_least
+    from evals.contamination.search import at_least
 
     return at_least(flags, wanted) if flags.search.method == "ast" else flags
 
 
 def _tell_rates(flags: "Flags", wanted: float) -> "Flags":
     """Prints how many samples are similar at each published match rate; gives the flags of the one wanted."""
-    from evals.matching.search import at_least
-    from evals.matching.tree_text import PRESETS
+    from evals.contamination.search import at_least
+    from evals.contamination.syntax_trees import PRESETS
 
     counts = ", ".join(f"{rate:.2f}: {len(at_least(flags, rate).flagged)}" for rate in PRESETS)
     click.echo(f"similar by match rate of syntax trees, of {flags.search.checked}: {counts}")

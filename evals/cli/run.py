@@ -132,7 +132,7 @@ def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, tuple[frozens
 
     Checked before anything runs, against all samples of the task, so that a part of it can be split too.
     """
-    from evals.contamination import any_of, read
+    from evals.contamination.flags import any_of, read
     from evals.tasks import task as find
 
     found: dict[str, list[Any]] = {}
@@ -243,7 +243,7 @@ def _published(
     registry: Any, checkpoint: Any, done: Any, flags: dict[str, Any], options: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """A run's scores as rows, written to the registry where it is whole and that was not declined."""
-    from evals.contamination import write
+    from evals.contamination.flags import write
     from evals.publish import publish, scores
 
     publishable = done.complete and not options["no_publish"] and not isinstance(checkpoint, Elsewhere)
@@ -259,7 +259,7 @@ def _published(
 
 def _kept_flags(done: Any) -> tuple[frozenset[str] | None, list[Any]]:
     """The flags that stand beside a run from an earlier start: what was found to overlap stays split."""
-    from evals.contamination import any_of, read
+    from evals.contamination.flags import any_of, read
     from evals.tasks import task as find
 
     searches = [read(path) for path in sorted(done.path.parent.glob("overlap-*.jsonl"))]

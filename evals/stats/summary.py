@@ -64,7 +64,7 @@ def summarise(results: Sequence[Result], metric: str) -> Summary:
 def split(results: Sequence[Result], metric: str, overlapping: Collection[str]) -> dict[Subset, Summary]:
     """The score on all samples, on the clean and on the overlapping ones; an empty part is left out.
 
-    overlapping  ids of samples that were found in the training data, see `evals.contamination`
+    overlapping  ids of samples that were found in the training data, see `evals.contamination.flags`
     """
     scored, _ = by_sample(results, metric)
     missing = _unscored(results)

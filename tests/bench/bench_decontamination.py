@@ -29,14 +29,14 @@ def drafts(start: int) -> list[str]:
 
 def trees(texts: list[str]) -> list[str]:
     """The trees of some exercises."""
-    from evals.matching.tree_text import functions
+    from evals.contamination.syntax_trees import functions
 
     return [one.symbols for text in texts for one in functions(text)]
 
 
 def search(texts: list[str]) -> list[tuple[int, int, float]]:
     """All pairs at 0.80 and above of some exercises: parsed, serialised, compared."""
-    from evals.matching.tree_text import close_pairs
+    from evals.contamination.syntax_trees import close_pairs
     from training.data.problems import problems, solutions
 
     asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
@@ -55,7 +55,7 @@ def bench_trees() -> None:
 
     from rapidfuzz.distance import Levenshtein
 
-    from evals.matching.tree_text import close_pairs
+    from evals.contamination.syntax_trees import close_pairs
     from training.data.problems import problems, solutions
     from training.data.shards import cores
 

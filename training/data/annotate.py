@@ -11,7 +11,7 @@ import re
 import sys
 from collections import Counter
 
-from evals.matching.tree_text import parsed
+from evals.contamination.syntax_trees import parsed
 from zoo.checkpoint import Record
 
 VERSION = 2

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.matching import tree_text
+from evals.contamination import syntax_trees
 from training.data.document import Document
 from training.data.problems import Problem, solutions
 from zoo.checkpoint import Dataset, Record
@@ -49,7 +49,7 @@ class Verdicts:
         self.every, self.search = list(every), search
         self.closest: dict[tuple[str, str], list[tuple[float, str, str]]] = {}
         self.best: dict[str, float] = {}
-        self.removed = dict.fromkeys(tree_text.PRESETS, 0)
+        self.removed = dict.fromkeys(syntax_trees.PRESETS, 0)
         self.similar: set[str] = set()
         self.documents = 0
 
@@ -57,7 +57,7 @@ class Verdicts:
         """One document's matches."""
         self.documents += 1
         rate = max((match.value for match in matches if match.method == "tree"), default=0.0)
-        for preset in tree_text.PRESETS:
+        for preset in syntax_trees.PRESETS:
             self.removed[preset] += rate >= preset - 1e-9
         for match in matches:
             if match.method == "tree":
@@ -80,16 +80,16 @@ class Verdicts:
         rows = tuple(
             Row(rate=rate, similar=(near := sum(value >= rate - 1e-9 for value in self.best.values())),
                 other=len(coded) - near, removed=self.removed[rate])
-            for rate in tree_text.PRESETS
+            for rate in syntax_trees.PRESETS
         )  # fmt: skip
         short = tuple(
             one.id for one in coded
-            if all(len(function.symbols) < tree_text.SHORTEST for function in solutions(one))
+            if all(len(function.symbols) < syntax_trees.SHORTEST for function in solutions(one))
         )  # fmt: skip
         search = {
             "methods": list(self.search.methods), "rate": self.search.rate, "distance": self.search.distance,
             "embedding": self.search.encoder.name if self.search.encoder else None,
-            "serialisation": tree_text.SERIALISATION,
+            "serialisation": syntax_trees.SERIALISATION,
         }  # fmt: skip
         return Table(
             problems=told, rows=rows if "tree" in self.search.methods else (), too_short=short,
@@ -101,8 +101,8 @@ class Verdicts:
         table = self.table()
         write_json(out / FILE, table)
         thresholds = {"ngram": 13.0, "tree": self.search.rate, "embedding": self.search.distance}
-        from evals.contamination import Flag, Flags, Match, write
-        from evals.contamination import Search as Asked
+        from evals.contamination.flags import Flag, Flags, Match, write
+        from evals.contamination.flags import Search as Asked
 
         names: dict[str, Any] = {"ngram": "ngram", "tree": "ast", "embedding": "embedding"}
         for task in self.search.tasks:

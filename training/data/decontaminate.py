@@ -3,7 +3,7 @@
 Every drop names the problem, the method, how alike, and the matched span; every problem gets a verdict of
 its own, similar or not, by method. Source: phi-1 (arXiv 2306.11644), section 5; 13-grams of the prompt as
 there, 10-grams of solution and tests as GPT-3's and the corpus rules have them. An equal method and
-threshold on the other side of a leaderboard is a flags file of `evals.contamination`, written here too.
+threshold on the other side of a leaderboard is a flags file of `evals.contamination.flags`, written here too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evals import encoders
+from evals.contamination import syntax_trees as tree_text
 from evals.encoders import Encoder
-from evals.matching import tree_text
 from training.data import contaminated
 from training.data.document import Document, document_files, dropped, read_file
 from training.data.make import Built, Counts, Made, find, folder_of, make, write_result

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from evals.matching.tree_text import functions
+from evals.contamination.syntax_trees import functions
 from training.data import dedup, embed, shingle
 from zoo.checkpoint import Record
 

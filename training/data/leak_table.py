@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from evals import encoders
-from evals.matching import tree_text
+from evals.contamination import syntax_trees
 from training.data.decontaminate import Index, Match, Method, Search
 from training.data.leaks import GRADES, leak
 from training.data.problems import problems
@@ -62,7 +62,7 @@ def innocents(most: int) -> list[str]:
         if one.bytes > rules.FILE_BYTES or not path.is_file() or rules.refused(data := path.read_bytes()):
             continue
         text = rules.plain(data)
-        for function in tree_text.functions(text):
+        for function in syntax_trees.functions(text):
             own = textwrap.dedent(text[function.start : function.end])
             if rules.PIECE_CHARACTERS[0] <= len(own) <= rules.PIECE_CHARACTERS[1]:
                 texts[hashlib.sha256(own.encode("utf-8", "surrogatepass")).digest()] = own
@@ -82,9 +82,9 @@ def measure(embedding: str = encoders.MINILM, planted: int = 50, innocent: int =
     if len(others) < innocent:
         raise ZooError(f"this machine's packages hold {len(others):,} functions; give --innocent {len(others)}")
     texts = {grade: [leak(row, grade) for row in chosen] for grade in GRADES} | {"innocent": others}
-    widest = Search(tasks=(TASK,), methods=("ngram", "tree"), rate=min(tree_text.PRESETS))
+    widest = Search(tasks=(TASK,), methods=("ngram", "tree"), rate=min(syntax_trees.PRESETS))
     matches = {grade: index.matches(part, widest) for grade, part in texts.items()}
-    asked: list[tuple[Method, float]] = [("ngram", 0.0), *(("tree", rate) for rate in tree_text.PRESETS)]
+    asked: list[tuple[Method, float]] = [("ngram", 0.0), *(("tree", rate) for rate in syntax_trees.PRESETS)]
     table = [_row(method, threshold, matches, names) for method, threshold in asked]
     apart = {grade: _apart(part, index) for grade, part in texts.items()}
     nearest = apart["innocent"].min(axis=1)

@@ -1,7 +1,7 @@
 """Evaluation samples as text to be looked for: what is asked, what is right, how it is tested."""
 
-from evals.matching import tree_text
-from evals.matching.tree_text import Function
+from evals.contamination import syntax_trees
+from evals.contamination.syntax_trees import Function
 from zoo.checkpoint import Record
 
 
@@ -51,6 +51,6 @@ def problems(task: str) -> list[Problem]:
 
 def solutions(one: Problem) -> list[Function]:
     """The functions of a problem that solve it, without its helpers and its test."""
-    every = tree_text.functions(one.code)
+    every = syntax_trees.functions(one.code)
     asked = [function for function in every if function.name == one.entry]
     return asked or [function for function in every if function.name != "check"]

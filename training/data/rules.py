@@ -7,7 +7,7 @@ file or a piece are named here and nowhere else. Quality is not judged here.
 import ast
 import hashlib
 
-from evals.matching.tree_text import parsed
+from evals.contamination.syntax_trees import parsed
 from training.data.document import Document, document, dropped
 from zoo.checkpoint import Record
 

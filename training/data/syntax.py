@@ -7,7 +7,7 @@ and annotations go. Constants, attributes, keywords and the names of builtins st
 import ast
 import builtins
 
-from evals.matching.tree_text import parsed, too_deep
+from evals.contamination.syntax_trees import parsed, too_deep
 
 
 class _Renamed(ast.NodeTransformer):

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from evals.matching.tree_text import parsed, too_deep
+from evals.contamination.syntax_trees import parsed, too_deep
 from training.data import ask
 from training.data.annotate_dataset import ledger_of
 from training.data.ask import Asker, Question, Spending

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from evals.contamination import any_of, read
-from evals.matching import search as search_module
-from evals.matching.documents import documents, named, of_checkpoint
-from evals.matching.problems import problems
-from evals.matching.search import Asked, at_least, search
+from evals.contamination import search as search_module
+from evals.contamination.documents import documents, named, of_checkpoint
+from evals.contamination.flags import any_of, read
+from evals.contamination.problems import problems
+from evals.contamination.search import Asked, at_least, search
 from evals.tasks import task
 from zoo import cli, settings
 from zoo.checkpoint import About, Dataset, Parent, TrainedOn
@@ -160,7 +160,7 @@ def test_a_leaked_question_is_found_in_text(name: str, sample: int, leak: str) -
     text = leak.format(
         question=looked[sample].question, gold=looked[sample].whole.removeprefix(looked[sample].question)
     )
-    from evals.matching.ngrams import Ngrams
+    from evals.contamination.ngrams import Ngrams
 
     found = {hit.problem for hit in Ngrams(looked, 13).matches([PROSE, f"From a forum. {text} And so on.", PROSE])}
     assert sample in found

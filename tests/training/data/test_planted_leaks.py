@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 
+from evals.contamination.syntax_trees import SHORTEST
 from evals.datasets import rows
-from evals.matching.tree_text import SHORTEST
 from evals.sandbox import Program, open_sandbox
 from training.data.decontaminate import Index, Search
 from training.data.leaks import leak

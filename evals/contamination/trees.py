@@ -1,4 +1,4 @@
-"""Functions of documents whose syntax trees are close to a problem's solution, by `evals.matching.tree_text`.
+"""Functions of documents whose syntax trees are close to a problem's solution, by `evals.contamination.syntax_trees`.
 
 Source  Gunasekar et al. 2023, arXiv:2306.11644, section 5.2: the edit distance of syntax trees as strings, match
         rates 0.95, 0.90, 0.85, 0.80. Which string is not published; ours is recorded with each search.
@@ -6,9 +6,9 @@ Source  Gunasekar et al. 2023, arXiv:2306.11644, section 5.2: the edit distance 
 
 from collections.abc import Iterator, Sequence
 
-from evals.matching.found import EXCERPT, Found
-from evals.matching.problems import Problem
-from evals.matching.tree_text import SHORTEST, Function, close_pairs, functions
+from evals.contamination.match import EXCERPT, Found
+from evals.contamination.problems import Problem
+from evals.contamination.syntax_trees import SHORTEST, Function, close_pairs, functions
 
 
 class Trees:

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evals.matching.found import Found, excerpt
-from evals.matching.problems import Problem
+from evals.contamination.match import Found, excerpt
+from evals.contamination.problems import Problem
 
 WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
 LEAST = 8  # words of a question that is telling without its answer

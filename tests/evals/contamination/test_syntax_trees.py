@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from evals.matching.tree_text import PRESETS, close_pairs, functions, symbols
+from evals.contamination.syntax_trees import PRESETS, close_pairs, functions, symbols
 from training.data.families import FAMILIES, draft_of
 from training.data.syntax import nameless
 

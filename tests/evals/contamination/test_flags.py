@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.contamination import Flag, Flags, Match, Search, merged, overlapping, read, scores, write
+from evals.contamination.flags import Flag, Flags, Match, Search, merged, overlapping, read, scores, write
 from evals.records import Result
 from zoo import published
 from zoo.checkpoint import Reported

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from evals.matching.embeddings import DISTANCES, Embeddings, embedder
-from evals.matching.found import Found
-from evals.matching.ngrams import Ngrams, words
-from evals.matching.problems import Problem
-from evals.matching.tree_text import SHORTEST, functions
-from evals.matching.trees import Trees
+from evals.contamination.embeddings import DISTANCES, Embeddings, embedder
+from evals.contamination.match import Found
+from evals.contamination.ngrams import Ngrams, words
+from evals.contamination.problems import Problem
+from evals.contamination.syntax_trees import SHORTEST, functions
+from evals.contamination.trees import Trees
 
 ADD = 'def total(values):\n    """Add the even values up."""\n    found = 0\n    for value in values:\n        if value % 2 == 0:\n            found += value\n    return found\n'
 OTHER = "def total(values):\n    return sorted(set(values), key=lambda one: -one)[:3]\n"

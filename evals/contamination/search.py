@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from evals.contamination import Flag, Flags, Match, Method, Search
-from evals.matching.documents import TrainingSet, documents
-from evals.matching.found import Found
-from evals.matching.problems import Problem
+from evals.contamination.documents import TrainingSet, documents
+from evals.contamination.flags import Flag, Flags, Match, Method, Search
+from evals.contamination.match import Found
+from evals.contamination.problems import Problem
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 from zoo.progress import progress
@@ -50,16 +50,16 @@ class Asked(Record, frozen=True):
 def engine(problems: Sequence[Problem], asked: Asked) -> Engine:
     """The engine of a method, ready to search."""
     if asked.method == "ngram":
-        from evals.matching.ngrams import Ngrams
+        from evals.contamination.ngrams import Ngrams
 
         return Ngrams(problems, int(asked.threshold))
     if asked.method == "ast":
-        from evals.matching.trees import Trees
+        from evals.contamination.trees import Trees
 
         return Trees(problems, asked.threshold)
     from pathlib import Path
 
-    from evals.matching.embeddings import Embeddings, embedder
+    from evals.contamination.embeddings import Embeddings, embedder
 
     folder = Path(asked.folder) if asked.folder else None
     return Embeddings(problems, asked.threshold, embedder(asked.embedder, problems, folder))
@@ -122,7 +122,7 @@ def _how(asked: Asked) -> str:
     if asked.method == "ngram":
         return "words in lower case; shorter questions whole"
     if asked.method == "ast":
-        from evals.matching.tree_text import SERIALISATION
+        from evals.contamination.syntax_trees import SERIALISATION
 
         return SERIALISATION
     return f"L2 distance of unit vectors, {asked.embedder}"

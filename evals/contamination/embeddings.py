@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from evals.matching.found import EXCERPT, Found
-from evals.matching.problems import Problem
-from evals.matching.tree_text import functions
+from evals.contamination.match import EXCERPT, Found
+from evals.contamination.problems import Problem
+from evals.contamination.syntax_trees import functions
 from zoo.errors import ZooError
 
 Embed = Callable[[Sequence[str]], Any]

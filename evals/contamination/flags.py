@@ -2,7 +2,7 @@
 
 A flags file says what was searched, how, and for which samples a match was found; every other checked
 sample is clean. From it a score gets three values: all, clean, overlapping. Not here: the search
-itself (`evals.matching`); a file from any search will do.
+itself (`evals.contamination`); a file from any search will do.
 
 Source  Gunasekar et al. 2023, arXiv:2306.11644, section 5: 13-grams of the docstring, L2 distance of
         embeddings, and edit distance of syntax trees with match rates 0.95, 0.90, 0.85 and 0.80.
