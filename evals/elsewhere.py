@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from evals import datasets
+from evals.datasets import load as datasets
 from evals.elsewhere_files import Line, Results
 from evals.protocol import prompts_sha256, protocol, shown
 from evals.publish import publish

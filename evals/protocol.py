@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from evals import datasets
+from evals.datasets import load
 from evals.records import Sample
 from evals.task import Task
 from zoo.checkpoint import ProtocolRecord
@@ -31,7 +31,7 @@ def shown(task: Task, sample: Sample) -> str:
 
 def protocol(task: Task, samples: Sequence[Sample], metric: str) -> ProtocolRecord:
     """The record of a task's protocol under one metric, over all of its samples (never a limited few)."""
-    wanted = datasets.entry(task.data, task.split) if task.data else None
+    wanted = load.entry(task.data, task.split) if task.data else None
     return ProtocolRecord(
         task=task.name,
         task_version=task.version,

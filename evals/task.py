@@ -26,7 +26,7 @@ class Task(Record, frozen=True, kw_only=True):
     judge     kind "choices": sample, the read choices -> its metrics
     program   kind "code": sample, answer -> what the sandbox runs
     gold      sample -> the text that a perfect model would write; None where a set has none
-    data      the dataset name that `evals.datasets` resolves, for listings and provenance
+    data      the dataset name that `evals.datasets.load` resolves, for listings and provenance
     """
 
     name: str

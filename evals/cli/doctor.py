@@ -145,8 +145,8 @@ def _sandbox() -> list[Finding]:
 
 
 def _datasets() -> list[Finding]:
-    from evals import datasets
-    from evals.dataset_sets import SETS
+    from evals.datasets import load
+    from evals.datasets.catalog import SETS
     from zoo import settings
     from zoo.errors import ZooError
 
@@ -155,7 +155,7 @@ def _datasets() -> list[Finding]:
     refused: list[str] = []
     for name, split in SETS:
         try:
-            datasets.source(name, split)
+            load.source(name, split)
             at_hand.append(f"{name}/{split}")
         except ZooError as error:
             (lacking if "not at hand" in str(error) else refused).append(f"{name}/{split}")

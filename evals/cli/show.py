@@ -73,11 +73,11 @@ def data(names: tuple[str, ...], fetch: bool, as_json: bool) -> None:
     phizoo eval data gsm8k --fetch
     PHIZOO_DATA=~/evals phizoo eval data
     """
-    from evals import datasets
-    from evals.dataset_sets import SETS
+    from evals.datasets import load
+    from evals.datasets.catalog import SETS
 
     for name in names:
-        datasets.entry(name, next((split for known, split in SETS if known == name), "test"))
+        load.entry(name, next((split for known, split in SETS if known == name), "test"))
     found: list[dict[str, Any]] = []
     for (name, split), wanted in SETS.items():
         if names and name not in names:
@@ -90,7 +90,7 @@ def data(names: tuple[str, ...], fetch: bool, as_json: bool) -> None:
             "licence": wanted.licence,
         }
         try:
-            told["source"] = datasets.source(name, split, fetch)
+            told["source"] = load.source(name, split, fetch)
         except ZooError as error:
             if "not at hand" not in str(error):
                 told["source"] = f"refused: {error}"

@@ -43,7 +43,7 @@ def embedder(name: str, problems: Sequence[Problem], folder: Path | None = None)
     if name == "words":
         return words_of([_asked(problem) for problem in problems])
     if name == "minilm":
-        from evals.datasets import package_folder
+        from evals.datasets.load import package_folder
 
         root = package_folder(MINILM[0])
         if root is None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from evals.answer import matched
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.task import Task
 

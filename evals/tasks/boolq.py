@@ -10,7 +10,7 @@ article's title and ` -- ` in front. The harness reads the latter, so compare wi
 from collections.abc import Callable, Iterator
 
 from evals.choices import judge
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Sample
 from evals.task import Task
 from zoo.digest import digest

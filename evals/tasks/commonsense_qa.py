@@ -9,7 +9,7 @@ lm-evaluation-harness 0.4.13 (commonsense_qa): acc alone.
 from collections.abc import Iterator
 
 from evals.choices import judge
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Sample
 from evals.task import Task
 

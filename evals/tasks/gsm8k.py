@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from evals.answer import cut, matched
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.sandbox import Program
 from evals.task import Task

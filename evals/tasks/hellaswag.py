@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from evals.choices import judge
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Sample
 from evals.task import Task
 

@@ -13,7 +13,7 @@ Protocols, each another tool's prompt bytes, stops and extraction (docs/protocol
 from collections.abc import Callable, Iterator
 
 from evals.answer import cut
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sanitize import sanitize

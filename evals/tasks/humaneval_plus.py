@@ -9,7 +9,7 @@ The base tests alone under the same prompts are `humaneval@evalplus`.
 
 from collections.abc import Iterator
 
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sandbox.evalplus import test

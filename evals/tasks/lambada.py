@@ -9,7 +9,7 @@ There is one continuation and no choice among several, so chance is 0.
 
 from collections.abc import Iterator
 
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Choice, Sample, Scored
 from evals.task import Task
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from evals.answer import cut
-from evals.dataset_table import Row
-from evals.datasets import rows
+from evals.datasets.forms import Row
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.task import Task

@@ -12,7 +12,7 @@ calls: that reference fails, here as there.
 from collections.abc import Callable, Iterator
 
 from evals.answer import cut
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sandbox.evalplus import test

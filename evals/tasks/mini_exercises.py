@@ -10,7 +10,7 @@ The prompts end right after the docstring's quotes, not in a newline: the same t
 from collections.abc import Iterator
 
 from evals.answer import cut
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.task import Task

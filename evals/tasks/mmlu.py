@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from evals.choices import judge
-from evals.dataset_table import Row
-from evals.datasets import rows
+from evals.datasets.forms import Row
+from evals.datasets.load import rows
 from evals.records import Sample
 from evals.task import Task
 

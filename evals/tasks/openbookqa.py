@@ -8,7 +8,7 @@ Protocol `lm-eval`: the question's stem alone, without "Answer:", and each choic
 from collections.abc import Iterator
 
 from evals.choices import judge
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Sample
 from evals.task import Task
 

@@ -11,7 +11,7 @@ choices gets 0 there, since the first wins a tie.
 from collections.abc import Iterator
 
 from evals.choices import judge
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Sample
 from evals.task import Task
 

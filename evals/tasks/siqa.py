@@ -9,7 +9,7 @@ Several questions share a situation: the interval is clustered by it.
 from collections.abc import Iterator
 
 from evals.choices import judge
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Sample
 from evals.task import Task
 

@@ -16,7 +16,7 @@ The interval is clustered by article.
 from collections.abc import Iterator
 
 from evals.answer import exact_and_f1, plain_words
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.task import Task
 

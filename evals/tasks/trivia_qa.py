@@ -12,7 +12,7 @@ Version 2 reads these, and letters that grow in lower case ("İ"), as the harnes
 import string
 from collections.abc import Iterator
 
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.task import Task
 

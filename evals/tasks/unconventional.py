@@ -10,7 +10,7 @@ published; it had no tests, only a grade. Here `phizoo eval run` runs the tests,
 from collections.abc import Iterator
 
 from evals.answer import cut
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.task import Task

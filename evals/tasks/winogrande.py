@@ -9,7 +9,7 @@ scored is the rest of the sentence, the same for both, as in lm-evaluation-harne
 from collections.abc import Iterator
 
 from evals.choices import judge
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import Sample
 from evals.task import Task
 

@@ -168,7 +168,7 @@ def theirs(
 
 def main() -> None:
     """Draws, judges twice, prints each difference."""
-    from evals.datasets import rows as data
+    from evals.datasets.load import rows as data
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

@@ -37,7 +37,7 @@ def trained_phi(folder: Path, steps: int) -> Path:
     from transformers import PhiConfig, PhiForCausalLM
     from transformers.utils import logging
 
-    from evals.datasets import rows
+    from evals.datasets.load import rows
 
     logging.disable_progress_bar()
 

@@ -84,7 +84,7 @@ def ours(task: Any, sample: Any, text: str) -> dict[str, float]:
 
 def compared(harness: Any, spec: str, texts: dict[str, list[str]], scratch: Path) -> tuple[int, int, int]:
     """The requests and the readings of a task, and how many of both differ."""
-    from evals.datasets import rows
+    from evals.datasets.load import rows
     from evals.tasks import task as find
 
     task, (config, sets) = find(spec), TASKS[spec]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evals.datasets import rows
+from evals.datasets.load import rows
 
 Row = dict[str, Any]
 LETTERS = "ABCDE"

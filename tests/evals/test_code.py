@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from evals.cli.code import code
 from evals.code import read
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.tasks import task
 from zoo.errors import ZooError
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from evals.backends.http_post import Endpoint, EndpointError, Limits
 from evals.cli.judge import grade
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.grade import Agreement, Grade, Grader, Solution, agreement, auc, body, graded, parsed, protocol_digest
 
 RIGHT, WRONG = '{"evaluation": "It does it.", "grade": 10}', '{"evaluation": "Nothing.", "grade": 0}'

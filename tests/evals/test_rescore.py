@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from evals.cli.rescore import rescore as command
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.rescore import rescore
 from evals.run import Asked, evaluate

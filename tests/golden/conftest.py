@@ -1,6 +1,6 @@
 """`pytest tests/golden --golden` writes the golden files anew instead of comparing with them.
 
-It pins evals/tasks/mini_exercises.jsonl in evals/dataset_sets.py too: that set is made here, by the
+It pins evals/tasks/mini_exercises.jsonl in evals/datasets/catalog.py too: that set is made here, by the
 step of `make golden` before this one.
 """
 
@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _pin() -> None:
-    from evals.dataset_table import FORMS
+    from evals.datasets.forms import FORMS
     from zoo.digest import digest
 
     with (EVALS / "tasks" / "mini_exercises.jsonl").open() as file:

@@ -71,7 +71,7 @@ def innocents(most: int) -> list[str]:
 
 def measure(embedding: str = encoders.MINILM, planted: int = 50, innocent: int = 2_000) -> LeakTable:
     """Recall by grade and false positives of all methods, the distance of the embedding calibrated beforehand."""
-    from evals.datasets import rows
+    from evals.datasets.load import rows
 
     encoder = encoders.find_encoder(embedding)
     index = Index(problems(TASK), encoder)

@@ -28,7 +28,7 @@ class Problem(Record, frozen=True):
 
 def problems(task: str) -> list[Problem]:
     """The samples of an evaluation set, by name. Raises ZooError when it is not at hand."""
-    from evals.datasets import rows
+    from evals.datasets.load import rows
 
     found = []
     for number, row in enumerate(rows(task)):

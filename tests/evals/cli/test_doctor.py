@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evals import datasets
 from evals.cli import doctor
+from evals.datasets import load
 from evals.sandbox.tiers import TierReport
 from zoo import cli, settings
 
@@ -77,7 +77,7 @@ def test_another_content_than_the_pinned_one_is_wrong(tmp_path: Path, monkeypatc
     monkeypatch.undo()
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
-    monkeypatch.setattr("evals.dataset_sets.SETS", {key: datasets.SETS[key] for key in (("gsm8k", "test"),)})
+    monkeypatch.setattr("evals.datasets.catalog.SETS", {key: load.SETS[key] for key in (("gsm8k", "test"),)})
     (tmp_path / "gsm8k").mkdir()
     (tmp_path / "gsm8k" / "data.jsonl").write_text('{"question": "1 + 1", "answer": "#### 2"}\n')
     (found,) = doctor._datasets()
@@ -87,7 +87,7 @@ def test_another_content_than_the_pinned_one_is_wrong(tmp_path: Path, monkeypatc
 def test_a_data_folder_that_is_none_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("evals.dataset_sets.SETS", {})
+    monkeypatch.setattr("evals.datasets.catalog.SETS", {})
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path / "nowhere"))
     (found,) = doctor._datasets()
     assert (found.state, "which is no folder" in found.told, "PHIZOO_DATA=FOLDER" in found.mend) == (

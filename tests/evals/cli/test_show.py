@@ -40,12 +40,12 @@ def test_mmlu_has_57_subjects_in_four_groups_each_with_its_mean() -> None:
 
 
 def test_no_data_is_read_to_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from evals import datasets
+    from evals.datasets import load
 
     def refused(*_: object) -> None:
         raise AssertionError("data was read")
 
-    monkeypatch.setattr(datasets, "_find", refused)
+    monkeypatch.setattr(load, "_find", refused)
     assert CliRunner().invoke(tasks, [], catch_exceptions=False).exit_code == 0
 
 

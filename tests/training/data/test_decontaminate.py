@@ -43,7 +43,7 @@ INNOCENT = "def total(values):\n    '''Adds the values up one after another.'''\
 
 @pytest.fixture
 def leaks(monkeypatch: pytest.MonkeyPatch) -> Made:
-    monkeypatch.setattr("evals.datasets.rows", lambda name, split="test": (ROW,))
+    monkeypatch.setattr("evals.datasets.load.rows", lambda name, split="test": (ROW,))
     monkeypatch.setattr("training.data.shards.cores", lambda: 1)
     module.index.cache_clear()
     texts = {

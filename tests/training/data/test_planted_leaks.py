@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from evals.contamination.syntax_trees import SHORTEST
-from evals.datasets import rows
+from evals.datasets.load import rows
 from evals.sandbox import Program, open_sandbox
 from training.data.decontaminate import Index, Search
 from training.data.leaks import leak

