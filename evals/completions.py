@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from evals.backends.decode import Text, encoded
-from evals.backends.stepwise import Pieces, Step, steps
-from evals.backends.transformers_local import TransformersLocal
+from evals.engines.local.generate import Text, encoded
+from evals.engines.local.stream import Pieces, Step, steps
+from evals.engines.tokens import Prompt
+from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
-from evals.tokens import Prompt
 from zoo.checkpoint import Record
 
 MOST_LIKELIEST = 20  # as OpenAI's API

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.checkpoint import Record
 
 if TYPE_CHECKING:
-    from evals.backends.http_post import Endpoint
+    from evals.engines.http.endpoint import Endpoint
 
 MOST = 10  # the best grade
 ENOUGH = 5  # a grade from here on counts as "right" where grades are compared with tests
@@ -153,7 +153,7 @@ class Grader:
 
     def grade(self, solution: Solution) -> Grade:
         """One solution's grade. Raises EndpointError when the endpoint cannot go on."""
-        from evals.backends.http_post import Refused
+        from evals.engines.http.endpoint import Refused
 
         about: dict[str, Any] = {"sample": solution.sample, "draw": solution.draw, "passed": solution.passed}
         try:

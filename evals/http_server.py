@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from typing import Any
 
-from evals.backends.transformers_local import TransformersLocal
 from evals.completions import (
     Asked,
     BadRequest,
@@ -27,6 +26,7 @@ from evals.completions import (
     text_logprobs,
     usage,
 )
+from evals.engines.transformers_local import TransformersLocal
 from zoo.errors import ZooError
 
 BODY_BYTES = 1 << 22  # a question with 25 shots and 10 choices as token ids

@@ -83,7 +83,7 @@ def _tokens(header: Run) -> Any:
         raise ZooError(f"encoded by {header.backend.engine}")
     with open_registry(readonly=True) as registry:
         path = registry.path(header.checkpoint)
-    from evals.tokens import Tokens, folder_tokenizer
+    from evals.engines.tokens import Tokens, folder_tokenizer
 
     return Tokens(folder_tokenizer(path))
 

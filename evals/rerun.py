@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from evals.backends import BACKENDS
+from evals.engines import BACKENDS
 from evals.records import Decoding, Run
 from evals.run import Asked, Done, evaluate
 from evals.task import Task

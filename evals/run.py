@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evals import run_folder
-from evals.backends import Backend
+from evals.engines import Backend
 from evals.protocol import protocol, shown
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, Result, Run, Sample
 from evals.run_folder import RunFolder

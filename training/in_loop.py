@@ -64,7 +64,7 @@ def scorer(
     for left in folder.glob(".eval-*"):  # what a kill during an evaluation left
         shutil.rmtree(left, ignore_errors=True)
     tasks = tasks_of(asked)
-    from evals.backends import transformers_local
+    from evals.engines import transformers_local
     from evals.run import Asked, evaluate
     from evals.stats.summary import summarise
     from training import export

@@ -78,7 +78,7 @@ def load(path: Path) -> tuple[Any, Any]:
     """A checkpoint's model and tokenizer, for `local`."""
     from transformers import AutoModelForCausalLM
 
-    from evals.tokens import folder_tokenizer
+    from evals.engines.tokens import folder_tokenizer
 
     tokenizer = folder_tokenizer(path)
     model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from evals.backends import Backend
+from evals.engines import Backend
 from evals.protocol import shown
 from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Sample
 from evals.task import Task

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from evals import gpus
-from evals.gpus import GPUS, Gpu
+from evals.engines import gpus
+from evals.engines.gpus import GPUS, Gpu
 from evals.run import Asked, chosen
 from evals.task import Task
 from zoo.checkpoint import Record

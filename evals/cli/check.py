@@ -52,7 +52,7 @@ def _folder(name: str) -> Path:
 def _connect(engine: str, path: Path, **options: Any) -> Any:
     import importlib
 
-    from evals.backends import BACKENDS
+    from evals.engines import BACKENDS
 
     local = [name for name in BACKENDS if name in ("transformers", "vllm")]
     if engine not in local:

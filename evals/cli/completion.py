@@ -14,7 +14,7 @@ def task_names(typed: str) -> list[tuple[str, str]]:
 
 def engine_names(_typed: str) -> list[str]:
     """The engines."""
-    from evals.backends import BACKENDS
+    from evals.engines import BACKENDS
 
     return list(BACKENDS)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from evals import gpus
+from evals.engines import gpus
 from zoo.checkpoint import Record
 
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight

@@ -63,7 +63,7 @@ def given(engine: str, options: dict[str, Any]) -> dict[str, Any]:
             raise ZooError(f"{flag} is an option of --engine {ENGINES[name][0]}, not of {engine}")
     if engine != "openai_http":
         return {name: str(value) if isinstance(value, Path) else value for name, value in told.items()}
-    from evals.backends.http_post import Limits
+    from evals.engines.http.endpoint import Limits
 
     price = _price(told.pop("price", None))
     budget = told.pop("budget", None)

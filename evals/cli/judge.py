@@ -40,8 +40,8 @@ def grade(
     """
     import msgspec
 
-    from evals.backends.http_post import Limits
-    from evals.backends.openai_http import connect
+    from evals.engines.http.endpoint import Limits
+    from evals.engines.http.openai import connect
     from evals.grade import Grader, graded
     from zoo import settings
     from zoo.digest import whole_file

@@ -68,7 +68,7 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
 
     Killed at any moment, the same command goes on where it was.
     """
-    from evals.backends import BACKENDS
+    from evals.engines import BACKENDS
     from evals.suites import tasks as find_tasks
     from zoo.registry import open_registry
 
@@ -186,7 +186,7 @@ def _here(
     """Every run in this process: a model is loaded once for all tasks, and not at all when all is done already."""
     import importlib
 
-    from evals.backends import BACKENDS
+    from evals.engines import BACKENDS
     from evals.run import evaluate
     from zoo import settings
 

@@ -21,7 +21,7 @@ from zoo.completion import A_CHECKPOINT
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from evals.vllm_process import Serving
+    from evals.engines.vllm.process import Serving
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -61,8 +61,8 @@ def serve(
 
     One line tells when it answers. Ends cleanly on Ctrl-C or SIGTERM.
     """
-    from evals.backends.transformers_local import resolved
-    from evals.vllm_process import Serving, free_port, refused_port
+    from evals.engines.transformers_local import resolved
+    from evals.engines.vllm.process import Serving, free_port, refused_port
     from zoo.registry import open_registry
 
     key = os.environ.get("PHIZOO_API_KEY")
@@ -108,7 +108,7 @@ def serve(
 
 def _rehearse(name: str, vllm: bool, *flags: Any) -> None:
     from evals.checks import estimate
-    from evals.vllm_process import Serving, command
+    from evals.engines.vllm.process import Serving, command
 
     host, port, dtype, seed, tensor_parallel, data_parallel = flags
     of = estimate.shape(name)
@@ -150,7 +150,7 @@ def _answers(name: str, host: str, port: int) -> None:
 
 def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
     """Runs vLLM until it is told to end, or ends by itself, which is a fault."""
-    from evals.vllm_process import start, stop, wait_healthy
+    from evals.engines.vllm.process import start, stop, wait_healthy
 
     with _until_told() as told:
         process = start(serving, key)
@@ -166,7 +166,7 @@ def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
 
 
 def _transformers(path: Path, name: str, digest: str, host: str, port: int, dtype: str, key: str | None) -> None:
-    from evals.backends.transformers_local import connect
+    from evals.engines.transformers_local import connect
     from evals.http_server import server
 
     backend = connect(path, dtype=dtype)

@@ -81,7 +81,7 @@ class Replica:
     def _connected(self, digest: str, path: str) -> Any:
         import importlib
 
-        from evals.backends import BACKENDS
+        from evals.engines import BACKENDS
 
         return importlib.import_module(BACKENDS[self.engine]).connect(_folder(digest, path), **self.options)
 

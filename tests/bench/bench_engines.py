@@ -95,8 +95,8 @@ def choices(
     engine: Any, harness: Harness, asked: Pairs, turns: int, batches: tuple[int, ...] = BATCHES
 ) -> tuple[float, float, float, int, float]:
     """(our seconds, the harness's best, largest difference of a log-probability, its best batch, its peak MB)."""
+    from evals.engines.tokens import Tokens
     from evals.records import ChoiceRequest
-    from evals.tokens import Tokens
 
     requests = [ChoiceRequest(sample=str(number), pairs=tuple(pairs)) for number, pairs in enumerate(asked)]
     flat = [pair for pairs in asked for pair in pairs]
@@ -208,7 +208,7 @@ def main() -> None:
         os.environ.setdefault("PHIZOO_DATA", str(SHARED))
     import torch
 
-    from evals.backends import transformers_local
+    from evals.engines import transformers_local
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:

@@ -166,7 +166,7 @@ def main() -> None:
         os.environ.setdefault("PHIZOO_DATA", str(SHARED))
     import torch
 
-    from evals.backends import transformers_local
+    from evals.engines import transformers_local
 
     torch.set_num_threads(1)
     specs = given.task or list(TASKS)

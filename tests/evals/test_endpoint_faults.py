@@ -73,7 +73,7 @@ def serving() -> tuple[ThreadingHTTPServer, SimpleNamespace]:
 @pytest.fixture
 def endpoint(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     monkeypatch.setenv("PHIZOO_API_KEY", KEY)
-    monkeypatch.setattr("evals.backends.http_post.LONGEST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("evals.engines.http.endpoint.LONGEST_WAIT_SECONDS", 0.01)
     with open_registry() as registry:
         registry.add(tiny_phi, "tiny")
     server, state = serving()

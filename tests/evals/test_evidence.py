@@ -19,7 +19,7 @@ from zoo.registry import open_registry
 @pytest.fixture
 def published(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A zoo with one tiny checkpoint scored on five ARC questions. Gives the run's id."""
-    from evals.backends.transformers_local import connect
+    from evals.engines.transformers_local import connect
 
     whole = task("arc_easy")
     few = msgspec.structs.replace(whole, samples=lambda: list(whole.samples())[:5], size=5)
@@ -42,7 +42,7 @@ def test_the_same_run_comes_out_the_same(published: str, capsys: pytest.CaptureF
 def test_a_number_that_does_not_come_out_is_named(
     published: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from evals.backends import transformers_local
+    from evals.engines import transformers_local
 
     load = transformers_local.load
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from evals.backends.http_post import Endpoint, EndpointError, Limits
 from evals.cli.judge import grade
 from evals.datasets.load import rows
+from evals.engines.http.endpoint import Endpoint, EndpointError, Limits
 from evals.grade import Agreement, Grade, Grader, Solution, agreement, auc, body, graded, parsed, protocol_digest
 
 RIGHT, WRONG = '{"evaluation": "It does it.", "grade": 10}', '{"evaluation": "Nothing.", "grade": 0}'

@@ -9,12 +9,12 @@ import openai
 import pytest
 import requests
 
-from evals.backends.decode import Text
-from evals.backends.stepwise import Pieces, steps
-from evals.backends.transformers_local import TransformersLocal, connect
+from evals.engines.local.generate import Text
+from evals.engines.local.stream import Pieces, steps
+from evals.engines.tokens import Prompt
+from evals.engines.transformers_local import TransformersLocal, connect
 from evals.http_server import server
 from evals.records import Decoding, GenerateRequest
-from evals.tokens import Prompt
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}Answer:"
 PROMPT = "def add(a, b):\n"

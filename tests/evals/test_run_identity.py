@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from evals.backends import openai_http, replay, transformers_local
-from evals.backends.http_post import EndpointError
+from evals.engines import replay, transformers_local
+from evals.engines.http import openai
+from evals.engines.http.endpoint import EndpointError
 from evals.records import Facts
 from evals.run import Asked, plan
 from evals.task import Task
@@ -105,8 +106,8 @@ def test_all_else_that_moves_an_answer_gives_another_run(tiny_phi: Path, tmp_pat
 def listed(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The endpoint's list of models says that it loaded this folder."""
     told = {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 128, "root": root}]}
-    monkeypatch.setattr("evals.backends.http_post.Endpoint.get", lambda self, path: told)
-    monkeypatch.setattr("evals.backends.openai_http.OpenAIHttp._echoes", True)
+    monkeypatch.setattr("evals.engines.http.endpoint.Endpoint.get", lambda self, path: told)
+    monkeypatch.setattr("evals.engines.http.openai.OpenAIHttp._echoes", True)
 
 
 def test_an_endpoint_with_another_checkpoint_under_the_same_name_is_refused(
@@ -116,7 +117,7 @@ def test_an_endpoint_with_another_checkpoint_under_the_same_name_is_refused(
         mine = registry.path(registry.add(tiny_phi, "one"))
 
     def identity() -> dict[str, Any]:
-        return openai_http.connect(mine, url="http://127.0.0.1:1/v1").facts.identity
+        return openai.connect(mine, url="http://127.0.0.1:1/v1").facts.identity
 
     listed(str(mine), monkeypatch)
     own = identity()

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from evals.backends.http_post import Endpoint, EndpointError, Limits, Refused
+from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
 from training.data.ledger import Ledger, Line, Price
 from zoo.checkpoint import Record
 from zoo.errors import ZooError

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from evals import vllm_process
-from evals.backends import openai_http, transformers_local
+from evals.engines import transformers_local
+from evals.engines.http import openai as openai_http
+from evals.engines.vllm import process as vllm_process
+from evals.engines.vllm.process import Serving, free_port, start, stop, wait_healthy
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
-from evals.vllm_process import Serving, free_port, start, stop, wait_healthy
 from zoo import cli, settings
 from zoo.errors import ZooError
 from zoo.registry import open_registry
@@ -201,7 +202,7 @@ def test_a_server_that_dies_or_never_answers_is_one_line(monkeypatch: pytest.Mon
 def test_a_server_ends_with_who_started_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom evals import vllm_process\n"
-        "from evals.vllm_process import Serving, start\n"
+        "from evals.engines.vllm.process import Serving, start\n"
         "vllm_process.command = lambda _: [sys.executable, '-c', 'import time; time.sleep(60)']\n"
         "start(Serving(path=Path('phi'), name='tiny'), None)\nprint('there', flush=True)\ntime.sleep(60)\n"
     )

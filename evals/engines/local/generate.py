@@ -4,7 +4,7 @@ Keys and values stand in one buffer, a row a slot, every row at its own length. 
 its slot to the last one, so that no step is worked out for an empty slot, and new prompts follow behind.
 What is drawn depends on the request's seed, the model and the prompt alone, never on which rows stand
 beside it (up to the rounding of the engine's matrix products: `phizoo eval check-batch` measures that).
-A Phi on a CPU is read without padding (`evals.backends.phi`), any other model by its own forward pass.
+A Phi on a CPU is read without padding (`evals.engines.local.phi_cpu`), any other model by its own forward pass.
 
 Letters in names: B slots, T tokens, V vocabulary.
 """
@@ -12,9 +12,9 @@ Letters in names: B slots, T tokens, V vocabulary.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evals.backends import phi, tree
+from evals.engines.local import choices, phi_cpu
+from evals.engines.tokens import Prompt, Tokens
 from evals.records import GenerateRequest, Generation
-from evals.tokens import Prompt, Tokens
 
 HEAD_TOKENS = 256  # the likeliest tokens among which a nucleus is looked for first
 GROW_TOKENS = 128  # the buffer grows in such steps: few copies, little memory unused
@@ -93,7 +93,7 @@ def generate(
                 yield text.generation()
             return
         except (MemoryError, RuntimeError) as error:
-            if not tree.out_of_memory(error) or slots == 1:
+            if not choices.out_of_memory(error) or slots == 1:
                 raise
             slots = max(1, slots // 2)
             left = [text for text in waiting if (text.request.sample, text.request.draw) not in done]
@@ -176,7 +176,7 @@ class _Slots:
 
     def __init__(self, model: Any, tokens: Tokens, count: int) -> None:
         self.model, self.tokens, self.count, self.capacity = model, tokens, count, 0
-        self.lean = phi.fits(model)
+        self.lean = phi_cpu.fits(model)
         self.texts: list[Text] = []
         self.layers: list[Any] = []  # of _Layer
         self.rows: Any = None
@@ -227,11 +227,11 @@ class _Slots:
         found = []
         while texts:
             some, size = [texts[0]], len(texts[0].prompt.tokens)
-            while len(some) < len(texts) and size + len(texts[len(some)].prompt.tokens) <= phi.PASS_TOKENS:
+            while len(some) < len(texts) and size + len(texts[len(some)].prompt.tokens) <= phi_cpu.PASS_TOKENS:
                 size += len(texts[len(some)].prompt.tokens)
                 some.append(texts[len(some)])
             prompts = [text.prompt.tokens for text in some]
-            found.append(phi.prompts(self.model, prompts, begin, self.layers))
+            found.append(phi_cpu.prompts(self.model, prompts, begin, self.layers))
             begin, texts = begin + len(some), texts[len(some) :]
         return torch.cat(found)
 
@@ -264,7 +264,7 @@ class _Slots:
                 layer.room(layer.keys)
         self.rows = torch.arange(len(self.texts), device=self.model.device)
         with torch.inference_mode():
-            hidden_BD = phi.step(self) if self.lean else self._plain_step()
+            hidden_BD = phi_cpu.step(self) if self.lean else self._plain_step()
             logits = self.model.get_output_embeddings()(hidden_BD)
         self.lengths = self.lengths + 1
         self._draw(0, logits)
@@ -275,7 +275,7 @@ class _Slots:
         return self.model.base_model(
             input_ids=self.last[:, None],
             position_ids=self.lengths[:, None],
-            attention_mask=phi.past_mask(self.lengths, self.width, self.model.dtype),
+            attention_mask=phi_cpu.past_mask(self.lengths, self.width, self.model.dtype),
             past_key_values=Cache(layers=self.layers),
             use_cache=True,
         ).last_hidden_state[:, 0]
@@ -325,7 +325,7 @@ def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
             allowed = torch.zeros(logits_BV.shape[1], dtype=torch.bool, device=logits_BV.device)
             allowed[spelling(text.heal, tokens)] = True
             logits_BV[number].masked_fill_(~allowed, -torch.inf)
-    best: list[int] = tree.likeliest(logits_BV).tolist()
+    best: list[int] = choices.likeliest(logits_BV).tolist()
     for number, text in enumerate(texts):
         decoding = text.request.decoding
         if decoding.temperature > 0.0:

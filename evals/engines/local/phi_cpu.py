@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from zoo.checkpoint import Record
 
 if TYPE_CHECKING:
-    from evals.backends.decode import _Slots
-    from evals.backends.tree import Row
+    from evals.engines.local.choices import Row
+    from evals.engines.local.generate import _Slots
 
 Wanted = Sequence[tuple[int, int]]
 Attend = Callable[[int, Any, Any, Any], Any]  # (layer, q_NHS, k_NHS, v_NHS) -> what attention gives, (N, H, S)

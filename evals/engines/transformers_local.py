@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evals import gpus
-from evals.backends.decode import generate
-from evals.backends.prompt_logprobs import Read, read
-from evals.backends.tree import choose
+from evals.engines import gpus
+from evals.engines.local.choices import choose
+from evals.engines.local.generate import generate
+from evals.engines.local.logprobs import Read, read
+from evals.engines.tokens import Prompt, Tokens, folder_tokenizer
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.tokens import Prompt, Tokens, folder_tokenizer
 from zoo.errors import ZooError, nearest
 
 # Padded tokens a forward pass. On a CPU activations should stay in the cache: 512 read HellaSwag 2.4 times as

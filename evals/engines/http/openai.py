@@ -17,9 +17,9 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
-from evals.backends.http_post import Endpoint, EndpointError, Limits, Refused
+from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
+from evals.engines.tokens import Pair, Tokens, folder_tokenizer
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.tokens import Pair, Tokens, folder_tokenizer
 from zoo.digest import SHA256
 from zoo.errors import ZooError
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evals.backends.tree import Row
+    from evals.engines.local.choices import Row
 
 
 def encoded(model: Any, shared: Sequence[int], _room: int) -> list[tuple[Any, Any]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.backends.replay import connect
+from evals.engines.replay import connect
 from evals.records import Decoding, GenerateRequest
 from zoo.errors import ZooError
 

@@ -1,6 +1,6 @@
 """One text token by token, each with its log-probability: what a server streams and tells.
 
-For many texts at once there are slots (`evals.backends.decode`); `Text` and `draw` are the same, so the
+For many texts at once there are slots (`evals.engines.local.generate`); `Text` and `draw` are the same, so the
 tokens are too. Log-probabilities are the model's own: before temperature, and over the whole vocabulary.
 
 Letters in names: V vocabulary.
@@ -9,8 +9,8 @@ Letters in names: V vocabulary.
 from collections.abc import Iterator
 from typing import Any
 
-from evals.backends.decode import Text, draw
-from evals.tokens import Tokens
+from evals.engines.local.generate import Text, draw
+from evals.engines.tokens import Tokens
 from zoo.checkpoint import Record
 
 

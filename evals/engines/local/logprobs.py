@@ -1,6 +1,6 @@
 """Log-probabilities of a prompt's own tokens, one by one, as a completions server gives them (`echo`).
 
-For choices of a task use `evals.backends.tree`, which encodes what they share once; this reads whole
+For choices of a task use `evals.engines.local.choices`, which encodes what they share once; this reads whole
 sequences, since an HTTP client may ask for any.
 
 Letters in names: B rows, T tokens, D width, V vocabulary.

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from evals import gpus
-from evals.backends import BACKENDS, Backend, openai_http, replay, transformers_local
+from evals.engines import BACKENDS, Backend, gpus, replay, transformers_local
+from evals.engines.http import openai
+from evals.engines.tokens import Tokens
 from evals.http_server import server
 from evals.records import Choice, ChoiceRequest, Decoding, GenerateRequest
-from evals.tokens import Tokens
 from zoo.errors import ZooError
 
 PROMPTS = ["def add(a, b):\n", "def last(items):\n    ", "Question: What is the answer", "x" * 300, ""]
@@ -56,7 +56,7 @@ def engine(
         running = server(local, "tiny", "127.0.0.1", 0, None)
         thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        yield openai_http.connect(folder, url=f"http://127.0.0.1:{running.server_address[1]}/v1")
+        yield openai.connect(folder, url=f"http://127.0.0.1:{running.server_address[1]}/v1")
         running.shutdown()
         running.server_close()
         thread.join()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from evals.backends.http_post import Endpoint, EndpointError, Limits, checked
-from evals.backends.openai_http import OpenAIHttp, connect
+from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, checked
+from evals.engines.http.openai import OpenAIHttp, connect
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
 from zoo.errors import ZooError
 
@@ -291,7 +291,7 @@ def test_newer_chat_models_get_the_bound_under_the_name_they_ask_for() -> None:
 
 def test_vllm_is_told_which_rows_are_padding(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 128}]}
-    monkeypatch.setattr("evals.backends.http_post.Endpoint.get", lambda self, path: told)
+    monkeypatch.setattr("evals.engines.http.endpoint.Endpoint.get", lambda self, path: told)
     with serving(lambda handler, body, number: handler.reply(200, text("x"))) as (url, seen):
         backend = connect(tiny_phi, url=url, limits=QUICK)
         list(backend.generate(requests(1)))

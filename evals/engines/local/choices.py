@@ -7,7 +7,7 @@ log-probability is read at the context's last one. Questions that share a long b
 examples) share its keys and values. Rows are sorted by length and batched by token budget; when
 memory runs out the batch is halved and done again.
 
-A Phi on a CPU is read without padding (`evals.backends.phi`), any other model as a rectangle with a mask.
+A Phi on a CPU is read without padding (`evals.engines.local.phi_cpu`), any other model as a rectangle with a mask.
 
 Letters in names: B rows, T tokens fed, P tokens of the shared beginning, D width, V vocabulary.
 """
@@ -15,9 +15,10 @@ Letters in names: B rows, T tokens fed, P tokens of the shared beginning, D widt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evals.backends import padding, phi
+from evals.engines.local import padded as padding
+from evals.engines.local import phi_cpu
+from evals.engines.tokens import Pair, Tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores
-from evals.tokens import Pair, Tokens
 from zoo.checkpoint import Record
 
 SHARED_TOKENS = 32  # a shared beginning shorter than this is cheaper to encode again than to copy
@@ -142,8 +143,8 @@ def choose(
     Raises the engine's out-of-memory error only when a single row does not fit.
     """
     rows = [row(request, tokens, context_tokens) for request in requests]
-    padded = not phi.fits(model)
-    encoded = padding.encoded if padded else phi.encoded
+    padded = not phi_cpu.fits(model)
+    encoded = padding.encoded if padded else phi_cpu.encoded
     for shared, members in gathered(rows):
         waiting = list(batches(members, len(shared), budget, padded=padded))
         cache = encoded(model, shared, max(one.fed for one in members) - len(shared)) if shared else None
@@ -171,7 +172,7 @@ def _read(model: Any, batch: Sequence[Row], shared: int, cache: Any) -> list[Cho
     """One forward pass over a batch of rows, and the log-probabilities read out of it."""
     import torch
 
-    spread = phi.spread if phi.fits(model) else padding.spread
+    spread = phi_cpu.spread if phi_cpu.fits(model) else padding.spread
     with torch.inference_mode():
         asked = [((number, place), token) for number, one in enumerate(batch) for place, token in read_out(one, shared)]
         # each place once: choices of one token all read the same one

@@ -9,10 +9,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
 
-from evals.backends import decode, phi, tree
-from evals.backends.transformers_local import TransformersLocal, connect, load
+from evals.engines.local import choices as tree
+from evals.engines.local import generate as decode
+from evals.engines.local import phi_cpu
+from evals.engines.tokens import Tokens
+from evals.engines.transformers_local import TransformersLocal, connect, load
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
-from evals.tokens import Tokens
 from zoo.errors import ZooError
 
 SHOTS = "Question: what does the function add return?\nAnswer: the sum of a and b\n\n" * 2
@@ -97,9 +99,9 @@ def test_out_of_memory_halves_the_batch_and_goes_on(engine: TransformersLocal, m
 
 
 def test_side_by_side_and_padded_read_the_same(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert phi.fits(engine.model)
+    assert phi_cpu.fits(engine.model)
     lean = {r.sample: r.choices for r in tree.choose(engine.model, engine.tokens, requests(), 128, 64)}
-    monkeypatch.setattr(phi, "fits", lambda model: False)
+    monkeypatch.setattr(phi_cpu, "fits", lambda model: False)
     padded = {r.sample: r.choices for r in tree.choose(engine.model, engine.tokens, requests(), 128, 64)}
     assert lean.keys() == padded.keys()
     for sample, choices in lean.items():
@@ -111,8 +113,8 @@ def test_side_by_side_and_padded_read_the_same(engine: TransformersLocal, monkey
 def test_what_is_no_plain_phi_keeps_its_own_pass(change: dict[str, object]) -> None:
     small = {"vocab_size": 16, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
     plain = PhiForCausalLM(PhiConfig(**small, num_attention_heads=2))
-    assert phi.fits(plain)
-    assert not phi.fits(PhiForCausalLM(PhiConfig(**small, num_attention_heads=2, **change)))
+    assert phi_cpu.fits(plain)
+    assert not phi_cpu.fits(PhiForCausalLM(PhiConfig(**small, num_attention_heads=2, **change)))
 
 
 def prompts(decoding: Decoding) -> list[GenerateRequest]:
@@ -142,7 +144,7 @@ def test_greedy_text_equals_one_plain_loop(
     engine: TransformersLocal, tiny_phi: Path, slots: int, lean: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not lean:
-        monkeypatch.setattr(phi, "fits", lambda model: False)
+        monkeypatch.setattr(phi_cpu, "fits", lambda model: False)
     decoding = Decoding(max_tokens=24)
     asked = prompts(decoding)
     found = {g.sample: g for g in decode.generate(engine.model, engine.tokens, asked, 128, slots)}
@@ -157,7 +159,7 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
 ) -> None:
     decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
     free = {g.sample: g.text for g in decode.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)}
-    step, sizes = phi.step, []
+    step, sizes = phi_cpu.step, []
 
     def tight(slots: Any) -> Any:
         sizes.append(len(slots.texts))
@@ -165,7 +167,7 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         return step(slots)
 
-    monkeypatch.setattr(phi, "step", tight)
+    monkeypatch.setattr(phi_cpu, "step", tight)
     found = [(g.sample, g.text) for g in decode.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)]
     assert dict(found) == free
     assert len(found) == len(free)

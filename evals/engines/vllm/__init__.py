@@ -1,0 +1,1 @@
+"""vLLM as an engine: offline, or as a server process."""
