@@ -324,7 +324,7 @@ def _made(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
 def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores: int | None = None) -> None:
     """Scores a checkpoint on the ladder's task and publishes it, unless that stands in the zoo already."""
     from evals.engines import transformers_local
-    from evals.publish import publish
+    from evals.results.publish import publish
     from evals.run import Asked, evaluate
     from evals.tasks import task
     from zoo import settings

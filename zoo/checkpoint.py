@@ -1,7 +1,7 @@
 """The records of the zoo, frozen: Checkpoint, Dataset, Score and what they are made of.
 
 A record is data: it opens nothing and checks only itself. The registry builds `Checkpoint`, the
-data pipeline builds `Dataset`, `evals.publish` builds `Score`; everyone else reads.
+data pipeline builds `Dataset`, `evals.results.publish` builds `Score`; everyone else reads.
 """
 
 import re

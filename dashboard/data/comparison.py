@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evals.compare import Flip, Kind, compare
+from evals.results.compare import Flip, Kind, compare
 from evals.stats.paired import Difference, holm
 from zoo.checkpoint import Record
 from zoo.errors import ZooError

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dashboard.board.cells import Cell, Row
-from evals.evidence import command
 from evals.records import Result, Run
+from evals.results.reproduce import command
 from evals.run_folder import read_results
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ def asked(run: "Run") -> dict[str, Asked]:
     Raises  ZooError when the task or its data are not at hand, or the prompts are others by now.
     """
     from evals.protocol import prompts_sha256, shown
-    from evals.rerun import task_of
+    from evals.results.rerun import task_of
 
     task = task_of(run)
     held = list(task.samples())

@@ -7,7 +7,7 @@ import click
 from zoo.completion import A_CHECKPOINT, A_TASK
 
 if TYPE_CHECKING:
-    from evals.compare import Comparison, Row
+    from evals.results.compare import Comparison, Row
 
 
 @click.command()
@@ -33,7 +33,7 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, as_jso
     Won, lost and tied samples, the difference with its 95% interval, the exact McNemar p (sign
     flips where scores are not just right or wrong), and Holm's p over the table.
     """
-    from evals.compare import compare as compared
+    from evals.results.compare import compare as compared
     from zoo.registry import open_registry
 
     with open_registry() as registry:

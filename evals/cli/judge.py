@@ -42,7 +42,7 @@ def grade(
 
     from evals.engines.http.endpoint import Limits
     from evals.engines.http.openai import connect
-    from evals.grade import Grader, graded
+    from evals.results.judge import Grader, graded
     from zoo import settings
     from zoo.digest import whole_file
     from zoo.progress import progress
@@ -64,7 +64,7 @@ def grade(
 
 def _of_file(path: Path, spec: str | None, tier: str | None) -> list[Any]:
     from evals.code import read, run
-    from evals.grade import Solution
+    from evals.results.judge import Solution
     from evals.sandbox import open_sandbox, selftest
     from evals.tasks import task as find
 
@@ -91,7 +91,7 @@ def _of_file(path: Path, spec: str | None, tier: str | None) -> list[Any]:
 
 
 def _of_run(run: str) -> list[Any]:
-    from evals.grade import Solution
+    from evals.results.judge import Solution
     from evals.run_folder import read_header, read_results
     from evals.tasks import task as find
     from zoo import settings
@@ -124,7 +124,7 @@ def _of_run(run: str) -> list[Any]:
 
 def summary(grades: list[Any], model: str, asked: int) -> dict[str, Any]:
     """What is printed: mean grade with its interval (0..10), pass@1, ungraded, agreement, what it was made with."""
-    from evals.grade import MOST, agreement, protocol_digest
+    from evals.results.judge import MOST, agreement, protocol_digest
     from evals.stats.intervals import mean_interval
 
     row: dict[str, Any] = {"grader": model, "protocol": protocol_digest(), "solutions": len(grades), "asked": asked}

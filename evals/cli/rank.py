@@ -8,7 +8,7 @@ from zoo.completion import A_CHECKPOINT, A_TASK
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from evals.board import Column
+    from evals.results.ranking import Column
     from evals.stats.ranks import Rank
 
 
@@ -34,7 +34,7 @@ def ranks(task: str, metric: str | None, all_versions: bool, as_json: bool) -> N
     leaderboard; PAIRED, where all samples are at hand, from exact tests on the same samples, and tells more apart.
     Checkpoints not told apart, by the paired tests where there are any, stand under ALIKE.
     """
-    from evals.board import column
+    from evals.results.ranking import column
     from zoo.registry import open_registry
 
     with open_registry() as registry:
@@ -99,7 +99,7 @@ def seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -> None
     Several checkpoints of one recipe, or one checkpoint's runs with other --seed. The interval holds the chance of the
     seeds and of the problems; the spread of both is told.
     """
-    from evals.board import seeds as combined
+    from evals.results.ranking import seeds as combined
     from zoo.registry import open_registry
 
     with open_registry() as registry:
@@ -139,7 +139,7 @@ def power(
 
     All at 80% power of a two-sided test at 5%.
     """
-    from evals.board import needs
+    from evals.results.ranking import needs
     from evals.stats.power import resolution
     from evals.suites import tasks as find
     from zoo.registry import open_registry
@@ -174,7 +174,7 @@ def _nothing() -> Any:
 
 
 def _pair(registry: Any, pair: tuple[str, str], task: Any) -> tuple[Any, Any]:
-    from evals.compare import newest
+    from evals.results.compare import newest
 
     protocols = registry.protocols()
     one, other = (newest(registry, registry.get(name), protocols, [f"{task.name}@{task.protocol}"]) for name in pair)

@@ -26,9 +26,9 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
     """
     import msgspec
 
-    from evals.elsewhere import is_elsewhere
-    from evals.evidence import cell_run, command, differences
-    from evals.rerun import rerun
+    from evals.results.imported import is_elsewhere
+    from evals.results.reproduce import cell_run, command, differences
+    from evals.results.rerun import rerun
     from evals.run_folder import read_results
     from zoo.registry import open_registry
 
@@ -74,8 +74,8 @@ def export(cell: str, out: Path, form: str) -> None:
     phizoo eval export phi-1-small-mini/humaneval --out humaneval-run
     phizoo eval export 3f2a9c41d0aa --out run --format parquet
     """
-    from evals.evidence import cell_run
-    from evals.evidence import export as write
+    from evals.results.reproduce import cell_run
+    from evals.results.reproduce import export as write
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
@@ -100,8 +100,8 @@ def take_in(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     """
     import msgspec
 
-    from evals.elsewhere import take_in as taken_in
-    from evals.elsewhere_files import read
+    from evals.results.import_formats import read
+    from evals.results.imported import take_in as taken_in
     from zoo import settings
     from zoo.registry import open_registry
 

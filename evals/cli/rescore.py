@@ -26,8 +26,8 @@ def rescore(run: str, protocol: str, tier: str | None, weak: bool, wanted: bool,
     """
     import msgspec
 
-    from evals.publish import publish, scores
-    from evals.rescore import rescore as again
+    from evals.results.publish import publish, scores
+    from evals.results.rescore import rescore as again
     from evals.run import Asked
     from zoo import settings
     from zoo.registry import open_registry

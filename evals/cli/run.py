@@ -244,7 +244,7 @@ def _published(
 ) -> list[dict[str, Any]]:
     """A run's scores as rows, written to the registry where it is whole and that was not declined."""
     from evals.contamination.flags import write
-    from evals.publish import publish, scores
+    from evals.results.publish import publish, scores
 
     publishable = done.complete and not options["no_publish"] and not isinstance(checkpoint, Elsewhere)
     leaked, searches = flags.get(done.header.task) or _kept_flags(done)

@@ -176,7 +176,7 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     if not mine:
         ids = {result.sample for result in results}
         raise ZooError(f'run {found[0][:12]} has no sample "{sample_id}"{nearest(sample_id, ids)}')
-    from evals.look import looked
+    from evals.results.sample import looked
 
     seen = looked(header, sample_id)
     if as_json:

@@ -1,7 +1,7 @@
 """From the lines of a run to a leaderboard cell: value, 95% interval, n, clusters, unscored, by subset.
 
 A sample that a fault left without a score (in any draw) counts as unscored and in no value; it is
-never a 0. Not here: writing the cell down (`evals.publish`).
+never a 0. Not here: writing the cell down (`evals.results.publish`).
 """
 
 import re

@@ -58,7 +58,7 @@ def size(home: Path) -> int:
 
 def main() -> int:
     """Prints what was killed where; 1 when something differs."""
-    from evals.evidence import differences
+    from evals.results.reproduce import differences
     from evals.run_folder import read_header, read_results
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.evidence import differences
+from evals.results.reproduce import differences
 from evals.run_folder import read_results
 from evals.sandbox import open_sandbox
 from zoo import cli

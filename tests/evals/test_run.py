@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evals import run_folder
-from evals.publish import publish, scores
 from evals.records import (
     Choice,
     ChoiceRequest,
@@ -24,6 +23,7 @@ from evals.records import (
     Sample,
     Scored,
 )
+from evals.results.publish import publish, scores
 from evals.run import Asked, Done, draw_seed, evaluate
 from evals.run_folder import read_results
 from evals.task import Task

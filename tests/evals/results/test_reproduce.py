@@ -5,10 +5,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from evals import evidence, rerun
-from evals.evidence import differences
-from evals.publish import publish
 from evals.records import Result
+from evals.results import reproduce as evidence
+from evals.results import rerun
+from evals.results.publish import publish
+from evals.results.reproduce import differences
 from evals.run import Asked, evaluate
 from evals.tasks import task
 from zoo import cli, settings

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from evals.cli.compare import compare as command
-from evals.compare import compare
 from evals.records import Facts, Result, Run
+from evals.results.compare import compare
 from evals.stats.summary import summarise
 from zoo.checkpoint import Checkpoint, ProtocolRecord, Score
 from zoo.cli import run as phizoo
@@ -72,7 +72,7 @@ def published_run(
     path: Path | None = None,
     seed: int = 0,
 ) -> Score:
-    """Publishes results as `evals.publish` does; without a path the samples are not kept."""
+    """Publishes results as `evals.results.publish` does; without a path the samples are not kept."""
     told = record or protocol()
     summary = summarise(results, told.metric)
     run = Run(

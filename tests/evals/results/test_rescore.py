@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from evals.cli.rescore import rescore as command
 from evals.datasets.load import rows
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.rescore import rescore
+from evals.results.rescore import rescore
 from evals.run import Asked, evaluate
 from evals.run_folder import read_header, read_results
 from evals.tasks import task

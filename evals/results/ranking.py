@@ -6,7 +6,7 @@ The statistics are `evals.stats`; here they meet the registry's runs. Not here: 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.compare import newest, samples_of
+from evals.results.compare import newest, samples_of
 from evals.stats.paired import paired
 from evals.stats.power import draws_needed, samples_needed
 from evals.stats.ranks import Rank, ranks, ranks_by_test

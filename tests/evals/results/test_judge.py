@@ -14,7 +14,18 @@ from click.testing import CliRunner
 from evals.cli.judge import grade
 from evals.datasets.load import rows
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits
-from evals.grade import Agreement, Grade, Grader, Solution, agreement, auc, body, graded, parsed, protocol_digest
+from evals.results.judge import (
+    Agreement,
+    Grade,
+    Grader,
+    Solution,
+    agreement,
+    auc,
+    body,
+    graded,
+    parsed,
+    protocol_digest,
+)
 
 RIGHT, WRONG = '{"evaluation": "It does it.", "grade": 10}', '{"evaluation": "Nothing.", "grade": 0}'
 

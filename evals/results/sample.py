@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from evals.elsewhere import SUFFIX, is_elsewhere
 from evals.protocol import shown
 from evals.records import Decoding, Run, Sample
+from evals.results.imported import SUFFIX, is_elsewhere
 from evals.task import Task
 from evals.tasks import protocols
 from zoo.checkpoint import Record

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from evals.elsewhere import is_elsewhere
 from evals.records import Result, Run
+from evals.results.imported import is_elsewhere
 from evals.run_folder import read_results
 from zoo.checkpoint import Record
 from zoo.digest import whole_file

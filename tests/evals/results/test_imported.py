@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dashboard.board.build import from_registry
-from evals import elsewhere_files
-from evals.evidence import cell_run
+from evals.results import import_formats
+from evals.results.reproduce import cell_run
 from evals.tasks import task
 from zoo import cli
 from zoo.registry import open_registry
@@ -179,7 +179,7 @@ def test_squads_file_gives_its_scores_and_those_at_the_best_threshold(tmp_path: 
         squad_line(0, " the France", ["France"], -9.0), squad_line(1, "in Spain", ["Spain", "Madrid"], -8.0),
         squad_line(2, "something", [], -0.5), squad_line(3, "", [], -7.0), squad_line(4, "wrong", ["right"], -0.1),
     ]  # fmt: skip
-    (told,) = elsewhere_files.read(written(tmp_path, "squadv2", lines[::-1]))
+    (told,) = import_formats.read(written(tmp_path, "squadv2", lines[::-1]))
     assert told.metrics == ("exact", "f1", "best_exact", "best_f1")
     values = {name: [line.metrics[name] for line in told.lines] for name in told.metrics}
     assert values["exact"] == [1.0, 0.0, 0.0, 1.0, 0.0]
@@ -192,7 +192,7 @@ def test_squads_file_gives_its_scores_and_those_at_the_best_threshold(tmp_path: 
 
 def test_evalplus_gives_base_and_plus_with_their_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = evalplus_file(tmp_path, "humaneval", [f"HumanEval/{number}" for number in range(164)])
-    found = elsewhere_files.read(path)
+    found = import_formats.read(path)
     assert [(one.task, one.protocol) for one in found] == [("humaneval", "evalplus"), ("humaneval_plus", "evalplus")]
     assert [sum(line.metrics["pass@1"] for line in one.lines) for one in found] == [164, 82]
     assert cli.run(["eval", "import", str(path)]) == 2

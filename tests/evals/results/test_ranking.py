@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from evals.publish import publish
 from evals.records import Facts, Result, Run
+from evals.results.publish import publish
 from evals.run import Done
 from zoo import cli
 from zoo.checkpoint import About, ProtocolRecord

@@ -8,7 +8,7 @@ comparison is unpaired and says so. Not here: printing (`compare_cli`).
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from evals import elsewhere
+from evals.results import imported
 from evals.run_folder import read_results
 from evals.stats.intervals import recovered
 from evals.stats.paired import Difference, holm, paired, unpaired
@@ -90,7 +90,7 @@ def compare(registry: Registry, first: str, second: str, tasks: Sequence[str] = 
 
 def _first(registry: Registry, name: str) -> Checkpoint:
     try:
-        return elsewhere.model_of(registry, name) or registry.get(name)
+        return imported.model_of(registry, name) or registry.get(name)
     except ZooError as error:
         if name.removeprefix(PUBLISHED) in published.by_model():
             raise ZooError(
@@ -113,7 +113,7 @@ def _second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
             raise unknown("published model", wanted, models, "phizoo leaderboard")
         return models[wanted]
     try:
-        return elsewhere.model_of(registry, name) or registry.get(name)
+        return imported.model_of(registry, name) or registry.get(name)
     except ZooError as error:
         if name in models:
             return models[name]
@@ -127,9 +127,9 @@ def newest(
 ) -> dict[str, Score]:
     """The newest score of a checkpoint under each protocol, of the tasks asked for; one made here before another's."""
     scores = [score for score in registry.scores(checkpoint.digest) if score.subset == "all"]
-    scores.sort(key=lambda score: not protocols[score.protocol].name.endswith(elsewhere.SUFFIX))
+    scores.sort(key=lambda score: not protocols[score.protocol].name.endswith(imported.SUFFIX))
     return {
-        elsewhere.question(protocols[score.protocol]): score
+        imported.question(protocols[score.protocol]): score
         for score in scores
         if not tasks or {score.task, f"{score.task}@{protocols[score.protocol].name}"} & set(tasks)
     }

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from evals.datasets import load as datasets
-from evals.elsewhere_files import Line, Results
 from evals.protocol import prompts_sha256, protocol, shown
-from evals.publish import publish
 from evals.records import Facts, Result, Run, Sample
+from evals.results.import_formats import Line, Results
+from evals.results.publish import publish
 from evals.run import Done
 from evals.task import Task
 from evals.tasks import TASKS, protocols

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evals.publish import publish
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, Sample, Scored
+from evals.results.publish import publish
 from evals.run import Asked, Done, evaluate
 from evals.task import Task
 from zoo.registry import open_registry

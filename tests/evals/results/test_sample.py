@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from evals.checks.engine_check import ended
-from evals.look import as_run, looked
 from evals.protocol import protocol
 from evals.records import Facts, Run
+from evals.results.sample import as_run, looked
 from evals.task import Task
 from evals.tasks import task
 

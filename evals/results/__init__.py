@@ -1,0 +1,1 @@
+"""Everything after a run: publish, compare, rank, rescore, reproduce, import."""
