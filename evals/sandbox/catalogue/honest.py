@@ -7,7 +7,7 @@ imports, exceptions, callbacks, in-place changes. A sandbox that fails one of th
 
 import sys
 
-from evals.sandbox.case import Case
+from evals.sandbox.catalogue.case import Case
 
 ADD = "def add(a, b):\n"
 ADDS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"

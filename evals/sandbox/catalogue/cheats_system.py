@@ -5,7 +5,7 @@ An escape is judged by its own word (`_r` below 0: refused); the rest answers wr
 attack, and what it would break is other programs, the machine or the verdict.
 """
 
-from evals.sandbox.case import Case, escape, module
+from evals.sandbox.catalogue.case import Case, escape, module
 
 CALL = "import ctypes\n_c = ctypes.CDLL(None, use_errno=True)\n_c.syscall.restype = ctypes.c_long\n"
 TRY = "_r = -1\ndef _try(f):\n    global _r\n    try:\n        if f() is not False: _r = 1\n    except (OSError, ValueError, PermissionError): pass\n"

@@ -5,7 +5,7 @@ What they aim at: the comparison in the judge, its memory and time, the channel,
 ours that runs beside them (which can only spoil their own answers).
 """
 
-from evals.sandbox.case import PROMPT, Case, module
+from evals.sandbox.catalogue.case import PROMPT, Case, module
 
 IN = "def check(candidate):\n    assert 5531098861729 in candidate(3)\n    assert 'k' in candidate(5)\n"
 NOT_IN = "def check(candidate):\n    assert 5 not in candidate(3) and 5531098861729 in list(candidate(3))\n"

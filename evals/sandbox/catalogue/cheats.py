@@ -1,14 +1,14 @@
 # ruff: noqa: E501
-"""Our own catalogue: completions that must not pass (`evals.sandbox.honest` holds those that must).
+"""Our own catalogue: completions that must not pass (`evals.sandbox.catalogue.honest` holds those that must).
 
 Every cheat answers a question whose answers cannot be derived (`ORACLE`), so a pass means that an
 answer was stolen, forged or a comparison was bent. `phizoo eval selftest` runs all of it before a
 first run on a machine; the tests run it too. Each class of attack has a few members, not one.
 """
 
-from evals.sandbox.case import Case, escape, module, program
-from evals.sandbox.cheats_system import SYSTEM
-from evals.sandbox.cheats_values import VALUES
+from evals.sandbox.catalogue.case import Case, escape, module, program
+from evals.sandbox.catalogue.cheats_system import SYSTEM
+from evals.sandbox.catalogue.cheats_values import VALUES
 
 __all__ = ["CHEATS", "Case", "program"]
 

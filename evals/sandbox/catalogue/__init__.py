@@ -1,0 +1,1 @@
+"""Programs whose verdict is known: cheats, attacks and honest solutions."""
