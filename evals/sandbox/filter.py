@@ -11,7 +11,7 @@ import os
 import tempfile
 from functools import cache
 
-from evals.sandbox.linux import NAMESPACES
+from evals.sandbox.guest.linux import NAMESPACES
 
 MOST_SHARED_BYTES = 1 << 20  # of one map of shared anonymous memory: it outlives its process unseen by the watch
 MAP_SHARED, MAP_ANONYMOUS = 0x1, 0x20

@@ -17,7 +17,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 
-from evals.sandbox import linux
+from evals.sandbox.guest import linux
 
 INSIDE = "/python"  # where the interpreter appears: a fixed place, so that no real path shows
 ZONES = "/usr/share/zoneinfo"
@@ -162,6 +162,6 @@ def main(text: str) -> None:
     os.set_inheritable(config["control"], True)
     os.dup2(os.open("/dev/null", os.O_RDWR), 2)
     python = f"{INSIDE}/bin/python{config['version']}"
-    start = f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); from evals.sandbox.zygote import main; main()"
+    start = f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); from evals.sandbox.guest.zygote import main; main()"
     given = {"nets": nets, **{name: config[name] for name in ("judge", "control", "numpy", "wide")}}
     os.execve(python, [python, "-s", "-S", "-P", "-B", "-c", start, json.dumps(given)], ENVIRONMENT)

@@ -20,8 +20,8 @@ from typing import Any
 
 from evals.sandbox import processes
 from evals.sandbox.cores import Cores
+from evals.sandbox.guest.warm import wants_wide
 from evals.sandbox.program import Program, Verdict
-from evals.sandbox.warm import wants_wide
 from evals.sandbox.worker import CannotIsolate, Worker
 
 TICK_SECONDS = 0.05
@@ -65,7 +65,7 @@ class Job:
 
 
 class Slot:
-    """A worker of each kind needed yet, narrow or wide (`evals.sandbox.warm`), and the job that one of them runs."""
+    """The workers of a slot, narrow or wide (`evals.sandbox.guest.warm`), and the job that one of them runs."""
 
     def __init__(self, tier: str) -> None:
         self.tier = tier

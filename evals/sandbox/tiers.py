@@ -47,7 +47,7 @@ def _lacks() -> str:
     if sys.platform != "linux":
         return f"this is {sys.platform}: programs are isolated with Linux's means; use a Linux machine or container"
     from evals.sandbox import filter as system_calls
-    from evals.sandbox.linux import CLONE
+    from evals.sandbox.guest.linux import CLONE
 
     if CLONE < 0:
         return f"no system call numbers for {os.uname().machine} (known: x86_64, aarch64)"

@@ -31,7 +31,7 @@ START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} imp
 
 
 ALONE = ("-s", "-S", "-P", "-B", "-c", f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); "
-         "from evals.sandbox.zygote import alone; alone()")  # fmt: skip
+         "from evals.sandbox.guest.zygote import alone; alone()")  # fmt: skip
 
 
 class CannotIsolate(Exception):
@@ -58,9 +58,9 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
         if "/usr/lib" not in folders:
             # where the loader looks unasked: a program's second interpreter has no environment to find it by
             links.append((f"/usr/lib/{os.path.basename(path)}", place))
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parent / "guest"
     names = ("candidate.py", "linux.py", "warm.py", "zygote.py")
-    binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/{name}") for name in names]
+    binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/guest/{name}") for name in names]
     if numpy:
         import numpy as package
 
@@ -182,7 +182,7 @@ def container_engine() -> str:
 class Worker:
     """What makes the children, and their judge. Opened by the constructor, closed by `close`.
 
-    wide: the children come with numpy and more, see `evals.sandbox.warm`.
+    wide: the children come with numpy and more, see `evals.sandbox.guest.warm`.
     """
 
     def __init__(self, tier: str = "namespaces", wide: bool = False) -> None:

@@ -187,8 +187,8 @@ def _cpu_seconds() -> float:
 
 def main() -> None:
     """Takes turns and prints rates and ratios."""
-    from evals.sandbox.linux import NAMESPACES
-    from evals.sandbox.zygote import SPACES
+    from evals.sandbox.guest.linux import NAMESPACES
+    from evals.sandbox.guest.zygote import SPACES
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--evalplus", default=os.environ.get("EVALPLUS_PYTHON"))

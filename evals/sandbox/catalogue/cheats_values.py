@@ -198,7 +198,7 @@ FRAMES = {
     "channel non-blocking": "os.set_blocking(3, False)",
     "channel stuffed": "threading.Thread(target=lambda: [os.write(3, bytes(1 << 16)) for _ in range(1 << 20)], daemon=True).start()",
 }
-OURS = "import sys, gc\n_c = sys.modules['evals.sandbox.candidate']\n_s = [o for o in gc.get_objects() if type(o).__name__ == 'Session']\n"
+OURS = "import sys, gc\n_c = sys.modules['evals.sandbox.guest.candidate']\n_s = [o for o in gc.get_objects() if type(o).__name__ == 'Session']\n"
 HOOKS = {
     "answers patched": OURS + "_c.Session.answer = lambda self, *a: self.channel.send(self.sequence, b'v', b'true')",
     "plain patched": OURS + "_c.is_plain = lambda v: True\n_c._dumps = lambda v: 'true'",

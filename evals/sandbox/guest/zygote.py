@@ -28,7 +28,7 @@ import struct
 import sys
 from typing import Any, NamedTuple
 
-from evals.sandbox import candidate, linux, warm
+from evals.sandbox.guest import candidate, linux, warm
 
 READY = 2  # children kept waiting: one in use, one made while the other runs
 SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWIPC | linux.NEWUTS
