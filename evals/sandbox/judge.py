@@ -2,7 +2,7 @@
 """The judge: holds the tests, drives one candidate at a time, decides the verdict.
 
 A process of its own, because a test may be kept busy in C by what a candidate returned (a huge
-integer, say) where no timer of Python's fires: `evals.sandbox.pool` watches it from outside and
+integer, say) where no timer of Python's fires: `evals.sandbox.host.pool` watches it from outside and
 kills it. It never sees a completion except as text to hand on, and runs none of its code.
 """
 

@@ -46,8 +46,8 @@ def _lacks() -> str:
     """What every tier needs and this machine does not have."""
     if sys.platform != "linux":
         return f"this is {sys.platform}: programs are isolated with Linux's means; use a Linux machine or container"
-    from evals.sandbox import filter as system_calls
     from evals.sandbox.guest.linux import CLONE
+    from evals.sandbox.host import syscall_filter as system_calls
 
     if CLONE < 0:
         return f"no system call numbers for {os.uname().machine} (known: x86_64, aarch64)"
@@ -81,7 +81,7 @@ def _absent(tier: str) -> str:
     if tier == "bubblewrap" and not shutil.which("bwrap"):
         return "no bwrap on the path: install bubblewrap"
     if tier == "container":
-        from evals.sandbox.worker import container_engine
+        from evals.sandbox.host.worker import container_engine
 
         engine = container_engine()
         if not engine:
@@ -107,8 +107,8 @@ TRIAL = Program(
 
 def _try(tier: str) -> str:
     """Runs one good program in the tier; says what went wrong."""
-    from evals.sandbox.pool import Pool
-    from evals.sandbox.worker import CannotIsolate
+    from evals.sandbox.host.pool import Pool
+    from evals.sandbox.host.worker import CannotIsolate
 
     try:
         pool = Pool(1, tier)
@@ -173,8 +173,8 @@ def open_sandbox(workers: int | None = None, tier: str | None = None, allow_weak
     allow_weak  whether "process" may be used
     Raises      ZooError when this machine cannot isolate code.
     """
-    from evals.sandbox.pool import Pool
-    from evals.sandbox.worker import CannotIsolate
+    from evals.sandbox.host.pool import Pool
+    from evals.sandbox.host.worker import CannotIsolate
 
     count = workers or len(os.sched_getaffinity(0))
     first = tier or "namespaces"

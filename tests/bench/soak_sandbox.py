@@ -42,7 +42,7 @@ def _programs(count: int, done: set[str]) -> Iterator["object"]:
 
 def _resident(root: int) -> tuple[int, int]:
     """(resident MiB of the pool with its judges and zygotes and children, processes)."""
-    from evals.sandbox import processes
+    from evals.sandbox.host import processes
 
     usage = processes.tree(root)
     return usage.resident_bytes >> 20, usage.processes

@@ -1,7 +1,7 @@
 """The few Linux calls that Python 3.11 does not wrap, through ctypes; each raises OSError.
 
 Standard library only: `launch` and `zygote` load this file where no package is installed. Nothing
-is decided here, see `evals.sandbox.launch` (the root) and `evals.sandbox.guest.zygote` (the child).
+is decided here, see `evals.sandbox.host.launch` (the root) and `evals.sandbox.guest.zygote` (the child).
 """
 
 import ctypes

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from evals.sandbox import Program, Verdict, open_sandbox, processes
+from evals.sandbox import Program, Verdict, open_sandbox
 from evals.sandbox.catalogue.case import Case, program
 from evals.sandbox.catalogue.cheats import CHEATS
 from evals.sandbox.catalogue.honest import HONEST
+from evals.sandbox.host import processes
 from evals.sandbox.tiers import Sandbox
 
 QUICK = [case for case in CHEATS if not case.thorough]  # the others: phizoo eval selftest --thorough

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from evals.sandbox import Program, open_sandbox, worker
+from evals.sandbox import Program, open_sandbox
+from evals.sandbox.host import worker
+from evals.sandbox.host.worker import launch_config
 from evals.sandbox.tiers import Sandbox
-from evals.sandbox.worker import launch_config
 
 MAKE = (
     "import os, sys\nsys.path.insert(0, sys.argv[1])\nfrom evals.sandbox import launch\n"

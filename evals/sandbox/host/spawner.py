@@ -63,7 +63,7 @@ class Children:
 
 
 def main(text: str) -> None:
-    """Serves until the judge or the pool is gone. text: see `evals.sandbox.worker`."""
+    """Serves until the judge or the pool is gone. text: see `evals.sandbox.host.worker`."""
     config = json.loads(text)
     moved = [fcntl.fcntl(config[name], fcntl.F_DUPFD_CLOEXEC, ABOVE) for name in ("judge", "control")]
     judge, control = socket.socket(fileno=moved[0]), moved[1]

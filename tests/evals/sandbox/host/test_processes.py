@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from evals.sandbox import processes
+from evals.sandbox.host import processes
 
 BURN = (
     "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"

@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 
-from evals.sandbox.processes import last_core
+from evals.sandbox.host.processes import last_core
 
 KEPT_SECONDS = 1.0  # on one core
 FREE_SECONDS = 0.05  # between: the kernel moves what waits for a core within a few milliseconds

@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from evals.sandbox import processes
-from evals.sandbox.cores import Cores
 from evals.sandbox.guest.warm import wants_wide
+from evals.sandbox.host import processes
+from evals.sandbox.host.cores import Cores
+from evals.sandbox.host.worker import CannotIsolate, Worker
 from evals.sandbox.program import Program, Verdict
-from evals.sandbox.worker import CannotIsolate, Worker
 
 TICK_SECONDS = 0.05
 BLOCKED_SECONDS = 1.5  # a program's wall bound net of waiting for a core is its limit and this

@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from evals.cli.sandbox import programs
-from evals.sandbox import Program, evalplus, open_sandbox, worker
+from evals.sandbox import Program, evalplus, open_sandbox
+from evals.sandbox.host import worker
 from evals.sandbox.selftest import canonical, fingerprint, problem
 from evals.sandbox.tiers import Sandbox, choose
 from zoo.errors import ZooError
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[5] / "shared" / "data"
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -109,7 +110,7 @@ def test_the_weak_tier_is_refused_unless_allowed() -> None:
 MANY_FILES = """
 import os
 from evals.sandbox.tiers import report
-from evals.sandbox.spawner import FILTER
+from evals.sandbox.host.spawner import FILTER
 for taken in range(FILTER - 7, FILTER + 1):  # each descriptor of a worker comes to lie on the filter's once
     while os.open(os.devnull, os.O_RDONLY) < taken:
         pass

@@ -82,7 +82,7 @@ def _libraries(folders: Sequence[str]) -> None:
 
 
 def build_root(config: dict[str, object]) -> None:
-    """Makes and enters the new root. config: see `evals.sandbox.worker.launch_config`."""
+    """Makes and enters the new root. config: see `evals.sandbox.host.worker.launch_config`."""
     os.umask(0o022)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=16m,mode=755")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.sandbox import cgroup
+from evals.sandbox.host import cgroup
 
 HOLD = "import sys; sys.stdin.read()"
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.sandbox import Program, open_sandbox
-from evals.sandbox.cores import FREE_SECONDS, KEPT_SECONDS, Cores, chosen
-from evals.sandbox.processes import last_core
+from evals.sandbox.host.cores import FREE_SECONDS, KEPT_SECONDS, Cores, chosen
+from evals.sandbox.host.processes import last_core
 from evals.sandbox.tiers import Sandbox
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: nothing to choose")

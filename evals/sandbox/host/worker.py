@@ -17,17 +17,17 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from evals.sandbox import cgroup
-from evals.sandbox import filter as system_calls
+from evals.sandbox.host import cgroup
+from evals.sandbox.host import syscall_filter as system_calls
+from evals.sandbox.host.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
+from evals.sandbox.host.spawner import FILTER
 from evals.sandbox.judge import STATUS
-from evals.sandbox.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
-from evals.sandbox.spawner import FILTER
 
-REPOSITORY = str(Path(__file__).resolve().parents[2])
+REPOSITORY = str(Path(__file__).resolve().parents[3])
 # of a worker's control group: two children and what they hold in files, pipes and sockets
 GROUP_MEMORY, GROUP_PROCESSES = 2560 << 20, 160
 START_SECONDS = 60.0  # a zygote is warm in half a second; on a machine in trouble later
-START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} import main; main({1})"
+START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.host.{0} import main; main({1})"
 
 
 ALONE = ("-s", "-S", "-P", "-B", "-c", f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); "
@@ -58,7 +58,7 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
         if "/usr/lib" not in folders:
             # where the loader looks unasked: a program's second interpreter has no environment to find it by
             links.append((f"/usr/lib/{os.path.basename(path)}", place))
-    here = Path(__file__).resolve().parent / "guest"
+    here = Path(__file__).resolve().parents[1] / "guest"
     names = ("candidate.py", "linux.py", "warm.py", "zygote.py")
     binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/guest/{name}") for name in names]
     if numpy:

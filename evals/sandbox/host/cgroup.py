@@ -1,6 +1,6 @@
 """Control groups for a worker, where this user may make them: the kernel's own bound on memory and processes.
 
-The watch (`evals.sandbox.pool`) sees resident memory every 50 ms. A group also counts what no process
+The watch (`evals.sandbox.host.pool`) sees resident memory every 50 ms. A group also counts what no process
 shows: files of a tmpfs, pipes and sockets that are full, shared memory that nobody maps. Version 1
 and 2 are used, whichever has the controllers. Without the right to make one, the watch is all there
 is; root has it as a rule, an ordinary user where systemd delegates one.

@@ -1,0 +1,1 @@
+"""Opens, limits, watches and ends the sandbox's processes."""
