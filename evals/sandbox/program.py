@@ -12,7 +12,7 @@ class Program(Record, frozen=True, kw_only=True):
     """One completion and the tests that judge it. The module that runs is prompt + completion.
 
     test    humaneval: source that defines check(candidate). asserts: source whose free names are
-            the program's (setup lines, then plain asserts). evalplus: `evals.sandbox.evalplus.test`.
+            the program's (setup lines, then plain asserts). evalplus: `evals.sandbox.judge.evalplus.test`.
     timeout_seconds  CPU seconds of the whole process tree; blocked time counts, waiting for a core
             does not
     """

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.sandbox.evalplus import test
+from evals.sandbox.judge.evalplus import test
 from evals.task import Task
 from evals.tasks.humaneval import EVALPLUS_STOPS, sanitised, stripped_line
 

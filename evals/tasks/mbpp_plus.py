@@ -15,7 +15,7 @@ from evals.answer import cut
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.sandbox.evalplus import test
+from evals.sandbox.judge.evalplus import test
 from evals.sanitize import sanitize
 from evals.task import Task
 from evals.tasks.humaneval import EVALPLUS_ANY

@@ -134,7 +134,8 @@ def candidates(rows: list[dict[str, Any]], seed: int) -> Iterator[dict[str, str]
 
 def ours(rows: dict[str, Any], given: list[dict[str, str]]) -> dict[str, tuple[bool, str]]:
     """Our verdicts by id."""
-    from evals.sandbox import Program, evalplus, open_sandbox
+    from evals.sandbox import Program, open_sandbox
+    from evals.sandbox.judge import evalplus
 
     def program(one: dict[str, str]) -> Program:
         row = rows[one["task"]]

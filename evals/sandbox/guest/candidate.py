@@ -2,7 +2,7 @@
 """The candidate's side of the channel: loads one program, executes calls, returns plain data.
 
 It runs in the same interpreter as the completion, so nothing it says is believed: it knows no test,
-no expected value and no verdict, and whatever it sends is read by `evals.sandbox.channel` as an
+no expected value and no verdict, and whatever it sends is read by `evals.sandbox.judge.channel` as an
 answer and nothing else. Its care is for honest programs only: values keep their types, exceptions
 their class, lists changed in place are sent back.
 

@@ -21,7 +21,7 @@ from evals.sandbox.host import cgroup
 from evals.sandbox.host import syscall_filter as system_calls
 from evals.sandbox.host.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
 from evals.sandbox.host.spawner import FILTER
-from evals.sandbox.judge import STATUS
+from evals.sandbox.judge.judge import STATUS
 
 REPOSITORY = str(Path(__file__).resolve().parents[3])
 # of a worker's control group: two children and what they hold in files, pipes and sockets

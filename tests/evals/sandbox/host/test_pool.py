@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from evals.cli.sandbox import programs
-from evals.sandbox import Program, evalplus, open_sandbox
+from evals.sandbox import Program, open_sandbox
 from evals.sandbox.host import worker
+from evals.sandbox.judge import evalplus
 from evals.sandbox.selftest import canonical, fingerprint, problem
 from evals.sandbox.tiers import Sandbox, choose
 from zoo.errors import ZooError

@@ -101,7 +101,7 @@ def untag(value: Any, remote: Callable[[int, str, bool], Any], twin: Twin = _no_
     """The value of a tagged tree.
 
     remote  makes the stand-in of (number, type name, is an iterator)
-    twin    the object of a class of the test's (`evals.sandbox.twins`)
+    twin    the object of a class of the test's (`evals.sandbox.judge.mirrored`)
     """
     if type(value) is not list:
         if type(value) is dict:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from evals.sandbox.decode import Violation
+from evals.sandbox.judge.values import Violation
 
 SPACE = "test"  # __name__ of the module in which prompts and tests are executed
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.sandbox.decode import Violation, read
 from evals.sandbox.guest.candidate import Channel, write
+from evals.sandbox.judge.values import Violation, read
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()

@@ -28,9 +28,9 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from evals.sandbox import evalplus
-from evals.sandbox.channel import AHEAD, BYTES_AHEAD, Call, Channel, Died, Unexpected
-from evals.sandbox.twins import SPACE
+from evals.sandbox.judge import evalplus
+from evals.sandbox.judge.channel import AHEAD, BYTES_AHEAD, Call, Channel, Died, Unexpected
+from evals.sandbox.judge.mirrored import SPACE
 
 STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), begun at, our CPU then
 MOST_MEMORY = 4 << 30

@@ -1,6 +1,6 @@
 """The judge's side of the channel: proxies that look like the candidate's functions to a test.
 
-Each call becomes a frame, each reply a plain value (`evals.sandbox.decode`). Once a test has run,
+Each call becomes a frame, each reply a plain value (`evals.sandbox.judge.values`). Once a test has run,
 its calls are known: for the next program of the same test they are sent in one go, and each reply
 is used only if the test then makes exactly that call, byte for byte; if it does not, `Unexpected`
 is raised and the program runs again in a fresh child without the forecast.
@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evals.sandbox.decode import Violation, read, untag
-from evals.sandbox.twins import SPACE, Twins
+from evals.sandbox.judge.mirrored import SPACE, Twins
+from evals.sandbox.judge.values import Violation, read, untag
 
 HEAD = struct.Struct("<IIc")  # of a reply: bytes of what follows the first number, sequence, kind
 MOST_BYTES = 32 << 20  # of one reply: EvalPlus' largest outputs are below 2 MiB

@@ -1,0 +1,1 @@
+"""Runs the tests outside the sandbox and decides the verdict."""
