@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from evals.answer import exact_and_f1
-from evals.no_answer import at_best_threshold
+from evals.scoring.answer import exact_and_f1
+from evals.scoring.squad_threshold import at_best_threshold
 from zoo.checkpoint import Record
 from zoo.digest import file_sha256
 from zoo.errors import ZooError

@@ -16,9 +16,9 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from evals.answer import matched
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
+from evals.scoring.answer import matched
 from evals.task import Task
 
 COT = "A: Let's think step by step.\n"

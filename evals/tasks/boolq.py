@@ -9,9 +9,9 @@ article's title and ` -- ` in front. The harness reads the latter, so compare wi
 
 from collections.abc import Callable, Iterator
 
-from evals.choices import judge
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 from zoo.digest import digest
 

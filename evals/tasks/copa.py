@@ -8,9 +8,9 @@ lm-evaluation-harness 0.4.13 (copa, version 1): acc alone.
 
 from collections.abc import Iterator
 
-from evals.choices import judge
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 
 METRICS = ("acc",)

@@ -16,10 +16,10 @@ import random
 import re
 from collections.abc import Callable, Iterator
 
-from evals.answer import cut, matched
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.sandbox import Program
+from evals.scoring.answer import cut, matched
 from evals.task import Task
 from evals.tasks.gsm8k_examples import EXAMPLES
 

@@ -9,9 +9,9 @@ Several beginnings come from one video or article: the interval is clustered by 
 import re
 from collections.abc import Iterator
 
-from evals.choices import judge
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 
 METRICS = ("acc", "acc_norm")

@@ -12,11 +12,11 @@ Protocols, each another tool's prompt bytes, stops and extraction (docs/protocol
 
 from collections.abc import Callable, Iterator
 
-from evals.answer import cut
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.sanitize import sanitize
+from evals.scoring.answer import cut
+from evals.scoring.sanitize import sanitize
 from evals.task import Task
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")  # Chen et al., section 3.2

@@ -11,12 +11,12 @@ calls: that reference fails, here as there.
 
 from collections.abc import Callable, Iterator
 
-from evals.answer import cut
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sandbox.judge.evalplus import test
-from evals.sanitize import sanitize
+from evals.scoring.answer import cut
+from evals.scoring.sanitize import sanitize
 from evals.task import Task
 from evals.tasks.humaneval import EVALPLUS_ANY
 

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from evals.answer import cut
 from evals.datasets.forms import Row
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
+from evals.scoring.answer import cut
 from evals.task import Task
 
 SHOTS = (2, 3, 4)

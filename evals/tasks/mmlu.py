@@ -11,10 +11,10 @@ The interval is clustered by subject. Groups: `GROUPS`, used by `evals.suites`.
 from collections.abc import Iterator
 from functools import cache
 
-from evals.choices import judge
 from evals.datasets.forms import Row
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 
 METRICS = ("acc",)

@@ -7,9 +7,9 @@ Protocol `lm-eval`: the question's stem alone, without "Answer:", and each choic
 
 from collections.abc import Iterator
 
-from evals.choices import judge
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 
 METRICS = ("acc", "acc_norm")

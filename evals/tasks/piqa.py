@@ -7,9 +7,9 @@ lm-evaluation-harness 0.4.13 (piqa, version 1): acc and acc_norm.
 
 from collections.abc import Iterator
 
-from evals.choices import judge
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 
 METRICS = ("acc", "acc_norm")

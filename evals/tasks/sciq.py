@@ -10,9 +10,9 @@ choices gets 0 there, since the first wins a tie.
 
 from collections.abc import Iterator
 
-from evals.choices import judge
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 
 METRICS = ("acc", "acc_norm")

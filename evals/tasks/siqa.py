@@ -8,9 +8,9 @@ Several questions share a situation: the interval is clustered by it.
 
 from collections.abc import Iterator
 
-from evals.choices import judge
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 
 METRICS = ("acc",)

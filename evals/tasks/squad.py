@@ -10,9 +10,9 @@ The interval is clustered by article.
 
 from collections.abc import Iterator
 
-from evals.answer import exact_and_f1
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
+from evals.scoring.answer import exact_and_f1
 from evals.task import Task
 
 METRICS = ("exact", "f1")

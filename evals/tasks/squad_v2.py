@@ -6,7 +6,7 @@ Protocols:
 `lm-eval`  lm-evaluation-harness 0.4.13 (squadv2, version 3), 0-shot: `exact` and `f1` of the first line.
            Where there is no answer only an empty line is right there; "unanswerable" is wrong. HasAns
            and NoAns are the same over the questions with and without an answer. Its thresholds
-           (best_exact, best_f1) need a second reading and are not measured here (`evals.no_answer`
+           (best_exact, best_f1) need a second reading and are not measured here (`evals.scoring.squad_threshold`
            computes them for a file of the harness's own)
 `phi`      phi-2 was reported with 2 shots, prompt unpublished: the same words after two examples of our
            own, one of them unanswerable; "unanswerable" is right where there is no answer
@@ -15,9 +15,9 @@ The interval is clustered by article.
 
 from collections.abc import Iterator
 
-from evals.answer import exact_and_f1, plain_words
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
+from evals.scoring.answer import exact_and_f1, plain_words
 from evals.task import Task
 
 METRICS = ("exact", "f1")

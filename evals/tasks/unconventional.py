@@ -9,10 +9,10 @@ published; it had no tests, only a grade. Here `phizoo eval run` runs the tests,
 
 from collections.abc import Iterator
 
-from evals.answer import cut
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
+from evals.scoring.answer import cut
 from evals.task import Task
 
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert")

@@ -8,9 +8,9 @@ scored is the rest of the sentence, the same for both, as in lm-evaluation-harne
 
 from collections.abc import Iterator
 
-from evals.choices import judge
 from evals.datasets.load import rows
 from evals.records import Sample
+from evals.scoring.choices import judge
 from evals.task import Task
 
 METRICS = ("acc",)

@@ -11,7 +11,7 @@ import warnings
 
 from rows import row
 
-from evals.sanitize import longest_valid
+from evals.scoring.sanitize import longest_valid
 
 PROGRAM = "def f(x):\n    y = x + 1\n    return y\n"
 PROSE = "This is why it works: the value is returned.\n"

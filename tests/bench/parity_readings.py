@@ -54,7 +54,7 @@ def native(name: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def answers(task: Any, sample: Any, draw: random.Random) -> list[str]:
     """Answers that a model might have written to a sample, cut at the stops as an engine cuts them."""
-    from evals.answer import cut
+    from evals.scoring.answer import cut
 
     gold = (task.gold(sample) or "").strip()
     target = sample.target if isinstance(sample.target, str) else sample.target[0]

@@ -50,9 +50,9 @@ def answers(accepted: list[str], other: str, draw: random.Random) -> list[str]:
 
 def compared(theirs: Any, name: str) -> bool:
     """Prints one line for a set; whether nothing differs."""
-    from evals.answer import exact_and_f1
     from evals.datasets.load import rows
-    from evals.no_answer import at_best_threshold
+    from evals.scoring.answer import exact_and_f1
+    from evals.scoring.squad_threshold import at_best_threshold
 
     held = [(row["id"], list(row["answers"])) for row in rows(name, split="validation")]
     draw = random.Random(0)

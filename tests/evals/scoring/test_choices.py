@@ -4,8 +4,8 @@ import numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.choices import judge
 from evals.records import Choice, Sample
+from evals.scoring.choices import judge
 
 LOGPROBS = st.lists(st.sampled_from([-9.0, -6.0, -4.5, -3.0, -1.5]) | st.floats(-50, 0), min_size=4, max_size=4)
 TEXTS = st.lists(st.text("abcé☃", min_size=1, max_size=9), min_size=4, max_size=4)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.sanitize import longest_valid, parsed, sanitize
+from evals.scoring.sanitize import longest_valid, parsed, sanitize
 
 LINES = st.sampled_from(
     ["def f(x):", "    return x", "    return g(x)", "def g(x):", "", "    # note", "x = 1", "That is all.", "```", '"""',

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evals.answer import cut, exact_and_f1, matched, plain_words
 from evals.records import Sample
+from evals.scoring.answer import cut, exact_and_f1, matched, plain_words
 from evals.tasks import bbh, gsm8k, squad, squad_v2, trivia_qa
 from evals.tasks.humaneval import EVALPLUS_STOPS
 
@@ -88,7 +88,7 @@ def test_exact_and_f1_are_shares_and_exact_is_an_f1_of_one(answer: str, accepted
 
 def test_squad_scores_are_those_of_the_evaluation_script() -> None:
     """450 answers as the script of SQuAD 2.0 that transformers 4.40.2 kept scores them; tests/bench/parity_squad.py."""
-    told = json.loads((Path(__file__).parents[1] / "golden" / "squad.json").read_text(encoding="utf-8"))
+    told = json.loads((Path(__file__).parents[2] / "golden" / "squad.json").read_text(encoding="utf-8"))
     assert len(told) == 450
     for answer, accepted, exact, f1 in told:
         assert exact_and_f1(answer, accepted) == (exact, pytest.approx(f1, abs=1e-12)), (answer, accepted)

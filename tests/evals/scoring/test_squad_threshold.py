@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.no_answer import at_best_threshold
+from evals.scoring.squad_threshold import at_best_threshold
 
 SAMPLES = st.lists(
     st.tuples(

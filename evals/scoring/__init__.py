@@ -1,0 +1,1 @@
+"""From a generation or log-probabilities to an answer and a score."""
