@@ -167,7 +167,7 @@ def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
 
 def _transformers(path: Path, name: str, digest: str, host: str, port: int, dtype: str, key: str | None) -> None:
     from evals.engines.transformers_local import connect
-    from evals.http_server import server
+    from evals.serving.server import server
 
     backend = connect(path, dtype=dtype)
     _ = backend.model  # loaded before the address answers

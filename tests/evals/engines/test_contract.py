@@ -16,8 +16,8 @@ import pytest
 from evals.engines import BACKENDS, Backend, gpus, replay, transformers_local
 from evals.engines.http import openai
 from evals.engines.tokens import Tokens
-from evals.http_server import server
 from evals.records import Choice, ChoiceRequest, Decoding, GenerateRequest
+from evals.serving.server import server
 from zoo.errors import ZooError
 
 PROMPTS = ["def add(a, b):\n", "def last(items):\n    ", "Question: What is the answer", "x" * 300, ""]

@@ -13,8 +13,8 @@ from evals.engines.local.generate import Text
 from evals.engines.local.stream import Pieces, steps
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal, connect
-from evals.http_server import server
 from evals.records import Decoding, GenerateRequest
+from evals.serving.server import server
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}Answer:"
 PROMPT = "def add(a, b):\n"

@@ -1,7 +1,7 @@
 """A small OpenAI-compatible server over one loaded model: models, completions, chat completions, health.
 
 For a CPU without vLLM, a script or the playground. One request is answered at a time (one model, two
-cores); text is streamed token by token when asked. Requests and answers are `evals.completions`.
+cores); text is streamed token by token when asked. Requests and answers are `evals.serving.openai_api`.
 """
 
 import hmac
@@ -15,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from typing import Any
 
-from evals.completions import (
+from evals.engines.transformers_local import TransformersLocal
+from evals.serving.openai_api import (
     Asked,
     BadRequest,
     answer,
@@ -26,7 +27,6 @@ from evals.completions import (
     text_logprobs,
     usage,
 )
-from evals.engines.transformers_local import TransformersLocal
 from zoo.errors import ZooError
 
 BODY_BYTES = 1 << 22  # a question with 25 shots and 10 choices as token ids

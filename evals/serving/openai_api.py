@@ -1,7 +1,7 @@
 """What an OpenAI-compatible request asks of one loaded model, and the answer: completions and chat.
 
 Prompts as text or token ids, draws, stops, seeds, log-probabilities of the prompt (`echo`) and of what is
-written. What would change the answer and is not done here is refused, never ignored. `evals.http_server`
+written. What would change the answer and is not done here is refused, never ignored. `evals.serving.server`
 carries it over HTTP. It runs nothing that the model writes.
 """
 
