@@ -162,7 +162,7 @@ def _trained(
 ) -> "Outcome":
     from safetensors.torch import load_file
 
-    from training import in_loop, trainer
+    from training import online_eval, trainer
 
     sources = _opened(request.datasets)
     settings = _settings(request, sources)
@@ -182,7 +182,7 @@ def _trained(
         start=start,
         flops_per_token=_flops(request, settings),
         stop_after=stop_after,
-        score=in_loop.scorer(
+        score=online_eval.scorer(
             request.recipe.evaluation, settings, sources[0].folder / "tokenizer", place, request.identity, world.device
         )
         if world.first

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PhiConfig
 
-    from training.in_loop import Scorer
     from training.loss import NextToken
+    from training.online_eval import Scorer
 
 RECENT = 50  # steps whose median a spike is measured against
 SCATTER = 10  # mean steps from one loss to the next: where sources differ by nats, a batch of the harder is no spike
@@ -52,7 +52,7 @@ class Job:
     start: "dict[str, torch.Tensor] | None" = None
     flops_per_token: float = 0.0
     stop_after: int | None = None
-    score: "Scorer | None" = None  # scores a step's weights (training.in_loop)
+    score: "Scorer | None" = None  # scores a step's weights (training.online_eval)
     command: str = ""  # what a person types to go on with this run
     moments: "dict[str, torch.Tensor] | None" = None  # the optimizer state it begins with, named as in training.state
 

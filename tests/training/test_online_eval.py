@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from training import in_loop, metrics
+from training import metrics, online_eval
 from training import run as running
 from training.recipe import Evaluation
 from zoo import settings
@@ -48,8 +48,8 @@ def test_a_task_that_is_not_there_is_told_before_training(registered_tokens: Any
 
 
 def test_a_part_is_fixed_and_named() -> None:
-    (one,) = in_loop.tasks_of(Evaluation(every_steps=1, tasks=("arc_easy",), samples=12))
-    (again,) = in_loop.tasks_of(Evaluation(every_steps=1, tasks=("arc_easy",), samples=12))
+    (one,) = online_eval.tasks_of(Evaluation(every_steps=1, tasks=("arc_easy",), samples=12))
+    (again,) = online_eval.tasks_of(Evaluation(every_steps=1, tasks=("arc_easy",), samples=12))
     assert [sample.id for sample in one.samples()] == [sample.id for sample in again.samples()]
     assert (one.size, len(list(one.samples()))) == (12, 12)
     assert one.protocol.endswith("-part-12")
