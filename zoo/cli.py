@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # name -> (where the click command lives, its one-line help)
 GROUPS: dict[str, tuple[str, str]] = {
-    "data": ("training.data.cli:data", "Turn raw text into training data, each document accounted for."),
-    "train": ("training.cli:train", "Train a checkpoint from a recipe."),
+    "data": ("training.cli.data:data", "Turn raw text into training data, each document accounted for."),
+    "train": ("training.cli.group:train", "Train a checkpoint from a recipe."),
     "models": ("zoo.models_cli:models", "The zoo: add, list, find and verify checkpoints."),
     "eval": ("evals.cli.group:evaluate", "Score checkpoints on tasks, every sample kept."),
     "leaderboard": ("dashboard.cli:leaderboard", "Open the leaderboard page, or export it."),

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.cli.data_inspect import leaks as leaks_command
 from training.data import leak_table
 from training.data.decontaminate import decontaminate_dataset
 from training.data.leak_table import distance_at, lines
-from training.data.look_cli import leaks as leaks_command
 from training.data.make import Made
 from zoo.errors import ZooError
 

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 
 from evals import encoders
 from evals.encoders import encoded, find_encoder
+from training.cli.data_inspect import agree as agree_command
+from training.cli.data_make import filter_documents, refine
 from training.data import agree, quality
 from training.data.filter import Choice, filter_dataset
-from training.data.look_cli import agree as agree_command
 from training.data.make import Made
-from training.data.make_cli import filter_documents, refine
 from training.data.quality import Labels
 from zoo.errors import ZooError
 

@@ -2,7 +2,7 @@
 
 import click
 
-from training.data.options import JSON, OUT, SEED, scaled, told
+from training.cli.data_options import JSON, OUT, SEED, scaled, told
 from zoo.completion import A_DATASET, A_TASK
 from zoo.errors import ZooError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from training.grow_cli import grow
-from training.ladder_cli import ladder
+from training.cli.grow import grow
+from training.cli.ladder import ladder
 from zoo.completion import A_CHECKPOINT, A_RECIPE
 
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value; recorded.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from training.data.options import CONCURRENCY, JSON, OUT, SEED, scaled, told
+from training.cli.data_options import CONCURRENCY, JSON, OUT, SEED, scaled, told
 from zoo.completion import A_DATASET
 from zoo.errors import ZooError
 

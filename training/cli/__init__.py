@@ -1,0 +1,1 @@
+"""The commands of `phizoo train` and `phizoo data`."""
