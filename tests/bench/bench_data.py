@@ -111,9 +111,9 @@ def our_dedup(folder: Path) -> dict[str, Any]:
 
 def our_command(folder: Path) -> dict[str, Any]:
     """The stage itself, as `phizoo data dedup` runs it: on every core, from documents to documents."""
+    from training.data.build import folder_of
     from training.data.deduplicate import dedup_dataset
     from training.data.document import read_documents
-    from training.data.make import folder_of
 
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     os.environ["PHIZOO_HOME"] = str(folder / f"home-{time.time_ns()}")
@@ -127,8 +127,8 @@ def our_command(folder: Path) -> dict[str, Any]:
 
 def make_texts(texts: list[str]) -> None:
     """The texts as the dataset that the stages read."""
+    from training.data.build import Built, Counts, make, write_result
     from training.data.document import document
-    from training.data.make import Built, Counts, make, write_result
 
     def build(work: Path) -> Built:
         every = (document(text, str(number), "p", "MIT", "file") for number, text in enumerate(texts))

@@ -17,7 +17,7 @@ def list_datasets(as_json: bool) -> None:
     """
     import msgspec
 
-    from training.data.look import all_datasets
+    from training.data.inspect import all_datasets
 
     datasets = all_datasets()
     if as_json:
@@ -47,13 +47,13 @@ def show(name: str, number: int, as_json: bool) -> None:
     """
     import msgspec
 
-    from training.data import look
-    from training.data.make import find
+    from training.data import inspect
+    from training.data.build import find
 
     dataset = find(name)
     scored = dataset.kind == "documents" and (dataset.recipe or {}).get("stage") == "filter"
-    found = look.ends(dataset, number) if scored and number else None
-    plain = look.sample(dataset, number) if dataset.kind == "documents" and not scored else []
+    found = inspect.ends(dataset, number) if scored and number else None
+    plain = inspect.sample(dataset, number) if dataset.kind == "documents" and not scored else []
     if as_json:
         told = {
             "dataset": dataset,
@@ -63,7 +63,7 @@ def show(name: str, number: int, as_json: bool) -> None:
         }
         click.echo(msgspec.json.encode(told).decode())
         return
-    click.echo(look.card(dataset).split("\n## How", maxsplit=1)[0])
+    click.echo(inspect.card(dataset).split("\n## How", maxsplit=1)[0])
     for title, part in (("highest", found.high), ("lowest", found.low)) if found else (("some", plain),):
         for one in part:
             score = f" score {one.facts['score']}" if "score" in one.facts else ""
@@ -84,7 +84,7 @@ def why(document: str, as_json: bool) -> None:
     """
     import msgspec
 
-    from training.data.look import story
+    from training.data.inspect import story
 
     found = story(document)
     if as_json:
@@ -106,10 +106,10 @@ def card(name: str) -> None:
     \b
     Example:  phizoo data card code-filtered > README.md
     """
-    from training.data import look
-    from training.data.make import find
+    from training.data import inspect
+    from training.data.build import find
 
-    click.echo(look.card(find(name)), nl=False)
+    click.echo(inspect.card(find(name)), nl=False)
 
 
 @click.command()
@@ -127,8 +127,8 @@ def contamination(name: str, as_json: bool) -> None:
     """
     import msgspec
 
+    from training.data.build import find, folder_of
     from training.data.contaminated import FILE, Table
-    from training.data.make import find, folder_of
     from zoo.errors import ZooError
 
     path = folder_of(find(name)) / FILE
@@ -199,7 +199,7 @@ def agree(name: str, as_json: bool) -> None:
     import msgspec
 
     from training.data.agree import agreement
-    from training.data.make import find
+    from training.data.build import find
 
     found = agreement(find(name, ("documents",)))
     if as_json:

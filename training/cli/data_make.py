@@ -60,7 +60,7 @@ def filter_documents(
     phizoo data filter code --labels code-labels --embedding minilm --precision 0.8 --out code-filtered
     """
     from training.data.filter import Choice, filter_dataset
-    from training.data.look import explained
+    from training.data.inspect import explained
 
     if sum(one is not None for one in (keep, tokens, precision)) > 1:
         raise ZooError(
@@ -191,7 +191,7 @@ def refine(
     import msgspec
 
     from training.data.filter import Choice
-    from training.data.look import explained
+    from training.data.inspect import explained
     from training.data.refine import refine as refined
     from training.data.refine import table
 

@@ -35,7 +35,7 @@ def told(made: object, as_json: bool) -> None:
     """Prints what was made: counts by stage and reason, or that it was there already."""
     import msgspec
 
-    from training.data.make import Made
+    from training.data.build import Made
 
     assert isinstance(made, Made)
     dataset = made.dataset

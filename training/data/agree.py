@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from training.data.build import folder_of
 from training.data.document import read_documents
-from training.data.make import folder_of
 from training.data.quality import Quality, measured
 from zoo.checkpoint import Dataset, Record
 from zoo.errors import ZooError

@@ -8,10 +8,10 @@ import msgspec
 
 from training.data import annotate, ask
 from training.data.ask import Asker, Spending
+from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.document import Document, document_files, dropped, read_file
 from training.data.filter import sampled
 from training.data.ledger import Estimate, Ledger
-from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
 from zoo import settings
 from zoo.checkpoint import Dataset
 from zoo.digest import digest

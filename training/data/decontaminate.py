@@ -15,8 +15,8 @@ from evals import encoders
 from evals.contamination import syntax_trees as tree_text
 from evals.encoders import Encoder
 from training.data import contaminated
+from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.document import Document, document_files, dropped, read_file
-from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.ngram_index import CODE_NGRAM, PROMPT_NGRAM, NgramIndex
 from training.data.problems import Problem, problems, solutions
 from training.data.shards import each_shard

@@ -14,11 +14,11 @@ from typing import Any
 from evals import encoders
 from evals.encoders import Encoder
 from training.data import dedup, shingle
+from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
+from training.data.columns import Stored
 from training.data.document import Document, document_files, dropped, read_file
-from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.shards import each_shard
 from training.data.shingle import Grams, offsets
-from training.data.stored import Stored
 from training.data.twins import Twins, followed, repeats, settled, twins
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import whole_file

@@ -14,8 +14,8 @@ import msgspec
 
 from evals import encoders
 from training.data import annotate, quality
+from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.document import Document, document_files, dropped, read_documents, read_file
-from training.data.make import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.quality import Head, Labels
 from training.data.shards import each_shard
 from zoo.checkpoint import Dataset, Record

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from training.data import dedup, inputs, rules, shingle
+from training.data.build import Built, Counts, Made, make, parts, write_result
+from training.data.columns import Stored
 from training.data.document import Document, document, dropped
 from training.data.inputs import Block, Form
-from training.data.make import Built, Counts, Made, make, parts, write_result
 from training.data.rules import Cut, Origin
 from training.data.shards import each_shard
 from training.data.shingle import Grams
-from training.data.stored import Stored
 from training.data.twins import Twins, followed, repeats, settled
 from zoo.checkpoint import Record
 from zoo.digest import digest

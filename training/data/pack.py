@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from training.data.build import Built, Counts, Made, find, folder_of, make, parts
+from training.data.columns import Stored
 from training.data.document import document_files, read_file
-from training.data.make import Built, Counts, Made, find, folder_of, make, parts
 from training.data.pack_order import VALIDATION_EVERY, Rows, enough, gathered, mixed, once, split, until
 from training.data.shards import each_shard
-from training.data.stored import Stored
 from training.data.tokens import EOS, copy_tokenizer, tokenizer_folder
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import file_sha256, whole_file, write_json

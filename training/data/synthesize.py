@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from training.data.build import Built, Counts, Made, make, parts, write_result
 from training.data.diversity import NEIGHBOURS, diversity
 from training.data.document import Document, document, dropped, read_documents
 from training.data.families import Draft, draft
 from training.data.held_out import HeldOut, held_out, solution_key
-from training.data.make import Built, Counts, Made, make, parts, write_result
 from training.data.shards import each_shard
 from training.data.syntax import words_of
 from training.data.textbooks import passage

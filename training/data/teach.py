@@ -17,11 +17,11 @@ from evals.contamination.syntax_trees import parsed, too_deep
 from training.data import ask
 from training.data.annotate_dataset import ledger_of
 from training.data.ask import Asker, Question, Spending
+from training.data.build import Built, Counts, Made, make, write_result
 from training.data.diversity import Diversity, Novelty, diversity
 from training.data.document import Document, document, dropped
 from training.data.held_out import HeldOut, held_out, path, solution_key
 from training.data.ledger import Ledger, Line
-from training.data.make import Built, Counts, Made, make, write_result
 from training.data.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
 from training.data.syntax import words_of
 from zoo.checkpoint import Record

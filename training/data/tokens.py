@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.data.build import Built, Counts, Made, find, folder_of, make
 from training.data.document import document_files, read_file
-from training.data.make import Built, Counts, Made, find, folder_of, make
 from zoo.checkpoint import Dataset
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError

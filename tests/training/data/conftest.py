@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from training.data import gather
-from training.data.make import Made
+from training.data.build import Made
 
 TREES = """
 def height(tree):

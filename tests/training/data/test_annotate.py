@@ -19,10 +19,10 @@ from click.testing import CliRunner
 from training.cli.data_teach import annotate
 from training.data.annotate_dataset import annotate_dataset, estimate
 from training.data.ask import QUESTIONS, Asker, read_answer
+from training.data.build import Made, folder_of
 from training.data.document import read_documents
 from training.data.filter import Choice, filter_dataset
 from training.data.ledger import Ledger, Line, Price
-from training.data.make import Made, folder_of
 from zoo.errors import ZooError
 
 PRICE = Price(10.0, 40.0)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import decontaminate as module
+from training.data.build import Built, Counts, Made, folder_of, make, write_result
 from training.data.decontaminate import Index, Search, decontaminate_dataset
 from training.data.document import document, read_documents
-from training.data.make import Built, Counts, Made, folder_of, make, write_result
 from training.data.problems import Problem
 from training.data.syntax import nameless
 

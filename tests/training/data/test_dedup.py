@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data import dedup
+from training.data.columns import Stored
 from training.data.dedup import PERMUTATIONS, exact_jaccard, jaccard, minhash, near_twins, signatures
 from training.data.shingle import Grams, grams, shingles
-from training.data.stored import Stored
 from training.data.twins import Twins
 
 WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")

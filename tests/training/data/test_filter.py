@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from training.data import embed, quality
 from training.data.annotate import EDUCATIONAL, rubric
+from training.data.build import Made, folder_of
 from training.data.document import read_documents
 from training.data.filter import LOW, Choice, best, filter_dataset
-from training.data.make import Made, folder_of
 from training.data.quality import Labels
 from zoo.errors import ZooError
 

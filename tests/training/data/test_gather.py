@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from training.data import gather
+from training.data.build import Made, folder_of
 from training.data.document import read_documents
-from training.data.make import Made, folder_of
 
 
 def test_each_file_is_accounted_for(code: Made) -> None:

@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import gather, inputs
+from training.data.build import Made, folder_of
 from training.data.decontaminate import decontaminate_dataset
 from training.data.deduplicate import dedup_dataset
 from training.data.document import read_documents
 from training.data.filter import Choice, filter_dataset
 from training.data.inputs import Block
-from training.data.make import Made, folder_of
 from training.data.shards import running_on
 from zoo.errors import ZooError
 

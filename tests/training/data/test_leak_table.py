@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from training.cli.data_inspect import leaks as leaks_command
 from training.data import leak_table
+from training.data.build import Made
 from training.data.decontaminate import decontaminate_dataset
 from training.data.leak_table import distance_at, lines
-from training.data.make import Made
 from zoo.errors import ZooError
 
 MODULES = (statistics, textwrap, inspect, json.decoder)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import pack as module
+from training.data.build import Built, Counts, Made, folder_of, make, write_result
 from training.data.document import document
-from training.data.make import Built, Counts, Made, folder_of, make, write_result
 from training.data.pack import pack, parse_sources
 from training.data.pack_order import Rows, gathered, mixed
 from training.data.tokens import EOS, train_tokenizer

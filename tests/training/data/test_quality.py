@@ -12,8 +12,8 @@ from evals.encoders import encoded, find_encoder
 from training.cli.data_inspect import agree as agree_command
 from training.cli.data_make import filter_documents, refine
 from training.data import agree, quality
+from training.data.build import Made
 from training.data.filter import Choice, filter_dataset
-from training.data.make import Made
 from training.data.quality import Labels
 from zoo.errors import ZooError
 
@@ -125,8 +125,8 @@ def test_the_hand_labels_are_two_hundred_of_many_projects(code: Made, monkeypatc
     made = filter_dataset("code", "best", Choice(keep=0.3), 0)
     with pytest.raises(ZooError, match="too few to compare"):
         agree.agreement(made.dataset)
+    from training.data.build import folder_of
     from training.data.document import read_documents
-    from training.data.make import folder_of
 
     folder = folder_of(made.dataset)
     every = [(one, True) for one in read_documents(folder)] + [

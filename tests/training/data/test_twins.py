@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data import stored
+from training.data import columns
 from training.data import twins as twins_module
-from training.data.stored import Stored
+from training.data.columns import Stored
 from training.data.twins import Drop, followed, repeats, settled, twins
 
 marks = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 2**64 - 1])), max_size=30)
@@ -68,7 +68,7 @@ def test_the_kept_one_is_named() -> None:
 def test_rows_in_files_are_those_of_the_array(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: object, cuts: tuple[int, ...], open_files: int
 ) -> None:
-    monkeypatch.setattr(stored, "OPEN_FILES", open_files)
+    monkeypatch.setattr(columns, "OPEN_FILES", open_files)
     array = np.arange(21, dtype="<u4").reshape(7, 3)
     paths = []
     for number, part in enumerate(np.split(array, cuts)):

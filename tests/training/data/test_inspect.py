@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training.data.make import Made
+from training.data.build import Made
 from zoo.cli import run
 
 
@@ -29,8 +29,8 @@ def test_a_document_is_followed_from_stage_to_stage(code: Made, capsys: pytest.C
 def test_a_dropped_file_tells_its_twin(code: Made, capsys: pytest.CaptureFixture[str]) -> None:
     lost = [one for one in json.loads(out(capsys, "list", "--json")) if one["name"] == "code"]
     assert lost[0]["stages"][0]["dropped"]["near duplicate"] == 1
+    from training.data.build import folder_of
     from training.data.document import read_documents
-    from training.data.make import folder_of
 
     (twin,) = [one for one in read_documents(folder_of(code.dataset), "dropped") if one.reason == "near duplicate"]
     text = out(capsys, "why", twin.id)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from training.data.build import folder_of
 from training.data.document import Document, read_documents
-from training.data.make import folder_of
 from zoo.checkpoint import Dataset, Record
 from zoo.errors import ZooError
 

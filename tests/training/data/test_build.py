@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import document as written
+from training.data.build import Built, Counts, content_digest, find, folder_of, make, parts, write_result
 from training.data.document import Document, DocumentFiles, document, document_files, read_documents
-from training.data.make import Built, Counts, content_digest, find, folder_of, make, parts, write_result
 from training.data.shards import each_shard
 from zoo.errors import ZooError
 from zoo.settings import datasets_dir
