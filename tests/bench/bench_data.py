@@ -77,14 +77,15 @@ def our_dedup(folder: Path) -> dict[str, Any]:
     import numpy as np
     import rensa  # noqa: F401 - the peers' imports are not timed either
 
-    from training.data import dedup, shingle
+    from training.data.dedup import minhash as dedup
+    from training.data.dedup import shingles
 
     began = time.perf_counter()
     grams, signatures, texts = [], [], list[str]()
     decode = msgspec.json.Decoder(Row).decode
 
     def mark() -> None:
-        grams.append(shingle.grams(texts))
+        grams.append(shingles.grams(texts))
         signatures.append(dedup.minhash(grams[-1]))
         texts.clear()
 
@@ -100,7 +101,7 @@ def our_dedup(folder: Path) -> dict[str, Any]:
     @lru_cache(maxsize=dedup.CACHED)
     def of_one(item: int) -> Any:
         flat, offsets = grams[item // BATCH]
-        return shingle.distinct(flat[offsets[item % BATCH] : offsets[item % BATCH + 1]])
+        return shingles.distinct(flat[offsets[item % BATCH] : offsets[item % BATCH + 1]])
 
     twins = dedup.near_twins(matrix, lambda one, other: dedup.jaccard(of_one(one), of_one(other)), items=filled)
     seconds = time.perf_counter() - began
@@ -112,7 +113,7 @@ def our_dedup(folder: Path) -> dict[str, Any]:
 def our_command(folder: Path) -> dict[str, Any]:
     """The stage itself, as `phizoo data dedup` runs it: on every core, from documents to documents."""
     from training.data.build import folder_of
-    from training.data.deduplicate import dedup_dataset
+    from training.data.dedup.dedup import dedup_dataset
     from training.data.document import read_documents
 
     os.sched_setaffinity(0, range(os.cpu_count() or 1))

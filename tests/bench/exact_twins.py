@@ -15,7 +15,7 @@ Pairs = dict[int, set[int]]
 
 def sets_of(texts: Sequence[str]) -> list[Any]:
     """The set of n-grams of each text, sorted."""
-    from training.data.shingle import shingles
+    from training.data.dedup.shingles import shingles
 
     return [shingles(text) for text in texts]
 

@@ -98,7 +98,7 @@ def dedup(source: str, name: str, jaccard: float, semantic: float | None, embedd
     phizoo data dedup code-filtered --out code-single
     phizoo data dedup code-filtered --semantic 0.95 --out code-single
     """
-    from training.data.deduplicate import dedup_dataset
+    from training.data.dedup.dedup import dedup_dataset
 
     told(dedup_dataset(source, name, jaccard, semantic, embedding), as_json)
 

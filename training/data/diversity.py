@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals.contamination.syntax_trees import functions
-from training.data import dedup, embed, shingle
+from training.data import embed
+from training.data.dedup import minhash
+from training.data.dedup import shingles as shingle
 from zoo.checkpoint import Record
 
 GRAM = 4
@@ -56,7 +58,7 @@ def _apart(texts: Sequence[str]) -> float:
     if len(texts) < 2:
         return 1.0
     sets = [shingle.shingles(text) for text in texts]
-    nearest = [max(dedup.jaccard(one, other) for k, other in enumerate(sets) if k != n) for n, one in enumerate(sets)]
+    nearest = [max(minhash.jaccard(one, other) for k, other in enumerate(sets) if k != n) for n, one in enumerate(sets)]
     return 1 - sum(nearest) / len(nearest)
 
 

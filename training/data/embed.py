@@ -7,7 +7,7 @@ stand for it, as embedding models also read only a beginning.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from training.data.shingle import words
+from training.data.dedup.shingles import words
 
 CHARACTERS = 2_000
 BUCKETS = 4_096

@@ -17,15 +17,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from training.data import dedup, inputs, rules, shingle
+from training.data import inputs, rules
 from training.data.build import Built, Counts, Made, make, parts, write_result
 from training.data.columns import Stored
+from training.data.dedup import minhash as dedup
+from training.data.dedup import shingles
+from training.data.dedup.duplicates import Twins, followed, repeats, settled
+from training.data.dedup.shingles import Grams
 from training.data.document import Document, document, dropped
 from training.data.inputs import Block, Form
 from training.data.rules import Cut, Origin
 from training.data.shards import each_shard
-from training.data.shingle import Grams
-from training.data.twins import Twins, followed, repeats, settled
 from zoo.checkpoint import Record
 from zoo.digest import digest
 from zoo.errors import ZooError
@@ -285,7 +287,7 @@ def _repeats(work: Path, shards: Sequence[Shard]) -> Repeats:
     del shas
     left[found[0].item] = False
     with Stored([signature_path], "<u4", dedup.PERMUTATIONS) as rows, Stored([gram_path], "<u8") as stored:
-        exact = dedup.exact_jaccard(Grams(stored, shingle.offsets(counts)))
+        exact = dedup.exact_jaccard(Grams(stored, shingles.offsets(counts)))
         items = np.flatnonzero(left & (counts > 0))
         found.append(dedup.near_twins(rows, exact, items=items, folder=work, reason=REASONS.index(rules.NEAR)))
     files = settled(found)
@@ -313,7 +315,7 @@ def cut_shard(shard: Shard) -> list[Cut]:
             texts.append(text)
         if not cuts:  # a block within one long line
             return []
-        grams = shingle.grams(texts)
+        grams = shingles.grams(texts)
         of_texts = np.split(grams.flat.astype("<u8"), grams.offsets[1:-1])
         return [
             msgspec.structs.replace(one, signature=row.astype("<u4").tobytes(), grams=part.tobytes())

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from training.data.dedup.shingles import ngrams, word_hashes
 from training.data.problems import Problem
-from training.data.shingle import ngrams, word_hashes
 
 PROMPT_NGRAM, CODE_NGRAM = 13, 10
 TELLING_WORDS = 5  # an n-gram needs so many different words with letters: "1, 2, 3 ..." is no leak

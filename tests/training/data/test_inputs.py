@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from training.data import gather, inputs
 from training.data.build import Made, folder_of
 from training.data.decontaminate import decontaminate_dataset
-from training.data.deduplicate import dedup_dataset
+from training.data.dedup.dedup import dedup_dataset
 from training.data.document import read_documents
 from training.data.filter import Choice, filter_dataset
 from training.data.inputs import Block

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from training.data import gather
-from training.data.deduplicate import dedup_dataset
+from training.data.dedup.dedup import dedup_dataset
 from training.data.filter import Choice, filter_dataset
 from training.data.shards import each_shard, running_on
 from zoo.errors import ZooError

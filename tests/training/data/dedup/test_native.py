@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import native, shingle
-from training.data.native import Native
-from training.data.shingle import NGRAM, Grams, grams, words
+from training.data.dedup import native, shingles
+from training.data.dedup.native import Native
+from training.data.dedup.shingles import NGRAM, Grams, grams, words
 
 sized = st.builds(lambda one, size: one * size, st.sampled_from("aZ09_\u00e9\U0001f600"), st.integers(1, 80))
 between = st.sampled_from([" ", "\n", "\0", ".", "(", "\x7f", "@", "[", "`", "{", "/", ":"])
@@ -31,7 +31,7 @@ def anew() -> Iterator[None]:
 
 def by(after: int, several: list[str], width: int) -> tuple[Grams, np.ndarray, np.ndarray]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shingle, "NATIVE", Native(after))
+        patch.setattr(shingles, "NATIVE", Native(after))
         return (grams(several, width), *words(several))
 
 

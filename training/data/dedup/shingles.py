@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from training.data.native import Native
+from training.data.dedup.native import Native
 
 NGRAM = 5
 SEED = 0x9E3779B97F4A7C15  # odd, so that multiplying by it loses nothing modulo 2^64

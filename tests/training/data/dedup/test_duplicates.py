@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data import columns
-from training.data import twins as twins_module
 from training.data.columns import Stored
-from training.data.twins import Drop, followed, repeats, settled, twins
+from training.data.dedup import duplicates as twins_module
+from training.data.dedup.duplicates import Drop, followed, repeats, settled, twins
 
 marks = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 2**64 - 1])), max_size=30)
 

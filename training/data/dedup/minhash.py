@@ -16,8 +16,8 @@ from pathlib import Path
 from struct import Struct
 from typing import Any
 
-from training.data.shingle import SEED, Grams, distinct, grams, mixed_bits
-from training.data.twins import Twins, twins
+from training.data.dedup.duplicates import Twins, twins
+from training.data.dedup.shingles import SEED, Grams, distinct, grams, mixed_bits
 
 PERMUTATIONS = 128
 # (least threshold, rows of a band): 32 bands of 4 miss a pair at Jaccard 0.8 once in 10^7, at 0.7 once in 6,000;

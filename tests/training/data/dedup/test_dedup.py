@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.build import Built, Counts, folder_of, make, write_result
-from training.data.deduplicate import EXACT, NEAR, SEMANTIC, dedup_dataset, semantic_twins
+from training.data.dedup.dedup import EXACT, NEAR, SEMANTIC, dedup_dataset, semantic_twins
 from training.data.document import document, read_documents
 
 

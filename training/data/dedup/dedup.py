@@ -13,13 +13,14 @@ from typing import Any
 
 from evals import encoders
 from evals.encoders import Encoder
-from training.data import dedup, shingle
 from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.columns import Stored
+from training.data.dedup import minhash as dedup
+from training.data.dedup import shingles
+from training.data.dedup.duplicates import Twins, followed, repeats, settled, twins
+from training.data.dedup.shingles import Grams, offsets
 from training.data.document import Document, document_files, dropped, read_file
 from training.data.shards import each_shard
-from training.data.shingle import Grams, offsets
-from training.data.twins import Twins, followed, repeats, settled, twins
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import whole_file
 
@@ -54,7 +55,7 @@ def mark_file(job: Job) -> Marks:
 
     texts = [one.text for one in read_file(Path(job.documents))]
     marks = b"".join(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts)
-    grams = shingle.grams(texts)
+    grams = shingles.grams(texts)
     columns = {SIGNATURES: dedup.minhash(grams).astype("<u4"), GRAMS: grams.flat.astype("<u8", copy=False)}
     if job.encoder is not None and texts:
         found = encoders.encoded(texts, job.encoder)
@@ -74,7 +75,7 @@ def dedup_dataset(
     given = find(source, ("documents",))
     encoder = None if cosine is None else encoders.find_encoder(embedding)
     recipe: dict[str, Any] = {
-        "stage": "dedup", "version": VERSION, "source": given.digest, "jaccard": jaccard, "ngram": shingle.NGRAM,
+        "stage": "dedup", "version": VERSION, "source": given.digest, "jaccard": jaccard, "ngram": shingles.NGRAM,
         "permutations": dedup.PERMUTATIONS,
     }  # fmt: skip
     if encoder is not None:

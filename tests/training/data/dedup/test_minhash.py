@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data import dedup
 from training.data.columns import Stored
-from training.data.dedup import PERMUTATIONS, exact_jaccard, jaccard, minhash, near_twins, signatures
-from training.data.shingle import Grams, grams, shingles
-from training.data.twins import Twins
+from training.data.dedup import minhash as dedup
+from training.data.dedup.duplicates import Twins
+from training.data.dedup.minhash import PERMUTATIONS, exact_jaccard, jaccard, minhash, near_twins, signatures
+from training.data.dedup.shingles import Grams, grams, shingles
 
 WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
 texts = st.text(alphabet="ab1_ .\n\u00e9", max_size=60)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import shingle
-from training.data.native import Native, compiled
-from training.data.shingle import NGRAM, grams, ngrams, word_hashes, words
+from training.data.dedup import shingles as shingle
+from training.data.dedup.native import Native, compiled
+from training.data.dedup.shingles import NGRAM, grams, ngrams, word_hashes, words
 
 WORD = re.compile(rb"[0-9A-Za-z_\x80-\xff]+")
 alphabet = st.text(alphabet="ab1_ .\n\0\u00e9\ud800", max_size=60)
