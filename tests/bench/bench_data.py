@@ -43,8 +43,8 @@ Side = Callable[[Path], dict[str, Any]]
 
 def corpus(folder: Path) -> int:
     """Writes the texts of this machine's files, each once; gives their characters."""
-    from training.data.gather import python_files
-    from training.data.rules import plain, refused
+    from training.data.gather.gather import python_files
+    from training.data.gather.rules import plain, refused
 
     found, _ = python_files(FILES)
     texts: dict[str, None] = {}

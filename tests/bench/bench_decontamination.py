@@ -119,8 +119,8 @@ def bench_leaks() -> None:
 
 def bench_filter() -> None:
     from training.data import annotate, embed, quality
-    from training.data.gather import python_files
-    from training.data.rules import cut
+    from training.data.gather.gather import python_files
+    from training.data.gather.rules import cut
 
     files, _ = python_files(3_000)
     pieces: list[Any] = []

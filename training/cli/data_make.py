@@ -28,7 +28,7 @@ def gather(source: str, name: str, limit: int | None, column: str, form: str | N
     phizoo data gather my-folder --out mine
     phizoo data gather hf:bigcode/the-stack-smol@main --column content --out stack
     """
-    from training.data.gather import gather as gather_source
+    from training.data.gather.gather import gather as gather_source
 
     told(gather_source(source, name, limit, column, form or "", split), as_json)  # type: ignore[arg-type]
 

@@ -53,8 +53,8 @@ def innocents(most: int) -> list[str]:
     """Functions of this machine's packages, which were not written for HumanEval, spread by the hash of their text."""
     from pathlib import Path
 
-    from training.data import rules
-    from training.data.gather import python_files
+    from training.data.gather import rules
+    from training.data.gather.gather import python_files
 
     texts: dict[bytes, str] = {}
     for one in python_files(max(2_000, 3 * most))[0]:

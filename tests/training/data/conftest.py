@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from training.data import gather
 from training.data.build import Made
+from training.data.gather import gather
 
 TREES = """
 def height(tree):

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from training.data import rules
-from training.data.rules import Cut, Origin
+from training.data.gather import rules
+from training.data.gather.rules import Cut, Origin
 from zoo import gz
 from zoo.checkpoint import Record
 from zoo.errors import ZooError

@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import gather, inputs
 from training.data.build import Made, folder_of
 from training.data.decontaminate import decontaminate_dataset
 from training.data.dedup.dedup import dedup_dataset
 from training.data.document import read_documents
 from training.data.filter import Choice, filter_dataset
-from training.data.inputs import Block
+from training.data.gather import gather, sources
+from training.data.gather.sources import Block
 from training.data.shards import running_on
 from zoo.errors import ZooError
 
@@ -126,8 +126,8 @@ def test_pipes_sockets_links_and_bombs_are_counted_and_nothing_waits(
         (root / "empty.jsonl.gz").write_bytes(b"")
         (root / "no.jsonl.gz").write_bytes(b"no gzip at all")
         (root / "bomb.jsonl.gz").write_bytes(gzip.compress(b"{}\n" * 400_000))
-        monkeypatch.setattr(inputs, "UNPACKED_BYTES", 100_000)
-        monkeypatch.setattr(inputs, "UNPACKED_TIMES", 20)
+        monkeypatch.setattr(sources, "UNPACKED_BYTES", 100_000)
+        monkeypatch.setattr(sources, "UNPACKED_TIMES", 20)
         with running_on(1, ""):  # the limits are those of this process
             made = gather.gather(str(root), "odd")
     assert lost(made) == {
@@ -144,7 +144,7 @@ def test_a_packed_file_gives_the_documents_of_the_plain_one(tmp_path: Path, monk
         (tmp_path / name).mkdir()
     (tmp_path / "a" / "rows.jsonl").write_bytes(data)
     (tmp_path / "b" / "rows.jsonl.gz").write_bytes(gzip.compress(data))
-    monkeypatch.setattr(inputs, "BLOCK_BYTES", 10_000)
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 10_000)
     with running_on(1, ""):
         plain, packed = (gather.gather(str(tmp_path / name), name).dataset for name in "ab")
     texts = [[one.text for one in read_documents(folder_of(made))] for made in (plain, packed)]
@@ -155,10 +155,10 @@ def test_a_packed_file_gives_the_documents_of_the_plain_one(tmp_path: Path, monk
 def test_a_large_row_group_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"content": [code(n) for n in range(1_300)]}), path)
-    monkeypatch.setattr(inputs, "GROUP_BYTES", 50_000)
-    blocks = inputs.plan(str(path), "rows.parquet", "", "")
+    monkeypatch.setattr(sources, "GROUP_BYTES", 50_000)
+    blocks = sources.plan(str(path), "rows.parquet", "", "")
     assert [(one.start, one.rows) for one in blocks] == [(0, 500), (500, 500), (1_000, 300)]
-    found = [cut for block in blocks for cut, _ in inputs.cut_block(block)]
+    found = [cut for block in blocks for cut, _ in sources.cut_block(block)]
     assert [one.origin.relative for one in found] == [f"rows.parquet#0-{n}" for n in range(1_300)]
     assert {one.pieces[0].text for one in found} == {code(n) for n in range(1_300)}
 
@@ -178,7 +178,7 @@ def test_each_line_is_in_one_block(tmp_path_factory: pytest.TempPathFactory, lin
     path.write_bytes(data)
     found = []
     for start in range(0, max(len(data), 1), size):
-        found += inputs._lines(Block(path=str(path), name="rows", start=start, end=min(len(data), start + size)))
+        found += sources._lines(Block(path=str(path), name="rows", start=start, end=min(len(data), start + size)))
     assert [line.rstrip(b"\n") for _, line in found if line is not None] == data.split(b"\n")[: len(found)]
     assert sum(len(line) for _, line in found if line is not None) == len(data)
     assert all(data[offset : offset + len(line)] == line for offset, line in found if line is not None)

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from training.data import inputs, rules
 from training.data.build import Built, Counts, Made, make, parts, write_result
 from training.data.columns import Stored
 from training.data.dedup import minhash as dedup
@@ -25,8 +24,9 @@ from training.data.dedup import shingles
 from training.data.dedup.duplicates import Twins, followed, repeats, settled
 from training.data.dedup.shingles import Grams
 from training.data.document import Document, document, dropped
-from training.data.inputs import Block, Form
-from training.data.rules import Cut, Origin
+from training.data.gather import rules, sources
+from training.data.gather.rules import Cut, Origin
+from training.data.gather.sources import Block, Form
 from training.data.shards import each_shard
 from zoo.checkpoint import Record
 from zoo.digest import digest
@@ -74,7 +74,7 @@ def gather(
         }  # fmt: skip
     shards = [Shard(files=tuple(part)) for part in parts(files, SHARD_FILES)] + [Shard(block=one) for one in blocks]
     if not shards:
-        raise ZooError(f"{source} holds nothing that is read: *.py, {', '.join((*inputs.PROSE, *inputs.ROWS))}")
+        raise ZooError(f"{source} holds nothing that is read: *.py, {', '.join((*sources.PROSE, *sources.ROWS))}")
     return make(name, recipe, state, lambda work: _build(work, _unpacked(work, shards, limit), len(files)))
 
 
@@ -83,16 +83,16 @@ def _of_source(
 ) -> tuple[list[Origin], list[Block], str, str]:
     """Files, blocks, a digest of their state, and what the recipe calls the source."""
     if source.startswith("hf:"):
-        found, commit = inputs.hub_files(source[3:], split)
-        blocks = [block for path, name in found for block in inputs.plan(path, name, column, form)]
+        found, commit = sources.hub_files(source[3:], split)
+        blocks = [block for path, name in found for block in sources.plan(path, name, column, form)]
         place = f"hf:{source[3:].partition('@')[0]}@{commit}" + (f"/{split}" if split else "")
         return [], blocks[:limit], commit, place
     path = Path(source)
     if not path.exists():
         raise ZooError(f'no source "{source}"; give {PYTHON}, a folder, a file of rows, or hf:NAME@REVISION')
-    if not path.is_dir() and inputs.unfit(path):
+    if not path.is_dir() and sources.unfit(path):
         raise ZooError(f"{source} is a pipe, socket or device; give a file or a folder: write what it gives to a file")
-    root, every = (path, _walk(str(path), False, (".py", *inputs.PROSE, *inputs.ROWS))) if path.is_dir() else (
+    root, every = (path, _walk(str(path), False, (".py", *sources.PROSE, *sources.ROWS))) if path.is_dir() else (
         path.parent, [(str(path), path.stat())]
     )  # fmt: skip
     files, blocks, told = list[Origin](), list[Block](), list[list[Any]]()
@@ -100,8 +100,8 @@ def _of_source(
         relative = rules.printable(Path(name).relative_to(root).as_posix())
         size, when = (status.st_size, status.st_mtime_ns) if status else (0, 0)
         told.append([relative, size, when])
-        if inputs.is_rows(Path(name)):
-            blocks += inputs.plan(name, relative, column, form)
+        if sources.is_rows(Path(name)):
+            blocks += sources.plan(name, relative, column, form)
             continue
         project = relative.split("/")[0] if "/" in relative else rules.printable(root.name)
         files.append(Origin(path=name, relative=relative, project=project, licence="unknown", bytes=size))
@@ -110,17 +110,17 @@ def _of_source(
 
 def _unpacked(work: Path, shards: Sequence[Shard], limit: int | None) -> list[Shard]:
     """The shards with gzip files in blocks of what they hold, unpacked into the work folder."""
-    packed = [one.block for one in shards if one.block and inputs.packed(one.block)]
+    packed = [one.block for one in shards if one.block and sources.packed(one.block)]
     jobs = [Packed(block=one, path=str(work / f"unpacked-{number:05d}.jsonl")) for number, one in enumerate(packed)]
     found = iter(list(each_shard(work, "unpack", jobs, _unpack, list[Block]))) if jobs else iter(())
     files = [one for one in shards if not one.block]
     blocks = [block for one in shards if one.block
-              for block in (next(found) if inputs.packed(one.block) else [one.block])]  # fmt: skip
+              for block in (next(found) if sources.packed(one.block) else [one.block])]  # fmt: skip
     return [*files, *(Shard(block=one) for one in blocks[:limit])]
 
 
 def _unpack(job: Packed) -> list[Block]:
-    return inputs.unpacked(job.block, Path(job.path))
+    return sources.unpacked(job.block, Path(job.path))
 
 
 def _spread(files: list[Origin], limit: int | None) -> list[Origin]:
@@ -307,7 +307,7 @@ def cut_shard(shard: Shard) -> list[Cut]:
 
     gc.disable()  # a syntax tree is many objects without cycles: 30% faster, given back file by file
     try:
-        read = inputs.cut_block(shard.block) if shard.block else map(_cut_file, shard.files)
+        read = sources.cut_block(shard.block) if shard.block else map(_cut_file, shard.files)
         cuts, texts = [], []
         for one, text in read:
             # a path is this machine's, and may be no UTF-8: documents go by their name inside the root
@@ -329,7 +329,7 @@ def cut_shard(shard: Shard) -> list[Cut]:
 def _cut_file(origin: Origin) -> tuple[Cut, str]:
     """One file cut, and its text; too large a one is not read into memory."""
     try:
-        if reason := inputs.unfit(Path(origin.path)):
+        if reason := sources.unfit(Path(origin.path)):
             return Cut(origin=origin, sha256="", reason=reason), ""
         if origin.bytes > rules.FILE_BYTES:
             from zoo.digest import file_sha256

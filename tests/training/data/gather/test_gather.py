@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from training.data import gather
 from training.data.build import Made, folder_of
 from training.data.document import read_documents
+from training.data.gather import gather
 
 
 def test_each_file_is_accounted_for(code: Made) -> None:

@@ -1,0 +1,1 @@
+"""Reads source code and text, and cuts them into documents."""
