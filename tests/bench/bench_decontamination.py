@@ -118,9 +118,10 @@ def bench_leaks() -> None:
 
 
 def bench_filter() -> None:
-    from training.data import annotate, embed, quality
     from training.data.gather.gather import python_files
     from training.data.gather.rules import cut
+    from training.data.quality import classifier, tfidf
+    from training.data.quality import rubric as annotate
 
     files, _ = python_files(3_000)
     pieces: list[Any] = []
@@ -129,14 +130,14 @@ def bench_filter() -> None:
             pieces += cut(one, Path(one.path).read_bytes()).pieces
     pieces = random.Random(0).sample(pieces, min(5_000, len(pieces)))
     texts, projects = [one.text for one in pieces], [one.project for one in pieces]
-    labels = quality.Labels(texts[:2_000], [annotate.rubric(text).points for text in texts[:2_000]], projects[:2_000],
+    labels = classifier.Labels(texts[:2_000], [annotate.rubric(text).points for text in texts[:2_000]], projects[:2_000],
                             annotate.EDUCATIONAL)  # fmt: skip
-    fitted = quality.fit(labels, 0)
-    assert isinstance(fitted.embedding, embed.Embedding)
+    fitted = classifier.fit(labels, 0)
+    assert isinstance(fitted.embedding, tfidf.Embedding)
     rates, embedding = [], []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        found = embed.vectors(texts, fitted.embedding)
+        found = tfidf.vectors(texts, fitted.embedding)
         embedding.append(len(texts) / (time.perf_counter() - began))
         many = np.vstack([found] * (20_000 // len(found) + 1))[:20_000]
         began = time.perf_counter()

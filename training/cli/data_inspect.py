@@ -198,8 +198,8 @@ def agree(name: str, as_json: bool) -> None:
     """
     import msgspec
 
-    from training.data.agree import agreement
     from training.data.build import find
+    from training.data.quality.agreement import agreement
 
     found = agreement(find(name, ("documents",)))
     if as_json:

@@ -59,8 +59,8 @@ def filter_documents(
     phizoo data filter code --out code-filtered --keep 0.3 --explain
     phizoo data filter code --labels code-labels --embedding minilm --precision 0.8 --out code-filtered
     """
-    from training.data.filter import Choice, filter_dataset
     from training.data.inspect import explained
+    from training.data.quality.filter import Choice, filter_dataset
 
     if sum(one is not None for one in (keep, tokens, precision)) > 1:
         raise ZooError(
@@ -190,8 +190,8 @@ def refine(
     """
     import msgspec
 
-    from training.data.filter import Choice
     from training.data.inspect import explained
+    from training.data.quality.filter import Choice
     from training.data.refine import refine as refined
     from training.data.refine import table
 

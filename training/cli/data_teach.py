@@ -10,7 +10,7 @@ from zoo.completion import A_DATASET
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from training.data.ask import Spending
+    from training.data.quality.labeller import Spending
 
 KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
 
@@ -49,9 +49,9 @@ def annotate(
     phizoo data annotate code --url URL --model big --price 0.15,0.60 --dry-run --out code-labels
     phizoo data annotate code --url URL --model big --price 0.15,0.60 --budget 20usd --out code-labels
     """
-    from training.data.annotate_dataset import annotate_dataset, estimate
-    from training.data.ask import QUESTIONS, Asker
-    from training.data.ledger import parsed_money, parsed_price
+    from training.data.quality.annotate import annotate_dataset, estimate
+    from training.data.quality.labeller import QUESTIONS, Asker
+    from training.data.quality.ledger import parsed_money, parsed_price
 
     if not url:
         if dry_run or budget or price or model:
@@ -77,7 +77,7 @@ def annotate(
 def _print_estimate(found: object, budget: float | None, as_json: bool) -> None:
     import msgspec
 
-    from training.data.ledger import Estimate
+    from training.data.quality.ledger import Estimate
 
     assert isinstance(found, Estimate)
     if as_json:
@@ -121,7 +121,7 @@ def synthesise(
     phizoo data synthesise exercises --out exercises --documents 20000
     phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --out exercises
     """
-    from training.data.ledger import parsed_money, parsed_price
+    from training.data.quality.ledger import parsed_money, parsed_price
     from training.data.synthesize import synthesize
 
     if not url:
@@ -130,7 +130,7 @@ def synthesise(
         told(synthesize(what, name, documents, seed), as_json)  # type: ignore[arg-type]
         return
     from training.data import teach
-    from training.data.ask import Asker
+    from training.data.quality.labeller import Asker
 
     if not model or not price:
         raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals.contamination.syntax_trees import functions
-from training.data import embed
 from training.data.dedup import minhash
 from training.data.dedup import shingles as shingle
+from training.data.quality import tfidf
 from zoo.checkpoint import Record
 
 GRAM = 4
@@ -43,7 +43,7 @@ def diversity(texts: Sequence[str]) -> Diversity:
     grams = np.concatenate([shingle.ngrams(shingle.word_hashes(text), GRAM) for text in texts])
     shapes = [one.symbols for text in texts for one in functions(text)]
     data = "\n".join(texts).encode("utf-8", "surrogatepass")
-    vectors = normalize(embed.counts(texts))
+    vectors = normalize(tfidf.counts(texts))
     centre = np.asarray(vectors.mean(axis=0)).ravel()
     squared = 1 - 2 * (vectors @ centre) + float(centre @ centre)
     return Diversity(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from training.data.build import find
 from training.data.decontaminate import decontaminate_dataset
 from training.data.dedup.dedup import dedup_dataset
-from training.data.filter import Choice, filter_dataset
+from training.data.quality.filter import Choice, filter_dataset
 from zoo.checkpoint import Dataset, Record
 
 

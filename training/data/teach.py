@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 
 from evals.contamination.syntax_trees import parsed, too_deep
-from training.data import ask
-from training.data.annotate_dataset import ledger_of
-from training.data.ask import Asker, Question, Spending
 from training.data.build import Built, Counts, Made, make, write_result
 from training.data.diversity import Diversity, Novelty, diversity
 from training.data.document import Document, document, dropped
 from training.data.held_out import HeldOut, held_out, path, solution_key
-from training.data.ledger import Ledger, Line
+from training.data.quality import labeller
+from training.data.quality.annotate import ledger_of
+from training.data.quality.labeller import Asker, Question, Spending
+from training.data.quality.ledger import Ledger, Line
 from training.data.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
 from training.data.syntax import words_of
 from zoo.checkpoint import Record
@@ -61,7 +61,7 @@ def teach(what: str, name: str, documents: int, seed: int, asker: Asker) -> tupl
     """Makes up to `documents` documents; fewer when no slot has anything new to give."""
     recipe: dict[str, Any] = {
         "stage": f"synthesise {what}", "version": f"teacher {VERSION}", "teacher": asker.model, "seed": seed,
-        "documents": documents, "held_out": file_sha256(path()), "question": ask.VERSION,
+        "documents": documents, "held_out": file_sha256(path()), "question": labeller.VERSION,
     }  # fmt: skip
     told: list[Spending] = []
 
@@ -149,7 +149,7 @@ class _Teaching:
         wanted = [(slot, number, prompt(self.what, slot, self.seed, number)) for slot in wave for number in numbers]
         self.told.append(self.asker.ask([text for *_, text in wanted], self.ledger))
         drafts = [
-            read_draft(self.what, slot.name, number, text, self.ledger.answers.get(ask.content_of(text)), away)
+            read_draft(self.what, slot.name, number, text, self.ledger.answers.get(labeller.content_of(text)), away)
             for slot, number, text in wanted
         ]
         drafts = _tested(drafts, sandbox)

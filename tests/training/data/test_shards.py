@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from training.data.dedup.dedup import dedup_dataset
-from training.data.filter import Choice, filter_dataset
 from training.data.gather import gather
+from training.data.quality.filter import Choice, filter_dataset
 from training.data.shards import each_shard, running_on
 from zoo.errors import ZooError
 from zoo.settings import datasets_dir

@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 from training.data import teach
-from training.data.ask import Asker
 from training.data.build import folder_of
 from training.data.diversity import Novelty, diversity
 from training.data.document import read_documents
 from training.data.held_out import path
 from training.data.inspect import story
-from training.data.ledger import Price
+from training.data.quality.labeller import Asker
+from training.data.quality.ledger import Price
 from training.data.slots import FORMS, slots
 from training.data.synthesize import synthesize
 from zoo.errors import ZooError

@@ -21,9 +21,9 @@ from training.data.build import Made, folder_of
 from training.data.decontaminate import decontaminate_dataset
 from training.data.dedup.dedup import dedup_dataset
 from training.data.document import read_documents
-from training.data.filter import Choice, filter_dataset
 from training.data.gather import gather, sources
 from training.data.gather.sources import Block
+from training.data.quality.filter import Choice, filter_dataset
 from training.data.shards import running_on
 from zoo.errors import ZooError
 

@@ -14,7 +14,7 @@ import msgspec
 
 from training.data.build import folder_of
 from training.data.document import read_documents
-from training.data.quality import Quality, measured
+from training.data.quality.classifier import Quality, measured
 from zoo.checkpoint import Dataset, Record
 from zoo.errors import ZooError
 
@@ -52,7 +52,8 @@ class Agreement(Record, frozen=True):
 
 def hand_labels() -> list[HandLabel]:
     """The committed labels."""
-    with Path(str(files("training.data"))).joinpath("hand_labels.tsv").open(encoding="utf-8", newline="") as file:
+    path = Path(str(files("training.data.quality"))) / "hand_labels.tsv"
+    with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t")
         return [
             HandLabel(id=row["id"], project=row["project"], source=row["source"], educational=row["educational"] == "1")

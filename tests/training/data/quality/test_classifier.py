@@ -11,10 +11,11 @@ from evals import encoders
 from evals.encoders import encoded, find_encoder
 from training.cli.data_inspect import agree as agree_command
 from training.cli.data_make import filter_documents, refine
-from training.data import agree, quality
 from training.data.build import Made
-from training.data.filter import Choice, filter_dataset
-from training.data.quality import Labels
+from training.data.quality import agreement as agree
+from training.data.quality import classifier
+from training.data.quality.classifier import Labels
+from training.data.quality.filter import Choice, filter_dataset
 from zoo.errors import ZooError
 
 GOOD = ("sum", "mean", "largest", "sorted", "reversed")
@@ -37,14 +38,14 @@ def labels() -> Labels:
 
 @pytest.mark.parametrize("head", ["forest", "regression"])
 @pytest.mark.parametrize("embedding", ["tfidf", "minilm"])
-def test_each_head_learns_from_each_embedding(labels: Labels, head: quality.Head, embedding: str) -> None:
+def test_each_head_learns_from_each_embedding(labels: Labels, head: classifier.Head, embedding: str) -> None:
     encoder = None if embedding == "tfidf" else find_encoder(embedding)
-    fitted = quality.fit(labels, 0, encoder, head)
+    fitted = classifier.fit(labels, 0, encoder, head)
     found = fitted.quality
     assert found.f1 > 0.9
     assert found.f1_low <= found.f1 <= found.f1_high
     assert found.projects == 10
-    again = quality.score(labels.texts[:4], fitted)
+    again = classifier.score(labels.texts[:4], fitted)
     assert again[0] > found.cut > again[1]
 
 
@@ -86,12 +87,12 @@ def made_phi(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 
 def test_a_threshold_holds_its_precision(labels: Labels) -> None:
-    fitted = quality.fit(labels, 0)
+    fitted = classifier.fit(labels, 0)
     truth = np.array(labels.points) >= labels.educational
     noisy = fitted._replace(scores=np.linspace(0, 1, len(truth)))
     with pytest.raises(ZooError, match=r"the best is 0\.\d+"):
-        quality.threshold_for(0.9, noisy, labels)
-    threshold = quality.threshold_for(0.9, fitted, labels)
+        classifier.threshold_for(0.9, noisy, labels)
+    threshold = classifier.threshold_for(0.9, fitted, labels)
     assert truth[fitted.scores >= threshold].mean() >= 0.9
 
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import embed, quality
-from training.data.annotate import EDUCATIONAL, rubric
 from training.data.build import Made, folder_of
 from training.data.document import read_documents
-from training.data.filter import LOW, Choice, best, filter_dataset
-from training.data.quality import Labels
+from training.data.quality import classifier, tfidf
+from training.data.quality.classifier import Labels
+from training.data.quality.filter import LOW, Choice, best, filter_dataset
+from training.data.quality.rubric import EDUCATIONAL, rubric
 from zoo.errors import ZooError
 
 # the two examples of phi-1's section 2.1 (arXiv 2306.11644): high and low educational value
@@ -138,28 +138,28 @@ def test_the_f1_is_out_of_fold_by_project() -> None:
     texts = [f"project{p} " * 20 + f"x{n}" for p in range(12) for n in range(8)]
     labels = [int(p % 2 == 0) for p in range(12) for _ in range(8)]
     projects = [f"project{p}" for p in range(12) for _ in range(8)]
-    fitted = quality.fit(Labels(texts, labels, projects, 1), seed=0)
+    fitted = classifier.fit(Labels(texts, labels, projects, 1), seed=0)
     assert fitted.quality.projects == 12
     assert fitted.quality.f1 < 0.8
-    alone = quality.fit(Labels(texts, labels, [str(n) for n in range(len(texts))], 1), seed=0)
+    alone = classifier.fit(Labels(texts, labels, [str(n) for n in range(len(texts))], 1), seed=0)
     assert alone.quality.f1 > 0.9
 
 
 def test_a_perfect_score_has_f1_one() -> None:
     truth = np.array([True, False] * 20)
-    found = quality.measured(truth.astype(float), truth, np.arange(40) // 4, seed=0)
+    found = classifier.measured(truth.astype(float), truth, np.arange(40) // 4, seed=0)
     assert (found.f1, found.f1_low, found.f1_high) == (1.0, 1.0, 1.0)
     assert found.calibration == ((0.0, 0.0, 20), (1.0, 1.0, 20))
 
 
 def test_one_kind_of_label_is_nothing_to_learn() -> None:
     with pytest.raises(ZooError, match="all 3 labelled documents are not educational"):
-        quality.fit(Labels(["a", "b", "c"], [0] * 3, ["p", "q", "r"], 1), seed=0)
+        classifier.fit(Labels(["a", "b", "c"], [0] * 3, ["p", "q", "r"], 1), seed=0)
 
 
 def test_vectors_do_not_depend_on_the_company() -> None:
     texts = ["def f(x):\n    return x\n", "class A:\n    pass\n", "", "caf\u00e9 = '\ud800'"]
-    fitted = embed.fit(texts, seed=0)
-    together = embed.vectors(texts, fitted)
-    alone = np.vstack([embed.vectors([one], fitted) for one in texts])
+    fitted = tfidf.fit(texts, seed=0)
+    together = tfidf.vectors(texts, fitted)
+    alone = np.vstack([tfidf.vectors([one], fitted) for one in texts])
     assert np.allclose(together, alone, atol=1e-6)

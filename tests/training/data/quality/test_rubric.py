@@ -17,12 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 from training.cli.data_teach import annotate
-from training.data.annotate_dataset import annotate_dataset, estimate
-from training.data.ask import QUESTIONS, Asker, read_answer
 from training.data.build import Made, folder_of
 from training.data.document import read_documents
-from training.data.filter import Choice, filter_dataset
-from training.data.ledger import Ledger, Line, Price
+from training.data.quality.annotate import annotate_dataset, estimate
+from training.data.quality.filter import Choice, filter_dataset
+from training.data.quality.labeller import QUESTIONS, Asker, read_answer
+from training.data.quality.ledger import Ledger, Line, Price
 from zoo.errors import ZooError
 
 PRICE = Price(10.0, 40.0)
@@ -175,9 +175,9 @@ def test_without_an_endpoint_the_rubric_labels_and_says_so(code: Made) -> None:
 
 RUN = """
 import sys
-from training.data.annotate_dataset import annotate_dataset
-from training.data.ask import QUESTIONS, Asker
-from training.data.ledger import Price
+from training.data.quality.annotate import annotate_dataset
+from training.data.quality.labeller import QUESTIONS, Asker
+from training.data.quality.ledger import Price
 asker = Asker(sys.argv[1], None, "big", QUESTIONS["additive"], Price(10.0, 40.0), None, 2)
 print(annotate_dataset("code", "labels", 40, 0, asker)[0].dataset.digest)
 """

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from evals import encoders
 from evals.encoders import Encoder
-from training.data import embed
+from training.data.quality import tfidf
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 
@@ -56,7 +56,7 @@ class Labels(NamedTuple):
 class Fitted(NamedTuple):
     """Embedding and head, what they were measured to be worth, and the out-of-fold scores of the sample."""
 
-    embedding: embed.Embedding | Encoder
+    embedding: tfidf.Embedding | Encoder
     head: Any
     quality: Quality
     scores: Any
@@ -74,7 +74,7 @@ def fit(labels: Labels, seed: int, encoder: Encoder | None = None, head: Head = 
             f"all {len(truth)} labelled documents are {'' if truth.any() else 'not '}educational by their labels: "
             "there is nothing to learn; gather more kinds of documents"
         )
-    embedding = encoder or embed.fit(labels.texts, seed)
+    embedding = encoder or tfidf.fit(labels.texts, seed)
     found = vectors(labels.texts, embedding)
     wanted = truth if head == "forest" else points / MOST_POINTS
     folds = min(FOLDS, len(set(labels.projects)))
@@ -126,9 +126,9 @@ def _scores(head: Any, found: Any) -> Any:
     return np.clip(head.predict(found), 0.0, 1.0)
 
 
-def vectors(texts: Sequence[str], embedding: embed.Embedding | Encoder) -> Any:
+def vectors(texts: Sequence[str], embedding: tfidf.Embedding | Encoder) -> Any:
     """One vector a text, shape (texts, width)."""
-    return encoders.encoded(texts, embedding) if isinstance(embedding, Encoder) else embed.vectors(texts, embedding)
+    return encoders.encoded(texts, embedding) if isinstance(embedding, Encoder) else tfidf.vectors(texts, embedding)
 
 
 def score(texts: Sequence[str], fitted: Fitted) -> Any:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
-from training.data.ledger import Ledger, Line, Price
+from training.data.quality.ledger import Ledger, Line, Price
 from zoo.checkpoint import Record
 from zoo.errors import ZooError
 from zoo.progress import progress

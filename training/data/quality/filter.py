@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from evals import encoders
-from training.data import annotate, quality
 from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.document import Document, document_files, dropped, read_documents, read_file
-from training.data.quality import Head, Labels
+from training.data.quality import classifier
+from training.data.quality import rubric as annotate
+from training.data.quality.classifier import Head, Labels
 from training.data.shards import each_shard
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import whole_file, write_json
@@ -118,7 +119,7 @@ def score_file(job: Job) -> bytes:
 
     fitted = pickle.loads(Path(job.model).read_bytes())  # noqa: S301
     texts = [one.text for one in read_file(Path(job.documents))]
-    scores = quality.score(texts, fitted) if texts else np.zeros(0)
+    scores = classifier.score(texts, fitted) if texts else np.zeros(0)
     return np.round(scores.astype("<f8"), 4).tobytes()
 
 
@@ -159,7 +160,7 @@ class _Filter:
         parts = [np.frombuffer(part, dtype="<f8") for part in each_shard(self.work, "score", jobs, score_file, bytes)]
         scores = np.concatenate([np.zeros(0), *parts])
         if choice.precision is not None:
-            threshold = round(quality.threshold_for(choice.precision, fitted, labels), 4)
+            threshold = round(classifier.threshold_for(choice.precision, fitted, labels), 4)
             kept = scores >= threshold
         else:
             kept, threshold = best(scores, sizes, choice.keep, choice.tokens)
@@ -184,12 +185,12 @@ class _Filter:
         jobs = [Job(documents=str(path), chosen=places) for path, places in zip(self.paths, chosen, strict=True)]
         return [one for part in each_shard(self.work, "label", jobs, label_file, list[Labelled]) for one in part]
 
-    def _fitted(self, labels: Labels) -> quality.Fitted:
+    def _fitted(self, labels: Labels) -> classifier.Fitted:
         model = self.work / "model.pickle"
         if not model.is_file():
             with whole_file(model) as file:
-                pickle.dump(quality.fit(labels, self.seed, self.encoder, self.head), file)
-        fitted: quality.Fitted = pickle.loads(model.read_bytes())  # noqa: S301
+                pickle.dump(classifier.fit(labels, self.seed, self.encoder, self.head), file)
+        fitted: classifier.Fitted = pickle.loads(model.read_bytes())  # noqa: S301
         return fitted
 
     def _outcomes(

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
-from training.data import annotate, ask
-from training.data.ask import Asker, Spending
 from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.document import Document, document_files, dropped, read_file
-from training.data.filter import sampled
-from training.data.ledger import Estimate, Ledger
+from training.data.quality import labeller
+from training.data.quality import rubric as annotate
+from training.data.quality.filter import sampled
+from training.data.quality.labeller import Asker, Spending
+from training.data.quality.ledger import Estimate, Ledger
 from zoo import settings
 from zoo.checkpoint import Dataset
 from zoo.digest import digest
@@ -34,7 +35,7 @@ def annotate_dataset(
         return make(name, recipe, None, lambda work: _build(work, given, sample, seed, None)), None
     question = asker.question
     recipe |= {
-        "annotator": asker.model, "question": question.name, "question_version": ask.VERSION,
+        "annotator": asker.model, "question": question.name, "question_version": labeller.VERSION,
         "educational": question.educational,
     }  # fmt: skip
     told: list[Spending] = []
@@ -55,9 +56,10 @@ def estimate(source: str, sample: int, seed: int, asker: Asker) -> Estimate:
 
     given = _given(source)
     with tempfile.TemporaryDirectory() as work, ledger_of(asker, "") as ledger:
-        texts = {ask.content_of(one.text): one.text for one, chosen in _walk(Path(work), given, sample, seed) if chosen}
+        walked = _walk(Path(work), given, sample, seed)
+        texts = {labeller.content_of(document.text): document.text for document, chosen in walked if chosen}
         sizes = [
-            len(text[: ask.CHARACTERS]) + len(asker.question.text)
+            len(text[: labeller.CHARACTERS]) + len(asker.question.text)
             for content, text in texts.items()
             if content not in ledger.answers
         ]
@@ -73,7 +75,7 @@ def _given(source: str) -> Dataset:
 
 def ledger_of(asker: Asker, job: str) -> Ledger:
     """The ledger of a model and a question; `job` is what a budget is for."""
-    key = digest([asker.model, ask.VERSION, asker.question.name, asker.question.text, asker.question.schema])
+    key = digest([asker.model, labeller.VERSION, asker.question.name, asker.question.text, asker.question.schema])
     return Ledger(settings.datasets_dir() / ".annotations" / f"{key[:16]}.jsonl", job)
 
 
@@ -117,5 +119,5 @@ def _label(one: Document, ledger: Ledger | None) -> dict[str, Any] | None:
     if ledger is None:
         found = annotate.rubric(one.text)
         return {"label": found.points, "label_reasons": list(found.reasons), "annotator": "rubric"}
-    line = ledger.answers.get(ask.content_of(one.text))
+    line = ledger.answers.get(labeller.content_of(one.text))
     return None if line is None else {"label": line.points, "label_reasons": [line.reason], "annotator": "model"}

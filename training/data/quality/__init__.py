@@ -1,0 +1,1 @@
+"""Labels, classifiers and the quality filter."""
