@@ -25,7 +25,7 @@ fix: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 golden: $(VENV)/.installed
-	$(BIN)/python -m training.data.held_out
+	$(BIN)/python -m training.data.synthesis.held_out
 	$(BIN)/python -m pytest tests/golden --golden
 
 # The API reference, from the docstrings, into build/docs; a warning is an error.

@@ -21,7 +21,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 
 def drafts(start: int) -> list[str]:
     """A thousand exercises of the template teacher."""
-    from training.data.families import draft
+    from training.data.synthesis.templates import draft
 
     found = [draft(random.Random(f"bench:{start + n}")) for n in range(1_000)]
     return [one.prompt + one.completion for one in found if one]

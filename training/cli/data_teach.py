@@ -122,15 +122,15 @@ def synthesise(
     phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --out exercises
     """
     from training.data.quality.ledger import parsed_money, parsed_price
-    from training.data.synthesize import synthesize
+    from training.data.synthesis.synthesize import synthesize
 
     if not url:
         if budget or price or model:
             raise ZooError("--budget, --price and --model are about an endpoint: give its --url")
         told(synthesize(what, name, documents, seed), as_json)  # type: ignore[arg-type]
         return
-    from training.data import teach
     from training.data.quality.labeller import Asker
+    from training.data.synthesis import teach
 
     if not model or not price:
         raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
 from evals.contamination.syntax_trees import PRESETS, close_pairs, functions, symbols
-from training.data.families import FAMILIES, draft_of
-from training.data.syntax import nameless
+from training.data.synthesis.nameless import nameless
+from training.data.synthesis.templates import FAMILIES, draft_of
 
 TEXTS = st.text(alphabet="abcd\x81\x85", min_size=1, max_size=30)
 

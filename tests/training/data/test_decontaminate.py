@@ -11,7 +11,7 @@ from training.data.build import Built, Counts, Made, folder_of, make, write_resu
 from training.data.decontaminate import Index, Search, decontaminate_dataset
 from training.data.document import document, read_documents
 from training.data.problems import Problem
-from training.data.syntax import nameless
+from training.data.synthesis.nameless import nameless
 
 PROMPT = '''def running_peaks(readings):
     """Given a list of temperature readings taken every hour, give back the list of highest values seen so far.

@@ -10,9 +10,9 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from training.data import operations
-from training.data.operations import Operation
-from training.data.shapes import SHAPES, Shape
+from training.data.synthesis import operations
+from training.data.synthesis.function_templates import SHAPES, Shape
+from training.data.synthesis.operations import Operation
 from zoo.checkpoint import Record
 
 TESTS = 4

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.data.build import Built, Counts, Made, make, parts, write_result
-from training.data.diversity import NEIGHBOURS, diversity
 from training.data.document import Document, document, dropped, read_documents
-from training.data.families import Draft, draft
-from training.data.held_out import HeldOut, held_out, solution_key
 from training.data.shards import each_shard
-from training.data.syntax import words_of
-from training.data.textbooks import passage
+from training.data.synthesis.diversity import NEIGHBOURS, diversity
+from training.data.synthesis.held_out import HeldOut, held_out, solution_key
+from training.data.synthesis.nameless import words_of
+from training.data.synthesis.templates import Draft, draft
+from training.data.synthesis.textbooks import passage
 from zoo.checkpoint import Record
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
@@ -54,7 +54,7 @@ class Slice(Record, frozen=True):
 
 def synthesize(what: What, name: str, documents: int, seed: int) -> Made:
     """Makes `documents` kept exercises or textbook passages."""
-    from training.data.held_out import path
+    from training.data.synthesis.held_out import path
 
     recipe = {
         "stage": f"synthesise {what}", "version": VERSION, "teacher": "template", "seed": seed, "documents": documents,

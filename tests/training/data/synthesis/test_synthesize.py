@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from evals.sandbox import open_sandbox
-from training.data import synthesize as module
 from training.data.build import folder_of
 from training.data.document import read_documents
-from training.data.families import CHAINS, FAMILIES, Draft, draft, draft_of
-from training.data.held_out import held_out, solution_key
-from training.data.synthesize import Piece, Slice, pieces, run_tests, synthesize
+from training.data.synthesis import synthesize as module
+from training.data.synthesis.held_out import held_out, solution_key
+from training.data.synthesis.synthesize import Piece, Slice, pieces, run_tests, synthesize
+from training.data.synthesis.templates import CHAINS, FAMILIES, Draft, draft, draft_of
 from zoo.errors import ZooError
 
 

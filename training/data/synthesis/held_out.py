@@ -1,6 +1,6 @@
 """The held-out exercises: 320 problems in the teacher's families whose solutions no training exercise has.
 
-`python -m training.data.held_out` writes evals/tasks/mini_exercises.jsonl again, the same bytes each
+`python -m training.data.synthesis.held_out` writes evals/tasks/mini_exercises.jsonl again, the same bytes each
 time. New are the combinations of constants and operations, not the families: a family gives at most
 an eighth of its distinct solutions, so that enough of each is left to learn from.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from training.data.families import Draft, draft
-from training.data.syntax import nameless, words_of
+from training.data.synthesis.nameless import nameless, words_of
+from training.data.synthesis.templates import Draft, draft
 from zoo.checkpoint import Record
 from zoo.digest import whole_file
 

@@ -7,7 +7,7 @@ and are tested the same way (`synthesize`). A passage is a pure function of its 
 import random
 import re
 
-from training.data.families import FAMILIES, Draft, draft_of
+from training.data.synthesis.templates import FAMILIES, Draft, draft_of
 
 # family or its first word -> the idea, in sentences that may be dropped or reordered
 IDEAS: dict[str, tuple[str, ...]] = {

@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from training.data import teach
 from training.data.build import folder_of
-from training.data.diversity import Novelty, diversity
 from training.data.document import read_documents
-from training.data.held_out import path
 from training.data.inspect import story
 from training.data.quality.labeller import Asker
 from training.data.quality.ledger import Price
-from training.data.slots import FORMS, slots
-from training.data.synthesize import synthesize
+from training.data.synthesis import teach
+from training.data.synthesis.diversity import Novelty, diversity
+from training.data.synthesis.held_out import path
+from training.data.synthesis.slots import FORMS, slots
+from training.data.synthesis.synthesize import synthesize
 from zoo.errors import ZooError
 
 WORDS = ("river", "stone", "candle", "mirror", "feather", "copper", "meadow", "anchor", "velvet", "thunder")

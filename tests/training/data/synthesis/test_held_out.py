@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from evals.sandbox import Program, open_sandbox
-from training.data import held_out
-from training.data.families import FAMILIES
+from training.data.synthesis import held_out
+from training.data.synthesis.templates import FAMILIES
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def rows() -> list[dict[str, str]]:
 
 
 def test_the_committed_file_is_the_generated_one() -> None:
-    assert held_out.lines() == held_out.path().read_bytes(), "rewrite it: python -m training.data.held_out"
+    assert held_out.lines() == held_out.path().read_bytes(), "rewrite it: python -m training.data.synthesis.held_out"
 
 
 def test_the_solutions_pass_and_an_empty_answer_does_not(rows: list[dict[str, str]]) -> None:

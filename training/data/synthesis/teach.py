@@ -15,15 +15,15 @@ import msgspec
 
 from evals.contamination.syntax_trees import parsed, too_deep
 from training.data.build import Built, Counts, Made, make, write_result
-from training.data.diversity import Diversity, Novelty, diversity
 from training.data.document import Document, document, dropped
-from training.data.held_out import HeldOut, held_out, path, solution_key
 from training.data.quality import labeller
 from training.data.quality.annotate import ledger_of
 from training.data.quality.labeller import Asker, Question, Spending
 from training.data.quality.ledger import Ledger, Line
-from training.data.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
-from training.data.syntax import words_of
+from training.data.synthesis.diversity import Diversity, Novelty, diversity
+from training.data.synthesis.held_out import HeldOut, held_out, path, solution_key
+from training.data.synthesis.nameless import words_of
+from training.data.synthesis.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
 from zoo.checkpoint import Record
 from zoo.digest import digest, file_sha256, write_json
 

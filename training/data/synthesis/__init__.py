@@ -1,0 +1,1 @@
+"""Synthetic textbooks and exercises, by templates or by a language model."""
