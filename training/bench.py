@@ -76,7 +76,7 @@ def _short(recipe: Recipe, steps: int, device: str) -> Recipe:
 def _random_tokens(folder: Path, recipe: Recipe, vocabulary: int) -> Any:
     import numpy as np
 
-    from training.data.loader import open_tokens
+    from training.data.tokens.loader import open_tokens
 
     count = 64 * recipe.data.sequence_tokens + 1
     np.random.default_rng(0).integers(0, min(vocabulary, 50_000), count).astype("<u2").tofile(folder / "tokens.bin")

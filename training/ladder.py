@@ -374,7 +374,7 @@ def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
     import torch
     from transformers import PhiForCausalLM
 
-    from training.data.loader import Loader, open_tokens
+    from training.data.tokens.loader import Loader, open_tokens
     from training.recipe import Data, Source
     from zoo import settings
 

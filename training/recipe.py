@@ -73,7 +73,7 @@ class Source(Record, frozen=True):
 
 
 class Data(Record, frozen=True):
-    """What is read and how it is cut into sequences (see training/data/loader.py)."""
+    """What is read and how it is cut into sequences (see training/data/tokens/loader.py)."""
 
     sources: tuple[Source, ...]
     sequence_tokens: int

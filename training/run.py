@@ -27,7 +27,7 @@ from zoo.registry import Registry, open_registry
 if TYPE_CHECKING:
     import torch
 
-    from training.data.loader import Tokens
+    from training.data.tokens.loader import Tokens
     from training.parallel import World
     from training.state import Keeper
     from training.trainer import Outcome
@@ -219,7 +219,7 @@ def _moments(request: Request) -> "dict[str, torch.Tensor] | None":
 
 def _opened(datasets: tuple[Dataset, ...]) -> "list[Tokens]":
     """The token datasets, all of one vocabulary."""
-    from training.data.loader import open_tokens
+    from training.data.tokens.loader import open_tokens
 
     sources = [open_tokens(places.datasets_dir() / one.digest, one.name, one.digest) for one in datasets]
     for other in sources[1:]:
@@ -295,7 +295,7 @@ def _registered(
     if not world.first:
         return None
     from training import export, metrics
-    from training.data.loader import Loader
+    from training.data.tokens.loader import Loader
     from training.state import Keeper
 
     recipe, sources = request.recipe, _opened(request.datasets)

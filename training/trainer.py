@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from training import optimizer, parallel, sharded, state
-from training.data.loader import Batch, Loader, Tokens, mixed
+from training.data.tokens.loader import Batch, Loader, Tokens, mixed
 from training.metrics import Metrics
 from training.parallel import World
 from training.recipe import Recipe

@@ -143,8 +143,8 @@ def make_texts(texts: list[str]) -> None:
 
 def our_tokens(folder: Path) -> dict[str, Any]:
     """Documents to an ordered token file with its validation part, as `phizoo data pack` makes it."""
-    from training.data.pack import pack
     from training.data.shards import running_on
+    from training.data.tokens.pack import pack
 
     os.environ["PHIZOO_HOME"] = str(folder / "home")
     make_texts(rows(folder, "token-texts"))
@@ -158,7 +158,7 @@ def tokenizer(folder: Path) -> None:
     """A tokenizer of 1,024 tokens, the same file for both sides."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    from training.data.tokens import EOS, save_tokenizer
+    from training.data.tokens.tokenizer import EOS, save_tokenizer
 
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)

@@ -23,7 +23,7 @@ import torch
 from rows import missing, row
 
 from training import model, optimizer, state
-from training.data.loader import Loader, open_tokens
+from training.data.tokens.loader import Loader, open_tokens
 from training.parallel import World
 from training.recipe import Recipe, from_plain, load, resolved
 from training.trainer import Job, _open, _step

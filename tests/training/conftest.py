@@ -31,7 +31,7 @@ def _one_thread() -> None:
 @pytest.fixture
 def token_folder(tmp_path: Path) -> Callable[..., Any]:
     """Writes a token dataset of seeded documents and opens it, without registry or tokenizer."""
-    from training.data.loader import open_tokens
+    from training.data.tokens.loader import open_tokens
 
     def make(name: str = "tiny", documents: int = 40, seed: int = 0, vocabulary: int = 50, shards: int = 1) -> Any:
         rng = random.Random(seed)

@@ -20,7 +20,7 @@ import torch
 import transformers.models.phi.modeling_phi  # noqa: F401  (imported before the fork, so that a child starts at once)
 
 from training import metrics, model, trainer
-from training.data.loader import Loader, open_tokens
+from training.data.tokens.loader import Loader, open_tokens
 from training.parallel import World
 from training.recipe import from_plain
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from training import metrics, model, parallel, trainer
-from training.data.loader import open_tokens
+from training.data.tokens.loader import open_tokens
 from training.recipe import from_plain
 
 RECIPE = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.loader import IGNORED, PERIOD, Loader, _bins, _shares, open_tokens, permuted
+from training.data.tokens.loader import IGNORED, PERIOD, Loader, _bins, _shares, open_tokens, permuted
 from training.recipe import Data, Source
 from zoo.errors import ZooError
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from training import metrics, model, optimizer, trainer
-from training.data.loader import Loader
+from training.data.tokens.loader import Loader
 from training.parallel import World
 from zoo.errors import ZooError
 

@@ -217,7 +217,7 @@ def tokenizer(sources: tuple[str, ...], vocabulary: int, name: str, as_json: boo
     \b
     Example:  phizoo data tokenizer code-filtered textbooks exercises --vocabulary 1024 --out mini-bpe
     """
-    from training.data.tokens import train_tokenizer
+    from training.data.tokens.tokenizer import train_tokenizer
 
     told(train_tokenizer(sources, name, vocabulary), as_json)
 
@@ -239,6 +239,6 @@ def pack(sources: tuple[str, ...], coder: str, name: str, tokens: int | None, se
     \b
     Example:  phizoo data pack code-filtered=0.4 textbooks=0.6 --tokenizer mini-bpe --out base-tokens
     """
-    from training.data.pack import pack as pack_datasets
+    from training.data.tokens.pack import pack as pack_datasets
 
     told(pack_datasets(sources, coder, name, tokens, seed), as_json)

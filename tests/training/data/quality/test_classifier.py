@@ -73,7 +73,7 @@ def made_phi(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PhiConfig, PhiForCausalLM
 
-    from training.data.tokens import EOS, save_tokenizer
+    from training.data.tokens.tokenizer import EOS, save_tokenizer
 
     folder = tmp_path_factory.mktemp("phi")
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())

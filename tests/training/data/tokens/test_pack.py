@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import pack as module
 from training.data.build import Built, Counts, Made, folder_of, make, write_result
 from training.data.document import document
-from training.data.pack import pack, parse_sources
-from training.data.pack_order import Rows, gathered, mixed
-from training.data.tokens import EOS, train_tokenizer
+from training.data.tokens import pack as module
+from training.data.tokens.order import Rows, gathered, mixed
+from training.data.tokens.pack import pack, parse_sources
+from training.data.tokens.tokenizer import EOS, train_tokenizer
 from zoo.errors import ZooError
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from training.data.build import Built, Counts, Made, find, folder_of, make, parts
 from training.data.columns import Stored
 from training.data.document import document_files, read_file
-from training.data.pack_order import VALIDATION_EVERY, Rows, enough, gathered, mixed, once, split, until
 from training.data.shards import each_shard
-from training.data.tokens import EOS, copy_tokenizer, tokenizer_folder
+from training.data.tokens.order import VALIDATION_EVERY, Rows, enough, gathered, mixed, once, split, until
+from training.data.tokens.tokenizer import EOS, copy_tokenizer, tokenizer_folder
 from zoo.checkpoint import Dataset, Record
 from zoo.digest import file_sha256, whole_file, write_json
 from zoo.errors import ZooError

@@ -1,0 +1,1 @@
+"""Tokenizers, packing, and the loader of packed tokens."""
