@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from training.growth import Depth, Growth, Method
+from training.growth.rules import Depth, Growth, Method
 from training.recipe import Model
 from zoo.checkpoint import Checkpoint, Record
 from zoo.errors import ZooError
@@ -308,7 +308,7 @@ def _stand(registry: "Registry", rung: Rung, scale: Scale, cores: int | None = N
 
 
 def _made(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
-    from training import grow as growing
+    from training.growth import grow as growing
     from training.recipe import from_plain, shape
     from training.run import run_recipe
 

@@ -197,7 +197,7 @@ def _moments(request: Request) -> "dict[str, torch.Tensor] | None":
     """The parent's optimizer state, where the recipe begins with it."""
     from safetensors.torch import load_file
 
-    from training.grow import moments_file
+    from training.growth.grow import moments_file
 
     start, parent = request.recipe.parent, request.parent
     if start is None or parent is None or not start.optimizer_state:
@@ -344,7 +344,7 @@ def _registered(
 
 def _kept_optimizer(keeper: "Keeper", step: int, checkpoint: Checkpoint) -> str:
     """Puts the chosen step's optimizer state where growth and later runs find it; says where."""
-    from training.grow import moments_file
+    from training.growth.grow import moments_file
     from training.state import OPTIMIZER
 
     source, file = keeper.folder / f"{step:08d}" / OPTIMIZER, moments_file(checkpoint.digest)

@@ -30,8 +30,8 @@ def make_parent(home: Path, recipe: str) -> None:
     import torch
 
     from training import export, model
-    from training.grow import header
-    from training.growth import tensor_shapes
+    from training.growth.grow import header
+    from training.growth.rules import tensor_shapes
     from training.recipe import load, shape
     from zoo.checkpoint import About
     from zoo.digest import write_json
@@ -58,8 +58,8 @@ def child(recipe: str, method: str) -> None:
     """One growth; prints what it took."""
     import resource
 
-    from training import grow as growing
-    from training.growth import Growth
+    from training.growth import grow as growing
+    from training.growth.rules import Growth
     from training.recipe import load, shape
     from zoo.registry import open_registry
 

@@ -58,8 +58,8 @@ def grow(
     """
     import msgspec
 
-    from training.grow import grow as make
-    from training.growth import Growth
+    from training.growth.grow import grow as make
+    from training.growth.rules import Growth
     from training.recipe import load, shape
     from zoo.registry import open_registry
 

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.tensor_file import TensorFolder
+from training.growth.tensors import TensorFolder
 
 if TYPE_CHECKING:
     import torch

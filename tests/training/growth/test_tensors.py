@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from training.tensor_file import TensorFolder
+from training.growth.tensors import TensorFolder
 from zoo.errors import ZooError
 
 

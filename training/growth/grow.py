@@ -17,10 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from training import growth as rules
-from training.growth import Growth, tensor_shapes
+from training.growth import rules
+from training.growth.rules import Growth, tensor_shapes
+from training.growth.tensors import TensorFolder
 from training.recipe import Model
-from training.tensor_file import TensorFolder
 from zoo.checkpoint import About, Checkpoint, Parent, Record
 from zoo.digest import write_json
 from zoo.errors import ZooError
@@ -295,7 +295,7 @@ def proved(parent: Path, folder: Path, preserves: bool) -> Proof:
     """The logits of both models on a fixed random batch, in float64 over the weights as stored."""
     import torch
 
-    from training.forward import logits
+    from training.growth.forward import logits
 
     vocabulary = json.loads((parent / "config.json").read_text())["vocab_size"]
     drawn = torch.Generator().manual_seed(PROOF_SEED)

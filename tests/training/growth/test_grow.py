@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from training import run as running
-from training.grow import moments_file
+from training.growth.grow import moments_file
 from zoo.checkpoint import About
 from zoo.cli import run as phizoo
 from zoo.registry import open_registry
@@ -64,7 +64,7 @@ def test_a_method_that_keeps_nothing_says_so(parent: Any, capsys: pytest.Capture
 def test_what_is_called_exact_and_is_not_is_refused(
     parent: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from training import growth as rules
+    from training.growth import rules
 
     plain = rules._shared_out
     monkeypatch.setattr(rules, "_shared_out", lambda *args: plain(*args) * 1.01)

@@ -8,11 +8,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from training import growth as rules
 from training import optimizer, state
-from training.forward import logits as streamed
-from training.grow import header, shape_of
-from training.growth import Growth, depth_map, grown, source, tensor_shapes
+from training.growth import rules
+from training.growth.forward import logits as streamed
+from training.growth.grow import header, shape_of
+from training.growth.rules import Growth, depth_map, grown, source, tensor_shapes
 from training.model import build, config
 from training.recipe import Model, Optimizer, load, shape
 from zoo.errors import ZooError

@@ -1,0 +1,1 @@
+"""Growing a small checkpoint into a larger one."""
