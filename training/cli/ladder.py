@@ -29,9 +29,9 @@ def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -
     phizoo train ladder --scale quick
     phizoo train ladder --scale quick --report-only --out report
     """
-    from training.ladder import DATA_LINES, SCALES, climb
-    from training.ladder_page import write
-    from training.ladder_report import gather
+    from training.ladder.page import write
+    from training.ladder.report import gather
+    from training.ladder.rungs import DATA_LINES, SCALES, climb
     from zoo.cli import run
     from zoo.quickstart import STEPS
     from zoo.registry import open_registry

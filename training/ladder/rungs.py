@@ -3,7 +3,7 @@
 Three studies with the talk's ratios, several seeds each: the data ladder, growth from a small model to a
 larger one by every method, and the chain phi-1-small -> phi-1 -> phi-1.5 -> phi-2. This file says what is run
 and runs it, each run by the ordinary commands' own functions; each knows whether it is done, so a ladder
-that was stopped goes on. What came out is read from the zoo by `training.ladder_report`.
+that was stopped goes on. What came out is read from the zoo by `training.ladder.report`.
 Departure from the papers: growth is trained on base and exercises mixed half and half, not finetuned
 afterwards, so that one run gives the curve and the score; AdamW, whose rate the rule 1/n concerns.
 """

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from training.ladder import DATA_ARMS, KINDS, Rung, Scale, growth_arms, kind_losses, run_of, rungs
+from training.ladder.rungs import DATA_ARMS, KINDS, Rung, Scale, growth_arms, kind_losses, run_of, rungs
 from zoo.checkpoint import Checkpoint, Record
 from zoo.errors import ZooError
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from training import ladder, ladder_page, ladder_report
-from training.ladder import SCALES, growth_arms, rungs
+from training.ladder import page as ladder_page
+from training.ladder import report as ladder_report
+from training.ladder import rungs as ladder
+from training.ladder.rungs import SCALES, growth_arms, rungs
 from training.recipe import from_plain
 from zoo.checkpoint import checked_name
 from zoo.cli import run as phizoo

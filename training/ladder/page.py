@@ -6,18 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from training.ladder import growth_arms
-from training.ladder_report import (
-    PUBLISHED_DATA,
-    PUBLISHED_GROWTH,
-    Cell,
-    Ran,
-    Report,
-    Table,
-    of,
-    published_rows,
-    score,
-)
+from training.ladder.report import PUBLISHED_DATA, PUBLISHED_GROWTH, Cell, Ran, Report, Table, of, published_rows, score
+from training.ladder.rungs import growth_arms
 
 CHARTS = {
     "ladder-data.svg": "Data: published HumanEval bars with Wilson intervals, and this ladder's score",

@@ -1,0 +1,1 @@
+"""The ladder: a set of runs that compares data and weight reuse."""
