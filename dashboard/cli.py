@@ -10,7 +10,7 @@ from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from dashboard.board.cells import Board
-    from zoo.checkpoint import Subset
+    from zoo.records import Subset
 
 PASSWORD = "PHIZOO_PASSWORD"  # noqa: S105 - the variable's name
 SHORTEST_PASSWORD = 8

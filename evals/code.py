@@ -17,8 +17,8 @@ from evals.records import Result, Sample
 from evals.sandbox import Program
 from evals.task import Task
 from zoo import gz
-from zoo.checkpoint import Record
 from zoo.errors import ZooError, nearest
+from zoo.records import Record
 
 if TYPE_CHECKING:
     from evals.sandbox.tiers import Sandbox

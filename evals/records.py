@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 
 class Sample(Record, frozen=True, kw_only=True):

@@ -23,10 +23,10 @@ from evals.run_folder import RunFolder
 from evals.sandbox import Verdict, open_sandbox, selftest
 from evals.stats.intervals import wilson
 from evals.task import Task
-from zoo.checkpoint import ProtocolRecord, Record
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
 from zoo.progress import Bar, progress, rate_text
+from zoo.records import ProtocolRecord, Record
 
 if TYPE_CHECKING:
     from evals.sandbox.tiers import Sandbox

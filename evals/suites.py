@@ -11,9 +11,9 @@ from math import sqrt
 from evals.task import Task
 from evals.tasks import TASKS, protocols
 from evals.tasks import task as find
-from zoo.checkpoint import Record
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
+from zoo.records import Record
 
 Z = 1.959963984540054  # the normal's 97.5% point, as in the intervals of the parts
 

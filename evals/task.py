@@ -12,7 +12,7 @@ from typing import Literal
 
 from evals.records import Choice, Decoding, Sample, Scored
 from evals.sandbox import Program
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 
 class Task(Record, frozen=True, kw_only=True):

@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from training.recipe_keys import defaults_of, items, keys_of, kind_text, override, record_in, value_at, written
-from zoo.checkpoint import Record, Relation, checked_name
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest, unknown
+from zoo.records import Record, Relation, checked_name
 
 FOLDER = Path(__file__).parent / "recipes"
 

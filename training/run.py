@@ -19,9 +19,9 @@ from training import parallel
 from training.plan import flops_per_token
 from training.recipe import Model, Recipe, identity, load, resolved, shape
 from zoo import settings as places
-from zoo.checkpoint import About, Checkpoint, Dataset, Parent, TrainedOn
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError
+from zoo.records import About, Checkpoint, Dataset, Parent, TrainedOn
 from zoo.registry import Registry, open_registry
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.recipe import States
-from zoo.checkpoint import Record
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
+from zoo.records import Record
 
 if TYPE_CHECKING:
     import torch

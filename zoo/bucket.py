@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo import multipart, settings
-from zoo.checkpoint import File
 from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import ZooError
+from zoo.records import File
 from zoo.store import DiskStore, checked_sha256, fetch_resumed
 
 WHOLE_UPLOADS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import lineage
-from zoo.checkpoint import Checkpoint, Dataset, ProtocolRecord, Score
 from zoo.errors import ZooError
+from zoo.records import Checkpoint, Dataset, ProtocolRecord, Score
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import msgspec
 
 from zoo import names, rows
-from zoo.checkpoint import Dataset, checked_name
 from zoo.database import Database
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
+from zoo.records import Dataset, checked_name
 
 DATASET = msgspec.json.Decoder(Dataset)
 LISTING = "phizoo data list"

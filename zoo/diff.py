@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from zoo.checkpoint import Checkpoint, Record
 from zoo.errors import ZooError
+from zoo.records import Checkpoint, Record
 from zoo.safetensors_header import BITS, Tensor, open_plain, read_header
 
 if TYPE_CHECKING:

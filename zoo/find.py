@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import where
-from zoo.checkpoint import Checkpoint
 from zoo.errors import ZooError, nearest, unknown
+from zoo.records import Checkpoint
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

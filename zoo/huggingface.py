@@ -13,12 +13,12 @@ import msgspec
 
 from zoo import convert, hub, proof, safety, settings, unpickle
 from zoo.card import card
-from zoo.checkpoint import About, Checkpoint, checked_name
 from zoo.config_check import read_json
 from zoo.errors import ZooError
+from zoo.phi_variants import VARIANTS, Variant
+from zoo.records import About, Checkpoint, checked_name
 from zoo.safetensors_header import open_inside, read_header
 from zoo.store import copy_hashed
-from zoo.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

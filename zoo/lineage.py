@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from zoo.checkpoint import Checkpoint, Dataset, Record
 from zoo.errors import ZooError
+from zoo.records import Checkpoint, Dataset, Record
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from zoo import tidy
-from zoo.checkpoint import File, ProtocolRecord, Score
 from zoo.database import Database
 from zoo.digest import canonical
 from zoo.errors import ZooError
+from zoo.records import File, ProtocolRecord, Score
 from zoo.store import Store, copy_hashed
 
 PROTOCOL = msgspec.json.Decoder(ProtocolRecord)

@@ -131,7 +131,7 @@ def variants(name: str | None, as_json: bool) -> None:
     Example:  phizoo models variants
               phizoo models variants phi-2 --json
     """
-    from zoo.variants import VARIANTS, variant
+    from zoo.phi_variants import VARIANTS, variant
 
     chosen = [variant(name)] if name else list(VARIANTS.values())
     if as_json:

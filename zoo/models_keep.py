@@ -60,7 +60,7 @@ def add(
     \b
     Example:  phizoo models add ./my-phi --name my-phi --licence mit --parent phi-1@best=finetune
     """
-    from zoo.checkpoint import About, Parent, TrainedOn, has_tokenizer
+    from zoo.records import About, Parent, TrainedOn, has_tokenizer
     from zoo.registry import open_registry
 
     with open_registry() as registry:

@@ -9,7 +9,7 @@ from zoo.completion import A_CHECKPOINT
 from zoo.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from zoo.checkpoint import Checkpoint
+    from zoo.records import Checkpoint
     from zoo.registry import Registry
 
 

@@ -43,9 +43,9 @@ def import_checkpoint(
               phizoo models import microsoft/phi-2 --dry-run
               phizoo models import ./phi-1-mixformer --name phi-1 --drop-code
     """
-    from zoo.checkpoint import About
     from zoo.huggingface import import_any, rehearsed
     from zoo.models_look import echo_json
+    from zoo.records import About
     from zoo.registry import open_registry
 
     if dry_run:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from zoo.checkpoint import Record, Reported
+from zoo.records import Record, Reported
 
 FILE = Path(__file__).with_name("published.csv")
 DATE = re.compile(r"20[12]\d-(0[1-9]|1[0-2])")

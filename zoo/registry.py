@@ -14,20 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from zoo import datasets, measured, names, rows, settings, tidy
-from zoo.checkpoint import (
-    About,
-    Checkpoint,
-    Dataset,
-    File,
-    ProtocolRecord,
-    Score,
-    checked_name,
-    manifest_digest,
-)
 from zoo.database import Database, open_database
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.find import find
+from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, checked_name, manifest_digest
 from zoo.store import Store, open_store
 
 if TYPE_CHECKING:

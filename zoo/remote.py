@@ -15,10 +15,10 @@ import msgspec
 
 from zoo import datasets, measured, names, safety, tidy
 from zoo.bucket import BucketStore, filesystem, told
-from zoo.checkpoint import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, checked_name, manifest_digest
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
 from zoo.progress import progress
+from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, checked_name, manifest_digest
 from zoo.registry import Registry, now, open_registry
 from zoo.store import DiskStore, Store, checked_sha256
 

@@ -6,9 +6,9 @@ with it, inside the caller's transaction.
 
 from typing import Any
 
-from zoo.checkpoint import Checkpoint
 from zoo.database import Database
 from zoo.digest import canonical, digest
+from zoo.records import Checkpoint
 
 COLUMNS = (
     "name",

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zoo import safety
-from zoo.checkpoint import File
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.progress import progress
+from zoo.records import File
 from zoo.safetensors_header import open_inside, open_plain
 from zoo.store import Advance, copy_hashed
 

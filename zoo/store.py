@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from zoo.checkpoint import File
 from zoo.digest import CHUNK_BYTES, SHA256, file_sha256
 from zoo.errors import ZooError
+from zoo.records import File
 
 READ_ONLY = 0o444
 LEFTOVER_SECONDS = 7 * 24 * 3600.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
+from zoo.phi_variants import phi_shapes
 from zoo.safetensors_header import FLOATS, Header
-from zoo.variants import phi_shapes
 
 EMBEDDING = re.compile(r"(embed_tokens|wte|embed_in|word_embeddings)\.weight$")
 POSITIONS = re.compile(r"(wpe|embed_positions)\.weight$")

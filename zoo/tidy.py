@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from zoo import rows
-from zoo.checkpoint import Checkpoint, checked_name
 from zoo.database import Database
 from zoo.errors import ZooError
+from zoo.records import Checkpoint, checked_name
 from zoo.store import is_alive
 
 if TYPE_CHECKING:

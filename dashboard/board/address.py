@@ -12,8 +12,8 @@ from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Column, Row
 from dashboard.board.view import SUITES, Shown, Span, View
 from dashboard.escape import count, cut
-from zoo.checkpoint import Subset
 from zoo.errors import unknown
+from zoo.records import Subset
 
 SIZES = ("any", "10M", "50M", "100M", "350M", "1B", "1.5B", "3B", "7B", "13B", "34B", "70B", "no limit")
 TOKENS = ("any", "1M", "100M", "1B", "10B", "100B", "300B", "1T", "3T", "10T", "no limit")

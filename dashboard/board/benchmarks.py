@@ -7,7 +7,7 @@ that the board can be filtered; a name that says nothing counts as open, base an
 import re
 from collections.abc import Iterable
 
-from zoo.checkpoint import Reported
+from zoo.records import Reported
 
 # benchmark -> its name as papers write it, in the order in which columns stand
 TITLES = {

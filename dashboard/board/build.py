@@ -14,9 +14,9 @@ import msgspec
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, resolvable
 from evals.stats.intervals import wilson
-from zoo.checkpoint import Checkpoint, ProtocolRecord, Reported, Score, Subset
 from zoo.digest import digest
 from zoo.published import COMPARISON, LABELS, WEIGHT_REUSE
+from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Subset
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

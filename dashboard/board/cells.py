@@ -4,7 +4,7 @@ from typing import Literal
 
 from dashboard.escape import percent
 from evals.stats.power import resolution
-from zoo.checkpoint import Origin, Record, Subset
+from zoo.records import Origin, Record, Subset
 
 
 class Cell(Record, frozen=True):

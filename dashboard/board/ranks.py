@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from dashboard.board.cells import Board, Row
 from evals.stats.ranks import Standing, standings
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 
 class Span(Record, frozen=True):

@@ -9,9 +9,9 @@ from typing import Literal
 
 from dashboard.board import benchmarks as facts
 from dashboard.board.cells import Board, Column, Row
-from zoo.checkpoint import Record
 from zoo.errors import unknown
 from zoo.published import HEADLINE
+from zoo.records import Record
 
 Span = tuple[float | None, float | None]
 Shown = Literal["all", "measured", "reported"]

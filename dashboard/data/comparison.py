@@ -7,8 +7,8 @@ import msgspec
 
 from evals.results.compare import Flip, Kind, compare
 from evals.stats.paired import Difference, holm
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -9,8 +9,8 @@ import msgspec
 
 from evals.records import Run
 from evals.run_folder import read_header, read_results
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 
 class RunState(Record, frozen=True):

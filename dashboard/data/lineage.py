@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboard.escape import cut
 from zoo import lineage
-from zoo.checkpoint import Checkpoint
+from zoo.records import Checkpoint
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

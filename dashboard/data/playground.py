@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 # the talk's subjects, worded for completion models: a plain question with its answer begun
 EXAMPLES = {

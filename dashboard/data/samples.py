@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evals.records import Result
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 if TYPE_CHECKING:
     from evals.records import Run

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from dashboard.board.cells import Board, Column, Row
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 Axis = Literal["parameters", "training tokens", "training FLOPs"]
 NAMED = 2  # names beside points that lie at one place

@@ -10,7 +10,7 @@ from dashboard.board.build import board, from_registry
 from dashboard.board.cells import Board
 from dashboard.data.notes import notes_of
 from zoo import settings
-from zoo.checkpoint import Subset
+from zoo.records import Subset
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

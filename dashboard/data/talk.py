@@ -10,7 +10,7 @@ from dashboard.board import benchmarks as facts
 from dashboard.board.cells import Board, Column, Row
 from dashboard.data.notes import LIFT, LIFT_TASK
 from zoo import gz, published, settings
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -14,7 +14,7 @@ from dashboard.board.export import FORMATS
 from dashboard.board.html_table import LEGEND, table
 from dashboard.board.view import SUITES, Shown, View, select
 from dashboard.views import evidence, style
-from zoo.checkpoint import Subset
+from zoo.records import Subset
 
 PAGE_ROWS = 100  # rows drawn at once; more stand on the next page
 

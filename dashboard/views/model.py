@@ -10,8 +10,8 @@ from dashboard.data import lineage, source
 from dashboard.escape import count, cut, html, plain, size
 from dashboard.views import style
 from zoo.card import card as model_card
-from zoo.checkpoint import Checkpoint
 from zoo.errors import ZooError
+from zoo.records import Checkpoint
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

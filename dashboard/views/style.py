@@ -11,7 +11,7 @@ from dashboard.board.cells import Board
 from dashboard.board.html_table import asset
 from dashboard.data import source, table_files
 from dashboard.escape import html, markdown, plain
-from zoo.checkpoint import Subset
+from zoo.records import Subset
 
 STYLE = asset("page.css")
 MOUNT = """

@@ -12,7 +12,7 @@ from evals.engines import Backend
 from evals.protocol import shown
 from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Sample
 from evals.task import Task
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 Answer = ChoiceScores | Generation
 

@@ -17,9 +17,9 @@ from evals.engines import gpus
 from evals.engines.gpus import GPUS, Gpu
 from evals.run import Asked, chosen
 from evals.task import Task
-from zoo.checkpoint import Record
 from zoo.errors import CheckFailed, ZooError, nearest
-from zoo.variants import VARIANTS
+from zoo.phi_variants import VARIANTS
+from zoo.records import Record
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 UTILISATION, BANDWIDTH_SHARE = 0.4, 0.5  # assumed, as training's plans assume 40%

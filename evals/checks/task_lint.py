@@ -14,7 +14,7 @@ import msgspec
 from evals.protocol import prompts_sha256, shown
 from evals.records import Choice, Sample
 from evals.task import Task
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 if TYPE_CHECKING:
     from evals.sandbox.tiers import Sandbox

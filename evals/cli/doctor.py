@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from evals.engines import gpus
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight
 # package -> the distribution that has it, the extra that installs it

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from evals.cli.engine_options import engine_options
-from zoo.checkpoint import Record
 from zoo.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.errors import ZooError, unknown
+from zoo.records import Record
 
 SUBSETS = {"clean": "without the samples found in training data", "overlapping": "those found in training data alone"}
 

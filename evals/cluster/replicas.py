@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 STARTING_SECONDS = 300.0  # a replica is an import of torch and vLLM, on a machine that may still be starting
 LOOK_SECONDS = 2.0  # how often the cluster is asked for machines that came or went

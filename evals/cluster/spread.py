@@ -19,9 +19,9 @@ from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, G
 from evals.run import Asked, Done, Planned, chosen, evaluate, judged, plan, unanswered
 from evals.run_folder import RunFolder
 from evals.task import Task
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
 from zoo.progress import progress
+from zoo.records import Record
 
 PIECE = 128  # requests asked of a replica at a time: vLLM's batch is full with them, and a kill costs few
 FEW = 8  # ... but a small task is cut finer, so that every replica has some

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo import gz, settings
-from zoo.checkpoint import Checkpoint, Dataset, Record
 from zoo.digest import digest, file_sha256
 from zoo.errors import ZooError, nearest
+from zoo.records import Checkpoint, Dataset, Record
 from zoo.registry import Registry
 
 FIELDS = ("text", "content", "code", "completion")

@@ -17,9 +17,9 @@ import msgspec
 
 from evals.records import Result
 from evals.stats.summary import Summary, split
-from zoo.checkpoint import Record, Subset
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
+from zoo.records import Record, Subset
 
 Method = Literal["ngram", "embedding", "ast"]
 Line = TypeVar("Line", bound=Record)

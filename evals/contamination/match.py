@@ -1,6 +1,6 @@
 """One likeness between a problem and a document, by their places in what was searched."""
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 EXCERPT = 2_000  # characters of a match that are kept, to be read beside the sample
 

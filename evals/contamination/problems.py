@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from evals.records import Sample
 from evals.task import Task
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 DOCSTRING = re.compile(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.S)
 TEST_LINE = re.compile(r"^\s*assert\b.*$", re.M)

@@ -15,9 +15,9 @@ from evals.contamination.documents import TrainingSet, documents
 from evals.contamination.flags import Flag, Flags, Match, Method, Search
 from evals.contamination.match import Found
 from evals.contamination.problems import Problem
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
 from zoo.progress import progress
+from zoo.records import Record
 
 CHUNK = 256  # documents that go to a process at a time
 FEW = 2_000  # documents that are searched here: starting processes would take longer

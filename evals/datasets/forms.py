@@ -9,7 +9,7 @@ on where the data came from. Sizes, fields and licences are facts of the sets' o
 from collections.abc import Callable
 from typing import Any
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 Row = dict[str, Any]
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 
 class Gpu(Record, frozen=True):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.records import Decoding
-from zoo.checkpoint import Record, has_tokenizer
 from zoo.errors import ZooError
+from zoo.records import Record, has_tokenizer
 
 LINE_END = re.compile(r"(?<=[!-~])(?=\n)")  # between a visible character and a newline
 LINES_KEPT = 65536  # lines whose tokens are remembered

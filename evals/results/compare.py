@@ -14,8 +14,8 @@ from evals.stats.intervals import recovered
 from evals.stats.paired import Difference, holm, paired, unpaired
 from evals.stats.summary import Scored, by_sample, derived
 from zoo import published
-from zoo.checkpoint import Checkpoint, ProtocolRecord, Record, Reported, Score
 from zoo.errors import ZooError, nearest, unknown
+from zoo.records import Checkpoint, ProtocolRecord, Record, Reported, Score
 from zoo.registry import Registry
 
 PUBLISHED = "published:"  # before a name: the published model, though a checkpoint has that name too

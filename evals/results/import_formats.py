@@ -12,9 +12,9 @@ from typing import Any
 
 from evals.scoring.answer import exact_and_f1
 from evals.scoring.squad_threshold import at_best_threshold
-from zoo.checkpoint import Record
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
+from zoo.records import Record
 
 SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl")
 EVALPLUS = {"HumanEval": ("humaneval", "humaneval_plus"), "Mbpp": ("mbpp_plus", "mbpp_plus")}

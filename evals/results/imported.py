@@ -20,9 +20,9 @@ from evals.results.publish import publish
 from evals.run import Done
 from evals.task import Task
 from evals.tasks import TASKS, protocols
-from zoo.checkpoint import Checkpoint, ProtocolRecord, Record, Score
 from zoo.digest import digest, whole_file, write_json
 from zoo.errors import ZooError, nearest
+from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
 SUFFIX = " elsewhere"  # ends the protocol's name

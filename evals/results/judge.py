@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 if TYPE_CHECKING:
     from evals.engines.http.endpoint import Endpoint

@@ -8,9 +8,9 @@ import msgspec
 from evals.records import Result
 from evals.run import Done
 from evals.stats.summary import summarise
-from zoo.checkpoint import Score, Subset
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
+from zoo.records import Score, Subset
 from zoo.registry import Registry
 
 

@@ -12,8 +12,8 @@ from evals.stats.power import draws_needed, samples_needed
 from evals.stats.ranks import Rank, ranks, ranks_by_test
 from evals.stats.seeds import Combined, combine
 from evals.stats.summary import Scored
-from zoo.checkpoint import Checkpoint, ProtocolRecord, Record, Score
 from zoo.errors import ZooError, nearest
+from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
 FREE = ("seed", "name", "notes")  # of a recipe: what may differ between runs that differ by seed alone

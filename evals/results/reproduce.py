@@ -9,9 +9,9 @@ import msgspec
 from evals.records import Result, Run
 from evals.results.imported import is_elsewhere
 from evals.run_folder import read_results
-from zoo.checkpoint import Record
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
+from zoo.records import Record
 from zoo.registry import Registry
 
 SAME_LOGPROB = 1e-4  # nats: what fp32 rounding moves a sum by; more than this is another answer

@@ -13,8 +13,8 @@ from evals.records import Decoding, Run, Sample
 from evals.results.imported import SUFFIX, is_elsewhere
 from evals.task import Task
 from evals.tasks import protocols
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 LOCAL = ("transformers", "vllm")
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 Form = Literal["humaneval", "asserts", "evalplus"]
 Outcome = Literal["passed", "failed", "timeout", "error", "unscored"]

@@ -15,8 +15,8 @@ from evals.sandbox.catalogue.cheats import CHEATS, program
 from evals.sandbox.catalogue.honest import HONEST
 from evals.sandbox.program import Program, Verdict
 from evals.sandbox.tiers import open_sandbox
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 from zoo.settings import home
 
 

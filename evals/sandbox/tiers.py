@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from evals.sandbox.program import Program, Verdict
-from zoo.checkpoint import Record
 from zoo.errors import ZooError, unknown
+from zoo.records import Record
 
 TIERS = ("namespaces", "bubblewrap", "container", "process")  # best first
 

@@ -14,7 +14,7 @@ from evals.engines.local.stream import Pieces, Step, steps
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 MOST_LIKELIEST = 20  # as OpenAI's API
 # parameter -> the values under which it changes nothing

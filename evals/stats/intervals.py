@@ -15,7 +15,7 @@ from collections.abc import Hashable, Sequence
 from math import inf, sqrt
 from statistics import NormalDist
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 LEVEL = 0.95
 

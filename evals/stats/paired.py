@@ -22,7 +22,7 @@ from evals.stats.intervals import (
     normal_quantile,
     student_quantile,
 )
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 FLIPS = 20_000  # sign flips drawn where the exact distribution is out of reach: p is right to 0.3 points
 EXACT_CELLS = 200_000_000  # the exact distribution is built up to this many additions, about a second

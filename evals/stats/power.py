@@ -12,7 +12,7 @@ from math import ceil, sqrt
 from statistics import NormalDist
 
 from evals.stats.intervals import LEVEL, normal_quantile
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 POWER = 0.8
 

@@ -12,7 +12,7 @@ from statistics import NormalDist
 from typing import Any, Protocol
 
 from evals.stats.intervals import LEVEL, normal_quantile
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 BLOCK = 64  # rows that are compared with all others at a time
 

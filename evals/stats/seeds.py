@@ -13,7 +13,7 @@ Source  Brennan 2001, Generalizability Theory, chapter 2 (persons x items, one o
 from collections.abc import Sequence
 
 from evals.stats.intervals import LEVEL, normal_quantile, score_interval, student_quantile
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 
 class Combined(Record, frozen=True):

@@ -11,15 +11,15 @@ from typing import Literal
 from evals.records import Result
 from evals.stats.intervals import Interval, mean_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
-from zoo.checkpoint import Record, Reported, Subset
 from zoo.errors import ZooError, nearest
+from zoo.records import Record, Reported, Subset
 
 PASS_AT = re.compile(r"pass@([1-9]\d*)")
 PROPORTIONS = ("pass@1", "accuracy", "lighteval score", "exact match", "PAL accuracy")  # what a derived interval is for
 
 
 class Summary(Record, frozen=True):
-    """A score's facts, named as in `zoo.checkpoint.Score`.
+    """A score's facts, named as in `zoo.records.Score`.
 
     n         samples with a score (not draws)
     clusters  the independent groups among them; n when all are alone

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from rows import row
 
+from zoo.phi_variants import phi_shapes
 from zoo.registry import open_registry
-from zoo.variants import phi_shapes
 
 
 def large_phi(folder: Path, gib: float) -> None:

@@ -25,8 +25,8 @@ from rows import row
 from dashboard import server
 from evals.records import Facts, Result, Run
 from zoo import measured
-from zoo.checkpoint import Checkpoint, ProtocolRecord, Score
 from zoo.digest import digest
+from zoo.records import Checkpoint, ProtocolRecord, Score
 from zoo.registry import open_registry
 
 CHROMIUM = "/usr/bin/chromium"

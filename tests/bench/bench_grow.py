@@ -33,8 +33,8 @@ def make_parent(home: Path, recipe: str) -> None:
     from training.growth.grow import header
     from training.growth.rules import tensor_shapes
     from training.recipe import load, shape
-    from zoo.checkpoint import About
     from zoo.digest import write_json
+    from zoo.records import About
     from zoo.registry import open_registry
 
     shaped = shape(load(recipe))

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 from rows import missing, row
 
-from zoo.checkpoint import Checkpoint, File
+from zoo.records import Checkpoint, File
 from zoo.registry import Registry, open_registry
 from zoo.rows import columns_of
 

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "zoo"))
 
 import conftest as make
 
-from zoo.checkpoint import Dataset
 from zoo.errors import ZooError
+from zoo.records import Dataset
 from zoo.registry import Registry, open_registry
 
 # kind -> how many of a hundred operations are of it

@@ -13,19 +13,8 @@ import pytest
 
 from evals.records import Facts, Result, Run
 from evals.stats.summary import summarise
-from zoo.checkpoint import (
-    About,
-    Checkpoint,
-    Dataset,
-    File,
-    Parent,
-    ProtocolRecord,
-    Reported,
-    Score,
-    Stage,
-    TrainedOn,
-)
 from zoo.digest import digest
+from zoo.records import About, Checkpoint, Dataset, File, Parent, ProtocolRecord, Reported, Score, Stage, TrainedOn
 from zoo.registry import open_registry
 
 

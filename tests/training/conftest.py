@@ -112,8 +112,8 @@ def registered_tokens() -> Callable[..., Any]:
         from transformers import PreTrainedTokenizerFast
 
         from zoo import settings
-        from zoo.checkpoint import Dataset
         from zoo.digest import digest, write_json
+        from zoo.records import Dataset
         from zoo.registry import open_registry
 
         rng = random.Random(seed)

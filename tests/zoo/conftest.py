@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from zoo.checkpoint import ProtocolRecord, Score
-from zoo.variants import phi_shapes
+from zoo.phi_variants import phi_shapes
+from zoo.records import ProtocolRecord, Score
 
 CONFIG: dict[str, Any] = {
     "model_type": "phi",

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from zoo.card import card
-from zoo.checkpoint import About, Dataset, Stage, TrainedOn
+from zoo.records import About, Dataset, Stage, TrainedOn
 from zoo.registry import open_registry
 
 

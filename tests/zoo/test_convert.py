@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from zoo import convert, proof
-from zoo.checkpoint import About
 from zoo.errors import ZooError
 from zoo.huggingface import import_any
+from zoo.records import About
 from zoo.registry import open_registry
 
 SIZE, HEADS, LAYERS, VOCABULARY = 16, 2, 2, 48

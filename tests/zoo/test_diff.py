@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from zoo import diff
-from zoo.checkpoint import About
+from zoo.records import About
 from zoo.registry import open_registry
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from zoo import hub
-from zoo.checkpoint import About
 from zoo.errors import ZooError
 from zoo.huggingface import import_any
+from zoo.records import About
 from zoo.registry import open_registry
 
 COMMIT = "cb02e3e" + "0" * 33  # what the hub of conftest.py answers for

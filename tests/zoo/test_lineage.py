@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import msgspec
 
 from zoo import lineage
-from zoo.checkpoint import About, Dataset, Parent, TrainedOn
 from zoo.lineage import Edge, Graph, Node
+from zoo.records import About, Dataset, Parent, TrainedOn
 from zoo.registry import open_registry
 
 

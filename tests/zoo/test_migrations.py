@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from zoo import database as databases
-from zoo.checkpoint import About, Checkpoint, Dataset
 from zoo.database import SCHEMA, SqliteDatabase, open_database, schema_version, sqlite_file
 from zoo.digest import canonical
 from zoo.errors import ZooError
 from zoo.migrations import upgrade
+from zoo.records import About, Checkpoint, Dataset
 from zoo.registry import described, open_registry
 from zoo.rows import columns_of
 

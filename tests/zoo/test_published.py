@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo import published
-from zoo.checkpoint import Reported
+from zoo.records import Reported
 
 BASELINES = Path(__file__).parents[2].parent / "shared" / "data" / "baselines.csv"
 HEADER = "model,parameters,training_tokens,date,benchmark,subset,protocol,shots,op,value,n,source\n"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from zoo.checkpoint import About, Dataset, Parent
 from zoo.errors import ZooError
+from zoo.records import About, Dataset, Parent
 from zoo.registry import open_registry
 
 

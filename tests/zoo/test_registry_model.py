@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.zoo.conftest import protocol, score
-from zoo.checkpoint import About, Dataset
 from zoo.errors import ZooError
+from zoo.records import About, Dataset
 from zoo.registry import open_registry
 
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from zoo.bucket import BucketStore
-from zoo.checkpoint import About, Dataset, File, TrainedOn
 from zoo.errors import ZooError
+from zoo.records import About, Dataset, File, TrainedOn
 from zoo.registry import Registry, open_registry
 from zoo.remote import open_remote, pull, push
 

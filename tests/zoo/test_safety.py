@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from zoo.errors import ZooError
+from zoo.phi_variants import phi_shapes
 from zoo.registry import open_registry
 from zoo.safety import check_path, inspect_folder
-from zoo.variants import phi_shapes
 
 
 class Danger:

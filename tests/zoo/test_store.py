@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from zoo.checkpoint import File
 from zoo.errors import ZooError
+from zoo.records import File
 from zoo.registry import open_registry
 from zoo.store import DiskStore, checked_sha256, is_alive, leaving_room, owner
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from zoo import unpickle
-from zoo.checkpoint import About
 from zoo.errors import ZooError
 from zoo.huggingface import import_any
+from zoo.records import About
 from zoo.registry import open_registry
 from zoo.unpickle import convert_pickle
 

@@ -18,9 +18,9 @@ import msgspec
 
 from training.data.document import Document, DocumentFiles
 from zoo import gz, settings
-from zoo.checkpoint import Dataset, Record, Stage, checked_name
 from zoo.digest import digest, file_sha256, whole_file, write_json
 from zoo.errors import ZooError, unknown
+from zoo.records import Dataset, Record, Stage, checked_name
 
 Item = TypeVar("Item")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from evals.contamination import syntax_trees
 from training.data.document import Document
 from training.data.problems import Problem, solutions
-from zoo.checkpoint import Dataset, Record
 from zoo.digest import write_json
+from zoo.records import Dataset, Record
 
 if TYPE_CHECKING:
     from training.data.decontaminate import Match, Search

@@ -20,9 +20,9 @@ from training.data.document import Document, document_files, dropped, read_file
 from training.data.ngram_index import CODE_NGRAM, PROMPT_NGRAM, NgramIndex
 from training.data.problems import Problem, problems, solutions
 from training.data.shards import each_shard
-from zoo.checkpoint import Dataset, Record
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.records import Dataset, Record
 
 VERSION = 4
 RATE = 0.95  # of a program's trees: the strictest preset of the paper drops least that is innocent

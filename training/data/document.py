@@ -14,9 +14,9 @@ from typing import Any, Literal
 import msgspec
 
 from zoo import gz
-from zoo.checkpoint import Record
 from zoo.digest import whole_file
 from zoo.errors import ZooError
+from zoo.records import Record
 
 Kind = Literal["file", "function", "class", "text", "textbook", "exercise"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from training.data.build import folder_of
 from training.data.document import Document, read_documents
-from zoo.checkpoint import Dataset, Record
 from zoo.errors import ZooError
+from zoo.records import Dataset, Record
 
 
 class Verdict(Record, frozen=True):

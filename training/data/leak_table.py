@@ -16,8 +16,8 @@ from evals.contamination import syntax_trees
 from training.data.decontaminate import Index, Match, Method, Search
 from training.data.leaks import GRADES, leak
 from training.data.problems import problems
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 TASK = "humaneval"
 FALSE_POSITIVES = 0.01

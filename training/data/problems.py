@@ -2,7 +2,7 @@
 
 from evals.contamination import syntax_trees
 from evals.contamination.syntax_trees import Function
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 
 class Problem(Record, frozen=True):

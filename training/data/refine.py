@@ -6,7 +6,7 @@ from training.data.build import find
 from training.data.decontaminate import decontaminate_dataset
 from training.data.dedup.dedup import dedup_dataset
 from training.data.quality.filter import Choice, filter_dataset
-from zoo.checkpoint import Dataset, Record
+from zoo.records import Dataset, Record
 
 
 class Step(Record, frozen=True):

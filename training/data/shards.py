@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from zoo.checkpoint import Record
 from zoo.digest import whole_file
 from zoo.errors import ZooError
 from zoo.progress import progress
+from zoo.records import Record
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")

@@ -21,10 +21,10 @@ from training.growth import rules
 from training.growth.rules import Growth, tensor_shapes
 from training.growth.tensors import TensorFolder
 from training.recipe import Model
-from zoo.checkpoint import About, Checkpoint, Parent, Record
 from zoo.digest import write_json
 from zoo.errors import ZooError
 from zoo.progress import progress
+from zoo.records import About, Checkpoint, Parent, Record
 from zoo.registry import Registry
 
 EXACT_LOGITS = 1e-5  # largest difference that a method called exact may show (fp32 weights)

@@ -17,8 +17,8 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from training.recipe import Model
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 if TYPE_CHECKING:
     import torch

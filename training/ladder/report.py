@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from training.ladder.rungs import DATA_ARMS, KINDS, Rung, Scale, growth_arms, kind_losses, run_of, rungs
-from zoo.checkpoint import Checkpoint, Record
 from zoo.errors import ZooError
+from zoo.records import Checkpoint, Record
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -24,8 +24,8 @@ import msgspec
 
 from training.growth.rules import Depth, Growth, Method
 from training.recipe import Model
-from zoo.checkpoint import Checkpoint, Record
 from zoo.errors import ZooError
+from zoo.records import Checkpoint, Record
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -20,8 +20,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 BODY_BYTES = 64 << 20  # an answer over this is no answer

@@ -19,7 +19,7 @@ from evals.engines.local import padded as padding
 from evals.engines.local import phi_cpu
 from evals.engines.tokens import Pair, Tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 SHARED_TOKENS = 32  # a shared beginning shorter than this is cheaper to encode again than to copy
 HEAD_ROWS = 2048  # rows of logits held at once on a GPU: 2048 x 51200 floats are 420 MB

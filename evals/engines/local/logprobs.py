@@ -9,7 +9,7 @@ Letters in names: B rows, T tokens, D width, V vocabulary.
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 HEAD_ROWS = 256  # rows of logits held at once: 256 x 51200 floats are 52 MB
 

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 if TYPE_CHECKING:
     from evals.engines.local.choices import Row

@@ -11,7 +11,7 @@ from typing import Any
 
 from evals.engines.local.generate import Text, draw
 from evals.engines.tokens import Tokens
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 
 class Step(Record, frozen=True, kw_only=True):

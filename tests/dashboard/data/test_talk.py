@@ -16,7 +16,7 @@ from dashboard.data import health, lineage
 from dashboard.data import talk as figures
 from evals.records import Facts, Run
 from zoo import published, settings
-from zoo.checkpoint import Dataset, Stage
+from zoo.records import Dataset, Stage
 from zoo.registry import Registry, open_registry
 
 

@@ -14,8 +14,8 @@ from evals.contamination.problems import problems
 from evals.contamination.search import Asked, at_least, search
 from evals.tasks import task
 from zoo import cli, settings
-from zoo.checkpoint import About, Dataset, Parent, TrainedOn
 from zoo.errors import ZooError
+from zoo.records import About, Dataset, Parent, TrainedOn
 from zoo.registry import open_registry
 
 SAMPLES = list(task("humaneval").samples())

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from evals.contamination.flags import Flag, Flags, Match, Search, merged, overlapping, read, scores, write
 from evals.records import Result
 from zoo import published
-from zoo.checkpoint import Reported
 from zoo.errors import ZooError
+from zoo.records import Reported
 
 # PHI.md section 2 (arXiv 2306.11644, Table 3): tau -> (similar, others), then solved of each by
 # phi-1, by phi-1 retrained without the similar exercises, and by StarCoder-Prompted

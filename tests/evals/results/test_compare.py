@@ -12,10 +12,10 @@ from evals.cli.compare import compare as command
 from evals.records import Facts, Result, Run
 from evals.results.compare import compare
 from evals.stats.summary import summarise
-from zoo.checkpoint import Checkpoint, ProtocolRecord, Score
 from zoo.cli import run as phizoo
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.records import Checkpoint, ProtocolRecord, Score
 from zoo.registry import Registry, open_registry
 
 

@@ -12,7 +12,7 @@ from evals.records import Facts, Result, Run
 from evals.results.publish import publish
 from evals.run import Done
 from zoo import cli
-from zoo.checkpoint import About, ProtocolRecord
+from zoo.records import About, ProtocolRecord
 from zoo.registry import Registry, open_registry
 
 RECORD = ProtocolRecord(

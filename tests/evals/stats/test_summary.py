@@ -9,8 +9,8 @@ from evals.stats.intervals import clustered, wilson
 from evals.stats.pass_at_k import pass_at_k
 from evals.stats.summary import by_sample, derived, split, summarise
 from zoo import published
-from zoo.checkpoint import Reported
 from zoo.errors import ZooError
+from zoo.records import Reported
 
 
 def line(sample: int, score: float | None, draw: int = 0, cluster: str = "", **metrics: float) -> Result:

@@ -8,8 +8,8 @@ import pytest
 
 from training import run as running
 from training.growth.grow import moments_file
-from zoo.checkpoint import About
 from zoo.cli import run as phizoo
+from zoo.records import About
 from zoo.registry import open_registry
 
 QUICK = ("training.steps=6", "schedule.warmup_steps=2", "validation.every_steps=0", "states.every_seconds=0.0")

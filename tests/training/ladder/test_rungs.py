@@ -12,8 +12,8 @@ from training.ladder import report as ladder_report
 from training.ladder import rungs as ladder
 from training.ladder.rungs import SCALES, growth_arms, rungs
 from training.recipe import from_plain
-from zoo.checkpoint import checked_name
 from zoo.cli import run as phizoo
+from zoo.records import checked_name
 from zoo.registry import open_registry
 
 DATA = ("unfiltered-tokens", "filtered-tokens", "base-tokens", "textbooks-tokens", "exercises-tokens")

@@ -21,8 +21,8 @@ from training.data.dedup.duplicates import Twins, followed, repeats, settled, tw
 from training.data.dedup.shingles import Grams, offsets
 from training.data.document import Document, document_files, dropped, read_file
 from training.data.shards import each_shard
-from zoo.checkpoint import Dataset, Record
 from zoo.digest import whole_file
+from zoo.records import Dataset, Record
 
 VERSION = 3
 REASONS = EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"

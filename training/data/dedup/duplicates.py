@@ -6,7 +6,7 @@ Nothing here decides what repeats what (`dedup`, `deduplicate`).
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 Item = TypeVar("Item")
 PART = 1 << 21  # marks that are sorted at once

@@ -28,9 +28,9 @@ from training.data.gather import rules, sources
 from training.data.gather.rules import Cut, Origin
 from training.data.gather.sources import Block, Form
 from training.data.shards import each_shard
-from zoo.checkpoint import Record
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.records import Record
 
 VERSION = 4
 SHARD_FILES = 400

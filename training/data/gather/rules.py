@@ -9,7 +9,7 @@ import hashlib
 
 from evals.contamination.syntax_trees import parsed
 from training.data.document import Document, document, dropped
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 FILE_BYTES = 200_000  # larger files are tables and bundles: 0.3% of the files, a quarter of the bytes
 WHOLE_BYTES = 4_000

@@ -19,8 +19,8 @@ import msgspec
 from training.data.gather import rules
 from training.data.gather.rules import Cut, Origin
 from zoo import gz
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 BLOCK_BYTES = 8_000_000
 LINE_BYTES = 4_000_000  # a text of rules.FILE_BYTES, every character escaped, and as much beside it

@@ -15,8 +15,8 @@ import msgspec
 from training.data.build import folder_of
 from training.data.document import read_documents
 from training.data.quality.classifier import Quality, measured
-from zoo.checkpoint import Dataset, Record
 from zoo.errors import ZooError
+from zoo.records import Dataset, Record
 
 FEWEST = 20  # documents, of both kinds: below, an F1 says nothing
 

@@ -14,9 +14,9 @@ from training.data.quality.filter import sampled
 from training.data.quality.labeller import Asker, Spending
 from training.data.quality.ledger import Estimate, Ledger
 from zoo import settings
-from zoo.checkpoint import Dataset
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.records import Dataset
 
 VERSION = 1
 NOT_CHOSEN, NO_ANSWER = "not in the sample", "no valid answer"

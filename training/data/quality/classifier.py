@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 from evals import encoders
 from evals.encoders import Encoder
 from training.data.quality import tfidf
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 Head = Literal["forest", "regression"]
 

@@ -19,9 +19,9 @@ from training.data.quality import classifier
 from training.data.quality import rubric as annotate
 from training.data.quality.classifier import Head, Labels
 from training.data.shards import each_shard
-from zoo.checkpoint import Dataset, Record
 from zoo.digest import whole_file, write_json
 from zoo.errors import ZooError
+from zoo.records import Dataset, Record
 
 VERSION = 3
 LABELLED = 4_000

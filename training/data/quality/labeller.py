@@ -17,9 +17,9 @@ import msgspec
 
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
 from training.data.quality.ledger import Ledger, Line, Price
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
 from zoo.progress import progress
+from zoo.records import Record
 
 VERSION = 1
 CHARACTERS = 8_000  # of a text: 2,000 tokens say what it is worth

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from zoo.checkpoint import Record
 from zoo.errors import ZooError
+from zoo.records import Record
 
 CHARACTERS_A_TOKEN = (2.4, 4.6)  # code and prose in the tokenizers of today's large models, before any is measured
 WRITTEN = 25  # the least tokens of an answer in the asked form

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 
 from evals.contamination.syntax_trees import parsed
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 VERSION = 2
 EDUCATIONAL = 4  # this many of the five points count as educational

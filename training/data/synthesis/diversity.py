@@ -8,7 +8,7 @@ from evals.contamination.syntax_trees import functions
 from training.data.dedup import minhash
 from training.data.dedup import shingles as shingle
 from training.data.quality import tfidf
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 GRAM = 4
 NEW_GRAMS = 0.25  # share of a document's 4-grams that its slot has not seen: below, it says the same again

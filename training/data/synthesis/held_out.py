@@ -15,8 +15,8 @@ import msgspec
 
 from training.data.synthesis.nameless import nameless, words_of
 from training.data.synthesis.templates import Draft, draft
-from zoo.checkpoint import Record
 from zoo.digest import whole_file
+from zoo.records import Record
 
 SEED = 23_06_11644  # phi-1's arXiv number
 PROBLEMS = 320

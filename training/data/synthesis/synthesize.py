@@ -18,10 +18,10 @@ from training.data.synthesis.held_out import HeldOut, held_out, solution_key
 from training.data.synthesis.nameless import words_of
 from training.data.synthesis.templates import Draft, draft
 from training.data.synthesis.textbooks import passage
-from zoo.checkpoint import Record
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
 from zoo.progress import progress
+from zoo.records import Record
 
 VERSION = 4
 CHUNK = 2_000

@@ -24,8 +24,8 @@ from training.data.synthesis.diversity import Diversity, Novelty, diversity
 from training.data.synthesis.held_out import HeldOut, held_out, path, solution_key
 from training.data.synthesis.nameless import words_of
 from training.data.synthesis.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
-from zoo.checkpoint import Record
 from zoo.digest import digest, file_sha256, write_json
+from zoo.records import Record
 
 VERSION = 1
 ROUND = 4  # prompts of a slot before it is asked whether it still gives something new

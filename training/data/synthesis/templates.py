@@ -13,7 +13,7 @@ from typing import Any
 from training.data.synthesis import operations
 from training.data.synthesis.function_templates import SHAPES, Shape
 from training.data.synthesis.operations import Operation
-from zoo.checkpoint import Record
+from zoo.records import Record
 
 TESTS = 4
 EXAMPLES = 0.2  # share with a doctest: its random values cannot be learnt, and at 1.0 a mini model solved 1 of 320

@@ -18,9 +18,9 @@ from training.data.document import document_files, read_file
 from training.data.shards import each_shard
 from training.data.tokens.order import VALIDATION_EVERY, Rows, enough, gathered, mixed, once, split, until
 from training.data.tokens.tokenizer import EOS, copy_tokenizer, tokenizer_folder
-from zoo.checkpoint import Dataset, Record
 from zoo.digest import file_sha256, whole_file, write_json
 from zoo.errors import ZooError
+from zoo.records import Dataset, Record
 
 VERSION = 1
 SHARD_TOKENS = 64_000_000  # 128 MB a file

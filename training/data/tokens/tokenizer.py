@@ -11,9 +11,9 @@ from typing import Any
 
 from training.data.build import Built, Counts, Made, find, folder_of, make
 from training.data.document import document_files, read_file
-from zoo.checkpoint import Dataset
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
+from zoo.records import Dataset
 
 VERSION = 1
 EOS = "<|endoftext|>"

@@ -10,8 +10,8 @@ the published config.json files of microsoft/phi-1, phi-1_5 and phi-2.
 from math import prod
 from typing import Any
 
-from zoo.checkpoint import Record
 from zoo.errors import unknown
+from zoo.records import Record
 
 
 class Variant(Record, frozen=True):
