@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from zoo.admission.safetensors_header import BITS, Header, Tensor, open_plain, read_header
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
-from zoo.safetensors_header import BITS, Header, Tensor, open_plain, read_header
 
 Spans = tuple[tuple[int, int], ...]
 ROTARY = 32

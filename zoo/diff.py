@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from zoo.admission.safetensors_header import BITS, Tensor, open_plain, read_header
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Record
-from zoo.safetensors_header import BITS, Tensor, open_plain, read_header
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from zoo import safety
+from zoo.admission import gate
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.progress import progress
@@ -137,9 +137,9 @@ def wanted_files(found: Snapshot) -> list[Remote]:
     chosen = []
     for file in found.files:
         try:
-            safety.check_path(file.path)
-            safety.check_name(file.path, Path(file.path))
-            safety.check_bytes(file.path, file.bytes, file.path)
+            gate.check_path(file.path)
+            gate.check_name(file.path, Path(file.path))
+            gate.check_bytes(file.path, file.bytes, file.path)
         except ZooError:
             continue
         if "/" not in file.path:  # folders of a repository hold other formats (onnx, original)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from zoo import convert, hub, proof, safety, settings, unpickle
+from zoo import convert, hub, proof, settings, unpickle
+from zoo.admission import gate
+from zoo.admission.config import read_json
+from zoo.admission.safetensors_header import open_inside, read_header
 from zoo.card import card
-from zoo.config_check import read_json
 from zoo.errors import ZooError
 from zoo.phi_variants import VARIANTS, Variant
 from zoo.records import About, Checkpoint, checked_name
-from zoo.safetensors_header import open_inside, read_header
 from zoo.store import copy_hashed
 
 if TYPE_CHECKING:
@@ -155,8 +156,8 @@ def import_folder(registry: "Registry", folder: Path, name: str, about: About, d
     paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     for path in paths:
         if not _is_code(path, folder):
-            safety.check_path(path.relative_to(folder).as_posix())
-            safety.check_links(path, path.lstat().st_nlink)
+            gate.check_path(path.relative_to(folder).as_posix())
+            gate.check_links(path, path.lstat().st_nlink)
     names = [tensor.name for path in sorted(folder.glob("*.safetensors")) for tensor in read_header(path).tensors]
     legacy = convert.legacy_format(names)
     if not legacy and not drop_code:
@@ -180,9 +181,9 @@ def _is_code(path: Path, folder: Path) -> bool:
 def _refuse_code(folder: Path, paths: list[Path]) -> None:
     for path in paths:
         relative = path.relative_to(folder).as_posix()
-        if relative.partition("/")[0] not in safety.BESIDE:
-            safety.check_path(relative)
-            safety.check_name(relative, path)
+        if relative.partition("/")[0] not in gate.BESIDE:
+            gate.check_path(relative)
+            gate.check_name(relative, path)
     if read_json(folder / "config.json").get("auto_map"):
         raise ZooError(
             f"{folder / 'config.json'}: names code to run (auto_map), as Phi's first release did; only the weights are "
@@ -199,7 +200,7 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
         if _is_code(path, folder):
             dropped.append(relative)
         elif relative != "config.json" and not (legacy and path.name.endswith((".safetensors", ".index.json"))):
-            safety.check_name(relative, path)
+            gate.check_name(relative, path)
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
             copy_hashed(open_inside(folder, relative), place)

@@ -11,10 +11,10 @@ behind one LayerNorm, rotary (NeoX style) on the first dimensions of a head, bia
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.config_check import read_json
+from zoo.admission.config import read_json
+from zoo.admission.safetensors_header import read_header
 from zoo.convert import ROTARY, as_mixformer, legacy_format
 from zoo.errors import ZooError
-from zoo.safetensors_header import read_header
 
 if TYPE_CHECKING:
     import torch

@@ -22,7 +22,7 @@ from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score,
 from zoo.store import Store, open_store
 
 if TYPE_CHECKING:
-    from zoo.safety import Inspected
+    from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
 CHECKPOINT = msgspec.json.Decoder(Checkpoint)
@@ -78,15 +78,18 @@ class Registry:
         link    hand the folder over: its files become the store's, read-only, without a copy
         Raises  ZooError when something in it may not enter; OSError when the disk is full; nothing is left
         """
-        from zoo import safety, sources  # a lookup needs neither, and they take a third of the import
+        from zoo.admission import (
+            gate,
+            ingest,  # a lookup needs neither, and they take a third of the import
+        )
 
         checked_name(name)
         with self.database.write():
             pass  # a zoo that may only be read says so before anything is copied
         with self.store.incoming() as staging:
             tree = staging / "tree"
-            files = sources.bring(source, tree, self.store.trees, link)
-            held = safety.inspect_folder(tree, link)  # what was brought, not what stood there before
+            files = ingest.bring(source, tree, self.store.trees, link)
+            held = gate.inspect_folder(tree, link)  # what was brought, not what stood there before
             if "@" not in str(source) and "://" in str(source):  # an address, without anybody's password in it
                 about = msgspec.structs.replace(about, source=about.source or str(source))
             checkpoint = described(name, files, held, about)
@@ -100,7 +103,7 @@ class Registry:
         Its bytes are moved in, never copied: a model that fills half a disk can be made on it.
         Raises  what `write` raises, and ZooError when something it wrote may not enter; nothing is left
         """
-        from zoo import safety, sources
+        from zoo.admission import gate, ingest
 
         checked_name(name)
         with self.database.write():
@@ -109,8 +112,8 @@ class Registry:
             tree = staging / "tree"
             tree.mkdir()
             about = write(tree)
-            held = safety.inspect_folder(tree)
-            files = sources.listed(tree, held.paths)
+            held = gate.inspect_folder(tree)
+            files = ingest.listed(tree, held.paths)
             checkpoint = described(name, files, held, about)
             with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
                 self.store.publish(tree, files)

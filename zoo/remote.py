@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from zoo import datasets, measured, names, safety, tidy
+from zoo import datasets, measured, names, tidy
+from zoo.admission import gate
 from zoo.bucket import BucketStore, filesystem, told
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
@@ -120,7 +121,7 @@ def checked(entry: Entry) -> Entry:
     checked_name(found.name)
     for file in (*found.files, *(run.results for run in entry.runs if run.results)):
         checked_sha256(file.sha256)
-        safety.check_path(file.path)
+        gate.check_path(file.path)
     for alias in entry.aliases:
         checked_name(alias)
     for dataset in entry.datasets:
@@ -147,7 +148,7 @@ def fetch(registry: Registry, entry: Entry, source: Store) -> Moved:
             for file in missing:
                 keep_fetched(store, source, file)
                 advance(file.bytes)
-        held = safety.inspect_folder(_staged_tree(store, staging, found.files), linked=True)
+        held = gate.inspect_folder(_staged_tree(store, staging, found.files), linked=True)
         known = msgspec.structs.replace(found, architecture=held.config, parameters=held.parameters)
         for dataset in entry.datasets:
             datasets.add(database, dataset, now())

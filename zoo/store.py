@@ -119,7 +119,7 @@ def _began(pid: int) -> str:
 
 def copy_hashed(source: Path | BinaryIO, target: Path, advance: Advance | None = None) -> tuple[str, int]:
     """Copies a file while hashing it, one pass; gives back (sha256, bytes). Never follows a symlink."""
-    from zoo.safetensors_header import open_plain
+    from zoo.admission.safetensors_header import open_plain
 
     sha, size = hashlib.sha256(), 0
     with open_plain(source) if isinstance(source, Path) else source as reading, target.open("xb") as writing:

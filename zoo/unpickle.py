@@ -20,9 +20,9 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from zoo.admission.safetensors_header import BITS
 from zoo.convert import Piece, write_safetensors
 from zoo.errors import ZooError
-from zoo.safetensors_header import BITS
 
 STORAGES = {
     "DoubleStorage": "F64",

@@ -33,8 +33,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 import alembic.command  # noqa: E402, F401
 
-import zoo.migrations  # noqa: E402  (what a fork would import again)
-import zoo.safety  # noqa: E402, F401
+import zoo.admission.gate  # noqa: E402, F401
 from tests.zoo import conftest as make  # noqa: E402
 from zoo.database import SCHEMA, schema_version, with_driver  # noqa: E402
 from zoo.registry import Registry, open_registry  # noqa: E402

@@ -29,11 +29,11 @@ def opened(url: str) -> Any:
 
 def populated_0001(url: str, folder: Path, made: SimpleNamespace) -> list[Checkpoint]:
     """A zoo as the first schema wrote it: two versions, an alias, a run with two metrics."""
-    from zoo import safety
+    from zoo.admission import gate
 
     database = opened(url)
     upgrade(database, "0001")
-    held = safety.inspect_folder(made.phi(folder))
+    held = gate.inspect_folder(made.phi(folder))
     found = []
     with database.write():
         for version, tags in ((1, ("b", "a")), (2, ())):

@@ -7,8 +7,8 @@ open, and a folder of 10 GiB would pass through it.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.admission.safetensors_header import Tensor, read_header
 from zoo.errors import ZooError
-from zoo.safetensors_header import Tensor, read_header
 
 if TYPE_CHECKING:
     import torch

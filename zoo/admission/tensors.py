@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from zoo.admission.safetensors_header import FLOATS, Header
 from zoo.errors import ZooError
 from zoo.phi_variants import phi_shapes
-from zoo.safetensors_header import FLOATS, Header
 
 EMBEDDING = re.compile(r"(embed_tokens|wte|embed_in|word_embeddings)\.weight$")
 POSITIONS = re.compile(r"(wpe|embed_positions)\.weight$")

@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from zoo.chat_template import check_template
-from zoo.config_check import check_config, check_json, read_json
+from zoo.admission.chat_template import check_template
+from zoo.admission.config import check_config, check_json, read_json
+from zoo.admission.file_kind import disguise
+from zoo.admission.safetensors_header import Header, only_nan, open_inside, open_plain, read_header
+from zoo.admission.tensors import check_tensors
 from zoo.errors import ZooError
-from zoo.safetensors_header import Header, only_nan, open_inside, open_plain, read_header
-from zoo.sniff import disguise
-from zoo.tensor_check import check_tensors
 
 FILES = 2_000
 TEXT_BYTES = 64_000_000

@@ -12,12 +12,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from zoo import safety
+from zoo.admission import gate
+from zoo.admission.safetensors_header import open_inside, open_plain
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import File
-from zoo.safetensors_header import open_inside, open_plain
 from zoo.store import Advance, copy_hashed
 
 CLONE = 0x40049409  # FICLONE: the target shares the source's blocks until either is written
@@ -39,7 +39,7 @@ def bring(source: str | Path, target: Path, own: Path | None = None, link: bool 
         text = rest
     folder = Path(text).expanduser()
     linked = link or (own is not None and own in folder.absolute().parents)
-    paths = safety.inspect_folder(folder, linked, safety.BESIDE).paths
+    paths = gate.inspect_folder(folder, linked, gate.BESIDE).paths
     total = sum((folder / path).stat().st_size for path in paths)
     with progress(f"adding {folder.name}", total, "bytes") if total >= TELL_BYTES else nullcontext() as bar:
         advance = bar.advance if bar else None
@@ -108,12 +108,12 @@ def _bring_url(url: str, target: Path) -> tuple[File, ...]:
     found = {path: size for path, size in found.items() if path}
     if not found:
         raise ZooError(f"{url}: nothing is there; expected a folder with config.json and *.safetensors.")
-    if len(found) > safety.FILES:
-        raise ZooError(f"{url}: holds more than {safety.FILES:,} files; a checkpoint has few.")
+    if len(found) > gate.FILES:
+        raise ZooError(f"{url}: holds more than {gate.FILES:,} files; a checkpoint has few.")
     for path, size in found.items():
-        safety.check_path(path)
-        safety.check_name(path, f"{url}/{path}")
-        safety.check_bytes(path, int(size or 0), f"{url}/{path}")
+        gate.check_path(path)
+        gate.check_name(path, f"{url}/{path}")
+        gate.check_bytes(path, int(size or 0), f"{url}/{path}")
     with told(url), progress(f"adding {url}", sum(int(size or 0) for size in found.values()), "bytes") as bar:
         return tuple(_bring_object(fs, f"{root}/{path}", path, target / path, bar.advance) for path in sorted(found))
 
@@ -127,7 +127,7 @@ def _bring_object(fs: Any, remote: str, path: str, place: Path, advance: Advance
             writing.write(chunk)
             sha.update(chunk)
             size += len(chunk)
-            safety.check_bytes(path, size, remote)
+            gate.check_bytes(path, size, remote)
             advance(len(chunk))
         writing.flush()
         os.fsync(writing.fileno())

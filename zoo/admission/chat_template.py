@@ -22,9 +22,9 @@ import json, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
 resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-from zoo.chat_template import environment
+from zoo.admission.chat_template import environment
 from jinja2.exceptions import SecurityError
-from zoo.chat_template import TALKS
+from zoo.admission.chat_template import TALKS
 text, length = json.loads(sys.stdin.read()), 0
 for talk in TALKS:
     try:
@@ -132,7 +132,7 @@ def check_template(text: Any, where: str) -> None:
 def _import_path() -> list[str]:
     from pathlib import Path
 
-    return [str(Path(__file__).parents[1])]
+    return [str(Path(__file__).parents[2])]
 
 
 def _check_tree(tree: Any, where: str) -> None:

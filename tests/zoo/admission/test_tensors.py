@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from zoo.admission.gate import inspect_folder
 from zoo.errors import ZooError
-from zoo.safety import inspect_folder
 
 CONFIG = {
     "model_type": "llama",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.sniff import disguise, is_pickle, is_zip
+from zoo.admission.file_kind import disguise, is_pickle, is_zip
 
 
 class Danger:
@@ -57,7 +57,7 @@ def test_a_text_is_no_pickle(text: str) -> None:
 
 
 def test_no_page_of_this_project_is_taken_for_a_pickle() -> None:
-    pages = [*Path(__file__).parents[2].glob("*.md"), *Path(__file__).parent.glob("*.py")]
+    pages = [*Path(__file__).parents[3].glob("*.md"), *Path(__file__).parent.glob("*.py")]
     assert len(pages) > 10
     for page in pages:
         data = page.read_bytes()

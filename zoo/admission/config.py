@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.chat_template import check_template
+from zoo.admission.chat_template import check_template
+from zoo.admission.safetensors_header import open_plain, strict_json
 from zoo.errors import ZooError, nearest
-from zoo.safetensors_header import open_plain, strict_json
 
 # Causal language models whose code ships with transformers and vLLM; the phi family first.
 MODEL_TYPES = (

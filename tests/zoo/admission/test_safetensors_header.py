@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoo.admission.safetensors_header import HEADER_BYTES, only_nan, read_header, strict_json
 from zoo.errors import ZooError
-from zoo.safetensors_header import HEADER_BYTES, only_nan, read_header, strict_json
 
 ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 

@@ -1,0 +1,1 @@
+"""The gate for files from outside: kinds, headers, configs, templates."""
