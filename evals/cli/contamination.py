@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_DATASET, A_TASK
+from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_TASK
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:

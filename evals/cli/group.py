@@ -2,7 +2,7 @@
 
 import click
 
-from zoo.cli import LazyGroup
+from zoo.cli.root import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("evals.cli.run:run", "Score checkpoints on tasks and publish the numbers."),

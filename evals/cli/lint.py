@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from zoo.completion import A_TASK
+from zoo.cli.completion import A_TASK
 from zoo.errors import CheckFailed, ZooError
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "prompts.json"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_TASK
+from zoo.cli.completion import A_CHECKPOINT, A_TASK
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:

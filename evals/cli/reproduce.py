@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from zoo.completion import A_RUN
+from zoo.cli.completion import A_RUN
 from zoo.errors import CheckFailed, ZooError
 
 SHOWN = 10  # differing samples printed; all of them are in the JSON

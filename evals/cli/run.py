@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from evals.cli.engine_options import engine_options
-from zoo.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
+from zoo.cli.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.errors import ZooError, unknown
 from zoo.records import Record
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.completion import A_CHECKPOINT
+from zoo.cli.completion import A_CHECKPOINT
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:

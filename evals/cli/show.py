@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from zoo.completion import A_RUN
+from zoo.cli.completion import A_RUN
 from zoo.errors import ZooError, nearest
 
 

@@ -26,7 +26,7 @@ STAGES = {
     "tokenizer": ["tokenizer", "clean", "--vocabulary", "1024", "--out", "bpe"],
     "pack": ["pack", "clean", "--tokenizer", "bpe", "--out", "tokens"],
 }
-RUN = "import sys; from zoo.cli import main; main()"
+RUN = "import sys; from zoo.cli.root import main; main()"
 
 
 def corpus(folder: Path, number: int) -> Path:

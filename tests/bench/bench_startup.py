@@ -30,7 +30,7 @@ TARGET_SECONDS = 0.5
 
 def verbs() -> Iterator[str]:
     """Every command's path, groups too."""
-    from zoo.cli import phizoo
+    from zoo.cli.root import phizoo
 
     def below(command: click.Command, path: str) -> Iterator[str]:
         yield path

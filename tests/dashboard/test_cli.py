@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dashboard import server
-from zoo.cli import run
+from zoo.cli.root import run
 
 
 def test_prints_own_and_talk_rows(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +84,7 @@ def test_server_is_bound_to_this_machine_unless_public() -> None:
 
 def test_help_and_terminal_import_nothing_heavy() -> None:
     code = (
-        "import sys, zoo.cli; assert zoo.cli.run(sys.argv[1:]) == 0;"
+        "import sys, zoo.cli.root; assert zoo.cli.root.run(sys.argv[1:]) == 0;"
         "print([m for m in ('streamlit', 'pandas', 'altair', 'torch', 'numpy', 'sqlalchemy') if m in sys.modules])"
     )
     done = subprocess.run(

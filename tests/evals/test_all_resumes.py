@@ -17,7 +17,7 @@ import pytest
 from evals.results.reproduce import differences
 from evals.run_folder import read_results
 from evals.sandbox import open_sandbox
-from zoo import cli
+from zoo.cli import root
 from zoo.registry import open_registry
 
 # suite:all over a task of each kind with few samples, in a process that can be killed: choices, written answers,
@@ -87,7 +87,7 @@ def test_all_killed_in_every_kind_of_task_goes_on_and_ends_the_same(
         pass
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     monkeypatch.setenv("PHIZOO_HOME", str(whole))
-    assert cli.run(["models", "add", str(tiny_phi), "--name", "tiny"]) == 0
+    assert root.run(["models", "add", str(tiny_phi), "--name", "tiny"]) == 0
     shutil.copytree(whole, broken)
     assert started(whole, WORDS).wait() == 0, (whole / "log").read_text()[-2000:]
     assert count(whole, "results") == RESULTS

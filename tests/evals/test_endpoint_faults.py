@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from zoo import cli, settings
+from zoo import settings
+from zoo.cli import root
 from zoo.registry import open_registry
 
 KEY = "sk-" + "0123456789abcdef" * 2
@@ -110,14 +111,14 @@ def test_each_fault_is_one_line_and_the_run_goes_on(
     endpoint: SimpleNamespace, capsys: pytest.CaptureFixture[str], fault: str
 ) -> None:
     endpoint.fault, told = FAULTS[fault]
-    assert cli.run(line(endpoint.url)) == 2
+    assert root.run(line(endpoint.url)) == 2
     said = [one for one in capsys.readouterr().err.splitlines() if one.startswith("phizoo: ")]
     assert len(said) == 1 and told in said[0], said
     (run,) = settings.runs_dir().iterdir()
     kept = (run / "generations.jsonl").read_text().splitlines()
     assert len(kept) == WELL_FOR - 1
     endpoint.fault, endpoint.answered = None, 0
-    assert cli.run(line(endpoint.url)) == 0
+    assert root.run(line(endpoint.url)) == 0
     assert endpoint.answered == 1 + 8 - len(kept)  # nothing that was answered is asked again
     assert (run / "generations.jsonl").read_text().splitlines()[: len(kept)] == kept
     assert len((run / "results.jsonl").read_text().splitlines()) == 8
@@ -145,13 +146,13 @@ def test_an_endpoint_that_is_not_there_or_serves_another(
         (endpoint.url, ["--price", "1000,1000", "--budget", "0.2"], "--budget 0.2 is used up"),
     ):
         capsys.readouterr()
-        assert cli.run(line(url, *more)) == 2, told
+        assert root.run(line(url, *more)) == 2, told
         said = [one for one in capsys.readouterr().err.splitlines() if one.startswith("phizoo: ")]
         assert len(said) == 1 and told in said[0], said
 
 
 def test_the_cost_is_told_in_tokens_and_money(endpoint: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(line(endpoint.url, "--price", "100,1000")) == 0
+    assert root.run(line(endpoint.url, "--price", "100,1000")) == 0
     # nine requests, the question for log-probabilities included: 3 tokens at 100 and 2 at 1000 a million each
     assert "9 requests, 27 + 18 tokens, 0.0207 spent" in capsys.readouterr().err
 
@@ -162,13 +163,13 @@ def test_a_model_that_only_the_endpoint_has_is_no_checkpoints(
     monkeypatch.setattr("evals.run.Done.complete", True)  # eight of a task would not be published anyway
     asked = [*line(endpoint.url), "--json"]
     asked[2] = "endpoint:m"
-    assert cli.run(asked) == 0
+    assert root.run(asked) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["checkpoint"], row["published"], row["n"]) == ("endpoint:m", False, 8)
-    assert cli.run(line(endpoint.url, "--no-publish")) == 0
+    assert root.run(line(endpoint.url, "--no-publish")) == 0
     assert len(list(settings.runs_dir().iterdir())) == 2
     asked[asked.index("openai_http")] = "transformers"
-    assert cli.run(asked) == 2
+    assert root.run(asked) == 2
 
 
 def process(endpoint: SimpleNamespace, *more: str) -> "subprocess.Popen[str]":
@@ -194,7 +195,7 @@ def test_an_interrupt_keeps_what_was_answered(endpoint: SimpleNamespace) -> None
     kept = len((run / "generations.jsonl").read_text().splitlines())
     assert kept >= 2
     endpoint.answered, endpoint.seconds = 0, 0.0
-    assert cli.run(line(endpoint.url, *many)) == 0
+    assert root.run(line(endpoint.url, *many)) == 0
     assert endpoint.answered == 1 + 60 - kept
 
 
@@ -217,9 +218,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(
 
     with monkeypatch.context() as filled:
         filled.setattr(RunFolder, "add_generation", full)
-        assert cli.run(line(endpoint.url)) == 2
+        assert root.run(line(endpoint.url)) == 2
     told = [one for one in capsys.readouterr().err.splitlines() if one.startswith("phizoo: ")]
     assert len(told) == 1 and "generations.jsonl: the disk is full; free some space" in told[0]
     endpoint.answered = 0
-    assert cli.run(line(endpoint.url)) == 0
+    assert root.run(line(endpoint.url)) == 0
     assert endpoint.answered == 1 + 8 - 3

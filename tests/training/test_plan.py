@@ -6,7 +6,7 @@ import pytest
 
 from training.plan import BELIEVABLE_MFU, flops_per_token, memory_bytes, plan, si
 from training.recipe import RECIPES, load, shape
-from zoo.cli import run as phizoo
+from zoo.cli.root import run as phizoo
 
 
 @pytest.mark.parametrize(

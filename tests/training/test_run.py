@@ -15,7 +15,7 @@ import pytest
 
 from training import run as running
 from zoo import settings
-from zoo.cli import run as phizoo
+from zoo.cli.root import run as phizoo
 from zoo.errors import ZooError
 from zoo.registry import open_registry
 
@@ -104,7 +104,7 @@ def assert_loads(folder: Path, made: Any) -> None:
 def test_asked_again_it_answers_at_once_without_torch(tiny: Any) -> None:
     running.run("phi-1-small-tiny", QUICK, say=lambda _: None)
     script = (
-        "import sys; from zoo.cli import run; code = run(sys.argv[1:]); "
+        "import sys; from zoo.cli.root import run; code = run(sys.argv[1:]); "
         "heavy = {'torch', 'transformers', 'numpy'} & sys.modules.keys(); sys.exit(code or bool(heavy) * 9)"
     )
     again = subprocess.run(

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy
 
-from zoo import cli
+from zoo.cli import root as cli
 from zoo.database import SCHEMA, schema_version, with_driver
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry

@@ -10,7 +10,7 @@ import pytest
 from evals.checks import estimate
 from evals.run import Asked
 from evals.suites import tasks
-from zoo import cli
+from zoo.cli import root
 from zoo.errors import ZooError
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "gpu.md").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def test_a_rehearsal_resolves_everything_and_names_what_is_lacking(
     words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
-    assert cli.run(words) == 1
+    assert root.run(words) == 1
     told = capsys.readouterr()
     assert "2,779,683,840 parameters" in told.out
     assert "lacking here: " in told.out
@@ -47,13 +47,13 @@ def test_a_rehearsal_resolves_everything_and_names_what_is_lacking(
 
 def test_the_import_fetches_and_records_the_pinned_commit(tiny: Any, capsys: pytest.CaptureFixture[str]) -> None:
     dry, real = [words for words in PHIZOO if words[:2] == ["models", "import"]]
-    assert cli.run(dry) == 0
+    assert root.run(dry) == 0
     assert f"commit {COMMIT}, licence mit: 3 files" in capsys.readouterr().out
     assert not [path for path, _, _ in tiny.asked if "/resolve/" in path]
-    assert cli.run(real) == 0
-    assert cli.run(["models", "show", "phi-2"]) == 0
+    assert root.run(real) == 0
+    assert root.run(["models", "show", "phi-2"]) == 0
     assert f"hf://microsoft/phi-2@{COMMIT}" in capsys.readouterr().out
-    assert cli.run(["serve", "phi-2", "--engine", "transformers", "--dry-run"]) == 0
+    assert root.run(["serve", "phi-2", "--engine", "transformers", "--dry-run"]) == 0
     assert "phi-2:1" in capsys.readouterr().out
 
 

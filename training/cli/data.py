@@ -2,7 +2,7 @@
 
 import click
 
-from zoo.cli import LazyGroup
+from zoo.cli.root import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "gather": ("training.cli.data_make:gather", "Gather source code or text, and cut it into documents."),

@@ -2,7 +2,7 @@
 
 import click
 
-from zoo.completion import A_DATASET
+from zoo.cli.completion import A_DATASET
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

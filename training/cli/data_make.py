@@ -3,7 +3,7 @@
 import click
 
 from training.cli.data_options import JSON, OUT, SEED, scaled, told
-from zoo.completion import A_DATASET, A_TASK
+from zoo.cli.completion import A_DATASET, A_TASK
 from zoo.errors import ZooError
 
 

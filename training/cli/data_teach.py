@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from training.cli.data_options import CONCURRENCY, JSON, OUT, SEED, scaled, told
-from zoo.completion import A_DATASET
+from zoo.cli.completion import A_DATASET
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:

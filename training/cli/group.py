@@ -7,7 +7,7 @@ import click
 
 from training.cli.grow import grow
 from training.cli.ladder import ladder
-from zoo.completion import A_CHECKPOINT, A_RECIPE
+from zoo.cli.completion import A_CHECKPOINT, A_RECIPE
 
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value; recorded.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -2,7 +2,7 @@
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_RECIPE
+from zoo.cli.completion import A_CHECKPOINT, A_RECIPE
 
 METHODS = ("scratch", "corner", "tile", "tile-exact", "pad-exact", "structured-tile")
 

@@ -32,8 +32,8 @@ def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -
     from training.ladder.page import write
     from training.ladder.report import gather
     from training.ladder.rungs import DATA_LINES, SCALES, climb
-    from zoo.cli import run
-    from zoo.quickstart import STEPS
+    from zoo.cli.quickstart import STEPS
+    from zoo.cli.root import run
     from zoo.registry import open_registry
 
     if not (no_data or report_only):

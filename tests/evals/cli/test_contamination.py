@@ -13,7 +13,8 @@ from evals.contamination.flags import any_of, read
 from evals.contamination.problems import problems
 from evals.contamination.search import Asked, at_least, search
 from evals.tasks import task
-from zoo import cli, settings
+from zoo import settings
+from zoo.cli import root
 from zoo.errors import ZooError
 from zoo.records import About, Dataset, Parent, TrainedOn
 from zoo.registry import open_registry
@@ -42,7 +43,7 @@ def dataset(name: str, texts: list[str], parents: tuple[str, ...] = (), kind: st
 
 
 def run(*words: str) -> int:
-    return cli.run(["eval", "contamination", *words])
+    return root.run(["eval", "contamination", *words])
 
 
 def test_each_method_finds_its_samples_and_the_file_splits_a_run(
@@ -185,22 +186,22 @@ def test_a_run_is_split_and_its_flags_are_checked_first(
         registry.add(tiny_phi, "tiny")
     capsys.readouterr()
     words = ["eval", "run", "tiny", "--tasks", "arc_easy", "--overlap", str(flags)]
-    assert cli.run([*words, "--json"]) == 0
+    assert root.run([*words, "--json"]) == 0
     told = capsys.readouterr()
     sizes = {row["subset"]: row["n"] for row in json.loads(told.out) if row["metric"] == "acc"}
     assert sizes == {"all": 12, "clean": 10, "overlapping": 2}
     assert all(row["low"] <= row["value"] <= row["high"] for row in json.loads(told.out))
     assert "n=12 resolves differences of" in told.err
     assert list(settings.runs_dir().glob("*/overlap-ngram.jsonl"))
-    assert cli.run(words[:-2]) == 0  # without the flags, which stand beside the run: what was found stays told
+    assert root.run(words[:-2]) == 0  # without the flags, which stand beside the run: what was found stays told
     told = capsys.readouterr().out
     assert "n=10" in told and "(without the samples found in training data" in told
     assert "n=2 " in told and "(those found in training data alone" in told
-    assert cli.run(["leaderboard", "--print", "--suite", "own"]) == 0
+    assert root.run(["leaderboard", "--print", "--suite", "own"]) == 0
     assert "n=12 (2 in training data, " in capsys.readouterr().out
-    assert cli.run([*words, "--limit", "6", "--json"]) == 0  # a part of the task is split too
+    assert root.run([*words, "--limit", "6", "--json"]) == 0  # a part of the task is split too
     sizes = {row["subset"]: row["n"] for row in json.loads(capsys.readouterr().out) if row["metric"] == "acc"}
     assert sizes == {"all": 6, "clean": 4, "overlapping": 2}
     flags.write_text(flags.read_text().replace('"checked":12', '"checked":11'))
-    assert cli.run(words) == 2
+    assert root.run(words) == 2
     assert "come from 11 samples" in capsys.readouterr().err

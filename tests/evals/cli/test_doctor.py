@@ -8,7 +8,8 @@ import pytest
 from evals.cli import doctor
 from evals.datasets import load
 from evals.sandbox.tiers import TierReport
-from zoo import cli, settings
+from zoo import settings
+from zoo.cli import root
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def findings(capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, dict[str, str]]:
-    assert cli.run(["doctor", "--json"]) == code
+    assert root.run(["doctor", "--json"]) == code
     return {one["what"]: one for one in json.loads(capsys.readouterr().out)}
 
 
@@ -50,7 +51,7 @@ def test_a_damaged_zoo_is_wrong_and_the_exit_code_says_so(capsys: pytest.Capture
     settings.home().mkdir(parents=True)
     (settings.home() / "zoo.db").write_bytes(b"not a database, though long enough to look like one" * 40)
     assert findings(capsys, code=1)["zoo"]["state"] == "wrong"
-    assert cli.run(["doctor"]) == 1
+    assert root.run(["doctor"]) == 1
     assert "WRONG    zoo" in capsys.readouterr().out
 
 

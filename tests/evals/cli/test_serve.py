@@ -22,7 +22,8 @@ from evals.engines.http import openai as openai_http
 from evals.engines.vllm import process as vllm_process
 from evals.engines.vllm.process import Serving, free_port, start, stop, wait_healthy
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
-from zoo import cli, settings
+from zoo import settings
+from zoo.cli import root as cli
 from zoo.errors import ZooError
 from zoo.registry import open_registry
 

@@ -14,7 +14,8 @@ import pytest
 from evals.cluster.replicas import Cluster, Piece, Replica, Share, _share
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts
 from evals.run_folder import read_header
-from zoo import cli, settings
+from zoo import settings
+from zoo.cli import root
 from zoo.errors import ZooError
 from zoo.registry import open_registry
 
@@ -113,10 +114,10 @@ def test_a_machine_goes_and_nothing_is_lost_or_twice(
     spread = [*RUN.split(), "--ray", machines.address]
     monkeypatch.setattr(Cluster, "ask", and_one_goes)
     monkeypatch.setattr(Cluster, "came", stops)
-    assert cli.run(spread) == 130  # interrupted, a machine gone already
+    assert root.run(spread) == 130  # interrupted, a machine gone already
     assert len(lost) == 1
     monkeypatch.setattr(Cluster, "came", counted)
-    assert cli.run(spread) == 0
+    assert root.run(spread) == 0
     assert len(written) == len(set(written)) == 4 * 48  # every answer came back and was kept once, over both starts
     on_cluster = rows()
     for name in on_cluster:
@@ -125,7 +126,7 @@ def test_a_machine_goes_and_nothing_is_lost_or_twice(
         assert read_header(settings.runs_dir() / name).backend.engine == "transformers"
 
     monkeypatch.setattr("zoo.settings.runs_dir", lambda: tmp_path / "alone")
-    assert cli.run(RUN.split()) == 0
+    assert root.run(RUN.split()) == 0
     assert len(on_cluster) == 4
     assert rows() == on_cluster
 
@@ -136,13 +137,13 @@ def _lines(path: Path) -> list[bytes]:
 
 @pytest.mark.usefixtures("zoo")
 def test_replicas_on_this_machine_or_a_cluster_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run([*RUN.split(), "--ray", "127.0.0.1:1", "--data-parallel", "2"]) == 2
+    assert root.run([*RUN.split(), "--ray", "127.0.0.1:1", "--data-parallel", "2"]) == 2
     assert "--data-parallel is for this machine alone" in capsys.readouterr().err
     for address in ("no address", "127.0.0.1:1"):
-        assert cli.run([*RUN.split(), "--ray", address]) == 2
+        assert root.run([*RUN.split(), "--ray", address]) == 2
         told = capsys.readouterr().err
         assert f"no Ray cluster at {address}" in told and told.count("\n") == 1
-    assert cli.run([*RUN.split(), "--engine", "openai_http", "--url", "http://127.0.0.1:1/v1", "--ray", "auto"]) == 2
+    assert root.run([*RUN.split(), "--engine", "openai_http", "--url", "http://127.0.0.1:1/v1", "--ray", "auto"]) == 2
     assert "spread transformers or vllm" in capsys.readouterr().err
 
 

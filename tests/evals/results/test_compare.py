@@ -12,7 +12,7 @@ from evals.cli.compare import compare as command
 from evals.records import Facts, Result, Run
 from evals.results.compare import compare
 from evals.stats.summary import summarise
-from zoo.cli import run as phizoo
+from zoo.cli.root import run as phizoo
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, ProtocolRecord, Score

@@ -11,7 +11,7 @@ from dashboard.board.build import from_registry
 from evals.results import import_formats
 from evals.results.reproduce import cell_run
 from evals.tasks import task
-from zoo import cli
+from zoo.cli import root
 from zoo.registry import open_registry
 
 DATE = "2026-11-25T23-43-44.184510"
@@ -54,7 +54,7 @@ def copa_lines(wrong: frozenset[int] = frozenset()) -> list[dict[str, Any]]:
 
 
 def imported(*words: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    assert cli.run(["eval", "import", *words, "--json"]) == 0
+    assert root.run(["eval", "import", *words, "--json"]) == 0
     return list(json.loads(capsys.readouterr().out))
 
 
@@ -77,9 +77,9 @@ def test_a_whole_task_with_our_prompts_gets_our_ids_and_a_column_of_its_own(
         results = registry.results(one["run"]).read_text().splitlines()
     assert json.loads(results[0])["sample"] == next(iter(task("copa").samples())).id
     assert imported(str(path), capsys=capsys)[0]["run"] == one["run"]  # the same file again is the same run
-    assert cli.run(["eval", "reproduce", one["run"][:12]]) == 2
+    assert root.run(["eval", "reproduce", one["run"][:12]]) == 2
     assert "was measured elsewhere, by lm-eval 0.4.13" in capsys.readouterr().err
-    assert cli.run(["eval", "show", one["run"][:12], "--sample", json.loads(results[0])["sample"]]) == 0
+    assert root.run(["eval", "show", one["run"][:12], "--sample", json.loads(results[0])["sample"]]) == 0
     assert next(iter(task("copa").samples())).question in capsys.readouterr().out
 
 
@@ -88,10 +88,10 @@ def test_samples_from_elsewhere_are_paired_with_those_made_here(
 ) -> None:
     with open_registry() as registry:
         registry.add(tiny_phi, "tiny")
-    assert cli.run(["eval", "run", "tiny", "--tasks", "copa"]) == 0
+    assert root.run(["eval", "run", "tiny", "--tasks", "copa"]) == 0
     capsys.readouterr()
     imported(str(written(tmp_path, "copa", copa_lines())), "--model", "other", capsys=capsys)
-    assert cli.run(["eval", "compare", "tiny", "other", "--json"]) == 0
+    assert root.run(["eval", "compare", "tiny", "other", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert (row["kind"], row["difference"]["n"], row["difference"]["wins"], row["second"]) == ("paired", 100, 0, 1.0)
     assert row["difference"]["p"] < 1e-6
@@ -101,7 +101,7 @@ def test_samples_from_elsewhere_are_paired_with_those_made_here(
     assert rows["other"].cells.keys().isdisjoint(rows["tiny"].cells)  # told apart by their columns
     assert next(iter(rows["other"].cells.values())).value == 100.0
     imported(str(tmp_path), "--model", "tiny", capsys=capsys)  # what ran here goes before what is told of it
-    assert cli.run(["eval", "compare", "tiny", "other", "--json"]) == 0
+    assert root.run(["eval", "compare", "tiny", "other", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["first"] == row["first"]
 
 
@@ -195,13 +195,13 @@ def test_evalplus_gives_base_and_plus_with_their_draws(tmp_path: Path, capsys: p
     found = import_formats.read(path)
     assert [(one.task, one.protocol) for one in found] == [("humaneval", "evalplus"), ("humaneval_plus", "evalplus")]
     assert [sum(line.metrics["pass@1"] for line in one.lines) for one in found] == [164, 82]
-    assert cli.run(["eval", "import", str(path)]) == 2
+    assert root.run(["eval", "import", str(path)]) == 2
     assert "--model NAME" in capsys.readouterr().err
     base = imported(str(path), "--model", "other", capsys=capsys)[0]
     score = base["scores"][0]
     assert (base["same"], score["value"], score["n"], score["clusters"]) == (None, 0.5, 164, 164)
     path.write_text(path.read_text().replace('HumanEval/3"', 'HumanEval/999"'))
-    assert cli.run(["eval", "import", str(path), "--model", "other"]) == 2
+    assert root.run(["eval", "import", str(path), "--model", "other"]) == 2
     assert "HumanEval/999" in capsys.readouterr().err
 
 
@@ -219,7 +219,7 @@ def test_a_file_of_neither_tool_is_one_line(
     name: str, text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).write_text(text)
-    assert cli.run(["eval", "import", str(tmp_path / name)]) == 2
+    assert root.run(["eval", "import", str(tmp_path / name)]) == 2
     said = capsys.readouterr().err
     assert told in said
     assert len(said.strip().splitlines()) == 1

@@ -11,7 +11,7 @@ import pytest
 from evals.records import Facts, Result, Run
 from evals.results.publish import publish
 from evals.run import Done
-from zoo import cli
+from zoo.cli import root
 from zoo.records import About, ProtocolRecord
 from zoo.registry import Registry, open_registry
 
@@ -66,18 +66,18 @@ def test_ranks_hold_together_and_name_what_is_alike(
     with open_registry() as registry:
         for name, right in (("low", 60), ("high", 130), ("middle", 126), ("nested", 127)):
             scored(registry, tiny_phi, name, row(right), tmp_path)
-    assert cli.run(["eval", "ranks", "arc_easy"]) == 0
+    assert root.run(["eval", "ranks", "arc_easy"]) == 0
     told = capsys.readouterr().out
     assert "PAIRED" in told
     assert "from intervals alone" not in told
-    assert cli.run(["eval", "ranks", "arc_easy", "--json"]) == 0
+    assert root.run(["eval", "ranks", "arc_easy", "--json"]) == 0
     (column,) = json.loads(capsys.readouterr().out)
     found = {
         one["checkpoint"]: (one["paired"]["first"], one["paired"]["last"], set(one["alike"])) for one in column["rows"]
     }
     assert found["low:1"] == (4, 4, set())
     assert found["high:1"] == (1, 3, {"middle:1", "nested:1"})
-    assert cli.run(["eval", "ranks", "arc_hard"]) == 2
+    assert root.run(["eval", "ranks", "arc_hard"]) == 2
     assert 'nothing is published of "arc_hard" (nearest: "arc_easy")' in capsys.readouterr().err
 
 
@@ -87,22 +87,22 @@ def test_ranks_are_the_leaderboards(tiny_phi: Path, tmp_path: Path, capsys: pyte
         for name, right in (("low", 40), ("a", 90), ("b", 100), ("c", 110)):
             scored(registry, tiny_phi, name, row(right), tmp_path)
         scored(registry, tiny_phi, "c", row(112), tmp_path, seed=1)  # one of the two counts, in both the same
-    assert cli.run(["eval", "ranks", "arc_easy", "--json"]) == 0
+    assert root.run(["eval", "ranks", "arc_easy", "--json"]) == 0
     (column,) = json.loads(capsys.readouterr().out)
     told = {one["checkpoint"]: (one["rank"]["first"], one["rank"]["last"]) for one in column["rows"]}
     assert told == {"c:1": (1, 3), "b:1": (1, 3), "a:1": (1, 3), "low:1": (4, 4)}
     assert [one["paired"]["first"] for one in column["rows"]] == [1, 2, 3, 4]
-    assert cli.run(["leaderboard", "--suite", "own", "--json"]) == 0
+    assert root.run(["leaderboard", "--suite", "own", "--json"]) == 0
     board = json.loads(capsys.readouterr().out)
     shown = {r["label"]: [(c["rank_first"], c["rank_last"]) for c in r["cells"].values()] for r in board["rows"]}
     assert shown == {name: [rank] for name, rank in told.items()}
     value = next(one["score"]["value"] for one in column["rows"] if one["checkpoint"] == "c:1")
     cells = next(r["cells"] for r in board["rows"] if r["label"] == "c:1")
     assert [cell["value"] for cell in cells.values()] == [pytest.approx(100 * value)]
-    assert cli.run(["leaderboard", "--suite", "own", "--export", str(tmp_path / "board.csv")]) == 0
+    assert root.run(["leaderboard", "--suite", "own", "--export", str(tmp_path / "board.csv")]) == 0
     with (tmp_path / "board.csv").open() as file:
         assert {r["model"]: (int(r["rank_first"]), int(r["rank_last"])) for r in csv.DictReader(file)} == told
-    assert cli.run(["leaderboard", "--suite", "own", "--export", str(tmp_path / "board.html")]) == 0
+    assert root.run(["leaderboard", "--suite", "own", "--export", str(tmp_path / "board.html")]) == 0
     assert (tmp_path / "board.html").read_text().count('<span class="rank">#1–3</span>') == 3
 
 
@@ -113,15 +113,15 @@ def test_seeds_of_one_recipe_combine_and_others_are_refused(
         for seed, right in enumerate((100, 110, 105)):
             scored(registry, tiny_phi, f"s{seed}", row(right), tmp_path, recipe={"lr": 1e-3, "train": {"seed": seed}})
         scored(registry, tiny_phi, "other", row(100), tmp_path, recipe={"lr": 2e-3, "train": {"seed": 0}})
-    assert cli.run(["eval", "seeds", "s0", "s1", "s2", "--json"]) == 0
+    assert root.run(["eval", "seeds", "s0", "s1", "s2", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     told = one["combined"]
     assert (told["runs"], told["n"], told["value"]) == (3, 200, pytest.approx(0.525))
     assert told["between"] == pytest.approx(0.025**2)
     assert told["low"] < told["value"] < told["high"]
-    assert cli.run(["eval", "seeds", "s0", "other"]) == 2
+    assert root.run(["eval", "seeds", "s0", "other"]) == 2
     assert "differ by more than the seed: lr is 0.001 and 0.002" in capsys.readouterr().err
-    assert cli.run(["eval", "seeds", "s0"]) == 2
+    assert root.run(["eval", "seeds", "s0"]) == 2
     assert "no two runs of s0:1 share a protocol" in capsys.readouterr().err
 
 
@@ -129,21 +129,21 @@ def test_one_checkpoints_seeds_combine(tiny_phi: Path, tmp_path: Path, capsys: p
     with open_registry() as registry:
         for seed, right in enumerate((100, 120)):
             scored(registry, tiny_phi, "one", row(right), tmp_path, seed=seed)
-    assert cli.run(["eval", "seeds", "one"]) == 0
+    assert root.run(["eval", "seeds", "one"]) == 0
     assert "two runs tell little" in capsys.readouterr().out
 
 
 def test_power_tells_samples_and_draws(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["eval", "power", "humaneval", "--difference", "4.3", "--score", "53.35"]) == 0
+    assert root.run(["eval", "power", "humaneval", "--difference", "4.3", "--score", "53.35"]) == 0
     assert "4.3 points need 2,112 samples, 1,055 paired" in capsys.readouterr().out
     whole = [[float((i + d) % 2), float((i * d) % 3 == 0)] for i in range(2376) for d in (1,)]
     other = [[float(i % 5 > 1), float(i % 7 > 2)] for i in range(2376)]
     with open_registry() as registry:
         scored(registry, tiny_phi, "a", whole, tmp_path)
         scored(registry, tiny_phi, "b", other, tmp_path)
-    assert cli.run(["eval", "power", "arc_easy", "--difference", "5", "--pair", "a", "b", "--json"]) == 0
+    assert root.run(["eval", "power", "arc_easy", "--difference", "5", "--pair", "a", "b", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["needs"]["draws"] >= 1
     assert 0 < told["needs"]["discordant"] < 1
-    assert cli.run(["eval", "power", "piqa", "--difference", "5", "--pair", "a", "b"]) == 2
+    assert root.run(["eval", "power", "piqa", "--difference", "5", "--pair", "a", "b"]) == 2
     assert "have no scores of piqa@lm-eval both" in capsys.readouterr().err

@@ -12,7 +12,8 @@ from evals.results.publish import publish
 from evals.results.reproduce import differences
 from evals.run import Asked, evaluate
 from evals.tasks import task
-from zoo import cli, settings
+from zoo import settings
+from zoo.cli import root
 from zoo.errors import ZooError
 from zoo.registry import open_registry
 
@@ -34,7 +35,7 @@ def published(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_same_run_comes_out_the_same(published: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["eval", "reproduce", "tiny/arc_easy"]) == 0
+    assert root.run(["eval", "reproduce", "tiny/arc_easy"]) == 0
     told = capsys.readouterr().out
     assert "the same: all 5 samples" in told
     assert "--tasks arc_easy@lm-eval" in told
@@ -53,7 +54,7 @@ def test_a_number_that_does_not_come_out_is_named(
         return model, tokens
 
     monkeypatch.setattr(transformers_local, "load", other)
-    assert cli.run(["eval", "reproduce", published[:12]]) == 1
+    assert root.run(["eval", "reproduce", published[:12]]) == 1
     assert "5 of 5 samples came out differently" in capsys.readouterr().err
 
 
@@ -62,7 +63,7 @@ def test_a_changed_protocol_is_said_not_compared(
 ) -> None:
     few = rerun.find_task("")
     monkeypatch.setattr(rerun, "find_task", lambda spec: msgspec.structs.replace(few, version=2))
-    assert cli.run(["eval", "reproduce", published[:12]]) == 2
+    assert root.run(["eval", "reproduce", published[:12]]) == 2
     assert "has changed since run" in capsys.readouterr().err
 
 
@@ -73,7 +74,7 @@ def test_an_unknown_cell_gets_the_nearest(published: str) -> None:
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
 def test_exported_samples_are_the_evidence(published: str, tmp_path: Path, form: str) -> None:
-    assert cli.run(["eval", "export", "tiny/arc_easy", "--out", str(tmp_path), "--format", form]) == 0
+    assert root.run(["eval", "export", "tiny/arc_easy", "--out", str(tmp_path), "--format", form]) == 0
     if form == "jsonl":
         count = len((tmp_path / "samples.jsonl").read_bytes().splitlines())
     else:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from training.data.build import Made
-from zoo.cli import run
+from zoo.cli.root import run
 
 
 def out(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:

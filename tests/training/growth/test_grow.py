@@ -8,7 +8,7 @@ import pytest
 
 from training import run as running
 from training.growth.grow import moments_file
-from zoo.cli import run as phizoo
+from zoo.cli.root import run as phizoo
 from zoo.records import About
 from zoo.registry import open_registry
 

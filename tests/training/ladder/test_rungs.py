@@ -12,7 +12,7 @@ from training.ladder import report as ladder_report
 from training.ladder import rungs as ladder
 from training.ladder.rungs import SCALES, growth_arms, rungs
 from training.recipe import from_plain
-from zoo.cli import run as phizoo
+from zoo.cli.root import run as phizoo
 from zoo.records import checked_name
 from zoo.registry import open_registry
 

@@ -12,8 +12,8 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from zoo import settings
-from zoo.cli import phizoo, run
-from zoo.completion import SHELLS, shell_script
+from zoo.cli.completion import SHELLS, shell_script
+from zoo.cli.root import phizoo, run
 from zoo.registry import open_registry
 
 
@@ -157,7 +157,7 @@ def test_the_script_of_each_shell_is_printed(shell: str, capsys: pytest.CaptureF
 @pytest.mark.parametrize("line", ["models show ", "eval run x --tasks ", "eval show ", "train run "])
 def test_a_tab_loads_nothing_heavy(line: str) -> None:
     code = (
-        "import sys\nfrom zoo.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        "import sys\nfrom zoo.cli.root import main\ntry: main()\nexcept SystemExit: pass\n"
         "print([n for n in ('torch', 'sqlalchemy', 'alembic', 'numpy', 'transformers') if n in sys.modules])"
     )
     words = f"phizoo {line}"

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import click
 import pytest
 
-from zoo import cli
-from zoo.models_cli import COMMANDS
+from zoo.cli import root
+from zoo.cli.models import COMMANDS
 
 Said = Callable[..., str]
 
@@ -23,7 +23,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Said:
 
     def run(*arguments: str, code: int = 0) -> str:
         capsys.readouterr()
-        ended = cli.run(["models", *arguments])
+        ended = root.run(["models", *arguments])
         told = capsys.readouterr()
         assert ended == code, told.err
         if code:
@@ -173,10 +173,10 @@ def test_a_folder_without_a_tokenizer_is_told(
     tmp_path: Path, made: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = made.phi(tmp_path / "x")
-    assert cli.run(["models", "add", str(folder), "--name", "bare"]) == 0
+    assert root.run(["models", "add", str(folder), "--name", "bare"]) == 0
     assert "has no tokenizer" in capsys.readouterr().err
     (folder / "tokenizer.json").write_text("{}")
-    assert cli.run(["models", "add", str(folder), "--name", "whole"]) == 0
+    assert root.run(["models", "add", str(folder), "--name", "whole"]) == 0
     assert capsys.readouterr().err == ""
 
 

@@ -58,7 +58,7 @@ def quickstart(dry_run: bool) -> None:
 
     Interrupted, the same command goes on; finished parts are not done again.
     """
-    from zoo.cli import run
+    from zoo.cli.root import run
     from zoo.progress import seconds_text
 
     began = time.monotonic()

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
+from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.errors import ZooError
 
 
@@ -156,7 +156,7 @@ def alias(checkpoint: str, alias: str | None, expect: int | None, taken: bool, h
 
 
 def _echo_history(checkpoint: str, as_json: bool) -> None:
-    from zoo.models_look import echo_json
+    from zoo.cli.models_show import echo_json
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
@@ -251,7 +251,7 @@ def gc(dry_run: bool, as_json: bool) -> None:
     \b
     Example:  phizoo models gc --dry-run
     """
-    from zoo.models_look import bytes_text, echo_json
+    from zoo.cli.models_show import bytes_text, echo_json
     from zoo.registry import open_registry
 
     with open_registry() as registry:

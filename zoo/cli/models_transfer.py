@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_FOLDER
+from zoo.cli.completion import A_CHECKPOINT, A_FOLDER
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def import_checkpoint(
               phizoo models import microsoft/phi-2 --dry-run
               phizoo models import ./phi-1-mixformer --name phi-1 --drop-code
     """
+    from zoo.cli.models_show import echo_json
     from zoo.huggingface import import_any, rehearsed
-    from zoo.models_look import echo_json
     from zoo.records import About
     from zoo.registry import open_registry
 
@@ -127,7 +127,7 @@ def pull(checkpoint: str | None, zoo: str | None, listed: str | None, as_json: b
 
 
 def _echo_held(url: str, as_json: bool) -> None:
-    from zoo.models_look import echo_json
+    from zoo.cli.models_show import echo_json
     from zoo.remote import open_remote
 
     with open_remote(url) as remote:
@@ -139,7 +139,7 @@ def _echo_held(url: str, as_json: bool) -> None:
 
 
 def _echo_moved(did: str, moved: "Moved", as_json: bool) -> None:
-    from zoo.models_look import bytes_text, echo_json
+    from zoo.cli.models_show import bytes_text, echo_json
 
     if as_json:
         echo_json(moved)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 GROUPS: dict[str, tuple[str, str]] = {
     "data": ("training.cli.data:data", "Turn raw text into training data, each document accounted for."),
     "train": ("training.cli.group:train", "Train a checkpoint from a recipe."),
-    "models": ("zoo.models_cli:models", "The zoo: add, list, find and verify checkpoints."),
+    "models": ("zoo.cli.models:models", "The zoo: add, list, find and verify checkpoints."),
     "eval": ("evals.cli.group:evaluate", "Score checkpoints on tasks, every sample kept."),
     "leaderboard": ("dashboard.cli:leaderboard", "Open the leaderboard page, or export it."),
     "serve": ("evals.cli.serve:serve", "Serve a checkpoint over an OpenAI-compatible address."),
     "doctor": ("evals.cli.doctor:doctor", "Tell what this machine can do, and what mends each lack."),
-    "completion": ("zoo.completion:completion", "Print the script that makes a shell complete commands and names."),
-    "quickstart": ("zoo.quickstart:quickstart", "The whole way on two CPU cores: data, train, evaluate, show."),
+    "completion": ("zoo.cli.completion:completion", "Print the script that makes a shell complete commands and names."),
+    "quickstart": ("zoo.cli.quickstart:quickstart", "The whole way on two CPU cores: data, train, evaluate, show."),
 }
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from zoo.completion import A_CHECKPOINT, A_DATASET
+from zoo.cli.completion import A_CHECKPOINT, A_DATASET
+from zoo.cli.models_show import count_text, echo_checkpoints, echo_json, echo_table
 from zoo.errors import ZooError
-from zoo.models_look import count_text, echo_checkpoints, echo_json, echo_table
 
 
 @click.command()

@@ -157,8 +157,8 @@ def a_folder(_context: click.Context, _parameter: click.Parameter, incomplete: s
 
 
 A_FOLDER: Complete = a_folder
-A_CHECKPOINT: Complete = offer("zoo.completion:checkpoint_names")
-A_DATASET: Complete = offer("zoo.completion:dataset_names")
+A_CHECKPOINT: Complete = offer("zoo.cli.completion:checkpoint_names")
+A_DATASET: Complete = offer("zoo.cli.completion:dataset_names")
 A_TASK: Complete = offer("evals.cli.completion:task_names")
 AN_ENGINE: Complete = offer("evals.cli.completion:engine_names")
 A_RUN: Complete = offer("evals.cli.completion:run_ids")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.completion import A_CHECKPOINT
+from zoo.cli.completion import A_CHECKPOINT
 from zoo.errors import CheckFailed
 
 if TYPE_CHECKING:

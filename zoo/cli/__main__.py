@@ -1,0 +1,5 @@
+"""`python -m zoo.cli`: the `phizoo` command, for torchrun and for a Python without its script."""
+
+from zoo.cli.root import main
+
+main()
