@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from zoo import datasets, measured, names, rows, settings, tidy
-from zoo.database import Database, open_database
+from zoo import settings
+from zoo.db import datasets, names, rows
+from zoo.db import gc as tidy
+from zoo.db import scores as measured
+from zoo.db.database import Database, open_database
+from zoo.db.query import find
 from zoo.digest import digest
 from zoo.errors import ZooError
-from zoo.find import find
 from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, checked_name, manifest_digest
 from zoo.store import Store, open_store
 
@@ -164,7 +167,7 @@ class Registry:
     def find(self, where: str | Sequence[str] = (), limit: int | None = None, **filters: Any) -> Sequence[Checkpoint]:
         """All versions for which every condition and filter holds, by name and version.
 
-        where    conditions such as "humaneval.low > 0.4 and parameters < 3e9", see `zoo.where`
+        where    conditions such as "humaneval.low > 0.4 and parameters < 3e9", see `zoo.db.condition`
         filters  name, family, licence, tag, parent, dataset, prompt_style, min_parameters, max_parameters
         """
         return find(self, [where] if isinstance(where, str) else where, filters, limit)
@@ -247,11 +250,11 @@ class Registry:
         tidy.rename(self, old, new)
 
     def remove(self, spec: str, with_scores: bool = False) -> Checkpoint:
-        """Takes one version out, unless something refers to it; see `zoo.tidy`."""
+        """Takes one version out, unless something refers to it; see `zoo.db.gc`."""
         return tidy.remove(self, spec, with_scores)
 
     def gc(self, dry: bool = False) -> tidy.Collected:
-        """Deletes the bytes that nothing refers to; see `zoo.tidy`."""
+        """Deletes the bytes that nothing refers to; see `zoo.db.gc`."""
         return tidy.collect(self, datetime.datetime.now(datetime.UTC), dry)
 
     def aliases(self, name: str) -> dict[str, int]:

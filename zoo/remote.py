@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from zoo import datasets, measured, names, tidy
 from zoo.admission import gate
 from zoo.bucket import BucketStore, filesystem, told
+from zoo.db import datasets, names
+from zoo.db import gc as tidy
+from zoo.db import scores as measured
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
 from zoo.progress import progress

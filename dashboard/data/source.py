@@ -41,7 +41,7 @@ def exists() -> bool:
 
 def _file() -> Path | None:
     """The SQLite file of the environment's zoo, None for a database server."""
-    from zoo.database import sqlite_file
+    from zoo.db.database import sqlite_file
 
     return sqlite_file(settings.database_url())
 

@@ -175,7 +175,7 @@ def _datasets() -> list[Finding]:
 
 def _zoo() -> list[Finding]:
     from zoo import settings
-    from zoo.database import shown, sqlite_file
+    from zoo.db.database import shown, sqlite_file
     from zoo.errors import ZooError
     from zoo.registry import open_registry
 

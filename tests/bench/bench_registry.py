@@ -20,9 +20,9 @@ from pathlib import Path
 import msgspec
 from rows import missing, row
 
+from zoo.db.rows import columns_of
 from zoo.records import Checkpoint, File
 from zoo.registry import Registry, open_registry
-from zoo.rows import columns_of
 
 ROUNDS = 5
 MLFLOW = """

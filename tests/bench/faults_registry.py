@@ -35,7 +35,7 @@ import alembic.command  # noqa: E402, F401
 
 import zoo.admission.gate  # noqa: E402, F401
 from tests.zoo import conftest as make  # noqa: E402
-from zoo.database import SCHEMA, schema_version, with_driver  # noqa: E402
+from zoo.db.database import SCHEMA, schema_version, with_driver  # noqa: E402
 from zoo.registry import Registry, open_registry  # noqa: E402
 from zoo.remote import pull, push  # noqa: E402
 

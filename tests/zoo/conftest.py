@@ -114,7 +114,7 @@ def postgres_db(postgres: str) -> Iterator[str]:
     """The URL of an empty database on it."""
     import sqlalchemy
 
-    from zoo.database import with_driver
+    from zoo.db.database import with_driver
 
     engine = sqlalchemy.create_engine(with_driver(postgres), isolation_level="AUTOCOMMIT")
     name = f"zoo_{os.urandom(6).hex()}"

@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy
 
 from zoo.cli import root as cli
-from zoo.database import SCHEMA, schema_version, with_driver
+from zoo.db.database import SCHEMA, schema_version, with_driver
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
 

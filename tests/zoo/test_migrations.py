@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from zoo import database as databases
-from zoo.database import SCHEMA, SqliteDatabase, open_database, schema_version, sqlite_file
+from zoo.db import database as databases
+from zoo.db.database import SCHEMA, SqliteDatabase, open_database, schema_version, sqlite_file
+from zoo.db.rows import columns_of
 from zoo.digest import canonical
 from zoo.errors import ZooError
 from zoo.migrations import upgrade
 from zoo.records import About, Checkpoint, Dataset
 from zoo.registry import described, open_registry
-from zoo.rows import columns_of
 
 
 def opened(url: str) -> Any:

@@ -119,7 +119,7 @@ def offer(source: str) -> Complete:
 def _rows(query: str) -> list[tuple[Any, ...]]:
     """Rows of the zoo's database; none where there is no zoo yet."""
     from zoo import settings
-    from zoo.database import sqlite_file
+    from zoo.db.database import sqlite_file
     from zoo.registry import open_registry
 
     url = settings.database_url()

@@ -272,7 +272,7 @@ def upgrade() -> None:
     \b
     Example:  phizoo models upgrade
     """
-    from zoo.database import SCHEMA
+    from zoo.db.database import SCHEMA
     from zoo.registry import open_registry
 
     with open_registry():

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from zoo.database import Database, SqliteDatabase, with_driver
+from zoo.db.database import Database, SqliteDatabase, with_driver
 
 LOCK = 0x0F11200  # the advisory lock that lets one process at a time migrate a Postgres zoo
 

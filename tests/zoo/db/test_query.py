@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoo.db.condition import FIELDS, Resolve, condition
 from zoo.errors import ZooError
 from zoo.records import About, Dataset, Parent, TrainedOn
 from zoo.registry import Registry, open_registry
-from zoo.where import FIELDS, Resolve, condition
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from zoo import rows
-from zoo.database import Database
+from zoo.db import rows
+from zoo.db.database import Database
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, checked_name
 from zoo.store import is_alive

@@ -6,7 +6,7 @@ with it, inside the caller's transaction.
 
 from typing import Any
 
-from zoo.database import Database
+from zoo.db.database import Database
 from zoo.digest import canonical, digest
 from zoo.records import Checkpoint
 

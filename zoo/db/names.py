@@ -2,7 +2,7 @@
 
 import re
 
-from zoo.database import Database
+from zoo.db.database import Database
 from zoo.errors import ZooError, nearest, unknown
 
 PREFIX = re.compile(r"[0-9a-f]{8,64}")

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from zoo import names, rows
-from zoo.database import Database
+from zoo.db import names, rows
+from zoo.db.database import Database
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
 from zoo.records import Dataset, checked_name

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from zoo import tidy
-from zoo.database import Database
+from zoo.db import gc
+from zoo.db.database import Database
 from zoo.digest import canonical
 from zoo.errors import ZooError
 from zoo.records import File, ProtocolRecord, Score
@@ -36,7 +36,7 @@ def keep_run(
         return
     with store.incoming() as staging:
         sha256, size = copy_hashed(results, staging / "results")
-        with tidy.pinned(database, staging.name, [sha256], moment):
+        with gc.pinned(database, staging.name, [sha256], moment):
             store.publish(staging, [File(path="results", sha256=sha256, bytes=size)])
             with database.write():
                 write_run(database, header, protocol, scores, sha256, moment)

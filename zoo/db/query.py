@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from zoo import where
+from zoo.db import condition as where
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Checkpoint
 
@@ -32,7 +32,7 @@ def find(
 ) -> list[Checkpoint]:
     """All versions for which every condition and filter holds, by name and version.
 
-    conditions  as `zoo.where` reads them
+    conditions  as `zoo.db.condition` reads them
     filters     of FILTERS; a sequence means all of its values
     limit       at most so many
     """

@@ -1,0 +1,1 @@
+"""The database: schema, rows, names, queries, scores, garbage collection."""
