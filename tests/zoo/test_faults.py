@@ -159,7 +159,7 @@ def test_killed_while_migrating_the_schema_is_old_or_new_and_nothing_is_lost(
 ) -> None:
     from tests.zoo.test_migrations import opened, populated_0001
 
-    code = "import alembic.command\nimport zoo.migrations, zoo.registry\n"
+    code = "import alembic.command\nimport zoo.db.migrations, zoo.registry\n"
     code += "print('ready', flush=True)\nwith zoo.registry.open_registry(): pass"
     (tmp_path / "begin").mkdir()
     before = populated_0001(f"sqlite:///{tmp_path}/begin/zoo.db", tmp_path / "x", made)

@@ -11,10 +11,10 @@ import pytest
 
 from zoo.db import database as databases
 from zoo.db.database import SCHEMA, SqliteDatabase, open_database, schema_version, sqlite_file
+from zoo.db.migrations import upgrade
 from zoo.db.rows import columns_of
 from zoo.digest import canonical
 from zoo.errors import ZooError
-from zoo.migrations import upgrade
 from zoo.records import About, Checkpoint, Dataset
 from zoo.registry import described, open_registry
 

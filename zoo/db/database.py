@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from zoo.errors import ZooError
 
-SCHEMA = "0003"  # the newest revision in zoo/migrations/versions; a test holds that it is
+SCHEMA = "0003"  # the newest revision in zoo/db/migrations/versions; a test holds that it is
 BUSY_SECONDS = 60.0
 
 Row = Sequence[Any]
@@ -108,7 +108,7 @@ def _migrate(database: Database) -> None:
             f"{shown(database.url)}: its schema is {version}, expected {SCHEMA}; its owner brings it up to date with: "
             "phizoo models upgrade"
         )
-    from zoo.migrations import upgrade
+    from zoo.db.migrations import upgrade
 
     upgrade(database)
 

@@ -1,4 +1,4 @@
-"""Run by Alembic: the steps on the connection that `zoo.migrations.upgrade` lends."""
+"""Run by Alembic: the steps on the connection that `zoo.db.migrations.upgrade` lends."""
 
 from alembic import context
 
