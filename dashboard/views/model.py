@@ -9,8 +9,8 @@ from dashboard.board.cells import Board, Row, cell_text
 from dashboard.data import lineage, source
 from dashboard.escape import count, cut, html, plain, size
 from dashboard.views import style
-from zoo.card import card as model_card
 from zoo.errors import ZooError
+from zoo.exchange.card import card as model_card
 from zoo.records import Checkpoint
 
 if TYPE_CHECKING:

@@ -36,8 +36,8 @@ import alembic.command  # noqa: E402, F401
 import zoo.admission.gate  # noqa: E402, F401
 from tests.zoo import conftest as make  # noqa: E402
 from zoo.db.database import SCHEMA, schema_version, with_driver  # noqa: E402
+from zoo.exchange.zoo_remote import pull, push  # noqa: E402
 from zoo.registry import Registry, open_registry  # noqa: E402
-from zoo.remote import pull, push  # noqa: E402
 
 
 def add(folders: list[str]) -> None:

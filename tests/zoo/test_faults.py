@@ -36,7 +36,7 @@ with open_registry() as registry:
 PULLER = """
 import sys
 from zoo.registry import open_registry
-from zoo.remote import pull
+from zoo.exchange.zoo_remote import pull
 with open_registry() as registry:
     print("ready", flush=True)
     for version in range(1, 6):
@@ -133,7 +133,7 @@ def test_killed_while_collecting_or_beside_adding_nothing_wanted_is_lost(folders
 
 
 def test_killed_while_pulling_it_goes_on(folders: list[str], tmp_path: Path) -> None:
-    from zoo.remote import pull, push
+    from zoo.exchange.zoo_remote import pull, push
 
     chance = random.Random(3)
     remote, theirs = str(tmp_path / "remote"), str(tmp_path / "theirs")

@@ -54,7 +54,7 @@ def check_tensors(folder: Path, headers: dict[str, Header], config: dict[str, An
 
 
 def _check_phi(folder: Path, held: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
-    from zoo.convert import legacy_format
+    from zoo.exchange.phi_convert import legacy_format
 
     legacy = legacy_format(held)
     if legacy:

@@ -106,7 +106,7 @@ def card(checkpoint: str, out: str | None) -> None:
     """
     from pathlib import Path
 
-    from zoo.card import card as made
+    from zoo.exchange.card import card as made
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:

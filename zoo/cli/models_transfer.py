@@ -9,7 +9,7 @@ from zoo.cli.completion import A_CHECKPOINT, A_FOLDER
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
-    from zoo.remote import Moved
+    from zoo.exchange.zoo_remote import Moved
 
 
 @click.command("import")
@@ -44,7 +44,7 @@ def import_checkpoint(
               phizoo models import ./phi-1-mixformer --name phi-1 --drop-code
     """
     from zoo.cli.models_show import echo_json
-    from zoo.huggingface import import_any, rehearsed
+    from zoo.exchange.huggingface import import_any, rehearsed
     from zoo.records import About
     from zoo.registry import open_registry
 
@@ -73,7 +73,7 @@ def export(checkpoint: str, folder: str) -> None:
     \b
     Example:  phizoo models export phi-1-mini@best ./phi-1-mini
     """
-    from zoo.huggingface import export as written
+    from zoo.exchange.huggingface import export as written
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
@@ -93,8 +93,8 @@ def push(checkpoint: str, zoo: str, as_json: bool) -> None:
     Example:  phizoo models push phi-1-mini s3://team-bucket/zoo
               phizoo models push phi-1-mini /mnt/share/zoo
     """
+    from zoo.exchange.zoo_remote import push as pushed
     from zoo.registry import open_registry
-    from zoo.remote import push as pushed
 
     with open_registry(readonly=True) as registry:
         _echo_moved("pushed", pushed(registry, checkpoint, zoo), as_json)
@@ -114,8 +114,8 @@ def pull(checkpoint: str | None, zoo: str | None, listed: str | None, as_json: b
     Example:  phizoo models pull phi-1-mini s3://team-bucket/zoo
               phizoo models pull --list s3://team-bucket/zoo
     """
+    from zoo.exchange.zoo_remote import pull as pulled
     from zoo.registry import open_registry
-    from zoo.remote import pull as pulled
 
     if listed is not None:
         _echo_held(listed, as_json)
@@ -128,7 +128,7 @@ def pull(checkpoint: str | None, zoo: str | None, listed: str | None, as_json: b
 
 def _echo_held(url: str, as_json: bool) -> None:
     from zoo.cli.models_show import echo_json
-    from zoo.remote import open_remote
+    from zoo.exchange.zoo_remote import open_remote
 
     with open_remote(url) as remote:
         labels = remote.labels()

@@ -12,9 +12,9 @@ import pytest
 
 from zoo.bucket import BucketStore
 from zoo.errors import ZooError
+from zoo.exchange.zoo_remote import open_remote, pull, push
 from zoo.records import About, Dataset, File, TrainedOn
 from zoo.registry import Registry, open_registry
-from zoo.remote import open_remote, pull, push
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from zoo import hub
 from zoo.errors import ZooError
-from zoo.huggingface import import_any
+from zoo.exchange import hub
+from zoo.exchange.huggingface import import_any
 from zoo.records import About
 from zoo.registry import open_registry
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.admission.config import read_json
 from zoo.admission.safetensors_header import read_header
-from zoo.convert import ROTARY, as_mixformer, legacy_format
 from zoo.errors import ZooError
+from zoo.exchange.phi_convert import ROTARY, as_mixformer, legacy_format
 
 if TYPE_CHECKING:
     import torch

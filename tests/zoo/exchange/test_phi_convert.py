@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from zoo import convert, proof
 from zoo.errors import ZooError
-from zoo.huggingface import import_any
+from zoo.exchange import phi_convert, phi_proof
+from zoo.exchange.huggingface import import_any
 from zoo.records import About
 from zoo.registry import open_registry
 
@@ -159,16 +159,16 @@ def test_a_config_of_other_weights_is_caught_by_the_logits_or_the_shapes(
 ) -> None:
     """The old forward pass is given the truth, the conversion the wrong config."""
     source = older(today, tmp_path / "old", "mixformer", MIXFORMER)
-    right, lied = convert.todays_config(MIXFORMER), convert.todays_config(MIXFORMER | wrong)
-    convert.convert(source, tmp_path / "new", lied)
+    right, lied = phi_convert.todays_config(MIXFORMER), phi_convert.todays_config(MIXFORMER | wrong)
+    phi_convert.convert(source, tmp_path / "new", lied)
     import torch
     from transformers import PhiForCausalLM
 
     ids = torch.arange(12).view(1, 12)
     with torch.no_grad():
         new = PhiForCausalLM.from_pretrained(tmp_path / "new").train(False)(ids).logits
-        old = proof.old_logits(source, ids, right)
-    assert float((new - old).abs().max()) > proof.TOLERANCE
+        old = phi_proof.old_logits(source, ids, right)
+    assert float((new - old).abs().max()) > phi_proof.TOLERANCE
 
 
 @pytest.mark.parametrize("mistake", ["head order", "q and k swapped", "plain chunk of a fused file"])
@@ -176,7 +176,7 @@ def test_a_wrong_order_of_rows_is_refused(
     today: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistake: str
 ) -> None:
     source = older(today, tmp_path / "old", "fused", FUSED)
-    split = convert._split
+    split = phi_convert._split
 
     def wrong(file: str, tensor: Any, name: str, legacy: str, config: dict[str, Any]) -> Any:
         pieces = list(split(file, tensor, name, "mixformer" if "chunk" in mistake else legacy, config))
@@ -187,7 +187,7 @@ def test_a_wrong_order_of_rows_is_refused(
             pieces = [piece._replace(name=names[at]) for piece, at in zip(pieces, (1, 0, 2), strict=True)]
         return pieces
 
-    monkeypatch.setattr(convert, "_split", wrong)
+    monkeypatch.setattr(phi_convert, "_split", wrong)
     with open_registry() as registry:
         with pytest.raises(ZooError, match=r"give other logits"):
             import_any(registry, str(source), "phi-x", None, About(), drop_code=False)
@@ -224,5 +224,5 @@ def test_a_tensor_of_another_model_and_a_config_without_sizes_are_refused(
 
 
 def test_real_ids_are_written_for_a_real_vocabulary() -> None:
-    today_config = convert.todays_config(MIXFORMER | {"vocab_size": 51200})
+    today_config = phi_convert.todays_config(MIXFORMER | {"vocab_size": 51200})
     assert (today_config["bos_token_id"], today_config["eos_token_id"]) == (50256, 50256)

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.admission.safetensors_header import BITS
-from zoo.convert import Piece, write_safetensors
 from zoo.errors import ZooError
+from zoo.exchange.phi_convert import Piece, write_safetensors
 
 STORAGES = {
     "DoubleStorage": "F64",
@@ -146,8 +146,8 @@ def _bytes(archive: zipfile.ZipFile, root: str, name: str, tensor: _Tensor) -> b
 def convert_pickle(source: Path, target: Path) -> None:
     """Writes one pickle's tensors as a safetensors file, in an isolated child. Raises ZooError with the reason."""
     code = (
-        f"import sys; sys.path[:0] = {[str(Path(__file__).parents[1])]!r}\n"
-        "from zoo.unpickle import child\nsys.exit(child(sys.argv[1], sys.argv[2], int(sys.argv[3])))"
+        f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n"
+        "from zoo.exchange.unpickle import child\nsys.exit(child(sys.argv[1], sys.argv[2], int(sys.argv[3])))"
     )
     try:
         done = subprocess.run(

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from zoo import convert, hub, proof, settings, unpickle
+from zoo import settings
 from zoo.admission import gate
 from zoo.admission.config import read_json
 from zoo.admission.safetensors_header import open_inside, read_header
-from zoo.card import card
 from zoo.errors import ZooError
+from zoo.exchange import hub, phi_convert, phi_proof, unpickle
+from zoo.exchange.card import card
 from zoo.phi_variants import VARIANTS, Variant
 from zoo.records import About, Checkpoint, checked_name
 from zoo.store import copy_hashed
@@ -159,7 +160,7 @@ def import_folder(registry: "Registry", folder: Path, name: str, about: About, d
             gate.check_path(path.relative_to(folder).as_posix())
             gate.check_links(path, path.lstat().st_nlink)
     names = [tensor.name for path in sorted(folder.glob("*.safetensors")) for tensor in read_header(path).tensors]
-    legacy = convert.legacy_format(names)
+    legacy = phi_convert.legacy_format(names)
     if not legacy and not drop_code:
         return registry.add(folder, name, about)
     if not drop_code:
@@ -207,9 +208,9 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
     config = read_json(folder / "config.json")
     notes = [f"Left out: {', '.join(dropped)}."] if dropped else []
     if legacy:
-        today = convert.todays_config(config)
-        convert.convert(folder, target, today)
-        difference = proof.prove(folder, target, today)
+        today = phi_convert.todays_config(config)
+        phi_convert.convert(folder, target, today)
+        difference = phi_proof.prove(folder, target, today)
         notes.append(f"Converted from Phi's {legacy} format; largest difference of logits {difference:.2g}.")
     else:
         config.pop("auto_map", None)

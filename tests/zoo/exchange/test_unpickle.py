@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from zoo import unpickle
 from zoo.errors import ZooError
-from zoo.huggingface import import_any
+from zoo.exchange import unpickle
+from zoo.exchange.huggingface import import_any
+from zoo.exchange.unpickle import convert_pickle
 from zoo.records import About
 from zoo.registry import open_registry
-from zoo.unpickle import convert_pickle
 
 RAN = "/tmp/phizoo-was-run"
 

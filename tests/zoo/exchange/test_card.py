@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from zoo.card import card
+from zoo.exchange.card import card
 from zoo.records import About, Dataset, Stage, TrainedOn
 from zoo.registry import open_registry
 

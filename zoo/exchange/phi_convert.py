@@ -5,7 +5,7 @@
     fused       self_attn.query_key_value, rows head by head: q, k, v            (transformers 4.36)
     today       self_attn.q_proj, k_proj, v_proj                                 (transformers 4.37 and later)
 
-Whether a conversion is right is not believed but proved: see `zoo.proof`.
+Whether a conversion is right is not believed but proved: see `zoo.exchange.phi_proof`.
 
 Source: transformers' convert_phi_weights_to_hf.py and pull request 28163; PhiConfig of 4.36.
 """

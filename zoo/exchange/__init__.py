@@ -1,0 +1,1 @@
+"""Checkpoints in and out: the hub, other zoos, Phi's older formats."""
