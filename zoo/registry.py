@@ -22,7 +22,7 @@ from zoo.db.query import find
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, checked_name, manifest_digest
-from zoo.store import Store, open_store
+from zoo.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from zoo.admission.gate import Inspected

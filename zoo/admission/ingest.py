@@ -18,7 +18,7 @@ from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import File
-from zoo.store import Advance, copy_hashed
+from zoo.store.store import Advance, copy_hashed
 
 CLONE = 0x40049409  # FICLONE: the target shares the source's blocks until either is written
 TELL_BYTES = 200_000_000  # smaller ones are copied in under a second: no bar
@@ -99,7 +99,7 @@ def _hashed(path: Path, advance: Advance | None) -> tuple[str, int]:
 
 
 def _bring_url(url: str, target: Path) -> tuple[File, ...]:
-    from zoo.bucket import filesystem, told
+    from zoo.store.bucket import filesystem, told
 
     fs, root = filesystem(url)
     with told(url):

@@ -17,7 +17,7 @@ from zoo.db import rows
 from zoo.db.database import Database
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, checked_name
-from zoo.store import is_alive
+from zoo.store.store import is_alive
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

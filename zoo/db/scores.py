@@ -14,7 +14,7 @@ from zoo.db.database import Database
 from zoo.digest import canonical
 from zoo.errors import ZooError
 from zoo.records import File, ProtocolRecord, Score
-from zoo.store import Store, copy_hashed
+from zoo.store.store import Store, copy_hashed
 
 PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 COLUMNS = Score.__struct_fields__

@@ -24,7 +24,7 @@ from zoo.admission import gate
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.progress import progress
-from zoo.store import leaving_room
+from zoo.store.store import leaving_room
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 COMMIT = re.compile(r"[0-9a-f]{40}")

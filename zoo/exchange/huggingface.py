@@ -20,7 +20,7 @@ from zoo.exchange import hub, phi_convert, phi_proof, unpickle
 from zoo.exchange.card import card
 from zoo.phi_variants import VARIANTS, Variant
 from zoo.records import About, Checkpoint, checked_name
-from zoo.store import copy_hashed
+from zoo.store.store import copy_hashed
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

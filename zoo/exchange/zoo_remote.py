@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import msgspec
 
 from zoo.admission import gate
-from zoo.bucket import BucketStore, filesystem, told
 from zoo.db import datasets, names
 from zoo.db import gc as tidy
 from zoo.db import scores as measured
@@ -23,7 +22,8 @@ from zoo.errors import ZooError, unknown
 from zoo.progress import progress
 from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, checked_name, manifest_digest
 from zoo.registry import Registry, now, open_registry
-from zoo.store import DiskStore, Store, checked_sha256
+from zoo.store.bucket import BucketStore, filesystem, told
+from zoo.store.store import DiskStore, Store, checked_sha256
 
 ENTRY_BYTES = 100_000_000
 TELL_BYTES = 50_000_000

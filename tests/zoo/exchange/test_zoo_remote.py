@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from zoo.bucket import BucketStore
 from zoo.errors import ZooError
 from zoo.exchange.zoo_remote import open_remote, pull, push
 from zoo.records import About, Dataset, File, TrainedOn
 from zoo.registry import Registry, open_registry
+from zoo.store.bucket import BucketStore
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +143,7 @@ def test_a_broken_transfer_goes_on_where_it_ended(tmp_path: Path, made: SimpleNa
     with open_remote(remote) as there:
         original = type(there.store).fetch
         with pytest.MonkeyPatch.context() as patch:
-            from zoo import store
+            from zoo.store import store
 
             resumed = store.fetch_resumed
 
@@ -291,7 +291,7 @@ def test_a_bad_cache_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_broken_upload_of_a_large_file_goes_on_with_the_parts_that_are_missing(
     bucket: str, tmp_path: Path, made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zoo import multipart
+    from zoo.store import multipart
 
     monkeypatch.setattr(multipart, "PART_BYTES", 5 << 20)
     monkeypatch.setattr(multipart, "AT_ONCE", 1)

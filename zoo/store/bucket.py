@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import multipart, settings
+from zoo import settings
 from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import ZooError
 from zoo.records import File
-from zoo.store import DiskStore, checked_sha256, fetch_resumed
+from zoo.store import multipart
+from zoo.store.store import DiskStore, checked_sha256, fetch_resumed
 
 WHOLE_UPLOADS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")
 CACHE_BYTES = 50_000_000_000

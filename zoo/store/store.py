@@ -4,7 +4,7 @@
     trees/<digest>/      one checkpoint as a folder of hard links to its objects: what loaders get
     incoming/<owner>/    what is being added, until it is complete
 
-This file knows bytes and digests, no names and no database. `zoo.bucket` is the same over fsspec.
+This file knows bytes and digests, no names and no database. `zoo.store.bucket` is the same over fsspec.
 """
 
 import contextlib
@@ -380,6 +380,6 @@ def open_store(url: str) -> Store:
         return DiskStore(Path(url).expanduser().absolute())
     if url.startswith("file://"):
         return DiskStore(Path(url.removeprefix("file://")))
-    from zoo.bucket import BucketStore
+    from zoo.store.bucket import BucketStore
 
     return BucketStore(url)

@@ -1,0 +1,1 @@
+"""Content-addressed storage on a disk or in a bucket."""
