@@ -27,7 +27,7 @@ REPOSITORY = str(Path(__file__).resolve().parents[3])
 # of a worker's control group: two children and what they hold in files, pipes and sockets
 GROUP_MEMORY, GROUP_PROCESSES = 2560 << 20, 160
 START_SECONDS = 60.0  # a zygote is warm in half a second; on a machine in trouble later
-START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.host.{0} import main; main({1})"
+START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} import main; main({1})"
 
 
 ALONE = ("-s", "-S", "-P", "-B", "-c", f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); "
@@ -152,7 +152,7 @@ def container_command(config: dict[str, Any], engine: str) -> list[str]:
 def process_command(config: dict[str, Any]) -> list[str]:
     """The bare interpreter: limits only."""
     numpy = [os.path.dirname(source) for source, target in config["binds"] if target == f"{INSIDE}/numpy/numpy"]
-    return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", START.format("zygote", "").replace("main", "alone"),
+    return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", START.format("guest.zygote", "").replace("main", "alone"),
             REPOSITORY, *numpy]  # fmt: skip
 
 
@@ -197,14 +197,14 @@ class Worker:
         module, told = _starter(tier, config)
         common: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "start_new_session": True}
         self.zygote_process = subprocess.Popen(
-            [config["binds"][0][0], "-I", "-S", "-B", "-c", START.format(module, "sys.argv[2]"), REPOSITORY,
+            [config["binds"][0][0], "-I", "-S", "-B", "-c", START.format(f"host.{module}", "sys.argv[2]"), REPOSITORY,
              json.dumps(told)],
             env={}, pass_fds=(zygote_end.fileno(), control.fileno()), stderr=self.errors, **common,
         )  # fmt: skip
         self.groups = cgroup.enclose(self.zygote_process.pid, GROUP_MEMORY, GROUP_PROCESSES)
         numbers = [str(s.fileno()) for s in (pool_end, judge_end)] + [str(page)]
         self.judge_process = subprocess.Popen(
-            [sys.executable, "-P", "-B", "-c", START.format("judge", "sys.argv[2:]"), REPOSITORY, *numbers],
+            [sys.executable, "-P", "-B", "-c", START.format("judge.judge", "sys.argv[2:]"), REPOSITORY, *numbers],
             env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
             pass_fds=[int(n) for n in numbers], stderr=subprocess.DEVNULL, **common,
         )  # fmt: skip

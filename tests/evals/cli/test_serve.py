@@ -202,9 +202,9 @@ def test_a_server_that_dies_or_never_answers_is_one_line(monkeypatch: pytest.Mon
 
 def test_a_server_ends_with_who_started_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom evals import vllm_process\n"
+        "import sys, time\nfrom pathlib import Path\nfrom evals.engines.vllm import process\n"
         "from evals.engines.vllm.process import Serving, start\n"
-        "vllm_process.command = lambda _: [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "process.command = lambda _: [sys.executable, '-c', 'import time; time.sleep(60)']\n"
         "start(Serving(path=Path('phi'), name='tiny'), None)\nprint('there', flush=True)\ntime.sleep(60)\n"
     )
     with subprocess.Popen(

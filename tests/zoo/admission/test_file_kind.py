@@ -57,7 +57,7 @@ def test_a_text_is_no_pickle(text: str) -> None:
 
 
 def test_no_page_of_this_project_is_taken_for_a_pickle() -> None:
-    pages = [*Path(__file__).parents[3].glob("*.md"), *Path(__file__).parent.glob("*.py")]
+    pages = [*Path(__file__).parents[3].glob("*.md"), *Path(__file__).parents[1].rglob("*.py")]
     assert len(pages) > 10
     for page in pages:
         data = page.read_bytes()
