@@ -14,7 +14,7 @@ from evals.sandbox.host.worker import launch_config
 from evals.sandbox.tiers import Sandbox
 
 MAKE = (
-    "import os, sys\nsys.path.insert(0, sys.argv[1])\nfrom evals.sandbox import launch\n"
+    "import os, sys\nsys.path.insert(0, sys.argv[1])\nfrom evals.sandbox.host import launch\n"
     "os.umask(0o077)\nproc = os.open('/proc', os.O_RDONLY)\n"
     "launch.enclose({'libraries': sys.argv[4:], 'stdlib': sys.argv[2], 'version': '3', 'links': [],\n"
     "  'binds': [[sys.argv[2] + '/small', sys.argv[3]]]}, proc)\n"
