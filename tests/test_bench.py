@@ -66,6 +66,16 @@ def test_what_was_measured_is_not_measured_again_unless_asked(
     assert json.loads((tmp_path / "kept" / "good.json").read_text())["rows"][0]["ratio"] == 3.0
 
 
+def test_the_rest_of_the_page_stays(every: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"# Mine\n\n{every.START}old\n{every.END}\nBelow.\n")
+    for _ in range(2):
+        assert run(every, monkeypatch, "good", "--table", str(page)) == 0
+    text = page.read_text()
+    assert text.startswith(f"# Mine\n\n{every.START}Each bench") and text.endswith(f"|\n{every.END}\nBelow.\n")
+    assert "old" not in text and text.count("sorting") == 1
+
+
 def test_every_bench_script_is_in_the_table() -> None:
     text = (BENCH / "every.py").read_text(encoding="utf-8")
     for script in (*BENCH.glob("bench_*.py"), *BENCH.glob("parity_lm*.py"), *BENCH.glob("mutants_*.py")):

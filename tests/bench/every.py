@@ -1,11 +1,12 @@
-"""`make bench`: every comparison in one go, into one table (docs/benchmarks.md).
+"""`make bench`: runs every comparison and writes one table into docs/benchmarks.md.
 
     python tests/bench/every.py [NAME...] [--again] [--quick] [--list]
 
-Each bench is a script of its own, run one after the other; it keeps its rows by `rows.row`, and a script that keeps
-none is told by its last line. A bench that fails or lacks its peer is a row that says so. What was measured stays in
-build/bench/, so that a stopped run goes on with the next bench; `--again` measures anew. The table is written after
-each bench. Peers live in Pythons of their own, named by the variables of PEERS or made by `.ci/setup-peers`.
+Each bench is a script, and they run one after the other. A bench keeps its rows with `rows.row`; if it keeps none, its
+last line is the row. A bench that fails, or whose peer is missing, gets a row with the reason. Results stay in
+build/bench/, so a stopped run continues with the next bench; `--again` measures again. The table is written after each
+bench, between the two marks of the page; the rest of the page stays. Each peer has a Python environment of its own,
+named by the variables of PEERS or made by `.ci/setup-peers`.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 KEPT, TABLE = ROOT / "build" / "bench", ROOT / "docs" / "benchmarks.md"
+START, END = "<!-- make bench: start -->\n", "<!-- make bench: end -->\n"
 # peer -> the variable that names its Python, the distributions whose versions are told
 PEERS = {
     "lm-eval": ("LM_EVAL_PYTHON", ("lm_eval", "transformers", "torch")),
@@ -140,18 +142,18 @@ def cells(bench: str, row: dict[str, Any]) -> str:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The page: how to read it, the versions, the machine, the table."""
+    """The generated section: how to read it, the versions, the machine, the table."""
     about = (
-        "# Benchmarks\n\nWritten by `make bench` (`tests/bench/every.py`): every comparison of `tests/bench/` on one machine, the sides\n"
-        "taking turns within a bench. A ratio says how many times as fast as the peer ours is: over 1 is better for ours, under 1 is\n"
-        "worse. Spread: the least and the most over the turns. A comparison that was not made is a row that says why.\n"
+        "Each bench runs on one machine, and the sides take turns within it. A ratio is the number of times that phi-zoo is as\n"
+        "fast as the other tool: above 1 phi-zoo is faster, below 1 it is slower. The spread is the least and the greatest ratio\n"
+        "over the turns. A comparison that was not made has a row that gives the reason.\n"
     )
     days = sorted({result["day"] for result in results if "day" in result})
     when = days[0] if days[:1] == days[-1:] else f"{days[0]} to {days[-1]}" if days else "never"
     facts = [f"Measured {when}.", f"Machine: {machine()}.", *(f"{line}." for line in versions())]
     if any(result["quick"] for result in results):
         facts.append("Some benches ran shortened (--quick): their figures are rougher.")
-    head = "| bench | what | against | times as fast | spread | seen | wanted | note |\n| --- | --- | --- | ---: | --- | --- | --- | --- |"
+    head = "| bench | measured | against | times as fast | spread | value | target | note |\n| --- | --- | --- | ---: | --- | --- | --- | --- |"
     lines = [cells(result["bench"], row) for result in results for row in result["rows"]]
     return about + "\n" + "\n".join(f"- {fact}" for fact in facts) + "\n\n" + "\n".join([head, *lines]) + "\n"
 
@@ -192,7 +194,7 @@ def main() -> int:
 
 
 def write(place: Path) -> None:
-    """Writes the table of everything measured so far, in the order of BENCHES; a failure stands until it is mended."""
+    """Writes everything measured so far between the page's marks, in the order of BENCHES; failures stay until fixed."""
     results = []
     for name in BENCHES:
         good, bad = KEPT / f"{name}.json", KEPT / f"{name}.failed"
@@ -201,7 +203,9 @@ def write(place: Path) -> None:
         kept = next((one for one in (bad, good) if one.exists()), None)
         nothing = {"bench": name, "quick": False, "rows": [{"what": BENCHES[name].about, "note": "not run yet"}]}
         results.append(json.loads(kept.read_text()) if kept else nothing)
-    place.write_text(table(results), encoding="utf-8")
+    page = place.read_text(encoding="utf-8") if place.exists() else START + END
+    before, after = page.partition(START)[0], page.partition(END)[2]
+    place.write_text(before + START + table(results) + END + after, encoding="utf-8")
     print(f"wrote {place}", flush=True)
 
 
