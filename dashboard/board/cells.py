@@ -4,6 +4,7 @@ from typing import Literal
 
 from dashboard.escape import percent
 from evals.stats.power import resolution
+from zoo.cli import output
 from zoo.records import Origin, Record, Subset
 
 
@@ -128,11 +129,7 @@ def cell_text(cell: Cell | None) -> str:
     """
     if cell is None:
         return "–"
-    parts = [value_text(cell)]
-    if cell.low is not None and cell.high is not None:
-        parts.append(f"[{cell.low:.1f}–{cell.high:.1f}]")
-    if cell.n is not None:
-        parts.append(f"n={cell.n}")
+    parts = [output.cell(value_text(cell), cell.low, cell.high, cell.n)]
     if cell.unscored:
         parts.append(f"({cell.unscored} unscored)")
     if overlap := overlap_text(cell):

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
+from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import ZooError
 
 
@@ -77,9 +78,7 @@ def add(
         )
         checkpoint = registry.add(folder, name, about, link)
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(checkpoint))
+        emit_json(checkpoint)
     else:
         click.echo(f"{checkpoint.label}  {checkpoint.parameters:,} parameters  {checkpoint.digest[:12]}")
         if checkpoint.notes:
@@ -156,13 +155,12 @@ def alias(checkpoint: str, alias: str | None, expect: int | None, taken: bool, h
 
 
 def _echo_history(checkpoint: str, as_json: bool) -> None:
-    from zoo.cli.models_show import echo_json
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
         moves = registry.alias_history(registry.get(checkpoint).name)
     if as_json:
-        echo_json([move._asdict() for move in moves])
+        emit_json([move._asdict() for move in moves])
         return
     for move in moves:
         click.echo(
@@ -251,13 +249,12 @@ def gc(dry_run: bool, as_json: bool) -> None:
     \b
     Example:  phizoo models gc --dry-run
     """
-    from zoo.cli.models_show import bytes_text, echo_json
     from zoo.registry import open_registry
 
     with open_registry() as registry:
         taken = registry.gc(dry_run)
     if as_json:
-        echo_json(taken._asdict())
+        emit_json(taken._asdict())
     else:
         files = f"{taken.objects} file{'s' * (taken.objects != 1)}"
         click.echo(f"{'would free' if dry_run else 'freed'} {bytes_text(taken.bytes)} in {files}")

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET
-from zoo.cli.models_show import count_text, echo_checkpoints, echo_json, echo_table
+from zoo.cli.models_show import echo_checkpoints
+from zoo.cli.output import count, emit_json, table
 from zoo.errors import ZooError
 
 
@@ -40,7 +41,7 @@ def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filter
     with open_registry(readonly=True) as registry:
         found = registry.find(conditions, limit=limit, **filters)
         if as_json:
-            echo_json(found)
+            emit_json(found)
         elif found:
             echo_checkpoints(registry, found)
         else:
@@ -66,7 +67,7 @@ def lineage(checkpoint: str, form: str, as_json: bool) -> None:
     with open_registry(readonly=True) as registry:
         found = lines.graph(registry, checkpoint)
     if as_json or form == "json":
-        echo_json(found)
+        emit_json(found)
     else:
         click.echo({"tree": lines.tree, "mermaid": lines.mermaid, "dot": lines.dot}[form](found))
 
@@ -90,7 +91,7 @@ def diff(before: str, after: str, as_json: bool) -> None:
     with open_registry(readonly=True) as registry:
         found = differences.diff(registry, before, after)
     if as_json:
-        echo_json(found)
+        emit_json(found)
     else:
         click.echo(differences.text(found))
 
@@ -140,7 +141,7 @@ def variants(name: str | None, as_json: bool) -> None:
             {key: getattr(one, key) for key in keys} | {"parameters": one.parameters, "config": one.config}
             for one in chosen
         ]
-        echo_json(told)
+        emit_json(told)
         return
     rows = [
         (
@@ -149,10 +150,10 @@ def variants(name: str | None, as_json: bool) -> None:
             str(one.layers),
             str(one.width),
             f"{one.heads} x {one.width // one.heads}",
-            count_text(one.training_tokens),
+            count(one.training_tokens),
             f"phizoo models import {one.repository}" if one.repository else "not published",
             one.about,
         )
         for one in chosen
     ]
-    echo_table(("NAME", "PARAMETERS", "LAYERS", "WIDTH", "HEADS", "TOKENS", "WEIGHTS", "TRAINED ON"), rows)
+    table(rows, ("NAME", "PARAMETERS", "LAYERS", "WIDTH", "HEADS", "TOKENS", "WEIGHTS", "TRAINED ON"))

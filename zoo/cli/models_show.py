@@ -1,56 +1,17 @@
 """`phizoo models`, the commands that read: list, show, path, verify. None needs write permission."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
+from zoo.cli.output import bytes_text, count, emit_json, share_cell, table
 from zoo.errors import CheckFailed
 
 if TYPE_CHECKING:
     from zoo.records import Checkpoint
     from zoo.registry import Registry
-
-
-def count_text(number: int | None) -> str:
-    """A count as people say it.
-
-    >>> count_text(356_794_368), count_text(950_000), count_text(12), count_text(None)
-    ('357M', '950K', '12', '-')
-    """
-    if number is None:
-        return "-"
-    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return str(number)
-
-
-def bytes_text(number: int) -> str:
-    """A size in bytes as people say it.
-
-    >>> bytes_text(2_000_000_000), bytes_text(900)
-    ('2.00 GB', '900 B')
-    """
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if number >= size:
-            return f"{number / size:.2f} {unit}"
-    return f"{number} B"
-
-
-def echo_json(value: Any) -> None:
-    """Prints a value as readable JSON."""
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def echo_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Prints rows in columns as wide as they need."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def echo_checkpoints(registry: "Registry", found: "Sequence[Checkpoint]") -> None:
@@ -59,10 +20,10 @@ def echo_checkpoints(registry: "Registry", found: "Sequence[Checkpoint]") -> Non
     for one in found:
         at = [alias for alias, version in registry.aliases(one.name).items() if version == one.version]
         rows.append(
-            (one.label, one.family, count_text(one.parameters), count_text(one.training_tokens), one.licence,
+            (one.label, one.family, count(one.parameters), count(one.training_tokens), one.licence,
              one.created[:10], one.digest[:12], ",".join(at))
         )  # fmt: skip
-    echo_table(("NAME", "FAMILY", "PARAMETERS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"), rows)
+    table(rows, ("NAME", "FAMILY", "PARAMETERS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"))
 
 
 @click.command("list")
@@ -83,7 +44,7 @@ def list_checkpoints(name: str | None, all_versions: bool, as_json: bool) -> Non
             registry.get(name)
         found = registry.list(name, all_versions)
         if as_json:
-            echo_json(found)
+            emit_json(found)
         elif found:
             echo_checkpoints(registry, found)
         else:
@@ -109,7 +70,7 @@ def show(checkpoint: str, as_json: bool) -> None:
         scores = registry.scores(found.digest)
         if as_json:
             told = msgspec.to_builtins(found)
-            echo_json(told | {"bytes": found.bytes, "aliases": aliases, "scores": msgspec.to_builtins(scores)})
+            emit_json(told | {"bytes": found.bytes, "aliases": aliases, "scores": msgspec.to_builtins(scores)})
             return
         _echo_checkpoint(registry, found, aliases)
         protocols = registry.protocols() if scores else {}
@@ -117,10 +78,8 @@ def show(checkpoint: str, as_json: bool) -> None:
             column = protocols[score.protocol].column if score.protocol in protocols else f"{score.task} {score.metric}"
             subset = "" if score.subset == "all" else f" {score.subset}"
             unscored = f" unscored={score.unscored}" if score.unscored else ""
-            click.echo(
-                f"  {column}{subset}: {100 * score.value:.1f} [{100 * score.low:.1f}–{100 * score.high:.1f}] "
-                f"n={score.n}{unscored}  run {score.run[:12]}"
-            )
+            value = share_cell(score.value, score.low, score.high, score.n)
+            click.echo(f"  {column}{subset}: {value}{unscored}  run {score.run[:12]}")
 
 
 def _echo_checkpoint(registry: "Registry", found: "Checkpoint", aliases: list[str]) -> None:
@@ -201,9 +160,9 @@ def verify(checkpoint: str | None, mend: bool, as_json: bool) -> None:
 
     with open_registry(readonly=not mend) as registry:
         problems = registry.verify(checkpoint, mend)
-        count = 1 if checkpoint else len(registry.list(all_versions=True))
+        checked = 1 if checkpoint else len(registry.list(all_versions=True))
     if as_json:
-        echo_json(problems)
+        emit_json(problems)
     else:
         for problem in problems:
             click.echo(problem)
@@ -217,4 +176,4 @@ def verify(checkpoint: str | None, mend: bool, as_json: bool) -> None:
             )
         )
     if not as_json:
-        click.echo(f"{count} checkpoint{'s' * (count != 1)} whole")
+        click.echo(f"{checked} checkpoint{'s' * (checked != 1)} whole")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_FOLDER
+from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ def import_checkpoint(
               phizoo models import microsoft/phi-2 --dry-run
               phizoo models import ./phi-1-mixformer --name phi-1 --drop-code
     """
-    from zoo.cli.models_show import echo_json
     from zoo.exchange.huggingface import import_any, rehearsed
     from zoo.records import About
     from zoo.registry import open_registry
@@ -57,7 +57,7 @@ def import_checkpoint(
     with open_registry() as registry:
         found = import_any(registry, source, name, revision, About(licence=licence, tags=tags), drop_code, pickles)
     if as_json:
-        echo_json(found)
+        emit_json(found)
     else:
         click.echo(f"{found.label}  {found.parameters:,} parameters  {found.digest[:12]}")
         if found.notes:
@@ -127,22 +127,20 @@ def pull(checkpoint: str | None, zoo: str | None, listed: str | None, as_json: b
 
 
 def _echo_held(url: str, as_json: bool) -> None:
-    from zoo.cli.models_show import echo_json
     from zoo.exchange.zoo_remote import open_remote
 
     with open_remote(url) as remote:
         labels = remote.labels()
     if as_json:
-        echo_json(labels)
+        emit_json(labels)
     else:
         click.echo("\n".join(labels) or f"{url} holds no checkpoint. Send one: phizoo models push NAME {url}")
 
 
 def _echo_moved(did: str, moved: "Moved", as_json: bool) -> None:
-    from zoo.cli.models_show import bytes_text, echo_json
 
     if as_json:
-        echo_json(moved)
+        emit_json(moved)
     else:
         files = f"{moved.files} file{'s' * (moved.files != 1)}"
         click.echo(f"{did} {moved.label}  {moved.digest[:12]}  {files} moved, {bytes_text(moved.bytes)}")

@@ -1,0 +1,68 @@
+"""Formats of numbers, tables in a pipe and on a terminal, one shape of JSON, and no click on the way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo.cli.output import cell, count, emit_json, share_cell, table
+from zoo.records import Record
+
+
+class Example(Record, frozen=True):
+    name: str
+    path: Path
+    value: float
+
+
+def test_a_cell_leaves_out_what_is_not_known() -> None:
+    assert cell(51.2) == "51.2"
+    assert cell(51.2, n=164) == "51.2 n=164"
+    assert cell(51.2, 43.6, 58.75) == "51.2 [43.6–58.8]"
+    assert share_cell(0.0, 0.0, 0.02288, 164) == "0.0 [0.0–2.3] n=164"
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1_000, "1K"), (1_418_270_720, "1.42B")])
+def test_a_count_has_three_digits(number: int, text: str) -> None:
+    assert count(number) == text
+
+
+def test_a_table_in_a_pipe_is_plain_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    table([("phi-1", "7"), ("[red]a", "1,300")], ("NAME", ">TOKENS"))
+    table([("a", ""), ("bb", "c")])
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME    TOKENS",
+        "phi-1        7",
+        "[red]a   1,300",
+        "a",
+        "bb  c",
+    ]
+
+
+def test_a_table_on_a_terminal_shows_markup_as_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    table([("[red]a", "1")], ("NAME", ">N"), bold=[0])
+    assert "[red]a" in capsys.readouterr().out
+
+
+def test_json_is_indented_unescaped_and_valid(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    emit_json({"rows": [Example(name="–\N{SNOWMAN}", path=Path("a/b"), value=float("nan"))]})
+    out = capfdbinary.readouterr().out
+    assert json.loads(out) == {"rows": [{"name": "–\N{SNOWMAN}", "path": "a/b", "value": None}]}
+    assert b'\n  "rows": [\n    {\n' in out
+    assert "–\N{SNOWMAN}".encode() in out
+
+
+def test_json_of_half_a_surrogate_pair_is_still_utf_8(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    emit_json([Example(name="a\udc80", path=Path("a"), value=1.0)])
+    assert json.loads(capfdbinary.readouterr().out)[0]["name"] == "a?"
+
+
+def test_importing_it_imports_no_click() -> None:
+    code = "import sys, zoo.cli.output; print('click' in sys.modules, 'msgspec' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["False", "False"]

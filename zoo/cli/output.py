@@ -1,0 +1,141 @@
+"""Formats and prints results: cells `51.2 [43.6–58.8] n=164`, counts, sizes, p-values, tables and JSON.
+
+Needs nothing but the standard library at import, so that libraries below the command line may use it too.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+NONE = "–"  # a value that is not known
+
+
+def cell(
+    value: float | str | None,
+    low: float | None = None,
+    high: float | None = None,
+    n: int | None = None,
+    digits: int = 1,
+) -> str:
+    """A value with its interval and n; a dash for no value. A string is a value as its source printed it.
+
+    >>> cell(51.219, 43.64, 58.75, 164), cell("<3.0", n=164), cell(7.25, 6.5, 8, 20, digits=2), cell(None)
+    ('51.2 [43.6–58.8] n=164', '<3.0 n=164', '7.25 [6.50–8.00] n=20', '–')
+    """
+    if value is None:
+        return NONE
+    parts = [value if isinstance(value, str) else f"{value:.{digits}f}"]
+    if low is not None and high is not None:
+        parts.append(f"[{low:.{digits}f}–{high:.{digits}f}]")
+    if n is not None:
+        parts.append(f"n={n}")
+    return " ".join(parts)
+
+
+def share_cell(value: float, low: float, high: float, n: int | None = None) -> str:
+    """The cell of a share in 0..1, in percent.
+
+    >>> share_cell(0.51219, 0.43641, 0.58748, 164)
+    '51.2 [43.6–58.7] n=164'
+    """
+    return cell(100 * value, 100 * low, 100 * high, n)
+
+
+def count(number: float | None) -> str:
+    """A count with its magnitude, three digits at most.
+
+    >>> count(356_794_368), count(950_000), count(999_999), count(1.2e21), count(12), count(None)
+    ('357M', '950K', '1M', '1.2Z', '12', '-')
+    """
+    if number is None:
+        return "-"
+    for power, unit in zip(range(21, 0, -3), "ZEPTBMK", strict=True):
+        if number >= 0.9995 * 10**power:
+            return f"{float(f'{number / 10**power:.3g}'):g}{unit}"
+    return f"{number:.3g}"
+
+
+def bytes_text(number: float) -> str:
+    """A size in bytes with its unit, powers of 1,000.
+
+    >>> bytes_text(2_000_000_000), bytes_text(900)
+    ('2.00 GB', '900 B')
+    """
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= size:
+            return f"{number / size:.2f} {unit}"
+    return f"{number:.0f} B"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value, never a bare 0; empty for none.
+
+    >>> p_text(0.0386), p_text(0.00001), p_text(1.0), p_text(None)
+    ('0.039', '<0.001', '1.00', '')
+    """
+    if p is None:
+        return ""
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def range_text(first: int, last: int) -> str:
+    """A range of ranks.
+
+    >>> range_text(2, 5), range_text(3, 3)
+    ('2–5', '3')
+    """
+    return str(first) if first == last else f"{first}–{last}"
+
+
+def table(rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iterable[int] = ()) -> None:
+    """Prints rows in columns: on a terminal folded to its width, in a pipe as wide as the cells need.
+
+    columns  titles; one that begins with ">" aligns its column to the right; none: no line of titles
+    bold     numbers of the rows that a terminal shows bold
+    """
+    body = [tuple(row) for row in rows]
+    right = [title.startswith(">") for title in columns] or [False] * len(body[0] if body else ())
+    titles = tuple(title.removeprefix(">") for title in columns)
+    if sys.stdout.isatty():
+        _rich_table(body, titles, right, frozenset(bold))
+        return
+    lines = [titles, *body] if titles else body
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        fields = zip(line, widths, right, strict=True)
+        text = "  ".join(field.rjust(width) if to_right else field.ljust(width) for field, width, to_right in fields)
+        print(text.rstrip())
+
+
+def _rich_table(body: list[tuple[str, ...]], titles: tuple[str, ...], right: list[bool], bold: frozenset[int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_header=bool(titles))
+    for place, to_right in enumerate(right):
+        title = Text(titles[place] if titles else "")
+        grid.add_column(title, overflow="fold", justify="right" if to_right else "left", no_wrap=to_right)
+    for number, row in enumerate(body):
+        grid.add_row(*(Text(field, style="bold" if number in bold else "") for field in row))
+    Console(soft_wrap=False).print(grid)
+
+
+def json_text(value: Any) -> str:
+    """A value (records too) as one JSON value: two spaces of indent, letters unescaped, NaN as null."""
+    import msgspec
+
+    try:
+        text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+    except UnicodeEncodeError:  # half a surrogate pair, from a file's name or a published table
+        import json
+
+        text = json.dumps(msgspec.to_builtins(value, enc_hook=str), indent=2, ensure_ascii=False)
+    return text
+
+
+def emit_json(value: Any) -> None:
+    """Prints a value as one JSON value, as every `--json` does."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(json_text(value).encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.flush()
