@@ -23,7 +23,7 @@ TOKENIZER_VOCABULARY = 1024  # the mini twins take the tokenizer's own; the plan
 def flops_per_token(model: Model, vocabulary: int, sequence_tokens: int) -> float:
     """FLOPs to train on one token, forward and backward.
 
-    Source  PHI.md, table of targets: 2.08, 8.48 and 16.9 GFLOP for the three sizes at 2048 tokens.
+    Source  docs/phi.md, FLOPs per token: 2.08, 8.48 and 16.9 GFLOP for the three sizes at 2048 tokens.
 
     >>> phi_1 = Model(layers=24, width=2048, heads=32, mlp=8192)
     >>> round(flops_per_token(phi_1, 51200, 2048) / 1e9, 2)

@@ -1,8 +1,8 @@
 """The transformers engine: any causal model in a local folder, on a CPU or one GPU.
 
 fp32 on a CPU, bf16 on a GPU. Nothing of a model's folder is executed (`trust_remote_code` is off) and
-nothing is fetched. What PHI.md warns of is checked at load: fp16 with eager attention, ids beyond
-the tokenizer, the missing partial rotary factor.
+nothing is fetched. The loading traps of docs/phi.md are checked: fp16 with eager attention, ids beyond
+the tokenizer, a missing partial rotary factor.
 """
 
 import json
@@ -94,7 +94,7 @@ def resolved(path: Path, dtype: str, device: str) -> tuple[str, str, int]:
 
 
 def _phi(config: dict[str, Any], path: Path) -> None:
-    """A Phi with heads of 80 turns 32 of them (PHI.md 0.6, 1.1): the class's default of a half turns 40, silently."""
+    """Refuses a phi-2 that would rotate 40 of 80 dimensions, as `PhiConfig` does by default (docs/phi.md)."""
     heads = config.get("num_attention_heads") or 0
     if config.get("model_type") != "phi" or not heads or config.get("hidden_size", 0) != 80 * heads:
         return

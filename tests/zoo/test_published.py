@@ -40,7 +40,7 @@ def changed(**fields: object) -> Reported:
 
 def test_every_baseline_is_published_in_order_before_rows_of_ours() -> None:
     if not BASELINES.is_file():
-        pytest.skip("../shared/data/baselines.csv is not here")
+        pytest.skip("the collected baselines.csv is not here")
     with BASELINES.open(encoding="utf-8", newline="") as file:
         told = list(csv.DictReader(file))
     rows = published.load()

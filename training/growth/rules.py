@@ -1,7 +1,7 @@
 """Weight reuse across scales: how each tensor of a larger Phi is made from a smaller one's.
 
 Pure functions of tensors; `training.growth.grow` streams them from file to file and proves the result.
-Source: PHI's talk for `corner` and `tile` (periodic repetition, no scale); the exact methods follow
+Source: the talk (docs/phi.md) for `corner` and `tile` (periodic repetition, no scale); the exact methods follow
 from two invariants of a Phi block with one shared LayerNorm and an untied head:
   tile-exact  the residual stream is n copies of the small one's (LayerNorm gives n copies of its
               output, so a matrix whose input is tiled takes W/n in each block)

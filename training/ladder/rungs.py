@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 Study = Literal["data", "growth", "chain"]
-NOISE = 0.01  # breaks the copies' symmetry, which nothing else does at dropout 0 (PHI.md 4.4)
+NOISE = 0.01  # breaks the copies' symmetry, which nothing else does at dropout 0 (docs/phi.md, Growth)
 
 # What the quickstart makes, and two parts of it packed alone.
 DATA_LINES = (

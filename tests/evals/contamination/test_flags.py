@@ -12,7 +12,7 @@ from zoo import published
 from zoo.errors import ZooError
 from zoo.records import Reported
 
-# PHI.md section 2 (arXiv 2306.11644, Table 3): tau -> (similar, others), then solved of each by
+# docs/phi.md, Contamination (arXiv 2306.11644, Table 3): tau -> (similar, others), then solved of each by
 # phi-1, by phi-1 retrained without the similar exercises, and by StarCoder-Prompted
 SIZES = {0.95: (71, 93), 0.90: (93, 71), 0.85: (106, 58), 0.80: (116, 48)}
 SOLVED = {

@@ -159,7 +159,7 @@ def phizoo(hub: Hub, home: Path, *words: str) -> str:
 
 @pytest.mark.parametrize("key", FROM_HUB, ids="-".join)
 def test_the_hubs_form_becomes_the_pinned_content(key: tuple[str, str], shared: Path, tmp_path: Path) -> None:
-    """The rows of ../shared in the hub's own file format, read as a file of the hub is."""
+    """Rows in the hub's own file format, read as a file of the hub is."""
     pyarrow = pytest.importorskip("pyarrow", reason="the extra [eval] is not installed")
     from pyarrow import parquet
 

@@ -41,7 +41,7 @@ def test_wilson_is_statsmodels_wilson(case: tuple[int, int]) -> None:
 
 
 def test_the_talks_counts() -> None:
-    """PHI.md section 0: 45.7, 47.6, 51.2, 53.7, 55.5 are 75, 78, 84, 88, 91 of 164; 91/164 is 47.8 to 62.9."""
+    """docs/phi.md, HumanEval: 45.7, 47.6, 51.2, 53.7, 55.5 are 75, 78, 84, 88, 91 of 164; 91/164 is 47.8 to 62.9."""
     assert [round(100 * wilson(k, 164).value, 1) for k in (75, 78, 84, 88, 91)] == [45.7, 47.6, 51.2, 53.7, 55.5]
     assert [round(100 * end, 1) for end in (wilson(91, 164).low, wilson(91, 164).high)] == [47.8, 62.9]
 

@@ -113,7 +113,7 @@ def test_unlike_numbers_of_draws_weigh_each_problem_once() -> None:
 
 
 def test_clean_and_overlapping_add_up_to_all() -> None:
-    """PHI.md section 2: phi-1 at tau 0.95, 58 of 71 similar and 25 of 93 others, 83 of 164."""
+    """docs/phi.md, Contamination: phi-1 at tau 0.95, 58 of 71 similar and 25 of 93 others, 83 of 164."""
     overlapping = {f"s/{i}" for i in range(71)}
     results = [line(i, float(i < 58 or 71 <= i < 96)) for i in range(164)]
     parts = split(results, "pass@1", overlapping)

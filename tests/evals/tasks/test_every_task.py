@@ -40,7 +40,7 @@ def sandbox() -> "Iterator[Sandbox]":
 
 
 def found(spec: str, sandbox: "Sandbox | None" = None) -> dict[str, task_lint.Finding]:
-    """The findings of a task by check. Its data is in ../shared or a package; without them it is skipped."""
+    """The findings of a task by check. Its data comes from `PHIZOO_DATA` or a package; without them it is skipped."""
     try:
         return {one.check: one for one in task_lint.lint(task(spec), GOLDEN[spec], sandbox)}
     except ZooError as error:

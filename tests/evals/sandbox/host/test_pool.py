@@ -24,7 +24,7 @@ SHARED = Path(__file__).resolve().parents[5] / "shared" / "data"
 def rows(name: str) -> list[dict[str, Any]]:
     path = SHARED / name
     if not path.exists():
-        pytest.skip(f"no ../shared/data/{name}")
+        pytest.skip(f"{name} is not here")
     with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as file:
         return [json.loads(line) for line in file]
 
