@@ -20,7 +20,7 @@ import msgspec
 
 from evals.records import Generation, Result, Run, decode_results
 from zoo.digest import whole_file, write_json
-from zoo.errors import ZooError
+from zoo.errors import ZooError, nearest
 
 Key = tuple[str, int]
 
@@ -30,8 +30,7 @@ class RunFolder:
 
     def __init__(self, path: Path, lock: BinaryIO) -> None:
         self.path, self._lock = path, lock
-        generations = _read_generations(path / "generations.jsonl")
-        self.generations: dict[Key, Generation] = {(g.sample, g.draw): g for g in generations}
+        self.generations = read_generations(path)
         self.results: dict[Key, Result] = {(r.sample, r.draw): r for r in read_results(path / "results.jsonl")}
         # unbuffered: what a full disk refuses is not kept back and tried again when the file is closed
         self._generations = (path / "generations.jsonl").open("ab", buffering=0)
@@ -119,14 +118,31 @@ def read_results(path: Path) -> list[Result]:
         raise ZooError(f"{path} is damaged ({error}); move it away and run the same command again") from None
 
 
-def _read_generations(path: Path) -> list[Generation]:
+def read_generations(folder: Path) -> dict[Key, Generation]:
+    """The texts in a run's folder by sample and draw, whole lines only. Raises ZooError when a line is damaged."""
+    path = folder / "generations.jsonl"
     if not path.exists():
-        return []
+        return {}
+    text = path.read_bytes()
     decoder = msgspec.json.Decoder(Generation)
     try:
-        return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+        generations = [decoder.decode(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
     except msgspec.DecodeError as error:
         raise ZooError(f"{path} is damaged ({error}); move it away and run the same command again") from None
+    return {(generation.sample, generation.draw): generation for generation in generations}
+
+
+def find_run(runs: Path, beginning: str, missing: str = "no run with id") -> Path:
+    """The folder of the run whose id begins so. Raises ZooError when none or several do, with the nearest id.
+
+    missing  how the error begins when there is none
+    """
+    names = [path.name for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
+    matching = [name for name in names if name.startswith(beginning)]
+    if len(matching) == 1:
+        return runs / matching[0]
+    count = f"{len(matching)} runs with id" if matching else missing
+    raise ZooError(f'{count} "{beginning}"{nearest(beginning, names)}. All runs: phizoo eval runs')
 
 
 def read_header(path: Path) -> Run:

@@ -16,7 +16,7 @@ from evals.task import Task
 # For 1.25 million parameters the first choice took 25 s of one core, the second takes 60 s and has intervals little
 # more than half as wide; minutes are what the largest mini model may cost. The first stays, so that its runs can be
 # made again.
-SUFFIX = "-quick2"
+QUICK = "quick2"
 SIZES = {
     "humaneval": 120,
     "mini_exercises": 240,
@@ -39,29 +39,27 @@ FIRST_SIZES = {
     "openbookqa": 200,
     "mmlu": 228,
 }
-# suffix -> (task -> samples, samples of any other task)
-VERSIONS = {"-quick": (FIRST_SIZES, 100), SUFFIX: (SIZES, 300)}
+# subset -> (task -> samples, samples of any other task)
+VERSIONS = {"quick": (FIRST_SIZES, 100), QUICK: (SIZES, 300)}
 
 
-def parted(protocol: str) -> tuple[str, str]:
-    """A protocol's name and its quick suffix, "" where it has none.
-
-    >>> parted("lm-eval-quick2"), parted("lm-eval-quick"), parted("lm-eval")
-    (('lm-eval', '-quick2'), ('lm-eval', '-quick'), ('lm-eval', ''))
-    """
-    found = next((suffix for suffix in VERSIONS if protocol.endswith(suffix)), "")
-    return protocol.removesuffix(found), found
-
-
-def reduced(task: Task, suffix: str = SUFFIX) -> Task:
+def quick_task(task: Task, subset: str = QUICK) -> Task:
     """The quick form of a task under one of its protocols."""
-    sizes, other = VERSIONS[suffix]
+    sizes, other = VERSIONS[subset]
     size = min(sizes.get(task.name, other), task.size)
 
     def samples() -> Iterator[Sample]:
         yield from chosen(list(task.samples()), size)
 
-    return msgspec.structs.replace(task, protocol=task.protocol + suffix, samples=samples, size=size)
+    return msgspec.structs.replace(task, protocol=f"{task.protocol}-{subset}", samples=samples, size=size)
+
+
+def part_task(task: Task, size: int) -> Task:
+    """A fixed part of a task, of `size` samples at most, read now; its protocol's name ends in -part-SIZE."""
+    samples = list(task.samples())
+    part = chosen(samples, min(size, len(samples)))
+    name = f"{task.protocol}-part-{len(part)}"
+    return msgspec.structs.replace(task, protocol=name, samples=lambda: iter(part), size=len(part))
 
 
 def chosen(samples: Sequence[Sample], size: int) -> list[Sample]:

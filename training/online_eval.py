@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from training.recipe import Evaluation
 from zoo.digest import digest
 
@@ -27,29 +25,19 @@ if TYPE_CHECKING:
 Scorer = Callable[[int, "dict[str, torch.Tensor]"], dict[str, float]]
 
 
-def part(task: "Task", size: int) -> "Task":
-    """A task's fixed part of that many samples, under a protocol name of its own."""
-    from evals.subset import chosen
-
-    every = list(task.samples())
-    some = chosen(every, min(size, len(every)))
-    return msgspec.structs.replace(
-        task, protocol=f"{task.protocol}-part-{len(some)}", samples=lambda: iter(some), size=len(some)
-    )
-
-
 def tasks_of(asked: Evaluation) -> "list[Task]":
     """The parts that a recipe asks for. Raises ZooError before anything is trained: an unknown task, missing
     data, or no isolation for a task whose answers are programs.
     """
     from evals.sandbox import open_sandbox
-    from evals.tasks import task
+    from evals.subset import part_task
+    from evals.tasks import task as find_task
 
-    found = [part(task(name), asked.samples) for name in asked.tasks]
-    if any(one.kind == "code" for one in found):
+    tasks = [part_task(find_task(name), asked.samples) for name in asked.tasks]
+    if any(task.kind == "code" for task in tasks):
         with open_sandbox():
             pass
-    return found
+    return tasks
 
 
 def scorer(
@@ -64,28 +52,24 @@ def scorer(
     for left in folder.glob(".eval-*"):  # what a kill during an evaluation left
         shutil.rmtree(left, ignore_errors=True)
     tasks = tasks_of(asked)
-    from evals.engines import transformers_local
-    from evals.run import Asked, evaluate
+    from evals.evaluate import Subject, evaluate_many
+    from evals.run import RunOptions
     from evals.stats.summary import summarise
     from training import export
 
+    options = RunOptions(connection={"device": device.partition(":")[0]})
+
     def score(step: int, weights: "dict[str, torch.Tensor]") -> dict[str, float]:
-        told: dict[str, float] = {}
-        checkpoint = (digest([identity, step]), f"step {step}")
+        numbers: dict[str, float] = {}
         with tempfile.TemporaryDirectory(dir=folder, prefix=".eval-") as place, _quiet():
-            export.write_folder(Path(place) / "model", settings, weights, tokenizer, b"", {}, {})
-            where = device.partition(":")[0]
-            backend = transformers_local.connect(Path(place) / "model", device=where)
-            try:
-                for task in tasks:
-                    done = evaluate(backend, task, checkpoint, folder / "evals", Asked())
-                    found = summarise(done.results, task.metrics[0])
-                    told[f"eval_{task.name}"] = found.value
-                    told |= {f"eval_{task.name}_low": found.low, f"eval_{task.name}_high": found.high}
-                    told[f"eval_{task.name}_n"] = found.n
-            finally:
-                backend.close()
-        return told
+            model = Path(place) / "model"
+            export.write_folder(model, settings, weights, tokenizer, b"", {}, {})
+            subject = Subject(digest=digest([identity, step]), label=f"step {step}", path=model)
+            for outcome in evaluate_many([subject], tasks, options, folder / "evals"):
+                name = f"eval_{outcome.run.header.task}"
+                stat = summarise(outcome.run.results, outcome.run.protocols[0].metric)
+                numbers |= {name: stat.value, f"{name}_low": stat.low, f"{name}_high": stat.high, f"{name}_n": stat.n}
+        return numbers
 
     return score
 

@@ -1,5 +1,6 @@
 """What stands behind a cell: its run's header and result lines, and the command that gives it again."""
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import msgspec
 
 from dashboard.board.cells import Cell, Row
 from evals.records import Result, Run
-from evals.results.reproduce import command
+from evals.results.task_of_run import commands
 from evals.run_folder import read_results
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def results_of(registry: "Registry", run: str) -> tuple[Result, ...]:
 def again(header: Mapping[str, Any], row: Row) -> str:
     """The commands that give the cell again: checked against the kept run, or as a run of its own."""
     run = msgspec.convert(dict(header), Run)
-    return f"phizoo eval reproduce {row.label}/{run.task}@{run.protocol['name'].split(' t=')[0]}\n{command(run)}"
+    cell = shlex.quote(f"{row.label}/{run.task}@{run.protocol['name']}")
+    return "\n".join([f"phizoo eval reproduce {cell}", *commands(run)])
 
 
 def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:

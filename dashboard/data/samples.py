@@ -88,9 +88,9 @@ def asked(run: "Run") -> dict[str, Asked]:
     Raises  ZooError when the task or its data are not at hand, or the prompts are others by now.
     """
     from evals.protocol import prompts_sha256, shown
-    from evals.results.rerun import task_of
+    from evals.results.task_of_run import task_of_run
 
-    task = task_of(run)
+    task = task_of_run(run)
     held = list(task.samples())
     if prompts_sha256(task, held) != run.protocol["prompts_sha256"]:
         raise ZooError(f"{run.task} asks other prompts by now than this run was asked; they cannot be shown")

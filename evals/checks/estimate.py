@@ -8,14 +8,14 @@ memory's bandwidth, every text as long as its protocol allows. Peaks are those o
 
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from evals.engines import gpus
 from evals.engines.gpus import GPUS, Gpu
-from evals.run import Asked, chosen
+from evals.run import RunOptions, select_samples
 from evals.task import Task
 from zoo.errors import CheckFailed, ZooError, nearest
 from zoo.phi_variants import VARIANTS
@@ -131,11 +131,11 @@ class Work(Record, frozen=True, kw_only=True):
     longest: int
 
 
-def work(task: Task, asked: Asked) -> Work:
+def work(task: Task, options: RunOptions) -> Work:
     """A task's requests and tokens, from its prompts. Raises ZooError when its data is not at hand."""
     from evals.protocol import shown
 
-    _, some = chosen(task, asked)
+    _, some = select_samples(task, options)
     if task.kind == "choices" and task.pairs is not None:
         each = [_characters(task.pairs(sample)) for sample in some]
         read = [math.ceil(count / CHARACTERS_A_TOKEN) for count in each]
@@ -143,9 +143,9 @@ def work(task: Task, asked: Asked) -> Work:
     read = [math.ceil(len(shown(task, sample)) / CHARACTERS_A_TOKEN) for sample in some]
     most = task.decoding.max_tokens
     return Work(
-        requests=len(some) * asked.draws,
+        requests=len(some) * options.draws,
         read=sum(read),  # draws of a prompt share it
-        written=len(some) * asked.draws * most,
+        written=len(some) * options.draws * most,
         longest=max(read, default=0) + most,
     )
 
@@ -180,14 +180,13 @@ def numbers(dtype: str, engine: str = "vllm") -> str:
     return dtype
 
 
-def runs(
-    names: Sequence[str], tasks: Sequence[Task], asked: Callable[[Task], Asked], engine: str, dtype: str
-) -> Rehearsal:
+def runs(names: Sequence[str], tasks: Sequence[Task], options: RunOptions, dtype: str) -> Rehearsal:
     """The rehearsal of `phizoo eval run`."""
     from zoo.progress import seconds_text
 
     told: list[str] = []
     lacks: list[str] = []
+    engine = options.engine
     kind = numbers(dtype, engine)
     shapes = [shape(name) for name in names if not name.startswith("endpoint:")]
     for of in shapes:
@@ -198,7 +197,7 @@ def runs(
     for task in tasks:
         label = f"{task.name}@{task.protocol}"
         try:
-            one = work(task, asked(task))
+            one = work(task, options)
         except ZooError as error:
             lacks.append(f"{label}: {error}")
             told.append(f"  {label:<28} {task.size:>6,} samples; its prompts are not known here")

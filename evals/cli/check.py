@@ -169,7 +169,7 @@ def check_boundary(name: str, spec: str, engine: str, tier: str | None, limit: i
     import msgspec
 
     from evals.checks.engine_check import ended
-    from evals.run import Asked, evaluate
+    from evals.run import RunOptions, evaluate
     from zoo import settings
     from zoo.registry import open_registry
 
@@ -185,7 +185,7 @@ def check_boundary(name: str, spec: str, engine: str, tier: str | None, limit: i
         for ending in ("", "\n"):
             for boundary in ("raw", "stripped", "healed"):
                 tried = ended(task, ending, boundary)
-                asked = Asked(limit=limit, tier=tier)
+                asked = RunOptions(limit=limit, tier=tier)
                 done = evaluate(backend, tried, (checkpoint.digest, checkpoint.label), settings.runs_dir(), asked)
                 scores = [one.score for one in done.results if one.score is not None]
                 row = {"ends": "as written" if not ending else "newline", "boundary": boundary, "right": sum(scores)}

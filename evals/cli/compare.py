@@ -7,7 +7,7 @@ import click
 from zoo.cli.completion import A_CHECKPOINT, A_TASK
 
 if TYPE_CHECKING:
-    from evals.results.compare import Comparison, Row
+    from evals.results.compare import Comparison, ComparisonRow
 
 
 @click.command()
@@ -68,7 +68,7 @@ def _print(found: "Comparison") -> None:
         console.print(Text(line))
 
 
-def _cells(row: "Row") -> tuple[str, ...]:
+def _cells(row: "ComparisonRow") -> tuple[str, ...]:
     """One row of the table in points: task, both scores, the difference, counts, p, adjusted p."""
     gap = 100 * (row.first - row.second)
     scores = (row.column, f"{100 * row.first:.1f}", f"{100 * row.second:.1f}")

@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reproduce": ("evals.cli.reproduce:reproduce", "Make a published number again and compare every sample."),
     "export": ("evals.cli.reproduce:export", "Write a run's samples and its card as files."),
     "import": (
-        "evals.cli.reproduce:take_in",
+        "evals.cli.reproduce:import_",
         "Take in lm-eval's or EvalPlus' results with their samples, as measured elsewhere.",
     ),
     "contamination": (

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from zoo.cli.completion import A_RUN, A_TASK
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError
 
 
 @click.command()
@@ -63,63 +63,66 @@ def grade(
 
 
 def _of_file(path: Path, spec: str | None, tier: str | None) -> list[Any]:
-    from evals.code import read, run
+    from evals.code import read_completions
     from evals.results.judge import Solution
+    from evals.run import score_texts
     from evals.sandbox import open_sandbox, selftest
-    from evals.tasks import task as find
+    from evals.tasks import task as find_task
 
     if spec is None:
         raise ZooError(f"{path} does not say its task; say --task unconventional (all tasks: phizoo eval tasks)")
-    task = find(spec)
-    given = read(path, task)
+    texts, task = read_completions(path, find_task(spec))
+    samples = {sample.id: sample for sample in task.samples()}
     with open_sandbox(tier=tier) as sandbox:
         selftest.require(sandbox.tier)
-        verdicts = {(told.sample, told.draw): told.score for told in run(given, task, sandbox)}
-    found = []
-    for one in given:
-        score = verdicts[one.sample.id, one.draw]
-        found.append(
-            Solution(
-                sample=one.sample.id,
-                draw=one.draw,
-                task=one.sample.question,
-                code=one.program.prompt + one.program.completion,
-                passed=None if score is None else score == 1.0,
-            )
+        scores = {(result.sample, result.draw): result.score for result in score_texts(task, samples, texts, sandbox)}
+    return [
+        Solution(
+            sample=text.sample,
+            draw=text.draw,
+            task=samples[text.sample].question,
+            code=_code(task, samples[text.sample], text.text),
+            passed=_passed(scores[text.sample, text.draw]),
         )
-    return found
+        for text in texts
+    ]
 
 
 def _of_run(run: str) -> list[Any]:
     from evals.results.judge import Solution
-    from evals.run_folder import read_header, read_results
-    from evals.tasks import task as find
+    from evals.results.task_of_run import task_of_run
+    from evals.run_folder import find_run, read_header, read_results
     from zoo import settings
 
-    runs = settings.runs_dir()
-    names = [path.name for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
-    folders = [name for name in names if name.startswith(run)]
-    if len(folders) != 1:
-        what = "no file and no run" if not folders else f"{len(folders)} runs"
-        raise ZooError(f'{what} "{run}"{nearest(run, names)}. All runs: phizoo eval runs')
-    header = read_header(runs / folders[0])
-    name = str(header.protocol["name"]).partition(" ")[0].rpartition(">")[2]
-    task = find(f"{header.task}@{name}")
+    folder = find_run(settings.runs_dir(), run, "no file and no run")
+    task = task_of_run(read_header(folder))
     if task.program is None:
         raise ZooError(
-            f"run {folders[0][:12]} is of {header.task}, which has no code to grade; give a run of a code task"
+            f"run {folder.name[:12]} is of {task.name}, which has no code to grade; give a run of a code task"
         )
     samples = {sample.id: sample for sample in task.samples()}
-    found = []
-    for told in read_results(runs / folders[0] / "results.jsonl"):
-        sample = samples[told.sample]
-        program = task.program(sample, told.answer or "")
-        passed = None if told.score is None else told.score == 1.0
-        code = program.prompt + program.completion
-        found.append(Solution(sample=told.sample, draw=told.draw, task=sample.question, code=code, passed=passed))
-    if not found:
-        raise ZooError(f"run {folders[0][:12]} holds no result to grade; end that run first: phizoo eval runs")
-    return found
+    solutions = [
+        Solution(
+            sample=result.sample,
+            draw=result.draw,
+            task=samples[result.sample].question,
+            code=_code(task, samples[result.sample], result.answer or ""),
+            passed=_passed(result.score),
+        )
+        for result in read_results(folder / "results.jsonl")
+    ]
+    if not solutions:
+        raise ZooError(f"run {folder.name[:12]} holds no result to grade; end that run first: phizoo eval runs")
+    return solutions
+
+
+def _code(task: Any, sample: Any, answer: str) -> str:
+    program = task.program(sample, answer)
+    return str(program.prompt + program.completion)
+
+
+def _passed(score: float | None) -> bool | None:
+    return None if score is None else score == 1.0
 
 
 def summary(grades: list[Any], model: str, asked: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`phizoo eval rescore`: a run's saved texts under another protocol's extraction."""
+"""`phizoo eval rescore`: scores a run's saved texts under another protocol."""
 
 import shlex
 import sys
@@ -6,7 +6,6 @@ import sys
 import click
 
 from zoo.cli.completion import A_RUN
-from zoo.errors import ZooError, nearest
 
 
 @click.command()
@@ -26,30 +25,27 @@ def rescore(run: str, protocol: str, tier: str | None, weak: bool, wanted: bool,
     """
     import msgspec
 
-    from evals.results.publish import publish, scores
-    from evals.results.rescore import rescore as again
-    from evals.run import Asked
+    from evals.results import publish as results
+    from evals.results.rescore import rescore as rescore_run
+    from evals.run import RunOptions
+    from evals.run_folder import find_run
     from zoo import settings
     from zoo.registry import open_registry
 
     runs = settings.runs_dir()
-    names = [path.name for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
-    found = [name for name in names if name.startswith(run)]
-    if len(found) != 1:
-        what = "no run" if not found else f"{len(found)} runs"
-        raise ZooError(f'{what} with id "{run}"{nearest(run, names)}. All runs: phizoo eval runs')
-    asked = Asked(tier=tier, allow_weak=weak, command=shlex.join(["phizoo", *sys.argv[1:]]))
-    done = again(runs / found[0], protocol, runs, asked)
+    options = RunOptions(tier=tier, allow_weak=weak, command=shlex.join(["phizoo", *sys.argv[1:]]))
+    rescored = rescore_run(find_run(runs, run), protocol, runs, options)
     if wanted:
         with open_registry() as registry:
-            told = publish(registry, done)
+            scores = results.publish(registry, rescored)
     else:
-        told = [score for _, score in scores(done)]
+        scores = [score for _, score in results.scores(rescored)]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
+        click.echo(msgspec.json.format(msgspec.json.encode(scores), indent=2))
         return
-    columns = {one.fingerprint: one.column for one in done.protocols}
-    for score in told:
+    label = rescored.header.checkpoint_label
+    columns = {protocol.fingerprint: protocol.column for protocol in rescored.protocols}
+    for score in scores:
         cell = f"{100 * score.value:.1f} [{100 * score.low:.1f}–{100 * score.high:.1f}] n={score.n}"
         note = "" if wanted else "  (not published)"
-        click.echo(f"{done.header.checkpoint_label}  {columns[score.protocol]}  {cell}  run {score.run[:12]}{note}")
+        click.echo(f"{label}  {columns[score.protocol]}  {cell}  run {score.run[:12]}{note}")

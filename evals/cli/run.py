@@ -3,16 +3,22 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evals.cli.engine_options import engine_options
 from zoo.cli.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.errors import ZooError, unknown
-from zoo.records import Record
+
+if TYPE_CHECKING:
+    from evals.contamination.flags import Flags
+    from evals.evaluate import Subject
+    from evals.run import FinishedRun, RunOptions
+    from evals.task import Task
+    from zoo.records import Score
+    from zoo.registry import Registry
 
 SUBSETS = {"clean": "without the samples found in training data", "overlapping": "those found in training data alone"}
 
@@ -52,7 +58,7 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
     "--cpus-per-replica", type=click.IntRange(1), help="With --ray, on machines without a GPU (default: 4 or all)."
 )
 @engine_options
-@click.option("--dry-run", is_flag=True, help="Tell what would be asked, memory and time, and what is lacking here.")
+@click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     """Score checkpoints on tasks and publish the numbers.
@@ -66,218 +72,149 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     phizoo eval run phi-1-small-mini phi-1-mini --tasks suite:quick --ray auto --engine vllm
     phizoo eval run phi-2 --tasks suite:phi-2 --engine vllm --dry-run
 
-    Killed at any moment, the same command goes on where it was.
+    If it is killed, the same command continues where it stopped.
     """
     from evals.engines import BACKENDS
+    from evals.evaluate import evaluate_many
+    from evals.protocol import sampled_task
     from evals.suites import tasks as find_tasks
+    from zoo import settings
     from zoo.registry import open_registry
 
     if options["data_dir"]:
         if not options["data_dir"].is_dir():
-            raise ZooError(f"--data-dir {options['data_dir']} is no folder; it should hold NAME/data.jsonl files")
+            raise ZooError(f"--data-dir {options['data_dir']} is not a folder; it should hold NAME/data.jsonl files")
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
     if options["engine"] not in BACKENDS:
         raise unknown("engine", options["engine"], BACKENDS, ", ".join(BACKENDS))
-    tasks = [_decoded(task, options) for task in find_tasks(wanted)]
+    asked = _run_options(options)
+    tasks = [sampled_task(task, asked.temperature, asked.top_p) for task in find_tasks(wanted)]
     if options["dry_run"]:
         from evals.checks import estimate
 
-        _connection(options)  # refuses an option of another engine
-        found = estimate.runs(names, tasks, lambda task: _asked(task, options), options["engine"], options["dtype"])
-        estimate.tell(found)
+        estimate.tell(estimate.runs(names, tasks, asked, options["dtype"]))
         return
-    flags = _flags(options["overlap"], tasks)
-    rows = []
+    flags = _read_flags(options["overlap"], tasks)
+    rows: list[dict[str, Any]] = []
     with open_registry() as registry:
-        checkpoints = [_checkpoint(registry, name, options) for name in names]
-        spread = options["ray"] or (options["data_parallel"] and options["engine"] != "vllm_server")
-        for checkpoint, done in (_spread if spread else _here)(registry, checkpoints, tasks, options):
-            rows += _published(registry, checkpoint, done, flags, options)
-    order = [checkpoint.label for checkpoint in checkpoints]
-    _tell(sorted(rows, key=lambda row: order.index(row["checkpoint"])), options["as_json"])
+        subjects = [_subject(registry, name, options) for name in names]
+        foreign = {subject.digest for subject in subjects if subject.path is None}
+
+        def publishable(run: "FinishedRun") -> bool:
+            return run.complete and not options["no_publish"] and run.header.checkpoint not in foreign
+
+        def publish(run: "FinishedRun") -> "list[Score]":
+            return _publish(registry if publishable(run) else None, run, flags, options["allow_unscored"])
+
+        _print_resolution(tasks, asked)
+        for outcome in evaluate_many(subjects, tasks, asked, settings.runs_dir(), publish):
+            label, run = outcome.subject.label, outcome.run
+            rows += [_row(label, run, score, publishable(run)) for score in outcome.scores]
+    order = [subject.label for subject in subjects]
+    _print(sorted(rows, key=lambda row: order.index(row["checkpoint"])), options["as_json"])
 
 
-class Elsewhere(Record, frozen=True, kw_only=True):
-    """A model that only an endpoint has: its name there, and a digest of where that is."""
+def _run_options(options: dict[str, Any]) -> "RunOptions":
+    """The command line as a record. Raises ZooError for an option that belongs to another engine."""
+    from evals.cli.engine_options import given
+    from evals.run import RunOptions
 
-    digest: str
-    label: str
+    engine = options["engine"]
+    connection = {name: options[name] for name in ("dtype", "device", "batch")} | given(engine, options)
+    if engine == "vllm_server":
+        connection["data_parallel"] = options["data_parallel"] or 1
+    same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "tier", "cpus_per_replica")
+    return RunOptions(
+        connection=connection,
+        samples=tuple(filter(None, (options["ids"] or "").split(","))),
+        allow_weak=options["weak"],
+        ray=options["ray"] or "",
+        replicas=options["data_parallel"] or 0,
+        command=shlex.join(["phizoo", *sys.argv[1:]]),
+        **{name: options[name] for name in same},
+    )
 
 
-def _checkpoint(registry: Any, name: str, options: dict[str, Any]) -> Any:
-    """A checkpoint of the zoo, or of an endpoint alone (`endpoint:MODEL`)."""
+def _subject(registry: "Registry", name: str, options: dict[str, Any]) -> "Subject":
+    """A checkpoint of the zoo, or a model that only an endpoint has (`endpoint:MODEL`)."""
+    from evals.evaluate import Subject
     from zoo.digest import digest
 
     if not name.startswith("endpoint:"):
-        return registry.get(name)
+        checkpoint = registry.get(name)
+        return Subject(digest=checkpoint.digest, label=checkpoint.label, path=registry.path(checkpoint))
     if options["engine"] != "openai_http" or options["model"]:
-        raise ZooError(f"{name} is asked with --engine openai_http, and without --model: it names the model itself")
-    return Elsewhere(digest=digest(["endpoint", options["url"], name]), label=name)
+        raise ZooError(f"{name} needs --engine openai_http and no --model: the name already says the model")
+    model = name.removeprefix("endpoint:")
+    return Subject(digest=digest(["endpoint", options["url"], name]), label=name, model=model)
 
 
-def _decoded(task: Any, options: dict[str, Any]) -> Any:
-    """The task with the sampling that was asked for; its protocol then carries it in its name."""
-    import msgspec
-
-    temperature = options["temperature"]
-    if temperature is None or task.kind == "choices":
-        return task
-    top_p = 1.0 if temperature == 0 else options["top_p"] or 0.95
-    decoding = msgspec.structs.replace(task.decoding, temperature=temperature, top_p=top_p)
-    return msgspec.structs.replace(task, decoding=decoding, protocol=f"{task.protocol} t={temperature:g} p={top_p:g}")
-
-
-def _flags(paths: tuple[Path, ...], tasks: list[Any]) -> dict[str, tuple[frozenset[str], list[Any]]]:
-    """By task: the ids that overlap by any of its flags files, and those files' flags.
+def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, tuple[frozenset[str], list[Flags]]]":
+    """By task: the ids that any of its flag files marks, and the flags of those files.
 
     Checked before anything runs, against all samples of the task, so that a part of it can be split too.
     """
     from evals.contamination.flags import any_of, read
-    from evals.tasks import task as find
+    from evals.tasks import task as find_task
 
-    found: dict[str, list[Any]] = {}
+    searches: dict[str, list[Flags]] = {}
     for flags in map(read, paths):
-        found.setdefault(flags.search.task, []).append(flags)
-    for name in found:
+        searches.setdefault(flags.search.task, []).append(flags)
+    for name in searches:
         if name not in {task.name for task in tasks}:
-            raise ZooError(
-                f"--overlap has flags of {name}, which --tasks does not name; add it, or leave the flags out"
-            )
-    ids = {name: [sample.id for sample in find(name).samples()] for name in found}
-    return {name: (any_of(searches, name, ids[name]), searches) for name, searches in found.items()}
+            raise ZooError(f"--overlap has flags of {name}, which is not in --tasks; add it, or drop the flags")
+    ids = {name: [sample.id for sample in find_task(name).samples()] for name in searches}
+    return {name: (any_of(found, name, ids[name]), found) for name, found in searches.items()}
 
 
-def _resolution(task: Any, options: dict[str, Any]) -> None:
-    """Tells what difference the samples asked for can show, before the time is spent."""
+def _print_resolution(tasks: "list[Task]", options: "RunOptions") -> None:
+    """Prints the difference that the samples can show, before the time is spent."""
     from evals.cli.rank import resolves
 
-    asked = _asked(task, options)
-    n = len(asked.samples) or min(task.size, asked.limit or task.size)
-    click.echo(f"{task.name}@{task.protocol}: {resolves(n)}", err=True)
+    for task in tasks:
+        n = len(options.samples) or min(task.size, options.limit or task.size)
+        click.echo(f"{task.name}@{task.protocol}: {resolves(n)}", err=True)
 
 
-def _asked(task: Any, options: dict[str, Any]) -> Any:
-    from evals.run import Asked
-
-    return Asked(
-        seed=options["seed"],
-        draws=1 if task.kind == "choices" else options["draws"],
-        limit=options["limit"],
-        samples=tuple(filter(None, (options["ids"] or "").split(","))),
-        tier=options["tier"],
-        allow_weak=options["weak"],
-        command=shlex.join(["phizoo", *sys.argv[1:]]),
-    )
-
-
-def _connection(options: dict[str, Any]) -> dict[str, Any]:
-    """What the engine's `connect` is given."""
-    from evals.cli.engine_options import given
-
-    common = {name: options[name] for name in ("dtype", "device", "batch")}
-    if options["engine"] == "vllm_server":
-        common["data_parallel"] = options["data_parallel"] or 1
-    return {**common, **given(options["engine"], options)}
-
-
-def _here(
-    registry: Any, checkpoints: list[Any], tasks: list[Any], options: dict[str, Any]
-) -> Iterator[tuple[Any, Any]]:
-    """Every run in this process: a model is loaded once for all tasks, and not at all when all is done already."""
-    import importlib
-
-    from evals.engines import BACKENDS
-    from evals.run import evaluate
-    from zoo import settings
-
-    module = importlib.import_module(BACKENDS[options["engine"]])
-    for checkpoint in checkpoints:
-        if isinstance(checkpoint, Elsewhere):
-            named = {**_connection(options), "model": checkpoint.label.removeprefix("endpoint:")}
-            backend = module.connect(None, **named)
-        else:
-            backend = module.connect(registry.path(checkpoint), **_connection(options))
-        about = (checkpoint.digest, checkpoint.label)
-        try:
-            for task in tasks:
-                _resolution(task, options)
-                yield checkpoint, evaluate(backend, task, about, settings.runs_dir(), _asked(task, options))
-        finally:
-            backend.close()
-
-
-def _spread(
-    registry: Any, checkpoints: list[Any], tasks: list[Any], options: dict[str, Any]
-) -> Iterator[tuple[Any, Any]]:
-    """Every run on a Ray cluster, or by several replicas on this machine."""
-    from evals.cluster import replicas
-    from evals.cluster import spread as ray_spread
-    from zoo import settings
-
-    if options["engine"] not in ("transformers", "vllm"):
-        raise ZooError(f"--ray and --data-parallel spread transformers or vllm, not {options['engine']}")
-    if options["ray"] and options["data_parallel"]:
-        raise ZooError("--data-parallel is for this machine alone; --ray takes all machines of its cluster")
-    count, cpus = options["data_parallel"], options["cpus_per_replica"]
-    if count:
-        cpus = cpus or max(1, len(os.sched_getaffinity(0)) // count)
-    by_digest = {checkpoint.digest: checkpoint for checkpoint in checkpoints}
-    jobs = [
-        ray_spread.Job(
-            digest=one.digest, label=one.label, path=registry.path(one), task=task, asked=_asked(task, options)
-        )
-        for one in by_digest.values()
-        for task in tasks
-    ]
-    address = options["ray"] or "local"
-    with replicas.opened(address, options["engine"], _connection(options), cpus=cpus, most=count) as cluster:
-        if count and cluster.wanted() < count:
-            raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.wanted()} replicas")
-        for task in tasks:
-            _resolution(task, options)
-        for job, done in ray_spread.spread(cluster, jobs, settings.runs_dir()):
-            yield by_digest[job.digest], done
-
-
-def _published(
-    registry: Any, checkpoint: Any, done: Any, flags: dict[str, Any], options: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """A run's scores as rows, written to the registry where it is whole and that was not declined."""
+def _publish(
+    registry: "Registry | None",
+    run: "FinishedRun",
+    flags: "dict[str, tuple[frozenset[str], list[Flags]]]",
+    allow_unscored: bool,
+) -> "list[Score]":
+    """A run's scores, split by its flags and written to the registry, if one is given."""
     from evals.contamination.flags import write
     from evals.results.publish import publish, scores
 
-    publishable = done.complete and not options["no_publish"] and not isinstance(checkpoint, Elsewhere)
-    leaked, searches = flags.get(done.header.task) or _kept_flags(done)
-    for one in searches:  # beside the evidence, so that the split can be followed
-        write(done.path.parent / f"overlap-{one.search.method}.jsonl", one)
-    if publishable:
-        found = publish(registry, done, allow_unscored=options["allow_unscored"], overlapping=leaked)
-    else:
-        found = [score for _, score in scores(done, leaked)]
-    return [_row(checkpoint.label, done, score, publishable) for score in found]
+    leaked, searches = flags.get(run.header.task) or _kept_flags(run)
+    for search in searches:  # beside the evidence, so that the split can be traced
+        write(run.path.parent / f"overlap-{search.search.method}.jsonl", search)
+    if registry is not None:
+        return publish(registry, run, allow_unscored=allow_unscored, overlapping=leaked)
+    return [score for _, score in scores(run, leaked)]
 
 
-def _kept_flags(done: Any) -> tuple[frozenset[str] | None, list[Any]]:
-    """The flags that stand beside a run from an earlier start: what was found to overlap stays split."""
+def _kept_flags(run: "FinishedRun") -> "tuple[frozenset[str] | None, list[Flags]]":
+    """The flags beside a run from an earlier start, so that its scores stay split."""
     from evals.contamination.flags import any_of, read
-    from evals.tasks import task as find
+    from evals.tasks import task as find_task
 
-    searches = [read(path) for path in sorted(done.path.parent.glob("overlap-*.jsonl"))]
+    searches = [read(path) for path in sorted(run.path.parent.glob("overlap-*.jsonl"))]
     if not searches:
         return None, []
-    ids = [sample.id for sample in find(done.header.task).samples()]
-    return any_of(searches, done.header.task, ids), searches
+    ids = [sample.id for sample in find_task(run.header.task).samples()]
+    return any_of(searches, run.header.task, ids), searches
 
 
-def _row(label: str, done: Any, score: Any, published: bool) -> dict[str, Any]:
-    protocol = next(p for p in done.protocols if p.fingerprint == score.protocol)
+def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dict[str, Any]:
+    protocol = next(p for p in run.protocols if p.fingerprint == score.protocol)
     kept = {name: getattr(score, name) for name in ("metric", "value", "low", "high", "n", "unscored", "subset")}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
-    cut = sum(result.truncated > 0 for result in done.results)
+    cut = sum(result.truncated > 0 for result in run.results)
     return {**where, **kept, "partial": protocol.partial, "truncated": cut}
 
 
-def _tell(rows: list[dict[str, Any]], as_json: bool) -> None:
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         import msgspec
 

@@ -158,27 +158,22 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     """
     import msgspec
 
-    from evals.run_folder import read_header, read_results
+    from evals.run_folder import find_run, read_header, read_results
     from zoo import settings
 
-    root = settings.runs_dir()
-    names = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-    found = [name for name in names if name.startswith(run)]
-    if len(found) != 1:
-        what = "no run" if not found else f"{len(found)} runs"
-        raise ZooError(f'{what} with id "{run}"{nearest(run, names)}. All runs: phizoo eval runs')
-    header = read_header(root / found[0])
-    results = read_results(root / found[0] / "results.jsonl")
+    folder = find_run(settings.runs_dir(), run)
+    header = read_header(folder)
+    results = read_results(folder / "results.jsonl")
     if sample_id is None:
         _show_run(msgspec.to_builtins(header), results, as_json)
         return
     mine = [result for result in results if result.sample == sample_id]
     if not mine:
         ids = {result.sample for result in results}
-        raise ZooError(f'run {found[0][:12]} has no sample "{sample_id}"{nearest(sample_id, ids)}')
-    from evals.results.sample import looked
+        raise ZooError(f'run {folder.name[:12]} has no sample "{sample_id}"{nearest(sample_id, ids)}')
+    from evals.results.sample import view_sample
 
-    seen = looked(header, sample_id)
+    seen = view_sample(header, sample_id)
     if as_json:
         told = {"prompt": seen.prompt, "prompt_tokens_fed": seen.tokens, "choices": seen.choices}
         _json([{**told, **msgspec.to_builtins(result)} for result in mine])

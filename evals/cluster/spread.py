@@ -15,8 +15,19 @@ from pathlib import Path
 
 from evals import run_folder
 from evals.cluster.replicas import Answer, Cluster, Piece
-from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.run import Asked, Done, Planned, chosen, evaluate, judged, plan, unanswered
+from evals.engines.replay import Replay
+from evals.records import Generation
+from evals.run import (
+    FinishedRun,
+    RunOptions,
+    RunPlan,
+    count_draws,
+    evaluate,
+    missing_requests,
+    plan_run,
+    score_choices,
+    select_samples,
+)
 from evals.run_folder import RunFolder
 from evals.task import Task
 from zoo.errors import ZooError
@@ -36,20 +47,20 @@ class Job(Record, frozen=True, kw_only=True):
     label: str
     path: Path
     task: Task
-    asked: Asked
+    options: RunOptions
 
 
 class _Run:
     """One run whose questions are out: its open folder, the pieces that wait, how many have not come back."""
 
-    def __init__(self, job: Job, planned: Planned, folder: RunFolder, stack: ExitStack, replicas: int) -> None:
-        self.job, self.planned, self.folder, self.stack = job, planned, folder, stack
-        self.samples = {sample.id: sample for sample in planned.samples}
+    def __init__(self, job: Job, plan: RunPlan, folder: RunFolder, stack: ExitStack, replicas: int) -> None:
+        self.job, self.plan, self.folder, self.stack = job, plan, folder, stack
+        self.samples = {sample.id: sample for sample in plan.samples}
         self.faults: dict[tuple[str, int], Answer] = {}
-        requests = unanswered(planned, folder)
+        requests = missing_requests(plan, folder)
         self.asked = len(requests)
         size = min(PIECE, max(FEW, -(-len(requests) // max(1, 2 * replicas))))
-        about = (job.digest, str(job.path), planned.header.backend)
+        about = (job.digest, str(job.path), plan.header.backend)
         self.waiting = deque(Piece(*about, requests[at : at + size]) for at in range(0, len(requests), size))
         self.pieces = set(self.waiting)  # those that have not come back
 
@@ -66,42 +77,21 @@ class _Run:
                 if key not in self.folder.generations:
                     self.folder.add_generation(answer)
             elif key not in self.folder.results:
-                self.folder.add_result(judged(self.planned.task, self.samples[answer.sample], answer))
+                self.folder.add_result(score_choices(self.plan.task, self.samples[answer.sample], answer))
         self.pieces.discard(piece)
 
 
-class Answered:
-    """The engine of a run whose answers are all there: only what was a fault is told again."""
-
-    def __init__(self, facts: Facts, faults: dict[tuple[str, int], Answer]) -> None:
-        self.facts, self.faults = facts, faults
-
-    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
-        """The faults of texts."""
-        for request in requests:
-            fault = self.faults[request.sample, request.draw]
-            assert isinstance(fault, Generation)  # `take` files a text's fault under its draw
-            yield fault
-
-    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
-        """The faults of questions."""
-        for request in requests:
-            fault = self.faults[request.sample, 0]
-            assert isinstance(fault, ChoiceScores)  # `take` files a question's fault under draw 0
-            yield fault
-
-    def close(self) -> None:
-        """Nothing is open: the replicas are the cluster's."""
-
-
-def spread(cluster: Cluster, jobs: Sequence[Job], runs: Path) -> Iterator[tuple[Job, Done]]:
+def spread(cluster: Cluster, jobs: Sequence[Job], runs: Path) -> Iterator[tuple[Job, FinishedRun]]:
     """Makes every run on the cluster and gives each when it is whole and scored, in the order they end.
 
     Raises  ZooError as `evaluate` does, when the cluster is gone, or when one piece kills replica after replica
     """
     tier = _tier(jobs)
     tasks = {id(job.task): job for job in jobs}
-    counts = {name: len(chosen(job.task, job.asked)[1]) * job.asked.draws for name, job in tasks.items()}
+    counts = {
+        name: len(select_samples(job.task, job.options)[1]) * count_draws(job.task, job.options)
+        for name, job in tasks.items()
+    }
     with ExitStack() as stack:
         total = sum(counts[id(job.task)] for job in jobs)
         bar = stack.enter_context(progress(f"{len(jobs)} runs on {cluster.wanted()} replicas", total, "samples"))
@@ -120,8 +110,8 @@ def spread(cluster: Cluster, jobs: Sequence[Job], runs: Path) -> Iterator[tuple[
             for run in [one for one in table.runs if not one.pieces]:
                 table.runs.remove(run)
                 run.stack.close()
-                engine = Answered(run.planned.header.backend, run.faults)
-                yield run.job, evaluate(engine, run.job.task, (run.job.digest, run.job.label), runs, run.job.asked)
+                faults = Replay(run.faults, run.plan.header.backend)
+                yield run.job, evaluate(faults, run.job.task, (run.job.digest, run.job.label), runs, run.job.options)
 
 
 class _Table:
@@ -141,12 +131,11 @@ class _Table:
         if facts is None:
             return None
         job = self.waiting.popleft()
-        planned = plan(
-            facts, job.task, (job.digest, job.label), job.asked, self.tier if job.task.kind == "code" else ""
-        )
+        tier = self.tier if job.task.kind == "code" else ""
+        plan = plan_run(facts, job.task, (job.digest, job.label), job.options, tier)
         with ExitStack() as stack:
-            folder = stack.enter_context(run_folder.opened(self.runs_dir, planned.header))
-            run = _Run(job, planned, folder, stack.pop_all(), max(1, self.cluster.wanted()))
+            folder = stack.enter_context(run_folder.opened(self.runs_dir, plan.header))
+            run = _Run(job, plan, folder, stack.pop_all(), max(1, self.cluster.wanted()))
         self.stack.push(run.stack)
         self.runs.append(run)
         return run
@@ -187,7 +176,7 @@ def _tier(jobs: Sequence[Job]) -> str:
     code = next((job for job in jobs if job.task.kind == "code"), None)
     if code is None:
         return ""
-    with open_sandbox(tier=code.asked.tier, allow_weak=code.asked.allow_weak) as sandbox:
+    with open_sandbox(tier=code.options.tier, allow_weak=code.options.allow_weak) as sandbox:
         if sandbox.tier != "process":
             selftest.require(sandbox.tier)
         return sandbox.tier

@@ -1,70 +1,68 @@
-"""Saved generations instead of a model: score them again, under a changed scorer or another sandbox.
+"""The engine of saved answers: scores texts again under a changed scorer, protocol or sandbox, without a model.
 
-Reads a run's `generations.jsonl`, or lines in HumanEval's form ({"task_id", "completion"}, several lines
-with one id are its draws in order). What is not among the saved ones is unscored, never a zero.
+`--generations` names a run, its folder, its `generations.jsonl`, or a file in HumanEval's form: {"task_id",
+"completion"} lines, of which several with one id are its draws in order. An answer that was not saved is a fault, so
+its sample is unscored and never a zero.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from zoo import jsonl
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
 
+EXPECTED = "task_id and completion, or of a run's generations"
+
 
 class Replay:
-    """Generations of a file behind the backend seam."""
+    """Answers by (sample, draw), behind the protocol of an engine. missing: the fault of an answer that is not here."""
 
-    def __init__(self, saved: dict[tuple[str, int], Generation], facts: Facts) -> None:
-        self.saved, self.facts = saved, facts
+    def __init__(
+        self,
+        saved: Mapping[tuple[str, int], Generation | ChoiceScores],
+        facts: Facts,
+        missing: str = "not among the saved generations",
+    ) -> None:
+        self.saved, self.facts, self.missing = saved, facts, missing
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
-        """The saved generation of each request, or a fault that says it is not there."""
+        """The saved text of each request, or a fault."""
         for request in requests:
-            found = self.saved.get((request.sample, request.draw))
-            yield found or Generation(
-                sample=request.sample,
-                draw=request.draw,
-                text="",
-                prompt_tokens=0,
-                tokens=0,
-                finish="fault",
-                fault="not among the saved generations",
-            )
+            text = self.saved.get((request.sample, request.draw))
+            yield text if isinstance(text, Generation) else Generation(
+                sample=request.sample, draw=request.draw, text="", prompt_tokens=0, tokens=0, finish="fault",
+                fault=self.missing,
+            )  # fmt: skip
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
-        """Nothing: texts have no log-probabilities, and the facts say so."""
-        yield from ()
+        """The saved log-probabilities of each request; texts have none."""
+        for request in requests:
+            scores = self.saved.get((request.sample, 0))
+            if isinstance(scores, ChoiceScores):
+                yield scores
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 def connect(path: Path | None = None, *, generations: str = "", **_others: object) -> Replay:
-    """A backend of saved generations.
+    """The engine of a file of generations.
 
-    generations  a JSON-lines file, or a run's folder
-    Raises       ZooError when there is no such file, or a line is neither form
+    generations  a JSON-lines file, a run's folder, or a run's id (or its beginning)
+    Raises       ZooError if there is no such file or run, or a line is in neither form
     """
     if not generations:
         raise ZooError(
             "--engine replay needs --generations FILE: a run's generations.jsonl, or task_id/completion lines"
         )
-    file = Path(generations)
-    file = file / "generations.jsonl" if file.is_dir() else file
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ZooError(f"--generations {file} cannot be read: {error}") from None
-    seen: Counter[str] = Counter()
-    saved: dict[tuple[str, int], Generation] = {}
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            one = _read(line, f"{file}:{number}", seen)
-            saved[one.sample, one.draw] = one
+    file = _file(generations)
+    saved = {(text.sample, text.draw): text for text in read_texts(file)}
     facts = Facts(
         engine="replay",
         version="1",
@@ -77,17 +75,31 @@ def connect(path: Path | None = None, *, generations: str = "", **_others: objec
     return Replay(saved, facts)
 
 
-def _read(line: str, where: str, seen: Counter[str]) -> Generation:
-    import msgspec
+def _file(generations: str) -> Path:
+    from evals.run_folder import find_run
+    from zoo import settings
 
-    expected = "expected a Generation of a run, or task_id and completion"
-    try:
-        told: Any = json.loads(line)
-        if isinstance(told, dict) and "task_id" in told:
-            sample, text = str(told["task_id"]), told["completion"]
-            seen[sample] += 1
-            told = {"sample": sample, "draw": seen[sample] - 1, "text": text, "prompt_tokens": 0, "tokens": 0}
-            told["finish"] = "stop"
-        return msgspec.convert(told, Generation)
-    except (ValueError, KeyError) as error:
-        raise ZooError(f"{where} is no saved generation ({error}); {expected}") from None
+    path = Path(generations)
+    if not path.exists() and path.parent == Path() and not path.suffix:
+        path = find_run(settings.runs_dir(), generations, "--generations: no file and no run")
+    return path / "generations.jsonl" if path.is_dir() else path
+
+
+def read_texts(file: Path) -> Iterator[Generation]:
+    """The generations in a file of either form. Raises ZooError with the file and line of one in neither."""
+    draws: Counter[str] = Counter()
+    for where, row in jsonl.read_lines(file, EXPECTED):
+        try:
+            yield msgspec.convert(_generation(row, draws), Generation)
+        except (ValueError, KeyError) as error:
+            raise ZooError(f"{where} is no saved generation ({error}); expected lines of {EXPECTED}") from None
+
+
+def _generation(row: Any, draws: Counter[str]) -> Any:
+    """A line as a Generation in plain data; HumanEval's form gets the number of its draw."""
+    if not isinstance(row, dict) or "task_id" not in row:
+        return row
+    sample, text = str(row["task_id"]), row["completion"]
+    draws[sample] += 1
+    draw = draws[sample] - 1
+    return {"sample": sample, "draw": draw, "text": text, "prompt_tokens": 0, "tokens": 0, "finish": "stop"}

@@ -8,7 +8,9 @@ comparison is unpaired and says so. Not here: printing (`compare_cli`).
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from evals.protocol import ProtocolName
 from evals.results import imported
+from evals.results.task_of_run import run_options
 from evals.run_folder import read_results
 from evals.stats.intervals import recovered
 from evals.stats.paired import Difference, holm, paired, unpaired
@@ -31,7 +33,7 @@ class Flip(Record, frozen=True):
     second: float
 
 
-class Row(Record, frozen=True):
+class ComparisonRow(Record, frozen=True):
     """One protocol's comparison.
 
     first, second  the two scores, 0..1
@@ -59,7 +61,7 @@ class Comparison(Record, frozen=True):
 
     first: str
     second: str
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
 
 
 def compare(registry: Registry, first: str, second: str, tasks: Sequence[str] = (), flips: bool = False) -> Comparison:
@@ -127,15 +129,15 @@ def newest(
 ) -> dict[str, Score]:
     """The newest score of a checkpoint under each protocol, of the tasks asked for; one made here before another's."""
     scores = [score for score in registry.scores(checkpoint.digest) if score.subset == "all"]
-    scores.sort(key=lambda score: not protocols[score.protocol].name.endswith(imported.SUFFIX))
+    scores.sort(key=lambda score: not ProtocolName.parse(protocols[score.protocol].name).imported)
     return {
-        imported.question(protocols[score.protocol]): score
+        imported.pairing_key(protocols[score.protocol]): score
         for score in scores
         if not tasks or {score.task, f"{score.task}@{protocols[score.protocol].name}"} & set(tasks)
     }
 
 
-def _measured(registry: Registry, pair: tuple[Score, Score], protocol: ProtocolRecord, flips: bool) -> Row:
+def _measured(registry: Registry, pair: tuple[Score, Score], protocol: ProtocolRecord, flips: bool) -> ComparisonRow:
     """One row of two checkpoints: paired where both runs' samples are at hand."""
     one, other = pair
     try:
@@ -180,16 +182,16 @@ def _row(
     scores: tuple[float, float] | None = None,
     note: str = "",
     flips: tuple[Flip, ...] = (),
-) -> Row:
+) -> ComparisonRow:
     one, other = pair
     first, second = scores or (one.value, other.value)
-    return Row(
+    return ComparisonRow(
         task=one.task, column=protocol.column, metric=one.metric, kind=kind, first=first, second=second,
         difference=difference, p_holm=None, runs=(one.run, other.run), note=note, flips=flips,
     )  # fmt: skip
 
 
-def _reported(score: Score, protocol: ProtocolRecord, rows: Sequence[Reported]) -> list[Row]:
+def _reported(score: Score, protocol: ProtocolRecord, rows: Sequence[Reported]) -> list[ComparisonRow]:
     """A measured score beside each published number of its task: never paired, never quite the same protocol."""
     made = []
     for row in rows:
@@ -204,7 +206,7 @@ def _reported(score: Score, protocol: ProtocolRecord, rows: Sequence[Reported]) 
         told = ", ".join(part for part in (row.protocol, row.subset, row.source) if part)
         note = f"reported ({told}), its protocol is not ours" + ("" if known else "; no n, so no interval")
         made.append(
-            Row(
+            ComparisonRow(
                 task=score.task,
                 column=protocol.column,
                 metric=score.metric,
@@ -220,7 +222,7 @@ def _reported(score: Score, protocol: ProtocolRecord, rows: Sequence[Reported]) 
     return made
 
 
-def _adjusted(rows: Sequence[Row]) -> tuple[Row, ...]:
+def _adjusted(rows: Sequence[ComparisonRow]) -> tuple[ComparisonRow, ...]:
     """The rows with Holm's p over those of them that have a p."""
     from msgspec.structs import replace
 
@@ -248,22 +250,13 @@ def _nothing_shared(
             return ZooError(
                 f"{pair[0].label} and {pair[1].label} share no protocol"
                 + (f" of {', '.join(tasks)}" if tasks else "")
-                + f". Next: phizoo eval run {pair[lacks].label} {_asking(wanted)}"
+                + f". Next: phizoo eval run {pair[lacks].label} {run_options(wanted)}"
             )
     asked = ",".join(tasks) if tasks else "humaneval"
     return ZooError(
         f"neither {pair[0].label} nor {pair[1].label} has a score{' of ' + ', '.join(tasks) if tasks else ''}. "
         f"Next: phizoo eval run {pair[0].label} --tasks {asked}, then the same for {pair[1].label}"
     )
-
-
-def _asking(protocol: ProtocolRecord) -> str:
-    """The options of `phizoo eval run` that ask for a protocol; a sampled one carries its temperature in its name."""
-    base, *sampled = protocol.name.split(" t=")
-    if not sampled:
-        return f"--tasks {protocol.task}@{base}"
-    told = protocol.decoding
-    return f"--tasks {protocol.task}@{base} --temperature {told['temperature']:g} --top-p {told['top_p']:g}"
 
 
 def _nothing_published(

@@ -20,7 +20,7 @@ SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.
 EVALPLUS = {"HumanEval": ("humaneval", "humaneval_plus"), "Mbpp": ("mbpp_plus", "mbpp_plus")}
 
 
-class Line(Record, frozen=True):
+class SampleLine(Record, frozen=True):
     """One sample and draw. asked: the (context, continuation) pairs to the byte, () where the file has none."""
 
     sample: str
@@ -34,7 +34,7 @@ class Line(Record, frozen=True):
     detail: str = ""
 
 
-class Results(Record, frozen=True):
+class TaskResults(Record, frozen=True):
     """One task's results by one tool.
 
     protocol  ours, where the tool's file holds no prompts but the tool has one protocol only
@@ -48,7 +48,7 @@ class Results(Record, frozen=True):
     file: str
     sha256: str
     metrics: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[SampleLine, ...]
     model: str = ""
     protocol: str = ""
     version: float = 0
@@ -63,7 +63,7 @@ class Results(Record, frozen=True):
     date: float = 0
 
 
-def read(path: Path) -> list[Results]:
+def read(path: Path) -> list[TaskResults]:
     """The results in a file, or in all files of a folder.
 
     Raises  ZooError when it is the file of neither tool, or holds no samples
@@ -90,7 +90,7 @@ def read(path: Path) -> list[Results]:
     )
 
 
-def _lm_eval(path: Path) -> Results:
+def _lm_eval(path: Path) -> TaskResults:
     found = SAMPLES.fullmatch(path.name)
     task = found["task"] if found else ""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -98,7 +98,7 @@ def _lm_eval(path: Path) -> Results:
         raise ZooError(f"{path} holds no samples")
     rows.sort(key=lambda row: int(row["doc_id"]))  # its own order may be the batches'
     filters = list(dict.fromkeys(str(row["filter"]) for row in rows))
-    lines: dict[int, Line] = {}
+    lines: dict[int, SampleLine] = {}
     for row in rows:
         metrics = {
             _metric(name, row["filter"], row["metrics"], filters): float(row[name])
@@ -115,10 +115,10 @@ def _lm_eval(path: Path) -> Results:
     if not metrics_:
         raise ZooError(f"{path} has no metric of a sample in 0..1; {', '.join(rows[0]['metrics'])} is not taken in")
     kept = tuple(
-        Line(**{**_fields(line), "metrics": {metric: line.metrics[metric] for metric in metrics_}})
+        SampleLine(**{**_fields(line), "metrics": {metric: line.metrics[metric] for metric in metrics_}})
         for line in lines.values()
     )
-    return Results(
+    return TaskResults(
         tool="lm-eval", task=task, file=path.name, sha256=file_sha256(path), metrics=metrics_, lines=kept,
         decoding=_decoding(rows[0]), **_lm_eval_header(path, task, found["date"] if found else ""),
     )  # fmt: skip
@@ -134,7 +134,7 @@ def _squad(pair: list[dict[str, Any]]) -> dict[str, float]:
     return {"exact": exact, "f1": f1}
 
 
-def _add_thresholds(lines: dict[int, Line], rows: list[dict[str, Any]]) -> None:
+def _add_thresholds(lines: dict[int, SampleLine], rows: list[dict[str, Any]]) -> None:
     """best_exact and best_f1 from the probabilities that there is no answer, which the file has of each sample."""
     pairs = [row["exact"] for row in rows]
     texts = [str(pair[0]["prediction_text"]) for pair in pairs]
@@ -148,8 +148,8 @@ def _add_thresholds(lines: dict[int, Line], rows: list[dict[str, Any]]) -> None:
             lines[row["doc_id"]].metrics[f"best_{name}"] = value
 
 
-def _fields(line: Line) -> dict[str, Any]:
-    return {name: getattr(line, name) for name in Line.__struct_fields__}
+def _fields(line: SampleLine) -> dict[str, Any]:
+    return {name: getattr(line, name) for name in SampleLine.__struct_fields__}
 
 
 def _metric(name: str, chosen: str, names: list[str], filters: list[str]) -> str:
@@ -159,7 +159,7 @@ def _metric(name: str, chosen: str, names: list[str], filters: list[str]) -> str
     return chosen if len(names) == 1 else f"{name},{chosen}"
 
 
-def _lm_eval_line(task: str, row: dict[str, Any], metrics: dict[str, float]) -> Line:
+def _lm_eval_line(task: str, row: dict[str, Any], metrics: dict[str, float]) -> SampleLine:
     arguments = [row["arguments"][key] for key in row["arguments"]]
     generated = isinstance(arguments[0]["arg_1"], dict)
     asked = tuple(
@@ -169,7 +169,7 @@ def _lm_eval_line(task: str, row: dict[str, Any], metrics: dict[str, float]) -> 
     )
     first = row["resps"][0][0]
     answer = row["filtered_resps"][0] if generated else None
-    return Line(
+    return SampleLine(
         sample=f"{task}/{row['doc_id']}", draw=0, metrics=metrics, asked=asked,
         answer=str(answer) if answer is not None else None, text=str(first) if generated else "",
         logprobs=() if generated else tuple(float(one[0][0]) for one in row["resps"]),
@@ -210,7 +210,7 @@ def _lm_eval_header(path: Path, task: str, date: str) -> dict[str, Any]:
     }
 
 
-def _evalplus(path: Path, told: dict[str, Any]) -> list[Results]:
+def _evalplus(path: Path, told: dict[str, Any]) -> list[TaskResults]:
     """Two results a file: the base tests alone, and base and added tests together."""
     prefix = next(iter(told["eval"])).split("/")[0]
     if prefix not in EVALPLUS:
@@ -227,7 +227,7 @@ def _evalplus(path: Path, told: dict[str, Any]) -> list[Results]:
         if lines:
             ours = "evalplus" if plus or prefix == "HumanEval" else "evalplus-base"
             found.append(
-                Results(
+                TaskResults(
                     tool="evalplus",
                     release="0.3",
                     task=task,
@@ -242,10 +242,10 @@ def _evalplus(path: Path, told: dict[str, Any]) -> list[Results]:
     return found
 
 
-def _evalplus_line(name: str, draw: int, one: dict[str, Any], passed: bool) -> Line:
+def _evalplus_line(name: str, draw: int, one: dict[str, Any], passed: bool) -> SampleLine:
     detail = f"base {one['base_status']}, plus {one.get('plus_status')}"
     text = str(one.get("solution", ""))
-    return Line(sample=name, draw=draw, metrics={"pass@1": float(passed)}, answer=text, text=text, detail=detail)
+    return SampleLine(sample=name, draw=draw, metrics={"pass@1": float(passed)}, answer=text, text=text, detail=detail)
 
 
 def _when(date: object) -> float:

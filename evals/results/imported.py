@@ -1,8 +1,8 @@
-"""Results that another tool measured, taken in with their samples: lm-evaluation-harness 0.4 and EvalPlus 0.3.
+"""Imports results that another tool measured, with their samples: lm-evaluation-harness 0.4 and EvalPlus 0.3.
 
-They keep apart from what was measured here: the engine is the tool's name, the protocol's name ends in "elsewhere",
-and so does the column. Where a file holds the prompts and they are ours byte for byte, the samples get our ids and
-the two can be compared sample by sample. Not here: reading the files (`elsewhere_files`).
+They stay apart from our own results: the engine is the tool's name, and the names of protocol and column end in
+"elsewhere". If a file holds the prompts and they are ours byte for byte, the samples get our ids and can be compared
+with our runs sample by sample. Not here: reading the files (`import_formats`).
 """
 
 import datetime
@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from evals.datasets import load as datasets
-from evals.protocol import prompts_sha256, protocol, shown
+from evals.protocol import ProtocolName, prompts_sha256, protocol, shown
 from evals.records import Facts, Result, Run, Sample
-from evals.results.import_formats import Line, Results
+from evals.results.import_formats import SampleLine, TaskResults
 from evals.results.publish import publish
-from evals.run import Done
+from evals.run import FinishedRun
 from evals.task import Task
 from evals.tasks import TASKS, protocols
 from zoo.digest import digest, whole_file, write_json
@@ -25,14 +25,13 @@ from zoo.errors import ZooError, nearest
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
-SUFFIX = " elsewhere"  # ends the protocol's name
 NAMES = {  # lm-eval's task, or what its name begins with -> ours
     "social_iqa": "siqa", "lambada_openai": "lambada", "triviaqa": "trivia_qa", "squadv2": "squad_v2",
     "bbh": "bbh", "mmlu": "mmlu", "gsm8k": "gsm8k",
 }  # fmt: skip
 
 
-class Taken(Record, frozen=True):
+class ImportedRun(Record, frozen=True):
     """One imported run. same: samples whose prompt is ours byte for byte; None: the file holds no prompts."""
 
     model: str
@@ -42,7 +41,9 @@ class Taken(Record, frozen=True):
     same: int | None
 
 
-def take_in(registry: Registry, found: Sequence[Results], model: str | None, runs: Path) -> list[Taken]:
+def import_results(
+    registry: Registry, found: Sequence[TaskResults], model: str | None, runs: Path
+) -> list[ImportedRun]:
     """Publishes results as measured elsewhere, one run a protocol.
 
     model   a checkpoint of the zoo, or the name that a model which is not here shall have; None: as the files say
@@ -63,11 +64,11 @@ def take_in(registry: Registry, found: Sequence[Results], model: str | None, run
         with whole_file(folder / "results.jsonl") as file:
             file.write(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
         write_json(folder / "header.json", msgspec.to_builtins(header))
-        done = Done(header=header, protocols=records, results=results, path=folder / "results.jsonl")
+        done = FinishedRun(header=header, protocols=records, results=results, path=folder / "results.jsonl")
         scores = publish(registry, done)
         prompts = any(line.asked for line in lines)
         taken.append(
-            Taken(
+            ImportedRun(
                 model=label, run=header.id, column=record.column, scores=tuple(scores), same=same if prompts else None
             )
         )
@@ -86,14 +87,10 @@ def model_of(registry: Registry, name: str) -> Checkpoint | None:
     return None
 
 
-def is_elsewhere(header: Run) -> bool:
-    """Whether a run was measured by another tool."""
-    return str(header.protocol["name"]).endswith(SUFFIX)
-
-
-def question(record: ProtocolRecord) -> str:
-    """What two runs must share to be paired: the protocol, wherever it was measured."""
-    return msgspec.structs.replace(record, name=record.name.removesuffix(SUFFIX)).fingerprint
+def pairing_key(record: ProtocolRecord) -> str:
+    """The fingerprint that two runs must share to be paired: of the protocol, wherever it was measured."""
+    name = ProtocolName.parse(record.name).replace(imported=False)
+    return msgspec.structs.replace(record, name=name.render()).fingerprint
 
 
 def _foreign(name: str) -> str:
@@ -108,9 +105,9 @@ def _who(registry: Registry, name: str) -> tuple[str, str]:
     return checkpoint.digest, checkpoint.label
 
 
-def _merged(found: Sequence[Results]) -> list[Results]:
+def _merged(found: Sequence[TaskResults]) -> list[TaskResults]:
     """Subtasks that one of our tasks holds, MMLU's subjects say, as one."""
-    groups: dict[tuple[str, str, str], list[Results]] = {}
+    groups: dict[tuple[str, str, str], list[TaskResults]] = {}
     for one in found:
         groups.setdefault((one.tool, _named(one.task), one.protocol + one.model), []).append(one)
     merged = []
@@ -138,7 +135,7 @@ def _named(task: str) -> str:
     return next((ours for name, ours in NAMES.items() if task == name or task.startswith(f"{name}_")), task)
 
 
-def _ours(one: Results) -> tuple[Task | None, int, list[Line]]:
+def _ours(one: TaskResults) -> tuple[Task | None, int, list[SampleLine]]:
     """Our protocol with the same prompts, how many are the same, and the lines with our ids where all are."""
     name = _named(one.task)
     if name not in TASKS or not _at_hand(name):
@@ -179,21 +176,26 @@ def _bytes(task: Task, sample: Sample) -> object:
     return task.pairs(sample) if task.pairs else ((shown(task, sample), ""),)
 
 
-def _record(one: Results, task: Task | None, lines: Sequence[Line]) -> ProtocolRecord:
+def _record(one: TaskResults, task: Task | None, lines: Sequence[SampleLine]) -> ProtocolRecord:
     """The protocol as it was asked: ours where the prompts are ours, decoded as it was; else the tool's."""
     asked = {line.sample for line in lines}
     metric = one.metrics[0]
     if task is None:
         return ProtocolRecord(
-            task=_named(one.task), task_version=int(one.version), name=f"{one.tool} {one.release}{SUFFIX}",
-            metric=metric, shots=one.shots, prompt=lines[0].asked[0][0] if lines[0].asked else "",
-            prompts_sha256=digest([[line.sample, line.asked] for line in lines]), samples=len(asked),
+            task=_named(one.task),
+            task_version=int(one.version),
+            name=ProtocolName(base=f"{one.tool} {one.release}", imported=True).render(),
+            metric=metric,
+            shots=one.shots,
+            prompt=lines[0].asked[0][0] if lines[0].asked else "",
+            prompts_sha256=digest([[line.sample, line.asked] for line in lines]),
+            samples=len(asked),
             decoding=one.decoding,
-        )  # fmt: skip
+        )
     every = list(task.samples())
     some = [sample for sample in every if sample.id in asked]
     record = protocol(task, every, metric)
-    record = msgspec.structs.replace(record, name=task.protocol + SUFFIX)
+    record = msgspec.structs.replace(record, name=ProtocolName(base=task.protocol, imported=True).render())
     if not any(line.asked for line in lines):  # not known to the byte: told by leaving it out
         record = msgspec.structs.replace(record, prompt="", prompts_sha256="", decoding={})
     elif task.kind != "choices" and not _as_ours(one.decoding, record.decoding):
@@ -212,7 +214,7 @@ def _as_ours(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
     return all(same)
 
 
-def _result(line: Line) -> Result:
+def _result(line: SampleLine) -> Result:
     values = list(line.metrics.values())
     return Result(
         sample=line.sample, draw=line.draw, score=values[0], metrics=line.metrics, answer=line.answer, text=line.text,
@@ -221,7 +223,7 @@ def _result(line: Line) -> Result:
     )  # fmt: skip
 
 
-def _header(one: Results, record: ProtocolRecord, samples: int, checkpoint: str, label: str) -> Run:
+def _header(one: TaskResults, record: ProtocolRecord, samples: int, checkpoint: str, label: str) -> Run:
     started = datetime.datetime.fromtimestamp(one.date, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if one.date else ""
     facts = Facts(
         engine=one.tool, version=one.release, dtype=one.dtype, device=one.device, context_tokens=one.context_tokens,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from evals.records import Result
-from evals.run import Done
+from evals.run import FinishedRun
 from evals.stats.summary import summarise
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
@@ -24,7 +24,7 @@ def subsets(results: Sequence[Result], overlapping: frozenset[str] | None) -> It
                 yield ("overlapping" if want else "clean"), some
 
 
-def scores(done: Done, overlapping: frozenset[str] | None = None) -> list[tuple[int, Score]]:
+def scores(done: FinishedRun, overlapping: frozenset[str] | None = None) -> list[tuple[int, Score]]:
     """Every metric of a run over every subset: (index of its protocol, the score)."""
     evidence = file_sha256(done.path)
     found = []
@@ -52,7 +52,7 @@ def scores(done: Done, overlapping: frozenset[str] | None = None) -> list[tuple[
 
 
 def publish(
-    registry: Registry, done: Done, *, allow_unscored: bool = False, overlapping: frozenset[str] | None = None
+    registry: Registry, done: FinishedRun, *, allow_unscored: bool = False, overlapping: frozenset[str] | None = None
 ) -> list[Score]:
     """Writes a run's scores, header and evidence into the registry, and gives the scores.
 

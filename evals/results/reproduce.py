@@ -1,24 +1,23 @@
-"""Evidence of a number: the command that made it, the same run made again, its samples as files."""
+"""Reproduction of a number: the published run behind a cell, differences to a repeat, its samples as files."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from evals.records import Result, Run
-from evals.results.imported import is_elsewhere
+from evals.results.task_of_run import commands, name_of_run
 from evals.run_folder import read_results
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 from zoo.records import Record
 from zoo.registry import Registry
 
-SAME_LOGPROB = 1e-4  # nats: what fp32 rounding moves a sum by; more than this is another answer
+SAME_LOGPROB = 1e-4  # nats: fp32 rounding moves a sum by less; more is another answer
 
 
-class Difference(Record, frozen=True, kw_only=True):
-    """One sample that came out differently: what it was, what it is now."""
+class SampleDifference(Record, frozen=True, kw_only=True):
+    """One sample that came out differently, before and after."""
 
     sample: str
     draw: int
@@ -36,54 +35,42 @@ def cell_run(registry: Registry, cell: str) -> Run:
     if task:
         digest = registry.get(name).digest
         wanted, _, protocol = task.partition("@")
-        found = [
+        matching = [
             header
             for header in headers
             if header.checkpoint == digest
             and header.task == wanted
             and (not protocol or header.protocol["name"] == protocol)
         ]
-        found = sorted(found, key=lambda header: header.started)[-1:]
+        matching = sorted(matching, key=lambda header: header.started)[-1:]
     else:
-        found = [header for header in headers if header.id.startswith(cell)]
-    if len(found) == 1:
-        return found[0]
-    what = f"{len(found)} runs begin with" if found else "no published run"
+        matching = [header for header in headers if header.id.startswith(cell)]
+    if len(matching) == 1:
+        return matching[0]
+    what = f"{len(matching)} runs begin with" if matching else "no published run"
     raise ZooError(f'{what} "{cell}"{nearest(cell, [header.id for header in headers])}. All runs: phizoo eval runs')
 
 
-def command(header: Run) -> str:
-    """The one line that makes a run again, from its header alone (not from what was typed)."""
-    protocol = header.protocol
-    spec = f"{header.task}@{protocol['name'].split(' t=')[0]}"
-    words = ["phizoo", "eval", "run", header.checkpoint[:16], "--tasks", spec, "--engine", header.backend.engine]
-    words += ["--dtype", header.backend.dtype, "--seed", str(header.seed), "--draws", str(header.draws)]
-    decoding = protocol["decoding"]
-    if decoding and decoding["temperature"]:
-        words += ["--temperature", f"{decoding['temperature']:g}", "--top-p", f"{decoding['top_p']:g}"]
-    return shlex.join(words)
-
-
-def differences(before: Sequence[Result], after: Sequence[Result]) -> list[Difference]:
-    """Samples whose answer or score is not the same in two runs; a missing one counts."""
-    one = {(result.sample, result.draw): result for result in before}
-    other = {(result.sample, result.draw): result for result in after}
-    found = []
-    for key in {**one, **other}:
-        was, now = one.get(key), other.get(key)
+def differences(before: Sequence[Result], after: Sequence[Result]) -> list[SampleDifference]:
+    """The samples whose answer or score differs between two runs; a missing one counts."""
+    old = {(result.sample, result.draw): result for result in before}
+    new = {(result.sample, result.draw): result for result in after}
+    changed = []
+    for key in {**old, **new}:
+        was, now = old.get(key), new.get(key)
         if was is None or now is None or not _same(was, now):
-            found.append(Difference(sample=key[0], draw=key[1], before=_told(was), after=_told(now)))
-    return found
+            changed.append(SampleDifference(sample=key[0], draw=key[1], before=_text(was), after=_text(now)))
+    return changed
 
 
 def _same(was: Result, now: Result) -> bool:
     close = len(was.logprobs) == len(now.logprobs) and all(
-        abs(one - other) <= SAME_LOGPROB for one, other in zip(was.logprobs, now.logprobs, strict=True)
+        abs(first - second) <= SAME_LOGPROB for first, second in zip(was.logprobs, now.logprobs, strict=True)
     )
     return was.score == now.score and was.text == now.text and close
 
 
-def _told(result: Result | None) -> str:
+def _text(result: Result | None) -> str:
     if result is None:
         return "missing"
     value = "unscored" if result.score is None else f"{result.score:g}"
@@ -117,7 +104,7 @@ def _json(value: object) -> str:
 
 
 def run_card(registry: Registry, header: Run) -> str:
-    """A run as a page: what was asked of what, the numbers, how to make it again."""
+    """A run as a page: checkpoint, task, the numbers, and how to make it again."""
     backend, protocol = header.backend, header.protocol
     lines = [f"# {header.checkpoint_label} on {header.task} ({protocol['name']})", ""]
     for score in registry.scores(checkpoint=header.checkpoint, task=header.task):
@@ -132,8 +119,8 @@ def run_card(registry: Registry, header: Run) -> str:
         "",
         *(
             ["Measured elsewhere; the file it was taken from is named in the header.", ""]
-            if is_elsewhere(header)
-            else ["Make it again:", "", f"    {command(header)}", ""]
+            if name_of_run(header).imported
+            else ["Make it again:", "", *(f"    {line}" for line in commands(header)), ""]
         ),
         "The prompt of the first sample:",
         "",

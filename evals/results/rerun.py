@@ -1,50 +1,55 @@
-"""A run made again from its header: the same checkpoint, protocol, engine, seed and draws."""
+"""Repeats a run from its header: the same checkpoint, protocol, engine, seed and draws."""
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from evals.engines import BACKENDS
-from evals.records import Decoding, Run
-from evals.run import Asked, Done, evaluate
-from evals.task import Task
-from evals.tasks import task as find_task
+from evals.records import Run
+from evals.results.rescore import rescore
+from evals.results.task_of_run import name_of_run, source_of, task_of_run
+from evals.run import FinishedRun, RunOptions, evaluate
+from zoo import settings
 from zoo.errors import ZooError
 from zoo.registry import Registry
 
 
-def task_of(header: Run) -> Task:
-    """The task of a run as it stands today, with the run's decoding."""
-    base = str(header.protocol["name"]).split(" t=")[0]
-    task = find_task(f"{header.task}@{base}")
-    if not header.protocol["decoding"]:
-        return task
-    decoding = msgspec.convert(header.protocol["decoding"], Decoding)
-    return msgspec.structs.replace(task, decoding=decoding, protocol=str(header.protocol["name"]))
+def rerun(registry: Registry, header: Run, runs: Path) -> FinishedRun:
+    """Repeats a run in a new folder and ignores earlier results; a rescored run is generated and scored again.
 
-
-def rerun(registry: Registry, header: Run, runs: Path) -> Done:
-    """The run made again into another folder, whatever that folder's old one says.
-
-    Raises ZooError when the protocol has changed since (its fingerprint is another one now): the old
-    number then belongs to the old version of the task.
+    Raises  ZooError when the protocol has changed since (its fingerprint is another one now): the old
+            number then belongs to the old version of the task
     """
-    task = task_of(header)
-    engine = header.backend.engine
-    if engine not in BACKENDS:
-        raise ZooError(f"run {header.id[:12]} was made by {engine}, which this version does not have")
-    checkpoint = registry.get(header.checkpoint)
-    backend = importlib.import_module(BACKENDS[engine]).connect(registry.path(checkpoint), dtype=header.backend.dtype)
-    try:
-        asked = Asked(seed=header.seed, draws=header.draws)
-        done = evaluate(backend, task, (checkpoint.digest, checkpoint.label), runs, asked)
-    finally:
-        backend.close()
-    if done.header.fingerprint != header.fingerprint:
-        was = header.protocol["task_version"]
+    name = name_of_run(header)
+    options = RunOptions(seed=header.seed, draws=header.draws)
+    run = _repeat(registry, _with_name(header, name.replace(rescored_as="").render()), runs, options)
+    if name.rescored_as:
+        run = rescore(run.path.parent, name.rescored_as, runs, options)
+    if run.header.fingerprint != header.fingerprint:
+        before, now = header.protocol["task_version"], run.header.protocol["task_version"]
         raise ZooError(
-            f"{header.task}@{header.protocol['name']} has changed since run {header.id[:12]} (version {was}, "
-            f"now {task.version}); its commit was {header.commit[:12] or 'not recorded'}"
+            f"{header.task}@{header.protocol['name']} has changed since run {header.id[:12]} (version {before}, "
+            f"now {now}); its commit was {header.commit[:12] or 'not recorded'}"
         )
-    return done
+    return run
+
+
+def _with_name(header: Run, name: str) -> Run:
+    return msgspec.structs.replace(header, protocol={**header.protocol, "name": name})
+
+
+def _repeat(registry: Registry, header: Run, runs: Path, options: RunOptions) -> FinishedRun:
+    task, engine_name = task_of_run(header), header.backend.engine
+    if engine_name not in BACKENDS:
+        raise ZooError(f"run {header.id[:12]} was made by {engine_name}, which this version does not have")
+    checkpoint = registry.get(header.checkpoint)
+    connection: dict[str, Any] = {"dtype": header.backend.dtype}
+    if engine_name == "replay":  # the texts that it was given are in the run's folder
+        connection["generations"] = str(settings.runs_dir() / source_of(header))
+    engine = importlib.import_module(BACKENDS[engine_name]).connect(registry.path(checkpoint), **connection)
+    try:
+        return evaluate(engine, task, (checkpoint.digest, checkpoint.label), runs, options)
+    finally:
+        engine.close()

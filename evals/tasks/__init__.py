@@ -7,7 +7,8 @@ A module has `PROTOCOLS`, a dict from protocol name to Task whose first entry is
 import importlib
 from collections.abc import Iterator
 
-from evals.subset import parted, reduced
+from evals.protocol import ProtocolName
+from evals.subset import VERSIONS, quick_task
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
 
@@ -62,9 +63,10 @@ def task(spec: str) -> Task:
     known = protocols(name)
     if not protocol:
         return next(iter(known.values()))
-    whole, suffix = parted(protocol)
-    if suffix and whole in known:
-        return reduced(known[whole], suffix)
+    asked = ProtocolName.parse(protocol)
+    whole = asked.replace(subset="").render()
+    if asked.subset in VERSIONS and whole in known:
+        return quick_task(known[whole], asked.subset)
     if where := TRAIN_ROWS.get(f"{name}@{whole}"):
         raise ZooError(
             f"{spec} is not here: its shots are drawn from split train, of which no source here has rows (the hub has "

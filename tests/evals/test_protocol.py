@@ -66,7 +66,9 @@ def test_the_name_of_another_sampling_and_of_none() -> None:
     assert sampled_task(task("piqa"), 0.7, None) is task("piqa")
 
 
-@pytest.mark.parametrize("spec", ["humaneval@openai>evalplus", "humaneval@openai t=0.2 p=0.95", "humaneval@openai-part-4"])
+@pytest.mark.parametrize(
+    "spec", ["humaneval@openai>evalplus", "humaneval@openai t=0.2 p=0.95", "humaneval@openai-part-4"]
+)
 def test_only_a_protocol_and_its_quick_forms_are_asked_by_name(spec: str) -> None:
     with pytest.raises(ZooError, match="has no protocol"):
         task(spec)

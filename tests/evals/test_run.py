@@ -24,7 +24,7 @@ from evals.records import (
     Scored,
 )
 from evals.results.publish import publish, scores
-from evals.run import Asked, Done, draw_seed, evaluate
+from evals.run import FinishedRun, RunOptions, draw_seed, evaluate
 from evals.run_folder import read_results
 from evals.task import Task
 from zoo.errors import ZooError
@@ -101,8 +101,8 @@ CHOICES = Task(
 )  # fmt: skip
 
 
-def run(engine: Engine, task: Task, runs: Path, **asked: object) -> Done:
-    return evaluate(engine, task, CHECKPOINT, runs, Asked(**asked))  # type: ignore[arg-type]
+def run(engine: Engine, task: Task, runs: Path, **asked: object) -> FinishedRun:
+    return evaluate(engine, task, CHECKPOINT, runs, RunOptions(**asked))  # type: ignore[arg-type]
 
 
 def test_results_stand_in_the_tasks_order_whatever_order_they_came_in(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from evals.engines import replay, transformers_local
 from evals.engines.http import openai
 from evals.engines.http.endpoint import EndpointError
 from evals.records import Facts
-from evals.run import Asked, plan
+from evals.run import RunOptions, plan_run
 from evals.task import Task
 from evals.tasks import task
 from zoo.registry import open_registry
@@ -65,7 +65,9 @@ def transformers(path: Path, **how: Any) -> Facts:
 
 
 def planned(digest: str, facts: Facts, wanted: Task | None = None, **asked: Any) -> str:
-    return plan(facts, wanted or task("mini_exercises"), (digest, "one:1"), Asked(**asked), "namespaces").header.id
+    return plan_run(
+        facts, wanted or task("mini_exercises"), (digest, "one:1"), RunOptions(**asked), "namespaces"
+    ).header.id
 
 
 def decoded(**how: Any) -> Task:

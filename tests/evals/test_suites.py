@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from evals.cli.suites import suites
 from evals.records import Sample
-from evals.subset import SIZES, chosen, reduced
+from evals.subset import SIZES, chosen, quick_task
 from evals.suites import AGGREGATES, SUITES, Aggregate, Part, average, names, tasks
 from evals.tasks import TASKS, protocols, task
 from zoo.errors import ZooError
@@ -103,7 +103,7 @@ def test_quick_parts_have_their_sizes_and_their_right_choices_spread(monkeypatch
 
 def test_reducing_twice_changes_nothing_but_the_name() -> None:
     one = protocols("copa")["lm-eval"]
-    assert [sample.id for sample in reduced(one).samples()] == [sample.id for sample in one.samples()]  # 100 of 100
+    assert [sample.id for sample in quick_task(one).samples()] == [sample.id for sample in one.samples()]  # 100 of 100
 
 
 def test_the_listing() -> None:

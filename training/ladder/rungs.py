@@ -8,6 +8,7 @@ Departure from the papers: growth is trained on base and exercises mixed half an
 afterwards, so that one run gives the curve and the score; AdamW, whose rate the rule 1/n concerns.
 """
 
+import functools
 import itertools
 import multiprocessing
 import os
@@ -323,21 +324,18 @@ def _made(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
 
 def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores: int | None = None) -> None:
     """Scores a checkpoint on the ladder's task and publishes it, unless that stands in the zoo already."""
-    from evals.engines import transformers_local
+    from evals.evaluate import Subject, evaluate_many
     from evals.results.publish import publish
-    from evals.run import Asked, evaluate
+    from evals.run import RunOptions
     from evals.tasks import task
     from zoo import settings
 
     if run_of(registry, checkpoint, scale):
         return
-    backend = transformers_local.connect(registry.path(checkpoint))
-    try:
-        asked, named = Asked(workers=cores), (checkpoint.digest, checkpoint.label)
-        done = evaluate(backend, task(scale.task), named, settings.runs_dir(), asked)
-    finally:
-        backend.close()
-    publish(registry, done)
+    subject = Subject(digest=checkpoint.digest, label=checkpoint.label, path=registry.path(checkpoint))
+    options, write = RunOptions(workers=cores), functools.partial(publish, registry)
+    for _ in evaluate_many([subject], [task(scale.task)], options, settings.runs_dir(), write):
+        pass
 
 
 def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:

@@ -51,7 +51,7 @@ def test_no_data_is_read_to_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_a_sample_is_shown_to_the_byte(tiny_phi: Path, tmp_path: Path) -> None:
     from evals.engines import transformers_local
-    from evals.run import Asked, evaluate
+    from evals.run import RunOptions, evaluate
     from evals.tasks import task
     from zoo import settings
     from zoo.registry import open_registry
@@ -63,7 +63,7 @@ def test_a_sample_is_shown_to_the_byte(tiny_phi: Path, tmp_path: Path) -> None:
     found = task("mini_exercises")
     short = msgspec.structs.replace(found, decoding=msgspec.structs.replace(found.decoding, max_tokens=4))
     first = next(iter(found.samples()))
-    done = evaluate(engine, short, (checkpoint.digest, "tiny"), settings.runs_dir(), Asked(samples=(first.id,)))
+    done = evaluate(engine, short, (checkpoint.digest, "tiny"), settings.runs_dir(), RunOptions(samples=(first.id,)))
     told = CliRunner().invoke(show, [done.header.id[:12], "--sample", first.id], catch_exceptions=False).stdout
     assert found.prompt is not None
     assert repr(found.prompt(first)) in told

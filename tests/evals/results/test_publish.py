@@ -7,7 +7,7 @@ import pytest
 
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, Sample, Scored
 from evals.results.publish import publish
-from evals.run import Asked, Done, evaluate
+from evals.run import FinishedRun, RunOptions, evaluate
 from evals.task import Task
 from zoo.registry import open_registry
 
@@ -28,7 +28,7 @@ def judge(sample: Sample, read: tuple[Choice, ...]) -> Scored:
 
 
 @pytest.fixture
-def done(tiny_phi: Path, tmp_path: Path) -> Done:
+def done(tiny_phi: Path, tmp_path: Path) -> FinishedRun:
     with open_registry() as registry:
         checkpoint = registry.add(tiny_phi, "tiny")
     task = Task(
@@ -43,10 +43,10 @@ def done(tiny_phi: Path, tmp_path: Path) -> Done:
         size=8,
     )
     engine = Engine()
-    return evaluate(engine, task, (checkpoint.digest, checkpoint.label), tmp_path / "runs", Asked())  # type: ignore[arg-type]
+    return evaluate(engine, task, (checkpoint.digest, checkpoint.label), tmp_path / "runs", RunOptions())  # type: ignore[arg-type]
 
 
-def test_every_metric_stays_and_again_changes_nothing(done: Done) -> None:
+def test_every_metric_stays_and_again_changes_nothing(done: FinishedRun) -> None:
     with open_registry() as registry:
         for _ in range(2):
             publish(registry, done)
@@ -57,14 +57,14 @@ def test_every_metric_stays_and_again_changes_nothing(done: Done) -> None:
         assert registry.results(done.header.id).read_bytes() == done.path.read_bytes()
 
 
-def test_the_first_metric_is_the_one_that_find_asks(done: Done) -> None:
+def test_the_first_metric_is_the_one_that_find_asks(done: FinishedRun) -> None:
     with open_registry() as registry:
         publish(registry, done)
         assert [found.name for found in registry.find(["pick.value < 0.6"])] == ["tiny"]
         assert registry.find(["pick.value > 0.9"]) == []
 
 
-def test_subsets_split_every_metric(done: Done) -> None:
+def test_subsets_split_every_metric(done: FinishedRun) -> None:
     with open_registry() as registry:
         made = publish(registry, done, overlapping=frozenset({"s/0", "s/1", "s/2"}))
     counted = {(score.metric, score.subset): (score.n, round(score.value, 3)) for score in made}

@@ -10,7 +10,7 @@ import pytest
 
 from evals.records import Facts, Result, Run
 from evals.results.publish import publish
-from evals.run import Done
+from evals.run import FinishedRun
 from zoo.cli import root
 from zoo.records import About, ProtocolRecord
 from zoo.registry import Registry, open_registry
@@ -53,7 +53,7 @@ def scored(
         protocol=msgspec.to_builtins(record), fingerprint=record.fingerprint, backend=facts, seed=seed, draws=len(rows[0]), limit=None,
         samples=len(rows), hardware={}, versions={}, commit="",
     )  # fmt: skip
-    publish(registry, Done(header=header, protocols=(record,), results=results, path=path))
+    publish(registry, FinishedRun(header=header, protocols=(record,), results=results, path=path))
 
 
 def row(right: int, n: int = 200) -> list[list[float]]:

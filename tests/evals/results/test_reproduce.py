@@ -7,10 +7,10 @@ import pytest
 
 from evals.records import Result
 from evals.results import reproduce as evidence
-from evals.results import rerun
+from evals.results import task_of_run
 from evals.results.publish import publish
 from evals.results.reproduce import differences
-from evals.run import Asked, evaluate
+from evals.run import RunOptions, evaluate
 from evals.tasks import task
 from zoo import settings
 from zoo.cli import root
@@ -25,11 +25,11 @@ def published(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
     whole = task("arc_easy")
     few = msgspec.structs.replace(whole, samples=lambda: list(whole.samples())[:5], size=5)
-    monkeypatch.setattr(rerun, "find_task", lambda spec: few)
+    monkeypatch.setattr(task_of_run, "find_task", lambda spec: few)
     with open_registry() as registry:
         checkpoint = registry.add(tiny_phi, "tiny")
         backend = connect(registry.path(checkpoint), device="cpu")
-        done = evaluate(backend, few, (checkpoint.digest, checkpoint.label), settings.runs_dir(), Asked())
+        done = evaluate(backend, few, (checkpoint.digest, checkpoint.label), settings.runs_dir(), RunOptions())
         publish(registry, done)
     return done.header.id
 
@@ -61,8 +61,8 @@ def test_a_number_that_does_not_come_out_is_named(
 def test_a_changed_protocol_is_said_not_compared(
     published: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = rerun.find_task("")
-    monkeypatch.setattr(rerun, "find_task", lambda spec: msgspec.structs.replace(few, version=2))
+    few = task_of_run.find_task("")
+    monkeypatch.setattr(task_of_run, "find_task", lambda spec: msgspec.structs.replace(few, version=2))
     assert root.run(["eval", "reproduce", published[:12]]) == 2
     assert "has changed since run" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from evals.cli.rescore import rescore as command
 from evals.datasets.load import rows
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.results.rescore import rescore
-from evals.run import Asked, evaluate
+from evals.run import RunOptions, evaluate
 from evals.run_folder import read_header, read_results
 from evals.tasks import task
 from zoo.errors import ZooError
@@ -44,13 +44,13 @@ class Engine:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path))
-    done = evaluate(Engine(), task("humaneval"), CHECKPOINT, tmp_path / "runs", Asked(limit=5))
+    done = evaluate(Engine(), task("humaneval"), CHECKPOINT, tmp_path / "runs", RunOptions(limit=5))
     assert [result.score for result in done.results] == [0.0] * 5
     return done.path.parent
 
 
 def test_the_same_texts_under_evalplus_sanitising(run: Path) -> None:
-    done = rescore(run, "evalplus", run.parent, Asked())
+    done = rescore(run, "evalplus", run.parent, RunOptions())
     assert [result.score for result in done.results] == [1.0] * 5
     assert done.header.protocol["name"] == "openai>evalplus"
     was = read_header(run)
@@ -59,7 +59,7 @@ def test_the_same_texts_under_evalplus_sanitising(run: Path) -> None:
     assert done.header.id != was.id
     assert [result.score for result in read_results(run / "results.jsonl")] == [0.0] * 5
     assert [result.text for result in done.results] == [result.text for result in read_results(run / "results.jsonl")]
-    again = rescore(run, "evalplus", run.parent, Asked())
+    again = rescore(run, "evalplus", run.parent, RunOptions())
     assert again.header.id == done.header.id
 
 
@@ -73,12 +73,12 @@ def test_by_command(run: Path) -> None:
 
 def test_what_cannot_be_crossed_is_said(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ZooError, match="has protocol openai already"):
-        rescore(run, "openai", run.parent, Asked())
+        rescore(run, "openai", run.parent, RunOptions())
     with pytest.raises(ZooError, match='no protocol "evalplos"'):
-        rescore(run, "evalplos", run.parent, Asked())
-    crossed = rescore(run, "evalplus", run.parent, Asked())
-    with pytest.raises(ZooError, match="rescored itself"):
-        rescore(crossed.path.parent, "bigcode", run.parent, Asked())
+        rescore(run, "evalplos", run.parent, RunOptions())
+    crossed = rescore(run, "evalplus", run.parent, RunOptions())
+    with pytest.raises(ZooError, match="is itself rescored"):
+        rescore(crossed.path.parent, "bigcode", run.parent, RunOptions())
     (run / "generations.jsonl").unlink()
-    with pytest.raises(ZooError, match="holds no generations"):
-        rescore(run, "evalplus", run.parent, Asked())
+    with pytest.raises(ZooError, match="has no generations"):
+        rescore(run, "evalplus", run.parent, RunOptions())

@@ -6,7 +6,8 @@ import pytest
 from evals.checks.engine_check import ended
 from evals.protocol import protocol
 from evals.records import Facts, Run
-from evals.results.sample import as_run, looked
+from evals.results.sample import view_sample
+from evals.results.task_of_run import task_of_run
 from evals.task import Task
 from evals.tasks import task
 
@@ -24,17 +25,17 @@ def header(found: Task, name: str) -> Run:
 def test_a_prompt_is_found_under_each_name_a_run_may_have(name: str) -> None:
     found = task(f"humaneval@{'openai-quick' if 'quick' in name else 'openai'}")
     sample = next(iter(found.samples()))
-    told = looked(header(found, name), sample.id)
+    told = view_sample(header(found, name), sample.id)
     assert found.prompt is not None
     assert told.prompt == found.prompt(sample)
     assert not told.tokens
-    assert "not at hand" in told.why
+    assert "not known here" in told.why
 
 
 @pytest.mark.parametrize("ending", ["", "\n"])
 def test_a_boundary_checks_run_shows_the_end_that_it_had(ending: str) -> None:
     tried = ended(task("mini_exercises"), ending, "healed")
-    again = as_run(header(tried, tried.protocol))
+    again = task_of_run(header(tried, tried.protocol))
     sample = next(iter(tried.samples()))
     assert tried.prompt is not None and again.prompt is not None
     assert again.prompt(sample) == tried.prompt(sample)

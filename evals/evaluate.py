@@ -1,0 +1,101 @@
+"""Checkpoints x tasks: loads each checkpoint once, runs every task on it, and publishes the scores if asked.
+
+`phizoo eval run`, the ladder and the evaluation during training all call `evaluate_many`; one run is `evals.run`.
+"""
+
+import importlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from evals.engines import BACKENDS
+from evals.protocol import sampled_task
+from evals.run import FinishedRun, RunOptions, evaluate
+from evals.task import Task
+from zoo.errors import ZooError, unknown
+from zoo.records import Record, Score
+
+SPREAD = ("transformers", "vllm")  # the engines that Ray can start on another machine
+Publisher = Callable[[FinishedRun], Sequence[Score]]
+
+
+class Subject(Record, frozen=True, kw_only=True):
+    """A model to evaluate. path: the folder of its weights; None: only an endpoint has it, under `model`."""
+
+    digest: str
+    label: str
+    path: Path | None = None
+    model: str = ""
+
+
+class RunOutcome(Record, frozen=True, kw_only=True):
+    """One subject on one task: the finished run, and the scores that `publish` returned."""
+
+    subject: Subject
+    run: FinishedRun
+    scores: tuple[Score, ...] = ()
+
+
+def evaluate_many(
+    subjects: Sequence[Subject],
+    tasks: Sequence[Task],
+    options: RunOptions,
+    runs: Path,
+    publish: Publisher | None = None,
+) -> Iterator[RunOutcome]:
+    """Runs each subject on each task and yields the finished runs as they end.
+
+    runs     the folder of runs; a run that was killed continues there
+    publish  called with each run; returns its scores, which it may have written to a registry
+    Raises   ZooError as `evals.run.evaluate` does, and for an engine that Ray cannot start
+    """
+    tasks = [sampled_task(task, options.temperature, options.top_p) for task in tasks]
+    spread = options.ray or (options.replicas and options.engine != "vllm_server")
+    for subject, run in (_on_cluster if spread else _in_process)(subjects, tasks, options, runs):
+        yield RunOutcome(subject=subject, run=run, scores=tuple(publish(run)) if publish else ())
+
+
+def _in_process(
+    subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path
+) -> Iterator[tuple[Subject, FinishedRun]]:
+    """Every run in this process; an engine loads the weights only if a run is not finished yet."""
+    if options.engine not in BACKENDS:
+        raise unknown("engine", options.engine, BACKENDS, ", ".join(BACKENDS))
+    module = importlib.import_module(BACKENDS[options.engine])
+    for subject in subjects:
+        named = {"model": subject.model} if subject.model else {}
+        engine = module.connect(subject.path, **options.connection, **named)
+        try:
+            for task in tasks:
+                yield subject, evaluate(engine, task, (subject.digest, subject.label), runs, options)
+        finally:
+            engine.close()
+
+
+def _on_cluster(
+    subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path
+) -> Iterator[tuple[Subject, FinishedRun]]:
+    """Every run on a Ray cluster, or by several replicas on this machine."""
+    from evals.cluster import replicas
+    from evals.cluster.spread import Job, spread
+
+    if options.engine not in SPREAD:
+        raise ZooError(f"--ray and --data-parallel spread transformers or vllm, not {options.engine}")
+    if options.ray and options.replicas:
+        raise ZooError("--data-parallel is for this machine alone; --ray takes all machines of its cluster")
+    count, cpus = options.replicas, options.cpus_per_replica
+    if count:
+        cpus = cpus or max(1, len(os.sched_getaffinity(0)) // count)
+    by_digest = {subject.digest: subject for subject in subjects}
+    jobs = [
+        Job(digest=subject.digest, label=subject.label, path=subject.path, task=task, options=options)
+        for subject in by_digest.values()
+        if subject.path is not None
+        for task in tasks
+    ]
+    address = options.ray or "local"
+    with replicas.opened(address, options.engine, options.connection, cpus=cpus, most=count or None) as cluster:
+        if count and cluster.wanted() < count:
+            raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.wanted()} replicas")
+        for job, run in spread(cluster, jobs, runs):
+            yield by_digest[job.digest], run
