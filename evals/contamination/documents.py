@@ -65,8 +65,8 @@ def sets_of_checkpoint(registry: Registry, name: str) -> list[TrainingSet]:
                 except ZooError as error:
                     raise ZooError(
                         f"{current.label} came from {parent.digest[:12]}, which is not in this zoo, so its training "
-                        f"data is not known; pull it, or name the sets: --dataset NAME. Its lineage: phizoo models lineage "
-                        f"{current.name}"
+                        f"data is not known; pull it, or name the sets: --dataset NAME. Its lineage: "
+                        f"phizoo models lineage {current.name}"
                     ) from error
     if not seen:
         raise ZooError(
