@@ -1,22 +1,24 @@
-"""`phizoo eval contamination`: the samples of a task that stand in training data, side by side with what matched."""
+"""`phizoo eval contamination`: finds the samples of a task in training data and prints the matches side by side."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from evals.contamination.thresholds import METHODS, Method
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_TASK
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from evals.contamination.documents import TrainingSet
-    from evals.contamination.flags import Flags, Method
+    from evals.contamination.flags import Flags, MatchedDocument
     from evals.contamination.problems import Problem
+    from evals.contamination.search import SearchPlan
     from evals.task import Task
 
-METHODS = ("ngram", "ast", "embedding")
-WIDTH_PLAIN = 160  # of the two columns where no terminal tells its own
+CODE_METHODS: tuple[Method, ...] = ("ngram", "ast", "embedding")  # the default for code
+WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
 
 
 @click.command()
@@ -34,7 +36,7 @@ WIDTH_PLAIN = 160  # of the two columns where no terminal tells its own
 )
 @click.option(
     "--method", "methods", multiple=True, type=click.Choice(METHODS),
-    help="How to compare; may be given again. Default: all three for code, n-grams for text.",
+    help="How to compare; may be given again. Default: ngram, ast and embedding for code, ngram for text.",
 )  # fmt: skip
 @click.option("--threshold", type=float, help="Words, match rate or distance; needs one --method.")
 @click.option(
@@ -42,7 +44,7 @@ WIDTH_PLAIN = 160  # of the two columns where no terminal tells its own
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the flags, a file a method.")
 @click.option("--show", type=click.IntRange(0), default=3, show_default=True, help="Matches to print side by side.")
-@click.option("--flags", type=click.Path(path_type=Path, dir_okay=False), help="Read these flags, search nothing.")
+@click.option("--flags", type=click.Path(path_type=Path, dir_okay=False), help="Print these flags; search nothing.")
 @click.option("--sample", help="Print the matches of this sample only.")
 @click.option("--json", "as_json", is_flag=True, help="Print searches and flags as JSON.")
 def contamination(task: str, sets: tuple[str, ...], trained: str | None, **options: Any) -> None:
@@ -55,153 +57,128 @@ def contamination(task: str, sets: tuple[str, ...], trained: str | None, **optio
     phizoo eval contamination humaneval --flags flags/humaneval-ast.jsonl --sample HumanEval/3
 
     Code is compared by 13-grams of the docstring, by the edit distance of syntax trees (match rates .95, .90, .85, .80
-    as published) and by embeddings; text by 13-grams. `phizoo eval run --overlap FILE` then splits the scores.
+    as published) and by embeddings, and with --method code-ngram by 10-grams of the solution and its tests; text by
+    13-grams. `phizoo eval run --overlap FILE` then splits the scores.
     """
-    from evals.contamination.flags import read
-    from evals.contamination.problems import problems
-    from evals.tasks import task as find
+    from evals.contamination.flags import overlapping, read
+    from evals.contamination.problems import make_problems
+    from evals.tasks import task as find_task
+    from zoo.cli.output import emit_json
 
-    found = find(task)
-    samples = list(found.samples())
-    looked = problems(found, samples)
+    searched_task = find_task(task)
+    problems = make_problems(searched_task)
     if options["flags"]:
         searches = [read(options["flags"])]
-        _check(searches[0], found, [sample.id for sample in samples])
+        overlapping(searches[0], searched_task.name, [problem.sample for problem in problems])
     else:
-        searches = _searched(found, looked, sets, trained, options)
+        searches = _search(searched_task, problems, sets, trained, options)
     if options["sample"]:
-        searches = [_only(one, options["sample"], looked) for one in searches]
+        searches = [_only_sample(flags, options["sample"], problems) for flags in searches]
     if options["as_json"]:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(searches), indent=2))
+        emit_json(searches)
         return
-    _print(searches, looked, options["show"])
+    _print(searches, problems, options["show"])
 
 
-def _check(flags: "Flags", task: "Task", samples: Sequence[str]) -> None:
-    from evals.contamination.flags import overlapping
-
-    overlapping(flags, task.name, samples)
-
-
-def _only(flags: "Flags", sample: str, looked: "Sequence[Problem]") -> "Flags":
+def _only_sample(flags: "Flags", sample: str, problems: "Sequence[Problem]") -> "Flags":
     import msgspec
 
     from zoo.errors import nearest
 
-    ids = [problem.sample for problem in looked]
+    ids = [problem.sample for problem in problems]
     if sample not in ids:
         raise ZooError(f'{flags.search.task} has no sample "{sample}"{nearest(sample, ids)}')
-    mine = tuple(flag for flag in flags.flagged if flag.sample == sample)
-    return msgspec.structs.replace(flags, flagged=mine)
+    return msgspec.structs.replace(flags, flagged=tuple(flag for flag in flags.flagged if flag.sample == sample))
 
 
-def _searched(
-    task: "Task", looked: "Sequence[Problem]", sets: tuple[str, ...], trained: str | None, options: dict[str, Any]
+def _search(
+    task: "Task", problems: "Sequence[Problem]", sets: tuple[str, ...], trained: str | None, options: dict[str, Any]
 ) -> "list[Flags]":
-    """The flags of each method asked for, written down where --out says."""
+    """The flags of each method, written to --out."""
     from evals.contamination.flags import write
-    from evals.contamination.search import Asked, search
+    from evals.contamination.search import narrow, search
 
-    methods = options["methods"] or (METHODS if task.kind == "code" else ("ngram",))
+    methods: tuple[Method, ...] = options["methods"] or (CODE_METHODS if task.kind == "code" else ("ngram",))
     threshold = options["threshold"]
     if threshold is not None and len(methods) > 1:
-        raise ZooError(f"--threshold {threshold:g} is of one method; say which: --method {methods[0]}")
+        raise ZooError(f"--threshold {threshold:g} needs one method; give it: --method {methods[0]}")
     if task.kind != "code" and set(methods) != {"ngram"}:
-        raise ZooError(f"{task.name}@{task.protocol} asks for no program, so only n-grams tell; leave --method out")
-    given = _sets(sets, trained)
-    found = []
+        raise ZooError(f"{task.name}@{task.protocol} asks for no program, so only n-grams apply; leave --method out")
+    training_sets = _training_sets(sets, trained)
+    searches = []
     for method in methods:
-        embedder, folder = _embedder(options["embedder"]) if method == "embedding" else ("", "")
-        wanted = _threshold(method, threshold, embedder)
-        widest = min(0.8, wanted) if method == "ast" else wanted  # one search shows all published match rates
-        asked = Asked(method=cast("Method", method), threshold=widest, embedder=embedder, folder=folder)
-        flags = search(task.name, looked, given, asked)
-        flags = _tell_rates(flags, wanted) if method == "ast" and not options["as_json"] else _narrowed(flags, wanted)
+        plan, wanted = _plan(method, threshold, options["embedder"])
+        flags = search(task.name, problems, training_sets, plan)
+        if method == "ast":
+            if not options["as_json"]:
+                _print_rates(flags)
+            flags = narrow(flags, wanted)
         if options["out"]:
             write(options["out"] / f"{task.name}-{method}.jsonl", flags)
-        found.append(flags)
-    return found
+        searches.append(flags)
+    return searches
 
 
-def _sets(sets: tuple[str, ...], trained: str | None) -> "list[TrainingSet]":
-    from evals.contamination.documents import named, of_checkpoint
+def _plan(method: Method, threshold: float | None, embedder: str) -> "tuple[SearchPlan, float]":
+    """The search of a method, and the threshold of its flags: one search for trees shows all published match rates."""
+    from evals.contamination.search import SearchPlan
+    from evals.contamination.syntax_trees import PRESETS
+    from evals.contamination.thresholds import checked_threshold, default_threshold
+    from evals.encoders import find_encoder
+
+    encoder = find_encoder(embedder) if method == "embedding" and embedder != "words" else None
+    if threshold is None:
+        wanted = default_threshold(method, embedder)
+    else:
+        wanted = checked_threshold(method, threshold, embedder)
+    laxest = min(*PRESETS, wanted) if method == "ast" else wanted
+    return SearchPlan(method=method, threshold=laxest, encoder=encoder), wanted
+
+
+def _training_sets(sets: tuple[str, ...], trained: str | None) -> "list[TrainingSet]":
+    from evals.contamination.documents import find_sets, sets_of_checkpoint
     from zoo.registry import open_registry
 
     if not sets and not trained:
         raise ZooError("say what to search: --dataset NAME|PATH or --checkpoint NAME. All datasets: phizoo data list")
     with open_registry() as registry:
-        found = [one for word in sets for one in named(registry, word)]
-        found += of_checkpoint(registry, trained) if trained else []
-    return list({one.digest: one for one in found}.values())
+        chosen = [training_set for word in sets for training_set in find_sets(registry, word)]
+        chosen += sets_of_checkpoint(registry, trained) if trained else []
+    return list({training_set.digest: training_set for training_set in chosen}.values())
 
 
-def _embedder(name: str) -> tuple[str, str]:
-    """What makes the vectors, and the folder it is in where it is no built-in one."""
-    from zoo.registry import open_registry
-
-    if name in ("minilm", "words"):
-        return name, ""
-    if Path(name).is_dir():
-        return name, name
-    with open_registry() as registry:
-        checkpoint = registry.get(name)
-        return checkpoint.digest, str(registry.path(checkpoint))
-
-
-def _threshold(method: str, asked: float | None, embedder: str) -> float:
-    """The threshold asked for, or the method's own. Raises ZooError for one that cannot be."""
-    from evals.contamination.embeddings import DISTANCES, OTHER_DISTANCE
-
-    told = {"ngram": 13.0, "ast": 0.95, "embedding": DISTANCES.get(embedder, OTHER_DISTANCE)}
-    if asked is None:
-        return told[method]
-    may = {"ngram": asked >= 3 and asked == int(asked), "ast": 0 < asked <= 1, "embedding": 0 < asked <= 2}
-    words = {"ngram": "whole words, 3 or more", "ast": "a match rate in 0..1", "embedding": "a distance in 0..2"}
-    if not may[method]:
-        raise ZooError(f"--threshold {asked:g} for {method}: expected {words[method]}, such as {told[method]:g}")
-    return asked
-
-
-def _narrowed(flags: "Flags", wanted: float) -> "Flags":
-    from evals.contamination.search import at_least
-
-    return at_least(flags, wanted) if flags.search.method == "ast" else flags
-
-
-def _tell_rates(flags: "Flags", wanted: float) -> "Flags":
-    """Prints how many samples are similar at each published match rate; gives the flags of the one wanted."""
-    from evals.contamination.search import at_least
+def _print_rates(flags: "Flags") -> None:
+    """Prints how many samples are similar at each published match rate."""
+    from evals.contamination.search import narrow
     from evals.contamination.syntax_trees import PRESETS
 
-    counts = ", ".join(f"{rate:.2f}: {len(at_least(flags, rate).flagged)}" for rate in PRESETS)
+    counts = ", ".join(f"{rate:.2f}: {len(narrow(flags, rate).flagged)}" for rate in PRESETS)
     click.echo(f"similar by match rate of syntax trees, of {flags.search.checked}: {counts}")
-    return _narrowed(flags, wanted)
 
 
-def _print(searches: "Sequence[Flags]", looked: "Sequence[Problem]", show: int) -> None:
+def _print(searches: "Sequence[Flags]", problems: "Sequence[Problem]", show: int) -> None:
     for flags in searches:
-        told = flags.search
-        where = ", ".join(told.names or (one[:12] for one in told.datasets))
+        search = flags.search
+        sources = ", ".join(search.names or (digest[:12] for digest in search.datasets))
         click.echo(
-            f"{told.task} {told.method} at {told.threshold:g}: {len(flags.flagged)} of {told.checked} samples overlap "
-            f"with {told.documents:,} documents of {where}"
+            f"{search.task} {search.method} at {search.threshold:g}: {len(flags.flagged)} of {search.checked} samples "
+            f"overlap with {search.documents:,} documents of {sources}"
         )
-        if told.unsearched:
+        if search.unsearched:
             click.echo(
-                f"  {len(told.unsearched)} could not be looked for and count as clean: {', '.join(told.unsearched[:5])}"
+                f"  {len(search.unsearched)} could not be searched for and count as clean: "
+                f"{', '.join(search.unsearched[:5])}"
             )
-    problems = {problem.sample: problem for problem in looked}
+    by_sample = {problem.sample: problem for problem in problems}
     for flags in searches:
         for flag in flags.flagged[:show]:
             for match in flag.matches[:1]:
-                _side_by_side(problems[flag.sample], flags.search.method, match)
+                _print_match(by_sample[flag.sample], flags.search.method, match)
         if len(flags.flagged) > show > 0:
             click.echo(f"{len(flags.flagged) - show} more by {flags.search.method}: --show {len(flags.flagged)}")
 
 
-def _side_by_side(problem: "Problem", method: str, match: Any) -> None:
+def _print_match(problem: "Problem", method: str, match: "MatchedDocument") -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -209,7 +186,7 @@ def _side_by_side(problem: "Problem", method: str, match: Any) -> None:
     console = Console(soft_wrap=False)
     if not console.is_terminal:
         console = Console(soft_wrap=False, width=WIDTH_PLAIN)
-    likeness = {"ngram": "share of its n-grams", "ast": "match rate", "embedding": "distance"}[method]
+    likeness = {"ast": "match rate", "embedding": "distance"}.get(method, "share of its n-grams")
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for title in (problem.sample, f"{match.document} ({likeness} {match.similarity:g})"):
         table.add_column(Text(title), ratio=1, overflow="fold")

@@ -1,7 +1,7 @@
-"""The training documents that are searched: a dataset of the zoo, a checkpoint's own, or files in a folder.
+"""Reads the training documents to search: a dataset of the zoo, those of a checkpoint, or files in a folder.
 
 A dataset folder holds `documents-*.jsonl.gz`; packed tokens are searched as the documents they were packed from.
-Nothing here looks at a text.
+Nothing here compares a text.
 """
 
 import json
@@ -28,111 +28,111 @@ class TrainingSet(Record, frozen=True):
     files: tuple[str, ...]
 
 
-def named(registry: Registry, word: str) -> list[TrainingSet]:
+def find_sets(registry: Registry, word: str) -> list[TrainingSet]:
     """The documents of a dataset of the zoo, by name or digest prefix, or those of a file or folder.
 
     Raises  ZooError when there is neither, or the dataset's folder is gone
     """
-    known = {one.name for one in registry.datasets()}
+    known = {dataset.name for dataset in registry.datasets()}
     path = Path(word).expanduser()
     if word not in known and path.exists():
-        return [_files(path)]
+        return [_set_of_files(path)]
     try:
-        found = registry.dataset(word)
+        dataset = registry.dataset(word)
     except ZooError as error:
         raise ZooError(
             f'no dataset "{word}"{nearest(word, known)}, and no such file or folder. All datasets: phizoo data list'
         ) from error
-    return of_datasets(registry, [found.digest])
+    return sets_of_datasets(registry, [dataset.digest])
 
 
-def of_checkpoint(registry: Registry, name: str) -> list[TrainingSet]:
+def sets_of_checkpoint(registry: Registry, name: str) -> list[TrainingSet]:
     """All documents that a checkpoint and the checkpoints it came from were trained on.
 
-    Raises  ZooError when none is recorded, or one is not in this zoo: what nobody looked at is not clean
+    Raises  ZooError when none is recorded, or one is not in this zoo: unsearched data does not count as clean
     """
     checkpoint = registry.get(name)
     seen: dict[str, None] = {}
     waiting, known = [checkpoint], {checkpoint.digest}
     while waiting:
-        one: Checkpoint = waiting.pop(0)
-        seen |= dict.fromkeys(trained.digest for trained in one.datasets)
-        for parent in one.parents:
+        current: Checkpoint = waiting.pop(0)
+        seen |= dict.fromkeys(trained.digest for trained in current.datasets)
+        for parent in current.parents:
             if parent.digest not in known:
                 known.add(parent.digest)
                 try:
                     waiting.append(registry.get(parent.digest))
                 except ZooError as error:
                     raise ZooError(
-                        f"{one.label} came from {parent.digest[:12]}, which is not in this zoo, so its training data "
-                        f"is not known; pull it, or name the sets: --dataset NAME. Its lineage: phizoo models lineage "
-                        f"{one.name}"
+                        f"{current.label} came from {parent.digest[:12]}, which is not in this zoo, so its training "
+                        f"data is not known; pull it, or name the sets: --dataset NAME. Its lineage: "
+                        f"phizoo models lineage {current.name}"
                     ) from error
     if not seen:
         raise ZooError(
             f"no training data is recorded for {checkpoint.label}; name it: --dataset NAME|PATH. "
             f"Its lineage: phizoo models lineage {checkpoint.name}"
         )
-    return of_datasets(registry, list(seen))
+    return sets_of_datasets(registry, list(seen))
 
 
-def of_datasets(registry: Registry, digests: list[str]) -> list[TrainingSet]:
-    """The documents of some datasets; of one that holds none itself, those it was made from."""
-    found: dict[str, TrainingSet] = {}
+def sets_of_datasets(registry: Registry, digests: list[str]) -> list[TrainingSet]:
+    """The documents of datasets; of a dataset that holds none itself, those it was made from."""
+    sets: dict[str, TrainingSet] = {}
     waiting = list(digests)
     while waiting:
-        one = registry.dataset(waiting.pop(0))
-        folder = settings.datasets_dir() / one.digest
+        dataset = registry.dataset(waiting.pop(0))
+        folder = settings.datasets_dir() / dataset.digest
         files = sorted(folder.glob("documents-*.jsonl.gz"))
         if files:
-            found[one.digest] = TrainingSet(name=one.name, digest=one.digest, files=tuple(map(str, files)))
-        elif one.parents and one.kind != "documents":
-            waiting += _holders(registry, one)
+            sets[dataset.digest] = TrainingSet(name=dataset.name, digest=dataset.digest, files=tuple(map(str, files)))
+        elif dataset.parents and dataset.kind != "documents":
+            waiting += _parents_with_documents(registry, dataset)
         else:
-            raise ZooError(f"dataset {one.name} is registered, but {folder} holds no documents; make it again")
-    return list(found.values())
+            raise ZooError(f"dataset {dataset.name} is registered, but {folder} holds no documents; make it again")
+    return list(sets.values())
 
 
-def _holders(registry: Registry, one: Dataset) -> list[str]:
+def _parents_with_documents(registry: Registry, dataset: Dataset) -> list[str]:
     """The datasets that a packed one was made from, tokenizers left out."""
     kept = []
-    for parent in one.parents:
+    for parent in dataset.parents:
         try:
             kept += [parent] if registry.dataset(parent).kind != "tokenizer" else []
         except ZooError as error:
             raise ZooError(
-                f"{one.name} was packed from {parent[:12]}, which is not in this zoo; pull it or make it again"
+                f"{dataset.name} was packed from {parent[:12]}, which is not in this zoo; pull it or make it again"
             ) from error
     return kept
 
 
-def _files(path: Path) -> TrainingSet:
+def _set_of_files(path: Path) -> TrainingSet:
     if path.is_file():
         files = [path]
     else:
-        inside = sorted(one for one in path.rglob("*") if one.is_file())
-        files = [one for one in inside if one.name.endswith(TABLES + TEXTS) and one.name != "dataset.json"]
+        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        files = [file for file in inside if file.name.endswith(TABLES + TEXTS) and file.name != "dataset.json"]
     if not files:
         raise ZooError(f"{path} holds no {', '.join(TABLES + TEXTS)} files to search")
-    content = digest([[one.relative_to(path).as_posix(), file_sha256(one)] for one in files])
+    content = digest([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])
     return TrainingSet(name=str(path), digest=content, files=tuple(map(str, files)))
 
 
-def documents(given: TrainingSet) -> Iterator[tuple[str, str]]:
-    """(where it is, its text) of each document of a set, in order; undecodable bytes are replaced."""
-    for name in given.files:
+def documents(training_set: TrainingSet) -> Iterator[tuple[str, str]]:
+    """(source, text) of each document of a set, in order; undecodable bytes are replaced."""
+    for name in training_set.files:
         path = Path(name)
         if path.name.endswith(TABLES):
             reader = _parquet if path.suffix == ".parquet" else _lines
             for number, row in enumerate(reader(path), 1):
-                yield _where(path, number, row), _text(path, number, row)
+                yield _source(path, number, row), _text(path, number, row)
         else:
             yield str(path), path.read_bytes().decode("utf-8", "replace")
 
 
-def _where(path: Path, number: int, row: dict[str, Any]) -> str:
-    told = row.get("source") or row.get("path") or f"{path.name}:{number}"
-    return f"{row['id']} {told}" if isinstance(row.get("id"), str) else str(told)
+def _source(path: Path, number: int, row: dict[str, Any]) -> str:
+    source = row.get("source") or row.get("path") or f"{path.name}:{number}"
+    return f"{row['id']} {source}" if isinstance(row.get("id"), str) else str(source)
 
 
 def _text(path: Path, number: int, row: dict[str, Any]) -> str:
@@ -147,12 +147,14 @@ def _text(path: Path, number: int, row: dict[str, Any]) -> str:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     number = 0
     try:
-        for number, line in enumerate(gz.lines(path), 1):  # noqa: B007 - the number is told when it fails
+        for number, line in enumerate(gz.lines(path), 1):  # noqa: B007 - the number is in the error
             if line.strip():
                 row = json.loads(line.decode("utf-8", "replace"))
                 yield row if isinstance(row, dict) else {"text": row}
     except ValueError as error:
-        raise ZooError(f"{path} line {number} cannot be read ({str(error)[:80]}); mend or leave out the file") from None
+        raise ZooError(
+            f"{path} line {number} cannot be read ({str(error)[:80]}); repair or leave out the file"
+        ) from None
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -164,4 +166,4 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
         for batch in file.iter_batches(1024, columns=wanted or None):
             yield from batch.to_pylist()
     except (ArrowException, OSError) as error:
-        raise ZooError(f"{path} cannot be read ({str(error)[:80]}); mend or leave out the file") from None
+        raise ZooError(f"{path} cannot be read ({str(error)[:80]}); repair or leave out the file") from None

@@ -1,21 +1,24 @@
-"""One likeness between a problem and a document, by their places in what was searched."""
+"""One match: a document that is close to a problem, and the characters of it that are."""
 
 from zoo.records import Record
 
 EXCERPT = 2_000  # characters of a match that are kept, to be read beside the sample
 
 
-class Found(Record, frozen=True):
+class Match(Record, frozen=True):
     """A document that is close to a problem.
 
     document, problem  their numbers among the texts and the problems searched
     similarity         a share in 0..1; for embeddings the distance, where small is close
-    text               what of the document is close
+    start, end         the characters of the document that match
+    text               those characters, cut to what is kept
     """
 
     document: int
     problem: int
     similarity: float
+    start: int
+    end: int
     text: str
 
 

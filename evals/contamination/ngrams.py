@@ -1,7 +1,8 @@
-"""Samples whose word n-grams stand in a document: 13 words in a row, letter case and punctuation aside.
+"""Finds samples whose word n-grams stand in a document: 13 words in a row, letter case and punctuation aside.
 
-A question of fewer words counts whole if it has 8 or more, and with its answer if it has fewer still. n-grams that
-many samples of a task share are the task's own phrases and tell nothing.
+A question of fewer words counts whole if it has 8 or more, and with its answer if it has fewer still. An n-gram that
+many samples of a task share is a phrase of the task and is ignored. `code-ngram` searches for 10 words in a row of a
+solution or its tests instead.
 
 Source  Brown et al. 2020, arXiv:2005.14165, appendix C: 13-grams, 8 words at least; Gunasekar et al. 2023,
         arXiv:2306.11644, section 5: 13-grams of docstrings. Every match is compared word by word: no hash decides.
@@ -12,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evals.contamination.match import Found, excerpt
-from evals.contamination.problems import Problem
+from evals.contamination.match import Match, excerpt
+from evals.contamination.problems import DOCSTRING, Problem
 
 WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
-LEAST = 8  # words of a question that is telling without its answer
+LEAST = 8  # words of a question that is distinctive without its answer
 SHARED = 10  # an n-gram of more samples than this is a phrase of the task
-TELLING = 5  # an n-gram needs so many different words with letters: "1, 2, 3 ..." is no leak
+DISTINCT = 5  # an n-gram needs so many different words with letters: "1, 2, 3 ..." is no leak
 ODD = 0x9E3779B97F4A7C15
 
 Gram = tuple[int, ...]
@@ -33,50 +34,69 @@ def words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
-class Ngrams:
-    """All n-grams of the problems, looked up in many documents at once."""
+class NgramSearch:
+    """Looks up all n-grams of the problems in many documents at once.
 
-    def __init__(self, problems: Sequence[Problem], n: int) -> None:
+    width  words of an n-gram
+    code   search for the solutions and tests, not for the questions
+    """
+
+    def __init__(self, problems: Sequence[Problem], width: int, code: bool = False) -> None:
         self.vocabulary: dict[str, int] = {}
-        every = [self._grams(problem, n) for problem in problems]
-        times = Counter(gram for grams in every for gram in grams)
-        self.of: dict[Gram, list[int]] = {}
+        make = self._code_grams if code else self._question_grams
+        all_grams = [make(problem, width) for problem in problems]
+        times = Counter(
+            (problem.task, gram) for problem, grams in zip(problems, all_grams, strict=True) for gram in grams
+        )
+        self.problems_of: dict[Gram, list[int]] = {}
         self.counts: list[int] = []
-        for number, grams in enumerate(every):
-            whole = words(problems[number].whole)
-            own = [gram for gram in grams if times[gram] <= SHARED] or [self._ids(whole)] * _telling(whole)
+        for number, (problem, grams) in enumerate(zip(problems, all_grams, strict=True)):
+            own = [gram for gram in grams if times[problem.task, gram] <= SHARED]
+            if not own and not code:
+                own = self._whole(words(problem.whole))
             self.counts.append(len(own))
             for gram in own:
-                self.of.setdefault(gram, []).append(number)
-        self.widths = sorted({len(gram) for gram in self.of})
-        self._hashes = {width: self._sorted(width) for width in self.widths}
+                self.problems_of.setdefault(gram, []).append(number)
+        self.widths = sorted({len(gram) for gram in self.problems_of})
+        self._hashes = {width: self._sorted_hashes(width) for width in self.widths}
 
-    def _ids(self, some: Sequence[str]) -> Gram:
-        return tuple(self.vocabulary.setdefault(word, len(self.vocabulary) + 1) for word in some)
+    def _ids(self, row: Sequence[str]) -> Gram:
+        return tuple(self.vocabulary.setdefault(word, len(self.vocabulary) + 1) for word in row)
 
-    def _grams(self, problem: Problem, n: int) -> list[Gram]:
-        some = words(problem.question)
-        if len(some) >= n:
-            rows = [some[at : at + n] for at in range(len(some) - n + 1)]
-            if telling := list(dict.fromkeys(self._ids(row) for row in rows if _telling(row))):
-                return telling
-            some = words(problem.whole)
-        elif len(some) < LEAST:
-            some = words(problem.whole)
-        return [self._ids(some)] * _telling(some)
+    def _whole(self, row: Sequence[str]) -> list[Gram]:
+        """All words as one n-gram, or none if they are not distinctive."""
+        return [self._ids(row)] if _distinctive(row) else []
+
+    def _windows(self, row: Sequence[str], width: int) -> list[Gram]:
+        windows = (row[start : start + width] for start in range(len(row) - width + 1))
+        return list(dict.fromkeys(self._ids(window) for window in windows if _distinctive(window)))
+
+    def _question_grams(self, problem: Problem, width: int) -> list[Gram]:
+        row = words(problem.question)
+        if len(row) >= width:
+            if grams := self._windows(row, width):
+                return grams
+            row = words(problem.whole)
+        elif len(row) < LEAST:
+            row = words(problem.whole)
+        return self._whole(row)
+
+    def _code_grams(self, problem: Problem, width: int) -> list[Gram]:
+        parts = (DOCSTRING.sub(" ", problem.program), problem.tests)
+        return list(dict.fromkeys(gram for part in parts for gram in self._windows(words(part), width)))
 
     @property
     def unsearched(self) -> frozenset[int]:
-        """The problems whose few words tell nothing, such as a sum."""
+        """The problems whose few words are not distinctive, such as a sum."""
         return frozenset(number for number, count in enumerate(self.counts) if not count)
 
-    def _sorted(self, width: int) -> Any:
+    def _sorted_hashes(self, width: int) -> Any:
         import numpy as np
 
-        grams = np.array([gram for gram in self.of if len(gram) == width], dtype=np.uint64)
-        return np.sort(_hashed(grams.reshape(len(grams) * width), width)[::width])
+        grams = np.array([gram for gram in self.problems_of if len(gram) == width], dtype=np.uint64)
+        return np.sort(_run_hashes(grams.reshape(len(grams) * width), width)[::width])
 
-    def matches(self, texts: Sequence[str]) -> Iterator[Found]:
+    def matches(self, texts: Sequence[str]) -> Iterator[Match]:
         """Every problem that a text holds; the share of its n-grams that stand there is the similarity."""
         import numpy as np
 
@@ -90,27 +110,30 @@ class Ngrams:
         flat = np.array(ids, dtype=np.uint64)
         hits: dict[tuple[int, int], dict[Gram, int]] = {}
         for width in self.widths:
-            hashes, known = _hashed(flat, width), self._hashes[width]
+            hashes, known = _run_hashes(flat, width), self._hashes[width]
             if not len(hashes):
                 continue
             places = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-            for at in np.flatnonzero(known[places] == hashes).tolist():
-                gram = tuple(ids[at : at + width])
-                for number in self.of.get(gram, ()):
-                    document = int(np.searchsorted(starts, at, side="right")) - 1
-                    hits.setdefault((document, number), {}).setdefault(gram, at - starts[document])
+            for place in np.flatnonzero(known[places] == hashes).tolist():
+                gram = tuple(ids[place : place + width])
+                for number in self.problems_of.get(gram, ()):
+                    document = int(np.searchsorted(starts, place, side="right")) - 1
+                    hits.setdefault((document, number), {}).setdefault(gram, place - starts[document])
         for (document, number), grams in hits.items():
-            first, last = min(grams.values()), max(at + len(gram) for gram, at in grams.items())
-            spans = [match.span() for match in WORD.finditer(texts[document])]
-            text = excerpt(texts[document], spans[first][0], spans[last - 1][1])
-            yield Found(document=document, problem=number, similarity=len(grams) / self.counts[number], text=text)
+            first, last = min(grams.values()), max(place + len(gram) for gram, place in grams.items())
+            spans = [word.span() for word in WORD.finditer(texts[document])]
+            start, end = spans[first][0], spans[last - 1][1]
+            yield Match(
+                document=document, problem=number, similarity=len(grams) / self.counts[number], start=start, end=end,
+                text=excerpt(texts[document], start, end),
+            )  # fmt: skip
 
 
-def _telling(row: Sequence[str]) -> bool:
-    return len({word for word in row if not word[0].isdigit()}) >= TELLING
+def _distinctive(row: Sequence[str]) -> bool:
+    return len({word for word in row if not word[0].isdigit()}) >= DISTINCT
 
 
-def _hashed(ids: Any, width: int) -> Any:
+def _run_hashes(ids: Any, width: int) -> Any:
     """A 64-bit hash of each run of `width` ids, in order."""
     import numpy as np
 

@@ -1,209 +1,196 @@
-"""Every document of some training sets against every sample of a task, on all cores, as flags.
+"""Searches every document of some training sets for every sample of a task, on all cores, and gives flags.
 
-Documents are read here and matched in other processes, some hundred at a time; what comes back does not depend on
-how many there are. Cost: one pass over the documents, whatever the number of samples.
+Documents are read here and searched in other processes, some hundred at a time; the result does not depend on the
+number of processes. Cost: one pass over the documents, whatever the number of samples.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol
+from itertools import chain, islice
+from typing import Protocol
 
 import msgspec
 
 from evals.contamination.documents import TrainingSet, documents
-from evals.contamination.flags import Flag, Flags, Match, Method, Search
-from evals.contamination.match import Found
+from evals.contamination.flags import Flag, Flags, MatchedDocument, Search
+from evals.contamination.match import Match
 from evals.contamination.problems import Problem
+from evals.contamination.thresholds import Method
+from evals.encoders import MINILM, Encoder
 from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import Record
 
 CHUNK = 256  # documents that go to a process at a time
-FEW = 2_000  # documents that are searched here: starting processes would take longer
+FEW = 2_000  # documents that are searched in this process: starting others would take longer
 KEPT = 5  # matches that are kept of each sample, the closest
 
+Chunk = list[tuple[str, str]]  # (where the document is, its text)
 
-class Engine(Protocol):
-    """What finds the likenesses between some texts and the problems it was made for.
 
-    unsearched  the problems that its method cannot look for
-    """
+class SearchMethod(Protocol):
+    """Finds the matches between some texts and the problems that it was opened for."""
 
     @property
     def unsearched(self) -> frozenset[int]:
-        """Numbers of the samples that this method cannot look for (too short, not parsable)."""
+        """Numbers of the problems that this method cannot search for (too short, not parsable)."""
 
-    def matches(self, texts: Sequence[str]) -> Iterator[Found]:
-        """For each document, the samples found in it."""
+    def matches(self, texts: Sequence[str]) -> Iterator[Match]:
+        """The matches of each text, the closest one of each problem."""
 
 
-class Asked(Record, frozen=True):
-    """How to search: the method, its threshold, and for embeddings what makes the vectors."""
+class SearchPlan(Record, frozen=True):
+    """How to search: the method, its threshold, and for embeddings the model of the vectors (None: words)."""
 
     method: Method
     threshold: float
-    embedder: str = ""
-    folder: str = ""
+    encoder: Encoder | None = None
+
+    @property
+    def form(self) -> str:
+        """What is compared, as the flags record it."""
+        if self.method == "ast":
+            from evals.contamination.syntax_trees import SERIALISATION
+
+            return SERIALISATION
+        if self.method == "embedding":
+            return f"L2 distance of unit vectors, {embedder_name(self.encoder)}"
+        return "words in lower case" + (
+            "; shorter questions whole" if self.method == "ngram" else ", without docstrings"
+        )
 
 
-def engine(problems: Sequence[Problem], asked: Asked) -> Engine:
-    """The engine of a method, ready to search."""
-    if asked.method == "ngram":
-        from evals.contamination.ngrams import Ngrams
-
-        return Ngrams(problems, int(asked.threshold))
-    if asked.method == "ast":
-        from evals.contamination.trees import Trees
-
-        return Trees(problems, asked.threshold)
-    from pathlib import Path
-
-    from evals.contamination.embeddings import Embeddings, embedder
-
-    folder = Path(asked.folder) if asked.folder else None
-    return Embeddings(problems, asked.threshold, embedder(asked.embedder, problems, folder))
+def embedder_name(encoder: Encoder | None) -> str:
+    """`words`, `minilm`, or the digest that identifies another model."""
+    if encoder is None:
+        return "words"
+    return MINILM if encoder.name == MINILM else encoder.digest
 
 
-def search(task: str, problems: Sequence[Problem], sets: Sequence[TrainingSet], asked: Asked) -> Flags:
+def open_method(problems: Sequence[Problem], plan: SearchPlan) -> SearchMethod:
+    """The method of a plan, ready to search for these problems."""
+    if plan.method == "ast":
+        from evals.contamination.trees import TreeSearch
+
+        return TreeSearch(problems, plan.threshold)
+    if plan.method == "embedding":
+        from evals.contamination.embeddings import EmbeddingSearch, make_embed
+
+        return EmbeddingSearch(problems, plan.threshold, make_embed(problems, plan.encoder))
+    from evals.contamination.ngrams import NgramSearch
+
+    return NgramSearch(problems, int(plan.threshold), code=plan.method == "code-ngram")
+
+
+def search(task: str, problems: Sequence[Problem], sets: Sequence[TrainingSet], plan: SearchPlan) -> Flags:
     """The samples that stand in the documents, each with its closest documents.
 
     Raises  ZooError when the sets hold no document: nothing searched is not the same as nothing found
     """
-    made = engine(problems, asked)
-    where: list[str] = []
+    method = open_method(problems, plan)
+    sources: list[str] = []
     kept: dict[int, list[tuple[float, int, str]]] = {}
-    near = -1 if asked.method != "embedding" else 1
-    with progress(f"{task} {asked.method}", None, "documents") as bar:
-        for start, names, found in _chunks(made, problems, sets, asked):
-            where += names
-            for one in found:
-                mine = kept.setdefault(one.problem, [])
-                mine.append((near * one.similarity, start + one.document, one.text))
-                mine.sort(key=lambda match: match[:2])
-                del mine[KEPT:]
+    sign = 1 if plan.method == "embedding" else -1  # the closest match sorts first
+    with progress(f"{task} {plan.method}", None, "documents") as bar:
+        for start, names, matches in _searched_chunks(method, problems, sets, plan):
+            sources += names
+            for match in matches:
+                closest = kept.setdefault(match.problem, [])
+                closest.append((sign * match.similarity, start + match.document, match.text))
+                closest.sort(key=lambda entry: entry[:2])
+                del closest[KEPT:]
             bar.advance(len(names), f"{len(kept)} samples found")
-    if not where:
+    if not sources:
         raise ZooError(f"{', '.join(one.name for one in sets)} holds no documents, so nothing was searched")
     flagged = [
         Flag(
             sample=problems[number].sample,
             matches=tuple(
-                Match(document=where[document], similarity=round(near * value, 4), text=text)
+                MatchedDocument(document=sources[document], similarity=round(sign * value, 4), text=text)
                 for value, document, text in kept[number]
             ),
         )
         for number in sorted(kept)
     ]
-    told = Search(
-        task=task, datasets=tuple(one.digest for one in sets), method=asked.method, threshold=asked.threshold,
-        checked=len(problems), names=tuple(one.name for one in sets), documents=len(where), how=_how(asked),
-        unsearched=tuple(problems[number].sample for number in sorted(made.unsearched)),
+    header = Search(
+        task=task, datasets=tuple(one.digest for one in sets), method=plan.method, threshold=plan.threshold,
+        checked=len(problems), names=tuple(one.name for one in sets), documents=len(sources), how=plan.form,
+        unsearched=tuple(problems[number].sample for number in sorted(method.unsearched)),
     )  # fmt: skip
-    return Flags(search=told, flagged=tuple(flagged))
+    return Flags(search=header, flagged=tuple(flagged))
 
 
-def at_least(flags: Flags, threshold: float) -> Flags:
+def narrow(flags: Flags, threshold: float) -> Flags:
     """The flags of a stricter threshold, from those of a laxer one: no second search."""
-    strict = flags.search.method != "embedding"
+    is_distance = flags.search.method == "embedding"
 
-    def close(match: Match) -> bool:
-        return match.similarity >= threshold - 1e-9 if strict else match.similarity <= threshold + 1e-9
+    def is_close(match: MatchedDocument) -> bool:
+        return match.similarity <= threshold + 1e-9 if is_distance else match.similarity >= threshold - 1e-9
 
     kept = [
-        msgspec.structs.replace(flag, matches=tuple(filter(close, flag.matches)))
+        msgspec.structs.replace(flag, matches=tuple(filter(is_close, flag.matches)))
         for flag in flags.flagged
-        if any(map(close, flag.matches))
+        if any(map(is_close, flag.matches))
     ]
     return Flags(search=msgspec.structs.replace(flags.search, threshold=threshold), flagged=tuple(kept))
 
 
-def _how(asked: Asked) -> str:
-    if asked.method == "ngram":
-        return "words in lower case; shorter questions whole"
-    if asked.method == "ast":
-        from evals.contamination.syntax_trees import SERIALISATION
-
-        return SERIALISATION
-    return f"L2 distance of unit vectors, {asked.embedder}"
-
-
-def _chunks(
-    made: Engine, problems: Sequence[Problem], sets: Sequence[TrainingSet], asked: Asked
-) -> Iterator[tuple[int, list[str], list[Found]]]:
-    """(number of its first document, where its documents are, what was found) of each chunk, in order."""
-    given = _grouped(document for one in sets for document in documents(one))
-    first = [chunk for _, chunk in zip(range(FEW // CHUNK), given, strict=False)]
+def _searched_chunks(
+    method: SearchMethod, problems: Sequence[Problem], sets: Sequence[TrainingSet], plan: SearchPlan
+) -> Iterator[tuple[int, list[str], list[Match]]]:
+    """(number of its first document, sources of its documents, matches) of each chunk, in order."""
+    every = (document for one in sets for document in documents(one))
+    chunks: Iterator[Chunk] = iter(lambda: list(islice(every, CHUNK)), [])
+    first = list(islice(chunks, FEW // CHUNK))
     start = 0
     with ExitStack() as stack:
-        if len(first) * CHUNK < FEW or asked.embedder not in ("", "words") or _cores() == 1:
-            run: Callable[[list[str]], Any] = _Here(made).submit
-            ahead = 1
+        if len(first) * CHUNK < FEW or plan.encoder is not None or _cores() == 1:
+            submit, ahead = _search_here(method), 1
         else:
-            run, ahead = _pool(stack, problems, asked), 4 * _cores()
-        waiting: list[tuple[list[str], Any]] = []
-        for chunk in _both(first, given):
-            waiting.append(([name for name, _ in chunk], run([text for _, text in chunk])))
-            if len(waiting) >= ahead:
+            submit, ahead = _open_pool(stack, problems, plan), 4 * _cores()
+        waiting: list[tuple[list[str], Callable[[], list[Match]]]] = []
+        for chunk in chain(first, chunks, [None] * ahead):  # at the end, nothing new: the waiting ones are collected
+            if chunk is not None:
+                waiting.append(([name for name, _ in chunk], submit([text for _, text in chunk])))
+            if waiting and (chunk is None or len(waiting) >= ahead):
                 names, result = waiting.pop(0)
-                yield start, names, result.result()
+                yield start, names, result()
                 start += len(names)
-        for names, result in waiting:
-            yield start, names, result.result()
-            start += len(names)
 
 
-def _both(first: list[list[tuple[str, str]]], rest: Iterator[list[tuple[str, str]]]) -> Iterator[list[tuple[str, str]]]:
-    yield from first
-    yield from rest
+Submit = Callable[[list[str]], Callable[[], list[Match]]]
 
 
-def _grouped(given: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    chunk: list[tuple[str, str]] = []
-    for one in given:
-        chunk.append(one)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _search_here(method: SearchMethod) -> Submit:
+    def submit(texts: list[str]) -> Callable[[], list[Match]]:
+        matches = list(method.matches(texts))
+        return lambda: matches
 
-
-class _Here:
-    """Searches in this process, with the look of a pool."""
-
-    def __init__(self, made: Engine) -> None:
-        self.made, self.found = made, list[Found]()
-
-    def submit(self, texts: list[str]) -> "_Here":
-        self.found = list(self.made.matches(texts))
-        return self
-
-    def result(self) -> list[Found]:
-        return self.found
+    return submit
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _pool(stack: ExitStack, problems: Sequence[Problem], asked: Asked) -> Callable[[list[str]], Any]:
+def _open_pool(stack: ExitStack, problems: Sequence[Problem], plan: SearchPlan) -> Submit:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     pool = ProcessPoolExecutor(
-        _cores(), mp_context=get_context("forkserver"), initializer=_begin, initargs=(list(problems), asked)
+        _cores(), mp_context=get_context("forkserver"), initializer=_begin_worker, initargs=(list(problems), plan)
     )
     stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-    return lambda texts: pool.submit(_found, texts)
+    return lambda texts: pool.submit(_search_in_worker, texts).result
 
 
-_ENGINE: list[Engine] = []  # this process's own, made once
+_METHOD: list[SearchMethod] = []  # this process's own, opened once
 
 
-def _begin(problems: list[Problem], asked: Asked) -> None:
-    _ENGINE[:] = [engine(problems, asked)]
+def _begin_worker(problems: list[Problem], plan: SearchPlan) -> None:
+    _METHOD[:] = [open_method(problems, plan)]
 
 
-def _found(texts: list[str]) -> list[Found]:
-    return list(_ENGINE[0].matches(texts))
+def _search_in_worker(texts: list[str]) -> list[Match]:
+    return list(_METHOD[0].matches(texts))

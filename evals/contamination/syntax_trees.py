@@ -1,10 +1,9 @@
-"""Functions as short strings of their syntax trees, and exact edit-distance search among very many of them.
+"""Turns functions into short strings of their syntax trees, and finds close pairs by exact edit distance.
 
 One symbol a node, in preorder: its kind; a block's end is a symbol too. Builtins, attributes, keywords and
 constants add one of 128 hashed symbols. Names that the code itself gives, docstrings, comments, annotations
 and decorators leave no trace, so renaming changes nothing. The match rate of two trees is
-1 - distance / length of the longer one, with Levenshtein's distance. The training data's decontamination and
-`phizoo eval contamination` compare by this file alone.
+1 - distance / length of the longer one, with Levenshtein's distance.
 Source: phi-1 (arXiv 2306.11644), section 5: "edit distance on AST string", rates 0.95 to 0.80. The paper
 does not publish its serialisation, so ours is recorded with each result.
 """
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 
 SERIALISATION = "preorder of node kinds without own names, docstrings, annotations, decorators; 128 value symbols; v1"
 PRESETS = (0.95, 0.90, 0.85, 0.80)
-SHORTEST = 12  # symbols: shorter ones, as of `return len(x)`, are everybody's; equal or not, they tell nothing
+SHORTEST = 12  # symbols: shorter functions, such as `return len(x)`, occur everywhere and are not compared
 VALUES = 128  # symbols from here on are hashed values; below are the kinds
 BUCKETS = 64
 BUILTINS = frozenset(dir(builtins))
@@ -29,23 +28,23 @@ UNSEEN = (ast.expr_context, ast.arguments, ast.Module)
 
 
 def _kinds() -> dict[type[ast.AST], str]:
-    """The kinds that a program's nodes have, each with its symbol; kinds of kinds (`stmt`) are none of them."""
-    every = {one for one in vars(_ast).values() if isinstance(one, type) and issubclass(one, ast.AST)}
-    whole = {one for one in every if not every & set(one.__subclasses__()) and not issubclass(one, UNSEEN)}
-    return {kind: chr(number + 1) for number, kind in enumerate(sorted(whole, key=lambda one: one.__name__))}
+    """The kinds of nodes that a program has, each with its symbol, without their base classes (`stmt`)."""
+    every = {kind for kind in vars(_ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)}
+    leaves = {kind for kind in every if not every & set(kind.__subclasses__()) and not issubclass(kind, UNSEEN)}
+    return {kind: chr(number + 1) for number, kind in enumerate(sorted(leaves, key=lambda kind: kind.__name__))}
 
 
 KINDS = _kinds()
 assert len(KINDS) < VALUES - 1  # a kind is one symbol, in any Python
 END = chr(VALUES - 1)
 BLOCKS = (ast.For, ast.AsyncFor, ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try, ast.FunctionDef, ast.Lambda)
-DEEPEST = 200  # levels of a tree: what walks it by recursion needs a few frames a level
+DEEPEST = 200  # levels of a tree: a recursive walk needs a few frames a level
 LOOSE = re.compile(r"^(?:async )?def .*(?:\n(?:[ \t].*|[ \t]*))*", re.MULTILINE)
 INDENTED = re.compile(r"^([ \t]*)(?:async )?def \w+.*(?:\n(?:[ \t]*\n)*\1[ \t]+\S.*|\n[ \t]*\)[^\n]*)*", re.MULTILINE)
 
 
 class Function(NamedTuple):
-    """One function of a text: its symbols, and the characters of the text where it stands."""
+    """One function of a text: its symbols, its first and last character, its name."""
 
     symbols: str
     start: int
@@ -58,48 +57,48 @@ def _value(text: str) -> str:
 
 
 def symbols(function: ast.FunctionDef | ast.AsyncFunctionDef, longest: int | None = None) -> str:
-    """The tree of a function as symbols; nothing where they are more than `longest`, which spares reading on.
+    """The tree of a function as symbols; empty if there are more than `longest`, found without reading the rest.
 
     >>> one, two = (ast.parse(f"def {f}({a}):\\n    return {a} + 1").body[0] for f, a in ("fx", "gy"))
     >>> symbols(one) == symbols(two)
     True
     """
     own = {function.name}
-    told: list[str] = []
-    builtin: list[tuple[int, str]] = []  # where a name stands that is a builtin's, if it is not the code's own
+    written: list[str] = []
+    builtin: list[tuple[int, str]] = []  # places of names that are builtins, unless the code gives them itself
     stack: list[Any] = [function]
     while stack:
-        if longest is not None and len(told) - len(builtin) > longest:
+        if longest is not None and len(written) - len(builtin) > longest:
             return ""
         node = stack.pop()
         if isinstance(node, str):
-            told.append(node)
+            written.append(node)
             continue
         if not isinstance(node, UNSEEN):
-            told.append(KINDS[type(node)])
+            written.append(KINDS[type(node)])
         if isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Store):
                 own.add(node.id)
             elif node.id in BUILTINS:
-                builtin.append((len(told), node.id))
-                told.append(_value(node.id))
+                builtin.append((len(written), node.id))
+                written.append(_value(node.id))
             continue
         if isinstance(node, ast.arg):
             own.add(node.arg)
             continue
         if isinstance(node, BLOCKS):
             stack.append(END)
-        told += _told(node)
+        written += _value_symbols(node)
         stack.extend(reversed(_children(node)))
     for place, name in builtin:
         if name in own:
-            told[place] = ""
-    made = "".join(told)
-    return made if longest is None or len(made) <= longest else ""
+            written[place] = ""
+    text = "".join(written)
+    return text if longest is None or len(text) <= longest else ""
 
 
-def _told(node: ast.AST) -> list[str]:
-    """The symbols of what a node says beside its kind."""
+def _value_symbols(node: ast.AST) -> list[str]:
+    """The symbols of a node's constant, attribute, keyword or import."""
     if isinstance(node, ast.Constant):
         return [_value(f"{type(node.value).__name__} {node.value!r}")]
     if isinstance(node, ast.Attribute):
@@ -112,11 +111,11 @@ def _told(node: ast.AST) -> list[str]:
 
 
 def _children(node: ast.AST) -> list[ast.AST]:
-    """A node's children in order, but for docstrings, annotations, decorators."""
+    """A node's children in order, without docstrings, annotations and decorators."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         first = node.body[0]
-        stated = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-        body = node.body[1:] if stated and isinstance(first.value.value, str) else node.body  # type: ignore[attr-defined]
+        constant = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        body = node.body[1:] if constant and isinstance(first.value.value, str) else node.body  # type: ignore[attr-defined]
         head = list(node.bases) if isinstance(node, ast.ClassDef) else [node.args]
         return [*head, *body]
     if isinstance(node, ast.arg):
@@ -127,7 +126,7 @@ def _children(node: ast.AST) -> list[ast.AST]:
 
 
 def parsed(text: str) -> ast.Module | None:
-    """The syntax tree, or None. Deep nesting and strange escapes are the file's fault, not a crash."""
+    """The syntax tree, or None for text that does not parse, is too deeply nested or has bad escapes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -137,7 +136,7 @@ def parsed(text: str) -> ast.Module | None:
 
 
 def too_deep(tree: ast.AST) -> bool:
-    """Whether a tree has more levels than a recursive walk should be sent into (`1+1+1+...`)."""
+    """Whether a tree has too many levels for a recursive walk (`1+1+1+...`)."""
     level: list[ast.AST] = [tree]
     for _ in range(DEEPEST):
         level = [child for node in level for child in _below(node)]
@@ -148,21 +147,21 @@ def too_deep(tree: ast.AST) -> bool:
 
 def _below(node: ast.AST) -> list[ast.AST]:
     """A node's children in order: `ast.iter_child_nodes` as a list, in a third of its time."""
-    found: list[ast.AST] = []
+    children: list[ast.AST] = []
     for name in node._fields:
         value = getattr(node, name, None)
         if isinstance(value, ast.AST):
-            found.append(value)
+            children.append(value)
         elif isinstance(value, list):
-            found += [one for one in value if isinstance(one, ast.AST)]
-    return found
+            children += [item for item in value if isinstance(item, ast.AST)]
+    return children
 
 
 def functions(text: str, nested: bool = False, longest: int | None = None) -> list[Function]:
     """The functions and methods of a text: a program, or prose with functions in it.
 
-    nested   those inside other functions too, and in prose those that are indented
-    longest  with `nested`: the symbols of longer functions are left out, though not the functions
+    nested   also those inside other functions, and in prose those that are indented
+    longest  with `nested`: a longer function has no symbols
     """
     if "def " not in text:
         return []
@@ -171,13 +170,13 @@ def functions(text: str, nested: bool = False, longest: int | None = None) -> li
         return list(_nested(tree, text, longest) if nested else _of_tree(tree, text, 0))
     if nested:
         return list(_indented(text, longest))
-    found: list[Function] = []
+    loose: list[Function] = []
     for match in LOOSE.finditer(text):
         part = match.group().rstrip()
         tree = parsed(part)
         if tree is not None:
-            found += _of_tree(tree, part, match.start())
-    return found
+            loose += _of_tree(tree, part, match.start())
+    return loose
 
 
 def _indented(text: str, longest: int | None) -> Iterator[Function]:
@@ -187,12 +186,12 @@ def _indented(text: str, longest: int | None) -> Iterator[Function]:
         part = "\n".join(line[indent:] if line[:indent].isspace() else line for line in match[0].split("\n"))
         tree = parsed(part)
         if tree is not None:
-            for one in _nested(tree, part, longest):
-                yield one._replace(start=match.start(), end=match.end())
+            for function in _nested(tree, part, longest):
+                yield function._replace(start=match.start(), end=match.end())
 
 
 def _nested(tree: ast.Module, text: str, longest: int | None) -> Iterator[Function]:
-    """Every function at any depth: statements alone are gone through, since no expression holds one."""
+    """Every function at any depth; only statements are visited, since no expression holds a function."""
     starts = _line_starts(text)
     stack: list[Any] = [tree]
     while stack:
@@ -207,7 +206,7 @@ def _nested(tree: ast.Module, text: str, longest: int | None) -> Iterator[Functi
 def _of_tree(tree: ast.Module, text: str, offset: int) -> Iterator[Function]:
     if too_deep(tree):
         return
-    inner = [node for one in tree.body if isinstance(one, ast.ClassDef) for node in one.body]
+    inner = [node for part in tree.body if isinstance(part, ast.ClassDef) for node in part.body]
     starts: list[int] = []
     for node in [*tree.body, *inner]:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -218,26 +217,26 @@ def _of_tree(tree: ast.Module, text: str, offset: int) -> Iterator[Function]:
 
 
 def _line_starts(text: str) -> list[int]:
-    """Where each line begins, and one past the end."""
+    """The place of each line's first character, and one past the end."""
     starts = [0]
     for line in text.split("\n"):
         starts.append(starts[-1] + len(line) + 1)
     return starts
 
 
-class Close(NamedTuple):
-    """Two trees at least as alike as was asked: numbers in the two lists, and their match rate."""
+class ClosePair(NamedTuple):
+    """Two trees: their numbers in the two lists, and their match rate."""
 
     first: int
     second: int
     rate: float
 
 
-def close_pairs(first: Sequence[str], second: Sequence[str], rate: float) -> list[Close]:
+def close_pairs(first: Sequence[str], second: Sequence[str], rate: float) -> list[ClosePair]:
     """All pairs of `first` x `second` with a match rate of at least `rate`: exact, not a sample.
 
-    Left out before any distance is computed are the pairs whose lengths, or counts of symbols, already
-    differ too much: both differences are lower bounds of the distance.
+    Pairs whose lengths or counts of symbols differ too much are skipped before any distance is computed: both
+    differences are lower bounds of the distance.
     """
     import numpy as np
     from rapidfuzz.distance import Levenshtein
@@ -245,20 +244,20 @@ def close_pairs(first: Sequence[str], second: Sequence[str], rate: float) -> lis
 
     if not first or not second:
         return []
-    order = np.argsort([len(one) for one in second], kind="stable")
+    order = np.argsort([len(tree) for tree in second], kind="stable")
     ordered = [second[place] for place in order]
-    lengths = np.array([len(one) for one in ordered], dtype=np.int64)
-    counts = np.stack([_histogram(one) for one in ordered])
+    lengths = np.array([len(tree) for tree in ordered], dtype=np.int64)
+    counts = np.stack([_histogram(tree) for tree in ordered])
     loss = 1000 - round(1000 * rate)  # thousandths of the longer length that may be edited away
-    found: list[Close] = []
-    for number, one in enumerate(first):
-        size = len(one)
+    pairs: list[ClosePair] = []
+    for number, tree in enumerate(first):
+        size = len(tree)
         low = int(np.searchsorted(lengths, -(-size * (1000 - loss) // 1000)))
         high = int(np.searchsorted(lengths, size * 1000 // max(1, 1000 - loss), side="right"))
         if low >= high:
             continue
         allowed = loss * np.maximum(lengths[low:high], size) // 1000
-        change = counts[low:high] - _histogram(one)
+        change = counts[low:high] - _histogram(tree)
         more = np.maximum(change, 0).sum(axis=1, dtype=np.int32)
         less = more - change.sum(axis=1, dtype=np.int32)
         left = np.flatnonzero(np.maximum(more, less) <= allowed)
@@ -266,18 +265,18 @@ def close_pairs(first: Sequence[str], second: Sequence[str], rate: float) -> lis
             continue
         chosen = [ordered[low + place] for place in left.tolist()]
         cutoff = int(allowed[left].max())
-        distance = cdist([one], chosen, scorer=Levenshtein.distance, score_cutoff=cutoff, dtype=np.int32)[0]
+        distance = cdist([tree], chosen, scorer=Levenshtein.distance, score_cutoff=cutoff, dtype=np.int32)[0]
         near = np.flatnonzero(distance <= allowed[left])
         for place in near.tolist():
             longer = max(size, len(chosen[place]))
             same = 1 - int(distance[place]) / longer if longer else 1.0
-            found.append(Close(number, int(order[low + left[place]]), same))
-    return found
+            pairs.append(ClosePair(number, int(order[low + left[place]]), same))
+    return pairs
 
 
-def _histogram(one: str) -> Any:
+def _histogram(tree: str) -> Any:
     """Counts of symbols by bucket, shape (BUCKETS,), int16."""
     import numpy as np
 
-    data = np.frombuffer(one.encode("latin-1"), dtype=np.uint8)
+    data = np.frombuffer(tree.encode("latin-1"), dtype=np.uint8)
     return np.bincount(data & (BUCKETS - 1), minlength=BUCKETS).astype(np.int16)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from rows import row
 
+from evals.contamination.match import Match
+
 EXERCISES = int(os.environ.get("BENCH_EXERCISES", "100000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 
@@ -31,18 +33,19 @@ def trees(texts: list[str]) -> list[str]:
     """The trees of some exercises."""
     from evals.contamination.syntax_trees import functions
 
-    return [one.symbols for text in texts for one in functions(text)]
+    return [function.symbols for text in texts for function in functions(text)]
 
 
-def search(texts: list[str]) -> list[tuple[int, int, float]]:
-    """All pairs at 0.80 and above of some exercises: parsed, serialised, compared."""
-    from evals.contamination.syntax_trees import close_pairs
-    from training.data.problems import problems, solutions
+def search(texts: list[str]) -> list[Match]:
+    """All matches at 0.80 and above of some exercises: parsed, serialised, compared, as the stage does."""
+    from evals.contamination.problems import make_problems
+    from evals.contamination.search import SearchPlan, open_method
+    from evals.tasks import task
+    from training.data.decontaminate import CHUNK
 
-    asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
-    found = trees(texts)
-    unique = {symbols: number for number, symbols in enumerate(dict.fromkeys(found))}
-    return [(pair.first, pair.second, pair.rate) for pair in close_pairs(asked, list(unique), 0.8)]
+    method = open_method(make_problems(task("humaneval")), SearchPlan(method="ast", threshold=0.8))
+    chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
+    return [match for chunk in chunks for match in method.matches(chunk)]
 
 
 def told(values: list[float], unit: str) -> str:
@@ -55,8 +58,10 @@ def bench_trees() -> None:
 
     from rapidfuzz.distance import Levenshtein
 
+    from evals.contamination.problems import make_problems
     from evals.contamination.syntax_trees import close_pairs
-    from training.data.problems import problems, solutions
+    from evals.contamination.trees import solutions
+    from evals.tasks import task
     from training.data.shards import cores
 
     seconds = []
@@ -70,7 +75,7 @@ def bench_trees() -> None:
     some = trees(random.Random(0).sample(made, min(2_000, len(made))))
     print(f"trees: {len(made):,} exercises x 164 problems in {told(seconds, 's')} on {cores()} cores, parsing included; "
           f"{pairs:,} close pairs; of {len(some):,} trees {len(set(some)):,} are different")  # fmt: skip
-    asked = [one.symbols for problem in problems("humaneval") for one in solutions(problem)[:1]]
+    asked = [one.symbols for problem in make_problems(task("humaneval")) for one in solutions(problem)[:1]]
     fast = {(pair.first, pair.second) for pair in close_pairs(asked, some, 0.8)}
     brute = {
         (m, n)
@@ -102,19 +107,17 @@ def bench_trees() -> None:
 
 def functions(most: int) -> list[str]:
     """Functions of this machine's packages, no two of the same text."""
-    from training.data.leak_table import innocents
+    from leak_table import innocent_functions
 
-    return innocents(most)
+    return innocent_functions(most)
 
 
 def bench_leaks() -> None:
-    from training.data.leak_table import lines, measure
+    from leak_table import markdown, measure
 
-    table = measure()
-    print(f"planted leaks: {table.planted} problems a grade, {table.innocent:,} innocent functions; {table.encoder}: "
-          f"distance {table.calibrated:g} at 1% of them")  # fmt: skip
-    print("\n".join(lines(table)))
-    # docs/benchmarks.md has this table under "Planted leaks", copied by hand
+    table = markdown(measure(50, 2_000, ("words", "minilm")), 50, 2_000)
+    print("\n".join(table))
+    row("planted leaks by method and grade", figure="; ".join(table[2:]))
 
 
 def bench_filter() -> None:

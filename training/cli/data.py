@@ -17,8 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("training.cli.data_inspect:list_datasets", "List the datasets."),
     "show": ("training.cli.data_inspect:show", "Show a dataset's counts and some of its documents."),
     "why": ("training.cli.data_inspect:why", "Tell what became of one document, and why."),
-    "contamination": ("training.cli.data_inspect:contamination", "Tell which evaluation problems a dataset held."),
-    "leaks": ("training.cli.data_inspect:leaks", "Measure what the searches find of planted leaks, and what falsely."),
+    "contamination": ("training.cli.data_inspect:contamination", "Name the command that searches a dataset."),
     "agree": ("training.cli.data_inspect:agree", "Compare a filter with 200 documents labelled by hand."),
     "card": ("training.cli.data_inspect:card", "Write a dataset's card."),
 }

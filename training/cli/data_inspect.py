@@ -112,79 +112,13 @@ def card(name: str) -> None:
     click.echo(inspect.card(find(name)), nl=False)
 
 
-@click.command()
+@click.command(hidden=True)
 @click.argument("name", shell_complete=A_DATASET)
-@JSON
-def contamination(name: str, as_json: bool) -> None:
-    """Tell which evaluation problems a dataset held.
-
-    NAME is what decontaminate made. By method: how many problems are similar; by match rate of syntax
-    trees: the table of the phi-1 paper, with the documents that each rate removes. The flags beside the
-    dataset split a score: phizoo eval run --help.
-
-    \b
-    Example:  phizoo data contamination exercises-clean
-    """
-    import msgspec
-
-    from training.data.build import find, folder_of
-    from training.data.contaminated import FILE, Table
+def contamination(name: str) -> None:
+    """Name the command that searches a dataset."""
     from zoo.errors import ZooError
 
-    path = folder_of(find(name)) / FILE
-    if not path.is_file():
-        raise ZooError(f"{name} was not searched; that is done by: phizoo data decontaminate {name} --out NAME")
-    table = msgspec.json.decode(path.read_bytes(), type=Table)
-    if as_json:
-        click.echo(msgspec.json.encode(table).decode())
-        return
-    methods = sorted({method for found in table.problems.values() for method in found})
-    click.echo(
-        f"{table.similar:,} of {len(table.problems):,} problems are similar to one of {table.documents:,} documents"
-    )
-    for method in methods:
-        click.echo(f"  by {method}: {sum(method in found for found in table.problems.values()):,}")
-    if table.rows:
-        click.echo("\n| match rate | similar | non-similar | documents removed |\n| --- | ---: | ---: | ---: |")
-    for row in table.rows:
-        share = row.removed / max(1, table.documents)
-        click.echo(f"| {row.rate:.2f} | {row.similar:,} | {row.other:,} | {row.removed:,} ({share:.1%}) |")
-    if table.too_short:
-        click.echo(f"{len(table.too_short)} solutions are too short for their trees to tell anything")
-    for problem, found in table.problems.items():
-        for method, near in found.items():
-            click.echo(f"  {problem} {method} {near[0]['value']:g} in {near[0]['document']}")
-
-
-@click.command()
-@click.option("--embedding", default="minilm", show_default=True, help="minilm, a checkpoint's name or a folder.")
-@click.option("--planted", type=click.IntRange(10, 164), default=50, show_default=True, help="HumanEval problems.")
-@click.option("--innocent", type=click.IntRange(min=100), default=2_000, show_default=True, help="Other functions.")
-@JSON
-def leaks(embedding: str, planted: int, innocent: int, as_json: bool) -> None:
-    """Measure what the searches find of planted leaks, and what falsely.
-
-    HumanEval problems copied, renamed, with another docstring, and rebuilt; and functions of this machine's
-    packages, which are none. The distance of the embedding is calibrated so that 1% of them are taken for one;
-    what it then takes of others is counted crosswise, half by half.
-
-    \b
-    Example:  phizoo data leaks
-              phizoo data leaks --embedding codegen-350m --innocent 200
-    """
-    import msgspec
-
-    from training.data.leak_table import lines, measure
-
-    table = measure(embedding, planted, innocent)
-    if as_json:
-        click.echo(msgspec.json.encode(table).decode())
-        return
-    click.echo(
-        f"{table.planted} problems planted at each of four distances; false positives of {table.innocent:,} functions; "
-        f"{table.encoder}: distance {table.calibrated:g} at 1% of them"
-    )
-    click.echo("\n".join(lines(table)))
+    raise ZooError(f"this is one command now: phizoo eval contamination humaneval --dataset {name}")
 
 
 @click.command()

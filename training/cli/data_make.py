@@ -114,9 +114,9 @@ def dedup(source: str, name: str, jaccard: float, semantic: float | None, embedd
     metavar="TASK,...",
     help="Evaluation sets.",
 )
-@click.option("--methods", default="ngram,tree", show_default=True, help="Of ngram, tree, embedding.")
+@click.option("--methods", default="ngram,code-ngram,ast", show_default=True, help="Of these and embedding.")
 @click.option("--tau", default="0.95", show_default=True, metavar="RATE,...", help="Match rate of syntax trees.")
-@click.option("--distance", type=click.FloatRange(0, min_open=True), help="L2 distance of embeddings (calibrated).")
+@click.option("--distance", type=click.FloatRange(0, min_open=True), help="L2 distance of embeddings (0.7 for minilm).")
 @click.option("--embedding", default="minilm", show_default=True, help="minilm, a checkpoint's name or a folder.")
 @scaled
 @JSON
@@ -132,9 +132,10 @@ def decontaminate(
 ) -> None:
     """Drop documents that hold evaluation problems.
 
-    By shared word n-grams (13 of the prompt, 10 of the code), by the edit distance of syntax trees, and
-    by the distance of embeddings; problem, method and span stand beside each dropped document. Several
-    rates make several datasets, as NAME-tau95. phizoo data contamination NAME shows the problems.
+    The search is that of `phizoo eval contamination`: by word n-grams of the question (13) and of the
+    code (10), by the edit distance of syntax trees, and by the distance of embeddings. Each dropped
+    document records its problems: method, similarity, span. Several rates make several datasets, as
+    NAME-tau95.
 
     \b
     phizoo data decontaminate code --against humaneval,mbpp --out code-clean

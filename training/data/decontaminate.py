@@ -1,47 +1,51 @@
-"""Drops documents that hold evaluation problems: shared word n-grams, alike syntax trees, near embeddings.
+"""Drops documents that hold evaluation problems and counts them; `evals.contamination` finds the problems.
 
-Every drop names the problem, the method, how alike, and the matched span; every problem gets a verdict of
-its own, similar or not, by method. Source: phi-1 (arXiv 2306.11644), section 5; 13-grams of the prompt as
-there, 10-grams of solution and tests as GPT-3's and the corpus rules have them. An equal method and
-threshold on the other side of a leaderboard is a flags file of `evals.contamination.flags`, written here too.
+Each dropped document records its problems, each with the method, the similarity and the span. Methods and thresholds
+are those of `phizoo eval contamination`: by the same method, a document that is kept here gets no flag there.
+Source: phi-1 (arXiv 2306.11644), section 5; words of solutions and tests besides.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from evals import encoders
-from evals.contamination import syntax_trees as tree_text
-from evals.encoders import Encoder
-from training.data import contaminated
+import msgspec
+
+from evals.contamination.problems import Problem, make_problems
+from evals.contamination.search import SearchMethod, SearchPlan, open_method
+from evals.contamination.syntax_trees import SHORTEST
+from evals.contamination.thresholds import METHODS, Method, default_threshold
+from evals.encoders import MINILM, find_encoder
+from evals.tasks import task as find_task
 from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
 from training.data.document import Document, document_files, dropped, read_file
-from training.data.ngram_index import CODE_NGRAM, PROMPT_NGRAM, NgramIndex
-from training.data.problems import Problem, problems, solutions
 from training.data.shards import each_shard
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import Dataset, Record
 
-VERSION = 4
-RATE = 0.95  # of a program's trees: the strictest preset of the paper drops least that is innocent
-FLOOR = min(tree_text.PRESETS)  # trees are searched down to here, so that the table of all presets is told
-# L2 distance within which 1% of 2,000 functions of packages have a HumanEval problem: `phizoo data leaks` measured it
-DISTANCES = {encoders.MINILM: 0.92}
-DISTANCE = DISTANCES[encoders.MINILM]
-
-Method = Literal["ngram", "tree", "embedding"]
-METHODS: tuple[Method, ...] = ("ngram", "tree", "embedding")
+VERSION = 5
+OLD_METHODS = {"tree": "ast"}  # as recipes before version 5 name it
+DEFAULT_METHODS = ("ngram", "code-ngram", "ast")
+CHUNK = 256  # documents searched at a time: their words are in memory together
+EXCERPT = 400  # characters of a match that stand beside the dropped document
 
 
-class Match(Record, frozen=True):
-    """Where a document holds a problem: method, how alike, and the characters of the document.
+class DecontaminationJob(Record, frozen=True):
+    """One file of documents, and the searches to run over it."""
 
-    value  n of the n-gram, match rate of the trees, or distance of the vectors
-    """
+    documents: str
+    tasks: tuple[str, ...]
+    plans: tuple[SearchPlan, ...]
+
+
+class HeldProblem(Record, frozen=True):
+    """A problem that a document holds: its task, the method, the similarity or distance, the span and its text."""
 
     problem: str
+    task: str
     method: Method
     value: float
     start: int
@@ -49,172 +53,111 @@ class Match(Record, frozen=True):
     text: str
 
 
-class Search(Record, frozen=True):
-    """What is looked for and how: evaluation sets, methods, thresholds, the model of the vectors."""
+class HeldProblems(Record, frozen=True):
+    """The problems that a file's documents hold, by the document's place in the file."""
 
-    tasks: tuple[str, ...]
-    methods: tuple[Method, ...]
-    rate: float = RATE
-    distance: float = DISTANCE
-    encoder: Encoder | None = None
-
-    def holds(self, match: Match) -> bool:
-        """Whether a match is close enough to drop its document."""
-        if match.method == "ngram":
-            return True
-        return match.value <= self.distance if match.method == "embedding" else match.value >= self.rate - 1e-9
-
-
-class Job(Record, frozen=True):
-    """One file of documents to look through."""
-
-    documents: str
-    search: Search
-
-
-class Found(Record, frozen=True):
-    """The matches of a file's documents, by place in the file; trees down to FLOOR."""
-
-    places: dict[int, list[Match]]
-
-
-class Index:
-    """All problems in the forms in which they are looked for."""
-
-    def __init__(self, chosen: Sequence[Problem], encoder: Encoder | None = None) -> None:
-        self.problems = list(chosen)
-        self.ngrams = NgramIndex(chosen)
-        every = [(one.id, function.symbols) for one in chosen for function in solutions(one)]
-        self.trees = [(name, text) for name, text in every if len(text) >= tree_text.SHORTEST]
-        self.encoder, self.vectors = encoder, None
-        if encoder is not None:
-            self.vectors = encoders.encoded([one.worked for one in chosen], encoder)
-
-    def matches(self, texts: Sequence[str], search: Search) -> list[list[Match]]:
-        """What each text holds, the closest match of each problem and method, in the order of the problems' names."""
-        found: list[dict[tuple[str, str], Match]] = [{} for _ in texts]
-        if "ngram" in search.methods:
-            for place, text in enumerate(texts):
-                for name, width, start, end in self.ngrams.matches(text):
-                    _closest(found[place], _match(name, "ngram", float(width), start, end, text))
-        if "tree" in search.methods:
-            self._by_tree(texts, min(search.rate, FLOOR), found)
-        if self.vectors is not None and self.encoder is not None and "embedding" in search.methods:
-            self._by_vector(texts, search.distance, found)
-        return [[one[key] for key in sorted(one)] for one in found]
-
-    def _by_tree(self, texts: Sequence[str], rate: float, found: list[dict[tuple[str, str], Match]]) -> None:
-        here = [(place, function) for place, text in enumerate(texts) for function in tree_text.functions(text)]
-        here = [(place, function) for place, function in here if len(function.symbols) >= tree_text.SHORTEST]
-        unique = {symbols: number for number, symbols in enumerate(dict.fromkeys(f.symbols for _, f in here))}
-        by_tree: dict[int, list[tuple[str, float]]] = {}
-        for pair in tree_text.close_pairs([text for _, text in self.trees], list(unique), rate):
-            by_tree.setdefault(pair.second, []).append((self.trees[pair.first][0], pair.rate))
-        for place, one in here:
-            for name, value in by_tree.get(unique[one.symbols], ()):
-                _closest(found[place], _match(name, "tree", round(value, 4), one.start, one.end, texts[place]))
-
-    def _by_vector(self, texts: Sequence[str], most: float, found: list[dict[tuple[str, str], Match]]) -> None:
-        import numpy as np
-        from scipy.spatial.distance import cdist
-
-        assert self.encoder is not None
-        apart = cdist(encoders.encoded(texts, self.encoder), self.vectors) if texts else np.zeros((0, 1))
-        for place, number in np.argwhere(apart <= most).tolist():
-            name, text = self.problems[number].id, texts[place]
-            value = round(float(apart[place, number]), 4)
-            _closest(found[place], _match(name, "embedding", value, 0, len(text), text))
-
-
-def _match(name: str, method: Method, value: float, start: int, end: int, text: str) -> Match:
-    return Match(problem=name, method=method, value=value, start=start, end=end, text=text[start:end][:400])
-
-
-def _closest(found: dict[tuple[str, str], Match], match: Match) -> None:
-    key = (match.problem, match.method)
-    other = found.get(key)
-    sign = -1 if match.method == "embedding" else 1
-    if other is None or sign * match.value > sign * other.value:
-        found[key] = match
+    places: dict[int, list[HeldProblem]]
 
 
 @lru_cache(maxsize=4)
-def index(search: Search) -> Index:
-    """The index of a search, built once a process."""
-    return Index([one for task in search.tasks for one in problems(task)], search.encoder)
+def load_problems(tasks: tuple[str, ...]) -> list[Problem]:
+    """All problems of these tasks, loaded once a process."""
+    return [problem for name in tasks for problem in make_problems(find_task(name))]
 
 
-def search_file(job: Job) -> Found:
-    """What each document of a file holds."""
-    known = index(job.search)
-    matches = known.matches([one.text for one in read_file(Path(job.documents))], job.search)
-    return Found(places={place: found for place, found in enumerate(matches) if found})
+@lru_cache(maxsize=4)
+def open_methods(tasks: tuple[str, ...], plans: tuple[SearchPlan, ...]) -> list[tuple[Method, SearchMethod]]:
+    """The searches for the problems of these tasks, opened once a process."""
+    return [(plan.method, open_method(load_problems(tasks), plan)) for plan in plans]
+
+
+def search_file(job: DecontaminationJob) -> HeldProblems:
+    """The problems that each document of a file holds."""
+    return search_texts((one.text for one in read_file(Path(job.documents))), job.tasks, job.plans)
+
+
+def search_texts(texts: Iterable[str], tasks: tuple[str, ...], plans: tuple[SearchPlan, ...]) -> HeldProblems:
+    """The problems that each text holds, in the order of the problems and plans."""
+    problems, methods = load_problems(tasks), open_methods(tasks, plans)
+    places: dict[int, list[HeldProblem]] = {}
+    rest, start = iter(texts), 0
+    while chunk := list(islice(rest, CHUNK)):
+        matches = [(match, method) for method, search in methods for match in search.matches(chunk)]
+        for match, method in sorted(matches, key=lambda pair: pair[0].problem):
+            problem, text = problems[match.problem], chunk[match.document]
+            held = HeldProblem(
+                problem=problem.sample, task=problem.task, method=method, value=round(match.similarity, 4),
+                start=match.start, end=match.end, text=text[match.start : match.end][:EXCERPT],
+            )  # fmt: skip
+            places.setdefault(start + match.document, []).append(held)
+        start += len(chunk)
+    return HeldProblems(places=places)
 
 
 def decontaminate_dataset(
     source: str,
     name: str,
     tasks: Sequence[str],
-    methods: Sequence[str] = ("ngram", "tree"),
-    rate: float = RATE,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    rate: float | None = None,
     distance: float | None = None,
-    embedding: str = encoders.MINILM,
+    embedding: str = MINILM,
 ) -> Made:
-    """The documents that hold no problem of these evaluation sets.
+    """The documents that hold no problem of these tasks.
 
-    methods   of `ngram`, `tree`, `embedding`
-    rate      least match rate of two syntax trees that counts; the paper's presets are 0.95, 0.90, 0.85, 0.80
-    distance  most L2 distance of two vectors that counts; None takes what is calibrated for the embedding
+    methods    of `ngram`, `code-ngram`, `ast`, `embedding`
+    rate       least match rate of two syntax trees that counts; None is the engine's own
+    distance   largest L2 distance of two vectors that counts; None is the engine's own for the embedding
+    embedding  the model of the vectors: `minilm`, a checkpoint of the zoo, a folder
     """
-    given = find(source, ("documents",))
-    if strange := sorted(set(methods) - set(METHODS)):
-        raise ZooError(f'no method "{strange[0]}"; the methods are {", ".join(METHODS)}')
+    dataset = find(source, ("documents",))
     chosen = tuple(dict.fromkeys(task.strip() for task in tasks if task.strip()))
-    encoder = encoders.find_encoder(embedding) if "embedding" in methods else None
-    if encoder is not None and distance is None and embedding not in DISTANCES:
-        raise ZooError(
-            f"no distance is calibrated for {embedding}: give --distance; "
-            f"phizoo data leaks --embedding {embedding} tells which"
-        )
-    search = Search(
-        tasks=chosen, methods=tuple(one for one in METHODS if one in methods), rate=rate,
-        distance=DISTANCES.get(embedding, DISTANCE) if distance is None else distance, encoder=encoder,
-    )  # fmt: skip
-    content = digest([[one.id, one.prompt, one.code] for task in chosen for one in problems(task)])
+    plans = make_plans(methods, {"ast": rate, "embedding": distance}, embedding)
+    problems = load_problems(chosen)
     recipe: dict[str, Any] = {
-        "stage": "decontaminate", "version": VERSION, "source": given.digest, "against": list(chosen),
-        "problems": content, "methods": list(search.methods), "prompt_ngram": PROMPT_NGRAM, "code_ngram": CODE_NGRAM,
-        "tree": tree_text.SERIALISATION, "rate": rate, "shortest_tree": tree_text.SHORTEST,
+        "stage": "decontaminate", "version": VERSION, "source": dataset.digest, "against": list(chosen),
+        "problems": digest([msgspec.structs.astuple(problem) for problem in problems]), "shortest_tree": SHORTEST,
+        "searches": [{"method": plan.method, "threshold": plan.threshold, "form": plan.form} for plan in plans],
     }  # fmt: skip
-    if encoder is not None:
-        recipe |= {"embedding": encoder.name, "embedding_digest": encoder.digest, "distance": search.distance}
-    return make(name, recipe, None, lambda work: _build(work, given, search))
+    return make(name, recipe, None, lambda work: _build(work, dataset, chosen, plans))
 
 
-def _build(work: Path, given: Dataset, search: Search) -> Built:
-    jobs = [Job(documents=str(path), search=search) for path in document_files(folder_of(given))]
-    every = [one for task in search.tasks for one in problems(task)]
-    counts, verdicts = Counts("decontaminate"), contaminated.Verdicts(every, search)
+def make_plans(
+    methods: Sequence[str], thresholds: dict[str, float | None], embedding: str = MINILM
+) -> tuple[SearchPlan, ...]:
+    """The searches of these methods, in the engine's order. Raises ZooError for an unknown method."""
+    named = {OLD_METHODS.get(method, method) for method in methods}
+    if strange := sorted(named - set(METHODS)):
+        raise ZooError(f'no method "{strange[0]}"; the methods are {", ".join(METHODS)}')
+    plans = []
+    for method in (method for method in METHODS if method in named):
+        encoder = find_encoder(embedding) if method == "embedding" else None
+        threshold = thresholds.get(method)
+        usual = default_threshold(method, embedding)
+        plans.append(SearchPlan(method=method, threshold=usual if threshold is None else threshold, encoder=encoder))
+    return tuple(plans)
+
+
+def _build(work: Path, dataset: Dataset, tasks: tuple[str, ...], plans: tuple[SearchPlan, ...]) -> Built:
+    files = document_files(folder_of(dataset))
+    jobs = [DecontaminationJob(documents=str(path), tasks=tasks, plans=plans) for path in files]
+    counts, similar = Counts("decontaminate"), set[str]()
 
     def outcomes() -> Iterator[Document]:
-        for job, found in zip(jobs, each_shard(work, "search", jobs, search_file, Found), strict=True):
-            for place, one in enumerate(read_file(Path(job.documents))):
-                near = found.places.get(place, [])
-                verdicts.add(one, near)
-                matches = [match for match in near if search.holds(match)]
-                if not matches:
+        for job, result in zip(jobs, each_shard(work, "search", jobs, search_file, HeldProblems), strict=True):
+            for place, document in enumerate(read_file(Path(job.documents))):
+                held = result.places.get(place, [])
+                if not held:
                     counts.keep()
-                    yield one
+                    yield document
                     continue
-                reason = f"holds {matches[0].problem.split('/')[0]} ({matches[0].method})"
+                similar.update(problem.problem for problem in held)
+                reason = f"holds {held[0].task} ({held[0].method})"
                 counts.drop(reason)
-                told = [{"problem": m.problem, "method": m.method, "value": m.value, "start": m.start, "end": m.end,
-                         "text": m.text} for m in matches]  # fmt: skip
-                yield dropped(one, "decontaminate", reason, matches=told)
+                yield dropped(document, "decontaminate", reason, matches=msgspec.to_builtins(held))
 
     number, tokens = write_result(work / "out", outcomes())
-    table = verdicts.write(work / "out", given)
     return Built(
-        kind="documents", documents=number, tokens=tokens, stages=(counts.stage(),), parents=(given.digest,),
-        licence=given.licence, recipe={"similar": table.similar, "of": len(every)},
+        kind="documents", documents=number, tokens=tokens, stages=(counts.stage(),), parents=(dataset.digest,),
+        licence=dataset.licence, recipe={"similar": len(similar), "of": len(load_problems(tasks))},
     )  # fmt: skip

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from evals.contamination import search as search_module
-from evals.contamination.documents import documents, named, of_checkpoint
+from evals.contamination.documents import documents, find_sets, sets_of_checkpoint
 from evals.contamination.flags import any_of, read
-from evals.contamination.problems import problems
-from evals.contamination.search import Asked, at_least, search
+from evals.contamination.problems import make_problems
+from evals.contamination.search import SearchPlan, narrow, search
 from evals.tasks import task
 from zoo import settings
 from zoo.cli import root
@@ -77,9 +77,11 @@ def test_a_checkpoints_sets_are_walked_to_their_documents(tiny_phi: Path) -> Non
             datasets=(TrainedOn(digest=second, tokens=9),),
         )  # fmt: skip
         registry.enter(tuned)
-        found = of_checkpoint(registry, "tuned")
+        found = sets_of_checkpoint(registry, "tuned")
     assert {one.name for one in found} == {"base-text", "fine-text", "kept"}
-    flags = search("humaneval", problems(task("humaneval"), SAMPLES), found, Asked(method="ast", threshold=0.95))
+    flags = search(
+        "humaneval", make_problems(task("humaneval"), SAMPLES), found, SearchPlan(method="ast", threshold=0.95)
+    )
     assert {flag.sample for flag in flags.flagged} == {"HumanEval/3", "HumanEval/17"}
 
 
@@ -92,7 +94,7 @@ def test_what_nobody_can_look_at_is_not_called_clean(tiny_phi: Path, capsys: pyt
         (["--checkpoint", "lost"], "is not in this zoo"),
         (["--dataset", "leeky"], 'no dataset "leeky"'),
         ([], "say what to search"),
-        (["--dataset", "x", "--threshold", "0.9"], "is of one method"),
+        (["--dataset", "x", "--threshold", "0.9"], "needs one method"),
         (["--dataset", "x", "--method", "ast", "--threshold", "13"], "--threshold 13 for ast"),
     ]:
         if "x" in words and not (settings.datasets_dir() / "made").exists():
@@ -116,29 +118,29 @@ def test_files_and_folders_of_every_form_are_read(tmp_path: Path) -> None:
     parquet.write_table(Table.from_pylist([{"code": "d", "n": 1}]), tmp_path / "d.parquet")
     (tmp_path / "picture.png").write_bytes(b"no")
     with open_registry() as registry:
-        (found,) = named(registry, str(tmp_path))
+        (found,) = find_sets(registry, str(tmp_path))
         assert [text for _, text in documents(found)] == ["x = 1  # \ufffd\n", "d", "b", "pc", "c"]
         (tmp_path / "deep" / "b.jsonl").write_text('{"label": 3}\n')
         with pytest.raises(ZooError, match="row 1 has no text"):
-            list(documents(named(registry, str(tmp_path))[0]))
+            list(documents(find_sets(registry, str(tmp_path))[0]))
         (tmp_path / "deep" / "b.jsonl").write_text("{broken\n")
         with pytest.raises(ZooError, match="line 1 cannot be read"):
-            list(documents(named(registry, str(tmp_path))[0]))
+            list(documents(find_sets(registry, str(tmp_path))[0]))
 
 
 def test_several_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     texts = [PROSE] * 7 + [SOLVED[3], SOLVED[40]] + [f"def g{i}(x):\n    return x * {i}\n" for i in range(20)]
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    looked = problems(task("humaneval"), SAMPLES)
+    looked = make_problems(task("humaneval"), SAMPLES)
     with open_registry() as registry:
-        given = named(registry, str(tmp_path))
-    alone = search("humaneval", looked, given, Asked(method="ast", threshold=0.8))
+        given = find_sets(registry, str(tmp_path))
+    alone = search("humaneval", looked, given, SearchPlan(method="ast", threshold=0.8))
     monkeypatch.setattr(search_module, "CHUNK", 3)
     monkeypatch.setattr(search_module, "FEW", 6)
     monkeypatch.setattr(search_module, "_cores", lambda: 2)
-    assert search("humaneval", looked, given, Asked(method="ast", threshold=0.8)) == alone
-    strict = at_least(alone, 0.95)
-    again = search("humaneval", looked, given, Asked(method="ast", threshold=0.95))
+    assert search("humaneval", looked, given, SearchPlan(method="ast", threshold=0.8)) == alone
+    strict = narrow(alone, 0.95)
+    again = search("humaneval", looked, given, SearchPlan(method="ast", threshold=0.95))
     assert [flag.sample for flag in strict.flagged] == [flag.sample for flag in again.flagged]
 
 
@@ -157,13 +159,13 @@ def test_several_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch, 
 def test_a_leaked_question_is_found_in_text(name: str, sample: int, leak: str) -> None:
     one = task(name)
     samples = list(one.samples())[:200]
-    looked = problems(one, samples)
+    looked = make_problems(one, samples)
     text = leak.format(
         question=looked[sample].question, gold=looked[sample].whole.removeprefix(looked[sample].question)
     )
-    from evals.contamination.ngrams import Ngrams
+    from evals.contamination.ngrams import NgramSearch
 
-    found = {hit.problem for hit in Ngrams(looked, 13).matches([PROSE, f"From a forum. {text} And so on.", PROSE])}
+    found = {hit.problem for hit in NgramSearch(looked, 13).matches([PROSE, f"From a forum. {text} And so on.", PROSE])}
     assert sample in found
     assert len(found) <= 2
 

@@ -1,4 +1,4 @@
-"""Likenesses that must be found, those that must not, and that no engine depends on names, order or batches."""
+"""Likenesses that must be found, those that must not, and that no method depends on names, order or batches."""
 
 import ast
 import builtins
@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from evals.contamination.embeddings import DISTANCES, Embeddings, embedder
-from evals.contamination.match import Found
-from evals.contamination.ngrams import Ngrams, words
+from evals.contamination.embeddings import EmbeddingSearch, make_embed
+from evals.contamination.match import Match
+from evals.contamination.ngrams import NgramSearch, words
 from evals.contamination.problems import Problem
 from evals.contamination.syntax_trees import SHORTEST, functions
-from evals.contamination.trees import Trees
+from evals.contamination.thresholds import DISTANCES
+from evals.contamination.trees import TreeSearch
+from evals.encoders import Encoder
 
 ADD = 'def total(values):\n    """Add the even values up."""\n    found = 0\n    for value in values:\n        if value % 2 == 0:\n            found += value\n    return found\n'
 OTHER = "def total(values):\n    return sorted(set(values), key=lambda one: -one)[:3]\n"
@@ -31,7 +33,7 @@ def tree(text: str) -> str:
     return functions(text)[0].symbols
 
 
-def pairs(found: Sequence[Found]) -> set[tuple[int, int]]:
+def pairs(found: Sequence[Match]) -> set[tuple[int, int]]:
     return {(one.document, one.problem) for one in found}
 
 
@@ -63,12 +65,12 @@ def renamed(code: str) -> str:
 
 
 def test_thirteen_words_in_a_row_are_found_whatever_case_and_punctuation() -> None:
-    engine = Ngrams([problem(LONG)], 13)
+    method = NgramSearch([problem(LONG)], 13)
     rows = LONG.split()
     hit = "intro, " + ", ".join(rows[2:15]).upper() + "! outro"
     near = "intro " + " ".join([*rows[2:8], "x", *rows[8:15]])
-    assert pairs(list(engine.matches([hit, near, LONG, ""]))) == {(0, 0), (2, 0)}
-    by_document = {one.document: one for one in engine.matches([hit, LONG])}
+    assert pairs(list(method.matches([hit, near, LONG, ""]))) == {(0, 0), (2, 0)}
+    by_document = {one.document: one for one in method.matches([hit, LONG])}
     assert by_document[1].similarity == 1.0
     assert 0 < by_document[0].similarity < 1.0
     assert "APPLES" in by_document[0].text
@@ -76,17 +78,17 @@ def test_thirteen_words_in_a_row_are_found_whatever_case_and_punctuation() -> No
 
 def test_an_n_gram_does_not_run_over_the_end_of_a_document() -> None:
     rows = LONG.split()
-    engine = Ngrams([problem(LONG)], 13)
-    assert list(engine.matches([" ".join(rows[:10]), " ".join(rows[10:])])) == []
+    method = NgramSearch([problem(LONG)], 13)
+    assert list(method.matches([" ".join(rows[:10]), " ".join(rows[10:])])) == []
 
 
 def test_a_short_question_counts_whole_and_a_shorter_one_with_its_answer() -> None:
     eight = "Which planet of ours has the largest moon?"
     four = "What melts cold ice?"
-    engine = Ngrams([problem(eight, "Jupiter"), problem(four, "warm air"), problem("2 + 2", "4")], 13)
+    method = NgramSearch([problem(eight, "Jupiter"), problem(four, "warm air"), problem("2 + 2", "4")], 13)
     texts = [f"He asked: {eight}", four, f"{four} Warm air, they said", "2 + 2 4"]
-    assert pairs(list(engine.matches(texts))) == {(0, 0), (2, 1)}
-    assert engine.unsearched == {2}
+    assert pairs(list(method.matches(texts))) == {(0, 0), (2, 1)}
+    assert method.unsearched == {2}
 
 
 def test_a_phrase_of_the_whole_task_is_no_leak() -> None:
@@ -94,9 +96,9 @@ def test_a_phrase_of_the_whole_task_is_no_leak() -> None:
     many = [
         problem(f"{stem} topic{number} and some further words of its own numbered item{number}") for number in range(20)
     ]
-    engine = Ngrams(many, 13)
-    assert list(engine.matches([stem])) == []
-    assert pairs(list(engine.matches([many[7].question]))) == {(0, 7)}
+    method = NgramSearch(many, 13)
+    assert list(method.matches([stem])) == []
+    assert pairs(list(method.matches([many[7].question]))) == {(0, 7)}
 
 
 @settings(max_examples=60, deadline=None)
@@ -107,7 +109,7 @@ def test_a_phrase_of_the_whole_task_is_no_leak() -> None:
 def test_the_index_finds_what_a_plain_search_finds(texts: list[list[str]], seed: int) -> None:
     draw = random.Random(seed)
     asked = [" ".join(draw.choices(VOCABULARY, k=draw.randint(6, 14))) for _ in range(4)]
-    engine = Ngrams([problem(one) for one in asked], 6)
+    method = NgramSearch([problem(one) for one in asked], 6)
     joined = [" ".join(text) for text in texts]
     plain = set()
     for number, one in enumerate(asked):
@@ -120,7 +122,7 @@ def test_the_index_finds_what_a_plain_search_finds(texts: list[list[str]], seed:
                     for d, text in enumerate(texts)
                     if any(text[k : k + 6] == gram for k in range(len(text) - 5))
                 }
-    found = pairs(list(engine.matches(joined)))
+    found = pairs(list(method.matches(joined)))
     telling = {
         number
         for number, one in enumerate(asked)
@@ -130,11 +132,11 @@ def test_the_index_finds_what_a_plain_search_finds(texts: list[list[str]], seed:
 
 
 def test_close_trees_are_found_at_their_rate_and_far_ones_not() -> None:
-    engine = Trees([problem("q", program=ADD, entry="total")], 0.8)
+    method = TreeSearch([problem("q", program=ADD, entry="total")], 0.8)
     changed = ADD.replace("% 2 == 0", "% 3 == 1")
     hidden = f"Some prose before it.\n\n{renamed(ADD)}\n\nAnd words after, not Python at all ("
     nested = "class A:\n    def g(self):\n" + "\n".join("        " + line for line in renamed(ADD).splitlines())
-    found = {one.document: one for one in engine.matches([ADD, changed, OTHER, hidden, nested, "def broken(:"])}
+    found = {one.document: one for one in method.matches([ADD, changed, OTHER, hidden, nested, "def broken(:"])}
     assert set(found) == {0, 1, 3, 4}
     assert found[0].similarity == found[3].similarity == found[4].similarity == 1.0
     a, b = (tree(text) for text in (ADD, changed))
@@ -155,8 +157,8 @@ def test_rates_are_those_of_brute_force() -> None:
         OTHER.replace("3", "4"),
         "import os\n\nasync def h(x):\n    return (x - 1) * x - min(x, 2)\n",
     ]
-    engine = Trees([problem(str(i), program=one) for i, one in enumerate(programs)], 0.5)
-    found = {(one.document, one.problem): one.similarity for one in engine.matches(texts)}
+    method = TreeSearch([problem(str(i), program=one) for i, one in enumerate(programs)], 0.5)
+    found = {(one.document, one.problem): one.similarity for one in method.matches(texts)}
     for d, text in enumerate(texts):
         for p, one in enumerate(programs):
             rate = Levenshtein.normalized_similarity(tree(text), tree(one))
@@ -166,9 +168,9 @@ def test_rates_are_those_of_brute_force() -> None:
 def test_a_solution_that_is_no_function_or_too_short_to_tell_is_said() -> None:
     short = "def f(x):\n    return len(x)\n"
     assert len(tree(short)) < SHORTEST
-    engine = Trees([problem("q", program="x = 1"), problem("r", program=ADD), problem("s", program=short)], 0.9)
-    assert engine.unsearched == {0, 2}
-    assert pairs(list(engine.matches([short, ADD]))) == {(1, 1)}
+    method = TreeSearch([problem("q", program="x = 1"), problem("r", program=ADD), problem("s", program=short)], 0.9)
+    assert method.unsearched == {0, 2}
+    assert pairs(list(method.matches([short, ADD]))) == {(1, 1)}
 
 
 def test_a_copy_inside_another_function_is_found_by_the_search_for_scores() -> None:
@@ -176,7 +178,7 @@ def test_a_copy_inside_another_function_is_found_by_the_search_for_scores() -> N
     prose = (
         "As a list:\n\n  1. first\n\n" + "\n".join("   " + line for line in ADD.splitlines()) + "\n\nThe end is near ("
     )
-    found = {one.document: one for one in Trees([problem("q", program=ADD)], 0.95).matches([inner, prose])}
+    found = {one.document: one for one in TreeSearch([problem("q", program=ADD)], 0.95).matches([inner, prose])}
     assert set(found) == {0, 1}
     assert all(one.similarity == 1.0 and one.text.strip().startswith("def total") for one in found.values())
 
@@ -186,9 +188,9 @@ def test_words_find_a_renamed_copy_and_not_another_function() -> None:
         problem("q", program=ADD),
         *(problem(str(i), program=f"def f{i}(a):\n    return a * {i}\n") for i in range(30)),
     ]
-    engine = Embeddings(many, DISTANCES["words"], embedder("words", many))
+    method = EmbeddingSearch(many, DISTANCES["words"], make_embed(many, None))
     partly = ADD.replace("found", "result").replace("values", "numbers")
-    found = list(engine.matches([partly, OTHER, "Prose about gardens and rivers.", ""]))
+    found = list(method.matches([partly, OTHER, "Prose about gardens and rivers.", ""]))
     assert pairs(found) == {(0, 0)}
     assert 0 < found[0].similarity < DISTANCES["words"]
 
@@ -197,8 +199,8 @@ def test_a_model_embeds_into_unit_vectors_whatever_the_batch(tiny_phi: object) -
     import numpy as np
 
     many = [problem("q", program=ADD, entry="total")]
-    embed = embedder("tiny", many, tiny_phi)  # type: ignore[arg-type]
+    embed = make_embed(many, Encoder(name="tiny", digest="", folder=str(tiny_phi), sentence=False))
     together, alone = embed([ADD, OTHER, "x"]), embed([OTHER])
     assert np.allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
     assert np.allclose(together[1], alone[0], atol=1e-4)
-    assert pairs(list(Embeddings(many, 1e-3, embed).matches([OTHER, ADD]))) == {(1, 0)}
+    assert pairs(list(EmbeddingSearch(many, 1e-3, embed).matches([OTHER, ADD]))) == {(1, 0)}

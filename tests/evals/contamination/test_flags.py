@@ -1,4 +1,4 @@
-"""Flags and the split: phi-1's published table as counts, and a file that says what was searched."""
+"""Flags and the split: phi-1's published table as counts, and a file that records its search."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.contamination.flags import Flag, Flags, Match, Search, merged, overlapping, read, scores, write
+from evals.contamination.flags import Flag, Flags, MatchedDocument, Search, overlapping, read, write
 from evals.records import Result
+from evals.stats.summary import split
 from zoo import published
 from zoo.errors import ZooError
 from zoo.records import Reported
@@ -46,9 +47,8 @@ def solved(row: Reported) -> int | None:
     return count if abs(100 * count / row.n - row.value) < 0.1 else None
 
 
-def searched(flagged: list[str], checked: int = 164, dataset: str = "d" * 64, **changed: object) -> Flags:
-    told: dict[str, object] = {"task": "humaneval", "datasets": (dataset,), "method": "ast", "threshold": 0.95}
-    search = Search(**{**told, "checked": checked, **changed})  # type: ignore[arg-type]
+def searched(flagged: list[str], checked: int = 164, threshold: float = 0.95) -> Flags:
+    search = Search(task="humaneval", datasets=("d" * 64,), method="ast", threshold=threshold, checked=checked)
     return Flags(search=search, flagged=tuple(Flag(sample=sample) for sample in flagged))
 
 
@@ -62,7 +62,8 @@ def results(similar: int, right_similar: int, right_others: int, n: int = 164) -
 def test_the_published_table_from_its_counts(model: str, tau: float) -> None:
     (similar, others), (right, right_others) = SIZES[tau], SOLVED[model][tau]
     flags = searched([f"HumanEval/{i}" for i in range(similar)], threshold=tau)
-    parts = scores(results(similar, right, right_others), "pass@1", "humaneval", flags)
+    run = results(similar, right, right_others)
+    parts = split(run, "pass@1", overlapping(flags, "humaneval", [result.sample for result in run]))
     shown = tuple(round(100 * parts[name].value, 1) for name in ("overlapping", "clean", "all"))
     assert shown == pytest.approx(PRINTED[model][tau], abs=0.06)  # 31.25 is printed as 31.2, 26.83 as 26.9
     assert (parts["overlapping"].n, parts["clean"].n, parts["all"].n) == (similar, others, 164)
@@ -110,7 +111,7 @@ NAMES = st.lists(st.text(min_size=1, max_size=20), unique=True, max_size=8)
 def test_what_is_written_is_read(names: list[str], text: str, similarity: float) -> None:
     import tempfile
 
-    match = Match(document="code/12", similarity=similarity, text=text)
+    match = MatchedDocument(document="code/12", similarity=similarity, text=text)
     flags = Flags(
         search=searched([], checked=len(names)).search,
         flagged=tuple(Flag(sample=name, matches=(match,)) for name in names),
@@ -144,7 +145,7 @@ def test_no_file_is_said(tmp_path: Path) -> None:
         read(tmp_path / "flags.jsonl")
 
 
-def test_what_nobody_looked_for_is_not_clean() -> None:
+def test_unsearched_samples_do_not_count_as_clean() -> None:
     samples = ["a", "b", "c"]
     assert overlapping(searched(["b"], checked=3), "humaneval", samples) == {"b"}
     with pytest.raises(ZooError, match="come from 2 samples of humaneval, the run has 3"):
@@ -153,33 +154,3 @@ def test_what_nobody_looked_for_is_not_clean() -> None:
         overlapping(searched(["d"], checked=3), "humaneval", samples)
     with pytest.raises(ZooError, match='of task "humaneval", the run is of "mbpp"'):
         overlapping(searched(["b"], checked=3), "mbpp", samples)
-
-
-def test_several_datasets_are_one_search() -> None:
-    far, near = Match(document="x", similarity=0.95), Match(document="y", similarity=0.99)
-    one, other = searched(["a", "b"], 3, "1"), searched(["b", "c"], 3, "2")
-    both = merged([with_match(one, far), with_match(other, near)])
-    assert both.search.datasets == ("1", "2")
-    assert {flag.sample: [m.document for m in flag.matches] for flag in both.flagged} == {
-        "a": ["x"],
-        "b": ["y", "x"],
-        "c": ["y"],
-    }
-    distances = [searched(["a"], 3, name, method="embedding") for name in "12"]
-    by_distance = merged([with_match(distances[0], near), with_match(distances[1], far)])
-    assert [match.document for match in by_distance.flagged[0].matches] == ["x", "y"]
-
-
-def with_match(flags: Flags, match: Match) -> Flags:
-    return Flags(search=flags.search, flagged=tuple(Flag(sample=f.sample, matches=(match,)) for f in flags.flagged))
-
-
-@pytest.mark.parametrize("changed", [{"threshold": 0.9}, {"task": "mbpp"}, {"method": "ngram"}, {"checked": 4}])
-def test_other_searches_are_not_merged(changed: dict[str, object]) -> None:
-    with pytest.raises(ZooError, match="different searches"):
-        merged([searched(["a"], **{"checked": 3}), searched(["b"], **{"checked": 3, **changed})])  # type: ignore[arg-type]
-
-
-def test_nothing_is_not_merged() -> None:
-    with pytest.raises(ZooError, match="no flags to merge"):
-        merged([])

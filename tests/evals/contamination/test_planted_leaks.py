@@ -1,0 +1,129 @@
+"""HumanEval problems planted at graded distances: what each method finds, and what it takes for one that is none."""
+
+import inspect
+import json
+import statistics
+import textwrap
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evals.contamination.problems import make_problems
+from evals.contamination.search import SearchPlan, open_method
+from evals.contamination.syntax_trees import SHORTEST
+from evals.contamination.thresholds import Method, default_threshold
+from evals.contamination.trees import solutions
+from evals.datasets.load import rows
+from evals.sandbox import Program, open_sandbox
+from evals.tasks import task
+from tests.bench import leak_table
+from tests.bench.leak_table import distance_at, markdown, measure
+from tests.bench.leaks import leak
+
+EVERY = tuple(rows("humaneval"))
+PLANTED = EVERY[::3][:50]
+PROBLEMS = make_problems(task("humaneval"))
+
+
+def held(texts: list[str], method: Method, threshold: float | None = None) -> list[set[str]]:
+    """The samples that each text holds."""
+    limit = default_threshold(method) if threshold is None else threshold
+    samples: list[set[str]] = [set() for _ in texts]
+    for match in open_method(PROBLEMS, SearchPlan(method=method, threshold=limit)).matches(texts):
+        samples[match.document].add(PROBLEMS[match.problem].sample)
+    return samples
+
+
+def recall(grade: str, method: Method, threshold: float | None = None, least: int = 0) -> float:
+    """Share of the planted problems that are found as themselves, of those whose tree has `least` symbols."""
+    sizes = {problem.sample: max(len(part.symbols) for part in solutions(problem)) for problem in PROBLEMS}
+    names = [row["task_id"] for row in PLANTED]
+    texts = held([leak(row, grade) for row in PLANTED], method, threshold)
+    return statistics.fmean(name in own for name, own in zip(names, texts, strict=True) if sizes[name] >= least)
+
+
+def test_a_leak_still_solves_its_problem() -> None:
+    chosen = PLANTED[:12]
+    programs = []
+    for row in chosen:
+        text = leak(row, "restructured")
+        names = [line.split("(")[0][4:] for line in text.splitlines() if line.startswith("def ")]
+        solved = f"{text}\n{row['entry_point']} = {names[-1]}\n"
+        programs.append(
+            Program(id=row["task_id"], prompt="", completion=solved, test=row["test"], entry_point=row["entry_point"])
+        )
+    with open_sandbox() as sandbox:
+        assert {one.id for one in sandbox.run(iter(programs)) if one.verdict != "passed"} == set()
+
+
+def test_copies_are_found_by_words_by_code_and_by_trees() -> None:
+    assert recall("copied", "ngram") >= 0.98
+    assert recall("copied", "code-ngram", least=4 * SHORTEST) >= 0.9
+    assert recall("copied", "ast", least=SHORTEST) == 1.0
+
+
+def test_leaked_tests_are_found_by_their_words_alone() -> None:
+    tests = [row["test"] for row in PLANTED]
+    names = [row["task_id"] for row in PLANTED]
+    own = [name in samples for name, samples in zip(names, held(tests, "code-ngram"), strict=True)]
+    assert statistics.fmean(own) >= 0.8
+    assert not any(held(tests, "ngram"))
+
+
+def test_trees_do_not_see_names_or_docstrings() -> None:
+    assert recall("renamed", "ast", least=SHORTEST) == 1.0
+    assert recall("rewritten", "ast", least=SHORTEST) == 1.0
+    assert recall("rewritten", "ngram") < 0.5
+
+
+def test_a_lower_rate_finds_more_of_what_was_rebuilt() -> None:
+    by_rate = [recall("restructured", "ast", rate, SHORTEST) for rate in (0.95, 0.9, 0.85, 0.8)]
+    assert by_rate == sorted(by_rate)
+    assert by_rate[-1] > by_rate[0] + 0.2
+
+
+def test_the_standard_librarys_functions_are_no_leaks() -> None:
+    import heapq
+    import statistics as statistics_
+    import textwrap as textwrap_
+
+    texts = functions_of(heapq, statistics_, textwrap_)
+    assert len(texts) >= 40
+    assert not any(held(texts, "ngram"))
+    assert not any(held(texts, "code-ngram"))
+    assert sum(map(bool, held(texts, "ast"))) <= len(texts) // 20
+
+
+def functions_of(*modules: object) -> list[str]:
+    return [
+        textwrap.dedent(inspect.getsource(function))
+        for module in modules
+        for function in vars(module).values()
+        if inspect.isfunction(function) and function.__module__ == module.__name__  # type: ignore[attr-defined]
+    ]
+
+
+def test_the_table_counts_finds_and_false_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
+    innocent = functions_of(statistics, textwrap, inspect, json.decoder)[:100]
+    monkeypatch.setattr(leak_table, "innocent_functions", lambda most: innocent[:most])
+    table = measure(10, len(innocent))
+    by_method = {(row.method, row.threshold): row for row in table}
+    assert by_method["ngram", 13.0].found["copied"] == 10
+    assert by_method["ngram", 13.0].found["rewritten"] < 5
+    assert by_method["ast", 0.95].found["renamed"] >= 9
+    assert by_method["ast", 0.8].found["restructured"] >= by_method["ast", 0.95].found["restructured"]
+    assert by_method["ast", 0.8].false <= len(innocent) // 20
+    calibrated = table[-1]
+    assert calibrated.method == "embedding, words"
+    assert calibrated.found["copied"] == 10
+    assert calibrated.false <= len(innocent) // 10
+    assert "10/10" in markdown(table, 10, len(innocent))[-1]
+
+
+@given(st.lists(st.floats(0, 2, allow_nan=False), min_size=1, max_size=300), st.floats(0, 0.5))
+def test_no_more_than_the_share_is_within_the_distance(nearest: list[float], share: float) -> None:
+    distance = distance_at(share, np.array(nearest))
+    assert sum(one <= distance for one in nearest) <= share * len(nearest)
+    assert sum(one <= distance + 0.02 for one in nearest) > int(share * len(nearest))
