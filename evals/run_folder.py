@@ -9,7 +9,6 @@ not scored (a fault of ours) are removed too, so that the same command tries the
 """
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from io import FileIO
@@ -21,6 +20,7 @@ import msgspec
 from evals.records import Generation, Result, Run, decode_results
 from zoo.digest import whole_file, write_json
 from zoo.errors import ZooError, nearest
+from zoo.lock import lock_file
 
 Key = tuple[str, int]
 
@@ -79,10 +79,10 @@ def opened(runs: Path, header: Run) -> Iterator[RunFolder]:
     path.mkdir(parents=True, exist_ok=True)
     lock = (path / ".lock").open("wb")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock_file(lock, f"run {header.id[:12]} is being written by another process; wait for it or end it")
+    except ZooError:
         lock.close()
-        raise ZooError(f"run {header.id[:12]} is being written by another process; wait for it or end it") from None
+        raise
     if not (path / "header.json").exists():
         write_json(path / "header.json", msgspec.to_builtins(header))
     _mend(path / "generations.jsonl", keep_unscored=True)

@@ -6,7 +6,6 @@ command goes on where it was killed, and another recipe never meets its state.
 """
 
 import contextlib
-import fcntl
 import shlex
 import shutil
 import signal
@@ -21,6 +20,7 @@ from training.recipe import Model, Recipe, identity, load, resolved, shape
 from zoo import settings as places
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError
+from zoo.lock import locked
 from zoo.records import About, Checkpoint, Dataset, Parent, TrainedOn
 from zoo.registry import Registry, open_registry
 
@@ -362,11 +362,7 @@ def _locked(place: Path, world: "World") -> Iterator[None]:
     if not world.first:
         yield
         return
-    with (place / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ZooError(f"another command trains in {place} already; wait for it, or stop it first") from error
+    with locked(place / "lock", f"another command trains in {place} already; wait for it, or stop it first"):
         yield
 
 

@@ -7,15 +7,12 @@ so a parent may be missing here, and a circle, which honest digests cannot make,
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
+from zoo.db.checkpoints import CHECKPOINT
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Dataset, Record
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
-
-CHECKPOINT = msgspec.json.Decoder(Checkpoint)
 
 
 class Node(Record, frozen=True):

@@ -1,52 +1,45 @@
-"""The one API of the zoo: add, get, find, alias, scores, verify.
+"""The API of the zoo: add, get, find, alias, scores, verify.
 
-A Registry is a database of records and a store of bytes. A checkpoint's row is written last, when
-all its bytes are in the store and durable: what can be found is whole. Nothing here runs, unpickles
-or loads a model.
+A Registry is a database of records and a store of bytes. A checkpoint's row is written last, once
+all its bytes are in the store and durable, so every checkpoint that can be found is complete. Nothing
+here runs, unpickles or loads a model.
 """
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from zoo import settings
-from zoo.db import datasets, names, rows
-from zoo.db import gc as tidy
-from zoo.db import scores as measured
-from zoo.db.database import Database, open_database
-from zoo.db.query import find
+from zoo.db import checkpoints, datasets, gc, names, query, rows
+from zoo.db.checkpoints import AliasMove
+from zoo.db.database import Database
+from zoo.db.gc import Collected
+from zoo.db.open import open_database
+from zoo.db.pins import pin
+from zoo.db.scores import keep_run, read_protocols, read_run, read_runs, read_scores, results_file
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, checked_name, manifest_digest
-from zoo.store.store import Store, open_store
+from zoo.store.open import open_store
+from zoo.store.store import Store
 
 if TYPE_CHECKING:
     from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
-CHECKPOINT = msgspec.json.Decoder(Checkpoint)
 Lines = list[str]  # inside the class, `list` is the registry's own
-
-
-class AliasMove(NamedTuple):
-    """One move of an alias: from a version (0: there was none) to one (0: taken away), and when."""
-
-    alias: str
-    previous: int
-    version: int
-    moved: str
 
 
 @contextmanager
 def open_registry(db: str | None = None, store: str | None = None, readonly: bool = False) -> Iterator["Registry"]:
     """The registry at a database URL and a store (default: from the environment), closed at the end.
 
-    readonly  needs no write permission, makes nothing, migrates nothing
-    Raises    ZooError when either cannot be had
+    readonly  needs no write permission, creates nothing, migrates nothing
+    Raises    ZooError if either cannot be opened
     """
     database = open_database(db or settings.database_url(), readonly)
     try:
@@ -56,12 +49,12 @@ def open_registry(db: str | None = None, store: str | None = None, readonly: boo
 
 
 def now() -> str:
-    """This moment in UTC, ISO 8601, microseconds kept so that order is kept."""
+    """The current time in UTC, ISO 8601, with microseconds so that order is preserved."""
     return datetime.datetime.now(datetime.UTC).isoformat()
 
 
 class Registry:
-    """An open zoo. Made by `open_registry`."""
+    """An open zoo, created by `open_registry`."""
 
     def __init__(self, database: Database, store: Store) -> None:
         self.database, self.store = database, store
@@ -75,63 +68,64 @@ class Registry:
         about: About = About(),  # noqa: B008
         link: bool = False,
     ) -> Checkpoint:
-        """The checkpoint made of a folder; the same bytes under the same name give the existing one.
+        """Adds a folder as the next version of a name; the same bytes under the same name return the existing one.
 
         source  a folder, or an fsspec URL of one, with config.json and *.safetensors
         link    hand the folder over: its files become the store's, read-only, without a copy
-        Raises  ZooError when something in it may not enter; OSError when the disk is full; nothing is left
+        Raises  ZooError if a file may not enter; OSError if the disk is full; nothing is left behind
         """
-        from zoo.admission import (
-            gate,
-            ingest,  # a lookup needs neither, and they take a third of the import
-        )
+        from zoo.admission import ingest  # a lookup does not need it, and it takes a third of the import
 
-        checked_name(name)
-        with self.database.write():
-            pass  # a zoo that may only be read says so before anything is copied
-        with self.store.incoming() as staging:
-            tree = staging / "tree"
-            files = ingest.bring(source, tree, self.store.trees, link)
-            held = gate.inspect_folder(tree, link)  # what was brought, not what stood there before
-            if "@" not in str(source) and "://" in str(source):  # an address, without anybody's password in it
-                about = msgspec.structs.replace(about, source=about.source or str(source))
-            checkpoint = described(name, files, held, about)
-            with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
-                self.store.publish(tree, files)
-                return self.enter(checkpoint, about.recipe)
+        def fill(tree: Path) -> tuple[tuple[File, ...] | None, About]:
+            files = ingest.copy_source(source, tree, self.store.trees, link)
+            if "@" in str(source) or "://" not in str(source):  # an address may be recorded, a password may not
+                return files, about
+            return files, msgspec.structs.replace(about, source=about.source or str(source))
+
+        return self._add(name, fill, link)
 
     def make(self, name: str, write: Callable[[Path], About]) -> Checkpoint:
-        """The checkpoint that `write` lays into an empty folder on the store's own disk.
+        """Adds the checkpoint that `write` writes into an empty folder on the store's own disk.
 
         Its bytes are moved in, never copied: a model that fills half a disk can be made on it.
-        Raises  what `write` raises, and ZooError when something it wrote may not enter; nothing is left
+        Raises  what `write` raises, and ZooError if a file may not enter; nothing is left behind
         """
+
+        def fill(tree: Path) -> tuple[tuple[File, ...] | None, About]:
+            tree.mkdir()
+            return None, write(tree)
+
+        return self._add(name, fill)
+
+    def _add(
+        self, name: str, fill: Callable[[Path], tuple[tuple[File, ...] | None, About]], linked: bool = False
+    ) -> Checkpoint:
+        """Adds the folder that `fill` writes; it returns the files with their digests, or None to hash them here."""
         from zoo.admission import gate, ingest
 
         checked_name(name)
         with self.database.write():
-            pass
+            pass  # a read-only zoo raises before anything is copied
         with self.store.incoming() as staging:
             tree = staging / "tree"
-            tree.mkdir()
-            about = write(tree)
-            held = gate.inspect_folder(tree)
-            files = ingest.listed(tree, held.paths)
-            checkpoint = described(name, files, held, about)
-            with tidy.pinned(self.database, staging.name, [file.sha256 for file in files], now()):
+            files, about = fill(tree)
+            inspected = gate.inspect_folder(tree, linked)  # the copy, since the source may have changed meanwhile
+            files = files or ingest.hash_files(tree, inspected.paths)
+            checkpoint = describe_checkpoint(name, files, inspected, about)
+            with pin(self.database, staging.name, [file.sha256 for file in files], now()):
                 self.store.publish(tree, files)
                 return self.enter(checkpoint, about.recipe)
 
     def enter(self, checkpoint: Checkpoint, recipe: dict[str, Any] | None = None) -> Checkpoint:
         """Writes the row of a checkpoint whose bytes are in the store, as the next version of its name."""
         with self.database.write():
-            found = self.database.rows(
+            existing = self.database.rows(
                 "SELECT record FROM checkpoints WHERE name = :name AND digest = :digest",
                 name=checkpoint.name,
                 digest=checkpoint.digest,
             )
-            if found:
-                return CHECKPOINT.decode(found[0][0])
+            if existing:
+                return checkpoints.CHECKPOINT.decode(existing[0][0])
             version = rows.next_version(self.database, checkpoint.name)
             checkpoint = msgspec.structs.replace(checkpoint, version=version)
             if recipe is not None:
@@ -142,94 +136,65 @@ class Registry:
     def get(self, spec: str) -> Checkpoint:
         """The checkpoint of a name (its newest version), `name:3`, `name@alias` or a digest prefix.
 
-        Raises ZooError with the nearest known name when there is none.
+        Raises ZooError with the nearest known name if there is none.
         """
-        return CHECKPOINT.decode(names.record(self.database, spec))
+        return checkpoints.get_checkpoint(self.database, spec)
 
     def path(self, spec: str | Checkpoint) -> Path:
-        """A local folder with exactly the checkpoint's files, which `from_pretrained` loads as it is."""
+        """A local folder with exactly the checkpoint's files, ready for `from_pretrained`."""
         checkpoint = self.get(spec) if isinstance(spec, str) else spec
         return self.store.tree(checkpoint.digest, checkpoint.files)
 
     def list(self, name: str | None = None, all_versions: bool = False) -> list[Checkpoint]:
-        """All checkpoints by name, only the newest version of each unless all are asked for."""
-        sql = "SELECT record FROM checkpoints c"
-        wanted = []
-        if name is not None:
-            wanted.append("name = :name")
-        if not all_versions:
-            wanted.append("version = (SELECT max(version) FROM checkpoints o WHERE o.name = c.name)")
-        if wanted:
-            sql += " WHERE " + " AND ".join(wanted)
-        values = {"name": name} if name is not None else {}
-        return [CHECKPOINT.decode(row[0]) for row in self.database.rows(sql + " ORDER BY name, version", **values)]
+        """All checkpoints by name, only the newest version of each unless all are requested."""
+        return checkpoints.list_checkpoints(self.database, name, all_versions)
 
     def find(self, where: str | Sequence[str] = (), limit: int | None = None, **filters: Any) -> Sequence[Checkpoint]:
-        """All versions for which every condition and filter holds, by name and version.
+        """All versions that satisfy every condition and filter, by name and version.
 
         where    conditions such as "humaneval.low > 0.4 and parameters < 3e9", see `zoo.db.condition`
         filters  name, family, licence, tag, parent, dataset, prompt_style, min_parameters, max_parameters
         """
-        return find(self, [where] if isinstance(where, str) else where, filters, limit)
+        return query.find(self.database, [where] if isinstance(where, str) else where, filters, limit)
 
     def alias(self, name: str, alias: str, version: int, expect: int | None = None) -> None:
-        """Points `name@alias` at a version, at once and whole.
+        """Points `name@alias` at a version, atomically.
 
-        expect  the version it must point at now (0: it must not exist); None moves it in any case
-        Raises  ZooError when the version is unknown, or `expect` does not hold
+        expect  the version that it must point at now (0: it must not exist); None moves it in any case
+        Raises  ZooError if the version is unknown, or `expect` does not hold
         """
         checked_name(alias)
         with self.database.write():
             if not self.database.rows(
                 "SELECT id FROM checkpoints WHERE name = :name AND version = :version", name=name, version=version
             ):
-                self.get(name)  # an unknown name is told with its nearest
+                self.get(name)  # the error for an unknown name gives its nearest
                 raise ZooError(f"{name} has no version {version}. Its versions: {LISTING} {name} --all")
-            held = self.aliases(name).get(alias, 0)
-            if expect is not None and expect != held:
-                is_at = f"is at version {held}" if held else "does not exist"
+            current = self.aliases(name).get(alias, 0)
+            if expect is not None and expect != current:
+                is_at = f"is at version {current}" if current else "does not exist"
                 raise ZooError(
                     f"{name}@{alias} {is_at}, expected {expect}: it was moved meanwhile. "
                     f"Look: phizoo models show {name}"
                 )
-            self._move_alias(name, alias, version, held)
+            checkpoints.move_alias(self.database, name, AliasMove(alias, current, version, now()))
 
     def unalias(self, name: str, alias: str) -> None:
-        """Takes an alias away. Raises ZooError when there is none."""
+        """Removes an alias. Raises ZooError if there is none."""
         with self.database.write():
             self.get(f"{name}@{alias}")
-            self._move_alias(name, alias, 0, self.aliases(name)[alias])
+            checkpoints.move_alias(self.database, name, AliasMove(alias, self.aliases(name)[alias], 0, now()))
 
-    def _move_alias(self, name: str, alias: str, version: int, held: int) -> None:
-        if held == version:
-            return
-        self.database.run("DELETE FROM aliases WHERE name = :name AND alias = :alias", name=name, alias=alias)
-        if version:
-            self.database.run(
-                "INSERT INTO aliases (name, alias, version) VALUES (:name, :alias, :version)",
-                name=name,
-                alias=alias,
-                version=version,
-            )
-        self.database.run(
-            "INSERT INTO alias_history (name, alias, version, previous, moved) "
-            "VALUES (:name, :alias, :version, :previous, :moved)",
-            name=name,
-            alias=alias,
-            version=version,
-            previous=held,
-            moved=now(),
-        )
+    def aliases(self, name: str) -> dict[str, int]:
+        """The aliases of a name and the version that each points at."""
+        return checkpoints.list_aliases(self.database, name)
 
     def alias_history(self, name: str) -> Sequence[AliasMove]:
         """Every move of a name's aliases, oldest first."""
-        found = self.database.rows(
-            "SELECT alias, previous, version, moved FROM alias_history WHERE name = :name ORDER BY id", name=name
-        )
-        return [AliasMove(*row) for row in found]
+        return checkpoints.alias_history(self.database, name)
 
     def tag(self, spec: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
-        """The checkpoint with tags added and taken away."""
+        """The checkpoint with tags added and removed."""
         with self.database.write():
             before = self.get(spec)
             tags = tuple(sorted((set(before.tags) | set(add)) - set(remove)))
@@ -247,30 +212,24 @@ class Registry:
 
     def rename(self, old: str, new: str) -> None:
         """Gives all versions and aliases of a name another name."""
-        tidy.rename(self, old, new)
+        gc.rename(self.database, old, new)
 
     def remove(self, spec: str, with_scores: bool = False) -> Checkpoint:
-        """Takes one version out, unless something refers to it; see `zoo.db.gc`."""
-        return tidy.remove(self, spec, with_scores)
+        """Removes one version, unless something refers to it; see `zoo.db.gc`."""
+        return gc.remove(self.database, spec, with_scores)
 
-    def gc(self, dry: bool = False) -> tidy.Collected:
+    def gc(self, dry: bool = False) -> Collected:
         """Deletes the bytes that nothing refers to; see `zoo.db.gc`."""
-        return tidy.collect(self, datetime.datetime.now(datetime.UTC), dry)
-
-    def aliases(self, name: str) -> dict[str, int]:
-        """The aliases of a name and the version each points at."""
-        found = self.database.rows("SELECT alias, version FROM aliases WHERE name = :name ORDER BY alias", name=name)
-        return {row[0]: row[1] for row in found}
+        return gc.collect(self.database, self.store, datetime.datetime.now(datetime.UTC), dry)
 
     def verify(self, spec: str | None = None, mend: bool = False) -> Lines:
-        """What is wrong with the stored bytes of one checkpoint or all: one line a fault, none if whole.
+        """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.
 
-        mend  also takes damaged files out of the store, so that adding or pulling puts whole ones there
+        mend  also removes damaged files from the store, so that adding or pulling restores them
         """
-        checkpoints = [self.get(spec)] if spec else self.list(all_versions=True)
-        faults: dict[str, str] = {}  # each object is read once, however many checkpoints hold it
+        faults: dict[str, str] = {}  # each object is read once, however many checkpoints share it
         problems = []
-        for checkpoint in checkpoints:
+        for checkpoint in [self.get(spec)] if spec else self.list(all_versions=True):
             for file in checkpoint.files:
                 if file.sha256 not in faults:
                     faults[file.sha256] = self.store.damage(file)
@@ -285,9 +244,9 @@ class Registry:
     # -- datasets and recipes ---------------------------------------------------------------------
 
     def add_dataset(self, dataset: Dataset, newest: bool = False) -> Dataset:
-        """Keeps a dataset's record under its name; one that is there already is left.
+        """Keeps a dataset's record under its name; an existing record is not changed.
 
-        newest  also make it the one that its name means, if the name has moved on to another since
+        newest  also make it the current dataset of its name, if the name has moved to another since
         """
         return datasets.add(self.database, dataset, now(), newest)
 
@@ -296,15 +255,15 @@ class Registry:
         return datasets.get(self.database, spec)
 
     def datasets(self) -> Sequence[Dataset]:
-        """All datasets, once a name, oldest first."""
-        return datasets.every(self.database)
+        """All datasets, once per name, oldest first."""
+        return datasets.list_all(self.database)
 
     def recipe(self, recipe_digest: str) -> dict[str, Any]:
         """The resolved recipe of a digest."""
-        found = self.database.rows("SELECT record FROM recipes WHERE digest = :digest", digest=recipe_digest)
-        if not found:
+        records = self.database.rows("SELECT record FROM recipes WHERE digest = :digest", digest=recipe_digest)
+        if not records:
             raise ZooError(f"no recipe {recipe_digest[:12]}. A checkpoint's recipe: phizoo models show NAME")
-        recipe: dict[str, Any] = msgspec.json.decode(found[0][0])
+        recipe: dict[str, Any] = msgspec.json.decode(records[0][0])
         return recipe
 
     # -- scores -----------------------------------------------------------------------------------
@@ -316,41 +275,41 @@ class Registry:
 
         header  evals.records.Run as plain data; `id` and `checkpoint` are read
         """
-        measured.keep_run(self.database, self.store, header, protocol, scores, results, now())
+        keep_run(self.database, self.store, header, protocol, scores, results, now())
 
     def scores(self, checkpoint: str | None = None, task: str | None = None) -> Sequence[Score]:
         """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given."""
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
-        return measured.scores(self.database, checkpoint, task)
+        return read_scores(self.database, checkpoint, task)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
-        """All protocols that anything was measured under, by fingerprint."""
-        return measured.protocols(self.database)
+        """All protocols of the scores, by fingerprint."""
+        return read_protocols(self.database)
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """A run's header as plain data; the beginning of its id will do."""
-        return measured.run(self.database, run_id)
+        """A run's header as plain data, by its id or a unique prefix of it."""
+        return read_run(self.database, run_id)
 
     def runs(self) -> Sequence[dict[str, Any]]:
         """The headers of all runs, oldest first."""
-        return measured.runs(self.database)
+        return read_runs(self.database)
 
     def results(self, run_id: str) -> Path:
         """A local file with a run's result lines."""
-        return measured.results(self.database, self.store, run_id)
+        return results_file(self.database, self.store, run_id)
 
 
-def described(name: str, files: tuple[File, ...], held: "Inspected", about: About) -> Checkpoint:
-    """The record of what a folder holds and a user tells; its version is given when it is entered."""
+def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspected", about: About) -> Checkpoint:
+    """The record of an inspected folder and a user's description; `enter` assigns its version."""
     return Checkpoint(
         name=name,
         version=0,
         digest=manifest_digest(files),
         files=files,
-        architecture=held.config,
-        parameters=held.parameters,
-        context_tokens=int(held.config.get("max_position_embeddings") or held.config.get("n_positions") or 0),
+        architecture=inspected.config,
+        parameters=inspected.parameters,
+        context_tokens=int(inspected.config.get("max_position_embeddings") or inspected.config.get("n_positions") or 0),
         prompt_style=about.prompt_style,
         training_tokens=about.training_tokens,
         recipe_digest=digest(about.recipe) if about.recipe is not None else None,
@@ -359,8 +318,8 @@ def described(name: str, files: tuple[File, ...], held: "Inspected", about: Abou
         licence=about.licence,
         created=now(),
         source=about.source,
-        family=about.family or str(held.config.get("model_type", "")),
+        family=about.family or str(inspected.config.get("model_type", "")),
         training_flops=about.training_flops,
         tags=tuple(sorted(set(about.tags))),
-        notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in held.warnings)]),
+        notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in inspected.warnings)]),
     )

@@ -10,7 +10,7 @@ from dashboard.data import lineage, source
 from dashboard.escape import count, cut, html, plain, size
 from dashboard.views import style
 from zoo.errors import ZooError
-from zoo.exchange.card import card as model_card
+from zoo.exchange.card import model_card
 from zoo.records import Checkpoint
 
 if TYPE_CHECKING:

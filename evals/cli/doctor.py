@@ -175,13 +175,13 @@ def _datasets() -> list[Finding]:
 
 def _zoo() -> list[Finding]:
     from zoo import settings
-    from zoo.db.database import shown, sqlite_file
+    from zoo.db.database import hide_password, sqlite_file
     from zoo.errors import ZooError
     from zoo.registry import open_registry
 
     url, file = settings.database_url(), sqlite_file(settings.database_url())
     if file is not None and file.name and not file.exists():
-        told = f"none yet at {shown(url)}; the first command that keeps something makes it"
+        told = f"none yet at {hide_password(url)}; the first command that keeps something makes it"
         return [Finding(what="zoo", state="ok", told=told)]
     try:
         with open_registry(readonly=True) as registry:
@@ -189,7 +189,9 @@ def _zoo() -> list[Finding]:
     except ZooError as error:
         return [Finding(what="zoo", state="wrong", told=str(error), mend="PHIZOO_DB says where it is")]
     return [
-        Finding(what="zoo", state="ok", told=f"{count} checkpoints in {shown(url)}, bytes in {settings.store_url()}")
+        Finding(
+            what="zoo", state="ok", told=f"{count} checkpoints in {hide_password(url)}, bytes in {settings.store_url()}"
+        )
     ]
 
 

@@ -24,7 +24,7 @@ from rows import row
 
 from dashboard import server
 from evals.records import Facts, Result, Run
-from zoo.db import scores
+from zoo.db.scores import write_run
 from zoo.digest import digest
 from zoo.records import Checkpoint, ProtocolRecord, Score
 from zoo.registry import open_registry
@@ -76,7 +76,7 @@ def fill(folder: Path, models: int, columns: int) -> None:
                             metric="acc", value=value, low=max(0.0, value - 0.03), high=min(1.0, value + 0.03), n=1000,
                             clusters=1000, unscored=0,
                         )  # fmt: skip
-                        scores.write_run(registry.database, told, under, [score], "", "2026-01-01")
+                        write_run(registry.database, told, under, [score], "", "2026-01-01")
         large = protocol(99, 14042)
         lines = [
             Result(sample=f"mmlu/{at:05d}", draw=0, score=float(at % 3 == 0), metrics={"acc": float(at % 3 == 0)},

@@ -35,7 +35,8 @@ import alembic.command  # noqa: E402, F401
 
 import zoo.admission.gate  # noqa: E402, F401
 from tests.zoo import conftest as make  # noqa: E402
-from zoo.db.database import SCHEMA, schema_version, with_driver  # noqa: E402
+from zoo.db.database import with_driver  # noqa: E402
+from zoo.db.open import SCHEMA, schema_version  # noqa: E402
 from zoo.exchange.zoo_remote import pull, push  # noqa: E402
 from zoo.registry import Registry, open_registry  # noqa: E402
 

@@ -9,21 +9,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from zoo.db import database as databases
-from zoo.db.database import SCHEMA, SqliteDatabase, open_database, schema_version, sqlite_file
+from zoo.db import migrations
+from zoo.db.database import EngineDatabase, SqliteDatabase, sqlite_file
 from zoo.db.migrations import upgrade
+from zoo.db.open import SCHEMA, open_database, schema_version
 from zoo.db.rows import columns_of
 from zoo.digest import canonical
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset
-from zoo.registry import described, open_registry
+from zoo.registry import describe_checkpoint, open_registry
 
 
 def opened(url: str) -> Any:
     """A database as it lies, nothing migrated."""
     file = sqlite_file(url)
     if file is None:
-        return databases.EngineDatabase(url, readonly=False)
+        return EngineDatabase(url, readonly=False)
     return SqliteDatabase(url, file, readonly=False)
 
 
@@ -38,7 +39,7 @@ def populated_0001(url: str, folder: Path, made: SimpleNamespace) -> list[Checkp
     with database.write():
         for version, tags in ((1, ("b", "a")), (2, ())):
             digest = str(version) * 64
-            one = described("one", (), held, About(tags=tags))
+            one = describe_checkpoint("one", (), held, About(tags=tags))
             one = Checkpoint(
                 **{name: getattr(one, name) for name in one.__struct_fields__} | {"version": version, "digest": digest}
             )
@@ -129,7 +130,7 @@ def test_upgrading_twice_changes_nothing(db: str, tmp_path: Path, made: SimpleNa
 
 
 def test_the_newest_schema_is_the_last_migration() -> None:
-    versions = sorted((Path(databases.__file__).parent / "migrations" / "versions").glob("0*.py"))
+    versions = sorted((Path(migrations.__file__).parent / "versions").glob("0*.py"))
     assert versions[-1].name.split("_")[0] == SCHEMA
 
 

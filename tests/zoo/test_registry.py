@@ -227,6 +227,6 @@ def test_an_empty_zoo_can_be_read_and_is_not_made_by_reading(tmp_path: Path) -> 
     with open_registry(readonly=True) as registry:
         assert registry.list() == []
         assert registry.runs() == []
-        with pytest.raises(ZooError, match="may only be read"):
+        with pytest.raises(ZooError, match="is read-only"):
             registry.rename("a", "b")
     assert not (tmp_path / "home").exists()

@@ -4,13 +4,11 @@ A stage works in `.work/KEY` where KEY is the digest of what determines the resu
 goes on with the shards it has finished. Nothing here knows what a stage does.
 """
 
-import contextlib
 import datetime
-import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +18,7 @@ from training.data.document import Document, DocumentFiles
 from zoo import gz, settings
 from zoo.digest import digest, file_sha256, whole_file, write_json
 from zoo.errors import ZooError, unknown
+from zoo.lock import locked
 from zoo.records import Dataset, Record, Stage, checked_name
 
 Item = TypeVar("Item")
@@ -91,20 +90,6 @@ def register(dataset: Dataset) -> None:
             registry.add_dataset(dataset, newest=True)
 
 
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One run at a time for one key: a second one is told so."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ZooError(
-                f"another process is making this dataset (lock {lock}); wait for it, then run it again"
-            ) from None
-        yield
-
-
 def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], Built]) -> Made:
     """The dataset of a recipe, made now or found finished.
 
@@ -117,7 +102,8 @@ def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], 
     if known := _known(name, key):
         return Made(dataset=known, fresh=False)
     work = settings.datasets_dir() / ".work" / key[:16]
-    with _alone(work.with_suffix(".lock")):
+    lock = work.with_suffix(".lock")
+    with locked(lock, f"another process is making this dataset (lock {lock}); wait for it, then run it again"):
         out = work / "out"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.admission.chat_template import check_template
-from zoo.admission.safetensors_header import open_plain, strict_json
+from zoo.admission.safetensors_header import strict_json
 from zoo.errors import ZooError, nearest
+from zoo.plain_file import open_plain
 
 # Causal language models whose code ships with transformers and vLLM; the phi family first.
 MODEL_TYPES = (

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 from zoo.admission.chat_template import check_template
 from zoo.admission.config import check_config, check_json, read_json
 from zoo.admission.file_kind import disguise
-from zoo.admission.safetensors_header import Header, only_nan, open_inside, open_plain, read_header
+from zoo.admission.safetensors_header import Header, only_nan, read_header
 from zoo.admission.tensors import check_tensors
 from zoo.errors import ZooError
+from zoo.plain_file import open_inside, open_plain
 
 FILES = 2_000
 TEXT_BYTES = 64_000_000

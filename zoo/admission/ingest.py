@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zoo.admission import gate
-from zoo.admission.safetensors_header import open_inside, open_plain
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
+from zoo.plain_file import open_inside, open_plain
 from zoo.progress import progress
 from zoo.records import File
 from zoo.store.store import Advance, copy_hashed
@@ -24,7 +24,7 @@ CLONE = 0x40049409  # FICLONE: the target shares the source's blocks until eithe
 TELL_BYTES = 200_000_000  # smaller ones are copied in under a second: no bar
 
 
-def bring(source: str | Path, target: Path, own: Path | None = None, link: bool = False) -> tuple[File, ...]:
+def copy_source(source: str | Path, target: Path, own: Path | None = None, link: bool = False) -> tuple[File, ...]:
     """The files of a source in a new local folder.
 
     own     the store's folder of checkpoints: a folder in it consists of hard links, and may
@@ -46,7 +46,7 @@ def bring(source: str | Path, target: Path, own: Path | None = None, link: bool 
         return tuple(_bring_file(folder, target, path, link, advance) for path in paths)
 
 
-def listed(folder: Path, paths: Sequence[str]) -> tuple[File, ...]:
+def hash_files(folder: Path, paths: Sequence[str]) -> tuple[File, ...]:
     """The files of a folder that is already where it belongs, each read once for its sha256."""
     found = [(path, *_hashed(folder / path, None)) for path in paths]
     return tuple(File(path=path, sha256=sha256, bytes=size) for path, sha256, size in found)
@@ -99,10 +99,10 @@ def _hashed(path: Path, advance: Advance | None) -> tuple[str, int]:
 
 
 def _bring_url(url: str, target: Path) -> tuple[File, ...]:
-    from zoo.store.bucket import filesystem, told
+    from zoo.store.bucket import filesystem, translate_faults
 
     fs, root = filesystem(url)
-    with told(url):
+    with translate_faults(url):
         listed: dict[str, Any] = fs.find(root, detail=True)
     found = {name[len(root) :].lstrip("/"): info.get("size") for name, info in listed.items()}
     found = {path: size for path, size in found.items() if path}
@@ -114,7 +114,10 @@ def _bring_url(url: str, target: Path) -> tuple[File, ...]:
         gate.check_path(path)
         gate.check_name(path, f"{url}/{path}")
         gate.check_bytes(path, int(size or 0), f"{url}/{path}")
-    with told(url), progress(f"adding {url}", sum(int(size or 0) for size in found.values()), "bytes") as bar:
+    with (
+        translate_faults(url),
+        progress(f"adding {url}", sum(int(size or 0) for size in found.values()), "bytes") as bar,
+    ):
         return tuple(_bring_object(fs, f"{root}/{path}", path, target / path, bar.advance) for path in sorted(found))
 
 

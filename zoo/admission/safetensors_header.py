@@ -8,11 +8,9 @@ about which every reader agrees. It never reads tensor data, except `only_nan` o
 Source: the safetensors README (Format); measured against safetensors 0.8.0 with crafted files.
 """
 
-import errno
 import json
 import os
 import re
-import stat
 import struct
 from collections.abc import Iterator
 from math import prod
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from zoo.errors import ZooError
+from zoo.plain_file import open_plain
 
 HEADER_BYTES = 10_000_000  # phi-2 needs 50 kB; the specification's 100 MB is room for an attack
 TENSORS = 100_000
@@ -107,40 +106,6 @@ def strict_json(text: bytes) -> Any:
         return json.loads(text.decode("utf-8"), object_pairs_hook=without_twins, parse_constant=never)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def open_plain(path: Path, inside: int | None = None, told: Path | None = None) -> BinaryIO:
-    """A regular file opened for reading, never through a symlink, never a device or a pipe.
-
-    inside  the open folder that the path is relative to
-    told    the path as messages name it
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=inside)
-    except OSError as error:
-        if error.errno == errno.ELOOP:  # the last part is a symlink
-            raise ZooError(f"{told or path}: is a symlink; copy the file itself into the folder.") from None
-        raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise ZooError(f"{told or path}: is not a regular file; only plain files may enter the zoo.")
-    return os.fdopen(handle, "rb")
-
-
-def open_inside(folder: Path, relative: str) -> BinaryIO:
-    """A regular file below a folder, opened part by part, so that no part can be a symlink elsewhere."""
-    *folders, name = relative.split("/")
-    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in folders:
-            deeper = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
-            os.close(here)
-            here = deeper
-        return open_plain(Path(name), here, folder / relative)
-    except NotADirectoryError:
-        raise ZooError(f"{folder / relative}: a part of the path is a symlink; copy the folder itself.") from None
-    finally:
-        os.close(here)
 
 
 def read_header(path: Path) -> Header:

@@ -269,7 +269,7 @@ def upgrade() -> None:
     \b
     Example:  phizoo models upgrade
     """
-    from zoo.db.database import SCHEMA
+    from zoo.db.open import SCHEMA
     from zoo.registry import open_registry
 
     with open_registry():

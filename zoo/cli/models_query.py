@@ -107,11 +107,11 @@ def card(checkpoint: str, out: str | None) -> None:
     """
     from pathlib import Path
 
-    from zoo.exchange.card import card as made
+    from zoo.exchange.card import model_card
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
-        text = made(registry, checkpoint)
+        text = model_card(registry, checkpoint)
     if out is None:
         click.echo(text, nl=False)
         return

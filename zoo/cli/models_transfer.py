@@ -10,7 +10,7 @@ from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
-    from zoo.exchange.zoo_remote import Moved
+    from zoo.exchange.zoo_remote import Transfer
 
 
 @click.command("import")
@@ -44,12 +44,12 @@ def import_checkpoint(
               phizoo models import microsoft/phi-2 --dry-run
               phizoo models import ./phi-1-mixformer --name phi-1 --drop-code
     """
-    from zoo.exchange.huggingface import import_any, rehearsed
+    from zoo.exchange.huggingface import import_any, plan_import
     from zoo.records import About
     from zoo.registry import open_registry
 
     if dry_run:
-        told, lacks = rehearsed(source, name, revision)
+        told, lacks = plan_import(source, name, revision)
         click.echo("\n".join((*told, *(f"lacking here: {lack}" for lack in lacks))))
         if lacks:
             raise CheckFailed(f"it would not run here: {len(lacks)} lacking, named above; nothing was done")
@@ -137,7 +137,7 @@ def _echo_held(url: str, as_json: bool) -> None:
         click.echo("\n".join(labels) or f"{url} holds no checkpoint. Send one: phizoo models push NAME {url}")
 
 
-def _echo_moved(did: str, moved: "Moved", as_json: bool) -> None:
+def _echo_moved(did: str, moved: "Transfer", as_json: bool) -> None:
 
     if as_json:
         emit_json(moved)

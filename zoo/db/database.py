@@ -1,9 +1,8 @@
-"""The registry's database behind one small door: SQL text with named parameters, read or write.
+"""The interface to the registry's database: SQL text with named parameters, read or write.
 
-SQLite goes through the standard library alone, since importing SQLAlchemy (0.15 s) would be most
-of what `phizoo models show` takes; any other SQLAlchemy URL goes through an engine. Both run the
-same SQL. Writers take turns (BEGIN IMMEDIATE, or a locked row), so a write may first read and then
-decide. Alembic is imported only when the schema is not the newest.
+SQLite uses the standard library alone, since importing SQLAlchemy (0.15 s) would take most of the time
+of `phizoo models show`; any other SQLAlchemy URL uses an engine. Both run the same SQL. Writers take
+turns (BEGIN IMMEDIATE, or a locked row), so a write may first read and then decide.
 """
 
 import os
@@ -17,7 +16,6 @@ from typing import Any, Protocol
 
 from zoo.errors import ZooError
 
-SCHEMA = "0003"  # the newest revision in zoo/db/migrations/versions; a test holds that it is
 BUSY_SECONDS = 60.0
 
 Row = Sequence[Any]
@@ -33,13 +31,13 @@ class Database(Protocol):
         """All rows of a query, inside the current transaction if there is one."""
 
     def write(self) -> Any:
-        """A transaction that may write; writers take turns. Commits when the block ends well."""
+        """A transaction that may write; writers take turns. Commits if the block does not raise."""
 
     def run(self, sql: str, **values: Any) -> int:
-        """Runs one statement inside `write()`; gives back how many rows it touched."""
+        """Runs one statement inside `write()`; returns the number of rows it changed."""
 
     def close(self) -> None:
-        """Frees the connection."""
+        """Closes the connection."""
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -51,81 +49,14 @@ def sqlite_file(url: str) -> Path | None:
     scheme, _, rest = url.partition("://")
     if scheme.split("+")[0] != "sqlite":
         return None
-    place = urllib.parse.unquote(rest.partition("?")[0].removeprefix("/"))
-    return Path("") if place in ("", ":memory:") else Path(place)
+    path = urllib.parse.unquote(rest.partition("?")[0].removeprefix("/"))
+    return Path("") if path in ("", ":memory:") else Path(path)
 
 
-def open_database(url: str, readonly: bool = False) -> Database:
-    """The database at a URL, its schema the newest. Raises ZooError when it cannot be had.
+def hide_password(url: str) -> str:
+    """Replaces the password of a database URL by `***`, for messages.
 
-    A SQLite file that may not be written is opened for reading; a missing one is made, or, for
-    reading only, stands for an empty zoo.
-    """
-    file = sqlite_file(url)
-    database: Database
-    if file is None:
-        database = EngineDatabase(url, readonly)
-        _bring_up_to_date(database)
-        return database
-    if readonly and file.name and not file.exists():
-        url, readonly = "sqlite://", False
-        file = Path("")
-        database = SqliteDatabase(url, file, readonly=False)
-        _bring_up_to_date(database)
-        database.readonly = True
-        return database
-    if file.name and file.exists() and not readonly:
-        readonly = not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
-    if file.name and not readonly:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(url, file, readonly)
-    _bring_up_to_date(database)
-    return database
-
-
-def _bring_up_to_date(database: Database) -> None:
-    """Migrates an older schema, or says why not; a database that cannot be used is closed."""
-    try:
-        _migrate(database)
-    except BaseException:
-        database.close()
-        raise
-
-
-def _migrate(database: Database) -> None:
-    version = schema_version(database)
-    if version == SCHEMA:
-        return
-    if version is not None and version > SCHEMA:
-        raise ZooError(
-            f"{shown(database.url)}: its schema is {version}, this phizoo knows {SCHEMA}; "
-            "update it: pip install -U phi-zoo"
-        )
-    if database.readonly and version is None:
-        raise ZooError(f"{shown(database.url)}: holds no zoo yet; make one there: phizoo models upgrade")
-    if database.readonly:
-        raise ZooError(
-            f"{shown(database.url)}: its schema is {version}, expected {SCHEMA}; its owner brings it up to date with: "
-            "phizoo models upgrade"
-        )
-    from zoo.db.migrations import upgrade
-
-    upgrade(database)
-
-
-def schema_version(database: Database) -> str | None:
-    """The schema's revision, by one cheap query; None for an empty database."""
-    try:
-        found = database.rows("SELECT version_num FROM alembic_version")
-    except DatabaseError:
-        return None
-    return str(found[0][0]) if found else None
-
-
-def shown(url: str) -> str:
-    """A database URL without its password, for messages.
-
-    >>> shown("postgresql://ann:secret@host/zoo")
+    >>> hide_password("postgresql://ann:secret@host/zoo")
     'postgresql://ann:***@host/zoo'
     """
     parts = urllib.parse.urlsplit(url)
@@ -133,42 +64,42 @@ def shown(url: str) -> str:
 
 
 class DatabaseError(Exception):
-    """What a driver raised, whichever driver it was; the cause is chained."""
+    """An error of a database driver, whichever driver it is; the cause is chained."""
 
 
 def _is_full(file: Path | None) -> bool:
-    """Whether the disk of a database has no room left, which SQLite tells as any other fault of a disk."""
+    """Whether the database's disk is full, which SQLite reports like any other disk error."""
     try:
-        told = os.statvfs(file.parent) if file is not None else None
-        return told is not None and told.f_bavail * told.f_frsize < 1 << 16
+        stat = os.statvfs(file.parent) if file is not None else None
+        return stat is not None and stat.f_bavail * stat.f_frsize < 1 << 16
     except OSError:
         return False
 
 
-def fault(error: Exception, url: str) -> Exception:
-    """What to raise for a driver's error: one line where the user can mend it."""
+def translate_error(error: Exception, url: str) -> Exception:
+    """The exception to raise for a driver's error: a ZooError if the user can fix it."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "disk I/O" in text and _is_full(sqlite_file(url)):
         text = f"disk is full: {text}"
-    mends = (
-        ("readonly", "it may only be read; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
-        ("read-only", "it may only be read; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
+    remedies = (
+        ("readonly", "it is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
+        ("read-only", "it is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
         ("disk is full", "the disk is full; free some space, then run the same command again"),
         ("No space left", "the server's disk is full; free some space there, then run the same command again"),
         ("locked", "another process has been writing for a minute; run the same command again"),
         ("not a database", "it is not a database; restore it from a backup, or set PHIZOO_DB to another file"),
         ("malformed", "it is damaged; restore it from a backup, or set PHIZOO_DB to another file"),
         ("unable to open", "it cannot be opened; set PHIZOO_DB or PHIZOO_HOME to a place you may use"),
-        ("disk I/O", "the disk refused; free some space or check it, then run the same command again"),
+        ("disk I/O", "the disk reported an error; free some space or check it, then run the same command again"),
     )
-    for sign, mend in mends:
+    for sign, remedy in remedies:
         if sign in text:
-            return ZooError(f"{shown(url)}: {mend} ({text}).")
+            return ZooError(f"{hide_password(url)}: {remedy} ({text}).")
     return DatabaseError(text)
 
 
 class SqliteDatabase:
-    """SQLite through one kept connection, shared by threads in turns."""
+    """SQLite through one connection that is kept open, shared by threads in turns."""
 
     def __init__(self, url: str, file: Path, readonly: bool) -> None:
         self.url, self.file, self.readonly = url, file, readonly
@@ -179,54 +110,54 @@ class SqliteDatabase:
     def _connect(self) -> sqlite3.Connection:
         try:
             if not self.file.name:
-                return self._opened(":memory:")
+                return self._open(":memory:")
             if not self.readonly:
-                connection = self._opened(str(self.file))
+                connection = self._open(str(self.file))
                 if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                     connection.execute("PRAGMA journal_mode = wal")
                 return connection
             quoted = urllib.parse.quote(str(self.file.absolute()))
             try:
-                connection = self._opened(f"file:{quoted}?mode=ro")
+                connection = self._open(f"file:{quoted}?mode=ro")
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 return connection
             except sqlite3.OperationalError:
-                # WAL needs its side files; where none can be made, nobody here writes: read it as it lies.
-                told = self.file.stat()
-                self._frozen = (told.st_mtime_ns, told.st_size)
-                return self._opened(f"file:{quoted}?immutable=1")
+                # WAL needs its side files; if none can be made, nobody here writes: read the file as immutable.
+                stat = self.file.stat()
+                self._frozen = (stat.st_mtime_ns, stat.st_size)
+                return self._open(f"file:{quoted}?immutable=1")
         except sqlite3.Error as error:
-            raise fault(error, self.url) from error
+            raise translate_error(error, self.url) from error
 
-    def _opened(self, place: str) -> sqlite3.Connection:
+    def _open(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            place,
+            path,
             timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
-            uri=place.startswith("file:"),
+            uri=path.startswith("file:"),
             cached_statements=256,
         )
         connection.execute("PRAGMA synchronous = full")
         return connection
 
     @property
-    def lent(self) -> sqlite3.Connection:
-        """The connection itself, for Alembic."""
+    def connection(self) -> sqlite3.Connection:
+        """The connection itself, lent to Alembic."""
         return self._connection
 
     def rows(self, sql: str, **values: Any) -> Sequence[Row]:
         with self._turn:
             if self._frozen is not None:
-                self._reopened_if_changed()
+                self._reopen_if_changed()
             try:
                 return self._connection.execute(sql, values).fetchall()
             except sqlite3.Error as error:
-                raise fault(error, self.url) from error
+                raise translate_error(error, self.url) from error
 
-    def _reopened_if_changed(self) -> None:
-        told = self.file.stat()
-        if (told.st_mtime_ns, told.st_size) != self._frozen:
+    def _reopen_if_changed(self) -> None:
+        stat = self.file.stat()
+        if (stat.st_mtime_ns, stat.st_size) != self._frozen:
             self._connection.close()
             self._frozen = None
             self._connection = self._connect()
@@ -235,7 +166,7 @@ class SqliteDatabase:
     def write(self) -> Iterator[None]:
         if self.readonly:
             raise ZooError(
-                f"{shown(self.url)}: may only be read; set PHIZOO_DB or PHIZOO_HOME to a place you may write."
+                f"{hide_password(self.url)}: is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write."
             )
         with self._turn:
             self.run("BEGIN IMMEDIATE")
@@ -251,7 +182,7 @@ class SqliteDatabase:
         try:
             return self._connection.execute(sql, values).rowcount
         except sqlite3.Error as error:
-            raise fault(error, self.url) from error
+            raise translate_error(error, self.url) from error
 
     def close(self) -> None:
         self._connection.close()
@@ -265,18 +196,20 @@ class EngineDatabase:
 
         self.url, self.readonly = url, readonly
         self._text = sqlalchemy.text
-        self._faults = sqlalchemy.exc.SQLAlchemyError
-        self._lost = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)  # the server's doing, not ours
+        self._errors = sqlalchemy.exc.SQLAlchemyError
+        self._lost = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)  # the server failed, not we
         self._inside = threading.local()
         try:
             self.engine = sqlalchemy.create_engine(with_driver(url), pool_pre_ping=True)
             with self.engine.connect():
                 pass
         except ImportError as error:
-            raise ZooError(f"{shown(url)}: {error}; install its driver: pip install 'phi-zoo[postgres]'") from error
-        except self._faults as error:
+            raise ZooError(
+                f"{hide_password(url)}: {error}; install its driver: pip install 'phi-zoo[postgres]'"
+            ) from error
+        except self._errors as error:
             reason = str(error.__cause__ or error).strip().splitlines()[0]
-            raise ZooError(f"{shown(url)}: cannot be reached ({reason}); check PHIZOO_DB.") from error
+            raise ZooError(f"{hide_password(url)}: cannot be reached ({reason}); check PHIZOO_DB.") from error
 
     def rows(self, sql: str, **values: Any) -> Sequence[Row]:
         try:
@@ -284,13 +217,13 @@ class EngineDatabase:
                 return list(connection.execute(self._text(sql), values))
             with self.engine.connect() as connection:
                 return list(connection.execute(self._text(sql), values))
-        except self._faults as error:
-            raise self._told(error) from error
+        except self._errors as error:
+            raise self._translate(error) from error
 
     @contextmanager
     def write(self) -> Iterator[None]:
         if self.readonly:
-            raise ZooError(f"{shown(self.url)}: opened for reading only; open it for writing.")
+            raise ZooError(f"{hide_password(self.url)}: opened for reading only; open it for writing.")
         try:
             with self.engine.begin() as connection:
                 connection.execute(self._text("SELECT id FROM zoo_lock FOR UPDATE"))
@@ -299,34 +232,34 @@ class EngineDatabase:
                     yield
                 finally:
                     self._inside.connection = None
-        except self._faults as error:
-            raise self._told(error) from error
+        except self._errors as error:
+            raise self._translate(error) from error
 
     def run(self, sql: str, **values: Any) -> int:
-        done = self._inside.connection.execute(self._text(sql), values)
-        return int(done.rowcount)
+        return int(self._inside.connection.execute(self._text(sql), values).rowcount)
 
-    def _told(self, error: Exception) -> Exception:
-        told = fault(error.__cause__ if isinstance(error.__cause__, Exception) else error, self.url)
-        if isinstance(told, DatabaseError) and isinstance(error, self._lost):
+    def _translate(self, error: Exception) -> Exception:
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        translated = translate_error(cause, self.url)
+        if isinstance(translated, DatabaseError) and isinstance(error, self._lost):
             return ZooError(
-                f"{shown(self.url)}: the database does not answer any more ({told}); nothing is lost: when it is back, "
-                "run the same command again."
+                f"{hide_password(self.url)}: the database does not answer any more ({translated}); nothing is lost: "
+                "when it is back, run the same command again."
             )
-        return told
+        return translated
 
     def close(self) -> None:
         self.engine.dispose()
 
 
 def with_driver(url: str) -> str:
-    """The URL with the driver that this package installs, where none is named. Raises ZooError when it is no URL.
+    """The URL, with the driver that this package installs if none is given. Raises ZooError if it is no URL.
 
     >>> with_driver("postgresql://host/zoo")
     'postgresql+psycopg://host/zoo'
     """
-    scheme, found, rest = url.partition("://")
-    if not found:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         raise ZooError(
             f'PHIZOO_DB is "{url}", expected an address such as sqlite:////srv/zoo.db or postgresql://user@host/zoo'
         )

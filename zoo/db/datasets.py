@@ -1,7 +1,7 @@
-"""Datasets' records by name. The same dataset may have several names, as a checkpoint may: each is a row.
+"""Keeps datasets' records by name. A dataset, like a checkpoint, may have several names: each is a row.
 
-Plain functions over a database; `Registry` hands them on. The bytes are not kept here: `training.data`
-has them, in a folder named by the digest.
+Plain functions over a database; `Registry` calls them. The bytes are not kept here: `training.data`
+keeps them in a folder named by the digest.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ LISTING = "phizoo data list"
 
 
 def add(database: Database, dataset: Dataset, moment: str, newest: bool = False) -> Dataset:
-    """Keeps a record (its recipe under its digest); the same name and digest again change nothing in it.
+    """Keeps a record (and its recipe under its digest); the same name and digest again change nothing.
 
-    newest  make it what the name means from now on, also when the name has moved to another digest since
+    newest  make it the current dataset of its name, even if the name has moved to another digest since
     """
     checked_name(dataset.name)
     with database.write():
-        found = database.rows(
+        existing = database.rows(
             "SELECT id, record, (SELECT max(id) FROM datasets WHERE name = :name) FROM datasets "
             "WHERE name = :name AND digest = :digest",
             name=dataset.name,
             digest=dataset.digest,
         )
-        if found:
-            number, record, last = found[0]
+        if existing:
+            number, record, last = existing[0]
             if newest and number != last:
                 database.run("DELETE FROM datasets WHERE id = :id", id=number)
                 _insert(database, DATASET.decode(record))
@@ -57,21 +57,21 @@ def _insert(database: Database, dataset: Dataset) -> None:
 
 def get(database: Database, spec: str) -> Dataset:
     """The newest dataset of a name, or the one of a digest prefix of 8 or more (under its first name)."""
-    found = database.rows("SELECT record FROM datasets WHERE name = :name ORDER BY id DESC LIMIT 1", name=spec)
-    if not found and names.PREFIX.fullmatch(spec):
-        found = database.rows(
+    records = database.rows("SELECT record FROM datasets WHERE name = :name ORDER BY id DESC LIMIT 1", name=spec)
+    if not records and names.PREFIX.fullmatch(spec):
+        records = database.rows(
             "SELECT record, digest FROM datasets WHERE digest >= :low AND digest < :high ORDER BY id",
             low=spec,
             high=spec + "g",
         )
-        if len({row[1] for row in found}) > 1:
-            raise ZooError(f"{spec} begins the digests of {len(found)} datasets; give more of it. All: {LISTING}")
-    if not found:
+        if len({row[1] for row in records}) > 1:
+            raise ZooError(f"{spec} begins the digests of {len(records)} datasets; give more digits. All: {LISTING}")
+    if not records:
         known = [row[0] for row in database.rows("SELECT DISTINCT name FROM datasets")]
         raise unknown("dataset", spec, known, LISTING)
-    return DATASET.decode(found[0][0])
+    return DATASET.decode(records[0][0])
 
 
-def every(database: Database) -> Sequence[Dataset]:
-    """All datasets, once a name, oldest first."""
+def list_all(database: Database) -> Sequence[Dataset]:
+    """All datasets, once per name, oldest first."""
     return [DATASET.decode(row[0]) for row in database.rows("SELECT record FROM datasets ORDER BY id")]

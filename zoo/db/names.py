@@ -1,4 +1,4 @@
-"""From what a user types to one checkpoint's record: a name, name:version, name@alias, digest prefix."""
+"""Resolves a spec (a name, name:version, name@alias or digest prefix) to one checkpoint's record."""
 
 import re
 
@@ -19,27 +19,27 @@ BY_PREFIX = "SELECT record, digest FROM checkpoints WHERE digest >= :low AND dig
 def record(database: Database, spec: str) -> str:
     """The JSON record of the one checkpoint that `spec` names.
 
-    Raises ZooError with the nearest known name, version or alias when there is none, or several.
+    Raises ZooError with the nearest known name, version or alias if there is none, or if there are several.
     """
     name, at, alias = spec.partition("@")
     if at:
-        found = database.rows(BY_ALIAS, name=name, alias=alias)
-        return str(found[0][0]) if found else _no_alias(database, name, alias)
+        records = database.rows(BY_ALIAS, name=name, alias=alias)
+        return str(records[0][0]) if records else _no_alias(database, name, alias)
     name, colon, version = spec.partition(":")
     if colon:
-        found = database.rows(BY_VERSION, name=name, version=int(version)) if version.isdecimal() else ()
-        return str(found[0][0]) if found else _no_version(database, name, version)
-    found = database.rows(BY_NAME, name=name)
-    return str(found[0][0]) if found else _by_digest(database, spec)
+        records = database.rows(BY_VERSION, name=name, version=int(version)) if version.isdecimal() else ()
+        return str(records[0][0]) if records else _no_version(database, name, version)
+    records = database.rows(BY_NAME, name=name)
+    return str(records[0][0]) if records else _by_digest(database, spec)
 
 
 def _by_digest(database: Database, spec: str) -> str:
     if PREFIX.fullmatch(spec):
-        found = database.rows(BY_PREFIX, low=spec, high=spec + "g")  # "g" is after every digit
-        if len({row[1] for row in found}) > 1:
-            raise ZooError(f"{spec} begins the digests of {len(found)} checkpoints; give more of it. All: {LISTING}")
-        if found:
-            return str(found[0][0])
+        records = database.rows(BY_PREFIX, low=spec, high=spec + "g")  # "g" is after every digit
+        if len({row[1] for row in records}) > 1:
+            raise ZooError(f"{spec} begins the digests of {len(records)} checkpoints; give more digits. All: {LISTING}")
+        if records:
+            return str(records[0][0])
     raise unknown("checkpoint", spec, _names(database), LISTING)
 
 

@@ -1,18 +1,14 @@
-"""Finding checkpoints by what they are, where they come from and what they score."""
+"""Finds checkpoints by what they are, where they come from and how they score."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
-
-from zoo.db import condition as where
+from zoo.db.checkpoints import CHECKPOINT, get_checkpoint
+from zoo.db.condition import Resolve, parse_condition
+from zoo.db.database import Database
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Checkpoint
 
-if TYPE_CHECKING:
-    from zoo.registry import Registry
-
-CHECKPOINT = msgspec.json.Decoder(Checkpoint)
 # filter of `find` -> the condition it stands for
 FILTERS = {
     "name": "name",
@@ -28,34 +24,33 @@ FILTERS = {
 
 
 def find(
-    registry: "Registry", conditions: Sequence[str], filters: dict[str, Any], limit: int | None = None
+    database: Database, conditions: Sequence[str], filters: dict[str, Any], limit: int | None = None
 ) -> list[Checkpoint]:
-    """All versions for which every condition and filter holds, by name and version.
+    """All versions that satisfy every condition and filter, by name and version.
 
-    conditions  as `zoo.db.condition` reads them
-    filters     of FILTERS; a sequence means all of its values
-    limit       at most so many
+    conditions  in the language of `zoo.db.condition`
+    filters     keys of FILTERS; a sequence requires all of its values
+    limit       at most this many
     """
-    resolve = where.Resolve(
-        lambda spec: registry.get(spec).digest,
-        lambda spec: _datasets(registry, spec),
-        lambda: _tasks(registry),
+    resolve = Resolve(
+        lambda spec: get_checkpoint(database, spec).digest,
+        lambda spec: _dataset_digests(database, spec),
+        lambda: _tasks(database),
     )
-    texts = [*conditions, *_as_conditions(filters)]
-    wanted: list[str] = []
+    clauses: list[str] = []
     values: dict[str, Any] = {}
-    for text in texts:
-        one = where.condition(text, resolve, start=len(values))
-        wanted.append(f"({one.sql})")
-        values |= one.values
+    for text in [*conditions, *_as_conditions(filters)]:
+        condition = parse_condition(text, resolve, start=len(values))
+        clauses.append(f"({condition.sql})")
+        values |= condition.values
     sql = "SELECT c.record FROM checkpoints c"
-    if wanted:
-        sql += " WHERE " + " AND ".join(wanted)
+    if clauses:
+        sql += " WHERE " + " AND ".join(clauses)
     sql += " ORDER BY c.name, c.version"
     if limit is not None:
         sql += " LIMIT :limit"
         values["limit"] = limit
-    return [CHECKPOINT.decode(row[0]) for row in registry.database.rows(sql, **values)]
+    return [CHECKPOINT.decode(row[0]) for row in database.rows(sql, **values)]
 
 
 def _as_conditions(filters: dict[str, Any]) -> list[str]:
@@ -67,39 +62,39 @@ def _as_conditions(filters: dict[str, Any]) -> list[str]:
             continue
         for value in given if isinstance(given, (list, tuple)) else (given,):
             left = FILTERS[name] if " " in FILTERS[name] else f"{FILTERS[name]} ="
-            texts.append(f"{left} {value}" if isinstance(value, (int, float)) else f"{left} {_quoted(str(value))}")
+            texts.append(f"{left} {value}" if isinstance(value, (int, float)) else f"{left} {_quote(str(value))}")
     return texts
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     if "'" not in value:
         return f"'{value}'"
     if '"' not in value:
         return f'"{value}"'
-    raise ZooError(f"{value[:80]!r}: a value with both kinds of quotes cannot be asked for.")
+    raise ZooError(f"{value[:80]!r}: a value with both kinds of quotes cannot be searched for.")
 
 
-def _tasks(registry: "Registry") -> list[str]:
-    # One step of the index a task, where DISTINCT would walk all scores (1M: 40 ms).
-    found: list[str] = []
+def _tasks(database: Database) -> list[str]:
+    # One step of the index per task; DISTINCT would scan all scores (1M: 40 ms).
+    tasks: list[str] = []
     last = ""
-    while rows := registry.database.rows("SELECT min(task) FROM scores WHERE task > :last", last=last):
+    while rows := database.rows("SELECT min(task) FROM scores WHERE task > :last", last=last):
         if rows[0][0] is None:
             break
         last = rows[0][0]
-        found.append(last)
-    return found
+        tasks.append(last)
+    return tasks
 
 
-def _datasets(registry: "Registry", spec: str) -> Sequence[str]:
-    """The digests of every dataset of a name, or the one of a digest prefix."""
-    found = [row[0] for row in registry.database.rows("SELECT digest FROM datasets WHERE name = :name", name=spec)]
-    if found:
-        return found
-    seen = registry.database.rows(
-        "SELECT DISTINCT digest FROM trained_on WHERE digest >= :low AND digest < :high", low=spec, high=spec + "g"
-    )
-    if seen and len(spec) >= 8:
-        return [row[0] for row in seen]
-    known = [row[0] for row in registry.database.rows("SELECT DISTINCT name FROM datasets")]
-    raise unknown("dataset", spec, known, "phizoo data list")
+def _dataset_digests(database: Database, spec: str) -> Sequence[str]:
+    """The digests of every dataset of a name, or those that begin with a digest prefix."""
+    digests = [row[0] for row in database.rows("SELECT digest FROM datasets WHERE name = :name", name=spec)]
+    if not digests and len(spec) >= 8:
+        rows = database.rows(
+            "SELECT DISTINCT digest FROM trained_on WHERE digest >= :low AND digest < :high", low=spec, high=spec + "g"
+        )
+        digests = [row[0] for row in rows]
+    if not digests:
+        known = [row[0] for row in database.rows("SELECT DISTINCT name FROM datasets")]
+        raise unknown("dataset", spec, known, "phizoo data list")
+    return digests

@@ -1,6 +1,6 @@
-"""The rows of a checkpoint: its record whole as JSON, and beside it what queries look at.
+"""Writes the rows of a checkpoint: its whole record as JSON, and the columns and tables that queries use.
 
-The record is the one truth; the other columns and the small tables follow from it and are written
+The record is the only source; the other columns and the small tables are derived from it and written
 with it, inside the caller's transaction.
 """
 
@@ -33,11 +33,11 @@ def columns_of(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def next_version(database: Database, name: str) -> int:
-    """The version number that a name gives next, taken: no number is given twice."""
-    found = database.rows("SELECT last FROM counters WHERE name = :name", name=name)
-    if found:
+    """Takes the next version number of a name; no number is used twice."""
+    counters = database.rows("SELECT last FROM counters WHERE name = :name", name=name)
+    if counters:
         database.run("UPDATE counters SET last = last + 1 WHERE name = :name", name=name)
-        return int(found[0][0]) + 1
+        return int(counters[0][0]) + 1
     database.run("INSERT INTO counters (name, last) VALUES (:name, 1)", name=name)
     return 1
 
@@ -45,8 +45,8 @@ def next_version(database: Database, name: str) -> int:
 def insert(database: Database, checkpoint: Checkpoint) -> None:
     """Writes a new checkpoint's rows."""
     row = columns_of(checkpoint)
-    places = ", ".join(f":{column}" for column in row)
-    database.run(f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({places})", **row)
+    placeholders = ", ".join(f":{column}" for column in row)
+    database.run(f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({placeholders})", **row)
     number = number_of(database, checkpoint)
     for file in checkpoint.files:
         database.run(
@@ -78,12 +78,12 @@ def insert(database: Database, checkpoint: Checkpoint) -> None:
 
 def number_of(database: Database, checkpoint: Checkpoint) -> int:
     """The row number of a checkpoint."""
-    found = database.rows(
+    numbers = database.rows(
         "SELECT id FROM checkpoints WHERE name = :name AND version = :version",
         name=checkpoint.name,
         version=checkpoint.version,
     )
-    return int(found[0][0])
+    return int(numbers[0][0])
 
 
 def _tag(database: Database, number: int, checkpoint: Checkpoint) -> None:
@@ -94,14 +94,14 @@ def _tag(database: Database, number: int, checkpoint: Checkpoint) -> None:
 def rewrite(database: Database, before: Checkpoint, after: Checkpoint) -> None:
     """Replaces a record whose name, tags or notes changed; its bytes and origins stay."""
     number, row = number_of(database, before), columns_of(after)
-    told = ", ".join(f"{column} = :{column}" for column in row)
-    database.run(f"UPDATE checkpoints SET {told} WHERE id = :id", id=number, **row)
+    assignments = ", ".join(f"{column} = :{column}" for column in row)
+    database.run(f"UPDATE checkpoints SET {assignments} WHERE id = :id", id=number, **row)
     database.run("DELETE FROM tags WHERE checkpoint_id = :id", id=number)
     _tag(database, number, after)
 
 
 def delete(database: Database, checkpoint: Checkpoint) -> None:
-    """Takes a checkpoint's rows out."""
+    """Deletes a checkpoint's rows."""
     number = number_of(database, checkpoint)
     for table in ("files", "parents", "trained_on", "tags"):
         database.run(f"DELETE FROM {table} WHERE checkpoint_id = :id", id=number)

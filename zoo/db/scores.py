@@ -1,6 +1,6 @@
-"""What was measured on the checkpoints: runs with their results file, protocols, scores.
+"""Keeps and reads evaluation runs: headers, protocols, scores and the files of result lines.
 
-Plain functions over a database and a store; `Registry` hands them on.
+Plain functions over a database and a store; `Registry` calls them.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from zoo.db import gc
 from zoo.db.database import Database
+from zoo.db.pins import pin
 from zoo.digest import canonical
 from zoo.errors import ZooError
 from zoo.records import File, ProtocolRecord, Score
@@ -29,14 +29,14 @@ def keep_run(
     results: Path | None,
     moment: str,
 ) -> None:
-    """Keeps a run whole: its results file first, then everything else in one transaction."""
+    """Keeps a whole run: its results file first, then everything else in one transaction."""
     if results is None:
         with database.write():
             write_run(database, header, protocol, scores, "", moment)
         return
     with store.incoming() as staging:
         sha256, size = copy_hashed(results, staging / "results")
-        with gc.pinned(database, staging.name, [sha256], moment):
+        with pin(database, staging.name, [sha256], moment):
             store.publish(staging, [File(path="results", sha256=sha256, bytes=size)])
             with database.write():
                 write_run(database, header, protocol, scores, sha256, moment)
@@ -52,7 +52,7 @@ def write_run(
 ) -> None:
     """Writes a run's rows inside the caller's transaction; the same run and metric again replace them.
 
-    A run of several metrics comes once a metric; the header names the one that is its headline.
+    A run with several metrics is written once per metric; the header names the headline metric.
     """
     run_id = str(header["id"])
     if not database.rows("SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint):
@@ -61,7 +61,7 @@ def write_run(
             f=protocol.fingerprint,
             record=canonical(protocol).decode(),
         )
-    before = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
+    replaced = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
     database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
     database.run(
@@ -69,56 +69,56 @@ def write_run(
         "VALUES (:id, :checkpoint, :results, :created, :record)",
         id=run_id,
         checkpoint=str(header["checkpoint"]),
-        results=sha256 or (before[0][1] if before else ""),
-        created=before[0][0] if before else moment,
+        results=sha256 or (replaced[0][1] if replaced else ""),
+        created=replaced[0][0] if replaced else moment,
         record=canonical(header).decode(),
     )
-    places = ", ".join(f":{column}" for column in COLUMNS)
+    placeholders = ", ".join(f":{column}" for column in COLUMNS)
     headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
     for score in scores:
-        told = msgspec.structs.asdict(score) | {"created": score.created or moment}
+        values = msgspec.structs.asdict(score) | {"created": score.created or moment}
         database.run(
-            f"INSERT INTO scores ({', '.join(COLUMNS)}, headline) VALUES ({places}, :headline)",
-            **told,
+            f"INSERT INTO scores ({', '.join(COLUMNS)}, headline) VALUES ({placeholders}, :headline)",
+            **values,
             headline=int(score.metric == headline),
         )
 
 
-def scores(database: Database, checkpoint: str | None, task: str | None) -> list[Score]:
+def read_scores(database: Database, checkpoint: str | None, task: str | None) -> list[Score]:
     """Scores, oldest first; of one checkpoint digest and of one task if given."""
-    wanted = {"checkpoint": checkpoint, "task": task}
-    values = {key: value for key, value in wanted.items() if value is not None}
+    filters = {"checkpoint": checkpoint, "task": task}
+    values = {key: value for key, value in filters.items() if value is not None}
     where = " WHERE " + " AND ".join(f"{key} = :{key}" for key in values) if values else ""
-    found = database.rows(f"SELECT {', '.join(COLUMNS)} FROM scores{where} ORDER BY id", **values)
-    return [Score(**dict(zip(COLUMNS, row, strict=True))) for row in found]
+    rows = database.rows(f"SELECT {', '.join(COLUMNS)} FROM scores{where} ORDER BY id", **values)
+    return [Score(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
 
-def protocols(database: Database) -> dict[str, ProtocolRecord]:
-    """All protocols that anything was measured under, by fingerprint."""
-    found = database.rows("SELECT fingerprint, record FROM protocols ORDER BY fingerprint")
-    return {row[0]: PROTOCOL.decode(row[1]) for row in found}
+def read_protocols(database: Database) -> dict[str, ProtocolRecord]:
+    """All protocols of the scores, by fingerprint."""
+    rows = database.rows("SELECT fingerprint, record FROM protocols ORDER BY fingerprint")
+    return {row[0]: PROTOCOL.decode(row[1]) for row in rows}
 
 
-def run(database: Database, run_id: str) -> dict[str, Any]:
-    """A run's header; a prefix of its id will do when it is the only one."""
-    found = database.rows("SELECT id, record FROM runs WHERE id = :id", id=run_id) or database.rows(
+def read_run(database: Database, run_id: str) -> dict[str, Any]:
+    """A run's header, by its id or a unique prefix of it."""
+    rows = database.rows("SELECT id, record FROM runs WHERE id = :id", id=run_id) or database.rows(
         "SELECT id, record FROM runs WHERE substr(id, 1, :length) = :id", id=run_id, length=len(run_id)
     )
-    if not run_id or len(found) != 1:
-        what = f"{run_id} begins the ids of {len(found)} runs" if found else f'no run "{run_id}"'
-        raise ZooError(f"{what}. The runs of a checkpoint: phizoo models show NAME")
-    header: dict[str, Any] = msgspec.json.decode(found[0][1])
+    if not run_id or len(rows) != 1:
+        reason = f"{run_id} begins the ids of {len(rows)} runs" if rows else f'no run "{run_id}"'
+        raise ZooError(f"{reason}. The runs of a checkpoint: phizoo models show NAME")
+    header: dict[str, Any] = msgspec.json.decode(rows[0][1])
     return header
 
 
-def runs(database: Database) -> list[dict[str, Any]]:
+def read_runs(database: Database) -> list[dict[str, Any]]:
     """The headers of all runs, oldest first."""
     return [msgspec.json.decode(row[0]) for row in database.rows("SELECT record FROM runs ORDER BY created, id")]
 
 
-def results(database: Database, store: Store, run_id: str) -> Path:
+def results_file(database: Database, store: Store, run_id: str) -> Path:
     """The file with a run's result lines."""
-    found = database.rows("SELECT results FROM runs WHERE id = :id", id=run(database, run_id)["id"])
-    if not found[0][0]:
-        raise ZooError(f"run {run_id} was kept without its results. Run it again: phizoo eval run")
-    return store.object(found[0][0])
+    rows = database.rows("SELECT results FROM runs WHERE id = :id", id=read_run(database, run_id)["id"])
+    if not rows[0][0]:
+        raise ZooError(f"run {run_id} was stored without its results. Run it again: phizoo eval run")
+    return store.object(rows[0][0])

@@ -1,7 +1,7 @@
-"""A checkpoint's model card, made from its records alone: Markdown with the hub's metadata on top.
+"""Writes a checkpoint's model card from its records alone: Markdown with the hub's metadata on top.
 
-Everything said here was recorded: data with counts, recipe, lineage, scores with interval and
-protocol, the contamination split, licence. What is not known is said to be unknown.
+The card states only what was recorded: data with counts, recipe, lineage, scores with interval and
+protocol, the contamination split, licence. Missing facts are called unknown.
 """
 
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 LIMITS = """A model of this size makes mistakes with confidence. It knows little beyond its training data, its code
-needs review before it is run, and it was not trained to refuse harmful requests or to be free of
+must be reviewed before it is run, and it was not trained to refuse harmful requests or to be free of
 the biases of its data. The scores below hold for these protocols and samples only; the interval
 says how far chance alone may move each."""
 
 
-def card(registry: "Registry", spec: str) -> str:
+def model_card(registry: "Registry", spec: str) -> str:
     """The model card of one checkpoint."""
-    found = registry.get(spec)
-    scores, protocols = registry.scores(found.digest), registry.protocols()
-    graph = lineage.graph(registry, f"{found.name}:{found.version}")
+    checkpoint = registry.get(spec)
+    scores, protocols = registry.scores(checkpoint.digest), registry.protocols()
+    graph = lineage.graph(registry, f"{checkpoint.name}:{checkpoint.version}")
     parts = [
-        metadata(found, scores, protocols),
-        f"# {found.name}, version {found.version}",
-        _facts(found),
+        metadata(checkpoint, scores, protocols),
+        f"# {checkpoint.name}, version {checkpoint.version}",
+        _facts(checkpoint),
         "## Training data",
-        _data(registry, found),
+        _data(registry, checkpoint),
         "## Recipe",
-        _recipe(registry, found),
+        _recipe(registry, checkpoint),
         "## Lineage",
         f"```mermaid\n{lineage.mermaid(graph)}\n```",
         "## Scores",
@@ -42,15 +42,15 @@ def card(registry: "Registry", spec: str) -> str:
         "## Limits",
         LIMITS,
         "## Licence",
-        "Unknown: ask whoever trained it before using it." if found.licence == "unknown" else plain(found.licence),
+        "Unknown: ask its authors before using it." if checkpoint.licence == "unknown" else plain(checkpoint.licence),
     ]
-    if found.notes:
-        parts += ["## Notes", plain(found.notes)]
+    if checkpoint.notes:
+        parts += ["## Notes", plain(checkpoint.notes)]
     return "\n\n".join(parts) + "\n"
 
 
 def plain(text: str) -> str:
-    """Text of a record made harmless for Markdown: no HTML, no table breaks, no control characters.
+    """Escapes the text of a record for Markdown: no HTML, no table breaks, no control characters.
 
     >>> plain("a|b <script>")
     'a\\\\|b &lt;script&gt;'
@@ -59,8 +59,8 @@ def plain(text: str) -> str:
     return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "\\|")
 
 
-def metadata(found: Checkpoint, scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> str:
-    """The front matter in the hub's `model-index` form. JSON values, which YAML reads as they are."""
+def metadata(checkpoint: Checkpoint, scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> str:
+    """The front matter in the hub's `model-index` form, with JSON values, which are valid YAML."""
     results = [
         {
             "task": {"type": "text-generation"},
@@ -76,28 +76,28 @@ def metadata(found: Checkpoint, scores: Sequence[Score], protocols: dict[str, Pr
         }
         for score in scores
     ]
-    told: dict[str, Any] = {
-        "license": found.licence.lower() if found.licence != "unknown" else "unknown",
+    fields: dict[str, Any] = {
+        "license": checkpoint.licence.lower() if checkpoint.licence != "unknown" else "unknown",
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        "tags": sorted({"phi-zoo", *found.tags, *([found.family] if found.family else [])}),
-        "model-index": [{"name": found.name, "results": results}],
+        "tags": sorted({"phi-zoo", *checkpoint.tags, *([checkpoint.family] if checkpoint.family else [])}),
+        "model-index": [{"name": checkpoint.name, "results": results}],
     }
-    lines = [f"{key}: {msgspec.json.encode(value).decode()}" for key, value in told.items()]
+    lines = [f"{key}: {msgspec.json.encode(value).decode()}" for key, value in fields.items()]
     return "\n".join(["---", *lines, "---"])
 
 
-def _facts(found: Checkpoint) -> str:
+def _facts(checkpoint: Checkpoint) -> str:
     rows = {
-        "Digest": f"`{found.digest}`",
-        "Family": plain(found.family) or "unknown",
-        "Parameters": f"{found.parameters:,}",
-        "Context": f"{found.context_tokens:,} tokens",
-        "Prompt style": found.prompt_style,
-        "Tokens seen": f"{found.training_tokens:,}" if found.training_tokens is not None else "unknown",
-        "Training FLOPs": f"{found.training_flops:.3g}" if found.training_flops is not None else "unknown",
-        "Source": plain(found.source) or "unknown",
-        "Registered": found.created,
+        "Digest": f"`{checkpoint.digest}`",
+        "Family": plain(checkpoint.family) or "unknown",
+        "Parameters": f"{checkpoint.parameters:,}",
+        "Context": f"{checkpoint.context_tokens:,} tokens",
+        "Prompt style": checkpoint.prompt_style,
+        "Tokens seen": f"{checkpoint.training_tokens:,}" if checkpoint.training_tokens is not None else "unknown",
+        "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops is not None else "unknown",
+        "Source": plain(checkpoint.source) or "unknown",
+        "Registered": checkpoint.created,
     }
     return _table(("", ""), list(rows.items()))
 
@@ -107,11 +107,11 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _data(registry: "Registry", found: Checkpoint) -> str:
-    if not found.datasets:
+def _data(registry: "Registry", checkpoint: Checkpoint) -> str:
+    if not checkpoint.datasets:
         return "Unknown: none was recorded."
     parts = []
-    for trained in found.datasets:
+    for trained in checkpoint.datasets:
         try:
             dataset = registry.dataset(trained.digest)
         except ZooError:
@@ -143,15 +143,15 @@ def _dataset(dataset: Dataset, seen: int) -> str:
     return f"{head}\n\n{_table(('Stage', 'In', 'Kept', 'Dropped by reason'), rows)}"
 
 
-def _recipe(registry: "Registry", found: Checkpoint) -> str:
-    if not found.recipe_digest:
+def _recipe(registry: "Registry", checkpoint: Checkpoint) -> str:
+    if not checkpoint.recipe_digest:
         return "Unknown: none was recorded."
     try:
-        recipe = registry.recipe(found.recipe_digest)
+        recipe = registry.recipe(checkpoint.recipe_digest)
     except ZooError:
-        return f"Digest `{found.recipe_digest}`; the recipe itself is not in this zoo."
-    told = msgspec.json.format(msgspec.json.encode(recipe), indent=2).decode().replace("```", "'''")
-    return f"Digest `{found.recipe_digest}`.\n\n```json\n{told}\n```"
+        return f"Digest `{checkpoint.recipe_digest}`; this zoo does not have the recipe itself."
+    text = msgspec.json.format(msgspec.json.encode(recipe), indent=2).decode().replace("```", "'''")
+    return f"Digest `{checkpoint.recipe_digest}`.\n\n```json\n{text}\n```"
 
 
 def _column(score: Score, protocols: dict[str, ProtocolRecord]) -> str:
@@ -178,9 +178,9 @@ def _scores(scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> st
     ]
     table = _table(("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run"), rows)
     split = {score.subset for score in scores} - {"all"}
-    said = (
+    note = (
         "`clean` and `overlapping` are the samples without and with a close match in the training data."
         if split
-        else "No contamination split was measured: a score may rest on samples seen in training."
+        else "No contamination split was measured: scores may include samples seen in training."
     )
-    return f"{table}\n\n{said}"
+    return f"{table}\n\n{note}"

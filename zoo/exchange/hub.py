@@ -1,12 +1,12 @@
-"""A repository of the Hugging Face hub at one commit, downloaded whole, resumable, checked.
+"""Downloads a Hugging Face repository at one commit: resumable, and checked before a file is visible.
 
-Only files that may enter the zoo are asked for. Each is checked against what the hub says of it:
-the sha256 of a large file, the git blob id of a small one. A branch is resolved to its commit once,
-and the commit is what is recorded. Nothing but the standard library is used.
+Only files that may enter the zoo are requested. Each is checked against the hub's listing: the sha256 of
+a large file, the git blob id of a small one. A branch is resolved to its commit once, and the commit is
+recorded. `huggingface_hub` is not used: it deletes a partial file when the process or the connection ends,
+so an interrupted phi-2 would start its 5 GB again, and it checks sizes only.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import json
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, NamedTuple
 from zoo.admission import gate
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
+from zoo.lock import lock_file
 from zoo.progress import progress
 from zoo.store.store import leaving_room
 
@@ -32,7 +33,7 @@ TIMEOUT_SECONDS = 60
 LISTING_BYTES = 50_000_000
 
 
-class Remote(NamedTuple):
+class HubFile(NamedTuple):
     """One file of a repository as the hub lists it."""
 
     path: str
@@ -46,34 +47,35 @@ class Snapshot(NamedTuple):
 
     repository: str
     commit: str
-    files: tuple[Remote, ...]
+    files: tuple[HubFile, ...]
     licence: str
 
     @property
     def source(self) -> str:
-        """Where it comes from, as it is recorded."""
+        """The address that is recorded as its source."""
         return f"hf://{self.repository}@{self.commit}"
 
 
 class _NoTokenElsewhere(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, and leaves the token at home when they lead to another host."""
+    """Follows redirects, and drops the token if they lead to another host."""
 
     def redirect_request(self, req: Any, *rest: Any) -> Any:
-        made = super().redirect_request(req, *rest)
-        if (
-            made is not None
-            and urllib.parse.urlsplit(made.full_url).netloc != urllib.parse.urlsplit(req.full_url).netloc
-        ):
-            made.headers.pop("Authorization", None)
-        return made
+        following = super().redirect_request(req, *rest)
+        if following is not None and _host(following.full_url) != _host(req.full_url):
+            following.headers.pop("Authorization", None)
+        return following
+
+
+def _host(url: str) -> str:
+    return urllib.parse.urlsplit(url).netloc
 
 
 def endpoint() -> str:
     """The hub's address: `HF_ENDPOINT`, or the public one."""
-    found = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    if urllib.parse.urlsplit(found).scheme not in ("http", "https"):
-        raise ZooError(f"HF_ENDPOINT={found}: expected an address that begins with https://")
-    return found
+    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
+        raise ZooError(f"HF_ENDPOINT={address}: expected an address that begins with https://")
+    return address
 
 
 def _open(url: str, offset: int = 0) -> Any:
@@ -86,32 +88,33 @@ def _open(url: str, offset: int = 0) -> Any:
         return urllib.request.build_opener(_NoTokenElsewhere).open(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
-        what = {401: "needs HF_TOKEN, or does not exist", 403: "is not open to this HF_TOKEN", 404: "does not exist"}
-        raise ZooError(f"{url}: {what.get(error.code, f'the hub answered {error.code}')}.") from None
+        reasons = {401: "needs HF_TOKEN, or does not exist", 403: "is not open to this HF_TOKEN", 404: "does not exist"}
+        raise ZooError(f"{url}: {reasons.get(error.code, f'the hub answered {error.code}')}.") from None
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise ZooError(
-            f"{url}: the hub cannot be reached ({reason}); run the same command again when it can: what came is kept."
+            f"{url}: the hub cannot be reached ({reason}); run the same command again later: it resumes."
         ) from None
 
 
 def snapshot(repository: str, revision: str | None) -> Snapshot:
-    """What a repository holds at a revision (a commit; a branch is resolved to one; None: main).
+    """The files of a repository at a revision (a commit; a branch is resolved to one; None: main).
 
-    Raises ZooError when it does not exist, the hub cannot be reached or answers for another commit
+    Raises ZooError if it does not exist, the hub cannot be reached, or it answers for another commit
     """
     if not REPOSITORY.fullmatch(repository):
-        raise ZooError(f"{repository!r} is no repository of the hub; expected such as microsoft/phi-2.")
-    wanted = urllib.parse.quote(revision or "main", safe="")
-    url = f"{endpoint()}/api/models/{repository}/revision/{wanted}?blobs=true"
-    with _open(url) as answer, _told(url):
+        raise ZooError(f"{repository!r} is not a repository of the hub; expected a name such as microsoft/phi-2.")
+    quoted = urllib.parse.quote(revision or "main", safe="")
+    url = f"{endpoint()}/api/models/{repository}/revision/{quoted}?blobs=true"
+    with _open(url) as answer, _interruptible(url):
         text = answer.read(LISTING_BYTES)
     try:
-        told = json.loads(text)
-        files = tuple(_listed(one) for one in told.get("siblings", []))
-        commit, licence = str(told.get("sha", "")), str((told.get("cardData") or {}).get("license", "") or "unknown")
+        listing = json.loads(text)
+        files = tuple(_parse_file(item) for item in listing.get("siblings", []))
+        commit = str(listing.get("sha", ""))
+        licence = str((listing.get("cardData") or {}).get("license", "") or "unknown")
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise ZooError(f"{url}: the answer is not a listing of the hub's; check HF_ENDPOINT.") from None
+        raise ZooError(f"{url}: the answer is not a listing of a repository; check HF_ENDPOINT.") from None
     if not COMMIT.fullmatch(commit):
         raise ZooError(f"{repository}: the hub names no commit for {revision or 'main'}; give one with --revision.")
     if revision and COMMIT.fullmatch(revision) and commit != revision:
@@ -119,23 +122,23 @@ def snapshot(repository: str, revision: str | None) -> Snapshot:
     return Snapshot(repository, commit, files, licence)
 
 
-def _listed(one: dict[str, Any]) -> Remote:
-    large = one.get("lfs") or {}
-    return Remote(
-        str(one.get("rfilename", "")),
-        int(large.get("size") or one.get("size") or 0),
+def _parse_file(item: dict[str, Any]) -> HubFile:
+    large = item.get("lfs") or {}
+    return HubFile(
+        str(item.get("rfilename", "")),
+        int(large.get("size") or item.get("size") or 0),
         str(large.get("sha256", "")),
-        str(one.get("blobId", "")),
+        str(item.get("blobId", "")),
     )
 
 
-def wanted_files(found: Snapshot) -> list[Remote]:
+def select_files(source: Snapshot) -> list[HubFile]:
     """The files of a snapshot that may enter; the rest (code, pickles, pictures) is not downloaded.
 
-    Raises ZooError when there are weights, but none as safetensors
+    Raises ZooError if there are no weights as safetensors
     """
     chosen = []
-    for file in found.files:
+    for file in source.files:
         try:
             gate.check_path(file.path)
             gate.check_name(file.path, Path(file.path))
@@ -145,71 +148,70 @@ def wanted_files(found: Snapshot) -> list[Remote]:
         if "/" not in file.path:  # folders of a repository hold other formats (onnx, original)
             chosen.append(file)
     if not any(file.path.endswith(".safetensors") for file in chosen):
-        pickles = [file.path for file in found.files if file.path.endswith((".bin", ".pt", ".pth"))]
+        pickles = [file.path for file in source.files if file.path.endswith((".bin", ".pt", ".pth"))]
         has = f"only a pickle ({pickles[0]}), which can run code when loaded" if pickles else "no weights"
-        raise ZooError(f"{found.repository}: has {has}; choose a revision with safetensors: --revision COMMIT")
+        raise ZooError(f"{source.repository}: has {has}; choose a revision with safetensors: --revision COMMIT")
     return chosen
 
 
-def download(found: Snapshot, folder: Path) -> Path:
-    """The snapshot's files in a folder; what is there whole is left, what is broken off goes on."""
-    files = wanted_files(found)
+def download(source: Snapshot, folder: Path) -> Path:
+    """Downloads the snapshot's files into a folder; complete files are kept, partial ones resumed."""
+    files = select_files(source)
     folder.mkdir(parents=True, exist_ok=True)
-    with progress(f"importing {found.repository}", sum(file.bytes for file in files), "bytes") as bar:
+    with progress(f"importing {source.repository}", sum(file.bytes for file in files), "bytes") as bar:
         for file in files:
-            place = folder / file.path
-            if not place.exists():
-                _download(found, file, place)
+            if not (folder / file.path).exists():
+                _download(source, file, folder / file.path)
             bar.advance(file.bytes)
     return folder
 
 
-def _download(found: Snapshot, file: Remote, place: Path) -> None:
-    part = place.with_name(f".{place.name}.part")
-    url = f"{endpoint()}/{found.repository}/resolve/{found.commit}/{urllib.parse.quote(file.path)}"
+def _download(source: Snapshot, file: HubFile, target: Path) -> None:
+    part = target.with_name(f".{target.name}.part")
+    url = f"{endpoint()}/{source.repository}/resolve/{source.commit}/{urllib.parse.quote(file.path)}"
     with leaving_room(part), part.open("a+b") as writing:
-        fcntl.flock(writing, fcntl.LOCK_EX)
-        if place.exists():  # another process fetched it while this one waited
+        lock_file(writing)
+        if target.exists():  # another process downloaded it while this one waited
             part.unlink(missing_ok=True)
             return
         _append(writing, url, file.bytes)
         if os.fstat(writing.fileno()).st_size < file.bytes:
-            raise ZooError(f"{url}: broken off; run the same command again: it goes on from there.")
+            raise ZooError(f"{url}: broken off; run the same command again to resume.")
         if not _is_whole(part, file):
             size = part.stat().st_size
             part.unlink()
             raise ZooError(
-                f"{url}: the bytes that came ({size:,}) are not those the hub lists ({file.bytes:,}); run it again."
+                f"{url}: the {size:,} bytes received are not those the hub lists ({file.bytes:,}); run it again."
             )
-        part.rename(place)
+        part.rename(target)
 
 
-def _append(writing: BinaryIO, url: str, wanted: int) -> None:
-    """Fetches what an open file lacks of `wanted` bytes, and makes it durable."""
+def _append(writing: BinaryIO, url: str, size: int) -> None:
+    """Downloads the rest of an open file of `size` bytes, and flushes it to disk."""
     offset = writing.seek(0, os.SEEK_END)
-    if offset < wanted or not offset:
-        with _open(url, offset) as answer, _told(url):
+    if offset < size or not offset:
+        with _open(url, offset) as answer, _interruptible(url):
             if offset and answer.status != 206:  # the server sends all of it again
                 writing.truncate(0)
             while chunk := answer.read(CHUNK_BYTES):
                 writing.write(chunk)
-                if writing.tell() > wanted:
+                if writing.tell() > size:
                     break
     writing.flush()
     os.fsync(writing.fileno())
 
 
 @contextlib.contextmanager
-def _told(url: str) -> Iterator[None]:
-    """Turns what breaks a transfer off into one line; a fault of the local disk passes as it is."""
+def _interruptible(url: str) -> Iterator[None]:
+    """Turns an interrupted transfer into a ZooError; errors of the local disk pass unchanged."""
     try:
         yield
     except (TimeoutError, ConnectionError, http.client.HTTPException, ssl.SSLError) as error:
-        raise ZooError(f"{url}: broken off ({error}); run the same command again: it goes on from there.") from None
+        raise ZooError(f"{url}: broken off ({error}); run the same command again to resume.") from None
 
 
-def _is_whole(path: Path, file: Remote) -> bool:
-    """Whether a file is what the hub lists: sha256 of a large file, git blob id of a small one, and the size."""
+def _is_whole(path: Path, file: HubFile) -> bool:
+    """Whether a file matches the hub's listing: its size, and its sha256 (large) or git blob id (small)."""
     if path.stat().st_size != file.bytes:
         return False
     with path.open("rb") as reading:

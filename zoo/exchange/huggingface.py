@@ -1,11 +1,8 @@
-"""Hugging Face folders in and out: import (older Phi formats converted and proved), export with a card."""
+"""Imports Hugging Face folders and repositories (older Phi formats are converted and checked), and exports folders."""
 
-import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +11,13 @@ import msgspec
 from zoo import settings
 from zoo.admission import gate
 from zoo.admission.config import read_json
-from zoo.admission.safetensors_header import open_inside, read_header
+from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle
-from zoo.exchange.card import card
+from zoo.exchange.card import model_card
+from zoo.lock import locked
 from zoo.phi_variants import VARIANTS, Variant
+from zoo.plain_file import open_inside
 from zoo.records import About, Checkpoint, checked_name
 from zoo.store.store import copy_hashed
 
@@ -37,95 +36,81 @@ def import_any(
     drop_code: bool = False,
     pickles: bool = False,
 ) -> Checkpoint:
-    """The checkpoint made of a local Hugging Face folder, a repository of the hub or a variant's name.
+    """Imports a local Hugging Face folder, a repository of the hub or a variant as a checkpoint.
 
     source     a folder; `microsoft/phi-2`; `phi-2`
-    name       what it is called here; None: the variant's or the repository's name
-    pickles    turn .bin and .pt into safetensors first, in an isolated child (local folders)
-    drop_code  leave Python files, pickles and `auto_map` behind instead of refusing the folder
+    name       its name here; None: the variant's or the repository's name
+    pickles    convert .bin and .pt to safetensors first, in an isolated child (local folders)
+    drop_code  leave out Python files, pickles and `auto_map` instead of refusing the folder
     """
-    if Path(source).expanduser().is_dir() and pickles:
-        folder = Path(source).expanduser()
-        with tempfile.TemporaryDirectory(prefix="phizoo-convert-", dir=_roomy()) as made:
-            target = without_pickles(folder, Path(made, "model"))
-            told = msgspec.structs.replace(about, source=about.source or folder.resolve().name)
-            return import_folder(registry, target, name or _named(folder.resolve().name), told, drop_code)
-    if Path(source).expanduser().is_dir():
-        return import_folder(
-            registry, Path(source).expanduser(), name or _named(Path(source).resolve().name), about, drop_code
-        )
-    known = _variant(source)
-    if known is not None and not known.repository:
-        raise ZooError(
-            f"{known.name} was never published; its configuration: phizoo models variants {known.name} --json"
-        )
-    repository = known.repository if known else source
-    found = hub.snapshot(repository, revision)
-    name = checked_name(name or (known.name if known else _named(repository.rpartition("/")[2])))
-    folder = settings.home() / "incoming" / f"{repository.replace('/', '--')}-{found.commit}"
-    told = msgspec.structs.replace(
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        name = name or _normalise_name(folder.resolve().name)
+        if not pickles:
+            return import_folder(registry, folder, name, about, drop_code)
+        with tempfile.TemporaryDirectory(prefix="phizoo-convert-", dir=_conversion_folder()) as temporary:
+            target = convert_pickles(folder, Path(temporary, "model"))
+            about = msgspec.structs.replace(about, source=about.source or folder.resolve().name)
+            return import_folder(registry, target, name, about, drop_code)
+    variant = _find_variant(source)
+    repository = variant.repository if variant else source
+    snapshot = hub.snapshot(repository, revision)
+    name = checked_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
+    folder = settings.home() / "incoming" / f"{repository.replace('/', '--')}-{snapshot.commit}"
+    about = msgspec.structs.replace(
         about,
-        source=about.source or found.source,
-        licence=found.licence if about.licence == "unknown" else about.licence,
-        training_tokens=about.training_tokens or (known.training_tokens if known else None),
+        source=about.source or snapshot.source,
+        licence=snapshot.licence if about.licence == "unknown" else about.licence,
+        training_tokens=about.training_tokens or (variant.training_tokens if variant else None),
     )
-    with _alone(folder.name):
-        hub.download(found, folder)
-        added = import_folder(registry, folder, name, told, drop_code)
+    with locked(settings.home() / "locks" / folder.name):  # one process at a time works on a download
+        hub.download(snapshot, folder)
+        checkpoint = import_folder(registry, folder, name, about, drop_code)
         shutil.rmtree(folder, ignore_errors=True)
-    return added
+    return checkpoint
 
 
-def rehearsed(source: str, name: str | None, revision: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What `import_any` would do, as lines, and what is lacking here; a listing is asked for, nothing is fetched.
+def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What `import_any` would do, and what is missing here, as lines; only a listing is requested.
 
-    source, name, revision  as of `import_any`
-    Raises ZooError for a variant that was never published, or a name that cannot be
+    source, name, revision  as for `import_any`
+    Raises ZooError for a variant that was never published, or an invalid name
     """
-    folder, known = Path(source).expanduser(), _variant(source)
+    folder = Path(source).expanduser()
     if folder.is_dir():
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        told = [f"{name or _named(folder.resolve().name)}: from the folder {folder}, {size / 1e9:.2f} GB"]
-        return tuple(told), _room(size)
-    if known is not None and not known.repository:
-        raise ZooError(f"{known.name} was never published; train it: phizoo train run {known.name}")
-    repository = known.repository if known else source
-    title = checked_name(name or (known.name if known else _named(repository.rpartition("/")[2])))
-    told = [f"{title}: from {repository} at {revision or 'the newest commit of main, which is then recorded'}"]
-    if known is not None:
-        told.append(f"  {known.parameters:,} parameters, {2 * known.parameters / 1e9:.2f} GB in 16 bits")
+        name = name or _normalise_name(folder.resolve().name)
+        return (f"{name}: from the folder {folder}, {size / 1e9:.2f} GB",), _missing_space(size)
+    variant = _find_variant(source)
+    repository = variant.repository if variant else source
+    title = checked_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
+    lines = [f"{title}: from {repository} at {revision or 'the newest commit of main, which is then recorded'}"]
+    if variant is not None:
+        lines.append(f"  {variant.parameters:,} parameters, {2 * variant.parameters / 1e9:.2f} GB in 16 bits")
     try:
-        found = hub.snapshot(repository, revision)
+        snapshot = hub.snapshot(repository, revision)
     except ZooError as error:
-        return tuple(told), (str(error), *(_room(4 * known.parameters) if known else ()))
-    files = hub.wanted_files(found)
+        return tuple(lines), (str(error), *(_missing_space(4 * variant.parameters) if variant else ()))
+    files = hub.select_files(snapshot)
     size = sum(file.bytes for file in files)
-    told.append(f"  commit {found.commit}, licence {found.licence}: {len(files)} files, {size / 1e9:.2f} GB to fetch")
-    told += [f"  {file.path}  {file.bytes:,} bytes" for file in files]
-    return tuple(told), _room(2 * size)
+    lines.append(
+        f"  commit {snapshot.commit}, licence {snapshot.licence}: {len(files)} files, {size / 1e9:.2f} GB to fetch"
+    )
+    lines += [f"  {file.path}  {file.bytes:,} bytes" for file in files]
+    return tuple(lines), _missing_space(2 * size)
 
 
-def _room(wanted: int) -> tuple[str, ...]:
-    """The line that tells of too little room for a download and its copy in the store; none when there is enough."""
-    place = settings.home()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    return () if free > wanted else (f"{wanted / 1e9:.1f} GB of disk wanted, {free / 1e9:.1f} free at {place}",)
+def _missing_space(size: int) -> tuple[str, ...]:
+    """One line if the disk has less than `size` bytes for a download and its copy in the store, else nothing."""
+    folder = settings.home()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    return () if free > size else (f"{size / 1e9:.1f} GB of disk space needed, {free / 1e9:.1f} free at {folder}",)
 
 
-@contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """One process at a time works on a download; the others wait."""
-    place = settings.home() / "locks" / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def without_pickles(folder: Path, target: Path) -> Path:
-    """A copy of a folder with every .bin and .pt turned into safetensors; nothing else is touched."""
+def convert_pickles(folder: Path, target: Path) -> Path:
+    """Copies a folder and converts every .bin and .pt to safetensors; everything else stays the same."""
     target.mkdir()
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or not path.is_file():
@@ -143,16 +128,22 @@ def without_pickles(folder: Path, target: Path) -> Path:
     return target
 
 
-def _variant(source: str) -> Variant | None:
-    return VARIANTS.get(source) or next((one for one in VARIANTS.values() if one.repository == source), None)
+def _find_variant(source: str) -> Variant | None:
+    """The variant of a name or repository, if any. Raises ZooError if it was never published."""
+    variant = VARIANTS.get(source) or next((v for v in VARIANTS.values() if v.repository == source), None)
+    if variant is not None and not variant.repository:
+        raise ZooError(
+            f"{variant.name} was never published; its configuration: phizoo models variants {variant.name} --json"
+        )
+    return variant
 
 
-def _named(text: str) -> str:
+def _normalise_name(text: str) -> str:
     return checked_name(text.lower().replace("_", "-"))
 
 
 def import_folder(registry: "Registry", folder: Path, name: str, about: About, drop_code: bool) -> Checkpoint:
-    """The checkpoint made of a local folder, converted and proved first when its format is an older one."""
+    """Imports a local folder as a checkpoint; an older format is converted and checked first."""
     checked_name(name)
     paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     for path in paths:
@@ -165,13 +156,12 @@ def import_folder(registry: "Registry", folder: Path, name: str, about: About, d
         return registry.add(folder, name, about)
     if not drop_code:
         _refuse_code(folder, paths)
-    with tempfile.TemporaryDirectory(prefix="phizoo-import-", dir=_roomy()) as made:
-        target = Path(made, "model")
+    with tempfile.TemporaryDirectory(prefix="phizoo-import-", dir=_conversion_folder()) as temporary:
+        target = Path(temporary, "model")
         note = _prepare(folder, paths, target, legacy)
-        told = msgspec.structs.replace(
-            about, notes=" ".join(part for part in (about.notes, note) if part), source=about.source or str(folder.name)
-        )
-        return registry.add(target, name, told)
+        notes = " ".join(part for part in (about.notes, note) if part)
+        about = msgspec.structs.replace(about, notes=notes, source=about.source or str(folder.name))
+        return registry.add(target, name, about)
 
 
 def _is_code(path: Path, folder: Path) -> bool:
@@ -187,13 +177,13 @@ def _refuse_code(folder: Path, paths: list[Path]) -> None:
             gate.check_name(relative, path)
     if read_json(folder / "config.json").get("auto_map"):
         raise ZooError(
-            f"{folder / 'config.json'}: names code to run (auto_map), as Phi's first release did; only the weights are "
-            f"needed: phizoo models import {folder} --name NAME --drop-code"
+            f"{folder / 'config.json'}: names code to run (auto_map), as Phi's first release did; to import the "
+            f"weights without it: phizoo models import {folder} --name NAME --drop-code"
         )
 
 
 def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
-    """Fills `target` with what may enter; gives back what was done, for the record."""
+    """Copies the files that may enter to `target`; returns a note for the record."""
     target.mkdir()
     dropped = []
     for path in paths:
@@ -202,13 +192,13 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
             dropped.append(relative)
         elif relative != "config.json" and not (legacy and path.name.endswith((".safetensors", ".index.json"))):
             gate.check_name(relative, path)
-            place = target / relative
-            place.parent.mkdir(parents=True, exist_ok=True)
-            copy_hashed(open_inside(folder, relative), place)
+            copy = target / relative
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy_hashed(open_inside(folder, relative), copy)
     config = read_json(folder / "config.json")
     notes = [f"Left out: {', '.join(dropped)}."] if dropped else []
     if legacy:
-        today = phi_convert.todays_config(config)
+        today = phi_convert.convert_config(config)
         phi_convert.convert(folder, target, today)
         difference = phi_proof.prove(folder, target, today)
         notes.append(f"Converted from Phi's {legacy} format; largest difference of logits {difference:.2g}.")
@@ -218,34 +208,34 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
     return " ".join(notes)
 
 
-def _roomy() -> Path:
-    """Where a conversion is laid down: on the zoo's disk, which has room for it anyway."""
-    place = settings.home() / "incoming"
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+def _conversion_folder() -> Path:
+    """The folder for conversions: on the zoo's disk, which must have room for the result anyway."""
+    folder = settings.home() / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def export(registry: "Registry", spec: str, target: Path) -> Path:
     """Writes a checkpoint as a Hugging Face folder of the user's own, with its model card as README.md.
 
-    Raises ZooError when the folder exists and is not empty
+    Raises ZooError if the folder exists and is not empty
     """
-    found = registry.get(spec)
+    checkpoint = registry.get(spec)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ZooError(f"{target}: is there already; choose a new folder, or empty it: rm -r {target}")
-    tree = registry.path(found)
+        raise ZooError(f"{target}: exists already; choose a new folder, or empty it: rm -r {target}")
+    tree = registry.path(checkpoint)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
-        folder = Path(made, "model")
-        for file in found.files:
-            place = folder / file.path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            sha256, _ = copy_hashed(Path(os.path.realpath(tree / file.path)), place)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
+        folder = Path(temporary, "model")
+        for file in checkpoint.files:
+            copy = folder / file.path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            sha256, _ = copy_hashed(Path(os.path.realpath(tree / file.path)), copy)
             if sha256 != file.sha256:
                 raise ZooError(f"{tree / file.path}: its bytes are not those that were added; see phizoo models verify")
         if (folder / "README.md").exists():
             (folder / "README.md").rename(folder / "README-original.md")
-        (folder / "README.md").write_text(card(registry, f"{found.name}:{found.version}"), encoding="utf-8")
+        (folder / "README.md").write_text(model_card(registry, checkpoint.label), encoding="utf-8")
         if target.exists():
             target.rmdir()
         folder.rename(target)

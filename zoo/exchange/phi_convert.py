@@ -1,11 +1,11 @@
-"""Phi's older weight formats made into today's, rows moved as bytes: nothing is computed, nothing rounded.
+"""Converts Phi's older weight formats to today's by moving rows as bytes: nothing is computed or rounded.
 
     mixformer   transformer.h.N.mixer.Wqkv, rows all q, then all k, then all v   (Microsoft's own code)
     sequential  layers.N.mixer.Wqkv, the same with every layer numbered          (its first release)
     fused       self_attn.query_key_value, rows head by head: q, k, v            (transformers 4.36)
     today       self_attn.q_proj, k_proj, v_proj                                 (transformers 4.37 and later)
 
-Whether a conversion is right is not believed but proved: see `zoo.exchange.phi_proof`.
+Every conversion is checked by comparing logits: see `zoo.exchange.phi_proof`.
 
 Source: transformers' convert_phi_weights_to_hf.py and pull request 28163; PhiConfig of 4.36.
 """
@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zoo.admission.safetensors_header import BITS, Header, Tensor, open_plain, read_header
+from zoo.admission.safetensors_header import BITS, Header, Tensor, read_header
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
+from zoo.plain_file import open_plain
 
 Spans = tuple[tuple[int, int], ...]
 ROTARY = 32
@@ -38,8 +39,8 @@ RENAMES = (
 LEFT_OUT = re.compile(r".*(inv_freq|rotary_emb\.scale|attn\.bias|masked_bias|causal_mask)")
 
 
-class Piece(NamedTuple):
-    """One tensor of today's format: from which file, and which bytes of its data part, in order."""
+class TensorPiece(NamedTuple):
+    """One tensor of today's format: its source file, and the byte ranges of that file's data part, in order."""
 
     name: str
     dtype: str
@@ -49,7 +50,7 @@ class Piece(NamedTuple):
 
 
 def legacy_format(names: Iterable[str]) -> str:
-    """The older Phi format that tensor names belong to, "" for today's.
+    """The older Phi format of a set of tensor names, "" for today's.
 
     >>> legacy_format(["transformer.h.0.mixer.Wqkv.weight"]), legacy_format(["model.layers.0.mlp.fc1.bias"])
     ('mixformer', '')
@@ -65,24 +66,24 @@ def legacy_format(names: Iterable[str]) -> str:
 
 
 def as_mixformer(name: str, layers: int) -> str:
-    """A name of the sequential format in the mixformer one: embedding 0, blocks 1..L, head L+1.
+    """Translates a name of the sequential format to mixformer: embedding 0, blocks 1..L, head L+1.
 
     >>> as_mixformer("layers.1.mixer.Wqkv.weight", 24), as_mixformer("layers.25.linear.bias", 24)
     ('transformer.h.0.mixer.Wqkv.weight', 'lm_head.linear.bias')
     """
-    found = re.fullmatch(r"layers\.(\d+)\.(.+)", name)
-    if found is None:
+    match = re.fullmatch(r"layers\.(\d+)\.(.+)", name)
+    if match is None:
         return name
-    number, rest = int(found[1]), found[2]
+    number, rest = int(match[1]), match[2]
     if number == 0:
         return f"transformer.embd.{rest}"
     return f"transformer.h.{number - 1}.{rest}" if number <= layers else f"lm_head.{rest}"
 
 
-def todays_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Today's config.json of an older one, written anew from its numbers: nothing else is carried over.
+def convert_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Converts an older config.json to today's from its numbers alone; nothing else is carried over.
 
-    Raises ZooError when a size is missing
+    Raises ZooError if a size is missing
     """
 
     def first(*keys: str, default: Any = None) -> Any:
@@ -98,9 +99,9 @@ def todays_config(config: dict[str, Any]) -> dict[str, Any]:
     if heads < 1 or width % heads:
         raise ZooError(f"config.json: {heads} heads do not divide a width of {width}.")
     size = width // heads
-    # Microsoft's own class turns 32 dimensions where its config says nothing (also of phi-2's 80), transformers' half
-    unsaid = min(ROTARY, size) if "n_head" in config else size // 2
-    factor = config.get("partial_rotary_factor") or int(first("rotary_dim", default=unsaid)) / size
+    # without a value, Microsoft's class rotates 32 dimensions (also of phi-2's 80), transformers' half of them
+    default_rotary = min(ROTARY, size) if "n_head" in config else size // 2
+    factor = config.get("partial_rotary_factor") or int(first("rotary_dim", default=default_rotary)) / size
     end = END_OF_TEXT if vocabulary > END_OF_TEXT else int(first("eos_token_id", default=0))
     return {
         "architectures": ["PhiForCausalLM"],
@@ -128,39 +129,39 @@ def todays_config(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan(headers: dict[str, Header], config: dict[str, Any]) -> list[Piece]:
-    """Where every tensor of today's format takes its bytes from, in the order of the files.
+def plan_tensors(headers: dict[str, Header], config: dict[str, Any]) -> list[TensorPiece]:
+    """The source bytes of every tensor of today's format, in the order of the files.
 
     config  today's
     Raises  ZooError for a tensor that belongs to none of the formats
     """
     names = [tensor.name for header in headers.values() for tensor in header.tensors]
     legacy = legacy_format(names)
-    pieces: list[Piece] = []
+    pieces: list[TensorPiece] = []
     for file, header in headers.items():
         for tensor in header.tensors:
             if LEFT_OUT.fullmatch(tensor.name):
                 continue
-            name = _renamed(tensor.name, legacy, int(config["num_hidden_layers"]))
+            name = _translate_name(tensor.name, legacy, int(config["num_hidden_layers"]))
             if ".query_key_value." in name:
                 pieces += _split(file, tensor, name, legacy, config)
             else:
-                pieces.append(Piece(name, tensor.dtype, tensor.shape, file, ((tensor.begin, tensor.end),)))
+                pieces.append(TensorPiece(name, tensor.dtype, tensor.shape, file, ((tensor.begin, tensor.end),)))
     return pieces
 
 
-def _renamed(name: str, legacy: str, layers: int) -> str:
+def _translate_name(name: str, legacy: str, layers: int) -> str:
     if legacy == "fused":
         return name
     given = as_mixformer(name, layers) if legacy == "sequential" else name
     for pattern, today in RENAMES:
         if re.fullmatch(pattern, given):
             return re.sub(pattern, today, given)
-    raise ZooError(f"tensor {name} belongs to none of Phi's formats; the folder may be of another model.")
+    raise ZooError(f"tensor {name} belongs to none of Phi's formats; the folder may contain another model.")
 
 
-def _split(file: str, tensor: Tensor, name: str, legacy: str, config: dict[str, Any]) -> Iterator[Piece]:
-    """q, k and v of one fused tensor, its rows found where the format puts them."""
+def _split(file: str, tensor: Tensor, name: str, legacy: str, config: dict[str, Any]) -> Iterator[TensorPiece]:
+    """Splits one fused tensor into q, k and v by the row layout of its format."""
     heads, key_heads = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
     size = int(config["hidden_size"]) // heads
     if tensor.shape[0] != (heads + 2 * key_heads) * size or (legacy == "fused" and heads != key_heads):
@@ -172,15 +173,15 @@ def _split(file: str, tensor: Tensor, name: str, legacy: str, config: dict[str, 
     rows: dict[str, list[tuple[int, int]]]
     if legacy == "fused":
         rows = {
-            part: [((3 * h + at) * size, (3 * h + at + 1) * size) for h in range(heads)]
-            for at, part in enumerate("qkv")
+            part: [((3 * h + index) * size, (3 * h + index + 1) * size) for h in range(heads)]
+            for index, part in enumerate("qkv")
         }
     else:
         q, k = heads * size, key_heads * size
         rows = {"q": [(0, q)], "k": [(q, q + k)], "v": [(q + k, q + 2 * k)]}
     for part, spans in rows.items():
         count = sum(end - begin for begin, end in spans)
-        yield Piece(
+        yield TensorPiece(
             name.replace("query_key_value", f"{part}_proj"),
             tensor.dtype,
             (count, *tensor.shape[1:]),
@@ -190,9 +191,9 @@ def _split(file: str, tensor: Tensor, name: str, legacy: str, config: dict[str, 
 
 
 def convert(source: Path, target: Path, config: dict[str, Any]) -> None:
-    """Writes today's weights and config of an older folder into a new one, file by file, a chunk at a time."""
+    """Converts an older folder into a new one, file by file, a chunk at a time."""
     headers = {path.name: read_header(path) for path in sorted(source.glob("*.safetensors"))}
-    pieces = plan(headers, config)
+    pieces = plan_tensors(headers, config)
     target.mkdir(parents=True, exist_ok=True)
     weight_map = {}
     for file, header in headers.items():
@@ -207,7 +208,7 @@ def convert(source: Path, target: Path, config: dict[str, Any]) -> None:
         (target / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def _spans(reading: Any, data_start: int, pieces: Sequence[Piece]) -> Iterator[bytes]:
+def _spans(reading: Any, data_start: int, pieces: Sequence[TensorPiece]) -> Iterator[bytes]:
     for piece in pieces:
         for begin, end in piece.spans:
             reading.seek(data_start + begin)
@@ -215,20 +216,20 @@ def _spans(reading: Any, data_start: int, pieces: Sequence[Piece]) -> Iterator[b
             while left:
                 chunk = reading.read(min(left, CHUNK_BYTES))
                 if not chunk:
-                    raise ZooError(f"tensor {piece.name}: its file ended early; it changed while it was read.")
+                    raise ZooError(f"tensor {piece.name}: its file ended early: it changed during the conversion.")
                 left -= len(chunk)
                 yield chunk
 
 
-def write_safetensors(path: Path, pieces: Sequence[Piece], chunks: Iterable[bytes]) -> None:
-    """Writes tensors one after the other as one safetensors file, in this order."""
-    at, header = 0, {"__metadata__": {"format": "pt"}}  # type: int, dict[str, Any]
+def write_safetensors(path: Path, pieces: Sequence[TensorPiece], chunks: Iterable[bytes]) -> None:
+    """Writes tensors to one safetensors file, in this order."""
+    offset, header = 0, {"__metadata__": {"format": "pt"}}  # type: int, dict[str, Any]
     for piece in pieces:
         size = sum(end - begin for begin, end in piece.spans)
-        if at % (BITS[piece.dtype] // 8):
+        if offset % (BITS[piece.dtype] // 8):
             raise ZooError(f"tensor {piece.name}: mixed widths in one file would not be aligned; save it as one dtype.")
-        header[piece.name] = {"dtype": piece.dtype, "shape": list(piece.shape), "data_offsets": [at, at + size]}
-        at += size
+        header[piece.name] = {"dtype": piece.dtype, "shape": list(piece.shape), "data_offsets": [offset, offset + size]}
+        offset += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as writing:

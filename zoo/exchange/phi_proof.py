@@ -1,7 +1,7 @@
-"""Proof that converted weights are the same model: equal logits on a test batch, two implementations.
+"""Checks that converted weights are the same model: two implementations give equal logits on a test batch.
 
-The old side is computed here from the old tensors in their own layout, a plain forward pass in
-float32, one layer in memory at a time; the new side is what today's transformers loads.
+The old logits are computed here from the old tensors in their own layout, by a plain float32 forward
+pass with one layer in memory at a time; the new logits come from today's transformers.
 
 Shapes: B sequences, T tokens, H heads, D head size, C width, V vocabulary.
 Source: the Phi architecture as in Gunasekar et al. 2023, section 2.3: parallel attention and MLP
@@ -27,60 +27,60 @@ def largest_difference(source: Path, target: Path, config: dict[str, Any]) -> fl
     """The largest absolute difference of logits between an older folder and its conversion.
 
     config  today's
-    Raises  ZooError when torch and transformers are not installed
+    Raises  ZooError if torch or transformers is not installed
     """
     try:
         import torch
         from transformers import PhiForCausalLM
     except ImportError as error:
-        raise ZooError(f"the conversion cannot be proved without {error.name}: pip install 'phi-zoo[eval]'") from error
+        raise ZooError(f"the conversion cannot be checked without {error.name}: pip install 'phi-zoo[eval]'") from error
     ids = torch.randint(0, int(config["vocab_size"]), (BATCH, TOKENS), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         model = PhiForCausalLM.from_pretrained(target, dtype=torch.float32, local_files_only=True)
         model.train(False)
         new = model(ids).logits
         del model
-        old = old_logits(source, ids, own_words(read_json(source / "config.json"), config))
+        old = old_logits(source, ids, forward_config(read_json(source / "config.json"), config))
     return float((new - old).abs().max())
 
 
-def own_words(told: dict[str, Any], today: dict[str, Any]) -> dict[str, Any]:
-    """What an older config says of its forward pass, read apart from the conversion that is to be proved.
+def forward_config(legacy: dict[str, Any], today: dict[str, Any]) -> dict[str, Any]:
+    """The forward pass that an older config describes, parsed independently of the conversion under test.
 
-    told   the older config.json
-    today  its conversion, for the sizes that the tensors' shapes prove
+    legacy  the older config.json
+    today   its conversion, for the sizes that the tensors' shapes confirm
     """
-    mixformer = "n_head" in told
-    heads = int(told["n_head"] if mixformer else told["num_attention_heads"])
+    mixformer = "n_head" in legacy
+    heads = int(legacy["n_head"] if mixformer else legacy["num_attention_heads"])
     size = int(today["hidden_size"]) // heads
-    rotary = int(told.get("rotary_dim") or min(ROTARY, size)) / size if mixformer else 0.5
+    rotary = int(legacy.get("rotary_dim") or min(ROTARY, size)) / size if mixformer else 0.5
     return today | {
         "num_attention_heads": heads,
-        "num_key_value_heads": int(told.get("n_head_kv" if mixformer else "num_key_value_heads") or heads),
-        "partial_rotary_factor": float(told.get("partial_rotary_factor") or rotary),
-        "rope_theta": float(told.get("rope_theta") or 10000.0),
-        "layer_norm_eps": float(told.get("layer_norm_epsilon" if mixformer else "layer_norm_eps") or 1e-5),
+        "num_key_value_heads": int(legacy.get("n_head_kv" if mixformer else "num_key_value_heads") or heads),
+        "partial_rotary_factor": float(legacy.get("partial_rotary_factor") or rotary),
+        "rope_theta": float(legacy.get("rope_theta") or 10000.0),
+        "layer_norm_eps": float(legacy.get("layer_norm_epsilon" if mixformer else "layer_norm_eps") or 1e-5),
     }
 
 
 def prove(source: Path, target: Path, config: dict[str, Any]) -> float:
-    """The largest difference, if it is within what float32 summation explains. Raises ZooError otherwise."""
+    """The largest difference of logits. Raises ZooError if float32 summation order cannot explain it."""
     difference = largest_difference(source, target, config)
     if not difference <= TOLERANCE:  # also refuses NaN
         raise ZooError(
-            f"{source}: the converted weights give other logits (largest difference {difference:.3g}, allowed "
-            f"{TOLERANCE:g}), so nothing was added; is config.json the one of these weights?"
+            f"{source}: the converted weights give different logits (largest difference {difference:.3g}, allowed "
+            f"{TOLERANCE:g}), so nothing was added; check that config.json belongs to these weights."
         )
     return difference
 
 
-class _Tensors:
-    """The old tensors by their mixformer or fused name, read when asked for, as float32."""
+class _LegacyTensors:
+    """The old tensors by their mixformer or fused name, loaded on demand as float32."""
 
     def __init__(self, source: Path, layers: int) -> None:
         from safetensors import safe_open
 
-        self.where: dict[str, tuple[Any, str]] = {}
+        self.locations: dict[str, tuple[Any, str]] = {}
         names: list[str] = []
         for path in sorted(source.glob("*.safetensors")):
             names += [tensor.name for tensor in read_header(path).tensors]
@@ -89,19 +89,19 @@ class _Tensors:
             file = safe_open(path, framework="pt")
             for tensor in read_header(path).tensors:
                 name = as_mixformer(tensor.name, layers) if self.legacy == "sequential" else tensor.name
-                self.where[name] = (file, tensor.name)
+                self.locations[name] = (file, tensor.name)
 
     def __call__(self, name: str) -> "torch.Tensor":
-        file, stored = self.where[name]
-        found: torch.Tensor = file.get_tensor(stored).float()
-        return found
+        file, stored = self.locations[name]
+        tensor: torch.Tensor = file.get_tensor(stored).float()
+        return tensor
 
 
 def old_logits(source: Path, ids_BT: "torch.Tensor", config: dict[str, Any]) -> "torch.Tensor":
     """Logits of the old weights, shape (B, T, V), float32."""
     from torch.nn import functional as F
 
-    tensors = _Tensors(source, int(config["num_hidden_layers"]))
+    tensors = _LegacyTensors(source, int(config["num_hidden_layers"]))
     fused = tensors.legacy == "fused"
     width, eps = (int(config["hidden_size"]),), float(config["layer_norm_eps"])
 
@@ -113,19 +113,19 @@ def old_logits(source: Path, ids_BT: "torch.Tensor", config: dict[str, Any]) -> 
 
     x_BTC = F.embedding(ids_BT, tensors("model.embed_tokens.weight" if fused else "transformer.embd.wte.weight"))
     for layer in range(int(config["num_hidden_layers"])):
-        at = f"model.layers.{layer}" if fused else f"transformer.h.{layer}"
-        h_BTC = norm(x_BTC, f"{at}.input_layernorm" if fused else f"{at}.ln")
-        qkv = linear(h_BTC, f"{at}.self_attn.query_key_value" if fused else f"{at}.mixer.Wqkv")
+        prefix = f"model.layers.{layer}" if fused else f"transformer.h.{layer}"
+        h_BTC = norm(x_BTC, f"{prefix}.input_layernorm" if fused else f"{prefix}.ln")
+        qkv = linear(h_BTC, f"{prefix}.self_attn.query_key_value" if fused else f"{prefix}.mixer.Wqkv")
         mixed_BTC = _attention(qkv, fused, config)
-        attention_BTC = linear(mixed_BTC, f"{at}.self_attn.dense" if fused else f"{at}.mixer.out_proj")
-        inner = F.gelu(linear(h_BTC, f"{at}.mlp.fc1"), approximate="tanh")
-        x_BTC = x_BTC + attention_BTC + linear(inner, f"{at}.mlp.fc2")
+        attention_BTC = linear(mixed_BTC, f"{prefix}.self_attn.dense" if fused else f"{prefix}.mixer.out_proj")
+        inner = F.gelu(linear(h_BTC, f"{prefix}.mlp.fc1"), approximate="tanh")
+        x_BTC = x_BTC + attention_BTC + linear(inner, f"{prefix}.mlp.fc2")
     x_BTC = norm(x_BTC, "model.final_layernorm" if fused else "lm_head.ln")
     return linear(x_BTC, "lm_head" if fused else "lm_head.linear")
 
 
 def _attention(qkv: "torch.Tensor", fused: bool, config: dict[str, Any]) -> "torch.Tensor":
-    """Causal attention of fused rows, before the output projection: (B, T, C)."""
+    """Causal attention on the fused projection, before the output projection: (B, T, C)."""
     import torch
 
     batch, tokens, _ = qkv.shape
@@ -137,7 +137,7 @@ def _attention(qkv: "torch.Tensor", fused: bool, config: dict[str, Any]) -> "tor
         q, k, v = torch.split(qkv, [heads * size, key_heads * size, key_heads * size], dim=-1)
     q, k, v = (part.reshape(batch, tokens, -1, size).transpose(1, 2) for part in (q, k, v))
     rotary = round(size * float(config["partial_rotary_factor"]))
-    q, k = (_rotated(part, rotary, float(config["rope_theta"])) for part in (q, k))
+    q, k = (_rotate(part, rotary, float(config["rope_theta"])) for part in (q, k))
     k, v = (part.repeat_interleave(heads // key_heads, dim=1) for part in (k, v))
     scores = q @ k.transpose(-1, -2) / size**0.5
     later = torch.ones(tokens, tokens, dtype=torch.bool).triu(1)
@@ -145,12 +145,12 @@ def _attention(qkv: "torch.Tensor", fused: bool, config: dict[str, Any]) -> "tor
     return mixed.transpose(1, 2).reshape(batch, tokens, heads * size)
 
 
-def _rotated(x_BHTD: "torch.Tensor", rotary: int, theta: float) -> "torch.Tensor":
-    """The first `rotary` dimensions of each head turned by position, the halves paired (NeoX style)."""
+def _rotate(x_BHTD: "torch.Tensor", rotary: int, theta: float) -> "torch.Tensor":
+    """Rotates the first `rotary` dimensions of each head by position, with paired halves (NeoX style)."""
     import torch
 
-    turn = theta ** (-torch.arange(0, rotary, 2).float() / rotary)
-    angle = torch.arange(x_BHTD.shape[2]).float()[:, None] * turn
+    frequency = theta ** (-torch.arange(0, rotary, 2).float() / rotary)
+    angle = torch.arange(x_BHTD.shape[2]).float()[:, None] * frequency
     cos, sin = angle.cos(), angle.sin()
     first, second, rest = x_BHTD[..., : rotary // 2], x_BHTD[..., rotary // 2 : rotary], x_BHTD[..., rotary:]
     return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)

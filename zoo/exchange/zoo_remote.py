@@ -1,8 +1,8 @@
-"""Push and pull between zoos: only missing bytes move, what was broken off goes on, rows come last.
+"""Pushes and pulls checkpoints between zoos: only missing bytes are sent, transfers resume, rows come last.
 
-A remote is a folder or an s3:// address laid out as a store, with one file beside the bytes for
-each checkpoint: `entries/<name>/<version>-<digest>.json`, its record and all that belongs to it
-(recipe, datasets, runs, scores). A folder that is somebody's PHIZOO_HOME is used as the zoo it is.
+A remote is a folder or an s3:// address with the layout of a store, and one file beside the bytes for
+each checkpoint: `entries/<name>/<version>-<digest>.json`, which holds its record, recipe, datasets, runs
+and scores. A folder that is somebody's PHIZOO_HOME is opened as a zoo.
 """
 
 import contextlib
@@ -15,21 +15,22 @@ import msgspec
 
 from zoo.admission import gate
 from zoo.db import datasets, names
-from zoo.db import gc as tidy
-from zoo.db import scores as measured
+from zoo.db.pins import pin
+from zoo.db.scores import write_run
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
 from zoo.progress import progress
 from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, checked_name, manifest_digest
 from zoo.registry import Registry, now, open_registry
-from zoo.store.bucket import BucketStore, filesystem, told
-from zoo.store.store import DiskStore, Store, checked_sha256
+from zoo.store.bucket import BucketStore, filesystem, translate_faults
+from zoo.store.disk import DiskStore
+from zoo.store.store import Store, checked_sha256
 
 ENTRY_BYTES = 100_000_000
-TELL_BYTES = 50_000_000
+PROGRESS_BYTES = 50_000_000
 
 
-class Measured(Record, frozen=True):
+class RunEntry(Record, frozen=True):
     """One run with its scores; `results` is the file of its result lines, None if it was not kept."""
 
     header: dict[str, Any]
@@ -39,16 +40,16 @@ class Measured(Record, frozen=True):
 
 
 class Entry(Record, frozen=True):
-    """A checkpoint with all that its zoo knows of it. What it says is checked before it is believed."""
+    """A checkpoint with everything that its zoo recorded about it. It is checked before it is trusted."""
 
     checkpoint: Checkpoint
     recipes: tuple[dict[str, Any], ...]
     datasets: tuple[Dataset, ...]
-    runs: tuple[Measured, ...]
+    runs: tuple[RunEntry, ...]
     aliases: tuple[str, ...]
 
 
-class Remote(Protocol):
+class RemoteZoo(Protocol):
     """Another zoo."""
 
     store: Store
@@ -57,14 +58,14 @@ class Remote(Protocol):
         """The entry of a name (newest version), name:version, name@alias or digest prefix."""
 
     def labels(self) -> list[str]:
-        """`name:version` of all that is there."""
+        """`name:version` of all its checkpoints."""
 
     def send(self, entry: Entry, source: Store) -> tuple[int, int]:
-        """Puts a checkpoint there; gives back how many files moved and their bytes."""
+        """Stores a checkpoint there; returns how many files were sent and their total size."""
 
 
-class Moved(Record, frozen=True):
-    """What a push or pull did."""
+class Transfer(Record, frozen=True):
+    """The result of a push or pull."""
 
     label: str
     digest: str
@@ -72,122 +73,129 @@ class Moved(Record, frozen=True):
     bytes: int
 
 
-def entry_of(registry: Registry, spec: str) -> Entry:
-    """All that a zoo knows of one checkpoint."""
-    found = registry.get(spec)
-    datasets = _datasets(registry, found)
-    wanted = [found.recipe_digest, *(dataset.recipe_digest for dataset in datasets)]
+def make_entry(registry: Registry, spec: str) -> Entry:
+    """The entry of one checkpoint: everything that this zoo recorded about it."""
+    checkpoint = registry.get(spec)
+    dataset_records = _datasets(registry, checkpoint)
+    recipe_digests = {checkpoint.recipe_digest, *(dataset.recipe_digest for dataset in dataset_records)}
     recipes = []
-    for recipe_digest in sorted({one for one in wanted if one}):
+    for recipe_digest in sorted(filter(None, recipe_digests)):
         with contextlib.suppress(ZooError):
             recipes.append(registry.recipe(recipe_digest))
-    aliases = [alias for alias, version in registry.aliases(found.name).items() if version == found.version]
+    versions = registry.aliases(checkpoint.name)
     return Entry(
-        checkpoint=found,
+        checkpoint=checkpoint,
         recipes=tuple(recipes),
-        datasets=tuple(datasets),
-        runs=tuple(_runs(registry, found)),
-        aliases=tuple(aliases),
+        datasets=tuple(dataset_records),
+        runs=tuple(_runs(registry, checkpoint)),
+        aliases=tuple(alias for alias, version in versions.items() if version == checkpoint.version),
     )
 
 
-def _datasets(registry: Registry, found: Checkpoint) -> list[Dataset]:
-    """The datasets of a checkpoint and what those were made from, as far as this zoo knows."""
-    waiting = [trained.digest for trained in found.datasets]
-    held: dict[str, Dataset] = {}
+def _datasets(registry: Registry, checkpoint: Checkpoint) -> list[Dataset]:
+    """The datasets of a checkpoint and their ancestors, as far as this zoo has their records."""
+    waiting = [trained.digest for trained in checkpoint.datasets]
+    records: dict[str, Dataset] = {}
     while waiting:
-        one = waiting.pop()
-        if one not in held:
+        dataset_digest = waiting.pop()
+        if dataset_digest not in records:
             with contextlib.suppress(ZooError):
-                held[one] = registry.dataset(one)
-                waiting += held[one].parents
-    return list(held.values())
+                records[dataset_digest] = registry.dataset(dataset_digest)
+                waiting += records[dataset_digest].parents
+    return list(records.values())
 
 
-def _runs(registry: Registry, found: Checkpoint) -> Iterator[Measured]:
+def _runs(registry: Registry, checkpoint: Checkpoint) -> Iterator[RunEntry]:
     protocols = registry.protocols()
-    scores = registry.scores(found.digest)
-    rows = registry.database.rows("SELECT id, results FROM runs WHERE checkpoint = :d ORDER BY id", d=found.digest)
+    scores = registry.scores(checkpoint.digest)
+    rows = registry.database.rows(
+        "SELECT id, results FROM runs WHERE checkpoint = :digest ORDER BY id", digest=checkpoint.digest
+    )
     for run_id, results in rows:
         own = tuple(score for score in scores if score.run == run_id)
         if not own:
             continue
         size = registry.store.has(results) if results else None
         file = File(path="results", sha256=results, bytes=size) if size is not None else None
-        yield Measured(header=registry.run(run_id), protocol=protocols[own[0].protocol], scores=own, results=file)
+        yield RunEntry(header=registry.run(run_id), protocol=protocols[own[0].protocol], scores=own, results=file)
 
 
-def checked(entry: Entry) -> Entry:
-    """The entry, if what it says of itself holds: names, paths, digests. Raises ZooError otherwise."""
-    found = entry.checkpoint
-    checked_name(found.name)
-    for file in (*found.files, *(run.results for run in entry.runs if run.results)):
+def check_entry(entry: Entry) -> Entry:
+    """The entry, if its names, paths and digests are valid. Raises ZooError otherwise."""
+    checkpoint = entry.checkpoint
+    checked_name(checkpoint.name)
+    for file in _files(entry):
         checked_sha256(file.sha256)
         gate.check_path(file.path)
     for alias in entry.aliases:
         checked_name(alias)
     for dataset in entry.datasets:
         checked_name(dataset.name)
-    if manifest_digest(found.files) != found.digest:
+    if manifest_digest(checkpoint.files) != checkpoint.digest:
         raise ZooError(
-            f"{found.label}: its digest is not that of its files; the other zoo is damaged, verify it there."
+            f"{checkpoint.label}: its digest does not match its files; the other zoo is damaged, verify it there."
         )
     return entry
 
 
-def fetch(registry: Registry, entry: Entry, source: Store) -> Moved:
-    """Takes a checkpoint into this zoo: missing bytes, then a look at them, then its rows.
+def _files(entry: Entry) -> list[File]:
+    """The files of the checkpoint and of its runs' results."""
+    return [*entry.checkpoint.files, *(run.results for run in entry.runs if run.results)]
 
-    Raises ZooError when something in it may not enter; whole files stay for the next try until gc
+
+def fetch(registry: Registry, entry: Entry, source: Store) -> Transfer:
+    """Copies a checkpoint into this zoo: the missing bytes, then their inspection, then the rows.
+
+    Raises ZooError if a file may not enter; complete files stay for the next attempt until gc
     """
-    found = checked(entry).checkpoint
+    received = check_entry(entry).checkpoint
     store, database = registry.store, registry.database
-    files = list({f.sha256: f for f in (*found.files, *(r.results for r in entry.runs if r.results))}.values())
-    with store.incoming() as staging, tidy.pinned(database, staging.name, [f.sha256 for f in files], now()):
+    files = list({file.sha256: file for file in _files(entry)}.values())
+    with store.incoming() as staging, pin(database, staging.name, [file.sha256 for file in files], now()):
         missing = [file for file in files if store.has(file.sha256) != file.bytes]
-        moved = sum(file.bytes for file in missing)
-        with _bar(f"pulling {found.label}", moved) as advance:
+        size = sum(file.bytes for file in missing)
+        with _bar(f"pulling {received.label}", size) as advance:
             for file in missing:
                 keep_fetched(store, source, file)
                 advance(file.bytes)
-        held = gate.inspect_folder(_staged_tree(store, staging, found.files), linked=True)
-        known = msgspec.structs.replace(found, architecture=held.config, parameters=held.parameters)
+        inspected = gate.inspect_folder(_staged_tree(store, staging, received.files), linked=True)
+        checkpoint = msgspec.structs.replace(received, architecture=inspected.config, parameters=inspected.parameters)
         for dataset in entry.datasets:
             datasets.add(database, dataset, now())
-        recipe = next((one for one in entry.recipes if digest(one) == found.recipe_digest), None)
-        added = registry.enter(known, recipe)
+        recipe = next((recipe for recipe in entry.recipes if digest(recipe) == received.recipe_digest), None)
+        added = registry.enter(checkpoint, recipe)
         for alias in entry.aliases:
             if alias not in registry.aliases(added.name):
                 registry.alias(added.name, alias, added.version)
         for run in entry.runs:
             _enter_run(registry, run)
-    return Moved(label=added.label, digest=added.digest, files=len(missing), bytes=moved)
+    return Transfer(label=added.label, digest=added.digest, files=len(missing), bytes=size)
 
 
-def _enter_run(registry: Registry, run: Measured) -> None:
-    """Keeps a pulled run, unless this zoo has it: what was measured here is not overwritten."""
+def _enter_run(registry: Registry, run: RunEntry) -> None:
+    """Keeps a pulled run, unless this zoo has it: our own measurements are not overwritten."""
     if registry.database.rows("SELECT id FROM runs WHERE id = :id", id=str(run.header["id"])):
         return
     with registry.database.write():
         sha256 = run.results.sha256 if run.results else ""
-        measured.write_run(registry.database, run.header, run.protocol, run.scores, sha256, now())
+        write_run(registry.database, run.header, run.protocol, run.scores, sha256, now())
 
 
 def _staged_tree(store: Store, staging: Path, files: Sequence[File]) -> Path:
-    """The files of a checkpoint as a folder, to be looked at before its row is written."""
+    """The files of a checkpoint as a folder, for the inspection before its row is written."""
     for file in files:
-        place = staging / "tree" / file.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        held = store.object(file.sha256)
+        path = staging / "tree" / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stored = store.object(file.sha256)
         try:
-            place.hardlink_to(held)
+            path.hardlink_to(stored)
         except OSError:
-            store.fetch(file, place)
+            store.fetch(file, path)
     return staging / "tree"
 
 
 def keep_fetched(store: Store, source: Store, file: File) -> None:
-    """Copies one object from a store to another, checked on the way; goes on where a kill left it."""
+    """Copies one object between stores and checks it; resumes a copy that was killed."""
     local = store if isinstance(store, DiskStore) else store.cache if isinstance(store, BucketStore) else None
     if local is None:
         raise TypeError(f"{type(store).__name__} has no local folder")
@@ -200,7 +208,7 @@ def keep_fetched(store: Store, source: Store, file: File) -> None:
 
 @contextlib.contextmanager
 def _bar(label: str, total: int) -> Iterator[Any]:
-    if total < TELL_BYTES:
+    if total < PROGRESS_BYTES:
         yield lambda _done: None
         return
     with progress(label, total, "bytes") as bar:
@@ -214,14 +222,14 @@ class ZooRemote:
         self.registry, self.store = registry, registry.store
 
     def entry(self, spec: str) -> Entry:
-        return entry_of(self.registry, spec)
+        return make_entry(self.registry, spec)
 
     def labels(self) -> list[str]:
-        return [found.label for found in self.registry.list(all_versions=True)]
+        return [checkpoint.label for checkpoint in self.registry.list(all_versions=True)]
 
     def send(self, entry: Entry, source: Store) -> tuple[int, int]:
-        moved = fetch(self.registry, entry, source)
-        return moved.files, moved.bytes
+        transfer = fetch(self.registry, entry, source)
+        return transfer.files, transfer.bytes
 
 
 class ExchangeRemote:
@@ -238,24 +246,24 @@ class ExchangeRemote:
         places = self._places()
         if not places:
             raise ZooError(f"{self.url}: no checkpoint is there. Send one: phizoo models push NAME {self.url}")
-        return checked(self._read(self._chosen(spec, places)))
+        return check_entry(self._read(self._choose(spec, places)))
 
     def _places(self) -> list[tuple[str, int, str, str]]:
         """(name, version, digest, path) of every entry, oldest version first."""
-        with told(self.url):
+        with translate_faults(self.url):
             try:
                 paths = self.fs.find(f"{self.root}/entries")
             except FileNotFoundError:
                 return []
-        found = []
+        places = []
         for path in paths:
             version, _, rest = posixpath.basename(path).partition("-")
             name = posixpath.basename(posixpath.dirname(path))
             if version.isdecimal() and names.FULL.fullmatch(rest.removesuffix(".json")):
-                found.append((name, int(version), rest.removesuffix(".json"), path))
-        return sorted(found)
+                places.append((name, int(version), rest.removesuffix(".json"), path))
+        return sorted(places)
 
-    def _chosen(self, spec: str, places: list[tuple[str, int, str, str]]) -> str:
+    def _choose(self, spec: str, places: list[tuple[str, int, str, str]]) -> str:
         name, at, alias = spec.partition("@")
         name, _, version = name.partition(":")
         own = [place for place in places if place[0] == name and (not version or str(place[1]) == version)]
@@ -268,30 +276,30 @@ class ExchangeRemote:
         return own[-1][3]
 
     def _read(self, path: str) -> Entry:
-        with told(self.url):
+        with translate_faults(self.url):
             if self.fs.info(path)["size"] > ENTRY_BYTES:
-                raise ZooError(f"{path}: is larger than an entry can be.")
+                raise ZooError(f"{path}: is too large for an entry.")
             text = self.fs.cat_file(path)
         try:
             return msgspec.json.decode(text, type=Entry)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise ZooError(f"{path}: is not an entry that this phizoo can read ({error}); push it again.") from error
+            raise ZooError(f"{path}: cannot be parsed as an entry ({error}); push it again.") from error
 
     def labels(self) -> list[str]:
         return [f"{name}:{version}" for name, version, _, _ in self._places()]
 
     def send(self, entry: Entry, source: Store) -> tuple[int, int]:
-        found = entry.checkpoint
-        wanted = {f.sha256: f for f in (*found.files, *(run.results for run in entry.runs if run.results))}
-        missing = [file for file in wanted.values() if self.store.has(file.sha256) != file.bytes]
+        checkpoint = entry.checkpoint
+        files = {file.sha256: file for file in _files(entry)}.values()
+        missing = [file for file in files if self.store.has(file.sha256) != file.bytes]
         total = sum(file.bytes for file in missing)
-        with _bar(f"pushing {found.label}", total) as advance:
+        with _bar(f"pushing {checkpoint.label}", total) as advance:
             for file in missing:
                 self._send_file(file, source)
                 advance(file.bytes)
-        path = f"{self.root}/entries/{found.name}/{found.version}-{found.digest}.json"
+        path = f"{self.root}/entries/{checkpoint.name}/{checkpoint.version}-{checkpoint.digest}.json"
         if isinstance(self.store, BucketStore):
-            with told(self.url):
+            with translate_faults(self.url):
                 self.fs.pipe_file(path, msgspec.json.encode(entry))
         else:
             write_json(Path(path), entry)
@@ -305,7 +313,7 @@ class ExchangeRemote:
 
 
 @contextlib.contextmanager
-def open_remote(url: str) -> Iterator[Remote]:
+def open_remote(url: str) -> Iterator[RemoteZoo]:
     """The zoo at an address: a folder, somebody's PHIZOO_HOME, or s3://bucket/folder."""
     if "://" in url and not url.startswith("file://"):
         yield ExchangeRemote(url, BucketStore(url))
@@ -318,15 +326,15 @@ def open_remote(url: str) -> Iterator[Remote]:
     yield ExchangeRemote(url, DiskStore(folder))
 
 
-def push(registry: Registry, spec: str, url: str) -> Moved:
-    """Sends a checkpoint to another zoo; what is there already is not sent again."""
-    entry = entry_of(registry, spec)
+def push(registry: Registry, spec: str, url: str) -> Transfer:
+    """Sends a checkpoint to another zoo, except the files that it has already."""
+    entry = make_entry(registry, spec)
     with open_remote(url) as remote:
         files, size = remote.send(entry, registry.store)
-    return Moved(label=entry.checkpoint.label, digest=entry.checkpoint.digest, files=files, bytes=size)
+    return Transfer(label=entry.checkpoint.label, digest=entry.checkpoint.digest, files=files, bytes=size)
 
 
-def pull(registry: Registry, spec: str, url: str) -> Moved:
-    """Fetches a checkpoint from another zoo; what is here already is not fetched again."""
+def pull(registry: Registry, spec: str, url: str) -> Transfer:
+    """Fetches a checkpoint from another zoo, except the files that are here already."""
     with open_remote(url) as remote:
         return fetch(registry, remote.entry(spec), remote.store)

@@ -1,9 +1,9 @@
-"""The store over fsspec (S3, GCS, any object store), with a local cache of bounded size.
+"""A content-addressed store over fsspec (S3, GCS, any object store), with a local cache of bounded size.
 
-An upload appears whole or not at all on an object store, so objects need no renaming there; other
-file systems get a second name and a move. What a loader needs is fetched into the cache, checked
-against its sha256 on the way, and linked into a folder there. The cache gives up what was used
-least recently when it is over its limit (`PHIZOO_CACHE_BYTES`, default 50 GB).
+On an object store an upload appears whole or not at all, so objects need no renaming there; on other file
+systems they are uploaded under a second name and moved. Files that a loader needs are fetched into the
+cache, checked against their sha256, and linked into a folder there. A cache over its limit
+(`PHIZOO_CACHE_BYTES`, default 50 GB) evicts what was used least recently.
 """
 
 import contextlib
@@ -18,14 +18,15 @@ from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import ZooError
 from zoo.records import File
 from zoo.store import multipart
-from zoo.store.store import DiskStore, checked_sha256, fetch_resumed
+from zoo.store.disk import DiskStore
+from zoo.store.store import checked_sha256, fetch_resumed
 
 WHOLE_UPLOADS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")
 CACHE_BYTES = 50_000_000_000
 
 
 def cache_bytes() -> int:
-    """How large the cache may grow: `PHIZOO_CACHE_BYTES`, or 50 GB."""
+    """The limit of the cache in bytes: `PHIZOO_CACHE_BYTES`, or 50 GB."""
     given = os.environ.get("PHIZOO_CACHE_BYTES", "")
     if given and not given.isdecimal():
         raise ZooError(f"PHIZOO_CACHE_BYTES={given}: expected a whole number of bytes, such as {CACHE_BYTES}.")
@@ -33,7 +34,7 @@ def cache_bytes() -> int:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL and the path on it. Raises ZooError naming the missing part."""
+    """The fsspec file system of a URL and the path on it. Raises ZooError naming the missing package."""
     import fsspec
 
     scheme = url.split("://", 1)[0]
@@ -41,16 +42,16 @@ def filesystem(url: str) -> tuple[Any, str]:
         options = {} if scheme == "memory" else {"use_listings_cache": False, "skip_instance_cache": True}
         fs = fsspec.filesystem(scheme, **options)
     except ImportError as error:
-        mend = "pip install 'phi-zoo[s3]'" if scheme in ("s3", "s3a") else str(error)
-        raise ZooError(f"{url}: {scheme} needs another package: {mend}") from error
+        remedy = "pip install 'phi-zoo[s3]'" if scheme in ("s3", "s3a") else str(error)
+        raise ZooError(f"{url}: {scheme} needs another package: {remedy}") from error
     except ValueError:
-        raise ZooError(f"{url}: no such kind of address; expected a folder or s3://bucket/folder.") from None
+        raise ZooError(f"{url}: unknown kind of address; expected a folder or s3://bucket/folder.") from None
     return fs, fs._strip_protocol(url.rstrip("/"))
 
 
 @contextlib.contextmanager
-def told(url: str) -> Iterator[None]:
-    """Turns what a remote store refuses into one line. A local disk's own faults pass as they are."""
+def translate_faults(url: str) -> Iterator[None]:
+    """Turns the errors of a remote store into a ZooError. Errors of the local disk pass unchanged."""
     try:
         yield
     except ZooError:
@@ -79,14 +80,14 @@ class BucketStore:
         self.trees = self.cache.trees
         self.limit = cache_bytes() if limit is None else limit
 
-    def _place(self, sha256: str) -> str:
+    def _path(self, sha256: str) -> str:
         checked_sha256(sha256)
         return f"{self.root}/objects/{sha256[:2]}/{sha256}"
 
     def has(self, sha256: str) -> int | None:
-        with told(self.url):
+        with translate_faults(self.url):
             try:
-                return int(self.fs.info(self._place(sha256))["size"])
+                return int(self.fs.info(self._path(sha256))["size"])
             except FileNotFoundError:
                 return None
 
@@ -96,57 +97,57 @@ class BucketStore:
     def publish(self, folder: Path, files: Sequence[File]) -> None:
         for file in files:
             if self.has(file.sha256) != file.bytes:
-                with told(self.url):
-                    self._upload(folder / file.path, self._place(file.sha256))
+                with translate_faults(self.url):
+                    self._upload(folder / file.path, self._path(file.sha256))
         self.cache.publish(folder, files)
         self._evict(keep="")
 
     def upload(self, source: Path, sha256: str) -> None:
-        """Sends a local file that is known to be whole."""
-        with told(self.url):
-            self._upload(source, self._place(sha256))
+        """Uploads a local file that is known to be whole."""
+        with translate_faults(self.url):
+            self._upload(source, self._path(sha256))
 
-    def _upload(self, staged: Path, place: str) -> None:
+    def _upload(self, staged: Path, path: str) -> None:
         scheme, size = self.url.split("://", 1)[0], staged.stat().st_size
         if scheme in ("s3", "s3a") and size > multipart.PART_BYTES:
             try:
-                multipart.upload(self.fs, staged, place)
+                multipart.upload(self.fs, staged, path)
             except OSError:
-                if self.has(place.rpartition("/")[2]) != size:  # otherwise another process completed the same upload
+                if self.has(path.rpartition("/")[2]) != size:  # otherwise another process completed the same upload
                     raise
             return
         if scheme in WHOLE_UPLOADS:
-            self.fs.put_file(str(staged), place)
+            self.fs.put_file(str(staged), path)
             return
-        self.fs.makedirs(place.rpartition("/")[0], exist_ok=True)
-        self.fs.put_file(str(staged), place + ".part")
-        self.fs.mv(place + ".part", place)
+        self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.fs.put_file(str(staged), path + ".part")
+        self.fs.mv(path + ".part", path)
 
     def tree(self, digest: str, files: Sequence[File]) -> Path:
         for last_try in (False, False, True):
             try:
                 for file in files:
                     self._cached(file)
-                place = self.cache.tree(digest, files)
-                os.utime(place)
+                tree = self.cache.tree(digest, files)
+                os.utime(tree)
                 break
-            except (ZooError, FileNotFoundError):  # another process may just have brought the cache under its limit
+            except (ZooError, FileNotFoundError):  # another process may just have evicted something
                 if last_try:
                     raise
         self._evict(keep=digest)
-        return place
+        return tree
 
     def object(self, sha256: str) -> Path:
         size = self.has(sha256) if self.cache.has(sha256) is None else 0
         if size is None:
             raise ZooError(
-                f"{self._place(sha256)}: missing from the store; restore it from a backup. "
+                f"{self._path(sha256)}: missing from the store; restore it from a backup. "
                 "All damage: phizoo models verify"
             )
-        place = self._cached(File(path="object", sha256=sha256, bytes=size))
-        os.utime(place)
+        path = self._cached(File(path="object", sha256=sha256, bytes=size))
+        os.utime(path)
         self._evict(keep=sha256)
-        return place
+        return path
 
     def _cached(self, file: File) -> Path:
         if self.cache.has(file.sha256) is None:
@@ -154,52 +155,52 @@ class BucketStore:
             self.cache.settle(file)
         return self.cache.object(file.sha256)
 
-    def fetch(self, file: File, place: Path) -> None:
-        """Downloads an object, going on from what a broken download left at `place`; checks its sha256."""
+    def fetch(self, file: File, target: Path) -> None:
+        """Downloads an object to `target`, resuming an interrupted download; checks its sha256."""
 
         def read(offset: int) -> Iterator[bytes]:
-            with told(self.url):
+            with translate_faults(self.url):
                 try:
-                    with self.fs.open(self._place(file.sha256), "rb") as reading:
+                    with self.fs.open(self._path(file.sha256), "rb") as reading:
                         reading.seek(offset)
                         while chunk := reading.read(CHUNK_BYTES):
                             yield chunk
                 except FileNotFoundError:
                     raise ZooError(
-                        f"{self._place(file.sha256)}: {file.path} is missing from the store; restore it from a backup, "
+                        f"{self._path(file.sha256)}: {file.path} is missing from the store; restore it from a backup, "
                         "or add or pull the checkpoint again. All damage: phizoo models verify"
                     ) from None
 
-        fetch_resumed(read, file, place, self._place(file.sha256))
+        fetch_resumed(read, file, target, self._path(file.sha256))
 
     def _evict(self, keep: str) -> None:
-        """Brings the cache under its limit: what was used least recently goes, never the one asked for."""
+        """Brings the cache under its limit: deletes what was used least recently, but never `keep`."""
         if sum(size for _, size in self.cache.objects()) <= self.limit:
             return
-        for place in self._by_use():
-            if place.name == keep:
+        for path in self._by_use():
+            if path.name == keep:
                 continue
-            if place.is_dir():
-                shutil.rmtree(place, ignore_errors=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
                 self._drop_unlinked({keep})
             else:
-                self.cache.delete(place.name)
+                self.cache.delete(path.name)
             if sum(size for _, size in self.cache.objects()) <= self.limit:
                 return
 
     def _by_use(self) -> list[Path]:
-        """Checkpoints' folders and objects that are in none, the least recently used first."""
-        found = list(self.trees.glob("*"))
+        """Checkpoints' folders, and objects that are in none, the least recently used first."""
+        paths = list(self.trees.glob("*"))
         for sha256, _ in self.cache.objects():
-            place = self.cache.folder / "objects" / sha256[:2] / sha256
+            path = self.cache.folder / "objects" / sha256[:2] / sha256
             with contextlib.suppress(FileNotFoundError):
-                if place.stat().st_nlink == 1:
-                    found.append(place)
-        return sorted(found, key=_used)
+                if path.stat().st_nlink == 1:
+                    paths.append(path)
+        return sorted(paths, key=_last_used)
 
     def _drop_unlinked(self, keep: set[str]) -> None:
         for sha256, _ in list(self.cache.objects()):
-            with contextlib.suppress(FileNotFoundError, ZooError):  # another process may have dropped it
+            with contextlib.suppress(FileNotFoundError, ZooError):  # another process may have deleted it
                 if sha256 not in keep and self.cache.object(sha256).stat().st_nlink == 1:
                     self.cache.delete(sha256)
 
@@ -208,15 +209,15 @@ class BucketStore:
 
         size = self.has(file.sha256)
         if size is None:
-            return f"{self._place(file.sha256)} is missing"
+            return f"{self._path(file.sha256)} is missing"
         if size != file.bytes:
-            return f"{self._place(file.sha256)} has {size:,} bytes, expected {file.bytes:,}"
+            return f"{self._path(file.sha256)} has {size:,} bytes, expected {file.bytes:,}"
         sha = hashlib.sha256()
-        with told(self.url), self.fs.open(self._place(file.sha256), "rb") as reading:
+        with translate_faults(self.url), self.fs.open(self._path(file.sha256), "rb") as reading:
             while chunk := reading.read(CHUNK_BYTES):
                 sha.update(chunk)
         if sha.hexdigest() != file.sha256:
-            return f"{self._place(file.sha256)}: its bytes are not those that were added"
+            return f"{self._path(file.sha256)}: its bytes are not those that were added"
         return ""
 
     def set_aside(self, sha256: str) -> None:
@@ -227,28 +228,28 @@ class BucketStore:
         return self.cache.strays(digest, files)
 
     def objects(self) -> Iterator[tuple[str, int]]:
-        with told(self.url):
+        with translate_faults(self.url):
             try:
-                found: dict[str, Any] = self.fs.find(f"{self.root}/objects", detail=True)
+                entries: dict[str, Any] = self.fs.find(f"{self.root}/objects", detail=True)
             except FileNotFoundError:
                 return
-        for name, info in sorted(found.items()):
+        for name, info in sorted(entries.items()):
             sha256 = name.rpartition("/")[2]
             if SHA256.fullmatch(sha256):
                 yield sha256, int(info["size"])
 
     def delete(self, sha256: str) -> None:
-        with told(self.url), contextlib.suppress(FileNotFoundError):
-            self.fs.rm_file(self._place(sha256))
+        with translate_faults(self.url), contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self._path(sha256))
 
     def sweep(self, trees: set[str], alive: Callable[[str], bool]) -> None:
         self.cache.sweep(trees, alive)
         self._drop_unlinked(set())
 
 
-def _used(place: Path) -> float:
-    """When something of the cache was last asked for; what has just gone comes first."""
+def _last_used(path: Path) -> float:
+    """When an entry of the cache was last used; 0 if it has just been deleted."""
     try:
-        return place.stat().st_mtime
+        return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0

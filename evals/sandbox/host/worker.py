@@ -152,8 +152,8 @@ def container_command(config: dict[str, Any], engine: str) -> list[str]:
 def process_command(config: dict[str, Any]) -> list[str]:
     """The bare interpreter: limits only."""
     numpy = [os.path.dirname(source) for source, target in config["binds"] if target == f"{INSIDE}/numpy/numpy"]
-    return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", START.format("guest.zygote", "").replace("main", "alone"),
-            REPOSITORY, *numpy]  # fmt: skip
+    start = START.format("guest.zygote", "").replace("main", "alone")
+    return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", start, REPOSITORY, *numpy]
 
 
 def _starter(tier: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -105,7 +105,7 @@ def test_a_walk_through_the_commands(say: Said, tmp_path: Path, made: SimpleName
     assert "schema is" in say("upgrade")
     folder = tmp_path / "exported"
     say("export", "other", str(folder))
-    assert "is there already" in say("export", "other", str(folder), code=2)
+    assert "exists already" in say("export", "other", str(folder), code=2)
     assert (folder / "README.md").read_text().startswith('---\nlicense: "mit"')
     assert say("import", str(folder), "--name", "again").startswith("again:1")
     assert "3 files moved" not in say("push", "other", str(tmp_path / "remote"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.db.condition import FIELDS, Resolve, condition
+from zoo.db.condition import FIELDS, Resolve, parse_condition
 from zoo.errors import ZooError
 from zoo.records import About, Dataset, Parent, TrainedOn
 from zoo.registry import Registry, open_registry
@@ -127,7 +127,7 @@ def test_whatever_is_typed_it_is_sql_of_ours_or_one_line(text: str) -> None:
     """No text of the user's ever stands in the SQL."""
     resolve = Resolve(lambda spec: "d" * 64, lambda spec: ["d" * 64], lambda: ("b",))
     try:
-        made = condition(text, resolve)
+        made = parse_condition(text, resolve)
     except ZooError:
         return
     left = made.sql

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from zoo.exchange.card import card
+from zoo.exchange.card import model_card
 from zoo.records import About, Dataset, Stage, TrainedOn
 from zoo.registry import open_registry
 
@@ -41,7 +41,7 @@ def test_a_card_says_what_was_recorded(tmp_path: Path, made: SimpleNamespace) ->
             made.score(found.digest, "run-1", 0.4, subset="clean", unscored=2),
         ]
         registry.add_scores({"id": "run-1", "checkpoint": found.digest}, made.protocol(), scores)
-        text = card(registry, "one")
+        text = model_card(registry, "one")
     told = front_matter(text)
     assert told["license"] == "mit"
     (index,) = told["model-index"]  # type: ignore[misc]
@@ -64,7 +64,7 @@ def test_a_card_says_what_was_recorded(tmp_path: Path, made: SimpleNamespace) ->
 def test_what_is_not_known_is_said_to_be_unknown(tmp_path: Path, made: SimpleNamespace) -> None:
     with open_registry() as registry:
         registry.add(made.phi(tmp_path / "a", 1), "one")
-        text = card(registry, "one")
+        text = model_card(registry, "one")
     for part in ("Training data\n\nUnknown", "Recipe\n\nUnknown", "Scores\n\nNone was measured", "Licence\n\nUnknown"):
         assert part in text
     assert front_matter(text)["license"] == "unknown"
@@ -75,7 +75,7 @@ def test_a_hostile_record_stays_text(tmp_path: Path, made: SimpleNamespace) -> N
     with open_registry() as registry:
         about = About(licence=evil, source=evil, notes=evil, tags=(evil,), recipe={"a": "```\n# out"}, family=evil)
         registry.add(made.phi(tmp_path / "a", 1), "one", about)
-        text = card(registry, "one")
+        text = model_card(registry, "one")
     assert "<script" not in text.split("---\n", 2)[2]
     assert "\n# Head" not in text
     assert "\n# out" not in text

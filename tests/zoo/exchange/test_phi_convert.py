@@ -159,7 +159,7 @@ def test_a_config_of_other_weights_is_caught_by_the_logits_or_the_shapes(
 ) -> None:
     """The old forward pass is given the truth, the conversion the wrong config."""
     source = older(today, tmp_path / "old", "mixformer", MIXFORMER)
-    right, lied = phi_convert.todays_config(MIXFORMER), phi_convert.todays_config(MIXFORMER | wrong)
+    right, lied = phi_convert.convert_config(MIXFORMER), phi_convert.convert_config(MIXFORMER | wrong)
     phi_convert.convert(source, tmp_path / "new", lied)
     import torch
     from transformers import PhiForCausalLM
@@ -189,7 +189,7 @@ def test_a_wrong_order_of_rows_is_refused(
 
     monkeypatch.setattr(phi_convert, "_split", wrong)
     with open_registry() as registry:
-        with pytest.raises(ZooError, match=r"give other logits"):
+        with pytest.raises(ZooError, match=r"give different logits"):
             import_any(registry, str(source), "phi-x", None, About(), drop_code=False)
         assert registry.list() == []
 
@@ -224,5 +224,5 @@ def test_a_tensor_of_another_model_and_a_config_without_sizes_are_refused(
 
 
 def test_real_ids_are_written_for_a_real_vocabulary() -> None:
-    today_config = phi_convert.todays_config(MIXFORMER | {"vocab_size": 51200})
+    today_config = phi_convert.convert_config(MIXFORMER | {"vocab_size": 51200})
     assert (today_config["bos_token_id"], today_config["eos_token_id"]) == (50256, 50256)

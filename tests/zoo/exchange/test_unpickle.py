@@ -115,5 +115,5 @@ def test_a_tensor_that_reaches_outside_its_storage_or_is_a_view_is_refused(tmp_p
     with zipfile.ZipFile(tmp_path / "short.bin", "w") as file:
         for name, data in told.items():
             file.writestr(name, data[:-4] if name.endswith("/data/0") else data)
-    with pytest.raises(ZooError, match="another size than it says"):
+    with pytest.raises(ZooError, match="another size than it claims"):
         convert_pickle(tmp_path / "short.bin", tmp_path / "x.safetensors")

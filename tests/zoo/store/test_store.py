@@ -12,7 +12,8 @@ import pytest
 from zoo.errors import ZooError
 from zoo.records import File
 from zoo.registry import open_registry
-from zoo.store.store import DiskStore, checked_sha256, is_alive, leaving_room, owner
+from zoo.store.disk import DiskStore
+from zoo.store.store import checked_sha256, is_alive, leaving_room, owner
 
 
 def damaged(path: Path, change: str) -> None:

@@ -1,4 +1,4 @@
-"""The schema's history, run by Alembic: one transaction for all steps, so a kill leaves old or new."""
+"""Migrates the schema with Alembic, all steps in one transaction: a kill leaves the old schema or the new one."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ LOCK = 0x0F11200  # the advisory lock that lets one process at a time migrate a 
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Brings a database to a revision. Several processes may ask at once: one does it, the others wait."""
+    """Brings a database to a revision. If several processes do so at once, one migrates and the others wait."""
     from alembic import command
     from alembic.config import Config
 
@@ -35,8 +35,8 @@ def _upgrade_sqlite(database: SqliteDatabase, command: Any, config: Any, revisio
     import sqlalchemy
     from sqlalchemy.pool import StaticPool
 
-    # The database's own connection is lent: it has the busy timeout, and may be one in memory.
-    engine = sqlalchemy.create_engine("sqlite://", creator=lambda: database.lent, poolclass=StaticPool)
+    # Use the database's own connection: it has the busy timeout, and may be one in memory.
+    engine = sqlalchemy.create_engine("sqlite://", creator=lambda: database.connection, poolclass=StaticPool)
 
     @sqlalchemy.event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:

@@ -1,4 +1,4 @@
-"""Run by Alembic: the steps on the connection that `zoo.db.migrations.upgrade` lends."""
+"""Run by Alembic: executes the steps on the connection of `zoo.db.migrations.upgrade`."""
 
 from alembic import context
 

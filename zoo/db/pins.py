@@ -1,0 +1,24 @@
+"""Pins: the objects that a writer is adding, which garbage collection must leave alone."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from zoo.db.database import Database
+
+
+@contextlib.contextmanager
+def pin(database: Database, owner: str, objects: Sequence[str], moment: str) -> Iterator[None]:
+    """Protects these objects from gc while the block runs, and after a crash until the owner is known to be dead."""
+    with database.write():
+        for sha256 in sorted(set(objects)):
+            database.run(
+                "INSERT INTO pins (owner, sha256, created) VALUES (:owner, :sha256, :created)",
+                owner=owner,
+                sha256=sha256,
+                created=moment,
+            )
+    try:
+        yield
+    finally:
+        with database.write():
+            database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
