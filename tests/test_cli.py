@@ -73,12 +73,38 @@ def test_a_tab_completes_every_argument_that_names_something_of_the_zoo(path: tu
 @pytest.mark.parametrize(
     "path", [path for path, command in EVERY.items() if isinstance(command, LazyGroup)], ids=" ".join
 )
-def test_the_table_tells_each_commands_own_first_line(path: tuple[str, ...]) -> None:
+def test_the_table_has_each_commands_own_first_line(path: tuple[str, ...]) -> None:
     group = EVERY[path]
     assert isinstance(group, LazyGroup)
     for name, (_, text) in group.table.items():
-        told = EVERY[(*path, name)].help or ""
-        assert " ".join(told.split()).startswith(text.rstrip(".")), name
+        first, _, _ = (EVERY[(*path, name)].help or "").partition("\n\n")
+        assert " ".join(first.split()) == text, name
+
+
+RENAMED = [(path, name) for path, group in EVERY.items() if isinstance(group, LazyGroup) for name in group.renamed]
+
+
+@pytest.mark.parametrize(("path", "name"), RENAMED, ids=str)
+def test_a_former_name_works_unseen_and_prints_the_new_one(
+    path: tuple[str, ...], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = EVERY[path]
+    assert isinstance(group, LazyGroup)
+    assert name not in group.list_commands(click.Context(group))
+    assert name not in [item.value for item in group.shell_complete(click.Context(group), name)]
+    words = group.renamed[name][1].split()
+    command: click.Command | None = phizoo
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+    assert command is not None, words
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options
+    assert root.run([*path, name, "--help"]) == 0
+    assert (
+        capsys.readouterr().err == f"phizoo: `{' '.join(('phizoo', *path, name))}` is now `phizoo {' '.join(words)}`\n"
+    )
 
 
 def run(*args: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -100,10 +126,10 @@ def run(*args: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, told = run(*args, capsys=capsys)
+    code, message = run(*args, capsys=capsys)
     assert code == 2
-    assert words in told
-    assert len(told.strip().splitlines()) == 1
+    assert words in message
+    assert len(message.strip().splitlines()) == 1
 
 
 def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,9 +137,9 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         raise OSError(28, "No space left on device", "results.jsonl")
 
     monkeypatch.setattr(phizoo, "main", full)
-    code, told = run("doctor", capsys=capsys)
-    assert (code, told.count("\n")) == (2, 1)
-    assert "results.jsonl: the disk is full" in told
+    code, message = run("doctor", capsys=capsys)
+    assert (code, message.count("\n")) == (2, 1)
+    assert "results.jsonl: the disk is full" in message
 
 
 def test_an_interrupt_says_that_work_is_kept(
@@ -123,6 +149,6 @@ def test_an_interrupt_says_that_work_is_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(phizoo, "main", interrupted)
-    code, told = run("doctor", capsys=capsys)
+    code, message = run("doctor", capsys=capsys)
     assert code == 130
-    assert "kept" in told
+    assert "kept" in message

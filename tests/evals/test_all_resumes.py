@@ -27,7 +27,7 @@ import importlib, sys
 import msgspec
 from evals.sandbox import selftest
 from evals.tasks import TASKS
-from zoo import cli
+from zoo.cli import root as cli
 selftest.require = lambda tier, workers=None: None  # eight seconds a home; tests/evals/sandbox runs it for real
 kept = {"copa": 16, "trivia_qa": 4, "mini_exercises": 5}
 for name in [name for name in TASKS if name not in kept]:

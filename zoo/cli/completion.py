@@ -1,8 +1,8 @@
-"""`phizoo completion SHELL`, and what a Tab offers for an argument: names that exist in this zoo.
+"""`phizoo completion SHELL`, and the names that Tab offers for an argument.
 
-A Tab must answer at once and never disturb the line that is typed, so what cannot be had (a zoo that is
-damaged, a database that does not answer) offers nothing, and nothing is made, migrated or printed. Names
-of tasks, runs and recipes come from the packages that own them, named as text and imported at the Tab.
+Tab must answer at once and never disturb the typed line: a damaged zoo or a database that does not answer
+offers nothing, and nothing is created, migrated or printed. Names of tasks, runs and recipes come from the
+packages that own them, which are imported only when Tab is pressed.
 """
 
 import importlib
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SHELLS = ("bash", "zsh", "fish")
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
-# click's own script for bash takes the words as readline cuts them, also at `:` and `@`, which names here hold
-# (phi-1:3, phi-1@best, suite:quick): so the words are cut at spaces, and of an answer what readline keeps is left out.
+# click's own script for bash takes the words as readline cuts them, also at `:` and `@`, which names here contain
+# (phi-1:3, phi-1@best, suite:quick): so this one cuts at spaces and drops the part that readline keeps.
 BASH = r"""_phizoo_completion() {
     local line="${COMP_LINE:0:COMP_POINT}" typed kept kind value
     local -a words
@@ -41,7 +41,7 @@ BASH = r"""_phizoo_completion() {
 complete -o nosort -F _phizoo_completion phizoo
 """
 
-# click's own script for fish cuts an answer at every comma, and lists of tasks and descriptions here hold some.
+# click's own script for fish cuts an answer at every comma, which lists of tasks and descriptions contain.
 FISH = r"""function _phizoo_completion
     for line in (env COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) _PHIZOO_COMPLETE=fish_complete \
         phizoo 2>/dev/null)
@@ -60,21 +60,21 @@ end
 complete --no-files --command phizoo --arguments "(_phizoo_completion)"
 """
 
-# click's own script for zsh needs compdef, which a .zshrc without a framework has not loaded, and puts a value in the
-# place of a whole --option=value.
+# click's own script for zsh needs compdef, which a .zshrc without a framework has not loaded, and replaces a whole
+# --option=value by the value.
 ZSH = r"""#compdef phizoo
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 _phizoo_completion() {
-    local kind value told
+    local kind value help
     local -a answers plain described
     answers=("${(@f)$(COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT - 1)) \
         _PHIZOO_COMPLETE=zsh_complete "${words[1]}" 2>/dev/null)}")
     compset -P '--*='
-    for kind value told in $answers; do
+    for kind value help in $answers; do
         case $kind in
             dir) _path_files -/ ;;
             file) _path_files ;;
-            plain) [[ $told == _ ]] && plain+=("$value") || described+=("$value:$told") ;;
+            plain) [[ $help == _ ]] && plain+=("$value") || described+=("$value:$help") ;;
         esac
     done
     (( $#described )) && _describe -V unsorted described
@@ -92,8 +92,8 @@ fi
 def offer(source: str) -> Complete:
     """A completion for click's `shell_complete`.
 
-    source  `module:function`: given the typed word, names or pairs of a name and what it is
-    Returns what of them begins with the typed word (in a list with commas: with its last part)
+    source   `module:function`, which takes the typed word and gives names, or pairs of a name and its help
+    Returns  those that begin with the typed word (in a list with commas: with its last part)
     """
 
     def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
@@ -103,13 +103,13 @@ def offer(source: str) -> Complete:
         before, comma, last = incomplete.rpartition(",")
         taken = set(before.split(","))
         try:
-            found: Iterable[str | tuple[str, str]] = getattr(importlib.import_module(module), function)(last)
-            pairs = [(one, "") if isinstance(one, str) else one for one in found]
+            names: Iterable[str | tuple[str, str]] = getattr(importlib.import_module(module), function)(last)
+            pairs = [(name, "") if isinstance(name, str) else name for name in names]
         except (ZooError, OSError):
             return []
         return [
-            CompletionItem(f"{before}{comma}{name}", help=told or None)
-            for name, told in dict(pairs).items()
+            CompletionItem(f"{before}{comma}{name}", help=text or None)
+            for name, text in dict(pairs).items()
             if name.startswith(last) and name not in taken
         ]
 
@@ -117,7 +117,7 @@ def offer(source: str) -> Complete:
 
 
 def _rows(query: str) -> list[tuple[Any, ...]]:
-    """Rows of the zoo's database; none where there is no zoo yet."""
+    """Rows of the zoo's database; none if there is no zoo yet."""
     from zoo import settings
     from zoo.db.database import sqlite_file
     from zoo.registry import open_registry
@@ -131,7 +131,7 @@ def _rows(query: str) -> list[tuple[Any, ...]]:
 
 
 def checkpoint_names(typed: str) -> list[str]:
-    """Names of the zoo's checkpoints; after a `:` their versions, after a `@` their aliases."""
+    """Names of the zoo's checkpoints; after `:` with versions, after `@` with aliases."""
     if ":" in typed:
         return [f"{name}:{version}" for name, version in _rows("SELECT name, version FROM checkpoints")]
     if "@" in typed:
@@ -145,12 +145,12 @@ def dataset_names(_typed: str) -> list[str]:
 
 
 def shell_script(shell: str) -> str:
-    """The script that `shell` (one of SHELLS) runs at its start."""
+    """The completion script of `shell` (one of SHELLS)."""
     return {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell]
 
 
 def a_folder(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """Folders, for an argument that may be an address too."""
+    """Offers folders, for an argument that may also be an address."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="dir")]
@@ -168,7 +168,7 @@ A_RECIPE: Complete = offer("training.recipe:completed")
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print the script that makes a shell complete commands and names.
+    """Print the shell script that completes commands and names.
 
     \b
     phizoo completion bash >> ~/.bashrc

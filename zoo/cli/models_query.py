@@ -1,4 +1,4 @@
-"""`phizoo models`, the commands that answer questions: find, lineage, diff, card, variants."""
+"""`phizoo models`, the commands that query the zoo: find, lineage, diff, card, variants."""
 
 from typing import Any
 
@@ -6,26 +6,31 @@ import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET
 from zoo.cli.models_show import echo_checkpoints
+from zoo.cli.options import AS_JSON
 from zoo.cli.output import count, emit_json, table
 from zoo.errors import ZooError
 
 
 @click.command()
 @click.option(
-    "--where", "conditions", multiple=True, metavar="CONDITION", help="May be given several times: all must hold."
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help="A condition that must hold; may be given several times.",
 )
-@click.option("--name", shell_complete=A_CHECKPOINT)
-@click.option("--family")
-@click.option("--licence")
-@click.option("--tag", multiple=True)
-@click.option("--parent", shell_complete=A_CHECKPOINT, metavar="CHECKPOINT", help="Made directly from it.")
-@click.option("--dataset", shell_complete=A_DATASET, metavar="NAME", help="Trained on it, by name or digest.")
-@click.option("--min-parameters", type=float)
-@click.option("--max-parameters", type=float)
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
+@click.option("--name", shell_complete=A_CHECKPOINT, help="Exactly this name.")
+@click.option("--family", help="Of this family, such as phi.")
+@click.option("--licence", help="Under this licence, such as mit.")
+@click.option("--tag", multiple=True, help="With this tag; may be given several times.")
+@click.option("--parent", shell_complete=A_CHECKPOINT, metavar="CHECKPOINT", help="Made directly from this checkpoint.")
+@click.option("--dataset", shell_complete=A_DATASET, metavar="NAME", help="Trained on this dataset (name or digest).")
+@click.option("--min-parameters", type=float, help="At least this many parameters.")
+@click.option("--max-parameters", type=float, help="At most this many parameters.")
+@click.option("--limit", type=click.IntRange(min=1), help="List at most this many.")
+@AS_JSON
 def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filters: Any) -> None:
-    """Find checkpoints by what they are and what they score.
+    """Find checkpoints by their properties and scores.
 
     A condition compares fields (name family licence tag parent dataset source created version
     parameters context_tokens training_tokens training_flops bytes) and scores (TASK.low TASK.value
@@ -39,13 +44,13 @@ def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filter
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
-        found = registry.find(conditions, limit=limit, **filters)
+        checkpoints = registry.find(conditions, limit=limit, **filters)
         if as_json:
-            emit_json(found)
-        elif found:
-            echo_checkpoints(registry, found)
+            emit_json(checkpoints)
+        elif checkpoints:
+            echo_checkpoints(registry, checkpoints)
         else:
-            click.echo("None. All checkpoints: phizoo models list")
+            click.echo("No checkpoint matches. All checkpoints: phizoo models list")
 
 
 @click.command()
@@ -53,33 +58,33 @@ def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filter
 @click.option(
     "--format", "form", type=click.Choice(["tree", "json", "mermaid", "dot"]), default="tree", show_default=True
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@AS_JSON
 def lineage(checkpoint: str, form: str, as_json: bool) -> None:
-    """Show what a checkpoint comes from and what was made from it.
+    """Show the ancestors and descendants of a checkpoint.
 
     \b
     Example:  phizoo models lineage phi-1-mini
               phizoo models lineage phi-1-mini --format dot | dot -Tsvg > lineage.svg
     """
-    from zoo import lineage as lines
+    from zoo import lineage as family
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
-        found = lines.graph(registry, checkpoint)
+        graph = family.graph(registry, checkpoint)
     if as_json or form == "json":
-        emit_json(found)
+        emit_json(graph)
     else:
-        click.echo({"tree": lines.tree, "mermaid": lines.mermaid, "dot": lines.dot}[form](found))
+        click.echo({"tree": family.tree, "mermaid": family.mermaid, "dot": family.dot}[form](graph))
 
 
 @click.command()
 @click.argument("before", shell_complete=A_CHECKPOINT)
 @click.argument("after", shell_complete=A_CHECKPOINT)
-@click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
+@AS_JSON
 def diff(before: str, after: str, as_json: bool) -> None:
     """Compare two checkpoints: config, recipe, files, tensors.
 
-    Each tensor that differs is told with its largest change and the norm of the change relative to
+    Each tensor that differs is listed with its largest change and the norm of the change relative to
     the norm before.
 
     \b
@@ -89,16 +94,16 @@ def diff(before: str, after: str, as_json: bool) -> None:
     from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
-        found = differences.diff(registry, before, after)
+        difference = differences.diff(registry, before, after)
     if as_json:
-        emit_json(found)
+        emit_json(difference)
     else:
-        click.echo(differences.text(found))
+        click.echo(differences.text(difference))
 
 
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
-@click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write it to a file instead.")
+@click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write the card to this file.")
 def card(checkpoint: str, out: str | None) -> None:
     """Print the model card made from the records.
 
@@ -116,13 +121,13 @@ def card(checkpoint: str, out: str | None) -> None:
         click.echo(text, nl=False)
         return
     if not Path(out).parent.is_dir():
-        raise ZooError(f"{out}: there is no such folder; make it first: mkdir -p {Path(out).parent}")
+        raise ZooError(f"{out}: no such folder; create it first: mkdir -p {Path(out).parent}")
     Path(out).write_text(text, encoding="utf-8")
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print configurations and sizes as JSON.")
+@AS_JSON
 def variants(name: str | None, as_json: bool) -> None:
     """List the Phi models of the talk with their exact sizes.
 
@@ -136,24 +141,20 @@ def variants(name: str | None, as_json: bool) -> None:
 
     chosen = [variant(name)] if name else list(VARIANTS.values())
     if as_json:
-        keys = ("name", "repository", "training_tokens", "about")
-        told = [
-            {key: getattr(one, key) for key in keys} | {"parameters": one.parameters, "config": one.config}
-            for one in chosen
-        ]
-        emit_json(told)
+        keys = ("name", "repository", "training_tokens", "about", "parameters", "config")
+        emit_json([{key: getattr(model, key) for key in keys} for model in chosen])
         return
     rows = [
         (
-            one.name,
-            f"{one.parameters:,}",
-            str(one.layers),
-            str(one.width),
-            f"{one.heads} x {one.width // one.heads}",
-            count(one.training_tokens),
-            f"phizoo models import {one.repository}" if one.repository else "not published",
-            one.about,
+            model.name,
+            f"{model.parameters:,}",
+            str(model.layers),
+            str(model.width),
+            f"{model.heads} x {model.width // model.heads}",
+            count(model.training_tokens),
+            f"phizoo models add {model.repository}" if model.repository else "not published",
+            model.about,
         )
-        for one in chosen
+        for model in chosen
     ]
     table(rows, ("NAME", "PARAMETERS", "LAYERS", "WIDTH", "HEADS", "TOKENS", "WEIGHTS", "TRAINED ON"))

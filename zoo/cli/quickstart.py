@@ -1,8 +1,7 @@
-"""`phizoo quickstart`: the whole way, as the ordinary commands that anyone would type.
+"""`phizoo quickstart`: data, training, evaluation and leaderboard, as the commands that anyone would type.
 
-A literal list of command lines, run one after the other in this process. Each of them knows by
-digest whether its work is done, so an interrupted quickstart goes on where it was; this file adds
-no logic of its own.
+A list of command lines, run one after the other in this process. Each command skips work whose output
+exists already (by digest), so an interrupted quickstart continues where it stopped.
 """
 
 import shlex
@@ -13,7 +12,7 @@ import time
 import click
 
 STEPS: tuple[tuple[str, str], ...] = (
-    ("Data: this machine's own Python code, the best part of it, and a template teacher's text", ""),
+    ("Data: Python files of this machine, the best of them, and text from a template teacher", ""),
     ("", "data gather python --out code"),
     ("", "data filter code --out code-filtered --tokens 3000000"),
     ("", "data decontaminate code-filtered --against humaneval,mbpp --out code-clean"),
@@ -24,22 +23,22 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("", "data pack code --tokenizer mini-bpe --out unfiltered-tokens --tokens 2000000"),
     ("", "data pack code-clean=0.5 textbooks=0.5 --tokenizer mini-bpe --out base-tokens --tokens 2000000"),
     ("", "data pack exercises-clean --tokenizer mini-bpe --out exercises-tokens"),
-    ("Train: a control on unfiltered code, a base model, and its finetune on exercises", ""),
+    ("Train: a control on unfiltered code, a base model, and the base model finetuned on exercises", ""),
     ("", "train run phi-1-small-mini-unfiltered"),
     ("", "train run phi-1-small-mini-base"),
     ("", "train run phi-1-small-mini"),
-    ("Register: what the zoo holds now", ""),
+    ("Register: the checkpoints of the zoo", ""),
     ("", "models list"),
-    ("Evaluate: the same tasks for all three", ""),
+    ("Evaluate: the same tasks for all three models", ""),
     (
         "",
         "eval run phi-1-small-mini-unfiltered phi-1-small-mini-base phi-1-small-mini "
         "--tasks humaneval,mini_exercises,arc_easy,piqa",
     ),
-    ("Look: which exercises of the test stand in the training data, and the score without them", ""),
+    ("Contamination: test exercises that occur in the training data, and the score without them", ""),
     ("", "eval contamination mini_exercises --checkpoint phi-1-small-mini --method ast --out flags --show 1"),
     ("", "eval run phi-1-small-mini --tasks mini_exercises --overlap flags/mini_exercises-ast.jsonl"),
-    ("Show: is the lift real, and where do the models stand", ""),
+    ("Compare: is the improvement significant, and how do the models rank", ""),
     ("", "eval compare phi-1-small-mini-base phi-1-small-mini-unfiltered --task mini_exercises"),
     ("", "eval compare phi-1-small-mini phi-1-small-mini-base --task mini_exercises"),
     ("", "leaderboard --print"),
@@ -48,15 +47,15 @@ STEPS: tuple[tuple[str, str], ...] = (
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Print the commands and run none.")
+@click.option("--dry-run", is_flag=True, help="Print the commands without running them.")
 def quickstart(dry_run: bool) -> None:
-    """The whole way on two CPU cores: data, train, evaluate, show (ten to fifteen minutes).
+    """Run all of it on two CPU cores: data, training, evaluation, leaderboard.
+
+    Takes ten to fifteen minutes. If interrupted, run it again: finished steps are skipped.
 
     \b
     phizoo quickstart
     phizoo quickstart --dry-run
-
-    Interrupted, the same command goes on; finished parts are not done again.
     """
     from zoo.cli.root import run
     from zoo.progress import seconds_text
@@ -74,6 +73,6 @@ def quickstart(dry_run: bool) -> None:
         if code:
             sys.exit(code)
     if not dry_run:
-        # `make` calls it by its path in .venv, which the shell it was typed in does not have on its own
-        typed = "phizoo" if shutil.which("phizoo") else sys.argv[0]
-        click.echo(f"\nDone in {seconds_text(time.monotonic() - began)}. Open the page: {typed} leaderboard")
+        # `make` calls it by its path in .venv, which is not on the PATH of the shell
+        program = "phizoo" if shutil.which("phizoo") else sys.argv[0]
+        click.echo(f"\nDone in {seconds_text(time.monotonic() - began)}. Open the leaderboard: {program} leaderboard")

@@ -1,4 +1,4 @@
-"""`phizoo`: a literal table of command groups, each imported only when it is used.
+"""`phizoo`: a table of command groups, each imported only when it is used.
 
 `--help` must answer in 0.2 s, so nothing here imports a command's module: the one-line help of
 each group stands in the table (a test holds that it equals the group's own).
@@ -19,59 +19,79 @@ if TYPE_CHECKING:
 
 # name -> (where the click command lives, its one-line help)
 GROUPS: dict[str, tuple[str, str]] = {
-    "data": ("training.cli.data:data", "Turn raw text into training data, each document accounted for."),
+    "data": ("training.cli.data:data", "Turn raw text into training data, and account for every document."),
     "train": ("training.cli.group:train", "Train a checkpoint from a recipe."),
-    "models": ("zoo.cli.models:models", "The zoo: add, list, find and verify checkpoints."),
-    "eval": ("evals.cli.group:evaluate", "Score checkpoints on tasks, every sample kept."),
+    "models": ("zoo.cli.models:models", "Add, list, find and verify the checkpoints of the zoo."),
+    "eval": ("evals.cli.group:evaluate", "Score checkpoints on tasks, and keep every sample."),
     "leaderboard": ("dashboard.cli:leaderboard", "Open the leaderboard page, or export it."),
     "serve": ("evals.cli.serve:serve", "Serve a checkpoint over an OpenAI-compatible address."),
-    "doctor": ("evals.cli.doctor:doctor", "Tell what this machine can do, and what mends each lack."),
-    "completion": ("zoo.cli.completion:completion", "Print the script that makes a shell complete commands and names."),
-    "quickstart": ("zoo.cli.quickstart:quickstart", "The whole way on two CPU cores: data, train, evaluate, show."),
+    "doctor": ("evals.cli.doctor:doctor", "Check what this machine can run and how to fix what is missing."),
+    "completion": ("zoo.cli.completion:completion", "Print the shell script that completes commands and names."),
+    "quickstart": (
+        "zoo.cli.quickstart:quickstart",
+        "Run all of it on two CPU cores: data, training, evaluation, leaderboard.",
+    ),
 }
 
 
 class LazyGroup(click.Group):
-    """A click group whose commands are a table of `module:attribute`, resolved when used."""
+    """A click group whose commands are a table of `module:attribute`, resolved when used.
 
-    def __init__(self, *args: object, table: dict[str, tuple[str, str]], **kwargs: object) -> None:
+    table    name -> (where the command lives, its one-line help)
+    renamed  former name -> (where its command lives, the new words): works, but is not shown; options that
+             end the new words are put before the arguments
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        table: dict[str, tuple[str, str]],
+        renamed: dict[str, tuple[str, str]] | None = None,
+        **kwargs: object,
+    ) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.table = table
+        self.renamed = renamed or {}
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.table)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in self.table:
+        if name not in self.table and name not in self.renamed:
             return None
-        module, attribute = self.table[name][0].split(":")
+        module, attribute = (self.table.get(name) or self.renamed[name])[0].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        unknown = args and args[0] not in self.table and not args[0].startswith("-")
-        if unknown and not context.resilient_parsing:  # a Tab after a mistyped word offers nothing and says nothing
-            where = context.command_path
-            raise ZooError(f'no command "{args[0]}"{nearest(args[0], self.table)}. All commands: {where} --help')
+        if args and not context.resilient_parsing:  # a Tab after a mistyped word offers nothing and says nothing
+            name, path = args[0], context.command_path
+            if name in self.renamed:
+                words = self.renamed[name][1]
+                click.echo(f"phizoo: `{path} {name}` is now `phizoo {words}`", err=True)
+                flags = [word for word in words.split()[-1:] if word.startswith("--")]
+                args = [name, *flags, *args[1:]]
+            elif name not in self.table and not name.startswith("-"):
+                raise ZooError(f'no command "{name}"{nearest(name, self.table)}. All commands: {path} --help')
         return super().resolve_command(context, args)
 
     def shell_complete(self, context: click.Context, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
-        named = [
-            CompletionItem(name, help=told) for name, (_, told) in self.table.items() if name.startswith(incomplete)
+        names = [
+            CompletionItem(name, help=text) for name, (_, text) in self.table.items() if name.startswith(incomplete)
         ]
-        return named + click.Command.shell_complete(self, context, incomplete)
+        return names + click.Command.shell_complete(self, context, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
-def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
-    if asked:
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
         click.echo(f"phizoo {version('phi-zoo')}")
@@ -96,8 +116,8 @@ def phizoo() -> None:
 def run(args: Sequence[str]) -> int:
     """Runs one command line in this process and gives its exit code: 0, 1, 2 or 130."""
     try:
-        ended = phizoo.main(list(args), prog_name="phizoo", standalone_mode=False)
-        return ended if isinstance(ended, int) else 0
+        code = phizoo.main(list(args), prog_name="phizoo", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except CheckFailed as error:
         print(f"phizoo: {error}", file=sys.stderr)
         return 1
@@ -107,16 +127,16 @@ def run(args: Sequence[str]) -> int:
     except click.Abort:
         return interrupted()
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)  # a group alone: its help, and nothing said before it
+        print(error.format_message(), file=sys.stderr)  # a group without a command: its help and nothing before it
         return 2
     except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "phizoo"
-        print(f"phizoo: {error.format_message()} Help: {where} --help", file=sys.stderr)
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "phizoo"
+        print(f"phizoo: {error.format_message()} Help: {path} --help", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return interrupted()
     except BrokenPipeError:
-        sys.stderr.close()  # the reader left (`| head`): nothing to tell it
+        sys.stderr.close()  # the reader left (`| head`)
         return 0
     except OSError as error:
         if error.errno is None:
@@ -125,29 +145,29 @@ def run(args: Sequence[str]) -> int:
 
 
 def interrupted() -> int:
-    """What an interrupt says and gives."""
-    print("phizoo: interrupted; what was done is kept, the same command goes on from there.", file=sys.stderr)
+    """Reports an interrupt; exit code 130."""
+    print("phizoo: interrupted. Finished work is kept; run the same command again to continue.", file=sys.stderr)
     return 130
 
 
 def os_fault(error: OSError) -> int:
-    """One line for what the operating system refused (disk full, no permission, no folder): exit code 2."""
+    """Prints one line for an error of the operating system (disk full, no permission, no folder); exit code 2."""
     import errno
 
-    elsewhere = "name another place, or set PHIZOO_HOME to a folder of yours"
-    what = {
+    remedy = "choose another path, or set PHIZOO_HOME to a folder of yours"
+    message = {
         errno.ENOSPC: "the disk is full; free some space",
         errno.EDQUOT: "the disk quota is used up; free some space",
-        errno.EROFS: "the file system is read-only; set PHIZOO_HOME to a folder you may write",
+        errno.EROFS: "the file system is read-only; set PHIZOO_HOME to a folder that you can write",
         errno.EACCES: "permission denied; check who owns it, or set PHIZOO_HOME to a folder of yours",
         errno.EPERM: "not permitted; check who owns it, or set PHIZOO_HOME to a folder of yours",
-        errno.EEXIST: f"a file stands where a folder is needed; {elsewhere}" if _is_file(error) else None,
-        errno.ENOTDIR: f"a file stands where a folder is needed; {elsewhere}",
-        errno.ENAMETOOLONG: f"the name is too long for this disk; {elsewhere}",
+        errno.EEXIST: f"there is a file where a folder is needed; {remedy}" if _is_file(error) else None,
+        errno.ENOTDIR: f"there is a file where a folder is needed; {remedy}",
+        errno.ENAMETOOLONG: f"the name is too long for this disk; {remedy}",
     }.get(error.errno or 0)
-    if what is None:
+    if message is None:
         raise error
-    print(f"phizoo: {error.filename or 'writing'}: {what}, then run the same command again.", file=sys.stderr)
+    print(f"phizoo: {error.filename or 'writing'}: {message}, then run the same command again.", file=sys.stderr)
     return 2
 
 

@@ -1,0 +1,159 @@
+"""`phizoo models add`: a folder, a repository of the hub or a published Phi becomes a checkpoint of the zoo."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
+from zoo.cli.options import AS_JSON
+from zoo.cli.output import emit_json
+from zoo.errors import CheckFailed, ZooError
+
+if TYPE_CHECKING:
+    from zoo.records import About, Checkpoint
+    from zoo.registry import Registry
+
+NO_TOKENIZER = (
+    "Warning: the checkpoint has no tokenizer, so it is kept but cannot be evaluated or served; "
+    "put tokenizer.json into the folder and add it again."
+)
+
+
+@click.command()
+@click.argument("source", shell_complete=A_FOLDER)
+@click.option("--name", help="Name in the zoo (default: of the folder or repository). An existing name: next version.")
+@click.option("--family", default="", help="Default: the model_type of config.json.")
+@click.option("--licence", default="unknown", help="An SPDX identifier, such as mit. Default: as the hub states it.")
+@click.option("--source", "origin", default="", help="Where the weights come from: an address, a paper, a command.")
+@click.option("--tag", "tags", multiple=True, help="A word to find it by; may be given several times.")
+@click.option("--note", "notes", default="", help="A free line.")
+@click.option("--prompt-style", type=click.Choice(["completion", "chat"]), default="completion", show_default=True)
+@click.option("--training-tokens", type=int, default=None, help="Tokens seen in training.")
+@click.option("--recipe", type=click.Path(dir_okay=False), default=None, help="The resolved recipe: TOML or JSON.")
+@click.option("--parent", "parents", shell_complete=A_CHECKPOINT, multiple=True, metavar="NAME[=RELATION]",
+              help="The checkpoint it was made from, by finetune, grow, resume or convert.")  # fmt: skip
+@click.option("--dataset", "datasets", shell_complete=A_DATASET, multiple=True, metavar="NAME[=TOKENS]",
+              help="A dataset it was trained on.")  # fmt: skip
+@click.option("--revision", metavar="COMMIT", help="Revision on the hub; a branch is resolved to its commit.")
+@click.option("--drop-code", is_flag=True, help="Skip Python files, pickles and auto_map instead of refusing them.")
+@click.option("--convert", is_flag=True, help="Turn .bin and .pt into safetensors in an isolated process.")
+@click.option("--link", is_flag=True, help="Move the files instead of copying them; they become read-only.")
+@click.option("--dry-run", is_flag=True, help="Show what would be fetched and whether there is room; fetch nothing.")
+@AS_JSON
+def add(
+    source: str, name: str | None, recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
+    revision: str | None, drop_code: bool, convert: bool, link: bool, dry_run: bool, as_json: bool, **about: Any,
+) -> None:  # fmt: skip
+    """Add a checkpoint: a folder of weights, a repository of the hub, a Phi by name.
+
+    SOURCE is a folder, its address (s3://bucket/folder), a repository (microsoft/phi-2, hf:microsoft/phi-2@COMMIT)
+    or a published model of `phizoo models variants`. Weights enter as safetensors, with config.json and the
+    tokenizer's files; anything that could run (pickles, Python files, code named in the config) is refused. Phi's
+    older formats are converted, and equal logits prove the conversion. Files of git and the hub (.git, .cache) are
+    skipped. The same bytes are stored once. A broken download continues where it ended.
+
+    \b
+    Example:  phizoo models add ./my-phi --name my-phi --licence mit --parent phi-1@best=finetune
+              phizoo models add microsoft/phi-2 --dry-run
+              phizoo models add ./phi-1-mixformer --name phi-1 --drop-code
+    """
+    from zoo.records import has_tokenizer
+    from zoo.registry import open_registry
+
+    if source.startswith("hf:"):
+        source, _, pinned = source.removeprefix("hf:").partition("@")
+        revision = revision or pinned or None
+    if dry_run:
+        _show_plan(source, name, revision)
+        return
+    with open_registry() as registry:
+        record = _about(registry, recipe, parents, datasets, about)
+        if link or "://" in source:
+            checkpoint = registry.add(source, name or _last_part(source), record, link)
+        else:
+            checkpoint = _import(registry, source, name, revision, record, drop_code, convert)
+    if as_json:
+        emit_json(checkpoint)
+    else:
+        click.echo(f"{checkpoint.label}  {checkpoint.parameters:,} parameters  {checkpoint.digest[:12]}")
+        if checkpoint.notes:
+            click.echo(checkpoint.notes)
+    if not has_tokenizer(file.path for file in checkpoint.files):
+        click.echo(NO_TOKENIZER, err=True)
+
+
+def _last_part(source: str) -> str:
+    return source.rstrip("/").rpartition("/")[2]
+
+
+def _import(
+    registry: "Registry", source: str, name: str | None, revision: str | None, about: "About", drop_code: bool,
+    convert: bool,
+) -> "Checkpoint":  # fmt: skip
+    from zoo.exchange.huggingface import import_any
+
+    path = Path(source).expanduser()
+    if source.startswith(("/", ".", "~")) and not path.is_dir():
+        return registry.add(source, name or path.name, about)  # which says why this is no folder
+    return import_any(registry, source, name, revision, about, drop_code, convert)
+
+
+def _show_plan(source: str, name: str | None, revision: str | None) -> None:
+    from zoo.exchange.huggingface import plan_import
+
+    lines, missing = plan_import(source, name, revision)
+    click.echo("\n".join((*lines, *(f"missing here: {requirement}" for requirement in missing))))
+    if missing:
+        count = "1 requirement is" if len(missing) == 1 else f"{len(missing)} requirements are"
+        raise CheckFailed(f"{count} missing (listed above); nothing was fetched")
+
+
+def _about(
+    registry: "Registry", recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
+    options: dict[str, Any],
+) -> "About":  # fmt: skip
+    from zoo.records import About, Parent, TrainedOn
+
+    return About(
+        recipe=read_recipe(Path(recipe)) if recipe else None,
+        parents=tuple(
+            Parent(digest=registry.get(spec).digest, relation=relation) for spec, relation in map(_parent, parents)
+        ),
+        datasets=tuple(
+            TrainedOn(digest=registry.dataset(spec).digest, tokens=tokens) for spec, tokens in map(_trained, datasets)
+        ),
+        source=options.pop("origin"),
+        **options,
+    )
+
+
+def _parent(option: str) -> tuple[str, Any]:
+    spec, _, relation = option.partition("=")
+    if relation not in ("", "finetune", "grow", "resume", "convert"):
+        raise ZooError(f'--parent {option}: no relation "{relation}"; expected finetune, grow, resume or convert.')
+    return spec, relation or "finetune"
+
+
+def _trained(option: str) -> tuple[str, int]:
+    spec, _, tokens = option.partition("=")
+    if tokens and not tokens.isdecimal():
+        raise ZooError(f"--dataset {option}: {tokens!r} is not a number of tokens; expected such as {spec}=7000000.")
+    return spec, int(tokens or 0)
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Reads a recipe file as plain data, TOML or JSON by its suffix."""
+    import json
+    import tomllib
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        recipe = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except FileNotFoundError:
+        raise ZooError(f"{path}: no such file; --recipe expects a TOML or JSON file.") from None
+    except ValueError as error:
+        raise ZooError(f"{path}: cannot be read as {path.suffix or 'JSON'}: {error}.") from None
+    if not isinstance(recipe, dict):
+        raise ZooError(f"{path}: is not a table; --recipe expects a TOML or JSON table.")
+    return recipe

@@ -1,0 +1,46 @@
+"""Options that commands of several groups share, and options that still accept a former name."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from zoo.cli.completion import A_TASK
+
+Decorator = Callable[[Any], Any]
+
+AS_JSON: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
+TIER: Decorator = click.option("--tier", help="Sandbox tier; the best one available by default.")
+ALLOW_WEAK: Decorator = click.option(
+    "--allow-weak-isolation", "allow_weak", is_flag=True, help="Run code with resource limits only. Dangerous."
+)
+
+
+class RenamedOption(click.Option):
+    """An option that still accepts its former names, which neither --help nor Tab shows."""
+
+    def __init__(self, declarations: Sequence[str], former: Sequence[str] = (), **attributes: Any) -> None:
+        super().__init__(declarations, **attributes)
+        self.former = list(former)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        shown, self.opts = self.opts, [*self.opts, *self.former]
+        super().add_to_parser(parser, ctx)
+        self.opts = shown
+
+
+def split_commas(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of a repeated option, each of which may also be a list with commas."""
+    return tuple(word for value in values for part in value.split(",") if (word := part.strip()))
+
+
+def repeated(name: str, destination: str, former: Sequence[str] = (), **attributes: Any) -> Decorator:
+    """An option that may be given again, or once with commas between its values."""
+    return click.option(
+        name, destination, cls=RenamedOption, former=former, multiple=True, callback=split_commas, **attributes
+    )
+
+
+def task_option(text: str, former: Sequence[str] = ("--tasks",), **attributes: Any) -> Decorator:
+    """`--task TASK`, repeated, as every command names its tasks; the argument is called `tasks`."""
+    return repeated("--task", "tasks", former, metavar="TASK", shell_complete=A_TASK, help=text, **attributes)
