@@ -28,7 +28,7 @@ def tiny(server: Any) -> Any:
 
 
 def test_the_page_rehearses_each_step_that_needs_the_network_or_the_gpu() -> None:
-    assert [words[:2] for words in DRY] == [["models", "import"], ["serve", "phi-2"], ["eval", "run"]]
+    assert [words[:2] for words in DRY] == [["models", "add"], ["serve", "phi-2"], ["eval", "run"]]
     assert all([word for word in words if word != "--dry-run"] in PHIZOO for words in DRY)
 
 
@@ -40,13 +40,13 @@ def test_a_rehearsal_resolves_everything_and_names_what_is_lacking(
     assert root.run(words) == 1
     told = capsys.readouterr()
     assert "2,779,683,840 parameters" in told.out
-    assert "lacking here: " in told.out
-    assert "nothing was done" in told.err
+    assert "missing here: " in told.out
+    assert "missing (listed above); nothing was" in told.err
     assert not (tmp_path / "home").exists()
 
 
 def test_the_import_fetches_and_records_the_pinned_commit(tiny: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    dry, real = [words for words in PHIZOO if words[:2] == ["models", "import"]]
+    dry, real = [words for words in PHIZOO if words[:2] == ["models", "add"]]
     assert root.run(dry) == 0
     assert f"commit {COMMIT}, licence mit: 3 files" in capsys.readouterr().out
     assert not [path for path, _, _ in tiny.asked if "/resolve/" in path]
