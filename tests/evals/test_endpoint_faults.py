@@ -190,7 +190,9 @@ def test_an_interrupt_keeps_what_was_answered(endpoint: SimpleNamespace) -> None
         running.send_signal(signal.SIGINT)
         told = running.communicate(timeout=30)[1]
     assert running.returncode == 130
-    assert told.splitlines()[-1] == "phizoo: interrupted. Finished work is kept; run the same command again to continue."
+    assert (
+        told.splitlines()[-1] == "phizoo: interrupted. Finished work is kept; run the same command again to continue."
+    )
     (run,) = settings.runs_dir().iterdir()
     kept = len((run / "generations.jsonl").read_text().splitlines())
     assert kept >= 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evals.cli.suites import suites
+from evals.cli.tasks import tasks as command
 from evals.records import Sample
 from evals.subset import SIZES, chosen, quick_task
 from evals.suites import AGGREGATES, SUITES, Aggregate, Part, average, names, tasks
@@ -107,7 +107,7 @@ def test_reducing_twice_changes_nothing_but_the_name() -> None:
 
 
 def test_the_listing() -> None:
-    told = json.loads(CliRunner().invoke(suites, ["--json"], catch_exceptions=False).output)
+    told = json.loads(CliRunner().invoke(command, ["--suites", "--json"], catch_exceptions=False).output)
     assert set(told["suites"]) == set(SUITES)
     assert [one["name"] for one in told["averages"]] == [one.name for one in AGGREGATES]
-    assert "suite:quick" in CliRunner().invoke(suites, [], catch_exceptions=False).output
+    assert "suite:quick" in CliRunner().invoke(command, ["--suites"], catch_exceptions=False).output

@@ -46,7 +46,7 @@ def test_a_boundary_check_changes_only_the_end_of_the_prompt() -> None:
 
 
 def test_parity_wants_two_engines() -> None:
-    ended = CliRunner().invoke(parity, ["tiny", "--backends", "transformers"])
+    ended = CliRunner().invoke(parity, ["tiny", "--engine", "transformers"])
     assert isinstance(ended.exception, ZooError)
     assert "expected two" in str(ended.exception)
 
@@ -56,8 +56,8 @@ def test_parity_wants_two_engines() -> None:
     [
         ("transformers", {"url": "http://h/v1"}, "--url is an option of --engine openai_http"),
         ("openai_http", {"budget": 1.0}, "--budget needs --price"),
-        ("openai_http", {"price": "1"}, "no pair of prices"),
-        ("openai_http", {"price": "nan,1"}, "no pair of prices"),
+        ("openai_http", {"price": "1"}, "not a pair of prices"),
+        ("openai_http", {"price": "nan,1"}, "not a pair of prices"),
     ],
 )
 def test_options_of_another_engine_or_without_sense_are_refused(

@@ -22,29 +22,31 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def findings(capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, dict[str, str]]:
     assert root.run(["doctor", "--json"]) == code
-    return {one["what"]: one for one in json.loads(capsys.readouterr().out)}
+    return {one["name"]: one for one in json.loads(capsys.readouterr().out)}
 
 
 def test_an_empty_home_is_fine_and_stays_empty(capsys: pytest.CaptureFixture[str]) -> None:
     found = findings(capsys)
     assert found["zoo"]["state"] == "ok"
-    assert found["zoo"]["told"].startswith("none yet")
+    assert found["zoo"]["detail"].startswith("none yet")
     assert found["sandbox container"] == {
-        "what": "sandbox container",
+        "name": "sandbox container",
         "state": "missing",
-        "told": "no podman or docker on the path",
-        "mend": "install one",
+        "detail": "no podman or docker on the path",
+        "remedy": "install one",
     }
     assert not settings.home().exists()
 
 
-def test_every_lack_has_its_remedy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_missing_package_has_its_remedy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _name: None)
     found = findings(capsys)
     for package, (_, extra) in doctor.EXTRAS.items():
         assert found[package]["state"] == "missing"
-        assert f"pip install 'phi-zoo[{extra}]'" in found[package]["mend"]
-    assert all(one["mend"] for one in found.values() if one["state"] != "ok")
+        assert f"pip install 'phi-zoo[{extra}]'" in found[package]["remedy"]
+    assert all(one["remedy"] for one in found.values() if one["state"] != "ok")
 
 
 def test_a_damaged_zoo_is_wrong_and_the_exit_code_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,18 +62,20 @@ def test_the_compiler_is_the_one_that_CC_names(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("CC", "no-such-compiler -O2")
     found = findings(capsys)["C compiler"]
-    assert found["state"] == "missing" and "no no-such-compiler; with one" in found["told"] and "CC=" in found["mend"]
+    assert (
+        found["state"] == "missing" and "no no-such-compiler; with one" in found["detail"] and "CC=" in found["remedy"]
+    )
     (tmp_path / "mine").write_text("#!/bin/sh\n")
     (tmp_path / "mine").chmod(0o755)
     monkeypatch.setenv("CC", f"{tmp_path / 'mine'} -O2")
-    assert findings(capsys)["C compiler"] | {"what": ""} == {
-        "what": "", "state": "ok", "told": str(tmp_path / "mine"), "mend": "",
+    assert findings(capsys)["C compiler"] | {"name": ""} == {
+        "name": "", "state": "ok", "detail": str(tmp_path / "mine"), "remedy": "",
     }  # fmt: skip
 
 
 def test_a_full_disk_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "FREE_BYTES", 1 << 60)
-    assert "free some space" in findings(capsys, code=1)["disk"]["mend"]
+    assert "free some space" in findings(capsys, code=1)["disk"]["remedy"]
 
 
 def test_another_content_than_the_pinned_one_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +86,7 @@ def test_another_content_than_the_pinned_one_is_wrong(tmp_path: Path, monkeypatc
     (tmp_path / "gsm8k").mkdir()
     (tmp_path / "gsm8k" / "data.jsonl").write_text('{"question": "1 + 1", "answer": "#### 2"}\n')
     (found,) = doctor._datasets()
-    assert (found.state, "gsm8k/test" in found.told) == ("wrong", True)
+    assert (found.state, "gsm8k/test" in found.detail) == ("wrong", True)
 
 
 def test_a_data_folder_that_is_none_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +95,7 @@ def test_a_data_folder_that_is_none_is_wrong(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("evals.datasets.catalog.SETS", {})
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path / "nowhere"))
     (found,) = doctor._datasets()
-    assert (found.state, "which is no folder" in found.told, "PHIZOO_DATA=FOLDER" in found.mend) == (
+    assert (found.state, "which is not a folder" in found.detail, "PHIZOO_DATA=FOLDER" in found.remedy) == (
         "wrong",
         True,
         True,

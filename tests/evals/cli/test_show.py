@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from evals.cli.show import _groups, _show_run, show, tasks
+from evals.cli.show import _groups, _show_run, show
+from evals.cli.tasks import tasks
 from evals.records import Result
 from evals.tasks import TASKS, every
 from evals.tasks.mmlu import GROUPS

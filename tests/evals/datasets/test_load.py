@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evals.cli.show import data
+from evals.cli.tasks import tasks
 from evals.datasets import load
 from evals.datasets.catalog import SETS
 from zoo.errors import ZooError
@@ -183,27 +183,29 @@ def test_fetched_from_the_hub_at_the_pinned_revision(hub: Hub, shared: Path, tmp
     place.parent.mkdir(parents=True)
     native = list(load._lines(shared / "data" / "evals" / "gsm8k" / "train.jsonl.gz"))
     parquet.write_table(pyarrow.Table.from_pylist(native), place)
-    assert "on the hub (--fetch): openai/gsm8k" in phizoo(hub, tmp_path, "eval", "data", "gsm8k")
+    assert "on the hub (--fetch): openai/gsm8k" in phizoo(hub, tmp_path, "eval", "tasks", "--data", "gsm8k")
     assert hub.asked == []  # looking costs no network
-    told = json.loads(phizoo(hub, tmp_path, "eval", "data", "gsm8k", "--fetch", "--json"))
+    told = json.loads(phizoo(hub, tmp_path, "eval", "tasks", "--data", "gsm8k", "--fetch", "--json"))
     train = next(one for one in told if one["split"] == "train")
     assert train["source"] == f"hub openai/gsm8k@{wanted.revision[:12]}"
     assert any(wanted.revision in asked for asked in hub.asked)
     hub.asked.clear()
-    assert "hub openai/gsm8k@" in phizoo(hub, tmp_path, "eval", "data", "gsm8k")  # kept, and no more asked for
+    assert "hub openai/gsm8k@" in phizoo(
+        hub, tmp_path, "eval", "tasks", "--data", "gsm8k"
+    )  # kept, and no more asked for
     assert hub.asked == []
 
 
 def test_a_hub_that_has_it_not_is_an_answer(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
-    assert "not at hand" in phizoo(hub, tmp_path, "eval", "data", "gsm8k", "--fetch")
+    assert "not at hand" in phizoo(hub, tmp_path, "eval", "tasks", "--data", "gsm8k", "--fetch")
 
 
 def test_the_listing_names_partial_sets_and_refuses_changed_ones(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHIZOO_DATA", str(shared / "data" / "evals"))
-    told = CliRunner().invoke(data, ["squad_v2", "--json"], catch_exceptions=False)
+    told = CliRunner().invoke(tasks, ["--data", "squad_v2", "--json"], catch_exceptions=False)
     (one,) = json.loads(told.output)
     assert one["partial"] == "16 of 35 articles"
     assert one["rows"] == 6078
@@ -213,7 +215,7 @@ def test_the_listing_names_partial_sets_and_refuses_changed_ones(
     path.parent.chmod(0o755)
     path.write_text(path.read_text().replace("faucet", "tap"))
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
-    listed = CliRunner().invoke(data, ["copa"], catch_exceptions=False).output
+    listed = CliRunner().invoke(tasks, ["--data", "copa"], catch_exceptions=False).output
     assert "refused: copa (validation)" in listed
 
 

@@ -320,7 +320,7 @@ def test_the_command_prints_a_table(
     assert "task [protocol] metric" in out
     assert "humaneval [raw] pass@1  55.5  51.2  +4.3 [-2.7, +11.4]      20/13/131  0.30    0.30" in out
     assert "\x1b" not in out
-    assert "No row tells the two apart" in out
+    assert "No row is significant" in out
     assert "better with phi-a:1, 20 samples" in out
     assert "  HumanEval/0  1 against 0" in out
     theirs = out.index("better with phi-b:1, 13 samples")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from evals.cli.judge import grade
+from evals.cli.judge import judge
 from evals.datasets.load import rows
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits
 from evals.results.judge import (
@@ -171,14 +171,14 @@ def test_a_file_is_graded_beside_its_tests(served: tuple[str, type[Handler]], tm
     path, out = tmp_path / "s.jsonl", tmp_path / "grades.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     words = [str(path), "--task", "unconventional", "--url", url, "--model", "m", "--out", str(out)]
-    first = CliRunner().invoke(grade, [*words, "--json"], catch_exceptions=False)
+    first = CliRunner().invoke(judge, [*words, "--json"], catch_exceptions=False)
     row = json.loads(first.stdout)
     assert (row["n"], row["ungraded"], row["asked"], row["grade"]) == (25, 0, 25, 8.0)
     assert row["tests"]["value"] == 0.8
     assert (row["agreement"]["accuracy"], row["agreement"]["kappa"], row["agreement"]["auc"]) == (1.0, 1.0, 1.0)
-    again = CliRunner().invoke(grade, words, catch_exceptions=False)
-    assert "0 asked now" in again.stdout
-    assert "8.00 of 10" in again.stdout
+    again = CliRunner().invoke(judge, words, catch_exceptions=False)
+    assert "0 sent now" in again.stdout
+    assert "of 10: 8.00 [" in again.stdout
     assert len(handler.asked) == 25
     assert [json.loads(line)["sample"] for line in out.read_text().splitlines()] == [p["task_id"] for p in problems]
     assert "def check" not in json.dumps(handler.asked)

@@ -113,15 +113,15 @@ def test_seeds_of_one_recipe_combine_and_others_are_refused(
         for seed, right in enumerate((100, 110, 105)):
             scored(registry, tiny_phi, f"s{seed}", row(right), tmp_path, recipe={"lr": 1e-3, "train": {"seed": seed}})
         scored(registry, tiny_phi, "other", row(100), tmp_path, recipe={"lr": 2e-3, "train": {"seed": 0}})
-    assert root.run(["eval", "seeds", "s0", "s1", "s2", "--json"]) == 0
+    assert root.run(["eval", "ranks", "--seeds", "s0", "s1", "s2", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     told = one["combined"]
     assert (told["runs"], told["n"], told["value"]) == (3, 200, pytest.approx(0.525))
     assert told["between"] == pytest.approx(0.025**2)
     assert told["low"] < told["value"] < told["high"]
-    assert root.run(["eval", "seeds", "s0", "other"]) == 2
+    assert root.run(["eval", "ranks", "--seeds", "s0", "other"]) == 2
     assert "differ by more than the seed: lr is 0.001 and 0.002" in capsys.readouterr().err
-    assert root.run(["eval", "seeds", "s0"]) == 2
+    assert root.run(["eval", "ranks", "--seeds", "s0"]) == 2
     assert "no two runs of s0:1 share a protocol" in capsys.readouterr().err
 
 
@@ -129,21 +129,21 @@ def test_one_checkpoints_seeds_combine(tiny_phi: Path, tmp_path: Path, capsys: p
     with open_registry() as registry:
         for seed, right in enumerate((100, 120)):
             scored(registry, tiny_phi, "one", row(right), tmp_path, seed=seed)
-    assert root.run(["eval", "seeds", "one"]) == 0
-    assert "two runs tell little" in capsys.readouterr().out
+    assert root.run(["eval", "ranks", "--seeds", "one"]) == 0
+    assert "two seeds say little" in capsys.readouterr().out
 
 
 def test_power_tells_samples_and_draws(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["eval", "power", "humaneval", "--difference", "4.3", "--score", "53.35"]) == 0
+    assert root.run(["eval", "tasks", "--power", "humaneval", "--difference", "4.3", "--score", "53.35"]) == 0
     assert "4.3 points need 2,112 samples, 1,055 paired" in capsys.readouterr().out
     whole = [[float((i + d) % 2), float((i * d) % 3 == 0)] for i in range(2376) for d in (1,)]
     other = [[float(i % 5 > 1), float(i % 7 > 2)] for i in range(2376)]
     with open_registry() as registry:
         scored(registry, tiny_phi, "a", whole, tmp_path)
         scored(registry, tiny_phi, "b", other, tmp_path)
-    assert root.run(["eval", "power", "arc_easy", "--difference", "5", "--pair", "a", "b", "--json"]) == 0
+    assert root.run(["eval", "tasks", "--power", "arc_easy", "--difference", "5", "--pair", "a", "b", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["needs"]["draws"] >= 1
     assert 0 < told["needs"]["discordant"] < 1
-    assert root.run(["eval", "power", "piqa", "--difference", "5", "--pair", "a", "b"]) == 2
-    assert "have no scores of piqa@lm-eval both" in capsys.readouterr().err
+    assert root.run(["eval", "tasks", "--power", "piqa", "--difference", "5", "--pair", "a", "b"]) == 2
+    assert "do not both have scores of piqa@lm-eval" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from evals.cli.sandbox import programs
+from evals.cli.sandbox import run as programs
 from evals.sandbox import Program, open_sandbox
 from evals.sandbox.host import worker
 from evals.sandbox.judge import evalplus

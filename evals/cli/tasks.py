@@ -1,0 +1,180 @@
+"""`phizoo eval tasks`: lists tasks, suites, evaluation sets, and the differences that a task can resolve."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.completion import A_TASK
+from zoo.cli.options import AS_JSON
+from zoo.cli.output import emit_json, share_cell, table
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from evals.task import Task
+
+
+@click.command()
+@click.argument("names", shell_complete=A_TASK, nargs=-1, metavar="[NAME]...")
+@click.option("--suites", "listing", flag_value="suites", help="List the suites and the averages over their tasks.")
+@click.option("--data", "listing", flag_value="data", help="List the evaluation sets: rows, sha256, licence, source.")
+@click.option("--power", "listing", flag_value="power", help="Print the smallest differences that tasks can resolve.")
+@click.option("--of", "checkpoint", metavar="NAME", help="With --suites: this checkpoint's averages.")
+@click.option("--fetch", is_flag=True, help="With --data: fetch missing sets from the hub.")
+@click.option("--difference", type=click.FloatRange(0, 100, min_open=True), help="With --power: points to detect.")
+@click.option("--score", type=click.FloatRange(0, 100), default=50, show_default=True,
+              help="With --power: the expected score in %.")  # fmt: skip
+@click.option("--pair", nargs=2, help="With --power: two scored checkpoints, whose samples give the spread.")
+@AS_JSON
+def tasks(
+    names: tuple[str, ...], listing: str | None, checkpoint: str | None, fetch: bool, difference: float | None,
+    score: float, pair: tuple[str, str] | None, as_json: bool,
+) -> None:  # fmt: skip
+    """List the tasks and their protocols, or their suites, data and statistical power.
+
+    The first protocol of a task is its default. --data reads every set on this machine and checks it against its
+    pinned sha256; unchanged files are not read again. --power is for a two-sided test at 5% with 80% power.
+
+    \b
+    phizoo eval tasks
+    phizoo eval tasks --suites --of phi-1-small-mini
+    phizoo eval tasks --data gsm8k --fetch
+    phizoo eval tasks --power humaneval suite:phi-2
+    phizoo eval tasks --power humaneval --difference 3 --pair phi-1-small-mini phi-1-small-mini-base
+    """
+    owners = {"--of": ("suites", checkpoint), "--fetch": ("data", fetch), "--difference": ("power", difference),
+              "--pair": ("power", pair)}  # fmt: skip
+    for option, (owner, value) in owners.items():
+        if value and listing != owner:
+            raise ZooError(f"{option} is an option of --{owner}. Example: phizoo eval tasks --help")
+    if listing == "suites":
+        _list_suites(checkpoint, as_json)
+    elif listing == "data":
+        _list_data(names, fetch, as_json)
+    elif listing == "power":
+        from evals.cli.power import show_power
+
+        show_power(names, difference, score, pair, as_json)
+    else:
+        _list_tasks(names, as_json)
+
+
+def _list_tasks(names: Sequence[str], as_json: bool) -> None:
+    fields = ("protocol", "version", "kind", "shots", "metrics", "chance", "licence", "paper", "about")
+    rows = [
+        {"task": task.name, "samples": task.size, **{field: getattr(task, field) for field in fields}}
+        for task in _named(names)
+    ]
+    if as_json:
+        emit_json(rows)
+        return
+    table(
+        [
+            (f"{row['task']}@{row['protocol']}", str(row["samples"]), str(row["shots"]), ",".join(row["metrics"]),
+             str(row["about"]))
+            for row in rows
+        ],
+        ("TASK", "SAMPLES", "SHOTS", "METRICS", "ABOUT"),
+    )  # fmt: skip
+
+
+def _named(names: Sequence[str]) -> "Iterator[Task]":
+    """Every task and protocol; of some names, all protocols of a bare task."""
+    from evals.suites import tasks as find
+    from evals.tasks import TASKS, every, protocols
+
+    if not names:
+        yield from every()
+    for name in names:
+        yield from protocols(name).values() if name in TASKS else find(name)
+
+
+def _list_data(names: Sequence[str], fetch: bool, as_json: bool) -> None:
+    from evals.datasets import load
+    from evals.datasets.catalog import SETS
+
+    for name in names:
+        load.entry(name, next((split for known, split in SETS if known == name), "test"))
+    rows: list[dict[str, Any]] = []
+    for (name, split), entry in SETS.items():
+        if names and name not in names:
+            continue
+        try:
+            source = load.source(name, split, fetch)
+        except ZooError as error:
+            if "not at hand" not in str(error):
+                source = f"refused: {error}"
+            elif entry.hub is not None and not fetch:
+                source = f"on the hub (--fetch): {entry.hub.repo}"
+            else:
+                source = "not at hand"
+        row = {"set": name, "split": split, "rows": entry.rows, "source": source, "licence": entry.licence}
+        rows.append({**row, "sha256": entry.digest, "partial": entry.partial})
+    if as_json:
+        emit_json(rows)
+        return
+    table(
+        [
+            (row["set"], row["split"], str(row["rows"]), row["sha256"][:12], row["licence"],
+             row["source"] + (f" (partial: {row['partial']})" if row["partial"] else ""))
+            for row in rows
+        ],
+        ("SET", "SPLIT", "ROWS", "SHA256", "LICENCE", "SOURCE"),
+    )  # fmt: skip
+
+
+def _list_suites(checkpoint: str | None, as_json: bool) -> None:
+    from evals.suites import AGGREGATES, SUITES
+    from evals.suites import names as task_names
+
+    suites = {name: list(task_names(name)) for name in SUITES}
+    rows: list[dict[str, Any]] = [
+        {"name": average.name, "version": average.version, "fingerprint": average.fingerprint, "about": average.about,
+         "parts": [f"{part.task} {part.metric}" for part in average.parts]}
+        for average in AGGREGATES
+    ]  # fmt: skip
+    if checkpoint:
+        _add_values(rows, checkpoint)
+    if as_json:
+        emit_json({"suites": suites, "averages": rows})
+        return
+    for name, parts in suites.items():
+        click.echo(f"suite:{name:<10} {len(parts):>2} tasks  {', '.join(parts)}")
+    for row in rows:
+        text = ", ".join(row["parts"])
+        if checkpoint and row["value"] is None:
+            text = f"missing {', '.join(row['missing'])}"
+        elif checkpoint:
+            text = share_cell(row["value"], row["low"], row["high"])
+            text += f"  (partial: {'; '.join(row['partial'])})" if row["partial"] else ""
+        click.echo(f"average {row['name']} v{row['version']}  {text}")
+
+
+def _add_values(rows: list[dict[str, Any]], checkpoint: str) -> None:
+    from evals.suites import averages
+
+    scores, partial = _scores(checkpoint)
+    values = {average.name: average for average in averages(scores)}
+    for row in rows:
+        value = values[row["name"]]
+        row |= {"value": value.value, "low": value.low, "high": value.high, "missing": list(value.missing)}
+        tasks = [part.rpartition(" ")[0] for part in row["parts"]]
+        row["partial"] = [f"{task}: {partial[task]}" for task in tasks if task in partial]
+
+
+def _scores(checkpoint: str) -> tuple[dict[tuple[str, str], tuple[float, float, float]], dict[str, str]]:
+    """A checkpoint's published scores on all samples, (task@protocol, metric) -> value, low, high; and the
+    tasks whose sets are partial, task@protocol -> the missing part."""
+    from zoo.registry import open_registry
+
+    scores: dict[tuple[str, str], tuple[float, float, float]] = {}
+    partial: dict[str, str] = {}
+    with open_registry(readonly=True) as registry:
+        protocols = registry.protocols()
+        for score in registry.scores(checkpoint=registry.get(checkpoint).digest):
+            name = f"{score.task}@{protocols[score.protocol].name}"
+            if score.subset == "all":
+                scores[name, score.metric] = (score.value, score.low, score.high)
+                if protocols[score.protocol].partial:
+                    partial[name] = protocols[score.protocol].partial
+    return scores, partial
