@@ -49,7 +49,7 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, as_jso
         _print_flips(comparison)
 
 
-def _is_significant(row: "Row") -> bool:
+def _is_significant(row: "ComparisonRow") -> bool:
     return row.p_holm is not None and row.p_holm <= 0.05
 
 

@@ -92,12 +92,12 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
     if options["engine"] not in BACKENDS:
         raise unknown("engine", options["engine"], BACKENDS, ", ".join(BACKENDS))
-    asked = _run_options(options)
-    chosen = [sampled_task(task, asked.temperature, asked.top_p) for task in find_tasks(",".join(tasks))]
+    run_options = _run_options(options)
+    chosen = [sampled_task(task, run_options.temperature, run_options.top_p) for task in find_tasks(",".join(tasks))]
     if options["dry_run"]:
         from evals.checks import estimate
 
-        estimate.tell(estimate.runs(names, chosen, asked, options["dtype"]))
+        estimate.tell(estimate.runs(names, chosen, run_options, options["dtype"]))
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
@@ -111,8 +111,8 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         def publish(run: "FinishedRun") -> "list[Score]":
             return _publish(registry if publishable(run) else None, run, flags, options["allow_unscored"])
 
-        _print_resolution(chosen, asked)
-        for outcome in evaluate_many(subjects, chosen, asked, settings.runs_dir(), publish):
+        _print_resolution(chosen, run_options)
+        for outcome in evaluate_many(subjects, chosen, run_options, settings.runs_dir(), publish):
             label, run = outcome.subject.label, outcome.run
             rows += [_row(label, run, score, publishable(run)) for score in outcome.scores]
     order = [subject.label for subject in subjects]
