@@ -1,12 +1,14 @@
-"""What a run says of itself while it runs: one JSON line a step, and a page of curves from them.
+"""Records a training run's metrics, one JSON line a step, and draws them as curves.
 
-After a kill the file may be ahead of the newest state; `Metrics` cuts it back to the state's step,
-so the lines of a resumed run are those of an undisturbed one. Timing stands in `metrics.jsonl`
-only; `curves()` leaves it out, so that the same training gives the same checkpoint bytes.
+After a kill the file may be ahead of the newest saved state; `Metrics` cuts it back to that state's step, so a
+resumed run has the same lines as one that was never interrupted. Only `metrics.jsonl` holds timing; `curves()`
+leaves it out, so the same training gives the same checkpoint bytes.
 """
 
+import io
 import json
 from collections.abc import Iterable, Mapping
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -65,9 +67,8 @@ def curves(lines: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>body{{font:15px system-ui,sans-serif;margin:2rem auto;max-width:46rem;color:#222}}svg{{width:100%;height:auto}}
-text{{font-size:11px;fill:#555}}.line{{fill:none;stroke:#2266aa;stroke-width:1.4}}.dots{{fill:#bb4422}}
-.grid{{stroke:#ddd;stroke-width:1}}</style><h1>{title}</h1>{plots}</html>
+<style>body{{font:15px system-ui,sans-serif;margin:2rem auto;max-width:46rem}}svg{{width:100%;height:auto}}</style>
+{picture}</html>
 """
 PLOTS = (
     ("loss", "Training loss (nats a token); dots: validation", "validation_loss"),
@@ -75,7 +76,6 @@ PLOTS = (
     ("gradient_norm", "Gradient norm before clipping", ""),
     ("tokens_per_second", "Tokens per second", ""),
 )
-WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 60, 24
 
 
 def plots(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -94,15 +94,13 @@ def series(lines: list[dict[str, Any]], key: str) -> list[tuple[float, float]]:
     return [(line["step"], line[key]) for line in lines if key and line.get(key) is not None]
 
 
-def png(title: str, lines: list[dict[str, Any]]) -> bytes:
-    """The same curves as a picture, one panel below the other."""
-    import io
-
+def draw(title: str, lines: list[dict[str, Any]]) -> Any:
+    """A matplotlib figure of the curves, one panel below the other."""
     from matplotlib.figure import Figure
 
     shown = plots(lines)
     figure = Figure(figsize=(9, 2.6 * max(1, len(shown))), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     panels = figure.subplots(max(1, len(shown)), squeeze=False)[:, 0]
     for panel, (key, label, dots) in zip(panels, shown, strict=False):
         panel.plot(*zip(*series(lines, key), strict=True), linewidth=1.0)
@@ -111,41 +109,27 @@ def png(title: str, lines: list[dict[str, Any]]) -> bytes:
         panel.set_title(label, fontsize=10)
         panel.grid(alpha=0.3)
     panels[-1].set_xlabel("step")
+    return figure
+
+
+def png(title: str, lines: list[dict[str, Any]]) -> bytes:
+    """The curves as a PNG picture."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
+    draw(title, lines).savefig(picture, format="png", dpi=110)
     return picture.getvalue()
 
 
+def svg(figure: Any) -> str:
+    """A matplotlib figure as an SVG element for an HTML page: the same text each time."""
+    import matplotlib
+
+    picture = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "phi-zoo", "svg.fonttype": "none"}):
+        figure.savefig(picture, format="svg", metadata={"Date": None})
+    text = picture.getvalue()
+    return text[text.index("<svg") :]
+
+
 def page(title: str, lines: list[dict[str, Any]]) -> str:
-    """A page of curves that needs nothing else: one inline SVG for each quantity that was recorded."""
-    from html import escape
-
-    drawn = [
-        f"<h2>{escape(label)}</h2>{_svg(series(lines, key), series(lines, dots))}" for key, label, dots in plots(lines)
-    ]
-    return PAGE.format(title=escape(title), plots="".join(drawn))
-
-
-def _svg(points: list[tuple[float, float]], dots: list[tuple[float, float]]) -> str:
-    everything = points + dots
-    low_x, high_x = min(x for x, _ in everything), max(x for x, _ in everything)
-    low_y, high_y = min(y for _, y in everything), max(y for _, y in everything)
-    wide, high = (high_x - low_x) or 1, (high_y - low_y) or 1
-
-    def at(x: float, y: float) -> str:
-        right = LEFT + (x - low_x) / wide * (WIDTH - LEFT - 10)
-        return f"{right:.1f},{10 + (high_y - y) / high * (HEIGHT - BOTTOM - 20):.1f}"
-
-    shown = points[:: max(1, len(points) // 1500)]
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">']
-    for share in (0.0, 0.5, 1.0):
-        value = low_y + share * high
-        x, y = at(low_x, value).split(",")
-        parts.append(f'<line class="grid" x1="{x}" y1="{y}" x2="{WIDTH - 10}" y2="{y}"/>')
-        parts.append(f'<text x="4" y="{float(y) + 4}">{value:.3g}</text>')
-    for value in (low_x, high_x):
-        x, _ = at(value, low_y).split(",")
-        parts.append(f'<text x="{float(x) - 20}" y="{HEIGHT - 4}">{value:,.0f}</text>')
-    parts.append(f'<polyline class="line" points="{" ".join(at(x, y) for x, y in shown)}"/>')
-    parts += ['<circle class="dots" r="3" cx="{}" cy="{}"/>'.format(*at(x, y).split(",")) for x, y in dots]
-    return "".join([*parts, "</svg>"])
+    """The curves as one HTML page that loads nothing else."""
+    return PAGE.format(title=escape(title), picture=svg(draw(title, lines)))

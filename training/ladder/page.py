@@ -1,13 +1,25 @@
-"""A ladder's report as Markdown and as one HTML page with charts; every number links to its run."""
+"""Writes a ladder's report: ladder.md with charts beside it, and ladder.html from the same Markdown.
 
-import io
+Every number links to its run.
+"""
+
+import re
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from typing import Any
 
-from training.ladder.report import PUBLISHED_DATA, PUBLISHED_GROWTH, Cell, Ran, Report, Table, of, published_rows, score
+from training.ladder.report import (
+    PUBLISHED_DATA,
+    PUBLISHED_GROWTH,
+    LadderCell,
+    LadderTable,
+    Ran,
+    Report,
+    of,
+    published_rows,
+    score,
+)
 from training.ladder.rungs import growth_arms
+from training.metrics import svg
 
 CHARTS = {
     "ladder-data.svg": "Data: published HumanEval bars with Wilson intervals, and this ladder's score",
@@ -21,50 +33,51 @@ text-align:left;vertical-align:top}th{background:#f4f4f4}sup a{font-size:.8em}sv
 
 
 def write(report: Report, folder: Path) -> list[Path]:
-    """Writes ladder.md, ladder.html and the charts; gives back the two pages."""
+    """Writes ladder.md, ladder.html and the charts; returns the paths of the two pages."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = charts(report)
-    for name, picture in drawn.items():
+    pictures = charts(report)
+    for name, picture in pictures.items():
         (folder / name).write_text(picture, encoding="utf-8")
+    text = markdown(report)
     pages = [folder / "ladder.md", folder / "ladder.html"]
-    pages[0].write_text(markdown(report), encoding="utf-8")
-    pages[1].write_text(html(report, drawn), encoding="utf-8")
+    pages[0].write_text(text, encoding="utf-8")
+    pages[1].write_text(html(text, pictures), encoding="utf-8")
     return pages
 
 
 def opening(report: Report) -> list[str]:
-    """What must be known before the tables are read."""
+    """The paragraphs that a reader needs before the tables."""
     scale = report.scale
     small, large = scale.small, scale.large
     return [
         f"Scale {scale.name}: {small.layers} layers of {small.width} grown to {large.layers} of {large.width}; "
         f"{scale.small_steps} and {scale.steps} steps of {scale.batch_sequences * scale.sequence_tokens:,} tokens; "
         f"{len(scale.seeds)} seeds; score: {scale.task}. Every number links to the run it comes from.",
-        "These are models of a few million parameters and the published ones a thousand times as large: what does "
-        "not show here may show there, and the other way round. Negative results stand as they came.",
+        "These models have a few million parameters; the published ones are about a thousand times as large. An effect "
+        "that is absent here may appear there, and the reverse. Negative results are reported as they are.",
         f"Made by: phizoo train ladder --scale {scale.name}",
     ]
 
 
 def runs_of(report: Report) -> list[tuple[str, str, list[str]]]:
     """(anchor, title, lines) of each run: its checkpoint, recipe, evaluation, and the commands that show them."""
-    found = []
-    for one in report.ran:
-        made = one.checkpoint
+    sections = []
+    for run in report.ran:
+        checkpoint = run.checkpoint
         lines = [
-            f"checkpoint {made.label}, {made.digest[:16]}: phizoo models show {made.label}",
-            f"{made.training_tokens or 0:,} tokens and {made.training_flops or 0:.3g} FLOPs with its parents: "
-            f"phizoo train curves {made.label}",
-            f"evaluation {one.eval_run[:12]}: phizoo eval show {one.eval_run[:12]}",
+            f"checkpoint {checkpoint.label}, {checkpoint.digest[:16]}: phizoo models show {checkpoint.label}",
+            f"{checkpoint.training_tokens or 0:,} tokens and {checkpoint.training_flops or 0:.3g} FLOPs, parents "
+            f"included: phizoo train curves {checkpoint.label}",
+            f"evaluation {run.eval_run[:12]}: phizoo eval show {run.eval_run[:12]}",
         ]
-        if one.rung.start:
-            lines.insert(1, f"starts from {one.rung.start}: phizoo models lineage {made.label}")
-        found.append((anchor(one.rung.name), f"{one.rung.study}: {one.rung.arm}, seed {one.rung.seed}", lines))
-    return found
+        if run.rung.start:
+            lines.insert(1, f"starts from {run.rung.start}: phizoo models lineage {checkpoint.label}")
+        sections.append((anchor(run.rung.name), f"{run.rung.study}: {run.rung.arm}, seed {run.rung.seed}", lines))
+    return sections
 
 
 def anchor(name: str) -> str:
-    """The place of a run on the page."""
+    """The anchor of a run on the page."""
     return f"run-{name.replace('.', '-')}"
 
 
@@ -73,20 +86,24 @@ def markdown(report: Report) -> str:
     parts = ["# The ladder", *opening(report)]
     parts += [f"![{caption}]({name})" for name, caption in CHARTS.items()]
     for table in report.tables:
-        parts += [f"## {table.title}", table.note, _markdown_table(table), *(f"- {line}" for line in table.said)]
+        parts += [f"## {table.title}", table.note, _markdown_table(table), *_bullets(table.findings)]
     parts.append("## The runs")
     for place, title, lines in runs_of(report):
-        parts.append(f'<a id="{place}"></a>**{title}**\n' + "\n".join(f"- {line}" for line in lines))
+        parts.append(f'<a id="{place}"></a>**{title}**\n\n' + "\n".join(_bullets(lines)))
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(table: Table) -> str:
+def _bullets(lines: Sequence[str]) -> list[str]:
+    return ["- " + re.sub(r"^[+]", r"\\+", line) for line in lines]  # a leading plus would start a nested list
+
+
+def _markdown_table(table: LadderTable) -> str:
     rows = ["| " + " | ".join(table.columns) + " |", "|" + " --- |" * len(table.columns)]
     rows += ["| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in table.rows]
     return "\n".join(rows)
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _markdown_cell(cell: LadderCell) -> str:
     if not cell.runs or not cell.text:
         return cell.text
     more = " ".join(f"[{place}](#{anchor(name)})" for place, name in enumerate(cell.runs[1:], start=2))
@@ -94,36 +111,19 @@ def _markdown_cell(cell: Cell) -> str:
     return f"[{text}](#{anchor(cell.runs[0])})" + (f" {more}" if more else "")
 
 
-def html(report: Report, drawn: dict[str, str]) -> str:
-    """The report as one page that needs nothing else."""
-    parts = [f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The ladder</title><style>{STYLE}</style>']
-    parts.append("<h1>The ladder</h1>" + "".join(f"<p>{escape(text)}</p>" for text in opening(report)))
-    for name, caption in CHARTS.items():
-        parts.append(f"<figure>{drawn[name]}<figcaption>{escape(caption)}</figcaption></figure>")
-    for table in report.tables:
-        head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
-        rows = "".join("<tr>" + "".join(f"<td>{_html_cell(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-        said = "".join(f"<li>{escape(line)}</li>" for line in table.said)
-        parts.append(f"<h2>{escape(table.title)}</h2><p>{escape(table.note)}</p><table><tr>{head}</tr>{rows}</table>")
-        parts.append(f"<ul>{said}</ul>" if said else "")
-    parts.append("<h2>The runs</h2>")
-    for place, title, lines in runs_of(report):
-        items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-        parts.append(f'<h3 id="{place}">{escape(title)}</h3><ul>{items}</ul>')
-    return "\n".join(part for part in parts if part) + "</html>\n"
+def html(text: str, pictures: dict[str, str]) -> str:
+    """The Markdown report as one page that loads nothing else."""
+    from markdown_it import MarkdownIt
 
-
-def _html_cell(cell: Cell) -> str:
-    text = escape(cell.text)
-    if not cell.runs or not cell.text:
-        return text
-    links = [f'<a href="#{anchor(name)}">' for name in cell.runs]
-    more = " ".join(f"{link}{place}</a>" for place, link in enumerate(links[1:], start=2))
-    return f"{links[0]}{text}</a>" + (f"<sup>{more}</sup>" if more else "")
+    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    figure = re.compile(r'<p><img src="([^"]+)" alt="([^"]*)" /></p>')
+    body = figure.sub(lambda m: f"<figure>{pictures[m[1]]}<figcaption>{m[2]}</figcaption></figure>", body)
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The ladder</title><style>{STYLE}</style>'
+    return f"{head}\n{body}</html>\n"
 
 
 def charts(report: Report) -> dict[str, str]:
-    """The three pictures as SVG."""
+    """The three charts as SVG, by file name."""
     ours_data = [(arm, of(report.ran, "data", arm)) for arm in dict.fromkeys(_arms(report.ran, "data"))]
     ours_growth = [(arm, of(report.ran, "growth", arm)) for arm in growth_arms(report.scale)]
     task = report.scale.task
@@ -136,28 +136,18 @@ def charts(report: Report) -> dict[str, str]:
 
 
 def _arms(ran: Sequence[Ran], study: str) -> list[str]:
-    return [one.rung.arm for one in ran if one.rung.study == study]
-
-
-def _svg(figure: Any) -> str:
-    import matplotlib
-
-    picture = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "ladder", "svg.fonttype": "none"}):  # the same page each time
-        figure.savefig(picture, format="svg", metadata={"Date": None})
-    text = picture.getvalue()
-    return text[text.index("<svg") :]
+    return [run.rung.arm for run in ran if run.rung.study == study]
 
 
 def _bars(left: str, models: Sequence[str], right: str, ours: list[tuple[str, list[Ran]]]) -> str:
-    """Published bars beside ours, each with its interval."""
+    """Published scores beside ours, each with its interval."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 0.6 + 0.42 * max(len(models), len(ours))), layout="constrained")
     panels = figure.subplots(1, 2)
-    there = [(model, value, low, high) for model, value, low, high, _, _ in published_rows(models)]
-    here = [(arm, *_interval(score(runs).text)) for arm, runs in ours]
-    for panel, title, bars in zip(panels, (left, right), (there, here), strict=True):
+    published = [(model, value, low, high) for model, value, low, high, _, _ in published_rows(models)]
+    measured = [(arm, *score(runs).interval) for arm, runs in ours]
+    for panel, title, bars in zip(panels, (left, right), (published, measured), strict=True):
         places = list(range(len(bars)))[::-1]
         values = [value for _, value, _, _ in bars]
         ends = [
@@ -168,18 +158,7 @@ def _bars(left: str, models: Sequence[str], right: str, ours: list[tuple[str, li
         panel.set_yticks(places, [label if len(label) < 44 else label[:42] + "…" for label, *_ in bars], fontsize=8)
         panel.set_title(f"{title}\n% with 95% intervals", fontsize=10)
         panel.set_xlim(left=0)
-    return _svg(figure)
-
-
-def _interval(text: str) -> tuple[float, float, float]:
-    """(value, low, high) of a cell such as `51.2 [43.6–58.7] n=164`.
-
-    >>> _interval("51.2 [43.6–58.7] n=164")
-    (51.2, 43.6, 58.7)
-    """
-    value, _, rest = text.partition(" [")
-    low, _, high = rest.partition("]")[0].partition("–")
-    return float(value), float(low), float(high)
+    return svg(figure)
 
 
 def _curves(report: Report) -> str:
@@ -204,4 +183,4 @@ def _curves(report: Report) -> str:
     panel.set_ylabel("validation loss, nats a token")
     panel.legend(fontsize=8, ncols=2)
     panel.grid(alpha=0.3)
-    return _svg(figure)
+    return svg(figure)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from training.ladder import page as ladder_page
 from training.ladder import report as ladder_report
 from training.ladder import rungs as ladder
 from training.ladder.rungs import SCALES, growth_arms, rungs
@@ -77,7 +76,7 @@ def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
 
     page, text = (tmp_path / "ladder.html").read_text(), (tmp_path / "ladder.md").read_text()
     for links, places in (
-        (re.findall(r'<a href="#([^"]+)"', page), re.findall(r'<h3 id="([^"]+)"', page)),
+        (re.findall(r'<a href="#([^"]+)"', page), re.findall(r'<a id="([^"]+)">', page)),
         (re.findall(r"\]\(#([^)]+)\)", text), re.findall(r'<a id="([^"]+)">', text)),
     ):
         assert len(set(links)) == 19  # every run is linked, and
@@ -92,8 +91,9 @@ def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
 
 
 def test_a_verdict_says_whether_zero_is_left_out() -> None:
-    assert "no difference shows" in ladder_report._shown("x", "+0.100 [-0.200 to +0.400] n=3")
-    assert "the difference shows" in ladder_report._shown("x", "-0.100 [-0.200 to -0.050] n=3")
+    spans, excludes = ((0.1, -0.2, 0.4), (-0.1, -0.2, -0.05))
+    assert "no difference shows" in ladder_report._finding("x", ladder_report.LadderCell("", (), spans))
+    assert "the difference shows" in ladder_report._finding("x", ladder_report.LadderCell("", (), excludes))
 
 
 def test_one_seed_has_no_interval() -> None:
@@ -103,4 +103,3 @@ def test_one_seed_has_no_interval() -> None:
 def test_the_published_bars_are_in_the_table() -> None:
     rows = ladder_report.published_rows((*ladder_report.PUBLISHED_DATA, *ladder_report.PUBLISHED_GROWTH))
     assert [row[1] for row in rows] == [12.19, 17.68, 12, 20, 45, 45.7, 51.2, 47.6, 53.7, 51.2, 55.5]
-    assert ladder_page._interval("51.2 [43.6–58.7] n=164") == (51.2, 43.6, 58.7)

@@ -1,43 +1,33 @@
-"""The loops of words.c, compiled by this machine's C compiler where there is one: `shingle` three times as fast.
+"""Loads the compiled loops of words.c, which make `shingles` about twice as fast.
 
-They are compiled anew by each process, in a tenth of a second and once there is much to hash, and nothing is kept:
-no cache that could be stale, shared between machines or written by another. Without a compiler all is done by numpy,
-with the same result.
+Installing phi-zoo builds them where there is a C compiler (`ext-modules` in pyproject.toml). Without them numpy
+computes the same numbers.
 """
 
 import ctypes
-import os
-import shlex
-import subprocess
 import sys
-import tempfile
 from functools import lru_cache
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
-
-AFTER = 1 << 24  # bytes that a process hashes before it compiles: numpy takes a tenth of a second for them
-SOURCE = Path(__file__).with_name("words.c")
-FLAGS = ("-O3", "-funroll-loops", "-shared", "-fPIC")
-SECONDS = 60  # for the compiler
 
 
 class Loops:
-    """Words and their runs by compiled loops."""
+    """Finds and hashes words, and runs of words, with the compiled loops."""
 
-    def __init__(self, library: Path) -> None:
-        """Raises OSError if this is no library that may be loaded here."""
-        loaded, place, number = ctypes.CDLL(str(library)), ctypes.c_void_p, ctypes.c_size_t
+    def __init__(self, library: str) -> None:
+        """Loads a shared library. Raises OSError or AttributeError if it is not ours or cannot be loaded here."""
+        loaded, pointer, number = ctypes.CDLL(library), ctypes.c_void_p, ctypes.c_size_t
         self._word_bounds, self._word_hashes, self._run_hashes = (
             loaded.word_bounds, loaded.word_hashes, loaded.run_hashes,
         )  # fmt: skip
-        self._word_bounds.argtypes, self._word_bounds.restype = (place, number, place), number
-        self._word_hashes.argtypes, self._word_hashes.restype = (place, place, number, place), None
-        self._run_hashes.argtypes, self._run_hashes.restype = (place, place, number, number, place, place), None
+        self._word_bounds.argtypes, self._word_bounds.restype = (pointer, number, pointer), number
+        self._word_hashes.argtypes, self._word_hashes.restype = (pointer, pointer, number, pointer), None
+        self._run_hashes.argtypes, self._run_hashes.restype = (pointer, pointer, number, number, pointer, pointer), None
 
     def words(self, data: bytes) -> tuple[Any, Any, Any]:
-        """The place before each word's first byte, its size in bytes and its hash.
+        """The position before each word's first byte, its size in bytes and its hash.
 
-        data  begins with one byte and ends with 9 that are in no word, less than 4 GiB
+        data  less than 4 GiB; its first byte and its last 9 belong to no word
         """
         import numpy as np
 
@@ -49,45 +39,29 @@ class Loops:
         starts = bounds[0::2]
         return starts, bounds[1::2] - starts, hashes
 
-    def runs(self, hashes: Any, numbers: Any, width: int, found: Any) -> Any:
-        """Writes the hash of each run of `width` words within one text; gives how many each text has.
+    def runs(self, hashes: Any, numbers: Any, width: int, out: Any) -> Any:
+        """Writes the hash of each run of `width` words within one text; returns the number of runs in each text.
 
         hashes   of the words of all texts, shape (words,), uint64
-        numbers  of words of each text, shape (texts,), int64
-        found    shape (words or more,), uint64
+        numbers  of words in each text, shape (texts,), int64
+        out      where the hashes go, shape (words or more,), uint64
         """
         import numpy as np
 
         sizes = np.empty(len(numbers), np.int64)
         self._run_hashes(
-            hashes.ctypes.data, numbers.ctypes.data, len(numbers), width, found.ctypes.data, sizes.ctypes.data
+            hashes.ctypes.data, numbers.ctypes.data, len(numbers), width, out.ctypes.data, sizes.ctypes.data
         )
         return sizes
 
 
-class Native:
-    """Whether to use compiled loops: from the time on that enough has been hashed for them to pay."""
-
-    def __init__(self, after: int = AFTER) -> None:
-        self.left = after
-
-    def loops(self, size: int) -> Loops | None:
-        """Loops for so many bytes more, or None: by numpy."""
-        self.left -= size
-        return compiled() if self.left < 0 and size < 1 << 32 else None
-
-
 @lru_cache(maxsize=1)
-def compiled() -> Loops | None:
-    """The loops, or None where no C compiler (CC, else cc) makes them or no library may be loaded."""
-    if sys.byteorder != "little":
+def load_loops() -> Loops | None:
+    """The compiled loops, or None if the installation has none that this machine can load."""
+    built = find_spec("training.data.dedup._words")
+    if built is None or built.origin is None or sys.byteorder != "little":
         return None
     try:
-        compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
-        with tempfile.TemporaryDirectory(prefix="phizoo-words-") as folder:
-            library = Path(folder) / "words.so"
-            command = [*compiler, *FLAGS, "-o", str(library), str(SOURCE)]
-            subprocess.run(command, check=True, timeout=SECONDS, stdin=subprocess.DEVNULL, capture_output=True)
-            return Loops(library)  # stays loaded when its file is gone
-    except (OSError, ValueError, AttributeError, subprocess.SubprocessError):
+        return Loops(built.origin)
+    except (OSError, AttributeError):
         return None

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from training.data.dedup.native import Native
+from training.data.dedup.native import load_loops
 
 NGRAM = 5
 SEED = 0x9E3779B97F4A7C15  # odd, so that multiplying by it loses nothing modulo 2^64
 BLOCK_BYTES = 1 << 18  # hashed at once: the arrays stay in the cache; 16 times as many took 1.6 times as long
 LONG_WORD = 64  # bytes: longer words, one in 20,000, are hashed one by one: a megabyte as one word costs no more
 BETWEEN = ((16, (8, 16)), (32, (24, 32, 40, 48)))  # longer than this: from where 8 bytes more are read, or the last 8
-NATIVE = Native()
+NATIVE_BYTES = 1 << 32  # the compiled loops count bytes in 32 bits
 
 
 class Grams(NamedTuple):
@@ -113,7 +113,7 @@ def _block(part: Sequence[bytes]) -> tuple[Any, Any]:
     import numpy as np
 
     data = b"".join((b"\n", b"\n".join(part), b"\n", bytes(8)))
-    loops = NATIVE.loops(len(data))
+    loops = load_loops() if len(data) < NATIVE_BYTES else None
     starts, sizes, hashes = _words(data) if loops is None else loops.words(data)
     long = np.flatnonzero(sizes > LONG_WORD)
     spans = zip((starts[long] + 1).tolist(), sizes[long].tolist(), strict=True)
@@ -199,7 +199,7 @@ def grams(texts: Sequence[str], width: int = NGRAM) -> Grams:
     found, done, sizes = np.empty(sum((len(text) + 1) // 2 for text in texts), np.uint64), 0, [np.zeros(0, np.int64)]
     for block in _blocks(texts):
         hashes, numbers = _block(block)
-        loops = NATIVE.loops(0)
+        loops = load_loops()
         size = (_runs_of if loops is None else loops.runs)(hashes, numbers, width, found[done:])
         done += int(size.sum())
         sizes.append(size)

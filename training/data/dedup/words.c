@@ -1,4 +1,4 @@
-/* The loops of shingle.py over each byte and word, for `native`: the same numbers, a third of the time. */
+/* The loops of shingles.py over each byte and word, loaded by native.py: the same numbers in less time. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,9 +21,9 @@ static uint64_t eight(const uint8_t *bytes) {
     return value;
 }
 
-/* Where each word begins and ends, one after the other; gives how many such places. The last byte is in no word.
-   `bounds` has room for a number of each byte and one more: it is written in any case and counted on where a word
-   begins or ends, as a branch that is taken at every fifth byte would cost more than all else. */
+/* Writes where each word begins and ends, one after the other; returns the number of positions written. The last byte
+   belongs to no word. `bounds` has room for one number a byte and one more: every position is written, and the count
+   moves on only where a word begins or ends, because a branch taken at every fifth byte would dominate the cost. */
 size_t word_bounds(const uint8_t *restrict data, size_t size, uint32_t *restrict bounds) {
     size_t found = 0;
     uint8_t last = 0;
@@ -36,7 +36,7 @@ size_t word_bounds(const uint8_t *restrict data, size_t size, uint32_t *restrict
     return found;
 }
 
-/* A hash of each word; 8 bytes may be read from its first byte on. */
+/* Writes a hash of each word. Reads 8 bytes from a word's first byte on, even if it is shorter. */
 void word_hashes(const uint8_t *data, const uint32_t *bounds, size_t words, uint64_t *hashes) {
     for (size_t word = 0; word < words; word++) {
         const uint8_t *begin = data + bounds[2 * word];
@@ -54,8 +54,8 @@ void word_hashes(const uint8_t *data, const uint32_t *bounds, size_t words, uint
     }
 }
 
-/* A hash of each run of `width` words within one text, and how many each text has.
-   A text of fewer words is one run, one without words none. */
+/* Writes a hash of each run of `width` words within one text, and the number of runs in each text.
+   A text with fewer words is one run; a text without words has none. */
 void run_hashes(const uint64_t *hashes, const int64_t *words, size_t texts, size_t width, uint64_t *next,
                 int64_t *sizes) {
     for (size_t text = 0; text < texts; text++) {

@@ -16,8 +16,7 @@ from training.data.shards import each_shard
 from training.data.synthesis.diversity import NEIGHBOURS, diversity
 from training.data.synthesis.held_out import HeldOut, held_out, solution_key
 from training.data.synthesis.nameless import words_of
-from training.data.synthesis.templates import Draft, draft
-from training.data.synthesis.textbooks import passage
+from training.data.synthesis.templates import Draft, draft, passage
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
 from zoo.progress import progress
