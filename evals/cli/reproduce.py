@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from zoo.cli.completion import A_RUN
+from zoo.cli.options import AS_JSON
+from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import CheckFailed, ZooError
 
 SHOWN = 10  # differing samples printed; all of them are in the JSON
@@ -14,7 +16,7 @@ SHOWN = 10  # differing samples printed; all of them are in the JSON
 @click.command()
 @click.argument("cell", shell_complete=A_RUN)
 @click.option("--dry-run", is_flag=True, help="Print the command and run nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
+@AS_JSON
 def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
     """Repeat a published run and compare every sample.
 
@@ -22,10 +24,8 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
     phizoo eval reproduce phi-1-small-mini/mini_exercises
     phizoo eval reproduce 3f2a9c41d0aa --dry-run
 
-    CELL is CHECKPOINT/TASK or a run id. Exit code 1 when any sample differs.
+    CELL is CHECKPOINT/TASK or a run id. Exit code 1 if any sample differs.
     """
-    import msgspec
-
     from evals.results.reproduce import cell_run, differences
     from evals.results.rerun import rerun
     from evals.results.task_of_run import commands, name_of_run
@@ -38,7 +38,7 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
             by = header.backend
             raise ZooError(
                 f"run {header.id[:12]} was measured elsewhere, by {by.engine} {by.version}; "
-                f"ask the same here: phizoo eval run {header.checkpoint_label} --tasks {header.task}"
+                f"to measure it here: phizoo eval run {header.checkpoint_label} --task {header.task}"
             )
         click.echo("\n".join(commands(header)), err=as_json)
         if dry_run:
@@ -53,22 +53,21 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
         }
     if as_json:
         report = {"run": header.id, "same": not changed, "differences": changed, "versions_changed": versions}
-        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
+        emit_json(report)
     for name, change in versions.items() if not as_json else ():
         click.echo(f"version changed: {name} {change}")
     for sample in changed[:SHOWN] if not as_json else ():
         click.echo(f"{sample.sample} draw {sample.draw}: was {sample.before}, now {sample.after}")
     if changed:
-        raise CheckFailed(
-            f"{len(changed)} of {len(repeat.results)} samples came out differently (run {header.id[:12]})"
-        )
-    click.echo(f"the same: all {len(repeat.results)} samples of run {header.id[:12]}", err=as_json)
+        raise CheckFailed(f"{len(changed)} of {len(repeat.results)} samples differ (run {header.id[:12]})")
+    click.echo(f"identical: all {len(repeat.results)} samples of run {header.id[:12]}", err=as_json)
 
 
 @click.command()
 @click.argument("cell", shell_complete=A_RUN)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
-@click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
+@click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True,
+              help="Format of the samples.")  # fmt: skip
 def export(cell: str, out: Path, form: str) -> None:
     """Write a run's samples and its card as files.
 
@@ -87,7 +86,7 @@ def export(cell: str, out: Path, form: str) -> None:
 @click.command("import")
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, exists=True))
 @click.option("--model", help="Checkpoint of the zoo, or a name for a model that is not in it.")
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+@AS_JSON
 def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     """Import results of lm-eval or EvalPlus with their samples, as measured elsewhere.
 
@@ -99,8 +98,6 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     lm_eval writes samples with --log_samples. Where a file's prompts are ours byte for byte, its samples are paired
     with runs made here: phizoo eval compare NAME other-7b.
     """
-    import msgspec
-
     from evals.results.import_formats import read
     from evals.results.imported import import_results
     from zoo import settings
@@ -110,11 +107,13 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     with open_registry() as registry:
         imported = import_results(registry, results, model, settings.runs_dir())
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(imported), indent=2))
+        emit_json(imported)
         return
+    rows = []
     for run in imported:
         for score in run.scores:
-            cell = f"{100 * score.value:.1f} [{100 * score.low:.1f}–{100 * score.high:.1f}] n={score.n}"
+            value = share_cell(score.value, score.low, score.high, score.n)
             prompts = "prompts not in the file" if run.same is None else f"{run.same} of {score.n} prompts are ours"
             column = f"{run.column.rpartition(' ')[0]} {score.metric}"
-            click.echo(f"{run.model}  {column}  {cell}  run {run.run[:12]} ({prompts})")
+            rows.append((run.model, column, value, f"run {run.run[:12]} ({prompts})"))
+    table(rows)

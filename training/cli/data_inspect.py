@@ -1,107 +1,129 @@
-"""The `phizoo data` commands that look: list, show, why, card."""
+"""The `phizoo data` commands that read: list, show, card."""
+
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.completion import A_DATASET
+from zoo.cli.options import AS_JSON
+from zoo.cli.output import cell, emit_json, table
+from zoo.errors import ZooError
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+if TYPE_CHECKING:
+    from zoo.records import Dataset
 
 
 @click.command("list")
-@JSON
+@AS_JSON
 def list_datasets(as_json: bool) -> None:
     """List the datasets.
 
     \b
     Example:  phizoo data list --json
     """
-    import msgspec
-
     from training.data.inspect import all_datasets
 
     datasets = all_datasets()
     if as_json:
-        click.echo(msgspec.json.encode(datasets).decode())
-        return
-    if not datasets:
-        click.echo("no datasets yet; make one: phizoo data gather python --out code")
-    for one in datasets:
-        click.echo(
-            f"{one.name:<28} {one.kind:<10} {one.documents:>9,} documents {one.tokens:>13,} tokens  {one.digest[:12]}"
-        )
+        emit_json(datasets)
+    elif not datasets:
+        click.echo("No datasets yet. Make one: phizoo data gather python --name code")
+    else:
+        rows = [
+            (record.name, record.kind, f"{record.documents:,}", f"{record.tokens:,}", record.digest[:12])
+            for record in datasets
+        ]
+        table(rows, ("NAME", "KIND", ">DOCUMENTS", ">TOKENS", "DIGEST"))
 
 
 @click.command()
 @click.argument("name", shell_complete=A_DATASET)
-@click.option(
-    "--documents", "number", type=click.IntRange(min=0), default=3, show_default=True, help="How many to show."
-)
-@JSON
-def show(name: str, number: int, as_json: bool) -> None:
-    """Show a dataset's counts and some of its documents.
+@click.argument("document", required=False)
+@click.option("--documents", "number", type=click.IntRange(min=0), default=3, show_default=True,
+              help="How many documents to show.")  # fmt: skip
+@click.option("--agreement", is_flag=True, help="Compare the filter with 200 documents labelled by hand.")
+@AS_JSON
+def show(name: str, document: str | None, number: int, agreement: bool, as_json: bool) -> None:
+    """Show a dataset, or the history of one of its documents.
 
-    With scores (after `filter`) the best and the worst are shown.
+    A dataset made by `filter` shows its best and its worst documents. DOCUMENT is an id (its first 6 characters
+    are enough) or a source such as "heapq.py::merge"; each stage's decision on it is shown.
 
     \b
     Example:  phizoo data show code-filtered --documents 5
+              phizoo data show code-filtered heapq.py::merge
+              phizoo data show code-filtered --agreement
     """
-    import msgspec
-
-    from training.data import inspect
     from training.data.build import find
 
     dataset = find(name)
+    if agreement:
+        _show_agreement(dataset, as_json)
+    elif document is None:
+        _show_documents(dataset, number, as_json)
+    else:
+        _show_history(document, dataset, as_json)
+
+
+def _show_documents(dataset: "Dataset", number: int, as_json: bool) -> None:
+    from training.data import inspect
+
     scored = dataset.kind == "documents" and (dataset.recipe or {}).get("stage") == "filter"
-    found = inspect.ends(dataset, number) if scored and number else None
-    plain = inspect.sample(dataset, number) if dataset.kind == "documents" and not scored else []
+    ends = inspect.ends(dataset, number) if scored and number else None
+    documents = inspect.sample(dataset, number) if dataset.kind == "documents" and not scored else []
     if as_json:
-        told = {
-            "dataset": dataset,
-            "documents": plain,
-            "high": found.high if found else [],
-            "low": found.low if found else [],
-        }
-        click.echo(msgspec.json.encode(told).decode())
+        high, low = (ends.high, ends.low) if ends else ((), ())
+        emit_json({"dataset": dataset, "documents": documents, "high": high, "low": low})
         return
     click.echo(inspect.card(dataset).split("\n## How", maxsplit=1)[0])
-    for title, part in (("highest", found.high), ("lowest", found.low)) if found else (("some", plain),):
-        for one in part:
-            score = f" score {one.facts['score']}" if "score" in one.facts else ""
-            click.echo(f"--- {title}: {one.id} {one.source}{score}")
-            click.echo(one.text[:1500].rstrip())
+    for title, group in (("highest", ends.high), ("lowest", ends.low)) if ends else (("sample", documents),):
+        for document in group:
+            score = f" score {document.facts['score']}" if "score" in document.facts else ""
+            click.echo(f"--- {title}: {document.id} {document.source}{score}")
+            click.echo(document.text[:1500].rstrip())
 
 
-@click.command()
-@click.argument("document")
-@JSON
-def why(document: str, as_json: bool) -> None:
-    """Tell what became of one document, and why.
-
-    DOCUMENT is an id (its first 6 characters are enough) or a source such as "heapq.py::merge".
-
-    \b
-    Example:  phizoo data why heapq.py::merge
-    """
-    import msgspec
-
+def _show_history(document: str, dataset: "Dataset | None", as_json: bool) -> None:
     from training.data.inspect import story
 
-    found = story(document)
+    if dataset is not None:
+        document = story(document, [dataset]).id
+    history = story(document)
     if as_json:
-        click.echo(msgspec.json.encode(found).decode())
+        emit_json(history)
         return
-    click.echo(f"{found.id}  {found.source}  ({found.project}, {found.licence}; {found.kind}, {found.tokens:,} tokens)")
-    for one in found.verdicts:
-        verdict = "kept" if one.kept else f"dropped by {one.stage}: {one.reason}"
-        click.echo(f"  {one.dataset} ({one.digest[:12]}): {verdict}")
-        for key, value in one.facts.items():
+    origin = f"{history.project}, {history.licence}; {history.kind}, {history.tokens:,} tokens"
+    click.echo(f"{history.id}  {history.source}  ({origin})")
+    for verdict in history.verdicts:
+        decision = "kept" if verdict.kept else f"dropped by {verdict.stage}: {verdict.reason}"
+        click.echo(f"  {verdict.dataset} ({verdict.digest[:12]}): {decision}")
+        for key, value in verdict.facts.items():
             click.echo(f"    {key}: {value}")
+
+
+def _show_agreement(dataset: "Dataset", as_json: bool) -> None:
+    from training.data.quality.agreement import agreement
+
+    result = agreement(dataset)
+    if as_json:
+        emit_json(result)
+        return
+    kept = result.kept
+    labelled = f"{result.found} of {result.labels} labelled documents"
+    click.echo(f"{labelled}, {kept.educational} educational, {kept.projects} projects")
+    for title, part in (("kept", kept), ("educational by the filter's own cut", result.called)):
+        f1 = cell(part.f1, part.f1_low, part.f1_high, digits=3)
+        click.echo(f"  {title} at {part.cut:.4g}: F1 {f1}, precision {part.precision:.3f}, recall {part.recall:.3f}")
+    ranked = cell(result.ranked, result.ranked_low, result.ranked_high, digits=3)
+    average = cell(result.average, result.average_low, result.average_high, digits=3)
+    click.echo(f"  an educational document scores above another in {ranked} of pairs")
+    click.echo(f"  average precision {average}, {kept.educational / kept.labelled:.3f} by chance")
 
 
 @click.command()
 @click.argument("name", shell_complete=A_DATASET)
 def card(name: str) -> None:
-    """Write a dataset's card.
+    """Print a dataset's card.
 
     \b
     Example:  phizoo data card code-filtered > README.md
@@ -112,43 +134,19 @@ def card(name: str) -> None:
     click.echo(inspect.card(find(name)), nl=False)
 
 
-@click.command(hidden=True)
-@click.argument("name", shell_complete=A_DATASET)
-def contamination(name: str) -> None:
-    """Name the command that searches a dataset."""
-    from zoo.errors import ZooError
+# Former commands, which `phizoo data --help` no longer shows.
 
-    raise ZooError(f"this is one command now: phizoo eval contamination humaneval --dataset {name}")
+
+@click.command()
+@click.argument("document")
+@AS_JSON
+def why(document: str, as_json: bool) -> None:
+    """Show the history of one document of any dataset."""
+    _show_history(document, None, as_json)
 
 
 @click.command()
 @click.argument("name", shell_complete=A_DATASET)
-@JSON
-def agree(name: str, as_json: bool) -> None:
-    """Compare a filter with 200 documents labelled by hand.
-
-    \b
-    Example:  phizoo data agree code-filtered
-    """
-    import msgspec
-
-    from training.data.build import find
-    from training.data.quality.agreement import agreement
-
-    found = agreement(find(name, ("documents",)))
-    if as_json:
-        click.echo(msgspec.json.encode(found).decode())
-        return
-    one = found.kept
-    click.echo(
-        f"{found.found} of {found.labels} labelled documents, {one.educational} educational, {one.projects} projects\n"
-        + "".join(
-            f"  {what} at {part.cut:.4g}: F1 {part.f1:.3f} [{part.f1_low:.3f}-{part.f1_high:.3f}], "
-            f"precision {part.precision:.3f}, recall {part.recall:.3f}\n"
-            for what, part in (("kept", one), ("educational by the filter's own cut", found.called))
-        )
-        + f"  scores rank an educational document above another in {found.ranked:.3f} "
-        f"[{found.ranked_low:.3f}-{found.ranked_high:.3f}] of pairs\n"
-        f"  average precision {found.average:.3f} [{found.average_low:.3f}-{found.average_high:.3f}], "
-        f"{one.educational / one.labelled:.3f} by chance"
-    )
+def contamination(name: str) -> None:
+    """Name the command that searches a dataset."""
+    raise ZooError(f"to search a dataset: phizoo eval contamination humaneval --dataset {name}")

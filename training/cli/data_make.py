@@ -1,206 +1,206 @@
-"""The `phizoo data` commands that make a dataset. Each is done at once when its output is there already."""
+"""The `phizoo data` commands that make a dataset. A dataset that exists already is not made again."""
 
 import click
 
-from training.cli.data_options import JSON, OUT, SEED, scaled, told
-from zoo.cli.completion import A_DATASET, A_TASK
+from training.cli.data_options import NAME, SEED, print_made, scaled
+from zoo.cli.completion import A_DATASET
+from zoo.cli.options import AS_JSON, repeated, task_option
+from zoo.cli.output import cell, emit_json
 from zoo.errors import ZooError
+
+TASKS = task_option(
+    "Evaluation set to search for; may be given again.", ("--against",), default=("humaneval", "mbpp"),
+    show_default=True,
+)  # fmt: skip
 
 
 @click.command()
 @click.argument("source", shell_complete=A_DATASET)
-@OUT
-@click.option("--limit", type=click.IntRange(min=1), help="Take this many files (of tables: blocks), spread by hash.")
+@NAME
+@click.option("--limit", type=click.IntRange(min=1), help="Take this many files (blocks of tables), chosen by hash.")
 @click.option("--column", default="", help="Column of a table that holds the text: content, code or text by default.")
-@click.option("--form", type=click.Choice(["python", "text"]), help="How rows are cut; the column decides by default.")
-@click.option("--split", default="", help="Split of a hub's dataset, as train.")
+@click.option("--form", type=click.Choice(["python", "text"]), help="How to cut rows; the column decides by default.")
+@click.option("--split", default="", help="Split of a dataset of the hub, such as train.")
 @scaled
-@JSON
+@AS_JSON
 def gather(source: str, name: str, limit: int | None, column: str, form: str | None, split: str, as_json: bool) -> None:
     """Gather source code or text, and cut it into documents.
 
-    SOURCE is python (this machine's own: the standard library and the installed packages), a folder
+    SOURCE is python (the standard library and the installed packages of this machine), a folder
     (*.py, *.md, *.txt, *.rst and tables), a *.jsonl, *.jsonl.gz or *.parquet file, or a Hugging Face
-    dataset as hf:NAME@REVISION, which is read in stretches and not downloaded whole.
+    dataset as hf:NAME@REVISION, which is read in parts and not downloaded whole.
 
     \b
-    phizoo data gather python --out code
-    phizoo data gather my-folder --out mine
-    phizoo data gather hf:bigcode/the-stack-smol@main --column content --out stack
+    phizoo data gather python --name code
+    phizoo data gather my-folder --name mine
+    phizoo data gather hf:bigcode/the-stack-smol@main --column content --name stack
     """
     from training.data.gather.gather import gather as gather_source
 
-    told(gather_source(source, name, limit, column, form or "", split), as_json)  # type: ignore[arg-type]
+    print_made(gather_source(source, name, limit, column, form or "", split), as_json)  # type: ignore[arg-type]
 
 
 @click.command("filter")
 @click.argument("source", shell_complete=A_DATASET)
-@OUT
+@NAME
 @click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of the documents to keep (0.3).")
 @click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
-@click.option("--precision", type=click.FloatRange(0, 1), help="Keep as far down as this share is educational.")
-@click.option("--labels", default="", metavar="NAME", help="Labels made by annotate; the rubric's by default.")
+@click.option("--precision", type=click.FloatRange(0, 1), help="Keep the most documents with this educational share.")
+@click.option("--labels", default="", metavar="NAME", help="Labels made by annotate; of the rubric by default.")
 @click.option("--embedding", default="tfidf", show_default=True, help="tfidf, minilm, a checkpoint's name or a folder.")
-@click.option("--head", type=click.Choice(["forest", "regression"]), default="forest", show_default=True)
-@click.option("--explain", is_flag=True, help="Show high and low documents side by side.")
+@click.option("--head", type=click.Choice(["forest", "regression"]), default="forest", show_default=True,
+              help="The classifier on the embeddings.")  # fmt: skip
+@click.option("--explain", is_flag=True, help="Print the best and the worst documents side by side.")
 @SEED
 @scaled
-@JSON
+@AS_JSON
 def filter_documents(
     source: str, name: str, keep: float | None, tokens: int | None, precision: float | None, labels: str,
     embedding: str, head: str, explain: bool, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Keep the documents of the highest educational value.
 
-    A share is labelled, a head learns the labels from embeddings and scores all. Its F1 is out of fold,
-    split by project.
+    A sample is labelled; a classifier learns the labels from embeddings and scores every document. Its F1
+    is out of fold, split by project.
 
     \b
-    phizoo data filter code --out code-filtered --keep 0.3 --explain
-    phizoo data filter code --labels code-labels --embedding minilm --precision 0.8 --out code-filtered
+    phizoo data filter code --name code-filtered --keep 0.3 --explain
+    phizoo data filter code --labels code-labels --embedding minilm --precision 0.8 --name code-filtered
     """
     from training.data.inspect import explained
     from training.data.quality.filter import Choice, filter_dataset
 
-    if sum(one is not None for one in (keep, tokens, precision)) > 1:
-        raise ZooError(
-            "--keep, --tokens and --precision exclude each other: give the share, the budget or the precision"
-        )
+    if sum(value is not None for value in (keep, tokens, precision)) > 1:
+        raise ZooError("--keep, --tokens and --precision exclude each other: give a share, a budget or a precision")
     choice = Choice(keep=keep, tokens=tokens, precision=precision)
     made = filter_dataset(source, name, choice, seed, labels, embedding, head)  # type: ignore[arg-type]
-    told(made, as_json)
+    print_made(made, as_json)
     if as_json:
         return
     recipe = made.dataset.recipe or {}
     low, high = recipe["f1_95"]
-    click.echo(f"  F1 {recipe['f1']:.3f} [{low:.3f}-{high:.3f}] out of fold, threshold {recipe['threshold']}")
+    f1 = cell(recipe["f1"], low, high, digits=3)
+    click.echo(f"  F1 {f1} out of fold, threshold {recipe['threshold']}")
     if explain:
         click.echo("\n".join(explained(made.dataset, 5)))
 
 
 @click.command()
 @click.argument("source", shell_complete=A_DATASET)
-@OUT
-@click.option("--jaccard", type=click.FloatRange(0.3, 1), default=0.8, show_default=True, help="Of word 5-grams.")
-@click.option("--semantic", type=click.FloatRange(0, 1), help="Also drop documents of this cosine and above.")
+@NAME
+@click.option(
+    "--jaccard",
+    type=click.FloatRange(0.3, 1),
+    default=0.8,
+    show_default=True,
+    help="Similarity of word 5-grams.",
+)
+@click.option("--semantic", type=click.FloatRange(0, 1), help="Also drop documents with this cosine or more.")
 @click.option(
     "--embedding", default="minilm", show_default=True, help="For --semantic: minilm, a checkpoint, a folder."
 )
 @scaled
-@JSON
+@AS_JSON
 def dedup(source: str, name: str, jaccard: float, semantic: float | None, embedding: str, as_json: bool) -> None:
     """Drop documents that repeat an earlier one.
 
-    Equal texts, near duplicates (MinHash), and with --semantic those of the same meaning. The kept
-    twin stands beside each dropped document.
+    Drops equal texts, near duplicates (MinHash), and with --semantic texts of the same meaning. Each
+    dropped document records the one that was kept.
 
     \b
-    phizoo data dedup code-filtered --out code-single
-    phizoo data dedup code-filtered --semantic 0.95 --out code-single
+    phizoo data dedup code-filtered --name code-single
+    phizoo data dedup code-filtered --semantic 0.95 --name code-single
     """
     from training.data.dedup.dedup import dedup_dataset
 
-    told(dedup_dataset(source, name, jaccard, semantic, embedding), as_json)
+    print_made(dedup_dataset(source, name, jaccard, semantic, embedding), as_json)
 
 
 @click.command()
 @click.argument("source", shell_complete=A_DATASET)
-@OUT
-@click.option(
-    "--against",
-    shell_complete=A_TASK,
-    default="humaneval,mbpp",
-    show_default=True,
-    metavar="TASK,...",
-    help="Evaluation sets.",
-)
-@click.option("--methods", default="ngram,code-ngram,ast", show_default=True, help="Of these and embedding.")
-@click.option("--tau", default="0.95", show_default=True, metavar="RATE,...", help="Match rate of syntax trees.")
+@NAME
+@TASKS
+@repeated("--method", "methods", ("--methods",), metavar="METHOD", default=("ngram", "code-ngram", "ast"),
+          show_default=True, help="One of these or embedding; may be given again.")  # fmt: skip
+@repeated("--tau", "rates", metavar="RATE", default=("0.95",), show_default=True,
+          help="Match rate of syntax trees; several make several datasets.")  # fmt: skip
 @click.option("--distance", type=click.FloatRange(0, min_open=True), help="L2 distance of embeddings (0.7 for minilm).")
 @click.option("--embedding", default="minilm", show_default=True, help="minilm, a checkpoint's name or a folder.")
 @scaled
-@JSON
+@AS_JSON
 def decontaminate(
-    source: str,
-    name: str,
-    against: str,
-    methods: str,
-    tau: str,
-    distance: float | None,
-    embedding: str,
-    as_json: bool,
-) -> None:
-    """Drop documents that hold evaluation problems.
+    source: str, name: str, tasks: tuple[str, ...], methods: tuple[str, ...], rates: tuple[str, ...],
+    distance: float | None, embedding: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Drop documents that contain evaluation problems.
 
     The search is that of `phizoo eval contamination`: by word n-grams of the question (13) and of the
     code (10), by the edit distance of syntax trees, and by the distance of embeddings. Each dropped
-    document records its problems: method, similarity, span. Several rates make several datasets, as
+    document records its problems: method, similarity, span. Several rates make several datasets, such as
     NAME-tau95.
 
     \b
-    phizoo data decontaminate code --against humaneval,mbpp --out code-clean
-    phizoo data decontaminate exercises --tau 0.95,0.9,0.85,0.8 --out exercises-pruned
+    phizoo data decontaminate code --task humaneval --task mbpp --name code-clean
+    phizoo data decontaminate exercises --tau 0.95,0.9,0.85,0.8 --name exercises-pruned
     """
     from training.data.decontaminate import decontaminate_dataset
 
-    rates = _rates(tau)
-    for rate in rates:
+    match_rates = _match_rates(rates)
+    for rate in match_rates:
         own = f"{name}-tau{round(100 * rate)}" if len(rates) > 1 else name
-        made = decontaminate_dataset(
-            source, own, tuple(against.split(",")), tuple(methods.split(",")), rate, distance, embedding
-        )
-        told(made, as_json)
+        made = decontaminate_dataset(source, own, tasks, methods, rate, distance, embedding)
+        print_made(made, as_json)
 
 
-def _rates(text: str) -> list[float]:
+def _match_rates(texts: tuple[str, ...]) -> list[float]:
     try:
-        rates = [float(one) for one in text.split(",")]
+        rates = [float(text) for text in texts]
     except ValueError:
         rates = [-1.0]
     if not all(0.5 <= rate <= 1 for rate in rates):
-        raise ZooError(f'--tau "{text}" is no match rate; give 0.5 to 1, as 0.95 or 0.95,0.9,0.85,0.8')
+        raise ZooError(f'--tau "{",".join(texts)}" is not a match rate; give 0.5 to 1, such as 0.95')
     return rates
 
 
 @click.command()
 @click.argument("source", shell_complete=A_DATASET)
-@OUT
+@NAME
 @click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of the documents to keep (0.3).")
 @click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
+@TASKS
 @click.option(
-    "--against",
-    shell_complete=A_TASK,
-    default="humaneval,mbpp",
-    show_default=True,
-    metavar="TASK,...",
-    help="Evaluation sets.",
+    "--samples", type=click.IntRange(min=0), default=10, show_default=True, help="Documents printed at each end."
 )
-@click.option("--samples", type=click.IntRange(min=0), default=10, show_default=True, help="Documents at each end.")
 @SEED
 @scaled
-@JSON
+@AS_JSON
 def refine(
-    source: str, name: str, keep: float | None, tokens: int | None, against: str, samples: int, seed: int, as_json: bool
+    source: str,
+    name: str,
+    keep: float | None,
+    tokens: int | None,
+    tasks: tuple[str, ...],
+    samples: int,
+    seed: int,
+    as_json: bool,
 ) -> None:
-    """Filter, deduplicate and decontaminate, and print the table of it.
+    """Filter, deduplicate and decontaminate, with a table of the steps.
 
-    Makes NAME-filtered, NAME-dedup and NAME; run again, it prints the same table at once.
+    Makes NAME-filtered, NAME-dedup and NAME. Run again, it prints the same table at once.
 
     \b
-    Example:  phizoo data refine code --keep 0.3 --out code-refined
+    Example:  phizoo data refine code --keep 0.3 --name code-refined
     """
-    import msgspec
-
     from training.data.inspect import explained
     from training.data.quality.filter import Choice
-    from training.data.refine import refine as refined
+    from training.data.refine import refine as refine_dataset
     from training.data.refine import table
 
     if keep is not None and tokens is not None:
         raise ZooError("--keep and --tokens exclude each other: give the share or the budget")
-    steps = refined(source, name, Choice(keep=keep, tokens=tokens), tuple(against.split(",")), seed)
+    steps = refine_dataset(source, name, Choice(keep=keep, tokens=tokens), tasks, seed)
     if as_json:
-        click.echo(msgspec.json.encode(steps).decode())
+        emit_json(steps)
         return
     click.echo("\n".join(table(steps)))
     if samples:
@@ -210,36 +210,36 @@ def refine(
 @click.command()
 @click.argument("sources", shell_complete=A_DATASET, nargs=-1, required=True)
 @click.option("--vocabulary", type=int, default=1024, show_default=True, help="Number of tokens, 257 to 65536.")
-@OUT
-@JSON
+@NAME
+@AS_JSON
 def tokenizer(sources: tuple[str, ...], vocabulary: int, name: str, as_json: bool) -> None:
     """Train a byte-level BPE tokenizer.
 
     \b
-    Example:  phizoo data tokenizer code-filtered textbooks exercises --vocabulary 1024 --out mini-bpe
+    Example:  phizoo data tokenizer code-filtered textbooks exercises --vocabulary 1024 --name mini-bpe
     """
     from training.data.tokens.tokenizer import train_tokenizer
 
-    told(train_tokenizer(sources, name, vocabulary), as_json)
+    print_made(train_tokenizer(sources, name, vocabulary), as_json)
 
 
 @click.command()
 @click.argument("sources", shell_complete=A_DATASET, nargs=-1, required=True, metavar="NAME[=WEIGHT]...")
-@click.option("--tokenizer", "coder", required=True, metavar="NAME", help="A dataset made by: phizoo data tokenizer.")
-@OUT
-@click.option("--tokens", type=click.IntRange(min=1), help="How many tokens to take in all.")
+@click.option("--tokenizer", "coder", required=True, metavar="NAME", help="A tokenizer made by: phizoo data tokenizer.")
+@NAME
+@click.option("--tokens", type=click.IntRange(min=1), help="Tokens to take in all.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the order.")
 @scaled
-@JSON
+@AS_JSON
 def pack(sources: tuple[str, ...], coder: str, name: str, tokens: int | None, seed: int, as_json: bool) -> None:
     """Turn documents into tokens, mixed by weight.
 
-    Without weights everything is taken once; with them a source that is too small is repeated. The
-    tokenizer may also be a checkpoint's name or a folder with a tokenizer.json, such as CodeGen's.
+    Without weights each source is taken once; with weights a source that is too small is repeated. The
+    tokenizer may also be a checkpoint's name, or a folder with a tokenizer.json such as CodeGen's.
 
     \b
-    Example:  phizoo data pack code-filtered=0.4 textbooks=0.6 --tokenizer mini-bpe --out base-tokens
+    Example:  phizoo data pack code-filtered=0.4 textbooks=0.6 --tokenizer mini-bpe --name base-tokens
     """
     from training.data.tokens.pack import pack as pack_datasets
 
-    told(pack_datasets(sources, coder, name, tokens, seed), as_json)
+    print_made(pack_datasets(sources, coder, name, tokens, seed), as_json)

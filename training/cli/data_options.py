@@ -1,23 +1,30 @@
-"""Options that several `phizoo data` commands share."""
+"""Options that several `phizoo data` commands share, and how they print the dataset that was made."""
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from zoo.cli.options import RenamedOption
+from zoo.cli.output import emit_json
+
+if TYPE_CHECKING:
+    from training.data.build import Made
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-OUT = click.option("--out", "name", required=True, metavar="NAME", help="Name of the dataset to make.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-SEED = click.option("--seed", default=0, show_default=True, help="Another seed, another sample.")
+NAME = click.option(
+    "--name", cls=RenamedOption, former=("--out",), required=True, metavar="NAME", help="Name of the dataset to make."
+)
+SEED = click.option("--seed", default=0, show_default=True, help="Another seed gives another sample.")
 CONCURRENCY = click.option(
-    "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True, help="Questions in flight."
+    "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at a time."
 )
 
 
 def scaled(command: Command) -> Command:
-    """Adds --workers and --ray: where a command's shards are computed. The output is the same."""
+    """Adds --workers and --ray, which choose where a command's shards are computed. The output is the same."""
 
     @click.option("--workers", type=click.IntRange(min=1), help="Processes; one a core by default.")
     @click.option("--ray", default="", metavar="ADDRESS", help="A Ray cluster to run on, as auto or HOST:6379.")
@@ -31,20 +38,19 @@ def scaled(command: Command) -> Command:
     return run  # type: ignore[return-value]
 
 
-def told(made: object, as_json: bool) -> None:
-    """Prints what was made: counts by stage and reason, or that it was there already."""
+def print_made(made: "Made", as_json: bool) -> None:
+    """Prints a new dataset with its counts by stage and reason, or that it was up to date."""
     import msgspec
 
-    from training.data.build import Made
-
-    assert isinstance(made, Made)
     dataset = made.dataset
     if as_json:
-        click.echo(msgspec.json.encode({**msgspec.to_builtins(dataset), "fresh": made.fresh}).decode())
+        emit_json({**msgspec.to_builtins(dataset), "fresh": made.fresh})
         return
     state = "made" if made.fresh else "up to date"
     size = f"{dataset.documents:,} documents" + (f", {dataset.tokens:,} tokens" if dataset.tokens else "")
     click.echo(f"{dataset.name}: {state}, {size}, digest {dataset.digest[:12]}")
     for stage in dataset.stages if made.fresh else ():
-        lost = ", ".join(f"{reason} {number:,}" for reason, number in stage.dropped.items())
-        click.echo(f"  {stage.name}: {stage.entered:,} entered, {stage.kept:,} kept" + (f"; {lost}" if lost else ""))
+        dropped = ", ".join(f"{reason} {number:,}" for reason, number in stage.dropped.items())
+        click.echo(
+            f"  {stage.name}: {stage.entered:,} entered, {stage.kept:,} kept" + (f"; {dropped}" if dropped else "")
+        )

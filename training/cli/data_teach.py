@@ -1,53 +1,57 @@
-"""The `phizoo data` commands that may ask a large model: annotate and synthesise, behind a budget."""
+"""The `phizoo data` commands that may call a large model within a budget: annotate and synthesise."""
 
 import os
 from typing import TYPE_CHECKING
 
 import click
 
-from training.cli.data_options import CONCURRENCY, JSON, OUT, SEED, scaled, told
+from training.cli.data_options import CONCURRENCY, NAME, SEED, print_made, scaled
 from zoo.cli.completion import A_DATASET
+from zoo.cli.options import AS_JSON
+from zoo.cli.output import cell, emit_json
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from training.data.quality.labeller import Spending
+    from training.data.quality.ledger import Estimate
 
 KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
 
 
 def api_key() -> str | None:
-    """The endpoint's key, from the environment and from nowhere else."""
+    """The endpoint's key, read only from the environment."""
     return next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
 
 
 @click.command()
 @click.argument("source", shell_complete=A_DATASET)
-@OUT
+@NAME
 @click.option("--sample", type=click.IntRange(min=1), default=4_000, show_default=True, help="Documents to label.")
-@click.option("--url", default="", help="An OpenAI-compatible address, up to and with /v1; none: the rubric labels.")
-@click.option("--model", default="", help="The model to ask.")
-@click.option("--question", type=click.Choice(["phi-1", "additive"]), default="additive", show_default=True)
-@click.option("--price", metavar="READ,WRITTEN", help="Money per million tokens, as 0.15,0.60.")
-@click.option("--budget", metavar="AMOUNT", help="The most that may be spent in all, as 20usd.")
-@click.option("--dry-run", is_flag=True, help="Print tokens and money with an interval, and send nothing.")
+@click.option("--url", default="", help="An OpenAI-compatible address that ends in /v1; without it the rubric labels.")
+@click.option("--model", default="", help="The model that the endpoint serves.")
+@click.option("--question", type=click.Choice(["phi-1", "additive"]), default="additive", show_default=True,
+              help="The question that is sent.")  # fmt: skip
+@click.option("--price", metavar="IN,OUT", help="Money per million prompt and generated tokens, such as 0.15,0.60.")
+@click.option("--budget", metavar="AMOUNT", help="Most money to spend in all, such as 20usd.")
+@click.option("--dry-run", is_flag=True, help="Print tokens and cost with an interval; send nothing.")
 @CONCURRENCY
 @SEED
 @scaled
-@JSON
+@AS_JSON
 def annotate(
     source: str, name: str, sample: int, url: str, model: str, question: str, price: str | None, budget: str | None,
     dry_run: bool, concurrency: int, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Label a sample of documents for their educational value.
 
-    By a large model behind any OpenAI-compatible address, or without --url by the transparent rubric.
-    Answers are kept by the text they are about, so nothing is asked or paid twice. The key is read from
+    A large model behind any OpenAI-compatible address labels them, or without --url the built-in rubric.
+    Answers are kept by the text that they label, so nothing is sent or paid twice. The key is read from
     PHIZOO_API_KEY or OPENAI_API_KEY.
 
     \b
-    phizoo data annotate code --out code-labels
-    phizoo data annotate code --url URL --model big --price 0.15,0.60 --dry-run --out code-labels
-    phizoo data annotate code --url URL --model big --price 0.15,0.60 --budget 20usd --out code-labels
+    phizoo data annotate code --name code-labels
+    phizoo data annotate code --url URL --model big --price 0.15,0.60 --dry-run --name code-labels
+    phizoo data annotate code --url URL --model big --price 0.15,0.60 --budget 20usd --name code-labels
     """
     from training.data.quality.annotate import annotate_dataset, estimate
     from training.data.quality.labeller import QUESTIONS, Asker
@@ -55,79 +59,73 @@ def annotate(
 
     if not url:
         if dry_run or budget or price or model:
-            raise ZooError("--dry-run, --budget, --price and --model are about an endpoint: give its --url")
+            raise ZooError("--dry-run, --budget, --price and --model need an endpoint: give its --url")
         made, _ = annotate_dataset(source, name, sample, seed, None)
-        told(made, as_json)
+        print_made(made, as_json)
         return
     if not model or not price:
         raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")
     money = parsed_money(budget) if budget else None
     if money is None and parsed_price(price) != (0.0, 0.0) and not dry_run:
-        raise ZooError("labels cost money: look with --dry-run, then give --budget, as --budget 20usd")
+        raise ZooError("labels cost money: see how much with --dry-run, then give --budget, such as --budget 20usd")
     asker = Asker(url, api_key(), model, QUESTIONS[question], parsed_price(price), money, concurrency)
     if dry_run:
         _print_estimate(estimate(source, sample, seed, asker), money, as_json)
         return
     made, spending = annotate_dataset(source, name, sample, seed, asker)
-    told(made, as_json)
+    print_made(made, as_json)
     if spending and not as_json:
-        click.echo(_reconciled(spending))
+        click.echo(_spending_text(spending))
 
 
-def _print_estimate(found: object, budget: float | None, as_json: bool) -> None:
-    import msgspec
-
-    from training.data.quality.ledger import Estimate
-
-    assert isinstance(found, Estimate)
+def _print_estimate(cost: "Estimate", budget: float | None, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(found).decode())
+        emit_json(cost)
         return
-    click.echo(f"{found.documents:,} documents to ask about, {found.cached:,} known already ({found.basis})")
-    for title, (low, middle, high) in (("read", found.prompt_tokens), ("written", found.tokens)):
-        click.echo(f"  tokens {title}: {middle:,} [{low:,}-{high:,}]")
-    low_, middle_, high_ = found.money
-    click.echo(f"  money: {middle_:.4f} [{low_:.4f}-{high_:.4f}]")
+    click.echo(f"{cost.documents:,} documents to label, {cost.cached:,} known already ({cost.basis})")
+    for title, (low, middle, high) in (("prompt", cost.prompt_tokens), ("generated", cost.tokens)):
+        click.echo(f"  {title} tokens: {middle:,} [{low:,}–{high:,}]")
+    low_money, money, high_money = cost.money
+    click.echo(f"  money: {cell(money, low_money, high_money, digits=4)}")
     if budget is not None:
-        fits = (
-            "holds the whole interval" if high_ <= budget else "may end it early" if low_ <= budget else "is too small"
-        )
+        fits = "may end the run early" if low_money <= budget else "is too small"
+        fits = "covers the whole interval" if high_money <= budget else fits
         click.echo(f"  the budget of {budget:g} {fits}; it is a hard cap")
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["textbooks", "exercises"]))
-@OUT
-@click.option("--documents", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many to keep.")
-@click.option("--url", default="", help="An OpenAI-compatible address; none: the embedded template teacher writes.")
-@click.option("--model", default="", help="The model to ask.")
-@click.option("--price", metavar="READ,WRITTEN", help="Money per million tokens, as 0.15,0.60.")
-@click.option("--budget", metavar="AMOUNT", help="The most that may be spent in all, as 20usd.")
+@click.argument("kind", metavar="KIND", type=click.Choice(["textbooks", "exercises"]))
+@NAME
+@click.option("--documents", type=click.IntRange(min=1), default=20_000, show_default=True, help="Documents to keep.")
+@click.option("--url", default="", help="An OpenAI-compatible address; without it a template teacher writes.")
+@click.option("--model", default="", help="The model that the endpoint serves.")
+@click.option("--price", metavar="IN,OUT", help="Money per million prompt and generated tokens, such as 0.15,0.60.")
+@click.option("--budget", metavar="AMOUNT", help="Most money to spend in all, such as 20usd.")
 @CONCURRENCY
-@click.option("--seed", default=0, show_default=True, help="Another seed, other documents.")
+@click.option("--seed", default=0, show_default=True, help="Another seed gives other documents.")
 @scaled
-@JSON
+@AS_JSON
 def synthesise(
-    what: str, name: str, documents: int, url: str, model: str, price: str | None, budget: str | None,
+    kind: str, name: str, documents: int, url: str, model: str, price: str | None, budget: str | None,
     concurrency: int, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Write exercises or textbook passages, tested.
+    """Write exercises or textbook passages, and test their code.
 
-    Every function is run against its own tests in the sandbox; the held-out task's are left out. With
-    --url a large model is asked, slot by slot of topic, skill, audience and form, until a slot gives
-    nothing new; prompt, seed, teacher and cost stand beside each document.
+    KIND is textbooks or exercises. Every function is run against its own tests in the sandbox; those of the
+    held-out task are left out. With --url a large model writes, by combinations of topic, skill, audience and
+    form until a combination gives nothing new; each document records its prompt, seed, teacher and cost.
 
     \b
-    phizoo data synthesise exercises --out exercises --documents 20000
-    phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --out exercises
+    phizoo data synthesise exercises --name exercises --documents 20000
+    phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --name exercises
     """
     from training.data.quality.ledger import parsed_money, parsed_price
     from training.data.synthesis.synthesize import synthesize
 
     if not url:
         if budget or price or model:
-            raise ZooError("--budget, --price and --model are about an endpoint: give its --url")
-        told(synthesize(what, name, documents, seed), as_json)  # type: ignore[arg-type]
+            raise ZooError("--budget, --price and --model need an endpoint: give its --url")
+        print_made(synthesize(kind, name, documents, seed), as_json)  # type: ignore[arg-type]
         return
     from training.data.quality.labeller import Asker
     from training.data.synthesis import teach
@@ -136,20 +134,20 @@ def synthesise(
         raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")
     money = parsed_money(budget) if budget else None
     if money is None and parsed_price(price) != (0.0, 0.0):
-        raise ZooError("a teacher costs money: give --budget, as --budget 20usd")
-    asker = Asker(url, api_key(), model, teach.QUESTIONS[what], parsed_price(price), money, concurrency)
-    made, spending = teach.teach(what, name, documents, seed, asker)
-    told(made, as_json)
+        raise ZooError("a teacher costs money: give --budget, such as --budget 20usd")
+    asker = Asker(url, api_key(), model, teach.QUESTIONS[kind], parsed_price(price), money, concurrency)
+    made, spending = teach.teach(kind, name, documents, seed, asker)
+    print_made(made, as_json)
     if spending and not as_json:
-        click.echo(_reconciled(spending))
+        click.echo(_spending_text(spending))
 
 
-def _reconciled(spending: "Spending") -> str:
-    """What was spent, by the endpoint's tally and by the ledger's lines."""
+def _spending_text(spending: "Spending") -> str:
+    """The money spent, by the endpoint's count and by the ledger."""
     agree = "they agree" if abs(spending.money - spending.ledger) < 1e-9 else "THEY DIFFER"
     return (
-        f"  asked {spending.asked:,}, known before {spending.cached:,}, without valid answer {spending.invalid:,}; "
+        f"  {spending.asked:,} sent, {spending.cached:,} known before, {spending.invalid:,} without a valid answer; "
         f"{spending.requests:,} requests\n"
-        f"  spent {spending.money:.6f} by the endpoint's tally, {spending.ledger:.6f} by the ledger: {agree}; "
+        f"  spent {spending.money:.6f} by the endpoint's count, {spending.ledger:.6f} by the ledger: {agree}; "
         f"{spending.job_total:.6f} in all runs of this job"
     )

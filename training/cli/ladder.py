@@ -9,21 +9,29 @@ import click
 
 @click.command()
 @click.option(
-    "--scale", type=click.Choice(["full", "quick", "smoke"]), default="full", show_default=True, help="How large."
+    "--scale",
+    type=click.Choice(["full", "quick", "smoke"]),
+    default="full",
+    show_default=True,
+    help="Size of the study.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("ladder"), show_default=True, help="Report folder."
+    "--out", type=click.Path(path_type=Path), default=Path("ladder"), show_default=True, help="Folder of the report."
 )
-@click.option("--report-only", is_flag=True, help="Train nothing; write the report of what is in the zoo.")
-@click.option("--no-data", is_flag=True, help="The data sets are in the zoo already; make none.")
+@click.option("--report-only", is_flag=True, help="Train nothing; write the report of the runs in the zoo.")
+@click.option("--no-data", is_flag=True, help="Use the datasets of the zoo; make none.")
 @click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at a time, each on its share of cores."
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Runs at a time; they share the cores.",
 )
 def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -> None:
-    """What data and weight reuse are worth: three studies at mini scale, and a page of the results.
+    """Run three studies of data and weight reuse at mini scale, and write their report.
 
-    Makes the quickstart's data, trains every arm under several seeds, scores each, and writes ladder.md and
-    ladder.html. Stopped at any moment, the same command goes on.
+    Makes the quickstart's data, trains every variant with several seeds, scores each, and writes the report.
+    If it is stopped, the same command continues it.
 
     \b
     phizoo train ladder --scale quick
