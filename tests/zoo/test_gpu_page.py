@@ -88,10 +88,10 @@ def test_no_time_is_told_for_tasks_whose_prompts_are_not_at_hand(
 ) -> None:
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
     one, other = tasks("mini_exercises,lambada")  # no installed package ships the second
-    asked = estimate.runs(["phi-2"], [other], lambda _: RunOptions(), "vllm", "auto")
+    asked = estimate.runs(["phi-2"], [other], RunOptions(engine="vllm"), "auto")
     assert "at most" not in asked.told[-1]
     assert any("lambada" in lack for lack in asked.lacks)
-    assert "for 1 of 2 tasks" in estimate.runs(["phi-2"], [one, other], lambda _: RunOptions(), "vllm", "auto").told[-1]
+    assert "for 1 of 2 tasks" in estimate.runs(["phi-2"], [one, other], RunOptions(engine="vllm"), "auto").told[-1]
 
 
 def test_an_unknown_name_or_dtype_is_refused() -> None:
