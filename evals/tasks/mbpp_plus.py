@@ -11,6 +11,7 @@ calls: that reference fails, here as there.
 
 from collections.abc import Callable, Iterator
 
+from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
@@ -20,6 +21,18 @@ from evals.scoring.sanitize import sanitize
 from evals.task import Task
 from evals.tasks.humaneval import EVALPLUS_ANY
 
+TITLE = "MBPP+"
+ALIASES = ("mbppplus",)
+SETS = (
+    EvalSet(
+        name="mbpp_plus",
+        split="test",
+        rows=378,
+        licence="Apache-2.0",
+        folder="mbpp_plus/data.jsonl",
+        digest="9d3aa76266a0013eda5d6ea2ccecdff7e06e109113f247b68ddb5677ed347af8",
+    ),
+)
 STOPS = (*EVALPLUS_ANY, '\n"""', "\nassert")
 
 
