@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from evals.sandbox import Program, Verdict, open_sandbox
-from evals.sandbox.catalogue.case import Case, program
-from evals.sandbox.catalogue.cheats import CHEATS
-from evals.sandbox.catalogue.honest import HONEST
+from evals.sandbox.catalogue.case import Case, cheats, honest, program
 from evals.sandbox.host import processes
 from evals.sandbox.tiers import Sandbox
 
+CHEATS, HONEST = cheats(), honest()
 QUICK = [case for case in CHEATS if not case.thorough]  # the others: phizoo eval selftest --thorough
 ADD = "def add(a, b):\n"
 ADDS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"
