@@ -70,8 +70,9 @@ def _text(folder: str, name: str) -> str:
 def read_cases(text: str) -> list[Case]:
     """The cases of one file.
 
-    >>> read_cases("About.\\n\\n@@ must fail\\n\\n@@ around\\nx = 1\\n<code>\\n\\n@@ case exit\\nraise x\\n")[0].completion
-    'x = 1\\nraise x\\n'
+    >>> text = "About.\\n\\n@@ must fail\\n\\n@@ around\\nx = 1\\n<code>\\n\\n@@ case exit\\nraise SystemExit\\n"
+    >>> read_cases(text)[0].completion
+    'x = 1\\nraise SystemExit\\n'
     """
     common: dict[str, Any] = {}
     cases: list[dict[str, Any]] = []  # the fields of each Case
