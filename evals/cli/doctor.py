@@ -140,8 +140,8 @@ def _sandbox() -> list[Diagnosis]:
     from evals.sandbox import probe
 
     return [
-        Diagnosis(name=f"sandbox {tier.name}", state="ok" if tier.available else "missing", detail=tier.told,
-                remedy=tier.mend)
+        Diagnosis(name=f"sandbox {tier.name}", state="ok" if tier.available else "missing", detail=tier.detail,
+                  remedy=tier.remedy)
         for tier in probe()
     ]  # fmt: skip
 

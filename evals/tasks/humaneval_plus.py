@@ -13,7 +13,7 @@ from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.sandbox.judge.evalplus import test
+from evals.sandbox.judge.evalplus import make_test
 from evals.task import Task
 from evals.tasks.humaneval import EVALPLUS_STOPS, sanitised, stripped_line
 
@@ -41,7 +41,7 @@ def samples() -> Iterator[Sample]:
 def program(sample: Sample, answer: str) -> Program:
     data = sample.data
     inputs = [*data["base_input"], *data["plus_input"]]
-    told = test(sample.id, data["entry_point"], sample.question + data["solution"], inputs, data["atol"])
+    told = make_test(sample.id, data["entry_point"], sample.question + data["solution"], inputs, data["atol"])
     return Program(
         id=sample.id,
         prompt=sample.question,

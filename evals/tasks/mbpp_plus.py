@@ -15,7 +15,7 @@ from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.sandbox.judge.evalplus import test
+from evals.sandbox.judge.evalplus import make_test
 from evals.scoring.answer import cut
 from evals.scoring.sanitize import sanitize
 from evals.task import Task
@@ -55,7 +55,7 @@ def program(parts: tuple[str, ...]) -> Callable[[Sample, str], Program]:
     def made(sample: Sample, answer: str) -> Program:
         data = sample.data
         inputs = [given for part in parts for given in data[part] or ()]
-        told = test(sample.id, data["entry_point"], data["solution"], inputs, data["atol"])
+        told = make_test(sample.id, data["entry_point"], data["solution"], inputs, data["atol"])
         return Program(
             id=sample.id,
             prompt="",

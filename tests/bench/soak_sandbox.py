@@ -45,7 +45,7 @@ def _resident(root: int) -> tuple[int, int]:
     """(resident MiB of the pool with its judges and zygotes and children, processes)."""
     from evals.sandbox.host import processes
 
-    usage = processes.tree(root)
+    usage = processes.tree_usage(root)
     return usage.resident_bytes >> 20, usage.processes
 
 

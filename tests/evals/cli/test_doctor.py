@@ -15,7 +15,7 @@ from zoo.cli import root
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiers are tried for real in tests/evals/sandbox."""
-    tier = TierReport(name="container", available=False, told="no podman or docker on the path", mend="install one")
+    tier = TierReport(name="container", available=False, detail="no podman or docker on the path", remedy="install one")
     monkeypatch.setattr("evals.sandbox.probe", lambda: [tier])
     monkeypatch.setattr(doctor, "_datasets", lambda: [])
 

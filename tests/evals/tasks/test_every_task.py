@@ -18,7 +18,7 @@ from evals.tasks import every, protocols, task
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from evals.sandbox.tiers import Sandbox
+    from evals.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "data" / "evals"
