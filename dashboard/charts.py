@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dashboard.board import benchmarks
 from dashboard.data.scale import labels
 from dashboard.escape import cut, probability
+from evals.tasks import benchmark_of
 
 if TYPE_CHECKING:
     from dashboard.data.comparison import Line
@@ -56,7 +57,7 @@ def forest(lines: "Sequence[Line]") -> Any:
 
     told = [
         {
-            "name": cut(f"{benchmarks.title_of(benchmarks.benchmark_of(line.task))} {line.metric}", 30)
+            "name": cut(f"{benchmarks.title_of(benchmark_of(line.task))} {line.metric}", 30)
             + f"\n{cut(line.checkpoint, 30)}",
             "difference": 100 * line.difference.value,
             "low": 100 * line.difference.low,

@@ -155,6 +155,11 @@ def names(suite: str) -> tuple[str, ...]:
     return SUITES[suite]
 
 
+def benchmarks(suite: str) -> tuple[str, ...]:
+    """The benchmarks of a suite: its tasks without their protocols."""
+    return tuple(name.partition("@")[0] for name in names(suite))
+
+
 def tasks(spec: str) -> list[Task]:
     """The tasks that `--tasks` names, each once, in the order given.
 

@@ -1,4 +1,4 @@
-"""What is known of benchmarks and of published models beyond their row: titles, suites, families.
+"""Facts on benchmarks and published models beyond their rows: titles, column order, families.
 
 Nothing here is a score. Families, open weights and chat tuning are read off the published name, so
 that the board can be filtered; a name that says nothing counts as open, base and its own family.
@@ -6,82 +6,23 @@ that the board can be filtered; a name that says nothing counts as open, base an
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
+from evals.tasks import titles as task_titles
 from zoo.records import Reported
 
-# benchmark -> its name as papers write it, in the order in which columns stand
-TITLES = {
-    "humaneval": "HumanEval",
-    "humaneval_plus": "HumanEval+",
-    "mini_exercises": "Mini exercises",
-    "mbpp": "MBPP",
-    "mbpp_sanitized": "MBPP sanitized",
-    "mbpp_plus": "MBPP+",
-    "unconventional_50": "Unconventional 50",
-    "unconventional": "Unconventional 25",
-    "arc_easy": "ARC-Easy",
-    "arc_challenge": "ARC-Challenge",
-    "piqa": "PIQA",
-    "siqa": "SIQA",
-    "winogrande": "WinoGrande",
-    "hellaswag": "HellaSwag",
-    "boolq": "BoolQ",
-    "openbookqa": "OpenBookQA",
-    "commonsenseqa": "CommonsenseQA",
-    "mmlu": "MMLU",
-    "squad": "SQuAD",
-    "squad_v2": "SQuAD v2",
-    "sciq": "SciQ",
-    "copa": "COPA",
-    "lambada": "LAMBADA",
-    "gsm8k": "GSM8K",
-    "bbh": "BBH",
-    "commonsense_avg": "Commonsense average",
-    "language_understanding_avg": "Language average",
-    "coding_avg": "Coding average",
-    "mmlu_pro": "MMLU-Pro",
-    "math": "MATH",
-    "triviaqa": "TriviaQA",
-    "anli": "ANLI",
-    "medqa": "MedQA",
-    "agieval": "AGIEval",
+# published benchmarks that are no task of ours: name -> title, the task whose columns they follow
+PUBLISHED = {
+    "unconventional_50": ("Unconventional 50", "mbpp_plus"),
+    "commonsense_avg": ("Commonsense average", "bbh"),
+    "language_understanding_avg": ("Language average", "bbh"),
+    "coding_avg": ("Coding average", "bbh"),
+    "mmlu_pro": ("MMLU-Pro", "bbh"),
+    "math": ("MATH", "bbh"),
+    "anli": ("ANLI", "trivia_qa"),
+    "medqa": ("MedQA", "trivia_qa"),
+    "agieval": ("AGIEval", "trivia_qa"),
 }
-
-# how evaluation tools call the same benchmark
-SAME = {
-    "social_iqa": "siqa",
-    "social_i_qa": "siqa",
-    "squadv2": "squad_v2",
-    "trivia_qa": "triviaqa",
-    "commonsense_qa": "commonsenseqa",
-    "human_eval": "humaneval",
-    "humanevalplus": "humaneval_plus",
-    "mbppplus": "mbpp_plus",
-    "bbh_cot_fewshot": "bbh",
-    "gsm8k_cot": "gsm8k",
-    "hella_swag": "hellaswag",
-}
-
-PHI1 = ("humaneval", "mbpp", "humaneval_plus", "mbpp_plus", "mini_exercises", "unconventional_50", "unconventional")
-PHI15 = (
-    "winogrande",
-    "arc_easy",
-    "arc_challenge",
-    "boolq",
-    "siqa",
-    "piqa",
-    "hellaswag",
-    "mmlu",
-    "openbookqa",
-    "squad",
-    "gsm8k",
-    "humaneval",
-    "mbpp",
-)
-PHI2 = (
-    *("bbh", "piqa", "winogrande", "arc_easy", "arc_challenge", "siqa", "hellaswag", "openbookqa", "mmlu", "squad_v2"),
-    *("boolq", "gsm8k", "humaneval", "mbpp", "commonsense_avg", "language_understanding_avg", "math", "coding_avg"),
-)
 
 # which metric of a task stands on the board unless more are asked for: the first of these that it has
 METRICS = ("pass@1", "accuracy", "acc", "exact_match", "exact", "strict-match", "f1")
@@ -110,27 +51,25 @@ _CHAT = re.compile(
 )
 
 
-def benchmark_of(task: str) -> str:
-    """The benchmark that a task measures: its own name, or the common one of several spellings.
-
-    A tool's name after `:` or `@` or before `/` is its protocol, not another benchmark.
-
-    >>> benchmark_of("social_iqa"), benchmark_of("humaneval@bigcode"), benchmark_of("mini_exercises")
-    ('siqa', 'humaneval', 'mini_exercises')
-    """
-    bare = re.split(r"[:@]", task, maxsplit=1)[0].lower().replace("-", "_")
-    return SAME.get(bare, bare)
+@cache
+def titles() -> dict[str, str]:
+    """benchmark -> its name as papers print it, in the order of the columns."""
+    table: dict[str, str] = {}
+    for task, title in task_titles().items():
+        table[task] = title
+        table |= {name: other for name, (other, before) in PUBLISHED.items() if before == task}
+    return table
 
 
 def title_of(benchmark: str) -> str:
-    """The benchmark's name as papers write it."""
-    return TITLES.get(benchmark, benchmark)
+    """The benchmark's name as papers print it."""
+    return titles().get(benchmark, benchmark)
 
 
 def order_of(benchmark: str) -> tuple[int, str]:
-    """Where a benchmark's columns stand: the known ones in their order, then the others by name."""
-    names = list(TITLES)
-    return (names.index(benchmark) if benchmark in TITLES else len(names), benchmark)
+    """A sort key for columns: known benchmarks in their order, then the others by name."""
+    names = list(titles())
+    return (names.index(benchmark) if benchmark in names else len(names), benchmark)
 
 
 def main_metric(metrics: Iterable[str]) -> str:

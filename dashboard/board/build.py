@@ -14,6 +14,7 @@ import msgspec
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, resolvable
 from evals.stats.intervals import wilson
+from evals.tasks import benchmark_of
 from zoo.digest import digest
 from zoo.published import COMPARISON, LABELS, WEIGHT_REUSE
 from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Subset
@@ -112,7 +113,7 @@ def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) ->
         name, shots = f"{protocol.name} v{protocol.task_version}", protocol.shots
     return Column(
         key=key,
-        benchmark=benchmarks.benchmark_of(score.task),
+        benchmark=benchmark_of(score.task),
         title=name,
         protocol=told,
         origin="measured",
@@ -214,7 +215,7 @@ def _printed_column(row: Reported) -> Column:
     shots = "" if row.shots is None else f", {row.shots}-shot"
     return Column(
         key="r" + digest(identity)[:11],
-        benchmark=benchmarks.benchmark_of(row.benchmark),
+        benchmark=benchmark_of(row.benchmark),
         title="the talk's table" if talk else row.source.removesuffix(" model card table"),
         protocol=f"{TALK}; each model under its own paper's protocol" if talk else f"{row.protocol}{shots}",
         origin="reported",

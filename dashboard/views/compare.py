@@ -10,6 +10,7 @@ from dashboard.data import source
 from dashboard.data.comparison import MOST, Line, difference_text, lines
 from dashboard.escape import cut, probability
 from dashboard.views import samples, style
+from evals.tasks import benchmark_of
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -56,7 +57,7 @@ def table(found: tuple[Line, ...]) -> list[dict[str, Any]]:
     """All differences, with p adjusted over all of them."""
     rows: list[dict[str, Any]] = [
         {
-            "benchmark": benchmarks.title_of(benchmarks.benchmark_of(line.task)),
+            "benchmark": benchmarks.title_of(benchmark_of(line.task)),
             "protocol": cut(line.column, 40),
             "checkpoint": cut(line.checkpoint, 48),
             "score": f"{100 * line.value:.1f}",
@@ -88,7 +89,7 @@ def flips(found: tuple[Line, ...]) -> None:
     st.subheader("What flipped", anchor=False)
     names = {
         f"{line.checkpoint}~{line.column}": cut(
-            f"{line.checkpoint} · {benchmarks.title_of(benchmarks.benchmark_of(line.task))} · {line.column}", 110
+            f"{line.checkpoint} · {benchmarks.title_of(benchmark_of(line.task))} · {line.column}", 110
         )
         for line in flipped
     }

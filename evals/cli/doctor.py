@@ -140,30 +140,32 @@ def _sandbox() -> list[Diagnosis]:
     from evals.sandbox import probe
 
     return [
-        Diagnosis(name=f"sandbox {tier.name}", state="ok" if tier.available else "missing", detail=tier.told,
-                remedy=tier.mend)
+        Diagnosis(name=f"sandbox {tier.name}", state="ok" if tier.available else "missing", detail=tier.detail,
+                  remedy=tier.remedy)
         for tier in probe()
     ]  # fmt: skip
 
 
 def _datasets() -> list[Diagnosis]:
     from evals.datasets import load
-    from evals.datasets.catalog import SETS
+    from evals.datasets.catalog import sets
     from zoo import settings
     from zoo.errors import ZooError
 
     missing: list[str] = []
     refused: list[str] = []
-    for name, split in SETS:
+    for name, split in sets():
         try:
             load.source(name, split)
-        except ZooError as error:
-            (missing if "not at hand" in str(error) else refused).append(f"{name}/{split}")
+        except load.MissingSetError:
+            missing.append(f"{name}/{split}")
+        except ZooError:
+            refused.append(f"{name}/{split}")
     folder = settings.data_dir()
     no_folder = folder is not None and not folder.is_dir()
     state = "wrong" if refused or no_folder else "missing" if missing else "ok"
     details = [f"PHIZOO_DATA is {folder}, which is not a folder"] if no_folder else []
-    details += [f"{len(SETS) - len(missing) - len(refused)} of {len(SETS)} on this machine"]
+    details += [f"{len(sets()) - len(missing) - len(refused)} of {len(sets())} on this machine"]
     details += [f"missing: {', '.join(missing)}"] if missing else []
     details += [f"content differs from the pinned sha256: {', '.join(refused)}"] if refused else []
     remedy = ""

@@ -91,23 +91,21 @@ def _named(names: Sequence[str]) -> "Iterator[Task]":
 
 def _list_data(names: Sequence[str], fetch: bool, as_json: bool) -> None:
     from evals.datasets import load
-    from evals.datasets.catalog import SETS
+    from evals.datasets.catalog import sets
 
     for name in names:
-        load.entry(name, next((split for known, split in SETS if known == name), "test"))
+        load.entry(name, next((split for known, split in sets() if known == name), "test"))
     rows: list[dict[str, Any]] = []
-    for (name, split), entry in SETS.items():
+    for (name, split), entry in sets().items():
         if names and name not in names:
             continue
         try:
             source = load.source(name, split, fetch)
+        except load.MissingSetError:
+            hub = None if fetch else entry.hub
+            source = f"on the hub (--fetch): {hub.repo}" if hub else "not on this machine"
         except ZooError as error:
-            if "not at hand" not in str(error):
-                source = f"refused: {error}"
-            elif entry.hub is not None and not fetch:
-                source = f"on the hub (--fetch): {entry.hub.repo}"
-            else:
-                source = "not at hand"
+            source = f"refused: {error}"
         row = {"set": name, "split": split, "rows": entry.rows, "source": source, "licence": entry.licence}
         rows.append({**row, "sha256": entry.digest, "partial": entry.partial})
     if as_json:

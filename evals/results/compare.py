@@ -15,6 +15,7 @@ from evals.run_folder import read_results
 from evals.stats.intervals import recovered
 from evals.stats.paired import Difference, holm, paired, unpaired
 from evals.stats.summary import Scored, by_sample, derived
+from evals.tasks import benchmark_of
 from zoo import published
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Checkpoint, ProtocolRecord, Record, Reported, Score
@@ -195,7 +196,7 @@ def _reported(score: Score, protocol: ProtocolRecord, rows: Sequence[Reported]) 
     """A measured score beside each published number of its task: never paired, never quite the same protocol."""
     made = []
     for row in rows:
-        same = row.benchmark.replace("_", "") == score.task.replace("_", "")
+        same = benchmark_of(row.benchmark) == benchmark_of(score.task)
         if not same or row.op != "=" or "tau=" in row.subset:
             continue
         known = derived(row)

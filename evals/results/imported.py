@@ -19,16 +19,13 @@ from evals.results.import_formats import SampleLine, TaskResults
 from evals.results.publish import publish
 from evals.run import FinishedRun
 from evals.task import Task
-from evals.tasks import TASKS, protocols
+from evals.tasks import TASKS, benchmark_of, protocols
 from zoo.digest import digest, whole_file, write_json
 from zoo.errors import ZooError, nearest
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
-NAMES = {  # lm-eval's task, or what its name begins with -> ours
-    "social_iqa": "siqa", "lambada_openai": "lambada", "triviaqa": "trivia_qa", "squadv2": "squad_v2",
-    "bbh": "bbh", "mmlu": "mmlu", "gsm8k": "gsm8k",
-}  # fmt: skip
+IN_PARTS = ("mmlu", "bbh", "gsm8k")  # tasks of which other tools have subtasks or variants, named TASK_PART
 
 
 class ImportedRun(Record, frozen=True):
@@ -130,9 +127,9 @@ def _named(task: str) -> str:
     >>> _named("mmlu_anatomy"), _named("social_iqa"), _named("xquad_en")
     ('mmlu', 'siqa', 'xquad_en')
     """
-    if task in TASKS:
-        return task
-    return next((ours for name, ours in NAMES.items() if task == name or task.startswith(f"{name}_")), task)
+    if (name := benchmark_of(task)) in TASKS:
+        return name
+    return next((name for name in IN_PARTS if task.startswith(f"{name}_")), task)
 
 
 def _ours(one: TaskResults) -> tuple[Task | None, int, list[SampleLine]]:

@@ -1,4 +1,4 @@
-"""The records of the sandbox: what is to be run, and what came of it."""
+"""The records of the sandbox: a program with its tests, and its verdict."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ class Program(Record, frozen=True, kw_only=True):
     """One completion and the tests that judge it. The module that runs is prompt + completion.
 
     test    humaneval: source that defines check(candidate). asserts: source whose free names are
-            the program's (setup lines, then plain asserts). evalplus: `evals.sandbox.judge.evalplus.test`.
+            the program's (setup lines, then plain asserts). evalplus: `evals.sandbox.judge.evalplus.make_test`.
     timeout_seconds  CPU seconds of the whole process tree; blocked time counts, waiting for a core
             does not
     """
@@ -27,12 +27,12 @@ class Program(Record, frozen=True, kw_only=True):
 
 
 class Verdict(Record, frozen=True, kw_only=True):
-    """What came of one program.
+    """The verdict on one program.
 
-    verdict  passed | failed | timeout | error (it cannot be compiled) | unscored (our own fault)
+    verdict  passed | failed | timeout | error (it does not compile) | unscored (the sandbox or the test is at fault)
     detail   which test, the exception and its line; empty when passed
     seconds  wall time of its (last) run
-    runs     how often it was run: 2 when it first ran out of time and was run again alone
+    runs     number of runs: 2 if it ran out of time and was run again alone
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""The sandbox proves itself: HumanEval's canonical solutions and unusual honest ones pass, our cheats do not.
+"""Tests the sandbox: HumanEval's canonical solutions and unusual honest ones must pass, our cheats must not.
 
-`require` does so once for each machine, interpreter and version of the sandbox's own source (a
-small file under PHIZOO_HOME remembers it) and refuses the run where it fails.
+`require` runs the test once for each machine, interpreter and version of the sandbox's source (a small
+file under PHIZOO_HOME records it) and refuses the run if it fails.
 """
 
 import hashlib
@@ -11,8 +11,7 @@ import platform
 import sys
 from pathlib import Path
 
-from evals.sandbox.catalogue.cheats import CHEATS, program
-from evals.sandbox.catalogue.honest import HONEST
+from evals.sandbox.catalogue.case import cheats, honest, program
 from evals.sandbox.program import Program, Verdict
 from evals.sandbox.tiers import open_sandbox
 from zoo.errors import ZooError
@@ -20,8 +19,8 @@ from zoo.records import Record
 from zoo.settings import home
 
 
-class Outcome(Record, frozen=True, kw_only=True):
-    """What a self-test found. problems: one line for each program that was misjudged."""
+class SelfTest(Record, frozen=True, kw_only=True):
+    """The result of a self-test. problems: one line for each misjudged program."""
 
     tier: str
     canonical: int
@@ -55,7 +54,7 @@ def canonical() -> list[Program]:
 
 
 def problem(verdict: Verdict, must_pass: bool) -> str:
-    """What is wrong with a verdict, or an empty string.
+    """Describes a wrong verdict; an empty string if it is right.
 
     >>> problem(Verdict(id="cheat", verdict="passed"), must_pass=False)
     'cheat: a cheat passed'
@@ -71,23 +70,23 @@ def problem(verdict: Verdict, must_pass: bool) -> str:
     return ""
 
 
-def check(workers: int | None = None, tier: str | None = None, thorough: bool = False) -> Outcome:
-    """Runs the self-test now. thorough: with every endless cheat, which takes some minutes."""
-    right, honest = canonical(), list(map(program, HONEST))
-    must = {p.id for p in (*right, *honest)}
-    cheats = [program(case) for case in CHEATS if thorough or not case.thorough]
+def check(workers: int | None = None, tier: str | None = None, thorough: bool = False) -> SelfTest:
+    """Runs the self-test. thorough: with every endless cheat, which takes some minutes."""
+    right, unusual = canonical(), list(map(program, honest()))
+    must_pass = {p.id for p in (*right, *unusual)}
+    wrong = [program(case) for case in cheats() if thorough or not case.thorough]
     with open_sandbox(workers, tier, allow_weak=tier == "process") as sandbox:
-        verdicts = list(sandbox.run([*right, *honest, *cheats]))
-        found = tuple(sorted(filter(None, (problem(v, v.id in must) for v in verdicts))))
-        return Outcome(
-            tier=sandbox.tier, canonical=len(right), honest=len(honest), cheats=len(cheats), problems=found
+        verdicts = list(sandbox.run([*right, *unusual, *wrong]))
+        problems = tuple(sorted(filter(None, (problem(v, v.id in must_pass) for v in verdicts))))
+        return SelfTest(
+            tier=sandbox.tier, canonical=len(right), honest=len(unusual), cheats=len(wrong), problems=problems
         )  # fmt: skip
 
 
 def fingerprint(tier: str) -> str:
-    """What a remembered self-test stands for: machine, kernel, interpreter, user, tier, our source."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    """The identity of a recorded self-test: machine, kernel, interpreter, user, tier, our source and catalogue."""
+    digest, here = hashlib.sha256(), Path(__file__).parent
+    for path in sorted((*here.rglob("*.py"), *here.rglob("*.txt"))):
         digest.update(path.read_bytes())
     for part in (platform.node(), platform.release(), sys.version, str(os.getuid()), tier):
         digest.update(part.encode() + b"\0")
@@ -95,7 +94,7 @@ def fingerprint(tier: str) -> str:
 
 
 def require(tier: str, workers: int | None = None) -> None:
-    """Returns when the sandbox has proved itself on this machine; runs the self-test the first time.
+    """Returns when the sandbox has passed its self-test on this machine; runs it the first time.
 
     Raises  ZooError when a program was misjudged: nothing may be scored here.
     """
@@ -105,8 +104,8 @@ def require(tier: str, workers: int | None = None) -> None:
     outcome = check(workers, tier)
     if outcome.problems:
         raise ZooError(
-            f"the sandbox misjudges {len(outcome.problems)} programs on this machine, first {outcome.problems[0]}; "
-            "no code task is run here. All of them: phizoo eval selftest"
+            f"the sandbox misjudges {len(outcome.problems)} programs on this machine (the first: "
+            f"{outcome.problems[0]}), so no code task runs here. All of them: phizoo eval selftest"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")

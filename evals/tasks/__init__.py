@@ -1,11 +1,14 @@
-"""The tasks: a literal table, name -> module, each module one task with its protocols.
+"""The tasks: a literal table, name -> module, in the order of lists and of the leaderboard's columns.
 
-A module has `PROTOCOLS`, a dict from protocol name to Task whose first entry is the default.
-`humaneval` is the default protocol, `humaneval@bigcode` another one.
+A task's module has `TITLE`, the name that papers print; `ALIASES`, if other tools or tables spell it otherwise;
+`SETS`, one `EvalSet` for each split that it reads; and `PROTOCOLS`, a dict from protocol name to Task whose first
+entry is the default. `humaneval` is the default protocol, `humaneval@bigcode` another one.
 """
 
 import importlib
+import re
 from collections.abc import Iterator
+from functools import cache
 
 from evals.protocol import ProtocolName
 from evals.subset import VERSIONS, quick_task
@@ -15,10 +18,10 @@ from zoo.errors import ZooError, nearest, unknown
 TASKS: dict[str, str] = {
     "humaneval": "evals.tasks.humaneval",
     "humaneval_plus": "evals.tasks.humaneval_plus",
+    "mini_exercises": "evals.tasks.mini_exercises",
     "mbpp": "evals.tasks.mbpp",
     "mbpp_sanitized": "evals.tasks.mbpp_sanitized",
     "mbpp_plus": "evals.tasks.mbpp_plus",
-    "mini_exercises": "evals.tasks.mini_exercises",
     "unconventional": "evals.tasks.unconventional",
     "arc_easy": "evals.tasks.arc_easy",
     "arc_challenge": "evals.tasks.arc_challenge",
@@ -29,18 +32,18 @@ TASKS: dict[str, str] = {
     "boolq": "evals.tasks.boolq",
     "openbookqa": "evals.tasks.openbookqa",
     "commonsense_qa": "evals.tasks.commonsense_qa",
+    "mmlu": "evals.tasks.mmlu",
+    "squad": "evals.tasks.squad",
+    "squad_v2": "evals.tasks.squad_v2",
     "sciq": "evals.tasks.sciq",
     "copa": "evals.tasks.copa",
     "lambada": "evals.tasks.lambada",
-    "mmlu": "evals.tasks.mmlu",
     "gsm8k": "evals.tasks.gsm8k",
     "bbh": "evals.tasks.bbh",
-    "squad": "evals.tasks.squad",
-    "squad_v2": "evals.tasks.squad_v2",
     "trivia_qa": "evals.tasks.trivia_qa",
 }
 
-# the harness's few-shot forms whose shots come from train rows that no source here has: where those rows are
+# the harness's few-shot protocols whose shots come from train rows that no source here has -> where those rows are
 TRAIN_ROWS = {
     "arc_easy@lm-eval-25": "allenai/ai2_arc, ARC-Easy/train-00000-of-00001.parquet",
     "arc_challenge@lm-eval-25": "allenai/ai2_arc, ARC-Challenge/train-00000-of-00001.parquet",
@@ -53,8 +56,8 @@ def protocols(name: str) -> dict[str, Task]:
     """All protocols of a task, the default first. Raises ZooError with the nearest known task."""
     if name not in TASKS:
         raise unknown("task", name, TASKS, "phizoo eval tasks")
-    found: dict[str, Task] = importlib.import_module(TASKS[name]).PROTOCOLS
-    return found
+    table: dict[str, Task] = importlib.import_module(TASKS[name]).PROTOCOLS
+    return table
 
 
 def task(spec: str) -> Task:
@@ -69,9 +72,9 @@ def task(spec: str) -> Task:
         return quick_task(known[whole], asked.subset)
     if where := TRAIN_ROWS.get(f"{name}@{whole}"):
         raise ZooError(
-            f"{spec} is not here: its shots are drawn from split train, of which no source here has rows (the hub has "
-            f"them: {where}); score it with lm-evaluation-harness and take its file in: phizoo eval import FILE. "
-            f"0-shot is here: {name}@lm-eval"
+            f"{spec} is not available: its shots come from split train, which no source here has (the hub does: "
+            f"{where}). 0-shot is available: {name}@lm-eval. Or score it with lm-evaluation-harness and import its "
+            "file: phizoo eval import FILE"
         )
     if protocol not in known:
         raise ZooError(
@@ -85,3 +88,28 @@ def every() -> Iterator[Task]:
     """Every task under every protocol."""
     for name in TASKS:
         yield from protocols(name).values()
+
+
+@cache
+def titles() -> dict[str, str]:
+    """task -> its name as papers print it, in the order of `TASKS`. Imports every task."""
+    return {name: importlib.import_module(module).TITLE for name, module in TASKS.items()}
+
+
+@cache
+def aliases() -> dict[str, str]:
+    """Another tool's spelling of a task's name -> our task. Imports every task."""
+    modules = {name: importlib.import_module(module) for name, module in TASKS.items()}
+    return {alias: name for name, module in modules.items() for alias in getattr(module, "ALIASES", ())}
+
+
+def benchmark_of(name: str) -> str:
+    """The benchmark that a task of ours, of another tool or of a published table measures.
+
+    Drops the protocol after `:` or `@`.
+
+    >>> benchmark_of("social_iqa"), benchmark_of("humaneval@bigcode"), benchmark_of("mmlu_pro")
+    ('siqa', 'humaneval', 'mmlu_pro')
+    """
+    bare = re.split(r"[:@]", name, maxsplit=1)[0].lower().replace("-", "_")
+    return aliases().get(bare, bare)

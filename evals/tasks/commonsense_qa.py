@@ -8,11 +8,26 @@ lm-evaluation-harness 0.4.13 (commonsense_qa): acc alone.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, labelled, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
 
+TITLE = "CommonsenseQA"
+ALIASES = ("commonsenseqa",)
+SETS = (
+    EvalSet(
+        name="commonsense_qa",
+        split="validation",
+        rows=1221,
+        licence="MIT",
+        folder="commonsense_qa/data.jsonl",
+        digest="9ac2c8320b3950db8f2b55134cbe0e553e44db835041c41ded320e7557f2c5fe",
+        form=labelled,
+        shipped=olmo("hf_datasets/tau/commonsense_qa/none/validation", "arrow"),
+    ),
+)
 METRICS = ("acc",)
 LETTERS = ("A", "B", "C", "D", "E")
 

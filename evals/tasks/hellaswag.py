@@ -9,12 +9,40 @@ Several beginnings come from one video or article: the interval is clustered by 
 import re
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
 
+TITLE = "HellaSwag"
+ALIASES = ("hella_swag",)
 METRICS = ("acc", "acc_norm")
+
+
+def form(row: Row) -> Row:
+    """activity, the two parts of the context, four endings, index of the right one."""
+    keep = {key: row[key] for key in ("ind", "activity_label", "ctx_a", "ctx_b", "source_id")}
+    return {**keep, "choices": list(row["endings"]), "gold": int(row["label"])}
+
+
+SETS = (
+    EvalSet(
+        name="hellaswag",
+        split="validation",
+        rows=10042,
+        licence="MIT",
+        folder="hellaswag/data.jsonl",
+        digest="3bd13ca05c74986800f920da0e07e89b030bee7df7a5d16e3ef9fea9ded0842a",
+        form=form,
+        shipped=olmo("hf_datasets/hellaswag/none/validation", "arrow"),
+        hub=Hub(
+            repo="Rowan/hellaswag",
+            file="data/validation-00000-of-00001.parquet",
+            revision="218ec52e09a7e7462a5400043bb9a69a41d06b76",
+        ),
+    ),
+)
 
 
 def cleaned(text: str) -> str:

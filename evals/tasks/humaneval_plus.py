@@ -9,12 +9,26 @@ The base tests alone under the same prompts are `humaneval@evalplus`.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.sandbox.judge.evalplus import test
+from evals.sandbox.judge.evalplus import make_test
 from evals.task import Task
 from evals.tasks.humaneval import EVALPLUS_STOPS, sanitised, stripped_line
+
+TITLE = "HumanEval+"
+ALIASES = ("humanevalplus",)
+SETS = (
+    EvalSet(
+        name="humaneval_plus",
+        split="test",
+        rows=164,
+        licence="Apache-2.0",
+        folder="humaneval_plus/data.jsonl",
+        digest="bd2e2902a8fb536f6700fecf95ec399afb7e4e74277bca0ce7855abfea927c1b",
+    ),
+)
 
 
 def samples() -> Iterator[Sample]:
@@ -27,7 +41,7 @@ def samples() -> Iterator[Sample]:
 def program(sample: Sample, answer: str) -> Program:
     data = sample.data
     inputs = [*data["base_input"], *data["plus_input"]]
-    told = test(sample.id, data["entry_point"], sample.question + data["solution"], inputs, data["atol"])
+    told = make_test(sample.id, data["entry_point"], sample.question + data["solution"], inputs, data["atol"])
     return Program(
         id=sample.id,
         prompt=sample.question,

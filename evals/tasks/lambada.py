@@ -9,9 +9,23 @@ There is one continuation and no choice among several, so chance is 0.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Choice, Sample, Scored
 from evals.task import Task
+
+TITLE = "LAMBADA"
+ALIASES = ("lambada_openai",)
+SETS = (
+    EvalSet(
+        name="lambada_openai",
+        split="test",
+        rows=5153,
+        licence="MIT",
+        folder="lambada_openai/data.jsonl",
+        digest="0fffbad105a51dfc568167c191f3676207b677aa1341951b77f174f0f22c2cca",
+    ),
+)
 
 
 def samples() -> Iterator[Sample]:

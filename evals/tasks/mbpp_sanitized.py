@@ -10,13 +10,24 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from evals.datasets.forms import Row
+from evals.datasets.forms import EvalSet, Row
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.scoring.answer import cut
 from evals.task import Task
 
+TITLE = "MBPP sanitized"
+SETS = (
+    EvalSet(
+        name="mbpp_sanitized",
+        split="full",
+        rows=427,
+        licence="CC-BY-4.0",
+        folder="mbpp_sanitized/data.jsonl",
+        digest="0a16f33d2b664db4e3a55acceaf7aad487e1841828174a7ee91734501e9de00f",
+    ),
+)
 SHOTS = (2, 3, 4)
 
 

@@ -9,12 +9,26 @@ The prompts end right after the docstring's quotes, not in a newline: the same t
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Shipped, humaneval
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.scoring.answer import cut
 from evals.task import Task
 
+TITLE = "Mini exercises"
+SETS = (
+    EvalSet(
+        name="mini_exercises",
+        split="test",
+        rows=320,
+        licence="Apache-2.0",
+        folder="mini_exercises/data.jsonl",
+        digest="285ef48354ec839634c231106ec89d0aedbf2fdb0ce90b47d719ee2ff425a24a",
+        form=humaneval,
+        shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/mini_exercises.jsonl", form="jsonl"),
+    ),
+)
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert", "\n\n\n")
 
 

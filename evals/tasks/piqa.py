@@ -7,12 +7,33 @@ lm-evaluation-harness 0.4.13 (piqa, version 1): acc and acc_norm.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
 
+TITLE = "PIQA"
 METRICS = ("acc", "acc_norm")
+
+
+def form(row: Row) -> Row:
+    """goal, two solutions, index of the right one."""
+    return {"goal": row["goal"], "choices": [row["sol1"], row["sol2"]], "gold": int(row["label"])}
+
+
+SETS = (
+    EvalSet(
+        name="piqa",
+        split="validation",
+        rows=1838,
+        licence="AFL-3.0",
+        folder="piqa/data.jsonl",
+        digest="a1d51025c217bfb08b7a71d6f28d2e251d72b9220b164ba8c08fc04a5114772a",
+        form=form,
+        shipped=olmo("hf_datasets/piqa/plain_text/validation", "arrow"),
+    ),
+)
 
 
 def samples() -> Iterator[Sample]:

@@ -10,12 +10,34 @@ choices gets 0 there, since the first wins a tie.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
 
+TITLE = "SciQ"
 METRICS = ("acc", "acc_norm")
+
+
+def form(row: Row) -> Row:
+    """question, support, the three distractors and the answer last, as the harness orders them."""
+    choices = [row["distractor1"], row["distractor2"], row["distractor3"], row["correct_answer"]]
+    return {"question": row["question"], "support": row["support"], "choices": choices, "gold": 3}
+
+
+SETS = (
+    EvalSet(
+        name="sciq",
+        split="validation",
+        rows=1000,
+        licence="CC-BY-NC-3.0",
+        folder="sciq/data.jsonl",
+        digest="57793f82ab5d1623ac26085f4978f6f82da33a05145a41ebd375fae4cb5b13c8",
+        form=form,
+        shipped=olmo("hf_datasets/sciq/none/validation", "arrow"),
+    ),
+)
 
 
 def samples() -> Iterator[Sample]:

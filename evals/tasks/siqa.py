@@ -8,12 +8,35 @@ Several questions share a situation: the interval is clustered by it.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
 
+TITLE = "SIQA"
+ALIASES = ("social_iqa", "social_i_qa")
 METRICS = ("acc",)
+
+
+def form(row: Row) -> Row:
+    """context, question, three answers, index of the right one (the label counts from 1)."""
+    choices = [row["answerA"], row["answerB"], row["answerC"]]
+    return {"context": row["context"], "question": row["question"], "choices": choices, "gold": int(row["label"]) - 1}
+
+
+SETS = (
+    EvalSet(
+        name="siqa",
+        split="validation",
+        rows=1954,
+        licence="CC-BY-4.0",
+        folder="siqa/data.jsonl",
+        digest="4223f46560bd59e665ab9d66b0124f309b5885bc2186371e5ff1457ede4a3772",
+        form=form,
+        shipped=olmo("hf_datasets/social_i_qa/none/validation", "arrow"),
+    ),
+)
 
 
 def samples() -> Iterator[Sample]:

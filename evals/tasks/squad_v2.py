@@ -15,11 +15,26 @@ The interval is clustered by article.
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, squad
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.scoring.answer import exact_and_f1, plain_words
 from evals.task import Task
 
+TITLE = "SQuAD v2"
+ALIASES = ("squadv2",)
+SETS = (
+    EvalSet(
+        name="squad_v2",
+        split="validation",
+        rows=6078,
+        licence="CC-BY-SA-4.0",
+        folder="squad_v2/data.jsonl",
+        digest="7f2e7c0a79df15b7ddb8c0d228a76d4d4bc23e833d9485826a224a375e5e82d4",
+        form=squad,
+        partial="16 of 35 articles",
+    ),
+)
 METRICS = ("exact", "f1")
 PARTS = ("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1")  # of the questions with, without an answer
 NOTHING = "unanswerable"

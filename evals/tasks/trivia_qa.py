@@ -12,11 +12,35 @@ Version 2 reads these, and letters that grow in lower case ("İ"), as the harnes
 import string
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.task import Task
 
+TITLE = "TriviaQA"
+ALIASES = ("triviaqa",)
 PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def form(row: Row) -> Row:
+    """question_id, question, accepted answers."""
+    answers = list(row["answer"]["aliases"])
+    return {"id": row["question_id"], "question": row["question"], "answers": answers}
+
+
+SETS = (
+    EvalSet(
+        name="trivia_qa",
+        split="validation",
+        rows=7993,
+        licence="Apache-2.0",
+        folder="trivia_qa/data.jsonl",
+        digest="ec60f3af88b430dafab4e6b1b4bb68d4bb5529f8ec2beec8874af5b0777b025f",
+        form=form,
+        shipped=olmo("hf_datasets/trivia_qa/rc.wikipedia.nocontext/validation", "arrow"),
+        partial="7,993 of 17,944: the questions with a Wikipedia page",
+    ),
+)
 
 
 def samples() -> Iterator[Sample]:

@@ -9,12 +9,26 @@ published; it had no tests, only a grade. Here `phizoo eval run` runs the tests,
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Shipped, humaneval
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.scoring.answer import cut
 from evals.task import Task
 
+TITLE = "Unconventional 25"
+SETS = (
+    EvalSet(
+        name="unconventional",
+        split="test",
+        rows=25,
+        licence="Apache-2.0",
+        folder="unconventional/data.jsonl",
+        digest="d1f53123a97d2bc61b68f8ef8843a834b0cef868288a332886c2a4fcf4d0b6db",
+        form=humaneval,
+        shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/unconventional.jsonl", form="jsonl"),
+    ),
+)
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert")
 
 

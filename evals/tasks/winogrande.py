@@ -8,12 +8,34 @@ scored is the rest of the sentence, the same for both, as in lm-evaluation-harne
 
 from collections.abc import Iterator
 
+from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
 
+TITLE = "WinoGrande"
 METRICS = ("acc",)
+
+
+def form(row: Row) -> Row:
+    """A sentence with `_`, two options, index of the right one (the answer counts from 1)."""
+    choices = [row["option1"], row["option2"]]
+    return {"sentence": row["sentence"], "choices": choices, "gold": int(row["answer"]) - 1}
+
+
+SETS = (
+    EvalSet(
+        name="winogrande",
+        split="validation",
+        rows=1267,
+        licence="CC-BY-4.0",
+        folder="winogrande/data.jsonl",
+        digest="e56fa73fa5f86664a41628f3171d2f8c9ec394854757b1e5d21cad981983ea51",
+        form=form,
+        shipped=olmo("hf_datasets/winogrande/winogrande_xl/validation", "arrow"),
+    ),
+)
 
 
 def samples() -> Iterator[Sample]:

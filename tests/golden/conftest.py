@@ -1,7 +1,7 @@
 """`pytest tests/golden --golden` writes the golden files anew instead of comparing with them.
 
-It pins evals/tasks/mini_exercises.jsonl in evals/datasets/catalog.py too: that set is made here, by the
-step of `make golden` before this one.
+It also writes the digest of evals/tasks/mini_exercises.jsonl into evals/tasks/mini_exercises.py: the step of
+`make golden` before this one makes that set.
 """
 
 import json
@@ -18,19 +18,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before the table of sets is imported by any test."""
+    """Before any test imports the task."""
     if config.getoption("--golden", default=False):
         _pin()
 
 
 def _pin() -> None:
-    from evals.datasets.forms import FORMS
+    from evals.datasets.forms import humaneval
     from zoo.digest import digest
 
     with (EVALS / "tasks" / "mini_exercises.jsonl").open() as file:
-        now = digest(tuple(FORMS["humaneval"](json.loads(line)) for line in file))
-    table = EVALS / "dataset_sets.py"
-    text = table.read_text()
-    pinned = re.sub(r'(name="mini_exercises".*?digest=")[0-9a-f]{64}', rf"\g<1>{now}", text, count=1, flags=re.S)
+        now = digest(tuple(humaneval(json.loads(line)) for line in file))
+    file_of_task = EVALS / "tasks" / "mini_exercises.py"
+    text = file_of_task.read_text()
+    pinned = re.sub(r'(digest=")[0-9a-f]{64}', rf"\g<1>{now}", text, count=1)
     if pinned != text:
-        table.write_text(pinned)
+        file_of_task.write_text(pinned)

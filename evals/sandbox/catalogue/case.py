@@ -1,6 +1,21 @@
-"""One completion of the sandbox's catalogues, and the two questions that cheats are asked."""
+"""The sandbox's catalogue: programs with the verdict that each must have, read from the text files beside this one.
 
-from typing import NamedTuple
+Cheats must not pass. Each answers a question whose answers cannot be derived (`ORACLE`), so a pass means that an
+answer was stolen or forged, or that a comparison was bent; an escape reports its own success. Honest programs are
+right in unusual ways and must pass, or the sandbox scores models wrongly: values keep their types, and state,
+recursion, threads, processes, files, signals, imports, exceptions, callbacks and changes in place work.
+`phizoo eval selftest` runs all of it before a first use on a machine.
+
+A file opens with its subject. A blank line and `@@` open each section: `must pass` or `must fail`; `entry NAME`,
+`seconds N`, `prompt`, `test` and `around` (the text in which a case replaces `<code>`) for the whole file; then
+`case NAME`, or `thorough NAME` for a program that only ends at its time limit and is left to `selftest --thorough`.
+`prompt` and `test` below a case are that case's own.
+"""
+
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from evals.sandbox.program import Program
 
@@ -13,16 +28,18 @@ def check(candidate):
     assert abs(candidate(21) - 2774096310459) < 1e-6
     assert candidate(5) == [60417, (90211, "k")]
 """
-# a program that gets out says so: `escaped` is judged by whether the attempt worked, by its own word
-ESCAPE_PROMPT = 'def escaped() -> bool:\n    """Whether the attempt below worked."""\n'
-ESCAPED = "def check(candidate):\n    assert candidate() is True\n"
+CHEATS = (
+    "objects", "subclasses", "modules", "bodies", "stolen_files", "escapes", "liars", "lying_subclasses", "values",
+    "raised", "frames", "hooks", "contains", "mirrored", "calls", "attempts", "resources", "called",
+)  # fmt: skip
+HONEST = ("sums", "answers", "prompted")
+# Python 3.12 and 3.13 count calls through C that may nest apart, whatever limit a program sets
+NESTED = (300, 300) if (3, 12) <= sys.version_info < (3, 14) else (15000, 20000)
+TOKENS = {"<CR>": "\r", "<FF>": "\x0c", "<CACHED_DEEP>": str(NESTED[0]), "<SORTED_DEEP>": str(NESTED[1])}
 
 
 class Case(NamedTuple):
-    """One completion. passes: whether it must; test and prompt are the oracle's for a cheat.
-
-    thorough  left to `phizoo eval selftest --thorough`: it only ends by its time limit, twice, like others of its kind
-    """
+    """One completion. passes: whether it must pass. thorough: left to `phizoo eval selftest --thorough`."""
 
     name: str
     completion: str
@@ -34,14 +51,59 @@ class Case(NamedTuple):
     thorough: bool = False
 
 
-def escape(name: str, code: str) -> Case:
-    """An attempt that leaves in `_r` what it got: below 0 when it was refused."""
-    return Case(f"escape: {name}", f"    return _r >= 0\n\n{code}\n", False, ESCAPE_PROMPT, ESCAPED, "escaped")
+@cache
+def cheats() -> tuple[Case, ...]:
+    """Every program that must not pass."""
+    return tuple(case for name in CHEATS for case in read_cases(_text("cheats", name)))
 
 
-def module(name: str, code: str, body: str = "return 0", timeout_seconds: float = 3.0) -> Case:
-    """An attack at module level beside a wrong answer."""
-    return Case(f"module: {name}", f"    {body}\n\n{code}\n", timeout_seconds=timeout_seconds)
+@cache
+def honest() -> tuple[Case, ...]:
+    """Every unusual program that must pass."""
+    return tuple(case for name in HONEST for case in read_cases(_text("honest", name)))
+
+
+def _text(folder: str, name: str) -> str:
+    return (Path(__file__).parent / folder / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def read_cases(text: str) -> list[Case]:
+    """The cases of one file.
+
+    >>> text = "About.\\n\\n@@ must fail\\n\\n@@ around\\nx = 1\\n<code>\\n\\n@@ case exit\\nraise SystemExit\\n"
+    >>> read_cases(text)[0].completion
+    'x = 1\\nraise SystemExit\\n'
+    """
+    common: dict[str, Any] = {}
+    cases: list[dict[str, Any]] = []  # the fields of each Case
+    around = "<code>\n"
+    for section in text.removesuffix("\n").split("\n\n@@ ")[1:]:
+        head, _, body = section.partition("\n")
+        body = _decoded(body) + "\n"
+        key, _, value = head.partition(" ")
+        match key:
+            case "must":
+                common["passes"] = value == "pass"
+            case "entry":
+                common["entry_point"] = value
+            case "seconds":
+                common["timeout_seconds"] = float(value)
+            case "around":
+                around = body
+            case "case" | "thorough":
+                completion = around.replace("<code>", body[:-1])
+                cases.append({**common, "name": value, "completion": completion, "thorough": key == "thorough"})
+            case "prompt" | "test":
+                (cases[-1] if cases else common)[key] = body
+            case _:
+                raise ValueError(f"unknown section: {head}")
+    return [Case(**fields) for fields in cases]
+
+
+def _decoded(text: str) -> str:
+    for token, character in TOKENS.items():
+        text = text.replace(token, character)
+    return text
 
 
 def program(case: Case, timeout_seconds: float | None = None) -> Program:

@@ -1,14 +1,14 @@
 # ruff: noqa: S102
 """The candidate's side of the channel: loads one program, executes calls, returns plain data.
 
-It runs in the same interpreter as the completion, so nothing it says is believed: it knows no test,
-no expected value and no verdict, and whatever it sends is read by `evals.sandbox.judge.channel` as an
-answer and nothing else. Its care is for honest programs only: values keep their types, exceptions
-their class, lists changed in place are sent back.
+It runs in the same interpreter as the completion, so the judge trusts none of its messages: it knows no
+test, no expected value and no verdict, and `evals.sandbox.judge.channel` reads each message as an answer
+and nothing else. It only has to serve honest programs: values keep their types, exceptions their class,
+and lists changed in place are sent back.
 
 To the candidate: marshal (the judge is trusted here). Back: a kind byte and JSON, which the judge
 can parse safely. Kinds: c compiled, o loaded, v plain value, t tagged value, x exception,
-k call of a function of the test's, f a fault of the sandbox. Standard library only.
+k call of one of the test's functions, f a fault of the sandbox. Standard library only.
 """
 
 import builtins
@@ -19,7 +19,6 @@ import linecache
 import marshal
 import os
 import pickle
-import resource
 import struct
 import sys
 import types
@@ -27,13 +26,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-# builtins of our own for every function below: a program that replaces Python's harms only itself
+# a private copy of builtins for every function below: a program that replaces Python's harms only itself
 globals()["__builtins__"] = dict(vars(builtins))
 
 MODULE = "solution"  # not __main__: main blocks must not run
-FILE = "/tmp/solution.py"  # what __file__ says; no such file exists  # noqa: S108
-SMALL = 1 << 63  # larger integers travel as hexadecimal: no digit limit, no quadratic conversion
-MOST_BITS = 1 << 24  # a larger integer is sent as an object equal to nothing
+FILE = "/tmp/solution.py"  # the value of __file__; no such file exists  # noqa: S108
+SMALL = 1 << 63  # larger integers are sent as hexadecimal: no digit limit, no quadratic conversion
+MOST_BITS = 1 << 24  # a larger integer is sent as an object that equals nothing
 MOST_EXPONENT = 100_000  # of a Decimal: int(Decimal("1e999999")) would keep the judge busy in C
 TEXT = 500  # characters of an exception's message
 SIMPLE = frozenset((str, bool, type(None), float))
@@ -58,24 +57,23 @@ class Ended(BaseException):
     """The judge hung up."""
 
 
-class Channel:
-    """The frames over a descriptor (or one for each way), and the objects that stay here under a number."""
+class CandidateChannel:
+    """The frames over one descriptor (or one for each direction), and the numbered objects that stay here."""
 
     def __init__(self, number: int, out: int) -> None:
         self.number, self.out = number, out
         self.data = b""
-        self.held: list[Any] = []
+        self.kept: list[Any] = []
         self.numbers: dict[int, int] = {}
-        self.classes: dict[str, type] = {}  # those of the prompt: their objects travel by value, under a number
-        self.twins: dict[int, Any] = {}
-        self.twin_numbers: dict[int, int] = {}
-        self.written: set[int] = set()  # twins already in the payload at hand
+        self.classes: dict[str, type] = {}  # defined by the prompt: their objects are sent by value, under a number
+        self.mirrored: dict[int, Any] = {}
+        self.mirrored_numbers: dict[int, int] = {}
+        self.written: set[int] = set()  # mirrored already in this payload
 
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes."""
         while len(self.data) < size:
-            more = _read(self.number, max(65536, size - len(self.data)))
-            if not more:
+            if not (more := _read(self.number, max(65536, size - len(self.data)))):
                 raise Ended
             self.data += more
         taken, self.data = self.data[:size], self.data[size:]
@@ -91,28 +89,27 @@ class Channel:
         while frame:
             frame = frame[_write(self.out, frame) :]
 
-    def hold(self, thing: Any) -> int:
-        """The number under which an object that cannot travel is kept."""
-        number = self.numbers.get(id(thing))
-        if number is None:
-            number = self.numbers[id(thing)] = len(self.held)
-            self.held.append(thing)
+    def keep(self, thing: Any) -> int:
+        """The number under which an object that cannot be sent is kept."""
+        if (number := self.numbers.get(id(thing))) is None:
+            number = self.numbers[id(thing)] = len(self.kept)
+            self.kept.append(thing)
         return number
 
-    def twin(self, number: int, thing: Any) -> Any:
-        """Remembers an object that the judge has too, under the number that both know it by."""
-        self.twins[number], self.twin_numbers[id(thing)] = thing, number
+    def mirror(self, number: int, thing: Any) -> Any:
+        """Records an object that the judge has too, under the number that both sides use."""
+        self.mirrored[number], self.mirrored_numbers[id(thing)] = thing, number
         return thing
 
-    def tag_twin(self, thing: Any) -> Any:
-        """An object of a class of the prompt's, with its attributes the first time; None for any other object."""
-        number = self.twin_numbers.get(id(thing))
+    def tag_mirrored(self, thing: Any) -> Any:
+        """Tags an object of a class of the prompt, with its attributes the first time; None for any other object."""
+        number = self.mirrored_numbers.get(id(thing))
         kind = type(thing)
         if number is None:
             if self.classes.get(kind.__name__) is not kind or not hasattr(thing, "__dict__"):
                 return None
-            number = -1 - len(self.twins)  # the judge's own numbers are not negative
-            self.twin(number, thing)
+            number = -1 - len(self.mirrored)  # the judge's own numbers are not negative
+            self.mirror(number, thing)
         if number in self.written:
             return ["O", number, kind.__name__]
         self.written.add(number)
@@ -121,7 +118,7 @@ class Channel:
 
 
 class Outside:
-    """A stand-in for a function of the test's: calling it asks the judge."""
+    """A stand-in for one of the test's functions: calling it asks the judge."""
 
     def __init__(self, session: "Session", number: int) -> None:
         self.session, self.number = session, number
@@ -137,13 +134,13 @@ class Outside:
         return result
 
 
-def fault(number: int, text: str) -> None:
-    """Says that the sandbox itself failed, before any program was read."""
-    Channel(number, number).send(0, b"f", text.encode())
+def report_fault(number: int, text: str) -> None:
+    """Reports that the sandbox itself failed, before any program was read."""
+    CandidateChannel(number, number).send(0, b"f", text.encode())
 
 
 def is_plain(value: Any) -> bool:
-    """Whether JSON keeps the value as it is: strict scalars, lists of them, string-keyed dicts."""
+    """Whether JSON preserves the value: strict scalars, lists of them, string-keyed dicts."""
     kind = type(value)
     if kind in SIMPLE:
         return True
@@ -178,16 +175,16 @@ def _fraction(value: Any) -> Any:
     return None if None in parts else ["F", *parts]
 
 
-def _sequence(tag: str, values: Iterable[Any], channel: Channel) -> list[Any]:
+def _sequence(tag: str, values: Iterable[Any], channel: CandidateChannel) -> list[Any]:
     return [tag, *[tag_value(v, channel) for v in values]]
 
 
-def _mapping(tag: str, pairs: Iterable[tuple[Any, Any]], channel: Channel) -> list[Any]:
+def _mapping(tag: str, pairs: Iterable[tuple[Any, Any]], channel: CandidateChannel) -> list[Any]:
     return [tag, *[tag_value(part, channel) for pair in pairs for part in pair]]
 
 
-def _numpy(value: Any, channel: Channel, numpy: Any) -> Any:
-    """numpy's values: scalars as Python's, arrays with their type."""
+def _numpy(value: Any, channel: CandidateChannel, numpy: Any) -> Any:
+    """Tags numpy's values: scalars as Python's, arrays with their type."""
     if isinstance(value, numpy.generic) and value.dtype.kind in "biufcSU":
         return tag_value(value.item(), channel)
     if isinstance(value, numpy.ndarray) and value.dtype.kind in "biufcSU":
@@ -195,8 +192,8 @@ def _numpy(value: Any, channel: Channel, numpy: Any) -> Any:
     return None
 
 
-# (module, class, how its values are written): looked at only if the program imported the module
-RARE: tuple[tuple[str, str, Callable[[Any, Channel, Any], Any]], ...] = (
+# (module, class, its writer): consulted only if the program imported the module
+RARE: tuple[tuple[str, str, Callable[[Any, CandidateChannel, Any], Any]], ...] = (
     ("decimal", "Decimal", lambda v, _, kind: _decimal(v, kind)),
     ("fractions", "Fraction", lambda v, _, kind: _fraction(v)),
     ("datetime", "datetime", lambda v, _, kind: ["dt", kind.isoformat(v)]),
@@ -207,8 +204,8 @@ RARE: tuple[tuple[str, str, Callable[[Any, Channel, Any], Any]], ...] = (
 )
 
 
-def _rare(value: Any, channel: Channel) -> Any:
-    """A value of a type that Python does not come with; None for what is none."""
+def _rare(value: Any, channel: CandidateChannel) -> Any:
+    """Tags a value of a type outside builtins; None for any other value."""
     for module, name, write_it in RARE:
         kind = getattr(sys.modules.get(module), name, None)
         if kind is not None and kind in type(value).__mro__:
@@ -217,11 +214,8 @@ def _rare(value: Any, channel: Channel) -> Any:
     return None if numpy is None else _numpy(value, channel, numpy)
 
 
-KEYS: Any = type({}.keys())
-VALUES: Any = type({}.values())
-ITEMS: Any = type({}.items())
-# exact type or base -> how it is written; a subclass travels as its base's plain value
-WRITERS: tuple[tuple[type, Callable[[Any, Channel], Any]], ...] = (
+# exact type or base -> its writer; a subclass is sent as its base's plain value
+WRITERS: tuple[tuple[type, Callable[[Any, CandidateChannel], Any]], ...] = (
     (bool, lambda v, _: bool(v)),
     (int, lambda v, _: _number(v)),
     (float, lambda v, _: float.__float__(v)),
@@ -236,24 +230,20 @@ WRITERS: tuple[tuple[type, Callable[[Any, Channel], Any]], ...] = (
     (complex, lambda v, _: ["c", complex.__complex__(v).real, complex.__complex__(v).imag]),
     (range, lambda v, c: _sequence("r", (v.start, v.stop, v.step), c)),
     (deque, lambda v, c: _sequence("q", (v.maxlen, *deque.__iter__(v)), c)),
-    (KEYS, lambda v, c: _sequence("K", v, c)),
-    (VALUES, lambda v, c: _sequence("V", v, c)),
-    (ITEMS, lambda v, c: _mapping("I", v, c)),
+    (type({}.keys()), lambda v, c: _sequence("K", v, c)),
+    (type({}.values()), lambda v, c: _sequence("V", v, c)),
+    (type({}.items()), lambda v, c: _mapping("I", v, c)),
 )
 EXACT = dict(WRITERS)
 
 
-def tag_value(value: Any, channel: Channel) -> Any:
-    """The value as JSON with type tags: `[tag, ...]`; what cannot travel as `["o", number, ...]`."""
+def tag_value(value: Any, channel: CandidateChannel) -> Any:
+    """The value as JSON with type tags, `[tag, ...]`; a value that cannot be sent becomes `["o", number, ...]`."""
     kind = type(value)
     if kind in SIMPLE:
         return value
-    writer = EXACT.get(kind)
-    if writer is None:
-        for base, one in WRITERS:
-            if base in kind.__mro__:
-                writer = one
-                break
+    if (writer := EXACT.get(kind)) is None:
+        writer = next((writer for base, writer in WRITERS if base in kind.__mro__), None)
     written = writer(value, channel) if writer is not None else _rare(value, channel)
     if written is not None:
         return written
@@ -261,24 +251,23 @@ def tag_value(value: Any, channel: Channel) -> Any:
         return ["e", "Ellipsis" if value is Ellipsis else "NotImplemented"]
     if id(value) in BUILTIN and isinstance(value, type):
         return ["T", BUILTIN[id(value)]]
-    twin = channel.tag_twin(value)
-    if twin is not None:
-        return twin
-    return ["o", channel.hold(value), str(kind.__name__), hasattr(kind, "__next__")]
+    if (mirror := channel.tag_mirrored(value)) is not None:
+        return mirror
+    return ["o", channel.keep(value), str(kind.__name__), hasattr(kind, "__next__")]
 
 
-def write(value: Any, channel: Channel) -> tuple[bytes, bytes]:
-    """A value as (kind, payload). What recurses without end, or lies too badly, becomes an object equal to nothing."""
+def write_value(value: Any, channel: CandidateChannel) -> tuple[bytes, bytes]:
+    """A value as (kind, payload). One that recurses forever or misreports itself becomes an object equal to nothing."""
     try:
         channel.written.clear()
         if is_plain(value):
             return b"v", _dumps(value).encode()
         return b"t", _dumps(tag_value(value, channel)).encode()
     except Exception:
-        return b"t", _dumps(["o", channel.hold(value), "unsendable", False]).encode()
+        return b"t", _dumps(["o", channel.keep(value), "unsendable", False]).encode()
 
 
-def _exception(error: BaseException, channel: Channel) -> bytes:
+def write_exception(error: BaseException, channel: CandidateChannel) -> bytes:
     """[builtin class, own class, arguments, message, line of the program] of an exception."""
     base = next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
     line, trace = 0, error.__traceback__
@@ -300,7 +289,7 @@ def _exception(error: BaseException, channel: Channel) -> bytes:
 
 
 class _Arguments(pickle.Unpickler):
-    """Arguments that marshal cannot carry; objects of ours and functions of the test's by number."""
+    """Reads arguments that marshal cannot carry; kept objects and the test's functions come by number."""
 
     def __init__(self, data: bytes, session: "Session") -> None:
         super().__init__(io.BytesIO(data))
@@ -312,9 +301,9 @@ class _Arguments(pickle.Unpickler):
 
 
 class Session:
-    """One program: its module, and what the judge may ask of it."""
+    """One program: its module, and the requests that the judge may make."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: CandidateChannel) -> None:
         self.channel = channel
         self.module = types.ModuleType(MODULE)
         self.module.__file__ = FILE
@@ -322,7 +311,8 @@ class Session:
         self.sequence = 0
         self.functions: dict[int, Outside] = {}
         self.given: dict[str, Callable[[Any], Any]] = {
-            "held": channel.held.__getitem__, "function": self.outside, "class": self.find, "new": lambda _: self.twin,
+            "kept": channel.kept.__getitem__, "function": self.outside, "class": self.find,
+            "new": lambda _: self.mirror,
         }  # fmt: skip
         self.asks: dict[str, Callable[..., Any]] = {
             "call": self._call, "get": getattr, "set": setattr, "iterate": iter, "length": len, "truth": bool,
@@ -330,19 +320,19 @@ class Session:
         }  # fmt: skip
 
     def load(self, source: str, classes: tuple[str, ...]) -> None:
-        """Compiles and executes the program as a module of its own. classes: what the prompt defines."""
+        """Compiles and executes the program as a module of its own. classes: those that the prompt defines."""
         code = compile(source, FILE, "exec", dont_inherit=True)
         self.channel.send(self.sequence, b"c")
         linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)  # inspect.getsource works
         sys.modules[MODULE] = self.module
         exec(code, self.module.__dict__)
-        found = {name: self.module.__dict__.get(name) for name in classes}
-        self.channel.classes = {name: kind for name, kind in found.items() if isinstance(kind, type)}
+        kinds = {name: self.module.__dict__.get(name) for name in classes}
+        self.channel.classes = {name: kind for name, kind in kinds.items() if isinstance(kind, type)}
 
     def find(self, target: Any) -> Any:
-        """A name of the program, or an object held for the judge."""
+        """A name of the program, or an object kept for the judge."""
         if type(target) is int:
-            return self.channel.held[target]
+            return self.channel.kept[target]
         try:
             return self.module.__dict__[target]
         except KeyError:
@@ -353,17 +343,16 @@ class Session:
         return _loads(raw[1:]) if raw[:1] == b"m" else _Arguments(raw[1:], self).load()
 
     def outside(self, number: int) -> Outside:
-        """The stand-in of a function of the test's, the same one each time."""
+        """The stand-in of one of the test's functions, the same one each time."""
         if number not in self.functions:
             self.functions[number] = Outside(self, number)
         return self.functions[number]
 
-    def twin(self, number: int, name: str) -> Any:
-        """The twin of an object of the judge's, without its attributes yet; pickle fills them in."""
-        thing = self.channel.twins.get(number)
-        if thing is None:
+    def mirror(self, number: int, name: str) -> Any:
+        """This side's copy of an object of the judge's, still without attributes; pickle fills them in."""
+        if (thing := self.channel.mirrored.get(number)) is None:
             kind = self.channel.classes.get(name)
-            thing = self.channel.twin(number, types.SimpleNamespace() if kind is None else object.__new__(kind))
+            thing = self.channel.mirror(number, types.SimpleNamespace() if kind is None else object.__new__(kind))
         vars(thing).clear()
         return thing
 
@@ -382,7 +371,7 @@ class Session:
 
     def _changed(self, raw: bytes, after: tuple[Any, ...]) -> bool:
         """Whether arguments were changed in place, types included (1 is not True, 1.0 is not 1)."""
-        if self.channel.twins:
+        if self.channel.mirrored:
             return True
         before = self.arguments(raw)[0]
         try:
@@ -393,39 +382,19 @@ class Session:
             return True
 
     def answer(self, verb: str, target: Any, raw: bytes, mutable: bool) -> None:
-        """Does one thing and sends what came of it; arguments changed in place are sent back."""
+        """Carries out one request and sends the result; arguments changed in place are sent back."""
         try:
             positional, named = self.arguments(raw)
             result = self.asks[verb](self.find(target), *positional, **named)
         except Ended:
             raise
         except BaseException as error:
-            self.channel.send(self.sequence, b"x", _exception(error, self.channel))
+            self.channel.send(self.sequence, b"x", write_exception(error, self.channel))
             return
-        kind, payload = write(result, self.channel)
+        kind, payload = write_value(result, self.channel)
         if mutable and self._changed(raw, positional):
-            with contextlib.suppress(Exception):  # what cannot be sent back is not sent back
+            with contextlib.suppress(Exception):  # arguments that cannot be sent are left out
                 self.channel.written.clear()
                 pair = ["l", tag_value(result, self.channel), _sequence("l", positional, self.channel)]
                 kind, payload = b"w", _dumps(pair).encode()
         self.channel.send(self.sequence, kind, payload)
-
-
-def serve(session: Session) -> None:
-    """Loads the program that the judge sends and answers until it hangs up."""
-    channel = session.channel
-    source, cpu_seconds, classes = channel.message()
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-    try:
-        session.load(source, classes)
-    except BaseException as error:
-        channel.send(session.sequence, b"x", _exception(error, channel))
-        return
-    channel.send(session.sequence, b"o")
-    try:
-        while True:
-            for verb, target, raw, mutable in channel.message():
-                session.sequence += 1
-                session.answer(verb, target, raw, mutable)
-    except Ended:
-        return

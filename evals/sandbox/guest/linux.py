@@ -1,7 +1,7 @@
-"""The few Linux calls that Python 3.11 does not wrap, through ctypes; each raises OSError.
+"""Linux calls that Python 3.11 does not wrap, through ctypes; each raises OSError.
 
-Standard library only: `launch` and `zygote` load this file where no package is installed. Nothing
-is decided here, see `evals.sandbox.host.launch` (the root) and `evals.sandbox.guest.zygote` (the child).
+Standard library only: `launch` and `zygote` load this file where no package is installed. Their callers
+decide the order: `evals.sandbox.host.launch` (the root) and `evals.sandbox.guest.zygote` (the child).
 """
 
 import ctypes
@@ -23,18 +23,18 @@ SIGCHLD = 17
 NUMBERS = {"x86_64": (56, 155, 126, 436, 442), "aarch64": (220, 41, 91, 436, 442)}
 CLONE, PIVOT_ROOT, CAPSET, CLOSE_RANGE, MOUNT_SETATTR = NUMBERS.get(os.uname().machine, (-1,) * 5)
 
-# PyDLL keeps the interpreter lock over the call: the zygote has one thread, and a child that comes
-# out of clone() still holding the lock needs no repair of it.
+# PyDLL keeps the interpreter lock during the call: the zygote has one thread, and a child that leaves
+# clone() with the lock still held needs no repair of it.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 _THIS_PROCESS, _NOTHING = struct.pack("Ii", 0x20080522, 0), bytes(24)  # capability header of version 3, empty sets
 
 
-def _checked(result: int, what: str, subject: str = "") -> int:
+def _check(result: int, call: str, subject: str = "") -> int:
     if result < 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what} {subject}: {os.strerror(number)}")
+        raise OSError(number, f"{call} {subject}: {os.strerror(number)}")
     return result
 
 
@@ -43,22 +43,22 @@ def clone(flags: int) -> int:
 
     Not os.fork: that cannot make namespaces, and its at-fork hooks cost more than two namespaces.
     """
-    return _checked(_syscall(CLONE, flags | SIGCHLD, 0, 0, 0, 0), "clone")
+    return _check(_syscall(CLONE, flags | SIGCHLD, 0, 0, 0, 0), "clone")
 
 
 def unshare(flags: int) -> None:
-    """New namespaces for this process (a pid namespace: for its children)."""
-    _checked(_libc.unshare(flags), "unshare")
+    """Moves this process into new namespaces (a pid namespace: its children)."""
+    _check(_libc.unshare(flags), "unshare")
 
 
-def enter(namespace: int) -> None:
+def enter_net(namespace: int) -> None:
     """Moves this process into the net namespace of an open descriptor."""
-    _checked(_libc.setns(namespace, NEWNET), "setns")
+    _check(_libc.setns(namespace, NEWNET), "setns")
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """mount(2)."""
-    _checked(
+    _check(
         _libc.mount(source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode()),
         "mount",
         f"{source} on {target}",
@@ -66,19 +66,19 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 
 def unmount(target: str) -> None:
-    """Detaches a mount, with all below it."""
-    _checked(_libc.umount2(target.encode(), MNT_DETACH), "umount", target)
+    """Detaches a mount and every mount below it."""
+    _check(_libc.umount2(target.encode(), MNT_DETACH), "umount", target)
 
 
 def pivot_root(new: str, old: str) -> None:
     """pivot_root(2)."""
-    _checked(_syscall(PIVOT_ROOT, new.encode(), old.encode()), "pivot_root")
+    _check(_syscall(PIVOT_ROOT, new.encode(), old.encode()), "pivot_root")
 
 
 def freeze_mounts(path: str) -> None:
     """Makes `path` and every mount below it read-only and without set-user-id (Linux 5.12 on)."""
     attributes = struct.pack("QQQQ", 0x1 | 0x2, 0, 0, 0)  # MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
-    _checked(
+    _check(
         _syscall(MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, ctypes.c_size_t(len(attributes))),
         "mount_setattr",
     )
@@ -86,50 +86,50 @@ def freeze_mounts(path: str) -> None:
 
 def set_hostname(name: str) -> None:
     """sethostname(2), in this UTS namespace."""
-    _checked(_libc.sethostname(name.encode(), len(name)), "sethostname")
+    _check(_libc.sethostname(name.encode(), len(name)), "sethostname")
 
 
 def prctl(option: int, argument: int) -> None:
     """prctl(2) with one argument."""
-    _checked(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), "prctl")
+    _check(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), "prctl")
 
 
 def close_range(first: int, last: int = 0x7FFFFFFF) -> None:
     """Closes every descriptor from first to last."""
-    _checked(_syscall(CLOSE_RANGE, first, last, 0), "close_range")
+    _check(_syscall(CLOSE_RANGE, first, last, 0), "close_range")
 
 
-class _Filter(ctypes.Structure):
+class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
 
 
-Step = tuple[str, Any, tuple[Any, ...]]  # what an error names, the function of libc's, its arguments
+Step = tuple[str, Any, tuple[Any, ...]]  # its name in errors, the libc function, its arguments
 
 
 def step(name: str, *arguments: Any) -> Step:
-    """A call of libc's that `take` makes later, its arguments made now.
+    """A libc call that `run_steps` makes later, with its arguments built now.
 
-    A child that takes prepared steps one after the other touches few pages, each of which must be copied for it:
+    A child that only runs prepared steps touches few memory pages, and each page that it touches must be copied:
     the same calls through `os` and `resource` touch eight times as many.
     """
     return name, getattr(_libc, name), tuple(ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments)
 
 
-def call(one: Step) -> int:
-    """Makes a call and gives what it returns."""
-    name, function, arguments = one
-    return _checked(function(*arguments), name)
+def run_step(step: Step) -> int:
+    """Makes the call and returns its result."""
+    name, function, arguments = step
+    return _check(function(*arguments), name)
 
 
-def take(steps: Iterable[Step]) -> None:
+def run_steps(steps: Iterable[Step]) -> None:
     """Makes the calls in order; raises OSError at the first that fails."""
     for name, function, arguments in steps:
         if function(*arguments) < 0:
-            _checked(-1, name)
+            _check(-1, name)
 
 
 def capabilities_step() -> Step:
-    """Gives up every capability of this process."""
+    """Drops every capability of this process."""
     return step("syscall", CAPSET, _THIS_PROCESS, _NOTHING)
 
 
@@ -149,8 +149,8 @@ def prctl_step(option: int, argument: int) -> Step:
 
 
 def seccomp_step(code: bytes) -> Step:
-    """Puts a compiled filter on the calling process for good."""
-    return step("prctl", PR_SET_SECCOMP, 2, ctypes.byref(_Filter(len(code) // 8, code)), 0, 0)
+    """Puts a compiled filter on the calling process; it cannot be removed."""
+    return step("prctl", PR_SET_SECCOMP, 2, ctypes.byref(_FilterProgram(len(code) // 8, code)), 0, 0)
 
 
 class _Buffer(ctypes.Structure):
@@ -175,7 +175,7 @@ class Right(ctypes.Structure):
 
 
 def send_step(socket: int, text: Any, right: Right) -> Step:
-    """sendmsg(2) of a ctypes buffer and a descriptor, as they are when the step is taken."""
+    """sendmsg(2) of a ctypes buffer and a descriptor, with their content at the time of the call."""
     start = ctypes.cast(text, ctypes.c_void_p)
     buffers = ctypes.pointer(_Buffer(start, ctypes.sizeof(text)))
     control = ctypes.cast(ctypes.pointer(right), ctypes.c_void_p)

@@ -1,9 +1,9 @@
 """Control groups for a worker, where this user may make them: the kernel's own bound on memory and processes.
 
-The watch (`evals.sandbox.host.pool`) sees resident memory every 50 ms. A group also counts what no process
-shows: files of a tmpfs, pipes and sockets that are full, shared memory that nobody maps. Version 1
-and 2 are used, whichever has the controllers. Without the right to make one, the watch is all there
-is; root has it as a rule, an ordinary user where systemd delegates one.
+The watch (`evals.sandbox.host.pool`) reads resident memory every 50 ms. A group also counts memory that no
+process shows: files of a tmpfs, full pipes and sockets, shared memory that is not mapped. Version 1 or 2 is
+used, whichever has the controllers. Root may usually make groups, an ordinary user where systemd delegates
+one; without that right the watch is the only bound.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 PREFIX = "phizoo-"
 # controller -> (file of its limit in version 1, in version 2)
 LIMITS = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max", "pids.max")}
-REMOVE_TRIES = 100  # 10 ms each: the processes of a killed worker end one by one
+REMOVE_TRIES = 100  # 10 ms each: the processes of a killed worker end one after another
 
 
 def _read(path: str) -> str:
@@ -25,26 +25,26 @@ def _read(path: str) -> str:
         return ""
 
 
-def mounts(text: str) -> dict[str, str]:
-    """Controller -> mount point of version 1; "" -> that of version 2. text: of /proc/mounts.
+def parse_mounts(text: str) -> dict[str, str]:
+    """Controller -> mount point of version 1; "" -> that of version 2. text: /proc/mounts.
 
-    >>> mounts("cgroup /c/memory cgroup rw,memory 0 0\\ncgroup2 /c/unified cgroup2 rw 0 0\\ntmpfs /c tmpfs rw 0 0")
+    >>> parse_mounts("cgroup /c/memory cgroup rw,memory 0 0\\ncgroup2 /c/unified cgroup2 rw 0 0\\ntmpfs /c tmpfs rw")
     {'memory': '/c/memory', '': '/c/unified'}
     """
-    found = {}
+    points = {}
     for line in text.splitlines():
         _, place, kind, options = line.split()[:4]
         if kind == "cgroup2":
-            found[""] = place
+            points[""] = place
         elif kind == "cgroup":
-            found |= {name: place for name in LIMITS if name in options.split(",")}
-    return found
+            points |= {name: place for name in LIMITS if name in options.split(",")}
+    return points
 
 
-def own(text: str) -> dict[str, str]:
-    """Controller ("" for version 2) -> path of this process' group. text: of /proc/self/cgroup.
+def parse_own(text: str) -> dict[str, str]:
+    """Controller ("" for version 2) -> path of this process's group. text: /proc/self/cgroup.
 
-    >>> own("4:memory:/a/b\\n1:cpu,pids:/\\n0::/user.slice")
+    >>> parse_own("4:memory:/a/b\\n1:cpu,pids:/\\n0::/user.slice")
     {'memory': '/a/b', 'cpu': '/', 'pids': '/', '': '/user.slice'}
     """
     rows = [line.split(":", 2) for line in text.splitlines()]
@@ -52,7 +52,7 @@ def own(text: str) -> dict[str, str]:
 
 
 def _parents(top: str, path: str) -> Iterator[str]:
-    """A group of version 2 and those above it, nearest first."""
+    """A group of version 2 and the groups above it, nearest first."""
     while True:
         yield top + path.rstrip("/")
         if path in ("", "/"):
@@ -60,23 +60,23 @@ def _parents(top: str, path: str) -> Iterator[str]:
         path = os.path.dirname(path)
 
 
-def places() -> dict[str, tuple[str, int]]:
-    """Controller -> (folder in which a group of it may be made, version)."""
-    found: dict[str, tuple[str, int]] = {}
-    places, mine = mounts(_read("/proc/mounts")), own(_read("/proc/self/cgroup"))
+def find_places() -> dict[str, tuple[str, int]]:
+    """Controller -> (folder in which a group with it may be made, version)."""
+    folders: dict[str, tuple[str, int]] = {}
+    places, mine = parse_mounts(_read("/proc/mounts")), parse_own(_read("/proc/self/cgroup"))
     for name in LIMITS:
         if name in places and name in mine:
-            found[name] = (places[name] + mine[name].rstrip("/"), 1)
+            folders[name] = (places[name] + mine[name].rstrip("/"), 1)
         elif "" in places:
             for folder in _parents(places[""], mine.get("", "/")):
                 if name in _read(folder + "/cgroup.subtree_control").split():
-                    found[name] = (folder, 2)
+                    folders[name] = (folder, 2)
                     break
-    return found
+    return folders
 
 
 def _sweep(folder: str) -> None:
-    """Takes off the groups of pools that were killed."""
+    """Removes the groups of pools that were killed."""
     for name in os.listdir(folder):
         if name.startswith(PREFIX) and not os.path.exists("/proc/" + name.split("-")[1]):
             with contextlib.suppress(OSError):
@@ -84,10 +84,10 @@ def _sweep(folder: str) -> None:
 
 
 def enclose(process: int, memory_bytes: int, processes: int) -> list[str]:
-    """Puts a process into groups of its own; the folders made, none where that is not allowed."""
+    """Puts a process into groups of its own. Returns their folders; none where that is not allowed."""
     made: list[str] = []
     values = {"memory": memory_bytes, "pids": processes}
-    for name, (folder, version) in places().items():
+    for name, (folder, version) in find_places().items():
         group = f"{folder}/{PREFIX}{os.getpid()}-{process}"
         try:
             _sweep(folder)
@@ -103,7 +103,7 @@ def enclose(process: int, memory_bytes: int, processes: int) -> list[str]:
 
 
 def remove(groups: list[str]) -> None:
-    """Takes the folders off, once what was in them has ended."""
+    """Removes the folders, once the processes in them have ended."""
     for group in groups:
         for _ in range(REMOVE_TRIES):
             try:

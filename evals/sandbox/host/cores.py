@@ -1,9 +1,9 @@
 """Keeps each worker on one core: its zygote, judge and children then share that core's caches.
 
-A zygote that another core has run must tell it of every page table it changes, and it changes one for each
-program: kept on one core, two workers judge a seventh more programs. Which core is the kernel's choice: each
-second a worker is free for a moment, and stays where it is found then. So a core that something else keeps
-busy is left again, and two pools need not know of each other.
+A zygote that has run on another core must notify that core of every page table that it changes, and it changes
+one for each program: kept on one core, two workers judge a seventh more programs. The kernel chooses the core:
+every second a worker is freed for a moment and then stays on the core that it runs on. So it leaves a core that
+another program keeps busy, and two pools need no knowledge of each other.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from evals.sandbox.host.processes import last_core
 
 KEPT_SECONDS = 1.0  # on one core
-FREE_SECONDS = 0.05  # between: the kernel moves what waits for a core within a few milliseconds
+FREE_SECONDS = 0.05  # between: the kernel moves a process that waits for a core within a few milliseconds
 
 
 class Cores:
-    """The cores that this process may use, and which worker is on which."""
+    """The cores that this process may use, and whether the workers are kept on one each."""
 
     def __init__(self) -> None:
         self.every = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -25,9 +25,9 @@ class Cores:
         self.since = float("-inf")
 
     def turn(self, workers: Sequence[Sequence[int]], now: float) -> None:
-        """Keeps the workers, or frees them, when it is time. workers: the process ids of each, a zygote's first.
+        """Keeps the workers, or frees them, when it is time. workers: the process ids of each, the zygote's first.
 
-        Of more workers than cores, and of one core, the kernel alone disposes.
+        With more workers than cores, or with one core, it leaves the choice to the kernel.
         """
         if not 1 <= len(workers) <= len(self.every) or len(self.every) == 1:
             return
@@ -38,19 +38,20 @@ class Cores:
             for processes in workers:
                 _put(processes, self.every)
             return
-        for processes, core in zip(workers, chosen([last_core(one[0]) for one in workers], self.every), strict=True):
+        current = [last_core(processes[0]) for processes in workers]
+        for processes, core in zip(workers, choose_cores(current, self.every), strict=True):
             _put(processes, [core])
 
 
-def chosen(found: Sequence[int], every: Sequence[int]) -> list[int]:
-    """A core for each worker, no two alike: the one it was found on, or one that is left over.
+def choose_cores(current: Sequence[int], every: Sequence[int]) -> list[int]:
+    """A core for each worker, no two the same: its current one, or one that is left over.
 
-    >>> chosen([1, 1, 0], [0, 1, 2]), chosen([-1], [4, 5])
+    >>> choose_cores([1, 1, 0], [0, 1, 2]), choose_cores([-1], [4, 5])
     ([1, 2, 0], [4])
     """
-    kept = {core: number for number, core in reversed(list(enumerate(found))) if core in every}  # the first has it
+    kept = {core: number for number, core in reversed(list(enumerate(current))) if core in every}  # the first keeps it
     left = iter([core for core in every if core not in kept])
-    return [core if kept.get(core) == number else next(left) for number, core in enumerate(found)]
+    return [core if kept.get(core) == number else next(left) for number, core in enumerate(current)]
 
 
 def _put(processes: Sequence[int], cores: Sequence[int]) -> None:

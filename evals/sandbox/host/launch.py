@@ -5,7 +5,7 @@ Run by the bare interpreter with an empty environment: `launch.main(json)`. Orde
 a tmpfs as the new root, read-only binds of the interpreter, the shared libraries, numpy, time zones
 and two devices (not /dev/zero: a shared map of it is memory that no process shows), pivot_root,
 everything else detached, root's identity given up, exec of `zygote`. There is
-no /proc, no site-packages (the benchmarks' answers lie there), no home, nothing writable: each
+no /proc, no site-packages (they hold the benchmarks' answers), no home, nothing writable: each
 child mounts its own /tmp.
 
 Source: bubblewrap's order of steps (pivot first, bind from the old root, detach it).
@@ -19,20 +19,20 @@ from collections.abc import Iterator, Sequence
 
 from evals.sandbox.guest import linux
 
-INSIDE = "/python"  # where the interpreter appears: a fixed place, so that no real path shows
+INSIDE = "/python"  # the interpreter's folder inside: a fixed place, so that no real path shows
 ZONES = "/usr/share/zoneinfo"
-NOBODY = 65534  # who root becomes: a real uid of 0 would be exempt from RLIMIT_NPROC
-NETS = 3  # net namespaces of a worker: of the child that ends, the one that runs and the one that waits
+NOBODY = 65534  # root becomes this user: a real uid of 0 would be exempt from RLIMIT_NPROC
+NETS = 3  # net namespaces of a worker: for the child that ends, the one that runs and the one that waits
 OLD = "/.old"
 COPIED = 1 << 16  # bytes of the largest file that is copied into the root
 ENVIRONMENT = {"LD_LIBRARY_PATH": f"{INSIDE}/lib", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _bind(source: str, target: str) -> None:
-    """Makes what lies at `source` of the old root appear at `target`, read-only; skips what does not exist.
+    """Makes `source` of the old root appear at `target`, read-only; skips a path that does not exist.
 
-    Small files are copied: each mount is copied for each child, and costs more than they do. What is bound is
-    read-only at once, so that no later target can be made in a folder of the machine's.
+    Small files are copied, since each mount is copied for each child and costs more than they do. A bound path is
+    read-only at once, so that no later target can be made in one of the machine's own folders.
     """
     source = OLD + source
     if os.path.isdir(source):
@@ -42,8 +42,8 @@ def _bind(source: str, target: str) -> None:
         status = os.stat(source)
         with open(target, "xb") as file:
             if stat.S_ISREG(status.st_mode) and status.st_size <= COPIED:
-                with open(source, "rb") as found:
-                    file.write(found.read())
+                with open(source, "rb") as original:
+                    file.write(original.read())
                 os.fchmod(file.fileno(), 0o444 | status.st_mode & 0o111)
                 return
     else:
@@ -61,8 +61,7 @@ def _hide_packages(library: str) -> None:
 
 
 def library_folders(multiarch: str) -> Iterator[str]:
-    """Where shared libraries lie: the machine's own folder where the distribution has one. To be asked before the root
-    is another."""
+    """The folders of shared libraries, the architecture's own where there is one. Call before pivot_root."""
     for top in ("/lib", "/usr/lib"):
         narrow = f"{top}/{multiarch}"
         yield narrow if multiarch and os.path.isdir(narrow) else top
@@ -82,7 +81,7 @@ def _libraries(folders: Sequence[str]) -> None:
 
 
 def build_root(config: dict[str, object]) -> None:
-    """Makes and enters the new root. config: see `evals.sandbox.host.worker.launch_config`."""
+    """Makes the new root and enters it. config: see `evals.sandbox.host.worker.launch_config`."""
     os.umask(0o022)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("none", "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=16m,mode=755")
@@ -117,10 +116,10 @@ def _become_nobody() -> None:
 
 
 def enclose(config: dict[str, object], proc: int) -> None:
-    """Puts this process into its own namespaces and root, without any identity of root's outside.
+    """Puts this process into its own namespaces and root, with no identity of root's outside them.
 
-    Root builds the root first (the interpreter may lie where only root may look) and gives itself
-    up before it makes the user namespace; an ordinary user needs that namespace to mount at all.
+    Root builds the new root first (the interpreter may lie in a folder that only root can read) and drops
+    its identity before it makes the user namespace; an ordinary user needs that namespace to mount at all.
     """
     spaces = linux.NEWUSER | linux.NEWNS | linux.NEWIPC | linux.NEWUTS | linux.NEWNET
     if os.geteuid() == 0:
@@ -135,28 +134,28 @@ def enclose(config: dict[str, object], proc: int) -> None:
     linux.set_hostname("sandbox")
 
 
-def net_namespaces(proc: int) -> list[int]:
+def make_net_namespaces(proc: int) -> list[int]:
     """Empty net namespaces, as descriptors that the zygote inherits: its children take turns in them."""
-    found = []
+    descriptors = []
     for _ in range(NETS):
         linux.unshare(linux.NEWNET)
-        found.append(os.open("self/ns/net", os.O_RDONLY, dir_fd=proc))
-        os.set_inheritable(found[-1], True)
-    return found
+        descriptors.append(os.open("self/ns/net", os.O_RDONLY, dir_fd=proc))
+        os.set_inheritable(descriptors[-1], True)
+    return descriptors
 
 
 def main(text: str) -> None:
-    """Builds the root and execs the zygote; on a fault says which step on standard error, exit 3."""
+    """Builds the root and execs the zygote; if a step fails, names it on standard error and exits with 3."""
     config = json.loads(text)
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     try:
         enclose(config, proc)
-        nets = net_namespaces(proc)
+        nets = make_net_namespaces(proc)
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(3)
     handle = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
-    os.write(handle, b"1000")  # candidates inherit it: when memory runs out, they go first
+    os.write(handle, b"1000")  # candidates inherit it: when memory runs out, they are killed first
     os.close(handle)
     os.set_inheritable(config["judge"], True)
     os.set_inheritable(config["control"], True)

@@ -1,4 +1,4 @@
-"""What a process tree has used: CPU, resident memory, time waited for a core, from /proc."""
+"""Measures the use of a process tree from /proc: CPU, resident memory, time waited for a core."""
 
 import os
 from typing import NamedTuple
@@ -8,7 +8,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Usage(NamedTuple):
-    """Of a process and everything below it, ended children included."""
+    """The use of a process and its descendants, ended children included."""
 
     cpu_seconds: float
     resident_bytes: int
@@ -17,7 +17,7 @@ class Usage(NamedTuple):
 
 
 def _stat(process: int) -> list[bytes] | None:
-    """The fields of /proc/N/stat after the name, or None when it is gone."""
+    """The fields of /proc/N/stat after the name; None if the process has ended."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()
@@ -26,13 +26,13 @@ def _stat(process: int) -> list[bytes] | None:
 
 
 def cpu_seconds(process: int) -> float:
-    """User and system time of one process, 0 when it is gone."""
+    """User and system time of one process; 0 if it has ended."""
     fields = _stat(process)
     return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
 
 
 def waited_seconds(process: int) -> float:
-    """How long the main thread of a process was ready and had no core."""
+    """Seconds for which the main thread of a process was ready and had no core."""
     try:
         with open(f"/proc/{process}/schedstat", "rb") as file:
             return int(file.read().split()[1]) / 1e9
@@ -45,33 +45,33 @@ def _processes() -> list[int]:
 
 
 def _may_have_children(process: int) -> bool:
-    """Whether a look at all processes is needed: most programs are one, and a machine has hundreds."""
+    """Whether all processes must be read: most programs are one process, and a machine has hundreds."""
     try:
         for thread in os.listdir(f"/proc/{process}/task"):
             with open(f"/proc/{process}/task/{thread}/children", "rb") as file:
                 if file.read(1):
                     return True
-    except OSError:  # it is gone, or the kernel does not tell
+    except OSError:  # it has ended, or the kernel does not say
         return True
     return False
 
 
 def last_core(process: int) -> int:
-    """The core that a process runs on, or ran on last; -1 when it is gone."""
+    """The core that a process runs on, or ran on last; -1 if it has ended."""
     fields = _stat(process)
     return int(fields[36]) if fields else -1
 
 
-def tree(root: int, seen: dict[tuple[int, bytes], float] | None = None) -> Usage:
+def tree_usage(root: int, seen: dict[tuple[int, bytes], float] | None = None) -> Usage:
     """The usage of `root` and its descendants.
 
-    seen  CPU seconds of every member at any look so far, kept up here. A child whose parent ignores
-          its end is in nobody's sum once it is gone; what was last seen of it still counts.
+    seen  CPU seconds of every member at any call so far, updated here. A child whose parent ignores
+          its end is in no sum once it has ended; its last reading still counts.
     """
     known = {}
-    for one in _processes() if _may_have_children(root) else (root,):
-        if (fields := _stat(one)) is not None:
-            known[one] = fields
+    for process in _processes() if _may_have_children(root) else (root,):
+        if (fields := _stat(process)) is not None:
+            known[process] = fields
     members = {root} & known.keys()
     grew = True
     while grew:

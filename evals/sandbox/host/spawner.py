@@ -1,8 +1,8 @@
-"""The zygote's stand-in where namespaces cannot be made here: one new interpreter for each program.
+"""Replaces the zygote where this process cannot make namespaces: a new interpreter for each program.
 
 It speaks the same protocol (a child's socket to the judge, a byte back when it is done) and starts
 each child with a command prefix: bubblewrap's, a container engine's, or none (the weak tier). The
-child's channel is its standard input and output, which is what a container engine can carry.
+child's channel is its standard input and output, which a container engine can carry.
 """
 
 import array
@@ -19,11 +19,11 @@ from typing import Any
 
 READY = 2
 FILTER = 20  # the descriptor on which bubblewrap reads the system call filter
-ABOVE = 64  # our own descriptors go here: what we were given may be any number, FILTER too
+ABOVE = 64  # our own descriptors go above this: those that we inherit may have any number, FILTER too
 
 
 class Children:
-    """The children kept ready, oldest first; `command` starts one, `remove` ends what a kill does not."""
+    """The children kept ready, oldest first. Of the config, `command` starts one and `remove` ends its container."""
 
     def __init__(self, config: dict[str, Any], judge: socket.socket) -> None:
         self.config, self.judge = config, judge
@@ -53,7 +53,7 @@ class Children:
         self.alive.append((process, name))
 
     def end(self) -> None:
-        """Kills the oldest child and its group, and its container if it is one."""
+        """Kills the oldest child with its group, and removes its container if it has one."""
         process, name = self.alive.pop(0)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -63,14 +63,14 @@ class Children:
 
 
 def main(text: str) -> None:
-    """Serves until the judge or the pool is gone. text: see `evals.sandbox.host.worker`."""
+    """Serves until the judge or the pool has ended. text: see `evals.sandbox.host.worker`."""
     config = json.loads(text)
     moved = [fcntl.fcntl(config[name], fcntl.F_DUPFD_CLOEXEC, ABOVE) for name in ("judge", "control")]
     judge, control = socket.socket(fileno=moved[0]), moved[1]
     for name in ("judge", "control"):
         os.close(config[name])
-    os.dup2(os.open(os.devnull, os.O_RDONLY), FILTER)  # taken from now on, so that no socket of ours gets it
-    os.read(control, 1 << 20)  # the filter, which a spawner's children get by other means
+    os.dup2(os.open(os.devnull, os.O_RDONLY), FILTER)  # occupied from now on, so that none of our sockets gets it
+    os.read(control, 1 << 20)  # the filter, which a spawner's children receive in another way
     children = Children(config, judge)
     for _ in range(READY):
         children.spawn()

@@ -1,8 +1,8 @@
 """The system calls a candidate may not make, compiled to a seccomp filter through libseccomp.
 
-A list of what is forbidden, not of what is allowed: the namespaces contain, the filter takes away
-the kernel's rarely used corners. Everything forbidden fails with EPERM (clone3 with ENOSYS, so
-that the C library falls back to clone, whose flags can be read).
+It lists forbidden calls, not allowed ones: the namespaces contain the program, and the filter removes
+the rarely used parts of the kernel. A forbidden call fails with EPERM (clone3 with ENOSYS, so that
+the C library falls back to clone, whose flags the filter can read).
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from functools import cache
 
 from evals.sandbox.guest.linux import NAMESPACES
 
-MOST_SHARED_BYTES = 1 << 20  # of one map of shared anonymous memory: it outlives its process unseen by the watch
+MOST_SHARED_BYTES = 1 << 20  # of one map of shared anonymous memory, which outlives its process unseen by the watch
 MAP_SHARED, MAP_ANONYMOUS = 0x1, 0x20
 
 FORBIDDEN = [
@@ -37,7 +37,7 @@ FORBIDDEN = [
     "fspick",
     "unshare",
     "setns",
-    "sendmsg",  # descriptors in flight would outlive their processes; send and sendto are there
+    "sendmsg",  # descriptors in flight would outlive their processes; send and sendto are allowed
     "sendmmsg",
     "name_to_handle_at",
     "open_by_handle_at",
@@ -110,11 +110,11 @@ FORBIDDEN = [
 ]
 BINARY_TREE = 2  # the kernel tries a filter on every call's number when it is loaded: a list takes twice as long
 PR_SET_PDEATHSIG = 1  # a candidate must not outlive the zygote
-PR_SET_DUMPABLE = 4  # no dump handler of the machine's is started for it
+PR_SET_DUMPABLE = 4  # so that the machine starts no dump handler for it
 
 
 @cache
-def compiled() -> bytes:
+def compile_filter() -> bytes:
     """The filter as the kernel reads it, for this machine.
 
     Raises  ImportError without pyseccomp or its library (`pip install pyseccomp`; libseccomp2).

@@ -17,49 +17,48 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from evals.sandbox.host import cgroup
-from evals.sandbox.host import syscall_filter as system_calls
+from evals.sandbox.host import cgroup, syscall_filter
 from evals.sandbox.host.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
 from evals.sandbox.host.spawner import FILTER
 from evals.sandbox.judge.judge import STATUS
 
 REPOSITORY = str(Path(__file__).resolve().parents[3])
-# of a worker's control group: two children and what they hold in files, pipes and sockets
+# of a worker's control group: two children with their files, pipes and sockets
 GROUP_MEMORY, GROUP_PROCESSES = 2560 << 20, 160
-START_SECONDS = 60.0  # a zygote is warm in half a second; on a machine in trouble later
+START_SECONDS = 60.0  # a zygote is ready in half a second, later on an overloaded machine
 START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} import main; main({1})"
 
 
 ALONE = ("-s", "-S", "-P", "-B", "-c", f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); "
-         "from evals.sandbox.guest.zygote import alone; alone()")  # fmt: skip
+         "from evals.sandbox.guest.zygote import serve_alone; serve_alone()")  # fmt: skip
 
 
 class CannotIsolate(Exception):
-    """A worker cannot be started here: which step the machine refused."""
+    """A worker cannot start here; the message names the step that the machine refused."""
 
 
 def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str, Any]:
-    """What `launch` needs: descriptors, and what is bound where, all real paths of this interpreter."""
+    """The config of `launch`: descriptors and binds, with the real paths of this interpreter."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
     binds = [(python, f"{INSIDE}/bin/python{version}")]
     library = Path(sys.base_prefix, "lib")
     system = sys.base_prefix == "/usr"
-    found = sorted(glob(str(library / ("libpython*.so*" if system else "*.so*"))))
+    libraries = sorted(glob(str(library / ("libpython*.so*" if system else "*.so*"))))
     multiarch = sysconfig.get_config_var("MULTIARCH") or ""
     folders = [folder for folder in library_folders(multiarch) if os.path.isdir(folder)]
     links: list[tuple[str, str]] = []
-    for path in found:
+    for path in libraries:
         place, real = f"{INSIDE}/lib/{os.path.basename(path)}", os.path.realpath(path)
-        if os.path.islink(path) and str(library / os.path.basename(real)) in found:
+        if os.path.islink(path) and str(library / os.path.basename(real)) in libraries:
             links.append((place, os.path.basename(real)))
         else:
             binds.append((real, place))
         if "/usr/lib" not in folders:
-            # where the loader looks unasked: a program's second interpreter has no environment to find it by
+            # the loader's default folder: a program's second interpreter has no environment variable that names another
             links.append((f"/usr/lib/{os.path.basename(path)}", place))
     here = Path(__file__).resolve().parents[1] / "guest"
-    names = ("candidate.py", "linux.py", "warm.py", "zygote.py")
+    names = ("candidate.py", "linux.py", "preload.py", "zygote.py")
     binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/guest/{name}") for name in names]
     if numpy:
         import numpy as package
@@ -80,24 +79,24 @@ def _receive(connection: socket.socket, process: "subprocess.Popen[bytes]", erro
     try:
         try:
             data = connection.recv(1 << 16)
-        except ConnectionResetError:  # it ended before it had read everything: what it said comes after that
+        except ConnectionResetError:  # it ended before it had read everything: its message comes after that
             data = connection.recv(1 << 16)
     except TimeoutError:
         data, silent = b"", f"the zygote was not ready after {START_SECONDS:g} s"
         process.kill()
     if data != b"ready":
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(1)  # its own end tells more than ours
+            process.wait(1)  # its own exit code says more than our kill
         process.kill()
         code = process.wait()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip() or data.decode(errors="replace").strip()
-        raise CannotIsolate(said.splitlines()[-1] if said else silent.format(code))
+        message = errors.read().decode(errors="replace").strip() or data.decode(errors="replace").strip()
+        raise CannotIsolate(message.splitlines()[-1] if message else silent.format(code))
     return data
 
 
 def bubblewrap_command(config: dict[str, Any]) -> list[str]:
-    """bwrap with the same root as `launch` builds, every namespace new."""
+    """bwrap with the same root as `launch` builds, and new namespaces of every kind."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
     command += ["--hostname", "sandbox"]
@@ -150,28 +149,28 @@ def container_command(config: dict[str, Any], engine: str) -> list[str]:
 
 
 def process_command(config: dict[str, Any]) -> list[str]:
-    """The bare interpreter: limits only."""
+    """The bare interpreter, with limits only."""
     numpy = [os.path.dirname(source) for source, target in config["binds"] if target == f"{INSIDE}/numpy/numpy"]
-    start = START.format("guest.zygote", "").replace("main", "alone")
+    start = START.format("guest.zygote", "").replace("main", "serve_alone")
     return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", start, REPOSITORY, *numpy]
 
 
 def _starter(tier: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """(module that makes the children, what it is told)."""
+    """(module that makes the children, its config)."""
     if tier == "namespaces":
         return "launch", config
-    told: dict[str, Any] = {"judge": config["judge"], "control": config["control"], "remove": [], "environment": {}}
-    told["filter"] = system_calls.compiled().hex() if tier == "bubblewrap" else ""
+    settings: dict[str, Any] = {"judge": config["judge"], "control": config["control"], "remove": [], "environment": {}}
+    settings["filter"] = syscall_filter.compile_filter().hex() if tier == "bubblewrap" else ""
     if tier == "bubblewrap":
-        told["command"] = bubblewrap_command(config)
+        settings["command"] = bubblewrap_command(config)
     elif tier == "container":
         engine = container_engine()
-        told["command"] = container_command(config, engine)
-        told["remove"] = [engine, "rm", "-f"]
+        settings["command"] = container_command(config, engine)
+        settings["remove"] = [engine, "rm", "-f"]
     else:
-        told["command"] = process_command(config)
-    told["environment"] = {"PATH": os.environ.get("PATH", os.defpath)} if tier != "process" else {}
-    return "spawner", told
+        settings["command"] = process_command(config)
+    settings["environment"] = {"PATH": os.environ.get("PATH", os.defpath)} if tier != "process" else {}
+    return "spawner", settings
 
 
 def container_engine() -> str:
@@ -180,9 +179,9 @@ def container_engine() -> str:
 
 
 class Worker:
-    """What makes the children, and their judge. Opened by the constructor, closed by `close`.
+    """The process that makes the children, and their judge. The constructor opens it, `close` ends it.
 
-    wide: the children come with numpy and more, see `evals.sandbox.guest.warm`.
+    wide: the children have numpy and more preloaded, see `evals.sandbox.guest.preload`.
     """
 
     def __init__(self, tier: str = "namespaces", wide: bool = False) -> None:
@@ -194,11 +193,11 @@ class Worker:
         self.status = mmap.mmap(page, STATUS.size)
         self.errors = tempfile.TemporaryFile()
         config = launch_config(zygote_end.fileno(), control.fileno(), has_numpy(), wide)
-        module, told = _starter(tier, config)
+        module, settings = _starter(tier, config)
         common: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "start_new_session": True}
         self.zygote_process = subprocess.Popen(
             [config["binds"][0][0], "-I", "-S", "-B", "-c", START.format(f"host.{module}", "sys.argv[2]"), REPOSITORY,
-             json.dumps(told)],
+             json.dumps(settings)],
             env={}, pass_fds=(zygote_end.fileno(), control.fileno()), stderr=self.errors, **common,
         )  # fmt: skip
         self.groups = cgroup.enclose(self.zygote_process.pid, GROUP_MEMORY, GROUP_PROCESSES)
@@ -211,20 +210,20 @@ class Worker:
         for end in (control, judge_end, zygote_end, pool_end):
             end.close()
         os.close(page)
-        self.control.send(system_calls.compiled())
+        self.control.send(syscall_filter.compile_filter())
         self.data = b""
 
     def wait_ready(self) -> None:
-        """Returns when the zygote's first children wait; raises CannotIsolate."""
+        """Returns once the zygote's first children wait; raises CannotIsolate."""
         _receive(self.control, self.zygote_process, self.errors)
 
     def send(self, job: dict[str, Any]) -> None:
-        """Hands the judge a program."""
+        """Sends the judge a program."""
         data = marshal.dumps(job)
         self.judge.sendall(len(data).to_bytes(4, "little") + data)
 
     def replies(self) -> list[list[Any]] | None:
-        """The verdicts that have arrived, whole ones; None when the judge is gone."""
+        """The verdicts that have arrived in full; None if the judge has ended."""
         try:
             more = self.judge.recv(1 << 16)
         except ConnectionResetError:
@@ -232,19 +231,19 @@ class Worker:
         if not more:
             return None
         self.data += more
-        found = []
+        verdicts = []
         while len(self.data) >= 4 and len(self.data) >= (end := 4 + int.from_bytes(self.data[:4], "little")):
-            found.append(json.loads(self.data[4:end]))
+            verdicts.append(json.loads(self.data[4:end]))
             self.data = self.data[end:]
-        return found
+        return verdicts
 
     def running(self) -> tuple[int, int, float, float]:
-        """(programs begun, the child's process id or 0, begun at, the judge's CPU seconds then)."""
-        begun, process, at, spent = STATUS.unpack_from(self.status, 0)
-        return begun, process, at, spent
+        """(programs begun, the child's process id or 0, its start, the judge's CPU seconds at that start)."""
+        begun, process, start, spent = STATUS.unpack_from(self.status, 0)
+        return begun, process, start, spent
 
     def close(self) -> None:
-        """Kills both, and with the zygote every candidate."""
+        """Kills both processes, and with the zygote every candidate."""
         for process in (self.judge_process, self.zygote_process):
             process.send_signal(signal.SIGKILL)
         for process in (self.judge_process, self.zygote_process):
@@ -255,7 +254,7 @@ class Worker:
 
 
 def has_numpy() -> bool:
-    """Whether this environment has numpy to offer."""
+    """Whether this environment has numpy."""
     from importlib.util import find_spec
 
     return find_spec("numpy") is not None

@@ -1,9 +1,9 @@
 """The judge's side of the channel: proxies that look like the candidate's functions to a test.
 
 Each call becomes a frame, each reply a plain value (`evals.sandbox.judge.values`). Once a test has run,
-its calls are known: for the next program of the same test they are sent in one go, and each reply
-is used only if the test then makes exactly that call, byte for byte; if it does not, `Unexpected`
-is raised and the program runs again in a fresh child without the forecast.
+its calls are known: for the next program of the same test they are all sent at once, and each reply is
+used only if the test then makes exactly that call, byte for byte. Otherwise `Unexpected` is raised and
+the program runs again in a fresh child without the forecast.
 """
 
 import builtins
@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evals.sandbox.judge.mirrored import SPACE, Twins
+from evals.sandbox.judge.mirrored import SPACE, MirroredObjects
 from evals.sandbox.judge.values import Violation, read, untag
 
-HEAD = struct.Struct("<IIc")  # of a reply: bytes of what follows the first number, sequence, kind
+HEAD = struct.Struct("<IIc")  # of a reply: number of bytes after the first number, sequence, kind
 MOST_BYTES = 32 << 20  # of one reply: EvalPlus' largest outputs are below 2 MiB
 AHEAD = 2000  # calls forecast at most
 BYTES_AHEAD = 4 << 20
@@ -32,7 +32,7 @@ class Died(BaseException):
 
 
 class Unexpected(BaseException):
-    """The test made another call than forecast; the replies so far cannot be trusted to be its own."""
+    """The test made another call than forecast, so the replies so far may belong to other calls."""
 
 
 class Call(tuple[str, Any, bytes, bool]):
@@ -41,10 +41,10 @@ class Call(tuple[str, Any, bytes, bool]):
     __slots__ = ()
 
 
-class Remote:
-    """An object that stayed with the candidate. Equal only to itself; its parts can be asked for.
+class RemoteObject:
+    """An object that stayed with the candidate. It equals only itself; its parts can be requested.
 
-    No comparison, arithmetic, hash or conversion of the candidate's is ever run: what they give
+    The candidate's comparison, arithmetic, hash and conversion methods never run: their results
     would be the candidate's opinion of its own answer.
     """
 
@@ -75,8 +75,8 @@ class Remote:
         return self._ask("truth", self._number, (), {}) is True
 
     def __contains__(self, key: Any) -> bool:
-        # by its members, compared here: what its own __contains__ says would be its opinion of the answer
-        return any(one is key or one == key for one in self)
+        # by its members, compared here: its own __contains__ would give its opinion of the answer
+        return any(member is key or member == key for member in self)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._ask("iterate", self._number, (), {}))
@@ -90,12 +90,12 @@ class Remote:
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError("an object of the program cannot be copied")
 
-    def __deepcopy__(self, memo: Any) -> "Remote":
+    def __deepcopy__(self, memo: Any) -> "RemoteObject":
         return self
 
 
-class RemoteIterator(Remote):
-    """An iterator that stayed with the candidate: read in batches that grow, so endless ones work."""
+class RemoteIterator(RemoteObject):
+    """An iterator that stayed with the candidate: read in growing batches, so endless ones work."""
 
     __slots__ = ("_batch", "_ready")
 
@@ -116,7 +116,7 @@ class RemoteIterator(Remote):
 
 
 def _exact(value: Any) -> bool:
-    """Whether marshal carries the value with its type (it would write a bytearray as bytes)."""
+    """Whether marshal preserves the type of the value (it would write a bytearray as bytes)."""
     kind = type(value)
     if kind in SENDABLE:
         return True
@@ -137,31 +137,31 @@ def _ours(kind: type) -> bool:
 
 
 def _new() -> None:
-    """Stands in a pickle for what makes a twin on the other side."""
+    """Stands in a pickle for the constructor of a mirrored object on the other side."""
 
 
 class _Pickler(pickle.Pickler):
-    """Functions, classes and objects of the test's travel by number; the latter with their attributes."""
+    """Writes the test's functions, classes and objects by number, objects with their attributes."""
 
-    def __init__(self, file: io.BytesIO, functions: list[Callable[..., Any]], twins: Twins) -> None:
+    def __init__(self, file: io.BytesIO, functions: list[Callable[..., Any]], mirrored: MirroredObjects) -> None:
         super().__init__(file, 4)
-        self.functions, self.twins = functions, twins
+        self.functions, self.mirrored = functions, mirrored
 
     def reducer_override(self, value: Any) -> Any:
         kind = type(value)
         if not _ours(kind) or isinstance(value, type) or not hasattr(value, "__dict__"):
             return NotImplemented
         state = dict(vars(value))
-        if kind.__name__ not in self.twins.names:  # the program does not know the class: its methods are ours
+        if kind.__name__ not in self.mirrored.names:  # a class that the program does not know
             state |= {n: getattr(value, n) for n in dir(kind) if n[:2] != "__" and callable(getattr(value, n))}
-        return _new, (self.twins.number(value), kind.__name__), state
+        return _new, (self.mirrored.number(value), kind.__name__), state
 
     def persistent_id(self, value: Any) -> Any:
-        if isinstance(value, Remote):
-            return ("held", value._number)
+        if isinstance(value, RemoteObject):
+            return ("kept", value._number)
         if value is _new:
             return ("new", 0)
-        if isinstance(value, type) and _ours(value) and value.__name__ in self.twins.names:
+        if isinstance(value, type) and _ours(value) and value.__name__ in self.mirrored.names:
             return ("class", value.__name__)
         if isinstance(value, types.FunctionType | types.MethodType):
             self.functions.append(value)
@@ -170,7 +170,7 @@ class _Pickler(pickle.Pickler):
 
 
 class Channel:
-    """One program's channel: opened on the socket of a fresh child, closed by `close`."""
+    """One program's channel: the constructor opens it on the socket of a fresh child, `close` closes it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -178,13 +178,13 @@ class Channel:
         self.sequence = 0
         self.made: list[Call] = []  # the calls of this run, to forecast the next
         self.ahead: list[Call] = []
-        self.broken: BaseException | None = None  # what a bare except of a test must not hide
-        self.remotes: dict[int, Remote] = {}
+        self.broken: BaseException | None = None  # an error that a bare except of a test must not hide
+        self.remotes: dict[int, RemoteObject] = {}
         self.functions: list[Callable[..., Any]] = []
         self.last_error = ""
-        self.twins = Twins()
-        self.restores = True  # whether arguments changed in place are brought back
-        self.stage = "error"  # what a death means: before the program compiled, after
+        self.mirrored = MirroredObjects()
+        self.restores = True  # whether arguments changed in place are restored in the judge
+        self.stage = "error"  # the verdict if the child dies now: "error" until the program has compiled
 
     def close(self) -> None:
         """Hangs up."""
@@ -197,7 +197,7 @@ class Channel:
         return error
 
     def _send(self, *messages: Any) -> None:
-        """Messages in one go: each write wakes the child."""
+        """Sends the messages in one write, since each write wakes the child."""
         every = [marshal.dumps(message, 2) for message in messages]
         frame = memoryview(b"".join(struct.pack("<I", len(data)) + data for data in every))
         try:
@@ -207,7 +207,7 @@ class Channel:
             raise self._break(Died("the process ended")) from None
 
     def _fill(self, size: int) -> None:
-        """Reads until `size` bytes are at hand."""
+        """Reads until `size` bytes are buffered."""
         while len(self.data) < size:
             try:
                 more = os.read(self.number, 1 << 16)
@@ -232,13 +232,13 @@ class Channel:
         return kind, payload
 
     def load(self, source: str, cpu_seconds: int, ahead: list[Call]) -> tuple[str, Any]:
-        """Sends the program (and the forecast calls). Returns ("loaded", None), or what went wrong.
+        """Sends the program and the forecast calls. Returns ("loaded", None), or a failure:
 
-        ("error", exception)   the program cannot be compiled
-        ("failed", exception)  it raised while it was executed
+        ("error", exception)   the program does not compile
+        ("failed", exception)  it raised an exception while it was executed
         ("fault", text)        the sandbox failed
         """
-        program = (source, cpu_seconds, self.twins.names)
+        program = (source, cpu_seconds, self.mirrored.names)
         self.ahead = ahead
         self._send(program, *([[tuple(call) for call in ahead]] if ahead else []))
         while True:
@@ -255,22 +255,22 @@ class Channel:
                 raise self._break(Violation("a reply of unknown kind"))
 
     def _pack(self, positional: tuple[Any, ...], named: dict[str, Any]) -> bytes:
-        """Arguments in the candidate's reach: marshal where exact, else pickle with numbered objects."""
+        """Packs arguments for the candidate: marshal where exact, else pickle with numbered objects."""
         if all(map(_exact, positional)) and all(map(_exact, named.values())):
             try:
                 return b"m" + marshal.dumps((positional, named), 2)
             except ValueError:
                 pass  # too deep
         file = io.BytesIO()
-        _Pickler(file, self.functions, self.twins).dump((positional, named))
+        _Pickler(file, self.functions, self.mirrored).dump((positional, named))
         return b"p" + file.getvalue()
 
     def ask(self, verb: str, target: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """One request and its answer; raises what the candidate raised."""
+        """Makes one request and returns its answer; raises the candidate's exception as one of the judge's."""
         if self.broken is not None:
             raise self.broken
         raw = self._pack(positional, named)
-        call = Call((verb, target, raw, self.restores and (_mutable(positional) or bool(self.twins.things))))
+        call = Call((verb, target, raw, self.restores and (_mutable(positional) or bool(self.mirrored.things))))
         self.made.append(call)
         if self.sequence < len(self.ahead):
             if self.ahead[self.sequence] != call:
@@ -289,9 +289,9 @@ class Channel:
             self._outside(payload)
         try:
             if kind in (b"v", b"t"):
-                return read(kind, payload, self.remote, self.twins.filled)
+                return read(kind, payload, self.remote, self.mirrored.fill)
             if kind == b"w":
-                result, changed = read(kind, payload, self.remote, self.twins.filled)
+                result, changed = read(kind, payload, self.remote, self.mirrored.fill)
                 _restore(positional, changed)
                 return result
         except Violation as error:
@@ -303,28 +303,28 @@ class Channel:
         raise self._break(Violation("a reply of unknown kind"))
 
     def _outside(self, payload: bytes) -> None:
-        """The candidate calls a function of the test's: on plain values, its result sent back."""
-        number, positional, named = read(b"k", payload, self.remote, self.twins.filled)
+        """Answers the candidate's call of one of the test's functions, on plain values."""
+        number, positional, named = read(b"k", payload, self.remote, self.mirrored.fill)
         if type(number) is not int or not 0 <= number < len(self.functions):
             raise self._break(Violation("a call of an unknown function"))
         try:
             result, raised = self.functions[number](*positional, **named), {}
-        except Exception as error:  # the program may catch it, as it could in one process
+        except Exception as error:  # the program may catch it, as in one process
             result, raised = _builtin(error), {"raised": True}
         self._send(self._pack((result,), raised))
 
-    def remote(self, number: int, kind: str, iterates: bool) -> Remote:
+    def remote(self, number: int, kind: str, iterates: bool) -> RemoteObject:
         """The stand-in of an object that stayed with the candidate, the same one each time."""
         if number not in self.remotes:
-            self.remotes[number] = (RemoteIterator if iterates else Remote)(self.ask, number, kind)
+            self.remotes[number] = (RemoteIterator if iterates else RemoteObject)(self.ask, number, kind)
         return self.remotes[number]
 
-    def proxy(self, name: str) -> Remote:
+    def proxy(self, name: str) -> RemoteObject:
         """The stand-in of a name that the program defines."""
-        return Remote(self.ask, name, "function")
+        return RemoteObject(self.ask, name, "function")
 
     def _exception(self, payload: bytes) -> BaseException:
-        """The judge's own exception of the builtin class that the candidate's belongs to."""
+        """The judge's own exception, of the builtin class of the candidate's exception."""
         try:
             base, own, arguments, text, line = read(b"v", payload, self.remote)
             kind = vars(builtins)[base]
@@ -343,7 +343,7 @@ class Channel:
 
 
 def _bare(kind: type[BaseException], text: str) -> BaseException:
-    """An exception whose arguments could not travel (UnicodeDecodeError wants five), of the right class."""
+    """An exception of the right class whose arguments could not be sent (UnicodeDecodeError needs five)."""
     try:
         return kind.__new__(kind, text)
     except Exception:
@@ -351,7 +351,7 @@ def _bare(kind: type[BaseException], text: str) -> BaseException:
 
 
 def _builtin(error: Exception) -> Exception:
-    """An exception of a test's function as the program may see it: of a builtin class."""
+    """An exception of one of the test's functions as the program may see it: of a builtin class."""
     base = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
     plain = all(map(_exact, error.args))
     made = _bare(base, str(error)) if not plain else base.__new__(base, *error.args)
@@ -359,7 +359,7 @@ def _builtin(error: Exception) -> Exception:
 
 
 def _restore(ours: Any, changed: Any) -> None:
-    """Brings the test's own lists, dicts and sets to what the candidate made of its copies."""
+    """Updates the test's own lists, dicts and sets to match the candidate's changed copies."""
     for mine, new in zip(ours, changed, strict=False):
         if type(mine) is not type(new):
             continue

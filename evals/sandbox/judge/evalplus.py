@@ -1,12 +1,12 @@
 # ruff: noqa: S102
-"""EvalPlus' differential test, compared by the judge: the reference's outputs against the program's.
+"""EvalPlus's differential test, run by the judge: the reference's outputs against the program's.
 
-`test` makes a Program's test text from a row of HumanEval+ or MBPP+. The judge runs the reference
+`make_test` makes a Program's test text from a row of HumanEval+ or MBPP+. The judge runs the reference
 (trusted: it comes with the benchmark) once per test and keeps its outputs; the program's process
-gets the inputs only. Tolerances and special oracles are EvalPlus 0.3.1's, eval/__init__.py and
+gets only the inputs. Tolerances and special oracles are those of EvalPlus 0.3.1, eval/__init__.py and
 eval/_special_oracle.py (Apache-2.0), with two departures: HumanEval/32 can be passed (EvalPlus
-fails every correct solution of it), and an oracle sees the input as it was, not as the program
-left it (emptying the coefficients in place would make any zero right).
+fails every correct solution of it), and an oracle gets the original input, not the one that the program
+changed (emptying the coefficients in place would make any zero right).
 """
 
 import json
@@ -35,7 +35,7 @@ def _numbers(text: str) -> frozenset[int]:
     return frozenset(map(int, text.split()))
 
 
-# which MBPP+ inputs are tuples in truth (JSON has only lists): EvalPlus' mbpp_deserialize_inputs
+# the MBPP+ tasks whose inputs contain tuples (JSON has only lists), from EvalPlus's mbpp_deserialize_inputs
 FLAT = _numbers("2 116 132 143 222 261 273 394 399 421 424 429 470 560 579 596 616 630 726 740 744 809")
 INNER = _numbers("63 64 70 94 120 237 272 299 400 409 417 438 473 614 780")
 FIRST_INNER = _numbers("75 413 444 753")
@@ -64,10 +64,10 @@ def _special(number: int, given: list[Any]) -> list[Any]:
     return given
 
 
-def restored(task: str, given: list[Any]) -> list[Any]:
-    """One input of an EvalPlus row with the types that JSON lost.
+def restore_types(task: str, given: list[Any]) -> list[Any]:
+    """One input of an EvalPlus row, with the types that JSON lost.
 
-    >>> restored("Mbpp/2", [[1, 2], [3]]), restored("HumanEval/0", [[1, 2]])
+    >>> restore_types("Mbpp/2", [[1, 2], [3]]), restore_types("HumanEval/0", [[1, 2]])
     ([(1, 2), (3,)], [[1, 2]])
     """
     if not task.startswith("Mbpp/"):
@@ -90,30 +90,30 @@ def restored(task: str, given: list[Any]) -> list[Any]:
     return _special(number, given)
 
 
-def test(task: str, entry_point: str, reference: str, inputs: Sequence[Any], atol: float) -> str:
-    """A Program's test of form "evalplus".
+def make_test(task: str, entry_point: str, reference: str, inputs: Sequence[Any], atol: float) -> str:
+    """The test text of a Program of form "evalplus".
 
-    task       "HumanEval/0" or "Mbpp/2", it names the types of the inputs
-    reference  source of a module that defines `entry_point` and is right
+    task       "HumanEval/0" or "Mbpp/2"; the types of the inputs depend on it
+    reference  source of a correct module that defines `entry_point`
     inputs     base_input, or base_input + plus_input, as in the row
-    atol       the row's
+    atol       the row's absolute tolerance
     """
     return json.dumps(
         {"task": task, "entry_point": entry_point, "reference": reference, "inputs": list(inputs), "atol": atol}
     )
 
 
-class Prepared:
-    """A test with its inputs restored and the reference's outputs."""
+class Reference:
+    """A test with its inputs, and the reference's outputs."""
 
     def __init__(self, text: str) -> None:
         row = json.loads(text)
         self.task, self.entry_point, self.atol = row["task"], row["entry_point"], float(row["atol"])
-        self.inputs = [restored(self.task, given) for given in row["inputs"]]
+        self.inputs = [restore_types(self.task, given) for given in row["inputs"]]
         space: dict[str, Any] = {"__name__": "reference"}
         exec(compile(row["reference"], "<reference>", "exec", dont_inherit=True), space)
         reference = space[self.entry_point]
-        fresh = [restored(self.task, given) for given in json.loads(text)["inputs"]]  # it may change them
+        fresh = [restore_types(self.task, given) for given in json.loads(text)["inputs"]]  # it may change them
         self.expected = [reference(*given) for given in fresh]
         if self.entry_point in NOT_NONE:
             self.expected = [out is not None for out in self.expected]
@@ -134,7 +134,7 @@ def _digit_distance(first: int, second: int) -> int:
 
 
 def _oracle(entry_point: str, given: list[Any], out: Any, expected: Any, atol: float) -> bool:
-    """Whether an answer that may differ from the reference's is right too; MBPP+ only."""
+    """Whether an answer is right that may differ from the reference's; MBPP+ only."""
     exact = bool(out == expected)
     match entry_point:
         case "are_equivalent":
@@ -158,12 +158,12 @@ def _floats(value: Any) -> bool:
     return isinstance(value, float) or str(getattr(value, "dtype", "")) in ("float64", "float32")
 
 
-def right(prepared: Prepared, number: int, out: Any, atol: float) -> tuple[bool, float]:
-    """(whether the output is right, the tolerance from here on: a float once met stays tolerant)."""
-    given, expected = prepared.inputs[number], prepared.expected[number]
-    if prepared.task.startswith("Mbpp/"):
-        exact = _oracle(prepared.entry_point, given, out, expected, atol)
-    elif prepared.entry_point == "find_zero":
+def check_output(reference: Reference, number: int, out: Any, atol: float) -> tuple[bool, float]:
+    """(whether the output is right, the tolerance from here on: after the first float it stays)."""
+    given, expected = reference.inputs[number], reference.expected[number]
+    if reference.task.startswith("Mbpp/"):
+        exact = _oracle(reference.entry_point, given, out, expected, atol)
+    elif reference.entry_point == "find_zero":
         return abs(_polynomial(given[0], out)) <= atol, atol
     else:
         exact = bool(out == expected)
@@ -177,17 +177,17 @@ def right(prepared: Prepared, number: int, out: Any, atol: float) -> tuple[bool,
     return alike and bool(numpy.allclose(out, expected, rtol=RELATIVE, atol=atol)), atol
 
 
-def compare(prepared: Prepared, candidate: Callable[..., Any]) -> None:
+def compare(reference: Reference, candidate: Callable[..., Any]) -> None:
     """Calls the candidate on every input in order.
 
     Raises  AssertionError naming the first input whose output is wrong.
     """
-    atol = prepared.atol
-    for number, given in enumerate(prepared.inputs):
+    atol = reference.atol
+    for number, given in enumerate(reference.inputs):
         out = candidate(*given)
         try:
-            good, atol = right(prepared, number, out, atol)
+            good, atol = check_output(reference, number, out, atol)
         except (TypeError, ValueError, OverflowError, ArithmeticError, RecursionError) as error:
             raise AssertionError(f"input {number + 1}: {type(error).__name__} while comparing") from None
         if not good:
-            raise AssertionError(f"input {number + 1} of {len(prepared.inputs)}: a wrong output")
+            raise AssertionError(f"input {number + 1} of {len(reference.inputs)}: a wrong output")

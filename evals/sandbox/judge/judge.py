@@ -1,9 +1,9 @@
 # ruff: noqa: S102, S302
 """The judge: holds the tests, drives one candidate at a time, decides the verdict.
 
-A process of its own, because a test may be kept busy in C by what a candidate returned (a huge
-integer, say) where no timer of Python's fires: `evals.sandbox.host.pool` watches it from outside and
-kills it. It never sees a completion except as text to hand on, and runs none of its code.
+A process of its own, because a value that a candidate returned (a huge integer, say) may keep a test busy
+in C, where no Python timer fires: `evals.sandbox.host.pool` watches it from outside and kills it. The
+judge handles a completion only as text to pass on and runs none of its code.
 """
 
 import ast
@@ -32,25 +32,25 @@ from evals.sandbox.judge import evalplus
 from evals.sandbox.judge.channel import AHEAD, BYTES_AHEAD, Call, Channel, Died, Unexpected
 from evals.sandbox.judge.mirrored import SPACE
 
-STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), begun at, our CPU then
+STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), its start, our CPU time then
 MOST_MEMORY = 4 << 30
-DEEP = 4000  # results nested deeper than this fail: the C stack holds about twice as many
+DEEP = 4000  # results nested deeper than this fail: the C stack allows about twice as many
 TEST = "<test>"
 
 
-class Broken(Exception):
-    """The test itself cannot be run: the program is unscored."""
+class BrokenTest(Exception):
+    """The test itself cannot run, so the program is unscored."""
 
 
 @lru_cache(maxsize=4096)
-def compiled(source: str, name: str) -> CodeType:
-    """The code of a trusted source."""
+def compile_test(source: str, name: str) -> CodeType:
+    """Compiles a trusted source, once."""
     return compile(source, name, "exec", dont_inherit=True)
 
 
 @lru_cache(maxsize=4096)
 def helpers(prompt: str) -> CodeType | None:
-    """The code of what a prompt defines beside the function asked for; None if it defines nothing."""
+    """The code of a prompt, for its helpers beside the requested function; None if it does not compile."""
     for source in (prompt, prompt.rstrip() + "\n    pass\n"):
         try:
             return compile(source, "<prompt>", "exec", dont_inherit=True)
@@ -61,7 +61,7 @@ def helpers(prompt: str) -> CodeType | None:
 
 @lru_cache(maxsize=4096)
 def free_names(test: str) -> tuple[str, ...]:
-    """The names that a test uses and neither it nor Python defines: the program's.
+    """The names that a test uses but neither it nor Python defines: the program must.
 
     >>> free_names("root = Node(1)\\nassert height(root) == max(1, 0)")
     ('Node', 'height')
@@ -90,7 +90,7 @@ def defined_classes(prompt: str) -> tuple[str, ...]:
 
 
 def _run_check(job: dict[str, Any], channel: Channel) -> None:
-    """HumanEval's form: the prompt's helpers, then check(candidate)."""
+    """Runs a test of HumanEval's form: the prompt's helpers, then check(candidate)."""
     space: dict[str, Any] = {"__name__": SPACE}
     code = helpers(job["prompt"])
     if code is not None:
@@ -100,39 +100,39 @@ def _run_check(job: dict[str, Any], channel: Channel) -> None:
             space = {"__name__": SPACE}
     candidate = channel.proxy(job["entry_point"])
     try:
-        exec(compiled(job["test"], TEST), space)
+        exec(compile_test(job["test"], TEST), space)
         check = space["check"]
         for name in free_names(job["test"]):
             space.setdefault(name, channel.proxy(name))
         kinds = {name: kind for name, kind in space.items() if isinstance(kind, type) and kind.__module__ == SPACE}
-        channel.twins.classes = {name: kinds[name] for name in channel.twins.names if name in kinds}
+        channel.mirrored.classes = {name: kinds[name] for name in channel.mirrored.names if name in kinds}
     except Exception as error:
-        raise Broken(f"{type(error).__name__}: {error}") from None
+        raise BrokenTest(f"{type(error).__name__}: {error}") from None
     space[job["entry_point"]] = candidate
     check(candidate)
 
 
 def _run_asserts(job: dict[str, Any], channel: Channel) -> None:
-    """MBPP's form: setup lines and plain asserts, their free names proxied."""
+    """Runs a test of MBPP's form: setup lines and plain asserts, with proxies for their free names."""
     try:
-        code, names = compiled(job["test"], TEST), free_names(job["test"])
+        code, names = compile_test(job["test"], TEST), free_names(job["test"])
     except (SyntaxError, ValueError) as error:
-        raise Broken(f"{type(error).__name__}: {error}") from None
+        raise BrokenTest(f"{type(error).__name__}: {error}") from None
     space = {name: channel.proxy(name) for name in (job["entry_point"], *names)}
     space["__name__"] = "test"  # type: ignore[assignment]
     exec(code, space)
 
 
 @lru_cache(maxsize=64)
-def prepared(test: str) -> evalplus.Prepared:
-    """An EvalPlus test with the reference's outputs, made once."""
-    return evalplus.Prepared(test)
+def prepare(test: str) -> evalplus.Reference:
+    """Prepares an EvalPlus test and the reference's outputs, once."""
+    return evalplus.Reference(test)
 
 
 def _run_evalplus(job: dict[str, Any], channel: Channel) -> None:
-    """EvalPlus' form: outputs against the reference's; changes of an input in place do not matter."""
+    """Runs a test of EvalPlus's form: outputs against the reference's; changes of an input in place do not matter."""
     channel.restores = False
-    evalplus.compare(prepared(job["test"]), channel.proxy(job["entry_point"]))
+    evalplus.compare(prepare(job["test"]), channel.proxy(job["entry_point"]))
 
 
 FORMS: dict[str, Callable[[dict[str, Any], Channel], None]] = {
@@ -143,7 +143,7 @@ FORMS: dict[str, Callable[[dict[str, Any], Channel], None]] = {
 
 
 def describe(error: BaseException, test: str, last_error: str) -> str:
-    """One line: the test's line that failed, and the exception."""
+    """Describes a failure in one line: the exception, and the line of the test."""
     number = 0
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename == TEST:
@@ -154,14 +154,14 @@ def describe(error: BaseException, test: str, last_error: str) -> str:
         ordinal = sum(line.lstrip().startswith("assert") for line in lines[:number])
         where = f" in test {ordinal}, line {number}: {lines[number - 1].strip()[:200]}"
     try:
-        said = last_error or f"{type(error).__name__}: {error}".rstrip(": ")
+        message = last_error or f"{type(error).__name__}: {error}".rstrip(": ")
     except Exception:
-        said = type(error).__name__
-    return said[:600] + where
+        message = type(error).__name__
+    return message[:600] + where
 
 
 class Judge:
-    """The judge's loop: its ends of the sockets and what it remembers of each test."""
+    """The judge's loop: its ends of the sockets, and the calls that it remembers of each test."""
 
     def __init__(self, pool: int, zygote: int, status: int) -> None:
         self.pool = socket.socket(fileno=pool)
@@ -170,8 +170,8 @@ class Judge:
         self.begun = 0
         self.forecasts: dict[tuple[str, str], list[Call]] = {}
 
-    def child(self) -> Channel:
-        """A fresh child's channel; tells the watchdog whom to watch from now on."""
+    def next_child(self) -> Channel:
+        """Takes a fresh child's channel and tells the watch which process to watch from now on."""
         data, rights, _, _ = self.zygote.recvmsg(10, socket.CMSG_SPACE(4))
         if not rights:
             raise SystemExit("the zygote is gone")
@@ -180,32 +180,30 @@ class Judge:
         STATUS.pack_into(self.status, 0, self.begun, int(data), time.monotonic(), time.process_time())
         return Channel(number)
 
-    def done(self, channel: Channel) -> None:
-        """Hangs up on the child and has its whole tree killed."""
+    def end(self, channel: Channel) -> None:
+        """Closes the channel and has the child's whole tree killed."""
         STATUS.pack_into(self.status, 0, self.begun, 0, 0.0, 0.0)
         channel.close()
-        with contextlib.suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # a zygote that is gone is seen at the next child
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead zygote is noticed at the next child
             self.zygote.send(b"d")
 
     def attempt(self, job: dict[str, Any], ahead: list[Call]) -> tuple[str, str]:
-        """(verdict, detail) of one run; raises Unexpected when the forecast was wrong."""
-        channel = self.child()
+        """(verdict, detail) of one run; raises Unexpected if the forecast was wrong."""
+        channel = self.next_child()
         if job["form"] == "humaneval":
-            channel.twins.names = defined_classes(job["prompt"])
+            channel.mirrored.names = defined_classes(job["prompt"])
         try:
             state, error = channel.load(job["source"], job["cpu_seconds"], ahead)
             if state == "fault":
                 return "unscored", str(error)
             if state != "loaded":
                 return state, channel.last_error
-            random.seed(0)  # tests draw random arguments: the same ones for every program
+            random.seed(0)  # tests may draw random arguments: the same ones for every program
             FORMS[job["form"]](job, channel)
             if channel.broken is not None:
                 raise channel.broken
-        except Broken as error:
-            return "unscored", f"the test cannot be run: {error}"
+        except BrokenTest as error:
+            return "unscored", f"the test cannot run: {error}"
         except Unexpected:
             raise
         except BaseException as error:
@@ -214,7 +212,7 @@ class Judge:
             state = "error" if isinstance(channel.broken, Died) and channel.stage == "error" else "failed"
             return state, describe(channel.broken or error, job["test"], channel.last_error)
         finally:
-            self.done(channel)
+            self.end(channel)
         self._remember(job, channel.made)
         return "passed", ""
 
@@ -225,40 +223,38 @@ class Judge:
                 self.forecasts.clear()
             self.forecasts[key] = made
 
-    def verdict(self, job: dict[str, Any]) -> tuple[str, str]:
-        """The program's verdict, with the forecast of its test if there is one."""
+    def judge(self, job: dict[str, Any]) -> tuple[str, str]:
+        """(verdict, detail) of the program, with the forecast of its test if there is one."""
         if job["form"] == "evalplus":
             try:
-                prepared(job["test"])  # before a child is watched: the reference's time is not the program's
+                prepare(job["test"])  # before a child is watched: the reference's time does not count for the program
             except Exception as error:
-                return "unscored", f"the reference cannot be run: {type(error).__name__}: {error}"
+                return "unscored", f"the reference cannot run: {type(error).__name__}: {error}"
         ahead = self.forecasts.get((job["entry_point"], job["test"]), []) if job["forecast"] else []
         try:
             verdict = self.attempt(job, ahead)
         except Unexpected:
             return self.attempt(job, [])
-        if verdict[0] == "error" and verdict[1].startswith(
-            "Died"
-        ):  # while compiling, or before it heard of the program
+        if verdict[0] == "error" and verdict[1].startswith("Died"):  # while compiling, or before it had the program
             return self.attempt(job, [])
         return verdict
 
     def serve(self) -> None:
-        """Judges until the pool hangs up."""
+        """Judges programs until the pool closes the socket."""
         stream = self.pool.makefile("rb")
         while head := stream.read(4):
             job = marshal.loads(stream.read(int.from_bytes(head, "little")))
             begun = time.monotonic()
-            verdict, detail = self.verdict(job)
+            verdict, detail = self.judge(job)
             reply = json.dumps([job["index"], verdict, detail, time.monotonic() - begun]).encode()
             self.pool.sendall(len(reply).to_bytes(4, "little") + reply)
 
 
 def main(arguments: list[str]) -> None:
-    """The judge's process: descriptors of the pool, the zygote and the status page."""
+    """Runs the judge's process. arguments: descriptors of the pool, the zygote and the status page."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setrecursionlimit(DEEP)
-    sys.stdout = io.StringIO()  # a test's prints are nobody's
+    sys.stdout = io.StringIO()  # the output of a test is dropped
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):

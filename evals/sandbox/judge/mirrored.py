@@ -1,9 +1,9 @@
-"""Objects of a test's own classes, kept alike on both sides of the channel: attributes travel, methods do not.
+"""Objects of a test's own classes, mirrored on both sides of the channel: attributes are sent, methods are not.
 
-A prompt may define a class (a tree's node, a dataclass). Its objects are made by the judge, sent as
-attributes under a number, and come back the same way, so that a change in place is seen and an
-object that the program made becomes one of the judge's own class: comparisons and isinstance are
-the prompt's, never the program's. An attribute that would hide a method is a `Violation`.
+A prompt may define a class (a tree's node, a dataclass). The judge sends its objects as attributes under
+a number and receives them in the same way, so that it sees a change in place, and an object that the
+program made becomes one of the judge's own class: comparisons and isinstance are the prompt's, never the
+program's. An attribute that would hide a method is a `Violation`.
 """
 
 import inspect
@@ -15,8 +15,8 @@ from evals.sandbox.judge.values import Violation
 SPACE = "test"  # __name__ of the module in which prompts and tests are executed
 
 
-class Twins:
-    """The numbered objects of one program's test."""
+class MirroredObjects:
+    """The numbered objects that one program's test and the program share."""
 
     def __init__(self) -> None:
         self.names: tuple[str, ...] = ()  # classes that the prompt defines
@@ -25,7 +25,7 @@ class Twins:
         self.numbers: dict[int, int] = {}
 
     def number(self, thing: Any) -> int:
-        """The number of an object of ours, given the first time."""
+        """The number of one of the judge's objects, assigned at the first call."""
         if id(thing) not in self.numbers:
             self._keep(len(self.things), thing)
         return self.numbers[id(thing)]
@@ -34,7 +34,7 @@ class Twins:
         self.things[number], self.numbers[id(thing)] = thing, number
         return thing
 
-    def _found(self, number: Any, name: Any) -> Any:
+    def _get(self, number: Any, name: Any) -> Any:
         if type(number) is int and number in self.things:
             return self.things[number]
         kind = self.classes.get(name)
@@ -42,9 +42,9 @@ class Twins:
             raise Violation("an object of no class of the test's")
         return self._keep(number, object.__new__(kind))
 
-    def filled(self, parts: list[Any], read: Callable[[Any], Any]) -> Any:
-        """The object of [number, class name] or [number, class name, attributes], which are set."""
-        thing = self._found(parts[0], parts[1])
+    def fill(self, parts: list[Any], read: Callable[[Any], Any]) -> Any:
+        """The object of [number, class name] or [number, class name, attributes]; sets the attributes."""
+        thing = self._get(parts[0], parts[1])
         if len(parts) > 2:
             state = read(parts[2])
             if not isinstance(state, dict):

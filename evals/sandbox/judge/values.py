@@ -1,8 +1,8 @@
-"""Reads what a candidate answered into plain values of the judge's own; bounded, never executing.
+"""Reads a candidate's answer into plain values of the judge's own, within bounds and without executing anything.
 
-JSON through the C parser (safe on any bytes), then type tags. What cannot travel becomes a
-`Remote`: an object of the judge's that is equal only to itself. Nothing of the candidate's classes
-is ever run here. Anything malformed is a `Violation`.
+JSON through the C parser (safe on any bytes), then type tags. A value that cannot be sent becomes a
+`RemoteObject`, which equals only itself. The candidate's classes never run here. Malformed input is a
+`Violation`.
 """
 
 import array
@@ -20,7 +20,7 @@ MOST_EXPONENT = 100_000
 
 
 class Violation(BaseException):
-    """The candidate broke the protocol: the program has failed, whatever the test makes of it."""
+    """The candidate broke the protocol: the program has failed, whatever the test says."""
 
 
 def _hexadecimal(part: Any) -> int:
@@ -74,13 +74,13 @@ def _type(name: str) -> type:
     return value
 
 
-# tag -> what its decoded parts become
+# tag -> the function that takes the decoded parts
 CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
     "l": list, "t": tuple, "s": set, "z": frozenset, "d": _pairs, "r": _range, "q": _deque, "n": _array, "a": _array_of,
     "K": lambda parts: dict.fromkeys(parts).keys(), "V": lambda parts: dict(enumerate(parts)).values(),
     "I": lambda parts: _pairs(parts).items(),
 }  # fmt: skip
-# tag -> what its raw parts become
+# tag -> the function that takes the raw parts
 LEAVES: dict[str, Callable[..., Any]] = {
     "b": lambda text: text.encode("latin-1"), "B": lambda text: bytearray(text.encode("latin-1")), "c": complex,
     "i": _hexadecimal, "D": _decimal, "F": lambda a, b: Fraction(_hexadecimal(a), _hexadecimal(b)),
@@ -90,18 +90,18 @@ LEAVES: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-Twin = Callable[[list[Any], Callable[[Any], Any]], Any]
+Mirror = Callable[[list[Any], Callable[[Any], Any]], Any]
 
 
-def _no_twin(parts: list[Any], read: Callable[[Any], Any]) -> Any:
+def _no_mirror(parts: list[Any], read: Callable[[Any], Any]) -> Any:
     raise Violation("an object of no class of the test's")
 
 
-def untag(value: Any, remote: Callable[[int, str, bool], Any], twin: Twin = _no_twin) -> Any:
+def untag(value: Any, remote: Callable[[int, str, bool], Any], mirror: Mirror = _no_mirror) -> Any:
     """The value of a tagged tree.
 
     remote  makes the stand-in of (number, type name, is an iterator)
-    twin    the object of a class of the test's (`evals.sandbox.judge.mirrored`)
+    mirror  makes the object of one of the test's classes (`evals.sandbox.judge.mirrored`)
     """
     if type(value) is not list:
         if type(value) is dict:
@@ -110,9 +110,9 @@ def untag(value: Any, remote: Callable[[int, str, bool], Any], twin: Twin = _no_
     tag, *parts = value
     container = CONTAINERS.get(tag)
     if container is not None:
-        return container([untag(p, remote, twin) for p in parts])
+        return container([untag(p, remote, mirror) for p in parts])
     if tag == "O":
-        return twin(parts, lambda part: untag(part, remote, twin))
+        return mirror(parts, lambda part: untag(part, remote, mirror))
     if tag == "o":
         number, name, iterates = parts
         if type(number) is not int or number < 0:
@@ -121,13 +121,13 @@ def untag(value: Any, remote: Callable[[int, str, bool], Any], twin: Twin = _no_
     return LEAVES[tag](*parts)
 
 
-def read(kind: bytes, payload: bytes, remote: Callable[[int, str, bool], Any], twin: Twin = _no_twin) -> Any:
+def read(kind: bytes, payload: bytes, remote: Callable[[int, str, bool], Any], mirror: Mirror = _no_mirror) -> Any:
     """The value of a reply of kind v (plain) or any tagged kind.
 
-    Raises  Violation on bytes that are no such value.
+    Raises  Violation on any other bytes.
     """
     try:
-        value = json.loads(str(payload, "utf-8", "surrogatepass"))  # text: of bytes it would guess the encoding
-        return value if kind == b"v" else untag(value, remote, twin)
+        value = json.loads(str(payload, "utf-8", "surrogatepass"))  # as text: given bytes, json guesses the encoding
+        return value if kind == b"v" else untag(value, remote, mirror)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError) as error:
         raise Violation(f"an unreadable reply ({type(error).__name__})") from None

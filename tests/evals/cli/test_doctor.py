@@ -15,7 +15,7 @@ from zoo.cli import root
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiers are tried for real in tests/evals/sandbox."""
-    tier = TierReport(name="container", available=False, told="no podman or docker on the path", mend="install one")
+    tier = TierReport(name="container", available=False, detail="no podman or docker on the path", remedy="install one")
     monkeypatch.setattr("evals.sandbox.probe", lambda: [tier])
     monkeypatch.setattr(doctor, "_datasets", lambda: [])
 
@@ -82,7 +82,8 @@ def test_another_content_than_the_pinned_one_is_wrong(tmp_path: Path, monkeypatc
     monkeypatch.undo()
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
-    monkeypatch.setattr("evals.datasets.catalog.SETS", {key: load.SETS[key] for key in (("gsm8k", "test"),)})
+    only = {("gsm8k", "test"): load.entry("gsm8k")}
+    monkeypatch.setattr("evals.datasets.catalog.sets", lambda: only)
     (tmp_path / "gsm8k").mkdir()
     (tmp_path / "gsm8k" / "data.jsonl").write_text('{"question": "1 + 1", "answer": "#### 2"}\n')
     (found,) = doctor._datasets()
@@ -92,7 +93,7 @@ def test_another_content_than_the_pinned_one_is_wrong(tmp_path: Path, monkeypatc
 def test_a_data_folder_that_is_none_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("evals.datasets.catalog.SETS", {})
+    monkeypatch.setattr("evals.datasets.catalog.sets", dict)
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path / "nowhere"))
     (found,) = doctor._datasets()
     assert (found.state, "which is not a folder" in found.detail, "PHIZOO_DATA=FOLDER" in found.remedy) == (

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from evals.sandbox import open_sandbox
-from evals.sandbox.tiers import Sandbox
+from evals.sandbox import Sandbox, open_sandbox
 from zoo.errors import ZooError
 
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from evals.sandbox import Program, Verdict, open_sandbox
-from evals.sandbox.catalogue.case import Case, program
-from evals.sandbox.catalogue.cheats import CHEATS
-from evals.sandbox.catalogue.honest import HONEST
+from evals.sandbox import Program, Sandbox, Verdict, open_sandbox
+from evals.sandbox.catalogue.case import Case, cheats, honest, program
 from evals.sandbox.host import processes
-from evals.sandbox.tiers import Sandbox
 
+CHEATS, HONEST = cheats(), honest()
 QUICK = [case for case in CHEATS if not case.thorough]  # the others: phizoo eval selftest --thorough
 ADD = "def add(a, b):\n"
 ADDS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"
@@ -243,15 +241,15 @@ def test_the_channel_cannot_be_named_in_another_programs_namespace(sandbox: Sand
 
 def test_nothing_is_left_running(sandbox: Sandbox) -> None:
     time.sleep(1)  # the spare children of the test before are made by now
-    before = processes.tree(os.getpid()).processes
+    before = processes.tree_usage(os.getpid()).processes
     daemon = "    import os, time\n    for _ in range(4):\n        if os.fork() == 0:\n            os.setsid()\n            time.sleep(60)\n    return a + b\n"
     programs = [Program(id=str(i), prompt=ADD, completion=daemon, test=ADDS, entry_point="add") for i in range(6)]
     list(sandbox.run(programs))
     for _ in range(50):
-        if processes.tree(os.getpid()).processes <= before:
+        if processes.tree_usage(os.getpid()).processes <= before:
             break
         time.sleep(0.1)
-    assert processes.tree(os.getpid()).processes <= before
+    assert processes.tree_usage(os.getpid()).processes <= before
 
 
 def test_the_detail_names_the_test_the_exception_and_the_line(sandbox: Sandbox) -> None:

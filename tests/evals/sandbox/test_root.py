@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evals.sandbox import Program, open_sandbox
+from evals.sandbox import Program, Sandbox, open_sandbox
 from evals.sandbox.host import worker
 from evals.sandbox.host.worker import launch_config
-from evals.sandbox.tiers import Sandbox
 
 MAKE = (
     "import os, sys\nsys.path.insert(0, sys.argv[1])\nfrom evals.sandbox.host import launch\n"

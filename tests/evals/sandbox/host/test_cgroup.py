@@ -40,7 +40,7 @@ def test_a_group_of_a_pool_that_was_killed_is_swept(process: "subprocess.Popen[b
 
 
 def test_where_nothing_may_be_made_nothing_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cgroup, "places", lambda: {"memory": (str(tmp_path / "absent"), 2)})
+    monkeypatch.setattr(cgroup, "find_places", lambda: {"memory": (str(tmp_path / "absent"), 2)})
     assert cgroup.enclose(os.getpid(), 1, 1) == []
 
 
@@ -50,4 +50,4 @@ def test_version_2_is_looked_for_upward(monkeypatch: pytest.MonkeyPatch, tmp_pat
     texts = {"/proc/mounts": f"cgroup2 {tmp_path} cgroup2 rw 0 0\n", "/proc/self/cgroup": "0::/a/b\n"}
     real = cgroup._read
     monkeypatch.setattr(cgroup, "_read", lambda path: texts.get(path) or real(path))
-    assert cgroup.places() == {"memory": (f"{tmp_path}/a", 2), "pids": (f"{tmp_path}/a", 2)}
+    assert cgroup.find_places() == {"memory": (f"{tmp_path}/a", 2), "pids": (f"{tmp_path}/a", 2)}

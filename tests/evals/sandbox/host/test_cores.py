@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.sandbox import Program, open_sandbox
-from evals.sandbox.host.cores import FREE_SECONDS, KEPT_SECONDS, Cores, chosen
+from evals.sandbox import Program, Sandbox, open_sandbox
+from evals.sandbox.host.cores import FREE_SECONDS, KEPT_SECONDS, Cores, choose_cores
 from evals.sandbox.host.processes import last_core
-from evals.sandbox.tiers import Sandbox
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: nothing to choose")
 
@@ -21,7 +20,7 @@ needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one cor
 def test_each_worker_has_a_core_of_its_own(cores: set[int], found: list[int]) -> None:
     every = sorted(cores)
     found = found[: len(every)]
-    kept = chosen(found, every)
+    kept = choose_cores(found, every)
     assert len(kept) == len(found) == len(set(kept))
     assert set(kept) <= cores
     firsts = {core: number for number, core in reversed(list(enumerate(found)))}
@@ -81,7 +80,7 @@ def test_workers_that_run_are_on_cores_of_their_own(sandbox: Sandbox) -> None:
         entry_point="f", timeout_seconds=30.0,
     )  # fmt: skip
     with open_sandbox(workers=2) as opened:
-        slots = opened._pool.slots  # type: ignore[attr-defined]
+        slots = opened.slots
         seen = []
         for verdict in opened.run([program] * 12):
             assert verdict.verdict == "passed"

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from evals.cli.sandbox import run as programs
-from evals.sandbox import Program, open_sandbox
+from evals.sandbox import Program, Sandbox, open_sandbox
 from evals.sandbox.host import worker
 from evals.sandbox.judge import evalplus
 from evals.sandbox.selftest import canonical, fingerprint, problem
-from evals.sandbox.tiers import Sandbox, choose
+from evals.sandbox.tiers import choose
 from zoo.errors import ZooError
 
 SHARED = Path(__file__).resolve().parents[5] / "shared" / "data"
@@ -64,7 +64,7 @@ def test_mbpp_in_its_own_form(sandbox: Sandbox) -> None:
 
 def plus(row: dict[str, Any], completion: str | None = None) -> Program:
     reference = (row["prompt"] if row["task_id"][0] == "H" else "") + row["canonical_solution"]
-    test = evalplus.test(row["task_id"], row["entry_point"], reference, row["base_input"], row["atol"])
+    test = evalplus.make_test(row["task_id"], row["entry_point"], reference, row["base_input"], row["atol"])
     return Program(id=row["task_id"], prompt=row["prompt"], completion=completion or row["canonical_solution"],
                    test=test, entry_point=row["entry_point"], form="evalplus", timeout_seconds=20.0)  # fmt: skip
 
@@ -116,7 +116,7 @@ for taken in range(FILTER - 7, FILTER + 1):  # each descriptor of a worker comes
     while os.open(os.devnull, os.O_RDONLY) < taken:
         pass
     found = report("process")
-    assert found.available, (taken, found.told)
+    assert found.available, (taken, found.detail)
 """
 
 

@@ -21,11 +21,11 @@ def test_a_child_whose_end_is_ignored_still_counts() -> None:
     seen: dict[tuple[int, bytes], float] = {}
     ended = time.monotonic() + 60
     while time.monotonic() < ended:
-        usage = processes.tree(root.pid, seen)
+        usage = processes.tree_usage(root.pid, seen)
         if usage.processes == 1 and len(seen) > 1:
             break
         time.sleep(0.01)
-    alone = processes.tree(root.pid)
+    alone = processes.tree_usage(root.pid)
     root.send_signal(signal.SIGKILL)
     root.wait()
     assert usage.cpu_seconds > 0.2
@@ -38,7 +38,7 @@ def test_children_that_were_waited_for_are_counted_once() -> None:
     seen: dict[tuple[int, bytes], float] = {}
     ended = time.monotonic() + 60
     while time.monotonic() < ended:
-        usage = processes.tree(root.pid, seen)
+        usage = processes.tree_usage(root.pid, seen)
         if usage.processes == 1 and len(seen) > 1:
             break
         time.sleep(0.01)
@@ -50,7 +50,7 @@ def test_children_that_were_waited_for_are_counted_once() -> None:
 def _processes_seen(root: "subprocess.Popen[bytes]") -> int:
     """Of a tree that soon has two, in a session of its own; it is ended."""
     ended = time.monotonic() + 60
-    while (usage := processes.tree(root.pid)).processes < 2 and time.monotonic() < ended:
+    while (usage := processes.tree_usage(root.pid)).processes < 2 and time.monotonic() < ended:
         time.sleep(0.01)
     os.killpg(root.pid, signal.SIGKILL)
     root.wait()
@@ -71,7 +71,7 @@ def test_one_process_alone_needs_no_look_at_all_others(monkeypatch: pytest.Monke
     root = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(30)"])
     monkeypatch.setattr(processes, "_processes", lambda: pytest.fail("looked at every process"))
     ended = time.monotonic() + 60
-    while not (usage := processes.tree(root.pid)).resident_bytes and time.monotonic() < ended:
+    while not (usage := processes.tree_usage(root.pid)).resident_bytes and time.monotonic() < ended:
         time.sleep(0.01)  # it has not begun yet
     root.kill()
     root.wait()
@@ -88,4 +88,4 @@ def test_without_lists_of_children_every_process_is_looked_at(monkeypatch: pytes
 
 
 def test_a_process_that_is_gone_used_nothing() -> None:
-    assert processes.tree(os.getpid() + (1 << 30)).cpu_seconds == 0
+    assert processes.tree_usage(os.getpid() + (1 << 30)).cpu_seconds == 0

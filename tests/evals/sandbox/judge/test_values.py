@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.sandbox.guest.candidate import Channel, write
+from evals.sandbox.guest.candidate import CandidateChannel, write_value
 from evals.sandbox.judge.values import Violation, read
 
 SCALARS = (
@@ -28,7 +28,7 @@ VALUES = st.recursive(
 
 
 def there_and_back(value: Any) -> Any:
-    kind, payload = write(value, Channel(-1, -1))
+    kind, payload = write_value(value, CandidateChannel(-1, -1))
     return read(kind, payload, lambda number, name, iterates: (number, name, iterates))
 
 

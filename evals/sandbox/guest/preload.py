@@ -1,14 +1,14 @@
-"""What a zygote has imported before it makes children, and which programs want more.
+"""The modules that a zygote imports before it makes children, and the programs that need more of them.
 
-Each page and each mapping of a zygote is paid by every program cloned from it. So most programs come from a
-narrow one, with what solutions of HumanEval and MBPP import, and the few that import something heavy (numpy first
-of all) from a wide one, which is started for the first of them. Any other module is imported by the program that
-asks for it: a few milliseconds, where a wide zygote takes half a second to start.
+Every program cloned from a zygote pays for each of its pages and mappings. So most programs come from a narrow
+zygote, which has the modules that solutions of HumanEval and MBPP import. The few that import something heavy
+(numpy above all) come from a wide one, started for the first of them. A program imports any other module itself:
+that takes a few milliseconds, and a wide zygote takes half a second to start.
 """
 
 import re
 
-# with what these import when first called
+# including the modules that these import when first called
 NARROW = (
     "abc", "bisect", "collections", "collections.abc", "contextlib", "copy", "enum", "functools", "heapq", "io",
     "itertools", "json", "keyword", "linecache", "math", "operator", "os", "pickle", "random", "re", "string",
@@ -20,13 +20,13 @@ WIDE = (
     "platform", "pprint", "queue", "secrets", "shutil", "signal", "statistics", "subprocess", "tempfile", "textwrap",
     "threading", "timeit", "traceback", "unicodedata", "unittest", "uuid", "zlib",
 )  # fmt: skip
-HEAVY = ("asyncio", "unittest")  # beside numpy: tens of milliseconds to import
+HEAVY = ("asyncio", "unittest")  # apart from numpy: tens of milliseconds to import
 _NAMES = "|".join(HEAVY)
 _IMPORTS = re.compile(rf"^[^#\n]*\bimport\b.*\b(?:{_NAMES})\b|^[ \t]*from[ \t]+(?:{_NAMES})\b", re.MULTILINE)
 
 
 def wants_wide(source: str) -> bool:
-    """Whether a program imports something heavy. A wrong answer costs time alone.
+    """Whether a program imports something heavy. A wrong answer only costs time.
 
     >>> wants_wide("import math, csv"), wants_wide("import math, asyncio"), wants_wide("# a unittest")
     (False, True, False)
