@@ -8,7 +8,7 @@ comparison is unpaired and says so. Not here: printing (`compare_cli`).
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from evals.protocol import ProtocolName
+from evals.protocol_name import ProtocolName
 from evals.results import imported
 from evals.results.task_of_run import run_options
 from evals.run_folder import read_results

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from evals.datasets import load as datasets
-from evals.protocol import ProtocolName, prompts_sha256, protocol, shown
+from evals.protocol import prompts_sha256, protocol, shown
+from evals.protocol_name import ProtocolName
 from evals.records import Facts, Result, Run, Sample
 from evals.results.import_formats import SampleLine, TaskResults
 from evals.results.publish import publish

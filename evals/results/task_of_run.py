@@ -5,7 +5,7 @@ import shlex
 import msgspec
 
 from evals.checks.engine_check import ended
-from evals.protocol import ProtocolName
+from evals.protocol_name import ProtocolName
 from evals.records import Decoding, Run
 from evals.task import Task
 from evals.tasks import task as find_task

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from evals.protocol import ProtocolName
+from evals.protocol_name import ProtocolName
 from evals.subset import VERSIONS, quick_task
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown

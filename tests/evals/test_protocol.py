@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.protocol import ProtocolName, sampled_task
+from evals.protocol import sampled_task
+from evals.protocol_name import ProtocolName
 from evals.tasks import every, task
 from zoo.errors import ZooError
 
