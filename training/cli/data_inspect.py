@@ -52,8 +52,8 @@ def show(name: str, number: int, as_json: bool) -> None:
 
     dataset = find(name)
     scored = dataset.kind == "documents" and (dataset.recipe or {}).get("stage") == "filter"
-    found = inspect.ends(dataset, number) if scored and number else None
-    plain = inspect.sample(dataset, number) if dataset.kind == "documents" and not scored else []
+    found = inspect.find_extremes(dataset, number) if scored and number else None
+    plain = inspect.pick_documents(dataset, number) if dataset.kind == "documents" and not scored else []
     if as_json:
         told = {
             "dataset": dataset,
@@ -84,9 +84,9 @@ def why(document: str, as_json: bool) -> None:
     """
     import msgspec
 
-    from training.data.inspect import story
+    from training.data.inspect import document_history
 
-    found = story(document)
+    found = document_history(document)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
@@ -133,9 +133,9 @@ def agree(name: str, as_json: bool) -> None:
     import msgspec
 
     from training.data.build import find
-    from training.data.quality.agreement import agreement
+    from training.data.quality.agreement import measure_agreement
 
-    found = agreement(find(name, ("documents",)))
+    found = measure_agreement(find(name, ("documents",)))
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return

@@ -59,14 +59,14 @@ def filter_documents(
     phizoo data filter code --out code-filtered --keep 0.3 --explain
     phizoo data filter code --labels code-labels --embedding minilm --precision 0.8 --out code-filtered
     """
-    from training.data.inspect import explained
-    from training.data.quality.filter import Choice, filter_dataset
+    from training.data.inspect import compare_extremes
+    from training.data.quality.filter import FilterChoice, filter_dataset
 
     if sum(one is not None for one in (keep, tokens, precision)) > 1:
         raise ZooError(
             "--keep, --tokens and --precision exclude each other: give the share, the budget or the precision"
         )
-    choice = Choice(keep=keep, tokens=tokens, precision=precision)
+    choice = FilterChoice(keep=keep, tokens=tokens, precision=precision)
     made = filter_dataset(source, name, choice, seed, labels, embedding, head)  # type: ignore[arg-type]
     told(made, as_json)
     if as_json:
@@ -75,7 +75,7 @@ def filter_documents(
     low, high = recipe["f1_95"]
     click.echo(f"  F1 {recipe['f1']:.3f} [{low:.3f}-{high:.3f}] out of fold, threshold {recipe['threshold']}")
     if explain:
-        click.echo("\n".join(explained(made.dataset, 5)))
+        click.echo("\n".join(compare_extremes(made.dataset, 5)))
 
 
 @click.command()
@@ -191,20 +191,20 @@ def refine(
     """
     import msgspec
 
-    from training.data.inspect import explained
-    from training.data.quality.filter import Choice
+    from training.data.inspect import compare_extremes
+    from training.data.quality.filter import FilterChoice
     from training.data.refine import refine as refined
     from training.data.refine import table
 
     if keep is not None and tokens is not None:
         raise ZooError("--keep and --tokens exclude each other: give the share or the budget")
-    steps = refined(source, name, Choice(keep=keep, tokens=tokens), tuple(against.split(",")), seed)
+    steps = refined(source, name, FilterChoice(keep=keep, tokens=tokens), tuple(against.split(",")), seed)
     if as_json:
         click.echo(msgspec.json.encode(steps).decode())
         return
     click.echo("\n".join(table(steps)))
     if samples:
-        click.echo("\n".join(explained(steps[1].dataset, samples, lines=12)))
+        click.echo("\n".join(compare_extremes(steps[1].dataset, samples, lines=12)))
 
 
 @click.command()

@@ -23,9 +23,9 @@ def scaled(command: Command) -> Command:
     @click.option("--ray", default="", metavar="ADDRESS", help="A Ray cluster to run on, as auto or HOST:6379.")
     @functools.wraps(command)
     def run(*args: Any, workers: int | None, ray: str, **kwargs: Any) -> Any:
-        from training.data.shards import running_on
+        from training.data.shards import use_workers
 
-        with running_on(workers, ray):
+        with use_workers(workers, ray):
             return command(*args, **kwargs)
 
     return run  # type: ignore[return-value]
@@ -35,9 +35,9 @@ def told(made: object, as_json: bool) -> None:
     """Prints what was made: counts by stage and reason, or that it was there already."""
     import msgspec
 
-    from training.data.build import Made
+    from training.data.build import MadeDataset
 
-    assert isinstance(made, Made)
+    assert isinstance(made, MadeDataset)
     dataset = made.dataset
     if as_json:
         click.echo(msgspec.json.encode({**msgspec.to_builtins(dataset), "fresh": made.fresh}).decode())

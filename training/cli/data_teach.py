@@ -10,7 +10,7 @@ from zoo.cli.completion import A_DATASET
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from training.data.quality.labeller import Spending
+    from training.data.quality.labeller import LabellingCost
 
 KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
 
@@ -51,7 +51,7 @@ def annotate(
     """
     from training.data.quality.annotate import annotate_dataset, estimate
     from training.data.quality.labeller import QUESTIONS, Asker
-    from training.data.quality.ledger import parsed_money, parsed_price
+    from training.data.quality.ledger import parse_money, parse_price
 
     if not url:
         if dry_run or budget or price or model:
@@ -61,10 +61,10 @@ def annotate(
         return
     if not model or not price:
         raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")
-    money = parsed_money(budget) if budget else None
-    if money is None and parsed_price(price) != (0.0, 0.0) and not dry_run:
+    money = parse_money(budget) if budget else None
+    if money is None and parse_price(price) != (0.0, 0.0) and not dry_run:
         raise ZooError("labels cost money: look with --dry-run, then give --budget, as --budget 20usd")
-    asker = Asker(url, api_key(), model, QUESTIONS[question], parsed_price(price), money, concurrency)
+    asker = Asker(url, api_key(), model, QUESTIONS[question], parse_price(price), money, concurrency)
     if dry_run:
         _print_estimate(estimate(source, sample, seed, asker), money, as_json)
         return
@@ -77,9 +77,9 @@ def annotate(
 def _print_estimate(found: object, budget: float | None, as_json: bool) -> None:
     import msgspec
 
-    from training.data.quality.ledger import Estimate
+    from training.data.quality.ledger import CostEstimate
 
-    assert isinstance(found, Estimate)
+    assert isinstance(found, CostEstimate)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
@@ -121,7 +121,7 @@ def synthesise(
     phizoo data synthesise exercises --out exercises --documents 20000
     phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --out exercises
     """
-    from training.data.quality.ledger import parsed_money, parsed_price
+    from training.data.quality.ledger import parse_money, parse_price
     from training.data.synthesis.synthesize import synthesize
 
     if not url:
@@ -134,17 +134,17 @@ def synthesise(
 
     if not model or not price:
         raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")
-    money = parsed_money(budget) if budget else None
-    if money is None and parsed_price(price) != (0.0, 0.0):
+    money = parse_money(budget) if budget else None
+    if money is None and parse_price(price) != (0.0, 0.0):
         raise ZooError("a teacher costs money: give --budget, as --budget 20usd")
-    asker = Asker(url, api_key(), model, teach.QUESTIONS[what], parsed_price(price), money, concurrency)
+    asker = Asker(url, api_key(), model, teach.QUESTIONS[what], parse_price(price), money, concurrency)
     made, spending = teach.teach(what, name, documents, seed, asker)
     told(made, as_json)
     if spending and not as_json:
         click.echo(_reconciled(spending))
 
 
-def _reconciled(spending: "Spending") -> str:
+def _reconciled(spending: "LabellingCost") -> str:
     """What was spent, by the endpoint's tally and by the ledger's lines."""
     agree = "they agree" if abs(spending.money - spending.ledger) < 1e-9 else "THEY DIFFER"
     return (

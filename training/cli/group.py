@@ -161,13 +161,13 @@ def curves(name: str, out: Path | None) -> None:
     phizoo train curves phi-1-small-mini --out curves.png
     """
     from training import metrics
-    from training.run import lines_of
+    from training.run import metrics_of
     from zoo.errors import ZooError
 
     place = out or Path(f"{Path(name).name.replace(':', '-')}.html")
     if place.suffix not in (".html", ".png"):
         raise ZooError(f"cannot draw into {place.name}; give --out a name that ends in .html or .png")
-    lines = lines_of(name)
+    lines = metrics_of(name)
     if place.suffix == ".png":
         place.write_bytes(metrics.png(name, lines))
     else:
