@@ -106,7 +106,7 @@ def slowly(path, result):
     print(Path(path).name, flush=True)
     time.sleep(float(sys.argv[2]))
 shards.write_shard = slowly
-with shards.running_on(1, ""):
+with shards.use_workers(1, ""):
     print("digest", gather.gather(sys.argv[1], "code").dataset.digest, flush=True)
 """
 
