@@ -32,7 +32,7 @@ def measure(name: str, device: str, steps: int, overrides: tuple[str, ...] = ())
     shaped = shape(recipe)
     vocabulary = shaped.vocabulary or 1024
     with tempfile.TemporaryDirectory() as place:
-        job = trainer.Job(
+        job = trainer.TrainJob(
             recipe=recipe,
             settings=model.config(shaped, vocabulary, 0, 0),
             sources=[_random_tokens(Path(place), recipe, vocabulary)],
@@ -43,13 +43,13 @@ def measure(name: str, device: str, steps: int, overrides: tuple[str, ...] = ())
         trainer.train(job, world)
         lines = metrics.read(Path(place) / "metrics.jsonl")[WARM_STEPS:]
     rate = statistics.median(line["tokens_per_second"] for line in lines)
-    told = {"recipe": name, "device": _device_name(world.device), "tokens_per_second": rate, "steps": len(lines)}
-    told |= {"memory_bytes": lines[-1]["memory_bytes"], "flops_per_token": job.flops_per_token}
+    figures = {"recipe": name, "device": _device_name(world.device), "tokens_per_second": rate, "steps": len(lines)}
+    figures |= {"memory_bytes": lines[-1]["memory_bytes"], "flops_per_token": job.flops_per_token}
     if "mfu" in lines[-1]:
-        told["mfu"] = statistics.median(line["mfu"] for line in lines)
+        figures["mfu"] = statistics.median(line["mfu"] for line in lines)
     if name in TARGETS and world.device.startswith("cuda"):
-        told |= {"target": TARGETS[name], "llm_foundry": LLM_FOUNDRY[name]}
-    return told
+        figures |= {"target": TARGETS[name], "llm_foundry": LLM_FOUNDRY[name]}
+    return figures
 
 
 def _short(recipe: Recipe, steps: int, device: str) -> Recipe:
@@ -80,9 +80,9 @@ def _random_tokens(folder: Path, recipe: Recipe, vocabulary: int) -> Any:
 
     count = 64 * recipe.data.sequence_tokens + 1
     np.random.default_rng(0).integers(0, min(vocabulary, 50_000), count).astype("<u2").tofile(folder / "tokens.bin")
-    told = {"eos": 0, "vocabulary": vocabulary, "validation": []}
-    told["shards"] = [{"file": "tokens.bin", "tokens": count, "sha256": ""}]
-    (folder / "shards.json").write_text(json.dumps(told))
+    listing = {"eos": 0, "vocabulary": vocabulary, "validation": []}
+    listing["shards"] = [{"file": "tokens.bin", "tokens": count, "sha256": ""}]
+    (folder / "shards.json").write_text(json.dumps(listing))
     return open_tokens(folder, "random", "random")
 
 
@@ -94,13 +94,13 @@ def _device_name(device: str) -> str:
     return torch.cuda.get_device_name() if device.startswith("cuda") else f"{platform.machine()} CPU"
 
 
-def line(told: dict[str, Any]) -> str:
+def line(figures: dict[str, Any]) -> str:
     """One measurement as a person reads it."""
-    text = f"{told['recipe']:20} {told['tokens_per_second']:>10,.0f} tokens/s on {told['device']}"
-    text += f", {told['flops_per_token'] / 1e9:.3g} GFLOP a token, {told['memory_bytes'] / 2**30:.1f} GiB"
-    if "mfu" in told:
-        text += f", MFU {told['mfu']:.1%}"
-    if "target" in told:
-        size, rate = told["llm_foundry"]
-        text += f" (target {told['target']:,}; llm-foundry {size} on H100: {rate:,})"
+    text = f"{figures['recipe']:20} {figures['tokens_per_second']:>10,.0f} tokens/s on {figures['device']}"
+    text += f", {figures['flops_per_token'] / 1e9:.3g} GFLOP a token, {figures['memory_bytes'] / 2**30:.1f} GiB"
+    if "mfu" in figures:
+        text += f", MFU {figures['mfu']:.1%}"
+    if "target" in figures:
+        size, rate = figures["llm_foundry"]
+        text += f" (target {figures['target']:,}; llm-foundry {size} on H100: {rate:,})"
     return text

@@ -76,8 +76,8 @@ def write_folder(
 def _bound_tokenizer(file: Path, context_tokens: int) -> None:
     """Writes the model's context into the tokenizer's settings, where the default is a number without end."""
     if file.is_file():
-        told = json.loads(file.read_text(encoding="utf-8"))
-        write_json(file, told | {"model_max_length": context_tokens})
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        write_json(file, settings | {"model_max_length": context_tokens})
 
 
 def environment(device: str, processes: int) -> dict[str, Any]:

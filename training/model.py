@@ -105,10 +105,10 @@ def _causal_attention() -> str:
     def attend(
         module: Any, query: Any, key: Any, value: Any, mask: Any, dropout: float = 0.0, scaling: Any = None, **_: Any
     ) -> tuple[Any, None]:
-        found = torch.nn.functional.scaled_dot_product_attention(
+        output = torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=mask is None
         )
-        return found.transpose(1, 2).contiguous(), None
+        return output.transpose(1, 2).contiguous(), None
 
     AttentionInterface.register("phizoo_causal", attend)
     return "phizoo_causal"

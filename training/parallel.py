@@ -42,7 +42,7 @@ class Silent:
         """Nothing."""
 
 
-def asked_size() -> int:
+def process_count() -> int:
     """How many processes torchrun started; 1 without it. Needs no torch."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -58,7 +58,7 @@ def enter(device: str) -> World:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise ZooError("no CUDA device here, so --device cuda cannot train; see: phizoo doctor, or use --device cpu")
-    size = asked_size()
+    size = process_count()
     if size == 1:
         return World(0, 1, device)
     import torch.distributed as dist
@@ -92,7 +92,7 @@ def shard(module: "NextToken", world: World) -> None:
     fully_shard(module, mesh=mesh)
 
 
-def total(world: World, value: float) -> float:
+def sum_over_processes(world: World, value: float) -> float:
     """The sum of a number over all processes."""
     if world.size == 1:
         return value
@@ -104,9 +104,9 @@ def total(world: World, value: float) -> float:
     return float(summed)
 
 
-def any_of(world: World, flag: bool) -> bool:
+def any_process(world: World, flag: bool) -> bool:
     """Whether any process says so: all then do the same thing at the same step."""
-    return flag if world.size == 1 else total(world, float(flag)) > 0
+    return flag if world.size == 1 else sum_over_processes(world, float(flag)) > 0
 
 
 def clip(module: "NextToken", limit: float) -> float:

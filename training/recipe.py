@@ -14,7 +14,16 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from training.recipe_keys import defaults_of, items, keys_of, kind_text, override, record_in, value_at, written
+from training.recipe_keys import (
+    defaults_of,
+    keys_of,
+    kind_text,
+    leaf_values,
+    override,
+    record_in,
+    value_at,
+    written_keys,
+)
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Record, Relation, checked_name
@@ -65,7 +74,7 @@ class Model(Record, frozen=True):
     initializer_range: float = 0.02
 
 
-class Source(Record, frozen=True):
+class DataSource(Record, frozen=True):
     """One token dataset by name, and its share of the sequences (weights are relative)."""
 
     name: str
@@ -75,7 +84,7 @@ class Source(Record, frozen=True):
 class Data(Record, frozen=True):
     """What is read and how it is cut into sequences (see training/data/tokens/loader.py)."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[DataSource, ...]
     sequence_tokens: int
     packing: Literal["slices", "shifted", "documents"] = "slices"
     document_mask: bool = False
@@ -212,7 +221,7 @@ class Recipe(Record, frozen=True):
     overrides: tuple[str, ...] = ()
 
 
-def completed(_typed: str) -> tuple[str, ...]:
+def complete_recipe(_typed: str) -> tuple[str, ...]:
     """The recipes, for the shell's Tab."""
     return RECIPES
 
@@ -238,8 +247,8 @@ def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ZooError(f"{path.name} is not TOML: {error}; mend that line and run again") from error
     given = tuple(overrides)
-    for told in given:
-        override(plain, told, dict(keys_of(Recipe)))
+    for assignment in given:
+        override(plain, assignment, dict(keys_of(Recipe)))
     if given:
         plain["overrides"] = list(given)
     return from_plain(plain)
@@ -248,7 +257,7 @@ def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
 def from_plain(plain: Mapping[str, Any]) -> Recipe:
     """The recipe in plain data (TOML or JSON as read), checked."""
     known = dict(keys_of(Recipe))
-    for key in written(plain, known):
+    for key in written_keys(plain, known):
         if key not in known:
             raise ZooError(f'no recipe key "{key}"{nearest(key, known)}. All keys: phizoo train recipes --keys')
     try:
@@ -261,7 +270,7 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
             f"recipe key {key}: {what}{'' if value is None else f', found {value!r}'}{_remedy(known.get(key), value)}. "
             "All keys: phizoo train recipes --keys"
         ) from error
-    for wrong in problems(recipe):
+    for wrong in find_problems(recipe):
         raise ZooError(f"recipe {recipe.name}: {wrong}")
     return recipe
 
@@ -276,7 +285,7 @@ def _remedy(kind: Any, value: Any) -> str:
     return ""
 
 
-def problems(recipe: Recipe) -> Iterable[str]:
+def find_problems(recipe: Recipe) -> Iterable[str]:
     """What cannot be, in the order a person would mend it; nothing if the recipe can run."""
     checked_name(recipe.name)
     model, data, training, schedule = recipe.model, recipe.data, recipe.training, recipe.schedule
@@ -331,7 +340,7 @@ def _model_problems(model: Model) -> Iterable[str]:
         yield f"model.rotary_dim {model.rotary_dim} must be even and at most the head size {head}"
 
 
-def resolved(recipe: Recipe) -> dict[str, Any]:
+def resolve_recipe(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain data with every default written out: what the registry keeps."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe))
     return plain
@@ -339,12 +348,12 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 
 def identity(recipe: Recipe) -> dict[str, Any]:
     """The part of a resolved recipe that determines the weights: no texts, no saving habits."""
-    return {key: value for key, value in resolved(recipe).items() if key not in NOT_IDENTITY}
+    return {key: value for key, value in resolve_recipe(recipe).items() if key not in NOT_IDENTITY}
 
 
 def recipe_digest(recipe: Recipe) -> str:
     """sha256 of the resolved recipe: the same as the registry's `recipe_digest`."""
-    return digest(resolved(recipe))
+    return digest(resolve_recipe(recipe))
 
 
 def shape(recipe: Recipe) -> Model:
@@ -370,13 +379,13 @@ def keys() -> dict[str, str]:
     return {key: kind_text(kind) for key, kind in keys_of(Recipe) if record_in(kind) is None}
 
 
-def unsourced(recipe: Recipe) -> list[str]:
+def unsourced_numbers(recipe: Recipe) -> list[str]:
     """Numbers that a recipe sets, and that neither they nor their table have a source for."""
     defaults = dict(defaults_of(Recipe))
-    found = []
-    for key, value in items(resolved(recipe)):
+    unsourced = []
+    for key, value in leaf_values(resolve_recipe(recipe)):
         table = key.split(".")[0]
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and table != "published" and defaults.get(key) != value and not {key, table} & recipe.sources.keys():
-            found.append(key)
-    return found
+            unsourced.append(key)
+    return unsourced

@@ -46,7 +46,7 @@ def kind_text(kind: Any) -> str:
     return " | ".join(parts) if parts else str(kind).replace("NoneType", "None")
 
 
-def written(plain: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+def written_keys(plain: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
     """Every key that is written, dotted; the free-form tables (sources) are not entered."""
     for key, value in plain.items():
         path = prefix + str(key)
@@ -55,14 +55,14 @@ def written(plain: Mapping[str, Any], known: Mapping[str, Any], prefix: str = ""
         if record_in(known.get(path)) is not None:
             for part in inner:
                 if isinstance(part, Mapping):
-                    yield from written(part, known, path + ".")
+                    yield from written_keys(part, known, path + ".")
 
 
-def items(plain: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def leaf_values(plain: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
     """Every value in plain data under its dotted key; a list is one value."""
     if isinstance(plain, Mapping):
         for key, value in plain.items():
-            yield from items(value, f"{prefix}.{key}" if prefix else str(key))
+            yield from leaf_values(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, plain
 
@@ -76,7 +76,7 @@ def value_at(plain: Any, key: str) -> Any:
     return plain
 
 
-def override(plain: dict[str, Any], told: str, known: Iterable[str]) -> None:
+def override(plain: dict[str, Any], assignment: str, known: Iterable[str]) -> None:
     """Puts `a.b=value` into plain data; the value is TOML, or a bare word.
 
     known   the keys there are
@@ -88,9 +88,9 @@ def override(plain: dict[str, Any], told: str, known: Iterable[str]) -> None:
     >>> data
     {'training': {'steps': 20}, 'schedule': {'kind': 'constant'}}
     """
-    key, equals, text = told.partition("=")
+    key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
-        raise ZooError(f'cannot read --set "{told}"; write it as --set training.steps=200')
+        raise ZooError(f'cannot read --set "{assignment}"; write it as --set training.steps=200')
     if key.strip() not in known:
         raise ZooError(
             f'no recipe key "{key.strip()}"{nearest(key.strip(), known)}. All keys: phizoo train recipes --keys'

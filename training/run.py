@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from training import parallel
 from training.plan import flops_per_token
-from training.recipe import Model, Recipe, identity, load, resolved, shape
+from training.recipe import Model, Recipe, identity, load, resolve_recipe, shape
 from zoo import settings as places
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError
@@ -27,10 +27,10 @@ from zoo.registry import Registry, open_registry
 if TYPE_CHECKING:
     import torch
 
-    from training.data.tokens.loader import Tokens
+    from training.data.tokens.loader import TokenDataset
     from training.parallel import World
     from training.state import Keeper
-    from training.trainer import Outcome
+    from training.trainer import TrainOutcome
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Request:
             "recipe": identity(self.recipe),
             "datasets": [dataset.digest for dataset in self.datasets],
             "parent": self.parent.digest if self.parent else None,
-            "processes": parallel.asked_size(),
+            "processes": parallel.process_count(),
         }
 
 
@@ -63,16 +63,16 @@ def look_up(registry: Registry, recipe: Recipe, name: str | None = None) -> Requ
     return Request(recipe, name or recipe.name, datasets, parent)
 
 
-def made_already(registry: Registry, request: Request) -> Checkpoint | None:
+def find_existing(registry: Registry, request: Request) -> Checkpoint | None:
     """The newest version of that name made by the same recipe from the same data and parent."""
     digests = [dataset.digest for dataset in request.datasets]
     parents = [request.parent.digest] if request.parent else []
     for checkpoint in reversed(registry.list(request.name, all_versions=True)):
-        if checkpoint.recipe_digest is None or [one.digest for one in checkpoint.datasets] != digests:
+        if checkpoint.recipe_digest is None or [record.digest for record in checkpoint.datasets] != digests:
             continue
         kept = registry.recipe(checkpoint.recipe_digest)
         same = {key: kept.get(key) for key in identity(request.recipe)} == identity(request.recipe)
-        if same and [one.digest for one in checkpoint.parents] == parents:
+        if same and [record.digest for record in checkpoint.parents] == parents:
             return checkpoint
     return None
 
@@ -111,15 +111,15 @@ def run_recipe(
     """As `run`, of a recipe that is read already; `spec` is how a person would name it, `command` what they typed."""
     with open_registry() as registry:
         request = look_up(registry, recipe, name)
-        if found := made_already(registry, request):
-            say(f"{found.label} is in the zoo already, from this recipe and this data ({found.digest[:12]})")
-            return found
+        if existing := find_existing(registry, request):
+            say(f"{existing.label} is in the zoo already, from this recipe and this data ({existing.digest[:12]})")
+            return existing
         place = folder or places.training_dir() / digest(request.identity)[:16]
         world = parallel.enter(device)
         try:
-            with _locked(place, world):
+            with _lock_folder(place, world):
                 typed = command or _command(spec, recipe, name, place if folder else None, world)
-                outcome = _trained(registry, request, place, world, stop_after, typed)
+                outcome = _train(registry, request, place, world, stop_after, typed)
                 for note in outcome.notes:
                     say(note)
                 if outcome.status == "stopped":
@@ -129,7 +129,7 @@ def run_recipe(
                     )
                     _leave(outcome.signal)
                     return None
-                return _registered(registry, request, place, world, outcome, say)
+                return _register(registry, request, place, world, outcome, say)
         finally:
             parallel.leave(world)
 
@@ -157,30 +157,30 @@ def _command(spec: str, recipe: Recipe, name: str | None, folder: Path | None, w
     return shlex.join(words)
 
 
-def _trained(
+def _train(
     registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None, command: str
-) -> "Outcome":
+) -> "TrainOutcome":
     from safetensors.torch import load_file
 
     from training import online_eval, trainer
 
-    sources = _opened(request.datasets)
-    settings = _settings(request, sources)
+    sources = _open_datasets(request.datasets)
+    settings = _model_settings(request, sources)
     start = moments = None
     if request.parent is not None:
         files = sorted(registry.path(request.parent).glob("*.safetensors"))
         start = {key: value.float() for file in files for key, value in load_file(file).items()}
         moments = _moments(request)
     if world.first:
-        write_json(place / "run.json", {"identity": request.identity, "recipe": resolved(request.recipe)})
-    job = trainer.Job(
+        write_json(place / "run.json", {"identity": request.identity, "recipe": resolve_recipe(request.recipe)})
+    job = trainer.TrainJob(
         recipe=request.recipe,
         settings=settings,
         sources=sources,
         folder=place,
         identity=request.identity,
         start=start,
-        flops_per_token=_flops(request, settings),
+        flops_per_token=_training_flops(request, settings),
         stop_after=stop_after,
         score=online_eval.scorer(
             request.recipe.evaluation, settings, sources[0].folder / "tokenizer", place, request.identity, world.device
@@ -217,11 +217,13 @@ def _moments(request: Request) -> "dict[str, torch.Tensor] | None":
     return moments
 
 
-def _opened(datasets: tuple[Dataset, ...]) -> "list[Tokens]":
+def _open_datasets(datasets: tuple[Dataset, ...]) -> "list[TokenDataset]":
     """The token datasets, all of one vocabulary."""
     from training.data.tokens.loader import open_tokens
 
-    sources = [open_tokens(places.datasets_dir() / one.digest, one.name, one.digest) for one in datasets]
+    sources = [
+        open_tokens(places.datasets_dir() / dataset.digest, dataset.name, dataset.digest) for dataset in datasets
+    ]
     for other in sources[1:]:
         if (other.vocabulary, other.eos) != (sources[0].vocabulary, sources[0].eos):
             raise ZooError(
@@ -231,7 +233,7 @@ def _opened(datasets: tuple[Dataset, ...]) -> "list[Tokens]":
     return sources
 
 
-def _settings(request: Request, sources: "list[Tokens]") -> Any:
+def _model_settings(request: Request, sources: "list[TokenDataset]") -> Any:
     """The model's configuration: the recipe's shape, or the parent's, with the tokenizer's ids where none is given."""
     from transformers import PhiConfig
 
@@ -241,11 +243,11 @@ def _settings(request: Request, sources: "list[Tokens]") -> Any:
     if request.parent is not None:
         # the parent's own configuration: growth by pad-exact has an epsilon of its own
         settings = PhiConfig.from_dict(dict(request.parent.architecture))
-        _same_shape(request, settings)
+        _check_shape(request, settings)
     else:
-        asked = shape(request.recipe)
-        bos, eos = (tokens.eos if given is None else given for given in (asked.bos, asked.eos))
-        settings = model.config(asked, asked.vocabulary or tokens.vocabulary, bos, eos)
+        wanted = shape(request.recipe)
+        bos, eos = (tokens.eos if given is None else given for given in (wanted.bos, wanted.eos))
+        settings = model.config(wanted, wanted.vocabulary or tokens.vocabulary, bos, eos)
     if settings.vocab_size < tokens.vocabulary:
         raise ZooError(
             f"{tokens.name} has token ids up to {tokens.vocabulary - 1}, the model only {settings.vocab_size} rows; "
@@ -259,10 +261,10 @@ def _settings(request: Request, sources: "list[Tokens]") -> Any:
     return settings
 
 
-def _same_shape(request: Request, settings: Any) -> None:
+def _check_shape(request: Request, settings: Any) -> None:
     """Raises ZooError where a recipe has a shape of its own and it is not its parent's."""
-    asked = request.recipe.model
-    if asked is None or request.parent is None:
+    wanted = request.recipe.model
+    if wanted is None or request.parent is None:
         return
     have = Model(
         layers=settings.num_hidden_layers,
@@ -271,14 +273,14 @@ def _same_shape(request: Request, settings: Any) -> None:
         mlp=settings.intermediate_size,
     )
     for key in ("layers", "width", "heads", "mlp"):
-        if getattr(asked, key) != getattr(have, key):
+        if getattr(wanted, key) != getattr(have, key):
             raise ZooError(
-                f"{request.parent.label} has {key} {getattr(have, key)}, the recipe model.{key} {getattr(asked, key)}; "
+                f"{request.parent.label} has {key} {getattr(have, key)}, the recipe has {getattr(wanted, key)}; "
                 f"grow it first: phizoo train grow {request.parent.label} --to {request.recipe.name} --method pad-exact"
             )
 
 
-def _flops(request: Request, settings: Any) -> float:
+def _training_flops(request: Request, settings: Any) -> float:
     shaped = Model(
         layers=settings.num_hidden_layers,
         width=settings.hidden_size,
@@ -288,8 +290,13 @@ def _flops(request: Request, settings: Any) -> float:
     return flops_per_token(shaped, settings.vocab_size, request.recipe.data.sequence_tokens)
 
 
-def _registered(
-    registry: Registry, request: Request, place: Path, world: "World", outcome: "Outcome", say: Callable[[str], None]
+def _register(
+    registry: Registry,
+    request: Request,
+    place: Path,
+    world: "World",
+    outcome: "TrainOutcome",
+    say: Callable[[str], None],
 ) -> Checkpoint | None:
     """Exports and registers; the run's states are removed, its metrics stay."""
     if not world.first:
@@ -298,8 +305,8 @@ def _registered(
     from training.data.tokens.loader import Loader
     from training.state import Keeper
 
-    recipe, sources = request.recipe, _opened(request.datasets)
-    settings = _settings(request, sources)
+    recipe, sources = request.recipe, _open_datasets(request.datasets)
+    settings = _model_settings(request, sources)
     lines = metrics.read(place / "metrics.jsonl")
     folder = place / "checkpoint"
     export.write_folder(
@@ -308,7 +315,7 @@ def _registered(
         outcome.weights,
         sources[0].folder / "tokenizer",
         metrics.curves(lines),
-        resolved(recipe),
+        resolve_recipe(recipe),
         export.environment(world.device, world.size),
     )
     loader = Loader(recipe.data, sources, recipe.training.batch_sequences, recipe.training.seed)
@@ -317,10 +324,13 @@ def _registered(
     about = About(
         family=recipe.family,
         training_tokens=sum(seen) + ((before.training_tokens or 0) if before else 0),
-        training_flops=sum(seen) * _flops(request, settings) + ((before.training_flops or 0.0) if before else 0.0),
-        recipe=resolved(recipe),
+        training_flops=sum(seen) * _training_flops(request, settings)
+        + ((before.training_flops or 0.0) if before else 0.0),
+        recipe=resolve_recipe(recipe),
         parents=(Parent(digest=before.digest, relation=recipe.parent.relation),) if before and recipe.parent else (),
-        datasets=tuple(TrainedOn(digest=one.digest, tokens=count) for one, count in zip(sources, seen, strict=True)),
+        datasets=tuple(
+            TrainedOn(digest=source.digest, tokens=count) for source, count in zip(sources, seen, strict=True)
+        ),
         licence=recipe.licence,
         source="trained with phizoo train run",
         notes="; ".join(
@@ -331,7 +341,7 @@ def _registered(
     shutil.rmtree(folder)
     keeper = Keeper(place, recipe.states, request.identity)
     if recipe.states.keep_optimizer:
-        say(_kept_optimizer(keeper, outcome.chosen_step, checkpoint))
+        say(_keep_optimizer(keeper, outcome.chosen_step, checkpoint))
     (place / "curves.html").write_text(metrics.page(request.name, lines), encoding="utf-8")
     keeper.remove()
     last = next((line["loss"] for line in reversed(lines) if "loss" in line), float("nan"))
@@ -342,7 +352,7 @@ def _registered(
     return checkpoint
 
 
-def _kept_optimizer(keeper: "Keeper", step: int, checkpoint: Checkpoint) -> str:
+def _keep_optimizer(keeper: "Keeper", step: int, checkpoint: Checkpoint) -> str:
     """Puts the chosen step's optimizer state where growth and later runs find it; says where."""
     from training.growth.grow import moments_file
     from training.state import OPTIMIZER
@@ -356,7 +366,7 @@ def _kept_optimizer(keeper: "Keeper", step: int, checkpoint: Checkpoint) -> str:
 
 
 @contextlib.contextmanager
-def _locked(place: Path, world: "World") -> Iterator[None]:
+def _lock_folder(place: Path, world: "World") -> Iterator[None]:
     """Holds a run's folder: two commands do not train one run at once."""
     place.mkdir(parents=True, exist_ok=True)
     if not world.first:
@@ -371,7 +381,7 @@ def recipe_of(spec: str) -> dict[str, Any]:
     from training.recipe import RECIPES
 
     if spec in RECIPES or spec.endswith(".toml"):
-        return resolved(load(spec))
+        return resolve_recipe(load(spec))
     with open_registry() as registry:
         checkpoint = registry.get(spec)
         if checkpoint.recipe_digest is None:
@@ -379,7 +389,7 @@ def recipe_of(spec: str) -> dict[str, Any]:
         return registry.recipe(checkpoint.recipe_digest)
 
 
-def lines_of(spec: str) -> list[dict[str, Any]]:
+def metrics_of(spec: str) -> list[dict[str, Any]]:
     """The metrics of a run's folder (as far as it is), or of a checkpoint in the zoo.
 
     A checkpoint's own curves hold nothing about speed, so that equal trainings have equal bytes; where the

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from training.parallel import World
-from training.state import FACTS, Keeper, Saved, flush
+from training.state import FACTS, Keeper, StateFacts, flush_to_disk
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
 
@@ -32,15 +32,15 @@ def open_group(world: World) -> Any:
     return dist.new_group(backend="gloo")
 
 
-def _tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> "dict[str, torch.Tensor]":
+def _named_tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> "dict[str, torch.Tensor]":
     """All tensors of a run by name, as each process holds them: its shards, not copied."""
     parameters = dict(model.named_parameters())
-    found: dict[str, Any] = {WEIGHT + name: parameter.detach() for name, parameter in parameters.items()}
+    tensors: dict[str, Any] = {WEIGHT + name: parameter.detach() for name, parameter in parameters.items()}
     for number, optimizer in enumerate(optimizers):
         for name, parameter in parameters.items():
             for key, value in optimizer.state.get(parameter, {}).items():
-                found[f"{MOMENT}{number}.{name}.{key}"] = value
-    return found
+                tensors[f"{MOMENT}{number}.{name}.{key}"] = value
+    return tensors
 
 
 def save(
@@ -64,12 +64,12 @@ def save(
         part.mkdir(parents=True)
     dist.barrier(group=group)
     writing: Any = dcp.async_save(
-        _tensors(model, optimizers), storage_writer=dcp.FileSystemWriter(part), process_group=group
+        _named_tensors(model, optimizers), storage_writer=dcp.FileSystemWriter(part), process_group=group
     )
-    keeper.started(threading.Thread(target=_finished, args=(keeper, writing, step, part, best, world), daemon=True))
+    keeper.started(threading.Thread(target=_finish, args=(keeper, writing, step, part, best, world), daemon=True))
 
 
-def _finished(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, world: World) -> None:
+def _finish(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, world: World) -> None:
     """Waits for all shards; then the first process checks them in: digests, facts, the name that makes it whole."""
     try:
         writing.result()
@@ -77,7 +77,7 @@ def _finished(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, wo
             return
         digests = {file.name: file_sha256(file) for file in sorted(part.iterdir())}
         for name in digests:
-            flush(part / name)
+            flush_to_disk(part / name)
         facts = {"step": step, "identity": keeper.identity, "files": digests, "best": best}
         write_json(part / FACTS, facts)
         final = keeper.folder / f"{step:08d}"
@@ -85,13 +85,13 @@ def _finished(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, wo
             shutil.rmtree(part)
         else:
             os.rename(part, final)
-            flush(keeper.folder)
+            flush_to_disk(keeper.folder)
         keeper.prune(best)
     except BaseException as error:  # carried to the loop: wait() raises it there
         keeper.fault = error
 
 
-def _verified(keeper: Keeper, step: int) -> Saved:
+def _verify(keeper: Keeper, step: int) -> StateFacts:
     """The facts of a state whose every byte is as written. Raises ValueError, or ZooError for another run's."""
     saved = keeper.facts(step)
     folder = keeper.folder / f"{step:08d}"
@@ -101,26 +101,26 @@ def _verified(keeper: Keeper, step: int) -> Saved:
     return saved
 
 
-def newest(keeper: Keeper, world: World) -> tuple[Saved | None, list[str]]:
+def newest(keeper: Keeper, world: World) -> tuple[StateFacts | None, list[str]]:
     """The newest whole state, found and checked by the first process and told to the others, and notes."""
     import torch.distributed as dist
 
-    told: list[Any] = [None, [], None]
+    shared: list[Any] = [None, [], None]
     if world.first:
         for step in reversed(keeper.steps()):
             try:
-                told[0] = _verified(keeper, step)
+                shared[0] = _verify(keeper, step)
                 break
             except ZooError as error:
-                told[2] = str(error)
+                shared[2] = str(error)
                 break
             except (OSError, ValueError, KeyError) as error:
-                told[1].append(f"the state of step {step} is damaged ({error}); going on from an older one")
+                shared[1].append(f"the state of step {step} is damaged ({error}); going on from an older one")
                 shutil.rmtree(keeper.folder / f"{step:08d}", ignore_errors=True)
-    dist.broadcast_object_list(told, src=0)
-    if told[2]:
-        raise ZooError(told[2])
-    return told[0], told[1]
+    dist.broadcast_object_list(shared, src=0)
+    if shared[2]:
+        raise ZooError(shared[2])
+    return shared[0], shared[1]
 
 
 def load(

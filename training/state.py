@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WEIGHTS, OPTIMIZER, FACTS = "weights.safetensors", "optimizer.safetensors", "state.json"
 
 
-class Saved(Record, frozen=True):
+class StateFacts(Record, frozen=True):
     """state.json. step: steps done. best: the step of lowest validation loss so far, and that loss."""
 
     step: int
@@ -44,30 +44,30 @@ class Saved(Record, frozen=True):
 class Loaded:
     """A state read back: its facts and its tensors by name."""
 
-    saved: Saved
+    saved: StateFacts
     weights: "dict[str, torch.Tensor]"
     optimizer: "dict[str, torch.Tensor]"
 
 
-def differences(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
     """What is not the same in two identities, as `key: saved -> asked`, dotted.
 
     >>> differences({"training": {"steps": 10}}, {"training": {"steps": 20}})
     ['training.steps: 10 -> 20']
     """
-    found = []
-    for key in sorted(saved.keys() | asked.keys()):
-        was, now = saved.get(key), asked.get(key)
+    lines = []
+    for key in sorted(saved.keys() | wanted.keys()):
+        was, now = saved.get(key), wanted.get(key)
         if isinstance(was, Mapping) and isinstance(now, Mapping):
-            found += differences(was, now, f"{prefix}{key}.")
+            lines += differences(was, now, f"{prefix}{key}.")
         elif was != now:
-            found.append(f"{prefix}{key}: {json.dumps(was)} -> {json.dumps(now)}")
-    return found
+            lines.append(f"{prefix}{key}: {json.dumps(was)} -> {json.dumps(now)}")
+    return lines
 
 
-def check_same(saved: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
+def check_same(saved: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
     """Raises ZooError naming exactly what differs between a saved run and the one asked for."""
-    if wrong := differences(saved, asked):
+    if wrong := differences(saved, wanted):
         raise ZooError(
             f"{folder} holds another run: {'; '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}. "
             "Ask for that run again, or give this one its own place: --folder DIR"
@@ -130,13 +130,13 @@ class Keeper:
         for name, tensors in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
             save_file(tensors, part / name)
             digests[name] = file_sha256(part / name)
-            flush(part / name)
+            flush_to_disk(part / name)
         write_json(part / FACTS, {"step": step, "identity": self.identity, "files": digests, "best": best})
         if final.exists():  # the same step again (resumed, then killed): the same bytes, so the old may stay
             shutil.rmtree(part)
         else:
             os.rename(part, final)
-            flush(self.folder)
+            flush_to_disk(self.folder)
         self.prune(best)
 
     def prune(self, best: Any) -> None:
@@ -179,12 +179,12 @@ class Keeper:
                 shutil.rmtree(self.folder / f"{step:08d}", ignore_errors=True)
         return None, notes
 
-    def facts(self, step: int) -> Saved:
+    def facts(self, step: int) -> StateFacts:
         """What a state says of itself. Raises ValueError where it cannot be read, ZooError if it is another run's."""
         import msgspec
 
         try:
-            saved = msgspec.json.decode((self.folder / f"{step:08d}" / FACTS).read_bytes(), type=Saved)
+            saved = msgspec.json.decode((self.folder / f"{step:08d}" / FACTS).read_bytes(), type=StateFacts)
         except msgspec.DecodeError as error:
             raise ValueError(f"{FACTS}: {error}") from error
         check_same(saved.identity, self.identity, self.folder.parent)
@@ -209,7 +209,7 @@ class Keeper:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def flush(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Forces what was written under a path to disk."""
     with contextlib.suppress(OSError):  # some file systems cannot flush a folder
         handle = os.open(path, os.O_RDONLY)
@@ -226,12 +226,12 @@ def weight_tensors(model: "torch.nn.Module") -> "dict[str, torch.Tensor]":
 
 def optimizer_tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> "dict[str, torch.Tensor]":
     """Copies of all optimizer state on the CPU, by optimizer number, parameter name and key."""
-    found = {}
+    tensors = {}
     for number, optimizer in enumerate(optimizers):
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
-                found[f"{number}.{name}.{key}"] = _whole(value)
-    return found
+                tensors[f"{number}.{name}.{key}"] = _whole(value)
+    return tensors
 
 
 def load_optimizer(

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from training import optimizer, parallel, sharded, state
-from training.data.tokens.loader import Batch, Loader, Tokens, mixed
+from training.data.tokens.loader import Loader, TokenBatch, TokenDataset, mix
 from training.metrics import Metrics
 from training.parallel import World
 from training.recipe import Recipe
@@ -41,12 +41,12 @@ COMPILE_FROM_FLOPS = 1e17
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainJob:
     """One run, resolved. start: the weights it begins with, None for the seeded init."""
 
     recipe: Recipe
     settings: "PhiConfig"
-    sources: list[Tokens]
+    sources: list[TokenDataset]
     folder: Path
     identity: dict[str, Any]
     start: "dict[str, torch.Tensor] | None" = None
@@ -58,7 +58,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainOutcome:
     """How a run ended. step: steps done. weights: of the chosen step, when done."""
 
     status: Literal["done", "stopped"]
@@ -84,7 +84,7 @@ class Parts:
     best: tuple[int, float] | None = None
 
 
-def train(job: Job, world: World) -> Outcome:
+def train(job: TrainJob, world: World) -> TrainOutcome:
     """Runs a job from its newest state to its end, or to a signal.
 
     SIGTERM and an interrupt finish the step, save, and give `stopped`; a second interrupt is one.
@@ -97,22 +97,22 @@ def train(job: Job, world: World) -> Outcome:
     metrics = Metrics(job.folder, begin) if world.first else None
     clock = time.monotonic() - (metrics.seconds if metrics else 0.0)
     try:
-        with _signals() as asked, _bar(job, world) as bar:
+        with _signals() as received, _bar(job, world) as bar:
             bar.at(begin * _step_tokens(job))
             step = begin
             while step < last:
                 before = time.monotonic()
                 line = _step(job, parts, step, metrics.losses if metrics else [])
                 step += 1
-                line |= _validated(job, parts, step)
-                line |= _scored(job, parts, step)
+                line |= _validate(job, parts, step)
+                line |= _score(job, parts, step)
                 improved = parts.best is not None and parts.best[0] == step
                 if metrics:
-                    line |= _pace(job, world, time.monotonic() - before, time.monotonic() - clock)
+                    line |= _measure_speed(job, world, time.monotonic() - before, time.monotonic() - clock)
                     metrics.add(line)
                 bar.advance(_step_tokens(job), note=_note(line, steps))
-                stop = parallel.any_of(world, bool(asked))
-                if stop or step == last or improved or parallel.any_of(world, parts.keeper.due(step)):
+                stop = parallel.any_process(world, bool(received))
+                if stop or step == last or improved or parallel.any_process(world, parts.keeper.due(step)):
                     _save(parts, step)
                 if stop:
                     break
@@ -122,11 +122,11 @@ def train(job: Job, world: World) -> Outcome:
             metrics.close()
     seconds = time.monotonic() - clock
     if step < steps:
-        return Outcome("stopped", step, step, {}, seconds, tuple(notes), asked[0] if asked else 0)
-    return _chosen(job, parts, step, seconds, notes)
+        return TrainOutcome("stopped", step, step, {}, seconds, tuple(notes), received[0] if received else 0)
+    return _choose_weights(job, parts, step, seconds, notes)
 
 
-def _open(job: Job, world: World) -> Parts:
+def _open(job: TrainJob, world: World) -> Parts:
     """The model, sharded where there are several processes, its optimizers and its data."""
     import torch
 
@@ -159,7 +159,7 @@ def _open(job: Job, world: World) -> Parts:
     return Parts(module, optimizers, loader, keeper, world, micro, sharded.open_group(world))
 
 
-def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
+def _restore(job: TrainJob, parts: Parts) -> tuple[int, list[str]]:
     """Puts the newest whole state back; the step it was saved after, and what was found wrong."""
     import torch
 
@@ -180,7 +180,7 @@ def _restore(job: Job, parts: Parts) -> tuple[int, list[str]]:
     return loaded.saved.step, [*notes, f"resumed after step {loaded.saved.step}"]
 
 
-def _restore_shards(job: Job, parts: Parts) -> tuple[int, list[str]]:
+def _restore_shards(job: TrainJob, parts: Parts) -> tuple[int, list[str]]:
     saved, notes = sharded.newest(parts.keeper, parts.world)
     if saved is None:
         if job.moments is not None:
@@ -191,7 +191,7 @@ def _restore_shards(job: Job, parts: Parts) -> tuple[int, list[str]]:
     return saved.step, [*notes, f"resumed after step {saved.step}"]
 
 
-def _step(job: Job, parts: Parts, step: int, losses: list[float]) -> dict[str, Any]:
+def _step(job: TrainJob, parts: Parts, step: int, losses: list[float]) -> dict[str, Any]:
     """One optimizer step; its line of metrics. The weights are untouched if it cannot be trusted."""
     import torch
 
@@ -199,9 +199,9 @@ def _step(job: Job, parts: Parts, step: int, losses: list[float]) -> dict[str, A
     rate = optimizer.learning_rate(recipe.schedule, step, recipe.training.steps)
     optimizer.set_rate(parts.optimizers, rate)
     batch = parts.loader.batch_at(step, world.rank, world.size)
-    targets = parallel.total(world, float((batch.targets_BT >= 0).sum()))
+    targets = parallel.sum_over_processes(world, float((batch.targets_BT >= 0).sum()))
     if recipe.training.dropout:
-        torch.manual_seed(mixed(recipe.training.seed, 4, step, world.rank) >> 1)
+        torch.manual_seed(mix(recipe.training.seed, 4, step, world.rank) >> 1)
     summed = torch.zeros((), device=world.device)
     for rows in _microbatches(batch, parts.micro, world.device):
         with _precision(job, world):
@@ -210,11 +210,11 @@ def _step(job: Job, parts: Parts, step: int, losses: list[float]) -> dict[str, A
         (loss * (world.size / targets)).backward()
         summed += loss.detach()
     norm = parallel.clip(parts.model, recipe.training.gradient_clip)
-    mean = parallel.total(world, float(summed)) / targets
-    _trusted(job, parts, step, batch, mean, norm, losses)
-    for one in parts.optimizers:
-        one.step()
-        one.zero_grad(set_to_none=True)
+    mean = parallel.sum_over_processes(world, float(summed)) / targets
+    _check_loss(job, parts, step, batch, mean, norm, losses)
+    for part in parts.optimizers:
+        part.step()
+        part.zero_grad(set_to_none=True)
     done = step + 1
     return {
         "step": done,
@@ -225,7 +225,9 @@ def _step(job: Job, parts: Parts, step: int, losses: list[float]) -> dict[str, A
     }
 
 
-def _trusted(job: Job, parts: Parts, step: int, batch: Batch, loss: float, norm: float, losses: list[float]) -> None:
+def _check_loss(
+    job: TrainJob, parts: Parts, step: int, batch: TokenBatch, loss: float, norm: float, losses: list[float]
+) -> None:
     """Stops at a loss that is not finite or jumps: state and batch saved, the replay command said."""
     usual, limit = math.inf, job.recipe.training.spike_nats
     if limit and len(losses) >= RECENT:
@@ -249,7 +251,7 @@ def _trusted(job: Job, parts: Parts, step: int, batch: Batch, loss: float, norm:
     )
 
 
-def _microbatches(batch: Batch, size: int, device: str) -> "Iterator[tuple[torch.Tensor, ...]]":
+def _microbatches(batch: TokenBatch, size: int, device: str) -> "Iterator[tuple[torch.Tensor, ...]]":
     import torch
 
     for start in range(0, len(batch.inputs_BT), size):
@@ -260,26 +262,26 @@ def _microbatches(batch: Batch, size: int, device: str) -> "Iterator[tuple[torch
         yield tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
 
 
-def _precision(job: Job, world: World) -> "contextlib.AbstractContextManager[Any]":
+def _precision(job: TrainJob, world: World) -> "contextlib.AbstractContextManager[Any]":
     import torch
 
-    asked = job.recipe.execution.precision
-    if asked == "bf16" or (asked == "auto" and world.device.startswith("cuda")):
+    precision = job.recipe.execution.precision
+    if precision == "bf16" or (precision == "auto" and world.device.startswith("cuda")):
         return torch.autocast(world.device.partition(":")[0], dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
 
-def _validated(job: Job, parts: Parts, step: int) -> dict[str, float]:
+def _validate(job: TrainJob, parts: Parts, step: int) -> dict[str, float]:
     """The validation loss where it is due; a new best is noted in `parts`."""
     import torch
 
-    asked = job.recipe.validation
-    if not asked.every_steps or (step % asked.every_steps and step != job.recipe.training.steps):
+    rule = job.recipe.validation
+    if not rule.every_steps or (step % rule.every_steps and step != job.recipe.training.steps):
         return {}
     summed, count = 0.0, 0
     parts.model.eval()
     with torch.no_grad(), _precision(job, parts.world):
-        for batch in parts.loader.validation(asked.sequences):
+        for batch in parts.loader.validation(rule.sequences):
             for rows in _microbatches(batch, parts.micro, parts.world.device):
                 summed += float(parts.model(*rows))
             count += batch.targets_BT.size
@@ -292,22 +294,22 @@ def _validated(job: Job, parts: Parts, step: int) -> dict[str, float]:
     return {"validation_loss": loss}
 
 
-def _scored(job: Job, parts: Parts, step: int) -> dict[str, float]:
+def _score(job: TrainJob, parts: Parts, step: int) -> dict[str, float]:
     """The evals of this step where they are due: by the first process, of the whole weights."""
-    asked = job.recipe.evaluation
-    if not asked.every_steps or (step % asked.every_steps and step != job.recipe.training.steps):
+    rule = job.recipe.evaluation
+    if not rule.every_steps or (step % rule.every_steps and step != job.recipe.training.steps):
         return {}
     weights = state.weight_tensors(parts.model.phi)
-    found = job.score(step, weights) if job.score and parts.world.first else {}
-    parallel.total(parts.world, 0.0)  # the others wait
-    return found
+    scores = job.score(step, weights) if job.score and parts.world.first else {}
+    parallel.sum_over_processes(parts.world, 0.0)  # the others wait
+    return scores
 
 
 def _note(line: dict[str, Any], steps: int) -> str:
     """What stands beside the bar: its own columns have tokens/s and the time left."""
-    told = f"step {line['step']}/{steps} loss {line['loss']:.3f} |g| {line['gradient_norm']:.2f}"
-    told += f" {line['memory_bytes'] / 2**30:.1f} GiB" if "memory_bytes" in line else ""
-    return told + (f" MFU {line['mfu']:.0%}" if "mfu" in line else "")
+    text = f"step {line['step']}/{steps} loss {line['loss']:.3f} |g| {line['gradient_norm']:.2f}"
+    text += f" {line['memory_bytes'] / 2**30:.1f} GiB" if "memory_bytes" in line else ""
+    return text + (f" MFU {line['mfu']:.0%}" if "mfu" in line else "")
 
 
 def _save(parts: Parts, step: int) -> None:
@@ -319,7 +321,7 @@ def _save(parts: Parts, step: int) -> None:
     parts.keeper.save(step, weights, state.optimizer_tensors(parts.model.phi, parts.optimizers), parts.best)
 
 
-def _chosen(job: Job, parts: Parts, step: int, seconds: float, notes: list[str]) -> Outcome:
+def _choose_weights(job: TrainJob, parts: Parts, step: int, seconds: float, notes: list[str]) -> TrainOutcome:
     """The weights that become the checkpoint: the last, or the best by validation loss."""
     if job.recipe.selection.rule == "best-validation" and parts.best is not None:
         best = parts.best
@@ -328,30 +330,30 @@ def _chosen(job: Job, parts: Parts, step: int, seconds: float, notes: list[str])
             f"step {best[0]} chosen of {step} by validation loss {best[1]:.4f} (optimistic by that choice)",
         ]
         if parts.world.size > 1:
-            parallel.total(parts.world, 0.0)  # the first process has given the last state its name
+            parallel.sum_over_processes(parts.world, 0.0)  # the first process has given the last state its name
             sharded.load(parts.keeper, best[0], parts.model.phi, parts.optimizers, parts.group)
             weights = state.weight_tensors(parts.model.phi)
         else:
             weights = parts.keeper.read(best[0]).weights
-        return Outcome("done", step, best[0], weights, seconds, tuple(notes))
-    return Outcome("done", step, step, state.weight_tensors(parts.model.phi), seconds, tuple(notes))
+        return TrainOutcome("done", step, best[0], weights, seconds, tuple(notes))
+    return TrainOutcome("done", step, step, state.weight_tensors(parts.model.phi), seconds, tuple(notes))
 
 
-def _step_tokens(job: Job) -> int:
+def _step_tokens(job: TrainJob) -> int:
     return job.recipe.training.batch_sequences * job.recipe.data.sequence_tokens
 
 
-def _pace(job: Job, world: World, step_seconds: float, seconds: float) -> dict[str, float]:
+def _measure_speed(job: TrainJob, world: World, step_seconds: float, seconds: float) -> dict[str, float]:
     """Speed of this step and since the run began, memory and MFU where the device's peak is known."""
     rate = _step_tokens(job) / step_seconds
-    told = {"tokens_per_second": rate, "seconds": seconds, "memory_bytes": parallel.memory_bytes(world)}
+    speed = {"tokens_per_second": rate, "seconds": seconds, "memory_bytes": parallel.memory_bytes(world)}
     if peak := parallel.peak_flops(world):
-        told["mfu"] = rate * job.flops_per_token / peak / world.size
-    return told
+        speed["mfu"] = rate * job.flops_per_token / peak / world.size
+    return speed
 
 
 @contextlib.contextmanager
-def _bar(job: Job, world: World) -> "Iterator[Any]":
+def _bar(job: TrainJob, world: World) -> "Iterator[Any]":
     if not world.first:
         yield parallel.Silent()
         return
@@ -363,20 +365,20 @@ def _bar(job: Job, world: World) -> "Iterator[Any]":
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
     """A list that receives SIGTERM and SIGINT while the block runs; a second SIGINT interrupts."""
-    asked: list[int] = []
+    received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
-        if asked and number == signal.SIGINT:
+        if received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.append(number)
+        received.append(number)
 
     try:
         before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     except ValueError:  # not the main thread (a test, a notebook): signals stay as they are
-        yield asked
+        yield received
         return
     try:
-        yield asked
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

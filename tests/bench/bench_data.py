@@ -44,14 +44,14 @@ Side = Callable[[Path], dict[str, Any]]
 def corpus(folder: Path) -> int:
     """Writes the texts of this machine's files, each once; gives their characters."""
     from training.data.gather.gather import python_files
-    from training.data.gather.rules import plain, refused
+    from training.data.gather.rules import plain_text, refusal
 
     found, _ = python_files(FILES)
     texts: dict[str, None] = {}
     for one in found:
         data = Path(one.path).read_bytes()
-        if not refused(data):
-            texts[plain(data)] = None
+        if not refusal(data):
+            texts[plain_text(data)] = None
     for name, every in (("texts", 1), ("token-texts", TOKENS_EVERY)):
         (folder / name).mkdir()
         with (folder / name / "00000.jsonl").open("w") as file:
@@ -101,9 +101,9 @@ def our_dedup(folder: Path) -> dict[str, Any]:
     @lru_cache(maxsize=dedup.CACHED)
     def of_one(item: int) -> Any:
         flat, offsets = grams[item // BATCH]
-        return shingles.distinct(flat[offsets[item % BATCH] : offsets[item % BATCH + 1]])
+        return shingles.sort_distinct(flat[offsets[item % BATCH] : offsets[item % BATCH + 1]])
 
-    twins = dedup.near_twins(matrix, lambda one, other: dedup.jaccard(of_one(one), of_one(other)), items=filled)
+    twins = dedup.near_duplicates(matrix, lambda one, other: dedup.jaccard(of_one(one), of_one(other)), items=filled)
     seconds = time.perf_counter() - began
     width = next(rows for least, rows in dedup.ROWS if least <= dedup.THRESHOLD)
     bands = [dedup.PERMUTATIONS // width, width]
@@ -129,10 +129,10 @@ def our_command(folder: Path) -> dict[str, Any]:
 def make_texts(texts: list[str]) -> None:
     """The texts as the dataset that the stages read."""
     from training.data.build import Built, Counts, make, write_result
-    from training.data.document import document
+    from training.data.document import make_document
 
     def build(work: Path) -> Built:
-        every = (document(text, str(number), "p", "MIT", "file") for number, text in enumerate(texts))
+        every = (make_document(text, str(number), "p", "MIT", "file") for number, text in enumerate(texts))
         number, tokens = write_result(work / "out", every)
         counts = Counts("all")
         counts.keep(number)
@@ -143,12 +143,12 @@ def make_texts(texts: list[str]) -> None:
 
 def our_tokens(folder: Path) -> dict[str, Any]:
     """Documents to an ordered token file with its validation part, as `phizoo data pack` makes it."""
-    from training.data.shards import running_on
+    from training.data.shards import use_workers
     from training.data.tokens.pack import pack
 
     os.environ["PHIZOO_HOME"] = str(folder / "home")
     make_texts(rows(folder, "token-texts"))
-    with running_on(1, ""):
+    with use_workers(1, ""):
         began = time.perf_counter()
         made = pack(["texts"], str(folder / "tokenizer"), f"tokens-{time.time_ns()}", seed=time.time_ns() % 10**9)
         return {"seconds": time.perf_counter() - began, "tokens": made.dataset.tokens}

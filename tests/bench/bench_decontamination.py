@@ -23,9 +23,9 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 
 def drafts(start: int) -> list[str]:
     """A thousand exercises of the template teacher."""
-    from training.data.synthesis.templates import draft
+    from training.data.synthesis.templates import make_draft
 
-    found = [draft(random.Random(f"bench:{start + n}")) for n in range(1_000)]
+    found = [make_draft(random.Random(f"bench:{start + n}")) for n in range(1_000)]
     return [one.prompt + one.completion for one in found if one]
 
 
@@ -122,7 +122,7 @@ def bench_leaks() -> None:
 
 def bench_filter() -> None:
     from training.data.gather.gather import python_files
-    from training.data.gather.rules import cut
+    from training.data.gather.rules import cut_file
     from training.data.quality import classifier, tfidf
     from training.data.quality import rubric as annotate
 
@@ -130,12 +130,12 @@ def bench_filter() -> None:
     pieces: list[Any] = []
     for one in files:
         if one.bytes < 200_000:
-            pieces += cut(one, Path(one.path).read_bytes()).pieces
+            pieces += cut_file(one, Path(one.path).read_bytes()).pieces
     pieces = random.Random(0).sample(pieces, min(5_000, len(pieces)))
     texts, projects = [one.text for one in pieces], [one.project for one in pieces]
-    labels = classifier.Labels(texts[:2_000], [annotate.rubric(text).points for text in texts[:2_000]], projects[:2_000],
+    labels = classifier.LabelledSample(texts[:2_000], [annotate.label_by_rubric(text).points for text in texts[:2_000]], projects[:2_000],
                             annotate.EDUCATIONAL)  # fmt: skip
-    fitted = classifier.fit(labels, 0)
+    fitted = classifier.fit_classifier(labels, 0)
     assert isinstance(fitted.embedding, tfidf.Embedding)
     rates, embedding = [], []
     for _ in range(ROUNDS):

@@ -64,7 +64,7 @@ def child(recipe: str, method: str) -> None:
     from zoo.registry import open_registry
 
     spent = {"proof": 0.0}
-    plain = growing.proved
+    plain = growing.prove
 
     def proved(*args: Any) -> Any:
         begun = time.perf_counter()
@@ -72,7 +72,7 @@ def child(recipe: str, method: str) -> None:
         spent["proof"] = time.perf_counter() - begun
         return found
 
-    growing.proved = proved
+    growing.prove = proved
     growth = Growth(method=method, seed=int(time.time()), noise=0.01 if method == "tile-exact" else 0.0)  # type: ignore[arg-type]
     with open_registry() as registry:
         begun = time.perf_counter()

@@ -25,20 +25,20 @@ from rows import missing, row
 from training import model, optimizer, state
 from training.data.tokens.loader import Loader, open_tokens
 from training.parallel import World
-from training.recipe import Recipe, from_plain, load, resolved
-from training.trainer import Job, _open, _step
+from training.recipe import Recipe, from_plain, load, resolve_recipe
+from training.trainer import TrainJob, _open, _step
 
 STEPS, VOCABULARY, ALONE = 12, 1024, World(0, 1, "cpu")
 
 
 def recipe_of() -> Recipe:
-    plain = resolved(load("phi-1-small-mini-base"))
+    plain = resolve_recipe(load("phi-1-small-mini-base"))
     plain |= {"optimizer": {"kind": "adamw", "weight_decay": 0.1}, "training": {"steps": 10_000, "batch_sequences": 8}}
     plain["validation"] = {"every_steps": 0}
     return from_plain(plain)
 
 
-def job_in(folder: Path) -> Job:
+def job_in(folder: Path) -> TrainJob:
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 300_000).astype("<u2")
     ids.tofile(folder / "tokens.bin")
     shard = f'[{{"file": "tokens.bin", "tokens": {len(ids)}, "sha256": ""}}]'
@@ -48,10 +48,10 @@ def job_in(folder: Path) -> Job:
     recipe = recipe_of()
     assert recipe.model is not None
     settings = model.config(recipe.model, VOCABULARY, 0, 0)
-    return Job(recipe, settings, [open_tokens(folder, "random", "random")], folder, {})
+    return TrainJob(recipe, settings, [open_tokens(folder, "random", "random")], folder, {})
 
 
-def ours(job: Job) -> Callable[[], None]:
+def ours(job: TrainJob) -> Callable[[], None]:
     """STEPS of our loop."""
     parts = _open(job, ALONE)
     at = [0]
@@ -64,7 +64,7 @@ def ours(job: Job) -> Callable[[], None]:
     return run
 
 
-def nanogpt(job: Job) -> Callable[[], None]:
+def nanogpt(job: TrainJob) -> Callable[[], None]:
     """STEPS of nanoGPT's loop (its published structure): random windows, plain loss, clip, fused AdamW."""
     phi = model.build(job.settings, 0).train()
     groups = [
@@ -97,7 +97,7 @@ def nanogpt(job: Job) -> Callable[[], None]:
     return run
 
 
-def hugging_face(job: Job, phi: Any) -> Callable[[], None]:
+def hugging_face(job: TrainJob, phi: Any) -> Callable[[], None]:
     """STEPS of transformers' Trainer with fused AdamW, without logging, saving and evaluation."""
     from transformers import Trainer, TrainingArguments
 
@@ -126,7 +126,7 @@ def hugging_face(job: Job, phi: Any) -> Callable[[], None]:
     return run
 
 
-def stock_model(job: Job) -> Any:
+def stock_model(job: TrainJob) -> Any:
     """transformers' model as it comes."""
     from transformers import PhiForCausalLM
 
@@ -140,7 +140,7 @@ def seconds(run: Callable[[], None]) -> float:
     return float(getattr(run, "seconds", None) or time.perf_counter() - begun)
 
 
-def loops(job: Job, rounds: int) -> None:
+def loops(job: TrainJob, rounds: int) -> None:
     runs = {"ours": ours(job), "nanoGPT": nanogpt(job)}
     if importlib.util.find_spec("accelerate"):
         runs["Trainer, stock model"] = hugging_face(job, stock_model(job))
@@ -162,7 +162,7 @@ def loops(job: Job, rounds: int) -> None:
         print(f"{name:20} {tokens / statistics.median(spent):>9,.0f} tokens/s; ours is {ratio:.2f} times as fast")
 
 
-def overheads(job: Job) -> None:
+def overheads(job: TrainJob) -> None:
     loader = Loader(job.recipe.data, job.sources, job.recipe.training.batch_sequences, 0)
     parts = _open(job, ALONE)
     for step in range(STEPS):

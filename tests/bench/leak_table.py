@@ -57,9 +57,9 @@ def innocent_functions(most: int) -> list[str]:
     texts: dict[bytes, str] = {}
     for file in python_files(max(2_000, 3 * most))[0]:
         path = Path(file.path)
-        if file.bytes > rules.FILE_BYTES or not path.is_file() or rules.refused(data := path.read_bytes()):
+        if file.bytes > rules.FILE_BYTES or not path.is_file() or rules.refusal(data := path.read_bytes()):
             continue
-        text = rules.plain(data)
+        text = rules.plain_text(data)
         for function in syntax_trees.functions(text):
             own = textwrap.dedent(text[function.start : function.end])
             if rules.PIECE_CHARACTERS[0] <= len(own) <= rules.PIECE_CHARACTERS[1]:

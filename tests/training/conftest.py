@@ -83,7 +83,7 @@ def small_recipe() -> Callable[..., Recipe]:
 def small_job(token_folder: Any, small_recipe: Any, tmp_path: Path) -> Callable[..., Any]:
     """A Job of a small recipe on its own data; `folder` names its run, so that two can be compared."""
     from training import model
-    from training.trainer import Job
+    from training.trainer import TrainJob
 
     opened: dict[str, Any] = {}
 
@@ -98,7 +98,7 @@ def small_job(token_folder: Any, small_recipe: Any, tmp_path: Path) -> Callable[
         assert recipe.model is not None
         settings = model.config(recipe.model, sources[0].vocabulary, EOS, EOS)
         identity = {"recipe": msgspec.to_builtins(recipe.training)}
-        return Job(recipe, settings, sources, place, identity, stop_after=stop_after)
+        return TrainJob(recipe, settings, sources, place, identity, stop_after=stop_after)
 
     return make
 

@@ -61,7 +61,7 @@ def train(folder: Path, run: str) -> None:
     assert recipe.model is not None
     place = folder / run
     place.mkdir(exist_ok=True)
-    job = trainer.Job(recipe, model.config(recipe.model, 50, 0, 0), sources, place, {"run": 1})  # type: ignore[arg-type]
+    job = trainer.TrainJob(recipe, model.config(recipe.model, 50, 0, 0), sources, place, {"run": 1})  # type: ignore[arg-type]
     done = trainer.train(job, World(0, 1, "cpu"))
     told = hashlib.sha256(metrics.curves(metrics.read(place / "metrics.jsonl")))
     for name, value in sorted(done.weights.items()):

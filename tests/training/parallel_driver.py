@@ -35,16 +35,16 @@ def main() -> None:
         told["shards"] = [{"file": "tokens.bin", "tokens": 2000, "sha256": ""}]
         told["validation"] = [{"file": "validation.bin", "tokens": 200, "sha256": ""}]
         (folder / "shards.json").write_text(json.dumps(told))
-    parallel.total(world, 0.0)  # the others wait for the files
+    parallel.sum_over_processes(world, 0.0)  # the others wait for the files
     kind = sys.argv[2] if len(sys.argv) > 2 else "adamw"
     recipe = from_plain({**RECIPE, "optimizer": {"kind": kind, "muon_learning_rate": 0.01}})
     assert recipe.model is not None
     settings = model.config(recipe.model, 50, 0, 0)
     source = open_tokens(folder, "a", "a")
-    first = trainer.train(trainer.Job(recipe, settings, [source], folder, {}, stop_after=7), world)
-    parallel.total(world, 0.0)  # the state is written when the first process is here
+    first = trainer.train(trainer.TrainJob(recipe, settings, [source], folder, {}, stop_after=7), world)
+    parallel.sum_over_processes(world, 0.0)  # the state is written when the first process is here
     states = sorted(file.name for file in (folder / "states" / "00000007").iterdir())
-    done = trainer.train(trainer.Job(recipe, settings, [source], folder, {}), world)
+    done = trainer.train(trainer.TrainJob(recipe, settings, [source], folder, {}), world)
     if world.first:
         lines = metrics.read(folder / "metrics.jsonl")
         told = {

@@ -8,26 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.tokens.loader import IGNORED, PERIOD, Loader, _bins, _shares, open_tokens, permuted
-from training.recipe import Data, Source
+from training.data.tokens.loader import IGNORED, PERIOD, Loader, _bins, _shares, open_tokens, permute
+from training.recipe import Data, DataSource
 from zoo.errors import ZooError
 
 
 def data(packing: str = "slices", length: int = 8, mask: bool = False, **weights: float) -> Data:
-    sources = tuple(Source(name=name, weight=weight) for name, weight in (weights or {"a": 1.0}).items())
+    sources = tuple(DataSource(name=name, weight=weight) for name, weight in (weights or {"a": 1.0}).items())
     return Data(sources=sources, sequence_tokens=length, packing=packing, document_mask=mask)  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**64 - 1))
 @settings(max_examples=40, deadline=None)
 def test_a_permutation_takes_each_place_once(size: int, key: int) -> None:
-    assert sorted(permuted(index, size, key) for index in range(size)) == list(range(size))
+    assert sorted(permute(index, size, key) for index in range(size)) == list(range(size))
 
 
 def test_keys_give_other_orders() -> None:
-    orders = {tuple(permuted(index, 100, key) for index in range(100)) for key in range(50)}
+    orders = {tuple(permute(index, 100, key) for index in range(100)) for key in range(50)}
     assert len(orders) == 50
-    moved = np.mean([[permuted(i, 100, key) for i in range(100)] for key in range(300)], axis=0)
+    moved = np.mean([[permute(i, 100, key) for i in range(100)] for key in range(300)], axis=0)
     assert abs(moved - 49.5).max() < 9  # each index goes everywhere: the mean of 300 uniform draws has deviation 1.7
 
 

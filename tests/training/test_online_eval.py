@@ -24,7 +24,7 @@ def test_scores_stand_in_the_curves_and_do_not_move_the_weights(registered_token
     registered_tokens("tiny-tokens")
     running.run("phi-1-small-tiny", SCORED, name="scored", say=lambda _: None)
     running.run("phi-1-small-tiny", QUICK, name="plain", say=lambda _: None)
-    lines = running.lines_of("scored")
+    lines = running.metrics_of("scored")
     told = {line["step"]: line for line in lines if "eval_arc_easy" in line}
     assert sorted(told) == [4, 6]  # each fourth step, and the last
     for line in told.values():

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from training.recipe import FOLDER, RECIPES, from_plain, identity, keys, load, recipe_digest, resolved, unsourced
+from training.recipe import (
+    FOLDER,
+    RECIPES,
+    from_plain,
+    identity,
+    keys,
+    load,
+    recipe_digest,
+    resolve_recipe,
+    unsourced_numbers,
+)
 from zoo.errors import ZooError
 
 
@@ -18,13 +28,13 @@ def test_the_table_and_the_folder_name_the_same_recipes() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_number_has_a_source_or_says_estimated(name: str) -> None:
-    assert unsourced(load(name)) == []
+    assert unsourced_numbers(load(name)) == []
 
 
 def test_a_number_without_a_source_is_found() -> None:
     plain = tomllib.loads((FOLDER / "phi-1.toml").read_text())
     del plain["sources"]["schedule"]
-    assert unsourced(from_plain(plain)) == ["schedule.peak_learning_rate", "schedule.warmup_steps"]
+    assert unsourced_numbers(from_plain(plain)) == ["schedule.peak_learning_rate", "schedule.warmup_steps"]
 
 
 def test_the_published_settings() -> None:
@@ -117,7 +127,7 @@ def test_texts_and_saving_habits_do_not_make_another_run() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_resolved_recipe_reads_back_as_itself(name: str) -> None:
-    assert from_plain(resolved(load(name))) == load(name)
+    assert from_plain(resolve_recipe(load(name))) == load(name)
 
 
 @given(st.sampled_from(sorted(keys())), st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=3))

@@ -209,7 +209,7 @@ def test_two_commands_do_not_train_one_run(tiny: Any, tmp_path: Path) -> None:
     from training.parallel import World
 
     with (
-        running._locked(tmp_path / "mine", World(0, 1, "cpu")),
+        running._lock_folder(tmp_path / "mine", World(0, 1, "cpu")),
         pytest.raises(ZooError, match="another command trains in"),
     ):
         running.run("phi-1-small-tiny", QUICK, folder=tmp_path / "mine", say=lambda _: None)

@@ -176,11 +176,11 @@ def test_scattered_losses_are_no_spike(small_job: Any) -> None:
     parts: Any = None
     quiet, mixed = [2.0, 2.1] * 25, [1.0, 3.0] * 25
     job = small_job(training={"spike_nats": 1.0})
-    trainer._trusted(job, parts, 60, parts, 5.0, 1.0, mixed)
-    trainer._trusted(job, parts, 60, parts, 3.0, 1.0, quiet)
-    trainer._trusted(job, parts, 60, parts, 99.0, 1.0, quiet[:49])  # too early to know
+    trainer._check_loss(job, parts, 60, parts, 5.0, 1.0, mixed)
+    trainer._check_loss(job, parts, 60, parts, 3.0, 1.0, quiet)
+    trainer._check_loss(job, parts, 60, parts, 99.0, 1.0, quiet[:49])  # too early to know
     with pytest.raises(AttributeError):  # it goes on to save the state, of which there is none here
-        trainer._trusted(job, parts, 60, parts, 3.2, 1.0, quiet)
+        trainer._check_loss(job, parts, 60, parts, 3.2, 1.0, quiet)
 
 
 def test_bf16_trains_on_a_cpu_too(small_job: Any) -> None:

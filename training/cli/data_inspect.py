@@ -69,8 +69,8 @@ def _show_documents(dataset: "Dataset", number: int, as_json: bool) -> None:
     from training.data import inspect
 
     scored = dataset.kind == "documents" and (dataset.recipe or {}).get("stage") == "filter"
-    ends = inspect.ends(dataset, number) if scored and number else None
-    documents = inspect.sample(dataset, number) if dataset.kind == "documents" and not scored else []
+    ends = inspect.find_extremes(dataset, number) if scored and number else None
+    documents = inspect.pick_documents(dataset, number) if dataset.kind == "documents" and not scored else []
     if as_json:
         high, low = (ends.high, ends.low) if ends else ((), ())
         emit_json({"dataset": dataset, "documents": documents, "high": high, "low": low})
@@ -84,11 +84,11 @@ def _show_documents(dataset: "Dataset", number: int, as_json: bool) -> None:
 
 
 def _show_history(document: str, dataset: "Dataset | None", as_json: bool) -> None:
-    from training.data.inspect import story
+    from training.data.inspect import document_history
 
     if dataset is not None:
-        document = story(document, [dataset]).id
-    history = story(document)
+        document = document_history(document, [dataset]).id
+    history = document_history(document)
     if as_json:
         emit_json(history)
         return
@@ -102,9 +102,9 @@ def _show_history(document: str, dataset: "Dataset | None", as_json: bool) -> No
 
 
 def _show_agreement(dataset: "Dataset", as_json: bool) -> None:
-    from training.data.quality.agreement import agreement
+    from training.data.quality.agreement import measure_agreement
 
-    result = agreement(dataset)
+    result = measure_agreement(dataset)
     if as_json:
         emit_json(result)
         return

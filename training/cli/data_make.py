@@ -67,12 +67,12 @@ def filter_documents(
     phizoo data filter code --name code-filtered --keep 0.3 --explain
     phizoo data filter code --labels code-labels --embedding minilm --precision 0.8 --name code-filtered
     """
-    from training.data.inspect import explained
-    from training.data.quality.filter import Choice, filter_dataset
+    from training.data.inspect import compare_extremes
+    from training.data.quality.filter import FilterChoice, filter_dataset
 
     if sum(value is not None for value in (keep, tokens, precision)) > 1:
         raise ZooError("--keep, --tokens and --precision exclude each other: give a share, a budget or a precision")
-    choice = Choice(keep=keep, tokens=tokens, precision=precision)
+    choice = FilterChoice(keep=keep, tokens=tokens, precision=precision)
     made = filter_dataset(source, name, choice, seed, labels, embedding, head)  # type: ignore[arg-type]
     print_made(made, as_json)
     if as_json:
@@ -82,7 +82,7 @@ def filter_documents(
     f1 = cell(recipe["f1"], low, high, digits=3)
     click.echo(f"  F1 {f1} out of fold, threshold {recipe['threshold']}")
     if explain:
-        click.echo("\n".join(explained(made.dataset, 5)))
+        click.echo("\n".join(compare_extremes(made.dataset, 5)))
 
 
 @click.command()
@@ -191,20 +191,20 @@ def refine(
     \b
     Example:  phizoo data refine code --keep 0.3 --name code-refined
     """
-    from training.data.inspect import explained
-    from training.data.quality.filter import Choice
+    from training.data.inspect import compare_extremes
+    from training.data.quality.filter import FilterChoice
     from training.data.refine import refine as refine_dataset
     from training.data.refine import table
 
     if keep is not None and tokens is not None:
         raise ZooError("--keep and --tokens exclude each other: give the share or the budget")
-    steps = refine_dataset(source, name, Choice(keep=keep, tokens=tokens), tasks, seed)
+    steps = refine_dataset(source, name, FilterChoice(keep=keep, tokens=tokens), tasks, seed)
     if as_json:
         emit_json(steps)
         return
     click.echo("\n".join(table(steps)))
     if samples:
-        click.echo("\n".join(explained(steps[1].dataset, samples, lines=12)))
+        click.echo("\n".join(compare_extremes(steps[1].dataset, samples, lines=12)))
 
 
 @click.command()

@@ -10,7 +10,7 @@ from zoo.cli.options import RenamedOption
 from zoo.cli.output import emit_json
 
 if TYPE_CHECKING:
-    from training.data.build import Made
+    from training.data.build import MadeDataset
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,15 +30,15 @@ def scaled(command: Command) -> Command:
     @click.option("--ray", default="", metavar="ADDRESS", help="A Ray cluster to run on, as auto or HOST:6379.")
     @functools.wraps(command)
     def run(*args: Any, workers: int | None, ray: str, **kwargs: Any) -> Any:
-        from training.data.shards import running_on
+        from training.data.shards import use_workers
 
-        with running_on(workers, ray):
+        with use_workers(workers, ray):
             return command(*args, **kwargs)
 
     return run  # type: ignore[return-value]
 
 
-def print_made(made: "Made", as_json: bool) -> None:
+def print_made(made: "MadeDataset", as_json: bool) -> None:
     """Prints a new dataset with its counts by stage and reason, or that it was up to date."""
     import msgspec
 

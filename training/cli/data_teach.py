@@ -12,8 +12,8 @@ from zoo.cli.output import cell, emit_json
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from training.data.quality.labeller import Spending
-    from training.data.quality.ledger import Estimate
+    from training.data.quality.labeller import LabellingCost
+    from training.data.quality.ledger import CostEstimate
 
 KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
 
@@ -55,7 +55,7 @@ def annotate(
     """
     from training.data.quality.annotate import annotate_dataset, estimate
     from training.data.quality.labeller import QUESTIONS, Asker
-    from training.data.quality.ledger import parsed_money, parsed_price
+    from training.data.quality.ledger import parse_money, parse_price
 
     if not url:
         if dry_run or budget or price or model:
@@ -65,10 +65,10 @@ def annotate(
         return
     if not model or not price:
         raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")
-    money = parsed_money(budget) if budget else None
-    if money is None and parsed_price(price) != (0.0, 0.0) and not dry_run:
+    money = parse_money(budget) if budget else None
+    if money is None and parse_price(price) != (0.0, 0.0) and not dry_run:
         raise ZooError("labels cost money: see how much with --dry-run, then give --budget, such as --budget 20usd")
-    asker = Asker(url, api_key(), model, QUESTIONS[question], parsed_price(price), money, concurrency)
+    asker = Asker(url, api_key(), model, QUESTIONS[question], parse_price(price), money, concurrency)
     if dry_run:
         _print_estimate(estimate(source, sample, seed, asker), money, as_json)
         return
@@ -78,7 +78,7 @@ def annotate(
         click.echo(_spending_text(spending))
 
 
-def _print_estimate(cost: "Estimate", budget: float | None, as_json: bool) -> None:
+def _print_estimate(cost: "CostEstimate", budget: float | None, as_json: bool) -> None:
     if as_json:
         emit_json(cost)
         return
@@ -119,7 +119,7 @@ def synthesise(
     phizoo data synthesise exercises --name exercises --documents 20000
     phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --name exercises
     """
-    from training.data.quality.ledger import parsed_money, parsed_price
+    from training.data.quality.ledger import parse_money, parse_price
     from training.data.synthesis.synthesize import synthesize
 
     if not url:
@@ -132,17 +132,17 @@ def synthesise(
 
     if not model or not price:
         raise ZooError("an endpoint needs --model and --price (0,0 for your own server)")
-    money = parsed_money(budget) if budget else None
-    if money is None and parsed_price(price) != (0.0, 0.0):
+    money = parse_money(budget) if budget else None
+    if money is None and parse_price(price) != (0.0, 0.0):
         raise ZooError("a teacher costs money: give --budget, such as --budget 20usd")
-    asker = Asker(url, api_key(), model, teach.QUESTIONS[kind], parsed_price(price), money, concurrency)
+    asker = Asker(url, api_key(), model, teach.QUESTIONS[kind], parse_price(price), money, concurrency)
     made, spending = teach.teach(kind, name, documents, seed, asker)
     print_made(made, as_json)
     if spending and not as_json:
         click.echo(_spending_text(spending))
 
 
-def _spending_text(spending: "Spending") -> str:
+def _spending_text(spending: "LabellingCost") -> str:
     """The money spent, by the endpoint's count and by the ledger."""
     agree = "they agree" if abs(spending.money - spending.ledger) < 1e-9 else "THEY DIFFER"
     return (

@@ -156,12 +156,12 @@ def curves(name: str, out: Path | None) -> None:
     phizoo train curves phi-1-small-mini --out curves.png
     """
     from training import metrics
-    from training.run import lines_of
+    from training.run import metrics_of
 
     path = out or Path(f"{Path(name).name.replace(':', '-')}.html")
     if path.suffix not in (".html", ".png"):
         raise ZooError(f"cannot draw into {path.name}; give --out a name that ends in .html or .png")
-    lines = lines_of(name)
+    lines = metrics_of(name)
     if path.suffix == ".png":
         path.write_bytes(metrics.png(name, lines))
     else:

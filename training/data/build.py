@@ -36,7 +36,7 @@ class Built(Record, frozen=True):
     licence: str = "unknown"
 
 
-class Made(Record, frozen=True):
+class MadeDataset(Record, frozen=True):
     """A dataset and whether this call made it or found it finished."""
 
     dataset: Dataset
@@ -59,13 +59,13 @@ def find(name: str, kinds: Sequence[str] = ()) -> Dataset:
         known = {one.name for one in registry.datasets()}
         if name not in known and not re.fullmatch("[0-9a-f]{8,64}", name):
             raise unknown("dataset", name, sorted(known), "phizoo data list")
-        found = registry.dataset(name)
-    if kinds and found.kind not in kinds:
-        raise ZooError(f"{name} holds {found.kind}, here {' or '.join(kinds)} are needed. All: phizoo data list")
-    return found
+        dataset = registry.dataset(name)
+    if kinds and dataset.kind not in kinds:
+        raise ZooError(f"{name} holds {dataset.kind}, here {' or '.join(kinds)} are needed. All: phizoo data list")
+    return dataset
 
 
-def _known(name: str, key: str) -> Dataset | None:
+def _find_built(name: str, key: str) -> Dataset | None:
     """The dataset an earlier run made for this key, if its folder is whole; registered under `name` if need be."""
     mark = settings.datasets_dir() / ".made" / key
     if not mark.is_file():
@@ -83,14 +83,14 @@ def register(dataset: Dataset) -> None:
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        same = [one for one in registry.datasets() if one.name == dataset.name]
-        if not any(one.digest == dataset.digest for one in same) or registry.dataset(dataset.name).digest != (
+        same = [known for known in registry.datasets() if known.name == dataset.name]
+        if not any(known.digest == dataset.digest for known in same) or registry.dataset(dataset.name).digest != (
             dataset.digest
         ):
             registry.add_dataset(dataset, newest=True)
 
 
-def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], Built]) -> Made:
+def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], Built]) -> MadeDataset:
     """The dataset of a recipe, made now or found finished.
 
     recipe  what determines the result, stage and version included; it is kept with the dataset
@@ -99,8 +99,8 @@ def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], 
     """
     checked_name(name)
     key = digest([recipe, state])
-    if known := _known(name, key):
-        return Made(dataset=known, fresh=False)
+    if known := _find_built(name, key):
+        return MadeDataset(dataset=known, fresh=False)
     work = settings.datasets_dir() / ".work" / key[:16]
     lock = work.with_suffix(".lock")
     with locked(lock, f"another process is making this dataset (lock {lock}); wait for it, then run it again"):
@@ -123,7 +123,7 @@ def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], 
             file.write(dataset.digest.encode())
         register(dataset)
         shutil.rmtree(work, ignore_errors=True)
-    return Made(dataset=dataset, fresh=True)
+    return MadeDataset(dataset=dataset, fresh=True)
 
 
 def content_digest(folder: Path) -> str:
@@ -146,10 +146,10 @@ def _content_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def parts(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+def slices(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     """Slices of a sequence, `size` long but for the last.
 
-    >>> parts("abcde", 2)
+    >>> slices("abcde", 2)
     ['ab', 'cd', 'e']
     """
     return [items[start : start + size] for start in range(0, len(items), size)]
@@ -189,10 +189,10 @@ def write_result(out: Path, outcomes: Iterable[Document]) -> tuple[int, int]:
     """
     number = tokens = 0
     with DocumentFiles(out, "documents") as kept, DocumentFiles(out, "dropped") as dropped:
-        for one in outcomes:
-            if one.reason:
-                dropped.add(one)
+        for document in outcomes:
+            if document.reason:
+                dropped.add(document)
             else:
-                kept.add(one)
-                number, tokens = number + 1, tokens + one.tokens
+                kept.add(document)
+                number, tokens = number + 1, tokens + document.tokens
     return number, tokens

@@ -15,7 +15,7 @@ OPEN_FILES = 256  # that stay open
 APART = 2  # rows that lie within so many times their number are read in one go
 
 
-class Stored:
+class Columns:
     """The rows of files, one after the other, indexed like an array by a number, a slice or an array of numbers.
 
     dtype  of one number
@@ -27,17 +27,19 @@ class Stored:
 
         self.paths, self.dtype, self.width = paths, np.dtype(dtype), width
         self.row = self.dtype.itemsize * max(1, width)  # bytes
-        rows = [path.stat().st_size // self.row for path in paths]
-        self.begins = list(accumulate(rows, initial=0))  # of each file the number of its first row, and the end
+        counts = [path.stat().st_size // self.row for path in paths]
+        self.begins = list(accumulate(counts, initial=0))  # of each file the number of its first row, and the end
         self.opened: dict[int, int] = {}
 
     def __len__(self) -> int:
         return self.begins[-1]
 
-    def __enter__(self) -> "Stored":
+    def __enter__(self) -> "Columns":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for handle in self.opened.values():
             os.close(handle)
         self.opened.clear()
@@ -63,14 +65,14 @@ class Stored:
 
         if start < 0 or start + number > len(self):
             raise IndexError(f"rows {start} to {start + number} of {len(self)}")
-        parts, at = list[bytes](), start
-        while at < start + number:
-            file = bisect_right(self.begins, at) - 1
-            rows = min(start + number, self.begins[file + 1]) - at
-            parts.append(self._bytes(file, rows * self.row, (at - self.begins[file]) * self.row))
-            at += rows
-        found = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), self.dtype)
-        return found.reshape(number, self.width) if self.width else found
+        parts, row = list[bytes](), start
+        while row < start + number:
+            file = bisect_right(self.begins, row) - 1
+            count = min(start + number, self.begins[file + 1]) - row
+            parts.append(self._bytes(file, count * self.row, (row - self.begins[file]) * self.row))
+            row += count
+        rows = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), self.dtype)
+        return rows.reshape(number, self.width) if self.width else rows
 
     def _bytes(self, file: int, size: int, start: int) -> bytes:
         handle = self.opened.get(file)

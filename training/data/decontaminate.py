@@ -19,8 +19,8 @@ from evals.contamination.syntax_trees import SHORTEST
 from evals.contamination.thresholds import METHODS, Method, default_threshold
 from evals.encoders import MINILM, find_encoder
 from evals.tasks import task as find_task
-from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
-from training.data.document import Document, document_files, dropped, read_file
+from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
+from training.data.document import Document, document_files, drop_document, read_file
 from training.data.shards import each_shard
 from zoo.digest import digest
 from zoo.errors import ZooError
@@ -102,7 +102,7 @@ def decontaminate_dataset(
     rate: float | None = None,
     distance: float | None = None,
     embedding: str = MINILM,
-) -> Made:
+) -> MadeDataset:
     """The documents that hold no problem of these tasks.
 
     methods    of `ngram`, `code-ngram`, `ast`, `embedding`
@@ -154,7 +154,7 @@ def _build(work: Path, dataset: Dataset, tasks: tuple[str, ...], plans: tuple[Se
                 similar.update(problem.problem for problem in held)
                 reason = f"holds {held[0].task} ({held[0].method})"
                 counts.drop(reason)
-                yield dropped(document, "decontaminate", reason, matches=msgspec.to_builtins(held))
+                yield drop_document(document, "decontaminate", reason, matches=msgspec.to_builtins(held))
 
     number, tokens = write_result(work / "out", outcomes())
     return Built(

@@ -48,12 +48,12 @@ class Document(Record, frozen=True):
     reason: str = ""
 
 
-def document(
+def make_document(
     text: str, source: str, project: str, licence: str, kind: Kind, facts: dict[str, Any] | None = None
 ) -> Document:
     """A document with its id and size.
 
-    >>> document("x = 1", "a.py", "demo", "MIT", "file").tokens
+    >>> make_document("x = 1", "a.py", "demo", "MIT", "file").tokens
     3
     """
     mark = hashlib.sha256(f"{source}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -63,7 +63,7 @@ def document(
     )  # fmt: skip
 
 
-def dropped(kept: Document, stage: str, reason: str, with_text: bool = False, **facts: Any) -> Document:
+def drop_document(kept: Document, stage: str, reason: str, with_text: bool = False, **facts: Any) -> Document:
     """The same document as a dropped one: the stage, the reason, what led to it."""
     text = kept.text if with_text else ""
     return msgspec.structs.replace(kept, text=text, stage=stage, reason=reason, facts={**kept.facts, **facts})
@@ -97,9 +97,9 @@ class DocumentFiles:
         finally:
             self._beside.shutdown()
 
-    def add(self, one: Document) -> None:
+    def add(self, document: Document) -> None:
         """One more document; a full file is written at once."""
-        self._batch.append(_ENCODER.encode(one) + b"\n")
+        self._batch.append(_ENCODER.encode(document) + b"\n")
         self._bytes += len(self._batch[-1])
         if len(self._batch) == SHARD_DOCUMENTS or self._bytes >= SHARD_BYTES:
             self._flush()

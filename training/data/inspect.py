@@ -13,7 +13,7 @@ from zoo.errors import ZooError
 from zoo.records import Dataset, Record
 
 
-class Verdict(Record, frozen=True):
+class StageDecision(Record, frozen=True):
     """What one dataset did with a document."""
 
     dataset: str
@@ -24,7 +24,7 @@ class Verdict(Record, frozen=True):
     facts: dict[str, Any]
 
 
-class Story(Record, frozen=True):
+class DocumentHistory(Record, frozen=True):
     """Everything known of one document, in the order in which the datasets were made."""
 
     id: str
@@ -34,7 +34,7 @@ class Story(Record, frozen=True):
     kind: str
     tokens: int
     text: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[StageDecision, ...]
 
 
 def all_datasets() -> list[Dataset]:
@@ -45,38 +45,40 @@ def all_datasets() -> list[Dataset]:
         return list(registry.datasets())
 
 
-def story(wanted: str, datasets: Sequence[Dataset] | None = None) -> Story:
+def document_history(wanted: str, datasets: Sequence[Dataset] | None = None) -> DocumentHistory:
     """The full verdict of a document, by id (or its first 6 characters and more) or by source.
 
     Raises ZooError when no dataset knows it, or several documents fit.
     """
-    found: dict[str, list[tuple[Dataset, Document]]] = {}
+    matches: dict[str, list[tuple[Dataset, Document]]] = {}
     for dataset in all_datasets() if datasets is None else datasets:
         if dataset.kind != "documents":
             continue
-        for one in _everything(dataset):
-            if (len(wanted) >= 6 and one.id.startswith(wanted)) or one.source == wanted:
-                found.setdefault(one.id, []).append((dataset, one))
-    if not found:
+        for document in _all_documents(dataset):
+            if (len(wanted) >= 6 and document.id.startswith(wanted)) or document.source == wanted:
+                matches.setdefault(document.id, []).append((dataset, document))
+    if not matches:
         raise ZooError(f'no document "{wanted}" in any dataset; ids are shown by: phizoo data show NAME')
-    if len(found) > 1:
-        some = ", ".join(sorted(found)[:5])
-        raise ZooError(f'{len(found)} documents fit "{wanted}" ({some}); give one of these ids')
-    ((mark, seen),) = found.items()
+    if len(matches) > 1:
+        examples = ", ".join(sorted(matches)[:5])
+        raise ZooError(f'{len(matches)} documents fit "{wanted}" ({examples}); give one of these ids')
+    ((mark, seen),) = matches.items()
     first = seen[0][1]
-    return Story(
+    return DocumentHistory(
         id=mark, source=first.source, project=first.project, licence=first.licence, kind=first.kind,
         tokens=first.tokens,
-        text=next((one.text for _, one in seen if one.text), ""),
+        text=next((document.text for _, document in seen if document.text), ""),
         verdicts=tuple(
-            Verdict(dataset=dataset.name, digest=dataset.digest, kept=not one.reason, stage=one.stage,
-                    reason=one.reason, facts={key: value for key, value in one.facts.items() if key != "test"})
-            for dataset, one in seen
+            StageDecision(
+                dataset=dataset.name, digest=dataset.digest, kept=not document.reason, stage=document.stage,
+                reason=document.reason, facts={key: value for key, value in document.facts.items() if key != "test"},
+            )
+            for dataset, document in seen
         ),
     )  # fmt: skip
 
 
-def _everything(dataset: Dataset) -> Iterator[Document]:
+def _all_documents(dataset: Dataset) -> Iterator[Document]:
     folder = folder_of(dataset)
     for stem in ("documents", "dropped"):
         yield from read_documents(folder, stem)
@@ -84,29 +86,29 @@ def _everything(dataset: Dataset) -> Iterator[Document]:
 
 def texts_of(dataset: Dataset, wanted: Iterable[str]) -> dict[str, str]:
     """The texts of documents by id, from the dataset itself or the nearest ancestor that holds them."""
-    left, found = set(wanted), dict[str, str]()
-    known = {one.digest: one for one in all_datasets()}
+    left, texts = set(wanted), dict[str, str]()
+    known = {document.digest: document for document in all_datasets()}
     queue = [dataset.digest]
     while queue and left:
         here = known.get(queue.pop(0))
         if here is None or here.kind != "documents":
             continue
-        for one in _everything(here):
-            if one.id in left and one.text:
-                found[one.id] = one.text
-                left.discard(one.id)
+        for document in _all_documents(here):
+            if document.id in left and document.text:
+                texts[document.id] = document.text
+                left.discard(document.id)
         queue.extend(here.parents)
-    return found
+    return texts
 
 
-class Ends(Record, frozen=True):
+class Extremes(Record, frozen=True):
     """The documents with the highest and the lowest scores of a filtered dataset, texts included."""
 
     high: tuple[Document, ...]
     low: tuple[Document, ...]
 
 
-def ends(dataset: Dataset, number: int) -> Ends:
+def find_extremes(dataset: Dataset, number: int) -> Extremes:
     """The extremes by score, kept and dropped together, one a project so that no project fills the page.
 
     Raises ZooError for a dataset without scores.
@@ -117,24 +119,27 @@ def ends(dataset: Dataset, number: int) -> Ends:
 
     best: dict[str, Document] = {}
     worst: dict[str, Document] = {}
-    for one in _everything(dataset):
-        if "score" not in one.facts:
+    for document in _all_documents(dataset):
+        if "score" not in document.facts:
             continue
-        for held, sign in ((best, 1), (worst, -1)):
-            other = held.get(one.project)
-            if other is None or _rank(one, sign) > _rank(other, sign):
-                held[one.project] = one
+        for by_project, sign in ((best, 1), (worst, -1)):
+            other = by_project.get(document.project)
+            if other is None or _rank(document, sign) > _rank(other, sign):
+                by_project[document.project] = document
     if not best:
         raise ZooError(f"{dataset.name} has no scores; they come from: phizoo data filter {dataset.name} --out NAME")
-    high = heapq.nlargest(number, best.values(), key=lambda one: _rank(one, 1))
-    low = heapq.nlargest(number, worst.values(), key=lambda one: _rank(one, -1))
-    texts = texts_of(dataset, [one.id for one in (*high, *low) if not one.text])
-    high, low = ([replace(one, text=one.text or texts.get(one.id, "")) for one in part] for part in (high, low))
-    return Ends(high=tuple(high), low=tuple(low))
+    high = heapq.nlargest(number, best.values(), key=lambda document: _rank(document, 1))
+    low = heapq.nlargest(number, worst.values(), key=lambda document: _rank(document, -1))
+    texts = texts_of(dataset, [document.id for document in (*high, *low) if not document.text])
+    high, low = (
+        [replace(document, text=document.text or texts.get(document.id, "")) for document in part]
+        for part in (high, low)
+    )
+    return Extremes(high=tuple(high), low=tuple(low))
 
 
-def _rank(one: Document, sign: int) -> tuple[float, str]:
-    return sign * float(one.facts["score"]), one.id
+def _rank(document: Document, sign: int) -> tuple[float, str]:
+    return sign * float(document.facts["score"]), document.id
 
 
 def side_by_side(left: str, right: str, width: int, lines: int) -> list[str]:
@@ -144,29 +149,29 @@ def side_by_side(left: str, right: str, width: int, lines: int) -> list[str]:
     ['a   | c', 'b   |']
     """
     pairs = zip_longest(*(text.expandtabs(4).splitlines()[:lines] for text in (left, right)), fillvalue="")
-    return [f"{one[:width]:<{width}} | {other[:width]}".rstrip() for one, other in pairs]
+    return [f"{line[:width]:<{width}} | {opposite[:width]}".rstrip() for line, opposite in pairs]
 
 
-def explained(dataset: Dataset, number: int, width: int = 76, lines: int = 24) -> list[str]:
+def compare_extremes(dataset: Dataset, number: int, width: int = 76, lines: int = 24) -> list[str]:
     """The best and the worst documents of a filtered dataset side by side, as lines."""
-    found, told = ends(dataset, number), list[str]()
-    for high, low in zip_longest(found.high, found.low):
-        heads = [_head(one) if one else "" for one in (high, low)]
-        told += ["", *side_by_side(heads[0], heads[1], width, 2), "-" * width + "-+-" + "-" * width]
-        told += side_by_side(high.text if high else "", low.text if low else "", width, lines)
-    return told
+    extremes, page = find_extremes(dataset, number), list[str]()
+    for high, low in zip_longest(extremes.high, extremes.low):
+        heads = [_head(document) if document else "" for document in (high, low)]
+        page += ["", *side_by_side(heads[0], heads[1], width, 2), "-" * width + "-+-" + "-" * width]
+        page += side_by_side(high.text if high else "", low.text if low else "", width, lines)
+    return page
 
 
-def _head(one: Document) -> str:
-    label = f", labelled {one.facts['label']}" if "label" in one.facts else ""
-    return f"score {one.facts['score']}{label}: {one.source}\n{one.id} of {one.project}"
+def _head(document: Document) -> str:
+    label = f", labelled {document.facts['label']}" if "label" in document.facts else ""
+    return f"score {document.facts['score']}{label}: {document.source}\n{document.id} of {document.project}"
 
 
-def sample(dataset: Dataset, number: int) -> list[Document]:
+def pick_documents(dataset: Dataset, number: int) -> list[Document]:
     """Some kept documents, spread by their ids, the same each time."""
     import heapq
 
-    return heapq.nsmallest(number, read_documents(folder_of(dataset)), key=lambda one: one.id)
+    return heapq.nsmallest(number, read_documents(folder_of(dataset)), key=lambda document: document.id)
 
 
 def card(dataset: Dataset) -> str:
@@ -184,18 +189,18 @@ def card(dataset: Dataset) -> str:
         lines.append(f"| {stage.name} | {stage.entered:,} | {stage.kept:,} | {lost} |")
     lines += ["", "## How it was made", ""]
     lines += [f"- {key}: `{value}`" for key, value in (dataset.recipe or {}).items()]
-    names = {one.digest: one.name for one in all_datasets()}
+    names = {known.digest: known.name for known in all_datasets()}
     if dataset.parents:
         lines += ["", "## Made from", ""]
         lines += [f"- {names.get(parent, 'unknown')} `{parent[:16]}`" for parent in dataset.parents]
-    lines += ["", "## Licences", "", *(f"- {one}" for one in dataset.licence.split("; "))]
+    lines += ["", "## Licences", "", *(f"- {licence}" for licence in dataset.licence.split("; "))]
     if dataset.kind == "documents":
         lines += [
             "",
             "## A document",
             "",
             "```python",
-            *(one.text.rstrip()[:1500] for one in sample(dataset, 1)),
+            *(document.text.rstrip()[:1500] for document in pick_documents(dataset, 1)),
             "```",
         ]
     return "\n".join(lines) + "\n"

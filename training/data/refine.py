@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from training.data.build import find
 from training.data.decontaminate import decontaminate_dataset
 from training.data.dedup.dedup import dedup_dataset
-from training.data.quality.filter import Choice, filter_dataset
+from training.data.quality.filter import FilterChoice, filter_dataset
 from zoo.records import Dataset, Record
 
 
@@ -16,7 +16,7 @@ class Step(Record, frozen=True):
     dataset: Dataset
 
 
-def refine(source: str, name: str, choice: Choice, tasks: Sequence[str], seed: int) -> list[Step]:
+def refine(source: str, name: str, choice: FilterChoice, tasks: Sequence[str], seed: int) -> list[Step]:
     """The datasets NAME-filtered, NAME-dedup and NAME, made one from the other or found finished."""
     filtered, single = f"{name}-filtered", f"{name}-dedup"
     return [

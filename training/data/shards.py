@@ -28,27 +28,27 @@ AHEAD = 3  # shards handed out for each worker: enough to keep it busy, few enou
 NODE_DEATHS = 8  # times a shard is given out anew because its node or worker died
 
 
-class Engine(Record, frozen=True):
+class Workers(Record, frozen=True):
     """How a command runs its shards: so many processes (None: one a core), or a Ray address."""
 
     workers: int | None = None
     ray: str = ""
 
 
-HERE = Engine()
-ENGINE: ContextVar[Engine] = ContextVar("ENGINE", default=HERE)
+HERE = Workers()
+WORKERS: ContextVar[Workers] = ContextVar("ENGINE", default=HERE)
 
 
 @contextlib.contextmanager
-def running_on(workers: int | None, ray: str) -> Iterator[None]:
+def use_workers(workers: int | None, ray: str) -> Iterator[None]:
     """Runs the stages of the block on so many processes, or on Ray."""
     if ray and workers is not None:
         raise ZooError("--workers and --ray exclude each other: a Ray cluster has its own number of cores")
-    token = ENGINE.set(Engine(workers=workers, ray=ray))
+    token = WORKERS.set(Workers(workers=workers, ray=ray))
     try:
         yield
     finally:
-        ENGINE.reset(token)
+        WORKERS.reset(token)
 
 
 def cores() -> int:
@@ -62,7 +62,7 @@ def each_shard(
     shards: Sequence[Input],
     function: Callable[[Input], Output],
     form: type[Output],
-    told: str = "",
+    title: str = "",
 ) -> Iterator[Output]:
     """What `function` gives for each shard, in the shards' order; finished ones are kept in `work`.
 
@@ -74,7 +74,7 @@ def each_shard(
     paths = [work / f"{label}-{number:05d}.msgpack" for number in range(len(shards))]
     missing = [number for number, path in enumerate(paths) if not path.is_file()]
     jobs = [(str(paths[number]), shards[number]) for number in missing]
-    with progress(told or label, len(shards), "shards") as bar, contextlib.closing(_done(function, jobs)) as done:
+    with progress(title or label, len(shards), "shards") as bar, contextlib.closing(_run(function, jobs)) as done:
         bar.at(0)
         for path in paths:
             while not path.is_file():
@@ -83,9 +83,9 @@ def each_shard(
             yield msgspec.msgpack.decode(path.read_bytes(), type=form)
 
 
-def _done(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]]) -> Generator[str, None, None]:
+def _run(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]]) -> Generator[str, None, None]:
     """Does the jobs, and gives the path of each when its file is there."""
-    engine = ENGINE.get()
+    engine = WORKERS.get()
     workers = min(cores() if engine.workers is None else engine.workers, len(jobs))
     if engine.ray and jobs:
         yield from _on_ray(function, jobs, engine.ray)
@@ -93,23 +93,23 @@ def _done(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]]) -> Ge
         yield from _on_cores(function, jobs, workers)
     else:
         for path, shard in jobs:
-            keep(path, packed(function, shard))
+            write_shard(path, run_packed(function, shard))
             yield path
 
 
-def packed(function: Callable[[Any], Any], shard: Any) -> bytes:
+def run_packed(function: Callable[[Any], Any], shard: Any) -> bytes:
     """A shard's result as bytes."""
     return msgspec.msgpack.encode(function(shard))
 
 
-def keep(path: str, result: bytes) -> None:
+def write_shard(path: str, result: bytes) -> None:
     """Puts a shard's result in its place, whole or not at all."""
     with whole_file(Path(path)) as file:
         file.write(result)
 
 
-def _packed_to(path: str, function: Callable[[Any], Any], shard: Any) -> None:
-    keep(path, packed(function, shard))
+def _run_to_file(path: str, function: Callable[[Any], Any], shard: Any) -> None:
+    write_shard(path, run_packed(function, shard))
 
 
 def _on_cores(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], workers: int) -> Iterator[str]:
@@ -119,12 +119,12 @@ def _on_cores(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], w
     from multiprocessing import get_context
 
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("forkserver"), initializer=_end_with, initargs=(os.getpid(),)
+        workers, mp_context=get_context("forkserver"), initializer=_exit_with_parent, initargs=(os.getpid(),)
     )
     waiting: deque[tuple[str, Any]] = deque()
     try:
         for path, shard in jobs:
-            waiting.append((path, pool.submit(_packed_to, path, function, shard)))
+            waiting.append((path, pool.submit(_run_to_file, path, function, shard)))
             if len(waiting) >= AHEAD * workers:
                 first, future = waiting.popleft()
                 future.result()
@@ -141,7 +141,7 @@ def _on_cores(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], w
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_with(run: int) -> None:
+def _exit_with_parent(run: int) -> None:
     """Ends this worker soon after the run that started it is killed; without this it works on for nobody."""
     import threading
     import time
@@ -159,8 +159,8 @@ def _end_with(run: int) -> None:
 
 def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], address: str) -> Iterator[str]:
     """Ray tasks, a bounded number at a time; the driver alone writes, so a lost node leaves no half file."""
-    ray = _joined(address)
-    task = ray.remote(num_cpus=1, max_retries=NODE_DEATHS)(packed)
+    ray = _connect_ray(address)
+    task = ray.remote(num_cpus=1, max_retries=NODE_DEATHS)(run_packed)
     waiting: dict[Any, str] = {}
     left = iter(jobs)
     while True:
@@ -172,7 +172,7 @@ def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], add
         (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
         path = waiting.pop(ready)
         try:
-            keep(path, ray.get(ready))
+            write_shard(path, ray.get(ready))
         except ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, ZooError) else error from None
         except ray.exceptions.RayError as error:
@@ -183,7 +183,7 @@ def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], add
         yield path
 
 
-def _joined(address: str) -> Any:
+def _connect_ray(address: str) -> Any:
     """Ray, joined to the cluster at this address with the settings of this run."""
     import logging
 
@@ -192,10 +192,12 @@ def _joined(address: str) -> Any:
     except ImportError:
         raise ZooError("--ray needs Ray: pip install 'phi-zoo[ray]' here and on each node") from None
     if not ray.is_initialized():
-        _answers(address)
-        told = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_")}
+        _check_ray_port(address)
+        environment = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_")}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": told})
+            ray.init(
+                address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": environment}
+            )
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             raise ZooError(
                 f"no Ray cluster at {address} ({str(error).splitlines()[0][:100]}); start one: ray start --head"
@@ -203,7 +205,7 @@ def _joined(address: str) -> Any:
     return ray
 
 
-def _answers(address: str) -> None:
+def _check_ray_port(address: str) -> None:
     """Raises ZooError where nobody listens: Ray itself would try for minutes."""
     import socket
 

@@ -25,7 +25,7 @@ def logits(folder: Path, tokens_BT: "torch.Tensor", dtype: "torch.dtype") -> "to
 
     config = PhiConfig(**json.loads((folder / "config.json").read_text()))
     config._attn_implementation = "sdpa"
-    read = _Reader(folder, dtype)
+    read = WeightReader(folder, dtype)
     with torch.no_grad():
         hidden_BTD = read.rows("model.embed_tokens.weight", tokens_BT)
         places = torch.arange(tokens_BT.shape[1])[None]
@@ -45,7 +45,7 @@ def logits(folder: Path, tokens_BT: "torch.Tensor", dtype: "torch.dtype") -> "to
         return read.head(hidden_BTD)
 
 
-class _Reader:
+class WeightReader:
     """Tensors of a folder by name, each read when asked for, in the dtype of the proof."""
 
     def __init__(self, folder: Path, dtype: "torch.dtype") -> None:
@@ -58,8 +58,8 @@ class _Reader:
         import torch
 
         unique, back = torch.unique(index_BT, return_inverse=True)
-        found = torch.cat([self.files.read(name, int(row), int(row) + 1) for row in unique]).to(self.dtype)
-        return found[back]
+        tensor = torch.cat([self.files.read(name, int(row), int(row) + 1) for row in unique]).to(self.dtype)
+        return tensor[back]
 
     def head(self, hidden_BTD: "torch.Tensor") -> "torch.Tensor":
         import torch

@@ -96,17 +96,17 @@ def grow(
             f"the vocabularies differ: {parent.label} has {old.vocabulary} rows, {recipe_name} {target.vocabulary}; "
             "a grown model keeps its parent's tokenizer"
         )
-    rules.checked(old, target, growth)
-    found = _grown_already(registry, name, parent, recipe_name, target, growth)
-    if found and (not optimizer_state or moments_file(found[0].digest).is_file()):
-        return found
+    rules.check_growth(old, target, growth)
+    existing = _find_grown(registry, name, parent, recipe_name, target, growth)
+    if existing and (not optimizer_state or moments_file(existing[0].digest).is_file()):
+        return existing
     moments = _moments(parent, growth) if optimizer_state else None
     facts = _facts(parent, recipe_name, target, growth)
     proofs: list[Proof] = []
 
     def made(folder: Path) -> About:
         write(registry.path(parent), folder, old, target, growth)
-        proof = proved(registry.path(parent), folder, rules.preserves(old, target, growth))
+        proof = prove(registry.path(parent), folder, rules.preserves_function(old, target, growth))
         if proof.preserves and proof.largest > EXACT_LOGITS:
             raise ZooError(
                 f"{growth.method} should preserve the function, but the logits differ by {proof.largest:.2g} (at most "
@@ -131,7 +131,7 @@ def grow(
     return grown, proofs[0]
 
 
-def _grown_already(
+def _find_grown(
     registry: Registry, name: str, parent: Checkpoint, recipe_name: str, target: Model, growth: Growth
 ) -> tuple[Checkpoint, Proof] | None:
     """The checkpoint of that name grown from this parent in this way, and the proof kept with it."""
@@ -173,19 +173,19 @@ def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: G
 
     file.parent.mkdir(parents=True, exist_ok=True)
     opened: Any = safe_open(parent, framework="pt")
-    held = set(opened.keys())
-    found: dict[str, Any] = {}
-    prefixes = sorted({name.split(".")[0] for name in held})
+    names = set(opened.keys())
+    tensors: dict[str, Any] = {}
+    prefixes = sorted({name.split(".")[0] for name in names})
     assert old.vocabulary is not None  # read from the parent's config
     for name in tensor_shapes(target, old.vocabulary):
-        taken, _ = rules.source(name, old, target, growth)
+        taken, _ = rules.source_tensor(name, old, target, growth)
         for number in prefixes:
             for key in ("step", *rules.MOMENT_POWERS):
-                if f"{number}.{taken}.{key}" in held:
+                if f"{number}.{taken}.{key}" in names:
                     moment = opened.get_tensor(f"{number}.{taken}.{key}")
-                    found[f"{number}.{name}.{key}"] = rules.grown_moment(name, key, moment, old, target, growth)
+                    tensors[f"{number}.{name}.{key}"] = rules.grow_moment(name, key, moment, old, target, growth)
     part = file.with_suffix(".part")
-    save_file(found, part)
+    save_file(tensors, part)
     part.replace(file)
 
 
@@ -206,7 +206,7 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
     """Writes the grown model as a Hugging Face folder: model.safetensors in one pass, config, tokenizer."""
     import torch
 
-    held = TensorFolder(parent)
+    tensors = TensorFolder(parent)
     assert old.vocabulary is not None  # read from the parent's config
     shapes = tensor_shapes(target, old.vocabulary)
     parameters = sum(_count(shape) for shape in shapes.values())
@@ -214,15 +214,15 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
         file.write(header(shapes))
 
         def made(name: str, room: "torch.Tensor") -> "torch.Tensor":
-            taken, factor = rules.source(name, old, target, growth)
-            if taken not in held:
+            taken, factor = rules.source_tensor(name, old, target, growth)
+            if taken not in tensors:
                 raise ZooError(f"the parent has no tensor {taken}; is it whole? phizoo models verify")
             if factor == 0.0:
                 return room[: _count(shapes[name])].zero_().view(shapes[name])
-            read = held.read(taken).to(torch.float32)
-            found = rules.grown(name, read, old, target, growth, target.initializer_range, room)
-            assert tuple(found.shape) == shapes[name], name
-            return (found if factor == 1.0 else found.mul_(factor)).contiguous()
+            read = tensors.read(taken).to(torch.float32)
+            tensor = rules.grow_tensor(name, read, old, target, growth, target.initializer_range, room)
+            assert tuple(tensor.shape) == shapes[name], name
+            return (tensor if factor == 1.0 else tensor.mul_(factor)).contiguous()
 
         rooms = deque(torch.empty(max(map(_count, shapes.values()))) for _ in range(AT_ONCE + 1))
         names, coming = iter(shapes), deque[tuple[Future[torch.Tensor], torch.Tensor]]()
@@ -263,13 +263,13 @@ def _count(shape: tuple[int, ...]) -> int:
 
 def header(shapes: dict[str, tuple[int, ...]]) -> bytes:
     """A safetensors header for float32 tensors in this order: 8 bytes of length, JSON, padded with spaces."""
-    told: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    at = 0
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    begin = 0
     for name, shape in shapes.items():
-        end = at + 4 * _count(shape)
-        told[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, end]}
-        at = end
-    text = json.dumps(told, separators=(",", ":")).encode()
+        end = begin + 4 * _count(shape)
+        entries[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
 
@@ -286,12 +286,12 @@ def _config(parent: dict[str, Any], old: Model, target: Model, growth: Growth) -
         "num_key_value_heads": target.heads,
         "partial_rotary_factor": factor,
         "rope_parameters": rope,
-        "layer_norm_eps": rules.epsilon(old, target, growth),
+        "layer_norm_eps": rules.layer_norm_epsilon(old, target, growth),
         "dtype": "float32",
     }
 
 
-def proved(parent: Path, folder: Path, preserves: bool) -> Proof:
+def prove(parent: Path, folder: Path, preserves: bool) -> Proof:
     """The logits of both models on a fixed random batch, in float64 over the weights as stored."""
     import torch
 

@@ -79,16 +79,16 @@ def depth_map(new: int, old: int, rounding: Rounding = "half-even") -> list[int]
     >>> depth_map(24, 20)[:5], depth_map(24, 20, "half-up")[:5], depth_map(4, 2, "floor")
     ([0, 1, 2, 2, 3], [0, 1, 2, 3, 3], [0, 0, 1, 1])
     """
-    found = []
+    layers = []
     for place in range(new):
         whole, rest = divmod(place * old, new)  # exact: no float decides a tie
         if rounding != "floor" and (2 * rest > new or (2 * rest == new and (rounding == "half-up" or whole % 2))):
             whole += 1
-        found.append(min(whole, old - 1))
-    return found
+        layers.append(min(whole, old - 1))
+    return layers
 
 
-def checked(old: Model, new: Model, growth: Growth) -> None:
+def check_growth(old: Model, new: Model, growth: Growth) -> None:
     """Raises ZooError when a method cannot grow one shape into the other, with the method that can."""
     head = (old.width // old.heads, new.width // new.heads)
     if growth.method == "scratch":
@@ -117,7 +117,7 @@ def checked(old: Model, new: Model, growth: Growth) -> None:
         raise ZooError(f"{growth.method} cannot change the head size ({head[0]} to {head[1]}); take pad-exact")
 
 
-def preserves(old: Model, new: Model, growth: Growth) -> bool:
+def preserves_function(old: Model, new: Model, growth: Growth) -> bool:
     """Whether the grown model computes the parent's function."""
     deeper = new.layers != old.layers
     return growth.method in EXACT and (not deeper or growth.depth == "zero")
@@ -142,7 +142,7 @@ def role(name: str) -> str:
     return name.split(".", 3)[3] if name.startswith("model.layers.") else name
 
 
-def source(name: str, old: Model, new: Model, growth: Growth) -> tuple[str, float]:
+def source_tensor(name: str, old: Model, new: Model, growth: Growth) -> tuple[str, float]:
     """The parent's tensor that a new one is made from, and the factor of its layer's output.
 
     `copy` repeats a layer as it is. `half` shares the output between the copies. `zero` lets the first
@@ -162,7 +162,7 @@ def source(name: str, old: Model, new: Model, growth: Growth) -> tuple[str, floa
     return f"model.layers.{taken}.{role(name)}", factor
 
 
-def grown(
+def grow_tensor(
     name: str,
     tensor: "torch.Tensor",
     old: Model,
@@ -182,11 +182,11 @@ def grown(
 
     part = role(name)
     if growth.method in ("scratch", "corner"):
-        return _drawn_around(name, part, tensor, old, new, growth, spread)
+        return _draw_around(name, part, tensor, old, new, growth, spread)
     if growth.method == "pad-exact":
-        return _padded(name, part, tensor, old, new, growth, spread)
+        return _pad(name, part, tensor, old, new, growth, spread)
     if growth.method == "tile-exact" and tensor.dim() == 2 and part != "model.embed_tokens.weight":
-        return _shared_out(name, tensor, old, new, growth, out)
+        return _share_out(name, tensor, old, new, growth, out)
     structured = growth.method == "structured-tile"
     for axis, kind in enumerate(AXES[part]):
         if kind != "token":
@@ -205,7 +205,7 @@ def grown(
 MOMENT_POWERS = {"exp_avg": 1, "exp_avg_sq": 2, "momentum_buffer": 1}
 
 
-def grown_moment(name: str, key: str, moment: "torch.Tensor", old: Model, new: Model, growth: Growth) -> "torch.Tensor":
+def grow_moment(name: str, key: str, moment: "torch.Tensor", old: Model, new: Model, growth: Growth) -> "torch.Tensor":
     """One tensor of the larger model's optimizer state from the smaller one's, for the exact methods.
 
     The gradient of n copies that are read with 1/n each is shared between them: every tiled tensor has g/n,
@@ -231,19 +231,19 @@ def grown_moment(name: str, key: str, moment: "torch.Tensor", old: Model, new: M
         scale = math.sqrt(old.width / new.width)
     fill = float(moment.mean()) / scale**power if power == 2 else 0.0
     made = torch.full(_shape(part, old, new, moment), fill, dtype=moment.dtype)
-    index = _kept(old, new)
+    index = _kept_coordinates(old, new)
     places = [index.get(kind) for kind in AXES[part]]
-    return _placed(made, moment / scale**power, places)
+    return _place(made, moment / scale**power, places)
 
 
-def _kept(old: Model, new: Model) -> dict[str, list[int]]:
+def _kept_coordinates(old: Model, new: Model) -> dict[str, list[int]]:
     """Where the old coordinates of an axis stand among the new ones under pad-exact."""
     before, after = old.width // old.heads, new.width // new.heads
     heads = [head * after + place for head in range(old.heads) for place in range(before)]
     return {"heads": heads, "stream": list(range(old.width)), "ffn": list(range(old.mlp))}
 
 
-def _placed(made: "torch.Tensor", tensor: "torch.Tensor", places: "list[list[int] | None]") -> "torch.Tensor":
+def _place(made: "torch.Tensor", tensor: "torch.Tensor", places: "list[list[int] | None]") -> "torch.Tensor":
     """Puts the old values at their places in a new tensor; None is a whole axis."""
     import torch
 
@@ -284,7 +284,7 @@ def _generator(name: str, growth: Growth) -> "torch.Generator":
     return torch.Generator().manual_seed(int(digest([growth.seed, name])[:15], 16))
 
 
-def _shared_out(
+def _share_out(
     name: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, out: "torch.Tensor | None"
 ) -> "torch.Tensor":
     """A matrix of tiled input: each of the n input copies takes its share, the shares sum to the whole.
@@ -320,7 +320,7 @@ def _shared_out(
     return made.view(times * rows, copies * columns)
 
 
-def _fresh(
+def _draw_fresh(
     name: str, shape: tuple[int, ...], part: str, growth: Growth, spread: float, like: "torch.Tensor"
 ) -> "torch.Tensor":
     """A tensor as a new model has it: matrices normal, norms 1, biases 0."""
@@ -336,34 +336,34 @@ def _shape(part: str, old: Model, new: Model, tensor: "torch.Tensor") -> tuple[i
     return tuple(tensor.shape[axis] if kind == "token" else _size(kind, new) for axis, kind in enumerate(AXES[part]))
 
 
-def _drawn_around(
+def _draw_around(
     name: str, part: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float
 ) -> "torch.Tensor":
     """A new model's tensor; for `corner` with the old one in its first rows and columns."""
-    made = _fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
+    made = _draw_fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
     if growth.method == "corner":
         made[tuple(slice(0, size) for size in tensor.shape)] = tensor
     return made
 
 
-def _padded(
+def _pad(
     name: str, part: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float
 ) -> "torch.Tensor":
     """One tensor under pad-exact: the new stream coordinates are written with the mean and read as zero."""
-    index = _kept(old, new)
+    index = _kept_coordinates(old, new)
     if "layernorm" in part:
-        made = _fresh(name, (new.width,), part, growth, spread, tensor)
+        made = _draw_fresh(name, (new.width,), part, growth, spread, tensor)
         made[: old.width] = tensor * math.sqrt(old.width / new.width) if part.endswith("weight") else tensor
         return made
     if part.startswith("self_attn.q_proj"):
         # undoes the larger head's 1/sqrt(head size)
         tensor = tensor * math.sqrt((new.width // new.heads) / (old.width // old.heads))
-    made = _fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
+    made = _draw_fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
     if part.startswith("self_attn.k_proj"):
         made.zero_()  # new query dims meet zero keys; its old columns follow below, its new ones are never read
     if part in ("self_attn.dense.weight", "mlp.fc2.weight"):
         made.zero_()  # what the new heads' dims and new neurons say is not heard
-    made = _placed(made, tensor, [index.get(kind) for kind in AXES[part]])
+    made = _place(made, tensor, [index.get(kind) for kind in AXES[part]])
     writes = part == "model.embed_tokens.weight" or AXES[part][0] == "stream"
     if writes and new.width > old.width:
         if part == "model.embed_tokens.weight":
@@ -373,7 +373,7 @@ def _padded(
     return made
 
 
-def epsilon(old: Model, new: Model, growth: Growth) -> float:
+def layer_norm_epsilon(old: Model, new: Model, growth: Growth) -> float:
     """The grown model's LayerNorm eps: pad-exact shrinks the variance by S/T, so eps shrinks with it."""
     if growth.method == "pad-exact":
         return old.layer_norm_epsilon * old.width / new.width

@@ -47,10 +47,10 @@ class TensorFolder:
         buffer = torch.empty((stop - begin) * row, dtype=torch.uint8)
         with path.open("rb", buffering=0) as file:
             file.seek(start + tensor.begin + begin * row)
-            view, at = buffer.numpy().data, 0
-            while at < len(view):
-                got = file.readinto(view[at:])
+            view, done = buffer.numpy().data, 0
+            while done < len(view):
+                got = file.readinto(view[done:])
                 if not got:
                     raise ZooError(f"{path.name} ends inside {name}; is it whole? phizoo models verify")
-                at += got
+                done += got
         return buffer.view(dtype).reshape([stop - begin, *shape[1:]])

@@ -12,10 +12,10 @@ from training.ladder.report import (
     PUBLISHED_GROWTH,
     LadderCell,
     LadderTable,
-    Ran,
     Report,
-    of,
+    RungResult,
     published_rows,
+    runs_of_arm,
     score,
 )
 from training.ladder.rungs import growth_arms
@@ -45,7 +45,7 @@ def write(report: Report, folder: Path) -> list[Path]:
     return pages
 
 
-def opening(report: Report) -> list[str]:
+def introduction(report: Report) -> list[str]:
     """The paragraphs that a reader needs before the tables."""
     scale = report.scale
     small, large = scale.small, scale.large
@@ -59,7 +59,7 @@ def opening(report: Report) -> list[str]:
     ]
 
 
-def runs_of(report: Report) -> list[tuple[str, str, list[str]]]:
+def run_sections(report: Report) -> list[tuple[str, str, list[str]]]:
     """(anchor, title, lines) of each run: its checkpoint, recipe, evaluation, and the commands that show them."""
     sections = []
     for run in report.ran:
@@ -83,12 +83,12 @@ def anchor(name: str) -> str:
 
 def markdown(report: Report) -> str:
     """The report as Markdown, charts beside it."""
-    parts = ["# The ladder", *opening(report)]
+    parts = ["# The ladder", *introduction(report)]
     parts += [f"![{caption}]({name})" for name, caption in CHARTS.items()]
     for table in report.tables:
         parts += [f"## {table.title}", table.note, _markdown_table(table), *_bullets(table.findings)]
     parts.append("## The runs")
-    for place, title, lines in runs_of(report):
+    for place, title, lines in run_sections(report):
         parts.append(f'<a id="{place}"></a>**{title}**\n\n' + "\n".join(_bullets(lines)))
     return "\n\n".join(parts) + "\n"
 
@@ -124,8 +124,8 @@ def html(text: str, pictures: dict[str, str]) -> str:
 
 def charts(report: Report) -> dict[str, str]:
     """The three charts as SVG, by file name."""
-    ours_data = [(arm, of(report.ran, "data", arm)) for arm in dict.fromkeys(_arms(report.ran, "data"))]
-    ours_growth = [(arm, of(report.ran, "growth", arm)) for arm in growth_arms(report.scale)]
+    ours_data = [(arm, runs_of_arm(report.ran, "data", arm)) for arm in dict.fromkeys(_arms(report.ran, "data"))]
+    ours_growth = [(arm, runs_of_arm(report.ran, "growth", arm)) for arm in growth_arms(report.scale)]
     task = report.scale.task
     pictures = [
         _bars("HumanEval, published", PUBLISHED_DATA, f"{task}, here", ours_data),
@@ -135,11 +135,11 @@ def charts(report: Report) -> dict[str, str]:
     return dict(zip(CHARTS, pictures, strict=True))
 
 
-def _arms(ran: Sequence[Ran], study: str) -> list[str]:
+def _arms(ran: Sequence[RungResult], study: str) -> list[str]:
     return [run.rung.arm for run in ran if run.rung.study == study]
 
 
-def _bars(left: str, models: Sequence[str], right: str, ours: list[tuple[str, list[Ran]]]) -> str:
+def _bars(left: str, models: Sequence[str], right: str, ours: list[tuple[str, list[RungResult]]]) -> str:
     """Published scores beside ours, each with its interval."""
     from matplotlib.figure import Figure
 
@@ -168,7 +168,7 @@ def _curves(report: Report) -> str:
     figure = Figure(figsize=(11, 5), layout="constrained")
     panel = figure.subplots()
     for arm in growth_arms(report.scale):
-        runs = of(report.ran, "growth", arm)
+        runs = runs_of_arm(report.ran, "growth", arm)
         losses: dict[int, list[float]] = {}
         for run in runs:
             for line in run.curve:

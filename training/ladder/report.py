@@ -29,7 +29,7 @@ PUBLISHED_GROWTH = (
 EXACT = "tile-exact, zero"  # the arm that starts as exactly its parent's function
 
 
-class Ran(Record, frozen=True, kw_only=True):
+class RungResult(Record, frozen=True, kw_only=True):
     """One finished rung and its records. scores: one for each sample, in the task's order."""
 
     rung: Rung
@@ -81,7 +81,7 @@ class Report(Record, frozen=True, kw_only=True):
 
     scale: Scale
     tables: tuple[LadderTable, ...]
-    ran: tuple[Ran, ...]
+    ran: tuple[RungResult, ...]
 
 
 def gather(registry: "Registry", scale: Scale) -> Report:
@@ -91,7 +91,7 @@ def gather(registry: "Registry", scale: Scale) -> Report:
     return Report(scale=scale, tables=(*tables, chain_table(ran), published_table()), ran=ran)
 
 
-def _read(registry: "Registry", rung: Rung, scale: Scale) -> Ran:
+def _read(registry: "Registry", rung: Rung, scale: Scale) -> RungResult:
     from evals.run_folder import read_results
     from training import metrics
     from training.export import CURVES
@@ -106,16 +106,16 @@ def _read(registry: "Registry", rung: Rung, scale: Scale) -> Ran:
         spent = start.training_flops or 0.0
         kept = registry.recipe(start.recipe_digest).get("grow") if start.recipe_digest else None
         proof = kept["proof"] if kept else None
-    return Ran(
+    return RungResult(
         rung=rung, checkpoint=checkpoint, curve=tuple(metrics.read(registry.path(checkpoint) / CURVES)), eval_run=run,
         scores=tuple(result.score for result in results if result.score is not None),
         losses=kind_losses(registry, checkpoint), proof=proof, parent_flops=spent,
     )  # fmt: skip
 
 
-def of(ran: Sequence[Ran], study: str, arm: str) -> list[Ran]:
+def runs_of_arm(ran: Sequence[RungResult], study: str, arm: str) -> list[RungResult]:
     """The runs of one arm, sorted by seed."""
-    return sorted((one for one in ran if (one.rung.study, one.rung.arm) == (study, arm)), key=lambda one: one.rung.seed)
+    return sorted((run for run in ran if (run.rung.study, run.rung.arm) == (study, arm)), key=lambda run: run.rung.seed)
 
 
 def over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
@@ -133,11 +133,11 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def _names(runs: Sequence[Ran]) -> tuple[str, ...]:
-    return tuple(one.rung.name for one in runs)
+def _names(runs: Sequence[RungResult]) -> tuple[str, ...]:
+    return tuple(run.rung.name for run in runs)
 
 
-def number(runs: Sequence[Ran], values: Sequence[float], digits: int = 3) -> LadderCell:
+def number(runs: Sequence[RungResult], values: Sequence[float], digits: int = 3) -> LadderCell:
     """A mean over seeds with its interval, linked to its runs."""
     mean, low, high = over_seeds(values)
     text = f"{mean:.{digits}f} [{low:.{digits}f}–{high:.{digits}f}] n={len(values)}"
@@ -150,7 +150,7 @@ def _round(values: tuple[float, float, float], digits: int) -> tuple[float, floa
     return value, low, high
 
 
-def score(runs: Sequence[Ran]) -> LadderCell:
+def score(runs: Sequence[RungResult]) -> LadderCell:
     """The score in percent: over seeds and samples if there are several seeds, else with Wilson's interval."""
     from evals.stats.intervals import wilson
     from evals.stats.seeds import combine
@@ -167,7 +167,7 @@ def score(runs: Sequence[Ran]) -> LadderCell:
 
 
 def difference(
-    runs: Sequence[Ran], base: Sequence[Ran], values: Sequence[float], others: Sequence[float]
+    runs: Sequence[RungResult], base: Sequence[RungResult], values: Sequence[float], others: Sequence[float]
 ) -> LadderCell:
     """The mean difference paired by seed, with its interval."""
     mean, low, high = over_seeds([a - b for a, b in zip(values, others, strict=True)])
@@ -175,7 +175,7 @@ def difference(
     return LadderCell(text, (*_names(runs), *_names(base)), _round((mean, low, high), 3))
 
 
-def scores_apart(runs: Sequence[Ran], base: Sequence[Ran]) -> LadderCell:
+def scores_apart(runs: Sequence[RungResult], base: Sequence[RungResult]) -> LadderCell:
     """The difference of scores in points, on the same samples, each averaged over its seeds."""
     from evals.stats.paired import paired
 
@@ -189,14 +189,14 @@ def scores_apart(runs: Sequence[Ran], base: Sequence[Ran]) -> LadderCell:
     return LadderCell(text, (*_names(runs), *_names(base)), _round((value, low, high), 1))
 
 
-def data_table(ran: Sequence[Ran]) -> LadderTable:
+def data_table(ran: Sequence[RungResult]) -> LadderTable:
     """Study 1: what each step of the data ladder adds."""
     rows, findings = [], []
-    before: list[Ran] = []
+    before: list[RungResult] = []
     for arm in DATA_ARMS:
-        runs = of(ran, "data", arm)
+        runs = runs_of_arm(ran, "data", arm)
         apart = scores_apart(runs, before) if before else LadderCell("")
-        kinds = (number(runs, [one.losses[kind] for one in runs]) for kind in KINDS)
+        kinds = (number(runs, [run.losses[kind] for run in runs]) for kind in KINDS)
         rows.append((LadderCell(arm), score(runs), apart, *kinds))
         if before:
             findings.append(_finding(f"{arm} against the arm before", apart))
@@ -216,22 +216,22 @@ def _finding(comparison: str, cell: LadderCell) -> str:
     return f"{comparison}: {verdict} ({cell.text})."
 
 
-def growth_table(scale: Scale, ran: Sequence[Ran]) -> LadderTable:
+def growth_table(scale: Scale, ran: Sequence[RungResult]) -> LadderTable:
     """Study 2: each method's loss before and after training, and its score."""
     rows, findings = [], []
-    scratch = of(ran, "growth", "scratch")
-    parents = of(ran, "growth", "parent")
+    scratch = runs_of_arm(ran, "growth", "scratch")
+    parents = runs_of_arm(ran, "growth", "parent")
     empty = LadderCell("")
     loss = number(parents, [run.final_loss for run in parents])
     rows.append((LadderCell("the parents"), empty, empty, loss, empty, empty, score(parents)))
-    exact = of(ran, "growth", EXACT)
+    exact = runs_of_arm(ran, "growth", EXACT)
     for arm in growth_arms(scale):
-        runs = of(ran, "growth", arm)
-        first = number(runs, [one.first_loss for one in runs])
-        jump = difference(runs, exact, [one.first_loss for one in runs], [one.first_loss for one in exact])
-        final = [one.final_loss for one in runs]
-        apart = empty if arm == "scratch" else difference(runs, scratch, final, [one.final_loss for one in scratch])
-        proofs = [one.proof["largest"] for one in runs if one.proof]
+        runs = runs_of_arm(ran, "growth", arm)
+        first = number(runs, [run.first_loss for run in runs])
+        jump = difference(runs, exact, [run.first_loss for run in runs], [run.first_loss for run in exact])
+        final = [run.final_loss for run in runs]
+        apart = empty if arm == "scratch" else difference(runs, scratch, final, [run.final_loss for run in scratch])
+        proofs = [run.proof["largest"] for run in runs if run.proof]
         proof = LadderCell(f"{max(proofs):.1g}", _names(runs)) if proofs else empty
         rows.append((LadderCell(arm), first, jump, number(runs, final), apart, proof, score(runs)))
         if apart.text:
@@ -246,28 +246,32 @@ def growth_table(scale: Scale, ran: Sequence[Ran]) -> LadderTable:
     return LadderTable("2. Growth: before and after training", note, columns, tuple(rows), tuple(findings))
 
 
-def steps_to(run: Ran, loss: float) -> float:
+def steps_to(run: RungResult, loss: float) -> float:
     """The first validated step whose loss is no higher; infinity if none."""
     seen = (line for line in run.curve if "validation_loss" in line)
     return next((float(line["step"]) for line in seen if line["validation_loss"] <= loss), math.inf)
 
 
-def speed_table(scale: Scale, ran: Sequence[Ran]) -> LadderTable:
+def speed_table(scale: Scale, ran: Sequence[RungResult]) -> LadderTable:
     """Study 2: steps and FLOPs to reach the scratch model's final loss, with and without the parent's FLOPs."""
-    scratch = of(ran, "growth", "scratch")
+    scratch = runs_of_arm(ran, "growth", "scratch")
     rows, nearest = [], (math.inf, "")
     for arm in growth_arms(scale):
         if arm == "scratch":
             continue
-        runs = of(ran, "growth", arm)
+        runs = runs_of_arm(ran, "growth", arm)
         steps = [steps_to(run, base.final_loss) for run, base in zip(runs, scratch, strict=True)]
-        shares = [one / scale.steps for one in steps]
+        shares = [value / scale.steps for value in steps]
         alone = [share * run.flops / base.flops for share, run, base in zip(shares, runs, scratch, strict=True)]
-        both = [one + run.parent_flops / base.flops for one, run, base in zip(alone, runs, scratch, strict=True)]
+        both = [value + run.parent_flops / base.flops for value, run, base in zip(alone, runs, scratch, strict=True)]
         nearest = min(nearest, (statistics.median(shares), arm))
-        each = " / ".join("never" if math.isinf(one) else f"{one:.0f}" for one in steps)
+        each = " / ".join("never" if math.isinf(value) else f"{value:.0f}" for value in steps)
         rows.append(
-            (LadderCell(arm), LadderCell(each, _names(runs)), *(_median(runs, one) for one in (shares, alone, both)))
+            (
+                LadderCell(arm),
+                LadderCell(each, _names(runs)),
+                *(_median_cell(runs, value) for value in (shares, alone, both)),
+            )
         )
     share, arm = nearest
     reached = f"takes {share:.2f} of scratch's steps (median over seeds)"
@@ -277,14 +281,14 @@ def speed_table(scale: Scale, ran: Sequence[Ran]) -> LadderTable:
     findings = (
         f"The talk's factor of three (scratch's final loss in a third of the steps) {verdict}: the nearest arm, {arm}, "
         f"{reached}. Steps are known to within {scale.validate_every}, the interval of validation.",
-        _head_start(scale, scratch, of(ran, "growth", "parent")),
+        _head_start(scale, scratch, runs_of_arm(ran, "growth", "parent")),
     )
     note = f"Steps of {scale.steps} until the scratch model of the same seed has its final validation loss; by seed."
     columns = ("arm", "steps, by seed", "share of steps", "share of FLOPs", "share of FLOPs, parent's counted")
     return LadderTable("3. Growth: steps to scratch's final loss", note, columns, tuple(rows), findings)
 
 
-def _head_start(scale: Scale, scratch: Sequence[Ran], parents: Sequence[Ran]) -> str:
+def _head_start(scale: Scale, scratch: Sequence[RungResult], parents: Sequence[RungResult]) -> str:
     """Bounds the possible saving: the parents' final loss, in steps of the scratch models."""
     saved = statistics.median(
         steps_to(run, parent.final_loss) / scale.steps for run, parent in zip(scratch, parents, strict=True)
@@ -299,29 +303,30 @@ def _head_start(scale: Scale, scratch: Sequence[Ran], parents: Sequence[Ran]) ->
     )
 
 
-def _median(runs: Sequence[Ran], shares: Sequence[float]) -> LadderCell:
+def _median_cell(runs: Sequence[RungResult], shares: Sequence[float]) -> LadderCell:
     """The median of the seeds with the lowest and the highest; infinite shares read "never"."""
     parts = [
-        "never" if math.isinf(one) else f"{one:.2f}" for one in (statistics.median(shares), min(shares), max(shares))
+        "never" if math.isinf(share) else f"{share:.2f}"
+        for share in (statistics.median(shares), min(shares), max(shares))
     ]
     return LadderCell(f"{parts[0]} ({parts[1]} to {parts[2]}) n={len(shares)}", _names(runs))
 
 
-def kinds_table(scale: Scale, ran: Sequence[Ran]) -> LadderTable:
+def kinds_table(scale: Scale, ran: Sequence[RungResult]) -> LadderTable:
     """Study 2 by kind of text: does code get worse while language gets better, as from phi-1.5 to phi-2?"""
-    scratch = of(ran, "growth", "scratch")
+    scratch = runs_of_arm(ran, "growth", "scratch")
     rows, findings = [], []
     for arm in growth_arms(scale):
-        runs = of(ran, "growth", arm)
+        runs = runs_of_arm(ran, "growth", arm)
         cells = []
         for kind in KINDS:
-            mine, base = ([one.losses[kind] for one in part] for part in (runs, scratch))
+            mine, base = ([run.losses[kind] for run in part] for part in (runs, scratch))
             cells.append(number(runs, mine) if arm == "scratch" else difference(runs, scratch, mine, base))
         rows.append((LadderCell(arm), *cells))
         if arm != "scratch":
             code, text = (
-                statistics.fmean([one.losses[kind] for one in runs])
-                - statistics.fmean([one.losses[kind] for one in scratch])
+                statistics.fmean([run.losses[kind] for run in runs])
+                - statistics.fmean([run.losses[kind] for run in scratch])
                 for kind in ("code", "textbooks")
             )
             if code > 0 > text:
@@ -336,17 +341,17 @@ def kinds_table(scale: Scale, ran: Sequence[Ran]) -> LadderTable:
     return LadderTable("4. Growth by kind of text", note, ("arm", *KINDS), tuple(rows), tuple(findings))
 
 
-def chain_table(ran: Sequence[Ran]) -> LadderTable:
+def chain_table(ran: Sequence[RungResult]) -> LadderTable:
     """Study 3: the chain."""
-    links = [next(one for one in ran if one.rung.arm == "parent")] + [one for one in ran if one.rung.study == "chain"]
+    links = [next(run for run in ran if run.rung.arm == "parent")] + [run for run in ran if run.rung.study == "chain"]
     rows = []
-    for one in links:
-        arm = "phi-1-small" if one.rung.arm == "parent" else one.rung.arm
-        name = (one.rung.name,)
-        grown = f"{one.rung.grow.method}, {one.rung.grow.depth}" if one.rung.grow else ""
-        losses = (LadderCell(f"{one.losses[kind]:.3f}", name) for kind in KINDS)
-        numbers = (LadderCell(text, name) for text in (arm, f"{one.checkpoint.parameters:,}"))
-        rows.append((*numbers, LadderCell(grown), LadderCell(f"{one.first_loss:.3f}", name), *losses, score([one])))
+    for run in links:
+        arm = "phi-1-small" if run.rung.arm == "parent" else run.rung.arm
+        name = (run.rung.name,)
+        grown = f"{run.rung.grow.method}, {run.rung.grow.depth}" if run.rung.grow else ""
+        losses = (LadderCell(f"{run.losses[kind]:.3f}", name) for kind in KINDS)
+        numbers = (LadderCell(text, name) for text in (arm, f"{run.checkpoint.parameters:,}"))
+        rows.append((*numbers, LadderCell(grown), LadderCell(f"{run.first_loss:.3f}", name), *losses, score([run])))
     columns = ("model", "parameters", "grown by", "first loss", *(f"loss: {kind}" for kind in KINDS), "score %")
     note = "One seed: these rows have no interval over seeds, and a difference between two of them proves nothing."
     return LadderTable("5. The chain", note, columns, tuple(rows))
@@ -358,13 +363,13 @@ def published_rows(models: Sequence[str]) -> list[tuple[str, float, float, float
     from zoo.published import load
 
     by_model = {row.model: row for row in load() if row.benchmark == "humaneval"}
-    found = []
+    rows = []
     for model in models:
         row = by_model[model]
         assert row.n is not None  # a test checks that each model named here has one
         ends = wilson(row.value * row.n / 100, row.n)
-        found.append((model, row.value, 100 * ends.low, 100 * ends.high, row.n, row.source))
-    return found
+        rows.append((model, row.value, 100 * ends.low, 100 * ends.high, row.n, row.source))
+    return rows
 
 
 def published_table() -> LadderTable:

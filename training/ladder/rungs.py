@@ -68,7 +68,7 @@ class Scale(Record, frozen=True, kw_only=True):
     task: str = "mini_exercises"
 
 
-def _shape(layers: int, width: int, heads: int, rotary: int, context: int) -> Model:
+def _model(layers: int, width: int, heads: int, rotary: int, context: int) -> Model:
     return Model(
         layers=layers, width=width, heads=heads, mlp=4 * width, rotary_dim=rotary, context_tokens=context
     )  # the papers' proportions: an MLP of 4 d, heads of one size until phi-2
@@ -77,20 +77,20 @@ def _shape(layers: int, width: int, heads: int, rotary: int, context: int) -> Mo
 SCALES = {
     # about two hours on two cores: the mini twins themselves
     "full": Scale(
-        name="full", small=_shape(5, 128, 2, 32, 1024), large=_shape(6, 256, 4, 32, 1024),
-        largest=_shape(8, 320, 4, 32, 1024), steps=600, small_steps=600, finetune_steps=400, batch_sequences=4,
+        name="full", small=_model(5, 128, 2, 32, 1024), large=_model(6, 256, 4, 32, 1024),
+        largest=_model(8, 320, 4, 32, 1024), steps=600, small_steps=600, finetune_steps=400, batch_sequences=4,
         sequence_tokens=256, validate_every=20,
     ),
     # about a quarter of an hour: half as wide
     "quick": Scale(
-        name="quick", small=_shape(5, 64, 2, 16, 1024), large=_shape(6, 128, 4, 16, 1024),
-        largest=_shape(8, 160, 4, 16, 1024), steps=200, small_steps=200, finetune_steps=150, batch_sequences=4,
+        name="quick", small=_model(5, 64, 2, 16, 1024), large=_model(6, 128, 4, 16, 1024),
+        largest=_model(8, 160, 4, 16, 1024), steps=200, small_steps=200, finetune_steps=150, batch_sequences=4,
         sequence_tokens=128, validate_every=10, task="mini_exercises@phizoo-quick",
     ),
     # seconds: for tests, too small to show anything
     "smoke": Scale(
-        name="smoke", small=_shape(2, 32, 1, 16, 1024), large=_shape(3, 64, 2, 16, 1024),
-        largest=_shape(4, 80, 2, 16, 1024), steps=6, small_steps=6, finetune_steps=4, batch_sequences=2,
+        name="smoke", small=_model(2, 32, 1, 16, 1024), large=_model(3, 64, 2, 16, 1024),
+        largest=_model(4, 80, 2, 16, 1024), steps=6, small_steps=6, finetune_steps=4, batch_sequences=2,
         sequence_tokens=32, validate_every=2, seeds=(0, 1), methods=("scratch", "tile-exact"),
         depths=("zero",), task="copa",
     ),
@@ -119,7 +119,7 @@ def rungs(scale: Scale) -> list[Rung]:
     return [*_data(scale), *_parents(scale), *_growth(scale), *_chain(scale)]
 
 
-def _named(scale: Scale, *parts: object) -> str:
+def _rung_name(scale: Scale, *parts: object) -> str:
     text = "-".join(str(part) for part in ("ladder", scale.name, *parts))
     return text.replace("+ ", "plus-").replace(" ", "-").replace("/", "-")
 
@@ -135,7 +135,7 @@ def _recipe(
         "licence": "apache-2.0",
         "model": msgspec.to_builtins(shape),
         "data": {
-            "sources": [{"name": one, "weight": weight} for one, weight in sources.items()],
+            "sources": [{"name": source, "weight": weight} for source, weight in sources.items()],
             "sequence_tokens": scale.sequence_tokens,
             "packing": "shifted",
         },
@@ -151,7 +151,7 @@ def _data(scale: Scale) -> Iterator[Rung]:
     for seed in scale.seeds:
         before = ""
         for arm, sources in DATA_ARMS.items():
-            name = _named(scale, "data", arm, f"s{seed}")
+            name = _rung_name(scale, "data", arm, f"s{seed}")
             finetune = arm == "+ exercises"
             steps = scale.finetune_steps if finetune else scale.small_steps
             recipe = _recipe(scale, name, scale.small, sources, seed, steps, f"the data ladder: {arm}")
@@ -163,7 +163,7 @@ def _data(scale: Scale) -> Iterator[Rung]:
 
 def _parents(scale: Scale) -> Iterator[Rung]:
     for seed in scale.seeds:
-        name = _named(scale, "small", f"s{seed}")
+        name = _rung_name(scale, "small", f"s{seed}")
         recipe = _recipe(scale, name, scale.small, MIXED, seed, scale.small_steps, "the parent of the grown models")
         yield Rung(name=name, study="growth", arm="parent", seed=seed, recipe=recipe)
 
@@ -173,28 +173,28 @@ def growth_arms(scale: Scale) -> dict[str, tuple[Growth | None, int]]:
 
     The rule 1/n is for tiled matrices: the methods that tile have both, the others one.
     """
-    found: dict[str, tuple[Growth | None, int]] = {}
+    arms: dict[str, tuple[Growth | None, int]] = {}
     copies = scale.large.width // scale.small.width
     for method in scale.methods:
         if method == "scratch":
-            found["scratch"] = (None, 1)
+            arms["scratch"] = (None, 1)
             continue
         rates = (1, copies) if method.startswith("tile") else (1,)
         for depth, rate in itertools.product(scale.depths, rates):
             noise = NOISE if method == "tile-exact" else 0.0
-            found[f"{method}, {depth}" + (", lr/n" if rate > 1 else "")] = (
+            arms[f"{method}, {depth}" + (", lr/n" if rate > 1 else "")] = (
                 Growth(method=method, depth=depth, noise=noise),
                 rate,
             )
-    return found
+    return arms
 
 
 def _growth(scale: Scale) -> Iterator[Rung]:
     for seed, (arm, (grow, copies)) in itertools.product(scale.seeds, growth_arms(scale).items()):
-        name = _named(scale, *(part.replace("/", "") for part in arm.replace(",", "").split()), f"s{seed}")
+        name = _rung_name(scale, *(part.replace("/", "") for part in arm.replace(",", "").split()), f"s{seed}")
         recipe = _recipe(scale, name, scale.large, MIXED, seed, scale.steps, f"growth: {arm}")
         recipe["optimizer"] = {**recipe["optimizer"], "tiled_copies": copies}
-        parent = _named(scale, "small", f"s{seed}") if grow else ""
+        parent = _rung_name(scale, "small", f"s{seed}") if grow else ""
         if grow:
             grow = msgspec.structs.replace(grow, seed=seed)
             recipe["parent"] = {"checkpoint": f"{name}-start", "relation": "resume"}
@@ -212,9 +212,9 @@ def _chain(scale: Scale) -> Iterator[Rung]:
         ("phi-2", scale.largest, {"textbooks-tokens": 0.5, **dict.fromkeys(MIXED, 0.25)},
          Growth(method="pad-exact", depth="zero"), 1),
     )  # fmt: skip
-    before = _named(scale, "small", f"s{scale.seeds[0]}")
+    before = _rung_name(scale, "small", f"s{scale.seeds[0]}")
     for arm, shape, sources, grow, rate in links:
-        name = _named(scale, "chain", arm)
+        name = _rung_name(scale, "chain", arm)
         recipe = _recipe(scale, name, shape, sources, scale.seeds[0], scale.steps, f"the chain: {arm}")
         recipe["optimizer"] = {**recipe["optimizer"], "tiled_copies": rate}
         recipe["parent"] = {"checkpoint": f"{name}-start" if grow else before, "relation": "resume"}
@@ -232,7 +232,7 @@ def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: 
     if jobs == 1:
         for number, rung in enumerate(every, start=1):
             say(f"[{number}/{len(every)}] {rung.study}: {rung.arm}, seed {rung.seed}")
-            _stand(registry, rung, scale)
+            _complete_rung(registry, rung, scale)
         return
     _prove_sandbox(scale)  # once, not by every process at the same time
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
@@ -240,12 +240,12 @@ def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: 
     running: dict[Future[None], Rung] = {}
     say(f"each run's progress: tail -f {log_file()}")
     spawn = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads half alive
-    with ProcessPoolExecutor(jobs, spawn, initializer=_share, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(jobs, spawn, initializer=_start_process, initargs=(threads,)) as pool:
         try:
             while waiting or running:
-                for rung in [one for one in waiting if not one.parent or one.parent in done][: jobs - len(running)]:
+                for rung in [rung for rung in waiting if not rung.parent or rung.parent in done][: jobs - len(running)]:
                     waiting.remove(rung)
-                    running[pool.submit(_stand_alone, rung, scale)] = rung
+                    running[pool.submit(_complete_in_process, rung, scale)] = rung
                 for ended in wait(running, return_when=FIRST_COMPLETED).done:
                     rung = running.pop(ended)
                     ended.result()
@@ -273,7 +273,7 @@ def log_file() -> Path:
     return settings.training_dir() / "ladder.log"
 
 
-def _share(threads: int) -> None:
+def _start_process(threads: int) -> None:
     """Begins a process of the pool: its share of the cores, a log of its own, no longer life than the ladder's."""
     import torch
 
@@ -292,23 +292,23 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _stand_alone(rung: Rung, scale: Scale) -> None:
+def _complete_in_process(rung: Rung, scale: Scale) -> None:
     import torch
 
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        _stand(registry, rung, scale, torch.get_num_threads())
+        _complete_rung(registry, rung, scale, torch.get_num_threads())
 
 
-def _stand(registry: "Registry", rung: Rung, scale: Scale, cores: int | None = None) -> None:
+def _complete_rung(registry: "Registry", rung: Rung, scale: Scale, cores: int | None = None) -> None:
     """What a rung must have when it is done; each part knows whether it is there. cores: that programs may take."""
-    made = _made(registry, rung, f"phizoo train ladder --scale {scale.name}")
+    made = _train_rung(registry, rung, f"phizoo train ladder --scale {scale.name}")
     scored(registry, made, scale, cores)
     kind_losses(registry, made)
 
 
-def _made(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
+def _train_rung(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
     from training.growth import grow as growing
     from training.recipe import from_plain, shape
     from training.run import run_recipe
@@ -343,12 +343,12 @@ def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:
     from evals.tasks import task
 
     wanted, protocols = task(scale.task), registry.protocols()
-    found = [
+    runs = [
         score.run
         for score in registry.scores(checkpoint.digest, wanted.name)
         if protocols[score.protocol].name == wanted.protocol and score.subset == "all"
     ]
-    return found[-1] if found else ""
+    return runs[-1] if runs else ""
 
 
 def kind_losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
@@ -364,8 +364,8 @@ def kind_losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float
     file = settings.training_dir() / "kind-losses" / f"{checkpoint.digest}.json"
     if not file.is_file():
         write_json(file, _losses(registry, checkpoint))
-    found: dict[str, float] = json.loads(file.read_bytes())
-    return found
+    losses: dict[str, float] = json.loads(file.read_bytes())
+    return losses
 
 
 def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
@@ -373,17 +373,17 @@ def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
     from transformers import PhiForCausalLM
 
     from training.data.tokens.loader import Loader, open_tokens
-    from training.recipe import Data, Source
+    from training.recipe import Data, DataSource
     from zoo import settings
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = PhiForCausalLM.from_pretrained(registry.path(checkpoint))
     model.to(device).eval()
-    found = {}
+    losses = {}
     for kind, name in KINDS.items():
         dataset = registry.dataset(name)
         tokens = open_tokens(settings.datasets_dir() / dataset.digest, name, dataset.digest)
-        loader = Loader(Data(sources=(Source(name),), sequence_tokens=128), [tokens], 8, 0)
+        loader = Loader(Data(sources=(DataSource(name),), sequence_tokens=128), [tokens], 8, 0)
         summed = count = 0.0
         with torch.no_grad():
             for batch in loader.validation(64):
@@ -393,5 +393,5 @@ def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
                     torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
                 )
                 count += targets.numel()
-        found[kind] = summed / count
-    return found
+        losses[kind] = summed / count
+    return losses

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
 from evals.contamination.syntax_trees import PRESETS, close_pairs, functions, symbols
-from training.data.synthesis.nameless import nameless
-from training.data.synthesis.templates import FAMILIES, draft_of
+from training.data.synthesis.nameless import strip_names
+from training.data.synthesis.templates import FAMILIES, make_draft_of
 
 TEXTS = st.text(alphabet="abcd\x81\x85", min_size=1, max_size=30)
 
@@ -34,7 +34,7 @@ def test_the_search_is_exact(first: list[str], second: list[str], rate: float) -
 
 def exercises(number: int) -> list[str]:
     random_ = random.Random(7)
-    drafts = [draft_of(random_.choice(FAMILIES), random_) for _ in range(number)]
+    drafts = [make_draft_of(random_.choice(FAMILIES), random_) for _ in range(number)]
     return [one.prompt + one.completion for one in drafts if one]
 
 
@@ -109,7 +109,7 @@ def test_a_tower_of_sums_stops_nothing() -> None:
     tower = "def f():\n    return " + "+".join(["1"] * 2_500) + "\n"
     assert functions(tower) == []
     assert [one.name for one in functions(tower, nested=True)] == ["f"]  # nothing there walks by recursion
-    assert nameless(tower) is None
+    assert strip_names(tower) is None
     node = ast.parse("def f():\n    return " + "+".join(["1"] * 100) + "\n").body[0]
     assert isinstance(node, ast.FunctionDef)
     assert len(symbols(node)) > 200

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from training.data.build import Made
+from training.data.build import MadeDataset
 from training.data.gather import gather
 
 TREES = """
@@ -70,6 +70,6 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def code(corpus: Path) -> Made:
+def code(corpus: Path) -> MadeDataset:
     """The corpus gathered under the name `code`."""
     return gather.gather("python", "code")

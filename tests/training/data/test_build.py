@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import document as written
-from training.data.build import Built, Counts, content_digest, find, folder_of, make, parts, write_result
-from training.data.document import Document, DocumentFiles, document, document_files, read_documents
+from training.data.build import Built, Counts, content_digest, find, folder_of, make, slices, write_result
+from training.data.document import Document, DocumentFiles, document_files, make_document, read_documents
 from training.data.shards import each_shard
 from zoo.errors import ZooError
 from zoo.settings import datasets_dir
 
 
 def build(work: Path) -> Built:
-    one = document("x = 1\n", "a.py", "demo", "MIT", "file")
+    one = make_document("x = 1\n", "a.py", "demo", "MIT", "file")
     number, tokens = write_result(work / "out", [one])
     counts = Counts("all")
     counts.keep()
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 def _documents(number: int) -> list[Document]:
-    return [document(f"x = {index}\n", f"{index}.py", "demo", "MIT", "file") for index in range(number)]
+    return [make_document(f"x = {index}\n", f"{index}.py", "demo", "MIT", "file") for index in range(number)]
 
 
 def test_files_packed_beside_the_next_keep_every_document_in_order(
@@ -156,7 +156,7 @@ def test_finished_shards_are_not_done_again(tmp_path: Path, monkeypatch: pytest.
     trace = tmp_path / "trace"
     monkeypatch.setattr("training.data.shards.cores", lambda: 1)
     monkeypatch.setenv("TRACE", str(trace))
-    shards = parts(list(range(7)), 2)
+    shards = slices(list(range(7)), 2)
     first = list(each_shard(tmp_path, "twice", shards, doubled, list[int]))
     assert [one for part in first for one in part] == [2 * n for n in range(7)]
     (tmp_path / "twice-00002.msgpack").unlink()

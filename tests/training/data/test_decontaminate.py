@@ -12,10 +12,10 @@ from evals.contamination.problems import Problem
 from evals.contamination.search import open_method
 from evals.contamination.trees import TreeSearch
 from training.data import decontaminate as module
-from training.data.build import Built, Counts, Made, folder_of, make, write_result
+from training.data.build import Built, Counts, MadeDataset, folder_of, make, write_result
 from training.data.decontaminate import DEFAULT_METHODS, VERSION, decontaminate_dataset, make_plans
-from training.data.document import document, read_documents
-from training.data.synthesis.nameless import nameless
+from training.data.document import make_document, read_documents
+from training.data.synthesis.nameless import strip_names
 from zoo.cli import root
 from zoo.errors import ZooError
 
@@ -48,7 +48,7 @@ INNOCENT = "def total(values):\n    '''Adds the values up one after another.'''\
 
 
 @pytest.fixture
-def leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+def leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[MadeDataset]:
     monkeypatch.setattr("evals.tasks.humaneval.rows", lambda name: (ROW,))
     monkeypatch.setattr("training.data.shards.cores", lambda: 1)
     module.load_problems.cache_clear()
@@ -61,11 +61,11 @@ def leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
     module.open_methods.cache_clear()
 
 
-def dataset_of(name: str, **texts: str) -> Made:
+def dataset_of(name: str, **texts: str) -> MadeDataset:
     """A dataset of these documents, by source."""
 
     def build(work: Path) -> Built:
-        kept = [document(text, source, "p", "MIT", "function") for source, text in texts.items()]
+        kept = [make_document(text, source, "p", "MIT", "function") for source, text in texts.items()]
         number, tokens = write_result(work / "out", kept)
         counts = Counts("all")
         counts.keep(number)
@@ -74,12 +74,12 @@ def dataset_of(name: str, **texts: str) -> Made:
     return make(name, {"stage": name}, None, build)
 
 
-def sources(made: Made, stem: str = "documents") -> dict[str, list[dict[str, object]]]:
+def sources(made: MadeDataset, stem: str = "documents") -> dict[str, list[dict[str, object]]]:
     """The matches of each document by its source."""
     return {one.source: one.facts.get("matches", []) for one in read_documents(folder_of(made.dataset), stem)}
 
 
-def test_planted_leaks_are_dropped_with_problem_and_span(leaks: Made) -> None:
+def test_planted_leaks_are_dropped_with_problem_and_span(leaks: MadeDataset) -> None:
     made = decontaminate_dataset("leaks", "clean", ["humaneval"])
     assert list(sources(made)) == ["innocent"]
     lost = sources(made, "dropped")
@@ -100,7 +100,9 @@ def test_planted_leaks_are_dropped_with_problem_and_span(leaks: Made) -> None:
     assert made.dataset.recipe["version"] == VERSION
 
 
-def test_documents_of_several_chunks_are_dropped_at_their_places(leaks: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_of_several_chunks_are_dropped_at_their_places(
+    leaks: MadeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = decontaminate_dataset("leaks", "whole", ["humaneval"], ["ast", "ngram"])
     monkeypatch.setattr(module, "CHUNK", 2)
     monkeypatch.setattr(module, "VERSION", VERSION + 1)
@@ -154,11 +156,11 @@ def renamed(text: str, names: dict[str, str]) -> str:
 )
 def test_decontamination_is_symmetric_under_renaming(chosen: list[str]) -> None:
     other = renamed(RENAMED, dict(zip("fabc", chosen, strict=True)))
-    assert nameless(other) == nameless(RENAMED)
+    assert strip_names(other) == strip_names(RENAMED)
     for leak, program in ((other, RENAMED), (RENAMED, other)):
         search = TreeSearch([Problem(sample="demo/7", question="", whole="", program=program)], 0.95)
         assert [match.similarity for match in search.matches([leak])] == [1.0]
 
 
 def test_a_changed_constant_is_another_tree() -> None:
-    assert nameless(RENAMED) != nameless(RENAMED.replace("-1", "-2"))
+    assert strip_names(RENAMED) != strip_names(RENAMED.replace("-1", "-2"))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training.data.build import Made
+from training.data.build import MadeDataset
 from zoo.cli.root import run
 
 
@@ -14,7 +14,7 @@ def out(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
     return told.out if code == 0 else told.err
 
 
-def test_a_document_is_followed_from_stage_to_stage(code: Made, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_document_is_followed_from_stage_to_stage(code: MadeDataset, capsys: pytest.CaptureFixture[str]) -> None:
     out(capsys, "filter", "code", "--out", "best", "--keep", "0.1")
     told = json.loads(out(capsys, "why", "good/config.py", "--json"))
     assert [one["dataset"] for one in told["verdicts"]] == ["code", "best"]
@@ -26,7 +26,7 @@ def test_a_document_is_followed_from_stage_to_stage(code: Made, capsys: pytest.C
     assert "dropped by filter: educational value below the threshold" in text
 
 
-def test_a_dropped_file_tells_its_twin(code: Made, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dropped_file_tells_its_twin(code: MadeDataset, capsys: pytest.CaptureFixture[str]) -> None:
     lost = [one for one in json.loads(out(capsys, "list", "--json")) if one["name"] == "code"]
     assert lost[0]["stages"][0]["dropped"]["near duplicate"] == 1
     from training.data.build import folder_of
@@ -38,7 +38,7 @@ def test_a_dropped_file_tells_its_twin(code: Made, capsys: pytest.CaptureFixture
     assert "jaccard: 0." in text
 
 
-def test_show_card_and_list(code: Made, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_card_and_list(code: MadeDataset, capsys: pytest.CaptureFixture[str]) -> None:
     out(capsys, "filter", "code", "--out", "best")
     assert "code" in out(capsys, "list")
     shown = out(capsys, "show", "best", "--documents", "1")
@@ -50,7 +50,7 @@ def test_show_card_and_list(code: Made, capsys: pytest.CaptureFixture[str]) -> N
     assert code.dataset.digest in card
 
 
-def test_up_to_date_is_said(code: Made, capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_to_date_is_said(code: MadeDataset, capsys: pytest.CaptureFixture[str]) -> None:
     assert "code: up to date, 63 documents" in out(capsys, "gather", "python", "--out", "code")
 
 
@@ -69,7 +69,7 @@ def test_up_to_date_is_said(code: Made, capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_wrong_use_is_one_line(
-    code: Made, args: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+    code: MadeDataset, args: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = out(capsys, *args, code=2)
     assert message in told

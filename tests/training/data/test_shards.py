@@ -13,8 +13,8 @@ import pytest
 
 from training.data.dedup.dedup import dedup_dataset
 from training.data.gather import gather
-from training.data.quality.filter import Choice, filter_dataset
-from training.data.shards import each_shard, running_on
+from training.data.quality.filter import FilterChoice, filter_dataset
+from training.data.shards import each_shard, use_workers
 from zoo.errors import ZooError
 from zoo.settings import datasets_dir
 
@@ -23,7 +23,7 @@ def whole_pipeline() -> list[str]:
     """The digests of three stages."""
     return [
         gather.gather("python", "code").dataset.digest,
-        filter_dataset("code", "best", Choice(keep=0.5), 0).dataset.digest,
+        filter_dataset("code", "best", FilterChoice(keep=0.5), 0).dataset.digest,
         dedup_dataset("best", "single").dataset.digest,
     ]
 
@@ -36,10 +36,10 @@ def small_shards(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_shards")
 def test_the_same_bytes_in_one_process_and_in_two(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with running_on(1, ""):
+    with use_workers(1, ""):
         first = whole_pipeline()
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "second"))
-    with running_on(2, ""):
+    with use_workers(2, ""):
         assert whole_pipeline() == first
 
 
@@ -76,10 +76,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_ray_gives_the_same_bytes_though_a_node_dies(
     cluster: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with running_on(1, ""):
+    with use_workers(1, ""):
         first = whole_pipeline()
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "on-ray"))
-    with running_on(None, cluster.address):
+    with use_workers(None, cluster.address):
         assert whole_pipeline() == first
         numbers = list(range(12))
         found = each_shard(tmp_path / "work", "square", numbers, slow_square, int)
@@ -89,9 +89,9 @@ def test_ray_gives_the_same_bytes_though_a_node_dies(
 
 
 def test_no_cluster_is_told() -> None:
-    with running_on(None, "127.0.0.1:1"), pytest.raises(ZooError, match="no Ray cluster at"):
+    with use_workers(None, "127.0.0.1:1"), pytest.raises(ZooError, match="no Ray cluster at"):
         list(each_shard(datasets_dir(), "square", [1, 2], slow_square, int))
-    with pytest.raises(ZooError, match="exclude each other"), running_on(2, "auto"):
+    with pytest.raises(ZooError, match="exclude each other"), use_workers(2, "auto"):
         pass
 
 
@@ -100,13 +100,13 @@ import sys, os, time
 from pathlib import Path
 from training.data import gather, shards
 gather.SHARD_FILES = 2
-keep = shards.keep
+keep = shards.write_shard
 def slowly(path, result):
     keep(path, result)
     print(Path(path).name, flush=True)
     time.sleep(float(sys.argv[2]))
-shards.keep = slowly
-with shards.running_on(1, ""):
+shards.write_shard = slowly
+with shards.use_workers(1, ""):
     print("digest", gather.gather(sys.argv[1], "code").dataset.digest, flush=True)
 """
 

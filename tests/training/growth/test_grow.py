@@ -66,8 +66,8 @@ def test_what_is_called_exact_and_is_not_is_refused(
 ) -> None:
     from training.growth import rules
 
-    plain = rules._shared_out
-    monkeypatch.setattr(rules, "_shared_out", lambda *args: plain(*args) * 1.01)
+    plain = rules._share_out
+    monkeypatch.setattr(rules, "_share_out", lambda *args: plain(*args) * 1.01)
     assert grow("wrong", "--method", "tile-exact") == 2
     assert "nothing was registered" in capsys.readouterr().err
     with open_registry() as registry:
@@ -93,8 +93,8 @@ def test_optimizer_state_goes_along_and_training_goes_on(parent: Any, capsys: py
     assert without is not None
     assert on.digest != without.digest
     assert [(one.digest, one.relation) for one in on.parents] == [(grown.digest, "finetune")]
-    first = [running.lines_of(name)[0]["loss"] for name in ("on", "without")]
-    last = running.lines_of("phi-1-small-tiny")[-1]["loss"]
+    first = [running.metrics_of(name)[0]["loss"] for name in ("on", "without")]
+    last = running.metrics_of("phi-1-small-tiny")[-1]["loss"]
     assert first[0] == first[1] == pytest.approx(last, abs=0.5)  # no jump: the parent's function on the first batch
 
 

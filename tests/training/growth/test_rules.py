@@ -12,7 +12,7 @@ from training import optimizer, state
 from training.growth import rules
 from training.growth.forward import logits as streamed
 from training.growth.grow import header, shape_of
-from training.growth.rules import Growth, depth_map, grown, source, tensor_shapes
+from training.growth.rules import Growth, depth_map, grow_tensor, source_tensor, tensor_shapes
 from training.model import build, config
 from training.recipe import Model, Optimizer, load, shape
 from zoo.errors import ZooError
@@ -33,12 +33,12 @@ def model(of: Model, seed: int, dtype: torch.dtype = torch.float64) -> torch.nn.
 def grow(small: torch.nn.Module, old: Model, new: Model, growth: Growth) -> torch.nn.Module:
     """The grown model, through the same functions that the command streams with."""
     held = small.state_dict()
-    fitted = msgspec.structs.replace(new, layer_norm_epsilon=rules.epsilon(old, new, growth))
+    fitted = msgspec.structs.replace(new, layer_norm_epsilon=rules.layer_norm_epsilon(old, new, growth))
     large = build(config(fitted, VOCABULARY, 0, 0), 1).to(next(small.parameters()).dtype).eval()
     made = {}
     for name, wanted in tensor_shapes(new, VOCABULARY).items():
-        taken, factor = source(name, old, new, growth)
-        made[name] = grown(name, held[taken], old, new, growth, 0.02) * factor
+        taken, factor = source_tensor(name, old, new, growth)
+        made[name] = grow_tensor(name, held[taken], old, new, growth, 0.02) * factor
         assert tuple(made[name].shape) == wanted
     large.load_state_dict(made)
     return large
@@ -74,8 +74,8 @@ def pairs(draw: st.DrawFn) -> tuple[Model, Model, Growth]:
 @given(pairs())
 def test_exact_methods_keep_the_logits(pair: tuple[Model, Model, Growth]) -> None:
     old, new, growth = pair
-    assert rules.preserves(old, new, growth)
-    rules.checked(old, new, growth)
+    assert rules.preserves_function(old, new, growth)
+    rules.check_growth(old, new, growth)
     small = model(old, 0)
     assert apart(small, grow(small, old, new, growth)) <= 1e-10
     single = model(old, 0, torch.float32)
@@ -108,7 +108,7 @@ WIDER_HEADS = Model(layers=3, width=48, heads=2, mlp=160, rotary_dim=8)
     ids=lambda value: getattr(value, "method", ""),
 )
 def test_the_other_methods_do_not(new: Model, growth: Growth) -> None:
-    assert not rules.preserves(SMALL, new, growth)
+    assert not rules.preserves_function(SMALL, new, growth)
     small = model(SMALL, 0)
     assert apart(small, grow(small, SMALL, new, growth)) > 0.1
 
@@ -204,7 +204,7 @@ def test_the_recipes_rule_and_grown_moments_follow_the_small_model() -> None:
     held, moments = state.optimizer_tensors(small, ours), {}
     for name in tensor_shapes(DOUBLE, VOCABULARY):
         for key in ("step", "exp_avg", "exp_avg_sq"):
-            moments[f"0.{name}.{key}"] = rules.grown_moment(name, key, held[f"0.{name}.{key}"], SMALL, DOUBLE, growth)
+            moments[f"0.{name}.{key}"] = rules.grow_moment(name, key, held[f"0.{name}.{key}"], SMALL, DOUBLE, growth)
     state.load_optimizer(large, theirs, moments)
     before = apart(small.eval(), large.eval())
     steps(small.train(), ours, 10)
@@ -229,8 +229,8 @@ def test_grown_moments_are_those_of_the_grown_gradient(pair: tuple[Model, Model,
         one(tokens, labels=tokens).loss.backward()
         gradients.append({name: parameter.grad for name, parameter in one.named_parameters()})
     for name, found in gradients[1].items():
-        made = rules.grown_moment(name, "exp_avg", gradients[0][name], old, new, growth)
-        squared = rules.grown_moment(name, "exp_avg_sq", gradients[0][name].square(), old, new, growth)
+        made = rules.grow_moment(name, "exp_avg", gradients[0][name], old, new, growth)
+        squared = rules.grow_moment(name, "exp_avg_sq", gradients[0][name].square(), old, new, growth)
         assert made.shape == squared.shape == found.shape
         if growth.method == "tile-exact":
             torch.testing.assert_close(made, found, rtol=1e-6, atol=1e-12)
@@ -238,7 +238,11 @@ def test_grown_moments_are_those_of_the_grown_gradient(pair: tuple[Model, Model,
         else:  # the stream's new coordinates share in the old ones' gradient: equal where neither axis has any
             part = rules.role(name)
             if "stream" not in rules.AXES[part] and old.width // old.heads == new.width // new.heads:
-                kept = rules._kept(old, new)[rules.AXES[part][0]] if rules.AXES[part][0] != "token" else slice(None)
+                kept = (
+                    rules._kept_coordinates(old, new)[rules.AXES[part][0]]
+                    if rules.AXES[part][0] != "token"
+                    else slice(None)
+                )
                 torch.testing.assert_close(made[kept], found[kept], rtol=1e-6, atol=1e-12)
 
 
@@ -259,7 +263,7 @@ def test_grown_moments_are_those_of_the_grown_gradient(pair: tuple[Model, Model,
 )
 def test_what_cannot_be_grown_is_refused_with_a_reason(old: Model, new: Model, growth: Growth, words: str) -> None:
     with pytest.raises(ZooError, match=words):
-        rules.checked(old, new, growth)
+        rules.check_growth(old, new, growth)
 
 
 @pytest.mark.parametrize("change", [{"tie_word_embeddings": True}, {"model_type": "llama"}, {"num_key_value_heads": 1}])
@@ -272,8 +276,8 @@ def test_models_that_growth_does_not_know_are_refused(change: dict[str, object])
 
 def test_the_real_pairs_are_legal() -> None:
     one, two = shape(load("phi-1-small")), shape(load("phi-1"))
-    rules.checked(one, two, Growth(method="tile-exact"))
-    rules.checked(shape(load("phi-1.5")), shape(load("phi-2")), Growth(method="pad-exact"))
+    rules.check_growth(one, two, Growth(method="tile-exact"))
+    rules.check_growth(shape(load("phi-1.5")), shape(load("phi-2")), Growth(method="pad-exact"))
     names = tensor_shapes(two, 51200)
     assert sum(shape[0] * (shape[1] if len(shape) == 2 else 1) for shape in names.values()) == 1_418_270_720
 

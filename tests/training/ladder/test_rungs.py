@@ -54,7 +54,7 @@ def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
         registered_tokens(name)
     ordered = ["train", "ladder", "--scale", "smoke", "--no-data", "--out", str(tmp_path)]
     trained: list[str] = []
-    original = ladder._made
+    original = ladder._train_rung
 
     def made(registry: Any, rung: Any, command: str) -> Any:
         if len(trained) == 5:
@@ -62,12 +62,12 @@ def test_a_smoke_ladder_runs_stops_goes_on_and_links_every_number(
         trained.append(rung.name)
         return original(registry, rung, command)
 
-    monkeypatch.setattr(ladder, "_made", made)
+    monkeypatch.setattr(ladder, "_train_rung", made)
     assert phizoo(ordered) == 130
     with open_registry() as registry:
         before = {one.name: one.digest for one in registry.list(all_versions=True)}
     assert len(before) == 5
-    monkeypatch.setattr(ladder, "_made", original)
+    monkeypatch.setattr(ladder, "_train_rung", original)
     assert phizoo([*ordered, "--jobs", "2"]) == 0  # in two processes now
     with open_registry() as registry:
         after = [(one.name, one.digest) for one in registry.list(all_versions=True)]

@@ -13,13 +13,13 @@ from typing import Any
 
 from evals import encoders
 from evals.encoders import Encoder
-from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
-from training.data.columns import Stored
+from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
+from training.data.columns import Columns
 from training.data.dedup import minhash as dedup
 from training.data.dedup import shingles
-from training.data.dedup.duplicates import Twins, followed, repeats, settled, twins
+from training.data.dedup.duplicates import Duplicates, find_repeats, make_duplicates, pair_with_drops, resolve_chains
 from training.data.dedup.shingles import Grams, offsets
-from training.data.document import Document, document_files, dropped, read_file
+from training.data.document import Document, document_files, drop_document, read_file
 from training.data.shards import each_shard
 from zoo.digest import whole_file
 from zoo.records import Dataset, Record
@@ -31,7 +31,7 @@ CLUSTER = 1_000  # documents a cluster on average: pairs are looked at within on
 FITTED = 20_000  # vectors that the clusters are fitted to
 
 
-class Job(Record, frozen=True):
+class DedupJob(Record, frozen=True):
     """One file of documents, where its columns go, and the model of the vectors if they are asked for."""
 
     documents: str
@@ -39,38 +39,38 @@ class Job(Record, frozen=True):
     encoder: Encoder | None = None
 
 
-class Marks(Record, frozen=True):
+class FileMarks(Record, frozen=True):
     """Of each document of a file 16 bytes of its sha256, and its number of n-grams (uint32)."""
 
     texts: bytes
     numbers: bytes
 
 
-def mark_file(job: Job) -> Marks:
+def mark_file(job: DedupJob) -> FileMarks:
     """What deduplication needs to know of a file's documents.
 
     In files beside `job.out` are the MinHash of each (uint32), all their n-grams (uint64) and their vectors (float16).
     """
     import numpy as np
 
-    texts = [one.text for one in read_file(Path(job.documents))]
+    texts = [document.text for document in read_file(Path(job.documents))]
     marks = b"".join(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts)
     grams = shingles.grams(texts)
     columns = {SIGNATURES: dedup.minhash(grams).astype("<u4"), GRAMS: grams.flat.astype("<u8", copy=False)}
     if job.encoder is not None and texts:
-        found = encoders.encoded(texts, job.encoder)
-        lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
-        columns[VECTORS] = (found / lengths).astype("<f2")
+        vectors = encoders.encoded(texts, job.encoder)
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        columns[VECTORS] = (vectors / lengths).astype("<f2")
     for name, column in columns.items():
         with whole_file(Path(job.out + name)) as file:
             file.write(column.data)
-    return Marks(texts=marks, numbers=np.diff(grams.offsets).astype("<u4").tobytes())
+    return FileMarks(texts=marks, numbers=np.diff(grams.offsets).astype("<u4").tobytes())
 
 
 def dedup_dataset(
     source: str, name: str, jaccard: float = dedup.THRESHOLD, cosine: float | None = None,
     embedding: str = encoders.MINILM,
-) -> Made:  # fmt: skip
+) -> MadeDataset:  # fmt: skip
     """The documents without their repeats; `cosine` also drops semantic ones at or above it."""
     given = find(source, ("documents",))
     encoder = None if cosine is None else encoders.find_encoder(embedding)
@@ -85,21 +85,21 @@ def dedup_dataset(
 
 def _build(work: Path, given: Dataset, jaccard: float, cosine: float | None, encoder: Encoder | None) -> Built:
     paths = document_files(folder_of(given))
-    found = _twins(work, paths, jaccard, cosine, encoder)
+    duplicates = _find_duplicates(work, paths, jaccard, cosine, encoder)
     counts = Counts("dedup")
 
     def outcomes() -> Iterator[Document]:
-        every = (one for path in paths for one in read_file(path))
-        for one, twin in followed(every, found, lambda one: one.id):
+        every = (document for path in paths for document in read_file(path))
+        for document, twin in pair_with_drops(every, duplicates, lambda document: document.id):
             if twin is None:
                 counts.keep()
-                yield one
+                yield document
                 continue
             reason = REASONS[twin.reason]
             counts.drop(reason)
             like = "cosine" if reason == SEMANTIC else "jaccard"
             facts: dict[str, Any] = {"twin": twin.kept, like: round(twin.like, 4)}
-            yield dropped(one, "dedup", reason, **facts)
+            yield drop_document(document, "dedup", reason, **facts)
 
     number, tokens = write_result(work / "out", outcomes())
     return Built(
@@ -108,41 +108,41 @@ def _build(work: Path, given: Dataset, jaccard: float, cosine: float | None, enc
     )  # fmt: skip
 
 
-def _twins(
+def _find_duplicates(
     work: Path, paths: Sequence[Path], jaccard: float, cosine: float | None, encoder: Encoder | None
-) -> Twins:  # fmt: skip
+) -> Duplicates:  # fmt: skip
     """Each dropped document with the kept one, and the reason as its place in REASONS."""
     import numpy as np
 
     label = "mark" if encoder is None else "mark and encode"
     outs = [str(work / f"{label}-{number:05d}") for number in range(len(paths))]
-    jobs = [Job(documents=str(path), out=out, encoder=encoder) for path, out in zip(paths, outs, strict=True)]
+    jobs = [DedupJob(documents=str(path), out=out, encoder=encoder) for path, out in zip(paths, outs, strict=True)]
     texts, numbers = bytearray(), bytearray()
-    for one in each_shard(work, label, jobs, mark_file, Marks):
-        texts += one.texts
-        numbers += one.numbers
+    for marks in each_shard(work, label, jobs, mark_file, FileMarks):
+        texts += marks.texts
+        numbers += marks.numbers
     counts = np.frombuffer(numbers, dtype="<u4")
-    found = [repeats(np.frombuffer(texts, dtype="<u8").reshape(-1, 2), reason=REASONS.index(EXACT))]
+    parts = [find_repeats(np.frombuffer(texts, dtype="<u8").reshape(-1, 2), reason=REASONS.index(EXACT))]
     del texts
     left = np.ones(len(counts), np.bool_)
-    left[found[0].item] = False
+    left[parts[0].item] = False
 
-    def stored(name: str, dtype: str, width: int = 0) -> Stored:
-        return Stored([Path(out + name) for out in outs], dtype, width)
+    def stored(name: str, dtype: str, width: int = 0) -> Columns:
+        return Columns([Path(out + name) for out in outs], dtype, width)
 
     with stored(SIGNATURES, "<u4", dedup.PERMUTATIONS) as matrix, stored(GRAMS, "<u8") as grams:
         exact = dedup.exact_jaccard(Grams(grams, offsets(counts)))
         items = np.flatnonzero(left & (counts > 0))
-        found.append(dedup.near_twins(matrix, exact, jaccard, items, work, REASONS.index(NEAR)))
-    left[found[-1].item] = False
+        parts.append(dedup.near_duplicates(matrix, exact, jaccard, items, work, REASONS.index(NEAR)))
+    left[parts[-1].item] = False
     if cosine is not None and left.any():
         width = sum(Path(out + VECTORS).stat().st_size for out in outs) // 2 // len(counts)
         with stored(VECTORS, "<f2", width) as rows:
-            found.append(semantic_twins(rows, cosine, np.flatnonzero(left), REASONS.index(SEMANTIC)))
-    return settled(found)
+            parts.append(semantic_duplicates(rows, cosine, np.flatnonzero(left), REASONS.index(SEMANTIC)))
+    return resolve_chains(parts)
 
 
-def semantic_twins(vectors: Any, cosine: float, items: Any = None, reason: int = 0) -> Twins:
+def semantic_duplicates(vectors: Any, cosine: float, items: Any = None, reason: int = 0) -> Duplicates:
     """Items whose vector is near that of an earlier kept one of their cluster.
 
     vectors  of length 1, shape (rows, width): an array, or `Stored` in a file
@@ -152,7 +152,7 @@ def semantic_twins(vectors: Any, cosine: float, items: Any = None, reason: int =
     from threadpoolctl import threadpool_limits
 
     items = np.arange(len(vectors)) if items is None else items
-    found: list[tuple[int, int, float]] = []
+    rows: list[tuple[int, int, float]] = []
     with threadpool_limits(1):  # sums of the same numbers in the same order, on any machine
         for places in _clusters(vectors, items):
             own = vectors[places].astype(np.float32)
@@ -161,11 +161,11 @@ def semantic_twins(vectors: Any, cosine: float, items: Any = None, reason: int =
                 near = own[kept] @ own[row] if kept else np.zeros(0)
                 best = int(near.argmax()) if len(near) else -1
                 if best >= 0 and near[best] >= cosine:
-                    found.append((int(places[row]), int(places[kept[best]]), min(1.0, float(near[best]))))
+                    rows.append((int(places[row]), int(places[kept[best]]), min(1.0, float(near[best]))))
                 else:
                     kept.append(row)
-    item, kept_, like = zip(*found, strict=True) if found else ((), (), ())
-    return twins(item, kept_, like, reason)
+    item, kept_, like = zip(*rows, strict=True) if rows else ((), (), ())
+    return make_duplicates(item, kept_, like, reason)
 
 
 def _clusters(vectors: Any, items: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 PART = 1 << 21  # marks that are sorted at once
 
 
-class Twins(NamedTuple):
+class Duplicates(NamedTuple):
     """Dropped items, ascending; columns of one length.
 
     item    its number, shape (T,), int64
@@ -27,7 +27,7 @@ class Twins(NamedTuple):
     reason: Any
 
 
-class Drop(Record, frozen=True):
+class DropReason(Record, frozen=True):
     """Why an item is dropped: a place in the caller's list of reasons, the name of the kept one, how alike."""
 
     reason: int
@@ -35,20 +35,22 @@ class Drop(Record, frozen=True):
     like: float
 
 
-def twins(item: Any, kept: Any, like: Any = 1.0, reason: int = 0) -> Twins:
+def make_duplicates(item: Any, kept: Any, like: Any = 1.0, reason: int = 0) -> Duplicates:
     """Twins of columns in any order of the items; of one value for all, that value."""
     import numpy as np
 
     items = np.asarray(item, np.int64)
     order = np.argsort(items)
     likes = np.broadcast_to(np.asarray(like, np.float64), items.shape)
-    return Twins(items[order], np.asarray(kept, np.int64)[order], likes[order], np.full(len(items), reason, np.uint8))
+    return Duplicates(
+        items[order], np.asarray(kept, np.int64)[order], likes[order], np.full(len(items), reason, np.uint8)
+    )
 
 
-def settled(parts: Sequence[Twins]) -> Twins:
+def resolve_chains(parts: Sequence[Duplicates]) -> Duplicates:
     """All the twins, each named by the one that is kept in the end: a twin's twin leads there.
 
-    >>> found = settled([twins([2], [1]), twins([1], [0], 0.9)])
+    >>> found = resolve_chains([make_duplicates([2], [1]), make_duplicates([1], [0], 0.9)])
     >>> found.item.tolist(), found.kept.tolist(), found.like.tolist()
     ([1, 2], [0, 0], [0.9, 0.9])
     """
@@ -64,24 +66,24 @@ def settled(parts: Sequence[Twins]) -> Twins:
             break
         like = np.where(lost, np.minimum(like, like[place]), like)
         kept = np.where(lost, kept[place], kept)
-    return Twins(item, kept, like, reason)
+    return Duplicates(item, kept, like, reason)
 
 
-def repeats(marks: Any, counted: Any = None, reason: int = 0) -> Twins:
+def find_repeats(marks: Any, counted: Any = None, reason: int = 0) -> Duplicates:
     """The items whose mark stood earlier, each with the first that has it; all alike by 1.
 
     marks    shape (N, 2), uint64, spread evenly as hashes are. Sorted at once are about PART of them
     counted  which items count, shape (N,), bool; None: all
 
     >>> import numpy as np
-    >>> found = repeats(np.array([[5, 0], [7, 0], [5, 0], [5, 1], [5, 0]], np.uint64))
+    >>> found = find_repeats(np.array([[5, 0], [7, 0], [5, 0], [5, 1], [5, 0]], np.uint64))
     >>> found.item.tolist(), found.kept.tolist()
     ([2, 4], [0, 0])
     """
     import numpy as np
 
     parts = np.uint64(len(marks) // PART + 1)
-    found = [np.zeros((0, 2), np.int64)]
+    pairs = [np.zeros((0, 2), np.int64)]
     for part in range(int(parts)):
         chosen = marks[:, 0] % parts == part
         places = np.flatnonzero(chosen if counted is None else chosen & counted)
@@ -91,30 +93,30 @@ def repeats(marks: Any, counted: Any = None, reason: int = 0) -> Twins:
         begins = np.flatnonzero(np.concatenate([[True], ~again])[: len(order)])
         firsts = np.repeat(order[begins], np.diff(np.append(begins, len(order))))
         later = order != firsts
-        found.append(np.stack([places[order[later]], places[firsts[later]]], axis=1))
-    every = np.concatenate(found)
-    return twins(every[:, 0], every[:, 1], reason=reason)
+        pairs.append(np.stack([places[order[later]], places[firsts[later]]], axis=1))
+    every = np.concatenate(pairs)
+    return make_duplicates(every[:, 0], every[:, 1], reason=reason)
 
 
-def followed(
-    items: Iterable[Item], found: Twins, name: Callable[[Item], str]
-) -> Iterator[tuple[Item, Drop | None]]:  # fmt: skip
+def pair_with_drops(
+    items: Iterable[Item], duplicates: Duplicates, name: Callable[[Item], str]
+) -> Iterator[tuple[Item, DropReason | None]]:  # fmt: skip
     """Each item, in order, with why it is dropped, None if it is kept.
 
     name  what a kept item is called; held are the names of those that have a twin
     """
     import numpy as np
 
-    names = dict.fromkeys(np.unique(found.kept).tolist(), "")
-    place, rows = 0, len(found.item)
-    following = int(found.item[0]) if rows else -1
+    names = dict.fromkeys(np.unique(duplicates.kept).tolist(), "")
+    place, rows = 0, len(duplicates.item)
+    following = int(duplicates.item[0]) if rows else -1
     for number, item in enumerate(items):
         if number in names:
             names[number] = name(item)
         if number != following:
             yield item, None
             continue
-        kept = names[int(found.kept[place])]
-        yield item, Drop(reason=int(found.reason[place]), kept=kept, like=float(found.like[place]))
+        kept = names[int(duplicates.kept[place])]
+        yield item, DropReason(reason=int(duplicates.reason[place]), kept=kept, like=float(duplicates.like[place]))
         place += 1
-        following = int(found.item[place]) if place < rows else -1
+        following = int(duplicates.item[place]) if place < rows else -1

@@ -16,8 +16,8 @@ from pathlib import Path
 from struct import Struct
 from typing import Any
 
-from training.data.dedup.duplicates import Twins, twins
-from training.data.dedup.shingles import SEED, Grams, distinct, grams, mixed_bits
+from training.data.dedup.duplicates import Duplicates, make_duplicates
+from training.data.dedup.shingles import SEED, Grams, grams, mix_bits, sort_distinct
 
 PERMUTATIONS = 128
 # (least threshold, rows of a band): 32 bands of 4 miss a pair at Jaccard 0.8 once in 10^7, at 0.7 once in 6,000;
@@ -75,15 +75,15 @@ def exact_jaccard(given: Grams) -> Exact:
 
     @lru_cache(maxsize=CACHED)
     def of_one(item: int) -> Any:
-        return distinct(given.flat[given.offsets[item] : given.offsets[item + 1]])
+        return sort_distinct(given.flat[given.offsets[item] : given.offsets[item + 1]])
 
-    return lambda one, other: jaccard(of_one(one), of_one(other))
+    return lambda first, second: jaccard(of_one(first), of_one(second))
 
 
-def near_twins(
+def near_duplicates(
     matrix: Any, exact: Exact, threshold: float = THRESHOLD, items: Any = None, folder: Path | None = None,
     reason: int = 0,
-) -> Twins:  # fmt: skip
+) -> Duplicates:  # fmt: skip
     """Items that repeat an earlier kept one, each with the one it is most like: first come, first kept.
 
     matrix  signatures, shape (rows, PERMUTATIONS), uint32: an array, or `Stored` in a file
@@ -97,7 +97,7 @@ def near_twins(
     items = np.arange(len(matrix)) if items is None else items
     least = threshold * PERMUTATIONS - ERRORS * (threshold * (1 - threshold) * PERMUTATIONS) ** 0.5
     buckets = _Buckets(matrix, items, next(rows for start, rows in ROWS if threshold >= start), folder)
-    found, kept, like = array("q"), array("q"), array("d")
+    dropped, kept, like = array("q"), array("q"), array("d")
     for place, own in buckets.by_place():
         item, best, most = int(items[place]), -1, -1.0
         if places := buckets.kept(own):
@@ -108,12 +108,12 @@ def near_twins(
                 if value > most:
                     best, most = other, value
         if most >= threshold:
-            found.append(item)
+            dropped.append(item)
             kept.append(best)
             like.append(most)
         else:
             buckets.keep(place, own)
-    return twins(found, kept, like, reason)
+    return make_duplicates(dropped, kept, like, reason)
 
 
 class _Buckets:
@@ -131,7 +131,7 @@ class _Buckets:
         groups, sizes = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
         with tempfile.TemporaryFile(dir=folder) as file:
             _write_keys(matrix, items, rows, file.fileno())
-            for places, size in _shared(file.fileno(), len(items), PERMUTATIONS // rows):
+            for places, size in _shared_keys(file.fileno(), len(items), PERMUTATIONS // rows):
                 groups.append(places)
                 sizes.append(size)
         places, size = np.concatenate(groups), np.concatenate(sizes)
@@ -155,12 +155,12 @@ class _Buckets:
 
     def kept(self, buckets: Sequence[int]) -> list[int]:
         """The kept places of these buckets, each once, ascending."""
-        found = set[int]()
+        places = set[int]()
         for bucket in buckets:
             if number := self.filled[bucket]:
                 begin = self.begins[bucket]
-                found.update(self.places[begin : begin + number])
-        return sorted(found)
+                places.update(self.places[begin : begin + number])
+        return sorted(places)
 
     def keep(self, place: int, buckets: Sequence[int]) -> None:
         """Keeps a place, in each of its buckets."""
@@ -178,7 +178,7 @@ def _write_keys(matrix: Any, items: Any, rows: int, file: int) -> None:
         part = np.ascontiguousarray(matrix[items[start : start + CHUNK]]).view("<u8").reshape(-1, bands, rows // 2)
         mixed = np.zeros(part.shape[:2], dtype=np.uint64)
         for lane in range(rows // 2):
-            mixed = mixed_bits((mixed + np.uint64(SEED)) ^ part[:, :, lane])
+            mixed = mix_bits((mixed + np.uint64(SEED)) ^ part[:, :, lane])
         keys = (mixed >> np.uint64(32)).astype("<u4")
         for band in range(bands):
             data = keys[:, band].tobytes()
@@ -186,7 +186,7 @@ def _write_keys(matrix: Any, items: Any, rows: int, file: int) -> None:
                 raise OSError(errno.ENOSPC, "the keys of the bands could not be written whole")
 
 
-def _shared(file: int, number: int, bands: int) -> Iterator[tuple[Any, Any]]:
+def _shared_keys(file: int, number: int, bands: int) -> Iterator[tuple[Any, Any]]:
     """Groups of places that share a key of a band: the places, group after group, and the groups' sizes."""
     import numpy as np
 

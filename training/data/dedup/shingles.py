@@ -34,9 +34,9 @@ def offsets(numbers: Any) -> Any:
     """
     import numpy as np
 
-    found = np.zeros(len(numbers) + 1, np.int64)
-    np.cumsum(numbers, out=found[1:])
-    return found
+    bounds = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(numbers, out=bounds[1:])
+    return bounds
 
 
 @lru_cache(maxsize=1)
@@ -61,7 +61,7 @@ def _in_words(data: Any) -> Any:
     return inside
 
 
-def mixed_bits(values: Any) -> Any:
+def mix_bits(values: Any) -> Any:
     """splitmix64's finaliser, in place: every input bit reaches every output bit."""
     import numpy as np
 
@@ -80,16 +80,16 @@ def word_hashes(text: str) -> Any:
     >>> bool(a[0] == b[2]), bool(a[1] == b[0]), len(b)
     (True, True, 3)
     """
-    return words([text])[0]
+    return hash_words([text])[0]
 
 
-def words(texts: Sequence[str]) -> tuple[Any, Any]:
+def hash_words(texts: Sequence[str]) -> tuple[Any, Any]:
     """The word hashes of all texts one after the other, and how many each text has, shape (texts,)."""
     import numpy as np
 
     flat, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     for part in _blocks(texts):
-        hashes, number = _block(part)
+        hashes, number = _hash_block(part)
         flat.append(hashes)
         numbers.append(number)
     return np.concatenate(flat), np.concatenate(numbers)
@@ -108,21 +108,21 @@ def _blocks(texts: Sequence[str]) -> Iterator[list[bytes]]:
         yield part
 
 
-def _block(part: Sequence[bytes]) -> tuple[Any, Any]:
+def _hash_block(part: Sequence[bytes]) -> tuple[Any, Any]:
     """The word hashes of texts one after the other, and how many each text has."""
     import numpy as np
 
     data = b"".join((b"\n", b"\n".join(part), b"\n", bytes(8)))
     loops = load_loops() if len(data) < NATIVE_BYTES else None
-    starts, sizes, hashes = _words(data) if loops is None else loops.words(data)
+    starts, sizes, hashes = _hash_words(data) if loops is None else loops.words(data)
     long = np.flatnonzero(sizes > LONG_WORD)
     spans = zip((starts[long] + 1).tolist(), sizes[long].tolist(), strict=True)
-    hashes[long] = mixed_bits(np.array([_digest(data[start : start + size]) for start, size in spans], np.uint64))
-    firsts = np.cumsum([0, *(len(one) + 1 for one in part)])
+    hashes[long] = mix_bits(np.array([_digest(data[start : start + size]) for start, size in spans], np.uint64))
+    firsts = np.cumsum([0, *(len(text) + 1 for text in part)])
     return hashes, np.diff(np.searchsorted(starts, firsts.astype(starts.dtype))).astype(np.int64, copy=False)
 
 
-def _words(data: bytes) -> tuple[Any, Any, Any]:
+def _hash_words(data: bytes) -> tuple[Any, Any, Any]:
     """The place before each word's first byte, its size in bytes and its hash, as `native.Loops.words` gives them."""
     import numpy as np
     from numpy.lib.stride_tricks import as_strided
@@ -136,7 +136,7 @@ def _words(data: bytes) -> tuple[Any, Any, Any]:
     hashes = windows[starts]
     hashes &= _masks().take(sizes, mode="clip")
     _add_longer(hashes, windows, starts, sizes)
-    return starts, sizes, mixed_bits(hashes)
+    return starts, sizes, mix_bits(hashes)
 
 
 def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> None:
@@ -148,7 +148,7 @@ def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> None:
     import numpy as np
 
     longer = np.flatnonzero(sizes > 8)
-    begun, size, values = starts[longer], sizes[longer], mixed_bits(hashes[longer])
+    begun, size, values = starts[longer], sizes[longer], mix_bits(hashes[longer])
     values += size.view(np.uint64) * np.uint64(SEED)
     values += windows[begun + (size - 8)]
     hashes[longer] = values
@@ -156,7 +156,7 @@ def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> None:
         more = np.flatnonzero(size > least)
         longer, begun, size, values = longer[more], begun[more], size[more], values[more]
         for place in places:
-            values = mixed_bits(values)
+            values = mix_bits(values)
             values += windows[begun + np.minimum(size - 8, place)]
         hashes[longer] = values
 
@@ -173,17 +173,17 @@ def ngrams(hashes: Any, width: int) -> Any:
 
     if len(hashes) < width:
         return np.zeros(0, dtype=np.uint64)
-    return mixed_bits(_runs(hashes, width))
+    return mix_bits(_hash_runs(hashes, width))
 
 
-def _runs(hashes: Any, width: int) -> Any:
+def _hash_runs(hashes: Any, width: int) -> Any:
     """Each run as a polynomial of SEED, from the two halves of the run: a new array."""
     import numpy as np
 
     if width == 1:
         return hashes.copy()
     half = width // 2 if width % 2 == 0 else 1  # the words after the first part
-    first = hashes if width - half == 1 else _runs(hashes, width - half)
+    first = hashes if width - half == 1 else _hash_runs(hashes, width - half)
     second = first if half == width - half else hashes
     number = len(hashes) - width + 1
     total = first[:number] * np.uint64(pow(SEED, half, 1 << 64))
@@ -196,18 +196,22 @@ def grams(texts: Sequence[str], width: int = NGRAM) -> Grams:
     import numpy as np
 
     # no more words than every second character: pages that stay unwritten take no memory
-    found, done, sizes = np.empty(sum((len(text) + 1) // 2 for text in texts), np.uint64), 0, [np.zeros(0, np.int64)]
+    out, done, sizes = (
+        np.empty(sum((len(text) + 1) // 2 for text in texts), np.uint64),
+        0,
+        [np.zeros(0, np.int64)],
+    )
     for block in _blocks(texts):
-        hashes, numbers = _block(block)
+        hashes, numbers = _hash_block(block)
         loops = load_loops()
-        size = (_runs_of if loops is None else loops.runs)(hashes, numbers, width, found[done:])
+        size = (_write_runs if loops is None else loops.runs)(hashes, numbers, width, out[done:])
         done += int(size.sum())
         sizes.append(size)
-    found.resize(done, refcheck=False)
-    return Grams(found, offsets(np.concatenate(sizes)))
+    out.resize(done, refcheck=False)
+    return Grams(out, offsets(np.concatenate(sizes)))
 
 
-def _runs_of(hashes: Any, numbers: Any, width: int, found: Any) -> Any:
+def _write_runs(hashes: Any, numbers: Any, width: int, out: Any) -> Any:
     """Writes the hash of each run of words within one text; gives how many each text has, as `Loops.runs` does."""
     import numpy as np
 
@@ -216,17 +220,17 @@ def _runs_of(hashes: Any, numbers: Any, width: int, found: Any) -> Any:
         last = first + number
         # of all runs of the block those that lie within one text
         own = every[first : last - width + 1] if number >= width else ngrams(hashes[first:last], max(1, number))
-        found[done : done + len(own)] = own
+        out[done : done + len(own)] = own
         first, done = last, done + len(own)
     return np.maximum(numbers - width + 1, np.minimum(numbers, 1))
 
 
 def shingles(text: str, width: int = NGRAM) -> Any:
     """The set of a text's word n-grams as sorted hashes, shape (n-grams,)."""
-    return distinct(grams([text], width).flat)
+    return sort_distinct(grams([text], width).flat)
 
 
-def distinct(values: Any) -> Any:
+def sort_distinct(values: Any) -> Any:
     """The different values of an array, sorted: of a few thousand hashes ten times as fast as numpy.unique."""
     import numpy as np
 

@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from training.data.build import Built, Counts, Made, make, parts, write_result
-from training.data.columns import Stored
+from training.data.build import Built, Counts, MadeDataset, make, slices, write_result
+from training.data.columns import Columns
 from training.data.dedup import minhash as dedup
 from training.data.dedup import shingles
-from training.data.dedup.duplicates import Twins, followed, repeats, settled
+from training.data.dedup.duplicates import Duplicates, find_repeats, pair_with_drops, resolve_chains
 from training.data.dedup.shingles import Grams
-from training.data.document import Document, document, dropped
+from training.data.document import Document, drop_document, make_document
 from training.data.gather import rules, sources
-from training.data.gather.rules import Cut, Origin
+from training.data.gather.rules import CutFile, SourceFile
 from training.data.gather.sources import Block, Form
 from training.data.shards import each_shard
 from zoo.digest import digest
@@ -39,14 +39,14 @@ REASONS = rules.EXACT, rules.NEAR
 PYTHON = "python"
 
 
-class Shard(Record, frozen=True):
+class GatherShard(Record, frozen=True):
     """What a worker reads: some files, or one block of rows."""
 
-    files: tuple[Origin, ...] = ()
+    files: tuple[SourceFile, ...] = ()
     block: Block | None = None
 
 
-class Packed(Record, frozen=True):
+class PackedFile(Record, frozen=True):
     """A gzip file of rows, and where it is unpacked to."""
 
     block: Block
@@ -55,7 +55,7 @@ class Packed(Record, frozen=True):
 
 def gather(
     source: str, name: str, limit: int | None = None, column: str = "", form: Form = "", split: str = ""
-) -> Made:
+) -> MadeDataset:
     """Makes the documents of a source: `python`, a folder, a file of rows, or `hf:NAME@REVISION`.
 
     limit   takes that many files, spread by hash (of rows: that many blocks)
@@ -68,78 +68,82 @@ def gather(
         recipe: dict[str, Any] = {"stage": "gather", "version": VERSION, "source": "python", "limit": limit}
         blocks: list[Block] = []
     else:
-        files, blocks, state, place = _of_source(source, limit, column, form, split)
+        files, blocks, state, place = _read_source(source, limit, column, form, split)
         recipe = {
             "stage": "gather", "version": VERSION, "source": place, "limit": limit, "column": column, "form": form,
         }  # fmt: skip
-    shards = [Shard(files=tuple(part)) for part in parts(files, SHARD_FILES)] + [Shard(block=one) for one in blocks]
+    shards = [GatherShard(files=tuple(part)) for part in slices(files, SHARD_FILES)] + [
+        GatherShard(block=block) for block in blocks
+    ]
     if not shards:
         raise ZooError(f"{source} holds nothing that is read: *.py, {', '.join((*sources.PROSE, *sources.ROWS))}")
-    return make(name, recipe, state, lambda work: _build(work, _unpacked(work, shards, limit), len(files)))
+    return make(name, recipe, state, lambda work: _build(work, _unpack_shards(work, shards, limit), len(files)))
 
 
-def _of_source(
+def _read_source(
     source: str, limit: int | None, column: str, form: Form, split: str
-) -> tuple[list[Origin], list[Block], str, str]:
+) -> tuple[list[SourceFile], list[Block], str, str]:
     """Files, blocks, a digest of their state, and what the recipe calls the source."""
     if source.startswith("hf:"):
-        found, commit = sources.hub_files(source[3:], split)
-        blocks = [block for path, name in found for block in sources.plan(path, name, column, form)]
+        data_files, commit = sources.hub_files(source[3:], split)
+        blocks = [block for path, name in data_files for block in sources.plan_blocks(path, name, column, form)]
         place = f"hf:{source[3:].partition('@')[0]}@{commit}" + (f"/{split}" if split else "")
         return [], blocks[:limit], commit, place
     path = Path(source)
     if not path.exists():
         raise ZooError(f'no source "{source}"; give {PYTHON}, a folder, a file of rows, or hf:NAME@REVISION')
-    if not path.is_dir() and sources.unfit(path):
+    if not path.is_dir() and sources.why_unfit(path):
         raise ZooError(f"{source} is a pipe, socket or device; give a file or a folder: write what it gives to a file")
     root, every = (path, _walk(str(path), False, (".py", *sources.PROSE, *sources.ROWS))) if path.is_dir() else (
         path.parent, [(str(path), path.stat())]
     )  # fmt: skip
-    files, blocks, told = list[Origin](), list[Block](), list[list[Any]]()
+    files, blocks, state = list[SourceFile](), list[Block](), list[list[Any]]()
     for name, status in every:
-        relative = rules.printable(Path(name).relative_to(root).as_posix())
+        relative = rules.printable_name(Path(name).relative_to(root).as_posix())
         size, when = (status.st_size, status.st_mtime_ns) if status else (0, 0)
-        told.append([relative, size, when])
+        state.append([relative, size, when])
         if sources.is_rows(Path(name)):
-            blocks += sources.plan(name, relative, column, form)
+            blocks += sources.plan_blocks(name, relative, column, form)
             continue
-        project = relative.split("/")[0] if "/" in relative else rules.printable(root.name)
-        files.append(Origin(path=name, relative=relative, project=project, licence="unknown", bytes=size))
-    return _spread(files, limit), blocks[:limit], digest(told), f"folder {path.name}"
+        project = relative.split("/")[0] if "/" in relative else rules.printable_name(root.name)
+        files.append(SourceFile(path=name, relative=relative, project=project, licence="unknown", bytes=size))
+    return _limit_files(files, limit), blocks[:limit], digest(state), f"folder {path.name}"
 
 
-def _unpacked(work: Path, shards: Sequence[Shard], limit: int | None) -> list[Shard]:
+def _unpack_shards(work: Path, shards: Sequence[GatherShard], limit: int | None) -> list[GatherShard]:
     """The shards with gzip files in blocks of what they hold, unpacked into the work folder."""
-    packed = [one.block for one in shards if one.block and sources.packed(one.block)]
-    jobs = [Packed(block=one, path=str(work / f"unpacked-{number:05d}.jsonl")) for number, one in enumerate(packed)]
-    found = iter(list(each_shard(work, "unpack", jobs, _unpack, list[Block]))) if jobs else iter(())
-    files = [one for one in shards if not one.block]
-    blocks = [block for one in shards if one.block
-              for block in (next(found) if sources.packed(one.block) else [one.block])]  # fmt: skip
-    return [*files, *(Shard(block=one) for one in blocks[:limit])]
+    packed = [shard.block for shard in shards if shard.block and sources.is_packed(shard.block)]
+    jobs = [
+        PackedFile(block=shard, path=str(work / f"unpacked-{number:05d}.jsonl")) for number, shard in enumerate(packed)
+    ]
+    unpacked = iter(list(each_shard(work, "unpack", jobs, _unpack, list[Block]))) if jobs else iter(())
+    files = [shard for shard in shards if not shard.block]
+    blocks = [block for shard in shards if shard.block
+              for block in (next(unpacked) if sources.is_packed(shard.block) else [shard.block])]  # fmt: skip
+    return [*files, *(GatherShard(block=shard) for shard in blocks[:limit])]
 
 
-def _unpack(job: Packed) -> list[Block]:
-    return sources.unpacked(job.block, Path(job.path))
+def _unpack(job: PackedFile) -> list[Block]:
+    return sources.unpack(job.block, Path(job.path))
 
 
-def _spread(files: list[Origin], limit: int | None) -> list[Origin]:
+def _limit_files(files: list[SourceFile], limit: int | None) -> list[SourceFile]:
     """The files in the order of their names; with a limit those whose name's hash is smallest."""
-    chosen = sorted(files, key=lambda one: (one.relative, one.path))
+    chosen = sorted(files, key=lambda file: (file.relative, file.path))
     if limit is None or limit >= len(chosen):
         return chosen
-    spread = sorted(chosen, key=lambda one: hashlib.sha256(one.relative.encode("utf-8", "surrogateescape")).digest())
-    return sorted(spread[:limit], key=lambda one: (one.relative, one.path))
+    spread = sorted(chosen, key=lambda file: hashlib.sha256(file.relative.encode("utf-8", "surrogateescape")).digest())
+    return sorted(spread[:limit], key=lambda file: (file.relative, file.path))
 
 
-def python_files(limit: int | None = None) -> tuple[list[Origin], str]:
+def python_files(limit: int | None = None) -> tuple[list[SourceFile], str]:
     """All `*.py` files below the stdlib, purelib and platlib folders, and a digest of names, sizes and times.
 
     A folder inside another is walked once. Order: by path inside the root, so it is the same everywhere.
     """
     paths = sysconfig.get_paths()
     roots = sorted({os.path.realpath(paths[key]) for key in ("stdlib", "purelib", "platlib")})
-    found: dict[str, Origin] = {}
+    origins: dict[str, SourceFile] = {}
     times: dict[str, int] = {}
     for root in roots:
         owners = _owners(Path(root))
@@ -148,13 +152,13 @@ def python_files(limit: int | None = None) -> tuple[list[Origin], str]:
             size, when = (status.st_size, status.st_mtime_ns) if status else (0, 0)
             relative = os.path.relpath(path, root).replace(os.sep, "/")
             owner = ("cpython", "PSF-2.0") if stdlib else owners.get(relative, (relative.split("/")[0], "unknown"))
-            origin = Origin(
-                path=path, relative=rules.printable(relative), project=rules.printable(owner[0]), licence=owner[1],
-                bytes=size,
+            origin = SourceFile(
+                path=path, relative=rules.printable_name(relative), project=rules.printable_name(owner[0]),
+                licence=owner[1], bytes=size,
             )  # fmt: skip
-            found.setdefault(path, origin)
+            origins.setdefault(path, origin)
             times.setdefault(path, when)
-    chosen = _spread(list(found.values()), limit)
+    chosen = _limit_files(list(origins.values()), limit)
     return chosen, digest([[os.fsencode(o.relative).hex(), o.bytes, times[o.path]] for o in chosen])
 
 
@@ -164,7 +168,7 @@ def _walk(root: str, stdlib: bool, ends: tuple[str, ...]) -> Iterator[tuple[str,
     closed = list[str]()
     for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(error.filename)):
         skip = {"__pycache__"} | ({"site-packages", "dist-packages"} if stdlib else set())
-        folders[:] = sorted(one for one in folders if one not in skip)
+        folders[:] = sorted(name for name in folders if name not in skip)
         for file in sorted(files):
             path = os.path.join(folder, file)
             if file.endswith(ends):
@@ -186,8 +190,8 @@ def _owners(root: Path) -> dict[str, tuple[str, str]]:
         record, metadata = info / "RECORD", info / "METADATA"
         if not record.is_file() or not metadata.is_file():
             continue
-        told = HeaderParser().parsestr(metadata.read_text("utf-8", "replace"))
-        owner = ((told["Name"] or info.name).lower(), licence_of(told))
+        headers = HeaderParser().parsestr(metadata.read_text("utf-8", "replace"))
+        owner = ((headers["Name"] or info.name).lower(), licence_of(headers))
         for line in record.read_text("utf-8", "replace").splitlines():
             path = line.rsplit(",", 2)[0].strip('"')
             if path.endswith(".py"):
@@ -195,7 +199,7 @@ def _owners(root: Path) -> dict[str, tuple[str, str]]:
     return owners
 
 
-def licence_of(told: Any) -> str:
+def licence_of(headers: Any) -> str:
     """The licence a distribution states: the SPDX expression, else its classifiers, else a short text.
 
     >>> from email.message import Message
@@ -203,53 +207,55 @@ def licence_of(told: Any) -> str:
     >>> licence_of(told)
     'MIT License'
     """
-    if told["License-Expression"]:
-        return str(told["License-Expression"])
-    classifiers = [c.rsplit(" :: ", 1)[1] for c in told.get_all("Classifier", []) if c.startswith("License :: ")]
+    if headers["License-Expression"]:
+        return str(headers["License-Expression"])
+    classifiers = [c.rsplit(" :: ", 1)[1] for c in headers.get_all("Classifier", []) if c.startswith("License :: ")]
     if classifiers:
         return ", ".join(sorted(classifiers))
-    text = re.sub(r"\s+", " ", str(told["License"] or "")).strip()
+    text = re.sub(r"\s+", " ", str(headers["License"] or "")).strip()
     return text[:60] if text and text.upper() != "UNKNOWN" else "unknown"
 
 
-class Repeats(NamedTuple):
+class SourceRepeats(NamedTuple):
     """What the first pass finds: files that repeat an earlier one, and pieces seen before.
 
     files   reasons are places in REASONS
     pieces  of each piece in order, whether its text stood in an earlier kept one, shape (pieces,), bool
     """
 
-    files: Twins
+    files: Duplicates
     pieces: Any
 
 
-def _build(work: Path, shards: Sequence[Shard], number_of_files: int) -> Built:
+def _build(work: Path, shards: Sequence[GatherShard], number_of_files: int) -> Built:
     files, cuts = Counts("files"), Counts("cut")
     licences: set[str] = set()
-    found = _repeats(work, shards)
+    repeats = _find_repeats(work, shards)
 
     def outcomes() -> Iterator[Document]:
-        again = map(bool, found.pieces)
-        every = (one for shard in each_shard(work, CUT, shards, cut_shard, list[Cut], told="write") for one in shard)
-        for one, twin in followed(every, found.files, lambda one: one.origin.relative):
-            licences.add(one.origin.licence)
-            reason, facts = one.reason, {}
+        again = map(bool, repeats.pieces)
+        every = (
+            cut for shard in each_shard(work, CUT, shards, cut_shard, list[CutFile], title="write") for cut in shard
+        )
+        for cut, twin in pair_with_drops(every, repeats.files, lambda cut: cut.origin.relative):
+            licences.add(cut.origin.licence)
+            reason, facts = cut.reason, {}
             if twin is not None:
                 reason = REASONS[twin.reason]
                 facts = {"twin": twin.kept, "jaccard": round(twin.like, 4)}
-            seen = list(islice(again, len(one.pieces)))
+            seen = list(islice(again, len(cut.pieces)))
             if reason:
-                files.drop(reason, one.rows)
-                yield _lost_file(one, reason, facts)
+                files.drop(reason, cut.rows)
+                yield _drop_file(cut, reason, facts)
                 continue
             files.keep()
-            for piece in one.dropped:
+            for piece in cut.dropped:
                 cuts.drop(piece.reason)
                 yield piece
-            for piece, twice in zip(one.pieces, seen, strict=True):
+            for piece, twice in zip(cut.pieces, seen, strict=True):
                 if twice:
                     cuts.drop(rules.TWICE)
-                    yield dropped(piece, "cut", rules.TWICE)
+                    yield drop_document(piece, "cut", rules.TWICE)
                 else:
                     cuts.keep()
                     yield piece
@@ -261,7 +267,7 @@ def _build(work: Path, shards: Sequence[Shard], number_of_files: int) -> Built:
     )  # fmt: skip
 
 
-def _repeats(work: Path, shards: Sequence[Shard]) -> Repeats:
+def _find_repeats(work: Path, shards: Sequence[GatherShard]) -> SourceRepeats:
     """Which files and pieces repeat earlier ones. Signatures and n-grams lie on disk; in memory are some 40 bytes
     of each file and 20 of each piece."""
     import numpy as np
@@ -269,37 +275,39 @@ def _repeats(work: Path, shards: Sequence[Shard]) -> Repeats:
     good, shas, numbers, pieces, texts = bytearray(), bytearray(), bytearray(), bytearray(), bytearray()
     signature_path, gram_path = work / "signatures.bin", work / "grams.bin"
     with signature_path.open("wb") as signatures, gram_path.open("wb") as grams:
-        for shard in each_shard(work, CUT, shards, cut_shard, list[Cut]):
-            for one in shard:
-                good.append(not one.reason)
-                shas += bytes.fromhex(one.sha256)[:16] if not one.reason else bytes(16)
-                signed = one.signature and not one.reason
-                signatures.write(one.signature if signed else bytes(4 * dedup.PERMUTATIONS))
-                grams.write(one.grams if signed else b"")
-                numbers += (len(one.grams) // 8 if signed else 0).to_bytes(4, "little")
-                pieces += len(one.pieces).to_bytes(4, "little")
-                for piece in one.pieces:
+        for shard in each_shard(work, CUT, shards, cut_shard, list[CutFile]):
+            for cut in shard:
+                good.append(not cut.reason)
+                shas += bytes.fromhex(cut.sha256)[:16] if not cut.reason else bytes(16)
+                signed = cut.signature and not cut.reason
+                signatures.write(cut.signature if signed else bytes(4 * dedup.PERMUTATIONS))
+                grams.write(cut.grams if signed else b"")
+                numbers += (len(cut.grams) // 8 if signed else 0).to_bytes(4, "little")
+                pieces += len(cut.pieces).to_bytes(4, "little")
+                for piece in cut.pieces:
                     texts += hashlib.sha256(piece.text.encode()).digest()[:16]
             del shard  # before the next is made
     left = np.frombuffer(good, np.bool_).copy()
     counts = np.frombuffer(numbers, "<u4")
-    found = [repeats(np.frombuffer(shas, "<u8").reshape(-1, 2), left, REASONS.index(rules.EXACT))]
+    duplicates = [find_repeats(np.frombuffer(shas, "<u8").reshape(-1, 2), left, REASONS.index(rules.EXACT))]
     del shas
-    left[found[0].item] = False
-    with Stored([signature_path], "<u4", dedup.PERMUTATIONS) as rows, Stored([gram_path], "<u8") as stored:
+    left[duplicates[0].item] = False
+    with Columns([signature_path], "<u4", dedup.PERMUTATIONS) as rows, Columns([gram_path], "<u8") as stored:
         exact = dedup.exact_jaccard(Grams(stored, shingles.offsets(counts)))
         items = np.flatnonzero(left & (counts > 0))
-        found.append(dedup.near_twins(rows, exact, items=items, folder=work, reason=REASONS.index(rules.NEAR)))
-    files = settled(found)
+        duplicates.append(
+            dedup.near_duplicates(rows, exact, items=items, folder=work, reason=REASONS.index(rules.NEAR))
+        )
+    files = resolve_chains(duplicates)
     kept = np.ones(len(counts), np.bool_)
     kept[files.item] = False
     alive = np.repeat(kept, np.frombuffer(pieces, "<u4"))
     again = np.zeros(len(alive), np.bool_)
-    again[repeats(np.frombuffer(texts, "<u8").reshape(-1, 2), alive).item] = True
-    return Repeats(files, again)
+    again[find_repeats(np.frombuffer(texts, "<u8").reshape(-1, 2), alive).item] = True
+    return SourceRepeats(files, again)
 
 
-def cut_shard(shard: Shard) -> list[Cut]:
+def cut_shard(shard: GatherShard) -> list[CutFile]:
     """The files or rows of one shard, read and cut, with their MinHash signatures."""
     import gc
 
@@ -309,42 +317,42 @@ def cut_shard(shard: Shard) -> list[Cut]:
     try:
         read = sources.cut_block(shard.block) if shard.block else map(_cut_file, shard.files)
         cuts, texts = [], []
-        for one, text in read:
+        for cut, text in read:
             # a path is this machine's, and may be no UTF-8: documents go by their name inside the root
-            cuts.append(msgspec.structs.replace(one, origin=msgspec.structs.replace(one.origin, path="")))
+            cuts.append(msgspec.structs.replace(cut, origin=msgspec.structs.replace(cut.origin, path="")))
             texts.append(text)
         if not cuts:  # a block within one long line
             return []
         grams = shingles.grams(texts)
         of_texts = np.split(grams.flat.astype("<u8"), grams.offsets[1:-1])
         return [
-            msgspec.structs.replace(one, signature=row.astype("<u4").tobytes(), grams=part.tobytes())
-            if len(part) else one
-            for one, part, row in zip(cuts, of_texts, dedup.minhash(grams), strict=True)
+            msgspec.structs.replace(cut, signature=row.astype("<u4").tobytes(), grams=part.tobytes())
+            if len(part) else cut
+            for cut, part, row in zip(cuts, of_texts, dedup.minhash(grams), strict=True)
         ]  # fmt: skip
     finally:
         gc.enable()
 
 
-def _cut_file(origin: Origin) -> tuple[Cut, str]:
+def _cut_file(origin: SourceFile) -> tuple[CutFile, str]:
     """One file cut, and its text; too large a one is not read into memory."""
     try:
-        if reason := sources.unfit(Path(origin.path)):
-            return Cut(origin=origin, sha256="", reason=reason), ""
+        if reason := sources.why_unfit(Path(origin.path)):
+            return CutFile(origin=origin, sha256="", reason=reason), ""
         if origin.bytes > rules.FILE_BYTES:
             from zoo.digest import file_sha256
 
-            return Cut(origin=origin, sha256=file_sha256(Path(origin.path)), reason=rules.TOO_BIG), ""
+            return CutFile(origin=origin, sha256=file_sha256(Path(origin.path)), reason=rules.TOO_BIG), ""
         data = Path(origin.path).read_bytes()
     except OSError:
-        return Cut(origin=origin, sha256="", reason=rules.UNREADABLE), ""
-    found = rules.cut(origin, data) if origin.relative.endswith(".py") else rules.whole(origin, data)
-    return found, "" if found.reason else rules.plain(data)
+        return CutFile(origin=origin, sha256="", reason=rules.UNREADABLE), ""
+    cut = rules.cut_file(origin, data) if origin.relative.endswith(".py") else rules.keep_whole(origin, data)
+    return cut, "" if cut.reason else rules.plain_text(data)
 
 
-def _lost_file(one: Cut, reason: str, facts: dict[str, Any]) -> Document:
-    origin = one.origin
-    empty = document("", f"{origin.relative}#{one.sha256[:12]}", origin.project, origin.licence, "file")
-    if one.rows > 1:
-        facts = {**facts, "rows": one.rows}
-    return dropped(empty, "files", reason, bytes=origin.bytes, **facts)
+def _drop_file(cut: CutFile, reason: str, facts: dict[str, Any]) -> Document:
+    origin = cut.origin
+    empty = make_document("", f"{origin.relative}#{cut.sha256[:12]}", origin.project, origin.licence, "file")
+    if cut.rows > 1:
+        facts = {**facts, "rows": cut.rows}
+    return drop_document(empty, "files", reason, bytes=origin.bytes, **facts)

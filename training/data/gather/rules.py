@@ -8,7 +8,7 @@ import ast
 import hashlib
 
 from evals.contamination.syntax_trees import parsed
-from training.data.document import Document, document, dropped
+from training.data.document import Document, drop_document, make_document
 from zoo.records import Record
 
 FILE_BYTES = 200_000  # larger files are tables and bundles: 0.3% of the files, a quarter of the bytes
@@ -29,7 +29,7 @@ BROKEN = frozenset((BROKEN_GROUP,))  # one line stands for all rows that are los
 EXACT, NEAR, SHORT, LONG, TWICE = "exact duplicate", "near duplicate", "too short", "too long", "duplicate piece"
 
 
-class Origin(Record, frozen=True):
+class SourceFile(Record, frozen=True):
     """A file on disk: where it is, its path inside its root, whose it is."""
 
     path: str
@@ -39,13 +39,13 @@ class Origin(Record, frozen=True):
     bytes: int
 
 
-class Cut(Record, frozen=True):
+class CutFile(Record, frozen=True):
     """One file or row looked at: the reason it is dropped, or its pieces; digest, minhash, n-grams either way.
 
     rows  how many rows of a table this stands for, when they are lost together
     """
 
-    origin: Origin
+    origin: SourceFile
     sha256: str
     reason: str = ""
     signature: bytes = b""
@@ -55,16 +55,16 @@ class Cut(Record, frozen=True):
     dropped: tuple[Document, ...] = ()
 
 
-def refused(data: bytes) -> str:
+def refusal(data: bytes) -> str:
     """Why these bytes cannot be a document's text, or "" when they can.
 
-    >>> refused(b""), refused(b"x = 1"), refused(b"\\xff"), refused(b"a\\0"), refused(b"\\xed\\xa0\\x80")
+    >>> refusal(b""), refusal(b"x = 1"), refusal(b"\\xff"), refusal(b"a\\0"), refusal(b"\\xed\\xa0\\x80")
     ('empty', '', 'undecodable', 'NUL bytes', 'lone surrogates')
     """
     if len(data) > FILE_BYTES:
         return TOO_BIG
     try:
-        text = plain(data)
+        text = plain_text(data)
     except UnicodeDecodeError:
         return SURROGATES if _holds_surrogates(data) else NOT_UTF8
     if not text.strip():
@@ -80,29 +80,29 @@ def _holds_surrogates(data: bytes) -> bool:
     return True
 
 
-def printable(name: str) -> str:
+def printable_name(name: str) -> str:
     """A name that can be written as UTF-8, whatever bytes a file system or a table gave.
 
-    >>> printable("caf\\udce9.py")
+    >>> printable_name("caf\\udce9.py")
     'caf\\\\udce9.py'
     """
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def plain(data: bytes) -> str:
+def plain_text(data: bytes) -> str:
     """The text of a file: byte order mark removed, line ends as newlines."""
     return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def cut(origin: Origin, data: bytes) -> Cut:
+def cut_file(origin: SourceFile, data: bytes) -> CutFile:
     """A file's pieces, or why it is dropped (duplicates among files are found later)."""
     sha = hashlib.sha256(data).hexdigest()
-    if reason := refused(data):
-        return Cut(origin=origin, sha256=sha, reason=reason)
-    text = plain(data)
+    if reason := refusal(data):
+        return CutFile(origin=origin, sha256=sha, reason=reason)
+    text = plain_text(data)
     tree = parsed(text)
     if tree is None:
-        return Cut(origin=origin, sha256=sha, reason=NOT_PARSING)
+        return CutFile(origin=origin, sha256=sha, reason=NOT_PARSING)
     kept: list[Document] = []
     out: list[Document] = []
     for piece in _pieces(origin, text, tree):
@@ -110,35 +110,35 @@ def cut(origin: Origin, data: bytes) -> Cut:
             SHORT if len(piece.text) < PIECE_CHARACTERS[0] else LONG if len(piece.text) > PIECE_CHARACTERS[1] else ""
         )
         if reason:
-            out.append(dropped(piece, "cut", reason))
+            out.append(drop_document(piece, "cut", reason))
         else:
             kept.append(piece)
-    return Cut(origin=origin, sha256=sha, pieces=tuple(kept), dropped=tuple(out))
+    return CutFile(origin=origin, sha256=sha, pieces=tuple(kept), dropped=tuple(out))
 
 
-def whole(origin: Origin, data: bytes) -> Cut:
+def keep_whole(origin: SourceFile, data: bytes) -> CutFile:
     """A text kept as one document, or why it is dropped."""
     sha = hashlib.sha256(data).hexdigest()
-    if reason := refused(data):
-        return Cut(origin=origin, sha256=sha, reason=reason)
-    text = plain(data).strip() + "\n"
-    one = document(text, origin.relative, origin.project, origin.licence, "text")
+    if reason := refusal(data):
+        return CutFile(origin=origin, sha256=sha, reason=reason)
+    text = plain_text(data).strip() + "\n"
+    document = make_document(text, origin.relative, origin.project, origin.licence, "text")
     if len(text) < PIECE_CHARACTERS[0]:
-        return Cut(origin=origin, sha256=sha, dropped=(dropped(one, "cut", SHORT),))
-    return Cut(origin=origin, sha256=sha, pieces=(one,))
+        return CutFile(origin=origin, sha256=sha, dropped=(drop_document(document, "cut", SHORT),))
+    return CutFile(origin=origin, sha256=sha, pieces=(document,))
 
 
-def _pieces(origin: Origin, text: str, tree: ast.Module) -> list[Document]:
+def _pieces(origin: SourceFile, text: str, tree: ast.Module) -> list[Document]:
     if len(text) < WHOLE_BYTES:
-        return [document(text.strip() + "\n", origin.relative, origin.project, origin.licence, "file")]
+        return [make_document(text.strip() + "\n", origin.relative, origin.project, origin.licence, "file")]
     lines = text.split("\n")
     pieces = []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
-        first = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
         body = "\n".join(lines[first : node.end_lineno]).rstrip() + "\n"
         kind = "class" if isinstance(node, ast.ClassDef) else "function"
         source = f"{origin.relative}::{node.name}"
-        pieces.append(document(body, source, origin.project, origin.licence, kind))  # type: ignore[arg-type]
+        pieces.append(make_document(body, source, origin.project, origin.licence, kind))  # type: ignore[arg-type]
     return pieces

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from training.data.gather import rules
-from training.data.gather.rules import Cut, Origin
+from training.data.gather.rules import CutFile, SourceFile
 from zoo import gz
 from zoo.errors import ZooError
 from zoo.records import Record
@@ -60,14 +60,14 @@ class Block(Record, frozen=True):
     refused: str = ""
 
 
-def plan(path: str, name: str, column: str, form: Form) -> list[Block]:
+def plan_blocks(path: str, name: str, column: str, form: Form) -> list[Block]:
     """The blocks of one file of rows. A file that cannot be opened as what it says becomes one block that says so."""
     whole = Block(path=path, name=name, column=column, form=form)
-    if "://" not in path and (reason := unfit(Path(path))):
+    if "://" not in path and (reason := why_unfit(Path(path))):
         return [msgspec.structs.replace(whole, refused=reason)]
     if path.endswith(".parquet"):
         return _row_groups(whole)
-    if packed(whole):
+    if is_packed(whole):
         return [whole]
     size = _size(path)
     starts = range(0, max(size, 1), BLOCK_BYTES)
@@ -81,7 +81,7 @@ def _size(path: str) -> int:
     return int(system.size(inside) or 0)
 
 
-def unfit(path: Path) -> str:
+def why_unfit(path: Path) -> str:
     """Why a path is not opened, "" if it may be: a pipe would be waited for, a device read without end."""
     try:
         return "" if stat.S_ISREG(path.stat().st_mode) else rules.NOT_A_FILE
@@ -89,12 +89,12 @@ def unfit(path: Path) -> str:
         return rules.UNREADABLE
 
 
-def packed(block: Block) -> bool:
+def is_packed(block: Block) -> bool:
     """Whether a block must be unpacked before it is read."""
     return not block.refused and block.path.endswith(".gz")
 
 
-def unpacked(block: Block, path: Path) -> list[Block]:
+def unpack(block: Block, path: Path) -> list[Block]:
     """The blocks of a gzip file, unpacked to `path`; of one that breaks off what is whole, and a block that says so."""
     import gzip
 
@@ -123,8 +123,8 @@ def unpacked(block: Block, path: Path) -> list[Block]:
             fault = rules.UNREADABLE
     if fault:
         os.truncate(path, whole := 0 if fault == rules.ENDLESS else whole)
-    found = plan(str(path), block.name, block.column, block.form) if path.stat().st_size else []
-    return [*found, msgspec.structs.replace(block, start=whole, refused=fault)] if fault else found
+    blocks = plan_blocks(str(path), block.name, block.column, block.form) if path.stat().st_size else []
+    return [*blocks, msgspec.structs.replace(block, start=whole, refused=fault)] if fault else blocks
 
 
 def _row_groups(whole: Block) -> list[Block]:
@@ -132,30 +132,30 @@ def _row_groups(whole: Block) -> list[Block]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = []
+    blocks = []
     try:
         with fsspec.open(whole.path, "rb") as file:
-            told = pq.ParquetFile(file).metadata
-            for number in range(told.num_row_groups):
-                group = told.row_group(number)
+            metadata = pq.ParquetFile(file).metadata
+            for number in range(metadata.num_row_groups):
+                group = metadata.row_group(number)
                 rows, size = group.num_rows, group.total_byte_size
                 each = min(GROUP_ROWS, rows if size <= GROUP_BYTES else rows * GROUP_BYTES // size)
                 each = max(1, each // BATCH_ROWS) * BATCH_ROWS
                 for start in range(0, max(1, rows), each):
                     part = min(rows, start + each) - start
-                    found.append(msgspec.structs.replace(whole, group=number, start=start, rows=part))
+                    blocks.append(msgspec.structs.replace(whole, group=number, start=start, rows=part))
     except (pa.ArrowException, OSError, ValueError):
         return [whole]  # cut_block meets the same error and names it
-    return found
+    return blocks
 
 
-def cut_block(block: Block) -> Iterator[tuple[Cut, str]]:
+def cut_block(block: Block) -> Iterator[tuple[CutFile, str]]:
     """Each row of a block cut, with its text ("" when it is refused); broken parts as one refused row."""
     rows = iter([(str(block.start), block.refused, dict[str, Any]())]) if block.refused else _rows(block)
     for done, (place, reason, row) in enumerate(rows):
-        origin = Origin(
-            path=block.path, relative=f"{block.name}#{place}", project=_told(row, PROJECTS) or block.name,
-            licence=_told(row, LICENCES) or "unknown", bytes=0,
+        origin = SourceFile(
+            path=block.path, relative=f"{block.name}#{place}", project=_first_text(row, PROJECTS) or block.name,
+            licence=_first_text(row, LICENCES) or "unknown", bytes=0,
         )  # fmt: skip
         yield _cut_row(origin, reason, row, block, max(1, block.rows - done))
 
@@ -164,30 +164,30 @@ def _rows(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
     return _parquet(block) if block.path.endswith(".parquet") else _json_lines(block)
 
 
-def _cut_row(origin: Origin, reason: str, row: dict[str, Any], block: Block, left: int) -> tuple[Cut, str]:
-    column = block.column or next((one for one in COLUMNS if one in row), "")
+def _cut_row(origin: SourceFile, reason: str, row: dict[str, Any], block: Block, left: int) -> tuple[CutFile, str]:
+    column = block.column or next((name for name in COLUMNS if name in row), "")
     value = row.get(column)
     if not reason and not isinstance(value, str | bytes):
         reason = rules.NO_TEXT
     if reason:
-        return Cut(origin=origin, sha256="", reason=reason, rows=left if reason in rules.BROKEN else 1), ""
+        return CutFile(origin=origin, sha256="", reason=reason, rows=left if reason in rules.BROKEN else 1), ""
     data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
     origin = msgspec.structs.replace(origin, bytes=len(data))
     python = block.form == "python" or (not block.form and column in CODE)
-    found = rules.cut(origin, data) if python else rules.whole(origin, data)
-    return found, "" if found.reason else rules.plain(data)
+    cut = rules.cut_file(origin, data) if python else rules.keep_whole(origin, data)
+    return cut, "" if cut.reason else rules.plain_text(data)
 
 
-def _told(row: dict[str, Any], names: Sequence[str]) -> str:
+def _first_text(row: dict[str, Any], names: Sequence[str]) -> str:
     """The first of these columns that holds something, as text without lone surrogates."""
     for name in names:
         value = row.get(name)
         if isinstance(value, list) and value:
-            value = ", ".join(str(one) for one in value)
+            value = ", ".join(str(item) for item in value)
         if isinstance(value, bytes):
             value = value.decode("utf-8", "backslashreplace")
         if isinstance(value, str) and value.strip():
-            return rules.printable(value.strip())[:200]
+            return rules.printable_name(value.strip())[:200]
     return ""
 
 
@@ -238,33 +238,33 @@ def _lines(block: Block) -> Iterator[tuple[int, bytes | None]]:
     import fsspec
 
     with fsspec.open(block.path, "rb") as file:
-        at, held, skipping = block.start, bytearray(), False
+        offset, pending, skipping = block.start, bytearray(), False
         if block.start:
             file.seek(block.start - 1)
-            at, skipping = block.start - 1, True  # the line that runs into the block belongs to the one before
-        begin, too_long = at, False
+            offset, skipping = block.start - 1, True  # the line that runs into the block belongs to the one before
+        begin, too_long = offset, False
         while True:
             data = file.read(READ_BYTES)
             for part in data.splitlines(keepends=True) if b"\r" not in data else re.findall(rb"[^\n]*\n|[^\n]+", data):
                 ended = part.endswith(b"\n")
-                at += len(part)
+                offset += len(part)
                 if not skipping and not too_long:
-                    held += part
-                    too_long = len(held) > LINE_BYTES
+                    pending += part
+                    too_long = len(pending) > LINE_BYTES
                 if too_long:
-                    held.clear()
+                    pending.clear()
                 if not ended:
                     continue
                 if not skipping:
-                    yield begin, None if too_long else bytes(held)
-                held.clear()
-                begin, skipping, too_long = at, False, False
+                    yield begin, None if too_long else bytes(pending)
+                pending.clear()
+                begin, skipping, too_long = offset, False, False
                 if block.end and begin >= block.end:
                     return
             if not data:
                 break
-        if (held or too_long) and not skipping:
-            yield begin, None if too_long else bytes(held)
+        if (pending or too_long) and not skipping:
+            yield begin, None if too_long else bytes(pending)
 
 
 def _parquet(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -286,7 +286,7 @@ def _parquet(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
                 if done >= block.start:
                     columns = {name: _values(batch.column(name)) for name in names}
                     for row in range(min(batch.num_rows, end - done)):
-                        yield f"{block.group}-{done + row}", "", {name: told[row] for name, told in columns.items()}
+                        yield f"{block.group}-{done + row}", "", {name: values[row] for name, values in columns.items()}
                 done += batch.num_rows
                 if done >= end:
                     break
@@ -302,8 +302,8 @@ def _values(column: Any) -> list[Any]:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         large = pa.types.is_large_string(column.type)
         column = column.view(pa.large_binary() if large else pa.binary())
-    found: list[Any] = column.to_pylist()
-    return found
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def hub_files(wanted: str, split: str) -> tuple[list[tuple[str, str]], str]:
@@ -313,21 +313,21 @@ def hub_files(wanted: str, split: str) -> tuple[list[tuple[str, str]], str]:
 
     name, _, revision = wanted.partition("@")
     try:
-        told = HfApi().dataset_info(name, revision=revision or None)
+        info = HfApi().dataset_info(name, revision=revision or None)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise ZooError(f'no dataset "{name}" with revision "{revision or "main"}" on the hub') from None
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ZooError(
             f"the hub cannot be reached for {name} ({str(error)[:100]}); HF_ENDPOINT names another"
         ) from None
-    files = sorted(one.rfilename for one in told.siblings or () if one.rfilename.endswith(ROWS))
-    chosen = [one for one in files if not split or re.search(rf"(^|[/_.-]){re.escape(split)}([/_.-])", one)]
+    files = sorted(file.rfilename for file in info.siblings or () if file.rfilename.endswith(ROWS))
+    chosen = [file for file in files if not split or re.search(rf"(^|[/_.-]){re.escape(split)}([/_.-])", file)]
     if not chosen:
         raise ZooError(
             f"{name} has no {'/'.join(ROWS)} file" + (f' of split "{split}"' if split else "")
             + (f"; it has {', '.join(files[:5])}" if files else "")
         )  # fmt: skip
-    return [(f"hf://datasets/{name}@{told.sha}/{one}", one) for one in chosen], str(told.sha)
+    return [(f"hf://datasets/{name}@{info.sha}/{file}", file) for file in chosen], str(info.sha)
 
 
 def is_rows(path: Path) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 
 from training.data.build import folder_of
 from training.data.document import read_documents
-from training.data.quality.classifier import Quality, measured
+from training.data.quality.classifier import ClassifierQuality, measure_quality
 from zoo.errors import ZooError
 from zoo.records import Dataset, Record
 
@@ -30,7 +30,7 @@ class HandLabel(Record, frozen=True):
     educational: bool
 
 
-class Agreement(Record, frozen=True):
+class LabelAgreement(Record, frozen=True):
     """What was compared: F1 of keeping, which depends on the dataset's threshold, and measures that do not.
 
     called   F1 of calling educational what scores above the filter's own cut, chosen out of fold on its own labels
@@ -38,8 +38,8 @@ class Agreement(Record, frozen=True):
     average  average precision; of scores by chance it is the educational share
     """
 
-    kept: Quality
-    called: Quality
+    kept: ClassifierQuality
+    called: ClassifierQuality
     ranked: float
     ranked_low: float
     ranked_high: float
@@ -61,30 +61,30 @@ def hand_labels() -> list[HandLabel]:
         ]
 
 
-def agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Agreement:
+def measure_agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> LabelAgreement:
     """The agreement of a filtered dataset with the labels of the documents it holds or dropped."""
     import numpy as np
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    labels = {one.id: one for one in hand_labels()}
+    labels = {label.id: label for label in hand_labels()}
     scores: dict[str, float] = {}
     threshold = 0.5
     for stem in ("documents", "dropped"):
-        for one in read_documents(folder_of(dataset), stem):
-            if one.id in labels and "score" in one.facts:
-                scores[one.id], threshold = one.facts["score"], one.facts["threshold"]
-    found = [one for one in labels.values() if one.id in scores]
-    truth = np.array([one.educational for one in found], dtype=bool)
-    if len(found) < FEWEST or truth.all() or not truth.any():
+        for label in read_documents(folder_of(dataset), stem):
+            if label.id in labels and "score" in label.facts:
+                scores[label.id], threshold = label.facts["score"], label.facts["threshold"]
+    scored = [label for label in labels.values() if label.id in scores]
+    truth = np.array([label.educational for label in scored], dtype=bool)
+    if len(scored) < FEWEST or truth.all() or not truth.any():
         raise ZooError(
-            f"{dataset.name} has scores for {len(found)} of the {len(labels)} documents labelled by hand, too few to "
+            f"{dataset.name} has scores for {len(scored)} of the {len(labels)} documents labelled by hand, too few to "
             "compare: their packages are other versions here, or it was not made by phizoo data filter"
         )
-    values = np.array([scores[one.id] for one in found])
-    projects = np.array([one.project for one in found])
-    kept = measured(values, truth, projects, seed, threshold, draws)
-    own = msgspec.json.decode((folder_of(dataset) / "quality.json").read_bytes(), type=Quality)
-    called = measured(values, truth, projects, seed, own.cut, draws)
+    values = np.array([scores[label.id] for label in scored])
+    projects = np.array([label.project for label in scored])
+    kept = measure_quality(values, truth, projects, seed, threshold, draws)
+    own = msgspec.json.decode((folder_of(dataset) / "quality.json").read_bytes(), type=ClassifierQuality)
+    called = measure_quality(values, truth, projects, seed, own.cut, draws)
     names, group = np.unique(projects, return_inverse=True)
     picks = np.random.default_rng(seed).integers(0, len(names), (draws, len(names)))
     drawn = []
@@ -94,8 +94,8 @@ def agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Agreement:
             drawn.append([measure(truth, values, sample_weight=weight)
                           for measure in (roc_auc_score, average_precision_score)])  # fmt: skip
     (low, average_low), (high, average_high) = np.quantile(drawn, [0.025, 0.975], axis=0).round(4).tolist()
-    return Agreement(
+    return LabelAgreement(
         kept=kept, called=called, ranked=round(float(roc_auc_score(truth, values)), 4), ranked_low=low,
         ranked_high=high, average=round(float(average_precision_score(truth, values)), 4), average_low=average_low,
-        average_high=average_high, labels=len(labels), found=len(found),
+        average_high=average_high, labels=len(labels), found=len(scored),
     )  # fmt: skip

@@ -23,7 +23,7 @@ MOST_POINTS = 5
 FEWEST = 20  # documents above a threshold before its precision is believed
 
 
-class Quality(Record, frozen=True):
+class ClassifierQuality(Record, frozen=True):
     """How well the head finds the labels on projects it has not seen.
 
     f1, f1_low, f1_high  F1 of "educational" with its 95% bootstrap interval over projects
@@ -44,7 +44,7 @@ class Quality(Record, frozen=True):
     calibration: tuple[tuple[float, float, int], ...]
 
 
-class Labels(NamedTuple):
+class LabelledSample(NamedTuple):
     """The labelled sample: texts, points 0..5, projects, and how many points count as educational."""
 
     texts: Sequence[str]
@@ -53,16 +53,18 @@ class Labels(NamedTuple):
     educational: int
 
 
-class Fitted(NamedTuple):
+class FittedClassifier(NamedTuple):
     """Embedding and head, what they were measured to be worth, and the out-of-fold scores of the sample."""
 
     embedding: tfidf.Embedding | Encoder
     head: Any
-    quality: Quality
+    quality: ClassifierQuality
     scores: Any
 
 
-def fit(labels: Labels, seed: int, encoder: Encoder | None = None, head: Head = "forest") -> Fitted:
+def fit_classifier(
+    labels: LabelledSample, seed: int, encoder: Encoder | None = None, head: Head = "forest"
+) -> FittedClassifier:
     """Embedding, head and its out-of-fold quality, split by project and never by document."""
     import numpy as np
     from sklearn.model_selection import GroupKFold
@@ -75,17 +77,19 @@ def fit(labels: Labels, seed: int, encoder: Encoder | None = None, head: Head = 
             "there is nothing to learn; gather more kinds of documents"
         )
     embedding = encoder or tfidf.fit(labels.texts, seed)
-    found = vectors(labels.texts, embedding)
+    features = embed(labels.texts, embedding)
     wanted = truth if head == "forest" else points / MOST_POINTS
     folds = min(FOLDS, len(set(labels.projects)))
     scores = np.full(len(truth), float(np.mean(wanted)))
     if folds > 1:
-        for train, test in GroupKFold(folds).split(found, truth, labels.projects):
+        for train, test in GroupKFold(folds).split(features, truth, labels.projects):
             if truth[train].any() and not truth[train].all():
-                scores[test] = _scores(_head(head, seed).fit(found[train], wanted[train]), found[test])
-    whole = _head(head, seed).fit(found, wanted)
-    quality = measured(scores, truth, np.array(labels.projects), seed, best_cut(scores, truth))
-    return Fitted(embedding, whole, quality, scores)
+                scores[test] = _score_vectors(
+                    _make_head(head, seed).fit(features[train], wanted[train]), features[test]
+                )
+    whole = _make_head(head, seed).fit(features, wanted)
+    quality = measure_quality(scores, truth, np.array(labels.projects), seed, best_cut(scores, truth))
+    return FittedClassifier(embedding, whole, quality, scores)
 
 
 def best_cut(scores: Any, truth: Any) -> float:
@@ -105,7 +109,7 @@ def best_cut(scores: Any, truth: Any) -> float:
     return float((ordered[best] + ordered[min(best + 1, len(ordered) - 1)]) / 2)
 
 
-def _head(head: Head, seed: int) -> Any:
+def _make_head(head: Head, seed: int) -> Any:
     if head == "forest":
         from sklearn.ensemble import RandomForestClassifier
 
@@ -117,26 +121,26 @@ def _head(head: Head, seed: int) -> Any:
     return make_pipeline(StandardScaler(), RidgeCV((1.0, 10.0, 100.0, 1000.0)))
 
 
-def _scores(head: Any, found: Any) -> Any:
+def _score_vectors(head: Any, features: Any) -> Any:
     """Scores of vectors in 0..1, shape (documents,)."""
     import numpy as np
 
     if hasattr(head, "predict_proba"):
-        return head.predict_proba(found)[:, 1]
-    return np.clip(head.predict(found), 0.0, 1.0)
+        return head.predict_proba(features)[:, 1]
+    return np.clip(head.predict(features), 0.0, 1.0)
 
 
-def vectors(texts: Sequence[str], embedding: tfidf.Embedding | Encoder) -> Any:
+def embed(texts: Sequence[str], embedding: tfidf.Embedding | Encoder) -> Any:
     """One vector a text, shape (texts, width)."""
     return encoders.encoded(texts, embedding) if isinstance(embedding, Encoder) else tfidf.vectors(texts, embedding)
 
 
-def score(texts: Sequence[str], fitted: Fitted) -> Any:
+def score_texts(texts: Sequence[str], fitted: FittedClassifier) -> Any:
     """How educational each text is in 0..1, shape (texts,), float64."""
-    return _scores(fitted.head, vectors(texts, fitted.embedding))
+    return _score_vectors(fitted.head, embed(texts, fitted.embedding))
 
 
-def threshold_for(precision: float, fitted: Fitted, labels: Labels) -> float:
+def threshold_for(precision: float, fitted: FittedClassifier, labels: LabelledSample) -> float:
     """The lowest score above which, out of fold, at least this share is educational.
 
     Raises ZooError with the best precision that can be had.
@@ -155,14 +159,17 @@ def threshold_for(precision: float, fitted: Fitted, labels: Labels) -> float:
     return float(fitted.scores[order][enough[-1]])
 
 
-def measured(scores: Any, truth: Any, projects: Any, seed: int, cut: float = 0.5, draws: int = 500) -> Quality:
+def measure_quality(
+    scores: Any, truth: Any, projects: Any, seed: int, cut: float = 0.5, draws: int = 500
+) -> ClassifierQuality:
     """F1 at the cut with a bootstrap over projects, and the calibration by tenths."""
     import numpy as np
 
-    said = scores >= cut
+    called = scores >= cut
     names, group = np.unique(projects, return_inverse=True)
     hit, false, missed = (
-        np.bincount(group, weights=part, minlength=len(names)) for part in (said & truth, said & ~truth, ~said & truth)
+        np.bincount(group, weights=part, minlength=len(names))
+        for part in (called & truth, called & ~truth, ~called & truth)
     )
     picks = np.random.default_rng(seed).integers(0, len(names), (draws, len(names)))
     drawn = _f1(hit[picks].sum(1), false[picks].sum(1), missed[picks].sum(1))
@@ -173,7 +180,7 @@ def measured(scores: Any, truth: Any, projects: Any, seed: int, cut: float = 0.5
         for t in range(10)
         if (tenth == t).any()
     )
-    return Quality(
+    return ClassifierQuality(
         labelled=len(truth), educational=int(truth.sum()), projects=len(names),
         f1=round(float(_f1(hit.sum(), false.sum(), missed.sum())), 4), f1_low=round(float(low), 4),
         f1_high=round(float(high), 4), precision=round(float(hit.sum() / max(1.0, hit.sum() + false.sum())), 4),

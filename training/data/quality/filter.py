@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from evals import encoders
-from training.data.build import Built, Counts, Made, find, folder_of, make, write_result
-from training.data.document import Document, document_files, dropped, read_documents, read_file
+from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
+from training.data.document import Document, document_files, drop_document, read_documents, read_file
 from training.data.quality import classifier
 from training.data.quality import rubric as annotate
-from training.data.quality.classifier import Head, Labels
+from training.data.quality.classifier import Head, LabelledSample
 from training.data.shards import each_shard
 from zoo.digest import whole_file, write_json
 from zoo.errors import ZooError
@@ -29,7 +29,7 @@ LOW = "educational value below the threshold"
 TFIDF = "tfidf"
 
 
-class Choice(Record, frozen=True):
+class FilterChoice(Record, frozen=True):
     """How many to keep: a share of the documents, up to so many tokens, or as far down as a precision holds."""
 
     keep: float | None = None
@@ -37,7 +37,7 @@ class Choice(Record, frozen=True):
     precision: float | None = None
 
 
-class Job(Record, frozen=True):
+class FilterJob(Record, frozen=True):
     """What a worker labels or scores."""
 
     documents: str
@@ -46,7 +46,7 @@ class Job(Record, frozen=True):
     chosen: tuple[int, ...] = ()
 
 
-class Labelled(Record, frozen=True):
+class LabelledDocument(Record, frozen=True):
     """One labelled document of the sample."""
 
     id: str
@@ -56,7 +56,7 @@ class Labelled(Record, frozen=True):
     reasons: tuple[str, ...]
 
 
-class Outline(Record, frozen=True):
+class FileOutline(Record, frozen=True):
     """What choosing the sample and the cut needs to know of a file's documents: a hash and a size of each."""
 
     marks: bytes
@@ -64,8 +64,14 @@ class Outline(Record, frozen=True):
 
 
 def filter_dataset(
-    source: str, name: str, choice: Choice, seed: int, labels: str = "", embedding: str = TFIDF, head: Head = "forest"
-) -> Made:
+    source: str,
+    name: str,
+    choice: FilterChoice,
+    seed: int,
+    labels: str = "",
+    embedding: str = TFIDF,
+    head: Head = "forest",
+) -> MadeDataset:
     """The best part of a dataset: a share (30% by default), a token budget, or what holds a precision.
 
     labels     a dataset made by `annotate`; "" labels a sample by the rubric
@@ -74,8 +80,8 @@ def filter_dataset(
     given = find(source, ("documents",))
     if given.documents == 0:
         raise ZooError(f"{source} holds no documents, so there is nothing to filter. All: phizoo data list")
-    if choice == Choice():
-        choice = Choice(keep=0.3)
+    if choice == FilterChoice():
+        choice = FilterChoice(keep=0.3)
     labelled = find(labels, ("documents",)) if labels else None
     if labelled is not None and not (labelled.recipe or {}).get("educational"):
         raise ZooError(f"{labels} holds no labels; they come from: phizoo data annotate {source} --out NAME")
@@ -86,58 +92,64 @@ def filter_dataset(
         "annotator": labelled.digest if labelled else f"rubric {annotate.VERSION}", "labelled": LABELLED,
         "features": "tf-idf svd + characters" if encoder is None else f"{encoder.name} {encoder.digest}",
     }  # fmt: skip
-    return make(name, recipe, None, lambda work: _Filter(work, given, seed, labelled, encoder, head).build(choice))
+    return make(name, recipe, None, lambda work: FilterRun(work, given, seed, labelled, encoder, head).build(choice))
 
 
-def outline_file(job: Job) -> Outline:
+def outline_file(job: FilterJob) -> FileOutline:
     """Hash with the seed and size of each document of a file."""
     import numpy as np
 
     marks, tokens = bytearray(), []
-    for one in read_file(Path(job.documents)):
-        marks += hashlib.sha256(f"{job.seed}:{one.id}".encode()).digest()[:8]
-        tokens.append(one.tokens)
-    return Outline(marks=bytes(marks), tokens=np.array(tokens, dtype="<u4").tobytes())
+    for document in read_file(Path(job.documents)):
+        marks += hashlib.sha256(f"{job.seed}:{document.id}".encode()).digest()[:8]
+        tokens.append(document.tokens)
+    return FileOutline(marks=bytes(marks), tokens=np.array(tokens, dtype="<u4").tobytes())
 
 
-def label_file(job: Job) -> list[Labelled]:
+def label_file(job: FilterJob) -> list[LabelledDocument]:
     """The rubric's labels of the chosen documents of a file, by place."""
     chosen = set(job.chosen)
-    found = []
-    for place, one in enumerate(read_file(Path(job.documents))):
+    labelled = []
+    for place, document in enumerate(read_file(Path(job.documents))):
         if place in chosen:
-            label = annotate.rubric(one.text)
-            found.append(
-                Labelled(id=one.id, text=one.text, project=one.project, points=label.points, reasons=label.reasons)
+            label = annotate.label_by_rubric(document.text)
+            labelled.append(
+                LabelledDocument(
+                    id=document.id,
+                    text=document.text,
+                    project=document.project,
+                    points=label.points,
+                    reasons=label.reasons,
+                )
             )
-    return found
+    return labelled
 
 
-def score_file(job: Job) -> bytes:
+def score_file(job: FilterJob) -> bytes:
     """The scores of a file's documents, float64, to 4 places. The model is a file of this very run."""
     import numpy as np
 
     fitted = pickle.loads(Path(job.model).read_bytes())  # noqa: S301
-    texts = [one.text for one in read_file(Path(job.documents))]
-    scores = classifier.score(texts, fitted) if texts else np.zeros(0)
+    texts = [document.text for document in read_file(Path(job.documents))]
+    scores = classifier.score_texts(texts, fitted) if texts else np.zeros(0)
     return np.round(scores.astype("<f8"), 4).tobytes()
 
 
-def sampled(work: Path, paths: Sequence[Path], seed: int, size: int) -> tuple[list[tuple[int, ...]], Any]:
+def choose_sample(work: Path, paths: Sequence[Path], seed: int, size: int) -> tuple[list[tuple[int, ...]], Any]:
     """A sample by hash: of each file the places chosen; and the sizes of all documents, shape (documents,)."""
     import numpy as np
 
-    jobs = [Job(documents=str(path), seed=seed) for path in paths]
-    outlines = list(each_shard(work, f"outline {seed}", jobs, outline_file, Outline))
-    marks = [np.frombuffer(one.marks, dtype=">u8") for one in outlines]
-    sizes = np.concatenate([np.zeros(0, "<u4"), *(np.frombuffer(one.tokens, dtype="<u4") for one in outlines)])
+    jobs = [FilterJob(documents=str(path), seed=seed) for path in paths]
+    outlines = list(each_shard(work, f"outline {seed}", jobs, outline_file, FileOutline))
+    marks = [np.frombuffer(outline.marks, dtype=">u8") for outline in outlines]
+    sizes = np.concatenate([np.zeros(0, "<u4"), *(np.frombuffer(outline.tokens, dtype="<u4") for outline in outlines)])
     first = np.sort(np.concatenate([np.zeros(0, ">u8"), *marks]), kind="stable")[:size]
     last = first[-1] if len(first) else 0
-    chosen = [tuple(np.flatnonzero(one <= last).tolist()) if len(first) else () for one in marks]
+    chosen = [tuple(np.flatnonzero(outline <= last).tolist()) if len(first) else () for outline in marks]
     return chosen, sizes
 
 
-class _Filter:
+class FilterRun:
     """One run of the filter over a dataset."""
 
     def __init__(self, work: Path, given: Dataset, seed: int, labelled: Dataset | None,
@@ -146,76 +158,86 @@ class _Filter:
         self.labelled, self.encoder, self.head = labelled, encoder, head
         self.paths = document_files(folder_of(given))
 
-    def build(self, choice: Choice) -> Built:
+    def build(self, choice: FilterChoice) -> Built:
         """Labels, fits, scores, chooses and writes."""
         import numpy as np
 
-        chosen, sizes = sampled(self.work, self.paths, self.seed, LABELLED)
+        chosen, sizes = choose_sample(self.work, self.paths, self.seed, LABELLED)
         rows = self._labels(chosen)
         least = int((self.labelled.recipe or {})["educational"]) if self.labelled else annotate.EDUCATIONAL
-        labels = Labels([one.text for one in rows], [one.points for one in rows], [one.project for one in rows], least)
+        labels = LabelledSample(
+            [row.text for row in rows], [row.points for row in rows], [row.project for row in rows], least
+        )
         fitted = self._fitted(labels)
         model = str(self.work / "model.pickle")
-        jobs = [Job(documents=str(path), model=model) for path in self.paths]
+        jobs = [FilterJob(documents=str(path), model=model) for path in self.paths]
         parts = [np.frombuffer(part, dtype="<f8") for part in each_shard(self.work, "score", jobs, score_file, bytes)]
         scores = np.concatenate([np.zeros(0), *parts])
         if choice.precision is not None:
             threshold = round(classifier.threshold_for(choice.precision, fitted, labels), 4)
             kept = scores >= threshold
         else:
-            kept, threshold = best(scores, sizes, choice.keep, choice.tokens)
+            kept, threshold = choose_best(scores, sizes, choice.keep, choice.tokens)
         counts = Counts("educational value")
-        outcomes = self._outcomes(scores, kept, threshold, {one.id: one for one in rows}, counts)
+        outcomes = self._outcomes(scores, kept, threshold, {row.id: row for row in rows}, counts)
         number, size = write_result(self.work / "out", outcomes)
         write_json(self.work / "out" / "quality.json", fitted.quality)
-        found = fitted.quality
-        told = {"threshold": threshold, "f1": found.f1, "f1_95": [found.f1_low, found.f1_high]}
+        quality = fitted.quality
+        recipe = {"threshold": threshold, "f1": quality.f1, "f1_95": [quality.f1_low, quality.f1_high]}
         return Built(
             kind="documents", documents=number, tokens=size, stages=(counts.stage(),), licence=self.given.licence,
-            parents=(self.given.digest, *([self.labelled.digest] if self.labelled else [])), recipe=told,
+            parents=(self.given.digest, *([self.labelled.digest] if self.labelled else [])), recipe=recipe,
         )  # fmt: skip
 
-    def _labels(self, chosen: Sequence[tuple[int, ...]]) -> list[Labelled]:
+    def _labels(self, chosen: Sequence[tuple[int, ...]]) -> list[LabelledDocument]:
         if self.labelled is not None:
             return [
-                Labelled(id=one.id, text=one.text, project=one.project, points=one.facts["label"],
-                         reasons=tuple(one.facts.get("label_reasons", ())))
-                for one in read_documents(folder_of(self.labelled))
+                LabelledDocument(
+                    id=document.id, text=document.text, project=document.project, points=document.facts["label"],
+                    reasons=tuple(document.facts.get("label_reasons", ())),
+                )
+                for document in read_documents(folder_of(self.labelled))
             ]  # fmt: skip
-        jobs = [Job(documents=str(path), chosen=places) for path, places in zip(self.paths, chosen, strict=True)]
-        return [one for part in each_shard(self.work, "label", jobs, label_file, list[Labelled]) for one in part]
+        jobs = [FilterJob(documents=str(path), chosen=places) for path, places in zip(self.paths, chosen, strict=True)]
+        return [
+            document
+            for part in each_shard(self.work, "label", jobs, label_file, list[LabelledDocument])
+            for document in part
+        ]
 
-    def _fitted(self, labels: Labels) -> classifier.Fitted:
+    def _fitted(self, labels: LabelledSample) -> classifier.FittedClassifier:
         model = self.work / "model.pickle"
         if not model.is_file():
             with whole_file(model) as file:
-                pickle.dump(classifier.fit(labels, self.seed, self.encoder, self.head), file)
-        fitted: classifier.Fitted = pickle.loads(model.read_bytes())  # noqa: S301
+                pickle.dump(classifier.fit_classifier(labels, self.seed, self.encoder, self.head), file)
+        fitted: classifier.FittedClassifier = pickle.loads(model.read_bytes())  # noqa: S301
         return fitted
 
     def _outcomes(
-        self, scores: Any, kept: Any, threshold: float, labels: dict[str, Labelled], counts: Counts
+        self, scores: Any, kept: Any, threshold: float, labels: dict[str, LabelledDocument], counts: Counts
     ) -> Iterator[Document]:
         annotator = (self.labelled.recipe or {})["annotator"] if self.labelled else "rubric"
-        for number, one in enumerate(one for path in self.paths for one in read_file(path)):
+        for number, document in enumerate(document for path in self.paths for document in read_file(path)):
             facts: dict[str, Any] = {"score": float(scores[number]), "threshold": threshold}
-            if label := labels.get(one.id):
+            if label := labels.get(document.id):
                 facts |= {"label": label.points, "label_reasons": list(label.reasons), "annotator": annotator}
             if kept[number]:
                 counts.keep()
-                yield msgspec.structs.replace(one, facts={**one.facts, **facts})
+                yield msgspec.structs.replace(document, facts={**document.facts, **facts})
             else:
                 counts.drop(LOW)
-                yield dropped(one, "filter", LOW, **facts)
+                yield drop_document(document, "filter", LOW, **facts)
 
 
-def best(scores: Any, sizes: Any, keep: float | None, tokens: int | None) -> tuple[Any, float]:
+def choose_best(scores: Any, sizes: Any, keep: float | None, tokens: int | None) -> tuple[Any, float]:
     """Which documents are the best, shape (documents,), and the lowest score among them; ties go to the earlier one.
 
     >>> import numpy as np
     >>> scores, sizes = np.array([0.1, 0.9, 0.5, 0.9]), np.array([10, 10, 10, 10])
-    >>> best(scores, sizes, keep=0.5, tokens=None)[0].tolist(), best(scores, sizes, keep=None, tokens=25)[1]
-    ([False, True, False, True], 0.9)
+    >>> choose_best(scores, sizes, keep=0.5, tokens=None)[0].tolist()
+    [False, True, False, True]
+    >>> choose_best(scores, sizes, keep=None, tokens=25)[1]
+    0.9
     """
     import numpy as np
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
-from training.data.quality.ledger import Ledger, Line, Price
+from training.data.quality.ledger import Ledger, LedgerLine, Price
 from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import Record
@@ -40,7 +40,7 @@ ADDITIVE = (
 )
 
 
-class Question(Record, frozen=True):
+class LabelQuestion(Record, frozen=True):
     """A question with the form of its answer, and how many points count as educational.
 
     code          whether what is asked about is code, and is shown as such
@@ -65,8 +65,8 @@ def _schema(name: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 QUESTIONS = {
-    "phi-1": Question(name="phi-1", text=PHI_1, schema=_schema("educational", {"type": "boolean"}), educational=3),
-    "additive": Question(
+    "phi-1": LabelQuestion(name="phi-1", text=PHI_1, schema=_schema("educational", {"type": "boolean"}), educational=3),
+    "additive": LabelQuestion(
         name="additive", text=ADDITIVE, schema=_schema("points", {"type": "integer", "minimum": 0, "maximum": 5}),
         educational=4,
     ),
@@ -83,12 +83,12 @@ class _YesNo(Record, frozen=True):
     educational: bool
 
 
-def content_of(text: str) -> str:
+def content_digest(text: str) -> str:
     """The digest by which an answer about a text is found again: of what is sent, no more."""
     return hashlib.sha256(text[:CHARACTERS].encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def body_of(text: str, model: str, question: Question) -> dict[str, Any]:
+def request_body(text: str, model: str, question: LabelQuestion) -> dict[str, Any]:
     """The request for one text."""
     return {
         "model": model,
@@ -105,23 +105,23 @@ def body_of(text: str, model: str, question: Question) -> dict[str, Any]:
     }
 
 
-def read_answer(answer: Any, question: Question) -> tuple[int, str, str] | None:
+def read_answer(answer: Any, question: LabelQuestion) -> tuple[int, str, str] | None:
     """Points, reason and text of an endpoint's answer, or None when it has not the asked form."""
     try:
         content = answer["choices"][0]["message"]["content"]
         if question.name == "phi-1":
-            said = msgspec.json.decode(content, type=_YesNo)
-            return 5 * said.educational, said.reason[:400], ""
+            verdict = msgspec.json.decode(content, type=_YesNo)
+            return 5 * verdict.educational, verdict.reason[:400], ""
         if not question.code:
             written = msgspec.json.decode(content, type=dict[str, Any])
             return (1, "", content) if set(question.schema["required"]) <= set(written) else None
-        told = msgspec.json.decode(content, type=_Points)
+        rating = msgspec.json.decode(content, type=_Points)
     except (KeyError, IndexError, TypeError, msgspec.DecodeError):
         return None
-    return told.points, told.reason[:400], ""
+    return rating.points, rating.reason[:400], ""
 
 
-class Spending(Record, frozen=True):
+class LabellingCost(Record, frozen=True):
     """What this run did and cost: by the endpoint's own tally, and by the ledger's lines; they must agree."""
 
     asked: int
@@ -138,13 +138,13 @@ class Asker:
     """One model at one endpoint, asked about texts within a budget."""
 
     def __init__(
-        self, url: str, key: str | None, model: str, question: Question, price: Price, budget: float | None,
+        self, url: str, key: str | None, model: str, question: LabelQuestion, price: Price, budget: float | None,
         concurrency: int, wait_seconds: float = 1.0,
     ) -> None:  # fmt: skip
         self.url, self.key, self.model, self.question = url, key, model, question
         self.price, self.budget, self.concurrency, self.wait_seconds = price, budget, concurrency, wait_seconds
 
-    def ask(self, texts: Sequence[str], ledger: Ledger) -> Spending:
+    def ask(self, texts: Sequence[str], ledger: Ledger) -> LabellingCost:
         """Asks about the texts without an answer; all answers are then in the ledger.
 
         Raises ZooError when the budget or the endpoint ends it; what was answered is kept.
@@ -159,7 +159,7 @@ class Asker:
             Limits(budget=left, price=(self.price.prompt, self.price.written), wait_seconds=self.wait_seconds),
         )
         wanted = list(dict.fromkeys(text[:CHARACTERS] for text in texts))
-        todo = [text for text in wanted if content_of(text) not in ledger.answers]
+        todo = [text for text in wanted if content_digest(text) not in ledger.answers]
         invalid = 0
         try:
             for line in self._answers(todo, endpoint, ledger):
@@ -167,18 +167,18 @@ class Asker:
         except EndpointError as error:
             if not self.question.code:
                 raise
-            done = sum(content_of(text) in ledger.answers for text in wanted)
+            done = sum(content_digest(text) in ledger.answers for text in wanted)
             raise ZooError(f"{error}. Labelled are {done:,} of {len(wanted):,}; --sample {done} takes these") from None
-        return Spending(
+        return LabellingCost(
             asked=len(todo), cached=len(wanted) - len(todo), invalid=invalid, requests=endpoint.spent.requests,
             money=endpoint.spent.money, ledger=ledger.spent - before, job_total=ledger.spent, uncertain=earlier,
         )  # fmt: skip
 
-    def _answers(self, todo: Sequence[str], endpoint: Endpoint, ledger: Ledger) -> Iterator[Line]:
+    def _answers(self, todo: Sequence[str], endpoint: Endpoint, ledger: Ledger) -> Iterator[LedgerLine]:
         """Asks in the order given, several at a time, and gives each answer's line once it is written."""
         left = iter(todo)
         with progress("ask", len(todo), "documents") as bar, ThreadPoolExecutor(self.concurrency) as pool:
-            waiting: set[Future[Line]] = set()
+            waiting: set[Future[LedgerLine]] = set()
             try:
                 while True:
                     for text in islice(left, self.concurrency - len(waiting)):
@@ -192,32 +192,34 @@ class Asker:
             finally:
                 endpoint.stopped.set()
 
-    def _one(self, text: str, endpoint: Endpoint, ledger: Ledger) -> Line:
-        content = content_of(text)
-        body = body_of(text, self.model, self.question)
+    def _one(self, text: str, endpoint: Endpoint, ledger: Ledger) -> LedgerLine:
+        content = content_digest(text)
+        body = request_body(text, self.model, self.question)
         size = len(msgspec.json.encode(body)) + OVERHEAD_BYTES
         most = self.question.most_written
-        held = (size * self.price.prompt + most * self.price.written) / 1e6
-        line = Line(job=ledger.job, content=content, answered=True, characters=len(text) + len(self.question.text))
+        reserved = (size * self.price.prompt + most * self.price.written) / 1e6
+        line = LedgerLine(
+            job=ledger.job, content=content, answered=True, characters=len(text) + len(self.question.text)
+        )
         for _ in range(ASKS):
-            ledger.add(Line(job=ledger.job, content=content, held=held))
+            ledger.add(LedgerLine(job=ledger.job, content=content, held=reserved))
             spent: dict[str, int] = {}
             try:
                 answer = endpoint.post("/chat/completions", body, (size, most))
                 spent = answer.get("usage") or {}
-                found = read_answer(answer, self.question)
+                reading = read_answer(answer, self.question)
             except Refused as error:
-                found, answer = None, {"refused": str(error)}
+                reading, answer = None, {"refused": str(error)}
             read, wrote = int(spent.get("prompt_tokens") or 0), int(spent.get("completion_tokens") or 0)
             cost = (read * self.price.prompt + wrote * self.price.written) / 1e6
             if not spent and "refused" not in answer:
-                cost = held  # an answer that tells no usage is counted in full
+                cost = reserved  # an answer that tells no usage is counted in full
             line = msgspec.structs.replace(
-                line, points=found[0] if found else None, reason=found[1] if found else "no valid answer",
-                text=found[2] if found else "",
+                line, points=reading[0] if reading else None, reason=reading[1] if reading else "no valid answer",
+                text=reading[2] if reading else "",
                 prompt_tokens=read, tokens=wrote, money=cost,
             )  # fmt: skip
             ledger.add(line)
-            if found:
+            if reading:
                 break
         return line

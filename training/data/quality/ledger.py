@@ -23,7 +23,7 @@ MEASURED = 20  # answers from which the estimate trusts what was measured
 DRAWS = 400
 
 
-class Line(Record, frozen=True):
+class LedgerLine(Record, frozen=True):
     """A question sent (`held`) or answered (`money`, tokens, points; None where no answer was valid)."""
 
     job: str
@@ -46,7 +46,7 @@ class Price(NamedTuple):
     written: float
 
 
-class Estimate(Record, frozen=True):
+class CostEstimate(Record, frozen=True):
     """What some questions will cost: expected, and the interval it will lie in; what it rests on."""
 
     documents: int
@@ -62,11 +62,11 @@ class Ledger:
 
     def __init__(self, path: Path, job: str) -> None:
         self.path, self.job = path, job
-        self.answers: dict[str, Line] = {}
+        self.answers: dict[str, LedgerLine] = {}
         self.spent = self.uncertain = 0.0
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._measured: list[Line] = []
+        self._measured: list[LedgerLine] = []
         whole, open_ = self._read()
         # a question that was sent and not answered may be billed: it counts in full, once
         self.uncertain = sum(open_.values())
@@ -83,7 +83,7 @@ class Ledger:
                 break  # the line in hand when the run was killed
             whole += len(data)
             try:
-                line = msgspec.json.decode(data, type=Line)
+                line = msgspec.json.decode(data, type=LedgerLine)
             except msgspec.DecodeError as error:
                 raise ZooError(f"{self.path} is damaged ({error}); move it away to begin anew") from None
             own = line.job == self.job
@@ -105,7 +105,7 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, line: Line) -> None:
+    def add(self, line: LedgerLine) -> None:
         """Writes a line, on disk when this returns."""
         with self._lock:
             self._file.write(msgspec.json.encode(line) + b"\n")
@@ -117,16 +117,16 @@ class Ledger:
                 if line.points is not None:
                     self.answers[line.content] = line
 
-    def estimate(self, characters: Sequence[int], cached: int, price: Price, most_written: int) -> Estimate:
+    def estimate(self, characters: Sequence[int], cached: int, price: Price, most_written: int) -> CostEstimate:
         """What questions of these lengths will cost, with a 95% interval once answers have been measured."""
         import numpy as np
 
         total, count = sum(characters), len(characters)
-        known = [one for one in self._measured if one.prompt_tokens and one.characters]
+        known = [line for line in self._measured if line.prompt_tokens and line.characters]
         if len(known) >= MEASURED:
-            read = np.array([one.prompt_tokens for one in known], dtype=float)
-            sizes = np.array([one.characters for one in known], dtype=float)
-            wrote = np.array([one.tokens for one in known], dtype=float)
+            read = np.array([line.prompt_tokens for line in known], dtype=float)
+            sizes = np.array([line.characters for line in known], dtype=float)
+            wrote = np.array([line.tokens for line in known], dtype=float)
             picks = np.random.default_rng(0).integers(0, len(known), (DRAWS, len(known)))
             ratios = read[picks].sum(1) / sizes[picks].sum(1)
             means = wrote[picks].mean(1)
@@ -144,7 +144,7 @@ class Ledger:
         low_, middle_, high_ = (
             (p * price.prompt + w * price.written) / 1e6 for p, w in zip(prompts, written, strict=True)
         )
-        return Estimate(
+        return CostEstimate(
             documents=count,
             cached=cached,
             prompt_tokens=prompts,
@@ -161,27 +161,27 @@ def _spread(values: Any) -> tuple[int, int, int]:
     return int(low), int(middle), int(high) + 1
 
 
-def parsed_money(text: str) -> float:
+def parse_money(text: str) -> float:
     """An amount such as `20usd`, `20 USD` or `0.5`.
 
-    >>> parsed_money("20usd"), parsed_money("0.5")
+    >>> parse_money("20usd"), parse_money("0.5")
     (20.0, 0.5)
     """
-    found = re.fullmatch(r"\$?\s*(\d+(?:\.\d+)?)\s*(?:usd|\$)?", text.strip(), re.IGNORECASE)
-    if found is None:
+    match = re.fullmatch(r"\$?\s*(\d+(?:\.\d+)?)\s*(?:usd|\$)?", text.strip(), re.IGNORECASE)
+    if match is None:
         raise ZooError(f'"{text}" is no amount; give it as --budget 20usd')
-    return float(found.group(1))
+    return float(match.group(1))
 
 
-def parsed_price(text: str) -> Price:
+def parse_price(text: str) -> Price:
     """Money per million tokens read and written, as `0.15,0.60`.
 
-    >>> parsed_price("0.15,0.60")
+    >>> parse_price("0.15,0.60")
     Price(prompt=0.15, written=0.6)
     """
     parts = text.split(",")
     try:
-        prompt, written = (float(one) for one in parts)
+        prompt, written = (float(part) for part in parts)
     except ValueError:
         prompt = written = -1.0
     if prompt < 0 or written < 0:

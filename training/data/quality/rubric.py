@@ -22,25 +22,25 @@ COMPUTES = (ast.For, ast.While, ast.If, ast.IfExp, ast.BinOp, ast.Compare, ast.c
 PLAIN = frozenset(("self", "cls", "__name__", "__file__"))
 
 
-class Label(Record, frozen=True):
+class RubricLabel(Record, frozen=True):
     """The points and which rules gave or took one."""
 
     points: int
     reasons: tuple[str, ...]
 
 
-def rubric(text: str) -> Label:
+def label_by_rubric(text: str) -> RubricLabel:
     """The label of one Python document.
 
-    >>> rubric("def area(width, height):\\n    'Area of a rectangle with these sides.'\\n    if width < 0:\\n"
+    >>> label_by_rubric("def area(width, height):\\n    'Area of a rectangle with these sides.'\\n    if width < 0:\\n"
     ...        "        raise ValueError(width)\\n    return width * height\\n").points
     5
-    >>> rubric("TABLE = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]\\n").points
+    >>> label_by_rubric("TABLE = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]\\n").points
     0
     """
     tree = parsed(text)
     if tree is None:
-        return Label(points=0, reasons=("does not parse",))
+        return RubricLabel(points=0, reasons=("does not parse",))
     nodes = list(ast.walk(tree))
     kinds = Counter(type(node) for node in nodes)
     given = [reason for reason, holds in _gains(text, tree, nodes, kinds) if holds]
@@ -48,7 +48,7 @@ def rubric(text: str) -> Label:
     points = max(0, len(given) - 2 * len(taken))
     if "documented" not in given:
         points = min(points, EDUCATIONAL - 1)  # a student cannot learn from what nobody explains
-    return Label(points=points, reasons=(*given, *(f"not: {one}" for one in taken)))
+    return RubricLabel(points=points, reasons=(*given, *(f"not: {reason}" for reason in taken)))
 
 
 def _gains(text: str, tree: ast.Module, nodes: list[ast.AST], kinds: Counter[type[ast.AST]]) -> list[tuple[str, bool]]:
@@ -104,7 +104,7 @@ def _documentation(tree: ast.Module) -> int:
         tree,
         *(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)),
     ]
-    return sum(len((ast.get_docstring(one, clean=False) or "").split()) for one in holders)
+    return sum(len((ast.get_docstring(node, clean=False) or "").split()) for node in holders)
 
 
 def _names(nodes: list[ast.AST]) -> list[str]:
@@ -121,12 +121,12 @@ def _foreign(tree: ast.Module, nodes: list[ast.AST]) -> float:
     foreign_imports = 0
     for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = [one.name for one in node.names] if isinstance(node, ast.Import) else [node.module or "."]
+            modules = [name.name for name in node.names] if isinstance(node, ast.Import) else [node.module or "."]
             outside = isinstance(node, ast.ImportFrom) and node.level > 0
-            if outside or any(one.split(".")[0] not in sys.stdlib_module_names for one in modules):
+            if outside or any(name.split(".")[0] not in sys.stdlib_module_names for name in modules):
                 foreign_imports += 1
             else:
-                known |= {(one.asname or one.name).split(".")[0] for one in node.names}
+                known |= {(name.asname or name.name).split(".")[0] for name in node.names}
     loaded = [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
     # `self.other_method(...)` leans on the rest of a class that a reader may not see
     leaning = sum(

@@ -7,7 +7,7 @@ stand for it, as embedding models also read only a beginning.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from training.data.dedup.shingles import words
+from training.data.dedup.shingles import hash_words
 
 CHARACTERS = 2_000
 BUCKETS = 4_096
@@ -28,7 +28,7 @@ def counts(texts: Sequence[str]) -> Any:
     import numpy as np
     from scipy.sparse import csr_matrix
 
-    hashes, numbers = words([text[:CHARACTERS] for text in texts])
+    hashes, numbers = hash_words([text[:CHARACTERS] for text in texts])
     columns = (hashes % np.uint64(BUCKETS)).astype(np.int64)
     rows = np.repeat(np.arange(len(texts)), numbers)
     return csr_matrix((np.ones(len(columns), dtype=np.float32), (rows, columns)), shape=(len(texts), BUCKETS))
@@ -40,15 +40,15 @@ def shares(texts: Sequence[str]) -> Any:
 
     table = np.zeros((256, len(CLASSES)), dtype=np.float32)
     for number, characters in enumerate(CLASSES):
-        table[[ord(one) for one in characters], number] = 1
-    found = np.zeros((len(texts), 3 + len(CLASSES)), dtype=np.float32)
+        table[[ord(character) for character in characters], number] = 1
+    features = np.zeros((len(texts), 3 + len(CLASSES)), dtype=np.float32)
     for row, text in enumerate(texts):
         data = np.frombuffer(text[:CHARACTERS].encode("utf-8", "surrogatepass"), dtype=np.uint8)
         breaks = np.flatnonzero(data == 10)
         longest = int(np.diff(breaks, prepend=-1, append=len(data)).max()) if len(data) else 0
-        found[row, :3] = np.log1p(len(text)), np.log1p(text.count("\n")), np.log1p(longest)
-        found[row, 3:] = (np.bincount(data, minlength=256) @ table) / max(1, len(data))
-    return found
+        features[row, :3] = np.log1p(len(text)), np.log1p(text.count("\n")), np.log1p(longest)
+        features[row, 3:] = (np.bincount(data, minlength=256) @ table) / max(1, len(data))
+    return features
 
 
 def fit(texts: Sequence[str], seed: int) -> Embedding:

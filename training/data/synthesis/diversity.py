@@ -41,7 +41,7 @@ def diversity(texts: Sequence[str]) -> Diversity:
     if not texts:
         return Diversity(documents=0, distinct=0.0, trees=0.0, packed=0.0, spread=0.0, apart=0.0)
     grams = np.concatenate([shingle.ngrams(shingle.word_hashes(text), GRAM) for text in texts])
-    shapes = [one.symbols for text in texts for one in functions(text)]
+    shapes = [function.symbols for text in texts for function in functions(text)]
     data = "\n".join(texts).encode("utf-8", "surrogatepass")
     vectors = normalize(tfidf.counts(texts))
     centre = np.asarray(vectors.mean(axis=0)).ravel()
@@ -58,7 +58,9 @@ def _apart(texts: Sequence[str]) -> float:
     if len(texts) < 2:
         return 1.0
     sets = [shingle.shingles(text) for text in texts]
-    nearest = [max(minhash.jaccard(one, other) for k, other in enumerate(sets) if k != n) for n, one in enumerate(sets)]
+    nearest = [
+        max(minhash.jaccard(grams, other) for k, other in enumerate(sets) if k != n) for n, grams in enumerate(sets)
+    ]
     return 1 - sum(nearest) / len(nearest)
 
 
@@ -72,7 +74,7 @@ class Novelty:
     def takes(self, text: str) -> bool:
         """Whether the document adds something; if so, it has then been seen."""
         grams: Any = set(shingle.ngrams(shingle.word_hashes(text), GRAM).tolist())
-        trees = {one.symbols for one in functions(text)}
+        trees = {function.symbols for function in functions(text)}
         fresh = len(grams - self.grams) >= NEW_GRAMS * len(grams) if grams else False
         if not fresh or (trees and not trees - self.trees):
             return False

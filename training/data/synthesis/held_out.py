@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from training.data.synthesis.nameless import nameless, words_of
-from training.data.synthesis.templates import Draft, draft
+from training.data.synthesis.nameless import normalise_words, strip_names
+from training.data.synthesis.templates import TemplateDraft, make_draft
 from zoo.digest import whole_file
 from zoo.records import Record
 
@@ -32,65 +32,65 @@ class HeldOut(Record, frozen=True):
     prompts: frozenset[str]
 
 
-def path() -> Path:
+def task_file() -> Path:
     """The committed file."""
     return Path(str(files("evals.tasks"))) / f"{TASK}.jsonl"
 
 
 def solution_key(text: str) -> str:
     """What identifies a solution; a text that does not parse is only itself."""
-    return nameless(text) or text
+    return strip_names(text) or text
 
 
-def problems() -> list[Draft]:
+def choose_problems() -> list[TemplateDraft]:
     """The held-out exercises, spread over the families, in the order of their families and solutions."""
-    pool: dict[str, dict[str, Draft]] = defaultdict(dict)
+    pool: dict[str, dict[str, TemplateDraft]] = defaultdict(dict)
     for number in range(POOL):
-        if one := draft(random.Random(f"{TASK}:{SEED}:{number}")):  # noqa: S311
-            pool[one.family].setdefault(solution_key(one.prompt + one.completion), one)
-    room = {family: len(found) // SHARE for family, found in sorted(pool.items())}
+        if draft := make_draft(random.Random(f"{TASK}:{SEED}:{number}")):  # noqa: S311
+            pool[draft.family].setdefault(solution_key(draft.prompt + draft.completion), draft)
+    room = {family: len(drafts) // SHARE for family, drafts in sorted(pool.items())}
     taken = dict.fromkeys(room, 0)
     while sum(taken.values()) < PROBLEMS:
         open_families = [family for family in room if taken[family] < room[family]]
         for family in open_families[: PROBLEMS - sum(taken.values())]:
             taken[family] += 1
-    return [one for family, number in taken.items() for one in list(pool[family].values())[:number]]
+    return [draft for family, number in taken.items() for draft in list(pool[family].values())[:number]]
 
 
-def rows(chosen: Iterable[Draft]) -> list[dict[str, str]]:
+def task_rows(chosen: Iterable[TemplateDraft]) -> list[dict[str, str]]:
     """The exercises in HumanEval's form."""
     return [
         {
             "task_id": f"{TASK}/{number:03d}",
-            "prompt": one.prompt,
-            "entry_point": one.entry_point,
-            "canonical_solution": one.completion,
-            "test": one.test,
-            "family": one.family,
+            "prompt": draft.prompt,
+            "entry_point": draft.entry_point,
+            "canonical_solution": draft.completion,
+            "test": draft.test,
+            "family": draft.family,
         }
-        for number, one in enumerate(chosen)
+        for number, draft in enumerate(chosen)
     ]
 
 
-def held_out() -> HeldOut:
+def load_held_out() -> HeldOut:
     """What the committed file keeps away from training."""
-    read = [msgspec.json.decode(line) for line in path().read_bytes().splitlines()]
+    read = [msgspec.json.decode(line) for line in task_file().read_bytes().splitlines()]
     return HeldOut(
-        solutions=frozenset(solution_key(one["prompt"] + one["canonical_solution"]) for one in read),
-        prompts=frozenset(words_of(one["prompt"]) for one in read),
+        solutions=frozenset(solution_key(row["prompt"] + row["canonical_solution"]) for row in read),
+        prompts=frozenset(normalise_words(row["prompt"]) for row in read),
     )
 
 
-def lines() -> bytes:
+def file_bytes() -> bytes:
     """The file's bytes."""
-    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows(problems()))
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in task_rows(choose_problems()))
 
 
 def main() -> None:
     """Writes the committed file."""
-    with whole_file(path()) as file:
-        file.write(lines())
-    print(f"wrote {path().name}: {PROBLEMS} problems")
+    with whole_file(task_file()) as file:
+        file.write(file_bytes())
+    print(f"wrote {task_file().name}: {PROBLEMS} problems")
 
 
 if __name__ == "__main__":

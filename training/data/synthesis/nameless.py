@@ -44,27 +44,27 @@ class _Renamed(ast.NodeTransformer):
         return node
 
 
-def nameless(text: str) -> str | None:
+def strip_names(text: str) -> str | None:
     """The program's tree as text without names, or None when it does not parse or is too deep to be walked.
 
-    >>> nameless("def f(a):\\n    return a + 1") == nameless("def g(zz):\\n    '''Adds.'''\\n    return zz + 1")
+    >>> strip_names("def f(a):\\n    return a + 1") == strip_names("def g(zz):\\n    '''Adds.'''\\n    return zz + 1")
     True
-    >>> nameless("def f(a):\\n    return a + 1") == nameless("def f(a):\\n    return a + 2")
+    >>> strip_names("def f(a):\\n    return a + 1") == strip_names("def f(a):\\n    return a + 2")
     False
     """
     tree = parsed(text)
-    return None if tree is None or too_deep(tree) else nameless_tree(tree)
+    return None if tree is None or too_deep(tree) else strip_tree_names(tree)
 
 
-def nameless_tree(tree: ast.AST) -> str:
+def strip_tree_names(tree: ast.AST) -> str:
     """The same of a tree, whose nodes are changed in place."""
     return ast.dump(_Renamed().visit(tree), annotate_fields=False)
 
 
-def words_of(text: str) -> str:
+def normalise_words(text: str) -> str:
     """A text with case and white space made equal: how two prompts are compared.
 
-    >>> words_of("Add  ONE\\n to x")
+    >>> normalise_words("Add  ONE\\n to x")
     'add one to x'
     """
     return " ".join(text.lower().split())

@@ -49,7 +49,7 @@ TEXTBOOK_SCHEMA: dict[str, Any] = {
 }
 
 
-class Slot(NamedTuple):
+class TeachingSlot(NamedTuple):
     """One combination of what a document is about, what it trains, for whom, in which form."""
 
     topic: str
@@ -63,9 +63,9 @@ class Slot(NamedTuple):
         return " / ".join(self)
 
 
-def slots(what: str, seed: int) -> list[Slot]:
+def shuffled_slots(what: str, seed: int) -> list[TeachingSlot]:
     """All slots of a kind in a random order that the seed decides."""
-    every = [Slot(*one) for one in _products(TOPICS, SKILLS, AUDIENCES, FORMS[what])]
+    every = [TeachingSlot(*combination) for combination in _products(TOPICS, SKILLS, AUDIENCES, FORMS[what])]
     random.Random(f"slots:{what}:{seed}").shuffle(every)  # noqa: S311
     return every
 
@@ -76,10 +76,11 @@ def _products(*lists: tuple[str, ...]) -> list[tuple[str, ...]]:
     return list(itertools.product(*lists))
 
 
-def prompt(what: str, slot: Slot, seed: int, number: int) -> str:
+def slot_prompt(what: str, slot: TeachingSlot, seed: int, number: int) -> str:
     """The number-th prompt of a slot.
 
-    >>> prompt("exercises", slots("exercises", 0)[0], 0, 1) == prompt("exercises", slots("exercises", 0)[0], 0, 2)
+    >>> slot = shuffled_slots("exercises", 0)[0]
+    >>> slot_prompt("exercises", slot, 0, 1) == slot_prompt("exercises", slot, 0, 2)
     False
     """
     random_ = random.Random(f"prompt:{what}:{slot.name}:{seed}:{number}")  # noqa: S311

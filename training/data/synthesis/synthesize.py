@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from training.data.build import Built, Counts, Made, make, parts, write_result
-from training.data.document import Document, document, dropped, read_documents
+from training.data.build import Built, Counts, MadeDataset, make, slices, write_result
+from training.data.document import Document, drop_document, make_document, read_documents
 from training.data.shards import each_shard
 from training.data.synthesis.diversity import NEIGHBOURS, diversity
-from training.data.synthesis.held_out import HeldOut, held_out, solution_key
-from training.data.synthesis.nameless import words_of
-from training.data.synthesis.templates import Draft, draft, passage
+from training.data.synthesis.held_out import HeldOut, load_held_out, solution_key
+from training.data.synthesis.nameless import normalise_words
+from training.data.synthesis.templates import TemplateDraft, make_draft, make_passage
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
 from zoo.progress import progress
@@ -32,17 +32,17 @@ LICENCE = "Apache-2.0"
 What = Literal["textbooks", "exercises"]
 
 
-class Piece(Record, frozen=True):
+class DraftPiece(Record, frozen=True):
     """A text and the drafts whose code it holds."""
 
     number: int
     text: str
     family: str
-    drafts: tuple[Draft, ...]
+    drafts: tuple[TemplateDraft, ...]
     keys: tuple[str, ...]
 
 
-class Slice(Record, frozen=True):
+class DraftSlice(Record, frozen=True):
     """Which drafts a worker makes."""
 
     what: str
@@ -51,38 +51,40 @@ class Slice(Record, frozen=True):
     size: int
 
 
-def synthesize(what: What, name: str, documents: int, seed: int) -> Made:
+def synthesize(what: What, name: str, documents: int, seed: int) -> MadeDataset:
     """Makes `documents` kept exercises or textbook passages."""
-    from training.data.synthesis.held_out import path
+    from training.data.synthesis.held_out import task_file
 
     recipe = {
         "stage": f"synthesise {what}", "version": VERSION, "teacher": "template", "seed": seed, "documents": documents,
-        "held_out": file_sha256(path()),
+        "held_out": file_sha256(task_file()),
     }  # fmt: skip
     return make(name, recipe, None, lambda work: _build(work, what, documents, seed))
 
 
-def pieces(given: Slice) -> list[Piece | None]:
+def make_pieces(given: DraftSlice) -> list[DraftPiece | None]:
     """The drafts of one slice; None where the teacher gave nothing sensible."""
-    found: list[Piece | None] = []
+    pieces: list[DraftPiece | None] = []
     for number in range(given.start, given.start + given.size):
         random_ = random.Random(f"{given.what}:{given.seed}:{number}")  # noqa: S311
         if given.what == "exercises":
-            one = draft(random_)
-            text = one.prompt + one.completion if one else ""
-            drafts: tuple[Draft, ...] = (one,) if one else ()
+            draft = make_draft(random_)
+            text = draft.prompt + draft.completion if draft else ""
+            drafts: tuple[TemplateDraft, ...] = (draft,) if draft else ()
         else:
-            text, drafts = passage(random_)
-        keys = tuple(solution_key(one.prompt + one.completion) for one in drafts)
-        whole = Piece(number=number, text=text, family=drafts[0].family, drafts=drafts, keys=keys) if drafts else None
-        found.append(whole)
-    return found
+            text, drafts = make_passage(random_)
+        keys = tuple(solution_key(draft.prompt + draft.completion) for draft in drafts)
+        whole = (
+            DraftPiece(number=number, text=text, family=drafts[0].family, drafts=drafts, keys=keys) if drafts else None
+        )
+        pieces.append(whole)
+    return pieces
 
 
-class Outcome(Record, frozen=True):
+class DraftOutcome(Record, frozen=True):
     """What became of one draft: the stage that dropped it and why, or neither."""
 
-    piece: Piece | None
+    piece: DraftPiece | None
     stage: str = ""
     reason: str = ""
 
@@ -90,44 +92,44 @@ class Outcome(Record, frozen=True):
 STAGES = ("drafts", "held out", "own tests")
 
 
-def judged(chunk: Sequence[Piece | None], away: HeldOut, seen: set[str], sandbox: Any) -> list[Outcome]:
+def judge(chunk: Sequence[DraftPiece | None], away: HeldOut, seen: set[str], sandbox: Any) -> list[DraftOutcome]:
     """Each draft's outcome, in order: not sensible, seen before, held out, or run and failed."""
     outcomes = [_before_run(piece, away, seen) for piece in chunk]
-    verdicts = run_tests([one.piece for one in outcomes if one.piece and not one.reason], sandbox)
-    for place, one in enumerate(outcomes):
-        if one.piece and not one.reason and (verdict := verdicts[one.piece.number]) != "passed":
-            outcomes[place] = Outcome(piece=one.piece, stage="own tests", reason=verdict)
+    verdicts = run_tests([outcome.piece for outcome in outcomes if outcome.piece and not outcome.reason], sandbox)
+    for place, outcome in enumerate(outcomes):
+        if outcome.piece and not outcome.reason and (verdict := verdicts[outcome.piece.number]) != "passed":
+            outcomes[place] = DraftOutcome(piece=outcome.piece, stage="own tests", reason=verdict)
     return outcomes
 
 
-def _before_run(piece: Piece | None, away: HeldOut, seen: set[str]) -> Outcome:
+def _before_run(piece: DraftPiece | None, away: HeldOut, seen: set[str]) -> DraftOutcome:
     if piece is None:
-        return Outcome(piece=None, stage="drafts", reason="no sensible example")
+        return DraftOutcome(piece=None, stage="drafts", reason="no sensible example")
     if piece.text in seen:
-        return Outcome(piece=piece, stage="drafts", reason="duplicate")
+        return DraftOutcome(piece=piece, stage="drafts", reason="duplicate")
     seen.add(piece.text)
     if any(key in away.solutions for key in piece.keys):
-        return Outcome(piece=piece, stage="held out", reason="held-out solution")
-    if any(words_of(one.prompt) in away.prompts for one in piece.drafts):
-        return Outcome(piece=piece, stage="held out", reason="held-out prompt")
-    return Outcome(piece=piece)
+        return DraftOutcome(piece=piece, stage="held out", reason="held-out solution")
+    if any(normalise_words(draft.prompt) in away.prompts for draft in piece.drafts):
+        return DraftOutcome(piece=piece, stage="held out", reason="held-out prompt")
+    return DraftOutcome(piece=piece)
 
 
-def run_tests(chosen: Sequence[Piece], sandbox: Any) -> dict[int, str]:
+def run_tests(chosen: Sequence[DraftPiece], sandbox: Any) -> dict[int, str]:
     """Number of each piece -> "passed", "failed", "timeout" or "error", all run in the sandbox.
 
     Batches first; the pieces of a batch that does not pass as a whole run again alone. Only our own
     teacher's code may share a program: a stranger's could tamper with its neighbours.
     """
     verdicts: dict[int, str] = {}
-    batches = {str(number): batch for number, batch in enumerate(parts(chosen, BATCH))}
-    alone: dict[str, Piece] = {}
-    for verdict in sandbox.run(_together(name, batch) for name, batch in batches.items()):
+    batches = {str(number): batch for number, batch in enumerate(slices(chosen, BATCH))}
+    alone: dict[str, DraftPiece] = {}
+    for verdict in sandbox.run(_batch_program(name, batch) for name, batch in batches.items()):
         if verdict.verdict == "passed":
             verdicts.update((piece.number, "passed") for piece in batches[verdict.id])
         else:
             alone.update((str(piece.number), piece) for piece in batches[verdict.id])
-    for verdict in sandbox.run(program for piece in alone.values() for program in _alone(piece)):
+    for verdict in sandbox.run(program for piece in alone.values() for program in _piece_programs(piece)):
         number = int(verdict.id.split("/")[0])
         if verdict.verdict == "unscored":
             raise ZooError(f"the sandbox could not run an exercise ({verdict.detail}); see: phizoo doctor")
@@ -136,10 +138,12 @@ def run_tests(chosen: Sequence[Piece], sandbox: Any) -> dict[int, str]:
     return verdicts
 
 
-def _together(name: str, batch: Sequence[Piece]) -> Any:
+def _batch_program(name: str, batch: Sequence[DraftPiece]) -> Any:
     from evals.sandbox import Program
 
-    sources = [(one.prompt + one.completion, one.test, one.entry_point) for piece in batch for one in piece.drafts]
+    sources = [
+        (draft.prompt + draft.completion, draft.test, draft.entry_point) for piece in batch for draft in piece.drafts
+    ]
     code = (
         f"SOURCES = {sources!r}\n\n\n"
         "def failures():\n"
@@ -158,13 +162,13 @@ def _together(name: str, batch: Sequence[Piece]) -> Any:
     return Program(id=name, prompt="", completion=code, test=test, entry_point="failures")
 
 
-def _alone(piece: Piece) -> Iterator[Any]:
+def _piece_programs(piece: DraftPiece) -> Iterator[Any]:
     from evals.sandbox import Program
 
-    for place, one in enumerate(piece.drafts):
+    for place, draft in enumerate(piece.drafts):
         yield Program(
-            id=f"{piece.number}/{place}", prompt=one.prompt, completion=one.completion, test=one.test,
-            entry_point=one.entry_point,
+            id=f"{piece.number}/{place}", prompt=draft.prompt, completion=draft.completion, test=draft.test,
+            entry_point=draft.entry_point,
         )  # fmt: skip
 
 
@@ -174,17 +178,19 @@ def _build(work: Path, what: What, documents: int, seed: int) -> Built:
     def outcomes() -> Iterator[Document]:
         number = 0
         with progress(f"make and test {what}", documents, "documents") as bar:
-            for one in _outcomes(work, what, documents, seed):
-                reached = STAGES.index(one.stage) if one.stage else len(STAGES)
+            for outcome in _judge_drafts(work, what, documents, seed):
+                reached = STAGES.index(outcome.stage) if outcome.stage else len(STAGES)
                 for name in STAGES[:reached]:
                     counts[name].keep()
-                if one.reason:
-                    counts[one.stage].drop(one.reason)
-                    if one.piece:
-                        yield dropped(_document(one.piece, what, seed), one.stage, one.reason, with_text=True)
+                if outcome.reason:
+                    counts[outcome.stage].drop(outcome.reason)
+                    if outcome.piece:
+                        yield drop_document(
+                            _document(outcome.piece, what, seed), outcome.stage, outcome.reason, with_text=True
+                        )
                     continue
                 number += 1
-                yield _document(one.piece, what, seed)  # type: ignore[arg-type]
+                yield _document(outcome.piece, what, seed)  # type: ignore[arg-type]
                 bar.advance()
                 if number == documents:
                     return
@@ -198,30 +204,30 @@ def _build(work: Path, what: What, documents: int, seed: int) -> Built:
 def _write_diversity(out: Path) -> None:
     """How varied each family is, and the whole, of the first documents of each."""
     by_family: dict[str, list[str]] = {}
-    for one in read_documents(out):
-        texts = by_family.setdefault(one.facts["family"], [])
+    for document in read_documents(out):
+        texts = by_family.setdefault(document.facts["family"], [])
         if len(texts) < NEIGHBOURS:
-            texts.append(one.text)
+            texts.append(document.text)
     slots = {family: diversity(texts) for family, texts in sorted(by_family.items())}
     every = [text for texts in by_family.values() for text in texts]
     write_json(out / "diversity.json", {"all": diversity(every), "slots": slots, "ended": []})
 
 
-def _outcomes(work: Path, what: What, documents: int, seed: int) -> Iterator[Outcome]:
+def _judge_drafts(work: Path, what: What, documents: int, seed: int) -> Iterator[DraftOutcome]:
     """Outcomes of all drafts in order, without end but for a teacher that has nothing new to say."""
     from evals.sandbox import open_sandbox
 
-    away, seen, start = held_out(), set[str](), 0
+    away, seen, start = load_held_out(), set[str](), 0
     with open_sandbox() as sandbox:
         while True:
             size = max(CHUNK, int(documents * AHEAD) - start)
-            slices = [
-                Slice(what=what, seed=seed, start=first, size=min(CHUNK, start + size - first))
+            jobs = [
+                DraftSlice(what=what, seed=seed, start=first, size=min(CHUNK, start + size - first))
                 for first in range(start, start + size, CHUNK)
             ]
             fresh = len(seen)
-            for chunk in each_shard(work, f"draft {what} from {start}", slices, pieces, list[Piece | None]):
-                yield from judged(chunk, away, seen, sandbox)
+            for chunk in each_shard(work, f"draft {what} from {start}", jobs, make_pieces, list[DraftPiece | None]):
+                yield from judge(chunk, away, seen, sandbox)
             if len(seen) - fresh < size * NEW_SHARE:
                 raise ZooError(
                     f"the template teacher has no more than {len(seen):,} different {what} to give from seed {seed}; "
@@ -230,11 +236,11 @@ def _outcomes(work: Path, what: What, documents: int, seed: int) -> Iterator[Out
             start += size
 
 
-def _document(piece: Piece, what: What, seed: int) -> Document:
+def _document(piece: DraftPiece, what: What, seed: int) -> Document:
     facts: dict[str, Any] = {"teacher": "template", "seed": seed, "number": piece.number, "family": piece.family}
     if what == "exercises":
-        one = piece.drafts[0]
-        facts |= {"prompt_characters": len(one.prompt), "entry_point": one.entry_point, "test": one.test}
+        draft = piece.drafts[0]
+        facts |= {"prompt_characters": len(draft.prompt), "entry_point": draft.entry_point, "test": draft.test}
     source = f"template/{what}/{piece.family}/{seed}-{piece.number}"
     kind: Any = "exercise" if what == "exercises" else "textbook"
-    return document(piece.text, source, f"template/{piece.family}", LICENCE, kind, facts)
+    return make_document(piece.text, source, f"template/{piece.family}", LICENCE, kind, facts)

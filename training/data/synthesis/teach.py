@@ -14,16 +14,16 @@ from typing import Any
 import msgspec
 
 from evals.contamination.syntax_trees import parsed, too_deep
-from training.data.build import Built, Counts, Made, make, write_result
-from training.data.document import Document, document, dropped
+from training.data.build import Built, Counts, MadeDataset, make, write_result
+from training.data.document import Document, drop_document, make_document
 from training.data.quality import labeller
-from training.data.quality.annotate import ledger_of
-from training.data.quality.labeller import Asker, Question, Spending
-from training.data.quality.ledger import Ledger, Line
+from training.data.quality.annotate import open_ledger
+from training.data.quality.labeller import Asker, LabellingCost, LabelQuestion
+from training.data.quality.ledger import Ledger, LedgerLine
 from training.data.synthesis.diversity import Diversity, Novelty, diversity
-from training.data.synthesis.held_out import HeldOut, held_out, path, solution_key
-from training.data.synthesis.nameless import words_of
-from training.data.synthesis.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, Slot, prompt, slots
+from training.data.synthesis.held_out import HeldOut, load_held_out, solution_key, task_file
+from training.data.synthesis.nameless import normalise_words
+from training.data.synthesis.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, TeachingSlot, shuffled_slots, slot_prompt
 from zoo.digest import digest, file_sha256, write_json
 from zoo.records import Record
 
@@ -35,14 +35,14 @@ FENCE = re.compile(r"```(?:python|py)\n(.*?)```", re.DOTALL)
 SYSTEM = "You write material that teaches Python. What you write is right, short, and like nothing you wrote before."
 STAGES = ("answers", "held out", "own tests", "new in its slot")
 QUESTIONS = {
-    "exercises": Question(name="exercises", text=SYSTEM, schema=EXERCISE_SCHEMA, educational=0, code=False,
+    "exercises": LabelQuestion(name="exercises", text=SYSTEM, schema=EXERCISE_SCHEMA, educational=0, code=False,
                           most_written=900),
-    "textbooks": Question(name="textbooks", text=SYSTEM, schema=TEXTBOOK_SCHEMA, educational=0, code=False,
+    "textbooks": LabelQuestion(name="textbooks", text=SYSTEM, schema=TEXTBOOK_SCHEMA, educational=0, code=False,
                           most_written=1_800),
 }  # fmt: skip
 
 
-class Draft(Record, frozen=True):
+class TaughtDraft(Record, frozen=True):
     """One answer: where it belongs, what it is, the code and asserts to run, or the reason it is none."""
 
     slot: str
@@ -57,35 +57,35 @@ class Draft(Record, frozen=True):
     reason: str = ""
 
 
-def teach(what: str, name: str, documents: int, seed: int, asker: Asker) -> tuple[Made, Spending | None]:
+def teach(what: str, name: str, documents: int, seed: int, asker: Asker) -> tuple[MadeDataset, LabellingCost | None]:
     """Makes up to `documents` documents; fewer when no slot has anything new to give."""
     recipe: dict[str, Any] = {
         "stage": f"synthesise {what}", "version": f"teacher {VERSION}", "teacher": asker.model, "seed": seed,
-        "documents": documents, "held_out": file_sha256(path()), "question": labeller.VERSION,
+        "documents": documents, "held_out": file_sha256(task_file()), "question": labeller.VERSION,
     }  # fmt: skip
-    told: list[Spending] = []
+    costs: list[LabellingCost] = []
 
     def build(work: Path) -> Built:
-        with ledger_of(asker, digest(recipe)[:16]) as ledger:
-            return _Teaching(work, what, documents, seed, asker, ledger, told).build()
+        with open_ledger(asker, digest(recipe)[:16]) as ledger:
+            return _Teaching(work, what, documents, seed, asker, ledger, costs).build()
 
     made = make(name, recipe, None, build)
-    return made, _summed(told) if told else None
+    return made, _sum_costs(costs) if costs else None
 
 
-def _summed(told: Sequence[Spending]) -> Spending:
-    first = told[-1]
+def _sum_costs(costs: Sequence[LabellingCost]) -> LabellingCost:
+    first = costs[-1]
     fields = ("asked", "cached", "invalid", "requests", "money", "ledger")
-    return msgspec.structs.replace(first, **{field: sum(getattr(one, field) for one in told) for field in fields})
+    return msgspec.structs.replace(first, **{field: sum(getattr(cost, field) for cost in costs) for field in fields})
 
 
 class _Teaching:
     """One run over the slots."""
 
     def __init__(self, work: Path, what: str, documents: int, seed: int, asker: Asker, ledger: Ledger,
-                 told: list[Spending]) -> None:  # fmt: skip
+                 costs: list[LabellingCost]) -> None:  # fmt: skip
         self.work, self.what, self.documents, self.seed = work, what, documents, seed
-        self.asker, self.ledger, self.told = asker, ledger, told
+        self.asker, self.ledger, self.told = asker, ledger, costs
         self.texts: dict[str, list[str]] = {}
         self.ended: list[str] = []
 
@@ -101,7 +101,7 @@ class _Teaching:
                     counts[name].keep()
                 if draft.reason:
                     counts[draft.stage].drop(draft.reason)
-                    yield dropped(self._document(draft), draft.stage, draft.reason, with_text=True)
+                    yield drop_document(self._document(draft), draft.stage, draft.reason, with_text=True)
                     continue
                 number += 1
                 self.texts.setdefault(draft.slot, []).append(draft.text)
@@ -114,17 +114,17 @@ class _Teaching:
         whole: Diversity = diversity([text for texts in self.texts.values() for text in texts])
         write_json(self.work / "out" / "diversity.json", {"all": whole, "slots": by_slot, "ended": sorted(self.ended)})
         return Built(
-            kind="documents", documents=number, tokens=tokens, stages=tuple(one.stage() for one in counts.values()),
+            kind="documents", documents=number, tokens=tokens, stages=tuple(count.stage() for count in counts.values()),
             licence=f"output of {self.asker.model}",
             recipe={"money": round(self.ledger.spent, 6), "slots": len(by_slot)},
         )  # fmt: skip
 
-    def _judged(self) -> Iterator[Draft]:
+    def _judged(self) -> Iterator[TaughtDraft]:
         """Drafts with their verdicts, slot after slot and round after round, while any slot gives something new."""
         from evals.sandbox import open_sandbox
 
-        away, seen = held_out(), dict[str, Novelty]()
-        open_slots, round_ = slots(self.what, self.seed), 0
+        away, seen = load_held_out(), dict[str, Novelty]()
+        open_slots, round_ = shuffled_slots(self.what, self.seed), 0
         with open_sandbox() as sandbox:
             while open_slots:
                 going = []
@@ -143,19 +143,23 @@ class _Teaching:
                             self.ended.append(slot.name)
                 open_slots, round_ = going, round_ + 1
 
-    def _asked(self, wave: Sequence[Slot], round_: int, away: HeldOut, sandbox: Any) -> list[tuple[Slot, list[Draft]]]:
+    def _asked(
+        self, wave: Sequence[TeachingSlot], round_: int, away: HeldOut, sandbox: Any
+    ) -> list[tuple[TeachingSlot, list[TaughtDraft]]]:
         """The tested drafts of some slots' round."""
         numbers = range(round_ * ROUND, (round_ + 1) * ROUND)
-        wanted = [(slot, number, prompt(self.what, slot, self.seed, number)) for slot in wave for number in numbers]
+        wanted = [
+            (slot, number, slot_prompt(self.what, slot, self.seed, number)) for slot in wave for number in numbers
+        ]
         self.told.append(self.asker.ask([text for *_, text in wanted], self.ledger))
         drafts = [
-            read_draft(self.what, slot.name, number, text, self.ledger.answers.get(labeller.content_of(text)), away)
+            read_draft(self.what, slot.name, number, text, self.ledger.answers.get(labeller.content_digest(text)), away)
             for slot, number, text in wanted
         ]
-        drafts = _tested(drafts, sandbox)
+        drafts = _run_tests(drafts, sandbox)
         return [(slot, drafts[place * ROUND : (place + 1) * ROUND]) for place, slot in enumerate(wave)]
 
-    def _document(self, draft: Draft) -> Document:
+    def _document(self, draft: TaughtDraft) -> Document:
         facts = {
             "teacher": self.asker.model, "seed": self.seed, "slot": draft.slot, "prompt": draft.prompt,
             "money": draft.money,
@@ -164,27 +168,27 @@ class _Teaching:
             facts |= {"entry_point": draft.entry, "test": draft.tests}
         source = f"{self.asker.model}/{self.what}/{draft.slot}/{self.seed}-{draft.number}"
         kind: Any = "exercise" if self.what == "exercises" else "textbook"
-        return document(
+        return make_document(
             draft.text, source, f"{self.asker.model}/{draft.slot}", f"output of {self.asker.model}", kind, facts
         )
 
 
-def read_draft(what: str, slot: str, number: int, asked: str, line: Line | None, away: HeldOut) -> Draft:
+def read_draft(what: str, slot: str, number: int, prompt: str, line: LedgerLine | None, away: HeldOut) -> TaughtDraft:
     """What an answer holds: its text, code and asserts, or why it is no document."""
-    draft = Draft(slot=slot, number=number, prompt=asked, money=line.money if line else 0.0)
+    draft = TaughtDraft(slot=slot, number=number, prompt=prompt, money=line.money if line else 0.0)
 
-    def refused(reason: str, stage: str = STAGES[0], **known: str) -> Draft:
+    def refused(reason: str, stage: str = STAGES[0], **known: str) -> TaughtDraft:
         return msgspec.structs.replace(draft, stage=stage, reason=reason, **known)
 
     if line is None:
         return refused("no valid answer")
-    told = msgspec.json.decode(line.text, type=dict[str, Any])
+    fields = msgspec.json.decode(line.text, type=dict[str, Any])
     if what == "textbooks":
-        text = str(told["text"]).strip() + "\n"
+        text = str(fields["text"]).strip() + "\n"
         code, tests = "\n\n".join(FENCE.findall(text)), ["assert True"]
     else:
-        text = code = str(told["code"]).strip() + "\n"
-        tests = [str(one) for one in told["tests"]] if isinstance(told["tests"], list) else []
+        text = code = str(fields["code"]).strip() + "\n"
+        tests = [str(test) for test in fields["tests"]] if isinstance(fields["tests"], list) else []
     if any(mark in text for mark in ("\0", *map(chr, range(0xD800, 0xD804)))) or len(text) < 40:
         return refused("no text")
     tree = parsed(code)
@@ -193,25 +197,27 @@ def read_draft(what: str, slot: str, number: int, asked: str, line: Line | None,
     made = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if not made:
         return refused("no function", text=text)
-    if what == "exercises" and not any(one.lstrip().startswith("assert") for one in tests):
+    if what == "exercises" and not any(test.lstrip().startswith("assert") for test in tests):
         return refused("no asserts", text=text)
     if solution_key(code) in away.solutions or any(solution_key(ast.unparse(node)) in away.solutions for node in made):
         return refused("held-out solution", STAGES[1], text=text)
-    if any(words_of(known) and words_of(known) in words_of(text) for known in away.prompts):
+    if any(normalise_words(known) and normalise_words(known) in normalise_words(text) for known in away.prompts):
         return refused("held-out prompt", STAGES[1], text=text)
     return msgspec.structs.replace(draft, text=text, code=code, tests="\n".join(tests), entry=made[-1].name)
 
 
-def _tested(drafts: Sequence[Draft], sandbox: Any) -> list[Draft]:
+def _run_tests(drafts: Sequence[TaughtDraft], sandbox: Any) -> list[TaughtDraft]:
     """The drafts with the sandbox's verdict on each that came so far."""
     from evals.sandbox import Program
 
     programs = [
-        Program(id=str(place), prompt="", completion=one.code, test=one.tests, entry_point=one.entry, form="asserts")
-        for place, one in enumerate(drafts)
-        if not one.reason
+        Program(
+            id=str(place), prompt="", completion=draft.code, test=draft.tests, entry_point=draft.entry, form="asserts"
+        )
+        for place, draft in enumerate(drafts)
+        if not draft.reason
     ]
-    found = list(drafts)
+    tested = list(drafts)
     for verdict in sandbox.run(iter(programs)):
         if verdict.verdict == "unscored":
             from zoo.errors import ZooError
@@ -219,5 +225,5 @@ def _tested(drafts: Sequence[Draft], sandbox: Any) -> list[Draft]:
             raise ZooError(f"the sandbox could not run a draft ({verdict.detail}); see: phizoo doctor")
         if verdict.verdict != "passed":
             place = int(verdict.id)
-            found[place] = msgspec.structs.replace(found[place], stage=STAGES[2], reason=verdict.verdict)
-    return found
+            tested[place] = msgspec.structs.replace(tested[place], stage=STAGES[2], reason=verdict.verdict)
+    return tested

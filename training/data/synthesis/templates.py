@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from training.data.synthesis import operations
-from training.data.synthesis.function_templates import SHAPES, Shape
+from training.data.synthesis.function_templates import FUNCTION_TEMPLATES, FunctionTemplate
 from training.data.synthesis.operations import Operation
 from zoo.records import Record
 
@@ -32,7 +32,7 @@ WORDS = ("pen", "tea", "cat", "sun", "map", "ice", "red", "blue", "green", "appl
 FRAMES = ("{A}.", "{A}.", "{A} and return the result.", "Given {v}, {a}.")
 
 
-class Draft(Record, frozen=True):
+class TemplateDraft(Record, frozen=True):
     """One exercise before it is run.
 
     prompt      signature and docstring, ending right after the closing quotes
@@ -47,7 +47,7 @@ class Draft(Record, frozen=True):
     test: str
 
 
-def _value(kind: str, random_: random.Random) -> Any:
+def _random_value(kind: str, random_: random.Random) -> Any:
     """A random argument of a kind, short enough for a docstring."""
     if kind == "numbers":
         return [random_.randint(0, 15) for _ in range(random_.randint(2, 4))]
@@ -60,45 +60,46 @@ def _value(kind: str, random_: random.Random) -> Any:
     return random_.randint(1, 20)
 
 
-def source(value: Any) -> str:
+def source_text(value: Any) -> str:
     """A value as the code and the docstring write it: like repr, strings in double quotes.
 
-    >>> print(source(["a", 1]), source({"k": "v"}))
+    >>> print(source_text(["a", 1]), source_text({"k": "v"}))
     ["a", 1] {"k": "v"}
     """
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, list):
-        return "[" + ", ".join(map(source, value)) + "]"
+        return "[" + ", ".join(map(source_text, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{source(key)}: {source(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{source_text(key)}: {source_text(item)}" for key, item in value.items()) + "}"
     return repr(value)
 
 
 def _draft(family: str, name: str, arguments: Sequence[str], kinds: Sequence[str], sentence: str, body: Sequence[str],
-           meaning: Callable[..., Any], random_: random.Random) -> Draft | None:  # fmt: skip
+           meaning: Callable[..., Any], random_: random.Random) -> TemplateDraft | None:  # fmt: skip
     """Puts a draft together; None when the meaning fails on all examples (the largest of nothing)."""
     cases: list[tuple[list[Any], Any]] = []
     for _ in range(4 * TESTS):
-        given = [_value(kind, random_) for kind in kinds]
+        given = [_random_value(kind, random_) for kind in kinds]
         try:
             cases.append((given, meaning(*given)))
         except (ValueError, IndexError, StopIteration, TypeError):
             continue
-    spread = {source(result): (given, result) for given, result in cases}
+    spread = {source_text(result): (given, result) for given, result in cases}
     chosen = [*spread.values(), *cases][:TESTS]
     if not chosen:
         return None
     given, result = chosen[0]
-    shown = repr(result) if isinstance(result, str | list | dict) else source(result)
-    example = f"\n    >>> {name}({', '.join(map(source, given))})\n    {shown}\n    "
+    shown = repr(result) if isinstance(result, str | list | dict) else source_text(result)
+    example = f"\n    >>> {name}({', '.join(map(source_text, given))})\n    {shown}\n    "
     docstring = sentence + (f"\n{example}" if random_.random() < EXAMPLES else "")
     prompt = f'def {name}({", ".join(arguments)}):\n    """{docstring}"""'
     completion = "".join(f"\n    {line}" for line in body) + "\n"
     asserts = [
-        f"    assert candidate({', '.join(map(source, given))}) == {source(result)}\n" for given, result in chosen
+        f"    assert candidate({', '.join(map(source_text, given))}) == {source_text(result)}\n"
+        for given, result in chosen
     ]
-    return Draft(
+    return TemplateDraft(
         family=family, entry_point=name, prompt=prompt, completion=completion,
         test="def check(candidate):\n" + "".join(asserts),
     )  # fmt: skip
@@ -109,35 +110,35 @@ def _sentence(action: str, argument: str, random_: random.Random) -> str:
     return frame.format(A=action[0].upper() + action[1:], a=action, v=argument)
 
 
-def _called(words: str, argument: str, random_: random.Random) -> str:
+def _function_name(words: str, argument: str, random_: random.Random) -> str:
     """A function name: the operation's words, with the argument, an article or an ending."""
     form = random_.choice(("{w}", "{w}_{v}", "do_{w}"))
     name = form.format(w=words, v=argument)
     return f"do_{name}" if name == argument or keyword.iskeyword(name) or hasattr(builtins, name) else name
 
 
-def _shape_draft(shape: Shape, random_: random.Random) -> Draft | None:
+def _shape_draft(shape: FunctionTemplate, random_: random.Random) -> TemplateDraft | None:
     pools = [
         ARGUMENTS["other"] if n and kind == "number" else ARGUMENTS[kind] for n, kind in enumerate(shape.arguments)
     ]
     chosen = [random_.choice(pool) for pool in pools]
     constants = [random_.choice(pool) for pool in shape.constants]
-    if len(set(map(source, constants))) < len(constants) and shape.family == "choice":
+    if len(set(map(source_text, constants))) < len(constants) and shape.family == "choice":
         return None
     words = {
         "v": chosen[0][0],
         "x": chosen[0][1],
         "w": chosen[-1][0],
-        **dict(zip("kji", map(source, constants), strict=False)),
+        **dict(zip("kji", map(source_text, constants), strict=False)),
     }
-    name = _called(shape.name, chosen[0][0], random_)
+    name = _function_name(shape.name, chosen[0][0], random_)
     body = [line.format(f=name, **words) for line in shape.body]
     sentence = _sentence(random_.choice(shape.phrases).format(**words), chosen[0][0], random_)
 
     def meaning(*given: Any) -> Any:
         return shape.meaning(*given, *constants)
 
-    return _draft(shape.family, name, [one for one, _ in chosen], shape.arguments, sentence, body, meaning, random_)
+    return _draft(shape.family, name, [name_ for name_, _ in chosen], shape.arguments, sentence, body, meaning, random_)
 
 
 def _object(operation: Operation, place: int, argument: str, item: str, random_: random.Random) -> str:
@@ -150,20 +151,22 @@ def _object(operation: Operation, place: int, argument: str, item: str, random_:
     return random_.choice((f"the items of {argument}", f"the {argument}"))
 
 
-def _chain_draft(family: str, chain: Sequence[Operation], random_: random.Random) -> Draft | None:
+def _chain_draft(family: str, chain: Sequence[Operation], random_: random.Random) -> TemplateDraft | None:
     """One operation, or several one after the other on the same variable."""
     argument, item = random_.choice(ARGUMENTS[chain[0].source])
     phrases, body, steps = [], [], []
-    for place, one in enumerate(chain):
-        constants = [random_.choice(pool) for pool in (one.k, one.j) if pool]
-        words = dict(zip("kj", map(source, constants), strict=False))
+    for place, operation in enumerate(chain):
+        constants = [random_.choice(pool) for pool in (operation.k, operation.j) if pool]
+        words = dict(zip("kj", map(source_text, constants), strict=False))
         if len(set(constants)) < len(constants):
             return None
-        phrases.append(random_.choice(one.phrases).format(o=_object(one, place, argument, item, random_), **words))
-        code = one.code.format(v=argument, x=item if item != "c" else "word", **words)
+        phrases.append(
+            random_.choice(operation.phrases).format(o=_object(operation, place, argument, item, random_), **words)
+        )
+        code = operation.code.format(v=argument, x=item if item != "c" else "word", **words)
         body.append(f"{argument} = {code}" if place < len(chain) - 1 else f"return {code}")
-        steps.append((one.meaning, constants))
-    name = _called("_".join(one.name for one in chain), argument, random_)
+        steps.append((operation.meaning, constants))
+    name = _function_name("_".join(operation.name for operation in chain), argument, random_)
 
     def meaning(value: Any) -> Any:
         for step, constants in steps:
@@ -221,18 +224,18 @@ CHAINS: dict[str, Sequence[Operation] | Callable[[random.Random], tuple[Operatio
     "compose_split": _split_chain,
 }
 WEIGHTS = {"compose_numbers": 4, "compose_to_one": 3, "numbers_order": 1, "text_split": 1}  # fmt: skip
-FAMILIES: tuple[str, ...] = (*CHAINS, *dict.fromkeys(shape.family for shape in SHAPES))
+FAMILIES: tuple[str, ...] = (*CHAINS, *dict.fromkeys(shape.family for shape in FUNCTION_TEMPLATES))
 
 
-def draft(random_: random.Random) -> Draft | None:
+def make_draft(random_: random.Random) -> TemplateDraft | None:
     """One exercise of a random family, or None when its examples make no sense."""
-    return draft_of(random_.choices(FAMILIES, [WEIGHTS.get(one, 2) for one in FAMILIES])[0], random_)
+    return make_draft_of(random_.choices(FAMILIES, [WEIGHTS.get(family, 2) for family in FAMILIES])[0], random_)
 
 
-def draft_of(family: str, random_: random.Random) -> Draft | None:
+def make_draft_of(family: str, random_: random.Random) -> TemplateDraft | None:
     """One exercise of a given family, or None when its examples make no sense."""
     if family not in CHAINS:
-        return _shape_draft(random_.choice([shape for shape in SHAPES if shape.family == family]), random_)
+        return _shape_draft(random_.choice([shape for shape in FUNCTION_TEMPLATES if shape.family == family]), random_)
     group = CHAINS[family]
     chain = group(random_) if callable(group) else (random_.choice(group),)
     return _chain_draft(family, chain, random_)
@@ -299,26 +302,26 @@ TOPICS = {
 EXAMPLE = re.compile(r">>> (.*)\n    (.*)\n")
 
 
-def passage(random_: random.Random) -> tuple[str, tuple[Draft, ...]]:
+def make_passage(random_: random.Random) -> tuple[str, tuple[TemplateDraft, ...]]:
     """One passage and the drafts in it; an empty text when the teacher found no sensible example.
 
-    >>> text, drafts = passage(random.Random(3))
+    >>> text, drafts = make_passage(random.Random(3))
     >>> all(one.prompt in text for one in drafts)
     True
     """
     topic = random_.choice(sorted(IDEAS))
     families = [family for family in FAMILIES if family.split("_")[0] == topic]
-    made = [draft_of(random_.choice(families), random_) for _ in range(random_.choice((1, 2, 2)))]
-    drafts = [one for one in made if one]
+    made = [make_draft_of(random_.choice(families), random_) for _ in range(random_.choice((1, 2, 2)))]
+    drafts = [draft for draft in made if draft]
     if not drafts:
         return "", ()
     ideas = random_.sample(IDEAS[topic], min(len(IDEAS[topic]), random_.choice((1, 2, 3))))
-    told = TOPICS[topic]
-    title = random_.choice(TITLES).format(t=told, T=told[0].upper() + told[1:])
+    subject = TOPICS[topic]
+    title = random_.choice(TITLES).format(t=subject, T=subject[0].upper() + subject[1:])
     blocks = [f"# {title}", " ".join(ideas)]
-    for place, one in enumerate(drafts):
+    for place, draft in enumerate(drafts):
         blocks.append(random_.choice(AGAIN if place else FIRST))
-        blocks.append((one.prompt + one.completion).rstrip())
-        for call, result in EXAMPLE.findall(one.prompt):
+        blocks.append((draft.prompt + draft.completion).rstrip())
+        for call, result in EXAMPLE.findall(draft.prompt):
             blocks.append(random_.choice(GIVES).format(c=call, r=result))
     return "\n\n".join(blocks) + "\n", tuple(drafts)

@@ -36,10 +36,10 @@ PERIOD = 1024  # sequences over which the sources' shares are exact; a weight is
 ROUNDS = 6
 
 
-def mixed(*parts: int) -> int:
+def mix(*parts: int) -> int:
     """64 well-mixed bits of some integers: a seed for each thing that needs its own.
 
-    >>> mixed(1, 2) == mixed(1, 2), mixed(1, 2) == mixed(2, 1)
+    >>> mix(1, 2) == mix(1, 2), mix(1, 2) == mix(2, 1)
     (True, False)
     """
     state = 0x243F6A8885A308D3
@@ -51,12 +51,12 @@ def mixed(*parts: int) -> int:
     return state
 
 
-def permuted(index: int, size: int, key: int) -> int:
+def permute(index: int, size: int, key: int) -> int:
     """Where `index` goes in the permutation of 0..size-1 that `key` names; constant memory.
 
     A balanced Feistel network over the next power of four, walked until it lands inside.
 
-    >>> sorted(permuted(i, 10, key=7) for i in range(10)) == list(range(10))
+    >>> sorted(permute(i, 10, key=7) for i in range(10)) == list(range(10))
     True
     """
     half = max(1, ((size - 1).bit_length() + 1) // 2)
@@ -64,7 +64,7 @@ def permuted(index: int, size: int, key: int) -> int:
     while True:
         left, right = index >> half, index & mask
         for number in range(ROUNDS):
-            left, right = right, left ^ (mixed(key, number, right) & mask)
+            left, right = right, left ^ (mix(key, number, right) & mask)
         index = left << half | right
         if index < size:
             return index
@@ -93,7 +93,7 @@ class TokenArray:
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenDataset:
     """One opened token dataset: its registry name and digest, its tokenizer's facts, its arrays."""
 
     name: str
@@ -105,29 +105,29 @@ class Tokens:
     validation: TokenArray
 
 
-def open_tokens(folder: Path, name: str, digest: str) -> Tokens:
+def open_tokens(folder: Path, name: str, digest: str) -> TokenDataset:
     """The token dataset in a folder, its files checked against the sizes its shard list gives.
 
     Raises ZooError where a file is missing or cut short, with the command that makes it anew.
     """
     try:
-        told: dict[str, Any] = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
+        listing: dict[str, Any] = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ZooError(f"dataset {name} cannot be read ({error}); make it again with: phizoo data pack") from error
-    for shard in [*told["shards"], *told["validation"]]:
+    for shard in [*listing["shards"], *listing["validation"]]:
         file = folder / shard["file"]
-        found = file.stat().st_size // 2 if file.is_file() else 0
-        if found != shard["tokens"]:
+        tokens = file.stat().st_size // 2 if file.is_file() else 0
+        if tokens != shard["tokens"]:
             raise ZooError(
-                f"dataset {name}: {shard['file']} has {found:,} tokens, expected {shard['tokens']:,}; "
+                f"dataset {name}: {shard['file']} has {tokens:,} tokens, expected {shard['tokens']:,}; "
                 "make it again with: phizoo data pack"
             )
-    arrays = [TokenArray([folder / s["file"] for s in told[part]]) for part in ("shards", "validation")]
-    return Tokens(name, digest, folder, told["eos"], told["vocabulary"], arrays[0], arrays[1])
+    arrays = [TokenArray([folder / s["file"] for s in listing[part]]) for part in ("shards", "validation")]
+    return TokenDataset(name, digest, folder, listing["eos"], listing["vocabulary"], arrays[0], arrays[1])
 
 
 @dataclass(frozen=True)
-class Batch:
+class TokenBatch:
     """inputs_BT and targets_BT (IGNORED where nothing is predicted); positions_BT restart at each document."""
 
     inputs_BT: "Ints"
@@ -138,7 +138,7 @@ class Batch:
 class Loader:
     """Reads any step's batch of a recipe's data. Opened files are its only state."""
 
-    def __init__(self, data: Data, sources: list[Tokens], batch_sequences: int, seed: int) -> None:
+    def __init__(self, data: Data, sources: list[TokenDataset], batch_sequences: int, seed: int) -> None:
         self.data, self.sources, self.batch, self.seed = data, sources, batch_sequences, seed
         self.length = data.sequence_tokens
         self.bins = [_bins(tokens, self.length) if data.packing == "documents" else [] for tokens in sources]
@@ -164,14 +164,14 @@ class Loader:
         """(source, epoch, slice) of a sequence, counted from 0 over the whole run."""
         source, before = self._turn(sequence)
         epoch, turn = divmod(before, self.sizes[source])
-        return source, epoch, permuted(turn, self.sizes[source], mixed(self.seed, 1, source, epoch))
+        return source, epoch, permute(turn, self.sizes[source], mix(self.seed, 1, source, epoch))
 
     def _turn(self, sequence: int) -> tuple[int, int]:
         """The source of a sequence and how many sequences that source gave before it."""
         period, inside = divmod(sequence, PERIOD)
         if len(self.shares) == 1:
             return 0, sequence
-        order = _pattern(tuple(self.shares), mixed(self.seed, 2, period))
+        order = _pattern(tuple(self.shares), mix(self.seed, 2, period))
         source = int(order[inside])
         return source, period * self.shares[source] + int(np.count_nonzero(order[:inside] == source))
 
@@ -181,21 +181,21 @@ class Loader:
         tokens = self.sources[source]
         if self.data.packing == "documents":
             return self._packed(tokens, self.bins[source][which])
-        offset = mixed(self.seed, 3, source, epoch) % self.length if self.data.packing == "shifted" else 0
+        offset = mix(self.seed, 3, source, epoch) % self.length if self.data.packing == "shifted" else 0
         return tokens.train.read(offset + which * self.length, self.length + 1), None
 
-    def _packed(self, tokens: Tokens, pieces: list[tuple[int, int]]) -> "tuple[Ints, Ints]":
+    def _packed(self, tokens: TokenDataset, pieces: list[tuple[int, int]]) -> "tuple[Ints, Ints]":
         ids = np.full(self.length + 1, tokens.eos, dtype=np.int64)
         positions = np.zeros(self.length + 1, dtype=np.int64)
-        at = 0
+        place = 0
         for start, count in pieces:
-            ids[at : at + count] = tokens.train.read(start, count)
-            positions[at : at + count] = np.arange(count)
-            at += count
-        positions[at:] = -1
+            ids[place : place + count] = tokens.train.read(start, count)
+            positions[place : place + count] = np.arange(count)
+            place += count
+        positions[place:] = -1
         return ids, positions
 
-    def batch_at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+    def batch_at(self, step: int, rank: int = 0, world: int = 1) -> TokenBatch:
         """The batch of one step; of `world` processes, the `rank`-th part of its rows."""
         share = self.batch // world
         first = step * self.batch + rank * share
@@ -210,7 +210,7 @@ class Loader:
         if self.data.document_mask and positions is not None:
             targets[positions[:, 1:] == 0] = IGNORED  # another document's first token: not to be guessed from this one
         shown = np.maximum(positions[:, :-1], 0) if positions is not None and self.data.document_mask else None
-        return Batch(ids[:, :-1], targets, shown)
+        return TokenBatch(ids[:, :-1], targets, shown)
 
     def tokens_seen(self, steps: int) -> list[int]:
         """Tokens read of each source in the first `steps` steps, repeats counted; shape (sources,)."""
@@ -218,13 +218,13 @@ class Loader:
         if len(self.shares) == 1:
             return [total * self.length]
         period, inside = divmod(total, PERIOD)
-        order = _pattern(tuple(self.shares), mixed(self.seed, 2, period))[:inside]
+        order = _pattern(tuple(self.shares), mix(self.seed, 2, period))[:inside]
         return [
             (period * share + int(np.count_nonzero(order == source))) * self.length
             for source, share in enumerate(self.shares)
         ]
 
-    def validation(self, sequences: int) -> list[Batch]:
+    def validation(self, sequences: int) -> list[TokenBatch]:
         """Fixed held-out batches, `sequences` rows of each source at most, spread evenly; never trained on."""
         batches = []
         for tokens in self.sources:
@@ -233,7 +233,7 @@ class Loader:
             rows = [tokens.validation.read(i * self.length, self.length + 1) for i in chosen.tolist()]
             for start in range(0, len(rows), self.batch):
                 ids = np.stack(rows[start : start + self.batch])
-                batches.append(Batch(ids[:, :-1], ids[:, 1:].copy(), None))
+                batches.append(TokenBatch(ids[:, :-1], ids[:, 1:].copy(), None))
         return batches
 
 
@@ -257,7 +257,7 @@ def _shares(weights: list[float]) -> list[int]:
 def _pattern(shares: tuple[int, ...], key: int) -> "Ints":
     """Which source each sequence of a period reads, shuffled by the key; shape (PERIOD,)."""
     order = np.repeat(np.arange(len(shares)), shares)
-    return order[[permuted(index, PERIOD, key) for index in range(PERIOD)]]
+    return order[[permute(index, PERIOD, key) for index in range(PERIOD)]]
 
 
 def _document_positions(ids_BT: "Ints", eos: int) -> "Ints":
@@ -269,7 +269,7 @@ def _document_positions(ids_BT: "Ints", eos: int) -> "Ints":
     return np.asarray(index - np.maximum.accumulate(np.where(begins, index, 0), axis=1))
 
 
-def _bins(tokens: Tokens, length: int) -> list[list[tuple[int, int]]]:
+def _bins(tokens: TokenDataset, length: int) -> list[list[tuple[int, int]]]:
     """Sequences made of whole documents, (start, count) each, by best fit, longest first.
 
     A document longer than a sequence is cut; each cut repeats one token, so all are predicted.
@@ -289,15 +289,15 @@ def _bins(tokens: Tokens, length: int) -> list[list[tuple[int, int]]]:
     open_by_room: dict[int, list[int]] = {}
     rooms: list[int] = []
     for piece in pieces:
-        at = bisect.bisect_left(rooms, piece[1])
-        if at == len(rooms):
+        slot = bisect.bisect_left(rooms, piece[1])
+        if slot == len(rooms):
             number, room = len(bins), length + 1
             bins.append([])
         else:
-            room = rooms[at]
+            room = rooms[slot]
             number = open_by_room[room].pop()
             if not open_by_room[room]:
-                del open_by_room[room], rooms[at]
+                del open_by_room[room], rooms[slot]
         bins[number].append(piece)
         left = room - piece[1]
         if left > 1:

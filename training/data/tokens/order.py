@@ -14,7 +14,7 @@ from zoo.errors import ZooError
 VALIDATION_EVERY = 100  # one document of a hundred, by its content: the same in every dataset
 
 
-class Rows:
+class DocumentRows:
     """Documents in the order of their sources and files.
 
     source, file, place  where each lies, shape (N,)
@@ -28,12 +28,12 @@ class Rows:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def sized(self, sizes: Any) -> "Rows":
+    def sized(self, sizes: Any) -> "DocumentRows":
         """The same documents with other sizes."""
-        return Rows(self.source, self.file, self.place, self.marks, sizes)
+        return DocumentRows(self.source, self.file, self.place, self.marks, sizes)
 
 
-def gathered(files: Iterator[tuple[int, int, Sequence[bytes], Sequence[int]]]) -> Rows:
+def gather_rows(files: Iterator[tuple[int, int, Sequence[bytes], Sequence[int]]]) -> DocumentRows:
     """Rows of (source, file, marks, sizes) of each file of documents."""
     import numpy as np
 
@@ -45,10 +45,10 @@ def gathered(files: Iterator[tuple[int, int, Sequence[bytes], Sequence[int]]]) -
             np.full(number, source, "<u2"), np.full(number, file, "<u4"), np.arange(number, dtype="<u4"),
             np.frombuffer(b"".join(marks), ">u8").reshape(number, 2).astype("<u8"), np.array(sizes, "<i8"),
         ))  # fmt: skip
-    return Rows(*(np.concatenate(one) for one in zip(*columns, strict=True)))
+    return DocumentRows(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def split(rows: Rows) -> tuple[Any, Any, int]:
+def split_validation(rows: DocumentRows) -> tuple[Any, Any, int]:
     """Training documents, validation texts and the number of documents held for it.
 
     By content, so a text never stands in both.
@@ -60,38 +60,38 @@ def split(rows: Rows) -> tuple[Any, Any, int]:
         least = np.lexsort((rows.marks[:, 1], rows.marks[:, 0]))[0]
         alike = (rows.marks == rows.marks[least]).all(1)
         chosen = alike if not alike.all() else chosen
-    held = np.flatnonzero(chosen)[::-1]  # of one text that stands in several places, the last
-    held = held[np.lexsort((rows.marks[held, 1], rows.marks[held, 0]))]
-    first = np.ones(len(held), np.bool_)
-    first[1:] = (rows.marks[held[1:]] != rows.marks[held[:-1]]).any(1)
+    validation = np.flatnonzero(chosen)[::-1]  # of one text that stands in several places, the last
+    validation = validation[np.lexsort((rows.marks[validation, 1], rows.marks[validation, 0]))]
+    first = np.ones(len(validation), np.bool_)
+    first[1:] = (rows.marks[validation[1:]] != rows.marks[validation[:-1]]).any(1)
     train = np.flatnonzero(~chosen)
     if not len(train):
         raise ZooError("nothing to pack: the sources hold no documents. What they hold: phizoo data list")
-    return train, held[first], len(rows) - len(train)
+    return train, validation[first], len(rows) - len(train)
 
 
-def _keys(seed: int, epoch: int, rows: Rows, chosen: Any) -> Any:
+def _order_keys(seed: int, epoch: int, rows: DocumentRows, chosen: Any) -> Any:
     """The first 16 bytes of a hash of each document's content and the epoch, shape (K, 2)."""
     import numpy as np
 
     head = f"{seed}:{epoch}:".encode()
     marks = rows.marks[chosen].astype(">u8").tobytes()
-    found = bytearray()
-    for at in range(0, len(marks), 16):
-        found += hashlib.sha256(head + marks[at : at + 16]).digest()[:16]
-    return np.frombuffer(bytes(found), ">u8").reshape(-1, 2).astype("<u8")
+    keys = bytearray()
+    for start in range(0, len(marks), 16):
+        keys += hashlib.sha256(head + marks[start : start + 16]).digest()[:16]
+    return np.frombuffer(bytes(keys), ">u8").reshape(-1, 2).astype("<u8")
 
 
-def _shuffled(seed: int, epoch: int, rows: Rows, chosen: Any) -> Any:
+def _shuffle(seed: int, epoch: int, rows: DocumentRows, chosen: Any) -> Any:
     """The chosen documents by their keys, equal contents by where they lie."""
     import numpy as np
 
-    keys = _keys(seed, epoch, rows, chosen)
+    keys = _order_keys(seed, epoch, rows, chosen)
     where = (rows.place[chosen], rows.file[chosen], rows.source[chosen])
     return chosen[np.lexsort((*where, keys[:, 1], keys[:, 0]))]
 
 
-def mixed(rows: Rows, chosen: Any, weights: Sequence[float | None], budget: int | None, seed: int) -> Any:
+def mix_order(rows: DocumentRows, chosen: Any, weights: Sequence[float | None], budget: int | None, seed: int) -> Any:
     """The chosen documents in training order: a permutation by content hash, cut at the budget of sizes.
 
     With weights each source gives its share of the budget, repeated from its start (in another order)
@@ -100,21 +100,21 @@ def mixed(rows: Rows, chosen: Any, weights: Sequence[float | None], budget: int 
     import numpy as np
 
     if all(weight is None for weight in weights):
-        return until(rows, _shuffled(seed, 0, rows, chosen), budget)
+        return take_until(rows, _shuffle(seed, 0, rows, chosen), budget)
     by_source = [chosen[rows.source[chosen] == number] for number in range(len(weights))]
-    sizes = [int(rows.sizes[one].sum()) for one in by_source]
+    sizes = [int(rows.sizes[documents].sum()) for documents in by_source]
     if not all(sizes):
         raise ZooError("a source with a weight holds no documents. What they hold: phizoo data list")
     total = sum(weight or 0.0 for weight in weights)
     shares = [(weight or 0.0) / total for weight in weights]
     wanted = budget if budget is not None else int(min(size / share for size, share in zip(sizes, shares, strict=True)))
     columns: list[tuple[Any, ...]] = []
-    for number, (one, share) in enumerate(zip(by_source, shares, strict=True)):
+    for number, (documents, share) in enumerate(zip(by_source, shares, strict=True)):
         done = 0
         for epoch in count():
             if done >= wanted * share:
                 break
-            order = _shuffled(seed, epoch, rows, one)
+            order = _shuffle(seed, epoch, rows, documents)
             ends = done + np.cumsum(rows.sizes[order])
             begins = ends - rows.sizes[order]
             taken = begins < wanted * share
@@ -122,12 +122,12 @@ def mixed(rows: Rows, chosen: Any, weights: Sequence[float | None], budget: int 
             middles = (begins + rows.sizes[order] / 2) / (wanted * share)
             columns.append((middles, np.full(len(order), number), np.full(len(order), epoch), order))
             done = int(ends[-1])
-    places, numbers, epochs, every = (np.concatenate(one) for one in zip(*columns, strict=True))
+    places, numbers, epochs, every = (np.concatenate(documents) for documents in zip(*columns, strict=True))
     marks = rows.marks[every]
     return every[np.lexsort((rows.file[every], marks[:, 1], marks[:, 0], epochs, numbers, places))]
 
 
-def until(rows: Rows, order: Any, budget: int | None) -> Any:
+def take_until(rows: DocumentRows, order: Any, budget: int | None) -> Any:
     """The first documents that together reach the budget; all of them without one."""
     import numpy as np
 
@@ -137,14 +137,14 @@ def until(rows: Rows, order: Any, budget: int | None) -> Any:
     return order[: int(np.searchsorted(np.cumsum(sizes) - sizes, budget))]
 
 
-def once(order: Any) -> Any:
+def first_uses(order: Any) -> Any:
     """Each document of an order where it first stands."""
     import numpy as np
 
     return order[np.sort(np.unique(order, return_index=True)[1])]
 
 
-def enough(rows: Rows, wanted: Any, train: Any, weights: Sequence[float | None], tokens: int) -> bool:
+def has_enough(rows: DocumentRows, wanted: Any, train: Any, weights: Sequence[float | None], tokens: int) -> bool:
     """Whether each source that was not read to its end has the tokens it must give."""
     if all(weight is None for weight in weights):
         return len(wanted) == len(train) or int(rows.sizes[wanted].sum()) >= tokens

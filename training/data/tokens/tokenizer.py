@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data.build import Built, Counts, Made, find, folder_of, make
+from training.data.build import Built, Counts, MadeDataset, find, folder_of, make
 from training.data.document import document_files, read_file
 from zoo.digest import file_sha256, write_json
 from zoo.errors import ZooError
@@ -21,14 +21,14 @@ TRAIN_CHARACTERS = 20_000_000  # a 1,024-token vocabulary does not change beyond
 CONTEXT = 2048
 
 
-def train_tokenizer(names: Sequence[str], name: str, vocabulary: int) -> Made:
+def train_tokenizer(names: Sequence[str], name: str, vocabulary: int) -> MadeDataset:
     """A tokenizer of `vocabulary` tokens, as a folder that `AutoTokenizer` loads."""
     if not 257 <= vocabulary <= 65_536:
         raise ZooError(f"a vocabulary of {vocabulary} cannot be: 256 bytes and EOS need 257, uint16 holds 65536")
-    sources = [find(one, ("documents",)) for one in names]
+    sources = [find(dataset, ("documents",)) for dataset in names]
     recipe = {
         "stage": "tokenizer", "version": VERSION, "vocabulary": vocabulary, "characters": TRAIN_CHARACTERS,
-        "sources": [one.digest for one in sources],
+        "sources": [dataset.digest for dataset in sources],
     }  # fmt: skip
     return make(name, recipe, None, lambda work: _train(work, sources, vocabulary))
 
@@ -56,7 +56,8 @@ def _train(work: Path, sources: Sequence[Dataset], vocabulary: int) -> Built:
     save_tokenizer(tokenizer, work / "out" / "tokenizer")
     return Built(
         kind="tokenizer", documents=seen.kept, tokens=0, stages=(seen.stage(),),
-        parents=tuple(one.digest for one in sources), licence="; ".join(sorted({one.licence for one in sources})),
+        parents=tuple(source.digest for source in sources),
+        licence="; ".join(sorted({source.licence for source in sources})),
     )  # fmt: skip
 
 
@@ -65,13 +66,13 @@ def _texts(sources: Sequence[Dataset], seen: Counts) -> Iterator[str]:
     for source in sources:
         left = TRAIN_CHARACTERS // len(sources)
         for path in document_files(folder_of(source)):
-            for one in read_file(path):
+            for document in read_file(path):
                 if left <= 0:
                     seen.drop("enough text")
                     continue
-                left -= len(one.text)
+                left -= len(document.text)
                 seen.keep()
-                yield one.text
+                yield document.text
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
@@ -126,11 +127,11 @@ def _own_tokenizer(name: str) -> tuple[Path, str, tuple[str, ...]]:
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        if any(one.name == name for one in registry.list(name)):
-            found = registry.path(name)
-            if not (found / "tokenizer.json").is_file():
+        if any(checkpoint.name == name for checkpoint in registry.list(name)):
+            folder = registry.path(name)
+            if not (folder / "tokenizer.json").is_file():
                 raise ZooError(f"the checkpoint {name} has no tokenizer.json")
-            return found, file_sha256(found / "tokenizer.json"), ()
+            return folder, file_sha256(folder / "tokenizer.json"), ()
     coder = find(name, ("tokenizer",))
     return folder_of(coder) / "tokenizer", coder.digest, (coder.digest,)
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.build import Built, Counts, folder_of, make, write_result
-from training.data.dedup.dedup import EXACT, NEAR, SEMANTIC, dedup_dataset, semantic_twins
-from training.data.document import document, read_documents
+from training.data.dedup.dedup import EXACT, NEAR, SEMANTIC, dedup_dataset, semantic_duplicates
+from training.data.document import make_document, read_documents
 
 
 def dataset(texts: list[str], name: str) -> None:
     def build(work: Path) -> Built:
-        kept = [document(text, f"{n}.py", "p", "MIT", "function") for n, text in enumerate(texts)]
+        kept = [make_document(text, f"{n}.py", "p", "MIT", "function") for n, text in enumerate(texts)]
         number, tokens = write_result(work / "out", kept)
         counts = Counts("all")
         counts.keep(number)
@@ -50,7 +50,7 @@ def test_none_is_lost_or_doubled(tmp_path_factory: pytest.TempPathFactory, texts
         kept = [one.id for one in read_documents(folder)]
         lost = [one.id for one in read_documents(folder, "dropped")]
         assert sorted(kept + lost) == sorted(one.id for n, text in enumerate(texts)
-                                             for one in [document(text, f"{n}.py", "p", "MIT", "function")])  # fmt: skip
+                                             for one in [make_document(text, f"{n}.py", "p", "MIT", "function")])  # fmt: skip
         assert {one.facts["twin"] for one in read_documents(folder, "dropped")} <= set(kept)
         assert {texts.index(text) for text in texts} >= {int(one.source[:-3]) for one in read_documents(folder)}
 
@@ -61,7 +61,7 @@ def test_semantic_twins_are_within_the_cosine() -> None:
     base /= np.linalg.norm(base, axis=1, keepdims=True)
     vectors = np.concatenate([base, base[:50] + 0.001])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows = semantic_twins(vectors.astype("<f2"), 0.99)
+    rows = semantic_duplicates(vectors.astype("<f2"), 0.99)
     found = dict(zip(rows.item.tolist(), zip(rows.kept.tolist(), rows.like.tolist(), strict=True), strict=True))
     assert sum(item >= 3_000 and found[item][0] == item - 3_000 for item in found) >= 45
     assert all(value >= 0.99 and kept not in found for kept, value in found.values())

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.columns import Stored
+from training.data.columns import Columns
 from training.data.dedup import minhash as dedup
-from training.data.dedup.duplicates import Twins
-from training.data.dedup.minhash import PERMUTATIONS, exact_jaccard, jaccard, minhash, near_twins, signatures
+from training.data.dedup.duplicates import Duplicates
+from training.data.dedup.minhash import PERMUTATIONS, exact_jaccard, jaccard, minhash, near_duplicates, signatures
 from training.data.dedup.shingles import Grams, grams, shingles
 
 WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
 texts = st.text(alphabet="ab1_ .\n\u00e9", max_size=60)
 
 
-def rows_of(found: Twins) -> list[tuple[int, int, float]]:
+def rows_of(found: Duplicates) -> list[tuple[int, int, float]]:
     return list(zip(found.item.tolist(), found.kept.tolist(), found.like.tolist(), strict=True))
 
 
@@ -46,8 +46,8 @@ def test_twins_are_found_and_named_and_others_left() -> None:
     near = " ".join([*words[:195], *(f"new{n}" for n in range(5))])  # 191 of 201 shingles
     far = " ".join([*words[:100], *(f"new{n}" for n in range(100))])
     given_ = grams([base, far, near, base])
-    assert rows_of(near_twins(minhash(given_), exact_jaccard(given_))) == [(2, 0, 191 / 201), (3, 0, 1.0)]
-    some = near_twins(minhash(given_), exact_jaccard(given_), items=np.array([1, 2, 3]))
+    assert rows_of(near_duplicates(minhash(given_), exact_jaccard(given_))) == [(2, 0, 191 / 201), (3, 0, 1.0)]
+    some = near_duplicates(minhash(given_), exact_jaccard(given_), items=np.array([1, 2, 3]))
     assert rows_of(some) == [(3, 2, 191 / 201)]
 
 
@@ -76,15 +76,15 @@ def test_the_twins_are_those_of_comparing_every_pair(seed: int, threshold: float
         else:
             kept.append(item)
     given_ = grams(several)
-    found = near_twins(minhash(given_), exact_jaccard(given_), threshold)
+    found = near_duplicates(minhash(given_), exact_jaccard(given_), threshold)
     assert rows_of(found) == wanted
 
 
 def test_an_estimate_alone_names_no_twin() -> None:
     several = family(1)
     given_ = grams(several)
-    assert not rows_of(near_twins(minhash(given_), lambda one, other: 0.79))
-    assert len(rows_of(near_twins(minhash(given_), exact_jaccard(given_)))) > 3
+    assert not rows_of(near_duplicates(minhash(given_), lambda one, other: 0.79))
+    assert len(rows_of(near_duplicates(minhash(given_), exact_jaccard(given_)))) > 3
 
 
 @pytest.mark.parametrize("items", [None, [*range(5, 20), *range(25, 40, 2)]])
@@ -94,14 +94,14 @@ def test_twins_of_rows_in_a_file_sorted_in_parts_are_the_same(
     given_ = grams(family(3))
     matrix = minhash(given_)
     some = None if items is None else np.array(items)
-    wanted = rows_of(near_twins(matrix, exact_jaccard(given_), 0.5, some))
+    wanted = rows_of(near_duplicates(matrix, exact_jaccard(given_), 0.5, some))
     assert len(wanted) > 5
     (tmp_path / "signatures").write_bytes(matrix.tobytes())
     (tmp_path / "grams").write_bytes(given_.flat.tobytes())
     monkeypatch.setattr(dedup, "SORTED", 5)
     monkeypatch.setattr(dedup, "CHUNK", 7)
-    with Stored([tmp_path / "signatures"], "<u4", PERMUTATIONS) as rows, Stored([tmp_path / "grams"], "<u8") as flat:
-        found = near_twins(rows, exact_jaccard(Grams(flat, given_.offsets)), 0.5, some, tmp_path)
+    with Columns([tmp_path / "signatures"], "<u4", PERMUTATIONS) as rows, Columns([tmp_path / "grams"], "<u8") as flat:
+        found = near_duplicates(rows, exact_jaccard(Grams(flat, given_.offsets)), 0.5, some, tmp_path)
     assert rows_of(found) == wanted
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.dedup import native, shingles
-from training.data.dedup.shingles import NGRAM, Grams, grams, words
+from training.data.dedup.shingles import NGRAM, Grams, grams, hash_words
 
 sized = st.builds(lambda one, size: one * size, st.sampled_from("aZ09_\u00e9\U0001f600"), st.integers(1, 80))
 between = st.sampled_from([" ", "\n", "\0", ".", "(", "\x7f", "@", "[", "`", "{", "/", ":"])
@@ -19,7 +19,7 @@ texts = st.lists(st.builds("".join, st.lists(st.one_of(sized, between), max_size
 def results(loops: native.Loops | None, several: list[str], width: int) -> tuple[Grams, np.ndarray, np.ndarray]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shingles, "load_loops", lambda: loops)
-        return (grams(several, width), *words(several))
+        return (grams(several, width), *hash_words(several))
 
 
 @pytest.fixture(scope="module")

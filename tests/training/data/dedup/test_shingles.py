@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from training.data.dedup import shingles
 from training.data.dedup.native import load_loops
-from training.data.dedup.shingles import NGRAM, grams, ngrams, word_hashes, words
+from training.data.dedup.shingles import NGRAM, grams, hash_words, ngrams, word_hashes
 
 WORD = re.compile(rb"[0-9A-Za-z_\x80-\xff]+")
 alphabet = st.text(alphabet="ab1_ .\n\0\u00e9\ud800", max_size=60)
@@ -40,7 +40,7 @@ def plain(text: str) -> list[bytes]:
 def test_words_have_equal_hashes_exactly_when_they_are_equal(several: list[str], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shingles, "BLOCK_BYTES", block)
-        flat, numbers = words(several)
+        flat, numbers = hash_words(several)
     every = [plain(text) for text in several]
     assert numbers.tolist() == [len(one) for one in every]
     told = list(zip([word for one in every for word in one], flat.tolist(), strict=True))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from training.data.build import Made, folder_of
+from training.data.build import MadeDataset, folder_of
 from training.data.document import read_documents
 from training.data.gather import gather
 
 
-def test_each_file_is_accounted_for(code: Made) -> None:
+def test_each_file_is_accounted_for(code: MadeDataset) -> None:
     files, cut = code.dataset.stages
     assert files.dropped == {
         "NUL bytes": 1, "does not parse": 1, "empty": 1, "exact duplicate": 1, "near duplicate": 1, "too big": 1,
@@ -23,7 +23,7 @@ def test_each_file_is_accounted_for(code: Made) -> None:
     assert {one.source.split("#")[0]: one.reason for one in lost}["good/latin.py"] == "undecodable"
 
 
-def test_a_twin_is_named(code: Made) -> None:
+def test_a_twin_is_named(code: MadeDataset) -> None:
     lost = {one.source.split("#")[0]: one for one in read_documents(folder_of(code.dataset), "dropped")}
     # files come in the order of their paths: copy.py is first, so trees.py repeats it
     assert lost["good/trees.py"].facts["twin"] == "good/copy.py"
@@ -31,7 +31,7 @@ def test_a_twin_is_named(code: Made) -> None:
     assert 0.8 <= lost["good/near.py"].facts["jaccard"] < 1
 
 
-def test_a_long_file_is_cut_and_a_short_one_stays_whole(code: Made) -> None:
+def test_a_long_file_is_cut_and_a_short_one_stays_whole(code: MadeDataset) -> None:
     kept = list(read_documents(folder_of(code.dataset)))
     assert {one.kind for one in kept if one.source.startswith("other/long.py::part_")} == {"function"}
     (whole,) = [one for one in kept if one.source == "good/copy.py"]
@@ -41,7 +41,7 @@ def test_a_long_file_is_cut_and_a_short_one_stays_whole(code: Made) -> None:
     assert len({one.id for one in kept}) == len(kept)
 
 
-def test_a_changed_file_is_noticed(code: Made, corpus: Path) -> None:
+def test_a_changed_file_is_noticed(code: MadeDataset, corpus: Path) -> None:
     assert not gather.gather("python", "code").fresh
     (corpus / "other" / "loop.py").write_bytes(
         b"def nothing_of_that_kind(value):\n    '''Gives the value back as it is.'''\n    return value\n"

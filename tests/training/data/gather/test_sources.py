@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.build import Made, folder_of
+from training.data.build import MadeDataset, folder_of
 from training.data.decontaminate import decontaminate_dataset
 from training.data.dedup.dedup import dedup_dataset
 from training.data.document import read_documents
 from training.data.gather import gather, sources
 from training.data.gather.sources import Block
-from training.data.quality.filter import Choice, filter_dataset
-from training.data.shards import running_on
+from training.data.quality.filter import FilterChoice, filter_dataset
+from training.data.shards import use_workers
 from zoo.errors import ZooError
 
 
@@ -36,7 +36,7 @@ def code(number: int) -> str:
     )
 
 
-def lost(made: Made) -> dict[str, int]:
+def lost(made: MadeDataset) -> dict[str, int]:
     """What was dropped as files or rows, by reason; the dropped documents must say the same."""
     files = made.dataset.stages[0]
     told = Counter[str]()
@@ -103,7 +103,7 @@ def test_hostile_input_is_counted_and_named_and_stops_nothing(hostile: Path) -> 
     assert kept & {"plain.py", "caf\\xe9.py", "caf\\udce9.py"}
     assert {one.project for one in read_documents(folder_of(made.dataset))} >= {"p0", "p1", "p2"}
     # and the stages after it take what it gives
-    filter_dataset("hostile", "best", Choice(keep=0.9), 0)
+    filter_dataset("hostile", "best", FilterChoice(keep=0.9), 0)
     dedup_dataset("best", "single")
     decontaminate_dataset("single", "clean", ["humaneval"])
 
@@ -128,7 +128,7 @@ def test_pipes_sockets_links_and_bombs_are_counted_and_nothing_waits(
         (root / "bomb.jsonl.gz").write_bytes(gzip.compress(b"{}\n" * 400_000))
         monkeypatch.setattr(sources, "UNPACKED_BYTES", 100_000)
         monkeypatch.setattr(sources, "UNPACKED_TIMES", 20)
-        with running_on(1, ""):  # the limits are those of this process
+        with use_workers(1, ""):  # the limits are those of this process
             made = gather.gather(str(root), "odd")
     assert lost(made) == {
         "not a regular file": 4, "unreadable": 3, "unpacks to over 200 times its size": 1,
@@ -145,7 +145,7 @@ def test_a_packed_file_gives_the_documents_of_the_plain_one(tmp_path: Path, monk
     (tmp_path / "a" / "rows.jsonl").write_bytes(data)
     (tmp_path / "b" / "rows.jsonl.gz").write_bytes(gzip.compress(data))
     monkeypatch.setattr(sources, "BLOCK_BYTES", 10_000)
-    with running_on(1, ""):
+    with use_workers(1, ""):
         plain, packed = (gather.gather(str(tmp_path / name), name).dataset for name in "ab")
     texts = [[one.text for one in read_documents(folder_of(made))] for made in (plain, packed)]
     assert texts[0] == texts[1]
@@ -156,7 +156,7 @@ def test_a_large_row_group_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"content": [code(n) for n in range(1_300)]}), path)
     monkeypatch.setattr(sources, "GROUP_BYTES", 50_000)
-    blocks = sources.plan(str(path), "rows.parquet", "", "")
+    blocks = sources.plan_blocks(str(path), "rows.parquet", "", "")
     assert [(one.start, one.rows) for one in blocks] == [(0, 500), (500, 500), (1_000, 300)]
     found = [cut for block in blocks for cut, _ in sources.cut_block(block)]
     assert [one.origin.relative for one in found] == [f"rows.parquet#0-{n}" for n in range(1_300)]

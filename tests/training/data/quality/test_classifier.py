@@ -11,11 +11,11 @@ from evals import encoders
 from evals.encoders import encoded, find_encoder
 from training.cli.data_inspect import agree as agree_command
 from training.cli.data_make import filter_documents, refine
-from training.data.build import Made
+from training.data.build import MadeDataset
 from training.data.quality import agreement as agree
 from training.data.quality import classifier
-from training.data.quality.classifier import Labels
-from training.data.quality.filter import Choice, filter_dataset
+from training.data.quality.classifier import LabelledSample
+from training.data.quality.filter import FilterChoice, filter_dataset
 from zoo.errors import ZooError
 
 GOOD = ("sum", "mean", "largest", "sorted", "reversed")
@@ -23,7 +23,7 @@ BAD = ("config", "widget", "registry", "handler", "layout")
 
 
 @pytest.fixture(scope="module")
-def labels() -> Labels:
+def labels() -> LabelledSample:
     random_ = random.Random(0)
     texts, points, projects = [], [], []
     for n in range(80):
@@ -33,19 +33,19 @@ def labels() -> Labels:
         texts.append(f'def {word}_{n}(values):\n    """{told}"""\n    return {word}(values)\n')
         points.append(5 if good else random_.choice((0, 1)))
         projects.append(f"p{n // 2 % 10}")
-    return Labels(texts, points, projects, 4)
+    return LabelledSample(texts, points, projects, 4)
 
 
 @pytest.mark.parametrize("head", ["forest", "regression"])
 @pytest.mark.parametrize("embedding", ["tfidf", "minilm"])
-def test_each_head_learns_from_each_embedding(labels: Labels, head: classifier.Head, embedding: str) -> None:
+def test_each_head_learns_from_each_embedding(labels: LabelledSample, head: classifier.Head, embedding: str) -> None:
     encoder = None if embedding == "tfidf" else find_encoder(embedding)
-    fitted = classifier.fit(labels, 0, encoder, head)
+    fitted = classifier.fit_classifier(labels, 0, encoder, head)
     found = fitted.quality
     assert found.f1 > 0.9
     assert found.f1_low <= found.f1 <= found.f1_high
     assert found.projects == 10
-    again = classifier.score(labels.texts[:4], fitted)
+    again = classifier.score_texts(labels.texts[:4], fitted)
     assert again[0] > found.cut > again[1]
 
 
@@ -86,8 +86,8 @@ def made_phi(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(folder=str(folder))
 
 
-def test_a_threshold_holds_its_precision(labels: Labels) -> None:
-    fitted = classifier.fit(labels, 0)
+def test_a_threshold_holds_its_precision(labels: LabelledSample) -> None:
+    fitted = classifier.fit_classifier(labels, 0)
     truth = np.array(labels.points) >= labels.educational
     noisy = fitted._replace(scores=np.linspace(0, 1, len(truth)))
     with pytest.raises(ZooError, match=r"the best is 0\.\d+"):
@@ -96,16 +96,16 @@ def test_a_threshold_holds_its_precision(labels: Labels) -> None:
     assert truth[fitted.scores >= threshold].mean() >= 0.9
 
 
-def test_the_filter_takes_a_precision_and_shows_both_ends(code: Made) -> None:
+def test_the_filter_takes_a_precision_and_shows_both_ends(code: MadeDataset) -> None:
     told = CliRunner().invoke(filter_documents, ["code", "--out", "best", "--keep", "0.3", "--explain"])
     assert told.exit_code == 0, told.exception
     assert "out of fold" in told.output
     assert " | " in told.output
     with pytest.raises(ZooError, match="no threshold reaches precision"):
-        filter_dataset("code", "none", Choice(precision=1.0), 0)
+        filter_dataset("code", "none", FilterChoice(precision=1.0), 0)
 
 
-def test_refine_prints_the_table(code: Made) -> None:
+def test_refine_prints_the_table(code: MadeDataset) -> None:
     told = CliRunner().invoke(refine, ["code", "--out", "fine", "--keep", "0.5", "--against", "humaneval"])
     assert told.exit_code == 0, told.exception
     rows = [line for line in told.output.splitlines() if line.startswith("| ")]
@@ -118,14 +118,14 @@ def test_refine_prints_the_table(code: Made) -> None:
     assert "100.0%" in rows[2]
 
 
-def test_the_hand_labels_are_two_hundred_of_many_projects(code: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hand_labels_are_two_hundred_of_many_projects(code: MadeDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = agree.hand_labels()
     assert len(labels) == len({one.id for one in labels}) == 200
     assert len({one.project for one in labels}) >= 50
     assert 10 < sum(one.educational for one in labels) < 100
-    made = filter_dataset("code", "best", Choice(keep=0.3), 0)
+    made = filter_dataset("code", "best", FilterChoice(keep=0.3), 0)
     with pytest.raises(ZooError, match="too few to compare"):
-        agree.agreement(made.dataset)
+        agree.measure_agreement(made.dataset)
     from training.data.build import folder_of
     from training.data.document import read_documents
 
@@ -138,7 +138,7 @@ def test_the_hand_labels_are_two_hundred_of_many_projects(code: Made, monkeypatc
            for n, (one, _) in enumerate(every)]  # fmt: skip
     assert 1 < sum(one.educational for one in own) < len(every)
     monkeypatch.setattr(agree, "hand_labels", lambda: own)
-    found = agree.agreement(made.dataset)
+    found = agree.measure_agreement(made.dataset)
     assert found.ranked == found.average == found.average_high == 1.0
     assert found.kept.recall == 1.0
     told = CliRunner().invoke(agree_command, ["best"])
@@ -147,7 +147,7 @@ def test_the_hand_labels_are_two_hundred_of_many_projects(code: Made, monkeypatc
         agree.HandLabel(id=one.id, project=one.project, source=one.source, educational=not one.educational)
         for one in own
     ])  # fmt: skip
-    turned = agree.agreement(made.dataset)
+    turned = agree.measure_agreement(made.dataset)
     assert turned.ranked == pytest.approx(1 - found.ranked, abs=1e-3)
     assert turned.average_low <= turned.average <= turned.average_high < 1
 

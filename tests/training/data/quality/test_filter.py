@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.build import Made, folder_of
+from training.data.build import MadeDataset, folder_of
 from training.data.document import read_documents
 from training.data.quality import classifier, tfidf
-from training.data.quality.classifier import Labels
-from training.data.quality.filter import LOW, Choice, best, filter_dataset
-from training.data.quality.rubric import EDUCATIONAL, rubric
+from training.data.quality.classifier import LabelledSample
+from training.data.quality.filter import LOW, FilterChoice, choose_best, filter_dataset
+from training.data.quality.rubric import EDUCATIONAL, label_by_rubric
 from zoo.errors import ZooError
 
 # the two examples of phi-1's section 2.1 (arXiv 2306.11644): high and low educational value
@@ -66,8 +66,8 @@ class Default(object):
 
 
 def test_the_papers_examples_land_on_their_sides() -> None:
-    assert rubric(DISTANCES).points >= EDUCATIONAL > rubric(DEFAULT).points
-    assert "not: only keeps attributes" in rubric(DEFAULT).reasons
+    assert label_by_rubric(DISTANCES).points >= EDUCATIONAL > label_by_rubric(DEFAULT).points
+    assert "not: only keeps attributes" in label_by_rubric(DEFAULT).reasons
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_papers_examples_land_on_their_sides() -> None:
     ],
 )
 def test_what_loses_points_says_so(text: str, reason: str) -> None:
-    label = rubric(text)
+    label = label_by_rubric(text)
     assert reason in label.reasons
     assert label.points < EDUCATIONAL
 
@@ -90,13 +90,13 @@ def test_what_loses_points_says_so(text: str, reason: str) -> None:
 def test_undocumented_code_is_not_educational() -> None:
     text = "def area(width, height):\n    if width < 0:\n        raise ValueError(width)\n    return width * height\n"
     documented = text.replace(":\n    if", ':\n    """Area of a rectangle with these two sides."""\n    if', 1)
-    assert rubric(documented).points == 5
-    assert rubric(text).points < EDUCATIONAL
+    assert label_by_rubric(documented).points == 5
+    assert label_by_rubric(text).points < EDUCATIONAL
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.floats(0.01, 1))
 def test_the_best_share(scores: list[float], keep: float) -> None:
-    kept, threshold = best(np.array(scores), np.ones(len(scores), int), keep, None)
+    kept, threshold = choose_best(np.array(scores), np.ones(len(scores), int), keep, None)
     chosen = np.flatnonzero(kept).tolist()
     assert len(chosen) == max(1, round(keep * len(scores)))
     assert all(scores[n] <= threshold for n in range(len(scores)) if n not in chosen)
@@ -106,14 +106,14 @@ def test_the_best_share(scores: list[float], keep: float) -> None:
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9)), min_size=1, max_size=50), st.integers(1, 200))
 def test_the_best_under_a_budget(rows: list[tuple[float, int]], budget: int) -> None:
     scores, sizes = [one for one, _ in rows], [size for _, size in rows]
-    kept, threshold = best(np.array(scores), np.array(sizes), None, budget)
+    kept, threshold = choose_best(np.array(scores), np.array(sizes), None, budget)
     chosen = np.flatnonzero(kept).tolist()
     assert len(chosen) == 1 or sum(sizes[n] for n in chosen) <= budget
     assert all(scores[n] <= threshold for n in range(len(rows)) if n not in chosen)
 
 
-def test_every_document_is_kept_or_says_its_score(code: Made) -> None:
-    made = filter_dataset("code", "good-code", Choice(keep=0.25), 0)
+def test_every_document_is_kept_or_says_its_score(code: MadeDataset) -> None:
+    made = filter_dataset("code", "good-code", FilterChoice(keep=0.25), 0)
     (stage,) = made.dataset.stages
     assert (stage.entered, stage.kept) == (63, 16)
     assert stage.dropped == {LOW: 47}
@@ -125,11 +125,11 @@ def test_every_document_is_kept_or_says_its_score(code: Made) -> None:
     threshold = kept[0].facts["threshold"]
     assert all(one.facts["score"] >= threshold for one in kept)
     assert all(one.facts["score"] <= threshold and one.reason == LOW for one in lost)
-    assert not filter_dataset("code", "good-code", Choice(keep=0.25), 0).fresh
+    assert not filter_dataset("code", "good-code", FilterChoice(keep=0.25), 0).fresh
 
 
-def test_a_token_budget_holds(code: Made) -> None:
-    made = filter_dataset("code", "some", Choice(tokens=300), 0)
+def test_a_token_budget_holds(code: MadeDataset) -> None:
+    made = filter_dataset("code", "some", FilterChoice(tokens=300), 0)
     assert made.dataset.tokens <= 300
 
 
@@ -138,23 +138,23 @@ def test_the_f1_is_out_of_fold_by_project() -> None:
     texts = [f"project{p} " * 20 + f"x{n}" for p in range(12) for n in range(8)]
     labels = [int(p % 2 == 0) for p in range(12) for _ in range(8)]
     projects = [f"project{p}" for p in range(12) for _ in range(8)]
-    fitted = classifier.fit(Labels(texts, labels, projects, 1), seed=0)
+    fitted = classifier.fit_classifier(LabelledSample(texts, labels, projects, 1), seed=0)
     assert fitted.quality.projects == 12
     assert fitted.quality.f1 < 0.8
-    alone = classifier.fit(Labels(texts, labels, [str(n) for n in range(len(texts))], 1), seed=0)
+    alone = classifier.fit_classifier(LabelledSample(texts, labels, [str(n) for n in range(len(texts))], 1), seed=0)
     assert alone.quality.f1 > 0.9
 
 
 def test_a_perfect_score_has_f1_one() -> None:
     truth = np.array([True, False] * 20)
-    found = classifier.measured(truth.astype(float), truth, np.arange(40) // 4, seed=0)
+    found = classifier.measure_quality(truth.astype(float), truth, np.arange(40) // 4, seed=0)
     assert (found.f1, found.f1_low, found.f1_high) == (1.0, 1.0, 1.0)
     assert found.calibration == ((0.0, 0.0, 20), (1.0, 1.0, 20))
 
 
 def test_one_kind_of_label_is_nothing_to_learn() -> None:
     with pytest.raises(ZooError, match="all 3 labelled documents are not educational"):
-        classifier.fit(Labels(["a", "b", "c"], [0] * 3, ["p", "q", "r"], 1), seed=0)
+        classifier.fit_classifier(LabelledSample(["a", "b", "c"], [0] * 3, ["p", "q", "r"], 1), seed=0)
 
 
 def test_vectors_do_not_depend_on_the_company() -> None:

@@ -17,12 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 from training.cli.data_teach import annotate
-from training.data.build import Made, folder_of
+from training.data.build import MadeDataset, folder_of
 from training.data.document import read_documents
 from training.data.quality.annotate import annotate_dataset, estimate
-from training.data.quality.filter import Choice, filter_dataset
+from training.data.quality.filter import FilterChoice, filter_dataset
 from training.data.quality.labeller import QUESTIONS, Asker, read_answer
-from training.data.quality.ledger import Ledger, Line, Price
+from training.data.quality.ledger import Ledger, LedgerLine, Price
 from zoo.errors import ZooError
 
 PRICE = Price(10.0, 40.0)
@@ -94,7 +94,7 @@ def paid(teacher: Teacher) -> float:
     return sum(one["prompt_tokens"] * 10.0 + one["completion_tokens"] * 40.0 for one in answers) / 1e6
 
 
-def test_labels_are_asked_once_and_the_ledger_agrees(code: Made, teacher: Teacher) -> None:
+def test_labels_are_asked_once_and_the_ledger_agrees(code: MadeDataset, teacher: Teacher) -> None:
     teacher.busy, teacher.delay = 3, 0.01
     made, spending = annotate_dataset("code", "labels", 30, 0, asker(teacher))
     assert spending
@@ -143,7 +143,7 @@ def test_a_dry_run_sends_nothing_and_its_interval_holds(teacher: Teacher) -> Non
     assert first.money[0] <= paid(teacher) <= first.money[2]
 
 
-def test_no_valid_answer_is_counted_and_paid(code: Made, teacher: Teacher) -> None:
+def test_no_valid_answer_is_counted_and_paid(code: MadeDataset, teacher: Teacher) -> None:
     teacher.invalid = "def part_7("
     made, spending = annotate_dataset("code", "labels", code.dataset.documents, 0, asker(teacher))
     assert spending
@@ -158,14 +158,14 @@ def test_no_valid_answer_is_counted_and_paid(code: Made, teacher: Teacher) -> No
 def test_the_filter_learns_from_a_models_labels(teacher: Teacher) -> None:
     made, _ = annotate_dataset("code", "labels", 60, 0, asker(teacher, question="phi-1"))
     assert {one.facts["label"] for one in read_documents(folder_of(made.dataset))} <= {0, 5}
-    found = filter_dataset("code", "best", Choice(keep=0.5), 0, labels="labels")
+    found = filter_dataset("code", "best", FilterChoice(keep=0.5), 0, labels="labels")
     assert made.dataset.digest in found.dataset.parents
     assert any(one.facts.get("annotator") == "big" for one in read_documents(folder_of(found.dataset)))
     with pytest.raises(ZooError, match="code holds no labels"):
-        filter_dataset("code", "best", Choice(keep=0.5), 0, labels="code")
+        filter_dataset("code", "best", FilterChoice(keep=0.5), 0, labels="code")
 
 
-def test_without_an_endpoint_the_rubric_labels_and_says_so(code: Made) -> None:
+def test_without_an_endpoint_the_rubric_labels_and_says_so(code: MadeDataset) -> None:
     made, spending = annotate_dataset("code", "labels", 20, 0, None)
     assert spending is None
     assert {one.facts["annotator"] for one in read_documents(folder_of(made.dataset))} == {"rubric"}
@@ -201,9 +201,9 @@ def test_a_killed_run_pays_nothing_twice_but_what_was_on_its_way(teacher: Teache
 def test_a_question_on_its_way_when_killed_counts_in_full(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     with Ledger(path, "job") as ledger:
-        ledger.add(Line(job="job", content="a", held=2.0))
-        ledger.add(Line(job="job", content="a", answered=True, points=3, money=0.5))
-        ledger.add(Line(job="job", content="b", held=2.0))
+        ledger.add(LedgerLine(job="job", content="a", held=2.0))
+        ledger.add(LedgerLine(job="job", content="a", answered=True, points=3, money=0.5))
+        ledger.add(LedgerLine(job="job", content="b", held=2.0))
     with path.open("ab") as file:
         file.write(b'{"job":"job","conte')
     with Ledger(path, "job") as ledger:

@@ -10,11 +10,13 @@ from training.data.synthesis.templates import FAMILIES
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, str]]:
-    return [msgspec.json.decode(line) for line in held_out.path().read_bytes().splitlines()]
+    return [msgspec.json.decode(line) for line in held_out.task_file().read_bytes().splitlines()]
 
 
 def test_the_committed_file_is_the_generated_one() -> None:
-    assert held_out.lines() == held_out.path().read_bytes(), "rewrite it: python -m training.data.synthesis.held_out"
+    assert held_out.file_bytes() == held_out.task_file().read_bytes(), (
+        "rewrite it: python -m training.data.synthesis.held_out"
+    )
 
 
 def test_the_solutions_pass_and_an_empty_answer_does_not(rows: list[dict[str, str]]) -> None:
@@ -34,7 +36,7 @@ def test_form(rows: list[dict[str, str]]) -> None:
 
 
 def test_solutions_are_new_and_families_are_not(rows: list[dict[str, str]]) -> None:
-    away = held_out.held_out()
+    away = held_out.load_held_out()
     assert len(away.solutions) == len(rows)
     assert {row["family"] for row in rows} <= set(FAMILIES)
     assert len({row["family"] for row in rows}) >= 24
@@ -43,6 +45,6 @@ def test_solutions_are_new_and_families_are_not(rows: list[dict[str, str]]) -> N
 def test_a_family_keeps_most_of_its_solutions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out, "POOL", 3_000)
     monkeypatch.setattr(held_out, "PROBLEMS", 40)
-    chosen = held_out.problems()
+    chosen = held_out.choose_problems()
     assert len(chosen) == 40
     assert len({held_out.solution_key(one.prompt + one.completion) for one in chosen}) == 40

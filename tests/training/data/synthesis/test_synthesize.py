@@ -10,23 +10,23 @@ from evals.sandbox import open_sandbox
 from training.data.build import folder_of
 from training.data.document import read_documents
 from training.data.synthesis import synthesize as module
-from training.data.synthesis.held_out import held_out, solution_key
-from training.data.synthesis.synthesize import Piece, Slice, pieces, run_tests, synthesize
-from training.data.synthesis.templates import CHAINS, FAMILIES, Draft, draft, draft_of
+from training.data.synthesis.held_out import load_held_out, solution_key
+from training.data.synthesis.synthesize import DraftPiece, DraftSlice, make_pieces, run_tests, synthesize
+from training.data.synthesis.templates import CHAINS, FAMILIES, TemplateDraft, make_draft, make_draft_of
 from zoo.errors import ZooError
 
 
 def test_at_least_24_families_each_gives_drafts() -> None:
     assert len(FAMILIES) >= 24
     for family in FAMILIES:
-        assert any(draft_of(family, random.Random(seed)) for seed in range(20)), family
+        assert any(make_draft_of(family, random.Random(seed)) for seed in range(20)), family
     assert len(CHAINS) + 1 < len(FAMILIES)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_code_and_meaning_agree(family: str) -> None:
     for seed in range(30):
-        one = draft_of(family, random.Random(f"{family}{seed}"))
+        one = make_draft_of(family, random.Random(f"{family}{seed}"))
         if one is None:
             continue
         space: dict[str, object] = {}
@@ -35,16 +35,16 @@ def test_code_and_meaning_agree(family: str) -> None:
 
 
 def test_the_same_seed_the_same_draft() -> None:
-    assert draft(random.Random("a")) == draft(random.Random("a"))
-    assert draft(random.Random("a")) != draft(random.Random("b"))
+    assert make_draft(random.Random("a")) == make_draft(random.Random("a"))
+    assert make_draft(random.Random("a")) != make_draft(random.Random("b"))
 
 
-def piece(number: int, completion: str) -> Piece:
-    one = Draft(
+def piece(number: int, completion: str) -> DraftPiece:
+    one = TemplateDraft(
         family="f", entry_point="f", prompt="def f(x):\n    '''Gives x.'''", completion=completion,
         test="def check(candidate):\n    assert candidate(3) == 3\n",
     )  # fmt: skip
-    return Piece(number=number, text=one.prompt + completion, family="f", drafts=(one,), keys=("k",))
+    return DraftPiece(number=number, text=one.prompt + completion, family="f", drafts=(one,), keys=("k",))
 
 
 def test_only_what_passes_its_tests_is_kept() -> None:
@@ -62,7 +62,7 @@ def test_exercises_are_accounted_for_and_disjoint() -> None:
     assert entered[1:] == [stage.kept for stage in made.dataset.stages[:-1]]
     folder = folder_of(made.dataset)
     kept = list(read_documents(folder))
-    solutions = held_out().solutions
+    solutions = load_held_out().solutions
     assert not any(solution_key(one.text) in solutions for one in kept)
     lost = list(read_documents(folder, "dropped"))
     leaks = [one for one in lost if one.reason == "held-out solution"]
@@ -87,8 +87,8 @@ def test_textbooks_hold_tested_functions() -> None:
     for one in read_documents(folder_of(made.dataset)):
         assert one.text.startswith("# ")
         assert "def " in one.text
-    solutions = held_out().solutions
-    for one in pieces(Slice(what="textbooks", seed=0, start=0, size=5)):
+    solutions = load_held_out().solutions
+    for one in make_pieces(DraftSlice(what="textbooks", seed=0, start=0, size=5)):
         assert one is None or msgspec.structs.asdict(one)["keys"] == tuple(
             solution_key(d.prompt + d.completion) for d in one.drafts
         )
@@ -96,9 +96,9 @@ def test_textbooks_hold_tested_functions() -> None:
 
 
 def test_a_teacher_with_nothing_new_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    same = pieces(Slice(what="exercises", seed=0, start=0, size=1))
+    same = make_pieces(DraftSlice(what="exercises", seed=0, start=0, size=1))
     monkeypatch.setattr(module, "CHUNK", 8)
-    monkeypatch.setattr(module, "pieces", lambda given: same * given.size)
+    monkeypatch.setattr(module, "make_pieces", lambda given: same * given.size)
     monkeypatch.setattr("training.data.shards.cores", lambda: 1)
     with pytest.raises(ZooError, match="no more than 1 different exercises to give from seed 0"):
         synthesize("exercises", "few", 500, seed=0)

@@ -14,13 +14,13 @@ import pytest
 
 from training.data.build import folder_of
 from training.data.document import read_documents
-from training.data.inspect import story
+from training.data.inspect import document_history
 from training.data.quality.labeller import Asker
 from training.data.quality.ledger import Price
 from training.data.synthesis import teach
 from training.data.synthesis.diversity import Novelty, diversity
-from training.data.synthesis.held_out import path
-from training.data.synthesis.slots import FORMS, slots
+from training.data.synthesis.held_out import task_file
+from training.data.synthesis.slots import FORMS, shuffled_slots
 from training.data.synthesis.synthesize import synthesize
 from zoo.errors import ZooError
 
@@ -98,7 +98,7 @@ def test_exercises_are_tested_and_carry_where_they_are_from(teacher: SimpleNames
     told = json.loads((folder / "diversity.json").read_text())
     assert told["all"]["documents"] == 50
     assert sum(slot["documents"] for slot in told["slots"].values()) == 50
-    assert story(one.id).verdicts[0].facts["slot"] == one.facts["slot"]
+    assert document_history(one.id).verdicts[0].facts["slot"] == one.facts["slot"]
     before = len(teacher.asked)
     more, _ = teach.teach("exercises", "more", 60, 0, asker(teacher))
     assert more.dataset.documents == 60
@@ -108,7 +108,7 @@ def test_exercises_are_tested_and_carry_where_they_are_from(teacher: SimpleNames
 def test_a_slot_with_nothing_new_ends_and_so_does_the_run(
     teacher: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teach, "slots", lambda what, seed: slots(what, seed)[:3])
+    monkeypatch.setattr(teach, "shuffled_slots", lambda what, seed: shuffled_slots(what, seed)[:3])
     teacher.write = lambda asked: written("always the same 1")
     made, _ = teach.teach("exercises", "same", 50, 0, asker(teacher))
     assert made.dataset.documents <= 3
@@ -118,8 +118,8 @@ def test_a_slot_with_nothing_new_ends_and_so_does_the_run(
 
 
 def test_a_held_out_solution_is_left_out(teacher: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    row = msgspec.json.decode(path().read_bytes().splitlines()[0])
-    monkeypatch.setattr(teach, "slots", lambda what, seed: slots(what, seed)[:1])
+    row = msgspec.json.decode(task_file().read_bytes().splitlines()[0])
+    monkeypatch.setattr(teach, "shuffled_slots", lambda what, seed: shuffled_slots(what, seed)[:1])
     teacher.write = lambda asked: {"code": row["prompt"] + row["canonical_solution"], "tests": ["assert True"]}
     made, _ = teach.teach("exercises", "leak", 5, 0, asker(teacher))
     assert made.dataset.documents == 0
@@ -127,7 +127,7 @@ def test_a_held_out_solution_is_left_out(teacher: SimpleNamespace, monkeypatch: 
 
 
 def test_a_passages_code_is_run(teacher: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teach, "slots", lambda what, seed: slots(what, seed)[:1])
+    monkeypatch.setattr(teach, "shuffled_slots", lambda what, seed: shuffled_slots(what, seed)[:1])
     good = "# Sums\n\nA sum adds.\n\n```python\ndef add(a, b):\n    return a + b\n\n\nassert add(1, 2) == {}\n```\n"
     teacher.write = lambda asked: {"text": good.format(3 if hash(asked) % 2 else 4)}
     made, _ = teach.teach("textbooks", "books", 2, 0, asker(teacher, "textbooks"))
@@ -149,7 +149,7 @@ def test_diversity_tells_the_same_from_the_different() -> None:
     seen = Novelty()
     assert seen.takes("def f(a):\n    return a + 1\n")
     assert not seen.takes("def g(b):\n    return b + 1\n")
-    assert len(slots("exercises", 0)) == 20 * 10 * 4 * len(FORMS["exercises"])
+    assert len(shuffled_slots("exercises", 0)) == 20 * 10 * 4 * len(FORMS["exercises"])
 
 
 def test_the_template_teacher_tells_its_diversity_too() -> None:
