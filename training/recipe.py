@@ -26,7 +26,7 @@ from training.recipe_keys import (
 )
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest, unknown
-from zoo.records import Record, Relation, checked_name
+from zoo.records import Record, Relation, validate_name
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -287,7 +287,7 @@ def _remedy(kind: Any, value: Any) -> str:
 
 def find_problems(recipe: Recipe) -> Iterable[str]:
     """What cannot be, in the order a person would mend it; nothing if the recipe can run."""
-    checked_name(recipe.name)
+    validate_name(recipe.name)
     model, data, training, schedule = recipe.model, recipe.data, recipe.training, recipe.schedule
     if model is None and recipe.parent is None:
         yield "neither [model] nor [parent] is given; give the shape, or the checkpoint it starts from"

@@ -1,7 +1,7 @@
-"""What differs between two checkpoints: config, recipe, origins, files, and tensors by how much.
+"""Compares two checkpoints: config, recipe, origins, files, and the size of each tensor's change.
 
-Tensors are compared one at a time, straight from the files. numpy is used where it is installed;
-without it a tensor is only told to have changed.
+Tensors are compared one at a time, straight from the files. Without numpy, a changed tensor is reported
+without the size of its change.
 """
 
 import os
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 WIDTHS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
-CHUNK_ELEMENTS = 1 << 22  # 100 MB of float64 at work, whatever the tensor's size
+RECORD_FIELDS = (
+    "parameters", "context_tokens", "prompt_style", "training_tokens", "licence", "family", "parents", "datasets",
+)  # fmt: skip
+CHUNK_ELEMENTS = 1 << 22  # 100 MB of float64 in memory, whatever the tensor's size
+
+Located = tuple[Path, int, Tensor]
 
 
 class Changed(Record, frozen=True):
-    """One value that differs; None where it is absent. `key` is dotted."""
+    """One value that differs; None if it is absent on that side. `key` is dotted."""
 
     key: str
     before: Any
@@ -45,8 +50,8 @@ class TensorChange(Record, frozen=True):
     relative: float | None = None
 
 
-class Difference(Record, frozen=True):
-    """All that differs between two checkpoints. `tensors_equal` counts those that do not."""
+class CheckpointDifference(Record, frozen=True):
+    """All differences between two checkpoints; `tensors_equal` counts the tensors without one."""
 
     before: str
     after: str
@@ -56,48 +61,41 @@ class Difference(Record, frozen=True):
     files: tuple[Changed, ...]
     tensors: tuple[TensorChange, ...]
     tensors_equal: int
-    growth: dict[str, Any] | None = None  # method, options, layers and proof, where the second was grown from the first
+    growth: dict[str, Any] | None = None  # method, options, layers and proof, if `after` was grown from `before`
 
 
-def diff(registry: "Registry", before: str, after: str) -> Difference:
-    """What differs between two checkpoints, given as `Registry.get` takes them."""
+def diff(registry: "Registry", before: str, after: str) -> CheckpointDifference:
+    """Compares two checkpoints, named as for `Registry.get`."""
     old, new = registry.get(before), registry.get(after)
     tensors, equal = _tensors(registry, old, new)
-    made = _recipe(registry, new).get("grow") or {}
-    shas = [{file.path: file.sha256 for file in one.files} for one in (old, new)]
-    return Difference(
+    growth = _recipe(registry, new).get("grow") or {}
+    return CheckpointDifference(
         before=old.label,
         after=new.label,
         config=changes(old.architecture, new.architecture),
         recipe=changes(_recipe(registry, old), _recipe(registry, new)),
-        record=changes(_told(old), _told(new)),
-        files=changes(shas[0], shas[1]),
+        record=changes(_record_fields(old), _record_fields(new)),
+        files=changes(_shas(old), _shas(new)),
         tensors=tuple(tensors),
         tensors_equal=equal,
-        growth=made if made.get("parent") == old.digest else None,
+        growth=growth if growth.get("parent") == old.digest else None,
     )
 
 
-def _recipe(registry: "Registry", one: Checkpoint) -> dict[str, Any]:
+def _shas(checkpoint: Checkpoint) -> dict[str, str]:
+    return {file.path: file.sha256 for file in checkpoint.files}
+
+
+def _recipe(registry: "Registry", checkpoint: Checkpoint) -> dict[str, Any]:
     try:
-        return registry.recipe(one.recipe_digest) if one.recipe_digest else {}
+        return registry.recipe(checkpoint.recipe_digest) if checkpoint.recipe_digest else {}
     except ZooError:  # pulled without it
-        return {"digest": one.recipe_digest}
+        return {"digest": checkpoint.recipe_digest}
 
 
-def _told(one: Checkpoint) -> dict[str, Any]:
-    keys = (
-        "parameters",
-        "context_tokens",
-        "prompt_style",
-        "training_tokens",
-        "licence",
-        "family",
-        "parents",
-        "datasets",
-    )
-    told: dict[str, Any] = msgspec.to_builtins(one)
-    return {key: told[key] for key in keys}
+def _record_fields(checkpoint: Checkpoint) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(checkpoint)
+    return {key: fields[key] for key in RECORD_FIELDS}
 
 
 def changes(before: Any, after: Any, key: str = "") -> tuple[Changed, ...]:
@@ -107,55 +105,47 @@ def changes(before: Any, after: Any, key: str = "") -> tuple[Changed, ...]:
     [('a.b', 1, 3)]
     """
     if isinstance(before, dict) and isinstance(after, dict):
-        found: list[Changed] = []
+        changed: list[Changed] = []
         for name in sorted(before.keys() | after.keys()):
             pair = [side.get(name) for side in (before, after)]
-            if any(isinstance(value, dict) for value in pair):  # a table that one side lacks is told value by value
+            if any(isinstance(value, dict) for value in pair):  # compare an absent table value by value
                 pair = [{} if value is None else value for value in pair]
-            found += changes(pair[0], pair[1], f"{key}.{name}" if key else str(name))
-        return tuple(found)
+            changed += changes(pair[0], pair[1], f"{key}.{name}" if key else str(name))
+        return tuple(changed)
     return () if before == after else (Changed(key=key, before=before, after=after),)
 
 
 def _tensors(registry: "Registry", old: Checkpoint, new: Checkpoint) -> tuple[list[TensorChange], int]:
     if old.digest == new.digest:
         return [], sum(len(read_header(path).tensors) for path in _weights(registry, old))
-    places = [_located(registry, one) for one in (old, new)]
-    found, equal = [], 0
-    for name in sorted(places[0].keys() | places[1].keys()):
-        change = _tensor(name, places[0].get(name), places[1].get(name))
-        if change is None:
-            equal += 1
-        else:
-            found.append(change)
-    return found, equal
+    before, after = _locate_tensors(registry, old), _locate_tensors(registry, new)
+    names = sorted(before.keys() | after.keys())
+    changed = [change for name in names if (change := _compare_tensor(name, before.get(name), after.get(name)))]
+    return changed, len(names) - len(changed)
 
 
-def _weights(registry: "Registry", one: Checkpoint) -> list[Path]:
-    folder = registry.path(one)  # of symlinks, where the store may only be read
-    names = [file.path for file in one.files if file.path.endswith(".safetensors")]
+def _weights(registry: "Registry", checkpoint: Checkpoint) -> list[Path]:
+    folder = registry.path(checkpoint)  # a folder of symlinks, if the store is read-only
+    names = [file.path for file in checkpoint.files if file.path.endswith(".safetensors")]
     return [Path(os.path.realpath(folder / name)) for name in names]
 
 
-def _located(registry: "Registry", one: Checkpoint) -> dict[str, tuple[Path, int, Tensor]]:
-    """name -> (file, where its data part begins, tensor)."""
-    found = {}
-    for path in _weights(registry, one):
+def _locate_tensors(registry: "Registry", checkpoint: Checkpoint) -> dict[str, Located]:
+    """name -> (file, start of its data part, tensor)."""
+    located = {}
+    for path in _weights(registry, checkpoint):
         header = read_header(path)
-        found.update({tensor.name: (path, header.data_start, tensor) for tensor in header.tensors})
-    return found
+        located.update({tensor.name: (path, header.data_start, tensor) for tensor in header.tensors})
+    return located
 
 
-def _tensor(
-    name: str, old: tuple[Path, int, Tensor] | None, new: tuple[Path, int, Tensor] | None
-) -> TensorChange | None:
-    texts = [f"{one[2].dtype}{list(one[2].shape)}" if one else "" for one in (old, new)]
+def _compare_tensor(name: str, old: Located | None, new: Located | None) -> TensorChange | None:
+    texts = [f"{located[2].dtype}{list(located[2].shape)}" if located else "" for located in (old, new)]
     if old is None or new is None:
-        what = "added" if old is None else "removed"
-        return TensorChange(name=name, what=what, before=texts[0], after=texts[1])
+        return TensorChange(name=name, what="added" if old is None else "removed", before=texts[0], after=texts[1])
     if old[2].shape != new[2].shape:
         return TensorChange(name=name, what="shape", before=texts[0], after=texts[1])
-    same, largest, relative = _amount(old, new)
+    same, largest, relative = _measure_change(old, new)
     if same and old[2].dtype == new[2].dtype:
         return None
     what = "changed" if old[2].dtype == new[2].dtype else "dtype"
@@ -163,7 +153,7 @@ def _tensor(
 
 
 def _chunks(path: Path, data_start: int, tensor: Tensor) -> Iterator[bytes]:
-    """A tensor's bytes, a number of elements at a time that is the same for every dtype."""
+    """A tensor's bytes in chunks with the same number of elements for every dtype."""
     left = tensor.end - tensor.begin
     size = CHUNK_ELEMENTS * BITS[tensor.dtype] // 8
     with open_plain(path) as file:
@@ -173,16 +163,16 @@ def _chunks(path: Path, data_start: int, tensor: Tensor) -> Iterator[bytes]:
             yield chunk
 
 
-def _amount(old: tuple[Path, int, Tensor], new: tuple[Path, int, Tensor]) -> tuple[bool, float | None, float | None]:
+def _measure_change(old: Located, new: Located) -> tuple[bool, float | None, float | None]:
     """Whether the bytes are the same; largest absolute change, and norm of the change over the norm before.
 
-    None where not known: without numpy, or for a dtype that it does not read. NaN where a value is.
+    None if unknown: without numpy, or for a dtype that numpy cannot read. NaN if a value is NaN.
     """
     try:
         import numpy as np
     except ImportError:
         return all(a == b for a, b in zip(_chunks(*old), _chunks(*new), strict=True)), None, None
-    if not all(one[2].dtype in (*WIDTHS, "BF16") for one in (old, new)):
+    if not all(located[2].dtype in (*WIDTHS, "BF16") for located in (old, new)):
         return all(a == b for a, b in zip(_chunks(*old), _chunks(*new), strict=True)), None, None
 
     def read(data: bytes, dtype: str) -> "np.ndarray[Any, Any]":
@@ -191,7 +181,7 @@ def _amount(old: tuple[Path, int, Tensor], new: tuple[Path, int, Tensor]) -> tup
         return np.frombuffer(data, WIDTHS[dtype]).astype("f8")
 
     same, largest, changed, before = True, 0.0, 0.0, 0.0
-    with np.errstate(all="ignore"):  # what is not finite gives NaN, which is what there is to say
+    with np.errstate(all="ignore"):  # non-finite values give NaN, as they should
         for a, b in zip(_chunks(*old), _chunks(*new), strict=True):
             same = same and a == b
             first = read(a, old[2].dtype)
@@ -202,18 +192,18 @@ def _amount(old: tuple[Path, int, Tensor], new: tuple[Path, int, Tensor]) -> tup
     return same, largest, (changed / before) ** 0.5 if before else None
 
 
-def text(found: Difference) -> str:
+def text(difference: CheckpointDifference) -> str:
     """The difference as lines for a terminal."""
-    lines = [f"{found.before} -> {found.after}"]
-    if found.growth:
-        return "\n".join([*lines, *_growth_lines(found)])
+    lines = [f"{difference.before} -> {difference.after}"]
+    if difference.growth:
+        return "\n".join([*lines, *_growth_lines(difference)])
     for title in ("config", "recipe", "record", "files"):
-        rows: tuple[Changed, ...] = getattr(found, title)
+        rows: tuple[Changed, ...] = getattr(difference, title)
         if rows:
             lines.append(f"{title}:")
             lines += [f"  {row.key}: {_short(row.before)} -> {_short(row.after)}" for row in rows]
-    lines.append(f"tensors: {found.tensors_equal} equal, {len(found.tensors)} differ")
-    for tensor in found.tensors:
+    lines.append(f"tensors: {difference.tensors_equal} equal, {len(difference.tensors)} differ")
+    for tensor in difference.tensors:
         amount = "" if tensor.largest is None else f"  largest {tensor.largest:.3g}"
         amount += "" if tensor.relative is None else f"  relative {tensor.relative:.3g}"
         kinds = tensor.after if tensor.what == "added" else tensor.before
@@ -222,26 +212,26 @@ def text(found: Difference) -> str:
     return "\n".join(lines)
 
 
-def _growth_lines(found: Difference) -> list[str]:
-    """A growth as what it is: how it was made and what the proof said; its tensors differ all, and are counted."""
-    told: dict[str, Any] = found.growth or {}
-    options = [f"{key} {told[key]:g}" for key in ("noise", "split") if told.get(key)]
-    how = ", ".join([told["method"], f"depth {told['depth']}", *options, f"seed {told['seed']}"])
-    proof = told["proof"]
+def _growth_lines(difference: CheckpointDifference) -> list[str]:
+    """A growth as its method and proof; since all its tensors differ, they are only counted."""
+    growth: dict[str, Any] = difference.growth or {}
+    options = [f"{key} {growth[key]:g}" for key in ("noise", "split") if growth.get(key)]
+    how = ", ".join([growth["method"], f"depth {growth['depth']}", *options, f"seed {growth['seed']}"])
+    proof = growth["proof"]
     kept = "the parent's function is kept" if proof["preserves"] else "the parent's function is not kept"
-    lines = [f"grown by {how}, rounding {told['rounding']}"]
-    lines.append("layers: " + " ".join(map(str, told["layers"])) + " (each new layer's old one)")
-    lines += [f"config: {row.key}: {_short(row.before)} -> {_short(row.after)}" for row in found.config]
+    lines = [f"grown by {how}, rounding {growth['rounding']}"]
+    lines.append("layers: " + " ".join(map(str, growth["layers"])) + " (each new layer's old one)")
+    lines += [f"config: {row.key}: {_short(row.before)} -> {_short(row.after)}" for row in difference.config]
     lines.append(
         f"{kept}: logits differ by at most {proof['largest']:.2g} on {proof['tokens']} tokens ({proof['arithmetic']})"
     )
-    kinds = {what: sum(one.what == what for one in found.tensors) for what in ("shape", "added", "changed")}
+    kinds = {what: sum(tensor.what == what for tensor in difference.tensors) for what in ("shape", "added", "changed")}
     counts = ", ".join(f"{count} {what}" for what, count in kinds.items() if count)
-    return [*lines, f"tensors: {found.tensors_equal} equal; {counts} (each: --json)"]
+    return [*lines, f"tensors: {difference.tensors_equal} equal; {counts} (each: --json)"]
 
 
 def _short(value: Any) -> str:
     if value is None:
         return "absent"
-    told = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return told if len(told) <= 60 else f"{told[:57]}..."
+    shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -1,4 +1,4 @@
-"""Digests and files that are whole or absent: sha256 of content, canonical JSON, atomic writes."""
+"""Computes digests (sha256 of content and of canonical JSON) and writes files atomically."""
 
 import contextlib
 import hashlib
@@ -37,9 +37,9 @@ def file_sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that appears under its name only when the block ends well.
+    """Opens a file for writing that appears under its name only if the block does not raise.
 
-    Written beside its place, flushed to disk, renamed over it: a kill at any moment leaves the
+    It is written beside its target, flushed to disk and renamed over it: a kill at any moment leaves the
     old file or the new one, never a part.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +57,6 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a value as readable JSON, whole or not at all."""
+    """Writes a value as indented JSON, atomically."""
     with whole_file(path) as file:
         file.write(msgspec.json.format(canonical(value), indent=2) + b"\n")

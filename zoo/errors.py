@@ -1,7 +1,7 @@
-"""The one error a user sees: what happened, what was expected, the next command, on one line.
+"""The error that a user sees: the problem, the expected value and the next command, on one line.
 
-A fault of ours stays an ordinary exception with its traceback; only what a user can mend is a
-`ZooError`, which `phizoo` prints on one line and ends with exit code 2.
+A bug of ours stays an ordinary exception with its traceback; only an error that a user can fix is a
+`ZooError`, which `phizoo` prints on one line before it exits with code 2.
 """
 
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ from difflib import get_close_matches
 
 
 class ZooError(Exception):
-    """Wrong use or bad input: one line that says what to do next; exit code 2, nothing lost."""
+    """Wrong use or bad input: one line with the next step; exit code 2, nothing is lost."""
 
 
 class CheckFailed(ZooError):
-    """The command ran and its answer is no (a verification, a parity): exit code 1."""
+    """The command ran and its check failed (a verification, a parity): exit code 1."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (nearest: "gsm8k")` for a mistyped name, or an empty string when nothing is close.
+    """` (nearest: "gsm8k")` for a mistyped name, or an empty string if nothing is close.
 
     >>> nearest("gsm8", ["arc_easy", "gsm8k"])
     ' (nearest: "gsm8k")'
@@ -29,7 +29,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> ZooError:
-    """The error for a name that is not known: the nearest known one and the command that lists all.
+    """The error for an unknown name: the nearest known name and the command that lists all.
 
     >>> str(unknown("task", "gsm8", ["gsm8k"], "phizoo eval tasks"))
     'no task "gsm8" (nearest: "gsm8k"). All tasks: phizoo eval tasks'

@@ -1,7 +1,7 @@
-"""Where a checkpoint comes from and what was made from it: a graph, as text, JSON, Mermaid or DOT.
+"""The lineage of a checkpoint, ancestors and descendants, as a graph in text, JSON, Mermaid or DOT.
 
-Edges run from what was there first to what was made of it. Records may be pulled from elsewhere,
-so a parent may be missing here, and a circle, which honest digests cannot make, ends the walk.
+Edges run from parent to child. Records may be pulled from elsewhere, so a parent may be missing here, and
+a cycle, which correct digests cannot form, ends the walk.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Node(Record, frozen=True):
-    """A checkpoint or dataset of the graph; `known` is False when this zoo does not hold it."""
+    """A checkpoint or dataset of the graph; `known` is False if this zoo does not have it."""
 
     digest: str
     kind: Literal["checkpoint", "dataset"]
@@ -25,7 +25,7 @@ class Node(Record, frozen=True):
 
 
 class Edge(Record, frozen=True):
-    """`child` was made from `parent`: how."""
+    """`relation` says how `child` was made from `parent`."""
 
     parent: str
     child: str
@@ -33,7 +33,7 @@ class Edge(Record, frozen=True):
 
 
 class Graph(Record, frozen=True):
-    """All that leads to one checkpoint and all that follows from it."""
+    """The ancestors and descendants of one checkpoint."""
 
     focus: str
     nodes: tuple[Node, ...]
@@ -41,20 +41,20 @@ class Graph(Record, frozen=True):
 
 
 def graph(registry: "Registry", spec: str) -> Graph:
-    """The lineage of a checkpoint, both ways, datasets included."""
+    """The lineage of a checkpoint in both directions, with its datasets."""
     focus = registry.get(spec)
     nodes = {focus.digest: _checkpoint_node(focus)}
     edges: dict[Edge, None] = {}
-    _up(registry, focus, nodes, edges)
-    _down(registry, focus.digest, nodes, edges)
+    _add_ancestors(registry, focus, nodes, edges)
+    _add_descendants(registry, focus.digest, nodes, edges)
     return Graph(focus=focus.digest, nodes=tuple(nodes.values()), edges=tuple(edges))
 
 
-def _checkpoint_node(found: Checkpoint) -> Node:
-    return Node(digest=found.digest, kind="checkpoint", label=found.label)
+def _checkpoint_node(checkpoint: Checkpoint) -> Node:
+    return Node(digest=checkpoint.digest, kind="checkpoint", label=checkpoint.label)
 
 
-def _up(registry: "Registry", focus: Checkpoint, nodes: dict[str, Node], edges: dict[Edge, None]) -> None:
+def _add_ancestors(registry: "Registry", focus: Checkpoint, nodes: dict[str, Node], edges: dict[Edge, None]) -> None:
     waiting = [focus]
     while waiting:
         child = waiting.pop()
@@ -62,45 +62,45 @@ def _up(registry: "Registry", focus: Checkpoint, nodes: dict[str, Node], edges: 
             edges[Edge(parent=parent.digest, child=child.digest, relation=parent.relation)] = None
             if parent.digest in nodes:
                 continue
-            found = _checkpoint(registry, parent.digest)
-            if found is None:
+            checkpoint = _checkpoint(registry, parent.digest)
+            if checkpoint is None:
                 nodes[parent.digest] = Node(
                     digest=parent.digest, kind="checkpoint", label=parent.digest[:12], known=False
                 )
             else:
-                nodes[parent.digest] = _checkpoint_node(found)
-                waiting.append(found)
+                nodes[parent.digest] = _checkpoint_node(checkpoint)
+                waiting.append(checkpoint)
         for trained in child.datasets:
             edges[Edge(parent=trained.digest, child=child.digest, relation="data")] = None
-            _data(registry, trained.digest, nodes, edges)
+            _add_datasets(registry, trained.digest, nodes, edges)
 
 
-def _data(registry: "Registry", digest: str, nodes: dict[str, Node], edges: dict[Edge, None]) -> None:
+def _add_datasets(registry: "Registry", digest: str, nodes: dict[str, Node], edges: dict[Edge, None]) -> None:
     waiting = [digest]
     while waiting:
-        one = waiting.pop()
-        if one in nodes:
+        child = waiting.pop()
+        if child in nodes:
             continue
-        found = _dataset(registry, one)
-        if found is None:
-            nodes[one] = Node(digest=one, kind="dataset", label=one[:12], known=False)
+        dataset = _dataset(registry, child)
+        if dataset is None:
+            nodes[child] = Node(digest=child, kind="dataset", label=child[:12], known=False)
             continue
-        nodes[one] = Node(digest=one, kind="dataset", label=found.name)
-        for parent in found.parents:
-            edges[Edge(parent=parent, child=one, relation="made from")] = None
+        nodes[child] = Node(digest=child, kind="dataset", label=dataset.name)
+        for parent in dataset.parents:
+            edges[Edge(parent=parent, child=child, relation="made from")] = None
             waiting.append(parent)
 
 
-def _down(registry: "Registry", digest: str, nodes: dict[str, Node], edges: dict[Edge, None]) -> None:
+def _add_descendants(registry: "Registry", digest: str, nodes: dict[str, Node], edges: dict[Edge, None]) -> None:
     waiting, seen = [digest], {digest}
     while waiting:
         parent = waiting.pop()
-        found = registry.database.rows(
+        children = registry.database.rows(
             "SELECT c.record, p.relation FROM parents p JOIN checkpoints c ON c.id = p.checkpoint_id "
             "WHERE p.digest = :digest ORDER BY c.id",
             digest=parent,
         )
-        for record, relation in found:
+        for record, relation in children:
             child = CHECKPOINT.decode(record)
             edges[Edge(parent=parent, child=child.digest, relation=relation)] = None
             nodes.setdefault(child.digest, _checkpoint_node(child))
@@ -123,71 +123,73 @@ def _dataset(registry: "Registry", digest: str) -> Dataset | None:
         return None
 
 
-def tree(found: Graph) -> str:
-    """The graph as two indented trees for a terminal: what it comes from, what follows from it."""
-    nodes = {node.digest: node for node in found.nodes}
-    focus = nodes[found.focus]
+def tree(lineage: Graph) -> str:
+    """The graph as two indented trees for a terminal: ancestors and descendants."""
+    nodes = {node.digest: node for node in lineage.nodes}
+    focus = nodes[lineage.focus]
     lines = [f"{focus.label} ({focus.digest[:12]})"]
-    above = [edge for edge in found.edges if edge.child == found.focus]
-    below = [edge for edge in found.edges if edge.parent == found.focus]
+    above = [edge for edge in lineage.edges if edge.child == lineage.focus]
+    below = [edge for edge in lineage.edges if edge.parent == lineage.focus]
     for title, edges, up in (("comes from", above, True), ("led to", below, False)):
         if edges:
-            lines += ["", title, *_branches(found, nodes, found.focus, up, "", {found.focus})]
+            lines += ["", title, *_branches(lineage, nodes, lineage.focus, up, "", {lineage.focus})]
     if len(lines) == 1:
-        lines.append("nothing is known of what it comes from, and nothing here was made from it")
+        lines.append("no parents are recorded, and nothing in this zoo was made from it")
     return "\n".join(lines)
 
 
-def _branches(found: Graph, nodes: dict[str, Node], of: str, up: bool, indent: str, told: set[str]) -> Iterator[str]:
+def _branches(
+    lineage: Graph, nodes: dict[str, Node], root: str, up: bool, indent: str, shown: set[str]
+) -> Iterator[str]:
     ends: dict[str, list[Edge]] = {}
-    for edge in found.edges:
+    for edge in lineage.edges:
         ends.setdefault(edge.child if up else edge.parent, []).append(edge)
-    waiting = _rows(ends.get(of, []), indent)  # a list, not calls: a chain of checkpoints may be long
+    waiting = _rows(ends.get(root, []), indent)  # a stack instead of recursion: a chain of checkpoints may be long
     while waiting:
         edge, last, indent = waiting.pop()
         other = nodes[edge.parent if up else edge.child]
-        what = "" if other.known else ", not in this zoo"
-        again = other.digest in told
+        remark = "" if other.known else ", not in this zoo"
+        again = other.digest in shown
         if again:
-            what += ", told above"
+            remark += ", see above"
         kind = "dataset " if other.kind == "dataset" else ""
-        yield f"{indent}{'└─' if last else '├─'} {edge.relation}: {kind}{other.label} ({other.digest[:12]}{what})"
+        yield f"{indent}{'└─' if last else '├─'} {edge.relation}: {kind}{other.label} ({other.digest[:12]}{remark})"
         if not again:
-            told.add(other.digest)
+            shown.add(other.digest)
             waiting += _rows(ends.get(other.digest, []), indent + ("   " if last else "│  "))
 
 
 def _rows(edges: list[Edge], indent: str) -> list[tuple[Edge, bool, str]]:
-    """What stands under one node, the first on top of the stack."""
+    """The branches of one node, the first on top of the stack."""
     return [(edge, edge is edges[-1], indent) for edge in reversed(edges)]
 
 
-def mermaid(found: Graph) -> str:
+def mermaid(lineage: Graph) -> str:
     """The graph as a Mermaid flowchart, as GitHub and the dashboard draw it."""
-    numbers = {node.digest: f"n{number}" for number, node in enumerate(found.nodes)}
+    numbers = {node.digest: f"n{number}" for number, node in enumerate(lineage.nodes)}
     lines = ["flowchart LR"]
-    for node in found.nodes:
-        label = _quoted(node.label + ("" if node.known else " (not here)"))
+    for node in lineage.nodes:
+        label = _quote(node.label + ("" if node.known else " (not here)"))
         lines.append(f"  {numbers[node.digest]}" + (f"[({label})]" if node.kind == "dataset" else f"[{label}]"))
-    lines += [f"  {numbers[e.parent]} -->|{_quoted(e.relation)}| {numbers[e.child]}" for e in found.edges]
-    lines.append(f"  style {numbers[found.focus]} stroke-width:4px")
+    lines += [f"  {numbers[e.parent]} -->|{_quote(e.relation)}| {numbers[e.child]}" for e in lineage.edges]
+    lines.append(f"  style {numbers[lineage.focus]} stroke-width:4px")
     return "\n".join(lines)
 
 
-def dot(found: Graph) -> str:
+def dot(lineage: Graph) -> str:
     """The graph in Graphviz's language."""
-    numbers = {node.digest: f"n{number}" for number, node in enumerate(found.nodes)}
+    numbers = {node.digest: f"n{number}" for number, node in enumerate(lineage.nodes)}
     lines = ["digraph lineage {", "  rankdir=LR;"]
-    for node in found.nodes:
+    for node in lineage.nodes:
         shape = "cylinder" if node.kind == "dataset" else "box"
         style = "" if node.known else ", style=dashed"
-        bold = ", penwidth=3" if node.digest == found.focus else ""
-        lines.append(f"  {numbers[node.digest]} [label={_quoted(node.label)}, shape={shape}{style}{bold}];")
-    lines += [f"  {numbers[e.parent]} -> {numbers[e.child]} [label={_quoted(e.relation)}];" for e in found.edges]
+        bold = ", penwidth=3" if node.digest == lineage.focus else ""
+        lines.append(f"  {numbers[node.digest]} [label={_quote(node.label)}, shape={shape}{style}{bold}];")
+    lines += [f"  {numbers[e.parent]} -> {numbers[e.child]} [label={_quote(e.relation)}];" for e in lineage.edges]
     return "\n".join([*lines, "}"])
 
 
-def _quoted(label: str) -> str:
-    """A label in quotes that end only where they should: records may be pulled from elsewhere."""
+def _quote(label: str) -> str:
+    """Quotes a label and replaces characters that could end the quotes: records may be pulled from elsewhere."""
     plain = "".join(c if c.isprintable() and c not in '"\\<>' else "?" for c in label)
     return f'"{plain[:120]}"'

@@ -1,7 +1,7 @@
-"""The Phi models of the talk: architecture, exact size and where they are published.
+"""The Phi models of the talk: architecture, exact size and published repository.
 
-Sizes follow from the configuration alone: 12 d² L + 11 d L + 2 V d + V + 2 d, counted here tensor
-by tensor, so that the same table checks a file's tensors against its config.
+Sizes follow from the configuration alone: 12 d² L + 11 d L + 2 V d + V + 2 d. They are counted tensor by
+tensor here, so that the same table can check a file's tensors against its config.
 
 Source: Gunasekar et al. 2023 (arXiv:2306.11644) section 2.3; Li et al. 2023 (arXiv:2309.05463);
 the published config.json files of microsoft/phi-1, phi-1_5 and phi-2.
@@ -15,7 +15,7 @@ from zoo.records import Record
 
 
 class Variant(Record, frozen=True):
-    """One Phi model. `repository` is where its weights are published, "" when they are not."""
+    """One Phi model. `repository` has its published weights, "" if there are none."""
 
     name: str
     layers: int
@@ -28,7 +28,7 @@ class Variant(Record, frozen=True):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Its config.json, as today's transformers and vLLM read it; ids and rotary share written out."""
+        """Its config.json for today's transformers and vLLM, with explicit token ids and rotary factor."""
         return {
             "architectures": ["PhiForCausalLM"],
             "model_type": "phi",
@@ -52,7 +52,7 @@ class Variant(Record, frozen=True):
 
     @property
     def parameters(self) -> int:
-        """Exact number of parameters, from the configuration alone."""
+        """The exact number of parameters, from the configuration alone."""
         return sum(prod(shape) for shape in phi_shapes(self.config).values())
 
 
@@ -100,7 +100,7 @@ VARIANTS = {
 }
 
 
-def variant(name: str) -> Variant:
+def get_variant(name: str) -> Variant:
     """The variant of a name. Raises ZooError with the nearest."""
     if name not in VARIANTS:
         raise unknown("variant", name, VARIANTS, "phizoo models variants")
@@ -108,9 +108,9 @@ def variant(name: str) -> Variant:
 
 
 def phi_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Every tensor of a Phi model and its shape, from its config: the names transformers uses.
+    """The name, as in transformers, and shape of every tensor of a Phi model, from its config.
 
-    Raises KeyError, TypeError or ValueError when the config does not describe a Phi model.
+    Raises KeyError, TypeError or ValueError if the config does not describe a Phi model.
     """
     width, inner = int(config["hidden_size"]), int(config["intermediate_size"])
     heads, vocabulary = int(config["num_attention_heads"]), int(config["vocab_size"])
@@ -128,14 +128,14 @@ def phi_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     }
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, width)}
     for layer in range(int(config["num_hidden_layers"])):
-        at = f"model.layers.{layer}"
+        prefix = f"model.layers.{layer}"
         for part in ("weight", "bias"):
-            shapes[f"{at}.input_layernorm.{part}"] = (width,)
+            shapes[f"{prefix}.input_layernorm.{part}"] = (width,)
             if config.get("qk_layernorm"):
-                shapes[f"{at}.self_attn.q_layernorm.{part}"] = (size,)
-                shapes[f"{at}.self_attn.k_layernorm.{part}"] = (size,)
+                shapes[f"{prefix}.self_attn.q_layernorm.{part}"] = (size,)
+                shapes[f"{prefix}.self_attn.k_layernorm.{part}"] = (size,)
         for name, shape in linear.items():
-            shapes[f"{at}.{name}.weight"] = shape
-            shapes[f"{at}.{name}.bias"] = shape[:1]
+            shapes[f"{prefix}.{name}.weight"] = shape
+            shapes[f"{prefix}.{name}.bias"] = shape[:1]
     shapes |= {"model.final_layernorm.weight": (width,), "model.final_layernorm.bias": (width,)}
     return shapes | {"lm_head.weight": (vocabulary, width), "lm_head.bias": (vocabulary,)}

@@ -1,6 +1,6 @@
-"""Progress a person can watch: a bar with rate and time left on a terminal, plain lines elsewhere.
+"""Shows progress: a bar with rate and time left on a terminal, plain lines elsewhere.
 
-Written to standard error, so that standard output stays the command's answer. `NO_COLOR` is
+Progress is written to standard error, so that standard output contains only the result. `NO_COLOR` is
 honoured by rich.
 """
 
@@ -10,21 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-LINE_SECONDS = 10.0  # a log line this often when nobody watches: readable, and still alive
+LINE_SECONDS = 10.0  # one log line per interval shows that the command is alive
 
 
 class Bar(Protocol):
-    """What a stage tells while it runs."""
+    """The progress of a stage."""
 
     def advance(self, amount: float = 1, note: str = "") -> None:
-        """So much more is done; `note` stands beside the bar (a running score, a loss)."""
+        """Adds an amount; `note` is shown beside the bar (a running score, a loss)."""
 
     def at(self, done: float, note: str = "") -> None:
-        """So much is done in all (after a resume, say)."""
+        """Sets the total amount done (after a resume, for example)."""
 
 
 def seconds_text(seconds: float) -> str:
-    """A duration as a person reads it.
+    """A duration in seconds, minutes or hours.
 
     >>> seconds_text(9), seconds_text(75), seconds_text(7300)
     ('9s', '1:15', '2:01:40')
@@ -47,34 +47,34 @@ def rate_text(rate: float, unit: str) -> str:
 
 
 class _Lines:
-    """Plain lines, one every ten seconds and one at the end, for logs and pipes."""
+    """Plain lines for logs and pipes, one every ten seconds and one at the end."""
 
     def __init__(self, label: str, total: float | None, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
         self.done, self.first, self.note = 0.0, None, ""  # type: float, float | None, str
-        self.began = self.told = time.monotonic()
+        self.began = self.printed = time.monotonic()
 
     def advance(self, amount: float = 1, note: str = "") -> None:
         if self.first is None:
             self.first = self.done
         self.done += amount
         self.note = note or self.note
-        if time.monotonic() - self.told >= LINE_SECONDS:
-            self.tell()
+        if time.monotonic() - self.printed >= LINE_SECONDS:
+            self.print_line()
 
     def at(self, done: float, note: str = "") -> None:
-        self.first = done  # done before this start: no part of its rate
+        self.first = done  # done before this start, so not part of its rate
         self.done, self.note = done, note or self.note
 
-    def tell(self, ended: bool = False) -> None:
-        self.told = time.monotonic()
-        spent = max(self.told - self.began, 1e-9)
-        here = self.done - (self.first or 0.0)
-        rate = here / spent
+    def print_line(self, ended: bool = False) -> None:
+        self.printed = time.monotonic()
+        spent = max(self.printed - self.began, 1e-9)
+        new = self.done - (self.first or 0.0)
+        rate = new / spent
         parts = [f"{self.done:,.0f}" + (f"/{self.total:,.0f}" if self.total else "") + f" {self.unit}"]
-        parts += [rate_text(rate, self.unit)] if here else []
+        parts += [rate_text(rate, self.unit)] if new else []
         if ended:
-            parts.append("all done before" if self.done and not here else f"done in {seconds_text(spent)}")
+            parts.append("all done before" if self.done and not new else f"done in {seconds_text(spent)}")
         elif self.total and rate > 0:
             parts.append(f"{seconds_text((self.total - self.done) / rate)} left")
         if self.note:
@@ -84,13 +84,13 @@ class _Lines:
 
 @contextmanager
 def progress(label: str, total: float | None, unit: str) -> Iterator[Bar]:
-    """A bar for one stage: what it is called, how much there is (None: unknown), counted in what."""
+    """A bar for one stage: its label, the total amount (None: unknown) and its unit."""
     if not sys.stderr.isatty():
         lines = _Lines(label, total, unit)
         try:
             yield lines
         finally:
-            lines.tell(ended=True)
+            lines.print_line(ended=True)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn

@@ -1,9 +1,9 @@
-"""Published numbers of other models: `published.csv`, typed, each with its source. Nothing is measured here.
+"""Reads the published numbers of other models from `published.csv`, each with its source.
 
-A row is one printed number: what the source prints, in the source's own protocol. Two sources that
+A row is one printed number, in the protocol of its source. Two sources that
 disagree are two rows. Sizes and tokens are counts as the source states them (EvalPlus gives the
-active parameters of a mixture of experts). `n` stands only where the benchmark's size is certain:
-MBPP has 974, 500, 427, 399 and 378 problems depending on who runs it, so most MBPP rows have none.
+active parameters of a mixture of experts). `n` is given only if the benchmark's size is certain:
+MBPP has 974, 500, 427, 399 and 378 problems depending on who runs it, so most MBPP rows have no `n`.
 """
 
 import csv
@@ -22,7 +22,7 @@ FILE = Path(__file__).with_name("published.csv")
 DATE = re.compile(r"20[12]\d-(0[1-9]|1[0-2])")
 COUNTED = re.compile(r"\bn=(\d+)|\((\d+) problems")
 
-# benchmark -> its number of questions: evaluation split with public labels, all of it
+# benchmark -> its number of questions: the whole evaluation split with public labels
 SIZES = {
     "humaneval": 164,
     "humaneval_plus": 164,
@@ -64,41 +64,41 @@ class TalkRow(Record, frozen=True):
 
 @cache
 def load() -> tuple[Reported, ...]:
-    """All published rows in the file's order, read and checked once a process.
+    """All published rows in the file's order, read and checked once per process.
 
-    Raises  ValueError naming the line, where `published.csv` was edited into something impossible.
+    Raises  ValueError naming the line, if `published.csv` contains an impossible value.
     """
     return parse(FILE.read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> tuple[Reported, ...]:
-    """The rows of a published table (CSV with a header line), typed and free of problems.
+    """Parses a published table (CSV with a header line) and checks its rows.
 
-    Raises  ValueError with every problem found, one a line.
+    Raises  ValueError with all problems, one per line.
     """
     lines = csv.DictReader(text.splitlines(), strict=True)
     empty_is_none = ("parameters", "training_tokens", "shots", "n")
     rows = []
     for number, line in enumerate(lines, start=2):
-        told = {key: None if key in empty_is_none and value == "" else value for key, value in line.items()}
+        fields = {key: None if key in empty_is_none and value == "" else value for key, value in line.items()}
         try:
-            rows.append(msgspec.convert(told, Reported, strict=False))
+            rows.append(msgspec.convert(fields, Reported, strict=False))
         except msgspec.ValidationError as error:
             raise ValueError(f"published.csv line {number}: {error}") from error
-    if found := problems(rows):
-        raise ValueError("published.csv cannot be used:\n" + "\n".join(found))
+    if faults := problems(rows):
+        raise ValueError("published.csv cannot be used:\n" + "\n".join(faults))
     return tuple(rows)
 
 
 def problems(rows: Sequence[Reported]) -> list[str]:
-    """What is wrong with published rows: duplicates and impossible facts, one line each, none if all is well.
+    """The faults of published rows, one line each: duplicates and impossible values.
 
-    The same model, benchmark and protocol with different values is no problem when the sources differ.
+    The same model, benchmark and protocol may have different values if the sources differ.
     """
-    found = [f"twice: {', '.join(map(str, key))}" for key, times in Counter(map(_key, rows)).items() if times > 1]
+    faults = [f"twice: {', '.join(map(str, key))}" for key, times in Counter(map(_key, rows)).items() if times > 1]
     for number, row in enumerate(rows, start=2):
-        found += [f"line {number}: {row.model} {row.benchmark}: {fault}" for fault in _faults(row)]
-    return found
+        faults += [f"line {number}: {row.model} {row.benchmark}: {fault}" for fault in _faults(row)]
+    return faults
 
 
 def talk_table() -> tuple[TalkRow, ...]:
@@ -155,7 +155,7 @@ def _key(row: Reported) -> tuple[object, ...]:
 
 
 def _faults(row: Reported) -> list[str]:
-    """What makes one row impossible."""
+    """The impossible values of one row."""
     counted = COUNTED.search(row.subset)
     size = int(counted[1] or counted[2]) if counted else SIZES.get(row.benchmark)
     checks = {
@@ -163,7 +163,7 @@ def _faults(row: Reported) -> list[str]:
             row.model.strip() and row.benchmark.strip() and row.protocol.strip() and row.source.strip()
         ),
         f"a value of {row.value} is not in 0..100": not 0 <= row.value <= 100,
-        f"a bound of {row.value} says nothing": row.op == "<" and not 0 < row.value <= 100,
+        f"a bound of {row.value} is meaningless": row.op == "<" and not 0 < row.value <= 100,
         f"{row.parameters} parameters": row.parameters is not None and not 1e6 <= row.parameters <= 1e13,
         f"{row.training_tokens} tokens": row.training_tokens is not None and not 1e6 <= row.training_tokens <= 1e15,
         f"date {row.date!r} is not YYYY-MM": bool(row.date) and not DATE.fullmatch(row.date),

@@ -1,7 +1,7 @@
 """The records of the zoo, frozen: Checkpoint, Dataset, Score and what they are made of.
 
-A record is data: it opens nothing and checks only itself. The registry builds `Checkpoint`, the
-data pipeline builds `Dataset`, `evals.results.publish` builds `Score`; everyone else reads.
+A record is plain data: it opens nothing and checks only itself. The registry builds `Checkpoint`, the
+data pipeline `Dataset`, and `evals.results.publish` `Score`; all other code only reads them.
 """
 
 import re
@@ -21,7 +21,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every record is: frozen, built by keyword, strict when read back."""
+    """The base of all records: frozen, built by keyword, strict when parsed."""
 
 
 class File(Record, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class File(Record, frozen=True, kw_only=True):
 
 
 class Parent(Record, frozen=True, kw_only=True):
-    """What a checkpoint came from, and how."""
+    """A checkpoint that another was made from, and how."""
 
     digest: str
     relation: Relation
@@ -47,7 +47,7 @@ class TrainedOn(Record, frozen=True, kw_only=True):
 
 
 class About(Record, frozen=True, kw_only=True):
-    """What a user or the trainer tells the registry about a checkpoint; its bytes tell the rest.
+    """The facts about a checkpoint that only its author or the trainer knows; the rest is in its files.
 
     recipe  the resolved recipe as plain data, kept whole under its digest; None if unknown
     """
@@ -66,7 +66,7 @@ class About(Record, frozen=True, kw_only=True):
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):
-    """One version of one named model: its bytes by digest, its shape, where it came from.
+    """One version of a named model: its files by digest, its shape and its origin.
 
     digest        sha256 of the sorted file manifest: the identity, the same in every zoo
     architecture  the model's config.json as plain data
@@ -95,17 +95,17 @@ class Checkpoint(Record, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """`name:version`, as it is typed."""
+        """`name:version`, as a user types it."""
         return f"{self.name}:{self.version}"
 
     @property
     def bytes(self) -> int:
-        """Size of all files together."""
+        """Total size of all files."""
         return sum(file.bytes for file in self.files)
 
 
 class Stage(Record, frozen=True, kw_only=True):
-    """What one stage of the data pipeline did: entered = kept + the dropped, by reason."""
+    """The counts of one stage of the data pipeline: entered = kept + dropped, by reason."""
 
     name: str
     entered: int
@@ -114,7 +114,7 @@ class Stage(Record, frozen=True, kw_only=True):
 
 
 class Dataset(Record, frozen=True, kw_only=True):
-    """One training dataset: what it holds and how it was made."""
+    """One training dataset: its contents and how it was made."""
 
     name: str
     digest: str
@@ -130,9 +130,8 @@ class Dataset(Record, frozen=True, kw_only=True):
 
 
 class ProtocolRecord(Record, frozen=True, kw_only=True):
-    """What a leaderboard column is: everything of a task that can move its score.
+    """A leaderboard column: every property of a task that can change its score.
 
-    boundary  what happens at the prompt's end: raw, stripped or healed
     prompt    the exact prompt of the first sample, to be read by a person
     prompts_sha256  sha256 over all samples' prompt bytes in order: no two protocols share it
     """
@@ -151,10 +150,10 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 that names the column; the readable `prompt` follows from `prompts_sha256`."""
-        told = msgspec.to_builtins(self)
-        told.pop("prompt")
-        return digest(told)
+        """sha256 that identifies the column; `prompt` is left out, since `prompts_sha256` covers it."""
+        fields = msgspec.to_builtins(self)
+        fields.pop("prompt")
+        return digest(fields)
 
     @property
     def column(self) -> str:
@@ -164,11 +163,11 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """A leaderboard cell's fact: value in 0..1 with its 95% interval, over n samples.
+    """The score of a leaderboard cell: a value in 0..1 with its 95% interval, over n samples.
 
     checkpoint   digest of the checkpoint (measured); empty for a reported score
-    clusters     groups of samples that share something (n when all are independent)
-    unscored     samples that a fault of ours left without a score; they count in no value
+    clusters     groups of dependent samples (n if all are independent)
+    unscored     samples without a score because of a fault of ours; they are left out of the value
     results      sha256 of the result lines: the evidence
     """
 
@@ -189,10 +188,10 @@ class Score(Record, frozen=True, kw_only=True):
 
 
 class Reported(Record, frozen=True, kw_only=True):
-    """One published number of a model elsewhere, with its source: a fact, not measured here.
+    """One published number of another model, with its source; not measured here.
 
-    value  in percent as printed; `op` is "<" where only a bound was printed
-    n      samples behind it where known; the interval derived from it is marked as derived
+    value  in percent as printed; `op` is "<" if only a bound was printed
+    n      number of samples, if known; an interval derived from it is marked as derived
     """
 
     model: str
@@ -212,26 +211,26 @@ class Reported(Record, frozen=True, kw_only=True):
 def manifest_digest(files: tuple[File, ...]) -> str:
     """A checkpoint's digest: sha256 of its file manifest sorted by path.
 
-    >>> one = File(path="a", sha256="0" * 64, bytes=1)
-    >>> manifest_digest((one,)) == manifest_digest((one,))
+    >>> files = File(path="a", sha256="0" * 64, bytes=1), File(path="b", sha256="1" * 64, bytes=2)
+    >>> manifest_digest(files) == manifest_digest(files[::-1])
     True
     """
     return digest([[f.path, f.sha256, f.bytes] for f in sorted(files, key=lambda f: f.path)])
 
 
 def has_tokenizer(names: Iterable[str]) -> bool:
-    """Whether a folder with files of these names has a tokenizer's vocabulary: no text can be asked without one.
+    """Whether files of these names include a tokenizer's vocabulary, without which no text can be evaluated.
 
     >>> has_tokenizer(["config.json", "tokenizer_config.json"]), has_tokenizer(["vocab.json", "merges.txt"])
     (False, True)
     """
-    held = set(names)
-    whole = held & {"tokenizer.json", "vocab.txt"} or {"vocab.json", "merges.txt"} <= held
-    return bool(whole) or any(name.endswith((".model", ".tiktoken")) for name in held)
+    files = set(names)
+    complete = files & {"tokenizer.json", "vocab.txt"} or {"vocab.json", "merges.txt"} <= files
+    return bool(complete) or any(name.endswith((".model", ".tiktoken")) for name in files)
 
 
-def checked_name(name: str) -> str:
-    """The name, if it can name a checkpoint or dataset. Raises ZooError with the rule otherwise."""
+def validate_name(name: str) -> str:
+    """The name, if it is valid for a checkpoint or dataset. Raises ZooError with the rule otherwise."""
     if not NAME.fullmatch(name):
         raise ZooError(
             f"{name[:100]!r} cannot be a name: use 1 to 96 of a-z 0-9 . _ -, a letter or digit first, such as my-phi-1"

@@ -23,7 +23,7 @@ from zoo.db.pins import pin
 from zoo.db.scores import keep_run, read_protocols, read_run, read_runs, read_scores, results_file
 from zoo.digest import digest
 from zoo.errors import ZooError
-from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, checked_name, manifest_digest
+from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, manifest_digest, validate_name
 from zoo.store.open import open_store
 from zoo.store.store import Store
 
@@ -103,7 +103,7 @@ class Registry:
         """Adds the folder that `fill` writes; it returns the files with their digests, or None to hash them here."""
         from zoo.admission import gate, ingest
 
-        checked_name(name)
+        validate_name(name)
         with self.database.write():
             pass  # a read-only zoo raises before anything is copied
         with self.store.incoming() as staging:
@@ -163,7 +163,7 @@ class Registry:
         expect  the version that it must point at now (0: it must not exist); None moves it in any case
         Raises  ZooError if the version is unknown, or `expect` does not hold
         """
-        checked_name(alias)
+        validate_name(alias)
         with self.database.write():
             if not self.database.rows(
                 "SELECT id FROM checkpoints WHERE name = :name AND version = :version", name=name, version=version

@@ -1,6 +1,6 @@
-"""Where things are, from the environment: PHIZOO_HOME, PHIZOO_DB, PHIZOO_STORE, PHIZOO_DATA.
+"""Reads the locations of the zoo from the environment: PHIZOO_HOME, PHIZOO_DB, PHIZOO_STORE, PHIZOO_DATA.
 
-Read when asked, never at import, so that a test or a script may set them. Nothing is created here.
+They are read on each call, never at import, so that a test or a script may set them. Nothing is created.
 """
 
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """The folder that holds everything of one user: `PHIZOO_HOME`, or the platform's data folder."""
+    """The folder of one user's files: `PHIZOO_HOME`, or the platform's data folder."""
     if given := os.environ.get("PHIZOO_HOME"):
         return Path(given).expanduser().absolute()
     from platformdirs import user_data_path
@@ -22,7 +22,7 @@ def database_url() -> str:
 
 
 def store_url() -> str:
-    """Where checkpoint bytes lie, a path or an fsspec URL: `PHIZOO_STORE`, or `home()/store`."""
+    """The store of checkpoint bytes, a path or an fsspec URL: `PHIZOO_STORE`, or `home()/store`."""
     return os.environ.get("PHIZOO_STORE") or str(home() / "store")
 
 
@@ -33,15 +33,15 @@ def data_dir() -> Path | None:
 
 
 def runs_dir() -> Path:
-    """Where evaluation runs are written, one folder a run id."""
+    """The folder of evaluation runs, one subfolder per run id."""
     return home() / "runs"
 
 
 def datasets_dir() -> Path:
-    """Where training datasets are written, one folder a digest."""
+    """The folder of training datasets, one subfolder per digest."""
     return home() / "datasets"
 
 
 def training_dir() -> Path:
-    """Where training runs keep their state until the checkpoint is registered, one folder a run."""
+    """The folder of training runs, which keep their state there until the checkpoint is registered."""
     return home() / "training"

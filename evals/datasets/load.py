@@ -189,10 +189,13 @@ def _in_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Located | None:
 
 
 def _arrow(path: Path) -> Iterator[Row]:
-    """Rows of a folder that the `datasets` library saved."""
-    from datasets import load_from_disk
+    """Rows of a folder saved by `datasets`: its Arrow files in the order that state.json gives them."""
+    import pyarrow as pa
 
-    yield from load_from_disk(str(path))
+    for file in json.loads((path / "state.json").read_bytes())["_data_files"]:
+        with pa.memory_map(str(path / file["filename"])) as source:
+            for batch in pa.ipc.open_stream(source):
+                yield from batch.to_pylist()
 
 
 def _requests(path: Path) -> Iterator[Row]:

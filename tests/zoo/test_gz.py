@@ -22,15 +22,15 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_is_packed_is_what_is_read(tmp_path: Path, library: str) -> None:
-    (tmp_path / "a.gz").write_bytes(gz.packed(TEXT))
+    (tmp_path / "a.gz").write_bytes(gz.compress(TEXT))
     assert gz._codec().module.__name__ == {"isal": "isal.igzip", "zlib": "gzip"}[library]
-    assert gzip.decompress(gz.packed(TEXT)) == TEXT
-    assert gz.packed(TEXT) == gz.packed(TEXT)
+    assert gzip.decompress(gz.compress(TEXT)) == TEXT
+    assert gz.compress(TEXT) == gz.compress(TEXT)
     assert b"".join(gz.lines(tmp_path / "a.gz")) == TEXT
     (tmp_path / "plain").write_bytes(TEXT)
     assert list(gz.lines(tmp_path / "plain")) == TEXT.splitlines(keepends=True)
     (tmp_path / "b.gz").write_bytes(gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:]))  # as `cat` joins them
-    with gz.opened(tmp_path / "b.gz") as file:
+    with gz.open_binary(tmp_path / "b.gz") as file:
         assert file.read() == TEXT
 
 

@@ -181,7 +181,7 @@ def test_two_sources_may_disagree_but_one_source_tells_once() -> None:
         ({"value": 100.1}, "not in 0..100"),
         ({"value": -0.1}, "not in 0..100"),
         ({"value": float("nan")}, "not in 0..100"),
-        ({"op": "<", "value": 0.0}, "says nothing"),
+        ({"op": "<", "value": 0.0}, "is meaningless"),
         ({"parameters": 1.3}, "1.3 parameters"),
         ({"parameters": float("inf")}, "inf parameters"),
         ({"training_tokens": 7.0}, "7.0 tokens"),

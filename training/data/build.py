@@ -19,7 +19,7 @@ from zoo import gz, settings
 from zoo.digest import digest, file_sha256, whole_file, write_json
 from zoo.errors import ZooError, unknown
 from zoo.lock import locked
-from zoo.records import Dataset, Record, Stage, checked_name
+from zoo.records import Dataset, Record, Stage, validate_name
 
 Item = TypeVar("Item")
 
@@ -97,7 +97,7 @@ def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], 
     state   what tells cheaply that an input has changed (file times), and does not enter the recipe
     build   fills `work/out` and may keep finished shards in `work` for a later run
     """
-    checked_name(name)
+    validate_name(name)
     key = digest([recipe, state])
     if known := _find_built(name, key):
         return MadeDataset(dataset=known, fresh=False)
@@ -142,7 +142,7 @@ def _content_sha256(path: Path) -> str:
         return file_sha256(path)
     import hashlib
 
-    with gz.opened(path) as file:
+    with gz.open_binary(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

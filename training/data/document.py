@@ -118,7 +118,7 @@ class DocumentFiles:
 
 def _write(path: Path, lines: list[bytes]) -> None:
     with whole_file(path) as file:
-        file.write(gz.packed(b"".join(lines)))
+        file.write(gz.compress(b"".join(lines)))
 
 
 def read_file(path: Path) -> Iterator[Document]:

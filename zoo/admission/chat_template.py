@@ -1,8 +1,8 @@
-"""Chat templates are programs: which may enter. Read as a syntax tree first, then rendered once.
+"""Checks chat templates, which are programs: first their syntax tree, then one rendering.
 
-An unsandboxed renderer is someone else's shell (CVE-2024-34359, CVE-2026-5760). Here a template is
-parsed by Jinja's immutable sandbox, refused if it reaches for anything private, imports, or is too
-long, and rendered in a child process with limits on time, memory and output.
+A renderer without a sandbox gives an attacker a shell (CVE-2024-34359, CVE-2026-5760). Here a template is
+parsed by Jinja's immutable sandbox, refused if it accesses private names, imports, or is too long, and
+rendered in a child process with limits on time, memory and output.
 """
 
 import json
@@ -40,7 +40,7 @@ for talk in TALKS:
     except Exception:
         pass
 """
-# what a template is tried on, so that a branch for one kind of conversation does not hide from the limits
+# conversations of every kind, so that no branch of a template escapes the limits
 _TURNS = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi."}]
 _TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
 _CALL = {
@@ -62,20 +62,20 @@ TALKS: tuple[dict[str, Any], ...] = (
 
 
 def environment() -> Any:
-    """The sandbox that templates are read in: what transformers gives them, and no more."""
+    """The sandbox for templates: the names that transformers gives them, and no others."""
     from jinja2 import nodes
     from jinja2.exceptions import SecurityError
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Strict(ImmutableSandboxedEnvironment):
-        """Ends where a template touches what the sandbox hides, also when it would only see nothing there."""
+        """Raises if a template accesses a name that the sandbox hides, even if it is undefined."""
 
         def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
             raise SecurityError(f"access to {attribute!r} of {type(obj).__name__}")
 
-    class Generation(Extension):
-        """`{% generation %}` marks the assistant's part; its text is rendered as it stands."""
+    class GenerationTag(Extension):
+        """`{% generation %}` marks the assistant's part; its text is rendered unchanged."""
 
         tags = {"generation"}
 
@@ -84,7 +84,7 @@ def environment() -> Any:
             body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
             return nodes.Scope(body).set_lineno(line)
 
-    sandbox = Strict(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    sandbox = Strict(trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols])
     sandbox.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
     sandbox.globals["raise_exception"] = _raise
     sandbox.globals["strftime_now"] = lambda _format: "2024-01-01"
@@ -95,25 +95,25 @@ def _raise(message: str) -> None:
     raise ValueError(message)
 
 
-def check_template(text: Any, where: str) -> None:
-    """Checks one chat template. Raises ZooError with where it stands and the reason."""
+def check_template(text: Any, source: str) -> None:
+    """Checks one chat template. Raises ZooError with its source (a file) and the reason."""
     from jinja2.exceptions import TemplateSyntaxError
 
     if not isinstance(text, str):
-        raise ZooError(f"{where}: the chat template is not text.")
+        raise ZooError(f"{source}: the chat template is not text.")
     if len(text.encode("utf-8", "surrogatepass")) > TEMPLATE_BYTES:
-        raise ZooError(f"{where}: the chat template has more than {TEMPLATE_BYTES:,} bytes.")
+        raise ZooError(f"{source}: the chat template has more than {TEMPLATE_BYTES:,} bytes.")
     try:
         tree = environment().parse(text)
     except (TemplateSyntaxError, RecursionError) as error:
-        raise ZooError(f"{where}: the chat template cannot be read: {str(error).splitlines()[0]}.") from None
-    _check_tree(tree, where)
+        raise ZooError(f"{source}: the chat template cannot be parsed: {str(error).splitlines()[0]}.") from None
+    _check_tree(tree, source)
     code = (
         f"import sys; sys.path[:0] = {_import_path()!r}\n"
         + RENDER.format(seconds=SECONDS, memory=MEMORY_BYTES, output=OUTPUT_CHARACTERS)
     )  # fmt: skip
     try:
-        ended = subprocess.run(
+        exit_code = subprocess.run(
             [sys.executable, "-I", "-c", code],
             input=json.dumps(text).encode(),
             stdout=subprocess.DEVNULL,
@@ -123,10 +123,10 @@ def check_template(text: Any, where: str) -> None:
             env={},
         ).returncode
     except subprocess.TimeoutExpired:
-        ended = 4
-    if ended:
-        what = "reaches out of the sandbox" if ended == 3 else "takes too long, or too much memory or output, to render"
-        raise ZooError(f"{where}: the chat template {what}; take it out (a base model needs none).")
+        exit_code = 4
+    if exit_code:
+        fault = "reaches out of the sandbox" if exit_code == 3 else "needs too much time, memory or output to render"
+        raise ZooError(f"{source}: the chat template {fault}; remove it (a base model needs none).")
 
 
 def _import_path() -> list[str]:
@@ -135,26 +135,26 @@ def _import_path() -> list[str]:
     return [str(Path(__file__).parents[2])]
 
 
-def _check_tree(tree: Any, where: str) -> None:
+def _check_tree(tree: Any, source: str) -> None:
     from jinja2 import nodes
 
     forbidden = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)
     for node in tree.find_all(nodes.Node):
-        what = ""
+        fault = ""
         if isinstance(node, forbidden):
-            what = f"uses {type(node).__name__.lower()}"
+            fault = f"uses {type(node).__name__.lower()}"
         elif isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
-            what = f"reaches for {node.attr[:40]}"
+            fault = f"accesses {node.attr[:40]}"
         elif isinstance(node, nodes.Name) and node.name.startswith("__"):
-            what = f"reaches for {node.name[:40]}"
+            fault = f"accesses {node.name[:40]}"
         elif isinstance(node, nodes.Filter) and node.name == "attr":
-            what = "uses the filter attr"
+            fault = "uses the filter attr"
         elif isinstance(node, nodes.Pow):
-            what = "raises to a power, which no text needs and can take any time"
+            fault = "uses a power, which no text needs and which can take any time"
         elif isinstance(node, (nodes.Getitem, nodes.Filter)) and any(
             isinstance(part, nodes.Const) and isinstance(part.value, str) and "__" in part.value
             for part in node.find_all(nodes.Const)
         ):
-            what = "reaches for a private name"
-        if what:
-            raise ZooError(f"{where}: the chat template {what} (line {node.lineno}); take it out.")
+            fault = "accesses a private name"
+        if fault:
+            raise ZooError(f"{source}: the chat template {fault} (line {node.lineno}); remove it.")

@@ -1,7 +1,7 @@
-"""What a configuration file may say: plain values of sane size, nothing that names code to run.
+"""Checks configuration files: plain values of plausible size, and nothing that names code to run.
 
 Flags such as trust_remote_code are no boundary (transformers CVE-2026-4372, vLLM CVE-2025-66448,
-CVE-2026-22807, CVE-2026-27893 ran code with it off), so a checkpoint is refused by what it says.
+CVE-2026-22807, CVE-2026-27893 ran code with it off), so the files themselves must be harmless.
 """
 
 import math
@@ -15,7 +15,7 @@ from zoo.admission.safetensors_header import strict_json
 from zoo.errors import ZooError, nearest
 from zoo.plain_file import open_plain
 
-# Causal language models whose code ships with transformers and vLLM; the phi family first.
+# Causal language models whose code is part of transformers and vLLM; the phi family first.
 MODEL_TYPES = (
     "phi", "phi3", "codegen", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "llama", "mistral", "mixtral",
     "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "starcoder2", "stablelm", "smollm3", "olmo", "olmo2", "opt",
@@ -29,7 +29,7 @@ PRIVATE_KEYS = {
     "_name_or_path", "_commit_hash", "_attn_implementation", "_attn_implementation_autoset", "_from_model_config",
 }  # fmt: skip
 QUANTIZERS = ("bitsandbytes", "gptq", "awq", "fp8", "compressed-tensors", "torchao", "hqq")
-# key -> largest value that any model of the field comes near; above it, loading would only exhaust memory
+# key -> a limit far above any real model; above it, loading would only exhaust memory
 LIMITS = {
     "vocab_size": 10_000_000,
     "hidden_size": 1_000_000,
@@ -43,15 +43,15 @@ LIMITS = {
     "n_head": 10_000,
     "num_key_value_heads": 10_000,
     "max_position_embeddings": 10_000_000,
-    "n_positions": 65_536,  # families with this key keep a square mask of it
-    "num_labels": 100_000,  # a loader writes a dictionary of so many names
+    "n_positions": 65_536,  # families with this key allocate a square mask of it
+    "num_labels": 100_000,  # a loader creates a dictionary of as many names
 }
-# any other key that names a size, wherever it stands; some of them may be 0 or -1
+# any other key that names a size, at any depth; some may be 0 or -1
 SIZE_KEY = re.compile(
     r"(n|num|d)_\w+|\w*(size|dim|layers?|heads?|positions?|embeddings?|experts?|length|rank|inner|window|state|token_id)"
 )
 SIZE = 10_000_000
-# key -> (lowest, highest): shares, rates and bases that decide what a loader allocates or divides by
+# key -> (lowest, highest): factors, rates and bases that a loader allocates or divides by
 SHARES = {
     "partial_rotary_factor": (1e-3, 1.0),
     "rotary_pct": (1e-3, 1.0),
@@ -68,7 +68,7 @@ SHARES = {
 ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation", "activation")
 DTYPE = re.compile(r"(torch\.)?(auto|half|double|float|b?float\d{1,2}(_e\dm\d\w*)?|u?int\d{1,2})")
 DTYPES = ("torch_dtype", "dtype")
-# files whose keys are words of a vocabulary or names of tensors: read strictly, nothing more
+# files whose keys are words of a vocabulary or names of tensors: only parsed strictly
 WORD_FILES = ("tokenizer.json", "vocab.json", "added_tokens.json")
 SETTINGS = (
     "config.json",
@@ -79,12 +79,12 @@ SETTINGS = (
     "preprocessor_config.json",
     "quantize_config.json",
 )
-# files that make a loader take other weights or classes than those beside them
+# files that make a loader use other weights or classes than those beside them
 DIVERTING = {
-    "adapter_config.json": "makes a loader take the weights that it names, not these; merge the adapter first",
-    "modules.json": "names classes for a loader to import; take it out of the folder",
+    "adapter_config.json": "makes a loader use the weights that it names, not these; merge the adapter first",
+    "modules.json": "names classes for a loader to import; remove it from the folder",
 }
-NUMBER = 10**40  # tokenizers write 10^30 for "no limit"; longer ones are made to be costly
+NUMBER = 10**40  # tokenizers write 10^30 for "no limit"; longer ones are an attack
 PARAMETERS = 10**13
 DEPTH = 20
 CLASS_KEYS = ("tokenizer_class", "processor_class", "image_processor_type")
@@ -92,11 +92,11 @@ CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file, read strictly. Raises ZooError with the file and the reason."""
-    told = _read_any(path)
-    if not isinstance(told, dict):
+    """Reads a JSON object strictly. Raises ZooError with the file and the reason."""
+    value = _read_any(path)
+    if not isinstance(value, dict):
         raise ZooError(f"{path}: is not a JSON object.")
-    return told
+    return value
 
 
 def _read_any(path: Path) -> Any:
@@ -110,14 +110,14 @@ def _read_any(path: Path) -> Any:
 def check_json(path: Path) -> None:
     """Checks any JSON file beside the weights. Raises ZooError with file, key and reason.
 
-    Files that loaders read as settings may hold no private key, others only none that names code.
+    Files that loaders read as settings may contain no private key; other files only no key that names code.
     """
-    if why := DIVERTING.get(path.name):
-        raise ZooError(f"{path}: {why}.")
-    told = read_json(path) if path.name in SETTINGS else _read_any(path)
+    if reason := DIVERTING.get(path.name):
+        raise ZooError(f"{path}: {reason}.")
+    content = read_json(path) if path.name in SETTINGS else _read_any(path)
     if path.name in WORD_FILES or path.name.endswith(".index.json"):
         return
-    for key, value in _entries(told, path):
+    for key, value in _entries(content, path):
         if path.name in SETTINGS:
             _check_entry(path, key, value)
         else:
@@ -128,22 +128,22 @@ def check_json(path: Path) -> None:
 
 
 def check_settings(path: Path) -> dict[str, Any]:
-    """A configuration file's values, if none names code. Raises ZooError with file, key and reason."""
-    told = read_json(path)
-    for key, value in _entries(told, path):
+    """Reads a configuration file, if none of its values names code. Raises ZooError with file, key and reason."""
+    settings = read_json(path)
+    for key, value in _entries(settings, path):
         _check_entry(path, key, value)
-    return told
+    return settings
 
 
-def _entries(told: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
+def _entries(content: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
     if depth > DEPTH:
         raise ZooError(f"{path}: is nested more than {DEPTH} deep; a configuration is not.")
-    if isinstance(told, dict):
-        for key, value in told.items():
+    if isinstance(content, dict):
+        for key, value in content.items():
             yield key, value
             yield from _entries(value, path, depth + 1)
-    elif isinstance(told, list):
-        for value in told:
+    elif isinstance(content, list):
+        for value in content:
             yield "", value
             yield from _entries(value, path, depth + 1)
 
@@ -151,7 +151,7 @@ def _entries(told: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, Any]]
 def _check_code(path: Path, key: str, value: Any) -> None:
     if key in CODE_KEYS and value:
         raise ZooError(
-            f"{path}: names code to run ({key}); take the key out, or import only weights and tokenizer: "
+            f"{path}: names code to run ({key}); remove the key, or import only weights and tokenizer: "
             "phizoo models import FOLDER --name NAME --drop-code"
         )
 
@@ -159,10 +159,10 @@ def _check_code(path: Path, key: str, value: Any) -> None:
 def _check_entry(path: Path, key: str, value: Any) -> None:
     _check_code(path, key, value)
     if key.startswith("_") and key not in PRIVATE_KEYS:
-        raise ZooError(f"{path}: has the private key {key[:80]!r}, which some version may act on; take it out.")
+        raise ZooError(f"{path}: has the private key {key[:80]!r}, which some version may act on; remove it.")
     names_engine = key.endswith("_implementation") or "_implementation_" in key
     if names_engine and not isinstance(value, (bool, type(None))) and not CLASS_NAME.fullmatch(str(value)):
-        raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, which could be fetched and run; expected such as sdpa.")
+        raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, which could be fetched and run; expected e.g. sdpa.")
     if key == "quantization_config" and value is not None:
         _check_quantization(path, value)
     if key in CLASS_KEYS and value is not None and not CLASS_NAME.fullmatch(str(value)):
@@ -175,25 +175,25 @@ def _check_entry(path: Path, key: str, value: Any) -> None:
         raise ZooError(f"{path}: {key} is not finite.")
 
 
-def _check_quantization(path: Path, told: Any) -> None:
-    method = told.get("quant_method") if isinstance(told, dict) else told
-    if method not in QUANTIZERS or not isinstance(told, dict):
+def _check_quantization(path: Path, settings: Any) -> None:
+    method = settings.get("quant_method") if isinstance(settings, dict) else settings
+    if method not in QUANTIZERS or not isinstance(settings, dict):
         raise ZooError(
             f"{path}: quantization_config has the method {str(method)[:40]!r}; known: {', '.join(QUANTIZERS)}."
         )
-    for key, value in _entries(told, path):
+    for key, value in _entries(settings, path):
         if isinstance(value, str) and ("/" in value or value.endswith(".py")):
-            raise ZooError(f"{path}: quantization_config.{key} is a path ({value[:80]!r}); take it out.")
+            raise ZooError(f"{path}: quantization_config.{key} is a path ({value[:80]!r}); remove it.")
 
 
 def check_config(path: Path) -> dict[str, Any]:
-    """config.json, if its model is of a known kind and of a size that can exist."""
+    """Reads config.json, if its model type is known and its size is plausible."""
     config = check_settings(path)
     kind = config.get("model_type")
     if kind not in MODEL_TYPES:
         close = nearest(str(kind), MODEL_TYPES)
         raise ZooError(
-            f"{path}: model_type {str(kind)[:40]!r} is not on the list{close}: {', '.join(MODEL_TYPES[:6])}, ..."
+            f"{path}: model_type {str(kind)[:40]!r} is not supported{close}: {', '.join(MODEL_TYPES[:6])}, ..."
         )
     for key, value in _entries(config, path):
         _check_value(path, key, value)
@@ -205,7 +205,7 @@ def check_config(path: Path) -> dict[str, Any]:
 
 
 def _check_value(path: Path, key: str, value: Any) -> None:
-    """Checks one value of config.json by what its key is for, wherever it stands."""
+    """Checks one value of config.json by the meaning of its key, at any depth."""
     if value is None:
         return
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -225,7 +225,7 @@ def _check_value(path: Path, key: str, value: Any) -> None:
 
 
 def _check_size(path: Path, config: dict[str, Any]) -> None:
-    """Refuses sizes that are sane one by one and absurd together."""
+    """Refuses sizes that are plausible one by one and absurd together."""
     width = config.get("hidden_size") or config.get("n_embd") or 1
     inner = config.get("intermediate_size") or config.get("n_inner") or 4 * width
     layers = config.get("num_hidden_layers") or config.get("n_layer") or 1

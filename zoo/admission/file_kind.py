@@ -1,9 +1,9 @@
-"""What a file really is, by its bytes and never by its name: pickles, archives and programs in disguise.
+"""Recognises disguised pickles, archives and programs by their bytes, never by their name.
 
-A pickle needs no mark: protocol 0 has none, and any protocol is read without one. So the opcodes are
-walked here as an unpickler would walk them, with the depth of its stack and nothing else of it, and a
-file is a pickle when it would fetch a callable before it stops making sense. A zip archive is found
-from its end, as readers find it, so anything may stand before it.
+A pickle needs no magic number: protocol 0 has none, and any protocol can be read without it. So we walk the
+opcodes as an unpickler would, keeping only the depth of its stack; a file is a pickle if it would fetch a
+callable before the first invalid opcode. A zip archive is found from its end, as readers find it, so any
+bytes may precede it.
 
 Nothing is imported, called or decompressed.
 """
@@ -14,7 +14,7 @@ import re
 import struct
 from typing import Any, BinaryIO
 
-# what a file begins with when it is something that runs, or holds such a thing
+# the first bytes of files that can run, or can contain something that runs
 MAGIC = {
     b"\x80": "a pickle",
     b"PK": "a zip archive (PyTorch's .bin and .pt are such)",
@@ -37,8 +37,8 @@ MAGIC = {
 TAR_MARK_AT = 257
 OPCODES = 100_000
 BY_CODE = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
-LINE_BYTES = 1 << 16  # of an argument that ends with its line: longer than any name
-# how long an opcode's argument is, when that stands before it: bytes and form of the length
+LINE_BYTES = 1 << 16  # of an argument that ends at the end of its line: longer than any name
+# for arguments with a length prefix: bytes and format of the length
 LENGTHS = {
     pickletools.TAKEN_FROM_ARGUMENT1: (1, "<B"),
     pickletools.TAKEN_FROM_ARGUMENT4: (4, "<i"),
@@ -50,16 +50,16 @@ DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)* [A-Za-z_]\w*(\.[A-Za-z_]\w*)
 USES = ("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BUILD", "STOP")
 
 
-def disguise(file: BinaryIO, size: int, weights: bool) -> str:
-    """What an open file of `size` bytes really is when that may not enter ("a pickle"), or "".
+def forbidden_kind(file: BinaryIO, size: int, weights: bool) -> str:
+    """The real kind of an open file of `size` bytes if it may not enter ("a pickle"), or "".
 
-    weights  it is called safetensors: its first 8 bytes are a length, where any byte may stand
+    weights  its name ends in .safetensors: its first 8 bytes are a length and may have any value
     """
     first = file.read(512)
     if not weights:
-        for magic, what in MAGIC.items():
+        for magic, kind in MAGIC.items():
             if first.startswith(magic):
-                return f"{what} by its first bytes"
+                return f"{kind} by its first bytes"
     if first[TAR_MARK_AT : TAR_MARK_AT + 5] == b"ustar":
         return "a tar archive by its header"
     file.seek(0)
@@ -71,27 +71,27 @@ def disguise(file: BinaryIO, size: int, weights: bool) -> str:
 
 
 def is_pickle(file: BinaryIO, size: int) -> bool:
-    """Whether unpickling a file from where it stands would fetch a callable and use it."""
+    """Whether unpickling an open file from its position would fetch a callable and use it."""
     fetched, depth = False, 0
     marks: list[int] = []
     for _ in range(OPCODES):
         try:
-            opcode, argument = _opcode(file, size)
+            opcode, argument = _read_opcode(file, size)
             depth = _stack_after(opcode, depth, marks)
         except (ValueError, IndexError, UnicodeError):
-            return False  # an unpickler ends here too
+            return False  # an unpickler stops here too
         if opcode.name in ("GLOBAL", "INST") and not DOTTED.fullmatch(argument):
-            return False  # no module can be called so: "(c) 2023 The Authors" is a notice
+            return False  # not a possible module name: "(c) 2023 The Authors" is a notice
         fetched = fetched or opcode.name in ("GLOBAL", "INST", "STACK_GLOBAL")
         if fetched and opcode.name in USES:
             return True
         if opcode.name == "STOP":
             return False
-    return True  # so long a walk without an error is no text
+    return True  # no text parses as so many opcodes
 
 
-def _opcode(file: BinaryIO, size: int) -> tuple[Any, str]:
-    """The next opcode and, of one that names something, the name. Raises ValueError where there is none."""
+def _read_opcode(file: BinaryIO, size: int) -> tuple[Any, str]:
+    """Reads the next opcode, with the name if it names something. Raises ValueError if it is invalid."""
     opcode = BY_CODE.get(file.read(1))
     if opcode is None:
         raise ValueError("no opcode")
@@ -103,7 +103,7 @@ def _opcode(file: BinaryIO, size: int) -> tuple[Any, str]:
             raise ValueError("the argument ends early")
         return opcode, ""
     if kind == pickletools.UP_TO_NEWLINE:
-        return opcode, _text(opcode, file)
+        return opcode, _read_text(opcode, file)
     width, form = LENGTHS[kind]
     (length,) = struct.unpack(form, file.read(width).ljust(width, b"\xff"))
     if length < 0 or file.tell() + length > size:
@@ -112,14 +112,14 @@ def _opcode(file: BinaryIO, size: int) -> tuple[Any, str]:
     return opcode, ""
 
 
-def _text(opcode: Any, file: BinaryIO) -> str:
-    """The argument that ends with its line, if an unpickler would take it; a name's two lines as one."""
-    line = _line(file)
+def _read_text(opcode: Any, file: BinaryIO) -> str:
+    """Reads an argument that ends with its line, if an unpickler accepts it; the two lines of a name as one."""
+    line = _read_line(file)
     if opcode.name in ("GLOBAL", "INST"):
         if not line.endswith(b"\n"):
             raise ValueError("the line ends early")
-        return (line + _line(file).removesuffix(b"\n")).decode().replace("\n", " ")
-    if opcode.name == "STRING":  # pickletools would decode it, and warn of what a text has behind a backslash
+        return (line + _read_line(file).removesuffix(b"\n")).decode().replace("\n", " ")
+    if opcode.name == "STRING":  # pickletools would decode it, and warn about backslashes
         text = line.strip()
         if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
             raise ValueError("no quotes")
@@ -128,8 +128,8 @@ def _text(opcode: Any, file: BinaryIO) -> str:
     return ""
 
 
-def _line(file: BinaryIO) -> bytes:
-    """The bytes up to the next newline; of a long line only the beginning is kept."""
+def _read_line(file: BinaryIO) -> bytes:
+    """Reads up to the next newline; only the beginning of a long line is returned."""
     kept = last = file.readline(LINE_BYTES)
     while last and not last.endswith(b"\n"):
         last = file.readline(LINE_BYTES)
@@ -137,12 +137,12 @@ def _line(file: BinaryIO) -> bytes:
 
 
 def _stack_after(opcode: Any, depth: int, marks: list[int]) -> int:
-    """The depth of the stack after an opcode. Raises IndexError where an unpickler would find it empty."""
+    """The depth of the stack after an opcode. Raises IndexError if an unpickler would find it empty."""
     before, after = opcode.stack_before, opcode.stack_after
     if opcode.name == "POP" and marks and marks[-1] == depth:
         return marks.pop()
     if pickletools.markobject in before:
-        depth = marks.pop() - before.index(pickletools.markobject)  # down to the mark, and what lies below it
+        depth = marks.pop() - before.index(pickletools.markobject)  # down to the mark and the values below it
     else:
         depth -= len(before)
     if depth < (marks[-1] if marks else 0):
@@ -154,22 +154,22 @@ def _stack_after(opcode: Any, depth: int, marks: list[int]) -> int:
 
 
 def is_zip(file: BinaryIO, size: int) -> bool:
-    """Whether a zip reader would find an archive with a member in it, whatever stands before it.
+    """Whether a zip reader would find an archive with a member in it, whatever bytes precede it.
 
-    Weights are arbitrary bytes: the end record alone turns up in one file of 65,000, together with
-    a member's entry where the record says in one of 10^14.
+    Weights are arbitrary bytes: the end record alone appears by chance in one file of 65,000, but
+    together with a member's entry at the recorded offset only in one of 10^14.
     """
     start = max(0, size - END_BYTES)
     file.seek(start)
     tail = file.read(END_BYTES)
-    at = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
-        if len(tail) - at >= 22:
-            length, offset = struct.unpack("<II", tail[at + 12 : at + 20])
-            large = b"PK\x06\x07" in tail[max(0, at - 20) : at]
-            for place in (start + at - length, offset):
-                file.seek(max(0, place))
+    position = tail.rfind(b"PK\x05\x06")
+    while position >= 0:
+        if len(tail) - position >= 22:
+            length, offset = struct.unpack("<II", tail[position + 12 : position + 20])
+            large = b"PK\x06\x07" in tail[max(0, position - 20) : position]
+            for entry in (start + position - length, offset):
+                file.seek(max(0, entry))
                 if large or file.read(4) == b"PK\x01\x02":
                     return True
-        at = tail.rfind(b"PK\x05\x06", 0, at)
+        position = tail.rfind(b"PK\x05\x06", 0, position)
     return False

@@ -1,10 +1,10 @@
-"""What may enter the zoo: a folder is looked at whole, and anything that could run is refused.
+"""Decides what may enter the zoo: inspects a whole folder and refuses anything that could run.
 
-Looked at: every name, the first bytes of every file, the safetensors headers, config.json, the
-shard index and the chat template. Nothing is loaded, unpickled or rendered here except the chat
-template's syntax tree. A refusal names the file and the reason.
+Inspected: every name, the first bytes of every file, the safetensors headers, config.json, the shard index
+and the chat template. Nothing is loaded or unpickled; only the chat template is rendered, in a child. A
+refusal names the file and the reason.
 
-Not checked: what the weights do. A model may be malicious in its answers; see `evals.sandbox`.
+Not checked: the behaviour of the weights. A model's answers may be malicious; see `evals.sandbox`.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from zoo.admission.chat_template import check_template
 from zoo.admission.config import check_config, check_json, read_json
-from zoo.admission.file_kind import disguise
+from zoo.admission.file_kind import forbidden_kind
 from zoo.admission.safetensors_header import Header, only_nan, read_header
 from zoo.admission.tensors import check_tensors
 from zoo.errors import ZooError
@@ -27,13 +27,18 @@ TEXT_BYTES = 64_000_000
 SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
 WHOLE_NAMES = ("LICENSE", "LICENCE", "NOTICE", "merges.txt", "chat_template.jinja")
 INDEX = "model.safetensors.index.json"
-BESIDE = (".git", ".gitattributes", ".gitignore", ".cache")  # git's and the hub's own, in a folder that they fetched
+BESIDE = (
+    ".git",
+    ".gitattributes",
+    ".gitignore",
+    ".cache",
+)  # written by git and the hub
 PATH_BYTES = 255
 PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.+ \-]*[A-Za-z0-9_+\-])?")
 
 
 class Inspected(NamedTuple):
-    """What an accepted folder holds."""
+    """The contents of an accepted folder."""
 
     paths: tuple[str, ...]
     config: dict[str, Any]
@@ -43,10 +48,10 @@ class Inspected(NamedTuple):
 
 
 def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] = ()) -> Inspected:
-    """What a folder holds, if all of it may enter. Raises ZooError with the file and the reason.
+    """Inspects a folder; all of it must be allowed to enter. Raises ZooError with the file and the reason.
 
-    linked  its files may have other names elsewhere: the store's own, or of a folder that is handed over
-    beside  names at its top that are passed over and are no part of the checkpoint, such as `BESIDE`
+    linked  its files may be hard links: the store's own, or of a folder that is handed over
+    beside  names at its top that are skipped and are not part of the checkpoint, such as `BESIDE`
     """
     if folder.is_symlink():
         raise ZooError(f"{folder}: is a symlink; name the folder it points to: {os.path.realpath(folder)}")
@@ -57,8 +62,8 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
         check_content(folder, path)
     weights = [path for path in paths if path.endswith(".safetensors")]
     if "config.json" not in paths or not weights:
-        lacks = "config.json" if "config.json" not in paths else "*.safetensors file"
-        raise ZooError(f"{folder}: has no {lacks}; expected a Hugging Face folder with safetensors weights.")
+        missing = "config.json" if "config.json" not in paths else "*.safetensors file"
+        raise ZooError(f"{folder}: has no {missing}; expected a Hugging Face folder with safetensors weights.")
     config = check_config(folder / "config.json")
     headers = {path: read_header(folder / path) for path in weights}
     check_tensors(folder, headers, config)
@@ -74,7 +79,7 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
 
 
 def _walk(folder: Path, linked: bool, beside: Collection[str]) -> Iterator[str]:
-    """The paths of all files below a folder. Raises ZooError at the first that may not enter."""
+    """The paths of all files below a folder. Raises ZooError for the first that may not enter."""
     seen: dict[str, str] = {}
     for here, folders, names in os.walk(folder, onerror=_raise):
         if Path(here) == folder:
@@ -83,26 +88,26 @@ def _walk(folder: Path, linked: bool, beside: Collection[str]) -> Iterator[str]:
         for name in sorted(folders + names):
             path = Path(here, name)
             relative = path.relative_to(folder).as_posix()
-            told = path.lstat()
+            status = path.lstat()
             check_path(relative)
             if relative.casefold() in seen:
                 raise ZooError(f"{path}: differs from {seen[relative.casefold()]} only in case; rename one of them.")
             seen[relative.casefold()] = relative
             if len(seen) > FILES:
                 raise ZooError(f"{folder}: holds more than {FILES:,} files; a checkpoint has few.")
-            if stat.S_ISDIR(told.st_mode):
+            if stat.S_ISDIR(status.st_mode):
                 continue
-            if not stat.S_ISREG(told.st_mode):
-                kind = "a symlink" if stat.S_ISLNK(told.st_mode) else "not a regular file"
+            if not stat.S_ISREG(status.st_mode):
+                kind = "a symlink" if stat.S_ISLNK(status.st_mode) else "not a regular file"
                 raise ZooError(f"{path}: is {kind}; copy the files themselves: cp -rL {folder} COPY")
             if not linked:
-                check_links(path, told.st_nlink)
+                check_links(path, status.st_nlink)
             check_name(relative, path)
             yield relative
 
 
 def check_links(path: Path, names: int) -> None:
-    """Checks that a file has one name: under another it may be a file that its owner did not mean to give."""
+    """Checks that a file has one name: a hard link may be a file that its owner did not mean to share."""
     if names > 1:
         raise ZooError(
             f"{path}: has {names} names (hard links), so it may be another folder's file; "
@@ -115,7 +120,7 @@ def _raise(error: OSError) -> None:
 
 
 def check_path(relative: str) -> None:
-    """Checks that a path inside a checkpoint is plain: parts of ordinary letters, nowhere upwards."""
+    """Checks that a path inside a checkpoint is plain: parts of ordinary letters, and no `..`."""
     if len(relative.encode("utf-8", "surrogateescape")) > PATH_BYTES:
         raise ZooError(f"{relative[:80]!r}…: the path is longer than {PATH_BYTES} bytes; shorten it.")
     parts = PurePosixPath(relative).parts
@@ -126,40 +131,40 @@ def check_path(relative: str) -> None:
 
 
 def check_name(relative: str, path: Path | str) -> None:
-    """Checks that a file is of a kind that holds data only, by its name."""
+    """Checks by its name that a file is of a kind that contains only data."""
     name = PurePosixPath(relative).name
     if name in WHOLE_NAMES or name.endswith(SUFFIXES):
         return
-    told = {
+    kind = {
         ".py": "Python code, which a loader may run",
         ".bin": "a pickle, which can run code when loaded",
         ".pt": "a pickle, which can run code when loaded",
         ".pth": "a pickle, which can run code when loaded",
         ".pkl": "a pickle, which can run code when loaded",
         ".ckpt": "a pickle, which can run code when loaded",
-    }.get(PurePosixPath(name).suffix, f"of a kind that is not on the list ({', '.join(SUFFIXES)})")
-    raise ZooError(f"{path}: is {told}; take it out of the folder (weights enter as safetensors only).")
+    }.get(PurePosixPath(name).suffix, f"of a kind that is not allowed ({', '.join(SUFFIXES)})")
+    raise ZooError(f"{path}: is {kind}; remove it from the folder (weights enter as safetensors only).")
 
 
 def check_content(folder: Path, relative: str) -> None:
-    """Checks what a file is by its bytes, not by its name."""
+    """Checks a file's real kind by its bytes, not by its name."""
     path, weights = folder / relative, relative.endswith(".safetensors")
     with open_inside(folder, relative) as file:
         size = os.fstat(file.fileno()).st_size
         check_bytes(relative, size, path)
-        what = disguise(file, size, weights)
-    if what:
-        raise ZooError(f"{path}: is {what}; only data may enter the zoo.")
+        kind = forbidden_kind(file, size, weights)
+    if kind:
+        raise ZooError(f"{path}: is {kind}; only data may enter the zoo.")
 
 
 def check_bytes(relative: str, size: int, path: Path | str) -> None:
-    """Checks that a file that is not weights is of a size that can be read whole."""
+    """Checks that a file other than weights is small enough to be read whole."""
     if not relative.endswith(".safetensors") and size > TEXT_BYTES:
-        raise ZooError(f"{path}: has {size:,} bytes; a file that is not safetensors may have {TEXT_BYTES:,}.")
+        raise ZooError(f"{path}: has {size:,} bytes; the limit for a file other than safetensors is {TEXT_BYTES:,}.")
 
 
 def check_text(folder: Path, relative: str) -> None:
-    """Checks what the small files beside the weights say: settings, and chat templates wherever they stand."""
+    """Checks the contents of the small files beside the weights: settings, and chat templates in any of them."""
     path = folder / relative
     if path.suffix == ".jinja":
         with open_plain(path) as file:
@@ -169,34 +174,34 @@ def check_text(folder: Path, relative: str) -> None:
 
 
 def check_index(folder: Path, paths: tuple[str, ...], headers: dict[str, Header]) -> None:
-    """Checks that a shard index tells the truth: the shards that are there, each tensor where it is.
+    """Checks that a shard index matches the shards and the tensors in them.
 
-    Raises ZooError for a shard outside the folder, missing or not named, a tensor elsewhere, another total
+    Raises ZooError for a shard outside the folder, missing or not listed, a misplaced tensor, a wrong total
     """
     others = [path for path in paths if ".index." in path and path != INDEX]
     if others:
-        raise ZooError(f"{folder / others[0]}: is an index of other files than the weights here; take it out.")
+        raise ZooError(f"{folder / others[0]}: is an index of files other than these weights; remove it.")
     if INDEX not in paths:
         if list(headers) != ["model.safetensors"]:
             stray = next(path for path in headers if path != "model.safetensors")
             raise ZooError(f"{folder / stray}: a loader finds only model.safetensors, since {INDEX} is missing.")
         return
     path = folder / INDEX
-    told = read_json(path)
-    weight_map, metadata = told.get("weight_map"), told.get("metadata") or {}
+    index = read_json(path)
+    weight_map, metadata = index.get("weight_map"), index.get("metadata") or {}
     total = metadata.get("total_size") if isinstance(metadata, dict) else metadata
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise ZooError(f"{path}: weight_map is not an object of file names.")
-    held = {tensor.name: shard for shard, header in headers.items() for tensor in header.tensors}
+    shard_of = {tensor.name: shard for shard, header in headers.items() for tensor in header.tensors}
     for shard in sorted(set(weight_map.values())):
         if shard not in headers:
             raise ZooError(f"{path}: names the shard {shard[:200]!r}, which is not in the folder.")
     for shard in sorted(set(headers) - set(weight_map.values())):
         raise ZooError(f"{folder / shard}: is not named by {INDEX}.")
-    for name in sorted(weight_map.keys() | held.keys()):
-        if weight_map.get(name) != held.get(name):
+    for name in sorted(weight_map.keys() | shard_of.keys()):
+        if weight_map.get(name) != shard_of.get(name):
             raise ZooError(
-                f"{path}: says that tensor {name[:200]} is in {weight_map.get(name)}, it is in {held.get(name)}."
+                f"{path}: says that tensor {name[:200]} is in {weight_map.get(name)}, it is in {shard_of.get(name)}."
             )
     size = sum(tensor.end - tensor.begin for header in headers.values() for tensor in header.tensors)
     if total is not None and total != size:
@@ -204,7 +209,7 @@ def check_index(folder: Path, paths: tuple[str, ...], headers: dict[str, Header]
 
 
 def parameter_count(headers: dict[str, Header], config: dict[str, Any]) -> int:
-    """How many parameters the files hold, each once: a tied head that is stored too is not counted."""
+    """The number of parameters in the files; a tied head that is also stored is not counted."""
     sizes = {
         tensor.name: tensor.elements
         for header in headers.values()

@@ -1,9 +1,9 @@
-"""The header of a safetensors file, read more strictly than the format's own library does.
+"""Reads the header of a safetensors file more strictly than the format's own library.
 
-safetensors 0.8.0 accepts files that its specification forbids (a space before `{`, a tensor named
-twice with the same offsets, extra fields) and files a registry should refuse (names that are
-paths, 400,000 empty tensors). This reads the header alone, in plain Python, and accepts only files
-about which every reader agrees. It never reads tensor data, except `only_nan` on request.
+safetensors 0.8.0 accepts files that its specification forbids (a space before `{`, a duplicate tensor with
+the same offsets, extra fields) and files that a registry should refuse (names that are paths, 400,000 empty
+tensors). This module reads the header alone, in plain Python, and accepts only files that every reader
+interprets alike. It never reads tensor data, except `only_nan` on request.
 
 Source: the safetensors README (Format); measured against safetensors 0.8.0 with crafted files.
 """
@@ -20,9 +20,9 @@ from typing import Any, BinaryIO, NamedTuple
 from zoo.errors import ZooError
 from zoo.plain_file import open_plain
 
-HEADER_BYTES = 10_000_000  # phi-2 needs 50 kB; the specification's 100 MB is room for an attack
+HEADER_BYTES = 10_000_000  # phi-2 needs 50 kB; the specification's 100 MB would invite attacks
 TENSORS = 100_000
-METADATA_CHARACTERS = 100_000  # transformers writes {"format": "pt"}; a megabyte of it is a hiding place
+METADATA_CHARACTERS = 100_000  # transformers writes {"format": "pt"}; a megabyte could hide anything
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]{0,255}")
 DIMENSIONS = 8
 BITS = {
@@ -42,7 +42,7 @@ BITS = {
     "I64": 64,
     "U64": 64,
 }
-# dtype -> (struct code of its bits, exponent mask, mantissa mask): NaN is all of one, some of the other
+# dtype -> (struct code of its bits, exponent mask, mantissa mask): NaN has all exponent bits and some mantissa bits
 FLOATS = {
     "F64": ("Q", 0x7FF0000000000000, 0x000FFFFFFFFFFFFF),
     "F32": ("I", 0x7F800000, 0x007FFFFF),
@@ -53,7 +53,7 @@ FLOATS = {
 
 
 class Tensor(NamedTuple):
-    """One tensor as the header tells it: where its bytes begin and end in the data part."""
+    """One tensor of the header; `begin` and `end` are offsets in the data part."""
 
     name: str
     dtype: str
@@ -63,30 +63,26 @@ class Tensor(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """The number of its elements."""
         return prod(self.shape)
 
 
 class Header(NamedTuple):
-    """What a file holds: its tensors by offset, its metadata, and where the data part begins."""
+    """A parsed header: the tensors by offset, the metadata, and the start of the data part."""
 
     tensors: tuple[Tensor, ...]
     metadata: dict[str, str]
     data_start: int
 
 
-class _Twice(ValueError):
-    """A key stands twice in one JSON object."""
-
-
-def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object's pairs as a dict; a key that stands twice is an error, since readers differ."""
-    found: dict[str, Any] = {}
+def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object's pairs as a dict. Raises ValueError for a duplicate key, since readers differ on it."""
+    values: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
-            raise _Twice(f"the key {key[:80]!r} stands twice")
-        found[key] = value
-    return found
+        if key in values:
+            raise ValueError(f"the key {key[:80]!r} is a duplicate")
+        values[key] = value
+    return values
 
 
 def strict_json(text: bytes) -> Any:
@@ -103,16 +99,13 @@ def strict_json(text: bytes) -> Any:
         raise ValueError(f"{constant} is not JSON")
 
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=without_twins, parse_constant=never)
+        return json.loads(text.decode("utf-8"), object_pairs_hook=reject_duplicate_keys, parse_constant=never)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def read_header(path: Path) -> Header:
-    """The header of one file, checked whole.
-
-    Raises ZooError that names the file and what is wrong with it.
-    """
+    """Reads and checks the header of one file. Raises ZooError with the file and the fault."""
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         try:
@@ -122,7 +115,7 @@ def read_header(path: Path) -> Header:
 
 
 def parse(file: BinaryIO, size: int) -> Header:
-    """The header at the start of an open file of `size` bytes. Raises ValueError with the reason."""
+    """Parses the header at the start of an open file of `size` bytes. Raises ValueError with the reason."""
     first = file.read(8)
     if len(first) < 8:
         raise ValueError(f"it has {len(first)} bytes, fewer than the 8 of the header's length")
@@ -134,30 +127,30 @@ def parse(file: BinaryIO, size: int) -> Header:
     text = file.read(length)
     if text[:1] != b"{":
         raise ValueError("its header does not begin with {")
-    told = strict_json(text.rstrip(b" "))
-    metadata = _metadata(told.pop("__metadata__", {}))
-    if len(told) > TENSORS:
-        raise ValueError(f"it names {len(told):,} tensors, allowed are {TENSORS:,}")
-    tensors = sorted((_tensor(name, value) for name, value in told.items()), key=lambda t: (t.begin, t.end))
-    _cover(tensors, size - 8 - length)
+    entries = strict_json(text.rstrip(b" "))
+    metadata = _parse_metadata(entries.pop("__metadata__", {}))
+    if len(entries) > TENSORS:
+        raise ValueError(f"it names {len(entries):,} tensors, allowed are {TENSORS:,}")
+    tensors = sorted((_parse_tensor(name, entry) for name, entry in entries.items()), key=lambda t: (t.begin, t.end))
+    _check_cover(tensors, size - 8 - length)
     return Header(tuple(tensors), metadata, 8 + length)
 
 
-def _metadata(told: Any) -> dict[str, str]:
-    if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
+def _parse_metadata(metadata: Any) -> dict[str, str]:
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("__metadata__ is not an object of strings")
-    size = sum(len(key) + len(value) for key, value in told.items())
+    size = sum(len(key) + len(value) for key, value in metadata.items())
     if size > METADATA_CHARACTERS:
         raise ValueError(f"its __metadata__ has {size:,} characters, allowed are {METADATA_CHARACTERS:,}")
-    return told
+    return metadata
 
 
-def _tensor(name: str, told: Any) -> Tensor:
+def _parse_tensor(name: str, entry: Any) -> Tensor:
     if not NAME.fullmatch(name) or ".." in name:
         raise ValueError(f"the tensor name {name[:80]!r} is not a plain dotted name")
-    if not isinstance(told, dict) or set(told) != {"dtype", "shape", "data_offsets"}:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"tensor {name} does not have exactly dtype, shape and data_offsets")
-    dtype, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BITS:
         raise ValueError(f"tensor {name} has the unknown dtype {str(dtype)[:40]!r}")
     if not _whole_numbers(shape) or len(shape) > DIMENSIONS:
@@ -165,34 +158,38 @@ def _tensor(name: str, told: Any) -> Tensor:
     if not _whole_numbers(offsets) or len(offsets) != 2:
         raise ValueError(f"tensor {name} has data_offsets {str(offsets)[:80]}, expected two whole numbers")
     begin, end = offsets
-    wanted = prod(shape) * BITS[dtype] // 8
-    if end - begin != wanted:
-        raise ValueError(f"tensor {name} is {dtype}{shape}, {wanted:,} bytes, but its offsets span {end - begin:,}")
-    if wanted == 0:
+    size = prod(shape) * BITS[dtype] // 8
+    if end - begin != size:
+        raise ValueError(f"tensor {name} is {dtype}{shape}, {size:,} bytes, but its offsets span {end - begin:,}")
+    if size == 0:
         raise ValueError(f"tensor {name} is empty (shape {shape})")
     if begin % (BITS[dtype] // 8):
         raise ValueError(f"tensor {name} begins at byte {begin:,}, which is not aligned to its {dtype}")
     return Tensor(name, dtype, tuple(shape), begin, end)
 
 
-def _whole_numbers(told: Any) -> bool:
-    return isinstance(told, list) and all(type(n) is int and 0 <= n < 2**53 for n in told)
+def _whole_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(type(n) is int and 0 <= n < 2**53 for n in values)
 
 
-def _cover(tensors: list[Tensor], data_bytes: int) -> None:
+def _check_cover(tensors: list[Tensor], data_bytes: int) -> None:
     """Checks that the tensors, sorted by offset, cover the data part without gap or overlap."""
-    at = 0
+    position = 0
     for tensor in tensors:
-        if tensor.begin != at:
-            what = "overlaps the one before" if tensor.begin < at else f"leaves a gap of {tensor.begin - at:,} bytes"
-            raise ValueError(f"tensor {tensor.name} at byte {tensor.begin:,} {what}")
-        at = tensor.end
-    if at != data_bytes:
-        raise ValueError(f"its tensors end at byte {at:,}, its data at {data_bytes:,}")
+        if tensor.begin != position:
+            fault = (
+                "overlaps the one before"
+                if tensor.begin < position
+                else f"leaves a gap of {tensor.begin - position:,} bytes"
+            )
+            raise ValueError(f"tensor {tensor.name} at byte {tensor.begin:,} {fault}")
+        position = tensor.end
+    if position != data_bytes:
+        raise ValueError(f"its tensors end at byte {position:,}, its data at {data_bytes:,}")
 
 
 def only_nan(path: Path, header: Header) -> Iterator[str]:
-    """Names of the tensors that hold nothing but NaN. Stops reading each at its first real number."""
+    """Names of the tensors that contain only NaN. Stops reading each at its first other number."""
     with open_plain(path) as file:
         for tensor in header.tensors:
             if tensor.dtype in FLOATS and _is_only_nan(file, header.data_start, tensor):

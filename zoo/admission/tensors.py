@@ -1,8 +1,8 @@
-"""Whether a checkpoint's tensors are those that its config.json describes.
+"""Checks that a checkpoint's tensors match its config.json.
 
-Phi: every name, every shape. Families laid out as Llama is: the shapes of the linear layers and that
-each layer is whole. Others: the vocabulary, the number of layers, and the size of the whole.
-Quantised weights have shapes of their own, so of them only names and layers are held.
+Phi: every name and every shape. Families with Llama's layout: the shapes of the linear layers, in every
+layer. Others: the vocabulary, the number of layers, and the total size. Quantised weights have shapes of
+their own, so only their names and layers are checked.
 """
 
 import re
@@ -22,113 +22,112 @@ LLAMA_LIKE = (
     "granite", "cohere",
 )  # fmt: skip
 FLOAT_TYPES = (*FLOATS, "F8_E4M3")
-ROOM = 4  # a config's size is estimated from below; tensors of a quarter of that are of another model
-PACKED = 16  # and quantised weights keep up to so many numbers in one
+ROOM = 4  # a config's size is a lower bound; a quarter of it or less belongs to another model
+PACKED = 16  # numbers that quantised weights pack into one element, at most
 
 
 def check_tensors(folder: Path, headers: dict[str, Header], config: dict[str, Any]) -> None:
-    """Checks that the tensors are those that the config describes. Raises ZooError with the first that is not."""
-    held: dict[str, tuple[int, ...]] = {}
+    """Checks that the tensors match the config. Raises ZooError with the first that does not."""
+    shapes: dict[str, tuple[int, ...]] = {}
     quantised = config.get("quantization_config") is not None
     for path, header in headers.items():
         for tensor in header.tensors:
-            if tensor.name in held:
-                raise ZooError(
-                    f"{folder / path}: tensor {tensor.name} stands in another file too; readers would differ."
-                )
+            if tensor.name in shapes:
+                raise ZooError(f"{folder / path}: tensor {tensor.name} is also in another file; readers would differ.")
             if tensor.dtype not in FLOAT_TYPES and not quantised and not BUFFER.fullmatch(tensor.name):
                 raise ZooError(
                     f"{folder / path}: tensor {tensor.name} is {tensor.dtype}, but config.json has no "
                     "quantization_config; weights are floating-point numbers."
                 )
-            held[tensor.name] = tensor.shape
+            shapes[tensor.name] = tensor.shape
     if config["model_type"] == "phi":
-        _check_phi(folder, held, config)
+        _check_phi(folder, shapes, config)
         return
-    _check_layers(folder, held, config)
+    _check_layers(folder, shapes, config)
     _check_size(folder, headers, config, quantised)
     if not quantised:
-        _check_embedding(folder, held, config)
+        _check_embedding(folder, shapes, config)
         if config["model_type"] in LLAMA_LIKE:
-            _check_llama(folder, held, config)
+            _check_llama(folder, shapes, config)
 
 
-def _check_phi(folder: Path, held: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
+def _check_phi(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
     from zoo.exchange.phi_convert import legacy_format
 
-    legacy = legacy_format(held)
+    legacy = legacy_format(shapes)
     if legacy:
         raise ZooError(
             f"{folder}: its tensors are in Phi's {legacy} format, which today's loaders misread; "
-            f"convert and prove them: phizoo models import {folder} --name NAME"
+            f"convert them: phizoo models import {folder} --name NAME"
         )
     try:
-        wanted = phi_shapes(config)
+        expected = phi_shapes(config)
     except (KeyError, TypeError, ValueError) as error:
         raise ZooError(
             f"{folder / 'config.json'}: does not describe a Phi model ({error}); see phizoo models variants"
         ) from None
-    if config.get("tie_word_embeddings") and "lm_head.weight" not in held:
-        del wanted["lm_head.weight"]
-    for name, shape in wanted.items():
-        if name not in held:
+    if config.get("tie_word_embeddings") and "lm_head.weight" not in shapes:
+        del expected["lm_head.weight"]
+    for name, shape in expected.items():
+        if name not in shapes:
             raise ZooError(f"{folder}: tensor {name} is missing; config.json describes one of shape {list(shape)}.")
-        if held[name] != shape:
+        if shapes[name] != shape:
             raise ZooError(
-                f"{folder}: tensor {name} has shape {list(held[name])}, config.json describes {list(shape)}."
+                f"{folder}: tensor {name} has shape {list(shapes[name])}, config.json describes {list(shape)}."
             )
-    extra = sorted(name for name in held.keys() - wanted.keys() if not name.endswith("inv_freq"))
+    extra = sorted(name for name in shapes.keys() - expected.keys() if not name.endswith("inv_freq"))
     if extra:
         raise ZooError(
-            f"{folder}: tensor {extra[0]} is not part of the model that config.json describes ({len(extra)} such)."
+            f"{folder}: tensor {extra[0]} is not part of the model that config.json describes ({len(extra)} in total)."
         )
 
 
-def _check_embedding(folder: Path, held: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
+def _check_embedding(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
     vocabulary = config.get("vocab_size")
-    positions = config.get("n_positions") or (config.get("max_position_embeddings") if _learned(held) else None)
-    for name, shape in held.items():
-        # only the vocabulary: some families embed in a smaller space than they compute in
+    learned = any(POSITIONS.search(name) for name in shapes)
+    positions = config.get("n_positions") or (config.get("max_position_embeddings") if learned else None)
+    for name, shape in shapes.items():
+        # only the vocabulary: some families have a smaller embedding width
         if EMBEDDING.search(name) and len(shape) == 2 and vocabulary and shape[0] < vocabulary:
-            raise ZooError(f"{folder}: tensor {name} has {shape[0]} rows, config.json a vocabulary of {vocabulary}.")
+            raise ZooError(
+                f"{folder}: tensor {name} has {shape[0]} rows, but config.json has a vocabulary of {vocabulary}."
+            )
         if POSITIONS.search(name) and positions and shape[0] < positions:
-            raise ZooError(f"{folder}: tensor {name} has {shape[0]} rows, config.json {positions} positions.")
-
-
-def _learned(held: dict[str, tuple[int, ...]]) -> bool:
-    return any(POSITIONS.search(name) for name in held)
+            raise ZooError(f"{folder}: tensor {name} has {shape[0]} rows, but config.json has {positions} positions.")
 
 
 def _layers(config: dict[str, Any]) -> int | None:
     return config.get("num_hidden_layers") or config.get("n_layer")
 
 
-def _check_layers(folder: Path, held: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
+def _check_layers(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
     layers = _layers(config)
-    numbers = {int(found[1]) for name in held if (found := LAYER.search(f".{name}"))}
+    numbers = {int(match[1]) for name in shapes if (match := LAYER.search(f".{name}"))}
     if layers and numbers != set(range(layers)):
-        has = f"are of {len(numbers)} layers" + (f", the last is {max(numbers)}" if numbers else "")
-        raise ZooError(f"{folder}: its tensors {has}; config.json describes {layers} layers.")
+        last = f", the last is {max(numbers)}" if numbers else ""
+        raise ZooError(
+            f"{folder}: its tensors are of {len(numbers)} layers{last}; config.json describes {layers} layers."
+        )
 
 
 def _check_size(folder: Path, headers: dict[str, Header], config: dict[str, Any], quantised: bool) -> None:
-    """Refuses a config that would make a loader allocate much more than the files hold."""
+    """Refuses a config that would make a loader allocate much more memory than the files need."""
     width = int(config.get("hidden_size") or config.get("n_embd") or config.get("d_model") or 0)
     inner = int(config.get("intermediate_size") or config.get("n_inner") or width)
     layers = _layers(config) or 0
-    # from below, for every family: queries and outputs, two matrices of the MLP, one embedding
+    # a lower bound for every family: queries and outputs, two MLP matrices, one embedding
     least = layers * (2 * width * width + 2 * width * inner) + width * int(config.get("vocab_size") or 0)
     elements = sum(tensor.elements for header in headers.values() for tensor in header.tensors)
     if least > elements * ROOM * (PACKED if quantised else 1):
         raise ZooError(
-            f"{folder}: its tensors hold {elements:,} numbers, config.json describes a model of at least {least:,}."
+            f"{folder}: its tensors contain {elements:,} numbers, config.json describes a model of at least {least:,}."
         )
 
 
-def _check_llama(folder: Path, held: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
+def _check_llama(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
     width, heads = config.get("hidden_size"), config.get("num_attention_heads")
     if not width or not heads or not _layers(config) or not config.get("vocab_size"):
-        raise ZooError(f"{folder / 'config.json'}: lacks hidden_size, num_attention_heads, layers or vocab_size.")
+        raise ZooError(f"{folder / 'config.json'}: has no hidden_size, num_attention_heads, layers or vocab_size.")
     size = int(config.get("head_dim") or width // heads)
     keys = int(config.get("num_key_value_heads") or heads)
     inner = config.get("intermediate_size")
@@ -140,17 +139,17 @@ def _check_llama(folder: Path, held: dict[str, tuple[int, ...]], config: dict[st
     }
     if inner:
         linear |= {"mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width), "mlp.down_proj": (width, inner)}
-    wanted: dict[str, tuple[int, ...]] = {
+    expected: dict[str, tuple[int, ...]] = {
         f"model.layers.{layer}.{name}.weight": shape
         for layer in range(int(_layers(config) or 0))
         for name, shape in linear.items()
     }
-    wanted |= {"model.embed_tokens.weight": (config["vocab_size"], width), "model.norm.weight": (width,)}
+    expected |= {"model.embed_tokens.weight": (config["vocab_size"], width), "model.norm.weight": (width,)}
     if config["model_type"] in ("olmo", "cohere"):
-        del wanted["model.norm.weight"]  # a norm of its own kind
-    if "lm_head.weight" in held:
-        wanted["lm_head.weight"] = (config["vocab_size"], width)
-    for name, shape in wanted.items():
-        if held.get(name) != shape:
-            what = f"has shape {list(held[name])}" if name in held else "is missing"
-            raise ZooError(f"{folder}: tensor {name} {what}, config.json describes {list(shape)}.")
+        del expected["model.norm.weight"]  # a norm of its own kind
+    if "lm_head.weight" in shapes:
+        expected["lm_head.weight"] = (config["vocab_size"], width)
+    for name, shape in expected.items():
+        if shapes.get(name) != shape:
+            fault = f"has shape {list(shapes[name])}" if name in shapes else "is missing"
+            raise ZooError(f"{folder}: tensor {name} {fault}, config.json describes {list(shape)}.")

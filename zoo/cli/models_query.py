@@ -137,9 +137,9 @@ def variants(name: str | None, as_json: bool) -> None:
     Example:  phizoo models variants
               phizoo models variants phi-2 --json
     """
-    from zoo.phi_variants import VARIANTS, variant
+    from zoo.phi_variants import VARIANTS, get_variant
 
-    chosen = [variant(name)] if name else list(VARIANTS.values())
+    chosen = [get_variant(name)] if name else list(VARIANTS.values())
     if as_json:
         keys = ("name", "repository", "training_tokens", "about", "parameters", "config")
         emit_json([{key: getattr(model, key) for key in keys} for model in chosen])

@@ -12,7 +12,7 @@ from zoo.db import names, rows
 from zoo.db.database import Database
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
-from zoo.records import Dataset, checked_name
+from zoo.records import Dataset, validate_name
 
 DATASET = msgspec.json.Decoder(Dataset)
 LISTING = "phizoo data list"
@@ -23,7 +23,7 @@ def add(database: Database, dataset: Dataset, moment: str, newest: bool = False)
 
     newest  make it the current dataset of its name, even if the name has moved to another digest since
     """
-    checked_name(dataset.name)
+    validate_name(dataset.name)
     with database.write():
         existing = database.rows(
             "SELECT id, record, (SELECT max(id) FROM datasets WHERE name = :name) FROM datasets "

@@ -16,7 +16,7 @@ from zoo.db import rows
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
 from zoo.db.database import Database
 from zoo.errors import ZooError
-from zoo.records import Checkpoint, checked_name
+from zoo.records import Checkpoint, validate_name
 from zoo.store.store import Store, is_alive
 
 BATCH = 200  # objects deleted in one transaction: another writer waits for at most these
@@ -117,7 +117,7 @@ def _refuse_referenced(database: Database, checkpoint: Checkpoint, with_scores: 
 
 def rename(database: Database, old: str, new: str) -> None:
     """Gives all versions and aliases of a name another name. Digests, and so scores and origins, stay."""
-    checked_name(new)
+    validate_name(new)
     with database.write():
         newest = get_checkpoint(database, old)
         versions = list_checkpoints(database, old, all_versions=True)

@@ -18,7 +18,7 @@ from zoo.exchange.card import model_card
 from zoo.lock import locked
 from zoo.phi_variants import VARIANTS, Variant
 from zoo.plain_file import open_inside
-from zoo.records import About, Checkpoint, checked_name
+from zoo.records import About, Checkpoint, validate_name
 from zoo.store.store import copy_hashed
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def import_any(
     variant = _find_variant(source)
     repository = variant.repository if variant else source
     snapshot = hub.snapshot(repository, revision)
-    name = checked_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
+    name = validate_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
     folder = settings.home() / "incoming" / f"{repository.replace('/', '--')}-{snapshot.commit}"
     about = msgspec.structs.replace(
         about,
@@ -83,7 +83,7 @@ def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tu
         return (f"{name}: from the folder {folder}, {size / 1e9:.2f} GB",), _missing_space(size)
     variant = _find_variant(source)
     repository = variant.repository if variant else source
-    title = checked_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
+    title = validate_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
     lines = [f"{title}: from {repository} at {revision or 'the newest commit of main, which is then recorded'}"]
     if variant is not None:
         lines.append(f"  {variant.parameters:,} parameters, {2 * variant.parameters / 1e9:.2f} GB in 16 bits")
@@ -139,12 +139,12 @@ def _find_variant(source: str) -> Variant | None:
 
 
 def _normalise_name(text: str) -> str:
-    return checked_name(text.lower().replace("_", "-"))
+    return validate_name(text.lower().replace("_", "-"))
 
 
 def import_folder(registry: "Registry", folder: Path, name: str, about: About, drop_code: bool) -> Checkpoint:
     """Imports a local folder as a checkpoint; an older format is converted and checked first."""
-    checked_name(name)
+    validate_name(name)
     paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     for path in paths:
         if not _is_code(path, folder):

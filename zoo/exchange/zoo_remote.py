@@ -20,11 +20,11 @@ from zoo.db.scores import write_run
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
 from zoo.progress import progress
-from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, checked_name, manifest_digest
+from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, manifest_digest, validate_name
 from zoo.registry import Registry, now, open_registry
 from zoo.store.bucket import BucketStore, filesystem, translate_faults
 from zoo.store.disk import DiskStore
-from zoo.store.store import Store, checked_sha256
+from zoo.store.store import Store, validate_sha256
 
 ENTRY_BYTES = 100_000_000
 PROGRESS_BYTES = 50_000_000
@@ -123,14 +123,14 @@ def _runs(registry: Registry, checkpoint: Checkpoint) -> Iterator[RunEntry]:
 def check_entry(entry: Entry) -> Entry:
     """The entry, if its names, paths and digests are valid. Raises ZooError otherwise."""
     checkpoint = entry.checkpoint
-    checked_name(checkpoint.name)
+    validate_name(checkpoint.name)
     for file in _files(entry):
-        checked_sha256(file.sha256)
+        validate_sha256(file.sha256)
         gate.check_path(file.path)
     for alias in entry.aliases:
-        checked_name(alias)
+        validate_name(alias)
     for dataset in entry.datasets:
-        checked_name(dataset.name)
+        validate_name(dataset.name)
     if manifest_digest(checkpoint.files) != checkpoint.digest:
         raise ZooError(
             f"{checkpoint.label}: its digest does not match its files; the other zoo is damaged, verify it there."

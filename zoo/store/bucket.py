@@ -19,7 +19,7 @@ from zoo.errors import ZooError
 from zoo.records import File
 from zoo.store import multipart
 from zoo.store.disk import DiskStore
-from zoo.store.store import checked_sha256, fetch_resumed
+from zoo.store.store import fetch_resumed, validate_sha256
 
 WHOLE_UPLOADS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")
 CACHE_BYTES = 50_000_000_000
@@ -81,7 +81,7 @@ class BucketStore:
         self.limit = cache_bytes() if limit is None else limit
 
     def _path(self, sha256: str) -> str:
-        checked_sha256(sha256)
+        validate_sha256(sha256)
         return f"{self.root}/objects/{sha256[:2]}/{sha256}"
 
     def has(self, sha256: str) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from zoo.digest import CHUNK_BYTES, SHA256, file_sha256
 from zoo.errors import ZooError
 from zoo.records import File
-from zoo.store.store import checked_sha256, fetch_resumed, owner
+from zoo.store.store import fetch_resumed, owner, validate_sha256
 
 READ_ONLY = 0o444
 LEFTOVER_SECONDS = 7 * 24 * 3600.0
@@ -25,7 +25,7 @@ class DiskStore:
         self.folder, self.url, self.trees = folder, str(folder), folder / "trees"
 
     def _path(self, sha256: str) -> Path:
-        checked_sha256(sha256)
+        validate_sha256(sha256)
         return self.folder / "objects" / sha256[:2] / sha256
 
     def has(self, sha256: str) -> int | None:
@@ -59,7 +59,7 @@ class DiskStore:
             sync_folder(parent)
 
     def tree(self, digest: str, files: Sequence[File]) -> Path:
-        checked_sha256(digest)
+        validate_sha256(digest)
         tree = self.folder / "trees" / digest
         if tree.is_dir() and all(self._is_own(tree / file.path, file) for file in files):
             return tree
@@ -119,7 +119,7 @@ class DiskStore:
 
     def partial(self, sha256: str) -> Path:
         """The file for an object while it is being fetched: a later fetch resumes it after a kill."""
-        checked_sha256(sha256)
+        validate_sha256(sha256)
         path = self.folder / "partial" / sha256
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -148,7 +148,7 @@ class DiskStore:
         self.delete(sha256)
 
     def strays(self, digest: str, files: Sequence[File]) -> list[str]:
-        tree = self.folder / "trees" / checked_sha256(digest)
+        tree = self.folder / "trees" / validate_sha256(digest)
         own = {tree / file.path: file for file in files}
         return sorted(
             str(path)

@@ -70,7 +70,7 @@ class Store(Protocol):
         """Deletes trees of other digests and the leftovers of dead writers."""
 
 
-def checked_sha256(sha256: str) -> str:
+def validate_sha256(sha256: str) -> str:
     """The digest, if it has 64 hexadecimal digits: checked before it becomes a path. Raises ZooError otherwise."""
     if not SHA256.fullmatch(sha256):
         raise ZooError(f"{sha256[:80]!r} is not a sha256: expected 64 hexadecimal digits.")

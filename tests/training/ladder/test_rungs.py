@@ -12,7 +12,7 @@ from training.ladder import rungs as ladder
 from training.ladder.rungs import SCALES, growth_arms, rungs
 from training.recipe import from_plain
 from zoo.cli.root import run as phizoo
-from zoo.records import checked_name
+from zoo.records import validate_name
 from zoo.registry import open_registry
 
 DATA = ("unfiltered-tokens", "filtered-tokens", "base-tokens", "textbooks-tokens", "exercises-tokens")
@@ -22,7 +22,7 @@ DATA = ("unfiltered-tokens", "filtered-tokens", "base-tokens", "textbooks-tokens
 def test_every_rung_is_a_legal_recipe_after_what_it_starts_from(scale: ladder.Scale) -> None:
     seen: set[str] = set()
     for rung in rungs(scale):
-        assert checked_name(rung.name) == rung.name
+        assert validate_name(rung.name) == rung.name
         assert rung.name not in seen
         recipe = from_plain(rung.recipe)
         assert not rung.parent or rung.parent in seen

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.admission.file_kind import disguise, is_pickle, is_zip
+from zoo.admission.file_kind import forbidden_kind, is_pickle, is_zip
 
 
 class Danger:
@@ -68,7 +68,7 @@ def test_random_bytes_are_nothing() -> None:
     chance = random.Random(0)
     for _ in range(2000):
         data = chance.randbytes(600)
-        assert disguise(io.BytesIO(data), len(data), weights=True) == ""
+        assert forbidden_kind(io.BytesIO(data), len(data), weights=True) == ""
 
 
 def test_a_zip_is_found_from_its_end_and_an_end_alone_is_none() -> None:

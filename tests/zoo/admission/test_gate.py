@@ -145,15 +145,15 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "internal attention": (config(_attn_implementation_internal="evil/kernel"), "private key"),
     "known private key with a repository": (config(_attn_implementation="evil/kernel:x"), "could be fetched and run"),
     "other private key": (config(_class_path="x"), "private key"),
-    "unknown model": (config(model_type="evil"), "model_type 'evil' is not on the list"),
-    "model type of another kind": (config(model_type=["phi"]), "is not on the list"),
+    "unknown model": (config(model_type="evil"), "model_type 'evil' is not supported"),
+    "model type of another kind": (config(model_type=["phi"]), "is not supported"),
     "absurd layers": (config(num_hidden_layers=10**9), "num_hidden_layers is 1000000000"),
     "absurd together": (config(hidden_size=10**6, intermediate_size=10**7, num_hidden_layers=1000), "parameters"),
     "negative size": (config(vocab_size=-1), "vocab_size is -1"),
     "size as text": (config(vocab_size="11"), "vocab_size is 11"),
     "number without end": (write("config.json", '{"model_type":"phi","x":1e999}'), "not finite"),
     "number of 4000 digits": (write("config.json", '{"model_type":"phi","x":' + "9" * 4000 + "}"), "4000 digits"),
-    "config twice": (write("config.json", '{"model_type":"phi","model_type":"gpt2"}'), "stands twice"),
+    "config twice": (write("config.json", '{"model_type":"phi","model_type":"gpt2"}'), "is a duplicate"),
     "config nested": (config(a=json.loads("[" * 30 + "]" * 30)), "nested more than"),
     "quantizer unknown": (config(quantization_config={"quant_method": "evil"}), "has the method 'evil'"),
     "quantizer with a path": (config(quantization_config={"quant_method": "gptq", "x": "a/b"}), "is a path"),
@@ -164,7 +164,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "other width": (config(intermediate_size=64), "has shape [32, 8], config.json describes [64, 8]"),
     "other depth": (config(num_hidden_layers=2), "model.layers.1.input_layernorm.weight is missing"),
     "fewer layers than tensors": (config(num_hidden_layers=1, vocab_size=12), "has shape [11, 8]"),
-    "template that reaches out": (template("{{ ''.__class__ }}"), "reaches for __class__"),
+    "template that reaches out": (template("{{ ''.__class__ }}"), "accesses __class__"),
     "template by subscript": (template("{{ messages['__class__'] }}"), "private name"),
     "template by filter": (template("{{ messages|attr('x') }}"), "filter attr"),
     "template by map": (template("{{ messages|map(attribute='__class__')|list }}"), "private name"),
@@ -172,15 +172,15 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "template too long": (template("x" * 70_000), "more than 65,536"),
     "template without end": (
         template("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
-        "takes too long",
+        "needs too much time",
     ),
-    "template that floods": (template("{% for a in range(99999) %}{{ 'x' * 99999 }}{% endfor %}"), "takes too long"),
-    "template broken": (template("{% if %}"), "cannot be read"),
+    "template that floods": (template("{% for a in range(99999) %}{{ 'x' * 99999 }}{% endfor %}"), "needs too much time"),
+    "template broken": (template("{% if %}"), "cannot be parsed"),
     "template in a list": (
         write("tokenizer_config.json", {"chat_template": [{"name": "a", "template": "{{ x.__init__ }}"}]}),
-        "reaches for __init__",
+        "accesses __init__",
     ),
-    "template file": (write("chat_template.jinja", "{{ self.__init__.__globals__ }}"), "reaches for __"),
+    "template file": (write("chat_template.jinja", "{{ self.__init__.__globals__ }}"), "accesses __"),
     "shard without index": (
         lambda f: (f / "model.safetensors").rename(f / "model-00001-of-00001.safetensors") and None,
         "index.json is missing",
@@ -191,8 +191,8 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
         "a loader finds only model.safetensors",
     ),
     "weights that are no floats": (whole_numbers, "is U8, but config.json has no quantization_config"),
-    "index of another form": (write("model.safetensors.index.fp16.json", {"weight_map": {"a": "../x"}}), "other files"),
-    "index of pickles": (write("pytorch_model.bin.index.json", {"weight_map": {"a": "../x.bin"}}), "other files"),
+    "index of another form": (write("model.safetensors.index.fp16.json", {"weight_map": {"a": "../x"}}), "files other than"),
+    "index of pickles": (write("pytorch_model.bin.index.json", {"weight_map": {"a": "../x.bin"}}), "files other than"),
     "index with odd metadata": (
         write("model.safetensors.index.json", {"metadata": "x", "weight_map": {}}),
         "is not named by",
@@ -208,7 +208,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "hard link": (hard_linked, "notes.txt: has 2 names (hard links)"),
     "name that ends with a dot": (write("a./x.txt", "x"), "may not enter"),
     "no JSON": (write("extra.json", "{"), "is not plain JSON"),
-    "vocabulary with a word twice": (write("vocab.json", '{"a": 1, "a": 2}'), "stands twice"),
+    "vocabulary with a word twice": (write("vocab.json", '{"a": 1, "a": 2}'), "is a duplicate"),
     "code in a config deeper down": (write("sub/config.json", {"auto_map": {"A": "b.C"}}), "auto_map"),
     "code in any other JSON": (write("other.json", {"x": [{"auto_map": {"A": "b.C"}}]}), "auto_map"),
     "adapter of another model": (
@@ -229,19 +229,19 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "quantizer with a path inside": (config(quantization_config={"quant_method": "gptq", "m": ["a/b"]}), "is a path"),
     "template that spells a private name": (template("{{ ''['_'*2~'class'~'_'*2] }}"), "reaches out"),
     "template that formats one": (template("{{ '{0.__class__}'.format(1) }}"), "reaches out"),
-    "template with a power": (template("{{ 10**10**8 }}"), "raises to a power"),
+    "template with a power": (template("{{ 10**10**8 }}"), "uses a power"),
     "template with a loop too long": (template("{% for i in range(10**9) %}x{% endfor %}"), "power"),
-    "template with a range too long": (template("{% for i in range(1000000000) %}x{% endfor %}"), "takes too long"),
-    "template that calls itself": (template("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), "takes too long"),
+    "template with a range too long": (template("{% for i in range(1000000000) %}x{% endfor %}"), "needs too much time"),
+    "template that calls itself": (template("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), "needs too much time"),
     "template that waits for a system message": (
         template(
             "{% if messages and messages[0].role == 'system' %}{% for a in range(99999) %}{% for b in range(99999) %}"
             "{% endfor %}{% endfor %}{% endif %}"
         ),
-        "takes too long",
+        "needs too much time",
     ),
-    "template in any JSON": (write("x.json", {"chat_template": "{{ x.__init__ }}"}), "reaches for __init__"),
-    "template file of another name": (write("more/x.jinja", "x"), "of a kind that is not on the list"),
+    "template in any JSON": (write("x.json", {"chat_template": "{{ x.__init__ }}"}), "accesses __init__"),
+    "template file of another name": (write("more/x.jinja", "x"), "of a kind that is not allowed"),
 }
 
 
@@ -298,7 +298,7 @@ def test_an_index_with_another_total_and_a_shard_too_many_are_refused(tmp_path: 
 def test_a_tensor_in_two_files_is_refused(tmp_path: Path, made: SimpleNamespace) -> None:
     folder = made.phi(tmp_path / "x")
     made.safetensors(folder / "more.safetensors", {"lm_head.bias": ("F32", [11], bytes(44))})
-    with pytest.raises(ZooError, match="stands in another file too"):
+    with pytest.raises(ZooError, match="is also in another file"):
         inspect_folder(folder)
 
 

@@ -33,9 +33,9 @@ HEADERS = {
     "array": (b"[1]", 0, "begin with {"),
     "text after the end": (header(a=ONE) + b"x", 8, "Extra data"),
     "bad UTF-8": (b'{"\xff": 1}', 0, "decode"),
-    "a tensor twice": (header(a=ONE)[:-1] + b"," + header(a=ONE)[1:], 8, "stands twice"),
-    "metadata twice": (b'{"__metadata__":{},"__metadata__":{}}', 0, "stands twice"),
-    "a field twice": (b'{"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', 8, "stands twice"),
+    "a tensor twice": (header(a=ONE)[:-1] + b"," + header(a=ONE)[1:], 8, "is a duplicate"),
+    "metadata twice": (b'{"__metadata__":{},"__metadata__":{}}', 0, "is a duplicate"),
+    "a field twice": (b'{"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', 8, "is a duplicate"),
     "metadata not of strings": (header(__metadata__={"a": 1}), 0, "object of strings"),
     "a megabyte of metadata": (header(__metadata__={"a": "x" * 1_000_000}), 0, "1,000,001 characters"),
     "unknown field": (header(a=ONE | {"device": "x"}), 8, "exactly dtype"),
@@ -197,5 +197,5 @@ def test_a_tensor_of_nothing_but_nan_is_told(
 
 def test_json_is_read_strictly() -> None:
     for text in (b'{"a":1,"a":1}', b"[NaN]", b"[Infinity]", b"{} {}", b"\xff", b"[" * 100_000):
-        with pytest.raises(ValueError, match=r"twice|not JSON|Extra|decode|deeply"):
+        with pytest.raises(ValueError, match=r"duplicate|not JSON|Extra|decode|deeply"):
             strict_json(text)

@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[dict[str, tuple[int, ...] | None], dict[str, Any], str]] 
     "a tensor gone": ({"model.layers.1.mlp.up_proj.weight": None}, {}, "mlp.up_proj.weight is missing"),
     "no embedding": ({"model.embed_tokens.weight": None}, {}, "embed_tokens.weight is missing"),
     "head of another width": ({"lm_head.weight": (10, 4)}, {}, "lm_head.weight has shape [10, 4]"),
-    "config without sizes": ({}, {"num_attention_heads": None}, "lacks hidden_size"),
+    "config without sizes": ({}, {"num_attention_heads": None}, "has no hidden_size"),
     "a giant's config": (
         {},
         {"model_type": "mixtral", "hidden_size": 8192, "intermediate_size": 28672},
@@ -91,5 +91,5 @@ def test_learned_positions_are_held_against_the_config(tmp_path: Path, made: Sim
     (folder / "config.json").write_text(json.dumps(told))
     inspect_folder(folder)
     (folder / "config.json").write_text(json.dumps(told | {"n_positions": 1024}))
-    with pytest.raises(ZooError, match=r"16 rows, config\.json 1024 positions"):
+    with pytest.raises(ZooError, match=r"16 rows, but config\.json has 1024 positions"):
         inspect_folder(folder)

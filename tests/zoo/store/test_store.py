@@ -13,7 +13,7 @@ from zoo.errors import ZooError
 from zoo.records import File
 from zoo.registry import open_registry
 from zoo.store.disk import DiskStore
-from zoo.store.store import checked_sha256, is_alive, leaving_room, owner
+from zoo.store.store import is_alive, leaving_room, owner, validate_sha256
 
 
 def damaged(path: Path, change: str) -> None:
@@ -152,7 +152,7 @@ def test_a_model_loads_from_its_folder_as_it_is(tiny_phi: Path) -> None:
 @pytest.mark.parametrize("text", ["", "a" * 63, "A" * 64, "../" + "a" * 61, "a" * 64 + "\n", "g" * 64])
 def test_only_a_digest_becomes_a_path(text: str, tmp_path: Path) -> None:
     store = DiskStore(tmp_path)
-    for use in (checked_sha256, store.has, store.object, store.delete, lambda digest: store.tree(digest, [])):
+    for use in (validate_sha256, store.has, store.object, store.delete, lambda digest: store.tree(digest, [])):
         with pytest.raises(ZooError, match="is not a sha256"):
             use(text)
 

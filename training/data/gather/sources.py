@@ -115,7 +115,7 @@ def unpack(block: Block, path: Path) -> list[Block]:
                         fault = rules.ENDLESS
                         break
                     out.write(data)
-        except gz.broken():
+        except gz.read_errors():
             fault = rules.UNREADABLE
         except OSError as error:
             if error.errno is not None:  # a full disk is no fault of the file

@@ -9,8 +9,8 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Makes the table anew, since SQLite cannot drop a constraint; numbers, and so the order, are kept."""
-    held = sa.table("datasets", sa.column("id"), sa.column("name"), sa.column("digest"), sa.column("record"))
-    rows = [dict(row) for row in op.get_bind().execute(sa.select(held).order_by(held.c.id)).mappings()]
+    old_table = sa.table("datasets", sa.column("id"), sa.column("name"), sa.column("digest"), sa.column("record"))
+    rows = [dict(row) for row in op.get_bind().execute(sa.select(old_table).order_by(old_table.c.id)).mappings()]
     op.drop_table("datasets")
     made = op.create_table(
         "datasets",
