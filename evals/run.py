@@ -125,7 +125,7 @@ def evaluate(engine: Backend, task: Task, checkpoint: tuple[str, str], runs: Pat
             if sandbox.tier != "process":  # that one contains nothing: it was allowed by name, and is recorded
                 selftest.require(sandbox.tier, options.workers)
         plan = plan_run(engine.facts, task, checkpoint, options, sandbox.tier if sandbox else "")
-        folder = stack.enter_context(run_folder.opened(runs, plan.header))
+        folder = stack.enter_context(run_folder.open_run(runs, plan.header))
         with progress(f"{task.name} {checkpoint[1]}", len(plan.samples) * plan.header.draws, "samples") as bar:
             tally = _Tally(bar, folder)
             for result in _results(engine, plan, folder, sandbox):

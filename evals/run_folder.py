@@ -26,7 +26,7 @@ Key = tuple[str, int]
 
 
 class RunFolder:
-    """An open run: what is done already, and where the next line goes. Close it, or use `opened`."""
+    """An open run: what is done already, and where the next line goes. Close it, or use `open_run`."""
 
     def __init__(self, path: Path, lock: BinaryIO) -> None:
         self.path, self._lock = path, lock
@@ -70,7 +70,7 @@ def _append(file: FileIO, line: bytes) -> None:
 
 
 @contextlib.contextmanager
-def opened(runs: Path, header: Run) -> Iterator[RunFolder]:
+def open_run(runs: Path, header: Run) -> Iterator[RunFolder]:
     """The folder of a run, made or resumed, held by this process alone.
 
     Raises ZooError when another process is writing the same run.

@@ -67,9 +67,10 @@ def lines(registry: "Registry", labels: Sequence[str], tasks: Sequence[str] = ()
 def difference_text(line: Line) -> str:
     """The difference with its interval, in points.
 
-    >>> from evals.stats.paired import paired
+    >>> from evals.stats.paired import paired_difference
     >>> line = Line(checkpoint="b", reference="a", task="t", column="t", metric="m", kind="paired", value=1.0,
-    ...     reference_value=0.0, difference=paired([1.0] * 9, [0.0] * 9), p=0.004, runs=(), note="", flips=())
+    ...     reference_value=0.0, difference=paired_difference([1.0] * 9, [0.0] * 9), p=0.004,
+    ...     runs=(), note="", flips=())
     >>> difference_text(line).startswith("+100.0 [")
     True
     """

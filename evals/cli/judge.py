@@ -40,7 +40,7 @@ def judge(
 
     from evals.engines.http.endpoint import Limits
     from evals.engines.http.openai import connect
-    from evals.results.judge import Grader, graded
+    from evals.results.judge import Grader, grade_all
     from zoo import settings
     from zoo.digest import whole_file
     from zoo.progress import progress
@@ -50,7 +50,7 @@ def judge(
     grader = Grader(endpoint, model, settings.home() / "grades")
     grades = []
     with progress(f"grading by {model}", len(rows), "solutions") as bar:
-        for grade in graded(rows, grader, concurrency):
+        for grade in grade_all(rows, grader, concurrency):
             grades.append(grade)
             bar.advance(1, "")
     if out is not None:
@@ -128,7 +128,7 @@ def _passed(score: float | None) -> bool | None:
 
 def summary(grades: list[Any], model: str, asked: int) -> dict[str, Any]:
     """The mean grade with its interval (0..10), pass@1, ungraded solutions, agreement and the judge's protocol."""
-    from evals.results.judge import MOST, agreement, protocol_digest
+    from evals.results.judge import MOST, measure_agreement, protocol_digest
     from evals.stats.intervals import mean_interval
 
     row: dict[str, Any] = {"grader": model, "protocol": protocol_digest(), "solutions": len(grades), "asked": asked}
@@ -142,7 +142,7 @@ def summary(grades: list[Any], model: str, asked: int) -> dict[str, Any]:
     if tested:
         mean = mean_interval([float(grade.passed) for grade in tested], [grade.sample for grade in tested])
         row["tests"] = {"value": mean.value, "low": mean.low, "high": mean.high, "n": len(tested)}
-    row["agreement"] = agreement(grades)
+    row["agreement"] = measure_agreement(grades)
     return row
 
 

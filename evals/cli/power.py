@@ -32,7 +32,7 @@ def show_power(
     names: Sequence[str], difference: float | None, score: float, pair: tuple[str, str] | None, as_json: bool
 ) -> None:
     """Prints for each task its resolution, and the samples or draws that `difference` points need."""
-    from evals.results.ranking import needs
+    from evals.results.ranking import estimate_needs
     from evals.stats.power import resolution
     from evals.suites import tasks as find
     from zoo.registry import open_registry
@@ -45,7 +45,7 @@ def show_power(
             row = {"task": f"{task.name}@{task.protocol}", "resolution": resolution(task.size, score / 100)}
             if difference is not None:
                 scores = _pair(registry, pair, task) if registry and pair else None
-                row["needs"] = needs(registry, difference / 100, score / 100, scores)
+                row["needs"] = estimate_needs(registry, difference / 100, score / 100, scores)
             rows.append(row)
     if as_json:
         emit_json(rows)
@@ -63,10 +63,10 @@ def _fields(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _pair(registry: "Registry", pair: tuple[str, str], task: "Task") -> tuple[Any, Any]:
-    from evals.results.compare import newest
+    from evals.results.compare import newest_scores
 
     protocols, column = registry.protocols(), f"{task.name}@{task.protocol}"
-    first, second = (newest(registry, registry.get(name), protocols, [column]) for name in pair)
+    first, second = (newest_scores(registry, registry.get(name), protocols, [column]) for name in pair)
     shared = [(first[key], second[key]) for key in first if key in second]
     if not shared:
         raise ZooError(

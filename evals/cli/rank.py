@@ -13,7 +13,7 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from evals.results.ranking import Column, Seeds, Standing
+    from evals.results.ranking import RankedColumn, RankedScore, Seeds
 
 
 def _complete(context: click.Context, parameter: click.Parameter, typed: str) -> "list[CompletionItem]":
@@ -51,11 +51,11 @@ def ranks(
         raise ZooError(
             "ranks are of one task: phizoo eval ranks TASK. To combine checkpoints: phizoo eval ranks --seeds"
         )
-    from evals.results.ranking import column
+    from evals.results.ranking import rank_columns
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        columns = column(registry, names[0], metric, all_versions)
+        columns = rank_columns(registry, names[0], metric, all_versions)
     if as_json:
         emit_json(columns)
         return
@@ -63,25 +63,25 @@ def ranks(
         _print_column(ranking)
 
 
-def _print_column(column: "Column") -> None:
+def _print_column(column: "RankedColumn") -> None:
     click.echo(f"{column.protocol.column}, {resolution_text(min(row.score.n for row in column.rows))}")
     if not column.paired:
         click.echo("ranks from intervals alone: some samples are missing")
     table([_fields(row) for row in column.rows], ("RANK", "PAIRED", "CHECKPOINT", "SCORE [95%]", "ALIKE"))
 
 
-def _fields(row: "Standing") -> tuple[str, ...]:
+def _fields(row: "RankedScore") -> tuple[str, ...]:
     paired = range_text(row.paired.first, row.paired.last) if row.paired else NONE
     value = share_cell(row.score.value, row.score.low, row.score.high, row.score.n)
     return range_text(row.rank.first, row.rank.last), paired, row.checkpoint, value, ", ".join(row.alike) or "none"
 
 
 def _show_seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -> None:
-    from evals.results.ranking import seeds
+    from evals.results.ranking import combine_seeds
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        rows = seeds(registry, names, tasks)
+        rows = combine_seeds(registry, names, tasks)
     if as_json:
         emit_json(rows)
         return

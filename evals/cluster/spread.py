@@ -134,7 +134,7 @@ class _Table:
         tier = self.tier if job.task.kind == "code" else ""
         plan = plan_run(facts, job.task, (job.digest, job.label), job.options, tier)
         with ExitStack() as stack:
-            folder = stack.enter_context(run_folder.opened(self.runs_dir, plan.header))
+            folder = stack.enter_context(run_folder.open_run(self.runs_dir, plan.header))
             run = _Run(job, plan, folder, stack.pop_all(), max(1, self.cluster.wanted()))
         self.stack.push(run.stack)
         self.runs.append(run)

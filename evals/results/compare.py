@@ -12,9 +12,9 @@ from evals.protocol_name import ProtocolName
 from evals.results import imported
 from evals.results.task_of_run import run_options
 from evals.run_folder import read_results
-from evals.stats.intervals import recovered
-from evals.stats.paired import Difference, holm, paired, unpaired
-from evals.stats.summary import Scored, by_sample, derived
+from evals.stats.intervals import recover_interval
+from evals.stats.paired import Difference, holm, paired_difference, unpaired_difference
+from evals.stats.summary import SampleScore, by_sample, derive_summary
 from evals.tasks import benchmark_of
 from zoo import published
 from zoo.errors import ZooError, nearest, unknown
@@ -77,9 +77,9 @@ def compare(registry: Registry, first: str, second: str, tasks: Sequence[str] = 
     one = _first(registry, first)
     other = _second(registry, second)
     protocols = registry.protocols()
-    mine = newest(registry, one, protocols, tasks)
+    mine = newest_scores(registry, one, protocols, tasks)
     if isinstance(other, Checkpoint):
-        theirs = newest(registry, other, protocols, tasks)
+        theirs = newest_scores(registry, other, protocols, tasks)
         shared = [(mine[key], theirs[key]) for key in mine if key in theirs]
         if not shared:
             raise _nothing_shared(registry, (one, other), (mine, theirs), protocols, tasks)
@@ -125,7 +125,7 @@ def _second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
         raise
 
 
-def newest(
+def newest_scores(
     registry: Registry, checkpoint: Checkpoint, protocols: Mapping[str, ProtocolRecord], tasks: Sequence[str]
 ) -> dict[str, Score]:
     """The newest score of a checkpoint under each protocol, of the tasks asked for; one made here before another's."""
@@ -150,7 +150,7 @@ def _measured(registry: Registry, pair: tuple[Score, Score], protocol: ProtocolR
         note = "unpaired: the two runs have no scored sample in common"
         return _row(pair, protocol, "unpaired", _apart(one, other), note=note)
     first, second = [a.value for a, _ in both], [b.value for _, b in both]
-    difference = paired(first, second, [a.cluster or a.sample for a, _ in both])
+    difference = paired_difference(first, second, [a.cluster or a.sample for a, _ in both])
     left_out = len(ours.keys() | theirs.keys()) - len(both)
     moved = [Flip(sample=a.sample, first=a.value, second=b.value) for a, b in both if a.value != b.value]
     return _row(
@@ -161,7 +161,7 @@ def _measured(registry: Registry, pair: tuple[Score, Score], protocol: ProtocolR
     )  # fmt: skip
 
 
-def samples_of(registry: Registry, score: Score) -> dict[str, Scored]:
+def samples_of(registry: Registry, score: Score) -> dict[str, SampleScore]:
     """A run's scored samples by id. Raises ZooError when its results are not kept or not readable."""
     path = registry.results(score.run)
     if not path.is_file():
@@ -171,8 +171,8 @@ def samples_of(registry: Registry, score: Score) -> dict[str, Scored]:
 
 
 def _apart(one: Score, other: Score) -> Difference:
-    first, second = (recovered(score.value, score.low, score.high) for score in (one, other))
-    return unpaired(first, second, min(one.n, other.n))
+    first, second = (recover_interval(score.value, score.low, score.high) for score in (one, other))
+    return unpaired_difference(first, second, min(one.n, other.n))
 
 
 def _row(
@@ -199,11 +199,11 @@ def _reported(score: Score, protocol: ProtocolRecord, rows: Sequence[Reported]) 
         same = benchmark_of(row.benchmark) == benchmark_of(score.task)
         if not same or row.op != "=" or "tau=" in row.subset:
             continue
-        known = derived(row)
+        known = derive_summary(row)
         difference = None
         if known is not None:
-            first, second = (recovered(side.value, side.low, side.high) for side in (score, known))
-            difference = unpaired(first, second, min(score.n, known.n))
+            first, second = (recover_interval(side.value, side.low, side.high) for side in (score, known))
+            difference = unpaired_difference(first, second, min(score.n, known.n))
         told = ", ".join(part for part in (row.protocol, row.subset, row.source) if part)
         note = f"reported ({told}), its protocol is not ours" + ("" if known else "; no n, so no interval")
         made.append(

@@ -65,7 +65,7 @@ class Grade(Record, frozen=True, kw_only=True):
     fault: str = ""
 
 
-class Agreement(Record, frozen=True, kw_only=True):
+class GradeAgreement(Record, frozen=True, kw_only=True):
     """How grades and tests agree over the solutions that have both.
 
     accuracy  share in which (grade >= 5) is what the tests say
@@ -85,7 +85,7 @@ class Agreement(Record, frozen=True, kw_only=True):
     auc_high: float | None
 
 
-def body(solution: Solution, model: str) -> dict[str, Any]:
+def request_body(solution: Solution, model: str) -> dict[str, Any]:
     """The request for one grade; everything that the answer depends on."""
     asked = f"Task:\n```python\n{solution.task}\n```\n\nSolution:\n```python\n{solution.code}\n```"
     return {
@@ -103,17 +103,17 @@ def body(solution: Solution, model: str) -> dict[str, Any]:
 
 def protocol_digest() -> str:
     """What a grade depends on beside the grader: words, schema, decoding."""
-    return _digest(body(Solution(sample="", draw=0, task="", code=""), ""))
+    return _digest(request_body(Solution(sample="", draw=0, task="", code=""), ""))
 
 
 def _digest(thing: Any) -> str:
     return hashlib.sha256(json.dumps(thing, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def parsed(text: str) -> tuple[int, str] | None:
+def parse_grade(text: str) -> tuple[int, str] | None:
     """(grade, evaluation) of a grader's answer, None when it is no such object.
 
-    >>> parsed('{"evaluation": "Right.", "grade": 9}'), parsed('{"evaluation": "", "grade": 11}'), parsed("9")
+    >>> parse_grade('{"evaluation": "Right.", "grade": 9}'), parse_grade('{"evaluation": "", "grade": 11}'), parse_grade("9")
     ((9, 'Right.'), None, None)
     """
     try:
@@ -136,7 +136,7 @@ class Grader:
         self.asked = 0
 
     def _answer(self, solution: Solution) -> str:
-        request = body(solution, self.model)
+        request = request_body(solution, self.model)
         path = self.cache / f"{_digest([self.endpoint.url, request])}.json"
         if path.exists():
             return str(json.loads(path.read_text())["answer"])
@@ -144,7 +144,7 @@ class Grader:
         bounds = (len(json.dumps(request)), WRITTEN_TOKENS)
         told = self.endpoint.post("/chat/completions", request, bounds)
         text = str(told["choices"][0]["message"]["content"])
-        if parsed(text) is not None:  # what is no grade is asked again another time
+        if parse_grade(text) is not None:  # what is no grade is asked again another time
             from zoo.digest import write_json
 
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -162,13 +162,13 @@ class Grader:
             return Grade(**about, grade=None, fault=f"refused: {error}")
         except (KeyError, IndexError, TypeError):
             return Grade(**about, grade=None, fault="an answer without choices")
-        found = parsed(text)
+        found = parse_grade(text)
         if found is None:
             return Grade(**about, grade=None, fault=f"no grade in {text[:80]!r}")
         return Grade(**about, grade=found[0], evaluation=found[1])
 
 
-def graded(solutions: Iterable[Solution], grader: Grader, at_a_time: int) -> Iterator[Grade]:
+def grade_all(solutions: Iterable[Solution], grader: Grader, at_a_time: int) -> Iterator[Grade]:
     """Grades in the solutions' order."""
     with ThreadPoolExecutor(at_a_time) as pool:
         yield from pool.map(grader.grade, solutions)
@@ -200,7 +200,7 @@ def _auc_of(grades: Iterable[Grade]) -> float | None:
     return auc([g.grade or 0 for g in found if g.passed], [g.grade or 0 for g in found if not g.passed])
 
 
-def agreement(grades: Sequence[Grade], seed: int = 0) -> Agreement | None:
+def measure_agreement(grades: Sequence[Grade], seed: int = 0) -> GradeAgreement | None:
     """How the grades agree with the tests; None when no solution has both."""
     from evals.stats.intervals import mean_interval
 
@@ -218,7 +218,7 @@ def agreement(grades: Sequence[Grade], seed: int = 0) -> Agreement | None:
     cut = int(len(spread) * (1 - LEVEL) / 2)
     whole = _auc_of(both)
     low, high = (None, None) if whole is None else (spread[cut], spread[-1 - cut])
-    return Agreement(
+    return GradeAgreement(
         n=len(both), passed=sum(b for _, b in pairs), accuracy=told.value, accuracy_low=told.low,
         accuracy_high=told.high, kappa=_kappa(pairs), auc=whole, auc_low=low, auc_high=high,
     )  # fmt: skip

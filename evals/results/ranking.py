@@ -6,12 +6,12 @@ The statistics are `evals.stats`; here they meet the registry's runs. Not here: 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.results.compare import newest, samples_of
-from evals.stats.paired import paired
+from evals.results.compare import newest_scores, samples_of
+from evals.stats.paired import paired_difference
 from evals.stats.power import draws_needed, samples_needed
 from evals.stats.ranks import Rank, ranks, ranks_by_test
 from evals.stats.seeds import Combined, combine
-from evals.stats.summary import Scored
+from evals.stats.summary import SampleScore
 from zoo.errors import ZooError, nearest
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
@@ -19,7 +19,7 @@ from zoo.registry import Registry
 FREE = ("seed", "name", "notes")  # of a recipe: what may differ between runs that differ by seed alone
 
 
-class Standing(Record, frozen=True):
+class RankedScore(Record, frozen=True):
     """A checkpoint's place in a column.
 
     rank    from the intervals, as the leaderboard has it
@@ -34,12 +34,12 @@ class Standing(Record, frozen=True):
     paired: Rank | None = None
 
 
-class Column(Record, frozen=True):
+class RankedColumn(Record, frozen=True):
     """A protocol with all its rows, best first. paired: the rows also have a rank by paired tests."""
 
     protocol: ProtocolRecord
     paired: bool
-    rows: tuple[Standing, ...]
+    rows: tuple[RankedScore, ...]
 
 
 class Seeds(Record, frozen=True):
@@ -66,10 +66,12 @@ class Needs(Record, frozen=True):
     observed: str = ""
 
 
-def column(registry: Registry, spec: str, metric: str | None = None, all_versions: bool = False) -> list[Column]:
+def rank_columns(
+    registry: Registry, spec: str, metric: str | None = None, all_versions: bool = False
+) -> list[RankedColumn]:
     """The columns of a task (`arc_easy`, or `arc_easy@lm-eval`) under its headline metric or the one named.
 
-    all_versions  of each name all versions, not the newest alone, as on the leaderboard
+    all_versions  of each name all versions, not the newest_scores alone, as on the leaderboard
     Raises  ZooError when nothing is published of it
     """
     known = registry.protocols()
@@ -101,7 +103,7 @@ def _labels(registry: Registry, all_versions: bool) -> dict[str, str]:
     return elsewhere | {one.digest: one.label for one in registry.list(all_versions=all_versions)}
 
 
-def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str]) -> Column:
+def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str]) -> RankedColumn:
     best: dict[str, Score] = {}
     for score in registry.scores(task=record.task):
         if score.protocol != record.fingerprint or score.subset != "all" or score.checkpoint not in labels:
@@ -115,29 +117,31 @@ def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str
     found = ranks(rows)
     tested = ranks_by_test([row.value for row in rows], lambda i, j: _p(read[i], read[j])) if same else found
     told = [
-        Standing(
+        RankedScore(
             checkpoint=labels[score.checkpoint], score=score, rank=rank, paired=closer if same else None,
             alike=tuple(labels[rows[other].checkpoint] for other in closer.alike),
         )
         for score, rank, closer in zip(rows, found, tested, strict=True)
     ]  # fmt: skip
-    return Column(protocol=record, paired=same, rows=tuple(told))
+    return RankedColumn(protocol=record, paired=same, rows=tuple(told))
 
 
-def _read(registry: Registry, score: Score) -> dict[str, Scored] | None:
+def _read(registry: Registry, score: Score) -> dict[str, SampleScore] | None:
     try:
         return samples_of(registry, score)
     except ZooError:
         return None
 
 
-def _p(first: dict[str, Scored] | None, second: dict[str, Scored] | None) -> float:
+def _p(first: dict[str, SampleScore] | None, second: dict[str, SampleScore] | None) -> float:
     one, other = first or {}, second or {}
     pairs = [(one[sample], other[sample]) for sample in one]
-    return paired([a.value for a, _ in pairs], [b.value for _, b in pairs], [a.cluster or a.sample for a, _ in pairs]).p
+    return paired_difference(
+        [a.value for a, _ in pairs], [b.value for _, b in pairs], [a.cluster or a.sample for a, _ in pairs]
+    ).p
 
 
-def seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str] = ()) -> list[Seeds]:
+def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str] = ()) -> list[Seeds]:
     """Runs that differ by seed alone, combined: of checkpoints trained from one recipe, or of one with other seeds.
 
     Raises  ZooError when fewer than two runs share a protocol, or the recipes differ in more than the seed
@@ -147,7 +151,7 @@ def seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str] = ()) -
     protocols = registry.protocols()
     found = []
     if len(checkpoints) > 1:
-        each = [newest(registry, one, protocols, tasks) for one in checkpoints]
+        each = [newest_scores(registry, one, protocols, tasks) for one in checkpoints]
         shared = [[one[key] for one in each] for key in each[0] if all(key in one for one in each)]
     else:
         shared = _by_seed(registry, checkpoints[0], protocols, tasks)
@@ -172,7 +176,7 @@ def seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str] = ()) -
 def _by_seed(
     registry: Registry, checkpoint: Checkpoint, protocols: dict[str, ProtocolRecord], tasks: Sequence[str]
 ) -> list[list[Score]]:
-    """The newest score of each seed of one checkpoint, protocols with two seeds or more."""
+    """The newest_scores score of each seed of one checkpoint, protocols with two seeds or more."""
     seed_of = {str(run["id"]): int(run["seed"]) for run in registry.runs()}
     by: dict[str, dict[int, Score]] = {}
     for score in registry.scores(checkpoint.digest):
@@ -212,7 +216,9 @@ def _without(value: Any, path: str = "") -> dict[str, Any]:
     return flat
 
 
-def needs(registry: Registry | None, difference: float, p: float, pair: tuple[Score, Score] | None = None) -> Needs:
+def estimate_needs(
+    registry: Registry | None, difference: float, p: float, pair: tuple[Score, Score] | None = None
+) -> Needs:
     """The samples and draws that resolve a difference around a score of p.
 
     pair  two runs of one protocol, from which the discordant share and the variances are taken; without them the

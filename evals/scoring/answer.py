@@ -20,13 +20,13 @@ def cut(text: str, stops: Sequence[str]) -> str:
     return text[: min(ends)] if ends else text
 
 
-def matched(pattern: re.Pattern[str], text: str, which: int = 0) -> str | None:
+def find_match(pattern: re.Pattern[str], text: str, which: int = 0) -> str | None:
     """A match of a pattern, or its first group that is not empty, stripped; None without one.
 
     which   0 the first match, -1 the last
     Source  lm-evaluation-harness 0.4.13, filters/extraction.py, RegexFilter ("[invalid]" is None here)
 
-    >>> matched(re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)"), "first 7, then $12.50", -1)
+    >>> find_match(re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)"), "first 7, then $12.50", -1)
     '$12.50'
     """
     found = pattern.findall(text)

@@ -30,7 +30,7 @@ def sanitize(code: str, entry_point: str) -> str:
         return x
     """
     span = longest_valid(code)
-    tree = parsed(span)
+    tree = parse_module(span)
     if tree is None:
         return span
     defined = _definitions(tree)
@@ -86,7 +86,7 @@ def _error_line(text: str) -> int | None:
     return None
 
 
-def parsed(text: str) -> ast.Module | None:
+def parse_module(text: str) -> ast.Module | None:
     """The syntax tree of a text, or None when it is not Python; never a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

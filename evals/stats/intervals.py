@@ -64,12 +64,12 @@ def score_interval(value: float, n: float, critical: float) -> Interval:
     return Interval(value=value, low=low, high=high, effective=n)
 
 
-def recovered(value: float, low: float, high: float) -> Interval:
+def recover_interval(value: float, low: float, high: float) -> Interval:
     """An interval that was kept without its effective number of samples, with that number found again.
 
     Each end of a score interval obeys (value - end)^2 = z^2 end (1 - end) / n; solved for n.
 
-    >>> round(recovered(91 / 164, wilson(91, 164).low, wilson(91, 164).high).effective, 6)
+    >>> round(recover_interval(91 / 164, wilson(91, 164).low, wilson(91, 164).high).effective, 6)
     164.0
     """
     end = low if low > 0 else high
@@ -99,10 +99,10 @@ def mean_interval(
     alone = len(set(groups)) == len(values)
     if alone and all(value in (0.0, 1.0) for value in values):
         return wilson(sum(values), len(values), level)
-    return clustered(values, groups, level)
+    return clustered_interval(values, groups, level)
 
 
-def clustered(values: Sequence[float], clusters: Sequence[Hashable], level: float = LEVEL) -> Interval:
+def clustered_interval(values: Sequence[float], clusters: Sequence[Hashable], level: float = LEVEL) -> Interval:
     """The mean of scores in clusters, clusters being what is sampled: t-based, cluster-robust.
 
     The variance is CR2's; n_eff = p(1-p)/variance goes into Wilson's formula with Student's critical
@@ -120,7 +120,7 @@ def clustered(values: Sequence[float], clusters: Sequence[Hashable], level: floa
 def totals_interval(
     sums: Sequence[float], sizes: Sequence[int], squares: float | None = None, level: float = LEVEL
 ) -> Interval:
-    """`clustered`, from the sum and size of each cluster.
+    """`clustered_interval`, from the sum and size of each cluster.
 
     squares  sum of the squared single scores; None when each of them is 0 or 1
     """

@@ -76,7 +76,7 @@ def mcnemar(wins: int, losses: int, mid: bool = False) -> float:
     return float(min(1.0, tail / 2**n))  # whole numbers up to this one division
 
 
-def paired(
+def paired_difference(
     first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable] | None = None, seed: int = 0
 ) -> Difference:
     """The difference of two models' mean scores on the same samples, with interval and exact p.
@@ -146,7 +146,7 @@ def sign_flips(totals: Sequence[float], seed: int = 0) -> tuple[float, Method]:
     return _drawn_flips(moved, seed), "sign flips, drawn"
 
 
-def unpaired(first: Interval, second: Interval, n: int) -> Difference:
+def unpaired_difference(first: Interval, second: Interval, n: int) -> Difference:
     """The difference of two means from different samples, or whose samples are not at hand.
 
     first, second  each mean with its own 95% interval
@@ -155,7 +155,7 @@ def unpaired(first: Interval, second: Interval, n: int) -> Difference:
              independent samples that each interval is worth.
 
     >>> from evals.stats.intervals import wilson
-    >>> difference = unpaired(wilson(91, 164), wilson(84, 164), 164)
+    >>> difference = unpaired_difference(wilson(91, 164), wilson(84, 164), 164)
     >>> [round(100 * end, 1) for end in (difference.value, difference.low, difference.high)]
     [4.3, -6.5, 14.9]
     >>> round(difference.p, 2)

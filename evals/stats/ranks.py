@@ -17,7 +17,7 @@ from zoo.records import Record
 BLOCK = 64  # rows that are compared with all others at a time
 
 
-class Measured(Protocol):
+class HasInterval(Protocol):
     """What a rank is made from: a value with its 95% interval (a Score, a Summary, an Interval)."""
 
     @property
@@ -58,7 +58,7 @@ class Standing(Record, frozen=True):
     group: int
 
 
-def ranks(rows: Sequence[Measured], level: float = LEVEL) -> list[Rank]:
+def ranks(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Rank]:
     """The rank interval of each row of a column, all at once; order kept, the highest value is rank 1.
 
     Differences are judged as independent ones (Newcombe's squared distances to the intervals' ends),
@@ -77,7 +77,7 @@ def ranks(rows: Sequence[Measured], level: float = LEVEL) -> list[Rank]:
     return _ranks(value, square >= critical)
 
 
-def standings(rows: Sequence[Measured], level: float = LEVEL) -> list[Standing]:
+def standings(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Standing]:
     """The same ranks, without who is alike, for columns of thousands of rows; order kept.
 
     Equal rows are one, and the pairs that are told apart, or are not, whatever Holm's steps come to are counted
@@ -128,7 +128,7 @@ def ranks_by_test(values: Sequence[float], p_value: Callable[[int, int], float],
     return _ranks(np.asarray(values, dtype=float), square >= _holm_critical([square], size, level)) if size else []
 
 
-def _sides(rows: Sequence[Measured]) -> tuple[Any, Any, Any]:
+def _sides(rows: Sequence[HasInterval]) -> tuple[Any, Any, Any]:
     """The values of rows and the squared lengths of their intervals' lower and upper sides."""
     import numpy as np
 

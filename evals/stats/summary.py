@@ -35,7 +35,7 @@ class Summary(Record, frozen=True):
     origin: Literal["measured", "derived"] = "measured"
 
 
-class Scored(Record, frozen=True):
+class SampleScore(Record, frozen=True):
     """One sample's values under a metric: one a draw, or the single pass@k that the draws give."""
 
     sample: str
@@ -77,7 +77,7 @@ def split(results: Sequence[Result], metric: str, overlapping: Collection[str]) 
     return parts
 
 
-def by_sample(results: Sequence[Result], metric: str) -> tuple[list[Scored], int]:
+def by_sample(results: Sequence[Result], metric: str) -> tuple[list[SampleScore], int]:
     """Each scored sample's value under a metric in order of first appearance, and how many are unscored."""
     missing = _unscored(results)
     lines: dict[str, dict[int, Result]] = {}
@@ -89,11 +89,11 @@ def by_sample(results: Sequence[Result], metric: str) -> tuple[list[Scored], int
     for sample, draws in lines.items():
         values = _over_draws([_value(draw, metric) for _, draw in sorted(draws.items())], metric)
         cluster = next(iter(draws.values())).cluster
-        scored.append(Scored(sample=sample, cluster=cluster, values=values))
+        scored.append(SampleScore(sample=sample, cluster=cluster, values=values))
     return scored, len(missing)
 
 
-def derived(row: Reported) -> Summary | None:
+def derive_summary(row: Reported) -> Summary | None:
     """A published number's Wilson interval from its n, marked as derived; None where n or the share is unknown.
 
     The printed value stays; it is not moved to the nearest whole count, since some are means of draws.
@@ -142,7 +142,7 @@ def _over_draws(values: Sequence[float], metric: str) -> tuple[float, ...]:
         raise ZooError(f"{error} Next: phizoo eval run NAME --draws {found[1]} --temperature 0.2") from error
 
 
-def _summary(scored: Sequence[Scored], unscored: int, metric: str) -> Summary:
+def _summary(scored: Sequence[SampleScore], unscored: int, metric: str) -> Summary:
     if not scored:
         raise ZooError(
             f"nothing is scored under {metric}: {unscored} samples are without a score. "
@@ -156,7 +156,7 @@ def _summary(scored: Sequence[Scored], unscored: int, metric: str) -> Summary:
     )  # fmt: skip
 
 
-def _interval(scored: Sequence[Scored], clusters: Sequence[str]) -> Interval:
+def _interval(scored: Sequence[SampleScore], clusters: Sequence[str]) -> Interval:
     """Each draw in its problem's cluster; the samples' means where they have unlike numbers of draws."""
     if len({len(one.values) for one in scored}) > 1:
         return mean_interval([one.value for one in scored], clusters)

@@ -19,7 +19,7 @@ from functools import cache
 from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
-from evals.scoring.answer import matched
+from evals.scoring.answer import find_match
 from evals.task import Task
 
 TITLE = "BBH"
@@ -84,11 +84,11 @@ def prompt_direct(sample: Sample) -> str:
 
 
 def extract(sample: Sample, text: str) -> str | None:
-    return matched(LM_EVAL, text)
+    return find_match(LM_EVAL, text)
 
 
 def extract_phi(sample: Sample, text: str) -> str | None:
-    found = matched(ANSWER_IS, text, -1)
+    found = find_match(ANSWER_IS, text, -1)
     return found.removesuffix(".").strip() if found else None
 
 

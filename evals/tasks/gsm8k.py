@@ -20,7 +20,7 @@ from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.sandbox import Program
-from evals.scoring.answer import cut, matched
+from evals.scoring.answer import cut, find_match
 from evals.task import Task
 from evals.tasks.gsm8k_examples import EXAMPLES
 
@@ -108,12 +108,12 @@ def compared(text: str) -> str:
 
 def extract(sample: Sample, text: str) -> str | None:
     """The whole text if any number is in it: the two metrics read it in their own ways."""
-    return text if matched(FLEXIBLE, text, -1) else None
+    return text if find_match(FLEXIBLE, text, -1) else None
 
 
 def score(strict: re.Pattern[str]) -> Callable[[Sample, str], Scored]:
     def scored(sample: Sample, answer: str) -> Scored:
-        read = (matched(strict, answer), matched(FLEXIBLE, answer, -1))
+        read = (find_match(strict, answer), find_match(FLEXIBLE, answer, -1))
         right = [float(one is not None and compared(one) == compared(sample.target)) for one in read]
         detail = f"strict {read[0]}, flexible {read[1]}, right is {sample.target}"
         return Scored(metrics=dict(zip(METRICS, right, strict=True)), detail=detail)

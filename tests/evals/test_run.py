@@ -183,7 +183,7 @@ def test_greedy_draws_are_refused(tmp_path: Path) -> None:
 
 def test_two_writers_of_one_run_are_refused(tmp_path: Path) -> None:
     done = run(Engine(), CHOICES, tmp_path)
-    with run_folder.opened(tmp_path, done.header), pytest.raises(ZooError, match="another process"):
+    with run_folder.open_run(tmp_path, done.header), pytest.raises(ZooError, match="another process"):
         run(Engine(), CHOICES, tmp_path)
 
 

@@ -177,12 +177,12 @@ def difference(
 
 def scores_apart(runs: Sequence[RungResult], base: Sequence[RungResult]) -> LadderCell:
     """The difference of scores in points, on the same samples, each averaged over its seeds."""
-    from evals.stats.paired import paired
+    from evals.stats.paired import paired_difference
 
     means = [
         [statistics.fmean(column) for column in zip(*(run.scores for run in arm), strict=True)] for arm in (runs, base)
     ]
-    apart = paired(means[0], means[1])
+    apart = paired_difference(means[0], means[1])
     value, low, high = 100 * apart.value, 100 * apart.low, 100 * apart.high
     chance = f"p={apart.p:.3f}" if apart.p >= 0.001 else "p<0.001"
     text = f"{value:+.1f} [{low:+.1f} to {high:+.1f}] {chance}"

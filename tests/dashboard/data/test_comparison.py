@@ -9,7 +9,7 @@ import pytest
 from dashboard.board.build import from_registry
 from dashboard.data.comparison import Line, difference_text, lines
 from dashboard.data.notes import headline_note, lift, lift_note, notes_of
-from evals.stats.paired import holm, mcnemar, paired
+from evals.stats.paired import holm, mcnemar, paired_difference
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
 
@@ -60,7 +60,7 @@ def test_lift_goes_step_by_step_and_the_whole_way(registry: Registry) -> None:
 
 @pytest.mark.parametrize(("wins", "told"), [(3, "not significant"), (30, "significant")])
 def test_lift_says_when_it_is_not_significant(wins: int, told: str) -> None:
-    difference = paired([1.0] * wins + [0.0] * 50, [0.0] * (wins + 50))
+    difference = paired_difference([1.0] * wins + [0.0] * 50, [0.0] * (wins + 50))
     line = Line(
         checkpoint="b:1", reference="a:1", task="t", column="t", metric="m", kind="paired", value=0.1,
         reference_value=0.0, difference=difference, p=difference.p, runs=(), note="", flips=(),

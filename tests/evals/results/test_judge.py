@@ -15,16 +15,16 @@ from evals.cli.judge import judge
 from evals.datasets.load import rows
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits
 from evals.results.judge import (
-    Agreement,
     Grade,
+    GradeAgreement,
     Grader,
     Solution,
-    agreement,
     auc,
-    body,
-    graded,
-    parsed,
+    grade_all,
+    measure_agreement,
+    parse_grade,
     protocol_digest,
+    request_body,
 )
 
 RIGHT, WRONG = '{"evaluation": "It does it.", "grade": 10}', '{"evaluation": "Nothing.", "grade": 0}'
@@ -90,15 +90,15 @@ def grader(url: str, cache: Path) -> Grader:
 def test_a_grade_is_asked_for_once_and_is_the_same_again(served: tuple[str, type[Handler]], tmp_path: Path) -> None:
     url, handler = served
     asked = [solution("x = 1"), solution("return None", False, "b")]
-    first = list(graded(asked, grader(url, tmp_path), 2))
-    again = list(graded(asked, grader(url, tmp_path), 1))
+    first = list(grade_all(asked, grader(url, tmp_path), 2))
+    again = list(grade_all(asked, grader(url, tmp_path), 1))
     assert first == again
     assert [one.grade for one in first] == [10, 0]
     assert len(handler.asked) == 2
     request = handler.asked[0]
     assert request["path"].endswith("/chat/completions")
     assert (request["temperature"], request["seed"], request["response_format"]["type"]) == (0, 0, "json_schema")
-    list(graded(asked, Grader(Endpoint(url, None, Limits(tries=1)), "another", tmp_path), 1))
+    list(grade_all(asked, Grader(Endpoint(url, None, Limits(tries=1)), "another", tmp_path), 1))
     assert len(handler.asked) == 4, "another grader's grades are not this one's"
 
 
@@ -127,8 +127,8 @@ def test_a_refusal_is_told_and_a_dead_endpoint_ends_the_command(tmp_path: Path) 
 def test_the_grader_sees_no_test_and_its_words_are_pinned() -> None:
     words = protocol_digest()
     assert words == protocol_digest()
-    told = json.dumps(body(solution(passed=True), "g"))
-    assert told == json.dumps(body(solution(passed=False), "g"))
+    told = json.dumps(request_body(solution(passed=True), "g"))
+    assert told == json.dumps(request_body(solution(passed=False), "g"))
     assert "assert" not in told
 
 
@@ -139,16 +139,16 @@ def test_agreement_of_a_perfect_an_inverted_and_a_constant_grader() -> None:
             for i in range(40)
         ]
 
-    perfect, inverted, constant = (agreement(grades(*w)) for w in ((True, False), (False, True), (True, True)))
-    assert isinstance(perfect, Agreement)
-    assert isinstance(inverted, Agreement)
-    assert isinstance(constant, Agreement)
+    perfect, inverted, constant = (measure_agreement(grades(*w)) for w in ((True, False), (False, True), (True, True)))
+    assert isinstance(perfect, GradeAgreement)
+    assert isinstance(inverted, GradeAgreement)
+    assert isinstance(constant, GradeAgreement)
     assert (perfect.accuracy, perfect.kappa, perfect.auc, perfect.auc_low) == (1.0, 1.0, 1.0, 1.0)
     assert (inverted.accuracy, inverted.kappa, inverted.auc) == (0.0, -1.0, 0.0)
     assert (constant.accuracy, constant.kappa, constant.auc) == (0.5, 0.0, 0.5)
     assert constant.accuracy_low < 0.5 < constant.accuracy_high
-    assert agreement([Grade(sample="a", draw=0, grade=None, passed=True)]) is None
-    one = agreement([Grade(sample="a", draw=0, grade=9, passed=True)])
+    assert measure_agreement([Grade(sample="a", draw=0, grade=None, passed=True)]) is None
+    one = measure_agreement([Grade(sample="a", draw=0, grade=9, passed=True)])
     assert one is not None
     assert (one.n, one.auc, one.kappa) == (1, None, None)
 
@@ -185,4 +185,4 @@ def test_a_file_is_graded_beside_its_tests(served: tuple[str, type[Handler]], tm
 
 
 def test_parsed_reads_the_object() -> None:
-    assert parsed(RIGHT) == (10, "It does it.")
+    assert parse_grade(RIGHT) == (10, "It does it.")

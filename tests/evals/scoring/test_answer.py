@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evals.records import Sample
-from evals.scoring.answer import cut, exact_and_f1, matched, plain_words
+from evals.scoring.answer import cut, exact_and_f1, find_match, plain_words
 from evals.tasks import bbh, gsm8k, squad, squad_v2, trivia_qa
 from evals.tasks.humaneval import EVALPLUS_STOPS
 
@@ -137,11 +137,11 @@ def test_trivia_forgives_case_and_punctuation_alone(name: str) -> None:
 @given(WORDS)
 def test_a_match_is_a_part_of_the_text(text: str) -> None:
     for which in (0, -1):
-        found = matched(gsm8k.FLEXIBLE, text, which)
+        found = find_match(gsm8k.FLEXIBLE, text, which)
         assert found is None or found in text
     every = re.findall(r"\d", text)
-    assert matched(re.compile(r"\d"), text) == (every[0] if every else None)
-    assert matched(re.compile(r"\d"), text, -1) == (every[-1] if every else None)
+    assert find_match(re.compile(r"\d"), text) == (every[0] if every else None)
+    assert find_match(re.compile(r"\d"), text, -1) == (every[-1] if every else None)
 
 
 def test_evalplus_stops_are_its_eleven() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.scoring.sanitize import longest_valid, parsed, sanitize
+from evals.scoring.sanitize import longest_valid, parse_module, sanitize
 
 LINES = st.sampled_from(
     ["def f(x):", "    return x", "    return g(x)", "def g(x):", "", "    # note", "x = 1", "That is all.", "```", '"""',
@@ -45,8 +45,8 @@ def test_the_span_is_that_of_all_pairs(text: str) -> None:
 @given(st.lists(LINES, max_size=14).map("\n".join))
 def test_what_comes_out_of_a_program_is_a_program(text: str) -> None:
     told = sanitize(text, "f")
-    if parsed(longest_valid(text)) is not None:
-        assert parsed(told) is not None
+    if parse_module(longest_valid(text)) is not None:
+        assert parse_module(told) is not None
 
 
 @pytest.mark.parametrize(

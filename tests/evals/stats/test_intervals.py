@@ -13,9 +13,9 @@ from statsmodels.stats.proportion import proportion_confint
 from evals.stats.intervals import (
     cluster_totals,
     cluster_variance,
-    clustered,
+    clustered_interval,
     mean_interval,
-    recovered,
+    recover_interval,
     satterthwaite,
     score_interval,
     totals_interval,
@@ -173,19 +173,19 @@ def test_unequal_clusters_have_cr2s_variance_and_freedom() -> None:
 def test_samples_alone_get_wilson_and_others_the_clustered_one() -> None:
     assert mean_interval([1.0, 0.0, 1.0]) == wilson(2, 3)
     assert mean_interval([1.0, 0.0, 1.0], ["a", "b", "c"]) == wilson(2, 3)
-    assert mean_interval([1.0, 0.0, 1.0], ["a", "b", "b"]) == clustered([1.0, 0.0, 1.0], ["a", "b", "b"])
+    assert mean_interval([1.0, 0.0, 1.0], ["a", "b", "b"]) == clustered_interval([1.0, 0.0, 1.0], ["a", "b", "b"])
 
 
 def test_draws_that_agree_count_once_and_independent_ones_each() -> None:
-    agree = clustered([1.0] * 10 * 20 + [0.0] * 10 * 20, [i // 10 for i in range(400)])
-    alone = clustered([float(i % 2) for i in range(400)], [i // 10 for i in range(400)])
+    agree = clustered_interval([1.0] * 10 * 20 + [0.0] * 10 * 20, [i // 10 for i in range(400)])
+    alone = clustered_interval([float(i % 2) for i in range(400)], [i // 10 for i in range(400)])
     assert agree.effective == pytest.approx(39)  # 40 clusters, one degree of freedom spent
     assert alone.effective == 400  # never worth more than the draws themselves
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_draws_all_alike_are_worth_their_problems(value: float) -> None:
-    found = clustered([value] * 820, [i // 5 for i in range(820)])
+    found = clustered_interval([value] * 820, [i // 5 for i in range(820)])
     assert found.effective == 164
     assert round(100 * (found.high - found.low), 1) == 2.3
 
@@ -230,12 +230,12 @@ def test_each_value_needs_its_cluster() -> None:
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_effective_number_is_found_again(case: tuple[int, int]) -> None:
     found = wilson(*case)
-    assert recovered(found.value, found.low, found.high).effective == pytest.approx(case[1], rel=1e-6)
+    assert recover_interval(found.value, found.low, found.high).effective == pytest.approx(case[1], rel=1e-6)
 
 
 def test_no_interval_no_effective_number() -> None:
     with pytest.raises(ValueError, match="no score interval"):
-        recovered(0.5, 0.5, 0.5)
+        recover_interval(0.5, 0.5, 0.5)
 
 
 def test_a_wider_level_is_wider() -> None:

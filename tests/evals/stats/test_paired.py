@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
 
 from evals.stats.intervals import wilson
-from evals.stats.paired import holm, mcnemar, paired, sign_flips, tango, unpaired, z_unpaired
+from evals.stats.paired import holm, mcnemar, paired_difference, sign_flips, tango, unpaired_difference, z_unpaired
 
 test_proportions_2indep.__test__ = False  # statsmodels' function, no test of ours
 
@@ -162,7 +162,7 @@ def drawn_pair(generator: np.random.Generator, draws: int, base: float, gain: fl
 @pytest.mark.parametrize("draws", [2, 10])
 def test_equal_models_over_several_draws_are_called_different_at_most_5_in_100_times(draws: int) -> None:
     generator = np.random.default_rng(5)
-    found = [paired(*drawn_pair(generator, draws, 0.5, 0.0)) for _ in range(1500)]
+    found = [paired_difference(*drawn_pair(generator, draws, 0.5, 0.0)) for _ in range(1500)]
     assert 0.03 <= np.mean([one.p <= 0.05 for one in found]) <= 0.06
     assert 0.94 <= np.mean([one.low <= 0 <= one.high for one in found]) <= 0.965
 
@@ -172,14 +172,14 @@ def test_the_interval_over_several_draws_covers(base: float) -> None:
     generator = np.random.default_rng(6)
     # E[4 chance (1 - chance)] for Beta with mean `base` and a + b = 2/3
     truth = 0.05 * 4 * base * (1 - base) * (2 / 3) / (2 / 3 + 1)
-    found = [paired(*drawn_pair(generator, 5, base, 0.05)) for _ in range(3000)]
+    found = [paired_difference(*drawn_pair(generator, 5, base, 0.05)) for _ in range(3000)]
     assert 0.94 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.96
 
 
 def test_pairing_sees_what_unpaired_does_not() -> None:
     first, second = [1.0] * 91 + [0.0] * 73, [1.0] * 84 + [0.0] * 80
-    together = paired(first, second)
-    apart = unpaired(wilson(91, 164), wilson(84, 164), 164)
+    together = paired_difference(first, second)
+    apart = unpaired_difference(wilson(91, 164), wilson(84, 164), 164)
     assert (together.wins, together.losses, together.ties) == (7, 0, 157)
     assert together.p == pytest.approx(2 / 2**7)
     assert apart.p == pytest.approx(0.438, abs=1e-3)
@@ -189,8 +189,8 @@ def test_pairing_sees_what_unpaired_does_not() -> None:
 
 def test_clusters_widen_and_are_flipped_whole() -> None:
     first, second = [1.0] * 40 + [0.0] * 40, [0.0] * 40 + [0.0] * 40
-    alone = paired(first, second)
-    passages = paired(first, second, [i // 10 for i in range(80)])
+    alone = paired_difference(first, second)
+    passages = paired_difference(first, second, [i // 10 for i in range(80)])
     assert passages.clusters == 8
     assert passages.p == pytest.approx(2 / 2**4)
     assert passages.high - passages.low > alone.high - alone.low
@@ -198,21 +198,21 @@ def test_clusters_widen_and_are_flipped_whole() -> None:
 
 @pytest.mark.parametrize("score", [1.0, 0.5])
 def test_equal_answers_leave_what_was_not_seen_open(score: float) -> None:
-    found = paired([score] * 100, [score] * 100)
+    found = paired_difference([score] * 100, [score] * 100)
     assert (found.value, found.p, found.ties) == (0.0, 1.0, 100)
     assert found.low == pytest.approx(-found.high)
     assert 0.01 < found.high < 0.05
 
 
 def test_one_cluster_tells_nothing_of_others() -> None:
-    found = paired([1.0, 1.0], [0.0, 0.0], ["a", "a"])
+    found = paired_difference([1.0, 1.0], [0.0, 0.0], ["a", "a"])
     assert (found.low, found.high, found.p) == (-1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("first", "second"), [([1.0], [1.0, 0.0]), ([], [])])
 def test_other_samples_are_refused(first: list[float], second: list[float]) -> None:
     with pytest.raises(ValueError, match="pair the same samples"):
-        paired(first, second)
+        paired_difference(first, second)
 
 
 def test_the_talks_gain_is_not_significant_alone() -> None:
@@ -226,7 +226,7 @@ def test_the_talks_gain_is_not_significant_alone() -> None:
 
 @given(st.integers(0, 164), st.integers(0, 378))
 def test_unpaired_interval_is_newcombes(first: int, second: int) -> None:
-    found = unpaired(wilson(first, 164), wilson(second, 378), 164)
+    found = unpaired_difference(wilson(first, 164), wilson(second, 378), 164)
     expected = confint_proportions_2indep(first, 164, second, 378, method="newcomb")
     assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
     assert found.low < found.high

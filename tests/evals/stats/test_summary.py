@@ -5,9 +5,9 @@ from typing import Literal
 import pytest
 
 from evals.records import Result
-from evals.stats.intervals import clustered, wilson
+from evals.stats.intervals import clustered_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
-from evals.stats.summary import by_sample, derived, split, summarise
+from evals.stats.summary import by_sample, derive_summary, split, summarise
 from zoo import published
 from zoo.errors import ZooError
 from zoo.records import Reported
@@ -44,7 +44,7 @@ def test_of_two_lines_for_a_draw_the_last_counts() -> None:
 def test_several_draws_are_clustered_by_problem() -> None:
     results = [line(i, float((i + draw) % 3 == 0), draw) for i in range(50) for draw in range(4)]
     found = summarise(results, "pass@1")
-    expected = clustered([r.score or 0.0 for r in results], [r.sample for r in results])
+    expected = clustered_interval([r.score or 0.0 for r in results], [r.sample for r in results])
     assert (found.low, found.high) == (expected.low, expected.high)
     assert (found.n, found.clusters) == (50, 50)
 
@@ -144,7 +144,7 @@ def row(**fields: object) -> Reported:
 
 
 def test_a_published_number_gets_an_interval_from_its_n_marked_as_derived() -> None:
-    found = derived(row())
+    found = derive_summary(row())
     assert found is not None
     assert (found.value, found.n, found.origin) == (0.555, 164, "derived")
     assert [round(100 * end, 1) for end in (found.low, found.high)] == [47.9, 62.9]
@@ -155,11 +155,11 @@ def test_a_published_number_gets_an_interval_from_its_n_marked_as_derived() -> N
     [{"n": None}, {"op": "<"}, {"protocol": "GPT-4 graded understanding score, percent"}, {"protocol": "average"}],
 )
 def test_no_interval_where_n_or_the_share_is_unknown(fields: dict[str, object]) -> None:
-    assert derived(row(**fields)) is None
+    assert derive_summary(row(**fields)) is None
 
 
 def test_every_derived_interval_of_the_table_holds_its_value() -> None:
-    found = [(one, derived(one)) for one in published.load()]
+    found = [(one, derive_summary(one)) for one in published.load()]
     intervals = [(one, told) for one, told in found if told is not None]
     assert len(intervals) > 700
     assert all(told.low <= one.value / 100 <= told.high and told.low < told.high for one, told in intervals)
