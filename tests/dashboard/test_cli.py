@@ -77,9 +77,9 @@ def test_a_taken_port_is_told_before_the_server_is_started(capsys: pytest.Captur
 
 
 def test_server_is_bound_to_this_machine_unless_public() -> None:
-    assert "--server.address=127.0.0.1" in server.command(8501, public=False)
-    assert "--server.address=0.0.0.0" in server.command(8501, public=True)
-    assert "--browser.gatherUsageStats=false" in server.command(8501, public=False)
+    assert "--server.address=127.0.0.1" in server.server_command(8501, public=False)
+    assert "--server.address=0.0.0.0" in server.server_command(8501, public=True)
+    assert "--browser.gatherUsageStats=false" in server.server_command(8501, public=False)
 
 
 def test_help_and_terminal_import_nothing_heavy() -> None:
