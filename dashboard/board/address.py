@@ -1,7 +1,7 @@
 """Reads a view from the page's address: `?suite=phi-1&search=codex&size=any&size=1.5B`.
 
 The page's widgets write the address. The command line reads it, so it exports exactly the view of a shared address:
-`phizoo leaderboard --view 'http://…?suite=phi-1' --export page.html`.
+`phizoo leaderboard --view 'http://…?suite=phi-1' --out page.html`.
 """
 
 from collections.abc import Mapping, Sequence

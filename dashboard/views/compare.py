@@ -22,7 +22,7 @@ def page() -> None:
     board = style.load_board(all_versions=True)
     own = [row.label for row in board.rows if row.own and row.cells]
     if len(own) < 2:
-        st.info("This page needs two checkpoints with scores. Score one: `phizoo eval run NAME --tasks humaneval`")
+        st.info("This page needs two checkpoints with scores. Score one: `phizoo eval run NAME --task humaneval`")
         return
     chosen = st.multiselect(
         "Checkpoints; the others are compared with the first", own, max_selections=MAX_CHECKPOINTS, key="with",

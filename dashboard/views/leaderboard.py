@@ -175,7 +175,7 @@ def show_exports(shown: Board, view: View) -> None:
             )
         query = [(key, value) for key in st.query_params for value in st.query_params.get_all(key) if key != "cell"]
         option = f" --view {shlex.quote('?' + urlencode(query))}" if query else ""
-        st.code(f"phizoo leaderboard{option} --export leaderboard.html", language="bash", wrap_lines=True)
+        st.code(f"phizoo leaderboard{option} --out leaderboard.html", language="bash", wrap_lines=True)
 
 
 def explain_empty(board: Board) -> None:

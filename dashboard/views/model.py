@@ -103,7 +103,7 @@ def show_scores(board: Board, row: Row) -> None:
         st.dataframe(scores, hide_index=True)
         style.show_exports(scores, "scores")
     else:
-        st.info(f"No score yet. Measure the first: `phizoo eval run {row.name} --tasks humaneval`")
+        st.info(f"No score yet. Measure the first: `phizoo eval run {row.name} --task humaneval`")
 
 
 def loading_snippets(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:

@@ -36,7 +36,7 @@ def page() -> None:
     st.title("Samples", anchor=False)
     runs = _runs(repr(source.stamp()))
     if not runs:
-        st.info("No run yet. Make the first: `phizoo eval run NAME --tasks humaneval`")
+        st.info("No run yet. Make the first: `phizoo eval run NAME --task humaneval`")
         return
     run = pick_run(runs)
     with source.open_zoo() as registry:

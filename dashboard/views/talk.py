@@ -52,7 +52,7 @@ def page() -> None:
     own = talk.own_group_bars(board, (*LIFT, *(bar["name"].rsplit(":", 1)[0] for bar in grown)))
     show_bars(right, own, "The same groups measured here")
     if not own:
-        right.info("Nothing measured here in these groups: `phizoo eval run NAME --tasks arc_easy,piqa`.")
+        right.info("Nothing measured here in these groups: `phizoo eval run NAME --task arc_easy,piqa`.")
     st.subheader("Documents that the filter keeps and drops", anchor=False)
     show_examples(high, low)
 

@@ -198,7 +198,7 @@ def test_every_export_of_the_view_comes_as_a_file(page: Any, address: str, tmp_p
         waiting.value.save_as(path)
         assert b"Codex-12B" in path.read_bytes()
         assert ending == ".parquet" or b"Code Llama" not in path.read_bytes()
-    page.get_by_text("phizoo leaderboard --view '?search=codex' --export leaderboard.html").wait_for()
+    page.get_by_text("phizoo leaderboard --view '?search=codex' --out leaderboard.html").wait_for()
 
 
 def test_compare_draws_its_forest_and_reads_a_flip_side_by_side(page: Any, address: str, tmp_path: Path) -> None:
