@@ -1,6 +1,6 @@
-"""The page's only entry, run by `streamlit run`: the password if there must be one, then the pages.
+"""The script that `streamlit run` runs: asks for the password on a public server, then draws the page.
 
-Read-only: the registry is opened read-only and nothing here writes.
+The registry is opened read-only, and nothing here writes.
 """
 
 import hmac
@@ -15,28 +15,28 @@ from dashboard.views import compare, health, leaderboard, model, playground, sam
 from dashboard.views.style import STYLE
 from zoo.errors import ZooError
 
-WRONG_SECONDS = 1.0  # a wrong password costs this long
+WRONG_SECONDS = 1.0  # delay after a wrong password
 
 
 def let_in() -> bool:
-    """Whether this session may see the pages; asks for the password where the server is public."""
+    """Whether this session may see the pages; asks for the password if the server is public."""
     if not os.environ.get(PUBLIC) or st.session_state.get("let_in"):
         return True
     expected = os.environ.get(PASSWORD, "")
     with st.form("password"):
-        given = st.text_input("Password", type="password", autocomplete="current-password")
+        password = st.text_input("Password", type="password", autocomplete="current-password")
         if not st.form_submit_button("Open the leaderboard"):
             return False
-    if expected and hmac.compare_digest(given.encode(), expected.encode()):
+    if expected and hmac.compare_digest(password.encode(), expected.encode()):
         st.session_state["let_in"] = True
         st.rerun()
     time.sleep(WRONG_SECONDS)
-    st.error("That is not the password.")
+    st.error("Wrong password.")
     return False
 
 
 def main() -> None:
-    """Draws the page that the address names."""
+    """Draws the page at the current address."""
     st.set_page_config(page_title="phi-zoo", page_icon="🦓", layout="wide", initial_sidebar_state="collapsed")
     st.html(f"<style>{STYLE}</style>")
     if not let_in():
@@ -52,9 +52,9 @@ def main() -> None:
         "health": st.Page(health.page, title="Health", url_path="health"),
     }
     st.session_state["pages"] = pages
-    chosen = st.navigation(list(pages.values()), position="top")
+    current = st.navigation(list(pages.values()), position="top")
     try:
-        chosen.run()
+        current.run()
     except ZooError as error:
         st.error(str(error))
 

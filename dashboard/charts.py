@@ -1,7 +1,6 @@
-"""Charts as Altair records: data in, a chart out; Okabe and Ito's colours, blue measured, orange reported.
+"""Makes the pages' charts with Altair, in Okabe and Ito's colours: blue measured, orange reported.
 
-The marks are silent to a screen reader (`aria=False`): each chart's page gives it one description, and the
-numbers as a table.
+A screen reader skips the marks (`aria=False`): the page gives each chart a description and a table of its numbers.
 """
 
 from collections.abc import Sequence
@@ -9,29 +8,30 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from dashboard.board import benchmarks
-from dashboard.data.scale import labels
-from dashboard.escape import cut, probability
+from dashboard.data.scale import point_labels
+from dashboard.escape import cut
 from evals.tasks import benchmark_of
+from zoo.cli.output import p_text
 
 if TYPE_CHECKING:
-    from dashboard.data.comparison import Line
-    from dashboard.data.scale import Point
+    from dashboard.data.comparison import CheckpointComparison
+    from dashboard.data.scale import ScalePoint
 
 MEASURED, REPORTED, GREY = "#0072B2", "#D55E00", "#7a8591"
 SERIES = [MEASURED, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", REPORTED, GREY]
-LINE = 28  # characters of a line of a bar's name
-STEP = 32  # pixels of a named line: two lines of text
-NAMED = "split(datum.label, '\\n')"
+LABEL_CHARACTERS = 28  # in each line of a bar's name
+STEP = 32  # pixels per bar: two lines of text
+TWO_LINES = "split(datum.label, '\\n')"
 WIDTH = 760  # of an exported chart, in pixels
 COUNTS = "replace(format(datum.value, '~s'), 'G', 'B')"  # 1.3B parameters, not 1.3G
 
 
-def training(lines: Sequence[dict[str, Any]]) -> Any:
-    """Loss against step: training as a line, validation as points."""
+def training_chart(lines: Sequence[dict[str, Any]]) -> Any:
+    """The loss against training steps: training as a line, validation as points."""
     import altair as alt
 
     kinds = {"loss": "training", "validation_loss": "validation"}
-    told = [
+    values = [
         {"step": line["step"], "loss": line[key], "kind": kind}
         for line in lines
         for key, kind in kinds.items()
@@ -42,7 +42,7 @@ def training(lines: Sequence[dict[str, Any]]) -> Any:
         scale=alt.Scale(domain=list(kinds.values()), range=[MEASURED, REPORTED]),
     )  # fmt: skip
     y = alt.Y("loss:Q", title="loss (nats a token)", scale=alt.Scale(zero=False))
-    shared = alt.Chart(alt.InlineData(values=told)).encode(x=alt.X("step:Q", title="step"), y=y, color=color)
+    shared = alt.Chart(alt.InlineData(values=values)).encode(x=alt.X("step:Q", title="step"), y=y, color=color)
     points = shared.transform_filter("datum.kind == 'validation'").mark_point(filled=True)
     return (
         (shared.transform_filter("datum.kind == 'training'").mark_line() + points)
@@ -51,29 +51,29 @@ def training(lines: Sequence[dict[str, Any]]) -> Any:
     )
 
 
-def forest(lines: "Sequence[Line]") -> Any:
-    """Each difference with its interval, in points, and the line of no difference."""
+def forest_chart(comparisons: "Sequence[CheckpointComparison]") -> Any:
+    """The differences between checkpoints in points, with intervals and a line at zero."""
     import altair as alt
 
-    told = [
+    values = [
         {
-            "name": cut(f"{benchmarks.title_of(benchmark_of(line.task))} {line.metric}", 30)
-            + f"\n{cut(line.checkpoint, 30)}",
-            "difference": 100 * line.difference.value,
-            "low": 100 * line.difference.low,
-            "high": 100 * line.difference.high,
-            "adjusted": "significant" if line.p is not None and line.p < 0.05 else "not significant",
-            "p": probability(line.p if line.p is not None else 1.0),
+            "name": cut(f"{benchmarks.title_of(benchmark_of(pair.task))} {pair.metric}", 30)
+            + f"\n{cut(pair.checkpoint, 30)}",
+            "difference": 100 * pair.difference.value,
+            "low": 100 * pair.difference.low,
+            "high": 100 * pair.difference.high,
+            "adjusted": "significant" if pair.p is not None and pair.p < 0.05 else "not significant",
+            "p": p_text(pair.p if pair.p is not None else 1.0),
         }
-        for line in lines
-        if line.difference is not None
+        for pair in comparisons
+        if pair.difference is not None
     ]
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=NAMED, labelLimit=175, labelOverlap=False))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=TWO_LINES, labelLimit=175, labelOverlap=False))
     color = alt.Color(
         "adjusted:N", title=None, legend=alt.Legend(orient="top", direction="vertical"),
         scale=alt.Scale(domain=["significant", "not significant"], range=[MEASURED, GREY]),
     )  # fmt: skip
-    base = alt.Chart(alt.InlineData(values=told)).encode(y=y, color=color)
+    base = alt.Chart(alt.InlineData(values=values)).encode(y=y, color=color)
     tips = [alt.Tooltip(f"{name}:{kind}") for name, kind in (("name", "N"), ("difference", "Q"), ("p", "N"))]
     spans = base.mark_rule(strokeWidth=2.5).encode(
         x=alt.X("low:Q", title="difference in points, 95% interval"), x2="high:Q", tooltip=tips
@@ -83,17 +83,17 @@ def forest(lines: "Sequence[Line]") -> Any:
     return (zero + spans + dots).properties(height=alt.Step(STEP)).configure_mark(aria=False)
 
 
-def scale(points: "Sequence[Point]", axis: str) -> Any:
-    """Scores against size, tokens or FLOPs (logarithmic), with intervals and the Pareto front as a line."""
+def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
+    """Scores against size, tokens or FLOPs on a logarithmic axis, with intervals and Pareto fronts."""
     import altair as alt
 
-    told = [
+    values = [
         {
             "x": point.x, "value": point.value, "low": point.low, "high": point.high, "name": cut(point.name, 60),
             "kind": "measured here" if point.own else "reported", "front": point.front,
             "protocol": cut(point.protocol, 80), "column": point.column, "label": cut(label, 60),
         }
-        for point, label in zip(points, labels(points), strict=True)
+        for point, label in zip(points, point_labels(points), strict=True)
     ]  # fmt: skip
     decades = [10.0**power for power in range(*_decades(points))]
     x = alt.X(
@@ -103,7 +103,7 @@ def scale(points: "Sequence[Point]", axis: str) -> Any:
     y = alt.Y("value:Q", title="score, percent", scale=alt.Scale(zero=False))
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
-    base = alt.Chart(alt.InlineData(values=told)).encode(x=x)
+    base = alt.Chart(alt.InlineData(values=values)).encode(x=x)
     spans = base.transform_filter("datum.low != null").mark_rule(opacity=0.35, strokeWidth=1.5)
     spans = spans.encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q", color=color)
     tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("low:Q", format=".1f")]
@@ -123,61 +123,61 @@ def scale(points: "Sequence[Point]", axis: str) -> Any:
     return (spans + front.encode(y=y) + dots + names).properties(height=460).configure_mark(aria=False)
 
 
-def _decades(points: "Sequence[Point]") -> tuple[int, int]:
-    """The powers of ten around the points, as a range that is one decade wide at least."""
+def _decades(points: "Sequence[ScalePoint]") -> tuple[int, int]:
+    """The range of powers of ten around the points, at least one decade wide."""
     low = floor(log10(min(point.x for point in points)))
     high = max(ceil(log10(max(point.x for point in points))), low + 1)
     return low, high + 1
 
 
-def image(chart: Any, form: str) -> bytes:
-    """A chart as "svg" or "png" (twice the size, for print), drawn without a browser."""
+def render_chart(chart: Any, form: str) -> bytes:
+    """A chart as "svg" or as "png" at twice the size for print, rendered without a browser."""
     import vl_convert
 
     spec = chart.properties(width=WIDTH).to_dict()
     if form == "svg":
-        told: str = vl_convert.vegalite_to_svg(spec)
-        return told.encode()
-    drawn: bytes = vl_convert.vegalite_to_png(spec, scale=2)
-    return drawn
+        svg: str = vl_convert.vegalite_to_svg(spec)
+        return svg.encode()
+    png: bytes = vl_convert.vegalite_to_png(spec, scale=2)
+    return png
 
 
-def named(text: str) -> str:
-    """A name on two lines at most, so that a phone keeps room for the bars.
+def wrap_name(text: str) -> str:
+    """A name on at most two lines, which leaves room for the bars on a phone.
 
-    >>> named("phi-1-base (1.3B CodeTextbook, 51B tokens, 770 GPU h)")
+    >>> wrap_name("phi-1-base (1.3B CodeTextbook, 51B tokens, 770 GPU h)")
     'phi-1-base (1.3B\\nCodeTextbook, 51B tokens, 7…'
     """
     words, first = text.split(" "), ""
-    while words and len(first) + len(words[0]) < LINE:
+    while words and len(first) + len(words[0]) < LABEL_CHARACTERS:
         first = f"{first} {words.pop(0)}".strip()
     rest = " ".join(words)
-    return cut(f"{first}", LINE) + "\n" + cut(rest, LINE) if first and rest else cut(first or rest, LINE)
+    return "\n".join(cut(line, LABEL_CHARACTERS) for line in (first, rest) if line)
 
 
-def bars(rows: Sequence[dict[str, Any]]) -> Any:
-    """Named values with intervals, in the order given, measured and reported in their colours."""
+def bar_chart(rows: Sequence[dict[str, Any]]) -> Any:
+    """Named values with intervals, in the given order; the colour marks measured and reported ones."""
     import altair as alt
 
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=NAMED, labelLimit=175, labelOverlap=False))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=TWO_LINES, labelLimit=175, labelOverlap=False))
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, legend=None)
     tips = [alt.Tooltip("whole:N", title="name"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("kind:N")]
-    told = [{**row, "name": named(row["name"]), "whole": cut(row["name"], 120)} for row in rows]
-    base = alt.Chart(alt.InlineData(values=told)).encode(y=y, tooltip=tips)
+    values = [{**row, "name": wrap_name(row["name"]), "whole": cut(row["name"], 120)} for row in rows]
+    base = alt.Chart(alt.InlineData(values=values)).encode(y=y, tooltip=tips)
     x = alt.X("value:Q", title="percent", scale=alt.Scale(domain=[0, 100]))
     columns = base.mark_bar(opacity=0.7, height=15).encode(x=x, color=color)
     spans = (
         base.transform_filter("datum.low != null").mark_rule(strokeWidth=1.5, color=GREY).encode(x="low:Q", x2="high:Q")
     )
-    place = "max(datum.value, isValid(datum.high) ? datum.high : 0)"
-    values = base.transform_calculate(at=place).mark_text(align="left", dx=5, color=GREY)
-    values = values.encode(x="at:Q", text=alt.Text("value:Q", format=".1f"))
-    return (columns + spans + values).properties(height=alt.Step(STEP)).configure_mark(aria=False)
+    end = "max(datum.value, isValid(datum.high) ? datum.high : 0)"
+    texts = base.transform_calculate(end=end).mark_text(align="left", dx=5, color=GREY)
+    texts = texts.encode(x="end:Q", text=alt.Text("value:Q", format=".1f"))
+    return (columns + spans + texts).properties(height=alt.Step(STEP)).configure_mark(aria=False)
 
 
-def along(rows: Sequence[dict[str, Any]]) -> Any:
-    """Scores of a name's versions against the tokens seen."""
+def progress_chart(rows: Sequence[dict[str, Any]]) -> Any:
+    """The scores of a model's versions against the training tokens seen."""
     import altair as alt
 
     x = alt.X("x:Q", title="training tokens", axis=alt.Axis(labelExpr=COUNTS, tickCount=8))

@@ -84,12 +84,11 @@ def selected(
     suite: str, subset: "Subset", search: str, sort: str, every_metric: bool
 ) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo under these choices, and the notes above it."""
-    from dashboard.board.view import View, select
-    from dashboard.board.view import suite as checked
+    from dashboard.board.view import View, find_suite, select
     from dashboard.data.source import load_with_notes
 
     view = View(suite=suite, search=search, sort=sort, every_metric=every_metric, descending=sort != "name")
-    checked(suite)
+    find_suite(suite)
     whole, notes = load_with_notes(suite, subset)
     return select(whole, view), notes
 

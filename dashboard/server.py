@@ -1,4 +1,4 @@
-"""The page's server: Streamlit in a process of its own, bound to this machine unless told otherwise."""
+"""Starts the page's Streamlit server, bound to 127.0.0.1 unless it is public."""
 
 import os
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NoReturn
 
 APP = Path(__file__).with_name("app.py")
-PUBLIC = "PHIZOO_PUBLIC"  # tells the app that it must ask for the password
+PUBLIC = "PHIZOO_PUBLIC"  # set: the app asks for the password
 
-# two themes that the system's light or dark chooses between; primary colours as in board.css
+# the light and the dark theme, chosen by the system; primary colours as in board.css
 THEME = {
     "theme.light.primaryColor": "#0072b2",
     "theme.light.backgroundColor": "#ffffff",
@@ -21,8 +21,8 @@ THEME = {
 }
 
 
-def command(port: int, public: bool, headless: bool = True) -> list[str]:
-    """The command line of the server."""
+def server_command(port: int, public: bool, headless: bool = True) -> list[str]:
+    """The command line that starts the server."""
     options = {
         "server.port": port,
         "server.address": "0.0.0.0" if public else "127.0.0.1",  # noqa: S104 - only with --public and a password
@@ -38,7 +38,7 @@ def command(port: int, public: bool, headless: bool = True) -> list[str]:
 
 
 def serve(port: int, public: bool) -> NoReturn:
-    """Becomes the server, so that whatever ends this process ends it."""
-    print(f"The leaderboard is at http://127.0.0.1:{port} (Ctrl-C ends it).", file=sys.stderr, flush=True)
-    arguments = command(port, public)
+    """Replaces this process by the server, so that ending the one ends the other."""
+    print(f"The leaderboard is at http://127.0.0.1:{port} (Ctrl-C stops it).", file=sys.stderr, flush=True)
+    arguments = server_command(port, public)
     os.execve(arguments[0], arguments, {**os.environ, PUBLIC: "1" if public else ""})  # noqa: S606

@@ -1,1 +1,1 @@
-"""The leaderboard's rows, cells and files, without Streamlit."""
+"""The leaderboard: its cells, rows, views and exports, without Streamlit."""

@@ -1,7 +1,7 @@
-"""Facts on benchmarks and published models beyond their rows: titles, column order, families.
+"""Facts about benchmarks and published models that the board filters and titles by: no scores.
 
-Nothing here is a score. Families, open weights and chat tuning are read off the published name, so
-that the board can be filtered; a name that says nothing counts as open, base and its own family.
+Family, open weights and chat tuning are read from a model's published name. A name that matches no pattern counts as
+family "other", open weights and base.
 """
 
 import re
@@ -24,7 +24,7 @@ PUBLISHED = {
     "agieval": ("AGIEval", "trivia_qa"),
 }
 
-# which metric of a task stands on the board unless more are asked for: the first of these that it has
+# the main metric of a task is the first of these that it has
 METRICS = ("pass@1", "accuracy", "acc", "exact_match", "exact", "strict-match", "f1")
 
 _FAMILIES = (
@@ -67,13 +67,13 @@ def title_of(benchmark: str) -> str:
 
 
 def order_of(benchmark: str) -> tuple[int, str]:
-    """A sort key for columns: known benchmarks in their order, then the others by name."""
+    """The sort key of a benchmark's columns: the known benchmarks in their order, then the others by name."""
     names = list(titles())
     return (names.index(benchmark) if benchmark in names else len(names), benchmark)
 
 
 def main_metric(metrics: Iterable[str]) -> str:
-    """The one metric of several that stands for the task.
+    """The main metric of a task with these metrics.
 
     >>> main_metric(["acc_norm", "acc"]), main_metric(["pass@10", "pass@1"]), main_metric(["zeal", "brier"])
     ('acc', 'pass@1', 'brier')
@@ -82,7 +82,7 @@ def main_metric(metrics: Iterable[str]) -> str:
 
 
 def family_of(name: str) -> str:
-    """The family that a published name belongs to, or "other".
+    """The family of a published model, or "other".
 
     >>> family_of("StarCoder-Prompted"), family_of("phi-1 WR, 12K steps"), family_of("Replit")
     ('StarCoder', 'phi', 'other')
@@ -94,10 +94,10 @@ def family_of(name: str) -> str:
 
 
 def is_open(name: str) -> bool:
-    """Whether the weights can be had, read off the name: the closed ones are few and known."""
+    """Whether a model has open weights, judged by its name: the closed families are few and known."""
     return not _CLOSED.search(name)
 
 
 def is_chat(row: Reported) -> bool:
-    """Whether the number was taken from a chat-tuned model: its protocol or its name says so."""
+    """Whether a number is of a chat-tuned model, judged by its protocol and name."""
     return "chat prompt" in row.protocol or bool(_CHAT.search(row.model))

@@ -1,24 +1,23 @@
-"""Cells, columns, rows and the board they make, and how a cell reads. Built by `dashboard.board.build`."""
+"""The records of the board (cell, column, row, board) and the text of a cell."""
 
 from typing import Literal
 
-from dashboard.escape import percent
 from evals.stats.power import resolution
 from zoo.cli import output
 from zoo.records import Origin, Record, Subset
 
 
 class Cell(Record, frozen=True):
-    """One number of the board, in percent, with what it rests on.
+    """One number of the board, in percent, with its interval and origin.
 
-    low, high  its 95% interval; None where nothing to derive it from is known
-    derived    the interval was computed here from a published value and n, not published with it
+    low, high  its 95% interval; None if it cannot be derived
+    derived    the interval was computed here from the published value and n
     bound      only an upper bound was published: the value reads `<3`
-    moved      value minus that of the whole set, when a subset (clean, overlapping) is shown
-    overlaps   samples that were found in training data; None: nobody looked
-    clean      the value without those samples
-    tier       the sandbox tier that ran the programs; empty for tasks that run none
-    source     where a published number stands; empty for a measured one
+    moved      difference from the value on all samples, if a subset (clean, overlapping) is shown
+    overlaps   samples found in training data; None: not searched
+    clean      value without those samples
+    tier       sandbox tier that ran the programs; empty if the task runs none
+    source     where the number was published; empty if measured
     """
 
     origin: Origin
@@ -42,14 +41,14 @@ class Cell(Record, frozen=True):
 
 
 class Column(Record, frozen=True):
-    """One protocol under its benchmark.
+    """One protocol of a benchmark.
 
-    key          short, stable and fit for an address: fingerprint prefix and metric
-    main         the metric that stands for the task: shown unless more are asked for
-    n            samples of its cells, the smallest number where they differ
-    resolves     smallest difference in percentage points that this n tells apart
-    printed      a published table as it is printed: its rows come from several papers
-    comparable   whether its numbers may be read against the benchmark's other columns, and why (not)
+    key          short and stable, used in addresses: fingerprint prefix and metric
+    main         this is the main metric of its task; the others are hidden by default
+    n            samples of its cells, the smallest number if they differ
+    resolves     smallest difference in percentage points that n samples can detect
+    printed      a published table as printed; its rows may come from several papers
+    comparable   whether and why its numbers may be compared with the benchmark's other columns
     """
 
     key: str
@@ -73,7 +72,7 @@ class Column(Record, frozen=True):
 
 
 class Row(Record, frozen=True):
-    """One model: a checkpoint of this zoo, or a published one, and its cells by column key."""
+    """One model, a checkpoint of this zoo or a published one, with its cells by column key."""
 
     key: str
     label: str
@@ -91,36 +90,45 @@ class Row(Record, frozen=True):
 
 
 class Board(Record, frozen=True):
-    """The whole table: columns in their order, own rows first, then the published ones."""
+    """The whole table: ordered columns; own rows, then published ones."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     subset: Subset = "all"
 
 
-def resolvable(n: int, origin: Origin) -> float:
-    """The smallest difference, in points near 50%, that n samples tell apart with 80% power.
+def smallest_difference(n: int, origin: Origin) -> float:
+    """The smallest difference, in points near 50%, that n samples detect with 80% power.
 
-    Measured rows are compared paired, sample by sample; of published ones only the totals are known.
+    Measured rows are compared sample by sample (paired); for published rows only the totals are known (unpaired).
 
-    >>> round(resolvable(164, "measured"), 1), round(resolvable(164, "reported"), 1)
+    >>> round(smallest_difference(164, "measured"), 1), round(smallest_difference(164, "reported"), 1)
     (10.9, 15.4)
     """
-    told = resolution(n)
-    return 100 * (told.paired if origin == "measured" else told.unpaired)
+    points = resolution(n)
+    return 100 * (points.paired if origin == "measured" else points.unpaired)
+
+
+def percent_text(value: float) -> str:
+    """A value in percent with one decimal, or more if the source printed more.
+
+    >>> percent_text(50.6), percent_text(67), percent_text(54.74)
+    ('50.6', '67.0', '54.74')
+    """
+    return f"{value:.1f}" if abs(round(value, 1) - value) < 1e-9 else f"{value:.4g}"
 
 
 def value_text(cell: Cell) -> str:
-    """The cell's value: one decimal if measured, as printed if published."""
+    """The value of a cell: one decimal if measured, as printed if published."""
     if cell.origin == "measured":
         return f"{cell.value:.1f}"
-    return ("<" if cell.bound else "") + percent(cell.value)
+    return ("<" if cell.bound else "") + percent_text(cell.value)
 
 
 def cell_text(cell: Cell | None) -> str:
-    """The cell as one line: value, interval, n, what is missing or marked; a dash where nothing is known.
+    """The cell as one line: value, interval, n, unscored and overlapping samples; a dash for no cell.
 
-    `†` marks a published number (its interval, where it has one, is derived here from value and n).
+    `†` marks a published number (its interval, if it has one, is derived here from value and n).
 
     >>> cell_text(Cell(origin="measured", value=0.0, low=0.0, high=2.288, n=164, unscored=2))
     '0.0 [0.0–2.3] n=164 (2 unscored)'
@@ -128,7 +136,7 @@ def cell_text(cell: Cell | None) -> str:
     ('<3.0 †', '–')
     """
     if cell is None:
-        return "–"
+        return output.NONE
     parts = [output.cell(value_text(cell), cell.low, cell.high, cell.n)]
     if cell.unscored:
         parts.append(f"({cell.unscored} unscored)")
@@ -140,7 +148,7 @@ def cell_text(cell: Cell | None) -> str:
 
 
 def overlap_text(cell: Cell) -> str:
-    """How many samples of a cell over all of them were found in training data, and the value without those.
+    """How many samples were found in training data, and the value without them; empty for none.
 
     >>> overlap_text(Cell(origin="measured", value=90.0, low=86.2, high=92.8, n=320, overlaps=137, clean=83.1))
     '137 in training data, 83.1 without'
@@ -149,6 +157,5 @@ def overlap_text(cell: Cell) -> str:
     """
     if not cell.overlaps:
         return ""
-    return f"{cell.overlaps} in training data, " + (
-        "none without" if cell.clean is None else f"{cell.clean:.1f} without"
-    )
+    clean = "none" if cell.clean is None else f"{cell.clean:.1f}"
+    return f"{cell.overlaps} in training data, {clean} without"

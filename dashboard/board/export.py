@@ -1,7 +1,7 @@
-"""A board as a file: a self-contained sortable HTML page, Markdown, CSV, LaTeX (booktabs), Parquet or JSON.
+"""Exports a board: a self-contained sortable HTML page, Markdown, CSV, LaTeX (booktabs), Parquet or JSON.
 
-The page loads nothing: its style and script stand in it, under a policy that forbids the rest, so it
-can be published anywhere and opened from a disk. Every name is escaped for the format it stands in.
+The page loads nothing: it contains its style and script, and its content policy forbids anything else, so it can be
+published anywhere or opened from disk. Every name is escaped for its format.
 """
 
 import base64
@@ -16,23 +16,24 @@ import msgspec
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Column, Row, cell_text, value_text
-from dashboard.board.html_table import LEGEND, asset, table
-from dashboard.board.ranks import place_text, placed
-from dashboard.escape import count, html, latex, markdown, plain, spreadsheet
+from dashboard.board.html_table import LEGEND, read_asset, render_table
+from dashboard.board.ranks import board_ranks
+from dashboard.escape import html, latex, markdown, plain, spreadsheet
+from zoo.cli.output import NONE, count, range_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
-NOTE = "† reported elsewhere, not measured here; where n is known, its 95% interval is derived here from value and n."
+NOTE = "† reported elsewhere, not measured here; if n is known, its 95% interval is derived here from value and n."
 START = """
 const root = document.querySelector(".zoo");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 theme(root, dark.matches);
 dark.addEventListener("change", () => theme(root, dark.matches));
-document.querySelectorAll("table.board").forEach((one) => {
-  walk(one, null);
-  one.tHead.addEventListener("click", (event) => {
+document.querySelectorAll("table.board").forEach((table) => {
+  walk(table, null);
+  table.tHead.addEventListener("click", (event) => {
     const button = event.target.closest("button.sort");
-    if (button) sortTable(one, button);
+    if (button) sortTable(table, button);
   });
 });
 """
@@ -44,14 +45,14 @@ PAGE = """body { margin: 0; background: #fff; }
 
 
 def heading(column: Column) -> str:
-    """A column's whole name on one line, for formats with one header row."""
+    """The whole name of a column on one line, for formats with one header row."""
     kind = "measured" if column.origin == "measured" else "reported †"
     return plain(f"{benchmarks.title_of(column.benchmark)} · {column.title} · {column.metric} · {kind}")
 
 
-def page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
-    """One HTML page with the board and lines of text above it; it needs no network."""
-    script, style = asset("board.js") + START, asset("board.css") + PAGE
+def html_page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
+    """One HTML page with the notes and the board; it needs no network."""
+    script, style = read_asset("board.js") + START, read_asset("board.css") + PAGE
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_hash(script)}'; img-src data:; base-uri 'none'"
     )
@@ -63,7 +64,7 @@ def page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leader
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
         f"<title>{html(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         f'<main class="zoo still">\n<h1>{html(title)}</h1>\n{about}\n{LEGEND}\n'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard">\n{table(board)}\n</div>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard">\n{render_table(board)}\n</div>\n'
         f"</main>\n<script>{script}</script>\n</body>\n</html>\n"
     )
 
@@ -76,27 +77,28 @@ def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
     """The board as a Markdown table."""
     heads = ["Model", "Parameters", "Tokens", "Date", *(markdown(heading(column)) for column in board.columns)]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" + " ---: |" * (len(heads) - 1)]
-    ranked = placed(board)
+    ranks = board_ranks(board)
     for row in board.rows:
-        told = [markdown(row.label), *_facts(row)]
+        fields = [markdown(row.label), *_facts(row)]
         for column in board.columns:
-            place = ranked[column.key].get(row.key)
-            told.append(cell_text(row.cells.get(column.key)) + (f" #{place_text(place)}" if place else ""))
-        lines.append(f"| {' | '.join(told)} |")
+            standing = ranks[column.key].get(row.key)
+            rank = f" #{range_text(standing.first, standing.last)}" if standing else ""
+            fields.append(cell_text(row.cells.get(column.key)) + rank)
+        lines.append(f"| {' | '.join(fields)} |")
     return "\n".join([*lines, "", *(markdown(note) for note in notes), "", NOTE, ""])
 
 
 def _facts(row: Row) -> list[str]:
-    return [count(row.parameters), count(row.training_tokens), plain(row.date) or "–"]
+    return [count(row.parameters), count(row.training_tokens), plain(row.date) or NONE]
 
 
 def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
-    """The board as CSV, one line a cell, so that every number keeps its interval, n and source."""
+    """The board as CSV, one line per cell, so that every number keeps its interval, n and source."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(LONG)
     writer.writerows(
-        [spreadsheet(value) if isinstance(value, str) else value for value in line] for line in long(board)
+        [spreadsheet(value) if isinstance(value, str) else value for value in line] for line in long_rows(board)
     )
     return out.getvalue()
 
@@ -108,29 +110,29 @@ LONG = (
 )
 
 
-def long(board: Board) -> list[tuple[object, ...]]:
-    """The board cell by cell, in the fields of `LONG`: what CSV and Parquet are made of.
+def long_rows(board: Board) -> list[tuple[object, ...]]:
+    """The board as one row per cell, with the fields of `LONG`, for CSV and Parquet.
 
-    The ranks are those the data leave open among the board's rows, as the page and `phizoo eval ranks` have them.
+    The ranks are the possible ones among the board's rows, as the page and `phizoo eval ranks` show them.
     """
-    ranked = placed(board)
+    ranks = board_ranks(board)
     return [
         (
             *(row.label, row.own, row.parameters, row.training_tokens, row.date, column.benchmark, column.key),
             *(cell.protocol or column.protocol, column.metric, cell.origin, cell.value, cell.low, cell.high, cell.n),
             *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
-            *((place.first, place.last) if place else (None, None)),
+            *((standing.first, standing.last) if standing else (None, None)),
             *(cell.overlaps, cell.clean),
         )
         for row in board.rows
         for column in board.columns
         if (cell := row.cells.get(column.key))
-        for place in (ranked[column.key].get(row.key),)
+        for standing in (ranks[column.key].get(row.key),)
     ]
 
 
 def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:
-    """The board as a LaTeX tabular with booktabs: value with its interval as super- and subscript."""
+    """The board as a LaTeX tabular with booktabs: each value with its interval and n."""
     lines = [
         "% needs \\usepackage{booktabs}",
         f"\\begin{{tabular}}{{l{'r' * (3 + len(board.columns))}}}",
@@ -139,8 +141,8 @@ def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:
         "\\midrule",
     ]
     for row in board.rows:
-        told = [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
-        lines.append(" & ".join(told) + r" \\")
+        fields = [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
+        lines.append(" & ".join(fields) + r" \\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *(f"% {plain(note)}" for note in (*notes, NOTE)), ""])
 
 
@@ -155,62 +157,60 @@ def _latex_cell(row: Row, column: Column) -> str:
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The board as plain data, for `--json`: columns, rows, cells by column key with their ranks, values in percent."""
+    """The board as plain data for `--json`: columns, and rows of cells by column key, in percent, with ranks."""
     shown = {column.key for column in board.columns}
     rows = [
         msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in shown})
         for row in board.rows
     ]
-    told: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
-    ranked = placed(board)
-    for row in told["rows"]:
+    data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
+    ranks = board_ranks(board)
+    for row in data["rows"]:
         for key, cell in row["cells"].items():
-            place = ranked[key].get(row["key"])
-            cell |= {"rank_first": place and place.first, "rank_last": place and place.last}
-    return {"notes": list(notes), **told}
+            standing = ranks[key].get(row["key"])
+            cell |= {"rank_first": standing and standing.first, "rank_last": standing and standing.last}
+    return {"notes": list(notes), **data}
 
 
 def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
-    """The board cell by cell as a Parquet file, in the fields of `LONG`, typed also where a column is empty."""
+    """The board as a Parquet file, one row per cell with the fields of `LONG`; empty columns are typed too."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound"), pa.bool_())
     kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps"), pa.int64())
     kinds |= dict.fromkeys(("parameters", "training_tokens", "value", "low", "high", "clean"), pa.float64())
-    lines = long(board)
+    lines = long_rows(board)
     columns = {}
-    for at, name in enumerate(LONG):
-        values = [line[at] for line in lines]
-        told = [plain(value) if isinstance(value, str) else value for value in values]
-        columns[name] = pa.array(told, kinds.get(name, pa.string()))
-    held = io.BytesIO()
-    pq.write_table(pa.table(columns), held)
-    return held.getvalue()
+    for number, name in enumerate(LONG):
+        values = [plain(value) if isinstance(value, str) else value for value in (line[number] for line in lines)]
+        columns[name] = pa.array(values, kinds.get(name, pa.string()))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
 
 
-def _bytes(form: Callable[[Board, tuple[str, ...]], str]) -> Callable[[Board, tuple[str, ...]], bytes]:
+def _encode(form: Callable[[Board, tuple[str, ...]], str]) -> Callable[[Board, tuple[str, ...]], bytes]:
     return lambda board, notes: form(board, notes).encode("utf-8", "replace")
 
 
 FORMATS: dict[str, Callable[[Board, tuple[str, ...]], bytes]] = {
-    ".html": _bytes(page),
-    ".md": _bytes(as_markdown),
-    ".csv": _bytes(as_csv),
-    ".tex": _bytes(as_latex),
+    ".html": _encode(html_page),
+    ".md": _encode(as_markdown),
+    ".csv": _encode(as_csv),
+    ".tex": _encode(as_latex),
     ".parquet": as_parquet,
 }
 
 
 def write(board: Board, path: Path, notes: tuple[str, ...] = ()) -> None:
-    """Writes the board in the format that the file's name ends with, whole or not at all.
+    """Writes the board in the format of the file name's ending, whole or not at all.
 
-    Raises  ZooError when no format has that ending.
+    Raises  ZooError if no format has that ending.
     """
     form = FORMATS.get(path.suffix.lower())
     if form is None:
-        known = ", ".join(FORMATS)
-        close = nearest(path.suffix, FORMATS)
+        close, known = nearest(path.suffix, FORMATS), ", ".join(FORMATS)
         raise ZooError(f'cannot export to "{path.name}"{close}: the name must end with one of {known}')
     with whole_file(path) as file:
         file.write(form(board, notes))

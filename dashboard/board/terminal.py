@@ -1,6 +1,6 @@
-"""The board in a terminal: one wide table where it fits, one table a column where it does not.
+"""Prints the board in a terminal: one wide table if it fits, otherwise one table per column.
 
-Names are plain text to it (no markup, no control characters); colour follows NO_COLOR.
+Names are printed as plain text, without markup and control characters; colours follow NO_COLOR.
 """
 
 from typing import TYPE_CHECKING, TextIO
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TextIO
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, cell_text
 from dashboard.board.export import NOTE
-from dashboard.escape import count, cut
+from dashboard.escape import cut
+from zoo.cli.output import NONE, count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 MODEL_WIDTH = 34
-PLAIN_WIDTH = 1000  # into a pipe or a file nothing needs to fit
+PLAIN_WIDTH = 1000  # a pipe or a file has no width to fit
 
 
 def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, width: int | None = None) -> None:
     """Prints the board with its legend and the notes.
 
-    width  columns of the terminal; None: as it is, and without limit where the output is no terminal
+    width  columns of the terminal; None: its own width, without limit if the output is no terminal
     """
     from rich.console import Console
 
@@ -30,13 +31,13 @@ def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, 
     if width is None and not console.is_terminal:
         console = Console(file=file, highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH, soft_wrap=True)
     if not board.rows:
-        console.print("No model to show. `phizoo quickstart` fills an empty zoo; all published models: --suite all")
+        console.print("No model to show. Fill an empty zoo: phizoo quickstart. All published models: --suite all")
         return
-    wide = _wide(board)
+    wide = _wide_table(board)
     if console.measure(wide, options=console.options.update(max_width=100_000)).maximum <= console.width:
         console.print(wide)
     else:
-        _stacked(console, board)
+        _print_columns(console, board)
     for note in _legend(board, notes):
         console.print(note, soft_wrap=True)
 
@@ -64,16 +65,12 @@ def _cell(cell: Cell | None) -> "Text":
 def _head(column: Column) -> "Text":
     from rich.text import Text
 
-    how = f"{column.origin} · {cut(column.metric, 24)}"
-    lines = [
-        benchmarks.title_of(column.benchmark),
-        cut(column.title, 26),
-        how + (" †" if column.origin == "reported" else ""),
-    ]
+    origin = f"{column.origin} · {cut(column.metric, 24)}" + (" †" if column.origin == "reported" else "")
+    lines = (benchmarks.title_of(column.benchmark), cut(column.title, 26), origin)
     return Text("\n".join(cut(line, 40) for line in lines))
 
 
-def _wide(board: Board) -> "Table":
+def _wide_table(board: Board) -> "Table":
     table = _table()
     table.add_column("Model", no_wrap=True)
     for title in ("Size", "Tokens", "Date"):
@@ -81,13 +78,13 @@ def _wide(board: Board) -> "Table":
     for column in board.columns:
         table.add_column(_head(column), no_wrap=True)
     for row in board.rows:
-        told = (count(row.parameters), count(row.training_tokens), cut(row.date, 10) or "–")
-        table.add_row(_name(row.label, row.own), *told, *(_cell(row.cells.get(c.key)) for c in board.columns))
+        facts = (count(row.parameters), count(row.training_tokens), cut(row.date, 10) or NONE)
+        table.add_row(_name(row.label, row.own), *facts, *(_cell(row.cells.get(c.key)) for c in board.columns))
     return table
 
 
-def _stacked(console: "Console", board: Board) -> None:
-    """One table a protocol, best first: what an 80-column terminal can show whole."""
+def _print_columns(console: "Console", board: Board) -> None:
+    """Prints one table per protocol, best first, narrow enough for 80 columns."""
     for column in board.columns:
         kind = "measured here" if column.origin == "measured" else "reported †"
         title = f"{benchmarks.title_of(column.benchmark)} · {cut(column.title, 30)} · {cut(column.metric, 20)} · {kind}"
@@ -95,13 +92,13 @@ def _stacked(console: "Console", board: Board) -> None:
         table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)
         table.add_column("Size", justify="right", no_wrap=True)
         table.add_column("Score, 95% interval", no_wrap=True)
-        held = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
-        for row, cell in sorted(held, key=lambda pair: -pair[1].value):
+        cells = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
+        for row, cell in sorted(cells, key=lambda pair: -pair[1].value):
             table.add_row(_name(row.label, row.own), count(row.parameters), _cell(cell))
         console.print(table)
-    bare = [row.label for row in board.rows if not any(column.key in row.cells for column in board.columns)]
-    if bare:
-        console.print("No score here yet: " + ", ".join(cut(label, MODEL_WIDTH) for label in bare), soft_wrap=True)
+    unscored = [row.label for row in board.rows if not any(column.key in row.cells for column in board.columns)]
+    if unscored:
+        console.print("No score yet: " + ", ".join(cut(label, MODEL_WIDTH) for label in unscored), soft_wrap=True)
 
 
 def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:

@@ -1,7 +1,7 @@
-"""What of the board is shown, in which order: suites, filters, sorting. Pure, as `cells` is.
+"""Selects and sorts the rows and columns of a board: suites, filters, order.
 
-A `View` is everything that a person can choose; the page keeps it in its address, the command line
-builds it from flags, and `select` is the only thing that applies it.
+A `View` holds all choices of the reader. The page keeps it in its address, the command line builds it from flags, and
+`select` alone applies it.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,16 +13,16 @@ from zoo.errors import unknown
 from zoo.published import HEADLINE
 from zoo.records import Record
 
-Span = tuple[float | None, float | None]
+Bounds = tuple[float | None, float | None]
 Shown = Literal["all", "measured", "reported"]
 
 
 class Suite(Record, frozen=True):
-    """A preset: which benchmarks, and which sources' published columns stand beside the measured ones.
+    """A preset: the benchmarks, and the sources of the published columns shown beside the measured ones.
 
     benchmarks  empty: all
-    sources     what a published column's source starts with; empty: all
-    talk_rows   published rows are the talk's only
+    sources     prefixes of the published columns' sources; empty: all
+    talk_rows   show only the talk's published rows
     """
 
     about: str
@@ -39,7 +39,7 @@ SUITES: dict[str, Suite] = {
     "headline": Suite(
         about="Code Llama 34B, Phi-1 and Phi-1 (WR + Tile), as the talk compares them", sources=("the talk",)
     ),
-    "own": Suite(about="what was measured here, nothing else", sources=("nowhere",)),
+    "own": Suite(about="only scores measured here", sources=("nowhere",)),
     "phi-1": Suite(
         about="code, as in the phi-1 paper",
         benchmarks=(*benchmarks("phi-1"), *PHI1_MORE),
@@ -55,26 +55,26 @@ SUITES: dict[str, Suite] = {
     ),
     "all": Suite(about="every benchmark and every published column"),
 }
-# the published scores on part of a benchmark (phi-1's Table 3) that stand beside the own ones on that part
+# the published scores on part of a benchmark (phi-1's Table 3) shown beside the own scores on the same part
 PARTS = {"clean": "non-similar", "overlapping": "similar"}
 SORTS = ("board", "name", "parameters", "tokens", "date")
 
 
 class View(Record, frozen=True):
-    """What is shown. Empty values leave everything in.
+    """The rows and columns to show, and their order. Empty values filter nothing.
 
-    sizes, tokens  parameters and training tokens, lowest and highest, None: open; an unknown size passes
-                   only an open filter
+    sizes, tokens  lowest and highest parameters and training tokens, None: no limit; a row of unknown size passes
+                   only without limits
     sort           "board" (own first, then the published order), a row's fact, or a column key
-    columns        column keys to show in place of the suite's
-    pinned         row keys that stand first whatever the order, and pass every filter
+    columns        keys of the columns to show instead of the suite's
+    pinned         keys of rows that come first and pass every filter
     """
 
     suite: str = "talk"
     search: str = ""
     shown: Shown = "all"
-    sizes: Span = (None, None)
-    tokens: Span = (None, None)
+    sizes: Bounds = (None, None)
+    tokens: Bounds = (None, None)
     dates: tuple[str, str] = ("", "")
     families: tuple[str, ...] = ()
     weights: Literal["", "open", "closed"] = ""
@@ -87,32 +87,32 @@ class View(Record, frozen=True):
     pinned: tuple[str, ...] = ()
 
 
-def suite(name: str) -> Suite:
-    """The suite of that name. Raises ZooError with the nearest known one."""
+def find_suite(name: str) -> Suite:
+    """The suite with this name. Raises ZooError naming the nearest known one."""
     if name not in SUITES:
         raise unknown("suite", name, SUITES, "phizoo leaderboard --help")
     return SUITES[name]
 
 
 def select(board: Board, view: View) -> Board:
-    """The board with only the columns and rows of the view, in its order.
+    """The columns and rows of the view, in its order.
 
-    Raises  ZooError for a suite, column or sort that is not there, naming the nearest.
+    Raises  ZooError for an unknown suite, column or order, naming the nearest.
     """
-    columns = _columns(board, view)
+    columns = _select_columns(board, view)
     keys = {column.key for column in columns}
     rows = [row for row in board.rows if row.key in view.pinned or _passes(row, keys, view)]
     if not view.columns:
-        held = {key for row in rows for key in row.cells}
-        columns = [column for column in columns if column.key in held]
+        filled = {key for row in rows for key in row.cells}
+        columns = [column for column in columns if column.key in filled]
         keys = {column.key for column in columns}
     if view.complete:
         rows = [row for row in rows if row.key in view.pinned or keys <= row.cells.keys()]
-    return Board(columns=tuple(columns), rows=tuple(_sorted(rows, view, board)), subset=board.subset)
+    return Board(columns=tuple(columns), rows=tuple(_sort_rows(rows, view, board)), subset=board.subset)
 
 
-def _columns(board: Board, view: View) -> list[Column]:
-    chosen = suite(view.suite)
+def _select_columns(board: Board, view: View) -> list[Column]:
+    suite = find_suite(view.suite)
     if view.columns:
         by_key = {column.key: column for column in board.columns}
         if missing := [key for key in view.columns if key not in by_key]:
@@ -122,9 +122,9 @@ def _columns(board: Board, view: View) -> list[Column]:
     def wanted(column: Column) -> bool:
         if view.shown != "all" and column.origin != view.shown:
             return False
-        if chosen.benchmarks and column.benchmark not in chosen.benchmarks:
+        if suite.benchmarks and column.benchmark not in suite.benchmarks:
             return False
-        if column.origin == "reported" and chosen.sources and not column.source.startswith(chosen.sources):
+        if column.origin == "reported" and suite.sources and not column.source.startswith(suite.sources):
             return False
         part = PARTS.get(board.subset)
         return column.main or view.every_metric or (part is not None and column.subset.startswith(part))
@@ -133,7 +133,7 @@ def _columns(board: Board, view: View) -> list[Column]:
 
 
 def _passes(row: Row, keys: set[str], view: View) -> bool:
-    """Whether a row belongs to the view. An own row without scores stays: it is there to be measured."""
+    """Whether a row belongs to the view. Own rows without scores stay: they are still to be measured."""
     return (
         _in_suite(row, keys, view)
         and (view.shown == "all" or row.own == (view.shown == "measured"))
@@ -158,15 +158,15 @@ def _in_suite(row: Row, keys: set[str], view: View) -> bool:
     return not keys.isdisjoint(row.cells)
 
 
-def _within(value: float | None, span: Span) -> bool:
-    low, high = span
+def _within(value: float | None, bounds: Bounds) -> bool:
+    low, high = bounds
     if value is None:
         return low is None and high is None
     return (low is None or value >= low) and (high is None or value <= high)
 
 
-def _sorted(rows: Sequence[Row], view: View, board: Board) -> list[Row]:
-    """Pinned rows first in the order of pinning, then the others; what has no value comes last."""
+def _sort_rows(rows: Sequence[Row], view: View, board: Board) -> list[Row]:
+    """Pinned rows first in the order of pinning, then the others; rows without a value come last."""
     by_fact: dict[str, Callable[[Row], str | float | None]] = {
         "name": lambda row: row.label.lower(),
         "parameters": lambda row: row.parameters,

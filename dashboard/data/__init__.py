@@ -1,1 +1,1 @@
-"""The data of each page, without Streamlit: one pure module a page."""
+"""The data of the pages, without Streamlit: one module per page."""

@@ -1,4 +1,4 @@
-"""Two to six checkpoints against the first of them, paired on the same samples, p adjusted for all of it."""
+"""Compares up to six checkpoints with the first of them, paired by sample, with p adjusted over all comparisons."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ from zoo.records import Record
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
-MOST = 6
+MAX_CHECKPOINTS = 6
 
 
-class Line(Record, frozen=True):
-    """One checkpoint against the reference under one protocol.
+class CheckpointComparison(Record, frozen=True):
+    """One checkpoint compared with the reference under one protocol.
 
     difference  checkpoint minus reference, in -1..1
-    p           two-sided, Holm-adjusted over all lines of the comparison; None where there is no test
+    p           two-sided, Holm-adjusted over all comparisons; None if nothing was tested
     runs        the run ids of checkpoint and reference
     """
 
@@ -39,42 +39,43 @@ class Line(Record, frozen=True):
     flips: tuple[Flip, ...]
 
 
-def lines(registry: "Registry", labels: Sequence[str], tasks: Sequence[str] = ()) -> tuple[Line, ...]:
-    """Every checkpoint after the first against the first, on every protocol that both have.
+def compare_checkpoints(
+    registry: "Registry", labels: Sequence[str], tasks: Sequence[str] = ()
+) -> tuple[CheckpointComparison, ...]:
+    """Compares every checkpoint with the first, on each protocol that both have.
 
-    A checkpoint that shares no protocol with the reference has no line. Raises ZooError for unknown names.
+    Leaves out a checkpoint that shares no protocol with the first. Raises ZooError for unknown names.
     """
-    found = []
-    for label in labels[1:MOST]:
+    comparisons = []
+    for label in labels[1:MAX_CHECKPOINTS]:
         try:
-            told = compare(registry, label, labels[0], tasks, flips=True)
+            rows = compare(registry, label, labels[0], tasks, flips=True).rows
         except ZooError:
-            registry.get(label)  # an unknown name is an error, nothing in common is an answer
+            registry.get(label)  # raises if the name is unknown; no shared protocol is no error
             registry.get(labels[0])
             continue
-        for row in told.rows:
-            line = Line(
+        for row in rows:
+            comparison = CheckpointComparison(
                 checkpoint=label, reference=labels[0], task=row.task, column=row.column, metric=row.metric,
                 kind=row.kind, value=row.first, reference_value=row.second, difference=row.difference,
                 p=row.difference.p if row.difference else None, runs=row.runs, note=row.note, flips=row.flips,
             )  # fmt: skip
-            found.append(line)
-    tested = [line for line in found if line.p is not None]
-    adjusted = iter(holm([line.p for line in tested if line.p is not None]))
-    return tuple(line if line.p is None else msgspec.structs.replace(line, p=next(adjusted)) for line in found)
+            comparisons.append(comparison)
+    adjusted = iter(holm([pair.p for pair in comparisons if pair.p is not None]))
+    return tuple(pair if pair.p is None else msgspec.structs.replace(pair, p=next(adjusted)) for pair in comparisons)
 
 
-def difference_text(line: Line) -> str:
+def difference_text(comparison: CheckpointComparison) -> str:
     """The difference with its interval, in points.
 
     >>> from evals.stats.paired import paired_difference
-    >>> line = Line(checkpoint="b", reference="a", task="t", column="t", metric="m", kind="paired", value=1.0,
-    ...     reference_value=0.0, difference=paired_difference([1.0] * 9, [0.0] * 9), p=0.004,
-    ...     runs=(), note="", flips=())
-    >>> difference_text(line).startswith("+100.0 [")
+    >>> comparison = CheckpointComparison(
+    ...     checkpoint="b", reference="a", task="t", column="t", metric="m", kind="paired", value=1.0,
+    ...     reference_value=0.0, difference=paired_difference([1.0] * 9, [0.0] * 9), p=0.004, runs=(), note="", flips=())
+    >>> difference_text(comparison).startswith("+100.0 [")
     True
     """
-    told = line.difference
-    if told is None:
-        return f"{100 * (line.value - line.reference_value):+.1f}"
-    return f"{100 * told.value:+.1f} [{100 * told.low:+.1f} to {100 * told.high:+.1f}]"
+    difference = comparison.difference
+    if difference is None:
+        return f"{100 * (comparison.value - comparison.reference_value):+.1f}"
+    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f} to {100 * difference.high:+.1f}]"

@@ -1,4 +1,4 @@
-"""What stands behind a cell: its run's header and result lines, and the command that gives it again."""
+"""The evidence of a measured cell: its run's results and facts, and the commands that reproduce it."""
 
 import shlex
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 
-def results_of(registry: "Registry", run: str) -> tuple[Result, ...]:
-    """A run's result lines, the last of each sample and draw. Raises ZooError when they are not kept."""
-    last = {(one.sample, one.draw): one for one in read_results(registry.results(run))}
+def read_run(registry: "Registry", run: str) -> tuple[Result, ...]:
+    """A run's results, the last one of each sample and draw. Raises ZooError if they are not stored."""
+    last = {(result.sample, result.draw): result for result in read_results(registry.results(run))}
     return tuple(last.values())
 
 
-def again(header: Mapping[str, Any], row: Row) -> str:
-    """The commands that give the cell again: checked against the kept run, or as a run of its own."""
+def reproduction_commands(header: Mapping[str, Any], row: Row) -> str:
+    """The commands that reproduce a cell: one checks it against the stored run, one makes a new run."""
     run = msgspec.convert(dict(header), Run)
     cell = shlex.quote(f"{row.label}/{run.task}@{run.protocol['name']}")
     return "\n".join([f"phizoo eval reproduce {cell}", *commands(run)])
 
 
 def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
-    """What a run's header tells, as (what, value) for a person."""
+    """The facts in a run's header, as (name, value) pairs for display."""
     backend = header.get("backend", {})
     scored = f"{cell.n} samples, {cell.clusters} independent"
-    told = {
+    facts = {
         "run": cell.run,
         "scored": scored + (f", {cell.unscored} unscored" if cell.unscored else ""),
         "engine": f"{backend.get('engine', '?')} {backend.get('version', '')}, {backend.get('dtype', '?')}",
@@ -43,4 +43,4 @@ def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
         "commit": str(header.get("commit", "")),
         "versions": ", ".join(f"{name} {version}" for name, version in header.get("versions", {}).items()),
     }
-    return [(what, value) for what, value in told.items() if value.strip()]
+    return [(name, value) for name, value in facts.items() if value.strip()]

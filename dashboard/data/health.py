@@ -1,4 +1,4 @@
-"""How the evaluations stand: runs under way with what is left, finished ones with what failed or is unscored."""
+"""The state of each evaluation run on this machine: progress, time left, failures and unscored samples."""
 
 import os
 import time
@@ -14,10 +14,10 @@ from zoo.records import Record
 
 
 class RunState(Record, frozen=True):
-    """One run's folder on this machine.
+    """The state of one run's folder.
 
-    state         "running" while a process holds it, "finished", or "stopped" short of its end
-    left_seconds  at the rate so far, while it runs
+    state         "running" while a process holds its lock, "finished", "stopped" before its end, or "damaged"
+    left_seconds  time left at the rate so far; None unless running
     """
 
     id: str
@@ -33,35 +33,35 @@ class RunState(Record, frozen=True):
     fault: str = ""
 
 
-def runs(folder: Path, now: float | None = None) -> Iterator[RunState]:
-    """The runs in a folder, the last written first; a damaged one says what is wrong with it."""
-    held = [path for path in folder.glob("*/") if not path.name.startswith(".")] if folder.is_dir() else []
-    for path in sorted(held, key=_written, reverse=True):
+def run_states(folder: Path, now: float | None = None) -> Iterator[RunState]:
+    """The states of all runs in a folder, last written first; a damaged run has its fault."""
+    runs = [path for path in folder.glob("*/") if not path.name.startswith(".")] if folder.is_dir() else []
+    for path in sorted(runs, key=_last_written, reverse=True):
         try:
-            yield state(path, time.time() if now is None else now)
+            yield run_state(path, time.time() if now is None else now)
         except (ZooError, msgspec.DecodeError, OSError) as error:
             yield RunState(id=path.name, label="", task="", state="damaged", done=0, wanted=0, unscored=0, failed=0,
                            tier="", left_seconds=None, fault=str(error))  # fmt: skip
 
 
-def _written(path: Path) -> float:
+def _last_written(path: Path) -> float:
     results = path / "results.jsonl"
     return (results if results.exists() else path).stat().st_mtime
 
 
-def state(path: Path, now: float) -> RunState:
-    """How one run stands, from its own files; nothing is locked."""
+def run_state(path: Path, now: float) -> RunState:
+    """The state of one run, read from its files without locking them."""
     header = read_header(path)
-    results = {(one.sample, one.draw): one for one in read_results(path / "results.jsonl")}
+    results = {(result.sample, result.draw): result for result in read_results(path / "results.jsonl")}
     wanted = header.samples * header.draws
-    unscored = sum(one.score is None for one in results.values())
+    unscored = sum(result.score is None for result in results.values())
     done = len(results)
-    running = is_held(path / ".lock")
-    told = "running" if running else "finished" if done >= wanted else "stopped"
+    running = is_locked(path / ".lock")
+    state = "running" if running else "finished" if done >= wanted else "stopped"
     return RunState(
-        id=header.id, label=header.checkpoint_label, task=_task(header), state=told, done=done, wanted=wanted,
-        unscored=unscored, failed=sum(one.verdict in ("error", "timeout") for one in results.values()),
-        tier=header.sandbox, left_seconds=_left(path, done, wanted, now) if running else None,
+        id=header.id, label=header.checkpoint_label, task=_task(header), state=state, done=done, wanted=wanted,
+        unscored=unscored, failed=sum(result.verdict in ("error", "timeout") for result in results.values()),
+        tier=header.sandbox, left_seconds=_seconds_left(path, done, wanted, now) if running else None,
     )  # fmt: skip
 
 
@@ -69,21 +69,21 @@ def _task(header: Run) -> str:
     return f"{header.task} {header.protocol.get('name', '')}".strip()
 
 
-def _left(path: Path, done: int, wanted: int, now: float) -> float | None:
-    """Seconds left at the rate since the header was written."""
+def _seconds_left(path: Path, done: int, wanted: int, now: float) -> float | None:
+    """The seconds left at the rate since the header was written."""
     spent = now - (path / "header.json").stat().st_mtime
     return spent / done * (wanted - done) if done and spent > 0 else None
 
 
-def is_held(lock: Path) -> bool:
-    """Whether a process is writing the run: it holds the folder's lock.
+def is_locked(lock: Path) -> bool:
+    """Whether a process holds a run's lock, that is, writes the run.
 
-    Read from the kernel's list, since trying the lock would for a moment keep the writer from it.
+    Reads the kernel's list of locks: trying the lock would block the writer for a moment.
     """
     try:
-        node = lock.stat()
-        held = Path("/proc/locks").read_text(encoding="ascii")
+        stat = lock.stat()
+        locks = Path("/proc/locks").read_text(encoding="ascii")
     except OSError:
         return False
-    name = f"{os.major(node.st_dev):02x}:{os.minor(node.st_dev):02x}:{node.st_ino}"
-    return any(name in line.split() for line in held.splitlines())
+    name = f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
+    return any(name in line.split() for line in locks.splitlines())

@@ -1,6 +1,6 @@
-"""Data → checkpoints → scores as a Graphviz graph, and the training lines of a checkpoint.
+"""Draws a checkpoint's lineage (data → checkpoints → scores) as a Graphviz graph, and reads its training curve.
 
-The graph itself is `zoo.lineage`'s; here it only gets its look.
+`zoo.lineage` makes the graph; this file only renders it.
 """
 
 import json
@@ -14,57 +14,57 @@ from zoo.records import Checkpoint
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
-CURVES = "training_curves.jsonl"  # the trainer puts it among the checkpoint's files
-MOST = 40  # nodes of a graph that a person can still read
-LOOK = (
+CURVES = "training_curves.jsonl"  # written by the trainer into the checkpoint
+MAX_NODES = 40  # more are unreadable
+STYLE = (
     'rankdir=TB; bgcolor="transparent"; nodesep=0.2; ranksep=0.35;\n'
     'node [fontname="Helvetica" fontsize=11 style=filled fillcolor="#ffffff" color="#8a94a0" shape=box];\n'
     'edge [fontname="Helvetica" fontsize=9 color="#8a94a0" fontcolor="#8a94a0"];'
 )
 
 
-def quoted(text: str) -> str:
-    """A name as a Graphviz string that shows itself.
+def quote(text: str) -> str:
+    """A name as a literal Graphviz string.
 
-    >>> print(quoted('say "hi"'))
+    >>> print(quote('say "hi"'))
     "say \\"hi\\""
     """
     return '"' + cut(text, 60).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def dot(checkpoint: Checkpoint, registry: "Registry", scores: Sequence[str] = ()) -> str:
-    """The graph of a checkpoint: what it comes from, what came from it, and its scores.
+def render_dot(checkpoint: Checkpoint, registry: "Registry", scores: Sequence[str] = ()) -> str:
+    """The graph of a checkpoint in the DOT language: its ancestors, its descendants and its scores.
 
-    scores  one text each, such as "HumanEval 51.2 [43.6–58.7] n=164"
+    scores  the text of each, such as "HumanEval 51.2 [43.6–58.8] n=164"
     """
-    found = lineage.graph(registry, checkpoint.label)
-    nodes = sorted(found.nodes, key=lambda node: node.digest != found.focus)[:MOST]
+    graph = lineage.graph(registry, checkpoint.label)
+    nodes = sorted(graph.nodes, key=lambda node: node.digest != graph.focus)[:MAX_NODES]
     shown = {node.digest for node in nodes}
-    lines = ["digraph {", LOOK]
+    lines = ["digraph {", STYLE]
     for node in nodes:
-        color = "#0072b2" if node.digest == found.focus else "#a34700" if node.kind == "dataset" else "#8a94a0"
+        color = "#0072b2" if node.digest == graph.focus else "#a34700" if node.kind == "dataset" else "#8a94a0"
         label = node.label if node.known else f"{node.label} (not in this zoo)"
         shape = " shape=note" if node.kind == "dataset" else ""
-        lines.append(f'{quoted(node.digest)} [label={quoted(label)} color="{color}"{shape}];')
+        lines.append(f'{quote(node.digest)} [label={quote(label)} color="{color}"{shape}];')
     lines += [
-        f"{quoted(edge.parent)} -> {quoted(edge.child)} [label={quoted(edge.relation)}];"
-        for edge in found.edges
+        f"{quote(edge.parent)} -> {quote(edge.child)} [label={quote(edge.relation)}];"
+        for edge in graph.edges
         if edge.parent in shown and edge.child in shown
     ]
-    if scores:  # one box of lines, from top to bottom as the graph: it stays readable on a phone
-        told = "".join(quoted(score)[1:-1] + "\\l" for score in scores[:MOST])
-        lines.append(f'"scores" [label="{told}" shape=box fillcolor="#eaf3fa" color="#eaf3fa"];')
-        lines.append(f'{quoted(found.focus)} -> "scores" [style=dotted arrowhead=none];')
+    if scores:  # one box with a line per score stays readable on a phone
+        text = "".join(quote(score)[1:-1] + "\\l" for score in scores[:MAX_NODES])
+        lines.append(f'"scores" [label="{text}" shape=box fillcolor="#eaf3fa" color="#eaf3fa"];')
+        lines.append(f'{quote(graph.focus)} -> "scores" [style=dotted arrowhead=none];')
     return "\n".join([*lines, "}"])
 
 
 def training_lines(checkpoint: Checkpoint, registry: "Registry") -> list[dict[str, Any]]:
-    """The lines that the training run wrote into the checkpoint, step by step; none where it wrote none."""
-    held = next((file for file in checkpoint.files if file.path == CURVES), None)
-    if held is None:
+    """The training curve stored in the checkpoint, one line per step; empty if there is none."""
+    curves = next((file for file in checkpoint.files if file.path == CURVES), None)
+    if curves is None:
         return []
     try:
-        lines = registry.store.object(held.sha256).read_text(encoding="utf-8").splitlines()
+        lines = registry.store.object(curves.sha256).read_text(encoding="utf-8").splitlines()
         return [line for line in map(json.loads, filter(str.strip, lines)) if isinstance(line, dict)]
     except (OSError, ValueError):
-        return []  # a curve is no evidence: the page does without it
+        return []  # the page works without a curve

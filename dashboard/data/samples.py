@@ -1,4 +1,4 @@
-"""One run's samples: which pass a filter, where the generation was cut, what two runs wrote differently."""
+"""Filters a run's samples, finds where each answer ends, diffs two runs' texts, and rebuilds the prompts."""
 
 import difflib
 from collections import Counter
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 VERDICTS = ("passed", "failed", "timeout", "error", "unscored")
 
 
-class Asked(Record, frozen=True):
-    """What a sample asked: its prompt's exact text, the tests or target behind its verdict, and its choices."""
+class SampleQuery(Record, frozen=True):
+    """A sample's exact prompt, the tests or target that its verdict rests on, and its choices."""
 
     prompt: str
     target: str
     choices: tuple[str, ...] = ()
 
 
-class Filter(Record, frozen=True):
-    """Which samples to show: verdicts (empty: all), words in id, text, answer or detail, and the cut-off ones.
+class SampleFilter(Record, frozen=True):
+    """The samples to show, by verdict (empty: all) and by words in id, text, answer or detail.
 
     truncated  only samples whose prompt was cut or whose text ended at the token limit
-    among      only these samples: the ones flagged as found in training data; None: all
+    among      only these samples, such as those found in training data; None: all
     """
 
     verdicts: tuple[str, ...] = ()
@@ -36,68 +36,67 @@ class Filter(Record, frozen=True):
     among: frozenset[str] | None = None
 
 
-def chosen(results: Sequence[Result], wanted: Filter) -> list[int]:
-    """The positions of the results that pass, in their order."""
+def filter_results(results: Sequence[Result], wanted: SampleFilter) -> list[int]:
+    """The positions of the results that pass the filter, in order."""
     words = wanted.search.lower().split()
-    found = []
-    for at, one in enumerate(results):
-        if wanted.verdicts and one.verdict not in wanted.verdicts:
-            continue
-        if wanted.truncated and not one.truncated and one.finish != "length":
-            continue
-        if wanted.among is not None and one.sample not in wanted.among:
-            continue
-        if words:
-            told = f"{one.sample}\n{one.text}\n{one.answer or ''}\n{one.detail}".lower()
-            if not all(word in told for word in words):
-                continue
-        found.append(at)
-    return found
+
+    def has_words(result: Result) -> bool:
+        text = f"{result.sample}\n{result.text}\n{result.answer or ''}\n{result.detail}".lower()
+        return all(word in text for word in words)
+
+    def passes(result: Result) -> bool:
+        return (
+            (not wanted.verdicts or result.verdict in wanted.verdicts)
+            and (not wanted.truncated or bool(result.truncated) or result.finish == "length")
+            and (wanted.among is None or result.sample in wanted.among)
+            and (not words or has_words(result))
+        )
+
+    return [position for position, result in enumerate(results) if passes(result)]
 
 
-def tally(results: Sequence[Result]) -> dict[str, int]:
-    """How many results have each verdict, all of them named."""
-    counted = Counter(one.verdict for one in results)
-    return {verdict: counted[verdict] for verdict in VERDICTS}  # type: ignore[index]
+def count_verdicts(results: Sequence[Result]) -> dict[str, int]:
+    """The number of results with each verdict."""
+    counts = Counter(result.verdict for result in results)
+    return {verdict: counts[verdict] for verdict in VERDICTS}  # type: ignore[index]
 
 
-def cut_at(result: Result) -> int:
-    """Where the answer ends in the text that the model wrote; the text's length when all of it counts.
+def answer_end(result: Result) -> int:
+    """Where the answer ends in the text that the model wrote; the text's length if all of it counts.
 
-    >>> cut_at(Result(sample="s", draw=0, score=1.0, text="  return 1\\nclass A:", answer="  return 1"))
+    >>> answer_end(Result(sample="s", draw=0, score=1.0, text="  return 1\\nclass A:", answer="  return 1"))
     10
     """
-    if result.answer and result.answer.strip():
-        found = result.text.find(result.answer.rstrip())
-        if found >= 0:
-            return found + len(result.answer.rstrip())
-    return len(result.text)
+    answer = (result.answer or "").rstrip()
+    start = result.text.find(answer) if answer else -1
+    return start + len(answer) if start >= 0 else len(result.text)
 
 
-def difference(one: Result, other: Result) -> str:
-    """What the second wrote other than the first, as a unified diff."""
+def text_diff(result: Result, other: Result) -> str:
+    """The unified diff of the texts of two results."""
     lines = difflib.unified_diff(
-        one.text.splitlines(), other.text.splitlines(), "this run", "the other run", lineterm="", n=20
+        result.text.splitlines(), other.text.splitlines(), "this run", "the other run", lineterm="", n=20
     )
     return "\n".join(lines)
 
 
-def asked(run: "Run") -> dict[str, Asked]:
-    """The prompt and the tests of every sample of a run, as its task has them today.
+def sample_queries(run: "Run") -> dict[str, SampleQuery]:
+    """The prompt and tests of every sample of a run, rebuilt from its task.
 
-    Raises  ZooError when the task or its data are not at hand, or the prompts are others by now.
+    Raises  ZooError if the task or its data is missing, or if the task's prompts have changed since the run.
     """
     from evals.protocol import prompts_sha256, shown
     from evals.results.task_of_run import task_of_run
 
     task = task_of_run(run)
-    held = list(task.samples())
-    if prompts_sha256(task, held) != run.protocol["prompts_sha256"]:
-        raise ZooError(f"{run.task} asks other prompts by now than this run was asked; they cannot be shown")
-    told = {}
-    for sample in held:
+    samples = list(task.samples())
+    if prompts_sha256(task, samples) != run.protocol["prompts_sha256"]:
+        raise ZooError(f"the prompts of {run.task} have changed since this run, so they cannot be shown")
+    queries = {}
+    for sample in samples:
         tests = sample.data.get("test") or sample.data.get("tests")
-        choices = "\n".join(f"{'→' if at == sample.target else ' '} {text}" for at, text in enumerate(sample.choices))
-        told[sample.id] = Asked(prompt=shown(task, sample), target=str(tests or choices or sample.target),
-                                choices=tuple(sample.choices))  # fmt: skip
-    return told
+        choices = "\n".join(f"{'→' if n == sample.target else ' '} {text}" for n, text in enumerate(sample.choices))
+        queries[sample.id] = SampleQuery(
+            prompt=shown(task, sample), target=str(tests or choices or sample.target), choices=tuple(sample.choices)
+        )
+    return queries

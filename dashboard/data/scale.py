@@ -1,4 +1,4 @@
-"""Score against scale: which models no smaller one equals, in one column at a time."""
+"""Scores against model size, training tokens or FLOPs, with the Pareto front of each column."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -9,15 +9,16 @@ from dashboard.board.cells import Board, Column, Row
 from zoo.records import Record
 
 Axis = Literal["parameters", "training tokens", "training FLOPs"]
-NAMED = 2  # names beside points that lie at one place
+MAX_NAMES = 2  # names beside points at the same position
 FLOPS_A_TOKEN = 6  # 6 x parameters x tokens, Kaplan et al. 2020, arXiv:2001.08361, section 2.1: attention left out
 
 
-class Point(Record, frozen=True):
-    """One model in one column at its scale.
+class ScalePoint(Record, frozen=True):
+    """The score of one model in one column against its scale.
 
-    front               no model of the column is at most as large and better
-    parameters, tokens  its size and training tokens whatever the axis, None: not known
+    x                   its value on the chosen axis
+    front               no model of the column that is at most as large scores better
+    parameters, tokens  its size and training tokens, whatever the axis; None: unknown
     """
 
     name: str
@@ -33,8 +34,8 @@ class Point(Record, frozen=True):
     tokens: float | None = None
 
 
-def scale_of(row: Row, axis: Axis, flops: dict[str, float] | None = None) -> float | None:
-    """A row's place on the axis: as recorded, FLOPs where none are recorded as 6 x parameters x tokens."""
+def scale_value(row: Row, axis: Axis, flops: dict[str, float] | None = None) -> float | None:
+    """A row's value on the axis; training FLOPs that were not recorded are 6 x parameters x tokens."""
     if axis == "parameters":
         return row.parameters
     if axis == "training tokens":
@@ -46,83 +47,82 @@ def scale_of(row: Row, axis: Axis, flops: dict[str, float] | None = None) -> flo
     return FLOPS_A_TOKEN * row.parameters * row.training_tokens
 
 
-def points(
+def scale_points(
     board: Board, columns: Sequence[Column], axis: Axis, flops: dict[str, float] | None = None
-) -> tuple[Point, ...]:
-    """The models of these columns with a known scale, each column with a Pareto front of its own.
+) -> tuple[ScalePoint, ...]:
+    """The points of all models with a known scale in these columns; each column has its own Pareto front.
 
-    Fronts are never drawn across columns: two protocols' numbers are not comparable.
+    A front never spans columns, since two protocols' numbers are not comparable.
     """
-    found: list[Point] = []
+    points: list[ScalePoint] = []
     for column in columns:
-        held = []
+        in_column = []
         for row in board.rows:
-            cell, x = row.cells.get(column.key), scale_of(row, axis, flops)
+            cell, x = row.cells.get(column.key), scale_value(row, axis, flops)
             if cell is not None and x is not None and x > 0 and not cell.bound:
-                point = Point(
+                point = ScalePoint(
                     name=row.label, x=x, value=cell.value, low=cell.low, high=cell.high, own=row.own,
                     column=column.key, protocol=cell.protocol or column.protocol, parameters=row.parameters,
                     tokens=row.training_tokens,
                 )  # fmt: skip
-                held.append(point)
-        best = front(held)
-        found += [msgspec.structs.replace(point, front=at in best) for at, point in enumerate(held)]
-    return tuple(found)
+                in_column.append(point)
+        front = pareto_front(in_column)
+        points += [msgspec.structs.replace(point, front=n in front) for n, point in enumerate(in_column)]
+    return tuple(points)
 
 
-def front(held: Sequence[Point]) -> frozenset[int]:
-    """The positions of the points that no other dominates: at most as large and at least as good, one strictly.
+def pareto_front(points: Sequence[ScalePoint]) -> frozenset[int]:
+    """The positions of the points that no other dominates: at most as large and at least as good, one of them strictly.
 
-    >>> at = [Point(name=n, x=x, value=v, low=None, high=None, own=True, column="", protocol="")
-    ...       for n, x, v in (("a", 1, 10), ("b", 2, 9), ("c", 2, 12), ("d", 3, 12))]
-    >>> sorted(front(at))
+    >>> points = [ScalePoint(name=n, x=x, value=v, low=None, high=None, own=True, column="", protocol="")
+    ...           for n, x, v in (("a", 1, 10), ("b", 2, 9), ("c", 2, 12), ("d", 3, 12))]
+    >>> sorted(pareto_front(points))
     [0, 2]
     """
-    order = sorted(range(len(held)), key=lambda at: (held[at].x, -held[at].value))
-    best, kept = float("-inf"), []
+    best, front = float("-inf"), []
     last: tuple[float, float] | None = None
-    for at in order:
-        place = (held[at].x, held[at].value)
-        if held[at].value > best or place == last:
-            kept.append(at)
-            best, last = max(best, held[at].value), place
-    return frozenset(kept)
+    for position in sorted(range(len(points)), key=lambda n: (points[n].x, -points[n].value)):
+        place = (points[position].x, points[position].value)
+        if place[1] > best or place == last:
+            front.append(position)
+            best, last = max(best, place[1]), place
+    return frozenset(front)
 
 
-def labels(held: Sequence[Point]) -> tuple[str, ...]:
-    """The text beside each point: a name for those of the front, one text for several at one place, whatever column.
+def point_labels(points: Sequence[ScalePoint]) -> tuple[str, ...]:
+    """The text beside each point: names on the front, joined for points at the same position in any column.
 
-    >>> at = [Point(name=n, x=1, value=v, low=None, high=None, own=True, column="", protocol="", front=v > 0)
-    ...       for n, v in (("a", 1), ("b", 0), ("c", 1), ("d", 1), ("e", 1))]
-    >>> labels(at)
+    >>> points = [ScalePoint(name=n, x=1, value=v, low=None, high=None, own=True, column="", protocol="", front=v > 0)
+    ...           for n, v in (("a", 1), ("b", 0), ("c", 1), ("d", 1), ("e", 1))]
+    >>> point_labels(points)
     ('a, c and 2 more', '', '', '', '')
     """
-    at_place: dict[tuple[float, float], list[str]] = {}
-    for point in held:
+    names_at: dict[tuple[float, float], list[str]] = {}
+    for point in points:
         if point.front:
-            at_place.setdefault((point.x, point.value), []).append(point.name)
-    told = []
-    for point in held:
-        names = at_place.pop((point.x, point.value), []) if point.front else []
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        told.append(", ".join(names[:NAMED]) + more)
-    return tuple(told)
+            names_at.setdefault((point.x, point.value), []).append(point.name)
+    labels = []
+    for point in points:
+        names = names_at.pop((point.x, point.value), []) if point.front else []
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        labels.append(", ".join(names[:MAX_NAMES]) + more)
+    return tuple(labels)
 
 
-def times(one: float | None, other: float | None) -> float | None:
-    """How many times more the other has; None where either is unknown.
+def ratio(number: float | None, to: float | None) -> float | None:
+    """`number` divided by `to`; None if either is unknown.
 
-    >>> times(2.0, 10.0), times(None, 10.0)
+    >>> ratio(10.0, to=2.0), ratio(10.0, to=None)
     (5.0, None)
     """
-    return other / one if one and other else None
+    return number / to if number and to else None
 
 
-def matched(held: Iterable[Point], name: str) -> tuple[Point, ...]:
-    """The larger models that a point equals or beats in its column: "as good as models ten times larger"."""
-    everything = list(held)
-    mine = next((point for point in everything if point.name == name), None)
-    if mine is None:
+def larger_models_matched(points: Iterable[ScalePoint], name: str) -> tuple[ScalePoint, ...]:
+    """The larger models that a model equals or beats in its column, largest first."""
+    points = list(points)
+    own = next((point for point in points if point.name == name), None)
+    if own is None:
         return ()
-    beaten = [p for p in everything if p.column == mine.column and p.x > mine.x and p.value <= mine.value]
-    return tuple(sorted(beaten, key=lambda point: point.x, reverse=True))
+    matched = [point for point in points if point.column == own.column and point.x > own.x and point.value <= own.value]
+    return tuple(sorted(matched, key=lambda point: point.x, reverse=True))

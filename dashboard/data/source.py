@@ -1,4 +1,4 @@
-"""Where the board's records come from: the zoo of the environment, opened read-only, and the published table."""
+"""Loads the board from the environment's zoo, opened read-only, and the published table."""
 
 import time
 from collections.abc import Iterator
@@ -6,25 +6,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboard.board.build import board, from_registry
+from dashboard.board.build import build_board
 from dashboard.board.cells import Board
-from dashboard.data.notes import notes_of
-from zoo import settings
+from dashboard.data.notes import board_notes
+from zoo import published, settings
 from zoo.records import Subset
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
-SERVER_SECONDS = 30  # how old what a database server holds may be on the page
+SERVER_SECONDS = 30  # how old the page may be when the zoo is on a database server
 
 
 @contextmanager
-def reading() -> Iterator["Registry | None"]:
-    """The environment's zoo, opened read-only; None while there is none yet.
+def open_zoo() -> Iterator["Registry | None"]:
+    """Opens the environment's zoo read-only; None if there is none yet.
 
-    Raises  ZooError when there is one that cannot be read.
+    Raises  ZooError if the zoo cannot be read.
     """
-    if not exists():
+    file = _sqlite_file()
+    if file is not None and not file.exists():
         yield None
         return
     from zoo.registry import open_registry
@@ -33,42 +34,43 @@ def reading() -> Iterator["Registry | None"]:
         yield registry
 
 
-def exists() -> bool:
-    """Whether there is a zoo to read: a SQLite file that is there, or a server's address."""
-    file = _file()
-    return file is None or file.exists()
-
-
-def _file() -> Path | None:
-    """The SQLite file of the environment's zoo, None for a database server."""
+def _sqlite_file() -> Path | None:
+    """The SQLite file of the environment's zoo; None for a database server."""
     from zoo.db.database import sqlite_file
 
     return sqlite_file(settings.database_url())
 
 
 def stamp() -> tuple[str, int, int]:
-    """What changes when the zoo is written to: its file's time and size; for a database server, each half minute."""
-    file = _file()
+    """A cache key that changes when the zoo changes: its file's time and size; every 30 s for a database server."""
+    file = _sqlite_file()
     if file is None:
         return settings.database_url(), int(time.time() // SERVER_SECONDS), 0
     if not file.exists():
         return settings.database_url(), 0, 0
-    beside = [file, *(path for path in (Path(f"{file}-wal"),) if path.exists())]
-    told = [path.stat() for path in beside]
-    return settings.database_url(), max(one.st_mtime_ns for one in told), sum(one.st_size for one in told)
+    stats = [path.stat() for path in (file, Path(f"{file}-wal")) if path.exists()]
+    return settings.database_url(), max(stat.st_mtime_ns for stat in stats), sum(stat.st_size for stat in stats)
 
 
-def load(registry: "Registry | None", subset: Subset = "all", all_versions: bool = False) -> Board:
-    """The board of a zoo; without one, the published rows alone."""
-    from zoo import published
-
+def load_board(registry: "Registry | None", subset: Subset = "all", all_versions: bool = False) -> Board:
+    """Builds the board of a zoo and the published table; without a zoo, of the published table alone."""
     if registry is None:
-        return board(reported=published.load(), subset=subset)
-    return from_registry(registry, subset, all_versions)
+        return build_board(reported=published.load(), subset=subset)
+    known = {checkpoint.digest for checkpoint in registry.list(all_versions=True)}
+    runs = registry.runs()
+    return build_board(
+        imported={run["checkpoint"]: run["checkpoint_label"] for run in runs if run["checkpoint"] not in known},
+        checkpoints=registry.list(all_versions=all_versions),
+        scores=registry.scores(),
+        protocols=registry.protocols(),
+        tiers={run["id"]: run.get("sandbox", "") for run in runs},
+        reported=published.load(),
+        subset=subset,
+    )
 
 
 def load_with_notes(suite: str, subset: Subset) -> tuple[Board, tuple[str, ...]]:
-    """The environment's board, and the lines that belong above it in a suite's view."""
-    with reading() as registry:
-        whole = load(registry, subset)
-        return whole, notes_of(suite, whole, registry)
+    """The environment's board, and the notes shown above it in a suite's view."""
+    with open_zoo() as registry:
+        board = load_board(registry, subset)
+        return board, board_notes(suite, board, registry)

@@ -1,1 +1,1 @@
-"""The pages: each draws what the pure modules made, and nothing else."""
+"""The pages, drawn with Streamlit: one module per page."""

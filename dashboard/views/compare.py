@@ -1,130 +1,120 @@
-"""Two to six checkpoints, paired on the same samples: differences, adjusted p, a forest plot, and what flipped."""
+"""The page that compares two to six checkpoints sample by sample: differences, adjusted p, a forest plot, flips."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from dashboard import charts
 from dashboard.board import benchmarks
 from dashboard.data import source
-from dashboard.data.comparison import MOST, Line, difference_text, lines
-from dashboard.escape import cut, probability
+from dashboard.data.comparison import MAX_CHECKPOINTS, CheckpointComparison, compare_checkpoints, difference_text
+from dashboard.escape import cut
 from dashboard.views import samples, style
 from evals.tasks import benchmark_of
+from zoo.cli.output import NONE, p_text
 
-if TYPE_CHECKING:
-    from zoo.registry import Registry
-
-
-FEW = 8  # flips shown without scrolling
+MAX_FLIPS = 8  # shown without scrolling
 
 
 def page() -> None:
-    """Draws the comparison of the checkpoints that the address names; the first is the reference."""
+    """Draws the comparison of the checkpoints in the address; the first is the reference."""
     st.title("Compare", anchor=False)
-    whole = style.board(all_versions=True)
-    own = {row.label: row for row in whole.rows if row.own and row.cells}
+    board = style.load_board(all_versions=True)
+    own = [row.label for row in board.rows if row.own and row.cells]
     if len(own) < 2:
-        st.info("Two checkpoints with scores are needed. `phizoo eval run NAME --tasks humaneval` makes one.")
+        st.info("This page needs two checkpoints with scores. Score one: `phizoo eval run NAME --task humaneval`")
         return
-    chosen = st.multiselect("Checkpoints; the first is what the others are compared with", list(own),
-                            max_selections=MOST, key="with", bind="query-params", format_func=cut)  # fmt: skip
+    chosen = st.multiselect(
+        "Checkpoints; the others are compared with the first", own, max_selections=MAX_CHECKPOINTS, key="with",
+        bind="query-params", format_func=cut,
+    )  # fmt: skip
     if len(chosen) < 2:
         st.info("Choose two to six checkpoints. They are compared on the same samples, protocol by protocol.")
         return
-    with source.reading() as registry:
-        found = compared(registry, tuple(chosen)) if registry is not None else ()
-    if not found:
+    comparisons = _compare(tuple(chosen), repr(source.stamp()))
+    if not comparisons:
         st.warning("These checkpoints share no protocol: run the same tasks on each.")
         return
-    rows = table(found)
-    style.chart(charts.forest(found), "Differences with their intervals, as in the table above", rows, "comparison")
-    flips(found)
-
-
-def compared(registry: "Registry", labels: tuple[str, ...]) -> tuple[Line, ...]:
-    """The comparison, cached until the zoo is written to."""
-    return _compared(labels, repr(source.stamp()))
+    rows = show_table(comparisons)
+    chart = charts.forest_chart(comparisons)
+    style.show_chart(chart, "Differences with their intervals, as in the table above", rows, "comparison")
+    show_flips(comparisons)
 
 
 @st.cache_resource(ttl=600, max_entries=16, show_spinner="Comparing sample by sample")
-def _compared(labels: tuple[str, ...], stamp: str) -> tuple[Line, ...]:
-    with source.reading() as registry:
-        return lines(registry, labels) if registry is not None else ()
+def _compare(labels: tuple[str, ...], stamp: str) -> tuple[CheckpointComparison, ...]:
+    with source.open_zoo() as registry:
+        return compare_checkpoints(registry, labels) if registry is not None else ()
 
 
-def table(found: tuple[Line, ...]) -> list[dict[str, Any]]:
-    """All differences, with p adjusted over all of them."""
+def _benchmark(pair: CheckpointComparison) -> str:
+    return benchmarks.title_of(benchmark_of(pair.task))
+
+
+def show_table(comparisons: tuple[CheckpointComparison, ...]) -> list[dict[str, Any]]:
+    """Draws all differences with adjusted p, and gives back the rows."""
     rows: list[dict[str, Any]] = [
         {
-            "benchmark": benchmarks.title_of(benchmark_of(line.task)),
-            "protocol": cut(line.column, 40),
-            "checkpoint": cut(line.checkpoint, 48),
-            "score": f"{100 * line.value:.1f}",
-            "against": f"{100 * line.reference_value:.1f}",
-            "difference [95%]": difference_text(line),
-            "p (Holm)": probability(line.p).removeprefix("p ") if line.p is not None else "–",
-            "significant": "yes" if line.p is not None and line.p < 0.05 else "no",
-            "wins / losses / ties": f"{line.difference.wins} / {line.difference.losses} / {line.difference.ties}"
-            if line.difference and line.kind == "paired"
-            else line.kind,
-            "n": line.difference.n if line.difference else None,
+            "benchmark": _benchmark(pair),
+            "protocol": cut(pair.column, 40),
+            "checkpoint": cut(pair.checkpoint, 48),
+            "score": f"{100 * pair.value:.1f}",
+            "against": f"{100 * pair.reference_value:.1f}",
+            "difference [95%]": difference_text(pair),
+            "p (Holm)": p_text(pair.p) or NONE,
+            "significant": "yes" if pair.p is not None and pair.p < 0.05 else "no",
+            "wins / losses / ties": f"{pair.difference.wins} / {pair.difference.losses} / {pair.difference.ties}"
+            if pair.difference and pair.kind == "paired"
+            else pair.kind,
+            "n": pair.difference.n if pair.difference else None,
         }
-        for line in found
+        for pair in comparisons
     ]
     st.dataframe(rows, hide_index=True)
     st.caption(
-        f"Against {style.text(found[0].reference)}, sample by sample; p two-sided and adjusted for {len(found)} "
-        "comparisons (Holm). Not significant does not mean equal."
+        f"Compared with {style.text(comparisons[0].reference)}, sample by sample; p is two-sided and adjusted for "
+        f"{len(comparisons)} comparisons (Holm). Not significant does not mean equal."
     )
     return rows
 
 
-def flips(found: tuple[Line, ...]) -> None:
-    """The samples on which a pair differs, side by side."""
-    flipped = [line for line in found if line.flips]
+def show_flips(comparisons: tuple[CheckpointComparison, ...]) -> None:
+    """Draws the samples that one checkpoint of a pair passes and the other fails."""
+    flipped = {f"{pair.checkpoint}~{pair.column}": pair for pair in comparisons if pair.flips}
     if not flipped:
-        st.caption("No sample came out differently.")
+        st.caption("All samples have the same outcome.")
         return
-    st.subheader("What flipped", anchor=False)
-    names = {
-        f"{line.checkpoint}~{line.column}": cut(
-            f"{line.checkpoint} · {benchmarks.title_of(benchmark_of(line.task))} · {line.column}", 110
-        )
-        for line in flipped
-    }
-    chosen = style.pick("Pair and benchmark", list(names), "pair", names.__getitem__)
-    line = next(line for line in flipped if f"{line.checkpoint}~{line.column}" == chosen)
-    won, lost = st.columns(2)
-    for where, title, wanted in ((won, "won", True), (lost, "lost", False)):
-        held = [flip for flip in line.flips if (flip.first > flip.second) is wanted]
-        where.markdown(f"**{len(held):,} {title} by {style.text(cut(line.checkpoint, 48))}**")
-        if held:
-            rows = [{"sample": cut(flip.sample, 60), "it": flip.first, "reference": flip.second} for flip in held]
-            where.dataframe(rows, hide_index=True, height="content" if len(held) < FEW else 35 * FEW)
-    if len(line.runs) == 2:
-        both(line)
+    st.subheader("Samples that flipped", anchor=False)
+    names = {key: cut(f"{pair.checkpoint} · {_benchmark(pair)} · {pair.column}", 110) for key, pair in flipped.items()}
+    pair = flipped[style.pick("Pair and benchmark", list(names), "pair", names.__getitem__)]
+    for column, title, wanted in zip(st.columns(2), ("won", "lost"), (True, False), strict=True):
+        flips = [flip for flip in pair.flips if (flip.first > flip.second) is wanted]
+        column.markdown(f"**{len(flips):,} {title} by {style.text(cut(pair.checkpoint, 48))}**")
+        if flips:
+            rows = [{"sample": cut(flip.sample, 60), "it": flip.first, "reference": flip.second} for flip in flips]
+            column.dataframe(rows, hide_index=True, height="content" if len(flips) < MAX_FLIPS else 35 * MAX_FLIPS)
+    if len(pair.runs) == 2:
+        show_side_by_side(pair)
 
 
-def both(line: Line) -> None:
-    """One flipped sample: what each of the two wrote, side by side."""
-    ids = [flip.sample for flip in line.flips]
+def show_side_by_side(pair: CheckpointComparison) -> None:
+    """Draws the texts that both checkpoints wrote for one flipped sample."""
+    ids = [flip.sample for flip in pair.flips]
     chosen = style.pick("Read one side by side", ids, "flip", lambda name: cut(name, 90))
-    with source.reading() as registry:
-        held_by = [samples.held(registry, run) if registry is not None else None for run in line.runs]
-    for where, label, run, results in zip(
-        st.columns(2), (line.checkpoint, line.reference), line.runs, held_by, strict=True
-    ):
-        one = next((one for one in results or () if one.sample == chosen), None)
-        with where:
-            if one is None:
-                st.caption("The result lines of this run are not kept in the zoo.")
+    with source.open_zoo() as registry:
+        results = [samples.load_results(registry, run) if registry is not None else None for run in pair.runs]
+    labels = (pair.checkpoint, pair.reference)
+    for column, label, run, of_run in zip(st.columns(2), labels, pair.runs, results, strict=True):
+        result = next((result for result in of_run or () if result.sample == chosen), None)
+        with column:
+            if result is None:
+                st.caption(samples.NOT_STORED)
                 continue
-            st.markdown(f"{samples.MARKS[one.verdict]} **{style.text(cut(label, 48))}**: {one.verdict}")
-            samples.written(one)
-            if one.detail:
-                st.caption(style.text(cut(one.detail, 300)))
+            st.markdown(f"{samples.MARKS[result.verdict]} **{style.text(cut(label, 48))}**: {result.verdict}")
+            samples.show_text(result)
+            if result.detail:
+                st.caption(style.text(cut(result.detail, 300)))
             st.page_link(
-                st.session_state["pages"]["samples"], label="Its prompt and tests",
+                st.session_state["pages"]["samples"], label="Prompt and tests",
                 query_params={"run": run, "sample": chosen},
             )  # fmt: skip

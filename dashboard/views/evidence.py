@@ -1,4 +1,4 @@
-"""What stands behind one cell, in a dialog: protocol, run, command, samples; or the source of a published number."""
+"""The dialog of one cell: its protocol, run, commands and samples, or the source of a published number."""
 
 from typing import Any
 
@@ -12,31 +12,31 @@ from dashboard.views.style import text
 from zoo.errors import ZooError
 
 
-def open_cell(whole: Board, chosen: str) -> None:
-    """Opens the dialog of `row~column`, or the model's page for `row~`; an unknown one is said to be unknown."""
-    row_key, _, column_key = chosen.partition("~")
-    row = next((row for row in whole.rows if row.key == row_key), None)
-    column = next((column for column in whole.columns if column.key == column_key), None)
+def open_cell(board: Board, address: str) -> None:
+    """Opens the dialog of the cell `row~column` or of the model `row~`; warns if the board has no such cell."""
+    row_key, _, column_key = address.partition("~")
+    row = next((row for row in board.rows if row.key == row_key), None)
+    column = next((column for column in board.columns if column.key == column_key), None)
     if row is not None and not column_key:
-        model_dialog(row)
+        show_model(row)
     elif row is None or column is None or column_key not in row.cells:
         st.warning("The cell in this address is not on the board of this zoo.")
     else:
-        cell_dialog(row, column)
+        show_cell(row, column)
 
 
-def closed() -> None:
-    """The dialog was closed: the address forgets the cell."""
+def close_cell() -> None:
+    """Removes the cell from the address when its dialog is closed."""
     st.query_params.pop("cell", None)
 
 
-def model_dialog(row: Row) -> None:
-    """A model's facts in short, and the way to its page."""
+def show_model(row: Row) -> None:
+    """Opens a dialog with a model's main facts and a link to its page."""
 
-    @st.dialog(cut(row.label, 60), on_dismiss=closed)
+    @st.dialog(cut(row.label, 60), on_dismiss=close_cell)
     def show() -> None:
         st.markdown(text(f"{row.family}, {row.style}, {row.weights} weights, {row.date or 'no date'}"))
-        st.page_link(_page("model"), label="Open its page", query_params={"name": row.key})
+        st.page_link(_page("model"), label="Open the model's page", query_params={"name": row.key})
 
     show()
 
@@ -45,38 +45,38 @@ def _page(name: str) -> Any:
     return st.session_state["pages"][name]
 
 
-def cell_dialog(row: Row, column: Column) -> None:
-    """Everything behind one number."""
+def show_cell(row: Row, column: Column) -> None:
+    """Opens a dialog with the evidence of one number."""
     cell = row.cells[column.key]
 
-    @st.dialog(f"{benchmarks.title_of(column.benchmark)} · {cut(row.label, 50)}", width="large", on_dismiss=closed)
+    @st.dialog(f"{benchmarks.title_of(column.benchmark)} · {cut(row.label, 50)}", width="large", on_dismiss=close_cell)
     def show() -> None:
         st.markdown(f"### {text(cell_text(cell))}")
         if cell.origin == "reported":
-            reported(cell, column)
+            show_published(cell, column)
         else:
-            measured(row, cell, column)
+            show_measured(row, cell, column)
 
     show()
 
 
-def reported(cell: Cell, column: Column) -> None:
-    """Where a published number stands and how far it may be read."""
+def show_published(cell: Cell, column: Column) -> None:
+    """Draws the source and protocol of a published number, and whether it may be compared."""
     st.markdown(f"**Reported elsewhere, not measured here.** {text(cell.source)}")
     st.markdown(f"**Protocol as stated:** {text(cell.protocol)}")
     if cell.derived:
         st.markdown(f"**Interval:** not published; derived here from {cell.n} problems (Wilson, 95%).")
     elif cell.low is None:
-        st.markdown("**Interval:** none; the source does not say how many problems stand behind it.")
+        st.markdown("**Interval:** none; the source does not state the number of problems.")
     st.info(text(column.comparable))
 
 
-def measured(row: Row, cell: Cell, column: Column) -> None:
-    """The protocol's bytes, the run and its command, and the way to its samples."""
+def show_measured(row: Row, cell: Cell, column: Column) -> None:
+    """Draws the run, the commands that reproduce it, the protocol's prompt, and a link to the samples."""
     st.markdown(f"**Measured here** under {text(column.protocol)}")
-    with source.reading() as registry:
+    with source.open_zoo() as registry:
         if registry is None:
-            st.warning("The zoo is gone.")
+            st.warning("The zoo no longer exists.")
             return
         try:
             header = registry.run(cell.run)
@@ -84,14 +84,14 @@ def measured(row: Row, cell: Cell, column: Column) -> None:
             st.warning(text(str(error)))
             return
         protocol = registry.protocols().get(column.fingerprint)
-    st.markdown("**Again**")
-    st.code(plain(evidence.again(header, row)), language="bash", wrap_lines=True)
+    st.markdown("**Reproduce**")
+    st.code(plain(evidence.reproduction_commands(header, row)), language="bash", wrap_lines=True)
     st.table({"": dict(evidence.run_facts(header, cell))})
-    with st.expander("The run's header, whole"):
+    with st.expander("The run's whole header"):
         st.json(header, expanded=1)
     if protocol is not None:
         st.markdown(f"**Prompt of the first sample**, byte by byte ({len(protocol.prompt.encode())} bytes)")
         st.code(protocol.prompt, language=None, wrap_lines=True)
         st.json({"decoding": protocol.decoding, "fingerprint": column.fingerprint}, expanded=False)
     if "samples" in st.session_state["pages"]:
-        st.page_link(_page("samples"), label="Open its samples", query_params={"run": cell.run})
+        st.page_link(_page("samples"), label="Open the samples", query_params={"run": cell.run})

@@ -1,4 +1,4 @@
-"""Runs under way, what failed or is unscored, whether the store is whole, and which sandbox ran what."""
+"""The page on the state of this machine: current and published runs, failures, and the stored files."""
 
 import streamlit as st
 
@@ -12,50 +12,50 @@ MARKS = {"running": "▶", "finished": "✓", "stopped": "■", "damaged": "!"}
 
 
 def page() -> None:
-    """Draws how things stand; what runs is read again every five seconds."""
+    """Draws the state of runs and store; the current runs are read again every five seconds."""
     st.title("Health", anchor=False)
     st.subheader("Runs on this machine", anchor=False)
-    st.fragment(under_way, run_every=5)()
+    st.fragment(show_local_runs, run_every=5)()
     st.subheader("Published runs", anchor=False)
-    published()
+    show_published_runs()
     st.subheader("Store", anchor=False)
-    store()
+    show_store()
 
 
-def under_way() -> None:
-    """The runs in this machine's folder, those under way first."""
-    held = sorted(health.runs(settings.runs_dir()), key=lambda one: one.state != "running")
-    if not held:
-        st.caption("No run in this machine's folder.")
+def show_local_runs() -> None:
+    """Draws the runs in this machine's folder, running ones first."""
+    runs = sorted(health.run_states(settings.runs_dir()), key=lambda run: run.state != "running")
+    if not runs:
+        st.caption("This machine's folder has no runs.")
         return
-    for one in (one for one in held if one.state == "running"):
-        left = f", {seconds_text(one.left_seconds)} left" if one.left_seconds is not None else ""
+    for run in (run for run in runs if run.state == "running"):
+        left = f", {seconds_text(run.left_seconds)} left" if run.left_seconds is not None else ""
         st.progress(
-            min(1.0, one.done / max(1, one.wanted)),
-            f"{style.text(cut(one.label))} · {one.task} · {one.done}/{one.wanted}{left}",
+            min(1.0, run.done / max(1, run.wanted)),
+            f"{style.text(cut(run.label))} · {run.task} · {run.done}/{run.wanted}{left}",
         )
     st.dataframe(
         [
             {
-                "state": f"{MARKS[one.state]} {one.state}",
-                "checkpoint": cut(one.label, 48),
-                "task": cut(one.task, 40),
-                "done": f"{one.done:,} of {one.wanted:,}",
-                "unscored": one.unscored,
-                "timeouts and errors": one.failed,
-                "sandbox": cut(one.tier, 40) or "–",
-                "run": one.id[:12],
-                "fault": cut(one.fault, 120),
+                "state": f"{MARKS[run.state]} {run.state}",
+                "checkpoint": cut(run.label, 48),
+                "task": cut(run.task, 40),
+                "done": f"{run.done:,} of {run.wanted:,}",
+                "unscored": run.unscored,
+                "timeouts and errors": run.failed,
+                "sandbox": cut(run.tier, 40) or "–",
+                "run": run.id[:12],
+                "fault": cut(run.fault, 120),
             }
-            for one in held
+            for run in runs
         ],
         hide_index=True,
     )
 
 
-def published() -> None:
-    """The runs behind the board, by sandbox tier and what is unscored."""
-    with source.reading() as registry:
+def show_published_runs() -> None:
+    """Draws the runs of the board, with sandbox tier and unscored samples."""
+    with source.open_zoo() as registry:
         headers = registry.runs() if registry is not None else []
         scores = registry.scores() if registry is not None else []
     unscored = {score.run: score.unscored for score in scores}
@@ -65,28 +65,28 @@ def published() -> None:
     st.dataframe(
         [
             {
-                "checkpoint": cut(one["checkpoint_label"], 48),
-                "task": one["task"],
-                "unscored": unscored.get(one["id"], 0),
-                "sandbox": cut(one.get("sandbox") or "–", 40),
-                "engine": cut(one["backend"]["engine"], 30),
-                "started": one.get("started", ""),
-                "run": one["id"][:12],
+                "checkpoint": cut(header["checkpoint_label"], 48),
+                "task": header["task"],
+                "unscored": unscored.get(header["id"], 0),
+                "sandbox": cut(header.get("sandbox") or "–", 40),
+                "engine": cut(header["backend"]["engine"], 30),
+                "started": header.get("started", ""),
+                "run": header["id"][:12],
             }
-            for one in reversed(headers)
+            for header in reversed(headers)
         ],
         hide_index=True,
     )
 
 
-def store() -> None:
-    """Reads every stored byte again, when asked to: it can take minutes."""
+def show_store() -> None:
+    """Verifies every stored file at the press of a button, which may take minutes."""
     if not st.button(
         "Verify every stored file", help="Reads all bytes again and compares their sha256; writes nothing."
     ):
         st.caption("Not verified in this session.")
         return
-    with source.reading() as registry, st.spinner("Reading"):
+    with source.open_zoo() as registry, st.spinner("Reading"):
         problems = registry.verify() if registry is not None else []
     if problems:
         st.error(f"{len(problems)} stored files are damaged or missing.")

@@ -1,4 +1,4 @@
-"""One model: card, scores, lineage, files, recipe, training curve, and how to load it."""
+"""The page of one model: facts, scores, lineage, files, recipe, training curve, and code to load it."""
 
 from typing import TYPE_CHECKING
 
@@ -7,8 +7,9 @@ import streamlit as st
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Row, cell_text
 from dashboard.data import lineage, source
-from dashboard.escape import count, cut, html, plain, size
+from dashboard.escape import cut, html, plain
 from dashboard.views import style
+from zoo.cli.output import NONE, bytes_text, count
 from zoo.errors import ZooError
 from zoo.exchange.card import model_card
 from zoo.records import Checkpoint
@@ -18,77 +19,76 @@ if TYPE_CHECKING:
 
 
 def page() -> None:
-    """Draws the page of the model that the address names."""
-    whole = style.board(all_versions=True)
-    by_key = {row.key: row for row in whole.rows}
+    """Draws the page of the model in the address."""
+    board = style.load_board(all_versions=True)
+    by_key = {row.key: row for row in board.rows}
     st.title("Model", anchor=False)
     chosen = style.pick("Model", list(by_key), "name", lambda key: _option(by_key[key]), hidden=True)
     row = by_key[chosen]
     if row.own:
-        with source.reading() as registry:
+        with source.open_zoo() as registry:
             if registry is not None:
-                own(whole, row, registry)
+                show_own(board, row, registry)
     else:
-        published(whole, row)
+        show_published(board, row)
 
 
 def _option(row: Row) -> str:
     return f"{'●' if row.own else '◇'} {cut(row.label)} · {count(row.parameters)}"
 
 
-def own(whole: Board, row: Row, registry: "Registry") -> None:
-    """A checkpoint of this zoo."""
+def show_own(board: Board, row: Row, registry: "Registry") -> None:
+    """Draws a checkpoint of this zoo."""
     checkpoint = registry.get(row.label)
-    card(checkpoint)
+    show_facts(checkpoint)
     st.subheader("Scores", anchor=False)
-    scores(whole, row)
-    st.subheader("Where it comes from", anchor=False)
+    show_scores(board, row)
+    st.subheader("Lineage", anchor=False)
     with st.container(horizontal_alignment="left"):
-        told = [
+        scores = [
             f"{benchmarks.title_of(column.benchmark)} {cell_text(row.cells[column.key])}"
-            for column in whole.columns
+            for column in board.columns
             if column.key in row.cells and column.main
         ]
-        st.graphviz_chart(lineage.dot(checkpoint, registry, told), width="content")
+        st.graphviz_chart(lineage.render_dot(checkpoint, registry, scores), width="content")
     left, right = st.columns(2)
     with left:
-        st.subheader("Load it", anchor=False)
-        for title, language, code in loading(checkpoint):
+        st.subheader("Load", anchor=False)
+        for title, language, code in loading_snippets(checkpoint):
             st.caption(title)
             st.code(code, language=language, wrap_lines=True)
     with right:
         st.subheader("Files", anchor=False)
-        files = [{"file": plain(f.path), "size": size(f.bytes), "sha256": f.sha256} for f in checkpoint.files]
+        files = [{"file": plain(f.path), "size": bytes_text(f.bytes), "sha256": f.sha256} for f in checkpoint.files]
         st.dataframe(files, hide_index=True, column_config={"file": st.column_config.Column(width="medium")})
-        recipe(checkpoint, registry)
-    curve(checkpoint, registry)
-    with st.expander("Model card, as it is published with the checkpoint"):
+        show_recipe(checkpoint, registry)
+    show_curve(checkpoint, registry)
+    with st.expander("Model card, as published with the checkpoint"):
         st.code(model_card(registry, checkpoint.label), language=None, wrap_lines=True)
 
 
-def card(checkpoint: Checkpoint) -> None:
-    """The facts at a glance."""
-    flops = f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops else "–"
-    told = {
+def show_facts(checkpoint: Checkpoint) -> None:
+    """Draws the main facts of a checkpoint."""
+    facts = {
         "Parameters": count(checkpoint.parameters),
         "Tokens seen": count(checkpoint.training_tokens),
         "Context": f"{checkpoint.context_tokens} tokens",
-        "Size": size(checkpoint.bytes),
-        "Training FLOPs": flops,
+        "Size": bytes_text(checkpoint.bytes),
+        "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops else NONE,
         "Licence": checkpoint.licence,
         "Prompt style": checkpoint.prompt_style,
         "Created": checkpoint.created[:10],
     }
-    items = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in told.items())
+    items = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in facts.items())
     st.html(f'<dl class="phizoo-facts">{items}</dl>')
     st.html(f'<p class="phizoo-digest">{html(checkpoint.digest)}</p>')
     if checkpoint.notes:
         st.markdown(style.text(checkpoint.notes))
 
 
-def scores(whole: Board, row: Row) -> None:
-    """Every number of the model, with the protocol it stands under."""
-    told = [
+def show_scores(board: Board, row: Row) -> None:
+    """Draws every score of a model with its protocol."""
+    scores = [
         {
             "benchmark": benchmarks.title_of(column.benchmark),
             "score": cell_text(row.cells[column.key]),
@@ -96,18 +96,18 @@ def scores(whole: Board, row: Row) -> None:
             "protocol": plain(row.cells[column.key].protocol or column.protocol),
             "source": plain(row.cells[column.key].source or f"run {row.cells[column.key].run[:12]}"),
         }
-        for column in whole.columns
+        for column in board.columns
         if column.key in row.cells
     ]
-    if told:
-        st.dataframe(told, hide_index=True)
-        style.exported(told, "scores")
+    if scores:
+        st.dataframe(scores, hide_index=True)
+        style.show_exports(scores, "scores")
     else:
-        st.info(f"No score yet. `phizoo eval run {row.name} --tasks humaneval` gives the first one.")
+        st.info(f"No score yet. Measure the first: `phizoo eval run {row.name} --task humaneval`")
 
 
-def loading(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
-    """How to load a checkpoint: (with what, language, text to copy)."""
+def loading_snippets(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
+    """The snippets that load a checkpoint, as (tool, language, code)."""
     name = checkpoint.label
     return [
         (
@@ -124,11 +124,11 @@ def loading(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
     ]  # fmt: skip
 
 
-def recipe(checkpoint: Checkpoint, registry: "Registry") -> None:
-    """The resolved recipe, where it is kept."""
+def show_recipe(checkpoint: Checkpoint, registry: "Registry") -> None:
+    """Draws the resolved recipe, if it is stored."""
     st.subheader("Recipe", anchor=False)
     if checkpoint.recipe_digest is None:
-        st.caption("No recipe is kept for this checkpoint.")
+        st.caption("No recipe is stored for this checkpoint.")
         return
     try:
         st.json(registry.recipe(checkpoint.recipe_digest), expanded=1)
@@ -136,24 +136,21 @@ def recipe(checkpoint: Checkpoint, registry: "Registry") -> None:
         st.caption(style.text(str(error)))
 
 
-def curve(checkpoint: Checkpoint, registry: "Registry") -> None:
-    """The training loss, where the trainer left it in the checkpoint."""
+def show_curve(checkpoint: Checkpoint, registry: "Registry") -> None:
+    """Draws the training loss, if the checkpoint contains its curve."""
     lines = lineage.training_lines(checkpoint, registry)
     if lines:
         from dashboard import charts
 
         st.subheader("Training", anchor=False)
         fields = list(dict.fromkeys(key for line in lines for key in line))
-        told = [{key: line.get(key) for key in fields} for line in lines]
-        style.chart(charts.training(lines), "Loss against training step", told, "training")
+        rows = [{key: line.get(key) for key in fields} for line in lines]
+        style.show_chart(charts.training_chart(lines), "Loss against training step", rows, "training")
 
 
-def published(whole: Board, row: Row) -> None:
-    """A published model: its numbers and where each stands."""
-    told = (
-        f"{count(row.parameters)} parameters, {count(row.training_tokens)} training tokens, {row.date or 'no date'}, "
-    )
-    st.markdown(
-        style.text(f"Reported elsewhere, not measured here. {told}{row.family}, {row.style}, {row.weights} weights.")
-    )
-    scores(whole, row)
+def show_published(board: Board, row: Row) -> None:
+    """Draws a published model with its scores and their sources."""
+    sizes = f"{count(row.parameters)} parameters, {count(row.training_tokens)} training tokens, {row.date or 'no date'}"
+    kind = f"{row.family}, {row.style}, {row.weights} weights"
+    st.markdown(style.text(f"Reported elsewhere, not measured here. {sizes}, {kind}."))
+    show_scores(board, row)

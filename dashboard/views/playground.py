@@ -8,10 +8,9 @@ import streamlit as st
 
 from dashboard.data import playground, source
 from dashboard.data.playground import EXAMPLES, Wanted
-from dashboard.escape import cut
+from dashboard.escape import cut, plain_lines
 from dashboard.server import PUBLIC
 from dashboard.views import style
-from dashboard.views.samples import plain_lines
 from zoo.errors import ZooError
 
 KEY = "PHIZOO_API_KEY"
@@ -40,7 +39,7 @@ def page() -> None:
 
 def side(where: Any, number: int) -> tuple[Any, str, str, str] | None:
     """One side's choice: (where it writes, checkpoint label, server's address, server's model), or None."""
-    own = [row.label for row in style.board(all_versions=True).rows if row.own]
+    own = [row.label for row in style.load_board(all_versions=True).rows if row.own]
     servers = [] if os.environ.get(PUBLIC) else [SERVER]  # a public page asks no address that a stranger typed
     first = "Model" if number == 0 else "Beside it"
     label = where.selectbox(first, [NOTHING, *own, *servers], format_func=cut, key=f"side-{number}")
@@ -55,7 +54,7 @@ def side(where: Any, number: int) -> tuple[Any, str, str, str] | None:
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint")
 def _loaded(digest: str, label: str) -> tuple[Any, Any]:
-    with source.reading() as registry:
+    with source.open_zoo() as registry:
         if registry is None:
             raise ZooError("the zoo is gone")
         return playground.load(registry.path(label))
@@ -65,7 +64,7 @@ def stream(label: str, url: str, model: str, wanted: Wanted) -> Iterator[str]:
     """What one side writes."""
     if url:
         return playground.served(url, model, wanted, os.environ.get(KEY, "none"))
-    with source.reading() as registry:
+    with source.open_zoo() as registry:
         digest = registry.get(label).digest if registry is not None else ""
     return playground.local(*_loaded(digest, label), wanted)
 

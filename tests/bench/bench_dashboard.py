@@ -98,7 +98,7 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
         port = free.getsockname()[1]
     environment = {**os.environ, "PHIZOO_DB": f"sqlite:///{folder / 'zoo.db'}", "PHIZOO_STORE": str(folder / "store")}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(server.command(port, public=False), env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(server.server_command(port, public=False), env=environment, stdout=log, stderr=log)
     try:
         for _ in range(240):
             try:

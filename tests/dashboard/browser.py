@@ -48,7 +48,7 @@ def serving(folder: Path) -> Iterator[str]:
         server.PUBLIC: "",
     }
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(server.command(port, public=False), env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(server.server_command(port, public=False), env=environment, stdout=log, stderr=log)
         try:
             wait_for(f"http://127.0.0.1:{port}/_stcore/health")
             yield f"http://127.0.0.1:{port}"

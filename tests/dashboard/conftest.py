@@ -170,7 +170,7 @@ def add_run(registry: Any, folder: Path, of: Checkpoint, under: ProtocolRecord, 
         id=run, checkpoint=of.digest, checkpoint_label=of.label, task=under.task, protocol=msgspec.to_builtins(under),
         fingerprint=under.fingerprint, backend=facts, seed=0, draws=1, limit=None, samples=len(results),
         hardware={"cpu": "2 cores"}, versions={"torch": "2.9"}, commit="abc1234", sandbox=tier,
-        started="2026-09-01T10:00:00Z", command=f"phizoo eval run {of.label} --tasks {under.task}",
+        started="2026-09-01T10:00:00Z", command=f"phizoo eval run {of.label} --task {under.task}",
     )  # fmt: skip
     made = score(
         of, under, told.value, run=run, low=told.low, high=told.high, n=told.n, clusters=told.clusters,

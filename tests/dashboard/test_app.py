@@ -14,7 +14,7 @@ with warnings.catch_warnings():
 
 from dashboard.board.address import read
 from dashboard.board.view import select
-from dashboard.data.source import load, reading
+from dashboard.data.source import load_board, open_zoo
 from dashboard.server import APP, PUBLIC
 from zoo.registry import open_registry
 
@@ -52,7 +52,7 @@ def test_lift_is_told_with_its_p_value(zoo: Path) -> None:
     app = opened()
     notes = " ".join(one.proto.body for one in app.get("html"))
     assert "exact McNemar test" in notes
-    assert "p &lt; 0.001, significant" in notes
+    assert "p &lt;0.001, significant" in notes
     assert "not significant by itself (z 0.78" in notes
 
 
@@ -83,11 +83,11 @@ def test_address_restores_the_same_view_as_the_command_line(zoo: Path, query: di
         app.query_params[name] = value
     app.run()
     assert not app.exception
-    with reading() as registry:
+    with open_zoo() as registry:
         asked, subset = read(
-            {key: [one] if isinstance(one, str) else one for key, one in query.items()}, load(registry)
+            {key: [one] if isinstance(one, str) else one for key, one in query.items()}, load_board(registry)
         )
-        expected = select(load(registry, subset), asked)
+        expected = select(load_board(registry, subset), asked)
     told = markup(app).replace("\\", "")
     assert re.findall(r'data-row="([^"]+)"', told) == [row.key for row in expected.rows][:100]
     assert re.findall(r'data-column="([^"]+)"', told) == [column.key for column in expected.columns]
@@ -132,7 +132,7 @@ def test_public_asks_for_the_password(zoo: Path, monkeypatch: pytest.MonkeyPatch
     assert markup(app) == ""
     app.text_input[0].set_value("wrong")
     app.button[0].click().run()
-    assert app.error[0].value == "That is not the password."
+    assert app.error[0].value == "Wrong password."
     assert markup(app) == ""
     app.text_input[0].set_value("correct horse")
     app.button[0].click().run()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dashboard.board import export
-from dashboard.board.build import board
+from dashboard.board.build import build_board
 from tests.dashboard.browser import NEEDS_CHROMIUM, PAGES, SLOW_MS, choose, models, serving, settled
 from zoo import published
 from zoo.registry import open_registry
@@ -95,7 +95,7 @@ def test_measured_cell_opens_its_evidence_and_the_address_restores_it(page: Any,
     assert "cell=" in page.url
     page.goto(page.url)
     page.get_by_role("dialog").get_by_text("Prompt of the first sample").wait_for()
-    page.get_by_role("dialog").get_by_text("Open its samples").click()
+    page.get_by_role("dialog").get_by_text("Open the samples").click()
     page.get_by_role("heading", level=1, name="Samples").wait_for()
     page.get_by_role("heading", name="mini_exercises/0").wait_for()
 
@@ -198,7 +198,7 @@ def test_every_export_of_the_view_comes_as_a_file(page: Any, address: str, tmp_p
         waiting.value.save_as(path)
         assert b"Codex-12B" in path.read_bytes()
         assert ending == ".parquet" or b"Code Llama" not in path.read_bytes()
-    page.get_by_text("phizoo leaderboard --view '?search=codex' --export leaderboard.html").wait_for()
+    page.get_by_text("phizoo leaderboard --view '?search=codex' --out leaderboard.html").wait_for()
 
 
 def test_compare_draws_its_forest_and_reads_a_flip_side_by_side(page: Any, address: str, tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_static_page_sorts_without_network_and_holds_hostile_names(
         made.reported("Low", 1.0),
         made.reported("Mid", 50.0),
     ]
-    told = board([mini], [made.score(mini, under, 0.2)], {under.fingerprint: under}, reported=rows)
+    told = build_board([mini], [made.score(mini, under, 0.2)], {under.fingerprint: under}, reported=rows)
     path = tmp_path / "table.html"
     export.write(told, path)
     page.goto(path.as_uri())

@@ -6,22 +6,22 @@ import msgspec
 import pytest
 
 from dashboard import charts
-from dashboard.board.build import board
+from dashboard.board.build import build_board
 from dashboard.data import scale
 
 HOSTILE = '<script>x</script>"&'
 
 
 @pytest.fixture(scope="module")
-def points(made: SimpleNamespace) -> tuple[scale.Point, ...]:
+def points(made: SimpleNamespace) -> tuple[scale.ScalePoint, ...]:
     mini, under = made.checkpoint(), made.protocol()
     rows = [made.reported(HOSTILE, 40.0, parameters=1e9), made.reported("Large", 60.0, parameters=7e10)]
-    whole = board([mini], [made.score(mini, under, 0.1)], {under.fingerprint: under}, reported=rows)
-    return scale.points(whole, whole.columns, "parameters")
+    whole = build_board([mini], [made.score(mini, under, 0.1)], {under.fingerprint: under}, reported=rows)
+    return scale.scale_points(whole, whole.columns, "parameters")
 
 
-def test_svg_holds_names_as_text(points: tuple[scale.Point, ...]) -> None:
-    told = charts.image(charts.scale(points, "parameters"), "svg").decode()
+def test_svg_holds_names_as_text(points: tuple[scale.ScalePoint, ...]) -> None:
+    told = charts.render_chart(charts.scale_chart(points, "parameters"), "svg").decode()
     assert told.startswith("<svg")
     assert "&lt;script&gt;x&lt;/script&gt;" in told
     assert "<script>" not in told
@@ -29,23 +29,23 @@ def test_svg_holds_names_as_text(points: tuple[scale.Point, ...]) -> None:
         assert f">{decade}</text>" in told
 
 
-def test_png_is_a_picture(points: tuple[scale.Point, ...]) -> None:
-    told = charts.image(charts.scale(points, "parameters"), "png")
+def test_png_is_a_picture(points: tuple[scale.ScalePoint, ...]) -> None:
+    told = charts.render_chart(charts.scale_chart(points, "parameters"), "png")
     assert told.startswith(b"\x89PNG")
     assert int.from_bytes(told[16:20], "big") > 2 * charts.WIDTH  # twice the size
 
 
-def test_a_front_never_crosses_columns(points: tuple[scale.Point, ...]) -> None:
-    layers = charts.scale(points, "parameters").to_dict()["layer"]
+def test_a_front_never_crosses_columns(points: tuple[scale.ScalePoint, ...]) -> None:
+    layers = charts.scale_chart(points, "parameters").to_dict()["layer"]
     fronts = [layer for layer in layers if layer["mark"].get("interpolate") == "step-after"]
     assert [layer["encoding"]["detail"]["field"] for layer in fronts] == ["column"]
     assert {point.column for point in points if point.front} == {point.column for point in points}
 
 
-def test_names_at_one_place_are_one_text(points: tuple[scale.Point, ...]) -> None:
+def test_names_at_one_place_are_one_text(points: tuple[scale.ScalePoint, ...]) -> None:
     (best,) = (point for point in points if point.name == "Large")
     same = [msgspec.structs.replace(best, name=f"{best.name} {n}") for n in range(3)]
-    told = charts.image(charts.scale([*points, *same], "parameters"), "svg").decode()
+    told = charts.render_chart(charts.scale_chart([*points, *same], "parameters"), "svg").decode()
     assert told.count(">Large, Large 0 and 2 more</text>") == 1
     assert ">Large 1</text>" not in told
 
@@ -54,5 +54,5 @@ def test_every_kind_of_chart_is_drawn(made: SimpleNamespace) -> None:
     bar = {"name": HOSTILE, "value": 5.0, "low": None, "high": None, "kind": "reported"}
     step = {"name": "mini", "x": 1e6, "value": 5.0, "low": 4.0, "high": 6.0}
     curve = [{"step": n, "loss": 3.0 - n} for n in range(3)]
-    for chart in (charts.bars([bar]), charts.along([step]), charts.training(curve)):
-        assert charts.image(chart, "svg").startswith(b"<svg")
+    for chart in (charts.bar_chart([bar]), charts.progress_chart([step]), charts.training_chart(curve)):
+        assert charts.render_chart(chart, "svg").startswith(b"<svg")

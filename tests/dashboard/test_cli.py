@@ -24,7 +24,7 @@ def test_prints_own_and_talk_rows(zoo: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("ending", ["html", "md", "csv", "tex"])
 def test_exports(zoo: Path, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"table.{ending}"
-    assert run(["leaderboard", "--export", str(path)]) == 0
+    assert run(["leaderboard", "--out", str(path)]) == 0
     told = path.read_text(encoding="utf-8")
     assert "Code Llama 34B" in told
     assert "phi-1-small-mini:1" in told
@@ -49,7 +49,7 @@ def test_a_sent_address_is_exported_as_it_was_seen(zoo: Path, capsys: pytest.Cap
     ("arguments", "told"),
     [
         (["--suite", "phi1", "--json"], '(nearest: "phi-1")'),
-        (["--export", "table.xls"], ".html, .md, .csv, .tex"),
+        (["--out", "table.xls"], ".html, .md, .csv, .tex"),
         (["--sort", "paramters", "--print"], '(nearest: "parameters")'),
         (["--view", "?suite=phi1", "--json"], '(nearest: "phi-1")'),
         (["--public"], "PHIZOO_PASSWORD"),
@@ -77,9 +77,9 @@ def test_a_taken_port_is_told_before_the_server_is_started(capsys: pytest.Captur
 
 
 def test_server_is_bound_to_this_machine_unless_public() -> None:
-    assert "--server.address=127.0.0.1" in server.command(8501, public=False)
-    assert "--server.address=0.0.0.0" in server.command(8501, public=True)
-    assert "--browser.gatherUsageStats=false" in server.command(8501, public=False)
+    assert "--server.address=127.0.0.1" in server.server_command(8501, public=False)
+    assert "--server.address=0.0.0.0" in server.server_command(8501, public=True)
+    assert "--browser.gatherUsageStats=false" in server.server_command(8501, public=False)
 
 
 def test_help_and_terminal_import_nothing_heavy() -> None:
@@ -91,4 +91,4 @@ def test_help_and_terminal_import_nothing_heavy() -> None:
         [sys.executable, "-c", code, "leaderboard", "--help"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().endswith("[]")
-    assert "phizoo leaderboard --export" in done.stdout
+    assert "phizoo leaderboard --out" in done.stdout

@@ -45,10 +45,10 @@ def count(number: float | None) -> str:
     """A count with its magnitude, three digits at most.
 
     >>> count(356_794_368), count(950_000), count(999_999), count(1.2e21), count(12), count(None)
-    ('357M', '950K', '1M', '1.2Z', '12', '-')
+    ('357M', '950K', '1M', '1.2Z', '12', '–')
     """
     if number is None:
-        return "-"
+        return NONE
     for power, unit in zip(range(21, 0, -3), "ZEPTBMK", strict=True):
         if number >= 0.9995 * 10**power:
             return f"{float(f'{number / 10**power:.3g}'):g}{unit}"

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard.board import address
-from dashboard.board.build import board
+from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.view import View
 from zoo import published
@@ -15,7 +15,7 @@ from zoo.errors import ZooError
 @pytest.fixture(scope="module")
 def whole(made: SimpleNamespace) -> Board:
     mini, under = made.checkpoint(), made.protocol()
-    return board([mini], [made.score(mini, under, 0.5)], {under.fingerprint: under}, reported=published.load())
+    return build_board([mini], [made.score(mini, under, 0.5)], {under.fingerprint: under}, reported=published.load())
 
 
 def test_nothing_said_is_the_default_view(whole: Board) -> None:

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from dashboard.board.build import board
+from dashboard.board.build import build_board
 from dashboard.board.cells import Board, cell_text, overlap_text
 from zoo import published
 
@@ -22,7 +22,7 @@ def test_two_protocols_never_share_a_column(made: SimpleNamespace) -> None:
         made.protocol(decoding={"temperature": 0.2}),
     ]
     scores = [made.score(mini, one, value=number / 10) for number, one in enumerate(protocols)]
-    told = board([mini], scores, {p.fingerprint: p for p in protocols})
+    told = build_board([mini], scores, {p.fingerprint: p for p in protocols})
     assert len(told.columns) == len(protocols)
     assert {column.benchmark for column in told.columns} == {"humaneval"}
     assert sorted(cell.value for cell in told.rows[0].cells.values()) == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
@@ -30,11 +30,11 @@ def test_two_protocols_never_share_a_column(made: SimpleNamespace) -> None:
 
 def test_measured_and_published_of_one_benchmark_stand_apart(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
-    told = board([mini], [made.score(mini, under, 0.5)], {under.fingerprint: under}, reported=[made.reported()])
+    told = build_board([mini], [made.score(mini, under, 0.5)], {under.fingerprint: under}, reported=[made.reported()])
     measured, reported = told.columns
     assert (measured.origin, reported.origin) == ("measured", "reported")
     assert measured.benchmark == reported.benchmark
-    assert "not published" in reported.comparable
+    assert "does not publish" in reported.comparable
     own, other = told.rows
     assert own.own and set(own.cells) == {measured.key}
     assert not other.own and set(other.cells) == {reported.key}
@@ -48,7 +48,7 @@ def test_published_protocols_and_sources_are_columns_of_their_own(made: SimpleNa
         made.reported(value=42.0, source="another paper"),
         made.reported(value=43.0, subset="similar at tau=0.95, n=71", n=71),
     ]
-    told = board(reported=rows)
+    told = build_board(reported=rows)
     assert len(told.columns) == 5
     assert len(told.rows) == 1
     assert len(told.rows[0].cells) == 5
@@ -57,13 +57,13 @@ def test_published_protocols_and_sources_are_columns_of_their_own(made: SimpleNa
 def test_zero_of_164_says_what_it_may_still_be(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     score = made.score(mini, under, 0.0, low=0.0, high=0.022888)
-    (row,) = board([mini], [score], {under.fingerprint: under}).rows
+    (row,) = build_board([mini], [score], {under.fingerprint: under}).rows
     assert [cell_text(cell) for cell in row.cells.values()] == ["0.0 [0.0–2.3] n=164"]
 
 
 def test_published_interval_is_derived_and_marked(made: SimpleNamespace) -> None:
     ((with_n,), (without_n,), (bound,)) = (
-        board(reported=[row]).rows[0].cells.values()
+        build_board(reported=[row]).rows[0].cells.values()
         for row in (made.reported(), made.reported(n=None), made.reported(value=3.0, op="<"))
     )
     assert (with_n.derived, cell_text(with_n)) == (True, "51.2 [43.6–58.7] n=164 †")
@@ -73,7 +73,7 @@ def test_published_interval_is_derived_and_marked(made: SimpleNamespace) -> None
 
 def test_missing_is_a_dash_and_unscored_is_said(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
-    (row,) = board([mini], [made.score(mini, under, 0.5, unscored=7)], {under.fingerprint: under}).rows
+    (row,) = build_board([mini], [made.score(mini, under, 0.5, unscored=7)], {under.fingerprint: under}).rows
     (cell,) = row.cells.values()
     assert cell_text(cell).endswith("(7 unscored)")
     assert cell_text(None) == "–"
@@ -82,7 +82,7 @@ def test_missing_is_a_dash_and_unscored_is_said(made: SimpleNamespace) -> None:
 def test_sandbox_tier_is_in_the_cell_and_the_head(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     score = made.score(mini, under, 0.5)
-    told = board([mini], [score], {under.fingerprint: under}, tiers={score.run: "strong"})
+    told = build_board([mini], [score], {under.fingerprint: under}, tiers={score.run: "strong"})
     assert told.columns[0].tiers == ("strong",)
     assert next(iter(told.rows[0].cells.values())).tier == "strong"
 
@@ -94,14 +94,14 @@ def test_largest_run_counts_then_the_newest(made: SimpleNamespace) -> None:
         made.score(mini, under, 0.2, run="new", created="2026-02-01"),
         made.score(mini, under, 0.9, run="few", n=5, created="2026-03-01"),
     ]
-    (row,) = board([mini], scores, {under.fingerprint: under}).rows
+    (row,) = build_board([mini], scores, {under.fingerprint: under}).rows
     assert [cell.run for cell in row.cells.values()] == ["new"]
 
 
 def test_clean_subset_tells_how_far_the_number_moved(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
-    (row,) = board([mini], scores, {under.fingerprint: under}, subset="clean").rows
+    (row,) = build_board([mini], scores, {under.fingerprint: under}, subset="clean").rows
     (cell,) = row.cells.values()
     assert (cell.n, round(cell.value), round(cell.moved or 0)) == (93, 30, -20)
 
@@ -114,7 +114,7 @@ def test_a_cell_over_all_samples_says_how_many_stood_in_the_training_data(made: 
     ]
     told = []
     for scores in (parts, parts[:1], parts[1:], []):
-        (row,) = board([mini], [made.score(mini, under, 0.5), *scores], {under.fingerprint: under}).rows
+        (row,) = build_board([mini], [made.score(mini, under, 0.5), *scores], {under.fingerprint: under}).rows
         (cell,) = row.cells.values()
         told.append((cell.overlaps, cell.clean, overlap_text(cell)))
     assert told == [
@@ -124,13 +124,13 @@ def test_a_cell_over_all_samples_says_how_many_stood_in_the_training_data(made: 
         (None, None, ""),
     ]
     another = [made.score(mini, under, 0.3, subset="clean", n=93, run="older")]
-    (row,) = board([mini], [made.score(mini, under, 0.5), *another], {under.fingerprint: under}).rows
+    (row,) = build_board([mini], [made.score(mini, under, 0.5), *another], {under.fingerprint: under}).rows
     assert next(iter(row.cells.values())).overlaps is None  # another run's split says nothing of this one
 
 
 def test_score_of_an_unknown_protocol_is_shown_as_such(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
-    (column,) = board([mini], [made.score(mini, under, 0.5)], {}).columns
+    (column,) = build_board([mini], [made.score(mini, under, 0.5)], {}).columns
     assert "not in this zoo" in column.protocol
     assert column.fingerprint == under.fingerprint
 
@@ -138,7 +138,7 @@ def test_score_of_an_unknown_protocol_is_shown_as_such(made: SimpleNamespace) ->
 def test_one_metric_of_a_task_is_the_main_one(made: SimpleNamespace) -> None:
     mini = made.checkpoint()
     both = [made.protocol("arc_easy", "lm-eval", metric=metric, decoding={}) for metric in ("acc_norm", "acc")]
-    told = board([mini], [made.score(mini, one, 0.3) for one in both], {p.fingerprint: p for p in both})
+    told = build_board([mini], [made.score(mini, one, 0.3) for one in both], {p.fingerprint: p for p in both})
     assert {column.metric: column.main for column in told.columns} == {"acc": True, "acc_norm": False}
     assert "log-probabilities" in told.columns[0].protocol
 
@@ -146,12 +146,12 @@ def test_one_metric_of_a_task_is_the_main_one(made: SimpleNamespace) -> None:
 def test_other_shots_are_said_not_to_be_comparable(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol("mmlu", "lm-eval", metric="acc", shots=5)
     row = made.reported(benchmark="mmlu", shots=2)
-    told = board([mini], [made.score(mini, under, 0.3)], {under.fingerprint: under}, reported=[row])
+    told = build_board([mini], [made.score(mini, under, 0.3)], {under.fingerprint: under}, reported=[row])
     assert "2-shot there, 5-shot here" in told.columns[1].comparable
 
 
 def test_talk_rows_stand_row_for_row_in_one_column_a_benchmark() -> None:
-    told = board(reported=published.load())
+    told = build_board(reported=published.load())
     talk = {column.benchmark: column.key for column in told.columns if column.talk}
     assert set(talk) == {"humaneval", "mbpp"}
     shown = [row for row in told.rows if row.talk]
@@ -165,10 +165,10 @@ def test_talk_rows_stand_row_for_row_in_one_column_a_benchmark() -> None:
 
 
 def test_no_published_number_is_lost_or_overwritten() -> None:
-    told = board(reported=published.load())
+    told = build_board(reported=published.load())
     shown = sorted((row.name, cell.value, cell.source) for row in told.rows for cell in row.cells.values())
     assert shown == sorted((row.model, row.value, row.source) for row in published.load())
 
 
 def test_empty_zoo_is_an_empty_board() -> None:
-    assert board() == Board(columns=(), rows=())
+    assert build_board() == Board(columns=(), rows=())

@@ -1,11 +1,11 @@
-"""What a number of samples can tell apart; how a cell reads stands in its doctests and in test_board.py."""
+"""The smallest difference that n samples detect; the text of a cell is in doctests and test_build.py."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.board.cells import resolvable
+from dashboard.board.cells import smallest_difference
 
 
 @given(st.integers(1, 20_000))
 def test_more_samples_resolve_more(n: int) -> None:
-    assert 0 < resolvable(4 * n, "measured") < resolvable(n, "measured") <= 100
+    assert 0 < smallest_difference(4 * n, "measured") < smallest_difference(n, "measured") <= 100

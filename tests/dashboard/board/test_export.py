@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard.board import export
-from dashboard.board.build import board
+from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.terminal import show
 from dashboard.board.view import View, select
@@ -26,7 +26,7 @@ def whole(made: SimpleNamespace) -> Board:
     mini, under = made.checkpoint(), made.protocol()
     score = made.score(mini, under, 0.0, low=0.0, high=0.0229, unscored=3)
     rows = [*published.load(), made.reported(HOSTILE, source=HOSTILE, protocol=HOSTILE)]
-    return board([mini], [score], {under.fingerprint: under}, {score.run: "strong"}, rows)
+    return build_board([mini], [score], {under.fingerprint: under}, {score.run: "strong"}, rows)
 
 
 class Page(HTMLParser):
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 
 def test_page_is_self_contained_and_escaped(whole: Board) -> None:
-    text = export.page(select(whole, View(suite="all")), ("<b>a note</b>",))
+    text = export.html_page(select(whole, View(suite="all")), ("<b>a note</b>",))
     page = Page(text)
     assert page.links == ["data:,"]
     assert page.handlers == []
@@ -67,7 +67,7 @@ def test_page_is_self_contained_and_escaped(whole: Board) -> None:
 
 
 def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None:
-    text = export.page(select(whole, View()))
+    text = export.html_page(select(whole, View()))
     told = Page(text).told
     for row in published.talk_table():
         assert row.label in told
@@ -82,8 +82,8 @@ def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None
 def test_clean_view_marks_what_moved_and_which_columns_are_whole(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
-    told = board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset="clean")
-    text = export.page(select(told, View()))
+    told = build_board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset="clean")
+    text = export.html_page(select(told, View()))
     assert '<span class="moved">▼20.0</span>' in text
     assert "-20.0 against all samples" in text
     assert "clean samples only" in Page(text).told
@@ -133,11 +133,11 @@ def test_parquet_keeps_every_number_typed(whole: Board, tmp_path: Path) -> None:
 
     shown = select(whole, View(suite="all"))
     export.write(shown, tmp_path / "table.parquet")
-    export.write(board(), tmp_path / "empty.parquet")
+    export.write(build_board(), tmp_path / "empty.parquet")
     held = pq.read_table(tmp_path / "table.parquet")
     assert held.column_names == list(export.LONG)
-    assert held.num_rows == len(export.long(shown))
-    assert held["value"].to_pylist() == [line[export.LONG.index("value")] for line in export.long(shown)]
+    assert held.num_rows == len(export.long_rows(shown))
+    assert held["value"].to_pylist() == [line[export.LONG.index("value")] for line in export.long_rows(shown)]
     assert pq.read_table(tmp_path / "empty.parquet").schema.equals(held.schema)
 
 
@@ -149,7 +149,7 @@ def test_an_ending_without_format_names_the_known_ones(whole: Board, tmp_path: P
 
 @pytest.mark.parametrize("ending", export.FORMATS)
 def test_every_format_writes_an_empty_board_and_hostile_names(whole: Board, tmp_path: Path, ending: str) -> None:
-    for name, told in (("empty", board()), ("whole", whole)):
+    for name, told in (("empty", build_board()), ("whole", whole)):
         export.write(told, tmp_path / (name + ending))
         assert (tmp_path / (name + ending)).read_bytes().strip()
 
@@ -171,5 +171,5 @@ def test_terminal_shows_value_interval_n_and_origin(whole: Board, width: int | N
 
 def test_terminal_shows_an_empty_board() -> None:
     out = io.StringIO()
-    show(board(), file=out)
+    show(build_board(), file=out)
     assert "phizoo quickstart" in out.getvalue()

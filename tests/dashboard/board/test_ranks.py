@@ -1,10 +1,10 @@
-"""Places: the simultaneous ranks of `evals.stats`, whatever the size of the column, ties grouped from the top."""
+"""The ranks of a column are the simultaneous ranks of `evals.stats`, with ties grouped from the top."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.board import ranks as places
 from dashboard.board.cells import Cell, Row
+from dashboard.board.ranks import column_ranks
 from evals.stats import ranks
 from evals.stats.intervals import wilson
 
@@ -25,7 +25,7 @@ def rows(passed: list[int]) -> list[Row]:
 @settings(deadline=None, max_examples=60)
 @given(counts)
 def test_places_are_those_of_the_pairwise_test(passed: list[int]) -> None:
-    told = places.places(rows(passed), "k")
+    told = column_ranks(rows(passed), "k")
     expected = ranks.ranks([wilson(right, 164) for right in passed])
     assert [(told[f"{n:03}"].first, told[f"{n:03}"].last) for n in range(len(passed))] == [
         (rank.first, rank.last) for rank in expected
@@ -36,7 +36,7 @@ def test_places_are_those_of_the_pairwise_test(passed: list[int]) -> None:
 @given(counts)
 def test_a_group_holds_what_is_not_proven_below_its_first(passed: list[int]) -> None:
     held = rows(passed)
-    told = places.places(held, "k")
+    told = column_ranks(held, "k")
     best_first = sorted(held, key=lambda row: (-row.cells["k"].value, row.key))
     found = ranks.ranks([row.cells["k"] for row in best_first])  # type: ignore[misc]
     alike = {row.key: rank.alike for row, rank in zip(best_first, found, strict=True)}
@@ -50,13 +50,13 @@ def test_a_group_holds_what_is_not_proven_below_its_first(passed: list[int]) -> 
 
 
 def test_two_hundred_rows_far_apart_have_a_place_each_and_close_ones_share() -> None:
-    told = places.places(rows([160, 100, 98, 5]), "k")
-    assert [places.place_text(told[f"{n:03}"]) for n in range(4)] == ["1", "2–3", "2–3", "4"]
+    told = column_ranks(rows([160, 100, 98, 5]), "k")
+    assert [(told[f"{n:03}"].first, told[f"{n:03}"].last) for n in range(4)] == [(1, 1), (2, 3), (2, 3), (4, 4)]
     assert [told[f"{n:03}"].group for n in range(4)] == [1, 2, 2, 3]
 
 
 def test_a_large_column_has_the_same_ranks_as_the_pairwise_test() -> None:
     held = rows([n % 165 for n in range(500)])
-    told = places.places(held, "k")
+    told = column_ranks(held, "k")
     expected = ranks.ranks([row.cells["k"] for row in held])  # type: ignore[misc]
     assert [(told[row.key].first, told[row.key].last) for row in held] == [(one.first, one.last) for one in expected]

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboard.board.build import board
+from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.view import SUITES, View, select
 from zoo import published
@@ -17,7 +17,7 @@ def whole(made: SimpleNamespace) -> Board:
     code, arc = made.protocol(), made.protocol("arc_easy", "lm-eval", metric="acc", decoding={})
     scores = [made.score(small, code, 0.1), made.score(large, code, 0.6), made.score(large, arc, 0.4)]
     protocols = {one.fingerprint: one for one in (code, arc)}
-    return board([small, large], scores, protocols, reported=published.load())
+    return build_board([small, large], scores, protocols, reported=published.load())
 
 
 def labels(told: Board) -> list[str]:
@@ -100,7 +100,7 @@ def test_clean_and_overlapping_bring_the_published_parts_along(made: SimpleNames
     mini, under = made.checkpoint(), made.protocol()
     scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
     for subset, part in (("all", None), ("clean", "non-similar"), ("overlapping", "similar")):
-        told = board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset=subset)  # type: ignore[arg-type]
+        told = build_board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset=subset)  # type: ignore[arg-type]
         parts = [c.subset for c in select(told, View(suite="phi-1")).columns if " at tau" in c.subset]
         assert len(parts) == (4 if part else 0)
         assert all(part and one.startswith(part) for one in parts)

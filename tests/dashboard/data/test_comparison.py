@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from dashboard.board.build import from_registry
-from dashboard.data.comparison import Line, difference_text, lines
-from dashboard.data.notes import headline_note, lift, lift_note, notes_of
+from dashboard.data.comparison import CheckpointComparison, compare_checkpoints, difference_text
+from dashboard.data.notes import board_notes, headline_note, lift_note, lift_steps
+from dashboard.data.source import load_board
 from evals.stats.paired import holm, mcnemar, paired_difference
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
@@ -23,7 +22,7 @@ def registry(zoo: Path) -> Iterator[Registry]:
 
 
 def test_every_checkpoint_is_paired_with_the_first(registry: Registry) -> None:
-    found = lines(registry, NAMES)
+    found = compare_checkpoints(registry, NAMES)
     assert {line.checkpoint for line in found} == set(NAMES[1:])
     assert {line.reference for line in found} == {NAMES[0]}
     mini = next(line for line in found if line.task == "mini_exercises" and line.checkpoint == NAMES[2])
@@ -33,7 +32,7 @@ def test_every_checkpoint_is_paired_with_the_first(registry: Registry) -> None:
 
 
 def test_p_is_adjusted_over_all_lines(registry: Registry) -> None:
-    found = lines(registry, NAMES)
+    found = compare_checkpoints(registry, NAMES)
     raw = [line.difference.p for line in found if line.difference]
     assert [line.p for line in found] == holm(raw)
     assert holm(raw) != raw
@@ -41,7 +40,7 @@ def test_p_is_adjusted_over_all_lines(registry: Registry) -> None:
 
 
 def test_an_unscored_sample_is_left_out_of_the_pairs(registry: Registry) -> None:
-    (line,) = lines(registry, NAMES[:2], ("mini_exercises",))
+    (line,) = compare_checkpoints(registry, NAMES[:2], ("mini_exercises",))
     assert line.difference is not None
     assert line.difference.n == 319
     assert "left out" in line.note
@@ -49,19 +48,19 @@ def test_an_unscored_sample_is_left_out_of_the_pairs(registry: Registry) -> None
 
 def test_unknown_checkpoint_is_an_error(registry: Registry) -> None:
     with pytest.raises(ZooError, match="phi-1-small-min"):
-        lines(registry, [NAMES[0], "phi-1-small-minny"])
+        compare_checkpoints(registry, [NAMES[0], "phi-1-small-minny"])
 
 
 def test_lift_goes_step_by_step_and_the_whole_way(registry: Registry) -> None:
-    steps = lift(from_registry(registry), registry)
+    steps = lift_steps(load_board(registry), registry)
     assert [(line.reference, line.checkpoint) for line in steps] == [NAMES[:2], NAMES[1:], (NAMES[0], NAMES[2])]
-    assert "p < 0.001, significant" in lift_note(steps, "Mini exercises")
+    assert "p <0.001, significant" in lift_note(steps, "Mini exercises")
 
 
 @pytest.mark.parametrize(("wins", "told"), [(3, "not significant"), (30, "significant")])
 def test_lift_says_when_it_is_not_significant(wins: int, told: str) -> None:
     difference = paired_difference([1.0] * wins + [0.0] * 50, [0.0] * (wins + 50))
-    line = Line(
+    line = CheckpointComparison(
         checkpoint="b:1", reference="a:1", task="t", column="t", metric="m", kind="paired", value=0.1,
         reference_value=0.0, difference=difference, p=difference.p, runs=(), note="", flips=(),
     )  # fmt: skip
@@ -72,13 +71,11 @@ def test_lift_says_when_it_is_not_significant(wins: int, told: str) -> None:
 
 
 def test_headline_of_the_talk_is_not_significant(registry: Registry) -> None:
-    note = headline_note(from_registry(registry))
+    note = headline_note(load_board(registry))
     assert "55.5 against 51.2" in note
     assert "not significant by itself (z 0.78, unpaired)" in note
 
 
-def test_notes_without_a_zoo_are_the_talks_alone(made: SimpleNamespace) -> None:
-    from dashboard.data.source import load
-
-    assert len(notes_of("talk", load(None))) == 1
-    assert notes_of("own", load(None)) == ()
+def test_notes_without_a_zoo_are_the_talks_alone() -> None:
+    assert len(board_notes("talk", load_board(None))) == 1
+    assert board_notes("own", load_board(None)) == ()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.data.samples import Filter, asked, chosen, cut_at, difference, tally
+from dashboard.data.samples import SampleFilter, answer_end, count_verdicts, filter_results, sample_queries, text_diff
 from evals.protocol import protocol
 from evals.records import Facts, Result, Run
 from evals.tasks import task
@@ -25,39 +25,39 @@ def results(made: SimpleNamespace) -> list[Result]:
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Filter(), list(range(12))),
-        (Filter(verdicts=("passed",)), [0, 2, 4, 6, 8]),
-        (Filter(verdicts=("timeout", "unscored")), [10, 11]),
-        (Filter(search="RETURN 7"), [7]),
-        (Filter(search="sandbox"), [11]),
-        (Filter(search="nothing like it"), []),
-        (Filter(truncated=True), [10]),
+        (SampleFilter(), list(range(12))),
+        (SampleFilter(verdicts=("passed",)), [0, 2, 4, 6, 8]),
+        (SampleFilter(verdicts=("timeout", "unscored")), [10, 11]),
+        (SampleFilter(search="RETURN 7"), [7]),
+        (SampleFilter(search="sandbox"), [11]),
+        (SampleFilter(search="nothing like it"), []),
+        (SampleFilter(truncated=True), [10]),
     ],
 )
-def test_filters(results: list[Result], wanted: Filter, expected: list[int]) -> None:
-    assert chosen(results, wanted) == expected
+def test_filters(results: list[Result], wanted: SampleFilter, expected: list[int]) -> None:
+    assert filter_results(results, wanted) == expected
 
 
 def test_tally_names_every_verdict(results: list[Result]) -> None:
-    assert tally(results) == {"passed": 5, "failed": 5, "timeout": 1, "error": 0, "unscored": 1}
+    assert count_verdicts(results) == {"passed": 5, "failed": 5, "timeout": 1, "error": 0, "unscored": 1}
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_cut_is_inside_the_text(text: str, answer: str) -> None:
     one = Result(sample="s", draw=0, score=0.0, text=text, answer=answer)
-    assert 0 <= cut_at(one) <= len(text)
+    assert 0 <= answer_end(one) <= len(text)
 
 
 def test_cut_stands_after_the_answer(results: list[Result]) -> None:
     one = results[3]
-    assert one.text[: cut_at(one)] == "    return 3"
+    assert one.text[: answer_end(one)] == "    return 3"
 
 
 def test_difference_shows_both_sides(results: list[Result]) -> None:
-    told = difference(results[1], results[2])
+    told = text_diff(results[1], results[2])
     assert "-    return 1" in told
     assert "+    return 2" in told
-    assert difference(results[1], results[1]) == ""
+    assert text_diff(results[1], results[1]) == ""
 
 
 def run_of(name: str) -> Run:
@@ -71,16 +71,16 @@ def run_of(name: str) -> Run:
     )  # fmt: skip
 
 
-def test_asked_gives_prompt_and_tests_of_each_sample() -> None:
-    told = asked(run_of("mini_exercises"))
+def test_sample_queries_give_prompt_and_tests_of_each_sample() -> None:
+    told = sample_queries(run_of("mini_exercises"))
     assert len(told) >= 300
     one = next(iter(told.values()))
     assert one.prompt.startswith("def ")
     assert "assert" in one.target
 
 
-def test_asked_refuses_prompts_that_have_changed() -> None:
+def test_sample_queries_refuse_prompts_that_have_changed() -> None:
     run = run_of("mini_exercises")
     changed = msgspec.structs.replace(run, protocol={**run.protocol, "prompts_sha256": "00" * 32})
-    with pytest.raises(ZooError, match="other prompts"):
-        asked(changed)
+    with pytest.raises(ZooError, match="have changed since this run"):
+        sample_queries(changed)

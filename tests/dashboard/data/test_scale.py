@@ -5,54 +5,54 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.board.build import board
+from dashboard.board.build import build_board
 from dashboard.board.view import View, select
-from dashboard.data.scale import Point, front, matched, points, scale_of
+from dashboard.data.scale import ScalePoint, larger_models_matched, pareto_front, scale_points, scale_value
 from zoo import published
 
 places = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=25)
 
 
-def at(places: list[tuple[int, int]]) -> list[Point]:
+def at(places: list[tuple[int, int]]) -> list[ScalePoint]:
     return [
-        Point(name=str(i), x=x, value=v, low=None, high=None, own=True, column="c", protocol="")
+        ScalePoint(name=str(i), x=x, value=v, low=None, high=None, own=True, column="c", protocol="")
         for i, (x, v) in enumerate(places)
     ]
 
 
 @given(places)
 def test_front_is_what_nothing_dominates(places: list[tuple[int, int]]) -> None:
-    best = front(at(places))
+    best = pareto_front(at(places))
     for i, (x, v) in enumerate(places):
         dominated = any(ox <= x and ov >= v and (ox, ov) != (x, v) for ox, ov in places)
         assert (i in best) is not dominated
 
 
 def test_phi_1_matches_models_ten_times_larger() -> None:
-    told = select(board(reported=published.load()), View())
+    told = select(build_board(reported=published.load()), View())
     columns = [column for column in told.columns if column.benchmark == "humaneval"]
-    found = points(told, columns, "parameters")
-    names = [point.name for point in matched(found, "Phi-1")]
+    found = scale_points(told, columns, "parameters")
+    names = [point.name for point in larger_models_matched(found, "Phi-1")]
     assert "StarCoder" in names
     assert "Code Llama 34B" not in names
-    assert all(point.x > 1.3e9 for point in matched(found, "Phi-1"))
+    assert all(point.x > 1.3e9 for point in larger_models_matched(found, "Phi-1"))
 
 
 def test_flops_are_recorded_or_six_parameters_tokens(made: SimpleNamespace) -> None:
-    (row,) = board([made.checkpoint()]).rows
-    assert scale_of(row, "training FLOPs") == 6 * row.parameters * row.training_tokens
-    assert scale_of(row, "training FLOPs", {row.key: 5.0}) == 5.0
-    (unknown,) = board([made.checkpoint(training_tokens=None)]).rows
-    assert scale_of(unknown, "training FLOPs") is None
+    (row,) = build_board([made.checkpoint()]).rows
+    assert scale_value(row, "training FLOPs") == 6 * row.parameters * row.training_tokens
+    assert scale_value(row, "training FLOPs", {row.key: 5.0}) == 5.0
+    (unknown,) = build_board([made.checkpoint(training_tokens=None)]).rows
+    assert scale_value(unknown, "training FLOPs") is None
 
 
 def test_bounds_and_unknown_sizes_are_no_points(made: SimpleNamespace) -> None:
     rows = [made.reported("a", 3.0, op="<"), made.reported("b", 50.0, parameters=None), made.reported("c", 40.0)]
-    told = board(reported=rows)
-    assert [point.name for point in points(told, told.columns, "parameters")] == ["c"]
+    told = build_board(reported=rows)
+    assert [point.name for point in scale_points(told, told.columns, "parameters")] == ["c"]
 
 
 def test_each_column_has_its_own_front(made: SimpleNamespace) -> None:
     rows = [made.reported("a", 90.0), made.reported("b", 10.0, protocol="another")]
-    told = board(reported=rows)
-    assert all(point.front for point in points(told, told.columns, "parameters"))
+    told = build_board(reported=rows)
+    assert all(point.front for point in scale_points(told, told.columns, "parameters"))

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from dashboard import charts
-from dashboard.board.build import board, from_registry
-from dashboard.data import health, lineage
-from dashboard.data import talk as figures
+from dashboard.board.build import build_board
+from dashboard.data import health, lineage, talk
+from dashboard.data.source import load_board
 from evals.records import Facts, Run
 from zoo import published, settings
 from zoo.records import Dataset, Stage
@@ -27,7 +27,7 @@ def registry(zoo: Path) -> Iterator[Registry]:
 
 
 def test_data_ablation_stands_beside_the_own_steps(registry: Registry) -> None:
-    printed, own = figures.data_ablation(from_registry(registry))
+    printed, own = talk.data_ablation(load_board(registry))
     assert [bar["value"] for bar in printed] == [11, 16, 41, 12, 20, 45, 17, 29, 51]
     assert [bar["name"] for bar in own] == [
         "phi-1-small-mini-unfiltered:1", "phi-1-small-mini-base:1", "phi-1-small-mini:1",
@@ -37,20 +37,20 @@ def test_data_ablation_stands_beside_the_own_steps(registry: Registry) -> None:
 
 
 def test_weight_reuse_is_the_charts_seven_bars() -> None:
-    bars = figures.weight_reuse(board(reported=published.load()))
+    bars = talk.weight_reuse_bars(build_board(reported=published.load()))
     assert [bar["value"] for bar in bars] == [45, 45.7, 51.2, 47.6, 53.7, 51.2, 55.5]
 
 
 def test_phi_steps_pair_the_blogs_averages_with_means_of_the_report(registry: Registry) -> None:
-    whole = from_registry(registry)
-    bars = {bar["name"]: bar for bar in figures.phi_steps(whole)}
+    whole = load_board(registry)
+    bars = {bar["name"]: bar for bar in talk.phi_step_bars(whole)}
     assert list(bars)[:2] == ["Commonsense average · phi-1.5", "Commonsense average · phi-2"]
     assert bars["Commonsense average · phi-2"]["value"] == 68.8
     assert bars["Commonsense average · phi-1.5"]["value"] == pytest.approx((76.6 + 73.4 + 75.6 + 44.4 + 52.6) / 5)
     assert bars["Coding average · phi-1.5"]["value"] == pytest.approx((34.1 + 37.7) / 2)
     assert bars["Commonsense average · phi-1.5"]["low"] < 64.5 < bars["Commonsense average · phi-1.5"]["high"]
     assert bars["Coding average · phi-1.5"]["low"] is None  # MBPP's n is not published
-    own = figures.own_groups(whole, ["phi-1-small-mini"])
+    own = talk.own_group_bars(whole, ["phi-1-small-mini"])
     assert [bar["name"] for bar in own] == [
         "Commonsense average (1 of 5) · phi-1-small-mini:1", "Coding average (1 of 2) · phi-1-small-mini:1",
     ]  # fmt: skip
@@ -69,20 +69,20 @@ def test_filter_examples_are_the_best_kept_and_the_worst_dropped(zoo: Path, tmp_
             with gzip.open(folder / f"{name}-00000.jsonl.gz", "wt") as file:
                 for value in scores:
                     file.write(json.dumps({"text": f"x = {value}", "source": "a.py", "facts": {"score": value}}) + "\n")
-        high, low = figures.filter_examples(registry)
+        high, low = talk.filter_examples(registry)
         (folder / "dropped-00000.jsonl.gz").write_bytes(b"damaged")
-        still, none = figures.filter_examples(registry)
+        still, none = talk.filter_examples(registry)
     assert [one.score for one in high] == [0.9, 0.6]
     assert [one.score for one in low] == [0.1, 0.3]
     assert ([one.score for one in still], none) == ([0.9, 0.6], [])
 
 
 def test_lineage_goes_from_data_over_the_finetuned_to_its_scores(registry: Registry) -> None:
-    told = lineage.dot(registry.get("phi-1-small-mini"), registry, ["HumanEval 0.0"])
+    told = lineage.render_dot(registry.get("phi-1-small-mini"), registry, ["HumanEval 0.0"])
     for name in ("base-tokens", "phi-1-small-mini-base:1", "phi-1-small-mini:1", "HumanEval 0.0"):
         assert f'label="{name}' in told
     assert 'label="finetune"' in told
-    child = lineage.dot(registry.get("phi-1-small-mini-base"), registry)
+    child = lineage.render_dot(registry.get("phi-1-small-mini-base"), registry)
     assert "phi-1-small-mini:1" in child
 
 
@@ -94,7 +94,7 @@ def test_training_lines_are_the_checkpoints_own(made: SimpleNamespace, tmp_path:
         lines = lineage.training_lines(one, registry)
         assert [line["step"] for line in lines] == [1, 2]
         assert lineage.training_lines(made.checkpoint(), registry) == []
-    chart = charts.training(lines).to_dict()
+    chart = charts.training_chart(lines).to_dict()
     values = next(iter(chart["datasets"].values())) if "datasets" in chart else chart["data"]["values"]
     assert sorted((one["kind"], one["loss"]) for one in values) == [
         ("training", 2.0), ("training", 2.5), ("validation", 2.1),
@@ -102,7 +102,7 @@ def test_training_lines_are_the_checkpoints_own(made: SimpleNamespace, tmp_path:
 
 
 def test_hostile_names_stay_inside_the_graphs_strings() -> None:
-    told = lineage.quoted('a" ]; evil [label="b\\\x1b')
+    told = lineage.quote('a" ]; evil [label="b\\\x1b')
     assert told.startswith('"')
     inside = told[1:-1].replace('\\"', "").replace("\\\\", "")
     assert '"' not in inside
@@ -129,20 +129,20 @@ def folder_of(made: SimpleNamespace, runs: Path, done: int) -> Path:
 def test_health_tells_running_from_stopped_and_what_is_left(made: SimpleNamespace, tmp_path: Path) -> None:
     path = folder_of(made, tmp_path, done=4)
     began = (path / "header.json").stat().st_mtime
-    (stopped,) = health.runs(tmp_path, now=began + 50)
+    (stopped,) = health.run_states(tmp_path, now=began + 50)
     assert (stopped.state, stopped.done, stopped.wanted, stopped.failed) == ("stopped", 5, 10, 1)
     assert stopped.left_seconds is None
     with (path / ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        (running,) = health.runs(tmp_path, now=began + 50)
+        (running,) = health.run_states(tmp_path, now=began + 50)
     assert running.state == "running"
     assert running.left_seconds == pytest.approx(50.0)
 
 
 def test_health_tells_finished_and_damaged(made: SimpleNamespace, tmp_path: Path) -> None:
     path = folder_of(made, tmp_path, done=9)
-    assert next(health.runs(tmp_path)).state == "finished"
+    assert next(health.run_states(tmp_path)).state == "finished"
     (path / "header.json").write_text("{}")
-    (damaged,) = health.runs(tmp_path)
+    (damaged,) = health.run_states(tmp_path)
     assert damaged.state == "damaged"
     assert damaged.fault

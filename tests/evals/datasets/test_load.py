@@ -59,7 +59,9 @@ def test_the_folder_comes_first_and_a_changed_row_is_refused(tmp_path: Path, mon
     rows[3]["test"] += "\n"
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
     load._find.cache_clear()
-    with pytest.raises(ZooError, match=r"humaneval \(test\) from folder .* not the pinned one .*phizoo eval tasks --data"):
+    with pytest.raises(
+        ZooError, match=r"humaneval \(test\) from folder .* not the pinned one .*phizoo eval tasks --data"
+    ):
         load.rows("humaneval")
 
 

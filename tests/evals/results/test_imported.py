@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.board.build import from_registry
+from dashboard.data.source import load_board
 from evals.results import import_formats
 from evals.results.reproduce import cell_run
 from evals.tasks import task
@@ -96,7 +96,7 @@ def test_samples_from_elsewhere_are_paired_with_those_made_here(
     assert (row["kind"], row["difference"]["n"], row["difference"]["wins"], row["second"]) == ("paired", 100, 0, 1.0)
     assert row["difference"]["p"] < 1e-6
     with open_registry() as registry:
-        rows = {one.name: one for one in from_registry(registry).rows}
+        rows = {one.name: one for one in load_board(registry).rows}
     assert not rows["other"].own and rows["tiny"].own
     assert rows["other"].cells.keys().isdisjoint(rows["tiny"].cells)  # told apart by their columns
     assert next(iter(rows["other"].cells.values())).value == 100.0
