@@ -71,7 +71,8 @@ def difference_text(comparison: CheckpointComparison) -> str:
     >>> from evals.stats.paired import paired_difference
     >>> comparison = CheckpointComparison(
     ...     checkpoint="b", reference="a", task="t", column="t", metric="m", kind="paired", value=1.0,
-    ...     reference_value=0.0, difference=paired_difference([1.0] * 9, [0.0] * 9), p=0.004, runs=(), note="", flips=())
+    ...     reference_value=0.0, difference=paired_difference([1.0] * 9, [0.0] * 9), p=0.004,
+    ...     runs=(), note="", flips=())
     >>> difference_text(comparison).startswith("+100.0 [")
     True
     """
