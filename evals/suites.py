@@ -149,7 +149,7 @@ AGGREGATES = (
 def names(suite: str) -> tuple[str, ...]:
     """The task@protocol names of a suite. Raises ZooError with the nearest known suite."""
     if suite not in SUITES:
-        raise ZooError(f'no suite "{suite}"{nearest(suite, SUITES)}. All suites: phizoo eval suites')
+        raise ZooError(f'no suite "{suite}"{nearest(suite, SUITES)}. All suites: phizoo eval tasks --suites')
     if suite == "all":
         return tuple(f"{name}@{next(iter(protocols(name)))}" for name in TASKS)
     return SUITES[suite]
@@ -161,7 +161,7 @@ def benchmarks(suite: str) -> tuple[str, ...]:
 
 
 def tasks(spec: str) -> list[Task]:
-    """The tasks that `--tasks` names, each once, in the order given.
+    """The tasks that `--task` names, each once, in the order given.
 
     spec    commas between: task, task@protocol, suite:NAME (or a suite's name that is no task's)
     Raises  ZooError with the nearest known name, or when nothing is named
@@ -174,7 +174,7 @@ def tasks(spec: str) -> list[Task]:
         for one in map(find, _expanded(word)):
             found.setdefault((one.name, one.protocol), one)
     if not found:
-        raise ZooError("--tasks names no task. All tasks: phizoo eval tasks; all suites: phizoo eval suites")
+        raise ZooError("--task names no task. All tasks: phizoo eval tasks; all suites: phizoo eval tasks --suites")
     return list(found.values())
 
 
@@ -186,7 +186,7 @@ def _expanded(word: str) -> tuple[str, ...]:
         if word in SUITES:
             return names(word)
         close = nearest(name, [*TASKS, *SUITES])
-        raise ZooError(f'no task "{name}"{close}. All tasks: phizoo eval tasks; all suites: phizoo eval suites')
+        raise ZooError(f'no task "{name}"{close}. All tasks: phizoo eval tasks; all suites: phizoo eval tasks --suites')
     return (word,)
 
 

@@ -117,9 +117,9 @@ def run(*args: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     [
         (["modles"], 'nearest: "models"'),
         (["eval", "rnu"], 'nearest: "run"'),
-        (["eval", "run", "nobody", "--tasks", "humanevall"], 'nearest: "humaneval"'),
+        (["eval", "run", "nobody", "--task", "humanevall"], 'nearest: "humaneval"'),
         (["eval", "run", "nobody", "--tasks", "humaneval"], "nobody"),
-        (["eval", "run", "nobody"], "--tasks"),
+        (["eval", "run", "nobody"], "--task"),
         (["models", "show", "nobody"], "nobody"),
         (["train", "run", "phi-1-smal"], "phi-1-small"),
         (["eval", "show", "abcdef"], "phizoo eval runs"),

@@ -26,8 +26,10 @@ def resolve(words: list[str]) -> click.Command:
     """The click command that some words name; its options are checked to exist."""
     command: click.Command = phizoo
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        found = command.get_command(click.Context(command), words[0])
+        context = click.Context(command)
+        found = command.get_command(context, words[0])
         assert found is not None, f"no command {words[0]!r}"
+        assert words[0] in command.list_commands(context), f"{words[0]!r} is a former name"
         command, words = found, words[1:]
     options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     for word in words:
@@ -116,5 +118,7 @@ def test_the_examples_of_a_commands_help_exist_and_one_is_its_own(path: str, com
 def test_an_unknown_command_or_option_is_seen() -> None:
     with pytest.raises(AssertionError, match="no command"):
         resolve(["models", "lisst"])
+    with pytest.raises(AssertionError, match="former name"):
+        resolve(["models", "import"])
     with pytest.raises(AssertionError, match="no option"):
         resolve(["models", "list", "--jason"])

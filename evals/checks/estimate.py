@@ -101,7 +101,7 @@ def lacking(of: Shape, dtype: str, engine: str, wanted: int = 1) -> list[str]:
     lacks = []
     if not of.in_zoo:
         source = VARIANTS[of.label].repository
-        how = f"phizoo models import {source}" if source else f"phizoo train run {of.label}"
+        how = f"phizoo models add {source}" if source else f"phizoo train run {of.label}"
         lacks.append(f"{of.label} is not in the zoo: {how}")
     package = {"vllm": "vllm", "vllm_server": "vllm", "transformers": "transformers"}.get(engine)
     if package and importlib.util.find_spec(package) is None:

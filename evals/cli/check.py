@@ -134,7 +134,7 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
     if task.kind == "choices" or task.prompt is None:
         raise ZooError(f"{task.name} generates no text, so it has no boundary; choose a task like mini_exercises")
     loaded = _connect(engine, path, dtype=dtype)
-    rows = []
+    rows: list[dict[str, Any]] = []
     try:
         for ending in ("", "\n"):
             for handling in ("raw", "stripped", "healed"):
@@ -149,9 +149,12 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
     if as_json:
         emit_json(rows)
         return
-    for row in rows:
-        row["of"] = f"{row['right']:g} of {row['n']}" + (f" ({row['unscored']} unscored)" if row["unscored"] else "")
-    table([(row["ends"], row["boundary"], row["of"]) for row in rows], ("PROMPT ENDS", "BOUNDARY", "RIGHT"))
+    table([_boundary_fields(row) for row in rows], ("PROMPT ENDS", "BOUNDARY", "RIGHT"))
+
+
+def _boundary_fields(row: dict[str, Any]) -> tuple[str, str, str]:
+    unscored = f" ({row['unscored']} unscored)" if row["unscored"] else ""
+    return row["ends"], row["boundary"], f"{row['right']:g} of {row['n']}{unscored}"
 
 
 def _samples(spec: str, limit: int) -> "tuple[Task, list[Sample]]":

@@ -78,7 +78,7 @@ def evaluate() -> None:
     """Score checkpoints on tasks, and keep every sample.
 
     \b
-    phizoo eval run phi-1-small-mini --tasks humaneval,mini_exercises
+    phizoo eval run phi-1-small-mini --task humaneval --task mini_exercises
     phizoo eval compare phi-1-small-mini phi-1-small-mini-base
     """
 

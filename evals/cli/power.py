@@ -42,7 +42,10 @@ def show_power(
     rows: list[dict[str, Any]] = []
     with open_registry(readonly=True) if pair else nullcontext() as registry:
         for task in find(",".join(names)):
-            row = {"task": f"{task.name}@{task.protocol}", "resolution": resolution(task.size, score / 100)}
+            row: dict[str, Any] = {
+                "task": f"{task.name}@{task.protocol}",
+                "resolution": resolution(task.size, score / 100),
+            }
             if difference is not None:
                 scores = _pair(registry, pair, task) if registry and pair else None
                 row["needs"] = estimate_needs(registry, difference / 100, score / 100, scores)

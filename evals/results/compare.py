@@ -256,7 +256,7 @@ def _nothing_shared(
     asked = ",".join(tasks) if tasks else "humaneval"
     return ZooError(
         f"neither {pair[0].label} nor {pair[1].label} has a score{' of ' + ', '.join(tasks) if tasks else ''}. "
-        f"Next: phizoo eval run {pair[0].label} --tasks {asked}, then the same for {pair[1].label}"
+        f"Next: phizoo eval run {pair[0].label} --task {asked}, then the same for {pair[1].label}"
     )
 
 
@@ -268,5 +268,5 @@ def _nothing_published(
     mine_are = ", ".join(sorted({score.task for score in mine.values()})) or "none"
     return ZooError(
         f"{one.label} has no score of a task published for {rows[0].model} ({', '.join(have)}); its own: {mine_are}. "
-        f"Next: phizoo eval run {one.label} --tasks {wanted[0]}"
+        f"Next: phizoo eval run {one.label} --task {wanted[0]}"
     )

@@ -86,7 +86,7 @@ def rank_columns(
         close = nearest(task, {record.task for record in known.values()})
         raise ZooError(
             f'nothing is published of "{spec}"{" under " + metric if metric else ""}{close}. '
-            f"Next: phizoo eval run NAME --tasks {spec}"
+            f"Next: phizoo eval run NAME --task {spec}"
         )
     labels = _labels(registry, all_versions)
     return [_column(registry, record, labels) for record in wanted]
@@ -167,7 +167,7 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
     if not found:
         raise ZooError(
             f"no two runs of {', '.join(one.label for one in checkpoints)} share a protocol. "
-            f"Next: phizoo eval run {checkpoints[0].label} --tasks {tasks[0] if tasks else 'humaneval'}"
+            f"Next: phizoo eval run {checkpoints[0].label} --task {tasks[0] if tasks else 'humaneval'}"
             + (" --seed 1 --temperature 0.2" if len(checkpoints) == 1 else "")
         )
     return found

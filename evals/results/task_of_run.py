@@ -59,7 +59,7 @@ def commands(header: Run) -> list[str]:
     A rescored run needs two: the run that wrote the texts, then its rescoring. Each can be pasted into a shell.
     """
     name, engine = name_of_run(header), header.backend.engine
-    words = ["phizoo", "eval", "run", header.checkpoint[:16], "--tasks", f"{header.task}@{name.own}"]
+    words = ["phizoo", "eval", "run", header.checkpoint[:16], "--task", f"{header.task}@{name.own}"]
     words += ["--engine", engine, "--dtype", header.backend.dtype]
     words += ["--generations", source_of(header)[:12]] if engine == "replay" else []
     words += ["--seed", str(header.seed), "--draws", str(header.draws)]
@@ -73,7 +73,7 @@ def commands(header: Run) -> list[str]:
 def run_options(record: ProtocolRecord) -> str:
     """The options of `phizoo eval run` that ask for a protocol."""
     name = ProtocolName.parse(record.name)
-    words = ["--tasks", f"{record.task}@{name.own}"]
+    words = ["--task", f"{record.task}@{name.own}"]
     return shlex.join([*words, *_sampling(name)])
 
 

@@ -3,7 +3,7 @@
 Ours; Apache-2.0. After phi-1 (arXiv:2306.11644, section 4): problems that are unlikely to stand in any
 training set, since each joins rules that nobody joins. The paper's 50 and its grader's words are not
 published; it had no tests, only a grade. Here `phizoo eval run` runs the tests, and
-`phizoo eval grade` asks a grader model for a grade from 0 to 10 and tells how the two agree.
+`phizoo eval judge` asks a grader model for a grade from 0 to 10 and tells how the two agree.
 25 problems separate models only coarsely: the interval of a score is some 40 points wide.
 """
 

@@ -127,7 +127,7 @@ def find_extremes(dataset: Dataset, number: int) -> Extremes:
             if other is None or _rank(document, sign) > _rank(other, sign):
                 by_project[document.project] = document
     if not best:
-        raise ZooError(f"{dataset.name} has no scores; they come from: phizoo data filter {dataset.name} --out NAME")
+        raise ZooError(f"{dataset.name} has no scores; they come from: phizoo data filter {dataset.name} --name NAME")
     high = heapq.nlargest(number, best.values(), key=lambda document: _rank(document, 1))
     low = heapq.nlargest(number, worst.values(), key=lambda document: _rank(document, -1))
     texts = texts_of(dataset, [document.id for document in (*high, *low) if not document.text])

@@ -36,8 +36,8 @@ NOISE = 0.01  # breaks the copies' symmetry, which nothing else does at dropout 
 
 # What the quickstart makes, and two parts of it packed alone.
 DATA_LINES = (
-    "data pack code-clean --tokenizer mini-bpe --out filtered-tokens --tokens 2000000",
-    "data pack textbooks --tokenizer mini-bpe --out textbooks-tokens --tokens 2000000",
+    "data pack code-clean --tokenizer mini-bpe --name filtered-tokens --tokens 2000000",
+    "data pack textbooks --tokenizer mini-bpe --name textbooks-tokens --tokens 2000000",
 )
 KINDS = {"code": "filtered-tokens", "textbooks": "textbooks-tokens", "exercises": "exercises-tokens"}
 MIXED = {"base-tokens": 0.5, "exercises-tokens": 0.5}

@@ -152,7 +152,7 @@ def _check_code(path: Path, key: str, value: Any) -> None:
     if key in CODE_KEYS and value:
         raise ZooError(
             f"{path}: names code to run ({key}); remove the key, or import only weights and tokenizer: "
-            "phizoo models import FOLDER --name NAME --drop-code"
+            "phizoo models add FOLDER --name NAME --drop-code"
         )
 
 

@@ -58,7 +58,7 @@ def _check_phi(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[st
     if legacy:
         raise ZooError(
             f"{folder}: its tensors are in Phi's {legacy} format, which today's loaders misread; "
-            f"convert them: phizoo models import {folder} --name NAME"
+            f"convert them: phizoo models add {folder} --name NAME"
         )
     try:
         expected = phi_shapes(config)

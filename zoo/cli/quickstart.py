@@ -13,16 +13,16 @@ import click
 
 STEPS: tuple[tuple[str, str], ...] = (
     ("Data: Python files of this machine, the best of them, and text from a template teacher", ""),
-    ("", "data gather python --out code"),
-    ("", "data filter code --out code-filtered --tokens 3000000"),
-    ("", "data decontaminate code-filtered --against humaneval,mbpp --out code-clean"),
-    ("", "data synthesise textbooks --out textbooks --documents 8000"),
-    ("", "data synthesise exercises --out exercises"),
-    ("", "data decontaminate exercises --against humaneval,mbpp --out exercises-clean"),
-    ("", "data tokenizer code-clean textbooks exercises-clean --out mini-bpe"),
-    ("", "data pack code --tokenizer mini-bpe --out unfiltered-tokens --tokens 2000000"),
-    ("", "data pack code-clean=0.5 textbooks=0.5 --tokenizer mini-bpe --out base-tokens --tokens 2000000"),
-    ("", "data pack exercises-clean --tokenizer mini-bpe --out exercises-tokens"),
+    ("", "data gather python --name code"),
+    ("", "data filter code --name code-filtered --tokens 3000000"),
+    ("", "data decontaminate code-filtered --task humaneval --task mbpp --name code-clean"),
+    ("", "data synthesise textbooks --name textbooks --documents 8000"),
+    ("", "data synthesise exercises --name exercises"),
+    ("", "data decontaminate exercises --task humaneval --task mbpp --name exercises-clean"),
+    ("", "data tokenizer code-clean textbooks exercises-clean --name mini-bpe"),
+    ("", "data pack code --tokenizer mini-bpe --name unfiltered-tokens --tokens 2000000"),
+    ("", "data pack code-clean=0.5 textbooks=0.5 --tokenizer mini-bpe --name base-tokens --tokens 2000000"),
+    ("", "data pack exercises-clean --tokenizer mini-bpe --name exercises-tokens"),
     ("Train: a control on unfiltered code, a base model, and the base model finetuned on exercises", ""),
     ("", "train run phi-1-small-mini-unfiltered"),
     ("", "train run phi-1-small-mini-base"),
@@ -33,16 +33,16 @@ STEPS: tuple[tuple[str, str], ...] = (
     (
         "",
         "eval run phi-1-small-mini-unfiltered phi-1-small-mini-base phi-1-small-mini "
-        "--tasks humaneval,mini_exercises,arc_easy,piqa",
+        "--task humaneval --task mini_exercises --task arc_easy --task piqa",
     ),
     ("Contamination: test exercises that occur in the training data, and the score without them", ""),
     ("", "eval contamination mini_exercises --checkpoint phi-1-small-mini --method ast --out flags --show 1"),
-    ("", "eval run phi-1-small-mini --tasks mini_exercises --overlap flags/mini_exercises-ast.jsonl"),
+    ("", "eval run phi-1-small-mini --task mini_exercises --overlap flags/mini_exercises-ast.jsonl"),
     ("Compare: is the improvement significant, and how do the models rank", ""),
     ("", "eval compare phi-1-small-mini-base phi-1-small-mini-unfiltered --task mini_exercises"),
     ("", "eval compare phi-1-small-mini phi-1-small-mini-base --task mini_exercises"),
     ("", "leaderboard --print"),
-    ("", "leaderboard --export leaderboard.html"),
+    ("", "leaderboard --out leaderboard.html"),
 )
 
 

@@ -108,7 +108,7 @@ def phizoo() -> None:
     \b
     Start with:   phizoo quickstart
     Then:         phizoo models list
-                  phizoo eval run phi-1-small-mini --tasks humaneval
+                  phizoo eval run phi-1-small-mini --task humaneval
                   phizoo leaderboard
     """
 

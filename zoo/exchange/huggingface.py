@@ -178,7 +178,7 @@ def _refuse_code(folder: Path, paths: list[Path]) -> None:
     if read_json(folder / "config.json").get("auto_map"):
         raise ZooError(
             f"{folder / 'config.json'}: names code to run (auto_map), as Phi's first release did; to import the "
-            f"weights without it: phizoo models import {folder} --name NAME --drop-code"
+            f"weights without it: phizoo models add {folder} --name NAME --drop-code"
         )
 
 

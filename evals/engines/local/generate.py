@@ -3,7 +3,7 @@
 Keys and values stand in one buffer, a row a slot, every row at its own length. A text that ends leaves
 its slot to the last one, so that no step is worked out for an empty slot, and new prompts follow behind.
 What is drawn depends on the request's seed, the model and the prompt alone, never on which rows stand
-beside it (up to the rounding of the engine's matrix products: `phizoo eval check-batch` measures that).
+beside it (up to the rounding of the engine's matrix products: `phizoo eval check batch` measures that).
 A Phi on a CPU is read without padding (`evals.engines.local.phi_cpu`), any other model by its own forward pass.
 
 Letters in names: B slots, T tokens, V vocabulary.

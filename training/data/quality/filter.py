@@ -84,7 +84,7 @@ def filter_dataset(
         choice = FilterChoice(keep=0.3)
     labelled = find(labels, ("documents",)) if labels else None
     if labelled is not None and not (labelled.recipe or {}).get("educational"):
-        raise ZooError(f"{labels} holds no labels; they come from: phizoo data annotate {source} --out NAME")
+        raise ZooError(f"{labels} holds no labels; they come from: phizoo data annotate {source} --name NAME")
     encoder = None if embedding == TFIDF else encoders.find_encoder(embedding)
     recipe = {
         "stage": "filter", "version": VERSION, "source": given.digest, "keep": choice.keep, "tokens": choice.tokens,

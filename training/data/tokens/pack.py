@@ -63,7 +63,7 @@ def parse_sources(given: Sequence[str]) -> list[PackSource]:
             raise ZooError(f'"{text}" has no weight: give NAME or NAME=WEIGHT with a number above 0, as code=0.4')
         sources.append(PackSource(name=name, weight=value))
     if len({text.weight is None for text in sources}) > 1:
-        raise ZooError("give every source a weight or none: phizoo data pack code=0.4 textbooks=0.6 --out NAME")
+        raise ZooError("give every source a weight or none: phizoo data pack code=0.4 textbooks=0.6 --name NAME")
     if len({text.name for text in sources}) < len(sources):
         raise ZooError("a source is named twice; give each once, with a larger weight to repeat it")
     return sources

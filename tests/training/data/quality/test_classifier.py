@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from evals import encoders
 from evals.encoders import encoded, find_encoder
-from training.cli.data_inspect import agree as agree_command
+from training.cli.data_inspect import show
 from training.cli.data_make import filter_documents, refine
 from training.data.build import MadeDataset
 from training.data.quality import agreement as agree
@@ -141,7 +141,7 @@ def test_the_hand_labels_are_two_hundred_of_many_projects(code: MadeDataset, mon
     found = agree.measure_agreement(made.dataset)
     assert found.ranked == found.average == found.average_high == 1.0
     assert found.kept.recall == 1.0
-    told = CliRunner().invoke(agree_command, ["best"])
+    told = CliRunner().invoke(show, ["--agreement", "best"])
     assert f"{len(every)} of {len(every)} labelled documents" in told.output
     monkeypatch.setattr(agree, "hand_labels", lambda: [
         agree.HandLabel(id=one.id, project=one.project, source=one.source, educational=not one.educational)
