@@ -174,7 +174,10 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
         template("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
         "needs too much time",
     ),
-    "template that floods": (template("{% for a in range(99999) %}{{ 'x' * 99999 }}{% endfor %}"), "needs too much time"),
+    "template that floods": (
+        template("{% for a in range(99999) %}{{ 'x' * 99999 }}{% endfor %}"),
+        "needs too much time",
+    ),
     "template broken": (template("{% if %}"), "cannot be parsed"),
     "template in a list": (
         write("tokenizer_config.json", {"chat_template": [{"name": "a", "template": "{{ x.__init__ }}"}]}),
@@ -191,7 +194,10 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
         "a loader finds only model.safetensors",
     ),
     "weights that are no floats": (whole_numbers, "is U8, but config.json has no quantization_config"),
-    "index of another form": (write("model.safetensors.index.fp16.json", {"weight_map": {"a": "../x"}}), "files other than"),
+    "index of another form": (
+        write("model.safetensors.index.fp16.json", {"weight_map": {"a": "../x"}}),
+        "files other than",
+    ),
     "index of pickles": (write("pytorch_model.bin.index.json", {"weight_map": {"a": "../x.bin"}}), "files other than"),
     "index with odd metadata": (
         write("model.safetensors.index.json", {"metadata": "x", "weight_map": {}}),
@@ -231,7 +237,10 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "template that formats one": (template("{{ '{0.__class__}'.format(1) }}"), "reaches out"),
     "template with a power": (template("{{ 10**10**8 }}"), "uses a power"),
     "template with a loop too long": (template("{% for i in range(10**9) %}x{% endfor %}"), "power"),
-    "template with a range too long": (template("{% for i in range(1000000000) %}x{% endfor %}"), "needs too much time"),
+    "template with a range too long": (
+        template("{% for i in range(1000000000) %}x{% endfor %}"),
+        "needs too much time",
+    ),
     "template that calls itself": (template("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), "needs too much time"),
     "template that waits for a system message": (
         template(
