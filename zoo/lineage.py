@@ -4,15 +4,17 @@ Edges run from parent to child. Records may be pulled from elsewhere, so a paren
 a cycle, which correct digests cannot form, ends the walk.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from zoo.db.checkpoints import CHECKPOINT
 from zoo.errors import ZooError
-from zoo.records import Checkpoint, Dataset, Record
+from zoo.records import Checkpoint, Record
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
+
+T = TypeVar("T")
 
 
 class Node(Record, frozen=True):
@@ -62,7 +64,7 @@ def _add_ancestors(registry: "Registry", focus: Checkpoint, nodes: dict[str, Nod
             edges[Edge(parent=parent.digest, child=child.digest, relation=parent.relation)] = None
             if parent.digest in nodes:
                 continue
-            checkpoint = _checkpoint(registry, parent.digest)
+            checkpoint = _find(registry.get, parent.digest)
             if checkpoint is None:
                 nodes[parent.digest] = Node(
                     digest=parent.digest, kind="checkpoint", label=parent.digest[:12], known=False
@@ -81,7 +83,7 @@ def _add_datasets(registry: "Registry", digest: str, nodes: dict[str, Node], edg
         child = waiting.pop()
         if child in nodes:
             continue
-        dataset = _dataset(registry, child)
+        dataset = _find(registry.dataset, child)
         if dataset is None:
             nodes[child] = Node(digest=child, kind="dataset", label=child[:12], known=False)
             continue
@@ -109,16 +111,10 @@ def _add_descendants(registry: "Registry", digest: str, nodes: dict[str, Node], 
                 waiting.append(child.digest)
 
 
-def _checkpoint(registry: "Registry", digest: str) -> Checkpoint | None:
+def _find(get: Callable[[str], T], digest: str) -> T | None:
+    """The record of a digest, None if this zoo does not have it."""
     try:
-        return registry.get(digest)
-    except ZooError:
-        return None
-
-
-def _dataset(registry: "Registry", digest: str) -> Dataset | None:
-    try:
-        return registry.dataset(digest)
+        return get(digest)
     except ZooError:
         return None
 

@@ -9,14 +9,13 @@ MBPP has 974, 500, 427, 399 and 378 problems depending on who runs it, so most M
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from zoo.records import Record, Reported
+from zoo.records import Reported
 
 FILE = Path(__file__).with_name("published.csv")
 DATE = re.compile(r"20[12]\d-(0[1-9]|1[0-2])")
@@ -24,42 +23,15 @@ COUNTED = re.compile(r"\bn=(\d+)|\((\d+) problems")
 
 # benchmark -> its number of questions: the whole evaluation split with public labels
 SIZES = {
-    "humaneval": 164,
-    "humaneval_plus": 164,
-    "mbpp_plus": 378,
-    "arc_easy": 2376,
-    "arc_challenge": 1172,
-    "boolq": 3270,
-    "piqa": 1838,
-    "siqa": 1954,
-    "winogrande": 1267,
-    "hellaswag": 10042,
-    "openbookqa": 500,
-    "mmlu": 14042,
-    "gsm8k": 1319,
-    "commonsenseqa": 1221,
-    "unconventional_50": 50,
-}
+    "humaneval": 164, "humaneval_plus": 164, "mbpp_plus": 378, "arc_easy": 2376, "arc_challenge": 1172,
+    "boolq": 3270, "piqa": 1838, "siqa": 1954, "winogrande": 1267, "hellaswag": 10042, "openbookqa": 500,
+    "mmlu": 14042, "gsm8k": 1319, "commonsenseqa": 1221, "unconventional_50": 50,
+}  # fmt: skip
 
 COMPARISON = ("arXiv 2306.11644v2 Table 1", "talk slides, comparison table")
 WEIGHT_REUSE = "talk slide image"
 HEADLINE = ("Code Llama 34B", "phi-1", "phi-1 WR+Tile, 36K steps")
 LABELS = {"phi-1": "Phi-1", "phi-1 WR+Tile, 36K steps": "Phi-1 (WR + Tile)"}
-
-Part = Literal["comparison", "weight reuse"]
-
-
-class TalkRow(Record, frozen=True):
-    """One row of the talk's tables: a model with its HumanEval and MBPP numbers, None where none was printed."""
-
-    label: str
-    model: str
-    date: str
-    parameters: float | None
-    training_tokens: float | None
-    humaneval: Reported | None
-    mbpp: Reported | None
-    part: Part
 
 
 @cache
@@ -101,24 +73,6 @@ def problems(rows: Sequence[Reported]) -> list[str]:
     return faults
 
 
-def talk_table() -> tuple[TalkRow, ...]:
-    """Every row of the talk's comparison table in its order, then those of its weight-reuse chart.
-
-    Source  "The Surprising Power of Small Language Models", NeurIPS 2023 slides 83968; the first part
-            is Table 1 of arXiv 2306.11644v2 with Code Llama 34B added. The chart's phi-1 (36K steps,
-            51.2) is another checkpoint than the published phi-1 (24K steps, 50.6): two rows.
-    """
-    compared = [row for row in load() if row.source.startswith(COMPARISON)]
-    reused = [row for row in load() if row.source.startswith(WEIGHT_REUSE)]
-    return (*_by_model(compared, "comparison"), *_by_model(reused, "weight reuse"))
-
-
-def headline() -> tuple[TalkRow, ...]:
-    """The talk's claim in three rows: Code Llama 34B, Phi-1, Phi-1 (WR + Tile)."""
-    rows = {row.model: row for row in talk_table()}
-    return tuple(rows[model] for model in HEADLINE)
-
-
 @cache
 def by_model() -> dict[str, tuple[Reported, ...]]:
     """The published rows of each model, models in the file's order."""
@@ -126,28 +80,6 @@ def by_model() -> dict[str, tuple[Reported, ...]]:
     for row in load():
         grouped.setdefault(row.model, []).append(row)
     return {model: tuple(rows) for model, rows in grouped.items()}
-
-
-def _by_model(rows: Iterable[Reported], part: Part) -> list[TalkRow]:
-    grouped: dict[str, dict[str, Reported]] = {}
-    for row in rows:
-        grouped.setdefault(row.model, {})[row.benchmark] = row
-    table = []
-    for model, cells in grouped.items():
-        first = next(iter(cells.values()))
-        table.append(
-            TalkRow(
-                label=LABELS.get(model, model),
-                model=model,
-                date=first.date,
-                parameters=first.parameters,
-                training_tokens=first.training_tokens,
-                humaneval=cells.get("humaneval"),
-                mbpp=cells.get("mbpp"),
-                part=part,
-            )
-        )
-    return table
 
 
 def _key(row: Reported) -> tuple[object, ...]:

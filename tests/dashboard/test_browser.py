@@ -16,7 +16,7 @@ import pytest
 from dashboard.board import export
 from dashboard.board.build import build_board
 from tests.dashboard.browser import NEEDS_CHROMIUM, PAGES, SLOW_MS, choose, models, serving, settled
-from zoo import published
+from tests.talk_table import talk_table
 from zoo.registry import open_registry
 
 pytestmark = NEEDS_CHROMIUM
@@ -44,7 +44,7 @@ def test_leaderboard_holds_own_and_every_talk_row(page: Any, address: str) -> No
     page.goto(address)
     assert models(page) == [
         "phi-1-small-mini:1", "phi-1-small-mini-base:1", "phi-1-small-mini-unfiltered:1",
-        *(row.label for row in published.talk_table()),
+        *(row.label for row in talk_table()),
     ]  # fmt: skip
     zero = page.locator("tr.own td.measured").first
     assert re.sub(r"\s+", " ", zero.inner_text()) == "0.0 #1–3 [0.0–2.3] n=164"

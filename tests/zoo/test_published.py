@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.talk_table import headline, talk_table
 from zoo import published
 from zoo.records import Reported
 
@@ -91,7 +92,7 @@ def test_the_talk_row_for_row() -> None:
             row.humaneval and row.humaneval.value,
             row.mbpp and row.mbpp.value,
         )
-        for row in published.talk_table()
+        for row in talk_table()
         if row.part == "comparison"
     ]
     b = 1e9
@@ -122,11 +123,11 @@ def test_the_talk_row_for_row() -> None:
 
 
 def test_the_table_comes_before_the_chart() -> None:
-    assert [row.part for row in published.talk_table()] == ["comparison"] * 22 + ["weight reuse"] * 7
+    assert [row.part for row in talk_table()] == ["comparison"] * 22 + ["weight reuse"] * 7
 
 
 def test_the_weight_reuse_chart_as_whole_counts_of_164() -> None:
-    chart = {row.model: row.humaneval for row in published.talk_table() if row.part == "weight reuse" and row.humaneval}
+    chart = {row.model: row.humaneval for row in talk_table() if row.part == "weight reuse" and row.humaneval}
     solved = {model: round(cell.value * 164 / 100) for model, cell in chart.items()}
     assert solved == {
         "phi-1-small": 74,
@@ -141,7 +142,7 @@ def test_the_weight_reuse_chart_as_whole_counts_of_164() -> None:
 
 
 def test_the_claim_in_three_rows() -> None:
-    rows = published.headline()
+    rows = headline()
     assert [row.label for row in rows] == ["Code Llama 34B", "Phi-1", "Phi-1 (WR + Tile)"]
     assert [row.humaneval and row.humaneval.value for row in rows] == [53.7, 50.6, 55.5]
     assert [row.mbpp and row.mbpp.value for row in rows] == [56.2, 55.5, None]

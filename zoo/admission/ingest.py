@@ -121,14 +121,13 @@ def _copy_url(url: str, target: Path) -> tuple[File, ...]:
 def _copy_object(fs: Any, remote: str, path: str, target: Path, advance: Advance) -> File:
     """Copies and hashes one file of an address, never more bytes than may enter."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    sha, size = hashlib.sha256(), 0
-    with fs.open(remote, "rb") as reading, target.open("xb") as writing:
-        while chunk := reading.read(CHUNK_BYTES):
-            writing.write(chunk)
-            sha.update(chunk)
-            size += len(chunk)
-            gate.check_bytes(path, size, remote)
-            advance(len(chunk))
-        writing.flush()
-        os.fsync(writing.fileno())
-    return File(path=path, sha256=sha.hexdigest(), bytes=size)
+    received = 0
+
+    def count(size: float) -> None:
+        nonlocal received
+        received += int(size)
+        gate.check_bytes(path, received, remote)
+        advance(size)
+
+    sha256, size = copy_hashed(fs.open(remote, "rb"), target, count)
+    return File(path=path, sha256=sha256, bytes=size)

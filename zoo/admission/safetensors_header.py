@@ -26,22 +26,9 @@ METADATA_CHARACTERS = 100_000  # transformers writes {"format": "pt"}; a megabyt
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]{0,255}")
 DIMENSIONS = 8
 BITS = {
-    "BOOL": 8,
-    "U8": 8,
-    "I8": 8,
-    "F8_E5M2": 8,
-    "F8_E4M3": 8,
-    "I16": 16,
-    "U16": 16,
-    "F16": 16,
-    "BF16": 16,
-    "I32": 32,
-    "U32": 32,
-    "F32": 32,
-    "F64": 64,
-    "I64": 64,
-    "U64": 64,
-}
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64,
+}  # fmt: skip
 # dtype -> (struct code of its bits, exponent mask, mantissa mask): NaN has all exponent bits and some mantissa bits
 FLOATS = {
     "F64": ("Q", 0x7FF0000000000000, 0x000FFFFFFFFFFFFF),

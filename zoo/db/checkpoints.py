@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from zoo.db import names
-from zoo.db.database import Database
+from zoo.db.database import Database, insert_row
 from zoo.records import Checkpoint
 
 CHECKPOINT = msgspec.json.Decoder(Checkpoint)
@@ -53,18 +53,8 @@ def move_alias(database: Database, name: str, move: AliasMove) -> None:
         return
     database.run("DELETE FROM aliases WHERE name = :name AND alias = :alias", name=name, alias=move.alias)
     if move.version:
-        database.run(
-            "INSERT INTO aliases (name, alias, version) VALUES (:name, :alias, :version)",
-            name=name,
-            alias=move.alias,
-            version=move.version,
-        )
-    database.run(
-        "INSERT INTO alias_history (name, alias, version, previous, moved) "
-        "VALUES (:name, :alias, :version, :previous, :moved)",
-        name=name,
-        **move._asdict(),
-    )
+        insert_row(database, "aliases", name=name, alias=move.alias, version=move.version)
+    insert_row(database, "alias_history", name=name, **move._asdict())
 
 
 def alias_history(database: Database, name: str) -> list[AliasMove]:

@@ -40,6 +40,12 @@ class Database(Protocol):
         """Closes the connection."""
 
 
+def insert_row(database: Database, table: str, **values: Any) -> None:
+    """Inserts one row, given by its columns, inside `write()`."""
+    placeholders = ", ".join(f":{column}" for column in values)
+    database.run(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({placeholders})", **values)
+
+
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite URL; None for another database, an empty path for one in memory.
 

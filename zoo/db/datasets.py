@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from zoo.db import names, rows
-from zoo.db.database import Database
+from zoo.db.database import Database, insert_row
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
 from zoo.records import Dataset, validate_name
@@ -47,12 +47,8 @@ def add(database: Database, dataset: Dataset, moment: str, newest: bool = False)
 
 
 def _insert(database: Database, dataset: Dataset) -> None:
-    database.run(
-        "INSERT INTO datasets (name, digest, record) VALUES (:name, :digest, :record)",
-        name=dataset.name,
-        digest=dataset.digest,
-        record=canonical(dataset).decode(),
-    )
+    record = canonical(dataset).decode()
+    insert_row(database, "datasets", name=dataset.name, digest=dataset.digest, record=record)
 
 
 def get(database: Database, spec: str) -> Dataset:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from zoo.db.database import Database
+from zoo.db.database import Database, insert_row
 
 
 @contextlib.contextmanager
@@ -11,12 +11,7 @@ def pin(database: Database, owner: str, objects: Sequence[str], moment: str) -> 
     """Protects these objects from gc while the block runs, and after a crash until the owner is known to be dead."""
     with database.write():
         for sha256 in sorted(set(objects)):
-            database.run(
-                "INSERT INTO pins (owner, sha256, created) VALUES (:owner, :sha256, :created)",
-                owner=owner,
-                sha256=sha256,
-                created=moment,
-            )
+            insert_row(database, "pins", owner=owner, sha256=sha256, created=moment)
     try:
         yield
     finally:

@@ -6,25 +6,14 @@ with it, inside the caller's transaction.
 
 from typing import Any
 
-from zoo.db.database import Database
+from zoo.db.database import Database, insert_row
 from zoo.digest import canonical, digest
 from zoo.records import Checkpoint
 
 COLUMNS = (
-    "name",
-    "version",
-    "digest",
-    "family",
-    "parameters",
-    "context_tokens",
-    "prompt_style",
-    "training_tokens",
-    "training_flops",
-    "licence",
-    "source",
-    "created",
-    "bytes",
-)
+    "name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
+    "training_flops", "licence", "source", "created", "bytes",
+)  # fmt: skip
 
 
 def columns_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -38,41 +27,23 @@ def next_version(database: Database, name: str) -> int:
     if counters:
         database.run("UPDATE counters SET last = last + 1 WHERE name = :name", name=name)
         return int(counters[0][0]) + 1
-    database.run("INSERT INTO counters (name, last) VALUES (:name, 1)", name=name)
+    insert_row(database, "counters", name=name, last=1)
     return 1
 
 
 def insert(database: Database, checkpoint: Checkpoint) -> None:
     """Writes a new checkpoint's rows."""
-    row = columns_of(checkpoint)
-    placeholders = ", ".join(f":{column}" for column in row)
-    database.run(f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({placeholders})", **row)
+    insert_row(database, "checkpoints", **columns_of(checkpoint))
     number = number_of(database, checkpoint)
     for file in checkpoint.files:
-        database.run(
-            "INSERT INTO files (checkpoint_id, path, sha256, bytes) VALUES (:id, :path, :sha256, :bytes)",
-            id=number,
-            path=file.path,
-            sha256=file.sha256,
-            bytes=file.bytes,
-        )
+        insert_row(database, "files", checkpoint_id=number, path=file.path, sha256=file.sha256, bytes=file.bytes)
     for parent, relation in sorted({(p.digest, p.relation) for p in checkpoint.parents}):
-        database.run(
-            "INSERT INTO parents (checkpoint_id, digest, relation) VALUES (:id, :digest, :relation)",
-            id=number,
-            digest=parent,
-            relation=relation,
-        )
+        insert_row(database, "parents", checkpoint_id=number, digest=parent, relation=relation)
     seen: dict[str, int] = {}
     for dataset in checkpoint.datasets:
         seen[dataset.digest] = seen.get(dataset.digest, 0) + dataset.tokens
     for dataset_digest, tokens in seen.items():
-        database.run(
-            "INSERT INTO trained_on (checkpoint_id, digest, tokens) VALUES (:id, :digest, :tokens)",
-            id=number,
-            digest=dataset_digest,
-            tokens=tokens,
-        )
+        insert_row(database, "trained_on", checkpoint_id=number, digest=dataset_digest, tokens=tokens)
     _tag(database, number, checkpoint)
 
 
@@ -88,7 +59,7 @@ def number_of(database: Database, checkpoint: Checkpoint) -> int:
 
 def _tag(database: Database, number: int, checkpoint: Checkpoint) -> None:
     for tag in checkpoint.tags:
-        database.run("INSERT INTO tags (checkpoint_id, tag) VALUES (:id, :tag)", id=number, tag=tag)
+        insert_row(database, "tags", checkpoint_id=number, tag=tag)
 
 
 def rewrite(database: Database, before: Checkpoint, after: Checkpoint) -> None:
@@ -111,8 +82,4 @@ def delete(database: Database, checkpoint: Checkpoint) -> None:
 def keep_recipe(database: Database, recipe: dict[str, Any]) -> None:
     """Keeps a resolved recipe under its digest, once."""
     if not database.rows("SELECT digest FROM recipes WHERE digest = :digest", digest=digest(recipe)):
-        database.run(
-            "INSERT INTO recipes (digest, record) VALUES (:digest, :record)",
-            digest=digest(recipe),
-            record=canonical(recipe).decode(),
-        )
+        insert_row(database, "recipes", digest=digest(recipe), record=canonical(recipe).decode())

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from zoo.db.database import Database
+from zoo.db.database import Database, insert_row
 from zoo.db.pins import pin
 from zoo.digest import canonical
 from zoo.errors import ZooError
@@ -56,32 +56,23 @@ def write_run(
     """
     run_id = str(header["id"])
     if not database.rows("SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint):
-        database.run(
-            "INSERT INTO protocols (fingerprint, record) VALUES (:f, :record)",
-            f=protocol.fingerprint,
-            record=canonical(protocol).decode(),
-        )
+        insert_row(database, "protocols", fingerprint=protocol.fingerprint, record=canonical(protocol).decode())
     replaced = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
     database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
-    database.run(
-        "INSERT INTO runs (id, checkpoint, results, created, record) "
-        "VALUES (:id, :checkpoint, :results, :created, :record)",
+    insert_row(
+        database,
+        "runs",
         id=run_id,
         checkpoint=str(header["checkpoint"]),
         results=sha256 or (replaced[0][1] if replaced else ""),
         created=replaced[0][0] if replaced else moment,
         record=canonical(header).decode(),
     )
-    placeholders = ", ".join(f":{column}" for column in COLUMNS)
     headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
     for score in scores:
         values = msgspec.structs.asdict(score) | {"created": score.created or moment}
-        database.run(
-            f"INSERT INTO scores ({', '.join(COLUMNS)}, headline) VALUES ({placeholders}, :headline)",
-            **values,
-            headline=int(score.metric == headline),
-        )
+        insert_row(database, "scores", **values, headline=int(score.metric == headline))
 
 
 def read_scores(database: Database, checkpoint: str | None, task: str | None) -> list[Score]:

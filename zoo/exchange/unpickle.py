@@ -25,17 +25,10 @@ from zoo.errors import ZooError
 from zoo.exchange.phi_convert import TensorPiece, write_safetensors
 
 STORAGES = {
-    "DoubleStorage": "F64",
-    "FloatStorage": "F32",
-    "HalfStorage": "F16",
-    "BFloat16Storage": "BF16",
-    "LongStorage": "I64",
-    "IntStorage": "I32",
-    "ShortStorage": "I16",
-    "CharStorage": "I8",
-    "ByteStorage": "U8",
+    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
+    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
     "BoolStorage": "BOOL",
-}
+}  # fmt: skip
 PICKLE_BYTES = 50_000_000
 MEMORY_BYTES = 8 << 30
 SECONDS = 3600

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from dashboard.board.build import build_board
 from dashboard.board.cells import Board, cell_text, overlap_text
+from tests.talk_table import talk_table
 from zoo import published
 
 
@@ -155,7 +156,7 @@ def test_talk_rows_stand_row_for_row_in_one_column_a_benchmark() -> None:
     talk = {column.benchmark: column.key for column in told.columns if column.talk}
     assert set(talk) == {"humaneval", "mbpp"}
     shown = [row for row in told.rows if row.talk]
-    expected = published.talk_table()
+    expected = talk_table()
     assert [row.label for row in shown] == [row.label for row in expected]
     for row, fact in zip(shown, expected, strict=True):
         for benchmark, printed in (("humaneval", fact.humaneval), ("mbpp", fact.mbpp)):

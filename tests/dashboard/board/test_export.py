@@ -15,6 +15,7 @@ from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.terminal import show
 from dashboard.board.view import View, select
+from tests.talk_table import talk_table
 from zoo import published
 from zoo.errors import ZooError
 
@@ -69,7 +70,7 @@ def test_page_is_self_contained_and_escaped(whole: Board) -> None:
 def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None:
     text = export.html_page(select(whole, View()))
     told = Page(text).told
-    for row in published.talk_table():
+    for row in talk_table():
         assert row.label in told
     assert "mini:1" in told
     assert "[0.0–2.3] n=164 " in told

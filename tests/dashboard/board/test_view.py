@@ -7,6 +7,7 @@ import pytest
 from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.view import SUITES, View, select
+from tests.talk_table import talk_table
 from zoo import published
 from zoo.errors import ZooError
 
@@ -26,7 +27,7 @@ def labels(told: Board) -> list[str]:
 
 def test_default_view_is_own_and_the_whole_talk(whole: Board) -> None:
     shown = select(whole, View())
-    assert labels(shown) == ["large:1", "small:1", *(row.label for row in published.talk_table())]
+    assert labels(shown) == ["large:1", "small:1", *(row.label for row in talk_table())]
     assert [(c.benchmark, c.origin) for c in shown.columns] == [
         ("humaneval", "measured"), ("humaneval", "reported"), ("mbpp", "reported"), ("arc_easy", "measured"),
     ]  # fmt: skip
