@@ -8,6 +8,8 @@ import click
 
 from evals.contamination.thresholds import METHODS, Method
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_TASK
+from zoo.cli.options import AS_JSON, RenamedOption
+from zoo.cli.output import emit_json
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -39,16 +41,17 @@ WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
     help="How to compare; may be given again. Default: ngram, ast and embedding for code, ngram for text.",
 )  # fmt: skip
 @click.option("--threshold", type=float, help="Words, match rate or distance; needs one --method.")
+@click.option("--embedding", "embedder", cls=RenamedOption, former=("--embedder",), default="words", show_default=True,
+              help="words, minilm, a checkpoint, or a model's folder.")  # fmt: skip
 @click.option(
-    "--embedder", default="words", show_default=True, help="words, minilm, a checkpoint, or a model's folder."
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the flags, a file for each method."
 )
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the flags, a file a method.")
 @click.option("--show", type=click.IntRange(0), default=3, show_default=True, help="Matches to print side by side.")
 @click.option("--flags", type=click.Path(path_type=Path, dir_okay=False), help="Print these flags; search nothing.")
 @click.option("--sample", help="Print the matches of this sample only.")
-@click.option("--json", "as_json", is_flag=True, help="Print searches and flags as JSON.")
+@AS_JSON
 def contamination(task: str, sets: tuple[str, ...], trained: str | None, **options: Any) -> None:
-    """Find the samples of a task that stand in training data.
+    """Find the samples of a task that occur in training data.
 
     \b
     phizoo eval contamination humaneval --dataset code-clean --out flags
@@ -63,7 +66,6 @@ def contamination(task: str, sets: tuple[str, ...], trained: str | None, **optio
     from evals.contamination.flags import overlapping, read
     from evals.contamination.problems import make_problems
     from evals.tasks import task as find_task
-    from zoo.cli.output import emit_json
 
     searched_task = find_task(task)
     problems = make_problems(searched_task)

@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "contamination": (
         "evals.cli.contamination:contamination",
-        "Find the samples of a task that stand in training data.",
+        "Find the samples of a task that occur in training data.",
     ),
     "compare": (
         "evals.cli.compare:compare",

@@ -28,7 +28,8 @@ NO_TOKENIZER = (
 @click.option("--source", "origin", default="", help="Where the weights come from: an address, a paper, a command.")
 @click.option("--tag", "tags", multiple=True, help="A word to find it by; may be given several times.")
 @click.option("--note", "notes", default="", help="A free line.")
-@click.option("--prompt-style", type=click.Choice(["completion", "chat"]), default="completion", show_default=True)
+@click.option("--prompt-style", type=click.Choice(["completion", "chat"]), default="completion", show_default=True,
+              help="How the model expects a prompt.")  # fmt: skip
 @click.option("--training-tokens", type=int, default=None, help="Tokens seen in training.")
 @click.option("--recipe", type=click.Path(dir_okay=False), default=None, help="The resolved recipe: TOML or JSON.")
 @click.option("--parent", "parents", shell_complete=A_CHECKPOINT, multiple=True, metavar="NAME[=RELATION]",

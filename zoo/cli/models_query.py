@@ -56,7 +56,12 @@ def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filter
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.option(
-    "--format", "form", type=click.Choice(["tree", "json", "mermaid", "dot"]), default="tree", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["tree", "json", "mermaid", "dot"]),
+    default="tree",
+    show_default=True,
+    help="Form of the graph.",
 )
 @AS_JSON
 def lineage(checkpoint: str, form: str, as_json: bool) -> None:
