@@ -6,7 +6,6 @@ this count; with activation checkpointing a third more is computed and not count
 Prices and the assumed MFU are estimates and are printed as such.
 """
 
-import math
 from typing import Any
 
 from training import model as phi
@@ -113,18 +112,6 @@ def published(recipe: Recipe, flops: float, tokens: int) -> dict[str, Any] | Non
         "source": told.source,
         "note": told.note,
     }
-
-
-def si(value: float, unit: str = "") -> str:
-    """A large number as a person reads it.
-
-    >>> si(1_418_270_720), si(51.2e9, " tokens"), si(999.0)
-    ('1.42B', '51.2B tokens', '999')
-    """
-    if value < 1000:
-        return f"{value:.3g}{unit}"
-    power = min(int(math.log10(value) // 3), 7)
-    return f"{value / 10 ** (3 * power):.3g}{' KMBTPEZ'[power].strip()}{unit}"
 
 
 def lines(told: dict[str, Any]) -> list[str]:

@@ -68,8 +68,9 @@ def given(engine: str, options: dict[str, Any]) -> dict[str, Any]:
     if engine != "openai_http":
         return {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
     from evals.engines.http.endpoint import Limits
+    from evals.engines.http.price import parse_price
 
-    price = _price(chosen.pop("price", None))
+    price = parse_price(chosen.pop("price", "0,0"))
     budget = chosen.pop("budget", None)
     if budget is not None and not any(price):
         raise ZooError(
@@ -78,15 +79,3 @@ def given(engine: str, options: dict[str, Any]) -> dict[str, Any]:
     waits = {"timeout_seconds": chosen.pop("timeout")} if "timeout" in chosen else {}
     chosen["limits"] = Limits(requests=chosen.pop("requests", None), budget=budget, price=price, **waits)
     return chosen
-
-
-def _price(text: str | None) -> tuple[float, float]:
-    if text is None:
-        return 0.0, 0.0
-    try:
-        prompt, generated = (float(part) for part in text.split(","))
-    except ValueError:
-        prompt = generated = -1.0
-    if not (0 <= prompt < float("inf") and 0 <= generated < float("inf")):
-        raise ZooError(f'--price "{text}" is not a pair of prices; expected IN,OUT per million tokens, like 0.15,0.60')
-    return prompt, generated

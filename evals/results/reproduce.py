@@ -8,6 +8,7 @@ import msgspec
 from evals.records import Result, Run
 from evals.results.task_of_run import commands, name_of_run
 from evals.run_folder import read_results
+from zoo.cli.output import share_cell
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 from zoo.records import Record
@@ -109,8 +110,8 @@ def run_card(registry: Registry, header: Run) -> str:
     lines = [f"# {header.checkpoint_label} on {header.task} ({protocol['name']})", ""]
     for score in registry.scores(checkpoint=header.checkpoint, task=header.task):
         if score.run == header.id:
-            cell = f"{100 * score.value:.1f} [{100 * score.low:.1f}–{100 * score.high:.1f}] n={score.n}"
-            lines.append(f"- {score.metric} ({score.subset}): {cell}, {score.unscored} unscored, 95% interval")
+            value = share_cell(score.value, score.low, score.high, score.n)
+            lines.append(f"- {score.metric} ({score.subset}): {value}, {score.unscored} unscored, 95% interval")
     lines += [
         f"- run `{header.id}`, protocol `{header.fingerprint}`, checkpoint `{header.checkpoint}`",
         f"- {backend.engine} {backend.version}, {backend.dtype} on {backend.device}, seed {header.seed}, "

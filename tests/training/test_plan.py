@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training.plan import BELIEVABLE_MFU, flops_per_token, memory_bytes, plan, si
+from training.plan import BELIEVABLE_MFU, flops_per_token, memory_bytes, plan
 from training.recipe import RECIPES, load, shape
 from zoo.cli.root import run as phizoo
 
@@ -112,7 +112,3 @@ def test_diff_and_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "training.batch_sequences" in capsys.readouterr().out
     assert phizoo(["train", "diff", "phi-1", "phi-nothing"]) == 2
     assert "phi-nothing" in capsys.readouterr().err
-
-
-def test_large_numbers_read_well() -> None:
-    assert [si(value) for value in (0.5, 999, 1000, 1_250_000, 1.4e12)] == ["0.5", "999", "1K", "1.25M", "1.4T"]

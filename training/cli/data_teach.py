@@ -53,9 +53,10 @@ def annotate(
     phizoo data annotate code --url URL --model big --price 0.15,0.60 --dry-run --name code-labels
     phizoo data annotate code --url URL --model big --price 0.15,0.60 --budget 20usd --name code-labels
     """
+    from evals.engines.http.price import parse_price
     from training.data.quality.annotate import annotate_dataset, estimate
     from training.data.quality.labeller import QUESTIONS, Asker
-    from training.data.quality.ledger import parse_money, parse_price
+    from training.data.quality.ledger import parse_money
 
     if not url:
         if dry_run or budget or price or model:
@@ -119,7 +120,8 @@ def synthesise(
     phizoo data synthesise exercises --name exercises --documents 20000
     phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --name exercises
     """
-    from training.data.quality.ledger import parse_money, parse_price
+    from evals.engines.http.price import parse_price
+    from training.data.quality.ledger import parse_money
     from training.data.synthesis.synthesize import synthesize
 
     if not url:

@@ -24,8 +24,10 @@ def test_a_cell_leaves_out_what_is_not_known() -> None:
     assert share_cell(0.0, 0.0, 0.02288, 164) == "0.0 [0.0–2.3] n=164"
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1_000, "1K"), (1_418_270_720, "1.42B")])
-def test_a_count_has_three_digits(number: int, text: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0"), (0.5, "0.5"), (999, "999"), (1_000, "1K"), (1_418_270_720, "1.42B")]
+)
+def test_a_count_has_three_digits(number: float, text: str) -> None:
     assert count(number) == text
 
 

@@ -16,7 +16,8 @@ from typing import Annotated, Any
 import msgspec
 
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
-from training.data.quality.ledger import Ledger, LedgerLine, Price
+from evals.engines.http.price import Price
+from training.data.quality.ledger import Ledger, LedgerLine
 from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import Record

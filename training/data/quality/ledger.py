@@ -10,10 +10,11 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from evals.engines.http.price import Price
 from zoo.errors import ZooError
 from zoo.records import Record
 
@@ -37,13 +38,6 @@ class LedgerLine(Record, frozen=True):
     prompt_tokens: int = 0
     tokens: int = 0
     money: float = 0.0
-
-
-class Price(NamedTuple):
-    """Money per million tokens: read, written."""
-
-    prompt: float
-    written: float
 
 
 class CostEstimate(Record, frozen=True):
@@ -169,21 +163,5 @@ def parse_money(text: str) -> float:
     """
     match = re.fullmatch(r"\$?\s*(\d+(?:\.\d+)?)\s*(?:usd|\$)?", text.strip(), re.IGNORECASE)
     if match is None:
-        raise ZooError(f'"{text}" is no amount; give it as --budget 20usd')
+        raise ZooError(f'"{text}" is not an amount of money; expected such as --budget 20usd')
     return float(match.group(1))
-
-
-def parse_price(text: str) -> Price:
-    """Money per million tokens read and written, as `0.15,0.60`.
-
-    >>> parse_price("0.15,0.60")
-    Price(prompt=0.15, written=0.6)
-    """
-    parts = text.split(",")
-    try:
-        prompt, written = (float(part) for part in parts)
-    except ValueError:
-        prompt = written = -1.0
-    if prompt < 0 or written < 0:
-        raise ZooError(f'"{text}" is no price; give money per million tokens read and written, as --price 0.15,0.60')
-    return Price(prompt, written)

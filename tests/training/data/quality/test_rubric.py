@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from evals.engines.http.price import Price
 from training.cli.data_teach import annotate
 from training.data.build import MadeDataset, folder_of
 from training.data.document import read_documents
 from training.data.quality.annotate import annotate_dataset, estimate
 from training.data.quality.filter import FilterChoice, filter_dataset
 from training.data.quality.labeller import QUESTIONS, Asker, read_answer
-from training.data.quality.ledger import Ledger, LedgerLine, Price
+from training.data.quality.ledger import Ledger, LedgerLine
 from zoo.errors import ZooError
 
 PRICE = Price(10.0, 40.0)
@@ -177,7 +178,7 @@ RUN = """
 import sys
 from training.data.quality.annotate import annotate_dataset
 from training.data.quality.labeller import QUESTIONS, Asker
-from training.data.quality.ledger import Price
+from evals.engines.http.price import Price
 asker = Asker(sys.argv[1], None, "big", QUESTIONS["additive"], Price(10.0, 40.0), None, 2)
 print(annotate_dataset("code", "labels", 40, 0, asker)[0].dataset.digest)
 """

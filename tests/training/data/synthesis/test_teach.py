@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from evals.engines.http.price import Price
 from training.data.build import folder_of
 from training.data.document import read_documents
 from training.data.inspect import document_history
 from training.data.quality.labeller import Asker
-from training.data.quality.ledger import Price
 from training.data.synthesis import teach
 from training.data.synthesis.diversity import Novelty, diversity
 from training.data.synthesis.held_out import task_file
