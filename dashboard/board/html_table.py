@@ -14,6 +14,7 @@ from dashboard.board.ranks import board_ranks
 from dashboard.board.view import View
 from dashboard.escape import cut, html, plain
 from evals.stats.ranks import Standing
+from zoo.cli import output
 from zoo.cli.output import NONE, count, range_text
 
 FACTS = (("name", "Model"), ("parameters", "Parameters"), ("tokens", "Tokens"), ("date", "Date"))
@@ -178,11 +179,7 @@ def _bar(cell: Cell) -> str:
 
 
 def _details(cell: Cell) -> str:
-    parts = []
-    if cell.low is not None and cell.high is not None:
-        parts.append(f"[{cell.low:.1f}–{cell.high:.1f}]")
-    if cell.n is not None:
-        parts.append(f"n={cell.n}")
+    parts = [text] if (text := output.cell("", cell.low, cell.high, cell.n).strip()) else []
     if cell.unscored:
         parts.append(f'<span class="unscored">{cell.unscored} unscored</span>')
     if overlap := overlap_text(cell):

@@ -1,4 +1,4 @@
-"""A real Chromium over a made-up zoo: the server, and what a test waits for and reads.
+"""Helpers for tests in a real Chromium: a server over a made-up zoo, and waiting for and reading its pages.
 
 Needs Debian's `chromium` and Playwright's Python package; imported by the tests that need them alone.
 """
@@ -86,7 +86,7 @@ def watch(opened: Any, faults: list[str]) -> None:
 
 
 def settled(opened: Any) -> None:
-    """Waits until the script has run and what it drew stands."""
+    """Waits until the script has run and its page is drawn."""
     opened.wait_for_selector("h1")
     opened.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidgetRunningIcon]')")
     opened.wait_for_function("() => !document.querySelector('[data-stale=true]')")
@@ -102,7 +102,7 @@ STILL = """milliseconds => {
 
 
 def still(opened: Any, milliseconds: int = 1500) -> None:
-    """Waits until nothing ran, was drawn anew or faded for so long: colours on their way are not those to judge."""
+    """Waits until nothing has run, redrawn or faded for so long: axe must not judge colours in transition."""
     settled(opened)
     opened.wait_for_function(STILL, arg=milliseconds)
 

@@ -1,4 +1,4 @@
-"""Made-up records for the dashboard's tests: small, written by hand, with every state a cell can have."""
+"""Small made-up records for the dashboard's tests, with every state that a cell can have."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from zoo.records import About, Checkpoint, Dataset, File, Parent, ProtocolRecord
 from zoo.registry import open_registry
 
 
-def checkpoint(name: str = "mini", number: int = 1, **told: object) -> Checkpoint:
+def checkpoint(name: str = "mini", number: int = 1, **changes: object) -> Checkpoint:
     facts: dict[str, object] = {
         "name": name,
         "version": 1,
@@ -36,10 +36,10 @@ def checkpoint(name: str = "mini", number: int = 1, **told: object) -> Checkpoin
         "created": f"2026-09-{number % 28 + 1:02d}T10:00:00+00:00",
         "source": "",
     }
-    return Checkpoint(**{**facts, **told})  # type: ignore[arg-type]
+    return Checkpoint(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-def protocol(task: str = "humaneval", name: str = "openai", **told: object) -> ProtocolRecord:
+def protocol(task: str = "humaneval", name: str = "openai", **changes: object) -> ProtocolRecord:
     facts: dict[str, object] = {
         "task": task,
         "task_version": 1,
@@ -51,10 +51,10 @@ def protocol(task: str = "humaneval", name: str = "openai", **told: object) -> P
         "samples": 164,
         "decoding": {"temperature": 0.0, "max_tokens": 512},
     }
-    return ProtocolRecord(**{**facts, **told})  # type: ignore[arg-type]
+    return ProtocolRecord(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-def score(of: Checkpoint, under: ProtocolRecord, value: float = 0.0, **told: object) -> Score:
+def score(of: Checkpoint, under: ProtocolRecord, value: float = 0.0, **changes: object) -> Score:
     facts: dict[str, object] = {
         "checkpoint": of.digest,
         "run": f"run-{of.name}-{under.fingerprint[:6]}",
@@ -69,10 +69,10 @@ def score(of: Checkpoint, under: ProtocolRecord, value: float = 0.0, **told: obj
         "unscored": 0,
         "created": "2026-09-01T10:00:00+00:00",
     }
-    return Score(**{**facts, **told})  # type: ignore[arg-type]
+    return Score(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-def reported(model: str = "Elsewhere-1B", value: float = 51.2, **told: object) -> Reported:
+def reported(model: str = "Elsewhere-1B", value: float = 51.2, **changes: object) -> Reported:
     facts: dict[str, object] = {
         "model": model,
         "parameters": 1e9,
@@ -87,7 +87,7 @@ def reported(model: str = "Elsewhere-1B", value: float = 51.2, **told: object) -
         "n": 164,
         "source": "a paper, Table 1",
     }
-    return Reported(**{**facts, **told})  # type: ignore[arg-type]
+    return Reported(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -131,15 +131,15 @@ def weights(folder: Path, number: int) -> Path:
         size = 4 * math.prod(shape)
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, at + size]}
         at += size
-    told = json.dumps(header).encode()
-    told += b" " * (-len(told) % 8)
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)
     values = struct.pack("<f", float(number)) * (at // 4)
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(told)) + told + values)
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(encoded)) + encoded + values)
     (folder / "config.json").write_text(json.dumps(CONFIG))
     return folder
 
 
-def result(number: int, passed: bool, task: str = "humaneval", **told: object) -> Result:
+def result(number: int, passed: bool, task: str = "humaneval", **changes: object) -> Result:
     """One result line of a made-up run."""
     facts: dict[str, object] = {
         "sample": f"{task}/{number}",
@@ -155,15 +155,15 @@ def result(number: int, passed: bool, task: str = "humaneval", **told: object) -
         "tokens": 12,
         "seconds": 0.4,
     }
-    return Result(**{**facts, **told})  # type: ignore[arg-type]
+    return Result(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 def add_run(registry: Any, folder: Path, of: Checkpoint, under: ProtocolRecord, results: list[Result]) -> str:
-    """Keeps a run of these result lines and its score in the registry; gives its id."""
+    """Adds a run of these results and its score to the registry; gives back its id."""
     run = digest([of.digest, under.fingerprint])[:32]
     path = folder / f"{run}.jsonl"
-    path.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in results))
-    told = summarise(results, under.metric)
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in results))
+    summary = summarise(results, under.metric)
     tier = "namespaces" if under.metric == "pass@1" else ""
     facts = Facts(engine="transformers", version="5.0", dtype="float32", device="cpu", context_tokens=512)
     header = Run(
@@ -173,8 +173,8 @@ def add_run(registry: Any, folder: Path, of: Checkpoint, under: ProtocolRecord, 
         started="2026-09-01T10:00:00Z", command=f"phizoo eval run {of.label} --task {under.task}",
     )  # fmt: skip
     made = score(
-        of, under, told.value, run=run, low=told.low, high=told.high, n=told.n, clusters=told.clusters,
-        unscored=told.unscored, results="00" * 32,
+        of, under, summary.value, run=run, low=summary.low, high=summary.high, n=summary.n, clusters=summary.clusters,
+        unscored=summary.unscored, results="00" * 32,
     )  # fmt: skip
     registry.add_scores(msgspec.to_builtins(header), under, [made], path)
     return run
@@ -184,7 +184,7 @@ LIFT = (("phi-1-small-mini-unfiltered", 4), ("phi-1-small-mini-base", 61), ("phi
 
 
 def fill(folder: Path) -> None:
-    """A made-up zoo as the quickstart leaves one: three checkpoints, four tasks, every result line."""
+    """Fills a zoo as the quickstart does: three checkpoints, three tasks, every result."""
     code = protocol(prompt='def add(a, b):\n    """Sum."""\n')
     mini = protocol("mini_exercises", "phizoo", samples=320, prompts_sha256="cd" * 32)
     arc = protocol("arc_easy", "lm-eval", metric="acc", decoding={}, prompt="Question: Why?\nAnswer:")
@@ -200,16 +200,15 @@ def fill(folder: Path) -> None:
                 parents=(Parent(digest=before.digest, relation="finetune"),) if before and number == 2 else (),
             )  # fmt: skip
             before = registry.add(weights(folder / name, number), name, about)
-            add_run(registry, folder, before, code, [result(one, False) for one in range(164)])
-            solves = [result(one, one < solved, "mini_exercises") for one in range(320)]
+            add_run(registry, folder, before, code, [result(n, False) for n in range(164)])
+            solves = [result(n, n < solved, "mini_exercises") for n in range(320)]
             if number == 1:
                 solves[300] = result(
                     300, False, "mini_exercises", score=None, verdict="unscored", detail="sandbox fault"
                 )
             add_run(registry, folder, before, mini, solves)
             graded = [
-                result(one, one % 4 == number, "arc_easy", metrics={"acc": float(one % 4 == number)})
-                for one in range(400)
+                result(n, n % 4 == number, "arc_easy", metrics={"acc": float(n % 4 == number)}) for n in range(400)
             ]
             add_run(registry, folder, before, arc, graded)
 

@@ -1,4 +1,4 @@
-"""The pages without a browser: what they draw, what their filters do, and the states nobody plans for."""
+"""The pages without a browser: their contents, their filters, and unusual states of the zoo."""
 
 import re
 import warnings
@@ -35,22 +35,22 @@ def opened(**query: str) -> AppTest:
 
 def markup(app: AppTest) -> str:
     """The markup of the page's table, empty when there is none."""
-    found = [one for one in app.main if one.type == "bidi_component"]
-    return str(found[0].proto) if found else ""
+    tables = [element for element in app.main if element.type == "bidi_component"]
+    return str(tables[0].proto) if tables else ""
 
 
 def test_leaderboard_shows_own_and_published_rows(zoo: Path) -> None:
     app = opened()
     assert not app.exception
     assert app.title[0].value == "Leaderboard"
-    told = markup(app)
+    table = markup(app)
     for name in ("phi-1-small-mini:1", "Code Llama 34B", "Phi-1 (WR + Tile)", "Codex-300M"):
-        assert name in told
+        assert name in table
 
 
-def test_lift_is_told_with_its_p_value(zoo: Path) -> None:
+def test_lift_has_its_p_value(zoo: Path) -> None:
     app = opened()
-    notes = " ".join(one.proto.body for one in app.get("html"))
+    notes = " ".join(element.proto.body for element in app.get("html"))
     assert "exact McNemar test" in notes
     assert "p &lt;0.001, significant" in notes
     assert "not significant by itself (z 0.78" in notes
@@ -84,13 +84,13 @@ def test_address_restores_the_same_view_as_the_command_line(zoo: Path, query: di
     app.run()
     assert not app.exception
     with open_zoo() as registry:
-        asked, subset = read(
-            {key: [one] if isinstance(one, str) else one for key, one in query.items()}, load_board(registry)
+        view, subset = read(
+            {key: [value] if isinstance(value, str) else value for key, value in query.items()}, load_board(registry)
         )
-        expected = select(load_board(registry, subset), asked)
-    told = markup(app).replace("\\", "")
-    assert re.findall(r'data-row="([^"]+)"', told) == [row.key for row in expected.rows][:100]
-    assert re.findall(r'data-column="([^"]+)"', told) == [column.key for column in expected.columns]
+        expected = select(load_board(registry, subset), view)
+    table = markup(app).replace("\\", "")
+    assert re.findall(r'data-row="([^"]+)"', table) == [row.key for row in expected.rows][:100]
+    assert re.findall(r'data-column="([^"]+)"', table) == [column.key for column in expected.columns]
 
 
 def test_a_corrupt_zoo_is_one_line_and_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_a_corrupt_zoo_is_one_line_and_no_traceback(tmp_path: Path, monkeypatch:
     assert app.error
 
 
-def test_without_a_zoo_the_published_table_stands() -> None:
+def test_without_a_zoo_the_published_table_is_shown() -> None:
     app = opened()
     assert not app.exception
     assert "Code Llama 34B" in markup(app)
@@ -117,7 +117,7 @@ def test_one_checkpoint_without_scores(made: SimpleNamespace, tmp_path: Path, mo
     assert "lonely:1" in markup(app)
 
 
-def test_address_of_a_cell_that_is_not_there_is_said(zoo: Path) -> None:
+def test_address_of_an_unknown_cell_warns(zoo: Path) -> None:
     app = opened(cell="nobody~nothing")
     assert not app.exception
     assert "not on the board" in app.warning[0].value

@@ -17,22 +17,22 @@ pytestmark = NEEDS_CHROMIUM
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The text of axe.min.js; skips where there is none and nobody said that there must be."""
-    said = os.environ.get("PHIZOO_AXE", "")
-    path = Path(said) if said else Path(__file__).parents[2] / ".axe-core" / "axe.min.js"
-    if said and not path.is_file():
-        pytest.fail(f"PHIZOO_AXE names {said}, which is no file: npm pack axe-core, then unpack axe.min.js there")
+    """The text of axe.min.js; skips if it is missing and PHIZOO_AXE is not set."""
+    setting = os.environ.get("PHIZOO_AXE", "")
+    path = Path(setting) if setting else Path(__file__).parents[2] / ".axe-core" / "axe.min.js"
+    if setting and not path.is_file():
+        pytest.fail(f"PHIZOO_AXE names {setting}, which is no file: npm pack axe-core, then unpack axe.min.js there")
     if not path.is_file():
         pytest.skip("no axe.min.js: run .ci/run, or npm pack axe-core and name it in PHIZOO_AXE")
     return path.read_text(encoding="utf-8")
 
 
 def serious(opened: Any, axe: str) -> list[tuple[str, list[str]]]:
-    """What axe holds for serious or critical on a page, with the first elements."""
+    """The serious and critical violations on a page, each with its first elements."""
     opened.evaluate(axe)
-    found = opened.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    bad = [one for one in found if one["impact"] in ("serious", "critical")]
-    return [(one["id"], [str(node["target"]) for node in one["nodes"]][:3]) for one in bad]
+    violations = opened.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    bad = [violation for violation in violations if violation["impact"] in ("serious", "critical")]
+    return [(violation["id"], [str(node["target"]) for node in violation["nodes"]][:3]) for violation in bad]
 
 
 QUERIES = {
@@ -51,9 +51,9 @@ def test_axe_finds_nothing_serious(chromium: Any, address: str, axe: str, name: 
     if not name:
         models(opened)
     still(opened)
-    found = serious(opened, axe)
+    violations = serious(opened, axe)
     context.close()
-    assert found == []
+    assert violations == []
 
 
 def test_axe_finds_nothing_serious_in_the_evidence(chromium: Any, address: str, axe: str) -> None:
@@ -65,6 +65,6 @@ def test_axe_finds_nothing_serious_in_the_evidence(chromium: Any, address: str, 
     opened.locator("tr.own td.measured").first.click()
     opened.get_by_role("dialog").get_by_text("Prompt of the first sample").wait_for()
     still(opened)
-    found = serious(opened, axe)
+    violations = serious(opened, axe)
     context.close()
-    assert found == []
+    assert violations == []

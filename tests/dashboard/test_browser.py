@@ -1,4 +1,4 @@
-"""The pages in a real Chromium: they load, filters filter, cells open, addresses restore, keys reach.
+"""The pages in a real Chromium: loading, filters, cells, addresses and the keyboard.
 
 Needs Debian's `chromium` and Playwright's Python package. Accessibility: `test_axe.py`.
 """
@@ -100,15 +100,15 @@ def test_measured_cell_opens_its_evidence_and_the_address_restores_it(page: Any,
     page.get_by_role("heading", name="mini_exercises/0").wait_for()
 
 
-def test_reported_cell_tells_its_source_and_how_far_it_compares(page: Any, address: str) -> None:
+def test_reported_cell_shows_its_source_and_comparability(page: Any, address: str) -> None:
     page.goto(address)
     models(page)
     page.locator("td.reported").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Reported elsewhere, not measured here.").wait_for()
-    told = dialog.inner_text()
-    assert "arXiv 2306.11644v2 Table 1" in told
-    assert "Roughly comparable" in told
+    text = dialog.inner_text()
+    assert "arXiv 2306.11644v2 Table 1" in text
+    assert "Roughly comparable" in text
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     page.wait_for_function("() => !location.search.includes('cell=')")
@@ -236,7 +236,7 @@ class Writer(BaseHTTPRequestHandler):
     seen = threading.Event()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
     def answer(self, kind: str) -> None:
         self.send_response(200)
@@ -254,9 +254,9 @@ class Writer(BaseHTTPRequestHandler):
         for piece in ("<script>window.hacked=1</script>", "<img src=x onerror='window.hacked=1'>", last):
             if piece == last:
                 self.seen.wait(120)
-            told = {"id": "1", "object": "text_completion", "created": 0, "model": "m",
+            event = {"id": "1", "object": "text_completion", "created": 0, "model": "m",
                     "choices": [{"index": 0, "text": piece, "finish_reason": None, "logprobs": None}]}  # fmt: skip
-            self.wfile.write(f"data: {json.dumps(told)}\n\n".encode())
+            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
             self.wfile.flush()
         self.wfile.write(b"data: [DONE]\n\n")
 
@@ -292,11 +292,11 @@ def test_hostile_names_in_a_zoo_are_shown_and_do_nothing(page: Any, made: Simple
     with open_registry(f"sqlite:///{tmp_path / 'zoo.db'}", str(tmp_path / "store")) as registry:
         # the registry itself refuses such names; another program's rows in a shared database would not be asked
         for number in range(2):
-            one = made.checkpoint(f"{hostile}{number}", number, family=hostile, licence=hostile, notes=hostile)
-            registry.enter(one)
+            checkpoint = made.checkpoint(f"{hostile}{number}", number, family=hostile, licence=hostile, notes=hostile)
+            registry.enter(checkpoint)
             lines = [made.result(at, at % 2 == number, sample=hostile, text=hostile, answer=hostile, detail=hostile)
                      for at in range(3)]  # fmt: skip
-            made.add_run(registry, tmp_path, one, under, lines)
+            made.add_run(registry, tmp_path, checkpoint, under, lines)
     with serving(tmp_path) as address:
         for path in ("", "model", "samples", "scale?beside=own", "health", "playground", "compare"):
             page.goto(f"{address}/{path}")
@@ -319,9 +319,9 @@ def test_static_page_sorts_without_network_and_holds_hostile_names(
         made.reported("Low", 1.0),
         made.reported("Mid", 50.0),
     ]
-    told = build_board([mini], [made.score(mini, under, 0.2)], {under.fingerprint: under}, reported=rows)
+    board = build_board([mini], [made.score(mini, under, 0.2)], {under.fingerprint: under}, reported=rows)
     path = tmp_path / "table.html"
-    export.write(told, path)
+    export.write(board, path)
     page.goto(path.as_uri())
     assert models(page)[0] == "mini:1"
     page.locator("th.reported").first.locator("button.sort").click()

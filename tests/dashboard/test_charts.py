@@ -21,18 +21,18 @@ def points(made: SimpleNamespace) -> tuple[scale.ScalePoint, ...]:
 
 
 def test_svg_holds_names_as_text(points: tuple[scale.ScalePoint, ...]) -> None:
-    told = charts.render_chart(charts.scale_chart(points, "parameters"), "svg").decode()
-    assert told.startswith("<svg")
-    assert "&lt;script&gt;x&lt;/script&gt;" in told
-    assert "<script>" not in told
+    svg = charts.render_chart(charts.scale_chart(points, "parameters"), "svg").decode()
+    assert svg.startswith("<svg")
+    assert "&lt;script&gt;x&lt;/script&gt;" in svg
+    assert "<script>" not in svg
     for decade in ("1M", "10M", "100M", "1B", "10B", "100B"):
-        assert f">{decade}</text>" in told
+        assert f">{decade}</text>" in svg
 
 
 def test_png_is_a_picture(points: tuple[scale.ScalePoint, ...]) -> None:
-    told = charts.render_chart(charts.scale_chart(points, "parameters"), "png")
-    assert told.startswith(b"\x89PNG")
-    assert int.from_bytes(told[16:20], "big") > 2 * charts.WIDTH  # twice the size
+    png = charts.render_chart(charts.scale_chart(points, "parameters"), "png")
+    assert png.startswith(b"\x89PNG")
+    assert int.from_bytes(png[16:20], "big") > 2 * charts.WIDTH  # twice the size
 
 
 def test_a_front_never_crosses_columns(points: tuple[scale.ScalePoint, ...]) -> None:
@@ -45,9 +45,9 @@ def test_a_front_never_crosses_columns(points: tuple[scale.ScalePoint, ...]) -> 
 def test_names_at_one_place_are_one_text(points: tuple[scale.ScalePoint, ...]) -> None:
     (best,) = (point for point in points if point.name == "Large")
     same = [msgspec.structs.replace(best, name=f"{best.name} {n}") for n in range(3)]
-    told = charts.render_chart(charts.scale_chart([*points, *same], "parameters"), "svg").decode()
-    assert told.count(">Large, Large 0 and 2 more</text>") == 1
-    assert ">Large 1</text>" not in told
+    svg = charts.render_chart(charts.scale_chart([*points, *same], "parameters"), "svg").decode()
+    assert svg.count(">Large, Large 0 and 2 more</text>") == 1
+    assert ">Large 1</text>" not in svg
 
 
 def test_every_kind_of_chart_is_drawn(made: SimpleNamespace) -> None:

@@ -14,27 +14,27 @@ from zoo.cli.root import run
 
 def test_prints_own_and_talk_rows(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["leaderboard", "--print"]) == 0
-    told = capsys.readouterr().out
-    assert "0.0 [0.0–2.3] n=164" in told
-    assert "50.6 [43.0–58.2] n=164 †" in told
-    assert "phi-1-small-mini-unfiltered → phi-1-small-mini-base" in told
-    assert "not significant by itself (z 0.78" in told
+    output = capsys.readouterr().out
+    assert "0.0 [0.0–2.3] n=164" in output
+    assert "50.6 [43.0–58.2] n=164 †" in output
+    assert "phi-1-small-mini-unfiltered → phi-1-small-mini-base" in output
+    assert "not significant by itself (z 0.78" in output
 
 
 @pytest.mark.parametrize("ending", ["html", "md", "csv", "tex"])
 def test_exports(zoo: Path, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"table.{ending}"
     assert run(["leaderboard", "--out", str(path)]) == 0
-    told = path.read_text(encoding="utf-8")
-    assert "Code Llama 34B" in told
-    assert "phi-1-small-mini:1" in told
+    text = path.read_text(encoding="utf-8")
+    assert "Code Llama 34B" in text
+    assert "phi-1-small-mini:1" in text
 
 
 def test_json_is_for_scripts(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["leaderboard", "--json", "--suite", "own"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert {column["origin"] for column in told["columns"]} == {"measured"}
-    assert [row["label"] for row in told["rows"]] == [
+    board = json.loads(capsys.readouterr().out)
+    assert {column["origin"] for column in board["columns"]} == {"measured"}
+    assert [row["label"] for row in board["rows"]] == [
         "phi-1-small-mini:1", "phi-1-small-mini-base:1", "phi-1-small-mini-unfiltered:1",
     ]  # fmt: skip
 
@@ -46,7 +46,7 @@ def test_a_sent_address_is_exported_as_it_was_seen(zoo: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--suite", "phi1", "--json"], '(nearest: "phi-1")'),
         (["--out", "table.xls"], ".html, .md, .csv, .tex"),
@@ -55,10 +55,10 @@ def test_a_sent_address_is_exported_as_it_was_seen(zoo: Path, capsys: pytest.Cap
         (["--public"], "PHIZOO_PASSWORD"),
     ],
 )
-def test_wrong_use_is_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_use_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["leaderboard", *arguments]) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.count("\n") == 1
 
 
@@ -68,12 +68,12 @@ def test_short_password_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "short" not in capsys.readouterr().err.replace("shorter", "")
 
 
-def test_a_taken_port_is_told_before_the_server_is_started(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_an_error_before_the_server_starts(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         assert run(["leaderboard", "--port", str(other.getsockname()[1])]) == 2
-    told = capsys.readouterr().err
-    assert "take another --port" in told
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "take another --port" in message
+    assert message.count("\n") == 1
 
 
 def test_server_is_bound_to_this_machine_unless_public() -> None:

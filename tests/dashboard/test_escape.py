@@ -1,4 +1,4 @@
-"""Names from outside are shown as what they are in every format, and steer nothing."""
+"""Names from outside are shown literally in every format and control nothing."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ class Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.tags: list[str] = []
-        self.told = ""
+        self.text = ""
         self.attributes: dict[str, str | None] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -48,7 +48,7 @@ class Reader(HTMLParser):
         self.attributes.update(attrs)
 
     def handle_data(self, data: str) -> None:
-        self.told += data
+        self.text += data
 
 
 @given(hostile)
@@ -58,7 +58,7 @@ def test_html_is_text_in_content_and_in_attributes(name: str) -> None:
     reader.feed(f'<p title="{escape.html(name)}">{escape.html(name)}</p>')
     reader.close()
     assert reader.tags == ["p"]
-    assert reader.told == escape.plain(name)
+    assert reader.text == escape.plain(name)
     assert reader.attributes == {"title": escape.plain(name)}
 
 
@@ -79,8 +79,14 @@ def test_markdown_link_is_not_a_link() -> None:
 @example("\\input{/etc/passwd}")
 def test_latex_has_no_command_of_the_name(name: str) -> None:
     bare = escape.latex(name)
-    for told in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textless{}", r"\textgreater{}"):
-        bare = bare.replace(told, "")
+    for command in (
+        r"\textbackslash{}",
+        r"\textasciitilde{}",
+        r"\textasciicircum{}",
+        r"\textless{}",
+        r"\textgreater{}",
+    ):
+        bare = bare.replace(command, "")
     bare = bare.replace(r"$^\dagger$", "")
     bare = re.sub(r"\\[{}$&#%_]", "", bare)
     assert not re.search(r"[\\{}$&#%_~^]", bare)

@@ -1,4 +1,4 @@
-"""A view's address: read back as the page's widgets write it, wrong values told with the nearest."""
+"""A view's address: read back as the page's widgets write it, wrong values refused with the nearest."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ def whole(made: SimpleNamespace) -> Board:
     return build_board([mini], [made.score(mini, under, 0.5)], {under.fingerprint: under}, reported=published.load())
 
 
-def test_nothing_said_is_the_default_view(whole: Board) -> None:
+def test_an_empty_address_is_the_default_view(whole: Board) -> None:
     assert address.read(address.parameters("http://127.0.0.1:8501/"), whole) == (View(), "all")
     assert address.read({}, whole) == (View(), "all")
 
@@ -49,6 +49,6 @@ def test_keys_do_as_well_as_printed_names(whole: Board) -> None:
 @pytest.mark.parametrize(
     "query", ["suite=phi1", "size=1X&size=2B", "column=nope", "family=fi", "kind=chta", "subset=cl"]
 )
-def test_wrong_values_are_told(whole: Board, query: str) -> None:
+def test_wrong_values_are_errors(whole: Board, query: str) -> None:
     with pytest.raises(ZooError, match=r"no \w+ "):
         address.read(address.parameters(query), whole)

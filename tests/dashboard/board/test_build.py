@@ -22,21 +22,21 @@ def test_two_protocols_never_share_a_column(made: SimpleNamespace) -> None:
         made.protocol(prompts_sha256="cd" * 32),
         made.protocol(decoding={"temperature": 0.2}),
     ]
-    scores = [made.score(mini, one, value=number / 10) for number, one in enumerate(protocols)]
-    told = build_board([mini], scores, {p.fingerprint: p for p in protocols})
-    assert len(told.columns) == len(protocols)
-    assert {column.benchmark for column in told.columns} == {"humaneval"}
-    assert sorted(cell.value for cell in told.rows[0].cells.values()) == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
+    scores = [made.score(mini, protocol, value=number / 10) for number, protocol in enumerate(protocols)]
+    board = build_board([mini], scores, {p.fingerprint: p for p in protocols})
+    assert len(board.columns) == len(protocols)
+    assert {column.benchmark for column in board.columns} == {"humaneval"}
+    assert sorted(cell.value for cell in board.rows[0].cells.values()) == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
 
 
 def test_measured_and_published_of_one_benchmark_stand_apart(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
-    told = build_board([mini], [made.score(mini, under, 0.5)], {under.fingerprint: under}, reported=[made.reported()])
-    measured, reported = told.columns
+    board = build_board([mini], [made.score(mini, under, 0.5)], {under.fingerprint: under}, reported=[made.reported()])
+    measured, reported = board.columns
     assert (measured.origin, reported.origin) == ("measured", "reported")
     assert measured.benchmark == reported.benchmark
     assert "does not publish" in reported.comparable
-    own, other = told.rows
+    own, other = board.rows
     assert own.own and set(own.cells) == {measured.key}
     assert not other.own and set(other.cells) == {reported.key}
 
@@ -49,13 +49,13 @@ def test_published_protocols_and_sources_are_columns_of_their_own(made: SimpleNa
         made.reported(value=42.0, source="another paper"),
         made.reported(value=43.0, subset="similar at tau=0.95, n=71", n=71),
     ]
-    told = build_board(reported=rows)
-    assert len(told.columns) == 5
-    assert len(told.rows) == 1
-    assert len(told.rows[0].cells) == 5
+    board = build_board(reported=rows)
+    assert len(board.columns) == 5
+    assert len(board.rows) == 1
+    assert len(board.rows[0].cells) == 5
 
 
-def test_zero_of_164_says_what_it_may_still_be(made: SimpleNamespace) -> None:
+def test_zero_of_164_has_an_upper_bound(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     score = made.score(mini, under, 0.0, low=0.0, high=0.022888)
     (row,) = build_board([mini], [score], {under.fingerprint: under}).rows
@@ -72,7 +72,7 @@ def test_published_interval_is_derived_and_marked(made: SimpleNamespace) -> None
     assert (bound.low, cell_text(bound)) == (None, "<3.0 n=164 †")
 
 
-def test_missing_is_a_dash_and_unscored_is_said(made: SimpleNamespace) -> None:
+def test_missing_is_a_dash_and_unscored_is_counted(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     (row,) = build_board([mini], [made.score(mini, under, 0.5, unscored=7)], {under.fingerprint: under}).rows
     (cell,) = row.cells.values()
@@ -83,9 +83,9 @@ def test_missing_is_a_dash_and_unscored_is_said(made: SimpleNamespace) -> None:
 def test_sandbox_tier_is_in_the_cell_and_the_head(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     score = made.score(mini, under, 0.5)
-    told = build_board([mini], [score], {under.fingerprint: under}, tiers={score.run: "strong"})
-    assert told.columns[0].tiers == ("strong",)
-    assert next(iter(told.rows[0].cells.values())).tier == "strong"
+    board = build_board([mini], [score], {under.fingerprint: under}, tiers={score.run: "strong"})
+    assert board.columns[0].tiers == ("strong",)
+    assert next(iter(board.rows[0].cells.values())).tier == "strong"
 
 
 def test_largest_run_counts_then_the_newest(made: SimpleNamespace) -> None:
@@ -99,7 +99,7 @@ def test_largest_run_counts_then_the_newest(made: SimpleNamespace) -> None:
     assert [cell.run for cell in row.cells.values()] == ["new"]
 
 
-def test_clean_subset_tells_how_far_the_number_moved(made: SimpleNamespace) -> None:
+def test_clean_subset_shows_how_far_the_number_moved(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
     (row,) = build_board([mini], scores, {under.fingerprint: under}, subset="clean").rows
@@ -107,18 +107,18 @@ def test_clean_subset_tells_how_far_the_number_moved(made: SimpleNamespace) -> N
     assert (cell.n, round(cell.value), round(cell.moved or 0)) == (93, 30, -20)
 
 
-def test_a_cell_over_all_samples_says_how_many_stood_in_the_training_data(made: SimpleNamespace) -> None:
+def test_a_cell_on_all_samples_counts_those_in_training_data(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     parts = [
         made.score(mini, under, 0.3, subset="clean", n=93),
         made.score(mini, under, 0.8, subset="overlapping", n=71),
     ]
-    told = []
+    overlaps = []
     for scores in (parts, parts[:1], parts[1:], []):
         (row,) = build_board([mini], [made.score(mini, under, 0.5), *scores], {under.fingerprint: under}).rows
         (cell,) = row.cells.values()
-        told.append((cell.overlaps, cell.clean, overlap_text(cell)))
-    assert told == [
+        overlaps.append((cell.overlaps, cell.clean, overlap_text(cell)))
+    assert overlaps == [
         (71, 30.0, "71 in training data, 30.0 without"),
         (0, 30.0, ""),
         (71, None, "71 in training data, none without"),
@@ -139,23 +139,25 @@ def test_score_of_an_unknown_protocol_is_shown_as_such(made: SimpleNamespace) ->
 def test_one_metric_of_a_task_is_the_main_one(made: SimpleNamespace) -> None:
     mini = made.checkpoint()
     both = [made.protocol("arc_easy", "lm-eval", metric=metric, decoding={}) for metric in ("acc_norm", "acc")]
-    told = build_board([mini], [made.score(mini, one, 0.3) for one in both], {p.fingerprint: p for p in both})
-    assert {column.metric: column.main for column in told.columns} == {"acc": True, "acc_norm": False}
-    assert "log-probabilities" in told.columns[0].protocol
+    board = build_board(
+        [mini], [made.score(mini, protocol, 0.3) for protocol in both], {p.fingerprint: p for p in both}
+    )
+    assert {column.metric: column.main for column in board.columns} == {"acc": True, "acc_norm": False}
+    assert "log-probabilities" in board.columns[0].protocol
 
 
-def test_other_shots_are_said_not_to_be_comparable(made: SimpleNamespace) -> None:
+def test_other_shots_are_not_comparable(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol("mmlu", "lm-eval", metric="acc", shots=5)
     row = made.reported(benchmark="mmlu", shots=2)
-    told = build_board([mini], [made.score(mini, under, 0.3)], {under.fingerprint: under}, reported=[row])
-    assert "2-shot there, 5-shot here" in told.columns[1].comparable
+    board = build_board([mini], [made.score(mini, under, 0.3)], {under.fingerprint: under}, reported=[row])
+    assert "2-shot there, 5-shot here" in board.columns[1].comparable
 
 
 def test_talk_rows_stand_row_for_row_in_one_column_a_benchmark() -> None:
-    told = build_board(reported=published.load())
-    talk = {column.benchmark: column.key for column in told.columns if column.talk}
+    board = build_board(reported=published.load())
+    talk = {column.benchmark: column.key for column in board.columns if column.talk}
     assert set(talk) == {"humaneval", "mbpp"}
-    shown = [row for row in told.rows if row.talk]
+    shown = [row for row in board.rows if row.talk]
     expected = talk_table()
     assert [row.label for row in shown] == [row.label for row in expected]
     for row, fact in zip(shown, expected, strict=True):
@@ -166,8 +168,8 @@ def test_talk_rows_stand_row_for_row_in_one_column_a_benchmark() -> None:
 
 
 def test_no_published_number_is_lost_or_overwritten() -> None:
-    told = build_board(reported=published.load())
-    shown = sorted((row.name, cell.value, cell.source) for row in told.rows for cell in row.cells.values())
+    board = build_board(reported=published.load())
+    shown = sorted((row.name, cell.value, cell.source) for row in board.rows for cell in row.cells.values())
     assert shown == sorted((row.model, row.value, row.source) for row in published.load())
 
 

@@ -38,7 +38,7 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.handlers: list[str] = []
         self.tags: list[str] = []
-        self.told: list[str] = []
+        self.texts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -50,7 +50,7 @@ class Page(HTMLParser):
                 self.handlers.append(name)
 
     def handle_data(self, data: str) -> None:
-        self.told.append(data)
+        self.texts.append(data)
 
 
 def test_page_is_self_contained_and_escaped(whole: Board) -> None:
@@ -62,20 +62,20 @@ def test_page_is_self_contained_and_escaped(whole: Board) -> None:
     assert page.tags.count("script") == 1
     assert "default-src 'none'" in text
     assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|https?://", text.replace("http-equiv", ""))
-    assert "<b>a note</b>" in page.told
+    assert "<b>a note</b>" in page.texts
     assert "\x1b" not in text
     assert "\u202e" not in text
 
 
 def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None:
     text = export.html_page(select(whole, View()))
-    told = Page(text).told
+    texts = Page(text).texts
     for row in talk_table():
-        assert row.label in told
-    assert "mini:1" in told
-    assert "[0.0–2.3] n=164 " in told
-    assert "3 unscored" in told
-    assert "sandbox: strong" in told
+        assert row.label in texts
+    assert "mini:1" in texts
+    assert "[0.0–2.3] n=164 " in texts
+    assert "3 unscored" in texts
+    assert "sandbox: strong" in texts
     assert 'class="mark measured"' in text
     assert 'class="mark reported"' in text
 
@@ -83,12 +83,12 @@ def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None
 def test_clean_view_marks_what_moved_and_which_columns_are_whole(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
-    told = build_board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset="clean")
-    text = export.html_page(select(told, View()))
+    board = build_board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset="clean")
+    text = export.html_page(select(board, View()))
     assert '<span class="moved">▼20.0</span>' in text
     assert "-20.0 against all samples" in text
-    assert "clean samples only" in Page(text).told
-    assert "all samples, leaked ones too" in Page(text).told
+    assert "clean samples only" in Page(text).texts
+    assert "all samples, leaked ones too" in Page(text).texts
 
 
 def test_markdown_has_one_line_a_row_and_every_cell(whole: Board) -> None:
@@ -122,11 +122,11 @@ def test_latex_is_balanced_and_has_one_line_a_row(whole: Board) -> None:
 
 def test_json_holds_only_the_shown_columns(whole: Board) -> None:
     shown = select(whole, View())
-    told = json.loads(json.dumps(export.as_data(shown, ("note",))))
-    keys = {column["key"] for column in told["columns"]}
-    assert told["notes"] == ["note"]
-    assert all(set(row["cells"]) <= keys for row in told["rows"])
-    assert told["rows"][0]["cells"][told["columns"][0]["key"]]["unscored"] == 3
+    data = json.loads(json.dumps(export.as_data(shown, ("note",))))
+    keys = {column["key"] for column in data["columns"]}
+    assert data["notes"] == ["note"]
+    assert all(set(row["cells"]) <= keys for row in data["rows"])
+    assert data["rows"][0]["cells"][data["columns"][0]["key"]]["unscored"] == 3
 
 
 def test_parquet_keeps_every_number_typed(whole: Board, tmp_path: Path) -> None:
@@ -135,11 +135,11 @@ def test_parquet_keeps_every_number_typed(whole: Board, tmp_path: Path) -> None:
     shown = select(whole, View(suite="all"))
     export.write(shown, tmp_path / "table.parquet")
     export.write(build_board(), tmp_path / "empty.parquet")
-    held = pq.read_table(tmp_path / "table.parquet")
-    assert held.column_names == list(export.LONG)
-    assert held.num_rows == len(export.long_rows(shown))
-    assert held["value"].to_pylist() == [line[export.LONG.index("value")] for line in export.long_rows(shown)]
-    assert pq.read_table(tmp_path / "empty.parquet").schema.equals(held.schema)
+    table = pq.read_table(tmp_path / "table.parquet")
+    assert table.column_names == list(export.LONG)
+    assert table.num_rows == len(export.long_rows(shown))
+    assert table["value"].to_pylist() == [line[export.LONG.index("value")] for line in export.long_rows(shown)]
+    assert pq.read_table(tmp_path / "empty.parquet").schema.equals(table.schema)
 
 
 def test_an_ending_without_format_names_the_known_ones(whole: Board, tmp_path: Path) -> None:
@@ -150,8 +150,8 @@ def test_an_ending_without_format_names_the_known_ones(whole: Board, tmp_path: P
 
 @pytest.mark.parametrize("ending", export.FORMATS)
 def test_every_format_writes_an_empty_board_and_hostile_names(whole: Board, tmp_path: Path, ending: str) -> None:
-    for name, told in (("empty", build_board()), ("whole", whole)):
-        export.write(told, tmp_path / (name + ending))
+    for name, board in (("empty", build_board()), ("whole", whole)):
+        export.write(board, tmp_path / (name + ending))
         assert (tmp_path / (name + ending)).read_bytes().strip()
 
 
@@ -159,15 +159,15 @@ def test_every_format_writes_an_empty_board_and_hostile_names(whole: Board, tmp_
 def test_terminal_shows_value_interval_n_and_origin(whole: Board, width: int | None) -> None:
     out = io.StringIO()
     show(select(whole, View(suite="all")), file=out, width=width)
-    told = out.getvalue()
-    assert "0.0 [0.0–2.3] n=164 (3 unscored)" in told
-    assert "50.6 [43.0–58.2] n=164 †" in told
-    assert "reported elsewhere" in told
-    assert "HumanEval ran under strong" in told
-    assert "\x1b" not in told
-    assert "\u202e" not in told
+    text = out.getvalue()
+    assert "0.0 [0.0–2.3] n=164 (3 unscored)" in text
+    assert "50.6 [43.0–58.2] n=164 †" in text
+    assert "reported elsewhere" in text
+    assert "HumanEval ran under strong" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
     if width:
-        assert max(map(len, told.split("Sandbox:")[0].splitlines())) <= width
+        assert max(map(len, text.split("Sandbox:")[0].splitlines())) <= width
 
 
 def test_terminal_shows_an_empty_board() -> None:

@@ -12,35 +12,35 @@ counts = st.lists(st.integers(0, 164), min_size=1, max_size=14)
 
 
 def rows(passed: list[int]) -> list[Row]:
-    told = []
+    made = []
     for number, right in enumerate(passed):
         span = wilson(right, 164)
         cell = Cell(origin="measured", value=100 * span.value, low=100 * span.low, high=100 * span.high, n=164)
         row = Row(key=f"{number:03}", label="", name="", own=True, parameters=None, training_tokens=None, date="",
                   family="", style="base", weights="open", cells={"k": cell})  # fmt: skip
-        told.append(row)
-    return told
+        made.append(row)
+    return made
 
 
 @settings(deadline=None, max_examples=60)
 @given(counts)
 def test_places_are_those_of_the_pairwise_test(passed: list[int]) -> None:
-    told = column_ranks(rows(passed), "k")
+    standings = column_ranks(rows(passed), "k")
     expected = ranks.ranks([wilson(right, 164) for right in passed])
-    assert [(told[f"{n:03}"].first, told[f"{n:03}"].last) for n in range(len(passed))] == [
+    assert [(standings[f"{n:03}"].first, standings[f"{n:03}"].last) for n in range(len(passed))] == [
         (rank.first, rank.last) for rank in expected
     ]
 
 
 @settings(deadline=None, max_examples=60)
 @given(counts)
-def test_a_group_holds_what_is_not_proven_below_its_first(passed: list[int]) -> None:
-    held = rows(passed)
-    told = column_ranks(held, "k")
-    best_first = sorted(held, key=lambda row: (-row.cells["k"].value, row.key))
-    found = ranks.ranks([row.cells["k"] for row in best_first])  # type: ignore[misc]
-    alike = {row.key: rank.alike for row, rank in zip(best_first, found, strict=True)}
-    groups = [told[row.key].group for row in best_first]
+def test_a_group_holds_rows_not_significantly_below_its_first(passed: list[int]) -> None:
+    made = rows(passed)
+    standings = column_ranks(made, "k")
+    best_first = sorted(made, key=lambda row: (-row.cells["k"].value, row.key))
+    expected = ranks.ranks([row.cells["k"] for row in best_first])  # type: ignore[misc]
+    alike = {row.key: rank.alike for row, rank in zip(best_first, expected, strict=True)}
+    groups = [standings[row.key].group for row in best_first]
     assert groups[0] == 1
     for at, group in enumerate(groups):
         first = groups.index(group)
@@ -50,13 +50,20 @@ def test_a_group_holds_what_is_not_proven_below_its_first(passed: list[int]) -> 
 
 
 def test_two_hundred_rows_far_apart_have_a_place_each_and_close_ones_share() -> None:
-    told = column_ranks(rows([160, 100, 98, 5]), "k")
-    assert [(told[f"{n:03}"].first, told[f"{n:03}"].last) for n in range(4)] == [(1, 1), (2, 3), (2, 3), (4, 4)]
-    assert [told[f"{n:03}"].group for n in range(4)] == [1, 2, 2, 3]
+    standings = column_ranks(rows([160, 100, 98, 5]), "k")
+    assert [(standings[f"{n:03}"].first, standings[f"{n:03}"].last) for n in range(4)] == [
+        (1, 1),
+        (2, 3),
+        (2, 3),
+        (4, 4),
+    ]
+    assert [standings[f"{n:03}"].group for n in range(4)] == [1, 2, 2, 3]
 
 
 def test_a_large_column_has_the_same_ranks_as_the_pairwise_test() -> None:
-    held = rows([n % 165 for n in range(500)])
-    told = column_ranks(held, "k")
-    expected = ranks.ranks([row.cells["k"] for row in held])  # type: ignore[misc]
-    assert [(told[row.key].first, told[row.key].last) for row in held] == [(one.first, one.last) for one in expected]
+    made = rows([n % 165 for n in range(500)])
+    standings = column_ranks(made, "k")
+    expected = ranks.ranks([row.cells["k"] for row in made])  # type: ignore[misc]
+    assert [(standings[row.key].first, standings[row.key].last) for row in made] == [
+        (rank.first, rank.last) for rank in expected
+    ]

@@ -17,12 +17,12 @@ def whole(made: SimpleNamespace) -> Board:
     small, large = made.checkpoint("small", 1), made.checkpoint("large", 2, parameters=5_000_000, prompt_style="chat")
     code, arc = made.protocol(), made.protocol("arc_easy", "lm-eval", metric="acc", decoding={})
     scores = [made.score(small, code, 0.1), made.score(large, code, 0.6), made.score(large, arc, 0.4)]
-    protocols = {one.fingerprint: one for one in (code, arc)}
+    protocols = {protocol.fingerprint: protocol for protocol in (code, arc)}
     return build_board([small, large], scores, protocols, reported=published.load())
 
 
-def labels(told: Board) -> list[str]:
-    return [row.label for row in told.rows]
+def labels(board: Board) -> list[str]:
+    return [row.label for row in board.rows]
 
 
 def test_default_view_is_own_and_the_whole_talk(whole: Board) -> None:
@@ -70,7 +70,7 @@ def test_an_unknown_size_passes_only_an_open_filter(whole: Board) -> None:
     assert "GPT-4" not in labels(select(whole, View(sizes=(1.0, None))))
 
 
-def test_sorting_puts_what_is_missing_last_either_way(whole: Board) -> None:
+def test_sorting_puts_missing_values_last_in_both_orders(whole: Board) -> None:
     key = next(c.key for c in whole.columns if c.benchmark == "mbpp" and c.talk)
     for descending in (True, False):
         shown = select(whole, View(sort=key, descending=descending))
@@ -92,7 +92,7 @@ def test_chosen_columns_stand_in_place_of_the_suites(whole: Board) -> None:
 
 
 @pytest.mark.parametrize("view", [View(suite="phi-3"), View(columns=("nope",)), View(sort="nam")])
-def test_unknown_names_are_told_with_the_nearest(whole: Board, view: View) -> None:
+def test_unknown_names_are_errors_with_the_nearest(whole: Board, view: View) -> None:
     with pytest.raises(ZooError, match=r"no (suite|column|order) "):
         select(whole, view)
 
@@ -101,7 +101,7 @@ def test_clean_and_overlapping_bring_the_published_parts_along(made: SimpleNames
     mini, under = made.checkpoint(), made.protocol()
     scores = [made.score(mini, under, 0.5), made.score(mini, under, 0.3, subset="clean", n=93)]
     for subset, part in (("all", None), ("clean", "non-similar"), ("overlapping", "similar")):
-        told = build_board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset=subset)  # type: ignore[arg-type]
-        parts = [c.subset for c in select(told, View(suite="phi-1")).columns if " at tau" in c.subset]
+        board = build_board([mini], scores, {under.fingerprint: under}, reported=published.load(), subset=subset)  # type: ignore[arg-type]
+        parts = [c.subset for c in select(board, View(suite="phi-1")).columns if " at tau" in c.subset]
         assert len(parts) == (4 if part else 0)
-        assert all(part and one.startswith(part) for one in parts)
+        assert all(part and subset_part.startswith(part) for subset_part in parts)

@@ -1,4 +1,4 @@
-"""Comparisons on the page: paired, adjusted over all of them, and the lift said as it is."""
+"""Comparisons on the page are paired and adjusted over all of them; the lift note says what is significant."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,28 +22,28 @@ def registry(zoo: Path) -> Iterator[Registry]:
 
 
 def test_every_checkpoint_is_paired_with_the_first(registry: Registry) -> None:
-    found = compare_checkpoints(registry, NAMES)
-    assert {line.checkpoint for line in found} == set(NAMES[1:])
-    assert {line.reference for line in found} == {NAMES[0]}
-    mini = next(line for line in found if line.task == "mini_exercises" and line.checkpoint == NAMES[2])
+    comparisons = compare_checkpoints(registry, NAMES)
+    assert {pair.checkpoint for pair in comparisons} == set(NAMES[1:])
+    assert {pair.reference for pair in comparisons} == {NAMES[0]}
+    mini = next(pair for pair in comparisons if pair.task == "mini_exercises" and pair.checkpoint == NAMES[2])
     assert mini.difference is not None
     assert (mini.kind, mini.difference.n, mini.difference.wins, mini.difference.losses) == ("paired", 320, 199, 0)
     assert len(mini.flips) == 199
 
 
 def test_p_is_adjusted_over_all_lines(registry: Registry) -> None:
-    found = compare_checkpoints(registry, NAMES)
-    raw = [line.difference.p for line in found if line.difference]
-    assert [line.p for line in found] == holm(raw)
+    comparisons = compare_checkpoints(registry, NAMES)
+    raw = [pair.difference.p for pair in comparisons if pair.difference]
+    assert [pair.p for pair in comparisons] == holm(raw)
     assert holm(raw) != raw
-    assert len(found) == 6
+    assert len(comparisons) == 6
 
 
 def test_an_unscored_sample_is_left_out_of_the_pairs(registry: Registry) -> None:
-    (line,) = compare_checkpoints(registry, NAMES[:2], ("mini_exercises",))
-    assert line.difference is not None
-    assert line.difference.n == 319
-    assert "left out" in line.note
+    (pair,) = compare_checkpoints(registry, NAMES[:2], ("mini_exercises",))
+    assert pair.difference is not None
+    assert pair.difference.n == 319
+    assert "left out" in pair.note
 
 
 def test_unknown_checkpoint_is_an_error(registry: Registry) -> None:
@@ -57,8 +57,8 @@ def test_lift_goes_step_by_step_and_the_whole_way(registry: Registry) -> None:
     assert "p <0.001, significant" in lift_note(steps, "Mini exercises")
 
 
-@pytest.mark.parametrize(("wins", "told"), [(3, "not significant"), (30, "significant")])
-def test_lift_says_when_it_is_not_significant(wins: int, told: str) -> None:
+@pytest.mark.parametrize(("wins", "verdict"), [(3, "not significant"), (30, "significant")])
+def test_lift_says_when_it_is_not_significant(wins: int, verdict: str) -> None:
     difference = paired_difference([1.0] * wins + [0.0] * 50, [0.0] * (wins + 50))
     line = CheckpointComparison(
         checkpoint="b:1", reference="a:1", task="t", column="t", metric="m", kind="paired", value=0.1,
@@ -66,7 +66,7 @@ def test_lift_says_when_it_is_not_significant(wins: int, told: str) -> None:
     )  # fmt: skip
     note = lift_note([line], "Mini exercises")
     assert difference.p == pytest.approx(mcnemar(wins, 0))
-    assert note.endswith(f", {told}.")
+    assert note.endswith(f", {verdict}.")
     assert difference_text(line) in note
 
 

@@ -1,4 +1,4 @@
-"""One run's samples: filters, the cut, differences, and what was asked."""
+"""A run's samples: filters, the end of the answer, diffs, and the rebuilt prompts."""
 
 from types import SimpleNamespace
 
@@ -16,10 +16,10 @@ from zoo.errors import ZooError
 
 @pytest.fixture(scope="module")
 def results(made: SimpleNamespace) -> list[Result]:
-    told = [made.result(number, number % 2 == 0) for number in range(10)]
-    told.append(made.result(10, False, verdict="timeout", detail="over 3 s", finish="length"))
-    told.append(made.result(11, False, score=None, verdict="unscored", detail="sandbox fault"))
-    return told
+    made_up = [made.result(number, number % 2 == 0) for number in range(10)]
+    made_up.append(made.result(10, False, verdict="timeout", detail="over 3 s", finish="length"))
+    made_up.append(made.result(11, False, score=None, verdict="unscored", detail="sandbox fault"))
+    return made_up
 
 
 @pytest.mark.parametrize(
@@ -44,39 +44,39 @@ def test_tally_names_every_verdict(results: list[Result]) -> None:
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_cut_is_inside_the_text(text: str, answer: str) -> None:
-    one = Result(sample="s", draw=0, score=0.0, text=text, answer=answer)
-    assert 0 <= answer_end(one) <= len(text)
+    result = Result(sample="s", draw=0, score=0.0, text=text, answer=answer)
+    assert 0 <= answer_end(result) <= len(text)
 
 
 def test_cut_stands_after_the_answer(results: list[Result]) -> None:
-    one = results[3]
-    assert one.text[: answer_end(one)] == "    return 3"
+    result = results[3]
+    assert result.text[: answer_end(result)] == "    return 3"
 
 
 def test_difference_shows_both_sides(results: list[Result]) -> None:
-    told = text_diff(results[1], results[2])
-    assert "-    return 1" in told
-    assert "+    return 2" in told
+    diff = text_diff(results[1], results[2])
+    assert "-    return 1" in diff
+    assert "+    return 2" in diff
     assert text_diff(results[1], results[1]) == ""
 
 
 def run_of(name: str) -> Run:
     under = task(name)
-    told = protocol(under, list(under.samples()), under.metrics[0])
+    record = protocol(under, list(under.samples()), under.metrics[0])
     facts = Facts(engine="replay", version="1", dtype="", device="cpu", context_tokens=1)
     return Run(
-        id="r", checkpoint="c", checkpoint_label="c:1", task=under.name, protocol=msgspec.to_builtins(told),
-        fingerprint=told.fingerprint, backend=facts, seed=0, draws=1, limit=None, samples=1, hardware={}, versions={},
+        id="r", checkpoint="c", checkpoint_label="c:1", task=under.name, protocol=msgspec.to_builtins(record),
+        fingerprint=record.fingerprint, backend=facts, seed=0, draws=1, limit=None, samples=1, hardware={}, versions={},
         commit="",
     )  # fmt: skip
 
 
 def test_sample_queries_give_prompt_and_tests_of_each_sample() -> None:
-    told = sample_queries(run_of("mini_exercises"))
-    assert len(told) >= 300
-    one = next(iter(told.values()))
-    assert one.prompt.startswith("def ")
-    assert "assert" in one.target
+    queries = sample_queries(run_of("mini_exercises"))
+    assert len(queries) >= 300
+    query = next(iter(queries.values()))
+    assert query.prompt.startswith("def ")
+    assert "assert" in query.target
 
 
 def test_sample_queries_refuse_prompts_that_have_changed() -> None:

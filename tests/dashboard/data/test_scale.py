@@ -1,4 +1,4 @@
-"""Score against scale: the Pareto front is one, and never runs across columns."""
+"""Scores against scale: each column has a true Pareto front of its own."""
 
 from types import SimpleNamespace
 
@@ -29,13 +29,13 @@ def test_front_is_what_nothing_dominates(places: list[tuple[int, int]]) -> None:
 
 
 def test_phi_1_matches_models_ten_times_larger() -> None:
-    told = select(build_board(reported=published.load()), View())
-    columns = [column for column in told.columns if column.benchmark == "humaneval"]
-    found = scale_points(told, columns, "parameters")
-    names = [point.name for point in larger_models_matched(found, "Phi-1")]
+    board = select(build_board(reported=published.load()), View())
+    columns = [column for column in board.columns if column.benchmark == "humaneval"]
+    points = scale_points(board, columns, "parameters")
+    names = [point.name for point in larger_models_matched(points, "Phi-1")]
     assert "StarCoder" in names
     assert "Code Llama 34B" not in names
-    assert all(point.x > 1.3e9 for point in larger_models_matched(found, "Phi-1"))
+    assert all(point.x > 1.3e9 for point in larger_models_matched(points, "Phi-1"))
 
 
 def test_flops_are_recorded_or_six_parameters_tokens(made: SimpleNamespace) -> None:
@@ -48,11 +48,11 @@ def test_flops_are_recorded_or_six_parameters_tokens(made: SimpleNamespace) -> N
 
 def test_bounds_and_unknown_sizes_are_no_points(made: SimpleNamespace) -> None:
     rows = [made.reported("a", 3.0, op="<"), made.reported("b", 50.0, parameters=None), made.reported("c", 40.0)]
-    told = build_board(reported=rows)
-    assert [point.name for point in scale_points(told, told.columns, "parameters")] == ["c"]
+    board = build_board(reported=rows)
+    assert [point.name for point in scale_points(board, board.columns, "parameters")] == ["c"]
 
 
 def test_each_column_has_its_own_front(made: SimpleNamespace) -> None:
     rows = [made.reported("a", 90.0), made.reported("b", 10.0, protocol="another")]
-    told = build_board(reported=rows)
-    assert all(point.front for point in scale_points(told, told.columns, "parameters"))
+    board = build_board(reported=rows)
+    assert all(point.front for point in scale_points(board, board.columns, "parameters"))

@@ -16,32 +16,32 @@ ROWS = [
 
 
 def test_csv_is_read_back_and_is_no_formula() -> None:
-    told = list(csv.DictReader(io.StringIO(table_files.as_csv(ROWS).decode())))
-    assert [row["score"] for row in told] == ["51.25", "3.0"]
-    assert told[0]["model"].startswith("'=1+1")
-    assert "\x1b" not in told[0]["model"]
+    rows = list(csv.DictReader(io.StringIO(table_files.as_csv(ROWS).decode())))
+    assert [row["score"] for row in rows] == ["51.25", "3.0"]
+    assert rows[0]["model"].startswith("'=1+1")
+    assert "\x1b" not in rows[0]["model"]
 
 
 def test_markdown_has_one_line_a_row_and_no_live_markup() -> None:
-    told = table_files.as_markdown(ROWS).decode().splitlines()
-    assert len(told) == 4
-    assert all(len(line.replace("\\|", "").split("|")) == 7 for line in told)
-    assert "\\<img" in told[2]
-    assert "\\[a\\](b)" in told[2]
+    lines = table_files.as_markdown(ROWS).decode().splitlines()
+    assert len(lines) == 4
+    assert all(len(line.replace("\\|", "").split("|")) == 7 for line in lines)
+    assert "\\<img" in lines[2]
+    assert "\\[a\\](b)" in lines[2]
 
 
 def test_latex_is_balanced_and_aligned() -> None:
-    told = table_files.as_latex(ROWS).decode()
-    assert "\\begin{tabular}{lrrll}" in told
-    assert told.count(r" \\") == 3
-    assert r"\input" not in told
+    text = table_files.as_latex(ROWS).decode()
+    assert "\\begin{tabular}{lrrll}" in text
+    assert text.count(r" \\") == 3
+    assert r"\input" not in text
 
 
 def test_parquet_keeps_numbers_as_numbers() -> None:
-    held = pq.read_table(io.BytesIO(table_files.as_parquet(ROWS)))
-    assert held["score"].to_pylist() == [51.25, 3.0]
-    assert held["low"].to_pylist() == [None, 1.5]
-    assert held["p"].to_pylist() == ["< 0.001", None]
+    table = pq.read_table(io.BytesIO(table_files.as_parquet(ROWS)))
+    assert table["score"].to_pylist() == [51.25, 3.0]
+    assert table["low"].to_pylist() == [None, 1.5]
+    assert table["p"].to_pylist() == ["< 0.001", None]
 
 
 @pytest.mark.parametrize("ending", table_files.FORMATS)

@@ -72,16 +72,16 @@ def test_filter_examples_are_the_best_kept_and_the_worst_dropped(zoo: Path, tmp_
         high, low = talk.filter_examples(registry)
         (folder / "dropped-00000.jsonl.gz").write_bytes(b"damaged")
         still, none = talk.filter_examples(registry)
-    assert [one.score for one in high] == [0.9, 0.6]
-    assert [one.score for one in low] == [0.1, 0.3]
-    assert ([one.score for one in still], none) == ([0.9, 0.6], [])
+    assert [example.score for example in high] == [0.9, 0.6]
+    assert [example.score for example in low] == [0.1, 0.3]
+    assert ([example.score for example in still], none) == ([0.9, 0.6], [])
 
 
 def test_lineage_goes_from_data_over_the_finetuned_to_its_scores(registry: Registry) -> None:
-    told = lineage.render_dot(registry.get("phi-1-small-mini"), registry, ["HumanEval 0.0"])
+    graph = lineage.render_dot(registry.get("phi-1-small-mini"), registry, ["HumanEval 0.0"])
     for name in ("base-tokens", "phi-1-small-mini-base:1", "phi-1-small-mini:1", "HumanEval 0.0"):
-        assert f'label="{name}' in told
-    assert 'label="finetune"' in told
+        assert f'label="{name}' in graph
+    assert 'label="finetune"' in graph
     child = lineage.render_dot(registry.get("phi-1-small-mini-base"), registry)
     assert "phi-1-small-mini:1" in child
 
@@ -90,21 +90,21 @@ def test_training_lines_are_the_checkpoints_own(made: SimpleNamespace, tmp_path:
     folder = made.weights(tmp_path / "one", 1)
     (folder / lineage.CURVES).write_text('{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.0, "validation_loss": 2.1}\n')
     with open_registry(f"sqlite:///{tmp_path / 'z.db'}", str(tmp_path / "s")) as registry:
-        one = registry.add(folder, "one")
-        lines = lineage.training_lines(one, registry)
+        checkpoint = registry.add(folder, "checkpoint")
+        lines = lineage.training_lines(checkpoint, registry)
         assert [line["step"] for line in lines] == [1, 2]
         assert lineage.training_lines(made.checkpoint(), registry) == []
     chart = charts.training_chart(lines).to_dict()
     values = next(iter(chart["datasets"].values())) if "datasets" in chart else chart["data"]["values"]
-    assert sorted((one["kind"], one["loss"]) for one in values) == [
+    assert sorted((value["kind"], value["loss"]) for value in values) == [
         ("training", 2.0), ("training", 2.5), ("validation", 2.1),
     ]  # fmt: skip
 
 
 def test_hostile_names_stay_inside_the_graphs_strings() -> None:
-    told = lineage.quote('a" ]; evil [label="b\\\x1b')
-    assert told.startswith('"')
-    inside = told[1:-1].replace('\\"', "").replace("\\\\", "")
+    quoted = lineage.quote('a" ]; evil [label="b\\\x1b')
+    assert quoted.startswith('"')
+    inside = quoted[1:-1].replace('\\"', "").replace("\\\\", "")
     assert '"' not in inside
     assert "\\" not in inside
 
@@ -126,7 +126,7 @@ def folder_of(made: SimpleNamespace, runs: Path, done: int) -> Path:
     return path
 
 
-def test_health_tells_running_from_stopped_and_what_is_left(made: SimpleNamespace, tmp_path: Path) -> None:
+def test_health_shows_running_and_stopped_runs_and_time_left(made: SimpleNamespace, tmp_path: Path) -> None:
     path = folder_of(made, tmp_path, done=4)
     began = (path / "header.json").stat().st_mtime
     (stopped,) = health.run_states(tmp_path, now=began + 50)
@@ -139,7 +139,7 @@ def test_health_tells_running_from_stopped_and_what_is_left(made: SimpleNamespac
     assert running.left_seconds == pytest.approx(50.0)
 
 
-def test_health_tells_finished_and_damaged(made: SimpleNamespace, tmp_path: Path) -> None:
+def test_health_shows_finished_and_damaged_runs(made: SimpleNamespace, tmp_path: Path) -> None:
     path = folder_of(made, tmp_path, done=9)
     assert next(health.run_states(tmp_path)).state == "finished"
     (path / "header.json").write_text("{}")
