@@ -62,7 +62,7 @@ def serve(
 
     Prints one line when the server is ready. Stops on Ctrl-C or SIGTERM.
     """
-    from evals.engines.transformers_local import resolved
+    from evals.engines.local.load import resolve
     from evals.engines.vllm.process import Serving, free_port, refused_port
     from zoo.registry import open_registry
 
@@ -90,7 +90,7 @@ def serve(
         if problems:
             raise ZooError(f"{checkpoint.label} is damaged: {problems[0]}. All problems: phizoo models verify {name}")
         path = registry.path(checkpoint)
-    dtype, device, _ = resolved(path, dtype, "auto")
+    dtype, device, _ = resolve(path, dtype, "auto")
     serving = Serving(
         path=path,
         name=checkpoint.name,

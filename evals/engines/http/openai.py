@@ -7,7 +7,6 @@ approximated: no log-probabilities (chat), a healed boundary where the server do
 that straddles context and continuation.
 """
 
-import json
 import math
 import os
 import threading
@@ -22,6 +21,7 @@ from evals.engines.tokens import Pair, Tokens, folder_tokenizer
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.digest import SHA256
 from zoo.errors import ZooError
+from zoo.shape import folder_shape
 
 KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
 STOPS = 4  # the API's limit; more are cut here, which gives the same text
@@ -71,8 +71,8 @@ class OpenAIHttp:
         """A bias against rows of the embedding above the tokenizer's: untrained, and no engine of ours draws them."""
         if self.tokens is None or self.folder is None:
             return {}
-        rows = int(json.loads((self.folder / "config.json").read_bytes()).get("vocab_size", 0))
-        return {str(row): -100.0 for row in range(self.tokens.size, rows)}
+        rows = range(self.tokens.size, folder_shape(self.folder).vocabulary)
+        return {str(row): -100.0 for row in rows}
 
     @cached_property
     def _served(self) -> tuple[str, str, int, str]:
