@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from evals.engines import Backend
+from evals.engines import Engine
 from evals.protocol import shown
 from evals.records import ChoiceRequest, ChoiceScores, GenerateRequest, Generation, Sample
 from evals.task import Task
@@ -38,7 +38,7 @@ class Difference(Record, frozen=True, kw_only=True):
     moved: tuple[Moved, ...]
 
 
-def answers(backend: Backend, task: Task, samples: Sequence[Sample]) -> dict[str, Answer]:
+def answers(backend: Engine, task: Task, samples: Sequence[Sample]) -> dict[str, Answer]:
     """What the engine answers, by sample id; greedy for tasks that generate, one text a sample."""
     if task.kind == "choices":
         assert task.pairs is not None  # a choices task has pairs: its table test holds it
@@ -88,7 +88,7 @@ def _best(logprobs: Sequence[float]) -> int:
 
 
 def each_batch(
-    connect: Callable[[int | None], Backend], task: Task, samples: Sequence[Sample], batches: Sequence[int | None]
+    connect: Callable[[int | None], Engine], task: Task, samples: Sequence[Sample], batches: Sequence[int | None]
 ) -> list[dict[str, Any]]:
     """The answers at each batch size (None: by token budget), one engine after the other."""
     found: list[dict[str, Any]] = []

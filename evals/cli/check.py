@@ -171,13 +171,11 @@ def _folder(name: str) -> Path:
 
 
 def _connect(engine: str, path: Path, **options: Any) -> Any:
-    import importlib
-
-    from evals.engines import BACKENDS
+    from evals.engines import connect
 
     if engine not in LOCAL:
         raise unknown("local engine", engine, LOCAL, ", ".join(LOCAL))
-    return importlib.import_module(BACKENDS[engine]).connect(path, **options)
+    return connect(engine, path, **options)
 
 
 def _report(differences: "Sequence[Difference]", as_json: bool, cause: str) -> None:

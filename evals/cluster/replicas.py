@@ -81,9 +81,9 @@ class Replica:
     def _connected(self, digest: str, path: str) -> Any:
         import importlib
 
-        from evals.engines import BACKENDS
+        from evals.engines import ENGINES
 
-        return importlib.import_module(BACKENDS[self.engine]).connect(_folder(digest, path), **self.options)
+        return importlib.import_module(ENGINES[self.engine]).connect(_folder(digest, path), **self.options)
 
 
 def _folder(digest: str, path: str) -> Path:
