@@ -11,7 +11,7 @@ from typing import Any
 from evals.engines.local.choices import choose
 from evals.engines.local.generate import generate
 from evals.engines.local.load import load, resolve
-from evals.engines.local.logprobs import Read, read
+from evals.engines.local.logprobs import TokenRead, read_prompts
 from evals.engines.tokens import Prompt, Tokens
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 
@@ -57,9 +57,9 @@ class TransformersLocal:
         """Generations from prompts that come as tokens; each must leave room in the context."""
         yield from generate(self.model, self.tokens, requests, self.facts.context_tokens, self.slots, prompts)
 
-    def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[Read]]:
+    def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[TokenRead]]:
         """The log-probability of every token of every sequence but its first, and the likeliest next one."""
-        return read(self.model, sequences, self.tokens.size, self.budget)
+        return read_prompts(self.model, sequences, self.tokens.size, self.budget)
 
     def close(self) -> None:
         """Lets the weights go."""

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from evals.engines.local.generate import Text, encoded
-from evals.engines.local.stream import Pieces, Step, steps
+from evals.engines.local.generate import Text, encode_prompt
+from evals.engines.local.stream import Pieces, TokenStep, write_steps
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
@@ -52,7 +52,7 @@ class Told(Record, frozen=True, kw_only=True):
     text: str
     finish: str
     tokens: int
-    steps: tuple[Step, ...] | None = None
+    steps: tuple[TokenStep, ...] | None = None
 
 
 def decoding(body: dict[str, Any], tokens: int) -> Decoding:
@@ -149,7 +149,7 @@ def _spread(prompts: list[Any], how: Decoding, body: dict[str, Any], backend: Tr
             seeded = (first + 7919 * place + draw) & 0x7FFFFFFFFFFFFFFF
             one = GenerateRequest(sample=str(place), draw=draw, prompt=text, decoding=how, seed=seeded)
             requests.append(one)
-            encoded_.append(ids or encoded(one, backend.tokens, context))
+            encoded_.append(ids or encode_prompt(one, backend.tokens, context))
             # a prompt may fill the context when only it is read: what comes after needs one place
             if len(encoded_[-1].tokens) > context - (0 if scored and how.max_tokens <= 1 else 1):
                 raise BadRequest(f"the prompt has {len(encoded_[-1].tokens)} tokens, the context {context}")
@@ -196,7 +196,7 @@ def _whole(backend: TransformersLocal, told: Asked, number: int) -> Told:
     if not told.requests[number].decoding.max_tokens:
         return Told(text="", finish="length", tokens=0, steps=())
     text = Text(told.requests[number], told.prompts[number], backend.tokens, backend.facts.context_tokens)
-    made = tuple(steps(backend.model, backend.tokens, text, told.likeliest or 0))
+    made = tuple(write_steps(backend.model, backend.tokens, text, told.likeliest or 0))
     return Told(text=text.bytes.decode("utf-8", "replace"), finish=text.finish, tokens=len(made), steps=made)
 
 
@@ -209,7 +209,9 @@ def _echoed(backend: TransformersLocal, told: Asked) -> tuple[list[Any], list[To
     reads = backend.prompt_logprobs([prompt.tokens for prompt in told.prompts])
     for number, (prompt, read) in enumerate(zip(told.prompts, reads, strict=True)):
         made = [
-            Step(token=one.token, logprob=one.logprob, top=((one.best, one.best_logprob),) if told.likeliest else ())
+            TokenStep(
+                token=one.token, logprob=one.logprob, top=((one.best, one.best_logprob),) if told.likeliest else ()
+            )
             for one in read
         ]
         text = _bytes(backend, prompt.tokens).decode("utf-8", "replace")
@@ -242,7 +244,9 @@ def _choice(backend: TransformersLocal, told: Asked, index: int, made: Told, bef
     return {"index": index, "text": shown + made.text, "finish_reason": made.finish, "logprobs": logprobs}
 
 
-def text_logprobs(backend: TransformersLocal, first: int | None, made: list[Step], begins: int = 0) -> dict[str, Any]:
+def text_logprobs(
+    backend: TransformersLocal, first: int | None, made: list[TokenStep], begins: int = 0
+) -> dict[str, Any]:
     """Log-probabilities as /v1/completions tells them.
 
     first   the prompt's first token, which has none; None when the prompt is not told
@@ -281,14 +285,14 @@ def chat_logprobs(backend: TransformersLocal, made: Any) -> dict[str, Any]:
     return {"content": content}
 
 
-def streamed(backend: TransformersLocal, told: Asked) -> Iterator[tuple[int, str, list[Step], str | None]]:
+def streamed(backend: TransformersLocal, told: Asked) -> Iterator[tuple[int, str, list[TokenStep], str | None]]:
     """(text, its new piece, the tokens behind it, its end or None) as they are written, one text after the other."""
     if told.echo:
         raise BadRequest("echo cannot be streamed; leave one of them out")
     for number, request in enumerate(told.requests):
         text = Text(request, told.prompts[number], backend.tokens, backend.facts.context_tokens)
-        pieces, behind = Pieces(text), []  # type: Pieces, list[Step]
-        for step in steps(backend.model, backend.tokens, text, told.likeliest or 0):
+        pieces, behind = Pieces(text), []  # type: Pieces, list[TokenStep]
+        for step in write_steps(backend.model, backend.tokens, text, told.likeliest or 0):
             behind.append(step)
             if not text.finish and (piece := pieces.new()):
                 yield number, piece, behind, None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
-from evals.engines.local.generate import Text, encoded, spelling
+from evals.engines.local.generate import Text, encode_prompt, healing_tokens
 from evals.engines.tokens import Pair, Tokens, folder_tokenizer
 from evals.engines.vllm.process import precise
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
@@ -43,7 +43,7 @@ class VllmLocal:
             return
         engine, tokens = self._load()
         context = self.facts.context_tokens
-        texts = {str(n): Text(r, encoded(r, tokens, context), tokens, context) for n, r in enumerate(requests)}
+        texts = {str(n): Text(r, encode_prompt(r, tokens, context), tokens, context) for n, r in enumerate(requests)}
         waiting = [(name, list(text.prompt.tokens), _sampling(text, tokens, engine)) for name, text in texts.items()]
         while waiting:
             again = []
@@ -124,7 +124,7 @@ def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
     rows = engine.llm_engine.model_config.get_vocab_size()
     allowed = list(range(tokens.size)) if rows > tokens.size else None  # padding rows were never trained
     if text.heal:
-        allowed = spelling(text.heal, tokens)
+        allowed = healing_tokens(text.heal, tokens)
     return SamplingParams(
         temperature=decoding.temperature,
         top_p=decoding.top_p if decoding.temperature else 1.0,
