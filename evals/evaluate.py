@@ -3,16 +3,15 @@
 `phizoo eval run`, the ladder and the evaluation during training all call `evaluate_many`; one run is `evals.run`.
 """
 
-import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from evals.engines import BACKENDS
+from evals.engines import connect
 from evals.protocol import sampled_task
 from evals.run import FinishedRun, RunOptions, evaluate
 from evals.task import Task
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
 from zoo.records import Record, Score
 
 SPREAD = ("transformers", "vllm")  # the engines that Ray can start on another machine
@@ -59,12 +58,9 @@ def _in_process(
     subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path
 ) -> Iterator[tuple[Subject, FinishedRun]]:
     """Every run in this process; an engine loads the weights only if a run is not finished yet."""
-    if options.engine not in BACKENDS:
-        raise unknown("engine", options.engine, BACKENDS, ", ".join(BACKENDS))
-    module = importlib.import_module(BACKENDS[options.engine])
     for subject in subjects:
         named = {"model": subject.model} if subject.model else {}
-        engine = module.connect(subject.path, **options.connection, **named)
+        engine = connect(options.engine, subject.path, **options.connection, **named)
         try:
             for task in tasks:
                 yield subject, evaluate(engine, task, (subject.digest, subject.label), runs, options)
