@@ -4,16 +4,18 @@ fp32 on a CPU, bf16 on a GPU. `evals.engines.local.load` loads and checks the fo
 """
 
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from evals.engines.local.choices import choose
-from evals.engines.local.generate import generate
+from evals.engines.local.generate import Text, encode_prompt, generate
 from evals.engines.local.load import load, resolve
 from evals.engines.local.logprobs import TokenRead, read_prompts
+from evals.engines.local.stream import Pieces, write_steps
 from evals.engines.tokens import Prompt, Tokens
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from zoo.errors import ZooError
 
 # Padded tokens a forward pass. On a CPU activations should stay in the cache: 512 read HellaSwag 2.4 times as
 # fast as 8192 with 9M parameters; a GPU wants many, and 65536 fit 24 GiB.
@@ -22,7 +24,7 @@ CPU_SLOTS, GPU_SLOTS = 64, 256
 
 
 class TransformersLocal:
-    """One local model behind the backend seam; its weights are read when first used."""
+    """One local model; its weights are read when first used."""
 
     def __init__(self, path: Path, facts: Facts, *, budget: int, slots: int) -> None:
         self.path, self.facts, self.budget, self.slots = path, facts, budget, slots
@@ -57,33 +59,48 @@ class TransformersLocal:
         """Generations from prompts that come as tokens; each must leave room in the context."""
         yield from generate(self.model, self.tokens, requests, self.facts.context_tokens, self.slots, prompts)
 
+    def stream(self, request: GenerateRequest) -> Iterator[str]:
+        """One text in pieces, as it is written."""
+        prompt = encode_prompt(request, self.tokens, self.facts.context_tokens)
+        text = Text(request, prompt, self.tokens, self.facts.context_tokens)
+        pieces = Pieces(text)
+        for _ in write_steps(self.model, self.tokens, text, 0):
+            if piece := pieces.new():
+                yield piece
+        if piece := pieces.new():
+            yield piece
+
     def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[TokenRead]]:
-        """The log-probability of every token of every sequence but its first, and the likeliest next one."""
+        """The log-probability of every token of every sequence but its first, and the likeliest next token."""
         return read_prompts(self.model, sequences, self.tokens.size, self.budget)
 
     def close(self) -> None:
-        """Lets the weights go."""
+        """Frees the weights."""
         self._loaded = None
 
 
 def connect(
     path: Path, *, dtype: str = "auto", device: str = "auto", batch: int | None = None, **_others: object
 ) -> TransformersLocal:
-    """A backend for a folder that `from_pretrained` can read. Nothing heavy is imported yet.
+    """The engine on a folder that `from_pretrained` can read. Nothing heavy is imported yet.
 
     dtype   "auto" (fp32 on a CPU, bf16 on a GPU), "float32", "bfloat16" or "float16"
     device  "auto" (a GPU where there is one), "cpu" or "cuda"
     batch   how many samples at a time; by default from a token budget
-    Raises  ZooError as `resolve` does
+    Raises  ZooError as `resolve` does, and without torch and transformers
     """
     dtype, device, context = resolve(path, dtype, device)
+    try:
+        transformers, torch = version("transformers"), version("torch").split("+")[0]
+    except PackageNotFoundError as error:
+        raise ZooError(f"{error.name} is not installed: pip install 'phi-zoo[eval]'") from None
     facts = Facts(
         engine="transformers",
-        version=version("transformers"),
+        version=transformers,
         dtype=dtype,
         device=device,
         context_tokens=context,
-        identity={"attention": "sdpa", "torch": version("torch").split("+")[0]},
+        identity={"attention": "sdpa", "torch": torch},
     )
     budget, slots = (CPU_BUDGET, CPU_SLOTS) if device == "cpu" else (GPU_BUDGET, GPU_SLOTS)
     return TransformersLocal(path, facts, budget=batch * 64 if batch else budget, slots=batch or slots)

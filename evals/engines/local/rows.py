@@ -77,11 +77,9 @@ def make_row(request: ChoiceRequest, tokens: Tokens, context_tokens: int) -> Cho
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an engine's error means that memory ran out (CUDA's own class, or the CPU allocator's text)."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "can't allocate memory" in str(error) or "out of memory" in str(error)
+    words = ("can't allocate memory", "out of memory")
+    is_named_so = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return is_named_so or any(word in str(error) for word in words)
 
 
 def find_likeliest(logits_BV: Any) -> Any:
