@@ -97,7 +97,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     if options["dry_run"]:
         from evals.checks import estimate
 
-        estimate.tell(estimate.runs(names, chosen, run_options, options["dtype"]))
+        estimate.report(estimate.plan_runs(names, chosen, run_options, options["dtype"]))
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []

@@ -114,20 +114,20 @@ def _show_plan(name: str, vllm: bool, *flags: Any) -> None:
     from evals.engines.vllm.process import Serving, command
 
     host, port, dtype, seed, tensor_parallel, data_parallel = flags
-    model = estimate.shape(name)
+    model = estimate.find_model(name)
     serving = Serving(
         path=Path(f"<the folder of {model.label}>"),
         name=name,
         host=host,
         port=port,
-        dtype=estimate.numbers(dtype, "vllm" if vllm else "transformers"),
+        dtype=estimate.resolve_dtype(dtype, "vllm" if vllm else "transformers"),
         context_tokens=model.context_tokens,
         seed=seed,
         tensor_parallel=tensor_parallel,
         data_parallel=data_parallel,
     )
     engine, line = ("vllm", command(serving)) if vllm else ("transformers", [])
-    estimate.tell(estimate.serving(name, engine, dtype, line, tensor_parallel * data_parallel))
+    estimate.report(estimate.plan_serving(name, engine, dtype, line, tensor_parallel * data_parallel))
 
 
 @contextmanager
