@@ -95,7 +95,7 @@ def find_missing(model: PlannedModel, dtype: str, engine: str, gpus_wanted: int 
     missing = []
     if not model.in_zoo:
         source = VARIANTS[model.label].repository
-        remedy = f"phizoo models import {source}" if source else f"phizoo train run {model.label}"
+        remedy = f"phizoo models add {source}" if source else f"phizoo train run {model.label}"
         missing.append(f"{model.label} is not in the zoo: {remedy}")
     package = {"vllm": "vllm", "vllm_server": "vllm", "transformers": "transformers"}.get(engine)
     if package and importlib.util.find_spec(package) is None:
