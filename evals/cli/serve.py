@@ -170,12 +170,12 @@ def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
 
 def _transformers(path: Path, name: str, digest: str, host: str, port: int, dtype: str, key: str | None) -> None:
     from evals.engines.transformers_local import connect
-    from evals.serving.server import server
+    from evals.serving.server import make_server
 
     backend = connect(path, dtype=dtype)
     _ = backend.model  # loaded before the server is ready
     try:
-        running = server(backend, name, host, port, key, digest)
+        running = make_server(backend, name, host, port, key, digest)
     except OSError as error:
         raise ZooError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
     with _stop_signal() as stopped:

@@ -17,7 +17,7 @@ from evals.engines import ENGINES, Engine, gpus, replay, transformers_local
 from evals.engines.http import openai
 from evals.engines.tokens import Tokens
 from evals.records import Choice, ChoiceRequest, Decoding, GenerateRequest
-from evals.serving.server import server
+from evals.serving.server import make_server
 from zoo.errors import ZooError
 
 PROMPTS = ["def add(a, b):\n", "def last(items):\n    ", "Question: What is the answer", "x" * 300, ""]
@@ -53,7 +53,7 @@ def engine(
     if request.param == "transformers":
         yield local
     elif request.param == "openai_http":
-        running = server(local, "tiny", "127.0.0.1", 0, None)
+        running = make_server(local, "tiny", "127.0.0.1", 0, None)
         thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield openai.connect(folder, url=f"http://127.0.0.1:{running.server_address[1]}/v1")

@@ -14,7 +14,7 @@ from evals.engines.local.stream import Pieces, write_steps
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal, connect
 from evals.records import Decoding, GenerateRequest
-from evals.serving.server import server
+from evals.serving.server import make_server
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}Answer:"
 PROMPT = "def add(a, b):\n"
@@ -29,7 +29,7 @@ def backend(tiny_phi: Path) -> TransformersLocal:
 
 @pytest.fixture(scope="module")
 def url(backend: TransformersLocal) -> Iterator[str]:
-    running = server(backend, "tiny", "127.0.0.1", 0, "the-key", "d" * 64)
+    running = make_server(backend, "tiny", "127.0.0.1", 0, "the-key", "d" * 64)
     thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_address[1]}/v1"
