@@ -72,8 +72,8 @@ def _on_cluster(
     subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path
 ) -> Iterator[tuple[Subject, FinishedRun]]:
     """Every run on a Ray cluster, or by several replicas on this machine."""
-    from evals.cluster import replicas
-    from evals.cluster.spread import Job, spread
+    from evals.cluster.replicas import open_cluster
+    from evals.cluster.spread import SpreadJob, spread
 
     if options.engine not in SPREAD:
         raise ZooError(f"--ray and --data-parallel spread transformers or vllm, not {options.engine}")
@@ -84,14 +84,14 @@ def _on_cluster(
         cpus = cpus or max(1, len(os.sched_getaffinity(0)) // count)
     by_digest = {subject.digest: subject for subject in subjects}
     jobs = [
-        Job(digest=subject.digest, label=subject.label, path=subject.path, task=task, options=options)
+        SpreadJob(digest=subject.digest, label=subject.label, path=subject.path, task=task, options=options)
         for subject in by_digest.values()
         if subject.path is not None
         for task in tasks
     ]
     address = options.ray or "local"
-    with replicas.opened(address, options.engine, options.connection, cpus=cpus, most=count or None) as cluster:
-        if count and cluster.wanted() < count:
-            raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.wanted()} replicas")
+    with open_cluster(address, options.engine, options.connection, cpus=cpus, most=count or None) as cluster:
+        if count and cluster.count_room() < count:
+            raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.count_room()} replicas")
         for job, run in spread(cluster, jobs, runs):
             yield by_digest[job.digest], run
