@@ -58,18 +58,15 @@ def find_encoder(name: str) -> Encoder:
 @functools.lru_cache(maxsize=2)
 def _loaded(folder: str, sentence: bool) -> tuple[Any, Any]:
     import torch
-    import transformers
+
+    from evals.engines.local.load import load_model
+    from evals.engines.tokens import folder_tokenizer
 
     torch.set_num_threads(1)
-    quiet: Any = transformers.utils.logging
-    quiet.set_verbosity_error()
-    quiet.disable_progress_bar()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    kind = transformers.AutoModel if sentence else transformers.AutoModelForCausalLM
-    model = kind.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    tokenizer = folder_tokenizer(Path(folder))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer, model.eval()
+    return tokenizer, load_model(folder, "AutoModel" if sentence else "AutoModelForCausalLM")
 
 
 def encoded(texts: Sequence[str], encoder: Encoder) -> Any:

@@ -3,16 +3,15 @@
 `phizoo eval run`, the ladder and the evaluation during training all call `evaluate_many`; one run is `evals.run`.
 """
 
-import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from evals.engines import BACKENDS
+from evals.engines import connect
 from evals.protocol import sampled_task
 from evals.run import FinishedRun, RunOptions, evaluate
 from evals.task import Task
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
 from zoo.records import Record, Score
 
 SPREAD = ("transformers", "vllm")  # the engines that Ray can start on another machine
@@ -59,12 +58,9 @@ def _in_process(
     subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path
 ) -> Iterator[tuple[Subject, FinishedRun]]:
     """Every run in this process; an engine loads the weights only if a run is not finished yet."""
-    if options.engine not in BACKENDS:
-        raise unknown("engine", options.engine, BACKENDS, ", ".join(BACKENDS))
-    module = importlib.import_module(BACKENDS[options.engine])
     for subject in subjects:
         named = {"model": subject.model} if subject.model else {}
-        engine = module.connect(subject.path, **options.connection, **named)
+        engine = connect(options.engine, subject.path, **options.connection, **named)
         try:
             for task in tasks:
                 yield subject, evaluate(engine, task, (subject.digest, subject.label), runs, options)
@@ -76,8 +72,8 @@ def _on_cluster(
     subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path
 ) -> Iterator[tuple[Subject, FinishedRun]]:
     """Every run on a Ray cluster, or by several replicas on this machine."""
-    from evals.cluster import replicas
-    from evals.cluster.spread import Job, spread
+    from evals.cluster.replicas import open_cluster
+    from evals.cluster.spread import SpreadJob, spread
 
     if options.engine not in SPREAD:
         raise ZooError(f"--ray and --data-parallel spread transformers or vllm, not {options.engine}")
@@ -88,14 +84,14 @@ def _on_cluster(
         cpus = cpus or max(1, len(os.sched_getaffinity(0)) // count)
     by_digest = {subject.digest: subject for subject in subjects}
     jobs = [
-        Job(digest=subject.digest, label=subject.label, path=subject.path, task=task, options=options)
+        SpreadJob(digest=subject.digest, label=subject.label, path=subject.path, task=task, options=options)
         for subject in by_digest.values()
         if subject.path is not None
         for task in tasks
     ]
     address = options.ray or "local"
-    with replicas.opened(address, options.engine, options.connection, cpus=cpus, most=count or None) as cluster:
-        if count and cluster.wanted() < count:
-            raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.wanted()} replicas")
+    with open_cluster(address, options.engine, options.connection, cpus=cpus, most=count or None) as cluster:
+        if count and cluster.count_room() < count:
+            raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.count_room()} replicas")
         for job, run in spread(cluster, jobs, runs):
             yield by_digest[job.digest], run

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evals import environment, run_folder
-from evals.engines import Backend
+from evals.engines import Engine
 from evals.protocol import protocol, shown
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, Result, Run, Sample
 from evals.run_folder import RunFolder
@@ -35,7 +35,7 @@ CODE_BATCH = 64  # programs given to the sandbox at a time: keeps its workers bu
 class RunOptions(Record, frozen=True, kw_only=True):
     """How checkpoints are run on tasks; the defaults are those of `phizoo eval run`.
 
-    engine       a key of `evals.engines.BACKENDS`
+    engine       a key of `evals.engines.ENGINES`
     connection   keyword arguments of the engine's `connect`: dtype, device, batch, and the engine's own
     samples      the ids to ask, all if empty; of these the first `limit`
     draws        texts drawn per sample; 1 for choice tasks in any case
@@ -110,7 +110,7 @@ def draw_seed(seed: int, sample: str, draw: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{draw}".encode()).digest()[:8], "big") >> 1
 
 
-def evaluate(engine: Backend, task: Task, checkpoint: tuple[str, str], runs: Path, options: RunOptions) -> FinishedRun:
+def evaluate(engine: Engine, task: Task, checkpoint: tuple[str, str], runs: Path, options: RunOptions) -> FinishedRun:
     """Runs a task on a loaded model and returns the scored run.
 
     checkpoint  (digest, label) of the model that the engine has loaded
@@ -245,7 +245,7 @@ class _Tally:
         self.bar.advance(1, self.note())
 
 
-def _results(engine: Backend, plan: RunPlan, folder: RunFolder, sandbox: "Sandbox | None") -> Iterator[Result]:
+def _results(engine: Engine, plan: RunPlan, folder: RunFolder, sandbox: "Sandbox | None") -> Iterator[Result]:
     """Asks the engine for the missing answers and yields the results that the folder does not have."""
     samples = {sample.id: sample for sample in plan.samples}
     requests = missing_requests(plan, folder)

@@ -9,13 +9,11 @@ import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evals.engines.gpus import GPUS
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from training.loss import NextToken
-
-# Dense bf16 peak in FLOP/s, from NVIDIA's data sheets (without sparsity).
-PEAK_FLOPS = {"A100": 312e12, "H100": 989e12, "H200": 989e12}
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def peak_flops(world: World) -> float | None:
     import torch
 
     name = torch.cuda.get_device_name()
-    return next((peak for kind, peak in PEAK_FLOPS.items() if kind in name), None)
+    return next((gpu.flops for kind, gpu in GPUS.items() if kind in name), None)
 
 
 def memory_bytes(world: World) -> int:

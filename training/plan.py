@@ -8,8 +8,8 @@ Prices and the assumed MFU are estimates and are printed as such.
 
 from typing import Any
 
+from evals.engines.gpus import GPUS
 from training import model as phi
-from training.parallel import PEAK_FLOPS
 from training.recipe import RECIPES, Model, Recipe, load, shape
 
 # USD for an hour of one GPU: estimates of on-demand prices, to be overridden with --usd.
@@ -65,7 +65,7 @@ def plan(
     vocabulary = model.vocabulary or TOKENIZER_VOCABULARY
     tokens = recipe.training.steps * recipe.training.batch_sequences * recipe.data.sequence_tokens
     each = flops_per_token(model, vocabulary, recipe.data.sequence_tokens)
-    gpu_hours = tokens * each / (PEAK_FLOPS[kind] * mfu) / 3600
+    gpu_hours = tokens * each / (GPUS[kind].flops * mfu) / 3600
     price = USD_PER_GPU_HOUR[kind] if usd is None else usd
     return {
         "recipe": recipe.name,
@@ -82,7 +82,7 @@ def plan(
         "gpus": gpus,
         "kind": kind,
         "mfu": mfu,
-        "tokens_per_second_per_gpu": PEAK_FLOPS[kind] * mfu / each,
+        "tokens_per_second_per_gpu": GPUS[kind].flops * mfu / each,
         "gpu_hours": gpu_hours,
         "days": gpu_hours / gpus / 24,
         "usd": gpu_hours * price,
@@ -98,10 +98,10 @@ def plan(
 def published(recipe: Recipe, flops: float, tokens: int) -> dict[str, Any] | None:
     """The published cost of the same run and what it would mean: the MFU it implies, flagged if not believable."""
     told = recipe.published
-    if told is None or told.kind not in PEAK_FLOPS:
+    if told is None or told.kind not in GPUS:
         return None
     seconds = told.gpu_hours * 3600
-    mfu = flops / seconds / PEAK_FLOPS[told.kind]
+    mfu = flops / seconds / GPUS[told.kind].flops
     return {
         "gpu_hours": told.gpu_hours,
         "kind": told.kind,

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from training import parallel
 from training.plan import flops_per_token
-from training.recipe import Model, Recipe, identity, load, resolve_recipe, shape
+from training.recipe import Recipe, identity, load, model_of, resolve_recipe, shape
 from zoo import settings as places
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError
 from zoo.lock import locked
 from zoo.records import About, Checkpoint, Dataset, Parent, TrainedOn
 from zoo.registry import Registry, open_registry
+from zoo.shape import read_shape
 
 if TYPE_CHECKING:
     import torch
@@ -266,12 +267,7 @@ def _check_shape(request: Request, settings: Any) -> None:
     wanted = request.recipe.model
     if wanted is None or request.parent is None:
         return
-    have = Model(
-        layers=settings.num_hidden_layers,
-        width=settings.hidden_size,
-        heads=settings.num_attention_heads,
-        mlp=settings.intermediate_size,
-    )
+    have = model_of(read_shape(settings.to_dict()))
     for key in ("layers", "width", "heads", "mlp"):
         if getattr(wanted, key) != getattr(have, key):
             raise ZooError(
@@ -281,13 +277,8 @@ def _check_shape(request: Request, settings: Any) -> None:
 
 
 def _training_flops(request: Request, settings: Any) -> float:
-    shaped = Model(
-        layers=settings.num_hidden_layers,
-        width=settings.hidden_size,
-        heads=settings.num_attention_heads,
-        mlp=settings.intermediate_size,
-    )
-    return flops_per_token(shaped, settings.vocab_size, request.recipe.data.sequence_tokens)
+    shape = read_shape(settings.to_dict())
+    return flops_per_token(model_of(shape), shape.vocabulary, request.recipe.data.sequence_tokens)
 
 
 def _register(

@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo.errors import unknown
 from zoo.records import Record
+from zoo.shape import Shape, read_shape
 
 
 class Variant(Record, frozen=True):
@@ -54,6 +55,11 @@ class Variant(Record, frozen=True):
     def parameters(self) -> int:
         """The exact number of parameters, from the configuration alone."""
         return sum(prod(shape) for shape in phi_shapes(self.config).values())
+
+    @property
+    def shape(self) -> Shape:
+        """Its sizes."""
+        return read_shape(self.config)
 
 
 def _large(name: str, about: str, tokens: int | None, repository: str = "") -> Variant:

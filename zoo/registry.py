@@ -24,6 +24,7 @@ from zoo.db.scores import keep_run, read_protocols, read_run, read_runs, read_sc
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, manifest_digest, validate_name
+from zoo.shape import read_shape
 from zoo.store.open import open_store
 from zoo.store.store import Store
 
@@ -309,7 +310,7 @@ def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspecte
         files=files,
         architecture=inspected.config,
         parameters=inspected.parameters,
-        context_tokens=int(inspected.config.get("max_position_embeddings") or inspected.config.get("n_positions") or 0),
+        context_tokens=read_shape(inspected.config).context_tokens,
         prompt_style=about.prompt_style,
         training_tokens=about.training_tokens,
         recipe_digest=digest(about.recipe) if about.recipe is not None else None,

@@ -12,7 +12,7 @@ from zoo.cli.output import emit_json, table
 from zoo.errors import CheckFailed, ZooError, unknown
 
 if TYPE_CHECKING:
-    from evals.checks.engine_check import Difference
+    from evals.checks.engine_check import EngineDifference
     from evals.records import Sample
     from evals.task import Task
 
@@ -52,14 +52,14 @@ def batch(checkpoint: str, tasks: tuple[str, ...], engine: str, limit: int, dtyp
 
     Exit code 1 if an answer depends on the batch size.
     """
-    from evals.checks.engine_check import difference, each_batch
+    from evals.checks.engine_check import ask_at_batch_sizes, compare_answers
 
     path, sizes, differences = _folder(checkpoint), (1, 8, None), []
     for spec in tasks:
         task, samples = _samples(spec, limit)
-        answers = each_batch(lambda size: _connect(engine, path, dtype=dtype, batch=size), task, samples, sizes)
+        answers = ask_at_batch_sizes(lambda size: _connect(engine, path, dtype=dtype, batch=size), task, samples, sizes)
         for size, other in zip(("8", "auto"), answers[1:], strict=True):
-            differences.append(difference((f"{spec} batch 1", f"batch {size}"), answers[0], other, TOLERANCE))
+            differences.append(compare_answers((f"{spec} batch 1", f"batch {size}"), answers[0], other, TOLERANCE))
     _report(differences, as_json, "batch size")
 
 
@@ -83,7 +83,7 @@ def parity(
 
     Exit code 1 if an answer depends on the engine.
     """
-    from evals.checks.engine_check import answers, difference
+    from evals.checks.engine_check import ask_engine, compare_answers
 
     if len(engines) != 2:
         raise ZooError(f"--engine is given {len(engines)} times; expected two: --engine transformers --engine vllm")
@@ -94,12 +94,12 @@ def parity(
     for name in sorted(engines, key=lambda name: name == "vllm"):
         engine = _connect(name, path, dtype=dtype)
         try:
-            by_engine[name] = [answers(engine, task, samples) for task, samples in chosen]
+            by_engine[name] = [ask_engine(engine, task, samples) for task, samples in chosen]
         finally:
             engine.close()
     first, second = engines
     differences = [
-        difference((f"{task.name} {first}", second), one_side, other_side, TOLERANCE)
+        compare_answers((f"{task.name} {first}", second), one_side, other_side, TOLERANCE)
         for (task, _), one_side, other_side in zip(chosen, by_engine[first], by_engine[second], strict=True)
     ]
     _report(differences, as_json, "engine")
@@ -122,7 +122,7 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
     phizoo eval check boundary phi-1-small-mini
     phizoo eval check boundary phi-1-small-mini --task humaneval --limit 164
     """
-    from evals.checks.engine_check import ended
+    from evals.checks.engine_check import change_ending
     from evals.run import RunOptions, evaluate
     from zoo import settings
     from zoo.registry import open_registry
@@ -140,7 +140,7 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
             for handling in ("raw", "stripped", "healed"):
                 options = RunOptions(limit=limit, tier=tier)
                 about = (record.digest, record.label)
-                done = evaluate(loaded, ended(task, ending, handling), about, settings.runs_dir(), options)
+                done = evaluate(loaded, change_ending(task, ending, handling), about, settings.runs_dir(), options)
                 scores = [result.score for result in done.results if result.score is not None]
                 row = {"ends": "newline" if ending else "as written", "boundary": handling, "right": sum(scores)}
                 rows.append({**row, "n": len(scores), "unscored": len(done.results) - len(scores)})
@@ -174,16 +174,14 @@ def _folder(name: str) -> Path:
 
 
 def _connect(engine: str, path: Path, **options: Any) -> Any:
-    import importlib
-
-    from evals.engines import BACKENDS
+    from evals.engines import connect
 
     if engine not in LOCAL:
         raise unknown("local engine", engine, LOCAL, ", ".join(LOCAL))
-    return importlib.import_module(BACKENDS[engine]).connect(path, **options)
+    return connect(engine, path, **options)
 
 
-def _report(differences: "Sequence[Difference]", as_json: bool, cause: str) -> None:
+def _report(differences: "Sequence[EngineDifference]", as_json: bool, cause: str) -> None:
     """Prints the differences; CheckFailed if a sample changed."""
     if as_json:
         emit_json(differences)

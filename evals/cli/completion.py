@@ -14,9 +14,9 @@ def task_names(typed: str) -> list[tuple[str, str]]:
 
 def engine_names(_typed: str) -> list[str]:
     """Names of the engines."""
-    from evals.engines import BACKENDS
+    from evals.engines import ENGINES
 
-    return list(BACKENDS)
+    return list(ENGINES)
 
 
 def run_ids(typed: str) -> list[tuple[str, str]]:

@@ -79,7 +79,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
 
     If it is killed, the same command continues where it stopped.
     """
-    from evals.engines import BACKENDS
+    from evals.engines import ENGINES
     from evals.evaluate import evaluate_many
     from evals.protocol import sampled_task
     from evals.suites import tasks as find_tasks
@@ -90,14 +90,14 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         if not options["data_dir"].is_dir():
             raise ZooError(f"--data-dir {options['data_dir']} is not a folder; it should hold NAME/data.jsonl files")
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
-    if options["engine"] not in BACKENDS:
-        raise unknown("engine", options["engine"], BACKENDS, ", ".join(BACKENDS))
+    if options["engine"] not in ENGINES:
+        raise unknown("engine", options["engine"], ENGINES, ", ".join(ENGINES))
     run_options = _run_options(options)
     chosen = [sampled_task(task, run_options.temperature, run_options.top_p) for task in find_tasks(",".join(tasks))]
     if options["dry_run"]:
         from evals.checks import estimate
 
-        estimate.tell(estimate.runs(names, chosen, run_options, options["dtype"]))
+        estimate.report(estimate.plan_runs(names, chosen, run_options, options["dtype"]))
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []

@@ -62,7 +62,7 @@ def serve(
 
     Prints one line when the server is ready. Stops on Ctrl-C or SIGTERM.
     """
-    from evals.engines.transformers_local import resolved
+    from evals.engines.local.load import resolve
     from evals.engines.vllm.process import Serving, free_port, refused_port
     from zoo.registry import open_registry
 
@@ -90,7 +90,7 @@ def serve(
         if problems:
             raise ZooError(f"{checkpoint.label} is damaged: {problems[0]}. All problems: phizoo models verify {name}")
         path = registry.path(checkpoint)
-    dtype, device, _ = resolved(path, dtype, "auto")
+    dtype, device, _ = resolve(path, dtype, "auto")
     serving = Serving(
         path=path,
         name=checkpoint.name,
@@ -114,20 +114,20 @@ def _show_plan(name: str, vllm: bool, *flags: Any) -> None:
     from evals.engines.vllm.process import Serving, command
 
     host, port, dtype, seed, tensor_parallel, data_parallel = flags
-    model = estimate.shape(name)
+    model = estimate.find_model(name)
     serving = Serving(
         path=Path(f"<the folder of {model.label}>"),
         name=name,
         host=host,
         port=port,
-        dtype=estimate.numbers(dtype, "vllm" if vllm else "transformers"),
+        dtype=estimate.resolve_dtype(dtype, "vllm" if vllm else "transformers"),
         context_tokens=model.context_tokens,
         seed=seed,
         tensor_parallel=tensor_parallel,
         data_parallel=data_parallel,
     )
     engine, line = ("vllm", command(serving)) if vllm else ("transformers", [])
-    estimate.tell(estimate.serving(name, engine, dtype, line, tensor_parallel * data_parallel))
+    estimate.report(estimate.plan_serving(name, engine, dtype, line, tensor_parallel * data_parallel))
 
 
 @contextmanager
@@ -170,12 +170,12 @@ def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
 
 def _transformers(path: Path, name: str, digest: str, host: str, port: int, dtype: str, key: str | None) -> None:
     from evals.engines.transformers_local import connect
-    from evals.serving.server import server
+    from evals.serving.server import make_server
 
     backend = connect(path, dtype=dtype)
     _ = backend.model  # loaded before the server is ready
     try:
-        running = server(backend, name, host, port, key, digest)
+        running = make_server(backend, name, host, port, key, digest)
     except OSError as error:
         raise ZooError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
     with _stop_signal() as stopped:

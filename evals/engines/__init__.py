@@ -1,16 +1,15 @@
-"""The engines behind one seam: a literal table, resolved when used.
+"""The engines: one literal table, resolved when used, and the protocol that each of them follows."""
 
-A backend generates text, reads choice log-probabilities, and tells facts about itself. It yields
-answers in any order as they come; the loop writes each down at once.
-"""
-
+import importlib
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from zoo.errors import unknown
 
-# engine -> module with `connect(...) -> Backend`
-BACKENDS = {
+# engine -> module with `connect(folder, **options) -> Engine`
+ENGINES = {
     "transformers": "evals.engines.transformers_local",
     "vllm": "evals.engines.vllm.offline",
     "vllm_server": "evals.engines.vllm.server",
@@ -19,8 +18,8 @@ BACKENDS = {
 }
 
 
-class Backend(Protocol):
-    """One engine with one model loaded."""
+class Engine(Protocol):
+    """One engine with one model. It answers in any order, and the evaluation writes each answer down at once."""
 
     facts: Facts
 
@@ -31,4 +30,11 @@ class Backend(Protocol):
         """Yields one ChoiceScores per request, in any order."""
 
     def close(self) -> None:
-        """Frees what was opened."""
+        """Frees the model and everything opened for it."""
+
+
+def connect(engine: str, folder: Path | None, **options: Any) -> Engine:
+    """An engine of the table on a checkpoint's folder. Raises ZooError for an unknown engine, naming the nearest."""
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES, ", ".join(ENGINES))
+    return cast(Engine, importlib.import_module(ENGINES[engine]).connect(folder, **options))

@@ -1,12 +1,11 @@
 """Repeats a run from its header: the same checkpoint, protocol, engine, seed and draws."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from evals.engines import BACKENDS
+from evals.engines import ENGINES, connect
 from evals.records import Run
 from evals.results.rescore import rescore
 from evals.results.task_of_run import name_of_run, source_of, task_of_run
@@ -42,13 +41,13 @@ def _with_name(header: Run, name: str) -> Run:
 
 def _repeat(registry: Registry, header: Run, runs: Path, options: RunOptions) -> FinishedRun:
     task, engine_name = task_of_run(header), header.backend.engine
-    if engine_name not in BACKENDS:
+    if engine_name not in ENGINES:
         raise ZooError(f"run {header.id[:12]} was made by {engine_name}, which this version does not have")
     checkpoint = registry.get(header.checkpoint)
     connection: dict[str, Any] = {"dtype": header.backend.dtype}
     if engine_name == "replay":  # the texts that it was given are in the run's folder
         connection["generations"] = str(settings.runs_dir() / source_of(header))
-    engine = importlib.import_module(BACKENDS[engine_name]).connect(registry.path(checkpoint), **connection)
+    engine = connect(engine_name, registry.path(checkpoint), **connection)
     try:
         return evaluate(engine, task, (checkpoint.digest, checkpoint.label), runs, options)
     finally:

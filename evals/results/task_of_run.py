@@ -4,7 +4,7 @@ import shlex
 
 import msgspec
 
-from evals.checks.engine_check import ended
+from evals.checks.engine_check import change_ending
 from evals.protocol_name import ProtocolName
 from evals.records import Decoding, Run
 from evals.task import Task
@@ -28,7 +28,7 @@ def task_of_run(header: Run) -> Task:
         decoding = msgspec.convert(header.protocol["decoding"], Decoding)
         task = msgspec.structs.replace(task, decoding=decoding)
     if name.boundary:
-        task = ended(task, "\n" if name.newline else "", name.boundary)
+        task = change_ending(task, "\n" if name.newline else "", name.boundary)
     if name.rescored_as:
         task = rescored_task(task, name.rescored_as)
     return msgspec.structs.replace(task, protocol=name.render())

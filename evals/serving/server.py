@@ -17,15 +17,15 @@ from typing import Any
 
 from evals.engines.transformers_local import TransformersLocal
 from evals.serving.openai_api import (
-    Asked,
     BadRequest,
+    CompletionRequest,
     answer,
-    asked,
-    asked_chat,
-    chat_logprobs,
-    streamed,
-    text_logprobs,
-    usage,
+    count_usage,
+    form_chat_logprobs,
+    form_text_logprobs,
+    read_chat,
+    read_completion,
+    stream_texts,
 )
 from zoo.errors import ZooError
 
@@ -33,28 +33,28 @@ BODY_BYTES = 1 << 22  # a question with 25 shots and 10 choices as token ids
 IDLE_SECONDS = 60.0  # a connection that sends nothing for so long is closed
 
 
-def server(
-    backend: TransformersLocal, name: str, host: str, port: int, key: str | None, digest: str = ""
+def make_server(
+    engine: TransformersLocal, name: str, host: str, port: int, key: str | None, digest: str = ""
 ) -> ThreadingHTTPServer:
     """A server bound to host:port (port 0: any free one), ready to `serve_forever`.
 
     key     when given, every request must carry `Authorization: Bearer KEY`
-    digest  the checkpoint's, told as the model's root, so that who asks can see whose answers these are
+    digest  the checkpoint's, given as the model's root, so that a client can see which weights answer
     """
-    about = {"backend": backend, "name": name, "key": key, "digest": digest, "one_at_a_time": threading.Lock()}
+    about = {"engine": engine, "name": name, "key": key, "digest": digest, "one_at_a_time": threading.Lock()}
     handler = type("Answering", (Handler,), about)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = type("Listening", (ThreadingHTTPServer,), {"address_family": family})
-    found: ThreadingHTTPServer = listening((host, port), handler)
-    return found
+    made: ThreadingHTTPServer = listening((host, port), handler)
+    return made
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Routes, errors and streams; `server` gives it its model."""
+    """Routes, errors and streams; `make_server` gives it its model."""
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
-    backend: TransformersLocal
+    engine: TransformersLocal
     name: str
     key: str | None
     digest: str
@@ -64,22 +64,22 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet: prompts are the user's."""
 
     def do_GET(self) -> None:
-        told: dict[str, Any] = {
+        model: dict[str, Any] = {
             "id": self.name,
             "object": "model",
             "created": 0,
             "owned_by": "phi-zoo",
             "root": self.digest,
         }
-        told["max_model_len"] = self.backend.facts.context_tokens
+        model["max_model_len"] = self.engine.facts.context_tokens
         if self.path == "/health":
             self._send(200, {"status": "ok"})
         elif not self._allowed():
             return
         elif self.path == "/v1/models":
-            self._send(200, {"object": "list", "data": [told]})
+            self._send(200, {"object": "list", "data": [model]})
         elif self.path == f"/v1/models/{self.name}":
-            self._send(200, told)
+            self._send(200, model)
         else:
             self._fault(404, f"no such address: {self.path}")
 
@@ -88,28 +88,28 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             body = self._body()
-            reading = {"/v1/completions": asked, "/v1/chat/completions": asked_chat}.get(self.path)
-            if reading is None:
+            read = {"/v1/completions": read_completion, "/v1/chat/completions": read_chat}.get(self.path)
+            if read is None:
                 raise BadRequest(f"no such address: {self.path}", 404)
             if body.get("model", self.name) != self.name:
                 raise BadRequest(f"the model {body['model']!r} is not served here; {self.name!r} is", 404)
-            told = reading(body, self.backend)
-            name = f"{'chatcmpl' if told.chat else 'cmpl'}-{uuid.uuid4().hex}"
+            request = read(body, self.engine)
+            name = f"{'chatcmpl' if request.chat else 'cmpl'}-{uuid.uuid4().hex}"
             head = {"id": name, "model": self.name, "created": int(time.time())}
             if body.get("stream"):
-                self._stream(told, head, bool((body.get("stream_options") or {}).get("include_usage")))
+                self._stream(request, head, bool((body.get("stream_options") or {}).get("include_usage")))
                 return
             with self.one_at_a_time:
-                choices, used = answer(self.backend, told)
-            kind = "chat.completion" if told.chat else "text_completion"
+                choices, used = answer(self.engine, request)
+            kind = "chat.completion" if request.chat else "text_completion"
             self._send(200, {**head, "object": kind, "choices": choices, "usage": used})
         except BadRequest as error:
             self._fault(error.status, str(error))
         except ZooError as error:
             self._fault(400, str(error))
         except OSError:
-            self.close_connection = True  # who asked has gone
-        except Exception:  # a fault of ours: seen here, and answered, so that nobody waits for it
+            self.close_connection = True  # the client has gone
+        except Exception:  # a fault of ours: printed here, and answered, so that the client does not wait
             traceback.print_exc()
             self._fault(500, "the server failed; its own output says how")
 
@@ -144,41 +144,41 @@ class Handler(BaseHTTPRequestHandler):
 
     def _fault(self, status: int, message: str) -> None:
         kind = {401: "authentication_error", 404: "not_found_error", 500: "server_error"}
-        told: dict[str, Any] = {
+        error: dict[str, Any] = {
             "message": message,
             "type": kind.get(status, "invalid_request_error"),
             "param": None,
             "code": None,
         }
-        self._send(status, {"error": told})
+        self._send(status, {"error": error})
 
-    def _stream(self, told: Asked, head: dict[str, Any], with_usage: bool) -> None:
+    def _stream(self, request: CompletionRequest, head: dict[str, Any], with_usage: bool) -> None:
         """Server-sent events, one a piece of text; a fault after the first is an event too."""
-        head = {**head, "object": "chat.completion.chunk" if told.chat else "text_completion"}
-        written, at = 0, [0] * len(told.requests)
+        head = {**head, "object": "chat.completion.chunk" if request.chat else "text_completion"}
+        written, begins = 0, [0] * len(request.requests)
         with self.one_at_a_time:
-            pieces = streamed(self.backend, told)
-            first = next(pieces)  # what cannot be done is an ordinary error, before the stream begins
+            pieces = stream_texts(self.engine, request)
+            first = next(pieces)  # an unsupported request is an ordinary error, before the stream begins
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")
             self.end_headers()
             self.close_connection = True
-            if told.chat:
-                for number in range(len(told.requests)):
+            if request.chat:
+                for number in range(len(request.requests)):
                     delta = {"role": "assistant", "content": ""}
                     self._event({**head, "choices": [{"index": number, "delta": delta, "finish_reason": None}]})
             for number, piece, behind, finish in chain([first], pieces):
                 choice: dict[str, Any] = {"index": number, "finish_reason": finish, "logprobs": None}
-                choice |= {"delta": {"content": piece} if piece else {}} if told.chat else {"text": piece}
-                if told.likeliest is not None and told.chat:
-                    choice["logprobs"] = chat_logprobs(self.backend, behind)
-                elif told.likeliest is not None:
-                    choice["logprobs"] = text_logprobs(self.backend, None, behind, at[number])
-                written, at[number] = written + len(behind), at[number] + len(piece)
+                choice |= {"delta": {"content": piece} if piece else {}} if request.chat else {"text": piece}
+                if request.likeliest is not None and request.chat:
+                    choice["logprobs"] = form_chat_logprobs(self.engine, behind)
+                elif request.likeliest is not None:
+                    choice["logprobs"] = form_text_logprobs(self.engine, None, behind, begins[number])
+                written, begins[number] = written + len(behind), begins[number] + len(piece)
                 self._event({**head, "choices": [choice]})
             if with_usage:
-                self._event({**head, "choices": [], "usage": usage(told, written)})
+                self._event({**head, "choices": [], "usage": count_usage(request, written)})
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _event(self, body: dict[str, Any]) -> None:

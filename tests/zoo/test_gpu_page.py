@@ -59,28 +59,28 @@ def test_the_import_fetches_and_records_the_pinned_commit(tiny: Any, capsys: pyt
 
 def test_the_numbers_of_the_page_are_those_of_the_rehearsal(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHIZOO_DATA", str(shared / "data" / "evals"))
-    phi = estimate.shape("microsoft/phi-2")
-    assert f"{phi.weights('bfloat16') / 2**30:.2f} GiB of weights" in PAGE
-    assert f"{phi.cache('bfloat16', 1) // 1024} KiB of cache" in PAGE
-    works = [estimate.work(task, RunOptions()) for task in tasks("suite:phi-2")]
+    phi = estimate.find_model("microsoft/phi-2")
+    assert f"{phi.weight_bytes('bfloat16') / 2**30:.2f} GiB of weights" in PAGE
+    assert f"{phi.cache_bytes('bfloat16', 1) // 1024} KiB of cache" in PAGE
+    works = [estimate.measure_work(task, RunOptions()) for task in tasks("suite:phi-2")]
     assert f"{len(works)} tasks, {sum(work.requests for work in works):,} requests" in PAGE
     minutes = {
-        name: sum(estimate.seconds(phi, "bfloat16", work, gpu) for work in works) / 60
+        name: sum(estimate.estimate_seconds(phi, "bfloat16", work, gpu) for work in works) / 60
         for name, gpu in estimate.GPUS.items()
     }
     assert f"at most {round(minutes['A100'] + 0.5)} minutes on an A100 and {round(minutes['H100'] + 0.5)} on an" in PAGE
 
 
 def test_the_arithmetic_of_time_grows_with_the_work_and_knows_what_does_not_fit() -> None:
-    phi, gpu = estimate.shape("phi-2"), estimate.GPUS["A100"]
+    phi, gpu = estimate.find_model("phi-2"), estimate.GPUS["A100"]
     work = estimate.Work(requests=100, read=50_000, written=51_200, longest=1_000)
-    once = estimate.seconds(phi, "bfloat16", work, gpu)
+    once = estimate.estimate_seconds(phi, "bfloat16", work, gpu)
     reading = 2 * phi.parameters * 50_000 / (312e12 * 0.4)
-    steps = 512 * (phi.weights("bfloat16") + 100 * phi.cache("bfloat16", 1_000)) / (2.04e12 * 0.5)
+    steps = 512 * (phi.weight_bytes("bfloat16") + 100 * phi.cache_bytes("bfloat16", 1_000)) / (2.04e12 * 0.5)
     assert once == pytest.approx(reading + steps)
     more = estimate.Work(requests=1_000, read=500_000, written=512_000, longest=1_000)
-    assert once < estimate.seconds(phi, "bfloat16", more, gpu) < 10 * once
-    assert estimate.seconds(phi, "bfloat16", work, estimate.Gpu(312e12, 2e12, 6e9)) == float("inf")
+    assert once < estimate.estimate_seconds(phi, "bfloat16", more, gpu) < 10 * once
+    assert estimate.estimate_seconds(phi, "bfloat16", work, estimate.Gpu(312e12, 2e12, 6e9)) == float("inf")
 
 
 def test_no_time_is_told_for_tasks_whose_prompts_are_not_at_hand(
@@ -88,14 +88,16 @@ def test_no_time_is_told_for_tasks_whose_prompts_are_not_at_hand(
 ) -> None:
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
     one, other = tasks("mini_exercises,lambada")  # no installed package ships the second
-    asked = estimate.runs(["phi-2"], [other], RunOptions(engine="vllm"), "auto")
-    assert "at most" not in asked.told[-1]
-    assert any("lambada" in lack for lack in asked.lacks)
-    assert "for 1 of 2 tasks" in estimate.runs(["phi-2"], [one, other], RunOptions(engine="vllm"), "auto").told[-1]
+    asked = estimate.plan_runs(["phi-2"], [other], RunOptions(engine="vllm"), "auto")
+    assert "at most" not in asked.lines[-1]
+    assert any("lambada" in lack for lack in asked.missing)
+    assert (
+        "for 1 of 2 tasks" in estimate.plan_runs(["phi-2"], [one, other], RunOptions(engine="vllm"), "auto").lines[-1]
+    )
 
 
 def test_an_unknown_name_or_dtype_is_refused() -> None:
     with pytest.raises(ZooError, match="phi-9"):
-        estimate.shape("phi-9")
+        estimate.find_model("phi-9")
     with pytest.raises(ZooError, match="nearest"):
-        estimate.numbers("bfloat61")
+        estimate.resolve_dtype("bfloat61")

@@ -159,7 +159,10 @@ def _exit_with_parent(run: int) -> None:
 
 def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], address: str) -> Iterator[str]:
     """Ray tasks, a bounded number at a time; the driver alone writes, so a lost node leaves no half file."""
-    ray = _connect_ray(address)
+    from evals.cluster.connection import connect_ray
+
+    environment = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_")}
+    ray = connect_ray(address, runtime_env={"env_vars": environment})
     task = ray.remote(num_cpus=1, max_retries=NODE_DEATHS)(run_packed)
     waiting: dict[Any, str] = {}
     left = iter(jobs)
@@ -181,40 +184,3 @@ def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], add
                 "what was done is kept, run the same command again"
             ) from None
         yield path
-
-
-def _connect_ray(address: str) -> Any:
-    """Ray, joined to the cluster at this address with the settings of this run."""
-    import logging
-
-    try:
-        import ray
-    except ImportError:
-        raise ZooError("--ray needs Ray: pip install 'phi-zoo[ray]' here and on each node") from None
-    if not ray.is_initialized():
-        _check_ray_port(address)
-        environment = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_")}
-        try:
-            ray.init(
-                address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": environment}
-            )
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            raise ZooError(
-                f"no Ray cluster at {address} ({str(error).splitlines()[0][:100]}); start one: ray start --head"
-            ) from None
-    return ray
-
-
-def _check_ray_port(address: str) -> None:
-    """Raises ZooError where nobody listens: Ray itself would try for minutes."""
-    import socket
-
-    host, _, port = address.rpartition(":")
-    if not port.isdigit() or "/" in host:
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise ZooError(
-            f"no Ray cluster at {address} ({error.strerror or error}); start one: ray start --head"
-        ) from None

@@ -17,15 +17,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from training.growth import rules
 from training.growth.rules import Growth, tensor_shapes
 from training.growth.tensors import TensorFolder
-from training.recipe import Model
+from training.recipe import Model, model_of
 from zoo.digest import write_json
 from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import About, Checkpoint, Parent, Record
 from zoo.registry import Registry
+from zoo.shape import folder_shape, read_shape
 
 EXACT_LOGITS = 1e-5  # largest difference that a method called exact may show (fp32 weights)
 AT_ONCE = 2  # tensors made at a time, while the one before is written
@@ -47,27 +50,17 @@ class Proof(Record, frozen=True, kw_only=True):
 
 def shape_of(config: dict[str, Any]) -> Model:
     """A checkpoint's shape from its config.json. Raises ZooError for what growth does not know."""
-    if config.get("model_type") != "phi":
+    shape = read_shape(config)
+    if shape.family != "phi":
         raise ZooError(f"growth is for Phi models; this one is {config.get('model_type')!r}")
-    if config.get("tie_word_embeddings"):
+    if shape.tied:
         raise ZooError("its embeddings are tied to the head: a tiled head would scale the embedding too. Untie first")
-    heads = int(config["num_attention_heads"])
-    if config.get("num_key_value_heads") not in (None, heads):
+    if shape.key_heads != shape.heads:
         raise ZooError("its keys and values are shared by several heads; growth knows one key a head, as all Phi have")
     if config.get("qk_layernorm"):
         raise ZooError("it normalises queries and keys (qk_layernorm), which no method here preserves")
-    rope = config.get("rope_parameters") or {}
-    factor = float(rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 0.5)))
-    width = int(config["hidden_size"])
-    return Model(
-        layers=int(config["num_hidden_layers"]),
-        width=width,
-        heads=heads,
-        mlp=int(config["intermediate_size"]),
-        rotary_dim=round(factor * (width // heads)),
-        rotary_theta=float(rope.get("rope_theta", config.get("rope_theta", 10000.0))),
-        context_tokens=int(config["max_position_embeddings"]),
-        vocabulary=int(config["vocab_size"]),
+    return msgspec.structs.replace(
+        model_of(shape),
         layer_norm_epsilon=float(config["layer_norm_eps"]),
         initializer_range=float(config.get("initializer_range", 0.02)),
     )
@@ -297,7 +290,7 @@ def prove(parent: Path, folder: Path, preserves: bool) -> Proof:
 
     from training.growth.forward import logits
 
-    vocabulary = json.loads((parent / "config.json").read_text())["vocab_size"]
+    vocabulary = folder_shape(parent).vocabulary
     drawn = torch.Generator().manual_seed(PROOF_SEED)
     tokens_BT = torch.randint(0, vocabulary, (PROOF_ROWS, PROOF_TOKENS), generator=drawn)
     before, after = logits(parent, tokens_BT, torch.float64), logits(folder, tokens_BT, torch.float64)

@@ -370,15 +370,14 @@ def kind_losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float
 
 def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
     import torch
-    from transformers import PhiForCausalLM
 
+    from evals.engines.local.load import load_model
     from training.data.tokens.loader import Loader, open_tokens
     from training.recipe import Data, DataSource
     from zoo import settings
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model: Any = PhiForCausalLM.from_pretrained(registry.path(checkpoint))
-    model.to(device).eval()
+    model = load_model(registry.path(checkpoint)).to(device)
     losses = {}
     for kind, name in KINDS.items():
         dataset = registry.dataset(name)

@@ -14,6 +14,7 @@ from zoo.admission.chat_template import check_template
 from zoo.admission.safetensors_header import strict_json
 from zoo.errors import ZooError, nearest
 from zoo.plain_file import open_plain
+from zoo.shape import read_shape
 
 # Causal language models whose code is part of transformers and vLLM; the phi family first.
 MODEL_TYPES = (
@@ -226,9 +227,9 @@ def _check_value(path: Path, key: str, value: Any) -> None:
 
 def _check_size(path: Path, config: dict[str, Any]) -> None:
     """Refuses sizes that are plausible one by one and absurd together."""
-    width = config.get("hidden_size") or config.get("n_embd") or 1
-    inner = config.get("intermediate_size") or config.get("n_inner") or 4 * width
-    layers = config.get("num_hidden_layers") or config.get("n_layer") or 1
-    size = layers * (4 * width * width + 2 * width * inner) + 2 * width * (config.get("vocab_size") or 1)
+    shape = read_shape(config)
+    width, layers = shape.width or 1, shape.layers or 1
+    inner = shape.inner or 4 * width
+    size = layers * (4 * width * width + 2 * width * inner) + 2 * width * (shape.vocabulary or 1)
     if size > PARAMETERS:
         raise ZooError(f"{path}: describes a model of {size:.1e} parameters; expected at most {PARAMETERS:.0e}.")

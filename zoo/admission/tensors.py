@@ -12,6 +12,7 @@ from typing import Any
 from zoo.admission.safetensors_header import FLOATS, Header
 from zoo.errors import ZooError
 from zoo.phi_variants import phi_shapes
+from zoo.shape import read_shape
 
 EMBEDDING = re.compile(r"(embed_tokens|wte|embed_in|word_embeddings)\.weight$")
 POSITIONS = re.compile(r"(wpe|embed_positions)\.weight$")
@@ -96,12 +97,8 @@ def _check_embedding(folder: Path, shapes: dict[str, tuple[int, ...]], config: d
             raise ZooError(f"{folder}: tensor {name} has {shape[0]} rows, but config.json has {positions} positions.")
 
 
-def _layers(config: dict[str, Any]) -> int | None:
-    return config.get("num_hidden_layers") or config.get("n_layer")
-
-
 def _check_layers(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
-    layers = _layers(config)
+    layers = read_shape(config).layers
     numbers = {int(match[1]) for name in shapes if (match := LAYER.search(f".{name}"))}
     if layers and numbers != set(range(layers)):
         last = f", the last is {max(numbers)}" if numbers else ""
@@ -112,11 +109,10 @@ def _check_layers(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict
 
 def _check_size(folder: Path, headers: dict[str, Header], config: dict[str, Any], quantised: bool) -> None:
     """Refuses a config that would make a loader allocate much more memory than the files need."""
-    width = int(config.get("hidden_size") or config.get("n_embd") or config.get("d_model") or 0)
-    inner = int(config.get("intermediate_size") or config.get("n_inner") or width)
-    layers = _layers(config) or 0
+    sizes = read_shape(config)
+    width, inner = sizes.width, sizes.inner or sizes.width
     # a lower bound for every family: queries and outputs, two MLP matrices, one embedding
-    least = layers * (2 * width * width + 2 * width * inner) + width * int(config.get("vocab_size") or 0)
+    least = sizes.layers * (2 * width * width + 2 * width * inner) + width * sizes.vocabulary
     elements = sum(tensor.elements for header in headers.values() for tensor in header.tensors)
     if least > elements * ROOM * (PACKED if quantised else 1):
         raise ZooError(
@@ -125,30 +121,28 @@ def _check_size(folder: Path, headers: dict[str, Header], config: dict[str, Any]
 
 
 def _check_llama(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
-    width, heads = config.get("hidden_size"), config.get("num_attention_heads")
-    if not width or not heads or not _layers(config) or not config.get("vocab_size"):
+    sizes = read_shape(config)
+    required = ("hidden_size", "num_attention_heads", "vocab_size")
+    if not all(config.get(key) for key in required) or not sizes.layers:
         raise ZooError(f"{folder / 'config.json'}: has no hidden_size, num_attention_heads, layers or vocab_size.")
-    size = int(config.get("head_dim") or width // heads)
-    keys = int(config.get("num_key_value_heads") or heads)
-    inner = config.get("intermediate_size")
+    width, inner, vocabulary = sizes.width, sizes.inner, sizes.vocabulary
+    query_rows, key_rows = sizes.heads * sizes.head_size, sizes.key_heads * sizes.head_size
     linear = {
-        "self_attn.q_proj": (heads * size, width),
-        "self_attn.k_proj": (keys * size, width),
-        "self_attn.v_proj": (keys * size, width),
-        "self_attn.o_proj": (width, heads * size),
+        "self_attn.q_proj": (query_rows, width),
+        "self_attn.k_proj": (key_rows, width),
+        "self_attn.v_proj": (key_rows, width),
+        "self_attn.o_proj": (width, query_rows),
     }
     if inner:
         linear |= {"mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width), "mlp.down_proj": (width, inner)}
     expected: dict[str, tuple[int, ...]] = {
-        f"model.layers.{layer}.{name}.weight": shape
-        for layer in range(int(_layers(config) or 0))
-        for name, shape in linear.items()
+        f"model.layers.{layer}.{name}.weight": shape for layer in range(sizes.layers) for name, shape in linear.items()
     }
-    expected |= {"model.embed_tokens.weight": (config["vocab_size"], width), "model.norm.weight": (width,)}
+    expected |= {"model.embed_tokens.weight": (vocabulary, width), "model.norm.weight": (width,)}
     if config["model_type"] in ("olmo", "cohere"):
         del expected["model.norm.weight"]  # a norm of its own kind
     if "lm_head.weight" in shapes:
-        expected["lm_head.weight"] = (config["vocab_size"], width)
+        expected["lm_head.weight"] = (vocabulary, width)
     for name, shape in expected.items():
         if shapes.get(name) != shape:
             fault = f"has shape {list(shapes[name])}" if name in shapes else "is missing"

@@ -22,6 +22,7 @@ from zoo.admission.safetensors_header import BITS, Header, Tensor, read_header
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.plain_file import open_plain
+from zoo.shape import read_shape
 
 Spans = tuple[tuple[int, int], ...]
 ROTARY = 32
@@ -162,8 +163,8 @@ def _translate_name(name: str, legacy: str, layers: int) -> str:
 
 def _split(file: str, tensor: Tensor, name: str, legacy: str, config: dict[str, Any]) -> Iterator[TensorPiece]:
     """Splits one fused tensor into q, k and v by the row layout of its format."""
-    heads, key_heads = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
-    size = int(config["hidden_size"]) // heads
+    shape = read_shape(config)
+    heads, key_heads, size = shape.heads, shape.key_heads, shape.head_size
     if tensor.shape[0] != (heads + 2 * key_heads) * size or (legacy == "fused" and heads != key_heads):
         raise ZooError(
             f"tensor {tensor.name} has {tensor.shape[0]} rows; {heads} heads of {size} with "

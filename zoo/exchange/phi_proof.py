@@ -15,6 +15,7 @@ from zoo.admission.config import read_json
 from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange.phi_convert import ROTARY, as_mixformer, legacy_format
+from zoo.shape import read_shape
 
 if TYPE_CHECKING:
     import torch
@@ -129,15 +130,14 @@ def _attention(qkv: "torch.Tensor", fused: bool, config: dict[str, Any]) -> "tor
     import torch
 
     batch, tokens, _ = qkv.shape
-    heads, key_heads = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
-    size = int(config["hidden_size"]) // heads
+    shape = read_shape(config)
+    heads, key_heads, size = shape.heads, shape.key_heads, shape.head_size
     if fused:
         q, k, v = qkv.view(batch, tokens, heads, 3, size).unbind(3)
     else:
         q, k, v = torch.split(qkv, [heads * size, key_heads * size, key_heads * size], dim=-1)
     q, k, v = (part.reshape(batch, tokens, -1, size).transpose(1, 2) for part in (q, k, v))
-    rotary = round(size * float(config["partial_rotary_factor"]))
-    q, k = (_rotate(part, rotary, float(config["rope_theta"])) for part in (q, k))
+    q, k = (_rotate(part, shape.rotary_dimensions, shape.rotary_theta) for part in (q, k))
     k, v = (part.repeat_interleave(heads // key_heads, dim=1) for part in (k, v))
     scores = q @ k.transpose(-1, -2) / size**0.5
     later = torch.ones(tokens, tokens, dtype=torch.bool).triu(1)

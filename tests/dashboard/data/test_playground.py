@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.data.playground import EXAMPLES, Wanted, checked_url, load, local, served, side_by_side
+from dashboard.data.playground import (
+    EXAMPLES,
+    explain,
+    make_request,
+    open_checkpoint,
+    side_by_side,
+    stream_from_server,
+)
 from zoo.errors import ZooError
-
-pytest.importorskip("openai", reason="the [eval] extra is not installed")
 
 
 class Server(BaseHTTPRequestHandler):
@@ -54,28 +59,59 @@ def url() -> Iterator[str]:
 
 
 def test_server_streams_its_pieces(url: str) -> None:
-    assert list(served(url, "", Wanted(prompt="one two three"))) == ["one", "two", "three"]
+    assert list(stream_from_server(url, "", make_request("one two three"))) == ["one", "two", "three"]
 
 
 def test_two_sides_come_together_and_a_fault_ends_only_its_own(url: str) -> None:
     def broken() -> Iterator[str]:
         yield "a"
-        raise RuntimeError("no memory")
+        raise RuntimeError("no luck")
 
-    pieces = list(side_by_side([served(url, "echo", Wanted(prompt="x y")), broken()]))
-    assert [piece for at, piece in pieces if at == 0] == ["x", "y"]
-    assert [str(piece) for at, piece in pieces if at == 1] == ["a", "the engine failed: RuntimeError: no memory"]
-
-
-def test_a_server_that_is_not_there_is_one_line(url: str) -> None:
-    with pytest.raises(ZooError, match="is the server up"):
-        list(served("http://127.0.0.1:9/v1", "m", Wanted(prompt="x")))
+    pieces = list(side_by_side([stream_from_server(url, "echo", make_request("x y")), broken()]))
+    assert [piece for number, piece in pieces if number == 0] == ["x", "y"]
+    assert [str(piece) for number, piece in pieces if number == 1] == ["a", "the engine failed: RuntimeError: no luck"]
 
 
-@pytest.mark.parametrize("wrong", ["", "file:///etc/passwd", "127.0.0.1:8000", "http://user:word@host/v1"])
-def test_only_a_servers_address_is_asked(wrong: str) -> None:
-    with pytest.raises(ZooError, match="no server's address"):
-        checked_url(wrong)
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://127.0.0.1:9/v1", "is the server up"),
+        ("", "not the address of a server"),
+        ("file:///etc/passwd", "not the address of a server"),
+        ("127.0.0.1:8000", "not the address of a server"),
+        ("http://user:word@host/v1", "must carry no user"),
+    ],
+)
+def test_a_server_that_is_not_there_and_an_address_that_is_none_are_one_line(address: str, words: str) -> None:
+    with pytest.raises(ZooError, match=words) as error:
+        list(stream_from_server(address, "m", make_request("x")))
+    assert "\n" not in str(error.value)
+
+
+def test_a_server_without_the_model_or_without_a_stream_is_one_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZooError, match='does not serve "other"; it serves: echo'):
+        list(stream_from_server(url, "other", make_request("x")))
+    monkeypatch.setattr(Server, "do_POST", Server.do_GET)
+    with pytest.raises(ZooError, match="sent no stream"):
+        list(stream_from_server(url, "", make_request("x")))
+
+
+def test_the_page_sends_no_key_but_its_own(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str | None] = []
+    get = Server.do_GET
+    monkeypatch.setattr(Server, "do_GET", lambda self: (keys.append(self.headers["Authorization"]), get(self)))
+    monkeypatch.setenv("OPENAI_API_KEY", "another's")
+    list(stream_from_server(url, "", make_request("x")))
+    monkeypatch.setenv("PHIZOO_API_KEY", "own")
+    list(stream_from_server(url, "", make_request("x")))
+    assert keys == [None, "Bearer own"]
+
+
+def test_faults_are_explained() -> None:
+    assert "take fewer tokens" in str(explain(MemoryError()))
+    assert "take fewer tokens" in str(explain(RuntimeError("CUDA out of memory. Tried to allocate")))
+    missing = ModuleNotFoundError("No module named 'torch'", name="torch")
+    assert str(explain(missing)) == "torch is not installed: pip install 'phi-zoo[eval]'"
 
 
 def test_examples_are_the_talks_six() -> None:
@@ -83,15 +119,35 @@ def test_examples_are_the_talks_six() -> None:
     assert "skier" in EXAMPLES["Skier"]
 
 
-def test_a_checkpoint_streams_what_it_generates_whole(tiny_phi: Path) -> None:
-    import torch
+def test_a_checkpoint_streams_the_evaluated_text(tiny_phi: Path) -> None:
+    engine = open_checkpoint(tiny_phi)
+    request = make_request("def add(a, b):", max_tokens=12)
+    (generation,) = engine.generate([request])
+    pieces = list(engine.stream(request))
+    assert "".join(pieces) == generation.text != ""
+    assert len(pieces) > 1
+    warm = make_request("", max_tokens=12, temperature=0.8, seed=3)  # an empty prompt is the end-of-text token
+    (generation,) = engine.generate([warm])
+    assert "".join(engine.stream(warm)) == generation.text
 
-    model, tokenizer = load(tiny_phi)
-    ids = tokenizer("def add(a, b):", return_tensors="pt")["input_ids"]
-    with torch.inference_mode():
-        whole = model.generate(
-            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=12,
-            pad_token_id=tokenizer.eos_token_id,
-        )  # fmt: skip
-    expected = tokenizer.decode(whole[0, ids.shape[1] :], skip_special_tokens=True)
-    assert "".join(local(model, tokenizer, Wanted(prompt="def add(a, b):", max_tokens=12))) == expected
+
+def test_memory_that_runs_out_while_a_checkpoint_writes_is_said(
+    tiny_phi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_checkpoint(tiny_phi)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(engine.model, "get_output_embeddings", fail)
+    ((number, error),) = side_by_side([engine.stream(make_request("x"))])
+    assert number == 0
+    assert "out of memory" in str(error)
+
+
+def test_a_folder_that_an_evaluation_refuses_is_refused(tiny_phi: Path, tmp_path: Path) -> None:
+    config = json.loads((tiny_phi / "config.json").read_text())
+    config |= {"hidden_size": 80, "num_attention_heads": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ZooError, match=r"expected 0\.4"):
+        open_checkpoint(tmp_path)

@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from evals.checks.engine_check import difference, ended
+from evals.checks.engine_check import change_ending, compare_answers
 from evals.cli.check import parity
 from evals.cli.engine_options import given
 from evals.records import Choice, ChoiceScores, Generation
@@ -22,7 +22,7 @@ def made(sample: str, text: str) -> Generation:
 def test_choices_that_moved_and_flipped() -> None:
     first = {"same": read("same", -1.0, -2.0), "near": read("near", -1.0, -2.0), "flip": read("flip", -1.0, -1.1)}
     second = {"same": read("same", -1.0, -2.0), "near": read("near", -1.0, -2.1), "flip": read("flip", -1.1, -1.0)}
-    told = difference(("a", "b"), first, second, 1e-3)
+    told = compare_answers(("a", "b"), first, second, 1e-3)
     assert [(one.sample, one.flip) for one in told.moved] == [("near", False), ("flip", True)]
     assert told.largest == pytest.approx(0.1)
     assert (told.samples, told.flips) == (3, 1)
@@ -30,15 +30,15 @@ def test_choices_that_moved_and_flipped() -> None:
 
 def test_texts_that_differ() -> None:
     first, second = {"a": made("a", "x"), "b": made("b", "y")}, {"a": made("a", "x"), "b": made("b", "z")}
-    told = difference(("a", "b"), first, second, 1e-3)
+    told = compare_answers(("a", "b"), first, second, 1e-3)
     assert [(one.sample, one.first, one.second) for one in told.moved] == [("b", "y", "z")]
-    assert difference(("a", "b"), first, first, 1e-3).moved == ()
+    assert compare_answers(("a", "b"), first, first, 1e-3).moved == ()
 
 
 def test_a_boundary_check_changes_only_the_end_of_the_prompt() -> None:
     plain = task("mini_exercises")
     assert plain.prompt is not None
-    tried = ended(plain, "\n", "healed")
+    tried = change_ending(plain, "\n", "healed")
     sample = next(iter(plain.samples()))
     assert tried.prompt(sample) == plain.prompt(sample).rstrip("\n") + "\n"
     assert tried.decoding.boundary == "healed"

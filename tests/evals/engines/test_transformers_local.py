@@ -9,9 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
 
-from evals.engines.local import choices as tree
-from evals.engines.local import generate as decode
-from evals.engines.local import phi_cpu
+from evals.engines.local import choices, generate, phi_cpu, rows
 from evals.engines.tokens import Tokens
 from evals.engines.transformers_local import TransformersLocal, connect, load
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
@@ -59,7 +57,7 @@ def plain_logprob(folder: Path, context: str, continuation: str) -> tuple[float,
 
 @pytest.mark.parametrize("budget", [8192, 40])
 def test_choices_equal_one_plain_pass_a_pair(engine: TransformersLocal, tiny_phi: Path, budget: int) -> None:
-    found = {r.sample: r for r in tree.choose(engine.model, engine.tokens, requests(), 128, budget)}
+    found = {r.sample: r for r in choices.choose(engine.model, engine.tokens, requests(), 128, budget)}
     assert set(found) == {request.sample for request in requests()}
     for request in requests():
         for pair, choice in zip(request.pairs, found[request.sample].choices, strict=True):
@@ -71,42 +69,44 @@ def test_choices_equal_one_plain_pass_a_pair(engine: TransformersLocal, tiny_phi
 
 
 def test_few_shot_questions_share_their_beginning(engine: TransformersLocal) -> None:
-    rows = [tree.row(request, engine.tokens, 128) for request in requests()]
-    shared = {member.sample: len(beginning) for beginning, members in tree.gathered(rows) for member in members}
-    assert len(shared) == len(rows)
-    assert all(shared[f"few/{number}"] >= tree.SHARED_TOKENS for number in range(4))
+    made = [rows.make_row(request, engine.tokens, 128) for request in requests()]
+    shared = {
+        member.sample: len(beginning) for beginning, members in choices.merge_single_rows(made) for member in members
+    }
+    assert len(shared) == len(made)
+    assert all(shared[f"few/{number}"] >= choices.SHARED_TOKENS for number in range(4))
     assert shared["empty"] == 0
 
 
 def test_single_token_choices_feed_no_token_of_their_own(engine: TransformersLocal) -> None:
-    one = tree.row(ChoiceRequest(sample="x", pairs=(("a b", "+"), ("a b", "-"))), engine.tokens, 128)
+    one = rows.make_row(ChoiceRequest(sample="x", pairs=(("a b", "+"), ("a b", "-"))), engine.tokens, 128)
     assert one.fed == len(one.stem)
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, sizes = tree._read, []
+    read, sizes = choices._read, []
 
-    def tight(model: object, batch: list[tree.Row], *rest: object) -> object:
+    def tight(model: object, batch: list[rows.ChoiceRow], *rest: object) -> object:
         sizes.append(len(batch))
         if len(batch) > 1:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         return read(model, batch, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(tree, "_read", tight)
-    found = list(tree.choose(engine.model, engine.tokens, requests(), 128, 8192))
+    monkeypatch.setattr(choices, "_read", tight)
+    found = list(choices.choose(engine.model, engine.tokens, requests(), 128, 8192))
     assert len(found) == len(requests())
     assert max(sizes) > 1
 
 
 def test_side_by_side_and_padded_read_the_same(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch) -> None:
     assert phi_cpu.fits(engine.model)
-    lean = {r.sample: r.choices for r in tree.choose(engine.model, engine.tokens, requests(), 128, 64)}
+    lean = {r.sample: r.choices for r in choices.choose(engine.model, engine.tokens, requests(), 128, 64)}
     monkeypatch.setattr(phi_cpu, "fits", lambda model: False)
-    padded = {r.sample: r.choices for r in tree.choose(engine.model, engine.tokens, requests(), 128, 64)}
+    padded = {r.sample: r.choices for r in choices.choose(engine.model, engine.tokens, requests(), 128, 64)}
     assert lean.keys() == padded.keys()
-    for sample, choices in lean.items():
-        assert [one.greedy for one in choices] == [one.greedy for one in padded[sample]]
-        assert [one.logprob for one in choices] == pytest.approx([one.logprob for one in padded[sample]], abs=1e-4)
+    for sample, read in lean.items():
+        assert [one.greedy for one in read] == [one.greedy for one in padded[sample]]
+        assert [one.logprob for one in read] == pytest.approx([one.logprob for one in padded[sample]], abs=1e-4)
 
 
 @pytest.mark.parametrize("change", [{"qk_layernorm": True}, {"hidden_act": "gelu"}, {"num_key_value_heads": 1}])
@@ -147,7 +147,7 @@ def test_greedy_text_equals_one_plain_loop(
         monkeypatch.setattr(phi_cpu, "fits", lambda model: False)
     decoding = Decoding(max_tokens=24)
     asked = prompts(decoding)
-    found = {g.sample: g for g in decode.generate(engine.model, engine.tokens, asked, 128, slots)}
+    found = {g.sample: g for g in generate.generate(engine.model, engine.tokens, asked, 128, slots)}
     assert set(found) == {request.sample for request in asked}
     for request in asked:
         assert found[request.sample].text == plain_greedy(tiny_phi, request.prompt, decoding)
@@ -158,17 +158,17 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
     engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
-    free = {g.sample: g.text for g in decode.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)}
+    free = {g.sample: g.text for g in generate.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)}
     step, sizes = phi_cpu.step, []
 
-    def tight(slots: Any) -> Any:
-        sizes.append(len(slots.texts))
-        if len(slots.texts) > 1 and len(sizes) > 5:
+    def tight(model: Any, last_B: Any, *rest: Any) -> Any:
+        sizes.append(len(last_B))
+        if len(last_B) > 1 and len(sizes) > 5:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return step(slots)
+        return step(model, last_B, *rest)
 
     monkeypatch.setattr(phi_cpu, "step", tight)
-    found = [(g.sample, g.text) for g in decode.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)]
+    found = [(g.sample, g.text) for g in generate.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)]
     assert dict(found) == free
     assert len(found) == len(free)
     assert max(sizes) == 4
@@ -178,19 +178,21 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
 def test_draws_do_not_depend_on_their_neighbours(engine: TransformersLocal) -> None:
     decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
     asked = prompts(decoding)
-    together = {g.sample: g.text for g in decode.generate(engine.model, engine.tokens, asked, 128, 8)}
+    together = {g.sample: g.text for g in generate.generate(engine.model, engine.tokens, asked, 128, 8)}
     alone = {
-        g.sample: g.text for r in reversed(asked) for g in decode.generate(engine.model, engine.tokens, [r], 128, 1)
+        g.sample: g.text for r in reversed(asked) for g in generate.generate(engine.model, engine.tokens, [r], 128, 1)
     }
     assert together == alone
     other = [GenerateRequest(sample="0", draw=1, prompt=asked[0].prompt, decoding=decoding, seed=99)]
-    assert next(decode.generate(engine.model, engine.tokens, other, 128, 1)).text != together["0"]
+    assert next(generate.generate(engine.model, engine.tokens, other, 128, 1)).text != together["0"]
 
 
 def test_a_stop_string_ends_the_text_before_itself(engine: TransformersLocal) -> None:
-    free = next(decode.generate(engine.model, engine.tokens, prompts(Decoding(max_tokens=24))[:1], 128, 1)).text
+    free = next(generate.generate(engine.model, engine.tokens, prompts(Decoding(max_tokens=24))[:1], 128, 1)).text
     stop = free[5:8]
-    cut = next(decode.generate(engine.model, engine.tokens, prompts(Decoding(max_tokens=24, stop=(stop,)))[:1], 128, 1))
+    cut = next(
+        generate.generate(engine.model, engine.tokens, prompts(Decoding(max_tokens=24, stop=(stop,)))[:1], 128, 1)
+    )
     assert cut.text == free[: free.find(stop)]
     assert cut.finish == "stop"
 
@@ -201,7 +203,7 @@ def test_a_healed_prompt_spells_its_last_token_again(engine: TransformersLocal) 
     prompt = engine.tokens.prompt(raw, decoding, 128)
     assert engine.tokens.text(prompt.tokens).encode() + prompt.heal == raw.encode()
     request = GenerateRequest(sample="h", draw=0, prompt=raw, decoding=decoding, seed=0)
-    made = next(decode.generate(engine.model, engine.tokens, [request], 128, 1))
+    made = next(generate.generate(engine.model, engine.tokens, [request], 128, 1))
     again = engine.tokens.encode(raw + made.text)
     assert engine.tokens.text(again) == raw + made.text  # nothing of the prompt is written twice
 
@@ -211,14 +213,14 @@ def test_ids_beyond_the_tokenizer_are_never_drawn(engine: TransformersLocal) -> 
     logits[0, 351] = 9.0
     logits[0, 7] = 1.0
     request = prompts(Decoding(max_tokens=4))[0]
-    text = decode.Text(request, decode.encoded(request, engine.tokens, 128), engine.tokens, 128)
-    assert decode.draw(logits, [text], engine.tokens) == [7]
+    text = generate.Text(request, generate.encode_prompt(request, engine.tokens, 128), engine.tokens, 128)
+    assert generate.draw(logits, [text], engine.tokens) == [7]
 
 
 @pytest.mark.parametrize(("top_p", "point", "token"), [(0.5, 0.99, 2), (1.0, 0.0, 2), (1.0, 0.999, 1), (0.7, 0.95, 0)])
 def test_nucleus(top_p: float, point: float, token: int) -> None:
     chances = torch.tensor([0.3, 0.1, 0.6], dtype=torch.float64)
-    assert decode.nucleus(chances, top_p, point) == token
+    assert generate.draw_nucleus(chances, top_p, point) == token
 
 
 @pytest.mark.parametrize("top_p", [0.3, 0.9, 0.999])
@@ -229,7 +231,7 @@ def test_the_nucleus_of_many_tokens_is_the_sorted_ones(top_p: float) -> None:
         logits[100:140] = logits[7]  # equals keep their order
         chances = logits.softmax(0)
         for point in (0.0, 0.2, 0.5, 0.83, 0.9999):
-            assert decode.nucleus(chances, top_p, point) == decode._nucleus(chances, top_p, point)
+            assert generate.draw_nucleus(chances, top_p, point) == generate._draw_sorted(chances, top_p, point)
 
 
 def test_half_precision_on_a_cpu_is_refused(tiny_phi: Path) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from evals.checks.engine_check import ended
+from evals.checks.engine_check import change_ending
 from evals.protocol import protocol
 from evals.records import Facts, Run
 from evals.results.sample import view_sample
@@ -34,7 +34,7 @@ def test_a_prompt_is_found_under_each_name_a_run_may_have(name: str) -> None:
 
 @pytest.mark.parametrize("ending", ["", "\n"])
 def test_a_boundary_checks_run_shows_the_end_that_it_had(ending: str) -> None:
-    tried = ended(task("mini_exercises"), ending, "healed")
+    tried = change_ending(task("mini_exercises"), ending, "healed")
     again = task_of_run(header(tried, tried.protocol))
     sample = next(iter(tried.samples()))
     assert tried.prompt is not None and again.prompt is not None

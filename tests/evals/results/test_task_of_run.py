@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from evals.checks.engine_check import ended
+from evals.checks.engine_check import change_ending
 from evals.protocol import protocol, sampled_task
 from evals.records import Facts, Run
 from evals.results.task_of_run import commands, rescored_task, run_options, task_of_run
@@ -36,7 +36,7 @@ def changed() -> list[Task]:
         sampled,
         rescored_task(task("humaneval"), "evalplus"),
         rescored_task(sampled, "evalplus"),
-        ended(task("mini_exercises"), "\n", "healed"),
+        change_ending(task("mini_exercises"), "\n", "healed"),
     ]
 
 

@@ -10,11 +10,11 @@ import pytest
 import requests
 
 from evals.engines.local.generate import Text
-from evals.engines.local.stream import Pieces, steps
+from evals.engines.local.stream import Pieces, write_steps
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal, connect
 from evals.records import Decoding, GenerateRequest
-from evals.serving.server import server
+from evals.serving.server import make_server
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}Answer:"
 PROMPT = "def add(a, b):\n"
@@ -29,7 +29,7 @@ def backend(tiny_phi: Path) -> TransformersLocal:
 
 @pytest.fixture(scope="module")
 def url(backend: TransformersLocal) -> Iterator[str]:
-    running = server(backend, "tiny", "127.0.0.1", 0, "the-key", "d" * 64)
+    running = make_server(backend, "tiny", "127.0.0.1", 0, "the-key", "d" * 64)
     thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_address[1]}/v1"
@@ -86,7 +86,7 @@ def test_log_probabilities_of_what_is_written_are_those_of_reading_it(
     read = told.logprobs
     request = GenerateRequest(sample="", draw=0, prompt="", decoding=Decoding(max_tokens=12), seed=0)
     text = Text(request, Prompt(tokens=tuple(ids)), backend.tokens, 128)
-    assert [step.logprob for step in steps(backend.model, backend.tokens, text, 0)] == read.token_logprobs
+    assert [step.logprob for step in write_steps(backend.model, backend.tokens, text, 0)] == read.token_logprobs
     (again,) = backend.prompt_logprobs([[*ids, *text.written]])
     assert read.token_logprobs == pytest.approx([one.logprob for one in again[len(ids) - 1 : -1]], abs=1e-4)
     assert read.text_offset[0] == 0 and len(read.tokens) == len(read.text_offset) == 12

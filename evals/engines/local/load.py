@@ -1,0 +1,105 @@
+"""Loads a checkpoint's folder through transformers, and checks that a Phi will not be silently wrong.
+
+Every model that is run here comes through `load_model`. Nothing of a folder is executed (`trust_remote_code` is
+off) and nothing is fetched. `load` also checks what would change answers without an error: fp16 with eager
+attention, token ids beyond the tokenizer, a wrong end of text, the missing partial rotary factor.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from evals.engines import gpus
+from evals.engines.tokens import Tokens, folder_tokenizer
+from zoo.errors import ZooError, nearest
+from zoo.shape import folder_shape
+
+DTYPES = ("float32", "bfloat16", "float16")
+CONTEXT_TOKENS = 2048  # where a config states none: the context of every Phi
+
+
+def resolve(path: Path, dtype: str, device: str) -> tuple[str, str, int]:
+    """(dtype, device, context tokens) with "auto" resolved, from the folder's config. Imports nothing heavy.
+
+    Raises  ZooError when the folder has no config.json, for an unknown dtype, for a folder of phi-2's shape
+            without its rotary factor, and where fp16 gives NaN
+    """
+    if device == "auto":
+        device = "cuda" if gpus.count() else "cpu"
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    if dtype not in DTYPES:
+        raise ZooError(f'no dtype "{dtype}"{nearest(dtype, DTYPES)}; one of auto, {", ".join(DTYPES)}')
+    if dtype == "float16" and device == "cpu":
+        raise ZooError("float16 on a CPU gives NaN for phi-2's attention; take --dtype float32 or bfloat16")
+    try:
+        shape = folder_shape(path)
+    except (OSError, ValueError) as error:
+        raise ZooError(f"{path} cannot be loaded as a model: {error}. Look: phizoo models verify") from None
+    if shape.lacks_phi_2_rotary:
+        # transformers' default rotates 40 of each head's 80 numbers, without a warning (docs/phi.md)
+        raise ZooError(
+            f"{path} has Phi-2's heads of 80 with partial_rotary_factor {shape.rotary_factor or 'missing (0.5)'}, "
+            "expected 0.4: its rotary positions would be wrong; write 0.4 into config.json"
+        )
+    return dtype, device, shape.context_tokens or CONTEXT_TOKENS
+
+
+def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: str = "float32", **options: Any) -> Any:
+    """The model in a folder, on the CPU and in evaluation mode.
+
+    kind     transformers' class: AutoModelForCausalLM, or AutoModel for the states without a head
+    Raises   ZooError when the folder holds no model of this kind
+    """
+    import torch
+    import transformers
+
+    logs: Any = transformers.logging
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
+    options |= {"dtype": getattr(torch, dtype), "local_files_only": True, "use_safetensors": True}
+    try:
+        return getattr(transformers, kind).from_pretrained(folder, **options).eval()
+    except (OSError, ValueError, KeyError) as error:
+        line = str(error).strip().splitlines()[0]
+        noun = "causal language model" if kind == "AutoModelForCausalLM" else "model"
+        raise ZooError(f"{folder} cannot be loaded as a {noun}: {line}. Look: phizoo models verify") from None
+
+
+def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
+    """The model on its device and its tokenizer, checked to belong together.
+
+    Raises  ZooError when the folder holds no causal model, or the GPU asked for is not usable
+    """
+    import torch
+
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ZooError(f"this torch ({torch.__version__}) sees no GPU; take --device cpu, or see: phizoo doctor")
+    try:
+        tokens = Tokens(folder_tokenizer(path))
+    except (OSError, ValueError, KeyError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise ZooError(f"the tokenizer of {path} cannot be loaded: {line}. Look: phizoo models verify") from None
+    model = load_model(path, dtype=dtype, attn_implementation="sdpa")
+    _check(model.config, tokens, path)
+    return model.to(device), tokens
+
+
+def _check(config: Any, tokens: Tokens, path: Path) -> None:
+    """Refuses more tokens than embedding rows, and an end-of-text id that is not the tokenizer's."""
+    if tokens.size > config.vocab_size:
+        raise ZooError(
+            f"{path}: the tokenizer has {tokens.size} tokens, the model {config.vocab_size} rows; "
+            "they do not belong together, export both again"
+        )
+    # PhiConfig's own defaults are 1 and 2: a quotation mark and "#" in Phi's vocabulary
+    for name in ("bos_token_id", "eos_token_id"):
+        stated = getattr(config, name, None)
+        if config.model_type == "phi" and stated is not None and stated != tokens.eos:
+            raise ZooError(
+                f"{path}/config.json has {name} {stated}, expected {tokens.eos} (the tokenizer's end of text): "
+                f"write {name} {tokens.eos} into config.json, or texts would not end"
+            )
+    if tokens.eos is None or tokens.eos >= config.vocab_size:
+        raise ZooError(
+            f"{path}: the tokenizer names no end-of-text token that the model has; write eos_token into its config"
+        )
