@@ -1,1 +1,1 @@
-"""From raw text to a checkpoint."""
+"""Everything from raw text to a registered checkpoint."""

@@ -1,8 +1,7 @@
-"""Tokens per second and MFU of the real training loop on this machine, on random tokens.
+"""Measures tokens per second and MFU of the real training loop on this machine, on random tokens.
 
-The loop is `training.trainer.train` itself, states and validation off; the first steps (allocation,
-compilation) are left out and the median step counts. Anchors are published figures of other
-codebases, with their source, so that a number stands beside another.
+It runs `training.trainer.train` without saving states or validating; the first steps (allocation, compilation)
+are left out, and the median of the others counts. Published figures of other codebases serve for comparison.
 """
 
 import json
@@ -24,7 +23,7 @@ WARM_STEPS = 3
 
 
 def measure(name: str, device: str, steps: int, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What one recipe's loop does on a device: median tokens/s, MFU where the peak is known, memory."""
+    """Measures one recipe's loop on a device: median tokens/s, MFU if the peak is known, and memory."""
     from training import metrics, model, parallel, trainer
 
     world = parallel.enter(device)
@@ -53,7 +52,7 @@ def measure(name: str, device: str, steps: int, overrides: tuple[str, ...] = ())
 
 
 def _short(recipe: Recipe, steps: int, device: str) -> Recipe:
-    """The recipe for a few steps with nothing beside the loop: of one microbatch, on a GPU of 16 sequences or more."""
+    """The recipe cut to a few steps without validation or saving: one microbatch, on a GPU 16 sequences or more."""
     import msgspec
 
     how = recipe.execution
@@ -95,7 +94,7 @@ def _device_name(device: str) -> str:
 
 
 def line(figures: dict[str, Any]) -> str:
-    """One measurement as a person reads it."""
+    """One measurement as a line of text."""
     text = f"{figures['recipe']:20} {figures['tokens_per_second']:>10,.0f} tokens/s on {figures['device']}"
     text += f", {figures['flops_per_token'] / 1e9:.3g} GFLOP a token, {figures['memory_bytes'] / 2**30:.1f} GiB"
     if "mfu" in figures:

@@ -1,8 +1,8 @@
-"""A trained run as a Hugging Face folder that `PhiForCausalLM.from_pretrained`, vLLM and lm_eval load.
+"""Writes a trained run as a Hugging Face folder that `PhiForCausalLM.from_pretrained`, vLLM and lm_eval load.
 
-Everything with a wrong class default is written out: bos and eos, `partial_rotary_factor` (at the top
-for vLLM and older transformers, and in `rope_parameters` for newer), the generation config. The same
-training gives the same bytes: nothing about speed or time is in the folder.
+Every value with a wrong class default is written out: bos and eos, `partial_rotary_factor` (at the top
+level for vLLM and older transformers, and in `rope_parameters` for newer ones), the generation config. The
+same training gives the same bytes: the folder holds nothing about speed or time.
 """
 
 import json
@@ -25,7 +25,7 @@ WEIGHTS, CURVES, RECIPE, ENVIRONMENT = (
 
 
 def config_json(settings: "PhiConfig") -> dict[str, Any]:
-    """config.json as plain data, the way published Phi checkpoints have it."""
+    """The content of config.json, in the form of the published Phi checkpoints."""
     plain: dict[str, Any] = json.loads(settings.to_json_string(use_diff=False))
     rope = plain.get("rope_parameters") or {}
     plain |= {
@@ -48,7 +48,7 @@ def write_folder(
     recipe: dict[str, Any],
     environment: dict[str, Any],
 ) -> None:
-    """Writes the whole checkpoint folder anew; `tokenizer` is a folder whose files are copied."""
+    """Writes the checkpoint folder, replacing an earlier one; `tokenizer` is a folder whose files are copied."""
     import transformers
     from safetensors.torch import save_file
 
@@ -74,14 +74,14 @@ def write_folder(
 
 
 def _bound_tokenizer(file: Path, context_tokens: int) -> None:
-    """Writes the model's context into the tokenizer's settings, where the default is a number without end."""
+    """Writes the model's context length into the tokenizer's settings, whose default is unlimited."""
     if file.is_file():
         settings = json.loads(file.read_text(encoding="utf-8"))
         write_json(file, settings | {"model_max_length": context_tokens})
 
 
 def environment(device: str, processes: int) -> dict[str, Any]:
-    """What the numbers of a run depend on besides its recipe: versions, device, threads."""
+    """Everything besides the recipe that a run's numbers depend on: versions, device, threads."""
     import platform
 
     import safetensors

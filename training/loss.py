@@ -1,8 +1,8 @@
 """Next-token cross-entropy that never holds the logits of a whole batch.
 
-With 51,200 rows in the head, the logits of 4 x 2048 tokens are 1.6 GiB in float32, and their
-gradient as much again. Here the head runs over `chunk_tokens` tokens at a time and the gradients
-are taken in the same sweep, so the peak is one chunk. Same loss, same gradients, not approximate.
+With 51,200 rows in the head, the logits of 4 x 2048 tokens take 1.6 GiB in float32, and their
+gradient as much again. Here the head runs over `chunk_tokens` tokens at a time and computes the gradients
+in the same pass, so the peak is one chunk. Loss and gradients are exact.
 Shape legend: N tokens (batch and time together), D width, V vocabulary.
 """
 
@@ -11,18 +11,18 @@ from typing import Any
 
 import torch
 
-IGNORED = -100  # a target that is not predicted (padding, a document's edge)
+IGNORED = -100  # target of a position that is not predicted (padding, a document's edge)
 
 
 class _Chunked(torch.autograd.Function):
-    """Loss and gradients chunk by chunk in forward; backward only scales them."""
+    """Computes loss and gradients chunk by chunk in forward; backward only scales them."""
 
     @staticmethod
     def forward(
         ctx: Any, features_ND: Any, weight_VD: Any, bias_V: Any, targets_N: Any, chunk: int, compiled: bool
     ) -> Any:
         kind = features_ND.device.type
-        # once a batch, not once a chunk: autocast would cast the head again for every product
+        # cast once a batch: autocast would cast the head again for every product
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else features_ND.dtype
         read = _compiled() if compiled else read_in_place
         total = torch.zeros((), dtype=torch.float32, device=features_ND.device)
@@ -49,9 +49,9 @@ class _Chunked(torch.autograd.Function):
 
 
 def read_in_place(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """A chunk's summed loss, its gradient in the logits, and that gradient summed by column, in float32 inside.
+    """A chunk's summed loss, its gradient with respect to the logits, and that gradient's column sums; in float32.
 
-    Operation by operation in one buffer: the logits are used up.
+    Works operation by operation in one buffer and overwrites the logits.
     """
     wide_CV = logits_CV.float()
     kept_C = targets_C != IGNORED
@@ -65,7 +65,7 @@ def read_in_place(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> tuple[tor
 
 
 def read_fused(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The same as `read_in_place`, written so that a compiler makes two sweeps over the logits of it, not ten."""
+    """The same as `read_in_place`, in a form that a compiler fuses into two passes over the logits, not ten."""
     wide_CV = logits_CV.float()
     kept_C1 = (targets_C != IGNORED).unsqueeze(1)
     index_C1 = targets_C.clamp(min=0).unsqueeze(1)
@@ -88,12 +88,12 @@ def chunked_cross_entropy(
     chunk_tokens: int,
     compiled: bool = False,
 ) -> torch.Tensor:
-    """Summed cross-entropy in nats of the head's prediction for each token that has a target.
+    """The summed cross-entropy, in nats, of the head's predictions for all tokens that have a target.
 
-    features_ND   what the head reads, float32 or bf16 (under autocast its dtype); the softmax runs in float32
-    targets_N     token ids, IGNORED where nothing is predicted
-    compiled      the softmax and its gradient in two fused sweeps; for a GPU
-    Returns       a scalar to divide by the number of targets and to call backward on
+    features_ND   the head's input, float32 or bf16 (under autocast its dtype); the softmax runs in float32
+    targets_N     token ids, IGNORED for positions that are not predicted
+    compiled      compute the softmax and its gradient in two fused passes; for a GPU
+    Returns       a scalar; divide it by the number of targets and call backward on it
     """
     arguments = (features_ND, head.weight, head.bias, targets_N, chunk_tokens, compiled)
     total: torch.Tensor = _Chunked.apply(*arguments)  # type: ignore[no-untyped-call]
@@ -101,7 +101,7 @@ def chunked_cross_entropy(
 
 
 class NextToken(torch.nn.Module):
-    """A Phi model with its loss in one forward, so that sharded head weights are whole inside it."""
+    """A Phi model and its loss in one module, so that FSDP gathers the head's weights for the loss."""
 
     def __init__(self, phi: Any, chunk_tokens: int, compiled: bool = False) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class NextToken(torch.nn.Module):
     def forward(
         self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor, positions_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Summed cross-entropy of a batch in nats; positions that restart hide one document from the next."""
+        """The summed cross-entropy of a batch in nats; positions that restart separate the documents."""
         features_BTD = self.phi.model(input_ids=inputs_BT, position_ids=positions_BT, use_cache=False).last_hidden_state
         return chunked_cross_entropy(
             features_BTD.flatten(0, 1), self.phi.lm_head, targets_BT.flatten(), self.chunk_tokens, self.compiled

@@ -19,7 +19,7 @@ TIMED = ("seconds", "tokens_per_second", "memory_bytes", "mfu")
 
 
 class Metrics:
-    """The open metrics file of one run; TensorBoard gets the same numbers where it is installed."""
+    """The open metrics file of one run; TensorBoard gets the same numbers if it is installed."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "metrics.jsonl"
@@ -36,7 +36,7 @@ class Metrics:
             self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Writes one line, at once."""
+        """Writes one line and flushes it."""
         self.file.write(json.dumps(line) + "\n")
         self.file.flush()
         if "loss" in line:
@@ -53,7 +53,7 @@ class Metrics:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file; a line that a kill cut short is left out."""
+    """The complete lines of a metrics file; a line cut short by a kill is left out."""
     if not path.is_file():
         return []
     text = path.read_bytes()
@@ -61,7 +61,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def curves(lines: Iterable[Mapping[str, Any]]) -> bytes:
-    """The lines without what depends on the machine's speed: the checkpoint's training_curves.jsonl."""
+    """The lines without timing, as the checkpoint's training_curves.jsonl holds them."""
     kept = ({key: value for key, value in line.items() if key not in TIMED} for line in lines)
     return b"".join(json.dumps(line).encode() + b"\n" for line in kept)
 
@@ -79,7 +79,7 @@ PLOTS = (
 
 
 def plots(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """(key, label, key of the dots) of every quantity that was recorded; the evals' scores come last."""
+    """(key, label, key of the dots) of every recorded quantity; evaluation scores come last."""
     tasks = sorted({key for line in lines for key in line if key.startswith("eval_") and f"{key}_low" in line})
     scores = []
     for key in tasks:
@@ -90,7 +90,7 @@ def plots(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
 
 
 def series(lines: list[dict[str, Any]], key: str) -> list[tuple[float, float]]:
-    """(step, value) wherever that key was recorded."""
+    """(step, value) for every line that has the key."""
     return [(line["step"], line[key]) for line in lines if key and line.get(key) is not None]
 
 

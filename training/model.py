@@ -1,8 +1,8 @@
-"""The Phi model: transformers' own `PhiForCausalLM`, built from a recipe with a seeded init.
+"""Builds the Phi model: transformers' own `PhiForCausalLM` with a seeded initialisation.
 
-No architecture of our own, so vLLM and everyone else load the result. Two things are ours: the
-init (drawn name by name from one seed, independent of the version of transformers) and the tanh
-GELU in one fused kernel while training (the same function as `gelu_new`).
+The architecture is transformers', so vLLM and others can load the result. Two things are ours: the
+initialisation (drawn name by name from one seed, independent of the version of transformers) and, in
+training, the tanh GELU as one fused kernel (the same function as `gelu_new`).
 Shape legend: B batch, T tokens, D width, V vocabulary.
 """
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import PhiConfig, PhiForCausalLM
 
-# At the init the head reads unit-variance features, so its logits have variance D * std**2 and the
-# loss is ln V + D * std**2 / 2. 0.3/sqrt(D) keeps that excess under 0.05 for every width; at width 128
-# and below the papers' 0.02 is smaller and holds.
+# At initialisation the head reads features of unit variance, so its logits have variance D * std**2 and the
+# loss is ln V + D * std**2 / 2. 0.3/sqrt(D) keeps that excess under 0.05 at every width; at a width of 128
+# or less the papers' 0.02 is smaller and applies.
 HEAD_STD_TIMES_ROOT_WIDTH = 0.3
 
 
 def parameters(model: Model, vocabulary: int) -> int:
-    """Exact parameters: 12 d^2 L + 11 d L + 2 V d + V + 2 d when the MLP is 4 d.
+    """The exact number of parameters: 12 d^2 L + 11 d L + 2 V d + V + 2 d when the MLP is 4 d.
 
     >>> phi_1 = Model(layers=24, width=2048, heads=32, mlp=8192)
     >>> parameters(phi_1, 51200)
@@ -32,7 +32,7 @@ def parameters(model: Model, vocabulary: int) -> int:
 
 
 def non_embedding(model: Model) -> int:
-    """Parameters of the layers alone: without embedding, final norm and head.
+    """The number of parameters in the layers, without embedding, final norm and head.
 
     >>> non_embedding(Model(layers=20, width=1024, heads=16, mlp=4096))
     251883520
@@ -43,7 +43,7 @@ def non_embedding(model: Model) -> int:
 
 
 def config(model: Model, vocabulary: int, bos: int, eos: int) -> "PhiConfig":
-    """The transformers configuration. Every value that has a wrong class default is written out.
+    """The transformers configuration, with every value written out whose class default is wrong for Phi.
 
     bos, eos  50256 for the real tokenizer (PhiConfig's own default, 1 and 2, is wrong for it)
     """
@@ -74,11 +74,11 @@ def config(model: Model, vocabulary: int, bos: int, eos: int) -> "PhiConfig":
 def build(
     settings: "PhiConfig", seed: int, dropout: float = 0.0, device: str = "cpu", documents_apart: bool = True
 ) -> "PhiForCausalLM":
-    """The model on a device, float32, its weights drawn from the seed.
+    """Builds the model on a device in float32, its weights drawn from the seed.
 
-    dropout          on attention and residual branches while training; the settings handed in stay as they are
-    documents_apart  False: every token sees all before it, whatever its position. A GPU's fast kernel wants that said:
-                     compiled, transformers makes a mask for every batch, and a mask takes a slower kernel
+    dropout          for attention and residual branches in training; `settings` itself is not changed
+    documents_apart  False: every token attends to all tokens before it, whatever their positions. This selects a
+                     GPU's fast kernel: when compiled, transformers makes a mask for each batch, and masks are slower
     """
     import copy
 
@@ -98,7 +98,7 @@ def build(
 
 
 def _causal_attention() -> str:
-    """The name under which transformers calls plain causal attention, for which it makes no mask."""
+    """Registers causal attention without a mask in transformers and returns its name."""
     import torch
     from transformers import AttentionInterface
 
@@ -115,7 +115,7 @@ def _causal_attention() -> str:
 
 
 def _draw(model: "PhiForCausalLM", std: float, seed: int) -> None:
-    """Fills the weights: matrices normal, the head no wider than its input allows, biases 0, norms 1."""
+    """Fills the weights: matrices normal, the head with a limited spread, biases 0, norms 1."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -130,9 +130,9 @@ def _draw(model: "PhiForCausalLM", std: float, seed: int) -> None:
 
 
 def load_weights(model: "PhiForCausalLM", tensors: "dict[str, torch.Tensor]") -> None:
-    """Copies a state dict into the model, every name exactly once.
+    """Copies a state dict into the model; the names must be exactly the model's.
 
-    Raises ZooError naming what is missing, left over or of another shape.
+    Raises ZooError with the names that are missing, left over or of another shape.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""Scores while a run trains: its weights of this step, exported, through the same evals as a finished checkpoint.
+"""Scores a run while it trains: exports a step's weights and evaluates them like a finished checkpoint.
 
-A fixed part of each task, so that the values of two steps compare; too few samples for a leaderboard
-cell, and never published. The samples of each evaluation stay in the run's folder (`evals/`).
+It uses a fixed part of each task, so that two steps can be compared. That is too few samples for a leaderboard
+cell, so these scores are never published. The samples of each evaluation stay in the run's folder (`evals/`).
 """
 
 import contextlib
@@ -25,33 +25,34 @@ if TYPE_CHECKING:
 Scorer = Callable[[int, "dict[str, torch.Tensor]"], dict[str, float]]
 
 
-def tasks_of(asked: Evaluation) -> "list[Task]":
-    """The parts that a recipe asks for. Raises ZooError before anything is trained: an unknown task, missing
-    data, or no isolation for a task whose answers are programs.
+def tasks_of(evaluation: Evaluation) -> "list[Task]":
+    """The parts of the tasks that a recipe evaluates.
+
+    Raises ZooError, before any training, for an unknown task, missing data, or a task of programs without isolation.
     """
     from evals.sandbox import open_sandbox
     from evals.subset import part_task
     from evals.tasks import task as find_task
 
-    tasks = [part_task(find_task(name), asked.samples) for name in asked.tasks]
+    tasks = [part_task(find_task(name), evaluation.samples) for name in evaluation.tasks]
     if any(task.kind == "code" for task in tasks):
         with open_sandbox():
             pass
     return tasks
 
 
-def scorer(
-    asked: Evaluation, settings: "PhiConfig", tokenizer: Path, folder: Path, identity: dict[str, Any], device: str
+def make_scorer(
+    evaluation: Evaluation, settings: "PhiConfig", tokenizer: Path, folder: Path, identity: dict[str, Any], device: str
 ) -> Scorer | None:
-    """What scores a step's weights, or None where the recipe asks for no scores.
+    """Makes the function that scores a step's weights, or None if the recipe evaluates nothing.
 
-    Returns  a function to numbers named `eval_TASK`, with `_low`, `_high` (95% interval) and `_n`
+    Returns  a function that gives numbers named `eval_TASK`, with `_low`, `_high` (95% interval) and `_n`
     """
-    if not asked.every_steps:
+    if not evaluation.every_steps:
         return None
-    for left in folder.glob(".eval-*"):  # what a kill during an evaluation left
+    for left in folder.glob(".eval-*"):  # left by a kill during an evaluation
         shutil.rmtree(left, ignore_errors=True)
-    tasks = tasks_of(asked)
+    tasks = tasks_of(evaluation)
     from evals.evaluate import Subject, evaluate_many
     from evals.run import RunOptions
     from evals.stats.summary import summarise
@@ -76,6 +77,6 @@ def scorer(
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Without a bar of its own: the run's stands on the same line."""
+    """Hides the evaluation's progress bar, which would overwrite the run's."""
     with contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""The learning rate by step and the optimizers of a recipe: torch's own AdamW (fused) and Muon."""
+"""Learning-rate schedules and the optimizers of a recipe: torch's AdamW (fused) and Muon."""
 
 import math
 from typing import TYPE_CHECKING
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
-    """The learning rate of one step, 0 <= step < steps; a pure function, so a resume needs no state.
+    """The learning rate of one step, 0 <= step < steps; a pure function, so resuming needs no state.
 
-    steps   where the decay ends; `schedule.steps` wins over it (phi-1-base stops at 24K of 36K)
+    steps   the step at which the decay ends, unless `schedule.steps` is set (phi-1-base stops at 24K of 36K)
     Source  P1 section 2.3: linear warm-up, then linear decay; P15: constant. wsd: constant, then
             linear over the last `decay_steps`.
 
@@ -36,10 +36,10 @@ def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
 
 
 def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[torch.optim.Optimizer]":
-    """The recipe's optimizers over all of a model's parameters, each parameter in exactly one.
+    """Creates the recipe's optimizers; each parameter of the model is in exactly one.
 
-    Weight decay on matrices only (norms and biases are not decayed) unless `decay = "all"`; the papers
-    do not say which. Each group keeps its rate relative to the schedule in `scale`.
+    Only matrices are decayed, not norms and biases, unless `decay = "all"`; the papers do not say which. A
+    group's `scale` is its rate relative to the schedule.
     """
     import torch
 
@@ -47,7 +47,7 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
     inner = [p for name, p in named if settings.kind == "muon" and p.dim() == 2 and ".layers." in name]
     chosen = {id(parameter) for parameter in inner}
     copies = settings.tiled_copies
-    # what reads a tiled input: every matrix but the embedding, whose rows are looked up
+    # matrices with a tiled input: all but the embedding, whose rows are looked up
     tiled = [p for name, p in named if copies > 1 and p.dim() == 2 and "embed" not in name and id(p) not in chosen]
     chosen |= {id(parameter) for parameter in tiled}
     rest = [p for _, p in named if id(p) not in chosen]
@@ -77,7 +77,7 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
 
 
 def set_rate(optimizers: "list[torch.optim.Optimizer]", rate: float) -> None:
-    """Sets this step's learning rate in every group, scaled as the group asks."""
+    """Sets this step's learning rate in every group, multiplied by the group's scale."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]

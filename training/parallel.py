@@ -1,7 +1,7 @@
-"""One process or many: what differs between them, in one place, through torchrun and FSDP2.
+"""Everything that differs between training in one process and in many (torchrun and FSDP2).
 
-Under `torchrun` each process holds a shard of every weight (FSDP2) and reads its part of each
-batch; alone, nothing is wrapped and the same loop runs. Sums over processes are taken in float64.
+Under `torchrun` each process holds a shard of every weight (FSDP2) and reads its part of each batch; a single
+process wraps nothing and runs the same loop. Sums over processes are taken in float64.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class World:
-    """This process among all of a run, and the device it computes on."""
+    """This process's rank among the processes of a run, and its device."""
 
     rank: int
     size: int
@@ -41,14 +41,14 @@ class Silent:
 
 
 def process_count() -> int:
-    """How many processes torchrun started; 1 without it. Needs no torch."""
+    """The number of processes that torchrun started; 1 without torchrun. Needs no torch."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def enter(device: str) -> World:
     """Joins the processes of this run. device: cpu, cuda or auto.
 
-    Raises ZooError where a GPU is asked for and none is there.
+    Raises ZooError if `device` is cuda and there is no GPU.
     """
     import torch
 
@@ -78,7 +78,7 @@ def leave(world: World) -> None:
 
 
 def shard(module: "NextToken", world: World) -> None:
-    """Shards each layer, then the rest, over the processes (FSDP2, in place); alone, nothing."""
+    """Shards each layer, then the rest, over the processes (FSDP2, in place); does nothing in a single process."""
     if world.size == 1:
         return
     from torch.distributed.device_mesh import init_device_mesh
@@ -103,12 +103,12 @@ def sum_over_processes(world: World, value: float) -> float:
 
 
 def any_process(world: World, flag: bool) -> bool:
-    """Whether any process says so: all then do the same thing at the same step."""
+    """Whether the flag is set in any process, so that all act alike at the same step."""
     return flag if world.size == 1 else sum_over_processes(world, float(flag)) > 0
 
 
 def clip(module: "NextToken", limit: float) -> float:
-    """Clips the gradient's norm to `limit` (0: not) and gives the norm before."""
+    """Clips the gradient's norm to `limit` (0: no limit) and returns the norm before."""
     import torch
 
     norm = torch.nn.utils.clip_grad_norm_(module.parameters(), limit or float("inf"))
@@ -117,7 +117,7 @@ def clip(module: "NextToken", limit: float) -> float:
 
 
 def peak_flops(world: World) -> float | None:
-    """The device's bf16 peak in FLOP/s, None where it is not in the table (every CPU)."""
+    """The device's bf16 peak in FLOP/s; None if it is not in the table, as for every CPU."""
     if not world.device.startswith("cuda"):
         return None
     import torch
@@ -127,7 +127,7 @@ def peak_flops(world: World) -> float | None:
 
 
 def memory_bytes(world: World) -> int:
-    """The most memory this process has held: on the GPU if it trains there, else resident."""
+    """The peak memory of this process: on the GPU if it trains there, else resident."""
     if world.device.startswith("cuda"):
         import torch
 

@@ -1,10 +1,9 @@
 """Recipes: everything that determines a training run, read from TOML into a frozen record.
 
-A recipe is data. An unknown key, a value of the wrong kind or an impossible combination is an error
-that names the nearest known key or the rule. `--set a.b=c` overrides a value and is recorded in the
-recipe itself, so that a checkpoint's recipe says everything. Nothing here imports torch.
-Sources of the published numbers stand in each file's `[sources]` table; "estimated" is said where a
-number is ours.
+An unknown key, a value of the wrong kind or an impossible combination is an error that names the nearest
+known key or the rule. `--set a.b=c` overrides a value and is recorded in the recipe itself, so a checkpoint's
+recipe is complete. This file does not import torch. Each recipe's `[sources]` table cites the published
+numbers; "estimated" marks our own.
 """
 
 import tomllib
@@ -31,7 +30,7 @@ from zoo.shape import Shape
 
 FOLDER = Path(__file__).parent / "recipes"
 
-# One name a file in training/recipes/; the real ones first, then their twins that a laptop trains.
+# One name for each file in training/recipes/: the full-size models first, then the versions that a laptop trains.
 RECIPES: tuple[str, ...] = (
     "phi-1-small-base",
     "phi-1-small",
@@ -59,7 +58,7 @@ NOT_IDENTITY = ("about", "sources", "published", "states", "overrides", "licence
 
 
 class Model(Record, frozen=True):
-    """The shape. vocabulary, bos and eos: None takes the tokenizer's (the mini and tiny twins)."""
+    """The model's shape. vocabulary, bos and eos: None takes the tokenizer's (the mini and tiny models)."""
 
     layers: int
     width: int
@@ -97,7 +96,7 @@ class DataSource(Record, frozen=True):
 
 
 class Data(Record, frozen=True):
-    """What is read and how it is cut into sequences (see training/data/tokens/loader.py)."""
+    """The token datasets and how they are cut into sequences (see training/data/tokens/loader.py)."""
 
     sources: tuple[DataSource, ...]
     sequence_tokens: int
@@ -106,7 +105,7 @@ class Data(Record, frozen=True):
 
 
 class Training(Record, frozen=True):
-    """How long and how much at once. batch_sequences counts all processes together.
+    """Number of steps and size of a batch. batch_sequences counts all processes together.
 
     spike_nats: a loss this far above the recent median, and far outside the recent scatter, stops the run; 0: never.
     """
@@ -120,7 +119,7 @@ class Training(Record, frozen=True):
 
 
 class Schedule(Record, frozen=True):
-    """Learning rate by step. steps: where the decay ends, training.steps if None."""
+    """Learning rate by step. steps: the step at which the decay ends; None: training.steps."""
 
     kind: Literal["linear", "constant", "cosine", "wsd"]
     peak_learning_rate: float
@@ -133,8 +132,8 @@ class Schedule(Record, frozen=True):
 class Optimizer(Record, frozen=True):
     """AdamW, or Muon for the matrices inside the layers with AdamW for everything else.
 
-    tiled_copies: n of a growth that tiled the matrices. AdamW moves them at 1/n of the rate with n times the
-    decay, so that their function moves as the small model's did; Muon's update is scaled so by itself.
+    tiled_copies: n of a growth that tiled the matrices. AdamW then uses 1/n of the rate and n times the decay for
+    them, so that their function changes as fast as the small model's did; Muon's update has that scale already.
     """
 
     kind: Literal["adamw", "muon"] = "adamw"
@@ -149,9 +148,9 @@ class Optimizer(Record, frozen=True):
 
 
 class Start(Record, frozen=True):
-    """The checkpoint whose weights the run begins with, and what that makes of the new one.
+    """The checkpoint whose weights the run starts from, and its relation to the new checkpoint.
 
-    optimizer_state: begin with the optimizer's moments too, which must have been kept or grown.
+    optimizer_state: start from the optimizer's moments too, which must have been kept or grown.
     """
 
     checkpoint: str
@@ -160,14 +159,14 @@ class Start(Record, frozen=True):
 
 
 class Validation(Record, frozen=True):
-    """every_steps 0: never. sequences: how many fixed ones are read each time."""
+    """When to validate, and on how many fixed sequences. every_steps 0: never."""
 
     every_steps: int = 0
     sequences: int = 64
 
 
 class Evaluation(Record, frozen=True):
-    """Scores while training: `samples` fixed ones of each task, each every_steps steps; every_steps 0: never."""
+    """Scores during training, every `every_steps` steps (0: never), on the same `samples` samples of each task."""
 
     every_steps: int = 0
     tasks: tuple[str, ...] = ("mini_exercises",)
@@ -181,9 +180,9 @@ class Selection(Record, frozen=True):
 
 
 class States(Record, frozen=True):
-    """When the run's state is saved, and what is kept: the newest ones, and each n-th step.
+    """When to save the run's state, and which states to keep: the newest, and every n-th step.
 
-    keep_optimizer: keep the optimizer's moments of the finished checkpoint, for a growth that takes them along.
+    keep_optimizer: keep the finished checkpoint's optimizer moments, so that a growth can grow them too.
     """
 
     every_seconds: float = 60.0
@@ -194,7 +193,7 @@ class States(Record, frozen=True):
 
 
 class Execution(Record, frozen=True):
-    """How it is computed. auto: bf16 on a GPU and, in a run of minutes, compiled; fp32 and not compiled on a CPU."""
+    """How to compute. auto: bf16 on a GPU, compiled if the run takes minutes; fp32 and not compiled on a CPU."""
 
     microbatch_sequences: int | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -204,7 +203,7 @@ class Execution(Record, frozen=True):
 
 
 class Published(Record, frozen=True):
-    """What was published of the same run, to stand beside the plan's figures."""
+    """Published figures of the same run, shown beside the plan's."""
 
     gpu_hours: float
     kind: str
@@ -214,7 +213,7 @@ class Published(Record, frozen=True):
 
 
 class Recipe(Record, frozen=True):
-    """One training run. model None: the parent's shape (a finetune)."""
+    """One training run. model None: the parent's shape, as in a finetune."""
 
     name: str
     data: Data
@@ -237,12 +236,12 @@ class Recipe(Record, frozen=True):
 
 
 def complete_recipe(_typed: str) -> tuple[str, ...]:
-    """The recipes, for the shell's Tab."""
+    """The names of the recipes, for completion in a shell."""
     return RECIPES
 
 
 def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe of that name, or of that .toml file, with `a.b=c` overrides applied.
+    """Reads a recipe by name or from a .toml file and applies `a.b=c` overrides.
 
     Raises ZooError for an unknown name, key or value, with the nearest known one.
 
@@ -260,7 +259,7 @@ def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
     try:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ZooError(f"{path.name} is not TOML: {error}; mend that line and run again") from error
+        raise ZooError(f"{path.name} is not TOML: {error}; fix that line and run again") from error
     given = tuple(overrides)
     for assignment in given:
         override(plain, assignment, dict(keys_of(Recipe)))
@@ -270,7 +269,7 @@ def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def from_plain(plain: Mapping[str, Any]) -> Recipe:
-    """The recipe in plain data (TOML or JSON as read), checked."""
+    """Converts plain data (TOML or JSON as read) into a checked recipe."""
     known = dict(keys_of(Recipe))
     for key in written_keys(plain, known):
         if key not in known:
@@ -278,12 +277,12 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
     try:
         recipe = msgspec.convert(plain, Recipe)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
+        fault, _, where = str(error).partition(" - at `$")
         key = where.strip("`.").replace("[...]", "") or "the recipe"
         value = value_at(plain, key)
+        given = "" if value is None else f", found {value!r}"
         raise ZooError(
-            f"recipe key {key}: {what}{'' if value is None else f', found {value!r}'}{_remedy(known.get(key), value)}. "
-            "All keys: phizoo train recipes --keys"
+            f"recipe key {key}: {fault}{given}{_remedy(known.get(key), value)}. All keys: phizoo train recipes --keys"
         ) from error
     for wrong in find_problems(recipe):
         raise ZooError(f"recipe {recipe.name}: {wrong}")
@@ -291,7 +290,7 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
 
 
 def _remedy(kind: Any, value: Any) -> str:
-    """What to write instead of a value of the wrong kind: one of the words, or a number without its unit."""
+    """Advice for a value of the wrong kind: one of the allowed words, or a number without its unit."""
     words = [str(part) for part in get_args(kind) if isinstance(part, str)]
     if words:
         return f"{nearest(str(value), words)}; one of {', '.join(words)}"
@@ -301,7 +300,7 @@ def _remedy(kind: Any, value: Any) -> str:
 
 
 def find_problems(recipe: Recipe) -> Iterable[str]:
-    """What cannot be, in the order a person would mend it; nothing if the recipe can run."""
+    """Validation errors, the most fundamental first; none if the recipe can run."""
     validate_name(recipe.name)
     model, data, training, schedule = recipe.model, recipe.data, recipe.training, recipe.schedule
     if model is None and recipe.parent is None:
@@ -356,13 +355,13 @@ def _model_problems(model: Model) -> Iterable[str]:
 
 
 def resolve_recipe(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain data with every default written out: what the registry keeps."""
+    """The recipe as plain data with every default written out, as the registry keeps it."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe))
     return plain
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:
-    """The part of a resolved recipe that determines the weights: no texts, no saving habits."""
+    """The part of a resolved recipe that determines the weights, without texts and the rules for saving."""
     return {key: value for key, value in resolve_recipe(recipe).items() if key not in NOT_IDENTITY}
 
 
@@ -372,7 +371,7 @@ def recipe_digest(recipe: Recipe) -> str:
 
 
 def shape(recipe: Recipe) -> Model:
-    """The recipe's model, or its parent recipe's where it only names a parent.
+    """The recipe's model, or its parent recipe's if it names only a parent.
 
     >>> shape(load("phi-1-small-mini")).layers
     5
@@ -380,7 +379,10 @@ def shape(recipe: Recipe) -> Model:
     seen = recipe
     while seen.model is None:
         if seen.parent is None or seen.parent.checkpoint not in RECIPES:
-            raise ZooError(f"recipe {recipe.name} takes its shape from a checkpoint; only its parent's recipe tells it")
+            raise ZooError(
+                f"recipe {recipe.name} takes its shape from a checkpoint that is no recipe; "
+                "give a recipe with a [model]. All: phizoo train recipes"
+            )
         seen = load(seen.parent.checkpoint)
     return seen.model
 
@@ -395,7 +397,7 @@ def keys() -> dict[str, str]:
 
 
 def unsourced_numbers(recipe: Recipe) -> list[str]:
-    """Numbers that a recipe sets, and that neither they nor their table have a source for."""
+    """Keys whose numbers a recipe sets without a source for the key or its table."""
     defaults = dict(defaults_of(Recipe))
     unsourced = []
     for key, value in leaf_values(resolve_recipe(recipe)):

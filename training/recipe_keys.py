@@ -1,6 +1,6 @@
-"""A record as a table of dotted keys: which keys there are and of what kind, what is written, a value put in its place.
+"""Treats a record as a table of dotted keys: lists keys and their types, reads and sets values.
 
-Used by `training.recipe` for its messages and for `--set`; nothing here knows what a recipe is.
+`training.recipe` uses this for its messages and for `--set`; this file knows nothing about recipes.
 """
 
 import tomllib
@@ -13,7 +13,7 @@ from zoo.errors import ZooError, nearest
 
 
 def defaults_of(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Every key of a record that holds a value itself, dotted, with its default."""
+    """The dotted key and the default of every value in a record and the records inside it."""
     for field in msgspec.structs.fields(kind):
         if (inner := record_in(field.type)) is not None:
             yield from defaults_of(inner, f"{prefix}{field.name}.")
@@ -22,7 +22,7 @@ def defaults_of(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def keys_of(kind: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Every key of a record and of the records in it, dotted, with the type of its value."""
+    """The dotted key and the type of every field in a record and the records inside it."""
     for field in msgspec.structs.fields(kind):
         key = prefix + field.name
         yield key, field.type
@@ -39,7 +39,7 @@ def record_in(kind: Any) -> Any:
 
 
 def kind_text(kind: Any) -> str:
-    """A type in a reader's words: `int`, or the words that it may be."""
+    """A type as text: `int`, or the allowed words."""
     if isinstance(kind, type):
         return kind.__name__
     parts = [str(part) for part in get_args(kind) if isinstance(part, str)]
@@ -47,7 +47,7 @@ def kind_text(kind: Any) -> str:
 
 
 def written_keys(plain: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
-    """Every key that is written, dotted; the free-form tables (sources) are not entered."""
+    """The dotted keys that plain data contains; free-form tables (sources) are not entered."""
     for key, value in plain.items():
         path = prefix + str(key)
         yield path
@@ -59,7 +59,7 @@ def written_keys(plain: Mapping[str, Any], known: Mapping[str, Any], prefix: str
 
 
 def leaf_values(plain: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Every value in plain data under its dotted key; a list is one value."""
+    """The dotted key and value of every entry in plain data; a list is one value."""
     if isinstance(plain, Mapping):
         for key, value in plain.items():
             yield from leaf_values(value, f"{prefix}.{key}" if prefix else str(key))
@@ -68,7 +68,7 @@ def leaf_values(plain: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def value_at(plain: Any, key: str) -> Any:
-    """The value of a dotted key in plain data, or None where there is none."""
+    """The value of a dotted key in plain data, or None if it is absent."""
     for part in key.split("."):
         if not isinstance(plain, Mapping) or part not in plain:
             return None
@@ -77,14 +77,14 @@ def value_at(plain: Any, key: str) -> Any:
 
 
 def override(plain: dict[str, Any], assignment: str, known: Iterable[str]) -> None:
-    """Puts `a.b=value` into plain data; the value is TOML, or a bare word.
+    """Sets `a.b=value` in plain data; the value is TOML or a bare word.
 
-    known   the keys there are
-    Raises  ZooError for an unknown key, with the nearest one, and for one inside a list
+    known   all keys
+    Raises  ZooError for an unknown key, with the nearest known one, and for a key inside a list
 
     >>> data = {"training": {"steps": 1}}
-    >>> for told in ("training.steps=20", "schedule.kind=constant"):
-    ...     override(data, told, ["training.steps", "schedule.kind"])
+    >>> for assignment in ("training.steps=20", "schedule.kind=constant"):
+    ...     override(data, assignment, ["training.steps", "schedule.kind"])
     >>> data
     {'training': {'steps': 20}, 'schedule': {'kind': 'constant'}}
     """

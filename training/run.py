@@ -1,8 +1,8 @@
-"""From a recipe to a registered checkpoint: looks things up, trains, exports, registers, once.
+"""Turns a recipe into a registered checkpoint, once: looks up data and parent, trains, exports, registers.
 
-Asked again with the same recipe, data and parent it answers from the registry without importing
-torch. A run keeps its state in `training_dir()/<digest of all that determines it>`, so the same
-command goes on where it was killed, and another recipe never meets its state.
+For the same recipe, data and parent a second call answers from the registry without importing torch. A run keeps
+its state in `training_dir()/<digest of everything that determines it>`, so the same command resumes it after a
+kill, and another recipe never uses its state.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be trained: a recipe and the records it names, looked up."""
+    """A recipe with the records that it names, looked up."""
 
     recipe: Recipe
     name: str
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the weights; its digest names the run."""
+        """Everything that determines the weights; its digest names the run's folder."""
         return {
             "recipe": identity(self.recipe),
             "datasets": [dataset.digest for dataset in self.datasets],
@@ -55,7 +55,7 @@ class Request:
 
 
 def look_up(registry: Registry, recipe: Recipe, name: str | None = None) -> Request:
-    """The datasets and the parent a recipe names. Raises ZooError for one that is not there."""
+    """Looks up the datasets and the parent that a recipe names. Raises ZooError for a missing one."""
     datasets = tuple(registry.dataset(source.name) for source in recipe.data.sources)
     for dataset in datasets:
         if dataset.kind != "tokens":
@@ -65,7 +65,7 @@ def look_up(registry: Registry, recipe: Recipe, name: str | None = None) -> Requ
 
 
 def find_existing(registry: Registry, request: Request) -> Checkpoint | None:
-    """The newest version of that name made by the same recipe from the same data and parent."""
+    """The newest checkpoint of that name with the same recipe, data and parent, or None."""
     digests = [dataset.digest for dataset in request.datasets]
     parents = [request.parent.digest] if request.parent else []
     for checkpoint in reversed(registry.list(request.name, all_versions=True)):
@@ -87,14 +87,14 @@ def run(
     stop_after: int | None = None,
     say: Callable[[str], None] = print,
 ) -> Checkpoint | None:
-    """The registered checkpoint of a recipe, trained if need be; None if stopped on the way.
+    """Trains a recipe and registers its checkpoint, unless that exists; None if the run was stopped.
 
     spec        a recipe's name or a .toml file; overrides are `a.b=c`
     name        the checkpoint's name, the recipe's by default
-    folder      where the run's state lies, by default a folder named by the run's digest
-    stop_after  steps in all after which the run saves and stops, to go on another time
-    Raises      ZooError with what to do: unknown name, foreign or locked state, no device; SystemExit(0) after
-                SIGTERM and KeyboardInterrupt after an interrupt, the state saved
+    folder      the folder of the run's state, by default named by the run's digest
+    stop_after  total number of steps after which the run saves and stops, to be resumed later
+    Raises      ZooError for an unknown name, a foreign or locked state, or a missing device; with the state saved,
+                SystemExit(0) after SIGTERM and KeyboardInterrupt after an interrupt
     """
     return run_recipe(load(spec, overrides), spec, name, folder, device, stop_after, say)
 
@@ -109,7 +109,7 @@ def run_recipe(
     say: Callable[[str], None] = print,
     command: str = "",
 ) -> Checkpoint | None:
-    """As `run`, of a recipe that is read already; `spec` is how a person would name it, `command` what they typed."""
+    """As `run`, for a recipe already read; `spec` is its name or file, `command` the command that resumes the run."""
     with open_registry() as registry:
         request = look_up(registry, recipe, name)
         if existing := find_existing(registry, request):
@@ -126,7 +126,7 @@ def run_recipe(
                 if outcome.status == "stopped":
                     say(
                         f"stopped after step {outcome.step} of {recipe.training.steps}, state saved; "
-                        "the same command goes on"
+                        "the same command resumes it"
                     )
                     _leave(outcome.signal)
                     return None
@@ -136,9 +136,9 @@ def run_recipe(
 
 
 def _leave(stopped_by: int) -> None:
-    """Ends the whole command where a signal asked for it, so that nothing runs after it (a quickstart's next step).
+    """Ends the whole command after a signal, so that no further step (of the quickstart, say) runs.
 
-    SIGTERM is a machine taken back: all is saved, exit code 0. An interrupt is one: exit code 130.
+    SIGTERM means that the machine is reclaimed: exit code 0, since all is saved. An interrupt exits with 130.
     """
     if stopped_by == signal.SIGTERM:
         raise SystemExit(0)
@@ -147,7 +147,7 @@ def _leave(stopped_by: int) -> None:
 
 
 def _command(spec: str, recipe: Recipe, name: str | None, folder: Path | None, world: "World") -> str:
-    """The command line of this very run, overrides included: typed again it goes on, or shows a stop again."""
+    """The command line that resumes or repeats this run, overrides included."""
     start = ["phizoo"]
     if world.size > 1:
         start = ["torchrun", "--nproc-per-node", str(world.size), "-m", "zoo.cli"]
@@ -183,7 +183,7 @@ def _train(
         start=start,
         flops_per_token=_training_flops(request, settings),
         stop_after=stop_after,
-        score=online_eval.scorer(
+        score=online_eval.make_scorer(
             request.recipe.evaluation, settings, sources[0].folder / "tokenizer", place, request.identity, world.device
         )
         if world.first
@@ -195,7 +195,7 @@ def _train(
 
 
 def _moments(request: Request) -> "dict[str, torch.Tensor] | None":
-    """The parent's optimizer state, where the recipe begins with it."""
+    """The parent's optimizer state if the recipe starts from it, else None."""
     from safetensors.torch import load_file
 
     from training.growth.grow import moments_file
@@ -205,7 +205,7 @@ def _moments(request: Request) -> "dict[str, torch.Tensor] | None":
         return None
     if not (file := moments_file(parent.digest)).is_file():
         raise ZooError(
-            f"no optimizer state of {parent.label} is here; train or grow it with one (states.keep_optimizer, "
+            f"this machine has no optimizer state of {parent.label}; train or grow it with one (states.keep_optimizer, "
             "phizoo train grow --optimizer-state), or --set parent.optimizer_state=false"
         )
     moments = load_file(file)
@@ -219,7 +219,7 @@ def _moments(request: Request) -> "dict[str, torch.Tensor] | None":
 
 
 def _open_datasets(datasets: tuple[Dataset, ...]) -> "list[TokenDataset]":
-    """The token datasets, all of one vocabulary."""
+    """Opens the token datasets; all must have the same vocabulary."""
     from training.data.tokens.loader import open_tokens
 
     sources = [
@@ -235,14 +235,14 @@ def _open_datasets(datasets: tuple[Dataset, ...]) -> "list[TokenDataset]":
 
 
 def _model_settings(request: Request, sources: "list[TokenDataset]") -> Any:
-    """The model's configuration: the recipe's shape, or the parent's, with the tokenizer's ids where none is given."""
+    """The model's configuration: the recipe's shape or the parent's; the tokenizer gives ids that the recipe omits."""
     from transformers import PhiConfig
 
     from training import model
 
     tokens = sources[0]
     if request.parent is not None:
-        # the parent's own configuration: growth by pad-exact has an epsilon of its own
+        # the parent's configuration, because pad-exact growth changes the epsilon
         settings = PhiConfig.from_dict(dict(request.parent.architecture))
         _check_shape(request, settings)
     else:
@@ -263,7 +263,7 @@ def _model_settings(request: Request, sources: "list[TokenDataset]") -> Any:
 
 
 def _check_shape(request: Request, settings: Any) -> None:
-    """Raises ZooError where a recipe has a shape of its own and it is not its parent's."""
+    """Raises ZooError if the recipe gives a shape that differs from its parent's."""
     wanted = request.recipe.model
     if wanted is None or request.parent is None:
         return
@@ -289,7 +289,7 @@ def _register(
     outcome: "TrainOutcome",
     say: Callable[[str], None],
 ) -> Checkpoint | None:
-    """Exports and registers; the run's states are removed, its metrics stay."""
+    """Exports and registers the checkpoint; removes the run's states and keeps its metrics."""
     if not world.first:
         return None
     from training import export, metrics
@@ -344,13 +344,13 @@ def _register(
 
 
 def _keep_optimizer(keeper: "Keeper", step: int, checkpoint: Checkpoint) -> str:
-    """Puts the chosen step's optimizer state where growth and later runs find it; says where."""
+    """Copies the chosen step's optimizer state to where growth and later runs look for it; returns a message."""
     from training.growth.grow import moments_file
     from training.state import OPTIMIZER
 
     source, file = keeper.folder / f"{step:08d}" / OPTIMIZER, moments_file(checkpoint.digest)
     if not source.is_file():
-        return "the optimizer state was not kept: several processes have it in shards"
+        return "the optimizer state was not kept, because several processes hold it in shards"
     file.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, file)
     return f"optimizer state kept in {file}"
@@ -358,7 +358,7 @@ def _keep_optimizer(keeper: "Keeper", step: int, checkpoint: Checkpoint) -> str:
 
 @contextlib.contextmanager
 def _lock_folder(place: Path, world: "World") -> Iterator[None]:
-    """Holds a run's folder: two commands do not train one run at once."""
+    """Locks a run's folder, so that no two commands train the same run at once."""
     place.mkdir(parents=True, exist_ok=True)
     if not world.first:
         yield
@@ -368,7 +368,7 @@ def _lock_folder(place: Path, world: "World") -> Iterator[None]:
 
 
 def recipe_of(spec: str) -> dict[str, Any]:
-    """The resolved recipe of a recipe's name, a .toml file, or a checkpoint in the zoo."""
+    """The resolved recipe for a recipe's name, a .toml file, or a checkpoint in the zoo."""
     from training.recipe import RECIPES
 
     if spec in RECIPES or spec.endswith(".toml"):
@@ -381,10 +381,10 @@ def recipe_of(spec: str) -> dict[str, Any]:
 
 
 def metrics_of(spec: str) -> list[dict[str, Any]]:
-    """The metrics of a run's folder (as far as it is), or of a checkpoint in the zoo.
+    """The metrics of a run's folder (up to its last step), or of a checkpoint in the zoo.
 
-    A checkpoint's own curves hold nothing about speed, so that equal trainings have equal bytes; where the
-    run's folder is still on this machine, its lines are taken instead.
+    A checkpoint's curves hold no timing, so that equal trainings have equal bytes; if the run's folder is still
+    on this machine, its lines are returned instead.
     """
     from training import export, metrics
 
@@ -393,7 +393,7 @@ def metrics_of(spec: str) -> list[dict[str, Any]]:
         with open_registry() as registry:
             file = registry.path(spec) / export.CURVES
     if not file.is_file():
-        raise ZooError(f"{spec} has no training curves; only what phizoo train run made has them")
+        raise ZooError(f"{spec} has no training curves; only checkpoints made by phizoo train run have them")
     kept = file.read_bytes()
     for timed in places.training_dir().glob("*/metrics.jsonl"):
         lines = metrics.read(timed)

@@ -1,9 +1,9 @@
-"""A run's state where several processes train it: each writes its own shards, through torch's DCP.
+"""Saves and restores the state of a run of several processes: each writes its own shards through torch's DCP.
 
-Same place, same rules and same facts as `training.state` (whole or absent, digests checked when read,
-kept by rule); the tensors lie in DCP's files instead of safetensors, and no process ever holds more than
-its part. Staging blocks the step, writing does not: it has a process group of its own, so that its
-messages never meet those of training. The folder must be one that all processes see.
+Folders, rules and facts are those of `training.state` (whole or absent, digests checked when read, pruned by
+rule); the tensors are in DCP's files instead of safetensors, and no process holds more than its part. Staging
+blocks the step, writing does not; it uses its own process group, so its messages never mix with those of
+training. All processes must see the folder.
 """
 
 import os
@@ -24,7 +24,7 @@ WEIGHT, MOMENT = "weight/", "optimizer/"
 
 
 def open_group(world: World) -> Any:
-    """The process group of the writers; None alone."""
+    """Opens the process group of the writers; None for a single process."""
     if world.size == 1:
         return None
     import torch.distributed as dist
@@ -33,7 +33,7 @@ def open_group(world: World) -> Any:
 
 
 def _named_tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> "dict[str, torch.Tensor]":
-    """All tensors of a run by name, as each process holds them: its shards, not copied."""
+    """This process's shards of all tensors of a run, by name and not copied."""
     parameters = dict(model.named_parameters())
     tensors: dict[str, Any] = {WEIGHT + name: parameter.detach() for name, parameter in parameters.items()}
     for number, optimizer in enumerate(optimizers):
@@ -52,7 +52,7 @@ def save(
     group: Any,
     world: World,
 ) -> None:
-    """Copies this process's shards aside and starts writing them; every process takes part."""
+    """Copies this process's shards and starts writing them; every process must call it."""
     import torch.distributed as dist
     from torch.distributed import checkpoint
 
@@ -66,11 +66,11 @@ def save(
     writing: Any = dcp.async_save(
         _named_tensors(model, optimizers), storage_writer=dcp.FileSystemWriter(part), process_group=group
     )
-    keeper.started(threading.Thread(target=_finish, args=(keeper, writing, step, part, best, world), daemon=True))
+    keeper.start_writer(threading.Thread(target=_finish, args=(keeper, writing, step, part, best, world), daemon=True))
 
 
 def _finish(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, world: World) -> None:
-    """Waits for all shards; then the first process checks them in: digests, facts, the name that makes it whole."""
+    """Waits for all shards; then the first process writes digests and facts and renames the folder into place."""
     try:
         writing.result()
         if not world.first:
@@ -81,18 +81,18 @@ def _finish(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, worl
         facts = {"step": step, "identity": keeper.identity, "files": digests, "best": best}
         write_json(part / FACTS, facts)
         final = keeper.folder / f"{step:08d}"
-        if final.exists():  # the same step again: the old one may stay
+        if final.exists():  # the same step again: keep the old one
             shutil.rmtree(part)
         else:
             os.rename(part, final)
             flush_to_disk(keeper.folder)
         keeper.prune(best)
-    except BaseException as error:  # carried to the loop: wait() raises it there
+    except BaseException as error:  # wait() raises it in the training loop
         keeper.fault = error
 
 
 def _verify(keeper: Keeper, step: int) -> StateFacts:
-    """The facts of a state whose every byte is as written. Raises ValueError, or ZooError for another run's."""
+    """Checks every byte of a state and returns its facts. Raises ValueError, or ZooError for another run's state."""
     saved = keeper.facts(step)
     folder = keeper.folder / f"{step:08d}"
     for name, known in saved.files.items():
@@ -102,7 +102,7 @@ def _verify(keeper: Keeper, step: int) -> StateFacts:
 
 
 def newest(keeper: Keeper, world: World) -> tuple[StateFacts | None, list[str]]:
-    """The newest whole state, found and checked by the first process and told to the others, and notes."""
+    """The newest whole state, and a note for each damaged one; the first process checks and broadcasts."""
     import torch.distributed as dist
 
     shared: list[Any] = [None, [], None]
@@ -115,7 +115,7 @@ def newest(keeper: Keeper, world: World) -> tuple[StateFacts | None, list[str]]:
                 shared[2] = str(error)
                 break
             except (OSError, ValueError, KeyError) as error:
-                shared[1].append(f"the state of step {step} is damaged ({error}); going on from an older one")
+                shared[1].append(f"the state of step {step} is damaged ({error}); resuming from an older one")
                 shutil.rmtree(keeper.folder / f"{step:08d}", ignore_errors=True)
     dist.broadcast_object_list(shared, src=0)
     if shared[2]:
@@ -126,7 +126,7 @@ def newest(keeper: Keeper, world: World) -> tuple[StateFacts | None, list[str]]:
 def load(
     keeper: Keeper, step: int, model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", group: Any
 ) -> None:
-    """Reads a state into the model and its optimizers, each process its own shards."""
+    """Reads a state into the model and its optimizers; each process reads its own shards."""
     import torch
     from torch.distributed import checkpoint
 

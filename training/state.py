@@ -1,11 +1,10 @@
-"""A training run's state on disk: whole or absent, verified when read, kept by rule.
+"""Saves and restores a training run's state: whole or absent, verified when read, pruned by rule.
 
-One folder a saved step (`states/00000200`): weights and optimizer tensors as safetensors, and
-`state.json` with the step, the run's identity and the sha256 of both. It is written beside its
-place and renamed, so a kill at any moment leaves the older states untouched. The schedule, the
-data position and the dropout of a step are pure functions of (seed, step): nothing of them is
-saved, and nothing of them can be lost.
-Where several processes train, `training.sharded` writes the tensors instead, each process its own.
+One folder for each saved step (`states/00000200`): weights and optimizer tensors as safetensors, and
+`state.json` with the step, the run's identity and the sha256 of both. A state is written beside its
+place and renamed, so a kill at any moment leaves the older states intact. The schedule, the data
+position and the dropout of a step are pure functions of (seed, step), so they need not be saved.
+If several processes train, `training.sharded` writes the tensors instead, each process its own.
 Optimizer tensors are named `<optimizer number>.<parameter name>.<state key>`.
 """
 
@@ -42,7 +41,7 @@ class StateFacts(Record, frozen=True):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A state read back: its facts and its tensors by name."""
+    """A state as read: its facts and its tensors by name."""
 
     saved: StateFacts
     weights: "dict[str, torch.Tensor]"
@@ -50,7 +49,7 @@ class Loaded:
 
 
 def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What is not the same in two identities, as `key: saved -> asked`, dotted.
+    """The differences of two identities, as `key: saved -> wanted` with dotted keys.
 
     >>> differences({"training": {"steps": 10}}, {"training": {"steps": 20}})
     ['training.steps: 10 -> 20']
@@ -66,16 +65,16 @@ def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str
 
 
 def check_same(saved: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
-    """Raises ZooError naming exactly what differs between a saved run and the one asked for."""
+    """Raises ZooError with the keys that differ between a saved run and the wanted one."""
     if wrong := differences(saved, wanted):
         raise ZooError(
             f"{folder} holds another run: {'; '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}. "
-            "Ask for that run again, or give this one its own place: --folder DIR"
+            "Repeat that run as it was, or give this one its own folder: --folder DIR"
         )
 
 
 class Keeper:
-    """Saves and finds the states of one run. Writes in a thread; at most one write at a time."""
+    """Saves, finds and prunes the states of one run. Writes in a thread, one state at a time."""
 
     def __init__(self, folder: Path, rule: States, identity: dict[str, Any]) -> None:
         self.folder, self.rule, self.identity = folder / "states", rule, identity
@@ -84,7 +83,7 @@ class Keeper:
         self.fault: BaseException | None = None
 
     def due(self, step: int) -> bool:
-        """Whether a state should be saved after this many steps, by time or by count."""
+        """Whether to save a state after this many steps, by time or by count."""
         if self.rule.every_steps and step % self.rule.every_steps == 0:
             return True
         if self.rule.keep_every_steps and step % self.rule.keep_every_steps == 0:
@@ -94,18 +93,18 @@ class Keeper:
     def save(
         self, step: int, weights: "dict[str, torch.Tensor]", optimizer: "dict[str, torch.Tensor]", best: Any
     ) -> None:
-        """Starts writing these tensors, which must be copies: training goes on meanwhile."""
+        """Starts writing these tensors, which must be copies, because training continues meanwhile."""
         self.wait()
-        self.started(threading.Thread(target=self._guarded, args=(step, weights, optimizer, best), daemon=True))
+        self.start_writer(threading.Thread(target=self._guarded, args=(step, weights, optimizer, best), daemon=True))
 
-    def started(self, writer: threading.Thread) -> None:
-        """Takes note of a write and starts it; `wait` ends when it does."""
+    def start_writer(self, writer: threading.Thread) -> None:
+        """Starts a writing thread; `wait` waits for it."""
         self.saved_at = time.monotonic()
         self.writer = writer
         writer.start()
 
     def wait(self) -> None:
-        """Ends when the write under way is on disk. Raises what went wrong there (a full disk)."""
+        """Waits until the current write is on disk. Raises its error, such as a full disk."""
         if self.writer is not None:
             self.writer.join()
             self.writer = None
@@ -116,7 +115,7 @@ class Keeper:
     def _guarded(self, *args: Any) -> None:
         try:
             self._write(*args)
-        except BaseException as error:  # carried to the loop: wait() raises it there
+        except BaseException as error:  # wait() raises it in the training loop
             self.fault = error
 
     def _write(self, step: int, weights: Any, optimizer: Any, best: Any) -> None:
@@ -132,7 +131,7 @@ class Keeper:
             digests[name] = file_sha256(part / name)
             flush_to_disk(part / name)
         write_json(part / FACTS, {"step": step, "identity": self.identity, "files": digests, "best": best})
-        if final.exists():  # the same step again (resumed, then killed): the same bytes, so the old may stay
+        if final.exists():  # the same step again, after a resume and a kill: the same bytes, so keep the old one
             shutil.rmtree(part)
         else:
             os.rename(part, final)
@@ -140,7 +139,7 @@ class Keeper:
         self.prune(best)
 
     def prune(self, best: Any) -> None:
-        """Removes the states that the rule does not keep."""
+        """Removes the states that the rule does not retain."""
         steps = self.steps()
         kept = set(steps[-self.rule.keep_last :])
         if best:
@@ -148,12 +147,12 @@ class Keeper:
         if every := self.rule.keep_every_steps:
             kept.update(step for step in steps if step % every == 0)
         for step in sorted(set(steps) - kept):
-            gone = self.folder / f".{step:08d}.gone"  # renamed first: a kill here leaves no half state
+            gone = self.folder / f".{step:08d}.gone"  # rename first: a kill here leaves no half-removed state
             os.rename(self.folder / f"{step:08d}", gone)
             shutil.rmtree(gone, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Removes what a kill left half written or half removed; for the process that writes."""
+        """Removes folders that a kill left half written or half removed; only the writing process calls this."""
         for left in self.folder.glob(".*"):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -164,9 +163,9 @@ class Keeper:
         return sorted(int(entry.name) for entry in self.folder.iterdir() if entry.name.isdigit())
 
     def newest(self) -> tuple[Loaded | None, list[str]]:
-        """The newest state that is whole, and one line for each that was not.
+        """The newest whole state, and a note for each damaged one.
 
-        Raises ZooError if it belongs to another run, saying what differs.
+        Raises ZooError if the state belongs to another run, with the differences.
         """
         notes: list[str] = []
         for step in reversed(self.steps()):
@@ -175,12 +174,12 @@ class Keeper:
             except ZooError:
                 raise
             except (OSError, ValueError, KeyError) as error:
-                notes.append(f"the state of step {step} is damaged ({error}); going on from an older one")
+                notes.append(f"the state of step {step} is damaged ({error}); resuming from an older one")
                 shutil.rmtree(self.folder / f"{step:08d}", ignore_errors=True)
         return None, notes
 
     def facts(self, step: int) -> StateFacts:
-        """What a state says of itself. Raises ValueError where it cannot be read, ZooError if it is another run's."""
+        """Reads a state's facts. Raises ValueError if they cannot be read, ZooError if they are another run's."""
         import msgspec
 
         try:
@@ -191,7 +190,7 @@ class Keeper:
         return saved
 
     def read(self, step: int) -> Loaded:
-        """The state of one step, its bytes checked. Raises ValueError if a byte is wrong."""
+        """Reads the state of one step and checks its bytes. Raises ValueError if a digest does not match."""
         from safetensors.torch import load
 
         folder = self.folder / f"{step:08d}"
@@ -204,14 +203,14 @@ class Keeper:
         return Loaded(saved, tensors[0], tensors[1])
 
     def remove(self) -> None:
-        """Removes all states: the checkpoint is in the zoo."""
+        """Removes all states, once the checkpoint is in the zoo."""
         self.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def flush_to_disk(path: Path) -> None:
-    """Forces what was written under a path to disk."""
-    with contextlib.suppress(OSError):  # some file systems cannot flush a folder
+    """Flushes a file or folder to disk."""
+    with contextlib.suppress(OSError):  # some file systems cannot flush folders
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -220,12 +219,12 @@ def flush_to_disk(path: Path) -> None:
 
 
 def weight_tensors(model: "torch.nn.Module") -> "dict[str, torch.Tensor]":
-    """Copies of a model's parameters on the CPU, whole even where each process holds a part."""
+    """Copies of a model's parameters on the CPU, gathered whole if they are sharded."""
     return {name: _whole(parameter) for name, parameter in model.named_parameters()}
 
 
 def optimizer_tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> "dict[str, torch.Tensor]":
-    """Copies of all optimizer state on the CPU, by optimizer number, parameter name and key."""
+    """Copies of all optimizer state on the CPU, named by optimizer number, parameter name and key."""
     tensors = {}
     for number, optimizer in enumerate(optimizers):
         for name, parameter in model.named_parameters():
@@ -237,18 +236,18 @@ def optimizer_tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Op
 def load_optimizer(
     model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", tensors: "dict[str, torch.Tensor]"
 ) -> None:
-    """Puts saved optimizer tensors back, laid out as each parameter is."""
+    """Restores saved optimizer tensors in the layout of each parameter."""
     import torch
 
     parameters = dict(model.named_parameters())
-    for full, value in sorted(tensors.items()):  # every process in one order: each placing is a collective
+    for full, value in sorted(
+        tensors.items()
+    ):  # sorted, because each placement is a collective operation of all processes
         number, _, rest = full.partition(".")
         name, _, key = rest.rpartition(".")
         parameter = parameters[name]
         if int(number) >= len(optimizers):
-            raise ZooError(
-                "the optimizer state is of another kind of optimizer; take the recipe's optimizer.kind of it"
-            )
+            raise ZooError("the optimizer state belongs to another kind of optimizer; set optimizer.kind to that kind")
         placed = value.to(parameter.device, copy=True)
         if value.shape == parameter.shape:
             with torch.no_grad():
@@ -259,7 +258,7 @@ def load_optimizer(
 
 
 def scatter(own: "torch.Tensor", whole: "torch.Tensor") -> None:
-    """Copies a whole tensor into one that may be sharded over processes."""
+    """Copies a whole tensor into a tensor that may be sharded over processes."""
     if hasattr(own, "device_mesh"):
         from torch.distributed.tensor import distribute_tensor
 

@@ -1,9 +1,9 @@
-"""The training loop: one code path for one process and for many, resumed exactly.
+"""The training loop: one code path for one process and for many, with exact resume.
 
-`train` takes a Job (everything resolved, nothing looked up here) to a folder with metrics and
-states, and says whether it is done. Each step is a pure function of the state before it and of
-(seed, step), so train 2N steps = train N, be killed at any moment, train on: bit for bit on one
-process. A loss that is not finite, or a spike, stops before it touches the weights.
+`train` runs a TrainJob, in which everything is resolved, and writes metrics and states to its folder. Each step
+is a pure function of the state before it and of (seed, step). So a run that is killed at any moment and resumed
+equals an uninterrupted one, bit for bit on one process. A loss that is not finite, or a spike, stops the run
+before the weights change.
 Shape legend: B sequences, T tokens.
 """
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from training.online_eval import Scorer
 
 RECENT = 50  # steps whose median a spike is measured against
-SCATTER = 10  # mean steps from one loss to the next: where sources differ by nats, a batch of the harder is no spike
-# Compiling takes about a minute; a run of this many FLOPs takes about five on an H100, and half as long again if not.
+SCATTER = 10  # times the mean change from one loss to the next: where sources differ by nats, a hard batch is no spike
+# Compiling takes about a minute; a compiled run of this many FLOPs takes about 5 on an H100, and 7.5 uncompiled.
 COMPILE_FROM_FLOPS = 1e17
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """One run, resolved. start: the weights it begins with, None for the seeded init."""
+    """One run with everything resolved. start: its first weights, None for the seeded initialisation."""
 
     recipe: Recipe
     settings: "PhiConfig"
@@ -52,14 +52,14 @@ class TrainJob:
     start: "dict[str, torch.Tensor] | None" = None
     flops_per_token: float = 0.0
     stop_after: int | None = None
-    score: "Scorer | None" = None  # scores a step's weights (training.online_eval)
-    command: str = ""  # what a person types to go on with this run
-    moments: "dict[str, torch.Tensor] | None" = None  # the optimizer state it begins with, named as in training.state
+    score: "Scorer | None" = None  # scores the weights of a step (training.online_eval)
+    command: str = ""  # the command that resumes this run
+    moments: "dict[str, torch.Tensor] | None" = None  # its first optimizer state, named as in training.state
 
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """How a run ended. step: steps done. weights: of the chosen step, when done."""
+    """How a run ended. step: steps done. weights: those of the chosen step, if the run is done."""
 
     status: Literal["done", "stopped"]
     step: int
@@ -67,12 +67,12 @@ class TrainOutcome:
     weights: "dict[str, torch.Tensor]"
     seconds: float
     notes: tuple[str, ...] = ()
-    signal: int = 0  # the one that stopped it, if one did
+    signal: int = 0  # the signal that stopped it, or 0
 
 
 @dataclass
 class Parts:
-    """What the loop holds while it runs."""
+    """The objects that the loop works with."""
 
     model: "NextToken"
     optimizers: "list[torch.optim.Optimizer]"
@@ -80,15 +80,15 @@ class Parts:
     keeper: state.Keeper
     world: World
     micro: int
-    group: Any = None  # the process group that writes states, where there are several processes
+    group: Any = None  # the process group that writes states, if there are several processes
     best: tuple[int, float] | None = None
 
 
 def train(job: TrainJob, world: World) -> TrainOutcome:
-    """Runs a job from its newest state to its end, or to a signal.
+    """Runs a job from its newest state to its end, or until a signal.
 
-    SIGTERM and an interrupt finish the step, save, and give `stopped`; a second interrupt is one.
-    Raises ZooError for a damaged or foreign state, and for a loss that cannot be trusted.
+    SIGTERM or an interrupt finishes the step, saves, and returns `stopped`; a second interrupt raises at once.
+    Raises ZooError for a damaged or foreign state, and for a loss that is not finite or spikes.
     """
     parts = _open(job, world)
     begin, notes = _restore(job, parts)
@@ -127,7 +127,7 @@ def train(job: TrainJob, world: World) -> TrainOutcome:
 
 
 def _open(job: TrainJob, world: World) -> Parts:
-    """The model, sharded where there are several processes, its optimizers and its data."""
+    """Builds the model (sharded if there are several processes), its optimizers and its data loader."""
     import torch
 
     from training import model as phi
@@ -140,7 +140,7 @@ def _open(job: TrainJob, world: World) -> Parts:
     if job.start is not None:
         phi.load_weights(built, job.start)
     if how.activation_checkpointing:
-        # the older name goes with version 6 of transformers, the newer is not in version 4
+        # transformers 6 drops the older name; transformers 4 lacks the newer one
         enable = getattr(built, "activation_checkpointing_enable", None) or built.gradient_checkpointing_enable
         enable({"use_reentrant": False})
     built.train()
@@ -160,7 +160,7 @@ def _open(job: TrainJob, world: World) -> Parts:
 
 
 def _restore(job: TrainJob, parts: Parts) -> tuple[int, list[str]]:
-    """Puts the newest whole state back; the step it was saved after, and what was found wrong."""
+    """Restores the newest whole state; returns the number of steps done and notes on damaged states."""
     import torch
 
     if parts.world.first:
@@ -192,7 +192,7 @@ def _restore_shards(job: TrainJob, parts: Parts) -> tuple[int, list[str]]:
 
 
 def _step(job: TrainJob, parts: Parts, step: int, losses: list[float]) -> dict[str, Any]:
-    """One optimizer step; its line of metrics. The weights are untouched if it cannot be trusted."""
+    """Does one optimizer step and returns its line of metrics; stops before the weights change if the loss is bad."""
     import torch
 
     recipe, world = job.recipe, parts.world
@@ -206,7 +206,7 @@ def _step(job: TrainJob, parts: Parts, step: int, losses: list[float]) -> dict[s
     for rows in _microbatches(batch, parts.micro, world.device):
         with _precision(job, world):
             loss = parts.model(*rows)
-        # sharded gradients are averaged over the processes: times size, so that they are summed
+        # FSDP averages gradients over the processes: times size makes it a sum
         (loss * (world.size / targets)).backward()
         summed += loss.detach()
     norm = parallel.clip(parts.model, recipe.training.gradient_clip)
@@ -228,7 +228,7 @@ def _step(job: TrainJob, parts: Parts, step: int, losses: list[float]) -> dict[s
 def _check_loss(
     job: TrainJob, parts: Parts, step: int, batch: TokenBatch, loss: float, norm: float, losses: list[float]
 ) -> None:
-    """Stops at a loss that is not finite or jumps: state and batch saved, the replay command said."""
+    """Raises ZooError for a loss that is not finite or spikes, after saving the state and the batch."""
     usual, limit = math.inf, job.recipe.training.spike_nats
     if limit and len(losses) >= RECENT:
         recent = losses[-RECENT:]
@@ -243,11 +243,11 @@ def _check_loss(
     parts.keeper.wait()
     file = job.folder / f"batch-{step:08d}-{parts.world.rank}.npz"
     np.savez(file, inputs=batch.inputs_BT, targets=batch.targets_BT)
-    what = f"spiked from {usual:.3f} to {loss:.3f}" if spiked else f"is {loss} with gradient norm {norm}"
+    fault = f"spiked from {usual:.3f} to {loss:.3f}" if spiked else f"is {loss} with gradient norm {norm}"
     raise ZooError(
-        f"the loss {what} at step {step + 1}; stopped before it touched the weights, batch in {file}. See it again: "
-        f"{job.command}; a run that goes past it: --set training.seed=1 or a lower rate"
-        f"{', or --set training.spike_nats=0 for no such stop' if spiked else ''}"
+        f"the loss {fault} at step {step + 1}; stopped before it touched the weights, batch in {file}. Repeat it: "
+        f"{job.command}; avoid it: --set training.seed=1 or a lower rate"
+        f"{', or --set training.spike_nats=0 to train on' if spiked else ''}"
     )
 
 
@@ -272,7 +272,7 @@ def _precision(job: TrainJob, world: World) -> "contextlib.AbstractContextManage
 
 
 def _validate(job: TrainJob, parts: Parts, step: int) -> dict[str, float]:
-    """The validation loss where it is due; a new best is noted in `parts`."""
+    """The validation loss if this step validates; records a new best in `parts`."""
     import torch
 
     rule = job.recipe.validation
@@ -295,25 +295,25 @@ def _validate(job: TrainJob, parts: Parts, step: int) -> dict[str, float]:
 
 
 def _score(job: TrainJob, parts: Parts, step: int) -> dict[str, float]:
-    """The evals of this step where they are due: by the first process, of the whole weights."""
+    """This step's evaluation scores if they are due; the first process scores the whole weights."""
     rule = job.recipe.evaluation
     if not rule.every_steps or (step % rule.every_steps and step != job.recipe.training.steps):
         return {}
     weights = state.weight_tensors(parts.model.phi)
     scores = job.score(step, weights) if job.score and parts.world.first else {}
-    parallel.sum_over_processes(parts.world, 0.0)  # the others wait
+    parallel.sum_over_processes(parts.world, 0.0)  # the other processes wait here
     return scores
 
 
 def _note(line: dict[str, Any], steps: int) -> str:
-    """What stands beside the bar: its own columns have tokens/s and the time left."""
+    """The note beside the progress bar, which shows tokens/s and the remaining time itself."""
     text = f"step {line['step']}/{steps} loss {line['loss']:.3f} |g| {line['gradient_norm']:.2f}"
     text += f" {line['memory_bytes'] / 2**30:.1f} GiB" if "memory_bytes" in line else ""
     return text + (f" MFU {line['mfu']:.0%}" if "mfu" in line else "")
 
 
 def _save(parts: Parts, step: int) -> None:
-    """Copies the state aside and starts writing it; of several processes each its own shards."""
+    """Copies the state and starts writing it; with several processes each writes its own shards."""
     if parts.world.size > 1:
         sharded.save(parts.keeper, step, parts.model.phi, parts.optimizers, parts.best, parts.group, parts.world)
         return
@@ -322,7 +322,7 @@ def _save(parts: Parts, step: int) -> None:
 
 
 def _choose_weights(job: TrainJob, parts: Parts, step: int, seconds: float, notes: list[str]) -> TrainOutcome:
-    """The weights that become the checkpoint: the last, or the best by validation loss."""
+    """Takes the weights that become the checkpoint: the last, or those with the best validation loss."""
     if job.recipe.selection.rule == "best-validation" and parts.best is not None:
         best = parts.best
         notes = [
@@ -330,7 +330,7 @@ def _choose_weights(job: TrainJob, parts: Parts, step: int, seconds: float, note
             f"step {best[0]} chosen of {step} by validation loss {best[1]:.4f} (optimistic by that choice)",
         ]
         if parts.world.size > 1:
-            parallel.sum_over_processes(parts.world, 0.0)  # the first process has given the last state its name
+            parallel.sum_over_processes(parts.world, 0.0)  # wait until the first process has renamed the last state
             sharded.load(parts.keeper, best[0], parts.model.phi, parts.optimizers, parts.group)
             weights = state.weight_tensors(parts.model.phi)
         else:
@@ -344,7 +344,7 @@ def _step_tokens(job: TrainJob) -> int:
 
 
 def _measure_speed(job: TrainJob, world: World, step_seconds: float, seconds: float) -> dict[str, float]:
-    """Speed of this step and since the run began, memory and MFU where the device's peak is known."""
+    """Speed of this step, seconds since the start, memory, and MFU if the device's peak is known."""
     rate = _step_tokens(job) / step_seconds
     speed = {"tokens_per_second": rate, "seconds": seconds, "memory_bytes": parallel.memory_bytes(world)}
     if peak := parallel.peak_flops(world):
@@ -364,7 +364,7 @@ def _bar(job: TrainJob, world: World) -> "Iterator[Any]":
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """A list that receives SIGTERM and SIGINT while the block runs; a second SIGINT interrupts."""
+    """Collects SIGTERM and SIGINT in a list while the block runs; a second SIGINT interrupts."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

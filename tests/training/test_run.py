@@ -193,7 +193,7 @@ def test_a_signal_saves_and_ends_well(tiny: Any, number: signal.Signals, code: i
     process.send_signal(number)
     out, error = process.communicate()
     assert process.returncode == code, error
-    assert "state saved; the same command goes on" in out
+    assert "state saved; the same command resumes it" in out
     step = int(out.partition("stopped after step ")[2].partition(" ")[0])
     assert f"{step:08d}" in {path.name for path in settings.training_dir().glob("*/states/*")}
 

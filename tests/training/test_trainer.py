@@ -146,7 +146,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights(small_job: Any) -> N
     job = small_job(schedule={"kind": "constant", "peak_learning_rate": 1e30, "warmup_steps": 0})
     job = dataclasses.replace(job, command="phizoo train run x --set a=1")
     with pytest.raises(
-        ZooError, match=r"stopped before it touched the weights, batch in .*See it again: phizoo train run x --set a=1;"
+        ZooError, match=r"stopped before it touched the weights, batch in .*Repeat it: phizoo train run x --set a=1;"
     ) as told:
         trainer.train(job, ALONE)
     step = int(str(told.value).partition("at step ")[2].partition(";")[0])

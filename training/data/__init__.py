@@ -1,4 +1,4 @@
-"""From raw text to training tokens, each document accounted for: kept, or dropped with a reason.
+"""Stages from raw text to training tokens; every document is kept or dropped with a reason.
 
-Stages talk through dataset folders named by the digest of their content, so each can run alone.
+Stages exchange dataset folders named by the digest of their content, so each stage can run alone.
 """

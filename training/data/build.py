@@ -1,7 +1,7 @@
-"""Makes a dataset once: a folder named by its content's digest, whole or absent, found again by its recipe.
+"""Builds each dataset once, in a folder named by the digest of its content, and finds it again by its recipe.
 
-A stage works in `.work/KEY` where KEY is the digest of what determines the result, so a killed run
-goes on with the shards it has finished. Nothing here knows what a stage does.
+A dataset folder is whole or absent. A stage works in `.work/KEY`, where KEY is the digest of everything that
+determines the result, so a killed run reuses its finished shards. This file knows nothing about the stages.
 """
 
 import datetime
@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 
 class Built(Record, frozen=True):
-    """What a stage made in its folder `out`: counts by stage, parents, what stands beside the recipe."""
+    """The result of a stage in its folder `out`: counts by stage, parents, and additions to the recipe."""
 
     kind: str
     documents: int
@@ -37,22 +37,22 @@ class Built(Record, frozen=True):
 
 
 class MadeDataset(Record, frozen=True):
-    """A dataset and whether this call made it or found it finished."""
+    """A dataset, and whether this call made it (`fresh`) or found it."""
 
     dataset: Dataset
     fresh: bool
 
 
 def folder_of(dataset: Dataset) -> Path:
-    """Where a dataset's files are. Raises ZooError when the folder has gone."""
+    """The folder of a dataset's files. Raises ZooError if the folder is missing."""
     path = settings.datasets_dir() / dataset.digest
     if not (path / "dataset.json").is_file():
-        raise ZooError(f"dataset {dataset.name} is registered, but its folder {path} has gone; make it again")
+        raise ZooError(f"dataset {dataset.name} is registered, but its folder {path} is missing; make it again")
     return path
 
 
 def find(name: str, kinds: Sequence[str] = ()) -> Dataset:
-    """The newest dataset of a name or digest prefix. Raises ZooError with the nearest name, or for another kind."""
+    """The newest dataset with this name or digest prefix. Raises ZooError for an unknown name or another kind."""
     from zoo.registry import open_registry
 
     with open_registry() as registry:
@@ -66,7 +66,7 @@ def find(name: str, kinds: Sequence[str] = ()) -> Dataset:
 
 
 def _find_built(name: str, key: str) -> Dataset | None:
-    """The dataset an earlier run made for this key, if its folder is whole; registered under `name` if need be."""
+    """The dataset that an earlier run made for this key, registered under `name`; None if its folder is not whole."""
     mark = settings.datasets_dir() / ".made" / key
     if not mark.is_file():
         return None
@@ -79,7 +79,7 @@ def _find_built(name: str, key: str) -> Dataset | None:
 
 
 def register(dataset: Dataset) -> None:
-    """Makes the registry's newest dataset of this name this one; nothing to do if it already is."""
+    """Registers a dataset as the newest of its name, unless it already is."""
     from zoo.registry import open_registry
 
     with open_registry() as registry:
@@ -91,11 +91,11 @@ def register(dataset: Dataset) -> None:
 
 
 def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], Built]) -> MadeDataset:
-    """The dataset of a recipe, made now or found finished.
+    """Makes the dataset of a recipe, or finds it if it exists.
 
-    recipe  what determines the result, stage and version included; it is kept with the dataset
-    state   what tells cheaply that an input has changed (file times), and does not enter the recipe
-    build   fills `work/out` and may keep finished shards in `work` for a later run
+    recipe  everything that determines the result, stage and version included; it is kept with the dataset
+    state   a cheap sign that an input has changed (file times); it does not enter the recipe
+    build   fills `work/out`, and may keep finished shards in `work` for a later run
     """
     validate_name(name)
     key = digest([recipe, state])
@@ -127,7 +127,7 @@ def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], 
 
 
 def content_digest(folder: Path) -> str:
-    """sha256 over a dataset folder's content: of gzipped files the unpacked bytes, so no packer's version enters."""
+    """sha256 of a dataset folder's content; gzip files count unpacked, so the compressor's version does not matter."""
     return digest(
         [
             [path.relative_to(folder).as_posix(), _content_sha256(path)]
@@ -147,7 +147,7 @@ def _content_sha256(path: Path) -> str:
 
 
 def slices(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    """Slices of a sequence, `size` long but for the last.
+    """Cuts a sequence into slices of `size` items; the last may be shorter.
 
     >>> slices("abcde", 2)
     ['ab', 'cd', 'e']
@@ -156,7 +156,7 @@ def slices(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
 
 
 class Counts:
-    """Counts one stage: everything that enters is kept or dropped for a reason.
+    """Counts the items of one stage: each is kept, or dropped for a reason.
 
     >>> counts = Counts("files")
     >>> counts.keep(2)
@@ -169,23 +169,23 @@ class Counts:
         self.name, self.kept, self.dropped = name, 0, {}  # type: str, int, dict[str, int]
 
     def keep(self, number: int = 1) -> None:
-        """So many were kept."""
+        """Counts items that were kept."""
         self.kept += number
 
     def drop(self, reason: str, number: int = 1) -> None:
-        """So many were dropped for this reason."""
+        """Counts items that were dropped for this reason."""
         self.dropped[reason] = self.dropped.get(reason, 0) + number
 
     def stage(self) -> Stage:
-        """The record, reasons in order of their names."""
+        """The counts as a record, reasons sorted by name."""
         entered = self.kept + sum(self.dropped.values())
         return Stage(name=self.name, entered=entered, kept=self.kept, dropped=dict(sorted(self.dropped.items())))
 
 
 def write_result(out: Path, outcomes: Iterable[Document]) -> tuple[int, int]:
-    """Writes what a stage gives, in its order: kept documents to one kind of files, dropped ones to the other.
+    """Writes a stage's documents in order, kept and dropped ones to separate files.
 
-    Gives the number of kept documents and their tokens. Of each kind no more than two files are in memory.
+    Returns the number of kept documents and their tokens. Memory holds at most two files of each kind.
     """
     number = tokens = 0
     with DocumentFiles(out, "documents") as kept, DocumentFiles(out, "dropped") as dropped:

@@ -1,6 +1,6 @@
-"""Rows of numbers in files, read where they are asked for: what was asked for is in memory, the files are not.
+"""Reads rows of numbers from files on demand, so that memory holds the requested rows and not the files.
 
-A mapped file would do for reading, but its pages count as this process's memory and come to the whole corpus.
+A memory map would also work, but its pages count as this process's memory and add up to the whole corpus.
 """
 
 import os
@@ -11,15 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-OPEN_FILES = 256  # that stay open
-APART = 2  # rows that lie within so many times their number are read in one go
+OPEN_FILES = 256  # kept open at once
+APART = 2  # rows that span at most this many times their number are read at once
 
 
 class Columns:
-    """The rows of files, one after the other, indexed like an array by a number, a slice or an array of numbers.
+    """The rows of several files as one array, indexed by a number, a slice or an array of numbers.
 
-    dtype  of one number
-    width  numbers a row; 0: each row is one number, so that results have shape (rows,) and not (rows, width)
+    dtype  type of one number
+    width  numbers in a row; 0: each row is one number, and results have shape (rows,) instead of (rows, width)
     """
 
     def __init__(self, paths: Sequence[Path], dtype: str, width: int = 0) -> None:
@@ -28,7 +28,7 @@ class Columns:
         self.paths, self.dtype, self.width = paths, np.dtype(dtype), width
         self.row = self.dtype.itemsize * max(1, width)  # bytes
         counts = [path.stat().st_size // self.row for path in paths]
-        self.begins = list(accumulate(counts, initial=0))  # of each file the number of its first row, and the end
+        self.begins = list(accumulate(counts, initial=0))  # the number of each file's first row, and the total
         self.opened: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -82,5 +82,5 @@ class Columns:
             handle = self.opened[file] = os.open(self.paths[file], os.O_RDONLY)
         data = os.pread(handle, size, start)
         if len(data) < size:
-            raise OSError(f"{self.paths[file]} has become shorter while it was read")
+            raise OSError(f"{self.paths[file]} became shorter while it was being read")
         return data

@@ -1,7 +1,7 @@
-"""One document and the files that hold documents: gzipped JSON lines, the same bytes for the same content.
+"""Documents and their files: gzipped JSON lines, the same bytes for the same content.
 
-A dropped document is the same record with `stage` and `reason` set; it keeps its text only when no
-parent dataset holds it. Nothing here decides what is kept.
+A dropped document is the same record with `stage` and `reason` set; it keeps its text only if no parent dataset
+holds it. This file does not decide which documents are kept.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from zoo.records import Record
 
 Kind = Literal["file", "function", "class", "text", "textbook", "exercise"]
 
-SHARD_DOCUMENTS = 20_000  # about 20 MB of code: one shard fits in memory many times over
-SHARD_BYTES = 64_000_000  # of longer texts a file holds fewer
+SHARD_DOCUMENTS = 20_000  # about 20 MB of code: memory holds many such shards
+SHARD_BYTES = 64_000_000  # with long texts a file holds fewer documents
 LEXEMES = re.compile(r"\w+|[^\w\s]")
 
 
 class Document(Record, frozen=True):
-    """A piece of training text and what is known of it.
+    """A piece of training text with its origin and the results of the stages.
 
     id       16 hexadecimal characters from source, part and text: stable across runs and machines
-    source   where it is from: path inside its root and the part, "heapq.py::merge"
-    project  what a split must not cut: the distribution a file belongs to, a teacher's family
+    source   its origin: path inside its root and the part, "heapq.py::merge"
+    project  the unit that a split must keep together: a file's distribution, a teacher's family
     tokens   words and punctuation marks, the size before there is a tokenizer
-    facts    what the stages found: score, threshold, twin, prompt, tests
-    stage, reason  empty in a kept document; who dropped it and why otherwise
+    facts    results of the stages: score, threshold, twin, prompt, tests
+    stage, reason  the stage that dropped it and why; empty in a kept document
     """
 
     id: str
@@ -51,7 +51,7 @@ class Document(Record, frozen=True):
 def make_document(
     text: str, source: str, project: str, licence: str, kind: Kind, facts: dict[str, Any] | None = None
 ) -> Document:
-    """A document with its id and size.
+    """Makes a document with its id and size.
 
     >>> make_document("x = 1", "a.py", "demo", "MIT", "file").tokens
     3
@@ -64,7 +64,7 @@ def make_document(
 
 
 def drop_document(kept: Document, stage: str, reason: str, with_text: bool = False, **facts: Any) -> Document:
-    """The same document as a dropped one: the stage, the reason, what led to it."""
+    """Marks a document as dropped, with the stage, the reason and the facts behind it."""
     text = kept.text if with_text else ""
     return msgspec.structs.replace(kept, text=text, stage=stage, reason=reason, facts={**kept.facts, **facts})
 
@@ -76,13 +76,13 @@ _DECODER = msgspec.json.Decoder(Document)
 class DocumentFiles:
     """Writes documents as `stem-00000.jsonl.gz` and so on; at least one file, each whole or absent.
 
-    A file is packed beside the making of the next one, which takes as long: two files' documents are in memory at most.
+    A thread compresses one file while the next is filled, so memory holds the documents of two files at most.
     """
 
     def __init__(self, folder: Path, stem: str) -> None:
         self.folder, self.stem = folder, stem
         self._files, self._bytes, self._batch = 0, 0, list[bytes]()
-        self._beside = ThreadPoolExecutor(1)
+        self._writer = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
 
     def __enter__(self) -> "DocumentFiles":
@@ -93,25 +93,25 @@ class DocumentFiles:
             if kind is None:
                 if self._batch or not self._files:
                     self._flush()
-                self._written()
+                self._wait()
         finally:
-            self._beside.shutdown()
+            self._writer.shutdown()
 
     def add(self, document: Document) -> None:
-        """One more document; a full file is written at once."""
+        """Adds a document; starts writing when a file is full."""
         self._batch.append(_ENCODER.encode(document) + b"\n")
         self._bytes += len(self._batch[-1])
         if len(self._batch) == SHARD_DOCUMENTS or self._bytes >= SHARD_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        self._written()
+        self._wait()
         path = self.folder / f"{self.stem}-{self._files:05d}.jsonl.gz"
-        self._writing = self._beside.submit(_write, path, self._batch)
+        self._writing = self._writer.submit(_write, path, self._batch)
         self._files, self._bytes, self._batch = self._files + 1, 0, []
 
-    def _written(self) -> None:
-        """Waits for the file before; raises what kept it from being written."""
+    def _wait(self) -> None:
+        """Waits until the previous file is written. Raises its error."""
         if self._writing is not None:
             self._writing.result()
 
@@ -122,7 +122,7 @@ def _write(path: Path, lines: list[bytes]) -> None:
 
 
 def read_file(path: Path) -> Iterator[Document]:
-    """The documents of one file, in order. Raises ZooError when the file is damaged."""
+    """Reads the documents of one file, in order. Raises ZooError if the file is damaged."""
     try:
         for line in gz.lines(path):
             yield _DECODER.decode(line)
@@ -133,9 +133,9 @@ def read_file(path: Path) -> Iterator[Document]:
 
 
 def document_files(folder: Path, stem: str = "documents") -> list[Path]:
-    """The files of a dataset folder that hold documents (`stem` "dropped": the dropped ones), in order.
+    """The document files of a dataset folder (with `stem` "dropped": of its dropped documents), in order.
 
-    Raises ZooError when one is missing: those there are have numbers from 0 on, and both kinds begin at 0.
+    Raises ZooError if a file is missing: both kinds are numbered from 0 without gaps.
     """
     paths = sorted(folder.glob(f"{stem}-*.jsonl.gz"))
     wanted = [f"{stem}-{number:05d}.jsonl.gz" for number in range(len(paths))]
@@ -147,6 +147,6 @@ def document_files(folder: Path, stem: str = "documents") -> list[Path]:
 
 
 def read_documents(folder: Path, stem: str = "documents") -> Iterator[Document]:
-    """All documents of a dataset folder, in order, one at a time."""
+    """Reads all documents of a dataset folder, in order, one at a time."""
     for path in document_files(folder, stem):
         yield from read_file(path)

@@ -1,6 +1,6 @@
-"""Reads what the stages left: a document's verdict along the chain of datasets, samples by score, a card.
+"""Shows datasets: a document's history through the stages, its best and worst documents, a dataset card.
 
-Nothing here writes a dataset.
+This file writes no dataset.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from zoo.records import Dataset, Record
 
 
 class StageDecision(Record, frozen=True):
-    """What one dataset did with a document."""
+    """One dataset's decision on a document."""
 
     dataset: str
     digest: str
@@ -25,7 +25,7 @@ class StageDecision(Record, frozen=True):
 
 
 class DocumentHistory(Record, frozen=True):
-    """Everything known of one document, in the order in which the datasets were made."""
+    """Everything known about one document, in the order in which the datasets were made."""
 
     id: str
     source: str
@@ -46,9 +46,9 @@ def all_datasets() -> list[Dataset]:
 
 
 def document_history(wanted: str, datasets: Sequence[Dataset] | None = None) -> DocumentHistory:
-    """The full verdict of a document, by id (or its first 6 characters and more) or by source.
+    """Every stage's decision on a document, found by its source, its id or at least 6 first characters of its id.
 
-    Raises ZooError when no dataset knows it, or several documents fit.
+    Raises ZooError if no dataset holds it, or several documents match.
     """
     matches: dict[str, list[tuple[Dataset, Document]]] = {}
     for dataset in all_datasets() if datasets is None else datasets:
@@ -61,7 +61,7 @@ def document_history(wanted: str, datasets: Sequence[Dataset] | None = None) -> 
         raise ZooError(f'no document "{wanted}" in any dataset; ids are shown by: phizoo data show NAME')
     if len(matches) > 1:
         examples = ", ".join(sorted(matches)[:5])
-        raise ZooError(f'{len(matches)} documents fit "{wanted}" ({examples}); give one of these ids')
+        raise ZooError(f'{len(matches)} documents match "{wanted}" ({examples}); give one of these ids')
     ((mark, seen),) = matches.items()
     first = seen[0][1]
     return DocumentHistory(
@@ -85,7 +85,7 @@ def _all_documents(dataset: Dataset) -> Iterator[Document]:
 
 
 def texts_of(dataset: Dataset, wanted: Iterable[str]) -> dict[str, str]:
-    """The texts of documents by id, from the dataset itself or the nearest ancestor that holds them."""
+    """The texts of documents by id, from the dataset or the nearest ancestor that holds them."""
     left, texts = set(wanted), dict[str, str]()
     known = {document.digest: document for document in all_datasets()}
     queue = [dataset.digest]
@@ -109,7 +109,7 @@ class Extremes(Record, frozen=True):
 
 
 def find_extremes(dataset: Dataset, number: int) -> Extremes:
-    """The extremes by score, kept and dropped together, one a project so that no project fills the page.
+    """The documents with the highest and lowest scores, kept and dropped together, at most one of a project.
 
     Raises ZooError for a dataset without scores.
     """
@@ -143,7 +143,7 @@ def _rank(document: Document, sign: int) -> tuple[float, str]:
 
 
 def side_by_side(left: str, right: str, width: int, lines: int) -> list[str]:
-    """Two texts beside each other, cut to `lines` lines of `width` characters.
+    """Two texts side by side, cut to `lines` lines of `width` characters.
 
     >>> side_by_side("a\\nb", "c", 3, 2)
     ['a   | c', 'b   |']
@@ -153,7 +153,7 @@ def side_by_side(left: str, right: str, width: int, lines: int) -> list[str]:
 
 
 def compare_extremes(dataset: Dataset, number: int, width: int = 76, lines: int = 24) -> list[str]:
-    """The best and the worst documents of a filtered dataset side by side, as lines."""
+    """The best and worst documents of a filtered dataset side by side, as lines."""
     extremes, page = find_extremes(dataset, number), list[str]()
     for high, low in zip_longest(extremes.high, extremes.low):
         heads = [_head(document) if document else "" for document in (high, low)]
@@ -168,14 +168,14 @@ def _head(document: Document) -> str:
 
 
 def pick_documents(dataset: Dataset, number: int) -> list[Document]:
-    """Some kept documents, spread by their ids, the same each time."""
+    """A fixed selection of kept documents: those with the smallest ids."""
     import heapq
 
     return heapq.nsmallest(number, read_documents(folder_of(dataset)), key=lambda document: document.id)
 
 
 def card(dataset: Dataset) -> str:
-    """The dataset card as Markdown: what it is, how it was made, what was dropped and why, licences."""
+    """The dataset card as Markdown: kind, digest, stages with their drops, recipe, parents, licences, an example."""
     lines = [f"# {dataset.name}", "", f"A dataset of kind *{dataset.kind}*, made by `phizoo data`.", ""]
     lines += ["| what | value |", "| --- | --- |", f"| digest | `{dataset.digest}` |"]
     lines += [

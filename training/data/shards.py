@@ -1,9 +1,9 @@
-"""Where the shards of a stage are computed: in this process, on all cores, or on the nodes of a Ray cluster.
+"""Computes the shards of a stage in this process, on all cores, or on the nodes of a Ray cluster.
 
-The output is the same bytes wherever it was made: a shard's result is a pure function of the shard, is
-written once into the stage's work folder, and is read back in the shards' order. A killed run, worker or
-node costs the shards in hand. Ray nodes need this package and the same folders (a shared file system),
-as the shards name files. Nothing here knows what a stage does.
+The output has the same bytes everywhere: a shard's result is a pure function of the shard, is written once into
+the stage's work folder, and is read back in the order of the shards. A killed run, worker or node loses only the
+shards it was computing. Ray nodes need this package and a shared file system, because shards name files. This
+file knows nothing about the stages.
 """
 
 import contextlib
@@ -24,24 +24,24 @@ from zoo.records import Record
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 
-AHEAD = 3  # shards handed out for each worker: enough to keep it busy, few enough to hold little
-NODE_DEATHS = 8  # times a shard is given out anew because its node or worker died
+AHEAD = 3  # shards submitted for each worker: enough to keep it busy without using much memory
+NODE_DEATHS = 8  # retries of a shard whose node or worker died
 
 
 class Workers(Record, frozen=True):
-    """How a command runs its shards: so many processes (None: one a core), or a Ray address."""
+    """How a command runs its shards: the number of processes (None: one for each core), or a Ray address."""
 
     workers: int | None = None
     ray: str = ""
 
 
 HERE = Workers()
-WORKERS: ContextVar[Workers] = ContextVar("ENGINE", default=HERE)
+WORKERS: ContextVar[Workers] = ContextVar("WORKERS", default=HERE)
 
 
 @contextlib.contextmanager
 def use_workers(workers: int | None, ray: str) -> Iterator[None]:
-    """Runs the stages of the block on so many processes, or on Ray."""
+    """Runs the stages inside the block on this number of processes, or on Ray."""
     if ray and workers is not None:
         raise ZooError("--workers and --ray exclude each other: a Ray cluster has its own number of cores")
     token = WORKERS.set(Workers(workers=workers, ray=ray))
@@ -52,7 +52,7 @@ def use_workers(workers: int | None, ray: str) -> Iterator[None]:
 
 
 def cores() -> int:
-    """CPU cores this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -64,11 +64,11 @@ def each_shard(
     form: type[Output],
     title: str = "",
 ) -> Iterator[Output]:
-    """What `function` gives for each shard, in the shards' order; finished ones are kept in `work`.
+    """Yields `function(shard)` for each shard, in order; finished results are kept in `work`.
 
-    function  a module's function of one shard: it runs in another process
-    form      the type of its result, stored as MessagePack: a killed run reads it back
-    told      what the progress line says, if not the label that names the files
+    function  a module-level function of one shard; it may run in another process
+    form      the type of its result, stored as MessagePack so that a later run can read it
+    title     the name in the progress line; the label, which names the files, by default
     """
     work.mkdir(parents=True, exist_ok=True)
     paths = [work / f"{label}-{number:05d}.msgpack" for number in range(len(shards))]
@@ -84,7 +84,7 @@ def each_shard(
 
 
 def _run(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]]) -> Generator[str, None, None]:
-    """Does the jobs, and gives the path of each when its file is there."""
+    """Runs the jobs and yields the path of each result once it is written."""
     engine = WORKERS.get()
     workers = min(cores() if engine.workers is None else engine.workers, len(jobs))
     if engine.ray and jobs:
@@ -98,12 +98,12 @@ def _run(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]]) -> Gen
 
 
 def run_packed(function: Callable[[Any], Any], shard: Any) -> bytes:
-    """A shard's result as bytes."""
+    """Runs one shard and encodes its result."""
     return msgspec.msgpack.encode(function(shard))
 
 
 def write_shard(path: str, result: bytes) -> None:
-    """Puts a shard's result in its place, whole or not at all."""
+    """Writes a shard's result to its file, whole or not at all."""
     with whole_file(Path(path)) as file:
         file.write(result)
 
@@ -135,14 +135,14 @@ def _on_cores(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], w
             yield first
     except BrokenProcessPool:
         raise ZooError(
-            "a worker process was killed, as when memory runs out; what was done is kept, run the same command again"
+            "a worker process was killed, perhaps by lack of memory; finished shards are kept, run the command again"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _exit_with_parent(run: int) -> None:
-    """Ends this worker soon after the run that started it is killed; without this it works on for nobody."""
+    """Ends this worker soon after the run that started it is killed; otherwise an orphaned worker keeps running."""
     import threading
     import time
 
@@ -158,7 +158,7 @@ def _exit_with_parent(run: int) -> None:
 
 
 def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], address: str) -> Iterator[str]:
-    """Ray tasks, a bounded number at a time; the driver alone writes, so a lost node leaves no half file."""
+    """Runs a bounded number of Ray tasks at a time; only the driver writes, so a lost node leaves no partial file."""
     from evals.cluster.connection import connect_ray
 
     environment = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_")}
@@ -181,6 +181,6 @@ def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], add
         except ray.exceptions.RayError as error:
             raise ZooError(
                 f"a shard was lost {NODE_DEATHS} times with its Ray worker ({type(error).__name__}); "
-                "what was done is kept, run the same command again"
+                "finished shards are kept, run the same command again"
             ) from None
         yield path

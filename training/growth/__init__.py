@@ -1,1 +1,1 @@
-"""Growing a small checkpoint into a larger one."""
+"""Grows a small checkpoint into a larger one."""

@@ -1,6 +1,6 @@
-"""A Phi's logits computed from its file layer by layer: one layer's weights in memory at a time.
+"""Computes a Phi's logits from its files layer by layer, with one layer's weights in memory at a time.
 
-For proofs on models that do not fit: the released sizes need under 2 GiB here. The layers are
+For checking models that do not fit into memory: the released sizes need under 2 GiB. The layers are
 transformers' own; only the order of loading is ours.
 Shape legend: B batch, T tokens, D width, V vocabulary.
 """
@@ -18,7 +18,7 @@ HEAD_ROWS = 8192  # rows of the output matrix held at once
 
 
 def logits(folder: Path, tokens_BT: "torch.Tensor", dtype: "torch.dtype") -> "torch.Tensor":
-    """Logits (B, T, V) of a checkpoint folder with one model.safetensors or several shards."""
+    """The logits (B, T, V) of a checkpoint folder with one model.safetensors or several shards."""
     import torch
     from transformers import PhiConfig
     from transformers.models.phi.modeling_phi import PhiDecoderLayer, PhiRotaryEmbedding
@@ -46,7 +46,7 @@ def logits(folder: Path, tokens_BT: "torch.Tensor", dtype: "torch.dtype") -> "to
 
 
 class WeightReader:
-    """Tensors of a folder by name, each read when asked for, in the dtype of the proof."""
+    """Reads a folder's tensors by name, on demand, in the dtype of the computation."""
 
     def __init__(self, folder: Path, dtype: "torch.dtype") -> None:
         self.dtype, self.files = dtype, TensorFolder(folder)

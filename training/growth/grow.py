@@ -1,8 +1,8 @@
-"""`phizoo train grow`: a larger checkpoint from a smaller one, streamed tensor by tensor, and proved.
+"""Grows a larger checkpoint from a smaller one, tensor by tensor, and checks the result.
 
-Memory is bounded by a few tensors (the released sizes need under 4 GiB), disk by the target alone: it is
-written where the store keeps it. Optimizer state, where asked, is held whole.
-Nothing is registered before the logits of parent and grown model were compared on a batch.
+Memory holds a few tensors (the released sizes need under 4 GiB), and the target is written directly into the
+store. Optimizer state, if it is grown, is held whole. A grown checkpoint is registered only after its logits
+were compared with its parent's on a batch.
 """
 
 import contextlib
@@ -28,17 +28,17 @@ from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import About, Checkpoint, Parent, Record
 from zoo.registry import Registry
-from zoo.shape import folder_shape, read_shape
+from zoo.shape import folder_shape
 
-EXACT_LOGITS = 1e-5  # largest difference that a method called exact may show (fp32 weights)
-AT_ONCE = 2  # tensors made at a time, while the one before is written
+EXACT_LOGITS = 1e-5  # largest difference allowed for an exact method (fp32 weights)
+AT_ONCE = 2  # tensors made in parallel while the previous one is written
 PROOF_ROWS, PROOF_TOKENS, PROOF_SEED = 2, 16, 20231210
 COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
           "added_tokens.json", "generation_config.json")  # fmt: skip
 
 
 class Proof(Record, frozen=True, kw_only=True):
-    """What the logits say. largest: the largest difference between parent and grown; spread: of the parent's logits."""
+    """The comparison of logits. largest: largest difference of parent and grown; spread: of the parent's logits."""
 
     preserves: bool
     largest: float
@@ -49,7 +49,7 @@ class Proof(Record, frozen=True, kw_only=True):
 
 
 def shape_of(config: dict[str, Any]) -> Model:
-    """A checkpoint's shape from its config.json. Raises ZooError for what growth does not know."""
+    """A checkpoint's shape from its config.json. Raises ZooError for architectures that growth does not support."""
     shape = read_shape(config)
     if shape.family != "phi":
         raise ZooError(f"growth is for Phi models; this one is {config.get('model_type')!r}")
@@ -75,10 +75,11 @@ def grow(
     name: str,
     optimizer_state: bool = False,
 ) -> tuple[Checkpoint, Proof]:
-    """The grown checkpoint in the registry, and its proof.
+    """Grows a checkpoint, registers it, and returns it with its proof.
 
-    optimizer_state  grow the optimizer's moments too; a training then begins with them (parent.optimizer_state)
-    Raises ZooError when the method cannot grow these shapes, or is called exact and is not: nothing is registered.
+    optimizer_state  grow the optimizer's moments too; training can then start from them (parent.optimizer_state)
+    Raises           ZooError if the method cannot grow these shapes, or an exact method changes the logits; nothing
+                     is registered then
     """
     import msgspec
 
@@ -127,7 +128,7 @@ def grow(
 def _find_grown(
     registry: Registry, name: str, parent: Checkpoint, recipe_name: str, target: Model, growth: Growth
 ) -> tuple[Checkpoint, Proof] | None:
-    """The checkpoint of that name grown from this parent in this way, and the proof kept with it."""
+    """An existing checkpoint of that name grown from this parent in the same way, with its proof."""
     import msgspec
 
     for checkpoint in registry.list(name, all_versions=True):
@@ -138,17 +139,17 @@ def _find_grown(
 
 
 def moments_file(checkpoint: str) -> Path:
-    """Where the optimizer state of a checkpoint lies, if it was kept: by its digest."""
+    """The path of a checkpoint's optimizer state, named by its digest; exists only if the state was kept."""
     from zoo import settings
 
     return settings.training_dir() / "optimizers" / f"{checkpoint}.safetensors"
 
 
 def _moments(parent: Checkpoint, growth: Growth) -> Path:
-    """The parent's optimizer state. Raises ZooError where there is none, or the method has no rule for it."""
+    """The file of the parent's optimizer state. Raises ZooError if there is none or the method cannot grow it."""
     if growth.method not in rules.EXACT:
         raise ZooError(
-            f"{growth.method} changes the function, so the parent's optimizer state says nothing of the new gradients; "
+            f"{growth.method} changes the function, so the parent's optimizer state does not fit the new gradients; "
             f"grow without it, or by {' or '.join(rules.EXACT)}"
         )
     if not (file := moments_file(parent.digest)).is_file():
@@ -160,7 +161,7 @@ def _moments(parent: Checkpoint, growth: Growth) -> Path:
 
 
 def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: Growth) -> None:
-    """Writes the grown optimizer state beside the grown weights, one tensor after the other."""
+    """Writes the grown optimizer state of a checkpoint."""
     from safetensors import safe_open
     from safetensors.torch import save_file
 
@@ -183,7 +184,7 @@ def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: G
 
 
 def _facts(parent: Checkpoint, recipe_name: str, target: Model, growth: Growth) -> dict[str, Any]:
-    """What determines a growth, as plain data."""
+    """Everything that determines a growth, as plain data."""
     import msgspec
 
     return {
@@ -209,7 +210,7 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
         def made(name: str, room: "torch.Tensor") -> "torch.Tensor":
             taken, factor = rules.source_tensor(name, old, target, growth)
             if taken not in tensors:
-                raise ZooError(f"the parent has no tensor {taken}; is it whole? phizoo models verify")
+                raise ZooError(f"the parent has no tensor {taken}; check it with: phizoo models verify")
             if factor == 0.0:
                 return room[: _count(shapes[name])].zero_().view(shapes[name])
             read = tensors.read(taken).to(torch.float32)
@@ -219,7 +220,7 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
 
         rooms = deque(torch.empty(max(map(_count, shapes.values()))) for _ in range(AT_ONCE + 1))
         names, coming = iter(shapes), deque[tuple[Future[torch.Tensor], torch.Tensor]]()
-        with _one_thread_each(), ThreadPoolExecutor(AT_ONCE) as pool:  # each tensor's draws are its own
+        with _one_thread_each(), ThreadPoolExecutor(AT_ONCE) as pool:  # each tensor has its own random numbers
             for shape in shapes.values():
                 for name in itertools.islice(names, len(rooms)):
                     room = rooms.popleft()
@@ -239,7 +240,7 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
 
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Tensors are made beside each other, so that torch need not share out each operation on one."""
+    """Limits torch to one thread: tensors are made in parallel, so no operation needs several."""
     import torch
 
     threads = torch.get_num_threads()
@@ -255,7 +256,7 @@ def _count(shape: tuple[int, ...]) -> int:
 
 
 def header(shapes: dict[str, tuple[int, ...]]) -> bytes:
-    """A safetensors header for float32 tensors in this order: 8 bytes of length, JSON, padded with spaces."""
+    """A safetensors header for float32 tensors in the given order: 8 bytes of length, then JSON padded with spaces."""
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     begin = 0
     for name, shape in shapes.items():
@@ -285,7 +286,7 @@ def _config(parent: dict[str, Any], old: Model, target: Model, growth: Growth) -
 
 
 def prove(parent: Path, folder: Path, preserves: bool) -> Proof:
-    """The logits of both models on a fixed random batch, in float64 over the weights as stored."""
+    """Compares the logits of both models on a fixed random batch, in float64 over the stored weights."""
     import torch
 
     from training.growth.forward import logits

@@ -1,6 +1,6 @@
-"""Weight reuse across scales: how each tensor of a larger Phi is made from a smaller one's.
+"""Rules of weight reuse: how each tensor of a larger Phi is made from a smaller one's.
 
-Pure functions of tensors; `training.growth.grow` streams them from file to file and proves the result.
+Pure functions of tensors; `training.growth.grow` applies them file by file and checks the result.
 Source: the talk (docs/phi.md) for `corner` and `tile` (periodic repetition, no scale); the exact methods follow
 from two invariants of a Phi block with one shared LayerNorm and an untied head:
   tile-exact  the residual stream is n copies of the small one's (LayerNorm gives n copies of its
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 Method = Literal["scratch", "corner", "tile", "tile-exact", "pad-exact", "structured-tile"]
 Depth = Literal["copy", "half", "zero"]
 Rounding = Literal["half-even", "half-up", "floor"]
-STRIPE = 1 << 18  # numbers made at a time
+STRIPE = 1 << 18  # numbers computed at a time
 NOISE_SPREAD = math.sqrt((256**2 - 1) / 12)  # the standard deviation of a byte
 
 METHODS: tuple[Method, ...] = ("scratch", "corner", "tile", "tile-exact", "pad-exact", "structured-tile")
 EXACT: tuple[Method, ...] = ("tile-exact", "pad-exact")
 
-# which axes a tensor has: out first. stream: the residual; heads: head by head; ffn: the MLP's inside
+# the axes of each tensor, output first. stream: the residual; heads: head by head; ffn: inside the MLP
 AXES: dict[str, tuple[str, ...]] = {
     "model.embed_tokens.weight": ("token", "stream"),
     "input_layernorm.weight": ("stream",),
@@ -59,7 +59,7 @@ AXES: dict[str, tuple[str, ...]] = {
 class Growth(Record, frozen=True, kw_only=True):
     """How to grow. noise: antisymmetric noise as a share of a matrix's own spread; split: unequal shares.
 
-    noise and split break the symmetry of tile-exact's copies and leave the function as it is.
+    noise and split break the symmetry of tile-exact's copies without changing the function.
     """
 
     method: Method
@@ -71,17 +71,17 @@ class Growth(Record, frozen=True, kw_only=True):
 
 
 def depth_map(new: int, old: int, rounding: Rounding = "half-even") -> list[int]:
-    """Which old layer each new layer takes: round(i / new * old), clipped to the last one.
+    """The old layer for each new layer: round(i / new * old), at most the last one.
 
-    Source  the talk's `round_int(range(new)/new*old)`; half-even is what numpy and torch round to, floor
-            what a re-implementation of Gopher G.3.3 does.
+    Source  the talk's `round_int(range(new)/new*old)`; numpy and torch round half-even; a
+            re-implementation of Gopher G.3.3 uses floor.
 
     >>> depth_map(24, 20)[:5], depth_map(24, 20, "half-up")[:5], depth_map(4, 2, "floor")
     ([0, 1, 2, 2, 3], [0, 1, 2, 3, 3], [0, 0, 1, 1])
     """
     layers = []
     for place in range(new):
-        whole, rest = divmod(place * old, new)  # exact: no float decides a tie
+        whole, rest = divmod(place * old, new)  # exact integers, so that no float decides a tie
         if rounding != "floor" and (2 * rest > new or (2 * rest == new and (rounding == "half-up" or whole % 2))):
             whole += 1
         layers.append(min(whole, old - 1))
@@ -89,14 +89,14 @@ def depth_map(new: int, old: int, rounding: Rounding = "half-even") -> list[int]
 
 
 def check_growth(old: Model, new: Model, growth: Growth) -> None:
-    """Raises ZooError when a method cannot grow one shape into the other, with the method that can."""
+    """Raises ZooError if a method cannot grow one shape into the other, and names a method that can."""
     head = (old.width // old.heads, new.width // new.heads)
     if growth.method == "scratch":
         return
-    for what in ("layers", "width", "heads", "mlp"):
-        before, after = getattr(old, what), getattr(new, what)
+    for dimension in ("layers", "width", "heads", "mlp"):
+        before, after = getattr(old, dimension), getattr(new, dimension)
         if after < before:
-            raise ZooError(f"growth cannot shrink {what} from {before} to {after}; give a larger recipe to --to")
+            raise ZooError(f"growth cannot shrink {dimension} from {before} to {after}; give a larger recipe to --to")
     if old.rotary_dim != new.rotary_dim:
         raise ZooError(
             f"the rotary size differs ({old.rotary_dim}, {new.rotary_dim}): positions would mean something else; "
@@ -143,10 +143,10 @@ def role(name: str) -> str:
 
 
 def source_tensor(name: str, old: Model, new: Model, growth: Growth) -> tuple[str, float]:
-    """The parent's tensor that a new one is made from, and the factor of its layer's output.
+    """The parent's tensor for a new tensor, and the factor for its layer's output.
 
-    `copy` repeats a layer as it is. `half` shares the output between the copies. `zero` lets the first
-    copy write and silences the others, which is exact.
+    `copy` repeats a layer unchanged. `half` divides the output between the copies. `zero` keeps the first copy's
+    output and zeroes the others', which is exact.
     """
     if not name.startswith("model.layers."):
         return name, 1.0
@@ -171,12 +171,12 @@ def grow_tensor(
     spread: float,
     out: "torch.Tensor | None" = None,
 ) -> "torch.Tensor":
-    """One tensor of the larger model from the smaller one's, without the depth factor.
+    """Makes one tensor of the larger model from the smaller one's, without the depth factor.
 
-    tensor   the parent's, of the dtype in which to compute
-    spread   standard deviation of what is drawn anew (the target recipe's initializer range)
-    out      a flat tensor that may be written to and returned a part of: pages that were used are cheaper than new ones
-    Returns  the new tensor, of the same dtype; what is drawn depends on (seed, name) alone
+    tensor   the parent's, in the dtype of the computation
+    spread   standard deviation of newly drawn values (the target recipe's initializer range)
+    out      a flat buffer that the result may use, because reused pages are cheaper than new ones
+    Returns  the new tensor in the same dtype; drawn values depend on (seed, name) alone
     """
     import torch
 
@@ -201,21 +201,21 @@ def grow_tensor(
     return tensor
 
 
-# what an optimizer keeps of a gradient, and the power of the gradient that it holds
+# an optimizer's statistics of a gradient, and the power of the gradient in each
 MOMENT_POWERS = {"exp_avg": 1, "exp_avg_sq": 2, "momentum_buffer": 1}
 
 
 def grow_moment(name: str, key: str, moment: "torch.Tensor", old: Model, new: Model, growth: Growth) -> "torch.Tensor":
-    """One tensor of the larger model's optimizer state from the smaller one's, for the exact methods.
+    """Makes one tensor of the larger model's optimizer state from the smaller one's, for the exact methods.
 
-    The gradient of n copies that are read with 1/n each is shared between them: every tiled tensor has g/n,
-    and so m/n and v/n^2. The head's output is not tiled: its gradient is g in every copy. Under pad-exact a
-    tensor that was scaled by c has g/c; what is new has had no gradient: momentum 0, and the mean of v, so
-    that its first steps are no larger than the others'.
+    n copies that are each read with weight 1/n share the gradient: every tiled tensor has g/n, hence m/n and
+    v/n^2. The head's output is not tiled, so its gradient is g in every copy. Under pad-exact a tensor scaled by
+    c has g/c; new entries had no gradient, so they get momentum 0 and the mean of v, which keeps their first
+    steps as small as the others'.
     """
     import torch
 
-    if key not in MOMENT_POWERS:  # the count of steps; a copy, since a doubled layer reads the same one twice
+    if key not in MOMENT_POWERS:  # the count of steps; cloned, because a doubled layer uses the same one twice
         return moment.clone()
     power, part = MOMENT_POWERS[key], role(name)
     if growth.method == "tile-exact":
@@ -237,14 +237,14 @@ def grow_moment(name: str, key: str, moment: "torch.Tensor", old: Model, new: Mo
 
 
 def _kept_coordinates(old: Model, new: Model) -> dict[str, list[int]]:
-    """Where the old coordinates of an axis stand among the new ones under pad-exact."""
+    """The new positions of the old coordinates of each axis under pad-exact."""
     before, after = old.width // old.heads, new.width // new.heads
     heads = [head * after + place for head in range(old.heads) for place in range(before)]
     return {"heads": heads, "stream": list(range(old.width)), "ffn": list(range(old.mlp))}
 
 
 def _place(made: "torch.Tensor", tensor: "torch.Tensor", places: "list[list[int] | None]") -> "torch.Tensor":
-    """Puts the old values at their places in a new tensor; None is a whole axis."""
+    """Copies old values to their positions in a new tensor; None is a whole axis."""
     import torch
 
     first = torch.arange(made.shape[0]) if places[0] is None else torch.tensor(places[0])
@@ -266,7 +266,7 @@ def _periodic(kind: str, old: Model, new: Model) -> list[int]:
 
 
 def _heads_index(old: Model, new: Model) -> list[int]:
-    """Head by head: a head's rotary dims stay first, its new dims repeat the old ones that carry no position."""
+    """Indices head by head: rotary dims stay first, new dims repeat the old ones that carry no position."""
     before, after = old.width // old.heads, new.width // new.heads
     still = before - old.rotary_dim
     if after > before and still == 0:
@@ -276,7 +276,7 @@ def _heads_index(old: Model, new: Model) -> list[int]:
 
 
 def _generator(name: str, growth: Growth) -> "torch.Generator":
-    """Draws of one tensor: a function of (seed, name), whatever is drawn before."""
+    """The random generator of one tensor, seeded by (seed, name)."""
     import torch
 
     from zoo.digest import digest
@@ -287,10 +287,10 @@ def _generator(name: str, growth: Growth) -> "torch.Generator":
 def _share_out(
     name: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, out: "torch.Tensor | None"
 ) -> "torch.Tensor":
-    """A matrix of tiled input: each of the n input copies takes its share, the shares sum to the whole.
+    """A matrix with tiled input: each of the n input copies gets a share, and the shares sum to the whole.
 
-    Made some rows at a time, which stay in a core's cache through all that is done to them. Noise is uniform, of 256
-    steps: what it is for is that no two copies are alike, and eight draws cost one.
+    Works on a few rows at a time, so that they stay in a core's cache. The noise is uniform with 256 levels: it only
+    has to make the copies differ, and one draw gives eight values.
     """
     import torch
 
@@ -323,7 +323,7 @@ def _share_out(
 def _draw_fresh(
     name: str, shape: tuple[int, ...], part: str, growth: Growth, spread: float, like: "torch.Tensor"
 ) -> "torch.Tensor":
-    """A tensor as a new model has it: matrices normal, norms 1, biases 0."""
+    """A newly initialised tensor: matrices normal, norms 1, biases 0."""
     import torch
 
     if len(shape) == 2:
@@ -339,7 +339,7 @@ def _shape(part: str, old: Model, new: Model, tensor: "torch.Tensor") -> tuple[i
 def _draw_around(
     name: str, part: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float
 ) -> "torch.Tensor":
-    """A new model's tensor; for `corner` with the old one in its first rows and columns."""
+    """A newly initialised tensor; for `corner` with the old one in its first rows and columns."""
     made = _draw_fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
     if growth.method == "corner":
         made[tuple(slice(0, size) for size in tensor.shape)] = tensor
@@ -349,20 +349,20 @@ def _draw_around(
 def _pad(
     name: str, part: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float
 ) -> "torch.Tensor":
-    """One tensor under pad-exact: the new stream coordinates are written with the mean and read as zero."""
+    """One tensor under pad-exact: new stream coordinates are written with the mean and read as zero."""
     index = _kept_coordinates(old, new)
     if "layernorm" in part:
         made = _draw_fresh(name, (new.width,), part, growth, spread, tensor)
         made[: old.width] = tensor * math.sqrt(old.width / new.width) if part.endswith("weight") else tensor
         return made
     if part.startswith("self_attn.q_proj"):
-        # undoes the larger head's 1/sqrt(head size)
+        # compensates the larger head's 1/sqrt(head size)
         tensor = tensor * math.sqrt((new.width // new.heads) / (old.width // old.heads))
     made = _draw_fresh(name, _shape(part, old, new, tensor), part, growth, spread, tensor)
     if part.startswith("self_attn.k_proj"):
-        made.zero_()  # new query dims meet zero keys; its old columns follow below, its new ones are never read
+        made.zero_()  # new query dims meet zero keys; the old columns are set below, the new ones are never read
     if part in ("self_attn.dense.weight", "mlp.fc2.weight"):
-        made.zero_()  # what the new heads' dims and new neurons say is not heard
+        made.zero_()  # the outputs of new head dims and new neurons are ignored
     made = _place(made, tensor, [index.get(kind) for kind in AXES[part]])
     writes = part == "model.embed_tokens.weight" or AXES[part][0] == "stream"
     if writes and new.width > old.width:
@@ -374,7 +374,7 @@ def _pad(
 
 
 def layer_norm_epsilon(old: Model, new: Model, growth: Growth) -> float:
-    """The grown model's LayerNorm eps: pad-exact shrinks the variance by S/T, so eps shrinks with it."""
+    """The grown model's LayerNorm epsilon; pad-exact shrinks the variance by S/T and epsilon with it."""
     if growth.method == "pad-exact":
         return old.layer_norm_epsilon * old.width / new.width
     return new.layer_norm_epsilon if growth.method == "scratch" else old.layer_norm_epsilon

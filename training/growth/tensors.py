@@ -1,7 +1,7 @@
-"""Tensors of a checkpoint folder by name, read one at a time with plain reads.
+"""Reads the tensors of a checkpoint folder by name, one at a time.
 
-Not through a memory map: what is read of a map counts as this process's memory as long as the file is
-open, and a folder of 10 GiB would pass through it.
+It does not use a memory map: pages read through a map count as this process's memory while the file is open,
+and a folder of 10 GiB would fill it.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat1
 
 
 class TensorFolder:
-    """The safetensors files of a folder; nothing is read but their headers until a tensor is asked for."""
+    """The safetensors files of a folder; only the headers are read until a tensor is requested."""
 
     def __init__(self, folder: Path) -> None:
         self.places: dict[str, tuple[Path, int, Tensor]] = {}
@@ -34,12 +34,12 @@ class TensorFolder:
         return self.places[name][2].shape
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> "torch.Tensor":
-        """A tensor, or its rows begin..end, in the type it is stored in. Raises ZooError for an unknown type."""
+        """Reads a tensor, or its rows begin..end, in its stored type. Raises ZooError for an unknown type."""
         import torch
 
         path, start, tensor = self.places[name]
         if tensor.dtype not in DTYPES:
-            raise ZooError(f"{path.name}: {name} is {tensor.dtype}; known here: {', '.join(DTYPES)}")
+            raise ZooError(f"{path.name}: {name} is {tensor.dtype}; supported: {', '.join(DTYPES)}")
         dtype = getattr(torch, DTYPES[tensor.dtype])
         shape = list(tensor.shape)
         row = (tensor.end - tensor.begin) // shape[0]
@@ -51,6 +51,6 @@ class TensorFolder:
             while done < len(view):
                 got = file.readinto(view[done:])
                 if not got:
-                    raise ZooError(f"{path.name} ends inside {name}; is it whole? phizoo models verify")
+                    raise ZooError(f"{path.name} ends inside {name}; check it with: phizoo models verify")
                 done += got
         return buffer.view(dtype).reshape([stop - begin, *shape[1:]])

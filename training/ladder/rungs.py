@@ -1,11 +1,11 @@
-"""The ladder: what filtered data, textbooks, exercises and weight reuse are worth, at a scale two CPU cores train.
+"""Runs the ladder: the effects of filtered data, textbooks, exercises and weight reuse, measured on two CPU cores.
 
 Three studies with the talk's ratios, several seeds each: the data ladder, growth from a small model to a
-larger one by every method, and the chain phi-1-small -> phi-1 -> phi-1.5 -> phi-2. This file says what is run
-and runs it, each run by the ordinary commands' own functions; each knows whether it is done, so a ladder
-that was stopped goes on. What came out is read from the zoo by `training.ladder.report`.
-Departure from the papers: growth is trained on base and exercises mixed half and half, not finetuned
-afterwards, so that one run gives the curve and the score; AdamW, whose rate the rule 1/n concerns.
+larger one by every method, and the chain phi-1-small -> phi-1 -> phi-1.5 -> phi-2. This file defines the runs
+and makes each with the functions of the ordinary commands; finished runs are found again, so a stopped ladder
+can be resumed. `training.ladder.report` reads the results from the zoo.
+Departures from the papers: grown models train on base and exercises mixed half and half instead of a later
+finetune, so that one run gives both the curve and the score; and on AdamW, to which the rule 1/n applies.
 """
 
 import functools
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 Study = Literal["data", "growth", "chain"]
-NOISE = 0.01  # breaks the copies' symmetry, which nothing else does at dropout 0 (docs/phi.md, Growth)
+NOISE = 0.01  # breaks the symmetry of the copies; at dropout 0 nothing else does (docs/phi.md, Growth)
 
-# What the quickstart makes, and two parts of it packed alone.
+# The quickstart's data, and two parts of it packed separately.
 DATA_LINES = (
     "data pack code-clean --tokenizer mini-bpe --name filtered-tokens --tokens 2000000",
     "data pack textbooks --tokenizer mini-bpe --name textbooks-tokens --tokens 2000000",
@@ -50,7 +50,7 @@ DATA_ARMS = {
 
 
 class Scale(Record, frozen=True, kw_only=True):
-    """How large a ladder is. steps: of the larger models; small_steps: of the parents and the data arms."""
+    """The size of a ladder. steps: of the larger models; small_steps: of the parents and the data arms."""
 
     name: str
     small: Model
@@ -98,7 +98,7 @@ SCALES = {
 
 
 class Rung(Record, frozen=True, kw_only=True):
-    """One run: a recipe in plain data, and what it starts from. grow: the growth that makes its first weights."""
+    """One run: a recipe as plain data, and its parent. grow: the growth that makes its first weights."""
 
     name: str
     study: Study
@@ -110,12 +110,12 @@ class Rung(Record, frozen=True, kw_only=True):
 
     @property
     def start(self) -> str:
-        """The name of the checkpoint whose weights it begins with; "" for a seeded init."""
+        """The name of the checkpoint that it starts from; "" for a seeded initialisation."""
         return f"{self.name}-start" if self.grow else self.parent
 
 
 def rungs(scale: Scale) -> list[Rung]:
-    """All runs of a ladder, each after those it starts from."""
+    """All runs of a ladder, each after its parent."""
     return [*_data(scale), *_parents(scale), *_growth(scale), *_chain(scale)]
 
 
@@ -127,7 +127,7 @@ def _rung_name(scale: Scale, *parts: object) -> str:
 def _recipe(
     scale: Scale, name: str, shape: Model, sources: dict[str, float], seed: int, steps: int, about: str
 ) -> dict[str, Any]:
-    """A run's recipe. The rates are the mini recipes' for AdamW; the same for every arm of a study."""
+    """A run's recipe. The rates are those of the mini recipes for AdamW, the same for every arm of a study."""
     return {
         "name": name,
         "about": about,
@@ -169,9 +169,9 @@ def _parents(scale: Scale) -> Iterator[Rung]:
 
 
 def growth_arms(scale: Scale) -> dict[str, tuple[Growth | None, int]]:
-    """Arm -> (how it grows, None for scratch; copies whose learning rate is divided, 1 for none).
+    """Arm -> (its growth, None for scratch; n of the learning-rate rule 1/n, 1 for none).
 
-    The rule 1/n is for tiled matrices: the methods that tile have both, the others one.
+    The rule 1/n is for tiled matrices: tiling methods have an arm with it and one without, the others one arm.
     """
     arms: dict[str, tuple[Growth | None, int]] = {}
     copies = scale.large.width // scale.small.width
@@ -202,7 +202,7 @@ def _growth(scale: Scale) -> Iterator[Rung]:
 
 
 def _chain(scale: Scale) -> Iterator[Rung]:
-    """phi-1-small is the first seed's parent above; the rest follow from it."""
+    """The chain: phi-1-small is the first seed's parent above, and each later model starts from the one before."""
     copies = scale.large.width // scale.small.width
     tile = Growth(method="tile-exact", depth="zero", noise=NOISE)
     language = {"textbooks-tokens": 0.8, **dict.fromkeys(MIXED, 0.1)}
@@ -223,10 +223,10 @@ def _chain(scale: Scale) -> Iterator[Rung]:
 
 
 def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: int = 1) -> None:
-    """Trains, grows and scores every rung that is not in the zoo yet, `jobs` at a time. Stopped, it goes on.
+    """Trains, grows and scores every rung that is not in the zoo yet, `jobs` at a time; a repeated call resumes.
 
-    A rung waits for the one whose weights it starts from. With jobs above one each has its own process, one share of
-    the cores, and gives the same numbers as long as that share is the same (threads change the order of sums).
+    A rung waits for its parent. With jobs above 1 each rung has its own process and an equal share of the cores; the
+    numbers are the same as long as that share is the same (the number of threads changes the order of sums).
     """
     every = rungs(scale)
     if jobs == 1:
@@ -234,12 +234,12 @@ def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: 
             say(f"[{number}/{len(every)}] {rung.study}: {rung.arm}, seed {rung.seed}")
             _complete_rung(registry, rung, scale)
         return
-    _prove_sandbox(scale)  # once, not by every process at the same time
+    _prove_sandbox(scale)  # once, not in every process
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     waiting, done = list(every), set[str]()
     running: dict[Future[None], Rung] = {}
     say(f"each run's progress: tail -f {log_file()}")
-    spawn = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads half alive
+    spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     with ProcessPoolExecutor(jobs, spawn, initializer=_start_process, initargs=(threads,)) as pool:
         try:
             while waiting or running:
@@ -266,7 +266,7 @@ def _prove_sandbox(scale: Scale) -> None:
 
 
 def log_file() -> Path:
-    """Where runs that go on at the same time write their progress."""
+    """The file to which parallel runs write their progress."""
     from zoo import settings
 
     settings.training_dir().mkdir(parents=True, exist_ok=True)
@@ -274,7 +274,7 @@ def log_file() -> Path:
 
 
 def _start_process(threads: int) -> None:
-    """Begins a process of the pool: its share of the cores, a log of its own, no longer life than the ladder's."""
+    """Prepares a process of the pool: its share of the cores, the log as output, and an end with the ladder's."""
     import torch
 
     torch.set_num_threads(threads)
@@ -283,7 +283,7 @@ def _start_process(threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A pool's process would wait for work for ever if the ladder were killed: it saves its run and ends instead."""
+    """Saves the run and ends this process if the ladder is killed; otherwise it would wait for work forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -302,9 +302,9 @@ def _complete_in_process(rung: Rung, scale: Scale) -> None:
 
 
 def _complete_rung(registry: "Registry", rung: Rung, scale: Scale, cores: int | None = None) -> None:
-    """What a rung must have when it is done; each part knows whether it is there. cores: that programs may take."""
+    """Trains and scores a rung as far as it is not done. cores: the cores that programs may use."""
     made = _train_rung(registry, rung, f"phizoo train ladder --scale {scale.name}")
-    scored(registry, made, scale, cores)
+    score_rung(registry, made, scale, cores)
     kind_losses(registry, made)
 
 
@@ -316,14 +316,14 @@ def _train_rung(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
     recipe = from_plain(rung.recipe)
     if rung.grow is not None:
         growing.grow(registry, rung.parent, recipe.name, shape(recipe), rung.grow, rung.start)
-    made = run_recipe(recipe, rung.name, say=lambda _: None, command=command)
-    if made is None:
-        raise ZooError(f"{rung.name} was stopped; its state is saved, the same command goes on")
-    return made
+    checkpoint = run_recipe(recipe, rung.name, say=lambda _: None, command=command)
+    if checkpoint is None:
+        raise ZooError(f"{rung.name} was stopped; its state is saved, the same command resumes it")
+    return checkpoint
 
 
-def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores: int | None = None) -> None:
-    """Scores a checkpoint on the ladder's task and publishes it, unless that stands in the zoo already."""
+def score_rung(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores: int | None = None) -> None:
+    """Scores a checkpoint on the ladder's task and publishes the score, unless the zoo has it already."""
     from evals.evaluate import Subject, evaluate_many
     from evals.results.publish import publish
     from evals.run import RunOptions
@@ -339,7 +339,7 @@ def scored(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores: in
 
 
 def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:
-    """The newest run of the ladder's task on a checkpoint that the zoo holds, or ""."""
+    """The id of the zoo's newest run of the ladder's task on a checkpoint, or ""."""
     from evals.tasks import task
 
     wanted, protocols = task(scale.task), registry.protocols()
@@ -352,9 +352,9 @@ def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:
 
 
 def kind_losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
-    """Validation loss in nats a token on each kind of text, the same held-out sequences for every checkpoint.
+    """Validation loss in nats a token on each kind of text, on the same held-out sequences for every checkpoint.
 
-    Kept beside the training runs under the checkpoint's digest, so that it is computed once.
+    Stored beside the training runs under the checkpoint's digest, so that it is computed once.
     """
     import json
 

@@ -56,7 +56,7 @@ def test_a_failed_stage_leaves_no_dataset() -> None:
 def test_a_deleted_folder_is_made_again() -> None:
     first = make("one", {"stage": "test"}, None, build)
     (folder_of(first.dataset) / "dataset.json").unlink()
-    with pytest.raises(ZooError, match="has gone; make it again"):
+    with pytest.raises(ZooError, match="is missing; make it again"):
         folder_of(first.dataset)
     assert make("one", {"stage": "test"}, None, build).fresh
     assert len(list(read_documents(folder_of(first.dataset)))) == 1

@@ -1,9 +1,9 @@
-"""Drops documents that repeat an earlier one: the same text, nearly the same words, or the same meaning.
+"""The dedup stage: drops documents that repeat an earlier one exactly, nearly, or in meaning.
 
-The earlier document stays, and each dropped one names it. Exact by sha256; near by MinHash (`dedup`);
-semantic by vectors: in clusters of like documents, those whose cosine with an earlier kept one is high
-(SemDeDup, Abbas et al. 2023, arXiv:2303.09540). In memory: the texts of one file, and some 50 bytes of each
-document; on disk meanwhile its signature and keys, and 8 bytes a word for comparing exactly.
+The earlier document stays, and each dropped one names it. Exact duplicates are found by sha256, near ones by
+MinHash, semantic ones by vectors: within clusters of similar documents, a high cosine with an earlier kept one
+(SemDeDup, Abbas et al. 2023, arXiv:2303.09540). Memory holds the texts of one file and about 50 bytes of each
+document; its signature, its keys and 8 bytes a word for the exact comparison are on disk meanwhile.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ from zoo.records import Dataset, Record
 VERSION = 3
 REASONS = EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
 SIGNATURES, GRAMS, VECTORS = ".signatures", ".grams", ".vectors"
-CLUSTER = 1_000  # documents a cluster on average: pairs are looked at within one
-FITTED = 20_000  # vectors that the clusters are fitted to
+CLUSTER = 1_000  # documents in a cluster on average; pairs are compared within one cluster
+FITTED = 20_000  # vectors to which the clusters are fitted
 
 
 class DedupJob(Record, frozen=True):
-    """One file of documents, where its columns go, and the model of the vectors if they are asked for."""
+    """One file of documents, the path prefix of its columns, and the encoder if vectors are needed."""
 
     documents: str
     out: str
@@ -40,16 +40,16 @@ class DedupJob(Record, frozen=True):
 
 
 class FileMarks(Record, frozen=True):
-    """Of each document of a file 16 bytes of its sha256, and its number of n-grams (uint32)."""
+    """For each document of a file: 16 bytes of its sha256, and its number of n-grams (uint32)."""
 
     texts: bytes
     numbers: bytes
 
 
 def mark_file(job: DedupJob) -> FileMarks:
-    """What deduplication needs to know of a file's documents.
+    """Computes what deduplication needs of a file's documents.
 
-    In files beside `job.out` are the MinHash of each (uint32), all their n-grams (uint64) and their vectors (float16).
+    Files beside `job.out` get their MinHash signatures (uint32), n-grams (uint64) and vectors (float16).
     """
     import numpy as np
 
@@ -71,7 +71,7 @@ def dedup_dataset(
     source: str, name: str, jaccard: float = dedup.THRESHOLD, cosine: float | None = None,
     embedding: str = encoders.MINILM,
 ) -> MadeDataset:  # fmt: skip
-    """The documents without their repeats; `cosine` also drops semantic ones at or above it."""
+    """Makes the dataset without repeats; with `cosine`, semantic duplicates at or above it are dropped too."""
     given = find(source, ("documents",))
     encoder = None if cosine is None else encoders.find_encoder(embedding)
     recipe: dict[str, Any] = {
@@ -111,7 +111,7 @@ def _build(work: Path, given: Dataset, jaccard: float, cosine: float | None, enc
 def _find_duplicates(
     work: Path, paths: Sequence[Path], jaccard: float, cosine: float | None, encoder: Encoder | None
 ) -> Duplicates:  # fmt: skip
-    """Each dropped document with the kept one, and the reason as its place in REASONS."""
+    """Each dropped document with the kept one; reasons are indices into REASONS."""
     import numpy as np
 
     label = "mark" if encoder is None else "mark and encode"
@@ -143,17 +143,17 @@ def _find_duplicates(
 
 
 def semantic_duplicates(vectors: Any, cosine: float, items: Any = None, reason: int = 0) -> Duplicates:
-    """Items whose vector is near that of an earlier kept one of their cluster.
+    """Finds items whose vector is close to that of an earlier kept item of their cluster.
 
-    vectors  of length 1, shape (rows, width): an array, or `Stored` in a file
-    items    the rows that count, ascending; None: all
+    vectors  of length 1, shape (rows, width): an array, or `Columns` of a file
+    items    the rows to consider, ascending; None: all
     """
     import numpy as np
     from threadpoolctl import threadpool_limits
 
     items = np.arange(len(vectors)) if items is None else items
     rows: list[tuple[int, int, float]] = []
-    with threadpool_limits(1):  # sums of the same numbers in the same order, on any machine
+    with threadpool_limits(1):  # the same order of sums on any machine
         for places in _clusters(vectors, items):
             own = vectors[places].astype(np.float32)
             kept: list[int] = []
@@ -169,7 +169,7 @@ def semantic_duplicates(vectors: Any, cosine: float, items: Any = None, reason: 
 
 
 def _clusters(vectors: Any, items: Any) -> Iterator[Any]:
-    """The items of each cluster, ascending."""
+    """Clusters the items; yields the items of each cluster, ascending."""
     import numpy as np
     from sklearn.cluster import MiniBatchKMeans
 

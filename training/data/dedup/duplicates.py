@@ -1,6 +1,6 @@
-"""Items that repeat an earlier one, as columns of numbers: 25 bytes an item that is dropped.
+"""Duplicates as columns of numbers: which item repeats which earlier one, in 25 bytes for each dropped item.
 
-Nothing here decides what repeats what (`dedup`, `deduplicate`).
+Finds exact repeats of marks; near and semantic duplicates are found by `minhash` and `dedup`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple, TypeVar
 from zoo.records import Record
 
 Item = TypeVar("Item")
-PART = 1 << 21  # marks that are sorted at once
+PART = 1 << 21  # marks sorted at once
 
 
 class Duplicates(NamedTuple):
     """Dropped items, ascending; columns of one length.
 
     item    its number, shape (T,), int64
-    kept    the number of an earlier item that it repeats
-    like    how alike the two are, float64
-    reason  why it is dropped: a place in the caller's list of reasons, uint8
+    kept    the number of the earlier item that it repeats
+    like    the similarity of the two, float64
+    reason  why it is dropped: an index into the caller's list of reasons, uint8
     """
 
     item: Any
@@ -28,7 +28,7 @@ class Duplicates(NamedTuple):
 
 
 class DropReason(Record, frozen=True):
-    """Why an item is dropped: a place in the caller's list of reasons, the name of the kept one, how alike."""
+    """Why an item is dropped: an index into the caller's reasons, the name of the kept item, their similarity."""
 
     reason: int
     kept: str
@@ -36,7 +36,7 @@ class DropReason(Record, frozen=True):
 
 
 def make_duplicates(item: Any, kept: Any, like: Any = 1.0, reason: int = 0) -> Duplicates:
-    """Twins of columns in any order of the items; of one value for all, that value."""
+    """Makes Duplicates from columns in any order of the items; a single value applies to all."""
     import numpy as np
 
     items = np.asarray(item, np.int64)
@@ -48,10 +48,10 @@ def make_duplicates(item: Any, kept: Any, like: Any = 1.0, reason: int = 0) -> D
 
 
 def resolve_chains(parts: Sequence[Duplicates]) -> Duplicates:
-    """All the twins, each named by the one that is kept in the end: a twin's twin leads there.
+    """Merges duplicates and follows chains, so that each names an item that is kept in the end.
 
-    >>> found = resolve_chains([make_duplicates([2], [1]), make_duplicates([1], [0], 0.9)])
-    >>> found.item.tolist(), found.kept.tolist(), found.like.tolist()
+    >>> result = resolve_chains([make_duplicates([2], [1]), make_duplicates([1], [0], 0.9)])
+    >>> result.item.tolist(), result.kept.tolist(), result.like.tolist()
     ([1, 2], [0, 0], [0.9, 0.9])
     """
     import numpy as np
@@ -70,14 +70,14 @@ def resolve_chains(parts: Sequence[Duplicates]) -> Duplicates:
 
 
 def find_repeats(marks: Any, counted: Any = None, reason: int = 0) -> Duplicates:
-    """The items whose mark stood earlier, each with the first that has it; all alike by 1.
+    """Finds the items whose mark occurred earlier, each with the first item of that mark; their similarity is 1.
 
-    marks    shape (N, 2), uint64, spread evenly as hashes are. Sorted at once are about PART of them
-    counted  which items count, shape (N,), bool; None: all
+    marks    shape (N, 2), uint64, evenly distributed as hashes are; about PART of them are sorted at once
+    counted  the items to consider, shape (N,), bool; None: all
 
     >>> import numpy as np
-    >>> found = find_repeats(np.array([[5, 0], [7, 0], [5, 0], [5, 1], [5, 0]], np.uint64))
-    >>> found.item.tolist(), found.kept.tolist()
+    >>> result = find_repeats(np.array([[5, 0], [7, 0], [5, 0], [5, 1], [5, 0]], np.uint64))
+    >>> result.item.tolist(), result.kept.tolist()
     ([2, 4], [0, 0])
     """
     import numpy as np
@@ -101,9 +101,9 @@ def find_repeats(marks: Any, counted: Any = None, reason: int = 0) -> Duplicates
 def pair_with_drops(
     items: Iterable[Item], duplicates: Duplicates, name: Callable[[Item], str]
 ) -> Iterator[tuple[Item, DropReason | None]]:  # fmt: skip
-    """Each item, in order, with why it is dropped, None if it is kept.
+    """Yields each item in order with the reason why it is dropped, or None if it is kept.
 
-    name  what a kept item is called; held are the names of those that have a twin
+    name  gives the name of a kept item; memory holds the names of those with duplicates
     """
     import numpy as np
 

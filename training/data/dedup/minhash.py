@@ -1,8 +1,8 @@
-"""Finds near duplicates: MinHash by rensa names candidates, the exact Jaccard index of their n-grams decides.
+"""Finds near duplicates: rensa's MinHash proposes candidates, the exact Jaccard index of their n-grams decides.
 
-Two texts are near duplicates when the Jaccard index of their sets of word 5-grams (`shingle`) reaches the
-threshold; of the two the earlier stays. Candidates share a band of their signatures, so a pair may be missed,
-with the chance that ROWS tells; none is named that is no duplicate.
+Two texts are near duplicates if the Jaccard index of their sets of word 5-grams (`shingles`) reaches the
+threshold; the earlier of the two stays. Candidates share a band of their signatures. So there are no false
+positives, and the miss rate for each threshold is given at ROWS.
 Source: Broder 1997; the bands as in Leskovec et al., Mining of Massive Datasets, section 3.4.
 """
 
@@ -20,17 +20,17 @@ from training.data.dedup.duplicates import Duplicates, make_duplicates
 from training.data.dedup.shingles import SEED, Grams, grams, mix_bits, sort_distinct
 
 PERMUTATIONS = 128
-# (least threshold, rows of a band): 32 bands of 4 miss a pair at Jaccard 0.8 once in 10^7, at 0.7 once in 6,000;
-# 64 bands of 2 miss one at 0.5 once in 10^8, at 0.3 once in 400, and bring more candidates
+# (lowest threshold, rows of a band): 32 bands of 4 miss a pair at Jaccard 0.8 once in 10^7, at 0.7 once in 6,000;
+# 64 bands of 2 miss a pair at 0.5 once in 10^8, at 0.3 once in 400, and give more candidates
 ROWS = ((0.7, 4), (0.0, 2))
-ERRORS = 4  # standard errors that a candidate's estimate may lie below the threshold: one in 30,000 lies lower
+ERRORS = 4  # a candidate's estimate may lie this many standard errors below the threshold: one in 30,000 lies lower
 THRESHOLD = 0.8
-_ROW = Struct(f"={PERMUTATIONS}I")  # packing rows is twice as fast as numpy's own reading of lists
+_ROW = Struct(f"={PERMUTATIONS}I")  # packing rows is twice as fast as numpy's conversion of lists
 EMPTY = 0xFFFFFFFF  # each value of the signature of a text without words
-SIGNED = 400  # signatures made at once: as lists, rensa's only way out, they take 5 kB each
+SIGNED = 400  # signatures made at once: rensa returns lists, 5 kB each
 CHUNK = 20_000  # signatures whose bands are hashed at once
 SORTED = 1 << 21  # keys sorted at once
-CACHED = 256  # sets of n-grams held: the kept ones of a group are compared again and again
+CACHED = 256  # sets of n-grams in memory: the kept ones of a group are compared many times
 
 Exact = Callable[[int, int], float]
 
@@ -41,7 +41,7 @@ def signatures(texts: Sequence[str]) -> Any:
 
 
 def minhash(given: Grams) -> Any:
-    """MinHash signatures of n-grams, repeated ones or not, shape (texts, PERMUTATIONS), uint32."""
+    """MinHash signatures of n-grams, with or without repeats, shape (texts, PERMUTATIONS), uint32."""
     import numpy as np
     from rensa import RMinHash
 
@@ -55,7 +55,7 @@ def minhash(given: Grams) -> Any:
 
 
 def jaccard(first: Any, second: Any) -> float:
-    """Jaccard index of two sorted sets of hashes; two empty sets are no duplicates of each other.
+    """The Jaccard index of two sorted sets of hashes; 0 for two empty sets.
 
     >>> import numpy as np
     >>> jaccard(np.array([1, 2, 3]), np.array([2, 3, 4]))
@@ -71,7 +71,7 @@ def jaccard(first: Any, second: Any) -> float:
 
 
 def exact_jaccard(given: Grams) -> Exact:
-    """The Jaccard index of two texts by their numbers; their n-grams may lie in a file (`Stored`), few are read."""
+    """Makes a function of two texts' numbers to their Jaccard index; the n-grams may be in a file (`Columns`)."""
 
     @lru_cache(maxsize=CACHED)
     def of_one(item: int) -> Any:
@@ -84,13 +84,13 @@ def near_duplicates(
     matrix: Any, exact: Exact, threshold: float = THRESHOLD, items: Any = None, folder: Path | None = None,
     reason: int = 0,
 ) -> Duplicates:  # fmt: skip
-    """Items that repeat an earlier kept one, each with the one it is most like: first come, first kept.
+    """Finds items that repeat an earlier kept item, each with the most similar one; the earlier item is kept.
 
-    matrix  signatures, shape (rows, PERMUTATIONS), uint32: an array, or `Stored` in a file
+    matrix  signatures, shape (rows, PERMUTATIONS), uint32: an array, or `Columns` of a file
     exact   function of two row numbers to their Jaccard index
-    items   the rows that count, ascending; None: all
-    folder  where the keys of the bands lie meanwhile, 128 or 256 bytes each; None: the system's own for such files.
-            In memory are 30 bytes each, and 20 for each band that an item shares with another
+    items   the rows to consider, ascending; None: all
+    folder  where the keys of the bands are stored meanwhile, 128 or 256 bytes an item; None: the temporary folder.
+            Memory holds 30 bytes an item, and 20 for each band that it shares with another
     """
     import numpy as np
 
@@ -117,12 +117,12 @@ def near_duplicates(
 
 
 class _Buckets:
-    """Places (of `items`) that share a band, and those of them that are kept so far.
+    """Buckets of items that share a band, and the kept items in each; an item is its position in `items`.
 
-    places  of each bucket its places, ascending; those that are kept stand at its front
-    begins, filled  of each bucket where its places begin, and how many are kept
+    places  the positions in each bucket, ascending, with the kept ones first
+    begins, filled  for each bucket the start of its positions, and the number of kept ones
 
-    A bucket's key has 32 bits, so strangers may share one: their estimate tells them apart.
+    A bucket's key has 32 bits, so unrelated items may share one; their estimates separate them.
     """
 
     def __init__(self, matrix: Any, items: Any, rows: int, folder: Path | None) -> None:
@@ -137,13 +137,13 @@ class _Buckets:
         places, size = np.concatenate(groups), np.concatenate(sizes)
         numbers = np.repeat(np.arange(len(size), dtype=np.uint64), size)
         self.entries = np.sort(places.astype(np.uint64) << np.uint64(32) | numbers)
-        # numbers out of and into arrays of this kind take a third of the time that numpy's own take
+        # reading and writing single numbers of such arrays takes a third of the time of numpy's
         self.places, self.begins, self.filled = array("I"), array("q"), array("I", bytes(4 * len(size)))
         self.places.frombytes(places.tobytes())
         self.begins.frombytes((np.cumsum(size) - size).tobytes())
 
     def by_place(self) -> Iterator[tuple[int, list[int]]]:
-        """Each place that shares a band, ascending, and its buckets."""
+        """Yields each position that shares a band, ascending, with its buckets."""
         import numpy as np
 
         holders = self.entries >> np.uint64(32)
@@ -154,7 +154,7 @@ class _Buckets:
             begin = end
 
     def kept(self, buckets: Sequence[int]) -> list[int]:
-        """The kept places of these buckets, each once, ascending."""
+        """The kept positions in these buckets, each once, ascending."""
         places = set[int]()
         for bucket in buckets:
             if number := self.filled[bucket]:
@@ -163,14 +163,14 @@ class _Buckets:
         return sorted(places)
 
     def keep(self, place: int, buckets: Sequence[int]) -> None:
-        """Keeps a place, in each of its buckets."""
+        """Adds a position to the kept ones of its buckets."""
         for bucket in buckets:
             self.places[self.begins[bucket] + self.filled[bucket]] = place
             self.filled[bucket] += 1
 
 
 def _write_keys(matrix: Any, items: Any, rows: int, file: int) -> None:
-    """Writes a key of each band and item, shape (bands, items), uint32."""
+    """Writes a key for each band and item, shape (bands, items), uint32."""
     import numpy as np
 
     bands = PERMUTATIONS // rows
@@ -183,11 +183,11 @@ def _write_keys(matrix: Any, items: Any, rows: int, file: int) -> None:
         for band in range(bands):
             data = keys[:, band].tobytes()
             if os.pwrite(file, data, 4 * (band * len(items) + start)) < len(data):
-                raise OSError(errno.ENOSPC, "the keys of the bands could not be written whole")
+                raise OSError(errno.ENOSPC, "the keys of the bands could not be written completely")
 
 
 def _shared_keys(file: int, number: int, bands: int) -> Iterator[tuple[Any, Any]]:
-    """Groups of places that share a key of a band: the places, group after group, and the groups' sizes."""
+    """Yields groups of positions that share a band's key: the positions, group after group, and the groups' sizes."""
     import numpy as np
 
     bits = (number // SORTED).bit_length()
@@ -197,7 +197,7 @@ def _shared_keys(file: int, number: int, bands: int) -> Iterator[tuple[Any, Any]
             places = np.arange(number, dtype=np.uint64)
             if bits:
                 places = np.flatnonzero(keys >> np.uint32(32 - bits) == part).astype(np.uint64)
-            # sorting numbers that hold both is ten times as fast as sorting places by their keys
+            # sorting numbers that hold key and position is ten times as fast as sorting positions by key
             both = np.sort(keys[places].astype(np.uint64) << np.uint64(32) | places)
             own = both >> np.uint64(32)
             again = np.flatnonzero(own[1:] == own[:-1])

@@ -1,7 +1,7 @@
-"""Words and word n-grams of many texts as 64-bit hashes, by numpy over a block of texts at once or by `native`.
+"""Hashes the words and word n-grams of many texts to 64 bits, with numpy over blocks of texts or with `native`.
 
-A word is a run of ASCII letters, digits, `_` or bytes of other characters' UTF-8. Equal words have equal
-hashes wherever they stand. Nothing here compares texts.
+A word is a run of ASCII letters, digits, `_` and bytes of other characters' UTF-8. Equal words have equal
+hashes everywhere. This file does not compare texts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,12 @@ from training.data.dedup.native import load_loops
 
 NGRAM = 5
 SEED = 0x9E3779B97F4A7C15  # odd, so that multiplying by it loses nothing modulo 2^64
-BLOCK_BYTES = 1 << 18  # hashed at once: the arrays stay in the cache; 16 times as many took 1.6 times as long
-LONG_WORD = 64  # bytes: longer words, one in 20,000, are hashed one by one: a megabyte as one word costs no more
-BETWEEN = ((16, (8, 16)), (32, (24, 32, 40, 48)))  # longer than this: from where 8 bytes more are read, or the last 8
+BLOCK_BYTES = 1 << 18  # hashed at once, so that the arrays stay in the cache; 16 times as many took 1.6 times as long
+LONG_WORD = 64  # bytes; longer words, one in 20,000, are hashed one by one, so a word of a megabyte costs no more
+BETWEEN = (
+    (16, (8, 16)),
+    (32, (24, 32, 40, 48)),
+)  # (words longer than this, offsets at which 8 more bytes are read, at most the last 8)
 NATIVE_BYTES = 1 << 32  # the compiled loops count bytes in 32 bits
 
 
@@ -26,7 +29,7 @@ class Grams(NamedTuple):
 
 
 def offsets(numbers: Any) -> Any:
-    """Where each of several runs of such lengths begins, and the end, shape (runs + 1,).
+    """The start of each of several runs with these lengths, and the end, shape (runs + 1,).
 
     >>> import numpy as np
     >>> offsets(np.array([2, 3])).tolist()
@@ -41,18 +44,18 @@ def offsets(numbers: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _masks() -> Any:
-    """Masks of the lowest 0..8 bytes."""
+    """Masks for the lowest 0..8 bytes."""
     import numpy as np
 
     return np.array([(1 << (8 * size)) - 1 for size in range(9)], dtype=np.uint64)
 
 
 def _in_words(data: Any) -> Any:
-    """Whether each byte is a word's, shape (bytes,): by vector arithmetic twice as fast as bytes.translate."""
+    """Whether each byte belongs to a word, shape (bytes,); vector arithmetic is twice as fast as bytes.translate."""
     import numpy as np
 
     low = data | np.uint8(32)
-    low -= np.uint8(97)  # letters of either case, then digits, are the numbers below 26, below 10
+    low -= np.uint8(97)  # now letters of either case are below 26; next, digits are below 10
     inside = low < np.uint8(26)
     np.subtract(data, np.uint8(48), out=low)
     inside |= low < np.uint8(10)
@@ -62,7 +65,7 @@ def _in_words(data: Any) -> Any:
 
 
 def mix_bits(values: Any) -> Any:
-    """splitmix64's finaliser, in place: every input bit reaches every output bit."""
+    """Applies splitmix64's finaliser in place: every input bit affects every output bit."""
     import numpy as np
 
     values ^= values >> np.uint64(30)
@@ -74,7 +77,7 @@ def mix_bits(values: Any) -> Any:
 
 
 def word_hashes(text: str) -> Any:
-    """A hash of each word of a text, in order.
+    """The hashes of a text's words, in order.
 
     >>> a, b = word_hashes("return x"), word_hashes("x = 1; return")
     >>> bool(a[0] == b[2]), bool(a[1] == b[0]), len(b)
@@ -84,7 +87,7 @@ def word_hashes(text: str) -> Any:
 
 
 def hash_words(texts: Sequence[str]) -> tuple[Any, Any]:
-    """The word hashes of all texts one after the other, and how many each text has, shape (texts,)."""
+    """The word hashes of all texts in one array, and the number of words in each text, shape (texts,)."""
     import numpy as np
 
     flat, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
@@ -109,7 +112,7 @@ def _blocks(texts: Sequence[str]) -> Iterator[list[bytes]]:
 
 
 def _hash_block(part: Sequence[bytes]) -> tuple[Any, Any]:
-    """The word hashes of texts one after the other, and how many each text has."""
+    """The word hashes of the texts of a block in one array, and the number of words in each text."""
     import numpy as np
 
     data = b"".join((b"\n", b"\n".join(part), b"\n", bytes(8)))
@@ -123,15 +126,15 @@ def _hash_block(part: Sequence[bytes]) -> tuple[Any, Any]:
 
 
 def _hash_words(data: bytes) -> tuple[Any, Any, Any]:
-    """The place before each word's first byte, its size in bytes and its hash, as `native.Loops.words` gives them."""
+    """The position before each word's first byte, its size in bytes and its hash, as `native.Loops.words` does."""
     import numpy as np
     from numpy.lib.stride_tricks import as_strided
 
     inside = _in_words(np.frombuffer(data, np.uint8))
-    bounds = np.flatnonzero(inside[1:] != inside[:-1])  # the places before a word's first byte and at its last
+    bounds = np.flatnonzero(inside[1:] != inside[:-1])  # the positions before a word's first byte and at its last
     starts = bounds[0::2]
     sizes = bounds[1::2] - starts
-    # the 8 bytes after each place, read where they lie: no word holds a NUL, so a shorter one is filled with zeros
+    # the 8 bytes after each position, read in place; no word holds a NUL, so shorter words can be filled with zeros
     windows = as_strided(np.frombuffer(data, "<u8", 1, offset=1), shape=(len(data) - 8,), strides=(1,))
     hashes = windows[starts]
     hashes &= _masks().take(sizes, mode="clip")
@@ -140,10 +143,10 @@ def _hash_words(data: bytes) -> tuple[Any, Any, Any]:
 
 
 def _add_longer(hashes: Any, windows: Any, starts: Any, sizes: Any) -> None:
-    """Takes the bytes after the eighth into the hashes, in place.
+    """Adds the bytes after the eighth to the hashes, in place.
 
-    First the size and the last 8 bytes, of a longer word then those between. What is there is mixed before more is
-    added: sums of bytes as they are were the same for 100000000 and 0000000000.
+    First the size and the last 8 bytes, then for longer words the bytes between. Each value is mixed before the next
+    is added, because plain sums of bytes were equal for 100000000 and 0000000000.
     """
     import numpy as np
 
@@ -168,7 +171,7 @@ def _digest(word: bytes) -> int:
 
 
 def ngrams(hashes: Any, width: int) -> Any:
-    """A hash of each run of `width` word hashes, in order, shape (hashes - width + 1,) or (0,)."""
+    """The hashes of all runs of `width` words, in order, shape (hashes - width + 1,) or (0,)."""
     import numpy as np
 
     if len(hashes) < width:
@@ -177,12 +180,12 @@ def ngrams(hashes: Any, width: int) -> Any:
 
 
 def _hash_runs(hashes: Any, width: int) -> Any:
-    """Each run as a polynomial of SEED, from the two halves of the run: a new array."""
+    """Each run as a polynomial in SEED, computed from the two halves of the run, in a new array."""
     import numpy as np
 
     if width == 1:
         return hashes.copy()
-    half = width // 2 if width % 2 == 0 else 1  # the words after the first part
+    half = width // 2 if width % 2 == 0 else 1  # words in the second part
     first = hashes if width - half == 1 else _hash_runs(hashes, width - half)
     second = first if half == width - half else hashes
     number = len(hashes) - width + 1
@@ -192,10 +195,10 @@ def _hash_runs(hashes: Any, width: int) -> Any:
 
 
 def grams(texts: Sequence[str], width: int = NGRAM) -> Grams:
-    """The word n-grams of texts; a text of fewer words is one n-gram of all its words, one without words has none."""
+    """The word n-grams of texts; a text with fewer words is one n-gram of all its words, one without words has none."""
     import numpy as np
 
-    # no more words than every second character: pages that stay unwritten take no memory
+    # at most every second character begins a word; pages that are never written take no memory
     out, done, sizes = (
         np.empty(sum((len(text) + 1) // 2 for text in texts), np.uint64),
         0,
@@ -212,13 +215,13 @@ def grams(texts: Sequence[str], width: int = NGRAM) -> Grams:
 
 
 def _write_runs(hashes: Any, numbers: Any, width: int, out: Any) -> Any:
-    """Writes the hash of each run of words within one text; gives how many each text has, as `Loops.runs` does."""
+    """Writes the hash of each run of words within one text; returns the runs in each text, as `Loops.runs` does."""
     import numpy as np
 
     every, first, done = ngrams(hashes, width), 0, 0
     for number in numbers.tolist():
         last = first + number
-        # of all runs of the block those that lie within one text
+        # of all runs of the block, those inside one text
         own = every[first : last - width + 1] if number >= width else ngrams(hashes[first:last], max(1, number))
         out[done : done + len(own)] = own
         first, done = last, done + len(own)
@@ -231,7 +234,7 @@ def shingles(text: str, width: int = NGRAM) -> Any:
 
 
 def sort_distinct(values: Any) -> Any:
-    """The different values of an array, sorted: of a few thousand hashes ten times as fast as numpy.unique."""
+    """The distinct values of an array, sorted; for a few thousand hashes ten times as fast as numpy.unique."""
     import numpy as np
 
     ordered = np.sort(values)

@@ -1,8 +1,8 @@
-"""Gathers documents: this machine's Python files, or the files and rows of a folder, a table, a hub's dataset.
+"""Gathers documents from this machine's Python files, or from a folder, a table or a dataset on the Hub.
 
-Every file and row that was looked at is accounted for; what each must be stands in `rules`.
-Corpus rules: exact duplicates by sha256, near duplicates by word 5-grams at Jaccard 0.8. In memory are
-the texts of one shard, and some 50 bytes of each file and piece for finding twins.
+Every file and row is counted as kept or dropped; `rules` holds the rules for one file. Across files it drops exact
+duplicates by sha256 and near duplicates by word 5-grams at Jaccard 0.8. Memory holds the texts of one shard, and
+about 50 bytes of each file and piece to find duplicates.
 """
 
 import hashlib
@@ -40,14 +40,14 @@ PYTHON = "python"
 
 
 class GatherShard(Record, frozen=True):
-    """What a worker reads: some files, or one block of rows."""
+    """The input of one job: some files, or one block of rows."""
 
     files: tuple[SourceFile, ...] = ()
     block: Block | None = None
 
 
 class PackedFile(Record, frozen=True):
-    """A gzip file of rows, and where it is unpacked to."""
+    """A gzip file of rows, and the path it is unpacked to."""
 
     block: Block
     path: str
@@ -56,12 +56,12 @@ class PackedFile(Record, frozen=True):
 def gather(
     source: str, name: str, limit: int | None = None, column: str = "", form: Form = "", split: str = ""
 ) -> MadeDataset:
-    """Makes the documents of a source: `python`, a folder, a file of rows, or `hf:NAME@REVISION`.
+    """Makes a dataset of documents from `python`, a folder, a file of rows, or `hf:NAME@REVISION`.
 
-    limit   takes that many files, spread by hash (of rows: that many blocks)
+    limit   the number of files to take, spread by hash; of rows: the number of blocks
     column  the column of a table that holds the text
     form    "python" cuts each row as a Python file, "text" keeps it whole; "" decides by the column
-    split   of a hub's dataset
+    split   the split of a dataset on the Hub
     """
     if source == PYTHON:
         files, state = python_files(limit)
@@ -76,14 +76,14 @@ def gather(
         GatherShard(block=block) for block in blocks
     ]
     if not shards:
-        raise ZooError(f"{source} holds nothing that is read: *.py, {', '.join((*sources.PROSE, *sources.ROWS))}")
+        raise ZooError(f"{source} holds no readable files: *.py, {', '.join((*sources.PROSE, *sources.ROWS))}")
     return make(name, recipe, state, lambda work: _build(work, _unpack_shards(work, shards, limit), len(files)))
 
 
 def _read_source(
     source: str, limit: int | None, column: str, form: Form, split: str
 ) -> tuple[list[SourceFile], list[Block], str, str]:
-    """Files, blocks, a digest of their state, and what the recipe calls the source."""
+    """The files and blocks of a source, a digest of their state, and the source's name in the recipe."""
     if source.startswith("hf:"):
         data_files, commit = sources.hub_files(source[3:], split)
         blocks = [block for path, name in data_files for block in sources.plan_blocks(path, name, column, form)]
@@ -93,7 +93,7 @@ def _read_source(
     if not path.exists():
         raise ZooError(f'no source "{source}"; give {PYTHON}, a folder, a file of rows, or hf:NAME@REVISION')
     if not path.is_dir() and sources.why_unfit(path):
-        raise ZooError(f"{source} is a pipe, socket or device; give a file or a folder: write what it gives to a file")
+        raise ZooError(f"{source} is a pipe, socket or device; write its content to a file and give that")
     root, every = (path, _walk(str(path), False, (".py", *sources.PROSE, *sources.ROWS))) if path.is_dir() else (
         path.parent, [(str(path), path.stat())]
     )  # fmt: skip
@@ -111,7 +111,7 @@ def _read_source(
 
 
 def _unpack_shards(work: Path, shards: Sequence[GatherShard], limit: int | None) -> list[GatherShard]:
-    """The shards with gzip files in blocks of what they hold, unpacked into the work folder."""
+    """Unpacks gzip files into the work folder; returns the shards with blocks of the unpacked files in their place."""
     packed = [shard.block for shard in shards if shard.block and sources.is_packed(shard.block)]
     jobs = [
         PackedFile(block=shard, path=str(work / f"unpacked-{number:05d}.jsonl")) for number, shard in enumerate(packed)
@@ -128,7 +128,7 @@ def _unpack(job: PackedFile) -> list[Block]:
 
 
 def _limit_files(files: list[SourceFile], limit: int | None) -> list[SourceFile]:
-    """The files in the order of their names; with a limit those whose name's hash is smallest."""
+    """The files sorted by name; with a limit, those with the smallest hashes of their names."""
     chosen = sorted(files, key=lambda file: (file.relative, file.path))
     if limit is None or limit >= len(chosen):
         return chosen
@@ -139,7 +139,7 @@ def _limit_files(files: list[SourceFile], limit: int | None) -> list[SourceFile]
 def python_files(limit: int | None = None) -> tuple[list[SourceFile], str]:
     """All `*.py` files below the stdlib, purelib and platlib folders, and a digest of names, sizes and times.
 
-    A folder inside another is walked once. Order: by path inside the root, so it is the same everywhere.
+    Nested folders are walked once. Files are sorted by their path inside the root, the same order everywhere.
     """
     paths = sysconfig.get_paths()
     roots = sorted({os.path.realpath(paths[key]) for key in ("stdlib", "purelib", "platlib")})
@@ -163,8 +163,10 @@ def python_files(limit: int | None = None) -> tuple[list[SourceFile], str]:
 
 
 def _walk(root: str, stdlib: bool, ends: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Each path with such an end, with its status if it has one: a dangling link, and a folder that may not be
-    entered, stand there too, to be counted. Links to folders are not followed, so none leads in a circle."""
+    """Each path with one of these suffixes and its status, or None.
+
+    Dangling links and unreadable folders are listed so that they are counted. Links to folders are not followed.
+    """
     closed = list[str]()
     for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(error.filename)):
         skip = {"__pycache__"} | ({"site-packages", "dist-packages"} if stdlib else set())
@@ -184,7 +186,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _owners(root: Path) -> dict[str, tuple[str, str]]:
-    """File path inside the root -> distribution and licence, from each RECORD and METADATA."""
+    """Maps a file's path inside the root to its distribution and licence, from each RECORD and METADATA."""
     owners: dict[str, tuple[str, str]] = {}
     for info in sorted(root.glob("*.dist-info")):
         record, metadata = info / "RECORD", info / "METADATA"
@@ -200,11 +202,11 @@ def _owners(root: Path) -> dict[str, tuple[str, str]]:
 
 
 def licence_of(headers: Any) -> str:
-    """The licence a distribution states: the SPDX expression, else its classifiers, else a short text.
+    """A distribution's licence: its SPDX expression, else its classifiers, else the start of its text.
 
     >>> from email.message import Message
-    >>> told = Message(); told["Classifier"] = "License :: OSI Approved :: MIT License"
-    >>> licence_of(told)
+    >>> headers = Message(); headers["Classifier"] = "License :: OSI Approved :: MIT License"
+    >>> licence_of(headers)
     'MIT License'
     """
     if headers["License-Expression"]:
@@ -217,10 +219,10 @@ def licence_of(headers: Any) -> str:
 
 
 class SourceRepeats(NamedTuple):
-    """What the first pass finds: files that repeat an earlier one, and pieces seen before.
+    """The result of the first pass: files that repeat an earlier one, and pieces seen before.
 
-    files   reasons are places in REASONS
-    pieces  of each piece in order, whether its text stood in an earlier kept one, shape (pieces,), bool
+    files   duplicates, whose reasons are indices into REASONS
+    pieces  for each piece in order, whether its text occurred in an earlier kept piece, shape (pieces,), bool
     """
 
     files: Duplicates
@@ -268,8 +270,10 @@ def _build(work: Path, shards: Sequence[GatherShard], number_of_files: int) -> B
 
 
 def _find_repeats(work: Path, shards: Sequence[GatherShard]) -> SourceRepeats:
-    """Which files and pieces repeat earlier ones. Signatures and n-grams lie on disk; in memory are some 40 bytes
-    of each file and 20 of each piece."""
+    """Finds the files and pieces that repeat earlier ones.
+
+    Signatures and n-grams are on disk; memory holds about 40 bytes of each file and 20 of each piece.
+    """
     import numpy as np
 
     good, shas, numbers, pieces, texts = bytearray(), bytearray(), bytearray(), bytearray(), bytearray()
@@ -286,7 +290,7 @@ def _find_repeats(work: Path, shards: Sequence[GatherShard]) -> SourceRepeats:
                 pieces += len(cut.pieces).to_bytes(4, "little")
                 for piece in cut.pieces:
                     texts += hashlib.sha256(piece.text.encode()).digest()[:16]
-            del shard  # before the next is made
+            del shard  # free it before the next one is made
     left = np.frombuffer(good, np.bool_).copy()
     counts = np.frombuffer(numbers, "<u4")
     duplicates = [find_repeats(np.frombuffer(shas, "<u8").reshape(-1, 2), left, REASONS.index(rules.EXACT))]
@@ -308,20 +312,20 @@ def _find_repeats(work: Path, shards: Sequence[GatherShard]) -> SourceRepeats:
 
 
 def cut_shard(shard: GatherShard) -> list[CutFile]:
-    """The files or rows of one shard, read and cut, with their MinHash signatures."""
+    """Reads and cuts the files or rows of one shard, and computes their MinHash signatures."""
     import gc
 
     import numpy as np
 
-    gc.disable()  # a syntax tree is many objects without cycles: 30% faster, given back file by file
+    gc.disable()  # syntax trees are many objects without cycles: 30% faster without the collector
     try:
         read = sources.cut_block(shard.block) if shard.block else map(_cut_file, shard.files)
         cuts, texts = [], []
         for cut, text in read:
-            # a path is this machine's, and may be no UTF-8: documents go by their name inside the root
+            # the path depends on the machine and may not be UTF-8; documents are named by their path inside the root
             cuts.append(msgspec.structs.replace(cut, origin=msgspec.structs.replace(cut.origin, path="")))
             texts.append(text)
-        if not cuts:  # a block within one long line
+        if not cuts:  # the block lies inside one long line
             return []
         grams = shingles.grams(texts)
         of_texts = np.split(grams.flat.astype("<u8"), grams.offsets[1:-1])
@@ -335,7 +339,7 @@ def cut_shard(shard: GatherShard) -> list[CutFile]:
 
 
 def _cut_file(origin: SourceFile) -> tuple[CutFile, str]:
-    """One file cut, and its text; too large a one is not read into memory."""
+    """Cuts one file and returns its text too; a file that is too large is not read into memory."""
     try:
         if reason := sources.why_unfit(Path(origin.path)):
             return CutFile(origin=origin, sha256="", reason=reason), ""

@@ -1,7 +1,7 @@
-"""What a Python file must be to enter, and how it is cut into documents.
+"""Rules for one file: whether it is accepted, and how it is cut into documents.
 
-Cut at top-level functions and classes; a file under 4 kB stays whole. The reasons for dropping a
-file or a piece are named here and nowhere else. Quality is not judged here.
+A Python file is cut at top-level functions and classes; a file under 4 kB stays whole. All reasons for dropping
+a file or a piece are defined here. This file does not judge quality.
 """
 
 import ast
@@ -13,7 +13,7 @@ from zoo.records import Record
 
 FILE_BYTES = 200_000  # larger files are tables and bundles: 0.3% of the files, a quarter of the bytes
 WHOLE_BYTES = 4_000
-PIECE_CHARACTERS = (60, 24_000)  # under: one-line wrappers; over: classes longer than any context here
+PIECE_CHARACTERS = (60, 24_000)  # shorter: one-line wrappers; longer: classes longer than any context here
 
 UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = (
     "unreadable",
@@ -25,12 +25,12 @@ UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = (
 )
 SURROGATES, NO_TEXT, NOT_JSON, BROKEN_GROUP = "lone surrogates", "no text", "not JSON", "broken row group"
 NOT_A_FILE, ENDLESS = "not a regular file", "unpacks to over 200 times its size"
-BROKEN = frozenset((BROKEN_GROUP,))  # one line stands for all rows that are lost with it
+BROKEN = frozenset((BROKEN_GROUP,))  # one entry counts all rows that are lost with it
 EXACT, NEAR, SHORT, LONG, TWICE = "exact duplicate", "near duplicate", "too short", "too long", "duplicate piece"
 
 
 class SourceFile(Record, frozen=True):
-    """A file on disk: where it is, its path inside its root, whose it is."""
+    """A file on disk: its path, its path inside its root, its project and licence."""
 
     path: str
     relative: str
@@ -40,9 +40,9 @@ class SourceFile(Record, frozen=True):
 
 
 class CutFile(Record, frozen=True):
-    """One file or row looked at: the reason it is dropped, or its pieces; digest, minhash, n-grams either way.
+    """One file or row: the reason why it is dropped, or its pieces; with its digest, MinHash and n-grams.
 
-    rows  how many rows of a table this stands for, when they are lost together
+    rows  the number of table rows that this entry counts, if they are lost together
     """
 
     origin: SourceFile
@@ -56,7 +56,7 @@ class CutFile(Record, frozen=True):
 
 
 def refusal(data: bytes) -> str:
-    """Why these bytes cannot be a document's text, or "" when they can.
+    """Why these bytes cannot be a document's text, or "" if they can.
 
     >>> refusal(b""), refusal(b"x = 1"), refusal(b"\\xff"), refusal(b"a\\0"), refusal(b"\\xed\\xa0\\x80")
     ('empty', '', 'undecodable', 'NUL bytes', 'lone surrogates')
@@ -81,7 +81,7 @@ def _holds_surrogates(data: bytes) -> bool:
 
 
 def printable_name(name: str) -> str:
-    """A name that can be written as UTF-8, whatever bytes a file system or a table gave.
+    """A name that can be written as UTF-8, whatever bytes a file system or a table holds.
 
     >>> printable_name("caf\\udce9.py")
     'caf\\\\udce9.py'
@@ -90,12 +90,12 @@ def printable_name(name: str) -> str:
 
 
 def plain_text(data: bytes) -> str:
-    """The text of a file: byte order mark removed, line ends as newlines."""
+    """The text of a file without byte order mark, with newlines as line ends."""
     return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def cut_file(origin: SourceFile, data: bytes) -> CutFile:
-    """A file's pieces, or why it is dropped (duplicates among files are found later)."""
+    """Cuts a Python file into pieces, or gives the reason to drop it; duplicates are found later."""
     sha = hashlib.sha256(data).hexdigest()
     if reason := refusal(data):
         return CutFile(origin=origin, sha256=sha, reason=reason)
@@ -117,7 +117,7 @@ def cut_file(origin: SourceFile, data: bytes) -> CutFile:
 
 
 def keep_whole(origin: SourceFile, data: bytes) -> CutFile:
-    """A text kept as one document, or why it is dropped."""
+    """Keeps a text as one document, or gives the reason to drop it."""
     sha = hashlib.sha256(data).hexdigest()
     if reason := refusal(data):
         return CutFile(origin=origin, sha256=sha, reason=reason)

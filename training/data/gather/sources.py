@@ -1,9 +1,8 @@
-"""What can be gathered: a folder, JSON lines, Parquet, or a Hugging Face dataset at a revision, read in blocks.
+"""Reads JSON lines, Parquet and datasets of the Hugging Face Hub in blocks that fit in memory.
 
-A block is a stretch of a file that fits in memory: some Python or text files, eight megabytes of lines,
-a Parquet row group or a part of one. Only what is asked for is read (fsspec and byte ranges), so a hub's
-dataset streams; a gzip file, which cannot be entered in the middle, is unpacked to disk first.
-What cannot be read is named and counted in place of its rows; nothing here judges a text.
+A block is 8 MB of lines, a Parquet row group, or a part of one. Only the bytes of a block are read (fsspec and byte
+ranges), so a dataset on the Hub is streamed; a gzip file, which has no random access, is unpacked to disk first.
+A part that cannot be read is counted in place of its rows. This file does not judge texts.
 """
 
 import os
@@ -23,14 +22,14 @@ from zoo.errors import ZooError
 from zoo.records import Record
 
 BLOCK_BYTES = 8_000_000
-LINE_BYTES = 4_000_000  # a text of rules.FILE_BYTES, every character escaped, and as much beside it
+LINE_BYTES = 4_000_000  # a text of rules.FILE_BYTES with every character escaped, and as much again for other fields
 READ_BYTES = 1 << 20
-GROUP_BYTES = 64_000_000  # of a row group read at once; larger ones are read in parts
+GROUP_BYTES = 64_000_000  # of a row group that is read at once; larger groups are read in parts
 BATCH_ROWS = 500
 GROUP_ROWS = 20_000
-UNPACKED_TIMES = 200  # gzip packs code to a quarter, and nothing that is worth reading to a two-hundredth
-UNPACKED_BYTES = 64_000_000  # up to here any file may unpack
-COLUMNS = ("content", "code", "text")  # the first that is there is read, unless --column says another
+UNPACKED_TIMES = 200  # gzip packs code to a quarter; a real text never to a two-hundredth
+UNPACKED_BYTES = 64_000_000  # any file may unpack to this size
+COLUMNS = ("content", "code", "text")  # the first of these that exists is read, unless --column names another
 PROJECTS = ("project", "repo_name", "max_stars_repo_name", "repository", "url")
 LICENCES = ("licence", "license", "max_stars_repo_licenses")
 CODE = frozenset(("content", "code"))
@@ -41,12 +40,12 @@ Form = Literal["python", "text", ""]
 
 
 class Block(Record, frozen=True):
-    """A part of a file of rows: bytes from start to end (0: to its end), or such rows of a row group.
+    """A part of a file of rows: the bytes from start to end (0: the file's end), or rows of a row group.
 
-    path     what fsspec opens: a path or an address
-    name     what documents call it: the path inside its root
-    form     how rows are cut: as Python, or kept whole as text; "" decides by the column
-    refused  why it is not read, "" if it is: it stands for one lost row
+    path     the path or address for fsspec
+    name     the name in documents: the path inside its root
+    form     how rows are treated: cut as Python, or kept whole as text; "" decides by the column
+    refused  why it is not read, or ""; a refused block counts as one lost row
     """
 
     path: str
@@ -61,7 +60,7 @@ class Block(Record, frozen=True):
 
 
 def plan_blocks(path: str, name: str, column: str, form: Form) -> list[Block]:
-    """The blocks of one file of rows. A file that cannot be opened as what it says becomes one block that says so."""
+    """The blocks of one file of rows; a file that cannot be opened becomes one refused block."""
     whole = Block(path=path, name=name, column=column, form=form)
     if "://" not in path and (reason := why_unfit(Path(path))):
         return [msgspec.structs.replace(whole, refused=reason)]
@@ -82,7 +81,7 @@ def _size(path: str) -> int:
 
 
 def why_unfit(path: Path) -> str:
-    """Why a path is not opened, "" if it may be: a pipe would be waited for, a device read without end."""
+    """Why a path must not be opened, or "": a pipe would block, and a device has no end."""
     try:
         return "" if stat.S_ISREG(path.stat().st_mode) else rules.NOT_A_FILE
     except (OSError, ValueError):
@@ -95,19 +94,19 @@ def is_packed(block: Block) -> bool:
 
 
 def unpack(block: Block, path: Path) -> list[Block]:
-    """The blocks of a gzip file, unpacked to `path`; of one that breaks off what is whole, and a block that says so."""
+    """Unpacks a gzip file to `path` and returns its blocks; a broken file gives its whole lines and a refused block."""
     import gzip
 
     import fsspec
 
     size = _size(block.path)
-    most = max(UNPACKED_BYTES, UNPACKED_TIMES * size) if size else sys.maxsize  # some servers do not tell
-    done = whole = 0  # bytes, and how many of them are whole lines
+    most = max(UNPACKED_BYTES, UNPACKED_TIMES * size) if size else sys.maxsize  # some servers do not report a size
+    done = whole = 0  # bytes unpacked, and those of them in whole lines
     fault = ""
     with path.open("wb") as out:
         try:
             with fsspec.open(block.path, "rb") as packed_, gzip.GzipFile(fileobj=packed_) as file:
-                # of a file that is cut short, read1 gives what is whole before it raises; ISA-L's does not
+                # for a truncated file, read1 returns the whole part before it raises; ISA-L's does not
                 while data := file.read1(READ_BYTES):
                     whole = done + data.rfind(b"\n") + 1 if b"\n" in data else whole
                     done += len(data)
@@ -118,7 +117,7 @@ def unpack(block: Block, path: Path) -> list[Block]:
         except gz.read_errors():
             fault = rules.UNREADABLE
         except OSError as error:
-            if error.errno is not None:  # a full disk is no fault of the file
+            if error.errno is not None:  # a full disk is not the file's fault
                 raise
             fault = rules.UNREADABLE
     if fault:
@@ -145,12 +144,12 @@ def _row_groups(whole: Block) -> list[Block]:
                     part = min(rows, start + each) - start
                     blocks.append(msgspec.structs.replace(whole, group=number, start=start, rows=part))
     except (pa.ArrowException, OSError, ValueError):
-        return [whole]  # cut_block meets the same error and names it
+        return [whole]  # cut_block meets the same error and counts it
     return blocks
 
 
 def cut_block(block: Block) -> Iterator[tuple[CutFile, str]]:
-    """Each row of a block cut, with its text ("" when it is refused); broken parts as one refused row."""
+    """Cuts each row of a block and yields its text too ("" if it is refused); a broken part is one refused row."""
     rows = iter([(str(block.start), block.refused, dict[str, Any]())]) if block.refused else _rows(block)
     for done, (place, reason, row) in enumerate(rows):
         origin = SourceFile(
@@ -179,7 +178,7 @@ def _cut_row(origin: SourceFile, reason: str, row: dict[str, Any], block: Block,
 
 
 def _first_text(row: dict[str, Any], names: Sequence[str]) -> str:
-    """The first of these columns that holds something, as text without lone surrogates."""
+    """The first of these columns that is not empty, as text without lone surrogates."""
     for name in names:
         value = row.get(name)
         if isinstance(value, list) and value:
@@ -192,7 +191,7 @@ def _first_text(row: dict[str, Any], names: Sequence[str]) -> str:
 
 
 def _json_lines(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(place, reason, row) of each line that begins in the block. A place is a byte offset."""
+    """(position, reason, row) of each line that begins in the block; a position is a byte offset."""
     try:
         for offset, line in _lines(block):
             if line is None:
@@ -206,7 +205,7 @@ def _json_lines(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
                 bad = "surrogate" in str(error).lower() or b"\\ud" in line.lower()
                 yield str(offset), rules.SURROGATES if bad and _is_json(line) else rules.NOT_JSON, {}
                 continue
-            except (ValueError, RecursionError):  # bytes that are not UTF-8; a tower of brackets
+            except (ValueError, RecursionError):  # bytes that are not UTF-8, or deeply nested brackets
                 yield str(offset), rules.NOT_UTF8 if not _is_utf8(line) else rules.NOT_JSON, {}
                 continue
             yield str(offset), "" if isinstance(row, dict) else rules.NOT_JSON, row if isinstance(row, dict) else {}
@@ -223,7 +222,7 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _is_json(line: bytes) -> bool:
-    """Whether the standard library, which takes lone surrogates, reads it."""
+    """Whether the standard library, which accepts lone surrogates, can parse the line."""
     import json
 
     try:
@@ -234,14 +233,14 @@ def _is_json(line: bytes) -> bool:
 
 
 def _lines(block: Block) -> Iterator[tuple[int, bytes | None]]:
-    """Offset and bytes of each line that begins in the block; None for one over LINE_BYTES, which is not held."""
+    """Offset and bytes of each line that begins in the block; None for a line over LINE_BYTES, which is skipped."""
     import fsspec
 
     with fsspec.open(block.path, "rb") as file:
         offset, pending, skipping = block.start, bytearray(), False
         if block.start:
             file.seek(block.start - 1)
-            offset, skipping = block.start - 1, True  # the line that runs into the block belongs to the one before
+            offset, skipping = block.start - 1, True  # the line that runs into this block belongs to the previous one
         begin, too_long = offset, False
         while True:
             data = file.read(READ_BYTES)
@@ -268,7 +267,7 @@ def _lines(block: Block) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _parquet(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(place, reason, row) of each row of a block of a row group; a place is group and row."""
+    """(position, reason, row) of each row of a block of a row group; a position is group and row."""
     import fsspec
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -278,7 +277,7 @@ def _parquet(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
         with fsspec.open(block.path, "rb") as raw:
             file = pq.ParquetFile(raw)
             if block.group < 0 and file.metadata.num_row_groups:
-                raise OSError("opened now, and not when it was planned")
+                raise OSError("could not be opened when it was planned")
             wanted = {*([block.column] if block.column else COLUMNS), *PROJECTS, *LICENCES}
             names = [name for name in file.schema_arrow.names if name in wanted]
             groups = [block.group] if block.group >= 0 else []
@@ -296,7 +295,7 @@ def _parquet(block: Block) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _values(column: Any) -> list[Any]:
-    """A column's values; text as bytes, since a damaged page may hold what is no UTF-8."""
+    """A column's values; text as bytes, because a damaged page may not be UTF-8."""
     import pyarrow as pa
 
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -307,7 +306,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def hub_files(wanted: str, split: str) -> tuple[list[tuple[str, str]], str]:
-    """Addresses and names of the data files of `NAME@REVISION`, and the commit that they are pinned to."""
+    """The addresses and names of the data files of `NAME@REVISION`, and the commit that pins them."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -331,5 +330,5 @@ def hub_files(wanted: str, split: str) -> tuple[list[tuple[str, str]], str]:
 
 
 def is_rows(path: Path) -> bool:
-    """Whether a file holds rows by its name."""
+    """Whether a file's name is that of a file of rows."""
     return path.name.endswith(ROWS)

@@ -1,9 +1,9 @@
-"""How far a filter agrees with 200 documents labelled by hand: F1 with its interval over projects.
+"""Compares a filter with 200 documents labelled by hand: F1 with its interval over projects.
 
-The documents are a random sample of 20,000 Python files of one machine (40 of the standard library, at most
-3 of any other project), read and labelled before any score was looked at: educational if a student who learns basic
-coding could learn from the piece as it stands. One reader, who saw of longer documents the beginning and a
-part of the middle. Kept are ids, paths and labels alone; a dataset is asked about those it holds.
+The documents are a random sample of 20,000 Python files of one machine (40 of the standard library, at most 3 of
+any other project). One reader labelled them before seeing any score: educational if a student of basic coding
+could learn from the piece as it is. Of longer documents the reader saw the beginning and a part of the middle.
+Only ids, paths and labels are stored; a dataset is compared on the documents that it holds.
 """
 
 import csv
@@ -18,11 +18,11 @@ from training.data.quality.classifier import ClassifierQuality, measure_quality
 from zoo.errors import ZooError
 from zoo.records import Dataset, Record
 
-FEWEST = 20  # documents, of both kinds: below, an F1 says nothing
+FEWEST = 20  # documents of both kinds; with fewer, an F1 is meaningless
 
 
 class HandLabel(Record, frozen=True):
-    """One document's label, by its id."""
+    """The label of one document."""
 
     id: str
     project: str
@@ -31,11 +31,11 @@ class HandLabel(Record, frozen=True):
 
 
 class LabelAgreement(Record, frozen=True):
-    """What was compared: F1 of keeping, which depends on the dataset's threshold, and measures that do not.
+    """The agreement: F1 of keeping, which depends on the dataset's threshold, and measures that do not.
 
-    called   F1 of calling educational what scores above the filter's own cut, chosen out of fold on its own labels
-    ranked   how often the score of an educational document is above that of another (area under ROC)
-    average  average precision; of scores by chance it is the educational share
+    called   F1 of calling documents educational above the filter's own cut, chosen out of fold on its own labels
+    ranked   how often an educational document scores above another one (area under ROC)
+    average  average precision; random scores give the share of educational documents
     """
 
     kept: ClassifierQuality
@@ -51,7 +51,7 @@ class LabelAgreement(Record, frozen=True):
 
 
 def hand_labels() -> list[HandLabel]:
-    """The committed labels."""
+    """Reads the committed labels."""
     path = Path(str(files("training.data.quality"))) / "hand_labels.tsv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t")
@@ -62,7 +62,7 @@ def hand_labels() -> list[HandLabel]:
 
 
 def measure_agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> LabelAgreement:
-    """The agreement of a filtered dataset with the labels of the documents it holds or dropped."""
+    """Measures how a filtered dataset agrees with the labels of the documents that it kept or dropped."""
     import numpy as np
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -78,7 +78,7 @@ def measure_agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Labe
     if len(scored) < FEWEST or truth.all() or not truth.any():
         raise ZooError(
             f"{dataset.name} has scores for {len(scored)} of the {len(labels)} documents labelled by hand, too few to "
-            "compare: their packages are other versions here, or it was not made by phizoo data filter"
+            "compare: this machine has other versions of their packages, or phizoo data filter did not make the dataset"
         )
     values = np.array([scores[label.id] for label in scored])
     projects = np.array([label.project for label in scored])

@@ -1,4 +1,4 @@
-"""The annotate stage: a sample of a dataset with a label on each document, by a model or by the rubric."""
+"""The annotate stage: labels a sample of a dataset by a model or by the rubric."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ NOT_CHOSEN, NO_ANSWER = "not in the sample", "no valid answer"
 def annotate_dataset(
     source: str, name: str, sample: int, seed: int, asker: Asker | None
 ) -> tuple[MadeDataset, LabellingCost | None]:
-    """Labels `sample` documents, spread by hash; by the rubric when there is nobody to ask."""
+    """Labels `sample` documents, chosen by hash; by the rubric if `asker` is None."""
     given = _find_documents(source)
     recipe: dict[str, Any] = {
         "stage": "annotate", "version": VERSION, "source": given.digest, "sample": sample, "seed": seed,
@@ -51,7 +51,7 @@ def annotate_dataset(
 
 
 def estimate(source: str, sample: int, seed: int, asker: Asker) -> CostEstimate:
-    """What labelling would cost; nothing is sent."""
+    """Estimates the cost of labelling; sends nothing."""
     import tempfile
 
     given = _find_documents(source)
@@ -69,18 +69,18 @@ def estimate(source: str, sample: int, seed: int, asker: Asker) -> CostEstimate:
 def _find_documents(source: str) -> Dataset:
     given = find(source, ("documents",))
     if given.documents == 0:
-        raise ZooError(f"{source} holds no documents, so there is nothing to label. All: phizoo data list")
+        raise ZooError(f"{source} holds no documents to label. All: phizoo data list")
     return given
 
 
 def open_ledger(asker: Asker, job: str) -> Ledger:
-    """The ledger of a model and a question; `job` is what a budget is for."""
+    """Opens the ledger of a model and a question; a budget applies to one `job`."""
     key = digest([asker.model, labeller.VERSION, asker.question.name, asker.question.text, asker.question.schema])
     return Ledger(settings.datasets_dir() / ".annotations" / f"{key[:16]}.jsonl", job)
 
 
 def _walk(work: Path, given: Dataset, sample: int, seed: int) -> Iterator[tuple[Document, bool]]:
-    """Each document and whether it is in the sample."""
+    """Yields each document and whether it is in the sample."""
     paths: Sequence[Path] = document_files(folder_of(given))
     chosen, _ = choose_sample(work, paths, seed, sample)
     for path, places in zip(paths, chosen, strict=True):
@@ -115,7 +115,7 @@ def _build(work: Path, given: Dataset, sample: int, seed: int, ledger: Ledger | 
 
 
 def _label(document: Document, ledger: Ledger | None) -> dict[str, Any] | None:
-    """Label, reasons and annotator of a document; None when the model gave no valid answer."""
+    """Label, reasons and annotator of a document; None if the model gave no valid answer."""
     if ledger is None:
         label = annotate.label_by_rubric(document.text)
         return {"label": label.points, "label_reasons": list(label.reasons), "annotator": "rubric"}

@@ -1,8 +1,8 @@
-"""The classifier behind the filter: learns labels from vectors, checked out of fold by project.
+"""The filter's classifier: learns labels from vectors and is tested out of fold by project.
 
-A random forest gives the probability of "educational" (phi-1, arXiv 2306.11644, section 2.1; the number of
-trees is not published, 100 here); a ridge regression gives the points, as FineWeb-Edu's head does. Either
-learns from TF-IDF with SVD, or from a language model's vectors.
+A random forest predicts the probability of "educational" (phi-1, arXiv 2306.11644, section 2.1; the number of
+trees is not published, 100 here); a ridge regression predicts the points, as FineWeb-Edu's head does. Either
+learns from TF-IDF with SVD or from a language model's vectors.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ TREES = 100
 FOLDS = 5
 LEAF = 4
 MOST_POINTS = 5
-FEWEST = 20  # documents above a threshold before its precision is believed
+FEWEST = 20  # documents above a threshold before its precision is trusted
 
 
 class ClassifierQuality(Record, frozen=True):
-    """How well the head finds the labels on projects it has not seen.
+    """How well the head predicts the labels on projects that it has not seen.
 
     f1, f1_low, f1_high  F1 of "educational" with its 95% bootstrap interval over projects
-    cut                  the score from which a document counts as educational: of all cuts the one with the highest
-                         F1 out of fold, so that F1 is a little flattered by its choice (of some thousand labels)
+    cut                  the lowest score that counts as educational: the cut with the highest F1 out of fold, which
+                         makes that F1 slightly optimistic (for a few thousand labels)
     calibration          (mean score, share labelled educational, documents) by tenth of the score
     """
 
@@ -54,7 +54,7 @@ class LabelledSample(NamedTuple):
 
 
 class FittedClassifier(NamedTuple):
-    """Embedding and head, what they were measured to be worth, and the out-of-fold scores of the sample."""
+    """Embedding and head, their measured quality, and the sample's out-of-fold scores."""
 
     embedding: tfidf.Embedding | Encoder
     head: Any
@@ -65,7 +65,7 @@ class FittedClassifier(NamedTuple):
 def fit_classifier(
     labels: LabelledSample, seed: int, encoder: Encoder | None = None, head: Head = "forest"
 ) -> FittedClassifier:
-    """Embedding, head and its out-of-fold quality, split by project and never by document."""
+    """Fits embedding and head, and measures their quality out of fold, split by project and never by document."""
     import numpy as np
     from sklearn.model_selection import GroupKFold
 
@@ -74,7 +74,7 @@ def fit_classifier(
     if truth.all() or not truth.any():
         raise ZooError(
             f"all {len(truth)} labelled documents are {'' if truth.any() else 'not '}educational by their labels: "
-            "there is nothing to learn; gather more kinds of documents"
+            "a classifier needs both; gather more kinds of documents"
         )
     embedding = encoder or tfidf.fit(labels.texts, seed)
     features = embed(labels.texts, embedding)
@@ -93,7 +93,7 @@ def fit_classifier(
 
 
 def best_cut(scores: Any, truth: Any) -> float:
-    """The score between two neighbours at which F1 is highest; of equal ones the highest.
+    """The cut between two neighbouring scores with the highest F1; the highest of equal cuts.
 
     >>> import numpy as np
     >>> round(best_cut(np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, True, False, False])), 3)
@@ -104,7 +104,7 @@ def best_cut(scores: Any, truth: Any) -> float:
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
     f1 = 2 * np.cumsum(truth[order]) / (np.arange(1, len(order) + 1) + truth.sum())
-    f1[:-1][ordered[:-1] == ordered[1:]] = -1  # a cut takes all documents of one score or none
+    f1[:-1][ordered[:-1] == ordered[1:]] = -1  # a cut keeps all documents of one score or none
     best = int(np.argmax(f1))
     return float((ordered[best] + ordered[min(best + 1, len(ordered) - 1)]) / 2)
 
@@ -122,7 +122,7 @@ def _make_head(head: Head, seed: int) -> Any:
 
 
 def _score_vectors(head: Any, features: Any) -> Any:
-    """Scores of vectors in 0..1, shape (documents,)."""
+    """Scores in 0..1 of vectors, shape (documents,)."""
     import numpy as np
 
     if hasattr(head, "predict_proba"):
@@ -131,26 +131,26 @@ def _score_vectors(head: Any, features: Any) -> Any:
 
 
 def embed(texts: Sequence[str], embedding: tfidf.Embedding | Encoder) -> Any:
-    """One vector a text, shape (texts, width)."""
+    """One vector for each text, shape (texts, width)."""
     return encoders.encoded(texts, embedding) if isinstance(embedding, Encoder) else tfidf.vectors(texts, embedding)
 
 
 def score_texts(texts: Sequence[str], fitted: FittedClassifier) -> Any:
-    """How educational each text is in 0..1, shape (texts,), float64."""
+    """Scores how educational each text is, in 0..1, shape (texts,), float64."""
     return _score_vectors(fitted.head, embed(texts, fitted.embedding))
 
 
 def threshold_for(precision: float, fitted: FittedClassifier, labels: LabelledSample) -> float:
     """The lowest score above which, out of fold, at least this share is educational.
 
-    Raises ZooError with the best precision that can be had.
+    Raises ZooError with the best precision that can be reached.
     """
     import numpy as np
 
     truth = np.array(labels.points) >= labels.educational
     order = np.argsort(-fitted.scores, kind="stable")
     reached = np.cumsum(truth[order]) / np.arange(1, len(truth) + 1)
-    # a threshold takes all documents of one score or none of them
+    # a threshold keeps all documents of one score or none
     last = np.append(np.diff(fitted.scores[order]) != 0, True)
     enough = np.flatnonzero(last & (reached >= precision) & (np.arange(len(truth)) + 1 >= min(FEWEST, len(truth))))
     if not len(enough):
@@ -162,7 +162,7 @@ def threshold_for(precision: float, fitted: FittedClassifier, labels: LabelledSa
 def measure_quality(
     scores: Any, truth: Any, projects: Any, seed: int, cut: float = 0.5, draws: int = 500
 ) -> ClassifierQuality:
-    """F1 at the cut with a bootstrap over projects, and the calibration by tenths."""
+    """Measures F1 at the cut, with a bootstrap over projects, and the calibration by tenths."""
     import numpy as np
 
     called = scores >= cut

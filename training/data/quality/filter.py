@@ -1,7 +1,7 @@
-"""Keeps the documents of the highest educational value; each dropped one says its score and the threshold.
+"""The filter stage: keeps the documents of highest educational value; each records its score and the threshold.
 
-A share is labelled, by the rubric (`annotate`) or by a dataset of labels (`annotate` by a model); a head
-learns the labels (`quality`); all are scored. In memory: the labelled texts, and 24 bytes a document.
+A sample is labelled by the `rubric`, or comes labelled from a dataset (`annotate`); a `classifier` learns the
+labels and scores all documents. Memory holds the labelled texts and 24 bytes of each document.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ TFIDF = "tfidf"
 
 
 class FilterChoice(Record, frozen=True):
-    """How many to keep: a share of the documents, up to so many tokens, or as far down as a precision holds."""
+    """How many documents to keep: a share, a number of tokens, or as many as reach a precision."""
 
     keep: float | None = None
     tokens: int | None = None
@@ -38,7 +38,7 @@ class FilterChoice(Record, frozen=True):
 
 
 class FilterJob(Record, frozen=True):
-    """What a worker labels or scores."""
+    """One file of documents to label or score."""
 
     documents: str
     model: str = ""
@@ -57,7 +57,7 @@ class LabelledDocument(Record, frozen=True):
 
 
 class FileOutline(Record, frozen=True):
-    """What choosing the sample and the cut needs to know of a file's documents: a hash and a size of each."""
+    """The hash and size of each document of a file, for choosing the sample and the cut."""
 
     marks: bytes
     tokens: bytes
@@ -72,14 +72,14 @@ def filter_dataset(
     embedding: str = TFIDF,
     head: Head = "forest",
 ) -> MadeDataset:
-    """The best part of a dataset: a share (30% by default), a token budget, or what holds a precision.
+    """Makes the dataset of the best documents: a share (30% by default), a token budget, or those above a precision.
 
-    labels     a dataset made by `annotate`; "" labels a sample by the rubric
+    labels     a dataset made by `annotate`; "": label a sample by the rubric
     embedding  `tfidf`, `minilm`, a registered checkpoint or a folder
     """
     given = find(source, ("documents",))
     if given.documents == 0:
-        raise ZooError(f"{source} holds no documents, so there is nothing to filter. All: phizoo data list")
+        raise ZooError(f"{source} holds no documents to filter. All: phizoo data list")
     if choice == FilterChoice():
         choice = FilterChoice(keep=0.3)
     labelled = find(labels, ("documents",)) if labels else None
@@ -96,7 +96,7 @@ def filter_dataset(
 
 
 def outline_file(job: FilterJob) -> FileOutline:
-    """Hash with the seed and size of each document of a file."""
+    """Computes the hash (with the seed) and the size of each document of a file."""
     import numpy as np
 
     marks, tokens = bytearray(), []
@@ -107,7 +107,7 @@ def outline_file(job: FilterJob) -> FileOutline:
 
 
 def label_file(job: FilterJob) -> list[LabelledDocument]:
-    """The rubric's labels of the chosen documents of a file, by place."""
+    """Labels the chosen documents of a file by the rubric."""
     chosen = set(job.chosen)
     labelled = []
     for place, document in enumerate(read_file(Path(job.documents))):
@@ -126,7 +126,7 @@ def label_file(job: FilterJob) -> list[LabelledDocument]:
 
 
 def score_file(job: FilterJob) -> bytes:
-    """The scores of a file's documents, float64, to 4 places. The model is a file of this very run."""
+    """Scores a file's documents, float64, rounded to 4 places. The model file was written by this run."""
     import numpy as np
 
     fitted = pickle.loads(Path(job.model).read_bytes())  # noqa: S301
@@ -136,7 +136,7 @@ def score_file(job: FilterJob) -> bytes:
 
 
 def choose_sample(work: Path, paths: Sequence[Path], seed: int, size: int) -> tuple[list[tuple[int, ...]], Any]:
-    """A sample by hash: of each file the places chosen; and the sizes of all documents, shape (documents,)."""
+    """Chooses a sample by hash: the chosen positions in each file, and all documents' sizes, shape (documents,)."""
     import numpy as np
 
     jobs = [FilterJob(documents=str(path), seed=seed) for path in paths]
@@ -230,7 +230,7 @@ class FilterRun:
 
 
 def choose_best(scores: Any, sizes: Any, keep: float | None, tokens: int | None) -> tuple[Any, float]:
-    """Which documents are the best, shape (documents,), and the lowest score among them; ties go to the earlier one.
+    """Marks the best documents, shape (documents,), and gives their lowest score; ties go to the earlier document.
 
     >>> import numpy as np
     >>> scores, sizes = np.array([0.1, 0.9, 0.5, 0.9]), np.array([10, 10, 10, 10])

@@ -1,8 +1,8 @@
-"""Asks a large model for labels: the phi-1 question or an additive rubric, answers in a JSON schema.
+"""Asks a large model for labels, with the phi-1 question or an additive rubric and answers in a JSON schema.
 
-Any OpenAI-compatible chat endpoint. Each text is asked about once, whatever dataset it is in: answers are
-found by its digest. A budget is a hard cap: before a question is sent the most it can cost is held back (a
-token is at least one byte). What was answered is kept whatever ends the run.
+Works with any OpenAI-compatible chat endpoint. Each text is asked about once, in whatever dataset it is: answers
+are stored by its digest. A budget is a hard cap: before a question is sent, its highest possible cost is reserved (a
+token has at least one byte). Answers are kept however the run ends.
 Source: the quoted phrase is phi-1's (arXiv 2306.11644, section 2.1; the full prompt is not published); the
 additive form of the rubric follows FineWeb-Edu's idea, in our own words and about code.
 """
@@ -23,10 +23,10 @@ from zoo.progress import progress
 from zoo.records import Record
 
 VERSION = 1
-CHARACTERS = 8_000  # of a text: 2,000 tokens say what it is worth
+CHARACTERS = 8_000  # of a text: 2,000 tokens are enough to judge it
 MOST_WRITTEN = 160
-ASKS = 2  # times a text is asked about before its answer counts as none
-OVERHEAD_BYTES = 512  # an endpoint's own words around ours: roles, template, schema marks
+ASKS = 2  # attempts for a text before it counts as unanswered
+OVERHEAD_BYTES = 512  # tokens that an endpoint adds: roles, template, schema marks
 
 PHI_1 = (
     "Read the Python code below and determine its educational value for a student whose goal is to learn basic "
@@ -42,10 +42,10 @@ ADDITIVE = (
 
 
 class LabelQuestion(Record, frozen=True):
-    """A question with the form of its answer, and how many points count as educational.
+    """A question, the form of its answer, and the points from which a text counts as educational.
 
-    code          whether what is asked about is code, and is shown as such
-    most_written  tokens of an answer, at most
+    code          whether the texts are code, and are shown as such
+    most_written  the highest number of tokens in an answer
     """
 
     name: str
@@ -85,7 +85,7 @@ class _YesNo(Record, frozen=True):
 
 
 def content_digest(text: str) -> str:
-    """The digest by which an answer about a text is found again: of what is sent, no more."""
+    """The digest under which the answer about a text is stored: of the part that is sent."""
     return hashlib.sha256(text[:CHARACTERS].encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -107,7 +107,7 @@ def request_body(text: str, model: str, question: LabelQuestion) -> dict[str, An
 
 
 def read_answer(answer: Any, question: LabelQuestion) -> tuple[int, str, str] | None:
-    """Points, reason and text of an endpoint's answer, or None when it has not the asked form."""
+    """Points, reason and text of an endpoint's answer, or None if it does not have the required form."""
     try:
         content = answer["choices"][0]["message"]["content"]
         if question.name == "phi-1":
@@ -123,7 +123,7 @@ def read_answer(answer: Any, question: LabelQuestion) -> tuple[int, str, str] | 
 
 
 class LabellingCost(Record, frozen=True):
-    """What this run did and cost: by the endpoint's own tally, and by the ledger's lines; they must agree."""
+    """The questions and costs of a run, by the endpoint's count and by the ledger; the two must agree."""
 
     asked: int
     cached: int
@@ -136,7 +136,7 @@ class LabellingCost(Record, frozen=True):
 
 
 class Asker:
-    """One model at one endpoint, asked about texts within a budget."""
+    """Asks one model at one endpoint about texts, within a budget."""
 
     def __init__(
         self, url: str, key: str | None, model: str, question: LabelQuestion, price: Price, budget: float | None,
@@ -146,9 +146,9 @@ class Asker:
         self.price, self.budget, self.concurrency, self.wait_seconds = price, budget, concurrency, wait_seconds
 
     def ask(self, texts: Sequence[str], ledger: Ledger) -> LabellingCost:
-        """Asks about the texts without an answer; all answers are then in the ledger.
+        """Asks about all texts that have no answer yet; the answers go into the ledger.
 
-        Raises ZooError when the budget or the endpoint ends it; what was answered is kept.
+        Raises ZooError if the budget or the endpoint stops it; answers so far are kept.
         """
         before, earlier = ledger.spent, ledger.uncertain
         left = None if self.budget is None else self.budget - before
@@ -169,14 +169,14 @@ class Asker:
             if not self.question.code:
                 raise
             done = sum(content_digest(text) in ledger.answers for text in wanted)
-            raise ZooError(f"{error}. Labelled are {done:,} of {len(wanted):,}; --sample {done} takes these") from None
+            raise ZooError(f"{error}. {done:,} of {len(wanted):,} are labelled; --sample {done} uses these") from None
         return LabellingCost(
             asked=len(todo), cached=len(wanted) - len(todo), invalid=invalid, requests=endpoint.spent.requests,
             money=endpoint.spent.money, ledger=ledger.spent - before, job_total=ledger.spent, uncertain=earlier,
         )  # fmt: skip
 
     def _answers(self, todo: Sequence[str], endpoint: Endpoint, ledger: Ledger) -> Iterator[LedgerLine]:
-        """Asks in the order given, several at a time, and gives each answer's line once it is written."""
+        """Asks in the given order, several at a time, and yields each answer's line once it is written."""
         left = iter(todo)
         with progress("ask", len(todo), "documents") as bar, ThreadPoolExecutor(self.concurrency) as pool:
             waiting: set[Future[LedgerLine]] = set()
@@ -214,7 +214,7 @@ class Asker:
             read, wrote = int(spent.get("prompt_tokens") or 0), int(spent.get("completion_tokens") or 0)
             cost = (read * self.price.prompt + wrote * self.price.written) / 1e6
             if not spent and "refused" not in answer:
-                cost = reserved  # an answer that tells no usage is counted in full
+                cost = reserved  # an answer without usage counts at its highest cost
             line = msgspec.structs.replace(
                 line, points=reading[0] if reading else None, reason=reading[1] if reading else "no valid answer",
                 text=reading[2] if reading else "",

@@ -1,8 +1,8 @@
-"""What labels have cost: one line a question sent and one an answer, never lost, never paid twice.
+"""Records the cost of labels: one line for each question sent and one for each answer, never lost or paid twice.
 
-A question's line holds the most that it can cost, and is on disk before it is sent; its answer's line holds
-what it did cost. So a run that is killed knows what it may have spent, and a budget holds over all runs of
-one job. Answers are found again by the digest of the text they are about.
+A question's line holds its highest possible cost and is on disk before the question is sent; its answer's line holds
+the actual cost. So after a kill the possible spending is known, and a budget covers all runs of a job. Answers are
+found again by the digest of their text.
 """
 
 import os
@@ -18,14 +18,17 @@ from evals.engines.http.price import Price
 from zoo.errors import ZooError
 from zoo.records import Record
 
-CHARACTERS_A_TOKEN = (2.4, 4.6)  # code and prose in the tokenizers of today's large models, before any is measured
-WRITTEN = 25  # the least tokens of an answer in the asked form
-MEASURED = 20  # answers from which the estimate trusts what was measured
+CHARACTERS_A_TOKEN = (
+    2.4,
+    4.6,
+)  # for code and prose in current large models' tokenizers, used until answers have been measured
+WRITTEN = 25  # fewest tokens of an answer in the required form
+MEASURED = 20  # answers after which the estimate uses the measurements
 DRAWS = 400
 
 
 class LedgerLine(Record, frozen=True):
-    """A question sent (`held`) or answered (`money`, tokens, points; None where no answer was valid)."""
+    """A question sent (`held`) or answered (`money`, tokens, points; None if no answer was valid)."""
 
     job: str
     content: str
@@ -41,7 +44,7 @@ class LedgerLine(Record, frozen=True):
 
 
 class CostEstimate(Record, frozen=True):
-    """What some questions will cost: expected, and the interval it will lie in; what it rests on."""
+    """The estimated cost of some questions with its interval, and the basis of the estimate."""
 
     documents: int
     cached: int
@@ -52,7 +55,7 @@ class CostEstimate(Record, frozen=True):
 
 
 class Ledger:
-    """The lines of one model and question. Open for one process; `add` may be called from threads."""
+    """The lines of one model and question, open in one process; threads may call `add`."""
 
     def __init__(self, path: Path, job: str) -> None:
         self.path, self.job = path, job
@@ -62,7 +65,7 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._measured: list[LedgerLine] = []
         whole, open_ = self._read()
-        # a question that was sent and not answered may be billed: it counts in full, once
+        # a question that was sent but not answered may be billed: count its highest cost once
         self.uncertain = sum(open_.values())
         self.spent += self.uncertain
         self._file = path.open("r+b" if path.exists() else "w+b")
@@ -70,16 +73,16 @@ class Ledger:
         self._file.seek(whole)
 
     def _read(self) -> tuple[int, dict[str, float]]:
-        """Reads what is there; gives the length of its whole lines and what this job's unanswered questions held."""
+        """Reads the file; returns the length of its whole lines and the reserve of this job's unanswered questions."""
         whole, open_ = 0, dict[str, float]()
         for data in self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else ():
             if not data.endswith(b"\n"):
-                break  # the line in hand when the run was killed
+                break  # the line being written when the run was killed
             whole += len(data)
             try:
                 line = msgspec.json.decode(data, type=LedgerLine)
             except msgspec.DecodeError as error:
-                raise ZooError(f"{self.path} is damaged ({error}); move it away to begin anew") from None
+                raise ZooError(f"{self.path} is damaged ({error}); move it away to start again") from None
             own = line.job == self.job
             if not line.answered:
                 if own:
@@ -100,7 +103,7 @@ class Ledger:
         self._file.close()
 
     def add(self, line: LedgerLine) -> None:
-        """Writes a line, on disk when this returns."""
+        """Writes a line; it is on disk when this returns."""
         with self._lock:
             self._file.write(msgspec.json.encode(line) + b"\n")
             self._file.flush()
@@ -112,7 +115,7 @@ class Ledger:
                     self.answers[line.content] = line
 
     def estimate(self, characters: Sequence[int], cached: int, price: Price, most_written: int) -> CostEstimate:
-        """What questions of these lengths will cost, with a 95% interval once answers have been measured."""
+        """Estimates the cost of questions of these lengths, with a 95% interval once answers have been measured."""
         import numpy as np
 
         total, count = sum(characters), len(characters)
@@ -124,7 +127,7 @@ class Ledger:
             picks = np.random.default_rng(0).integers(0, len(known), (DRAWS, len(known)))
             ratios = read[picks].sum(1) / sizes[picks].sum(1)
             means = wrote[picks].mean(1)
-            # beside the mean's error there is that of `count` single answers
+            # besides the mean's error, add that of `count` single answers
             noise = 1.96 * float(wrote.std()) * count**0.5
             prompts = _spread(ratios * total)
             low, middle, high = _spread(means * count)
@@ -156,7 +159,7 @@ def _spread(values: Any) -> tuple[int, int, int]:
 
 
 def parse_money(text: str) -> float:
-    """An amount such as `20usd`, `20 USD` or `0.5`.
+    """Parses an amount such as `20usd`, `20 USD` or `0.5`.
 
     >>> parse_money("20usd"), parse_money("0.5")
     (20.0, 0.5)

@@ -1,7 +1,7 @@
-"""Vectors of documents: hashed words weighted by TF-IDF and reduced by SVD, beside a few shares of characters.
+"""Embeds documents: hashed words weighted by TF-IDF and reduced by SVD, plus a few shares of characters.
 
-No download and no loop over words: 20,000 documents a second. The first characters of a document
-stand for it, as embedding models also read only a beginning.
+It needs no download and no loop over words: 20,000 documents a second. Only the first characters of a document
+count; embedding models, too, read only its beginning.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ CLASSES = ("\n", " ", "0123456789", "_", "()", "[]{}", "\"'", "#", "=<>!", "+-*/
 
 
 class Embedding(NamedTuple):
-    """What was fitted on a sample: inverse document frequencies, shape (BUCKETS,), and the SVD's projection."""
+    """The fit on a sample: inverse document frequencies, shape (BUCKETS,), and the SVD's projection."""
 
     idf: Any
     projection: Any
 
 
 def counts(texts: Sequence[str]) -> Any:
-    """How often each word bucket occurs in each text's beginning, sparse, shape (texts, BUCKETS)."""
+    """Counts each word bucket in the beginning of each text; sparse, shape (texts, BUCKETS)."""
     import numpy as np
     from scipy.sparse import csr_matrix
 
@@ -35,7 +35,7 @@ def counts(texts: Sequence[str]) -> Any:
 
 
 def shares(texts: Sequence[str]) -> Any:
-    """Length, lines, longest line and the share of each class of characters, shape (texts, 3 + classes)."""
+    """Length, number of lines, longest line and the share of each class of characters, shape (texts, 3 + classes)."""
     import numpy as np
 
     table = np.zeros((256, len(CLASSES)), dtype=np.float32)
@@ -52,7 +52,7 @@ def shares(texts: Sequence[str]) -> Any:
 
 
 def fit(texts: Sequence[str], seed: int) -> Embedding:
-    """Frequencies and projection from a sample of texts."""
+    """Fits frequencies and projection to a sample of texts."""
     import numpy as np
     from scipy.sparse import diags
     from sklearn.decomposition import TruncatedSVD
@@ -68,7 +68,7 @@ def fit(texts: Sequence[str], seed: int) -> Embedding:
 
 
 def vectors(texts: Sequence[str], embedding: Embedding) -> Any:
-    """One vector a text, shape (texts, dimensions + shares)."""
+    """One vector for each text, shape (texts, dimensions + shares)."""
     import numpy as np
     from scipy.sparse import diags
     from sklearn.preprocessing import normalize

@@ -1,7 +1,7 @@
-"""Functions the template teacher writes whole: numbers, pairs, tables, recursion, loops, choices.
+"""Function templates of the template teacher: numbers, pairs, tables, recursion, loops, choices.
 
-Each shape is one function body with constants to fill in; the composable one-line operations stand
-in `operations`. `meaning` is written another way than the body, and tests it. Nothing here is random.
+Each template is a function body with constants to fill in; `operations` has the composable one-line operations.
+`meaning` computes the result in another way than the body and tests it. This file draws no random numbers.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ NAMED = ("low", "high", "small", "big", "cold", "hot", "yes", "no")
 
 
 class FunctionTemplate(NamedTuple):
-    """One function of the teacher's.
+    """One function template.
 
-    family, name  the family it counts to, and the word a function is called after
+    family, name  its family, and the word that gives a function its name
     arguments     kinds of the arguments: number, numbers, text, words, table
-    phrases       what it does; {v} {w} the arguments, {x} an item, {k} {j} {i} the constants
+    phrases       its description; {v} {w} the arguments, {x} an item, {k} {j} {i} the constants
     body          lines of code, indented by 4 inside the function; {f} is the function's own name
     meaning       arguments, then constants -> the result
-    constants     choices for k, j, i as far as used
+    constants     choices for k, j and i, if used
     """
 
     family: str

@@ -1,8 +1,8 @@
-"""The held-out exercises: 320 problems in the teacher's families whose solutions no training exercise has.
+"""Chooses the held-out exercises: 320 problems of the teacher's families whose solutions are not in training data.
 
-`python -m training.data.synthesis.held_out` writes evals/tasks/mini_exercises.jsonl again, the same bytes each
-time. New are the combinations of constants and operations, not the families: a family gives at most
-an eighth of its distinct solutions, so that enough of each is left to learn from.
+`python -m training.data.synthesis.held_out` rewrites evals/tasks/mini_exercises.jsonl, with the same bytes each
+time. The combinations of constants and operations are new, the families are not: each gives at most an eighth of
+its distinct solutions, so that enough remain for training.
 """
 
 import random
@@ -26,24 +26,24 @@ TASK = "mini_exercises"
 
 
 class HeldOut(Record, frozen=True):
-    """What training data must not contain: solutions without their names, and prompts."""
+    """The solutions (without names) and prompts that training data must not contain."""
 
     solutions: frozenset[str]
     prompts: frozenset[str]
 
 
 def task_file() -> Path:
-    """The committed file."""
+    """The path of the committed file."""
     return Path(str(files("evals.tasks"))) / f"{TASK}.jsonl"
 
 
 def solution_key(text: str) -> str:
-    """What identifies a solution; a text that does not parse is only itself."""
+    """The form in which solutions are compared: without names, or the text itself if it does not parse."""
     return strip_names(text) or text
 
 
 def choose_problems() -> list[TemplateDraft]:
-    """The held-out exercises, spread over the families, in the order of their families and solutions."""
+    """Chooses the held-out exercises, spread over the families and sorted by family."""
     pool: dict[str, dict[str, TemplateDraft]] = defaultdict(dict)
     for number in range(POOL):
         if draft := make_draft(random.Random(f"{TASK}:{SEED}:{number}")):  # noqa: S311
@@ -58,7 +58,7 @@ def choose_problems() -> list[TemplateDraft]:
 
 
 def task_rows(chosen: Iterable[TemplateDraft]) -> list[dict[str, str]]:
-    """The exercises in HumanEval's form."""
+    """The exercises as rows in HumanEval's form."""
     return [
         {
             "task_id": f"{TASK}/{number:03d}",
@@ -73,7 +73,7 @@ def task_rows(chosen: Iterable[TemplateDraft]) -> list[dict[str, str]]:
 
 
 def load_held_out() -> HeldOut:
-    """What the committed file keeps away from training."""
+    """Reads the solutions and prompts of the committed file."""
     read = [msgspec.json.decode(line) for line in task_file().read_bytes().splitlines()]
     return HeldOut(
         solutions=frozenset(solution_key(row["prompt"] + row["canonical_solution"]) for row in read),
@@ -82,7 +82,7 @@ def load_held_out() -> HeldOut:
 
 
 def file_bytes() -> bytes:
-    """The file's bytes."""
+    """The bytes of the committed file."""
     return b"".join(msgspec.json.encode(row) + b"\n" for row in task_rows(choose_problems()))
 
 

@@ -1,7 +1,7 @@
-"""What a program does with its names taken away: the form in which solutions are compared.
+"""Strips the names from a program, the form in which solutions are compared.
 
-Function, argument and variable names become v0, v1 ... in the order in which they appear; docstrings
-and annotations go. Constants, attributes, keywords and the names of builtins stay.
+Function, argument and variable names become v0, v1 ... in order of appearance; docstrings and annotations are
+removed. Constants, attributes, keywords and the names of builtins stay.
 """
 
 import ast
@@ -11,7 +11,7 @@ from evals.contamination.syntax_trees import parsed, too_deep
 
 
 class _Renamed(ast.NodeTransformer):
-    """Renames in the order of appearance, so that any two consistent namings give one tree."""
+    """Renames in order of appearance, so that any two consistent namings give the same tree."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -45,7 +45,7 @@ class _Renamed(ast.NodeTransformer):
 
 
 def strip_names(text: str) -> str | None:
-    """The program's tree as text without names, or None when it does not parse or is too deep to be walked.
+    """The program's tree as text without names, or None if it does not parse or is too deep.
 
     >>> strip_names("def f(a):\\n    return a + 1") == strip_names("def g(zz):\\n    '''Adds.'''\\n    return zz + 1")
     True
@@ -57,12 +57,12 @@ def strip_names(text: str) -> str | None:
 
 
 def strip_tree_names(tree: ast.AST) -> str:
-    """The same of a tree, whose nodes are changed in place."""
+    """The same for a parsed tree, whose nodes are changed in place."""
     return ast.dump(_Renamed().visit(tree), annotate_fields=False)
 
 
 def normalise_words(text: str) -> str:
-    """A text with case and white space made equal: how two prompts are compared.
+    """A text in lower case with single spaces, the form in which prompts are compared.
 
     >>> normalise_words("Add  ONE\\n to x")
     'add one to x'

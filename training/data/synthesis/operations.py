@@ -1,14 +1,14 @@
-"""The vocabulary of the embedded template teacher: one line an operation, its words, its code, its meaning.
+"""The template teacher's operations: for each its words, its code and its meaning.
 
-`code` is what a solution says, `meaning` what it must give, written another way: an exercise whose
-code and meaning disagree fails its own tests in the sandbox and is dropped. Nothing here is random.
+`code` is the solution's text, and `meaning` computes the expected result in another way: an exercise whose code and
+meaning disagree fails its own tests in the sandbox and is dropped. This file draws no random numbers.
 """
 
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple
 
-SMALL = tuple(range(2, 10))  # one token each: a two-token constant took a mini model twice as long to copy
+SMALL = tuple(range(2, 10))  # one token each: a mini model needed twice as long to learn to copy two-token constants
 FEW = (1, 2, 3, 4)
 LETTERS = tuple("abcdeilnorst")
 ENDS = ("!", "?", ".", "ing", "ed", "-", "s", "x", "ly")
@@ -18,13 +18,13 @@ MARKS = ("-", ",", ".", ":", "/", "_", " ", "+")
 class Operation(NamedTuple):
     """One thing to do with one value.
 
-    name     the word a function is called after
-    about    what is operated on: "each" item, "all" items, the "whole" value
+    name     the word that gives a function its name
+    about    the object of the operation: "each" item, "all" items, the "whole" value
     phrases  imperative sentences; {o} the object, {k} and {j} the constants
     code     Python expression; {v} the value, {x} its item, {k} and {j} constants as source text
     meaning  the value and the constants it takes -> the result
     source, result  number | numbers | text | words | table | bool
-    k, j     constants to choose from; empty when not used
+    k, j     constants to choose from; empty if not used
     """
 
     name: str

@@ -1,10 +1,11 @@
-"""What a teacher is asked for: slots of topic x skill x audience x form, and the prompts that fill one.
+"""Prompts for a large model as teacher: slots of topic x skill x audience x form, and the prompts of each slot.
 
-A slot's prompts differ by words that must be used and by random turns, as TinyStories injects randomness
-(arXiv 2305.07759); which prompt is the n-th of a slot is a pure function of the seed. Nothing here is asked.
+A slot's prompts differ by required words and random conditions, as TinyStories injects randomness (arXiv
+2305.07759); the n-th prompt of a slot is a pure function of the seed. This file asks nothing.
 """
 
 import random
+from itertools import product
 from typing import Any, NamedTuple
 
 TOPICS = (
@@ -50,7 +51,7 @@ TEXTBOOK_SCHEMA: dict[str, Any] = {
 
 
 class TeachingSlot(NamedTuple):
-    """One combination of what a document is about, what it trains, for whom, in which form."""
+    """One combination of topic, skill, audience and form."""
 
     topic: str
     skill: str
@@ -59,21 +60,15 @@ class TeachingSlot(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The slot in one line."""
+        """The slot as one line."""
         return " / ".join(self)
 
 
 def shuffled_slots(what: str, seed: int) -> list[TeachingSlot]:
-    """All slots of a kind in a random order that the seed decides."""
-    every = [TeachingSlot(*combination) for combination in _products(TOPICS, SKILLS, AUDIENCES, FORMS[what])]
+    """All slots of a kind, shuffled by the seed."""
+    every = [TeachingSlot(*combination) for combination in product(TOPICS, SKILLS, AUDIENCES, FORMS[what])]
     random.Random(f"slots:{what}:{seed}").shuffle(every)  # noqa: S311
     return every
-
-
-def _products(*lists: tuple[str, ...]) -> list[tuple[str, ...]]:
-    import itertools
-
-    return list(itertools.product(*lists))
 
 
 def slot_prompt(what: str, slot: TeachingSlot, seed: int, number: int) -> str:

@@ -1,7 +1,7 @@
-"""Synthetic exercises and textbook passages from the embedded template teacher, kept only if their tests pass.
+"""The synthesise stage: exercises and textbook passages of the template teacher, kept only if their tests pass.
 
-Every draft is a pure function of (seed, its number). Its code runs in `evals.sandbox` against its own
-tests; solutions and prompts of the held-out task are dropped, by content. Quality is not judged here.
+Each draft is a pure function of the seed and its number. Its code runs in `evals.sandbox` against its own tests;
+solutions and prompts of the held-out task are dropped by content. This file does not judge quality.
 Source: phi-1 (arXiv 2306.11644), section 2.2; injected randomness as in TinyStories (arXiv 2305.07759).
 """
 
@@ -24,16 +24,16 @@ from zoo.records import Record
 
 VERSION = 4
 CHUNK = 2_000
-BATCH = 100  # exercises of our own teacher run together in one program: 40 times as fast as one each
-AHEAD = 1.25  # so many drafts a wanted document; more are made if that is not enough
-NEW_SHARE = 0.02  # a round with fewer new drafts than this share ends the generation: nothing new comes
+BATCH = 100  # exercises run together in one program: 40 times as fast as one program each
+AHEAD = 1.25  # drafts made for each wanted document; more follow if they are too few
+NEW_SHARE = 0.02  # a round with a smaller share of new drafts ends the generation
 LICENCE = "Apache-2.0"
 
 What = Literal["textbooks", "exercises"]
 
 
 class DraftPiece(Record, frozen=True):
-    """A text and the drafts whose code it holds."""
+    """A text and the drafts whose code it contains."""
 
     number: int
     text: str
@@ -43,7 +43,7 @@ class DraftPiece(Record, frozen=True):
 
 
 class DraftSlice(Record, frozen=True):
-    """Which drafts a worker makes."""
+    """The numbers of the drafts that one job makes."""
 
     what: str
     seed: int
@@ -52,7 +52,7 @@ class DraftSlice(Record, frozen=True):
 
 
 def synthesize(what: What, name: str, documents: int, seed: int) -> MadeDataset:
-    """Makes `documents` kept exercises or textbook passages."""
+    """Makes a dataset of `documents` exercises or textbook passages."""
     from training.data.synthesis.held_out import task_file
 
     recipe = {
@@ -63,7 +63,7 @@ def synthesize(what: What, name: str, documents: int, seed: int) -> MadeDataset:
 
 
 def make_pieces(given: DraftSlice) -> list[DraftPiece | None]:
-    """The drafts of one slice; None where the teacher gave nothing sensible."""
+    """Makes the drafts of one slice; None for a draft without a sensible example."""
     pieces: list[DraftPiece | None] = []
     for number in range(given.start, given.start + given.size):
         random_ = random.Random(f"{given.what}:{given.seed}:{number}")  # noqa: S311
@@ -82,7 +82,7 @@ def make_pieces(given: DraftSlice) -> list[DraftPiece | None]:
 
 
 class DraftOutcome(Record, frozen=True):
-    """What became of one draft: the stage that dropped it and why, or neither."""
+    """The outcome of one draft: the stage that dropped it and why, both empty if it was kept."""
 
     piece: DraftPiece | None
     stage: str = ""
@@ -93,7 +93,7 @@ STAGES = ("drafts", "held out", "own tests")
 
 
 def judge(chunk: Sequence[DraftPiece | None], away: HeldOut, seen: set[str], sandbox: Any) -> list[DraftOutcome]:
-    """Each draft's outcome, in order: not sensible, seen before, held out, or run and failed."""
+    """Decides on each draft, in order: no sensible example, duplicate, held out, failed, or kept."""
     outcomes = [_before_run(piece, away, seen) for piece in chunk]
     verdicts = run_tests([outcome.piece for outcome in outcomes if outcome.piece and not outcome.reason], sandbox)
     for place, outcome in enumerate(outcomes):
@@ -116,10 +116,10 @@ def _before_run(piece: DraftPiece | None, away: HeldOut, seen: set[str]) -> Draf
 
 
 def run_tests(chosen: Sequence[DraftPiece], sandbox: Any) -> dict[int, str]:
-    """Number of each piece -> "passed", "failed", "timeout" or "error", all run in the sandbox.
+    """Runs the pieces in the sandbox; maps each number to "passed", "failed", "timeout" or "error".
 
-    Batches first; the pieces of a batch that does not pass as a whole run again alone. Only our own
-    teacher's code may share a program: a stranger's could tamper with its neighbours.
+    Batches run first; the pieces of a batch that fails run again alone. Only our own teacher's code may share a
+    program, because a model's code could tamper with its neighbours.
     """
     verdicts: dict[int, str] = {}
     batches = {str(number): batch for number, batch in enumerate(slices(chosen, BATCH))}
@@ -202,7 +202,7 @@ def _build(work: Path, what: What, documents: int, seed: int) -> Built:
 
 
 def _write_diversity(out: Path) -> None:
-    """How varied each family is, and the whole, of the first documents of each."""
+    """Writes diversity.json: the diversity of each family, and of all, from the first documents of each."""
     by_family: dict[str, list[str]] = {}
     for document in read_documents(out):
         texts = by_family.setdefault(document.facts["family"], [])
@@ -214,7 +214,7 @@ def _write_diversity(out: Path) -> None:
 
 
 def _judge_drafts(work: Path, what: What, documents: int, seed: int) -> Iterator[DraftOutcome]:
-    """Outcomes of all drafts in order, without end but for a teacher that has nothing new to say."""
+    """Yields the outcomes of drafts in order, without end; raises ZooError if the teacher makes nothing new."""
     from evals.sandbox import open_sandbox
 
     away, seen, start = load_held_out(), set[str](), 0
@@ -230,7 +230,7 @@ def _judge_drafts(work: Path, what: What, documents: int, seed: int) -> Iterator
                 yield from judge(chunk, away, seen, sandbox)
             if len(seen) - fresh < size * NEW_SHARE:
                 raise ZooError(
-                    f"the template teacher has no more than {len(seen):,} different {what} to give from seed {seed}; "
+                    f"the template teacher can make only {len(seen):,} different {what} from seed {seed}; "
                     f"ask for fewer with --documents"
                 )
             start += size

@@ -1,8 +1,9 @@
-"""Exercises and textbook passages from a large model: asked slot by slot, tested, kept when they add something.
+"""The synthesise stage with a large model: asks for documents slot by slot, tests them, and keeps new ones.
 
-Each document carries its slot, prompt, seed, teacher and cost. An exercise is parsed and run in the sandbox
-against its own asserts; so is a passage's code. A slot ends when a round of prompts gives too little that is new.
-Source: phi-1 (arXiv 2306.11644), section 2.2. Prompts and answers are found again, so a killed run pays nothing twice.
+Each document records its slot, prompt, seed, teacher and cost. Exercises run in the sandbox against their own
+asserts, and so does the code of passages. A slot ends when a round of prompts gives too few new documents.
+Answers are stored, so a killed run pays for nothing twice.
+Source: phi-1 (arXiv 2306.11644), section 2.2.
 """
 
 import ast
@@ -28,9 +29,9 @@ from zoo.digest import digest, file_sha256, write_json
 from zoo.records import Record
 
 VERSION = 1
-ROUND = 4  # prompts of a slot before it is asked whether it still gives something new
-WAVE = 64  # prompts asked together: what a killed run may have paid beyond the documents it needed
-NEW_SHARE = 0.5  # of a round's documents: below, the slot ends
+ROUND = 4  # prompts of a slot after which its share of new documents is checked
+WAVE = 64  # prompts asked together: a killed run has paid for at most this many unused answers
+NEW_SHARE = 0.5  # of a round's documents; with less the slot ends
 FENCE = re.compile(r"```(?:python|py)\n(.*?)```", re.DOTALL)
 SYSTEM = "You write material that teaches Python. What you write is right, short, and like nothing you wrote before."
 STAGES = ("answers", "held out", "own tests", "new in its slot")
@@ -43,7 +44,7 @@ QUESTIONS = {
 
 
 class TaughtDraft(Record, frozen=True):
-    """One answer: where it belongs, what it is, the code and asserts to run, or the reason it is none."""
+    """One answer: its slot and prompt, its text, the code and asserts to run, or the reason why it is dropped."""
 
     slot: str
     number: int
@@ -58,7 +59,7 @@ class TaughtDraft(Record, frozen=True):
 
 
 def teach(what: str, name: str, documents: int, seed: int, asker: Asker) -> tuple[MadeDataset, LabellingCost | None]:
-    """Makes up to `documents` documents; fewer when no slot has anything new to give."""
+    """Makes a dataset of up to `documents` documents; fewer if no slot gives new ones any more."""
     recipe: dict[str, Any] = {
         "stage": f"synthesise {what}", "version": f"teacher {VERSION}", "teacher": asker.model, "seed": seed,
         "documents": documents, "held_out": file_sha256(task_file()), "question": labeller.VERSION,
@@ -85,12 +86,12 @@ class _Teaching:
     def __init__(self, work: Path, what: str, documents: int, seed: int, asker: Asker, ledger: Ledger,
                  costs: list[LabellingCost]) -> None:  # fmt: skip
         self.work, self.what, self.documents, self.seed = work, what, documents, seed
-        self.asker, self.ledger, self.told = asker, ledger, costs
+        self.asker, self.ledger, self.costs = asker, ledger, costs
         self.texts: dict[str, list[str]] = {}
         self.ended: list[str] = []
 
     def build(self) -> Built:
-        """Asks, judges and writes until there are enough documents or every slot has ended."""
+        """Asks, tests and writes until there are enough documents or every slot has ended."""
         counts = {name: Counts(name) for name in STAGES}
 
         def outcomes() -> Iterator[Document]:
@@ -120,7 +121,7 @@ class _Teaching:
         )  # fmt: skip
 
     def _judged(self) -> Iterator[TaughtDraft]:
-        """Drafts with their verdicts, slot after slot and round after round, while any slot gives something new."""
+        """Yields drafts with their verdicts, round after round, while any slot gives new documents."""
         from evals.sandbox import open_sandbox
 
         away, seen = load_held_out(), dict[str, Novelty]()
@@ -146,12 +147,12 @@ class _Teaching:
     def _asked(
         self, wave: Sequence[TeachingSlot], round_: int, away: HeldOut, sandbox: Any
     ) -> list[tuple[TeachingSlot, list[TaughtDraft]]]:
-        """The tested drafts of some slots' round."""
+        """Asks for one round of some slots and tests the drafts."""
         numbers = range(round_ * ROUND, (round_ + 1) * ROUND)
         wanted = [
             (slot, number, slot_prompt(self.what, slot, self.seed, number)) for slot in wave for number in numbers
         ]
-        self.told.append(self.asker.ask([text for *_, text in wanted], self.ledger))
+        self.costs.append(self.asker.ask([text for *_, text in wanted], self.ledger))
         drafts = [
             read_draft(self.what, slot.name, number, text, self.ledger.answers.get(labeller.content_digest(text)), away)
             for slot, number, text in wanted
@@ -174,7 +175,7 @@ class _Teaching:
 
 
 def read_draft(what: str, slot: str, number: int, prompt: str, line: LedgerLine | None, away: HeldOut) -> TaughtDraft:
-    """What an answer holds: its text, code and asserts, or why it is no document."""
+    """Reads an answer's text, code and asserts, or the reason why it is dropped."""
     draft = TaughtDraft(slot=slot, number=number, prompt=prompt, money=line.money if line else 0.0)
 
     def refused(reason: str, stage: str = STAGES[0], **known: str) -> TaughtDraft:
@@ -207,7 +208,7 @@ def read_draft(what: str, slot: str, number: int, prompt: str, line: LedgerLine 
 
 
 def _run_tests(drafts: Sequence[TaughtDraft], sandbox: Any) -> list[TaughtDraft]:
-    """The drafts with the sandbox's verdict on each that came so far."""
+    """Runs the drafts that were not dropped yet and adds the sandbox's verdict."""
     from evals.sandbox import Program
 
     programs = [

@@ -18,7 +18,7 @@ from training.data.synthesis.operations import Operation
 from zoo.records import Record
 
 TESTS = 4
-EXAMPLES = 0.2  # share with a doctest: its random values cannot be learnt, and at 1.0 a mini model solved 1 of 320
+EXAMPLES = 0.2  # share with a doctest, whose random values cannot be learnt: at 1.0 a mini model solved 1 of 320
 ARGUMENTS: dict[str, tuple[tuple[str, str], ...]] = {
     "numbers": (("nums", "num"), ("values", "value"), ("items", "item"), ("scores", "score"), ("prices", "price")),
     "text": (("text", "c"), ("line", "c"), ("title", "c"), ("name", "c")),
@@ -61,7 +61,7 @@ def _random_value(kind: str, random_: random.Random) -> Any:
 
 
 def source_text(value: Any) -> str:
-    """A value as the code and the docstring write it: like repr, strings in double quotes.
+    """A value as source text: like repr, with strings in double quotes.
 
     >>> print(source_text(["a", 1]), source_text({"k": "v"}))
     ["a", 1] {"k": "v"}
@@ -77,7 +77,7 @@ def source_text(value: Any) -> str:
 
 def _draft(family: str, name: str, arguments: Sequence[str], kinds: Sequence[str], sentence: str, body: Sequence[str],
            meaning: Callable[..., Any], random_: random.Random) -> TemplateDraft | None:  # fmt: skip
-    """Puts a draft together; None when the meaning fails on all examples (the largest of nothing)."""
+    """Assembles a draft; None if the meaning fails on all examples, such as the largest of an empty list."""
     cases: list[tuple[list[Any], Any]] = []
     for _ in range(4 * TESTS):
         given = [_random_value(kind, random_) for kind in kinds]
@@ -111,7 +111,7 @@ def _sentence(action: str, argument: str, random_: random.Random) -> str:
 
 
 def _function_name(words: str, argument: str, random_: random.Random) -> str:
-    """A function name: the operation's words, with the argument, an article or an ending."""
+    """A function name from the operation's words, alone, with the argument, or with a prefix."""
     form = random_.choice(("{w}", "{w}_{v}", "do_{w}"))
     name = form.format(w=words, v=argument)
     return f"do_{name}" if name == argument or keyword.iskeyword(name) or hasattr(builtins, name) else name
@@ -138,7 +138,7 @@ def _shape_draft(shape: FunctionTemplate, random_: random.Random) -> TemplateDra
     def meaning(*given: Any) -> Any:
         return shape.meaning(*given, *constants)
 
-    return _draft(shape.family, name, [name_ for name_, _ in chosen], shape.arguments, sentence, body, meaning, random_)
+    return _draft(shape.family, name, [name for name, _ in chosen], shape.arguments, sentence, body, meaning, random_)
 
 
 def _object(operation: Operation, place: int, argument: str, item: str, random_: random.Random) -> str:
@@ -152,7 +152,7 @@ def _object(operation: Operation, place: int, argument: str, item: str, random_:
 
 
 def _chain_draft(family: str, chain: Sequence[Operation], random_: random.Random) -> TemplateDraft | None:
-    """One operation, or several one after the other on the same variable."""
+    """A draft of one operation, or of several applied in turn to the same variable."""
     argument, item = random_.choice(ARGUMENTS[chain[0].source])
     phrases, body, steps = [], [], []
     for place, operation in enumerate(chain):
@@ -202,7 +202,7 @@ def _split_chain(random_: random.Random) -> tuple[Operation, ...]:
     return (operations.TEXT_SPLIT[0], middle, operations.WORDS_REDUCE[0])[: random_.choice((2, 3))]
 
 
-# family -> one operation out of a group, or a function that puts operations together
+# family -> a group of operations to choose from, or a function that combines operations
 CHAINS: dict[str, Sequence[Operation] | Callable[[random.Random], tuple[Operation, ...]]] = {
     "numbers_map": operations.NUMBERS_MAP,
     "numbers_filter": operations.NUMBERS_FILTER,
@@ -228,12 +228,12 @@ FAMILIES: tuple[str, ...] = (*CHAINS, *dict.fromkeys(shape.family for shape in F
 
 
 def make_draft(random_: random.Random) -> TemplateDraft | None:
-    """One exercise of a random family, or None when its examples make no sense."""
+    """Makes an exercise of a random family, or None if its examples make no sense."""
     return make_draft_of(random_.choices(FAMILIES, [WEIGHTS.get(family, 2) for family in FAMILIES])[0], random_)
 
 
 def make_draft_of(family: str, random_: random.Random) -> TemplateDraft | None:
-    """One exercise of a given family, or None when its examples make no sense."""
+    """Makes an exercise of a given family, or None if its examples make no sense."""
     if family not in CHAINS:
         return _shape_draft(random_.choice([shape for shape in FUNCTION_TEMPLATES if shape.family == family]), random_)
     group = CHAINS[family]
@@ -241,7 +241,7 @@ def make_draft_of(family: str, random_: random.Random) -> TemplateDraft | None:
     return _chain_draft(family, chain, random_)
 
 
-# family or its first word -> the idea, in sentences that may be dropped or reordered
+# first word of a family -> its idea, in sentences that may be dropped or reordered
 IDEAS: dict[str, tuple[str, ...]] = {
     "numbers": (
         "A list keeps its items in order, and a comprehension makes a new list from an old one.",
@@ -303,10 +303,10 @@ EXAMPLE = re.compile(r">>> (.*)\n    (.*)\n")
 
 
 def make_passage(random_: random.Random) -> tuple[str, tuple[TemplateDraft, ...]]:
-    """One passage and the drafts in it; an empty text when the teacher found no sensible example.
+    """Makes one textbook passage and its drafts; an empty text if no draft makes sense.
 
     >>> text, drafts = make_passage(random.Random(3))
-    >>> all(one.prompt in text for one in drafts)
+    >>> all(draft.prompt in text for draft in drafts)
     True
     """
     topic = random_.choice(sorted(IDEAS))

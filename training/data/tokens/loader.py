@@ -1,16 +1,15 @@
-"""Which tokens a step reads: a pure function of (seed, step), the same on any machine and after any kill.
+"""Reads a step's tokens: a pure function of (seed, step), the same on any machine and after any kill.
 
-There is no position to save. Step s reads sequences s*B .. s*B+B-1 of one endless order; each
-sequence knows its source (by weight), its epoch in that source and its place in the epoch, and a
-keyed permutation (a Feistel network, no table in memory) says which slice stands there. Every slice
-is read once before any is read again.
+So no data position needs to be saved. Step s reads sequences s*B .. s*B+B-1 of one endless order; a
+sequence has a source (by weight), an epoch of that source and an index in the epoch, and a keyed permutation
+(a Feistel network, without a table in memory) maps the index to a slice. Each slice is read once an epoch.
 Packing:
-  slices     the documents of a dataset are one array separated by the EOS token, cut every
-             `sequence_tokens`; what the papers did (P1 section 2.3)
-  shifted    the same, but each epoch cuts at another offset, so a small dataset is not always
-             cut at the same places
-  documents  whole documents are put together by best fit, what is left over is padded and not
-             predicted; `document_mask` also hides the other documents from attention
+  slices     the documents of a dataset form one array separated by the EOS token and cut every
+             `sequence_tokens`, as in the papers (P1 section 2.3)
+  shifted    the same, but each epoch cuts at another offset, so that a small dataset is not always
+             cut at the same positions
+  documents  whole documents are combined by best fit; the rest is padded and not predicted.
+             `document_mask` also hides the other documents from attention
 Shape legend: B sequences, T tokens.
 """
 
@@ -37,7 +36,7 @@ ROUNDS = 6
 
 
 def mix(*parts: int) -> int:
-    """64 well-mixed bits of some integers: a seed for each thing that needs its own.
+    """Mixes integers into 64 bits, to derive seeds.
 
     >>> mix(1, 2) == mix(1, 2), mix(1, 2) == mix(2, 1)
     (True, False)
@@ -52,9 +51,9 @@ def mix(*parts: int) -> int:
 
 
 def permute(index: int, size: int, key: int) -> int:
-    """Where `index` goes in the permutation of 0..size-1 that `key` names; constant memory.
+    """The image of `index` under the permutation of 0..size-1 given by `key`, in constant memory.
 
-    A balanced Feistel network over the next power of four, walked until it lands inside.
+    A balanced Feistel network over the next power of four, repeated until the result is below `size`.
 
     >>> sorted(permute(i, 10, key=7) for i in range(10)) == list(range(10))
     True
@@ -71,7 +70,7 @@ def permute(index: int, size: int, key: int) -> int:
 
 
 class TokenArray:
-    """The shards of one dataset read as one array of token ids, from disk when asked."""
+    """The shards of one dataset as one array of token ids, read from disk on demand."""
 
     def __init__(self, files: list[Path]) -> None:
         self.shards = [np.memmap(file, dtype="<u2", mode="r") for file in files if file.stat().st_size]
@@ -81,7 +80,7 @@ class TokenArray:
         return int(self.ends[-1]) if self.ends else 0
 
     def read(self, start: int, count: int) -> "Ints":
-        """`count` ids from `start`, across shards."""
+        """Reads `count` ids from `start`, across shards."""
         parts = []
         while count > 0:
             shard = bisect.bisect_right(self.ends, start)
@@ -94,7 +93,7 @@ class TokenArray:
 
 @dataclass(frozen=True)
 class TokenDataset:
-    """One opened token dataset: its registry name and digest, its tokenizer's facts, its arrays."""
+    """An open token dataset: its name and digest, its tokenizer's EOS and vocabulary, its arrays."""
 
     name: str
     digest: str
@@ -106,9 +105,9 @@ class TokenDataset:
 
 
 def open_tokens(folder: Path, name: str, digest: str) -> TokenDataset:
-    """The token dataset in a folder, its files checked against the sizes its shard list gives.
+    """Opens the token dataset of a folder and checks its files against the sizes in its shard list.
 
-    Raises ZooError where a file is missing or cut short, with the command that makes it anew.
+    Raises ZooError if a file is missing or truncated, with the command that makes it again.
     """
     try:
         listing: dict[str, Any] = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
@@ -128,7 +127,7 @@ def open_tokens(folder: Path, name: str, digest: str) -> TokenDataset:
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """inputs_BT and targets_BT (IGNORED where nothing is predicted); positions_BT restart at each document."""
+    """inputs_BT and targets_BT (IGNORED for positions not predicted); positions_BT restart at each document."""
 
     inputs_BT: "Ints"
     targets_BT: "Ints"
@@ -136,7 +135,7 @@ class TokenBatch:
 
 
 class Loader:
-    """Reads any step's batch of a recipe's data. Opened files are its only state."""
+    """Reads any step's batch of a recipe's data. Its only state is the open files."""
 
     def __init__(self, data: Data, sources: list[TokenDataset], batch_sequences: int, seed: int) -> None:
         self.data, self.sources, self.batch, self.seed = data, sources, batch_sequences, seed
@@ -146,7 +145,7 @@ class Loader:
         self.shares = _shares([source.weight for source in data.sources])
 
     def _size(self, number: int) -> int:
-        """Sequences in one epoch of a source."""
+        """The number of sequences in one epoch of a source."""
         if self.data.packing == "documents":
             size = len(self.bins[number])
         else:
@@ -161,13 +160,13 @@ class Loader:
         return size
 
     def place(self, sequence: int) -> tuple[int, int, int]:
-        """(source, epoch, slice) of a sequence, counted from 0 over the whole run."""
+        """(source, epoch, slice) of a sequence; sequences are numbered from 0 over the whole run."""
         source, before = self._turn(sequence)
         epoch, turn = divmod(before, self.sizes[source])
         return source, epoch, permute(turn, self.sizes[source], mix(self.seed, 1, source, epoch))
 
     def _turn(self, sequence: int) -> tuple[int, int]:
-        """The source of a sequence and how many sequences that source gave before it."""
+        """The source of a sequence, and the number of sequences of that source before it."""
         period, inside = divmod(sequence, PERIOD)
         if len(self.shares) == 1:
             return 0, sequence
@@ -176,7 +175,7 @@ class Loader:
         return source, period * self.shares[source] + int(np.count_nonzero(order[:inside] == source))
 
     def row(self, sequence: int) -> "tuple[Ints, Ints | None]":
-        """T+1 token ids of a sequence, and its documents' positions where packing knows them."""
+        """The T+1 token ids of a sequence, and positions inside documents if the packing is by documents."""
         source, epoch, which = self.place(sequence)
         tokens = self.sources[source]
         if self.data.packing == "documents":
@@ -196,7 +195,7 @@ class Loader:
         return ids, positions
 
     def batch_at(self, step: int, rank: int = 0, world: int = 1) -> TokenBatch:
-        """The batch of one step; of `world` processes, the `rank`-th part of its rows."""
+        """The batch of one step; with `world` processes, the part of its rows for process `rank`."""
         share = self.batch // world
         first = step * self.batch + rank * share
         rows = [self.row(sequence) for sequence in range(first, first + share)]
@@ -208,12 +207,14 @@ class Loader:
             positions = np.stack([p for _, p in rows if p is not None])
             targets[positions[:, 1:] < 0] = IGNORED
         if self.data.document_mask and positions is not None:
-            targets[positions[:, 1:] == 0] = IGNORED  # another document's first token: not to be guessed from this one
+            targets[positions[:, 1:] == 0] = (
+                IGNORED  # the first token of a document cannot be predicted from the document before
+            )
         shown = np.maximum(positions[:, :-1], 0) if positions is not None and self.data.document_mask else None
         return TokenBatch(ids[:, :-1], targets, shown)
 
     def tokens_seen(self, steps: int) -> list[int]:
-        """Tokens read of each source in the first `steps` steps, repeats counted; shape (sources,)."""
+        """Tokens read from each source in the first `steps` steps, with repeats; shape (sources,)."""
         total = steps * self.batch
         if len(self.shares) == 1:
             return [total * self.length]
@@ -225,7 +226,7 @@ class Loader:
         ]
 
     def validation(self, sequences: int) -> list[TokenBatch]:
-        """Fixed held-out batches, `sequences` rows of each source at most, spread evenly; never trained on."""
+        """Fixed held-out batches with at most `sequences` rows of each source, evenly spread; never trained on."""
         batches = []
         for tokens in self.sources:
             whole = (len(tokens.validation) - 1) // self.length
@@ -238,7 +239,7 @@ class Loader:
 
 
 def _shares(weights: list[float]) -> list[int]:
-    """Sequences of each source in a period, by largest remainder, at least one each.
+    """The number of sequences of each source in a period, by largest remainder, at least one each.
 
     >>> _shares([3.0, 1.0])
     [768, 256]
@@ -255,13 +256,13 @@ def _shares(weights: list[float]) -> list[int]:
 
 @functools.lru_cache(maxsize=4)
 def _pattern(shares: tuple[int, ...], key: int) -> "Ints":
-    """Which source each sequence of a period reads, shuffled by the key; shape (PERIOD,)."""
+    """The source of each sequence in a period, shuffled by the key; shape (PERIOD,)."""
     order = np.repeat(np.arange(len(shares)), shares)
     return order[[permute(index, PERIOD, key) for index in range(PERIOD)]]
 
 
 def _document_positions(ids_BT: "Ints", eos: int) -> "Ints":
-    """Each token's place in its document, an EOS ending its document; shape as given."""
+    """Each token's index in its document, where EOS ends a document; same shape as the ids."""
     count = ids_BT.shape[1]
     index = np.broadcast_to(np.arange(count), ids_BT.shape)
     begins = np.zeros_like(ids_BT, dtype=bool)
@@ -270,9 +271,9 @@ def _document_positions(ids_BT: "Ints", eos: int) -> "Ints":
 
 
 def _bins(tokens: TokenDataset, length: int) -> list[list[tuple[int, int]]]:
-    """Sequences made of whole documents, (start, count) each, by best fit, longest first.
+    """Packs whole documents, (start, count) each, into sequences by best fit, longest first.
 
-    A document longer than a sequence is cut; each cut repeats one token, so all are predicted.
+    A document longer than a sequence is cut; the parts share one token, so that every token is predicted.
     """
     ids = tokens.train.read(0, len(tokens.train))
     ends = np.flatnonzero(ids == tokens.eos) + 1

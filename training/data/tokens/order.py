@@ -1,6 +1,6 @@
-"""The documents of a packing as columns of numbers, and the order in which they are packed.
+"""Orders the documents of a packing, which are columns of numbers.
 
-Some 60 bytes a document, so that millions are ordered in one process; a selection is an array of their numbers.
+A document takes about 60 bytes, so one process can order millions; a selection is an array of document numbers.
 Shape legend: N documents, K of a selection.
 """
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from zoo.errors import ZooError
 
-VALIDATION_EVERY = 100  # one document of a hundred, by its content: the same in every dataset
+VALIDATION_EVERY = 100  # one document in a hundred, chosen by content, so that it is the same in every dataset
 
 
 class DocumentRows:
     """Documents in the order of their sources and files.
 
-    source, file, place  where each lies, shape (N,)
+    source, file, place  each document's location, shape (N,)
     marks                the first 16 bytes of the sha256 of each text, as two big-endian numbers, shape (N, 2)
     sizes                characters or tokens of each, shape (N,)
     """
@@ -34,7 +34,7 @@ class DocumentRows:
 
 
 def gather_rows(files: Iterator[tuple[int, int, Sequence[bytes], Sequence[int]]]) -> DocumentRows:
-    """Rows of (source, file, marks, sizes) of each file of documents."""
+    """Makes rows from (source, file, marks, sizes) of each file of documents."""
     import numpy as np
 
     columns: list[tuple[Any, ...]] = [(np.zeros(0, "<u2"), np.zeros(0, "<u4"), np.zeros(0, "<u4"),
@@ -49,9 +49,9 @@ def gather_rows(files: Iterator[tuple[int, int, Sequence[bytes], Sequence[int]]]
 
 
 def split_validation(rows: DocumentRows) -> tuple[Any, Any, int]:
-    """Training documents, validation texts and the number of documents held for it.
+    """Splits into training documents and validation texts; also gives the number of documents held out.
 
-    By content, so a text never stands in both.
+    The split is by content, so no text is in both parts.
     """
     import numpy as np
 
@@ -60,7 +60,7 @@ def split_validation(rows: DocumentRows) -> tuple[Any, Any, int]:
         least = np.lexsort((rows.marks[:, 1], rows.marks[:, 0]))[0]
         alike = (rows.marks == rows.marks[least]).all(1)
         chosen = alike if not alike.all() else chosen
-    validation = np.flatnonzero(chosen)[::-1]  # of one text that stands in several places, the last
+    validation = np.flatnonzero(chosen)[::-1]  # of a text that occurs several times, the last
     validation = validation[np.lexsort((rows.marks[validation, 1], rows.marks[validation, 0]))]
     first = np.ones(len(validation), np.bool_)
     first[1:] = (rows.marks[validation[1:]] != rows.marks[validation[:-1]]).any(1)
@@ -71,7 +71,7 @@ def split_validation(rows: DocumentRows) -> tuple[Any, Any, int]:
 
 
 def _order_keys(seed: int, epoch: int, rows: DocumentRows, chosen: Any) -> Any:
-    """The first 16 bytes of a hash of each document's content and the epoch, shape (K, 2)."""
+    """The first 16 bytes of a hash of seed, epoch and content for each document, shape (K, 2)."""
     import numpy as np
 
     head = f"{seed}:{epoch}:".encode()
@@ -83,7 +83,7 @@ def _order_keys(seed: int, epoch: int, rows: DocumentRows, chosen: Any) -> Any:
 
 
 def _shuffle(seed: int, epoch: int, rows: DocumentRows, chosen: Any) -> Any:
-    """The chosen documents by their keys, equal contents by where they lie."""
+    """The chosen documents sorted by their keys, equal contents by location."""
     import numpy as np
 
     keys = _order_keys(seed, epoch, rows, chosen)
@@ -92,10 +92,10 @@ def _shuffle(seed: int, epoch: int, rows: DocumentRows, chosen: Any) -> Any:
 
 
 def mix_order(rows: DocumentRows, chosen: Any, weights: Sequence[float | None], budget: int | None, seed: int) -> Any:
-    """The chosen documents in training order: a permutation by content hash, cut at the budget of sizes.
+    """Puts the chosen documents into training order: a permutation by content hash, cut at the budget of sizes.
 
-    With weights each source gives its share of the budget, repeated from its start (in another order)
-    when it has too little, and the sources are spread evenly over the whole length.
+    With weights each source gives its share of the budget. A source that is too small is repeated in another
+    order, and the sources are spread evenly over the whole length.
     """
     import numpy as np
 
@@ -128,7 +128,7 @@ def mix_order(rows: DocumentRows, chosen: Any, weights: Sequence[float | None], 
 
 
 def take_until(rows: DocumentRows, order: Any, budget: int | None) -> Any:
-    """The first documents that together reach the budget; all of them without one."""
+    """The first documents that together reach the budget; all documents if there is no budget."""
     import numpy as np
 
     if budget is None:
@@ -138,14 +138,14 @@ def take_until(rows: DocumentRows, order: Any, budget: int | None) -> Any:
 
 
 def first_uses(order: Any) -> Any:
-    """Each document of an order where it first stands."""
+    """Each document of an order once, at its first occurrence."""
     import numpy as np
 
     return order[np.sort(np.unique(order, return_index=True)[1])]
 
 
 def has_enough(rows: DocumentRows, wanted: Any, train: Any, weights: Sequence[float | None], tokens: int) -> bool:
-    """Whether each source that was not read to its end has the tokens it must give."""
+    """Whether each source that was not read completely has the tokens of its share."""
     if all(weight is None for weight in weights):
         return len(wanted) == len(train) or int(rows.sizes[wanted].sum()) >= tokens
     total = sum(weight or 0.0 for weight in weights)

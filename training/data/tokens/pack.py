@@ -1,7 +1,7 @@
-"""Packing: documents -> uint16 tokens, separated and ended by EOS, in an order that only the seed decides.
+"""The pack stage: turns documents into uint16 tokens, each document ended by EOS, in an order set by the seed.
 
-The trainer slices these files to its context length. Source: phi-1 section 2.3 (concatenate,
-separate by <|endoftext|>, slice). About 1% of the documents, chosen by content, are for validation.
+The trainer cuts these files into sequences. About 1% of the documents, chosen by content, are for validation.
+Source: phi-1 section 2.3 (concatenate, separate by <|endoftext|>, slice).
 """
 
 import hashlib
@@ -33,21 +33,21 @@ from zoo.records import Dataset, Record
 
 VERSION = 1
 SHARD_TOKENS = 64_000_000  # 128 MB a file
-CHARACTERS_A_TOKEN = 4  # first guess of how much text the budget needs; a 1,024-token BPE gives 2.2 on code
-FILE_DOCUMENTS = 4_000  # documents of a job
+CHARACTERS_A_TOKEN = 4  # first guess of the text that a token budget needs; a 1,024-token BPE has 2.2 on code
+FILE_DOCUMENTS = 4_000  # documents in a job
 ENCODED = 100  # encoded at once: 1,500 took a tenth longer and 0.8 GB more
 BEYOND, VALIDATION = "beyond the token budget", "held for validation"
 
 
 class PackSource(Record, frozen=True):
-    """One dataset of a mixture: its folder's digest, its weight (None: as it is)."""
+    """One dataset of a mixture and its weight (None: take it once as it is)."""
 
     name: str
     weight: float | None = None
 
 
 def parse_sources(given: Sequence[str]) -> list[PackSource]:
-    """`NAME` or `NAME=WEIGHT`, weights for all or for none.
+    """Parses `NAME` or `NAME=WEIGHT`; all sources have weights or none.
 
     >>> parse_sources(["code=0.4", "textbooks=0.6"])
     [Source(name='code', weight=0.4), Source(name='textbooks', weight=0.6)]
@@ -60,7 +60,7 @@ def parse_sources(given: Sequence[str]) -> list[PackSource]:
         except ValueError:
             value = -1.0
         if value is not None and not 0 < value < float("inf"):
-            raise ZooError(f'"{text}" has no weight: give NAME or NAME=WEIGHT with a number above 0, as code=0.4')
+            raise ZooError(f'"{text}" has no valid weight; give NAME or NAME=WEIGHT with a number above 0, as code=0.4')
         sources.append(PackSource(name=name, weight=value))
     if len({text.weight is None for text in sources}) > 1:
         raise ZooError("give every source a weight or none: phizoo data pack code=0.4 textbooks=0.6 --name NAME")
@@ -70,14 +70,14 @@ def parse_sources(given: Sequence[str]) -> list[PackSource]:
 
 
 class FileMeasure(Record, frozen=True):
-    """What one file of documents holds: content mark and characters of each."""
+    """The content mark and number of characters of each document of a file."""
 
     marks: list[bytes]
     characters: list[int]
 
 
 class PackJob(Record, frozen=True):
-    """What a worker encodes, and where it puts the tokens: the documents at these places in the file."""
+    """The documents of one file to encode, by position, and the file for their tokens."""
 
     documents: str
     tokenizer: str
@@ -86,14 +86,14 @@ class PackJob(Record, frozen=True):
 
 
 class EncodedFile(Record, frozen=True):
-    """The number of tokens of each encoded document; the tokens lie in `data`."""
+    """The number of tokens of each encoded document; the tokens are in the file `data`."""
 
     lengths: bytes  # uint32
     data: str
 
 
 def measure_file(path: str) -> FileMeasure:
-    """Mark and size of each document of a file."""
+    """Computes mark and size of each document of a file."""
     texts = [document.text for document in read_file(Path(path))]
     marks = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts]
     return FileMeasure(marks=marks, characters=[len(text) for text in texts])
@@ -101,9 +101,9 @@ def measure_file(path: str) -> FileMeasure:
 
 @lru_cache(maxsize=1)
 def _load_tokenizer(path: str, written: int) -> Any:
-    """A process's one tokenizer: what it remembers of words, some 3 MB, is not given back with it (tokenizers 0.23).
+    """Loads the process's one tokenizer; its word cache, about 3 MB, is never freed (tokenizers 0.23).
 
-    written  when the file was: another one is read anew
+    written  the file's modification time, so that a changed file is loaded again
     """
     from tokenizers import Tokenizer
 
@@ -113,7 +113,7 @@ def _load_tokenizer(path: str, written: int) -> Any:
 
 
 def encode_file(job: PackJob) -> EncodedFile:
-    """The chosen documents of one file, each ended by EOS. EOS spelt out in a text stays text."""
+    """Encodes the chosen documents of one file, each ended by EOS. EOS spelt out in a text stays text."""
     import numpy as np
 
     tokenizer = _load_tokenizer(job.tokenizer, os.stat(job.tokenizer).st_mtime_ns)
@@ -131,9 +131,9 @@ def encode_file(job: PackJob) -> EncodedFile:
 
 
 def pack(given: Sequence[str], tokenizer: str, name: str, tokens: int | None = None, seed: int = 0) -> MadeDataset:
-    """Token files of one or several datasets, mixed by weight.
+    """Makes token files from one or several datasets, mixed by weight.
 
-    tokens  how many to take in all; None takes everything once (with weights: as many as need no repeat)
+    tokens  the total number to take; None takes everything once (with weights: as many as need no repeats)
     """
     wanted = parse_sources(given)
     sources = [find(source.name, ("documents",)) for source in wanted]
@@ -181,9 +181,9 @@ def _encode(
     work: Path, paths: Sequence[tuple[int, Path]], folder: Path, rows: DocumentRows, train: Any, validation_texts: Any,
     weights: Sequence[float | None], tokens: int | None, seed: int,
 ) -> tuple["TokenStore", Any, Any]:  # fmt: skip
-    """Encodes what the order needs and no more: a budget of 2 million tokens reads 2 million, not the corpus.
+    """Encodes only the documents that the order needs: a budget of 2 million tokens does not encode the corpus.
 
-    The order does not depend on how much was encoded: too short a guess is repeated with a longer one.
+    The order does not depend on how much is encoded: if the guess is too small, it is repeated with a larger one.
     """
     guess = CHARACTERS_A_TOKEN
     while True:
@@ -198,7 +198,7 @@ def _encode(
 
 
 class TokenStore:
-    """Where the tokens of each document lie: its first token of those in all files, and how many (0: not encoded)."""
+    """The location of each document's tokens: its first token over all files, and their number (0: not encoded)."""
 
     def __init__(self, documents: int) -> None:
         import numpy as np
@@ -208,7 +208,7 @@ class TokenStore:
         self.encoded = 0
 
     def add(self, path: str, part: Any, lengths: Any) -> None:
-        """A file that holds the tokens of these documents, one after the other."""
+        """Adds a file with the tokens of these documents, one after the other."""
         import numpy as np
 
         ends = self.encoded + np.cumsum(lengths)
@@ -217,12 +217,12 @@ class TokenStore:
         self.encoded += int(lengths.sum())
 
     def tokens(self, chosen: Any) -> int:
-        """Number of tokens of documents, EOS included."""
+        """The number of tokens of these documents, EOS included."""
         return int(self.lengths[chosen].sum())
 
 
 class _Jobs(Sequence[PackJob]):
-    """What is to be encoded, FILE_DOCUMENTS at most of one file each; a job is made when it is asked for."""
+    """The encoding jobs, each at most FILE_DOCUMENTS documents of one file; a job is built on demand."""
 
     def __init__(self, work: Path, label: str, paths: Sequence[tuple[int, Path]], folder: Path, rows: DocumentRows,
                  wanted: Any) -> None:  # fmt: skip
@@ -250,7 +250,7 @@ class _Jobs(Sequence[PackJob]):
         )
 
     def documents(self, number: int) -> Any:
-        """The documents of a job, as numbers of rows."""
+        """The documents of a job, as row numbers."""
         return self.wanted[slice(*self.slices[number])]
 
 
@@ -273,7 +273,7 @@ def _encode_jobs(
 
 
 def _write(out: Path, stem: str, order: Any, store: TokenStore, coded: Columns) -> list[dict[str, Any]]:
-    """Writes the documents' tokens one after the other, in files of about SHARD_TOKENS."""
+    """Writes the documents' tokens in order, in files of about SHARD_TOKENS; returns the list of files."""
     written: list[dict[str, Any]] = []
     place = 0
     while place < len(order) or not written:

@@ -1,7 +1,6 @@
-"""A byte-level BPE trained on datasets, in the folder form that transformers loads.
+"""Trains a byte-level BPE tokenizer on datasets and finds tokenizers, in the folder form that transformers loads.
 
-What it does not do: pack (see `pack`). The cut into words is GPT-2's and CodeGen's, so that a mini
-model's tokens look like the real ones.
+Text is cut into words as in GPT-2 and CodeGen, so that a mini model's tokens look like the real ones.
 """
 
 import shutil
@@ -22,9 +21,9 @@ CONTEXT = 2048
 
 
 def train_tokenizer(names: Sequence[str], name: str, vocabulary: int) -> MadeDataset:
-    """A tokenizer of `vocabulary` tokens, as a folder that `AutoTokenizer` loads."""
+    """Trains a tokenizer of `vocabulary` tokens, in a folder that `AutoTokenizer` loads."""
     if not 257 <= vocabulary <= 65_536:
-        raise ZooError(f"a vocabulary of {vocabulary} cannot be: 256 bytes and EOS need 257, uint16 holds 65536")
+        raise ZooError(f"a vocabulary of {vocabulary} is not possible: 256 bytes and EOS need 257, uint16 holds 65536")
     sources = [find(dataset, ("documents",)) for dataset in names]
     recipe = {
         "stage": "tokenizer", "version": VERSION, "vocabulary": vocabulary, "characters": TRAIN_CHARACTERS,
@@ -37,7 +36,7 @@ def _train(work: Path, sources: Sequence[Dataset], vocabulary: int) -> Built:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
-    # GPT-2's and CodeGen's cut: a run of white space keeps its last space for the next word, so
+    # as in GPT-2 and CodeGen, the last space of a run of white space belongs to the next word, so
     # "\n        return" is "\n       " and " return": indentation is one token, the word another.
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -50,8 +49,7 @@ def _train(work: Path, sources: Sequence[Dataset], vocabulary: int) -> Built:
     tokenizer.train_from_iterator(_texts(sources, seen), trainer)
     if tokenizer.get_vocab_size() != vocabulary:
         raise ZooError(
-            f"the data gives only {tokenizer.get_vocab_size()} tokens, {vocabulary} were asked for; "
-            f"lower --vocabulary or add data"
+            f"the data gives only {tokenizer.get_vocab_size()} tokens, not {vocabulary}; lower --vocabulary or add data"
         )
     save_tokenizer(tokenizer, work / "out" / "tokenizer")
     return Built(
@@ -62,7 +60,7 @@ def _train(work: Path, sources: Sequence[Dataset], vocabulary: int) -> Built:
 
 
 def _texts(sources: Sequence[Dataset], seen: Counts) -> Iterator[str]:
-    """Texts up to the wanted number of characters, the same share of it from each source."""
+    """Yields texts up to TRAIN_CHARACTERS, an equal share from each source."""
     for source in sources:
         left = TRAIN_CHARACTERS // len(sources)
         for path in document_files(folder_of(source)):
@@ -76,7 +74,7 @@ def _texts(sources: Sequence[Dataset], seen: Counts) -> Iterator[str]:
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Writes the two files that transformers reads, the same bytes for the same tokenizer."""
+    """Writes the two files that transformers reads; the same tokenizer gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     write_json(
@@ -98,10 +96,10 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 
 
 def tokenizer_folder(name: str) -> tuple[Path, str, tuple[str, ...]]:
-    """Where a tokenizer is, what identifies it, and the dataset it is, if it is one.
+    """A tokenizer's folder, its digest, and its parents (the dataset that holds it, if any).
 
-    name    a tokenizer made here, a registered checkpoint, or a folder with a tokenizer.json (CodeGen's, say)
-    Raises  ZooError when it has no EOS or more tokens than uint16 holds
+    name    a tokenizer dataset, a registered checkpoint, or a folder with a tokenizer.json, such as CodeGen's
+    Raises  ZooError if it has no EOS or more tokens than uint16 holds
     """
     from tokenizers import Tokenizer
 
@@ -113,12 +111,12 @@ def tokenizer_folder(name: str) -> tuple[Path, str, tuple[str, ...]]:
         folder, mark, parents = _own_tokenizer(name)
     try:
         loaded = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # the library raises no kind of its own
-        raise ZooError(f"{folder / 'tokenizer.json'} is no tokenizer ({str(error)[:100]}); give another") from None
+    except Exception as error:  # the library has no exception class of its own
+        raise ZooError(f"{folder / 'tokenizer.json'} is not a tokenizer ({str(error)[:100]}); give another") from None
     if loaded.token_to_id(EOS) is None or loaded.get_vocab_size() > 65_536:
         raise ZooError(
             f"the tokenizer {name} has {loaded.get_vocab_size():,} tokens and "
-            f"{'no ' if loaded.token_to_id(EOS) is None else 'an '}{EOS}; needed are at most 65,536 with one"
+            f"{'no ' if loaded.token_to_id(EOS) is None else 'an '}{EOS}; it must have at most 65,536 and EOS"
         )
     return folder, mark, parents
 
@@ -137,7 +135,7 @@ def _own_tokenizer(name: str) -> tuple[Path, str, tuple[str, ...]]:
 
 
 def copy_tokenizer(folder: Path, to: Path) -> None:
-    """Copies a tokenizer's files, and nothing else that lies beside them."""
+    """Copies a tokenizer's files and nothing else from its folder."""
     to.mkdir(parents=True)
     for file in TOKENIZER_FILES:
         if (folder / file).is_file():

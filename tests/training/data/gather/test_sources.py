@@ -166,7 +166,7 @@ def test_a_large_row_group_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.
 def test_a_missing_or_empty_source_is_told(tmp_path: Path) -> None:
     with pytest.raises(ZooError, match="no source"):
         gather.gather(str(tmp_path / "none"), "x")
-    with pytest.raises(ZooError, match="holds nothing that is read"):
+    with pytest.raises(ZooError, match="holds no readable files"):
         gather.gather(str(tmp_path), "x")
 
 

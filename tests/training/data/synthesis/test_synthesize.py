@@ -100,5 +100,5 @@ def test_a_teacher_with_nothing_new_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(module, "CHUNK", 8)
     monkeypatch.setattr(module, "make_pieces", lambda given: same * given.size)
     monkeypatch.setattr("training.data.shards.cores", lambda: 1)
-    with pytest.raises(ZooError, match="no more than 1 different exercises to give from seed 0"):
+    with pytest.raises(ZooError, match="can make only 1 different exercises from seed 0"):
         synthesize("exercises", "few", 500, seed=0)
