@@ -105,7 +105,7 @@ def require(tier: str, workers: int | None = None) -> None:
     if outcome.problems:
         raise ZooError(
             f"the sandbox misjudges {len(outcome.problems)} programs on this machine (the first: "
-            f"{outcome.problems[0]}), so no code task runs here. All of them: phizoo eval selftest"
+            f"{outcome.problems[0]}), so no code task runs here. All of them: phizoo eval sandbox test"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")

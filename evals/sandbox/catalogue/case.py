@@ -4,7 +4,7 @@ Cheats must not pass. Each answers a question whose answers cannot be derived (`
 answer was stolen or forged, or that a comparison was bent; an escape reports its own success. Honest programs are
 right in unusual ways and must pass, or the sandbox scores models wrongly: values keep their types, and state,
 recursion, threads, processes, files, signals, imports, exceptions, callbacks and changes in place work.
-`phizoo eval selftest` runs all of it before a first use on a machine.
+`phizoo eval sandbox test` runs all of it before a first use on a machine.
 
 A file opens with its subject. A blank line and `@@` open each section: `must pass` or `must fail`; `entry NAME`,
 `seconds N`, `prompt`, `test` and `around` (the text in which a case replaces `<code>`) for the whole file; then
@@ -39,7 +39,7 @@ TOKENS = {"<CR>": "\r", "<FF>": "\x0c", "<CACHED_DEEP>": str(NESTED[0]), "<SORTE
 
 
 class Case(NamedTuple):
-    """One completion. passes: whether it must pass. thorough: left to `phizoo eval selftest --thorough`."""
+    """One completion. passes: whether it must pass. thorough: left to `phizoo eval sandbox test --thorough`."""
 
     name: str
     completion: str
