@@ -1,8 +1,9 @@
-"""A fixed part of a task, for a first look: the same samples for everyone, with its own name and interval.
+"""A fixed, stratified part of a task, for a first impression: always the same samples, with its own name and interval.
 
-`arc_easy@lm-eval-quick2` is `arc_easy@lm-eval` on 800 of its questions, the second choice of them. Which
-ones follows from their ids alone: each stratum (subject, or place of the right choice) gives its share, in the order of
-the ids' sha256. It is another protocol with another fingerprint: it shares no column with the whole.
+`arc_easy@lm-eval-quick2` is `arc_easy@lm-eval` on 800 of its questions. The samples follow from their ids alone: each
+stratum (subject, or position of the right choice) contributes its share, in the order of the ids' sha256. The part is
+another protocol with another fingerprint, so it shares no column with the whole task. `-quick` is the first choice of
+samples, `-quick2` the second.
 """
 
 import hashlib
@@ -13,9 +14,8 @@ import msgspec
 from evals.records import Sample
 from evals.task import Task
 
-# For 1.25 million parameters the first choice took 25 s of one core, the second takes 60 s and has intervals little
-# more than half as wide; minutes are what the largest mini model may cost. The first stays, so that its runs can be
-# made again.
+# For 1.25 million parameters the first choice took 25 s of one core; the second takes 60 s and has intervals little
+# more than half as wide, and the largest mini model may take minutes. The first stays so that its runs can be repeated.
 QUICK = "quick2"
 SIZES = {
     "humaneval": 120,
@@ -39,7 +39,7 @@ FIRST_SIZES = {
     "openbookqa": 200,
     "mmlu": 228,
 }
-# subset -> (task -> samples, samples of any other task)
+# subset -> (task -> number of samples, number for any other task)
 VERSIONS = {"quick": (FIRST_SIZES, 100), QUICK: (SIZES, 300)}
 
 
@@ -49,7 +49,7 @@ def quick_task(task: Task, subset: str = QUICK) -> Task:
     size = min(sizes.get(task.name, other), task.size)
 
     def samples() -> Iterator[Sample]:
-        yield from chosen(list(task.samples()), size)
+        yield from choose_samples(list(task.samples()), size)
 
     return msgspec.structs.replace(task, protocol=f"{task.protocol}-{subset}", samples=samples, size=size)
 
@@ -57,13 +57,13 @@ def quick_task(task: Task, subset: str = QUICK) -> Task:
 def part_task(task: Task, size: int) -> Task:
     """A fixed part of a task, of `size` samples at most, read now; its protocol's name ends in -part-SIZE."""
     samples = list(task.samples())
-    part = chosen(samples, min(size, len(samples)))
+    part = choose_samples(samples, min(size, len(samples)))
     name = f"{task.protocol}-part-{len(part)}"
     return msgspec.structs.replace(task, protocol=name, samples=lambda: iter(part), size=len(part))
 
 
-def chosen(samples: Sequence[Sample], size: int) -> list[Sample]:
-    """That many samples in their order: every stratum its share, rounded by the largest remainders."""
+def choose_samples(samples: Sequence[Sample], size: int) -> list[Sample]:
+    """`size` of the samples in their order: each stratum contributes its share, rounded by largest remainders."""
     few = len({sample.cluster for sample in samples}) * 4 <= size  # subjects, not passages
     strata: dict[str, list[Sample]] = {}
     for sample in samples:

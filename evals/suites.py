@@ -1,8 +1,8 @@
-"""Suites: named lists of tasks; aggregates: named means of their scores, each with a version.
+"""Suites are named lists of tasks; aggregates are named means of their scores, each with a version.
 
-An aggregate lists its parts as task@protocol and metric. Its fingerprint is made from the parts and
-their tasks' versions; a changed part is a new version, never the old name with another meaning
-(tests/golden/aggregates.json holds the fingerprints). The Phi reports' tables are named in `SUITES`.
+An aggregate lists its parts as task@protocol and metric. Its fingerprint covers the parts and the versions
+of their tasks; a changed part makes a new version, so a name never changes its meaning
+(tests/golden/aggregates.json holds the fingerprints). `SUITES` includes the tables of the Phi reports.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from math import sqrt
 
 from evals.task import Task
 from evals.tasks import TASKS, protocols
-from evals.tasks import task as find
+from evals.tasks import task as find_task
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
 from zoo.records import Record
@@ -64,7 +64,7 @@ SUITES: dict[str, tuple[str, ...]] = {
         "openbookqa@lm-eval-quick2",
         "mmlu@lm-eval-quick2",
     ),
-    "all": (),  # every task under its default protocol, see `names`
+    "all": (),  # every task under its default protocol, see `task_names`
 }
 
 
@@ -88,8 +88,8 @@ class Aggregate(Record, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over the parts and the versions of their tasks: what the version stands for."""
-        return digest([[part.task, part.metric, find(part.task).version] for part in self.parts])
+        """sha256 over the parts and the versions of their tasks: the identity of this version."""
+        return digest([[part.task, part.metric, find_task(part.task).version] for part in self.parts])
 
 
 class Average(Record, frozen=True, kw_only=True):
@@ -104,8 +104,9 @@ class Average(Record, frozen=True, kw_only=True):
 
 
 def _aggregate(name: str, version: int, about: str, *parts: str) -> Aggregate:
-    told = tuple(Part(task=part.split()[0], metric=part.split()[1]) for part in parts)
-    return Aggregate(name=name, version=version, about=about, parts=told)
+    pairs = (part.split() for part in parts)
+    listed = tuple(Part(task=task, metric=metric) for task, metric in pairs)
+    return Aggregate(name=name, version=version, about=about, parts=listed)
 
 
 AGGREGATES = (
@@ -146,7 +147,7 @@ AGGREGATES = (
 )  # fmt: skip
 
 
-def names(suite: str) -> tuple[str, ...]:
+def task_names(suite: str) -> tuple[str, ...]:
     """The task@protocol names of a suite. Raises ZooError with the nearest known suite."""
     if suite not in SUITES:
         raise ZooError(f'no suite "{suite}"{nearest(suite, SUITES)}. All suites: phizoo eval tasks --suites')
@@ -157,45 +158,45 @@ def names(suite: str) -> tuple[str, ...]:
 
 def benchmarks(suite: str) -> tuple[str, ...]:
     """The benchmarks of a suite: its tasks without their protocols."""
-    return tuple(name.partition("@")[0] for name in names(suite))
+    return tuple(name.partition("@")[0] for name in task_names(suite))
 
 
-def tasks(spec: str) -> list[Task]:
-    """The tasks that `--task` names, each once, in the order given.
+def find_tasks(spec: str) -> list[Task]:
+    """The tasks of a list, each once, in the order given.
 
-    spec    commas between: task, task@protocol, suite:NAME (or a suite's name that is no task's)
-    Raises  ZooError with the nearest known name, or when nothing is named
+    spec    with commas between: task, task@protocol, suite:NAME (or the name of a suite, unless a task has it)
+    Raises  ZooError with the nearest known name, or if the list is empty
 
-    >>> [f"{one.name}@{one.protocol}" for one in tasks("suite:phi-1, humaneval,arc_easy@lm-eval-quick2")]
+    >>> [f"{task.name}@{task.protocol}" for task in find_tasks("suite:phi-1, humaneval,arc_easy@lm-eval-quick2")]
     ['humaneval@openai', 'mbpp@lm-eval', 'arc_easy@lm-eval-quick2']
     """
-    found: dict[tuple[str, str], Task] = {}
+    tasks: dict[tuple[str, str], Task] = {}
     for word in filter(None, (part.strip() for part in spec.split(","))):
-        for one in map(find, _expanded(word)):
-            found.setdefault((one.name, one.protocol), one)
-    if not found:
+        for task in map(find_task, _expand(word)):
+            tasks.setdefault((task.name, task.protocol), task)
+    if not tasks:
         raise ZooError("--task names no task. All tasks: phizoo eval tasks; all suites: phizoo eval tasks --suites")
-    return list(found.values())
+    return list(tasks.values())
 
 
-def _expanded(word: str) -> tuple[str, ...]:
+def _expand(word: str) -> tuple[str, ...]:
     if word.startswith("suite:"):
-        return names(word.removeprefix("suite:"))
+        return task_names(word.removeprefix("suite:"))
     name = word.partition("@")[0]
     if name not in TASKS:
         if word in SUITES:
-            return names(word)
+            return task_names(word)
         close = nearest(name, [*TASKS, *SUITES])
         raise ZooError(f'no task "{name}"{close}. All tasks: phizoo eval tasks; all suites: phizoo eval tasks --suites')
     return (word,)
 
 
 def average(aggregate: Aggregate, scores: Mapping[tuple[str, str], tuple[float, float, float]]) -> Average:
-    """An aggregate over published scores.
+    """The value of an aggregate, from published scores.
 
     scores   (task@protocol, metric) -> value, low, high
-    Returns  the mean with equal weights. The parts are different questions, so their errors are
-             independent: the half-width is the root of the parts' squared ones, over their number
+    Returns  the mean with equal weights. The parts have different questions, so their errors are independent:
+             the half-width is the root of the sum of the parts' squared half-widths, over their number
     """
     missing = tuple(part.task for part in aggregate.parts if (part.task, part.metric) not in scores)
     if missing:
@@ -208,7 +209,7 @@ def average(aggregate: Aggregate, scores: Mapping[tuple[str, str], tuple[float, 
 
 
 def averages(scores: Mapping[tuple[str, str], tuple[float, float, float]], of: Sequence[str] = ()) -> Iterator[Average]:
-    """Every aggregate (or those named) over published scores."""
+    """The values of all aggregates, or of those in `of`, from published scores."""
     for aggregate in AGGREGATES:
         if not of or aggregate.name in of:
             yield average(aggregate, scores)

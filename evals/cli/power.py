@@ -34,14 +34,14 @@ def show_power(
     """Prints for each task its resolution, and the samples or draws that `difference` points need."""
     from evals.results.ranking import estimate_needs
     from evals.stats.power import resolution
-    from evals.suites import tasks as find
+    from evals.suites import find_tasks
     from zoo.registry import open_registry
 
     if not names:
         raise ZooError("--power needs a task. Example: phizoo eval tasks --power humaneval --difference 3")
     rows: list[dict[str, Any]] = []
     with open_registry(readonly=True) if pair else nullcontext() as registry:
-        for task in find(",".join(names)):
+        for task in find_tasks(",".join(names)):
             row: dict[str, Any] = {
                 "task": f"{task.name}@{task.protocol}",
                 "resolution": resolution(task.size, score / 100),

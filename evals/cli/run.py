@@ -82,7 +82,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     from evals.engines import ENGINES
     from evals.evaluate import evaluate_many
     from evals.protocol import sampled_task
-    from evals.suites import tasks as find_tasks
+    from evals.suites import find_tasks
     from zoo import settings
     from zoo.registry import open_registry
 

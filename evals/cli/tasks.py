@@ -80,13 +80,13 @@ def _list_tasks(names: Sequence[str], as_json: bool) -> None:
 
 def _named(names: Sequence[str]) -> "Iterator[Task]":
     """Every task and protocol; of some names, all protocols of a bare task."""
-    from evals.suites import tasks as find
+    from evals.suites import find_tasks
     from evals.tasks import TASKS, every, protocols
 
     if not names:
         yield from every()
     for name in names:
-        yield from protocols(name).values() if name in TASKS else find(name)
+        yield from protocols(name).values() if name in TASKS else find_tasks(name)
 
 
 def _list_data(names: Sequence[str], fetch: bool, as_json: bool) -> None:
@@ -122,8 +122,7 @@ def _list_data(names: Sequence[str], fetch: bool, as_json: bool) -> None:
 
 
 def _list_suites(checkpoint: str | None, as_json: bool) -> None:
-    from evals.suites import AGGREGATES, SUITES
-    from evals.suites import names as task_names
+    from evals.suites import AGGREGATES, SUITES, task_names
 
     suites = {name: list(task_names(name)) for name in SUITES}
     rows: list[dict[str, Any]] = [

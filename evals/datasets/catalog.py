@@ -1,4 +1,4 @@
-"""Finds the evaluation sets, which stand in the tasks' own files: `SETS`, one `EvalSet` a split."""
+"""Finds the evaluation sets. Each task lists its own in `SETS`, one `EvalSet` for each split."""
 
 import importlib
 from functools import cache

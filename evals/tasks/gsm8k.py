@@ -5,10 +5,10 @@ Protocols:
 `lm-eval`      lm-evaluation-harness 0.4.13 (gsm8k, version 3): 5 shots drawn per question from train
                with Python's Random(1234), greedy, up to 256 tokens
 `lm-eval-cot`  the same tool's gsm8k_cot (version 3): the 8 worked examples of Wei et al. 2022
-`phi`          phi-2 was reported with 8 shots and no prompt: these 8, and more room for the answer
+`phi`          phi-2 was reported with 8 shots and no prompt: these 8, and more tokens for the answer
 `code`         phi-1.5 was reported "via coding", prompt unpublished: the model completes a Python
-               function whose docstring is the question, and what it returns is compared
-Metrics of the first three, both the harness's: `strict-match` wants its phrase before the number,
+               function whose docstring is the question, and its return value is compared
+The first three have the harness's two metrics: `strict-match` needs a fixed phrase before the number,
 `flexible-extract` takes the last number.
 """
 
@@ -35,7 +35,7 @@ CODE_STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", '\n"""')
 
 
 def form(row: Row) -> Row:
-    """question, worked answer ending in `#### number`."""
+    """question, worked answer that ends in `#### number`."""
     return {"question": row["question"], "answer": row["answer"]}
 
 
@@ -99,22 +99,22 @@ def prompt_code(sample: Sample) -> str:
     return f'def solution():\n    """{sample.question}\n    """'
 
 
-def compared(text: str) -> str:
-    """An answer as it is compared: without what IGNORED lists, in lower case."""
+def normalize(text: str) -> str:
+    """The answer in the form for comparison: lower case, without the patterns in IGNORED."""
     for ignored in IGNORED:
         text = re.sub(ignored, "", text)
     return text.lower()
 
 
 def extract(sample: Sample, text: str) -> str | None:
-    """The whole text if any number is in it: the two metrics read it in their own ways."""
+    """The whole text if it contains a number: each of the two metrics reads it in its own way."""
     return text if find_match(FLEXIBLE, text, -1) else None
 
 
 def score(strict: re.Pattern[str]) -> Callable[[Sample, str], Scored]:
     def scored(sample: Sample, answer: str) -> Scored:
         read = (find_match(strict, answer), find_match(FLEXIBLE, answer, -1))
-        right = [float(one is not None and compared(one) == compared(sample.target)) for one in read]
+        right = [float(number is not None and normalize(number) == normalize(sample.target)) for number in read]
         detail = f"strict {read[0]}, flexible {read[1]}, right is {sample.target}"
         return Scored(metrics=dict(zip(METRICS, right, strict=True)), detail=detail)
 

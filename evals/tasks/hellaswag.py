@@ -1,9 +1,9 @@
-"""HellaSwag: 10,042 beginnings of a scene, four endings each, three of them written by a machine.
+"""HellaSwag: 10,042 beginnings of a scene, four endings each, three of them machine-written.
 
 Source: Zellers et al. 2019, arXiv:1905.07830. Data: Rowan/hellaswag, split validation (MIT).
 Protocol `lm-eval`: `activity: context` and each ending after one space, both cleaned of WikiHow's
 brackets, 0-shot, as in lm-evaluation-harness 0.4.13 (hellaswag, version 1): acc and acc_norm.
-Several beginnings come from one video or article: the interval is clustered by it.
+Several beginnings come from one video or article, so the interval is clustered by source.
 """
 
 import re
@@ -45,10 +45,10 @@ SETS = (
 )
 
 
-def cleaned(text: str) -> str:
-    """The text without what WikiHow's markup left in it.
+def clean(text: str) -> str:
+    """The text without the remains of WikiHow's markup.
 
-    >>> cleaned(" Open it [title] Pull [substeps] the lid. ")
+    >>> clean(" Open it [title] Pull [substeps] the lid. ")
     'Open it. Pull the lid.'
     """
     text = text.strip().replace(" [title]", ". ")
@@ -57,8 +57,8 @@ def cleaned(text: str) -> str:
 
 def samples() -> Iterator[Sample]:
     for number, row in enumerate(rows("hellaswag", split="validation")):
-        question = cleaned(f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}")
-        choices = tuple(cleaned(ending) for ending in row["choices"])
+        question = clean(f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}")
+        choices = tuple(clean(ending) for ending in row["choices"])
         identity, cluster = f"hellaswag/{number:05d}", row["source_id"]
         yield Sample(id=identity, question=question, choices=choices, target=row["gold"], cluster=cluster)
 

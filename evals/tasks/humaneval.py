@@ -1,13 +1,13 @@
 """HumanEval: 164 hand-written Python problems; right when the completed function passes its tests.
 
 Source: Chen et al. 2021, arXiv:2107.03374. Data: openai/human-eval (MIT), 164 problems, split test.
-Protocols, each another tool's prompt bytes, stops and extraction (docs/protocols.md):
-`openai`    the paper's: the prompt as it is, five stop strings, up to 512 tokens
+Protocols, each with the prompt bytes, stops and extraction of another tool (docs/protocols.md):
+`openai`    the paper's: the prompt unchanged, five stop strings, up to 512 tokens
 `lm-eval`   lm-evaluation-harness 0.4.13: the same with up to 1024 tokens
 `bigcode`   bigcode-evaluation-harness 8fc5bae: the prompt stripped, eight stop strings
-`evalplus`  EvalPlus 0.3.1 on the base tests: stripped and one newline, its stops, sanitised
-`healed`    `openai` with the boundary healed: the prompts end in a newline, which byte-pair
-            tokenizers merge with the indentation after it, and some models answer such an end badly
+`evalplus`  EvalPlus 0.3.1 on the base tests: stripped plus one newline, its stops, sanitized
+`healed`    `openai` with a healed boundary: the prompts end in a newline, which byte-pair
+            tokenizers merge with the indentation after it, and some models continue such a prompt badly
 """
 
 from collections.abc import Callable, Iterator
@@ -52,22 +52,22 @@ def samples() -> Iterator[Sample]:
 
 
 def as_it_is(sample: Sample) -> str:
-    """The problem's own bytes, its last newline kept."""
+    """The problem's own bytes, with its last newline."""
     return sample.question
 
 
 def stripped(sample: Sample) -> str:
-    """The problem without white space at its ends."""
+    """The problem without white space at either end."""
     return sample.question.strip()
 
 
 def stripped_line(sample: Sample) -> str:
-    """The problem without white space at its ends, and one newline."""
+    """The problem without white space at either end, plus one newline."""
     return sample.question.strip() + "\n"
 
 
-def sanitised(sample: Sample, text: str) -> str:
-    """The whole program that EvalPlus would run, made from prompt and text."""
+def extract_sanitized(sample: Sample, text: str) -> str:
+    """The whole program that EvalPlus would run, from the prompt and the text."""
     written = cut(text, EVALPLUS_STOPS).replace("\t", "    ")
     return sanitize(stripped_line(sample) + written, sample.data["entry_point"])
 
@@ -126,6 +126,6 @@ PROTOCOLS = {
     "openai": _task("openai", Decoding(max_tokens=512, stop=STOPS)),
     "lm-eval": _task("lm-eval", Decoding(max_tokens=1024, stop=STOPS)),
     "bigcode": _task("bigcode", _BIGCODE, stripped, program=program_stripped, gold=gold_stripped),
-    "evalplus": _task("evalplus", _EVALPLUS, stripped_line, sanitised),
+    "evalplus": _task("evalplus", _EVALPLUS, stripped_line, extract_sanitized),
     "healed": _task("healed", Decoding(max_tokens=512, stop=STOPS, boundary="healed")),
 }

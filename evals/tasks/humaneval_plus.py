@@ -1,10 +1,10 @@
 """HumanEval+: HumanEval's 164 problems with about 80 times the tests; right when base and added inputs pass.
 
 Source: Liu et al. 2023, arXiv:2305.01210. Data: evalplus/humanevalplus_release v0.1.10 (Apache-2.0).
-Protocol `evalplus`: the prompt stripped and one newline, EvalPlus 0.3.1's stops, greedy up to 768
-tokens, sanitised; outputs compared with the reference's by `evals.sandbox`. Where our verdict differs
-from its own: problem 32, which it fails for everyone (docs/protocols.md).
-The base tests alone under the same prompts are `humaneval@evalplus`.
+Protocol `evalplus`: the prompt stripped plus one newline, EvalPlus 0.3.1's stops, greedy up to 768
+tokens, sanitized; `evals.sandbox` compares the outputs with the reference's. Our verdict differs from
+EvalPlus's only on problem 32, which EvalPlus fails for every solution (docs/protocols.md).
+`humaneval@evalplus` has the same prompts with the base tests only.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sandbox.judge.evalplus import make_test
 from evals.task import Task
-from evals.tasks.humaneval import EVALPLUS_STOPS, sanitised, stripped_line
+from evals.tasks.humaneval import EVALPLUS_STOPS, extract_sanitized, stripped_line
 
 TITLE = "HumanEval+"
 ALIASES = ("humanevalplus",)
@@ -41,14 +41,14 @@ def samples() -> Iterator[Sample]:
 def program(sample: Sample, answer: str) -> Program:
     data = sample.data
     inputs = [*data["base_input"], *data["plus_input"]]
-    told = make_test(sample.id, data["entry_point"], sample.question + data["solution"], inputs, data["atol"])
+    text = make_test(sample.id, data["entry_point"], sample.question + data["solution"], inputs, data["atol"])
     return Program(
         id=sample.id,
         prompt=sample.question,
         completion=answer,
-        test=told,
+        test=text,
         entry_point=data["entry_point"],
-        timeout_seconds=60.0,  # EvalPlus' bound for all inputs of a problem
+        timeout_seconds=60.0,  # EvalPlus's limit for all inputs of a problem
         form="evalplus",
     )
 
@@ -66,7 +66,7 @@ PROTOCOLS = {
         protocol="evalplus",
         samples=samples,
         prompt=stripped_line,
-        extract=sanitised,
+        extract=extract_sanitized,
         program=program,
         gold=gold,
         metrics=("pass@1",),

@@ -1,10 +1,10 @@
-"""LAMBADA: 5,153 passages whose last word a person guesses from the whole, not from the last sentence.
+"""LAMBADA: 5,153 passages whose last word people guess from the whole passage, not from its last sentence.
 
 Source: Paperno et al. 2016, arXiv:1606.06031. Data: OpenAI's cased version, split test (CC-BY-4.0).
 Protocol `lm-eval`: the passage up to its last space, and the last word after one space, as in
-lm-evaluation-harness 0.4.13 (lambada_openai, version 1). acc: the word is what greedy decoding
-gives. Its second figure, perplexity, is no mean of 0..1 and is not given as a score.
-There is one continuation and no choice among several, so chance is 0.
+lm-evaluation-harness 0.4.13 (lambada_openai, version 1). acc: greedy decoding
+gives the word. The harness's second figure, perplexity, is not a mean of values in 0..1, so it is no score here.
+There is only one continuation to score, so chance is 0.
 """
 
 from collections.abc import Iterator
@@ -43,8 +43,8 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
 
 
 def judge(sample: Sample, read: tuple[Choice, ...]) -> Scored:
-    told = "greedy" if read[0].greedy else "not greedy"
-    return Scored(metrics={"acc": float(read[0].greedy)}, detail=f"{sample.choices[0]!r} is {told}")
+    kind = "greedy" if read[0].greedy else "not greedy"
+    return Scored(metrics={"acc": float(read[0].greedy)}, detail=f"{sample.choices[0]!r} is {kind}")
 
 
 PROTOCOLS = {

@@ -1,11 +1,11 @@
-"""MBPP: 500 short Python tasks in words, each with three asserts that a solution must pass.
+"""MBPP: 500 short Python tasks described in words, each with three asserts that a solution must pass.
 
 Source: Austin et al. 2021, arXiv:2108.07732. Data: google-research/mbpp, task ids 11 to 510 (CC-BY-4.0).
 Protocols:
 `lm-eval`   lm-evaluation-harness 0.4.13 (mbpp, version 1): the paper's prompt with the three asserts,
-            3 shots (task ids 2, 3, 4, their carriage returns kept), up to 256 tokens or "[DONE]"
+            3 shots (task ids 2, 3, 4, with their carriage returns), up to 256 tokens or "[DONE]"
 `bigcode`   bigcode-evaluation-harness 8fc5bae: a docstring with the text and one assert, 0-shot
-The set's setup lines run in neither, as in both tools: task 367's tests need them, so its
+As in both tools, neither runs the set's setup lines. The tests of task 367 need them, so its
 reference fails and the best possible score is 499 of 500.
 """
 
@@ -65,8 +65,8 @@ SETS = (
 )
 
 
-def asked(row: Row) -> str:
-    """One problem as the prompt words it: the task and its first three tests."""
+def write_question(row: Row) -> str:
+    """One problem in the words of the prompt: the task and its first three tests."""
     tests = "\n".join(row["test_list"][:3])
     return (
         f"You are an expert Python programmer, and here is your task: {row['text']} "
@@ -78,11 +78,11 @@ def asked(row: Row) -> str:
 def shots() -> str:
     """The three solved problems before each prompt."""
     by_id = {row["task_id"]: row for row in rows("mbpp", split="prompt")}
-    return "".join(f"{asked(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
+    return "".join(f"{write_question(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
 
 
-def called(code: str, test: str) -> str:
-    """The function of the reference that a test calls: told to the sandbox, since task 126's is named `sum`."""
+def tested_function(code: str, test: str) -> str:
+    """The function of the reference that the tests call. The sandbox needs its name: task 126's is `sum`."""
     return next((name for name in re.findall(r"^def (\w+)", code, re.M) if f"{name}(" in test.replace(" (", "(")), "")
 
 
@@ -90,8 +90,8 @@ def samples() -> Iterator[Sample]:
     for row in rows("mbpp"):
         docstring = f'"""\n{row["text"]}\n{row["test_list"][0]}\n"""\n'
         data = {"docstring": docstring, "tests": row["test_list"], "solution": row["code"]}
-        data["entry_point"] = called(row["code"], row["test_list"][0])
-        yield Sample(id=f"mbpp/{row['task_id']}", question=asked(row), data=data)
+        data["entry_point"] = tested_function(row["code"], row["test_list"][0])
+        yield Sample(id=f"mbpp/{row['task_id']}", question=write_question(row), data=data)
 
 
 def prompt(sample: Sample) -> str:

@@ -2,11 +2,11 @@
 
 Source: Liu et al. 2023, arXiv:2305.01210. Data: evalplus/mbppplus_release v0.2.0 (Apache-2.0).
 Protocols, both with EvalPlus 0.3.1's prompt (a docstring with one assert, 0-shot; not the Austin
-prompt of `mbpp`), its stops, greedy up to 768 tokens, sanitised, compared with the reference:
+prompt of `mbpp`), its stops, greedy up to 768 tokens, sanitized, compared with the reference:
 `evalplus`       base and added inputs
-`evalplus-base`  the base inputs alone, what EvalPlus calls MBPP
-Its sanitising drops functions without `return`, and with it the generator that 630's reference
-calls: that reference fails, here as there.
+`evalplus-base`  the base inputs only, which EvalPlus calls MBPP
+Its sanitizer drops functions without `return`, and so the generator that the reference of task 630
+calls: that reference fails here as in EvalPlus.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,14 +55,14 @@ def program(parts: tuple[str, ...]) -> Callable[[Sample, str], Program]:
     def made(sample: Sample, answer: str) -> Program:
         data = sample.data
         inputs = [given for part in parts for given in data[part] or ()]
-        told = make_test(sample.id, data["entry_point"], data["solution"], inputs, data["atol"])
+        text = make_test(sample.id, data["entry_point"], data["solution"], inputs, data["atol"])
         return Program(
             id=sample.id,
             prompt="",
             completion=answer,
-            test=told,
+            test=text,
             entry_point=data["entry_point"],
-            timeout_seconds=60.0,  # EvalPlus' bound for all inputs of a problem
+            timeout_seconds=60.0,  # EvalPlus's limit for all inputs of a problem
             form="evalplus",
         )
 

@@ -1,9 +1,9 @@
-"""MBPP sanitized: the 257 tasks of MBPP's test ids that were checked by hand and reworded.
+"""MBPP sanitized: the 257 of MBPP's test tasks that were checked by hand and reworded.
 
 Source: Austin et al. 2021, arXiv:2108.07732, section 2.1. Data: google-research/mbpp, sanitized, task ids 11
 to 510 of its 427 (CC-BY-4.0).
 Protocol `austin`: the paper's prompt with all asserts, 3 shots (task ids 2, 3, 4 of the same set), until
-"[DONE]". The tests' imports are run before them.
+"[DONE]". The imports of the tests run before them.
 """
 
 import re
@@ -31,8 +31,8 @@ SETS = (
 SHOTS = (2, 3, 4)
 
 
-def asked(row: Row) -> str:
-    """One problem as the prompt words it: the task and all its tests."""
+def write_question(row: Row) -> str:
+    """One problem in the words of the prompt: the task and all its tests."""
     tests = "\n".join(row["test_list"])
     return (
         f"You are an expert Python programmer, and here is your task: {row['prompt']} "
@@ -44,7 +44,7 @@ def asked(row: Row) -> str:
 def shots() -> str:
     """The solved problems before each prompt."""
     by_id = {row["task_id"]: row for row in rows("mbpp_sanitized", split="full")}
-    return "".join(f"{asked(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
+    return "".join(f"{write_question(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
 
 
 def samples() -> Iterator[Sample]:
@@ -54,7 +54,7 @@ def samples() -> Iterator[Sample]:
             entry = next((name for name in names if f"{name}(" in row["test_list"][0]), "")
             tests = [*row["test_imports"], *row["test_list"]]
             data = {"tests": tests, "solution": row["code"], "entry_point": entry, "docstring": row["prompt"]}
-            yield Sample(id=f"mbpp_sanitized/{row['task_id']}", question=asked(row), data=data)
+            yield Sample(id=f"mbpp_sanitized/{row['task_id']}", question=write_question(row), data=data)
 
 
 def prompt(sample: Sample) -> str:

@@ -1,10 +1,10 @@
 """mini_exercises: 320 small functions to complete, held out from the template teacher's exercises.
 
-Ours; Apache-2.0. Made by `training.data` from a seed of its own and pinned here; every training
-set made with it is checked to hold none of them (same prompt or same solution up to names). It
-measures what a model of a few million parameters can learn, where HumanEval shows 0.
+Ours; Apache-2.0. `training.data` makes them from a separate seed, and they are pinned here. Every
+training set of that teacher is checked to contain none of them (same prompt, or same solution up to
+names). They measure models of a few million parameters, which score 0 on HumanEval.
 The prompts end right after the docstring's quotes, not in a newline: the same trained model solved
-0 of 300 with the newline and 202 of 300 without, since the tokenizer merges it with the indentation.
+0 of 300 with the newline and 202 of 300 without it, since the tokenizer merges it with the indentation.
 """
 
 from collections.abc import Iterator

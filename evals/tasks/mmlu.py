@@ -5,7 +5,7 @@ the same subject's split dev (MIT).
 Protocols: `lm-eval` (0-shot) and `lm-eval-5` are lm-evaluation-harness 0.4.13's mmlu, whose group value
 is the mean over questions, not over subjects: acc. The Phi reports give 5 shots (phi-2) and 2 (phi-1.5)
 and no prompt; `phi-2` and `phi-1.5` show them in the harness's words.
-The interval is clustered by subject. Groups: `GROUPS`, used by `evals.suites`.
+The interval is clustered by subject. `GROUPS` holds the four groups.
 """
 
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ SETS = (
 )
 
 
-def asked(row: Row) -> str:
+def write_question(row: Row) -> str:
     """One question with its lettered choices, up to the answer."""
     listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, row["choices"], strict=True))
     return f"{row['question'].strip()}\n{listed}\nAnswer:"
@@ -86,9 +86,9 @@ def asked(row: Row) -> str:
 def shown_before(subject: str, shots: int) -> str:
     """The subject's description and its first `shots` questions of split dev, answered."""
     dev = [row for row in rows("mmlu", split="dev") if row["subject"] == subject][:shots] if shots else []
-    told = "".join(f"{asked(row)} {LETTERS[row['gold']]}\n\n" for row in dev)
+    examples = "".join(f"{write_question(row)} {LETTERS[row['gold']]}\n\n" for row in dev)
     name = subject.replace("_", " ")
-    return f"The following are multiple choice questions (with answers) about {name}.\n\n{told}"
+    return f"The following are multiple choice questions (with answers) about {name}.\n\n{examples}"
 
 
 def samples() -> Iterator[Sample]:
@@ -97,7 +97,7 @@ def samples() -> Iterator[Sample]:
         subject = row["subject"]
         number[subject] = number.get(subject, -1) + 1
         identity = f"mmlu/{subject}/{number[subject]:04d}"
-        yield Sample(id=identity, question=asked(row), choices=LETTERS, target=row["gold"], cluster=subject)
+        yield Sample(id=identity, question=write_question(row), choices=LETTERS, target=row["gold"], cluster=subject)
 
 
 def _task(protocol: str, shots: int) -> Task:

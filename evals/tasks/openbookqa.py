@@ -1,7 +1,7 @@
 """OpenBookQA: 500 elementary science questions that need a known fact and common sense, four choices.
 
 Source: Mihaylov et al. 2018, arXiv:1809.02789. Data: allenai/openbookqa, main, split test (Apache-2.0).
-Protocol `lm-eval`: the question's stem alone, without "Answer:", and each choice after one space,
+Protocol `lm-eval`: only the question's stem, without "Answer:", and each choice after one space,
 0-shot, as in lm-evaluation-harness 0.4.13 (openbookqa, version 1): acc and acc_norm.
 """
 

@@ -1,4 +1,4 @@
-"""PIQA: 1,838 everyday goals, each with two ways to reach it, one of them sensible.
+"""PIQA: 1,838 everyday goals, each with two ways to reach it, only one of them sensible.
 
 Source: Bisk et al. 2020, arXiv:1911.11641. Data: PIQA, split validation (AFL-3.0).
 Protocol `lm-eval`: `Question: …\\nAnswer:` and each solution after one space, 0-shot, as in

@@ -1,11 +1,11 @@
 """SciQ: 1,000 science exam questions by crowd workers, four choices, most with a supporting text.
 
 Source: Welbl et al. 2017, arXiv:1707.06209. Data: allenai/sciq, split validation (CC-BY-NC-3.0, not
-for commercial use). The harness reads split test, which is not at hand without a network: the
-prompts are its own, the questions are not, so the protocol is called `lm-eval-validation`.
+for commercial use). The harness reads split test, which needs a network. The prompts here are the
+harness's but the questions are not, so the protocol is called `lm-eval-validation`.
 `support`, `Question: …`, `Answer:` and each choice after one space, the right one always last, as in
 lm-evaluation-harness 0.4.13 (sciq, version 1): acc and acc_norm, 0-shot. A model that ties on all
-choices gets 0 there, since the first wins a tie.
+choices gets 0, since the first choice wins a tie.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ METRICS = ("acc", "acc_norm")
 
 
 def form(row: Row) -> Row:
-    """question, support, the three distractors and the answer last, as the harness orders them."""
+    """question, support, the three distractors and then the answer, in the harness's order."""
     choices = [row["distractor1"], row["distractor2"], row["distractor3"], row["correct_answer"]]
     return {"question": row["question"], "support": row["support"], "choices": choices, "gold": 3}
 

@@ -2,8 +2,8 @@
 
 Source: Sap et al. 2019, arXiv:1904.09728. Data: Social IQa, split validation (CC-BY-4.0).
 Protocol `lm-eval`: `Q: … …\\nA:` and each answer after one space, 0-shot, as in
-lm-evaluation-harness 0.4.13 (social_iqa, version 0): acc alone.
-Several questions share a situation: the interval is clustered by it.
+lm-evaluation-harness 0.4.13 (social_iqa, version 0): only acc.
+Several questions share a situation, so the interval is clustered by situation.
 """
 
 from collections.abc import Iterator

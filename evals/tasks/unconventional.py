@@ -1,10 +1,10 @@
 """unconventional: 25 problems that no textbook has, in HumanEval's form with unit tests.
 
-Ours; Apache-2.0. After phi-1 (arXiv:2306.11644, section 4): problems that are unlikely to stand in any
-training set, since each joins rules that nobody joins. The paper's 50 and its grader's words are not
-published; it had no tests, only a grade. Here `phizoo eval run` runs the tests, and
-`phizoo eval judge` asks a grader model for a grade from 0 to 10 and tells how the two agree.
-25 problems separate models only coarsely: the interval of a score is some 40 points wide.
+Ours; Apache-2.0. After phi-1 (arXiv:2306.11644, section 4): problems that are unlikely to be in any
+training set, since each combines rules that are not usually combined. The paper's 50 problems and its
+grader's prompt are not published; it had no tests, only a grade. Here `phizoo eval run` runs the tests, and
+`phizoo eval judge` asks a judge model for a grade from 0 to 10 and reports how well the two agree.
+25 problems separate models only coarsely: the interval of a score is about 40 points wide.
 """
 
 from collections.abc import Iterator

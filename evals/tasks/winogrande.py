@@ -1,9 +1,9 @@
 """WinoGrande: 1,267 sentences with a blank and two names or things to fill it with.
 
 Source: Sakaguchi et al. 2019, arXiv:1907.10641. Data: winogrande_xl, split validation (CC-BY-4.0).
-Protocol `lm-eval`: partial scoring. Each option is put into the sentence up to the blank; what is
-scored is the rest of the sentence, the same for both, as in lm-evaluation-harness 0.4.13
-(winogrande, version 1): acc alone, 0-shot.
+Protocol `lm-eval`: partial scoring. Each option fills the blank, and the rest of the sentence,
+the same for both, is scored, as in lm-evaluation-harness 0.4.13
+(winogrande, version 1): only acc, 0-shot.
 """
 
 from collections.abc import Iterator

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from evals.cli.tasks import tasks as command
 from evals.records import Sample
-from evals.subset import SIZES, chosen, quick_task
-from evals.suites import AGGREGATES, SUITES, Aggregate, Part, average, names, tasks
+from evals.subset import SIZES, choose_samples, quick_task
+from evals.suites import AGGREGATES, SUITES, Aggregate, Part, average, find_tasks, task_names
 from evals.tasks import TASKS, protocols, task
 from zoo.errors import ZooError
 
@@ -18,13 +18,13 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals
 
 
 def specs(text: str) -> list[str]:
-    return [f"{one.name}@{one.protocol}" for one in tasks(text)]
+    return [f"{one.name}@{one.protocol}" for one in find_tasks(text)]
 
 
 def test_every_suite_resolves_and_all_is_every_task() -> None:
     for name in SUITES:
-        assert specs(f"suite:{name}") == list(names(name))
-    assert [spec.split("@")[0] for spec in names("all")] == list(TASKS)
+        assert specs(f"suite:{name}") == list(task_names(name))
+    assert [spec.split("@")[0] for spec in task_names("all")] == list(TASKS)
 
 
 def test_names_commas_and_suites_mix_and_each_task_comes_once() -> None:
@@ -48,7 +48,7 @@ def test_names_commas_and_suites_mix_and_each_task_comes_once() -> None:
 )
 def test_what_is_not_known_names_the_nearest(text: str, told: str) -> None:
     with pytest.raises(ZooError) as error:
-        tasks(text)
+        find_tasks(text)
     assert told in str(error.value)
     assert "phizoo eval" in str(error.value)
 
@@ -71,13 +71,13 @@ def test_an_average_is_the_mean_and_its_interval_narrows() -> None:
 
 def test_quick_is_fixed_stratified_and_its_own_protocol() -> None:
     samples = [Sample(id=f"s{n}", question="?", target=0, choices=("a", "b"), cluster=f"c{n % 7}") for n in range(700)]
-    some = chosen(samples, 70)
+    some = choose_samples(samples, 70)
     assert set(Counter(sample.cluster for sample in some).values()) == {10}
     assert [sample.id for sample in some] == sorted((s.id for s in some), key=lambda name: int(name[1:]))
-    assert chosen(samples[::-1], 70) == some[::-1]  # the ids alone decide
-    assert len(chosen(samples, 73)) == 73
+    assert choose_samples(samples[::-1], 70) == some[::-1]  # the ids alone decide
+    assert len(choose_samples(samples, 73)) == 73
     third = [Sample(id=f"s{n}", question="?", target=int(n < 10), choices=("a", "b")) for n in range(30)]
-    assert Counter(sample.target for sample in chosen(third, 4)) == {0: 3, 1: 1}  # 2.67 and 1.33
+    assert Counter(sample.target for sample in choose_samples(third, 4)) == {0: 3, 1: 1}  # 2.67 and 1.33
     quick, first = task("arc_easy@lm-eval-quick2"), task("arc_easy@lm-eval-quick")
     assert (quick.protocol, quick.size) == ("lm-eval-quick2", SIZES["arc_easy"])
     assert (first.protocol, first.size) == ("lm-eval-quick", 200)
@@ -86,7 +86,7 @@ def test_quick_is_fixed_stratified_and_its_own_protocol() -> None:
 def test_quick_parts_have_their_sizes_and_their_right_choices_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     if SHARED.is_dir():
         monkeypatch.setenv("PHIZOO_DATA", str(SHARED))
-    for spec in names("quick"):
+    for spec in task_names("quick"):
         one, whole = task(spec), task(spec.removesuffix("-quick2"))
         some = list(one.samples())
         assert len(some) == one.size < whole.size

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evals.checks.task_lint import first_prompt
-from evals.suites import names, tasks
+from evals.suites import find_tasks, task_names
 from evals.tasks import every
 from evals.tasks import task as find
 from zoo.errors import ZooError
@@ -18,8 +18,8 @@ from zoo.errors import ZooError
 GOLDEN = Path(__file__).with_name("prompts.json")
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
 GIVEN = os.environ.get("PHIZOO_DATA")  # of who types `make golden`; the tests themselves see no user's folder
-FIRST = [find(name.removesuffix("2")) for name in names("quick")]  # the first choice, which stays
-TASKS = {f"{task.name}@{task.protocol}": task for task in (*every(), *FIRST, *tasks("suite:quick"))}
+FIRST = [find(name.removesuffix("2")) for name in task_names("quick")]  # the first choice, which stays
+TASKS = {f"{task.name}@{task.protocol}": task for task in (*every(), *FIRST, *find_tasks("suite:quick"))}
 ALIKE = (
     {"mmlu@lm-eval-5", "mmlu@phi-2"},  # the Phi report names 5 shots and no prompt: the harness's
     {"mbpp_plus@evalplus", "mbpp_plus@evalplus-base"},  # the tests differ

@@ -9,7 +9,7 @@ import pytest
 
 from evals.checks import estimate
 from evals.run import RunOptions
-from evals.suites import tasks
+from evals.suites import find_tasks
 from zoo.cli import root
 from zoo.errors import ZooError
 
@@ -62,7 +62,7 @@ def test_the_numbers_of_the_page_are_those_of_the_rehearsal(shared: Path, monkey
     phi = estimate.find_model("microsoft/phi-2")
     assert f"{phi.weight_bytes('bfloat16') / 2**30:.2f} GiB of weights" in PAGE
     assert f"{phi.cache_bytes('bfloat16', 1) // 1024} KiB of cache" in PAGE
-    works = [estimate.measure_work(task, RunOptions()) for task in tasks("suite:phi-2")]
+    works = [estimate.measure_work(task, RunOptions()) for task in find_tasks("suite:phi-2")]
     assert f"{len(works)} tasks, {sum(work.requests for work in works):,} requests" in PAGE
     minutes = {
         name: sum(estimate.estimate_seconds(phi, "bfloat16", work, gpu) for work in works) / 60
@@ -87,7 +87,7 @@ def test_no_time_is_told_for_tasks_whose_prompts_are_not_at_hand(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PHIZOO_DATA", str(tmp_path))
-    one, other = tasks("mini_exercises,lambada")  # no installed package ships the second
+    one, other = find_tasks("mini_exercises,lambada")  # no installed package ships the second
     asked = estimate.plan_runs(["phi-2"], [other], RunOptions(engine="vllm"), "auto")
     assert "at most" not in asked.lines[-1]
     assert any("lambada" in lack for lack in asked.missing)

@@ -28,7 +28,7 @@ from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import About, Checkpoint, Parent, Record
 from zoo.registry import Registry
-from zoo.shape import folder_shape
+from zoo.shape import folder_shape, read_shape
 
 EXACT_LOGITS = 1e-5  # largest difference allowed for an exact method (fp32 weights)
 AT_ONCE = 2  # tensors made in parallel while the previous one is written

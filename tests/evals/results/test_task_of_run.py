@@ -11,7 +11,7 @@ from evals.checks.engine_check import change_ending
 from evals.protocol import protocol, sampled_task
 from evals.records import Facts, Run
 from evals.results.task_of_run import commands, rescored_task, run_options, task_of_run
-from evals.subset import chosen
+from evals.subset import choose_samples
 from evals.task import Task
 from evals.tasks import every, task
 from zoo.cli import root
@@ -43,7 +43,7 @@ def changed() -> list[Task]:
 @pytest.mark.parametrize("of", changed(), ids=lambda of: f"{of.name}@{of.protocol}")
 def test_the_task_of_a_run_has_the_runs_fingerprint(of: Task) -> None:
     again = task_of_run(header(of))
-    samples = chosen(list(of.samples()), 20)
+    samples = choose_samples(list(of.samples()), 20)
     assert protocol(again, samples, of.metrics[0]).fingerprint == protocol(of, samples, of.metrics[0]).fingerprint
     assert again.metrics == of.metrics
     assert again.decoding == of.decoding
