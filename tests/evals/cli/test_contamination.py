@@ -198,7 +198,7 @@ def test_a_run_is_split_and_its_flags_are_checked_first(
     assert root.run(words[:-2]) == 0  # without the flags, which stand beside the run: what was found stays told
     told = capsys.readouterr().out
     assert "n=10" in told and "(without the samples found in training data" in told
-    assert "n=2 " in told and "(those found in training data alone" in told
+    assert "n=2 " in told and "(only samples found in training data" in told
     assert root.run(["leaderboard", "--print", "--suite", "own"]) == 0
     assert "n=12 (2 in training data, " in capsys.readouterr().out
     assert root.run([*words, "--limit", "6", "--json"]) == 0  # a part of the task is split too

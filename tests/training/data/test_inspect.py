@@ -64,7 +64,7 @@ def test_up_to_date_is_said(code: Made, capsys: pytest.CaptureFixture[str]) -> N
         (("pack", "code", "--tokenizer", "code", "--out", "x"), "code holds documents, here tokenizer are needed"),
         (
             ("decontaminate", "code", "--against", "humanevil", "--out", "x"),
-            'no evaluation set "humanevil" (nearest: "humaneval")',
+            'no task "humanevil" (nearest: "humaneval")',
         ),
     ],
 )
