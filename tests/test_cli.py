@@ -118,7 +118,7 @@ def run(*args: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
         (["modles"], 'nearest: "models"'),
         (["eval", "rnu"], 'nearest: "run"'),
         (["eval", "run", "nobody", "--task", "humanevall"], 'nearest: "humaneval"'),
-        (["eval", "run", "nobody", "--tasks", "humaneval"], "nobody"),
+        (["eval", "run", "nobody", "--task", "humaneval"], "nobody"),
         (["eval", "run", "nobody"], "--task"),
         (["models", "show", "nobody"], "nobody"),
         (["train", "run", "phi-1-smal"], "phi-1-small"),

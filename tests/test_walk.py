@@ -13,14 +13,14 @@ from zoo.cli import root
 from zoo.registry import open_registry
 
 STEPS = (
-    "data gather python --out code --limit 150",
-    "data filter code --out code-filtered",
-    "data decontaminate code-filtered --against humaneval --out code-clean",
-    "data synthesise exercises --out exercises --documents 300",
-    "data tokenizer code-clean exercises --out tiny-bpe --vocabulary 512",
-    "data pack code-clean exercises --tokenizer tiny-bpe --out tiny-tokens",
+    "data gather python --name code --limit 150",
+    "data filter code --name code-filtered",
+    "data decontaminate code-filtered --task humaneval --name code-clean",
+    "data synthesise exercises --name exercises --documents 300",
+    "data tokenizer code-clean exercises --name tiny-bpe --vocabulary 512",
+    "data pack code-clean exercises --tokenizer tiny-bpe --name tiny-tokens",
     "train run phi-1-small-tiny",
-    "eval run phi-1-small-tiny --tasks mini_exercises",
+    "eval run phi-1-small-tiny --task mini_exercises",
 )
 
 

@@ -22,7 +22,8 @@ from rows import row
 
 LISTINGS = (
     "models list", "models show m-1", "models find --where 'parameters < 3e9'", "models lineage m-1", "models variants",
-    "data list", "train recipes", "train plan phi-2", "eval tasks", "eval suites", "eval data", "eval runs", "doctor",
+    "data list", "train recipes", "train plan phi-2", "eval tasks", "eval tasks --suites",
+    "eval tasks --data", "eval runs", "doctor",
     "leaderboard --print", "leaderboard --json", "quickstart --dry-run", "completion bash", "serve phi-2 --dry-run",
 )  # fmt: skip
 TARGET_SECONDS = 0.5

@@ -1,4 +1,4 @@
-"""Kills `phizoo eval run NAME --tasks suite:all --limit N` at random moments, and shows that nothing changed.
+"""Kills `phizoo eval run NAME --task suite:all --limit N` at random moments, and shows that nothing changed.
 
     python tests/bench/soak_all.py [--kills 12] [--limit 2] [--seed 7] [--draws 2]
 
@@ -65,7 +65,7 @@ def main() -> int:
     for name, value in (("kills", 12), ("limit", 2), ("seed", 7), ("draws", 2)):
         parser.add_argument(f"--{name}", type=int, default=value)
     asked = parser.parse_args()
-    words = ["eval", "run", "random-phi", "--tasks", "suite:all", "--limit", str(asked.limit), "--batch", "1"]
+    words = ["eval", "run", "random-phi", "--task", "suite:all", "--limit", str(asked.limit), "--batch", "1"]
     words += ["--draws", str(asked.draws), "--temperature", "0.8", "--device", "cpu"]
     draw = random.Random(asked.seed)
     lost = killed = 0

@@ -39,9 +39,9 @@ from typing import Any, NamedTuple
 
 TASKS = "mini_exercises@phizoo-quick,arc_easy@lm-eval-quick"
 PREPARE = (
-    "data synthesise exercises --out exercises --documents 300",
-    "data tokenizer exercises --out tiny-bpe --vocabulary 512",
-    "data pack exercises --tokenizer tiny-bpe --out tiny-tokens",
+    "data synthesise exercises --name exercises --documents 300",
+    "data tokenizer exercises --name tiny-bpe --vocabulary 512",
+    "data pack exercises --tokenizer tiny-bpe --name tiny-tokens",
 )
 FAULTS = ("kill", "kill", "disk", "clock", "database", "")
 DISK_MB, TRIES, STUCK_SECONDS, PERMITS = 400, 12, 300.0, 8
@@ -287,7 +287,7 @@ def rounds(place: Place, user: str, until: float, seed: int, kept: dict[str, dic
             with place.lock:
                 kept[name] = {"seed": its_seed, "digest": digest, "scores": {}}
             asked(place, user, name)
-            told = typed(place, user, f"eval run {name} --tasks {TASKS} --json", chance)
+            told = typed(place, user, f"eval run {name} --task {TASKS} --json", chance)
             kept[name]["scores"] = number_of(json.loads(told))
             typed(place, user, f"models verify {name}", chance)
             held(place, user, kept, chance)
@@ -330,7 +330,7 @@ def undisturbed(place: Place, kept: dict[str, dict[str, Any]], count: int) -> in
         one = whole[name]
         run(f"train run phi-1-small-tiny --set training.seed={one['seed']} --name {name}")
         digest = json.loads(run(f"models show {name} --json"))["digest"]
-        scores = number_of(json.loads(run(f"eval run {name} --tasks {TASKS} --json")))
+        scores = number_of(json.loads(run(f"eval run {name} --task {TASKS} --json")))
         if (digest, scores) != (one["digest"], one["scores"]):
             wrong(place, f"another digest or number than undisturbed: {name}", here=[digest, scores], soak=one)
         compared += 1

@@ -41,7 +41,7 @@ for name, count in kept.items():
 if __name__ == "__main__":
     sys.exit(cli.run(sys.argv[1:]))
 """
-WORDS = ["eval", "run", "tiny", "--tasks", "suite:all", "--batch", "1", "--draws", "2", "--temperature", "0.8"]
+WORDS = ["eval", "run", "tiny", "--task", "suite:all", "--batch", "1", "--draws", "2", "--temperature", "0.8"]
 TEXTS = 2 * 4 + 2 * 5
 RESULTS = 16 + TEXTS
 

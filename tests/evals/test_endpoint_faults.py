@@ -84,10 +84,8 @@ def endpoint(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simple
 
 
 def line(url: str, *more: str) -> list[str]:
-    asked = (
-        f"eval run tiny --tasks mini_exercises --limit 8 --engine openai_http --url {url} --concurrency 1 --timeout 0.5"
-    )
-    return [*asked.split(), *more]
+    words = f"eval run tiny --limit 8 --engine openai_http --url {url} --concurrency 1 --timeout 0.5"
+    return [*words.split(), *(() if "--task" in more else ("--task", "mini_exercises")), *more]
 
 
 FAULTS: dict[str, tuple[Callable[[Endpoint], None], str]] = {
@@ -140,8 +138,8 @@ def test_an_endpoint_that_is_not_there_or_serves_another(
     for url, more, told in (
         ("http://127.0.0.1:1/v1", [], "gave no answer in 5 tries"),
         (endpoint.url, ["--model", "other"], 'does not serve "other"; it serves: m'),
-        (endpoint.url, ["--tasks", "arc_easy"], "gives no log-probabilities, so arc_easy cannot be scored"),
-        (endpoint.url, ["--chat", "--tasks", "arc_easy"], "gives no log-probabilities"),
+        (endpoint.url, ["--task", "arc_easy"], "gives no log-probabilities, so arc_easy cannot be scored"),
+        (endpoint.url, ["--chat", "--task", "arc_easy"], "gives no log-probabilities"),
         (endpoint.url, ["--requests", "3"], "the 3 requests of --requests are used up"),
         (endpoint.url, ["--price", "1000,1000", "--budget", "0.2"], "--budget 0.2 is used up"),
     ):

@@ -187,7 +187,7 @@ def test_a_run_is_split_and_its_flags_are_checked_first(
     with open_registry() as registry:
         registry.add(tiny_phi, "tiny")
     capsys.readouterr()
-    words = ["eval", "run", "tiny", "--tasks", "arc_easy", "--overlap", str(flags)]
+    words = ["eval", "run", "tiny", "--task", "arc_easy", "--overlap", str(flags)]
     assert root.run([*words, "--json"]) == 0
     told = capsys.readouterr()
     sizes = {row["subset"]: row["n"] for row in json.loads(told.out) if row["metric"] == "acc"}

@@ -20,7 +20,7 @@ from zoo.errors import ZooError
 from zoo.registry import open_registry
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'phi-zoo[ray]'")
-RUN = "eval run one two --tasks arc_easy,mini_exercises --limit 48 --device cpu --no-publish"
+RUN = "eval run one two --task arc_easy,mini_exercises --limit 48 --device cpu --no-publish"
 MACHINE = {
     "num_cpus": 1,
     "num_gpus": 0,

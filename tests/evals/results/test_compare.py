@@ -226,7 +226,7 @@ def test_only_the_same_protocol_is_compared(registry: Registry, tmp_path: Path) 
     one, other = entered(registry, "phi-a"), entered(registry, "phi-b")
     published_run(registry, one, answers({1}), protocol(name="healed"), tmp_path / "a.jsonl")
     published_run(registry, other, answers({1}), protocol(name="raw"), tmp_path / "b.jsonl")
-    with pytest.raises(ZooError, match=r"share no protocol.*phizoo eval run phi-b:1 --tasks humaneval@healed"):
+    with pytest.raises(ZooError, match=r"share no protocol.*phizoo eval run phi-b:1 --task humaneval@healed"):
         compare(registry, "phi-a", "phi-b")
     published_run(registry, other, answers({1, 2}), protocol(name="healed"), tmp_path / "c.jsonl")
     assert [row.column for row in compare(registry, "phi-a", "phi-b").rows] == ["humaneval [healed] pass@1"]
@@ -237,13 +237,13 @@ def test_a_sampled_protocol_is_asked_for_with_its_temperature(registry: Registry
     entered(registry, "phi-b")
     sampled = msgspec.structs.replace(protocol(name="raw t=0.2 p=0.95"), decoding={"temperature": 0.2, "top_p": 0.95})
     published_run(registry, one, answers({1}), sampled, tmp_path / "a.jsonl")
-    with pytest.raises(ZooError, match=r"run phi-b:1 --tasks humaneval@raw --temperature 0.2 --top-p 0.95$"):
+    with pytest.raises(ZooError, match=r"run phi-b:1 --task humaneval@raw --temperature 0.2 --top-p 0.95$"):
         compare(registry, "phi-a", "phi-b")
 
 
 def test_nothing_measured_says_what_to_run(registry: Registry) -> None:
     entered(registry, "phi-a"), entered(registry, "phi-b")
-    with pytest.raises(ZooError, match="Next: phizoo eval run phi-a:1 --tasks mbpp"):
+    with pytest.raises(ZooError, match="Next: phizoo eval run phi-a:1 --task mbpp"):
         compare(registry, "phi-a", "phi-b", ["mbpp"])
 
 

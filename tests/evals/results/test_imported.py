@@ -88,7 +88,7 @@ def test_samples_from_elsewhere_are_paired_with_those_made_here(
 ) -> None:
     with open_registry() as registry:
         registry.add(tiny_phi, "tiny")
-    assert root.run(["eval", "run", "tiny", "--tasks", "copa"]) == 0
+    assert root.run(["eval", "run", "tiny", "--task", "copa"]) == 0
     capsys.readouterr()
     imported(str(written(tmp_path, "copa", copa_lines())), "--model", "other", capsys=capsys)
     assert root.run(["eval", "compare", "tiny", "other", "--json"]) == 0

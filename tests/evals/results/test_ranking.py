@@ -99,10 +99,10 @@ def test_ranks_are_the_leaderboards(tiny_phi: Path, tmp_path: Path, capsys: pyte
     value = next(one["score"]["value"] for one in column["rows"] if one["checkpoint"] == "c:1")
     cells = next(r["cells"] for r in board["rows"] if r["label"] == "c:1")
     assert [cell["value"] for cell in cells.values()] == [pytest.approx(100 * value)]
-    assert root.run(["leaderboard", "--suite", "own", "--export", str(tmp_path / "board.csv")]) == 0
+    assert root.run(["leaderboard", "--suite", "own", "--out", str(tmp_path / "board.csv")]) == 0
     with (tmp_path / "board.csv").open() as file:
         assert {r["model"]: (int(r["rank_first"]), int(r["rank_last"])) for r in csv.DictReader(file)} == told
-    assert root.run(["leaderboard", "--suite", "own", "--export", str(tmp_path / "board.html")]) == 0
+    assert root.run(["leaderboard", "--suite", "own", "--out", str(tmp_path / "board.html")]) == 0
     assert (tmp_path / "board.html").read_text().count('<span class="rank">#1–3</span>') == 3
 
 

@@ -38,7 +38,7 @@ def test_the_same_run_comes_out_the_same(published: str, capsys: pytest.CaptureF
     assert root.run(["eval", "reproduce", "tiny/arc_easy"]) == 0
     told = capsys.readouterr().out
     assert "identical: all 5 samples" in told
-    assert "--tasks arc_easy@lm-eval" in told
+    assert "--task arc_easy@lm-eval" in told
 
 
 def test_a_number_that_does_not_come_out_is_named(

@@ -53,7 +53,7 @@ def test_the_commands_of_a_rescored_run_are_the_run_and_its_rescoring() -> None:
     of = rescored_task(sampled_task(task("humaneval@openai-quick"), 0.2, None), "evalplus")
     first, second = commands(header(of, rescored="ab" * 32))
     assert first == (
-        "phizoo eval run cccccccccccccccc --tasks humaneval@openai-quick --engine transformers --dtype float32 "
+        "phizoo eval run cccccccccccccccc --task humaneval@openai-quick --engine transformers --dtype float32 "
         "--seed 3 --draws 2 --temperature 0.2 --top-p 0.95"
     )
     assert second == "phizoo eval rescore abababababab --protocol evalplus"
@@ -64,8 +64,8 @@ def test_the_commands_of_a_rescored_run_are_the_run_and_its_rescoring() -> None:
 def test_the_options_that_ask_for_a_protocol() -> None:
     greedy = sampled_task(task("humaneval"), 0.0, None)
     samples = list(greedy.samples())
-    assert run_options(protocol(greedy, samples, "pass@1")) == "--tasks humaneval@openai --temperature 0 --top-p 1"
-    assert run_options(protocol(task("humaneval"), samples, "pass@1")) == "--tasks humaneval@openai"
+    assert run_options(protocol(greedy, samples, "pass@1")) == "--task humaneval@openai --temperature 0 --top-p 1"
+    assert run_options(protocol(task("humaneval"), samples, "pass@1")) == "--task humaneval@openai"
 
 
 def test_a_rescored_cell_prints_commands_that_run_and_is_reproduced(
@@ -76,7 +76,7 @@ def test_a_rescored_cell_prints_commands_that_run_and_is_reproduced(
     lines = [{"task_id": one.id, "completion": "    return 1"} for one in task("humaneval@openai-quick").samples()]
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    asked = ["--tasks", "humaneval@openai-quick", "--temperature", "0.2"]
+    asked = ["--task", "humaneval@openai-quick", "--temperature", "0.2"]
     made = ["eval", "run", "tiny", *asked, "--engine", "replay", "--generations", str(texts), "--json"]
     assert root.run(made) == 0
     run = json.loads(capsys.readouterr().out)[0]["run"]
@@ -90,4 +90,4 @@ def test_a_rescored_cell_prints_commands_that_run_and_is_reproduced(
     for line in shown:
         assert root.run(shlex.split(line)[1:]) == 0
     assert root.run(["eval", "reproduce", cell]) == 0
-    assert "the same: all 40 samples" in capsys.readouterr().out
+    assert "identical: all 40 samples" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from evals.sandbox.catalogue.case import Case, cheats, honest, program
 from evals.sandbox.host import processes
 
 CHEATS, HONEST = cheats(), honest()
-QUICK = [case for case in CHEATS if not case.thorough]  # the others: phizoo eval selftest --thorough
+QUICK = [case for case in CHEATS if not case.thorough]  # the others: phizoo eval sandbox test --thorough
 ADD = "def add(a, b):\n"
 ADDS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"
 

@@ -154,7 +154,7 @@ def test_the_script_of_each_shell_is_printed(shell: str, capsys: pytest.CaptureF
         subprocess.run([shell, "-n"], input=shell_script(shell), text=True, check=True)
 
 
-@pytest.mark.parametrize("line", ["models show ", "eval run x --tasks ", "eval show ", "train run "])
+@pytest.mark.parametrize("line", ["models show ", "eval run x --task ", "eval show ", "train run "])
 def test_a_tab_loads_nothing_heavy(line: str) -> None:
     code = (
         "import sys\nfrom zoo.cli.root import main\ntry: main()\nexcept SystemExit: pass\n"

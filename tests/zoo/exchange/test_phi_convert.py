@@ -141,7 +141,7 @@ def test_every_older_form_becomes_the_very_same_tensors(
 
 def test_an_older_form_is_not_added_as_it_is(today: Path, tmp_path: Path) -> None:
     source = older(today, tmp_path / "old", "fused", FUSED)
-    with open_registry() as registry, pytest.raises(ZooError, match=r"fused format.*phizoo models import"):
+    with open_registry() as registry, pytest.raises(ZooError, match=r"fused format.*phizoo models add"):
         registry.add(source, "phi-x")
 
 
