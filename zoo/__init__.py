@@ -1,1 +1,1 @@
-"""The registry: which checkpoints exist, where their bytes are, what they came from, what was measured."""
+"""The registry of checkpoints: their bytes, their origins and their scores."""

@@ -1,4 +1,4 @@
-"""The records of the zoo, frozen: Checkpoint, Dataset, Score and what they are made of.
+"""The frozen records of the zoo: Checkpoint, Dataset, Score and their parts.
 
 A record is plain data: it opens nothing and checks only itself. The registry builds `Checkpoint`, the
 data pipeline `Dataset`, and `evals.results.publish` `Score`; all other code only reads them.

@@ -223,10 +223,10 @@ class Registry:
         """Deletes the bytes that nothing refers to; see `zoo.db.gc`."""
         return gc.collect(self.database, self.store, datetime.datetime.now(datetime.UTC), dry)
 
-    def verify(self, spec: str | None = None, mend: bool = False) -> Lines:
+    def verify(self, spec: str | None = None, repair: bool = False) -> Lines:
         """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.
 
-        mend  also removes damaged files from the store, so that adding or pulling restores them
+        repair  also removes damaged files from the store, so that adding or pulling restores them
         """
         faults: dict[str, str] = {}  # each object is read once, however many checkpoints share it
         problems = []
@@ -234,7 +234,7 @@ class Registry:
             for file in checkpoint.files:
                 if file.sha256 not in faults:
                     faults[file.sha256] = self.store.damage(file)
-                    if mend and faults[file.sha256]:
+                    if repair and faults[file.sha256]:
                         self.store.set_aside(file.sha256)
                 if faults[file.sha256]:
                     problems.append(f"{checkpoint.label}: {file.path}: {faults[file.sha256]}")

@@ -346,7 +346,12 @@ def test_writing_where_one_may_only_read_ends_in_one_line(
     read_only: Path, tmp_path: Path, made: SimpleNamespace
 ) -> None:
     other = made.phi(tmp_path / "y", 1)
-    for arguments in (["add", str(other), "--name", "two"], ["alias", "one", "best"], ["gc"], ["note", "one", "x"]):
+    for arguments in (
+        ["add", str(other), "--name", "two"],
+        ["alias", "one", "best"],
+        ["gc"],
+        ["edit", "one", "--note", "x"],
+    ):
         done = powerless("models", *arguments)
         assert done.returncode == 2, arguments
         assert done.stderr.count("\n") == 1, done.stderr

@@ -94,7 +94,7 @@ def _walk(folder: Path, linked: bool, beside: Collection[str]) -> Iterator[str]:
                 raise ZooError(f"{path}: differs from {seen[relative.casefold()]} only in case; rename one of them.")
             seen[relative.casefold()] = relative
             if len(seen) > FILES:
-                raise ZooError(f"{folder}: holds more than {FILES:,} files; a checkpoint has few.")
+                raise ZooError(f"{folder}: contains more than {FILES:,} files; a checkpoint has few.")
             if stat.S_ISDIR(status.st_mode):
                 continue
             if not stat.S_ISREG(status.st_mode):

@@ -109,7 +109,7 @@ def _copy_url(url: str, target: Path) -> tuple[File, ...]:
     if not sizes:
         raise ZooError(f"{url}: nothing is there; expected a folder with config.json and *.safetensors.")
     if len(sizes) > gate.FILES:
-        raise ZooError(f"{url}: holds more than {gate.FILES:,} files; a checkpoint has few.")
+        raise ZooError(f"{url}: contains more than {gate.FILES:,} files; a checkpoint has few.")
     for path, size in sizes.items():
         gate.check_path(path)
         gate.check_name(path, f"{url}/{path}")

@@ -3,7 +3,7 @@
 safetensors 0.8.0 accepts files that its specification forbids (a space before `{`, a duplicate tensor with
 the same offsets, extra fields) and files that a registry should refuse (names that are paths, 400,000 empty
 tensors). This module reads the header alone, in plain Python, and accepts only files that every reader
-interprets alike. It never reads tensor data, except `only_nan` on request.
+interprets in the same way. It never reads tensor data, except `only_nan` on request.
 
 Source: the safetensors README (Format); measured against safetensors 0.8.0 with crafted files.
 """
@@ -75,7 +75,7 @@ def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def strict_json(text: bytes) -> Any:
     """The value of JSON bytes, as every reader would read it.
 
-    Raises ValueError for a key that stands twice, NaN or Infinity, bad UTF-8, text after the end,
+    Raises ValueError for a duplicate key, NaN or Infinity, bad UTF-8, text after the end,
     or nesting too deep to read.
 
     >>> strict_json(b'{"a": 1}')

@@ -1,4 +1,4 @@
-"""Removes and renames checkpoints and collects garbage, but never touches what is referenced or being added.
+"""Removes and renames checkpoints and collects garbage, but never anything that is referenced or being added.
 
 An object is garbage if no checkpoint, no run and no living writer's pin names it. A writer pins its
 objects before it checks whether they exist; gc decides and deletes inside one write transaction. Since

@@ -9,14 +9,14 @@ from pathlib import Path
 from zoo.db.database import Database, DatabaseError, EngineDatabase, SqliteDatabase, hide_password, sqlite_file
 from zoo.errors import ZooError
 
-SCHEMA = "0003"  # the newest revision in zoo/db/migrations/versions; a test holds that it is
+SCHEMA = "0003"  # the newest revision in zoo/db/migrations/versions; a test checks this
 
 
 def open_database(url: str, readonly: bool = False) -> Database:
     """The database at a URL with the newest schema. Raises ZooError if it cannot be opened.
 
     A SQLite file that may not be written is opened for reading. A missing file is created; if readonly,
-    it stands for an empty zoo.
+    it is treated as an empty zoo.
     """
     database: Database
     file = sqlite_file(url)

@@ -9,7 +9,7 @@ from zoo.db.database import Database
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Checkpoint
 
-# filter of `find` -> the condition it stands for
+# filter of `find` -> its condition
 FILTERS = {
     "name": "name",
     "family": "family",

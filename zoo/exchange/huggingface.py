@@ -71,7 +71,7 @@ def import_any(
 
 
 def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What `import_any` would do, and what is missing here, as lines; only a listing is requested.
+    """The plan of `import_any` and the missing requirements, as lines; only a listing is requested.
 
     source, name, revision  as for `import_any`
     Raises ZooError for a variant that was never published, or an invalid name

@@ -2,7 +2,7 @@
 
 A remote is a folder or an s3:// address with the layout of a store, and one file beside the bytes for
 each checkpoint: `entries/<name>/<version>-<digest>.json`, which holds its record, recipe, datasets, runs
-and scores. A folder that is somebody's PHIZOO_HOME is opened as a zoo.
+and scores. A folder that is a PHIZOO_HOME is opened as a zoo.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class Entry(Record, frozen=True):
 
 
 class RemoteZoo(Protocol):
-    """Another zoo."""
+    """Another zoo, to push to or pull from."""
 
     store: Store
 
@@ -216,7 +216,7 @@ def _bar(label: str, total: int) -> Iterator[Any]:
 
 
 class ZooRemote:
-    """Somebody's PHIZOO_HOME: a whole zoo with a database of its own."""
+    """A PHIZOO_HOME: a whole zoo with its own database."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry, self.store = registry, registry.store
@@ -314,7 +314,7 @@ class ExchangeRemote:
 
 @contextlib.contextmanager
 def open_remote(url: str) -> Iterator[RemoteZoo]:
-    """The zoo at an address: a folder, somebody's PHIZOO_HOME, or s3://bucket/folder."""
+    """The zoo at an address: a folder, a PHIZOO_HOME, or s3://bucket/folder."""
     if "://" in url and not url.startswith("file://"):
         yield ExchangeRemote(url, BucketStore(url))
         return

@@ -174,7 +174,7 @@ class BucketStore:
         fetch_resumed(read, file, target, self._path(file.sha256))
 
     def _evict(self, keep: str) -> None:
-        """Brings the cache under its limit: deletes what was used least recently, but never `keep`."""
+        """Brings the cache under its limit: deletes the least recently used entries, but never `keep`."""
         if sum(size for _, size in self.cache.objects()) <= self.limit:
             return
         for path in self._by_use():

@@ -242,7 +242,7 @@ def test_a_zoo_with_its_store_in_a_bucket(bucket: str, tmp_path: Path, made: Sim
         (weights,) = (file for file in first.files if file.path.endswith("safetensors"))
         registry.store.fs.pipe_file(registry.store._path(weights.sha256), b"x" * weights.bytes)
         assert "its bytes are not those" in registry.verify("one:1")[0]
-        registry.verify("one:1", mend=True)
+        registry.verify("one:1", repair=True)
         assert "is missing" in registry.verify("one:1")[0]
         registry.add(tmp_path / "a", "one")
         assert registry.verify() == []

@@ -73,7 +73,7 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, made: SimpleNamespace, 
         assert said in problem
         assert weights.sha256 in problem
         assert registry.verify("two") == []
-        registry.verify(mend=True)
+        registry.verify(repair=True)
         registry.add(tmp_path / "a", "one")
         assert registry.verify() == []
         assert (registry.path("one") / "model.safetensors").read_bytes() == (

@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Makes every table. `record` holds the whole record as JSON; the other columns are for queries."""
+    """Creates all tables. `record` is the whole record as JSON; the other columns are for queries."""
     _checkpoints()
     _measured()
     op.create_table(

@@ -1,4 +1,4 @@
-"""What finding, keeping and tidying need: tags, alias history, version counters, pins, score indexes."""
+"""Adds tags, alias history, version counters, pins and score indexes."""
 
 import json
 
@@ -10,14 +10,14 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Adds the tables and fills them from the records that are there."""
+    """Adds the tables and fills them from the existing records."""
     tags = op.create_table(
         "tags",
         sa.Column("checkpoint_id", sa.Integer, sa.ForeignKey("checkpoints.id"), primary_key=True),
         sa.Column("tag", sa.Text, primary_key=True, index=True),
     )
     counters = op.create_table(
-        "counters",  # a version number is never given twice, also when the version was removed
+        "counters",  # a version number is never given twice, even if the version was removed
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("last", sa.Integer, nullable=False),
     )
@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("moved", sa.Text, nullable=False),
     )
     op.create_table(
-        "pins",  # objects that someone is adding: gc leaves them
+        "pins",  # objects that a writer is adding: gc keeps them
         sa.Column("owner", sa.Text, primary_key=True),
         sa.Column("sha256", sa.Text, primary_key=True, index=True),
         sa.Column("created", sa.Text, nullable=False),

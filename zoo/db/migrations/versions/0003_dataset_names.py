@@ -1,4 +1,4 @@
-"""One dataset may have several names, as checkpoints may: a row is a name of it, no longer the dataset itself."""
+"""Allows several names per dataset, as for checkpoints: a row is one name of a dataset."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Makes the table anew, since SQLite cannot drop a constraint; numbers, and so the order, are kept."""
+    """Recreates the table, since SQLite cannot drop a constraint; row numbers, and so the order, are kept."""
     old_table = sa.table("datasets", sa.column("id"), sa.column("name"), sa.column("digest"), sa.column("record"))
     rows = [dict(row) for row in op.get_bind().execute(sa.select(old_table).order_by(old_table.c.id)).mappings()]
     op.drop_table("datasets")

@@ -1,1 +1,1 @@
-"""One file a step, named revision_what.py; never changed once released."""
+"""One file per step, named REVISION_SUBJECT.py; never changed after its release."""
