@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training import parallel
+from training.model import model_of
 from training.plan import flops_per_token
-from training.recipe import Recipe, identity, load, model_of, resolve_recipe, shape
+from training.recipe import Recipe, identity, load, resolve_recipe, shape
 from zoo import settings as places
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError

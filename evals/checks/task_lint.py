@@ -73,11 +73,7 @@ def _golden(task: Task, samples: Sequence[Sample], golden: dict[str, object] | N
     if golden is None:
         return LintFinding(check="golden prompt", ok=None, detail="there is none yet; in a checkout: make golden")
     same = first_prompt(task, samples) == golden
-    detail = (
-        "as in tests/golden/prompts.json"
-        if same
-        else "another than the golden prompt; if this is intended: make golden"
-    )
+    detail = "as in tests/golden/prompts.json" if same else "not the golden prompt; if this is intended: make golden"
     return LintFinding(check="golden prompt", ok=same, detail=detail)
 
 
