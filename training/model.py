@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from training.recipe import Model
+from zoo.shape import Shape
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
 # loss is ln V + D * std**2 / 2. 0.3/sqrt(D) keeps that excess under 0.05 at every width; at a width of 128
 # or less the papers' 0.02 is smaller and applies.
 HEAD_STD_TIMES_ROOT_WIDTH = 0.3
+
+
+def model_of(shape: Shape) -> Model:
+    """The recipe's record of a checkpoint's shape."""
+    return Model(
+        layers=shape.layers,
+        width=shape.width,
+        heads=shape.heads,
+        mlp=shape.inner,
+        rotary_dim=shape.rotary_dimensions,
+        rotary_theta=shape.rotary_theta,
+        context_tokens=shape.context_tokens,
+        vocabulary=shape.vocabulary,
+    )
 
 
 def parameters(model: Model, vocabulary: int) -> int:

@@ -26,7 +26,6 @@ from training.recipe_keys import (
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Record, Relation, validate_name
-from zoo.shape import Shape
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -72,20 +71,6 @@ class Model(Record, frozen=True):
     eos: int | None = None
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02
-
-
-def model_of(shape: Shape) -> Model:
-    """The recipe's record of a checkpoint's shape."""
-    return Model(
-        layers=shape.layers,
-        width=shape.width,
-        heads=shape.heads,
-        mlp=shape.inner,
-        rotary_dim=shape.rotary_dimensions,
-        rotary_theta=shape.rotary_theta,
-        context_tokens=shape.context_tokens,
-        vocabulary=shape.vocabulary,
-    )
 
 
 class DataSource(Record, frozen=True):

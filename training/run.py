@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training import parallel
-from training.plan import flops_per_token
-from training.recipe import Recipe, identity, load, model_of, resolve_recipe, shape
+from training.model import model_of
+from training.plan import config_flops_per_token
+from training.recipe import Recipe, identity, load, resolve_recipe, shape
 from zoo import settings as places
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError
@@ -181,7 +182,7 @@ def _train(
         folder=place,
         identity=request.identity,
         start=start,
-        flops_per_token=_training_flops(request, settings),
+        flops_per_token=config_flops_per_token(settings.to_dict(), request.recipe.data.sequence_tokens),
         stop_after=stop_after,
         score=online_eval.make_scorer(
             request.recipe.evaluation, settings, sources[0].folder / "tokenizer", place, request.identity, world.device
@@ -276,11 +277,6 @@ def _check_shape(request: Request, settings: Any) -> None:
             )
 
 
-def _training_flops(request: Request, settings: Any) -> float:
-    shape = read_shape(settings.to_dict())
-    return flops_per_token(model_of(shape), shape.vocabulary, request.recipe.data.sequence_tokens)
-
-
 def _register(
     registry: Registry,
     request: Request,
@@ -315,7 +311,7 @@ def _register(
     about = About(
         family=recipe.family,
         training_tokens=sum(seen) + ((before.training_tokens or 0) if before else 0),
-        training_flops=sum(seen) * _training_flops(request, settings)
+        training_flops=sum(seen) * config_flops_per_token(settings.to_dict(), recipe.data.sequence_tokens)
         + ((before.training_flops or 0.0) if before else 0.0),
         recipe=resolve_recipe(recipe),
         parents=(Parent(digest=before.digest, relation=recipe.parent.relation),) if before and recipe.parent else (),

@@ -22,7 +22,8 @@ import msgspec
 from training.growth import rules
 from training.growth.rules import Growth, tensor_shapes
 from training.growth.tensors import TensorFolder
-from training.recipe import Model, model_of
+from training.model import model_of
+from training.recipe import Model
 from zoo.digest import write_json
 from zoo.errors import ZooError
 from zoo.progress import progress

@@ -9,6 +9,7 @@ that straddles context and continuation.
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -135,11 +136,9 @@ class OpenAIHttp:
         self.endpoint.stopped.set()
         spent = self.endpoint.spent
         if spent.requests:
-            import click
-
             used = f"{spent.requests} requests, {spent.prompt_tokens} + {spent.tokens} tokens"
             money = f", {spent.money:.4f} spent" if any(self.endpoint.limits.price) else ""
-            click.echo(f"{self.endpoint.url}: {used}{money}", err=True)
+            print(f"{self.endpoint.url}: {used}{money}", file=sys.stderr)
 
     def _spread(self, requests: Sequence[Request], one: Callable[[Request], Answer]) -> Iterator[Answer]:
         """Answers from `concurrency` threads. The first fault ends the asking; what is in flight is waited for."""

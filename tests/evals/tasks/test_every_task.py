@@ -40,7 +40,7 @@ def sandbox() -> "Iterator[Sandbox]":
         yield opened
 
 
-def found(spec: str, sandbox: "Sandbox | None" = None) -> dict[str, task_lint.Finding]:
+def found(spec: str, sandbox: "Sandbox | None" = None) -> dict[str, task_lint.LintFinding]:
     """The findings of a task by check. Its data comes from `PHIZOO_DATA` or a package; without them it is skipped."""
     try:
         return {one.check: one for one in task_lint.lint(task(spec), GOLDEN[spec], sandbox)}
