@@ -87,14 +87,14 @@ def plan(
         "usd": gpu_hours * price,
         "usd_per_gpu_hour": price,
         "memory_bytes_per_gpu": memory_bytes(recipe, gpus),
-        "published": implied_by_published(recipe, tokens * each, tokens),
+        "published": compare_published(recipe, tokens * each, tokens),
         "parent": plan(load(recipe.parent.checkpoint), gpus, kind, mfu, usd)
         if recipe.parent and recipe.parent.checkpoint in RECIPES
         else None,
     }
 
 
-def implied_by_published(recipe: Recipe, flops: float, tokens: int) -> dict[str, Any] | None:
+def compare_published(recipe: Recipe, flops: float, tokens: int) -> dict[str, Any] | None:
     """The published cost of the same run with the MFU that it implies, flagged if not believable."""
     figures = recipe.published
     if figures is None or figures.kind not in GPUS:
@@ -124,8 +124,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
         f"  FLOPs        {facts['flops']:.3g} = tokens x {facts['flops_per_token'] / 1e9:.3g} GFLOP: "
         f"{facts['flops_formula']}",
         f"  memory/GPU   {memory.pop('total')}: " + ", ".join(f"{part} {size}" for part, size in memory.items()),
-        f"  time         {facts['days']:.3g} days on {facts['gpus']} x {facts['kind']}, {facts['gpu_hours']:,.1f} GPU hours"
-        f" at {facts['mfu']:.0%} MFU (estimated), {facts['tokens_per_second_per_gpu']:,.0f} tokens/s/GPU",
+        f"  time         {facts['days']:.3g} days on {facts['gpus']} x {facts['kind']}, {facts['gpu_hours']:,.1f} "
+        f"GPU hours at {facts['mfu']:.0%} MFU (estimated), {facts['tokens_per_second_per_gpu']:,.0f} tokens/s/GPU",
         f"  money        {facts['usd']:,.0f} USD at {facts['usd_per_gpu_hour']:.2f} a GPU hour (estimated)",
     ]
     if there := facts["published"]:
