@@ -1,9 +1,8 @@
-"""What a recipe will cost, before it runs: parameters, tokens, FLOPs, memory, days and money.
+"""Plans a recipe before it runs: parameters, tokens, FLOPs, memory, days and money.
 
-FLOPs a token (forward and backward) = 6 (P + V d) + 6 L d T: P the parameters of the layers, V d the
-head's matrix, and causal attention at half of its full square. Activations are not recomputed in
-this count; with activation checkpointing a third more is computed and not counted (MFU, not HFU).
-Prices and the assumed MFU are estimates and are printed as such.
+FLOPs a token (forward and backward) = 6 (P + V d) + 6 L d T, with P the parameters of the layers, V d the head's
+matrix, and causal attention at half of its full square. Activation checkpointing computes a third more, which is
+not counted (MFU, not HFU). Prices and the assumed MFU are estimates and are marked as such.
 """
 
 from typing import Any
@@ -16,8 +15,8 @@ from zoo.shape import read_shape
 # USD for an hour of one GPU: estimates of on-demand prices, to be overridden with --usd.
 USD_PER_GPU_HOUR = {"A100": 1.8, "H100": 3.0, "H200": 3.8}
 ASSUMED_MFU = 0.40  # estimated: published dense runs of this size lie between 0.34 and 0.53
-BELIEVABLE_MFU = 0.70  # above this a published figure is flagged: no public dense run reaches it
-TOKENIZER_VOCABULARY = 1024  # the mini twins take the tokenizer's own; the plan counts with this
+BELIEVABLE_MFU = 0.70  # a published figure above this is flagged: no public dense run reaches it
+TOKENIZER_VOCABULARY = 1024  # assumed for the mini models, which take their tokenizer's
 
 
 def flops_per_token(model: Model, vocabulary: int, sequence_tokens: int) -> float:
@@ -40,7 +39,7 @@ def config_flops_per_token(config: dict[str, Any], sequence_tokens: int) -> floa
 
 
 def memory_bytes(recipe: Recipe, gpus: int) -> dict[str, float]:
-    """Bytes on each GPU by part, when weights, gradients and moments are sharded over all of them.
+    """Bytes on each GPU by part, with weights, gradients and moments sharded over all GPUs.
 
     float32 weights, gradients and two AdamW moments; bf16 activations of one microbatch: 34 d + 8 m/4
     bytes a token and layer kept (or 2 d with checkpointing, plus one layer whole); one chunk of
@@ -67,7 +66,7 @@ def memory_bytes(recipe: Recipe, gpus: int) -> dict[str, float]:
 def plan(
     recipe: Recipe, gpus: int = 8, kind: str = "H100", mfu: float = ASSUMED_MFU, usd: float | None = None
 ) -> dict[str, Any]:
-    """Everything the plan says, as plain data; `published` beside it where there is something."""
+    """The whole plan as plain data; `published` has the published figures of the same run, or None."""
     model = shape(recipe)
     vocabulary = model.vocabulary or TOKENIZER_VOCABULARY
     tokens = recipe.training.steps * recipe.training.batch_sequences * recipe.data.sequence_tokens
@@ -95,56 +94,56 @@ def plan(
         "usd": gpu_hours * price,
         "usd_per_gpu_hour": price,
         "memory_bytes_per_gpu": memory_bytes(recipe, gpus),
-        "published": published(recipe, tokens * each, tokens),
+        "published": compare_published(recipe, tokens * each, tokens),
         "parent": plan(load(recipe.parent.checkpoint), gpus, kind, mfu, usd)
         if recipe.parent and recipe.parent.checkpoint in RECIPES
         else None,
     }
 
 
-def published(recipe: Recipe, flops: float, tokens: int) -> dict[str, Any] | None:
-    """The published cost of the same run and what it would mean: the MFU it implies, flagged if not believable."""
-    told = recipe.published
-    if told is None or told.kind not in GPUS:
+def compare_published(recipe: Recipe, flops: float, tokens: int) -> dict[str, Any] | None:
+    """The published cost of the same run with the MFU that it implies, flagged if not believable."""
+    figures = recipe.published
+    if figures is None or figures.kind not in GPUS:
         return None
-    seconds = told.gpu_hours * 3600
-    mfu = flops / seconds / GPUS[told.kind].flops
+    seconds = figures.gpu_hours * 3600
+    mfu = flops / seconds / GPUS[figures.kind].flops
     return {
-        "gpu_hours": told.gpu_hours,
-        "kind": told.kind,
-        "gpus": told.gpus,
+        "gpu_hours": figures.gpu_hours,
+        "kind": figures.kind,
+        "gpus": figures.gpus,
         "tokens_per_second_per_gpu": tokens / seconds,
         "mfu": mfu,
         "believable": mfu <= BELIEVABLE_MFU,
-        "source": told.source,
-        "note": told.note,
+        "source": figures.source,
+        "note": figures.note,
     }
 
 
-def lines(told: dict[str, Any]) -> list[str]:
+def lines(facts: dict[str, Any]) -> list[str]:
     """The plan as text, one fact a line."""
-    memory = {part: f"{count / 2**30:.2f} GiB" for part, count in told["memory_bytes_per_gpu"].items()}
-    whose = " (vocabulary from the tokenizer, 1,024 assumed)" if told["vocabulary_from_tokenizer"] else ""
-    found = [
-        f"{told['recipe']}",
-        f"  parameters   {told['parameters']:,}{whose}, {told['non_embedding_parameters']:,} in the layers",
-        f"  tokens       {told['tokens']:,} = {told['steps']:,} steps x {told['tokens_per_step']:,}",
-        f"  FLOPs        {told['flops']:.3g} = tokens x {told['flops_per_token'] / 1e9:.3g} GFLOP: "
-        f"{told['flops_formula']}",
+    memory = {part: f"{count / 2**30:.2f} GiB" for part, count in facts["memory_bytes_per_gpu"].items()}
+    whose = " (vocabulary from the tokenizer, 1,024 assumed)" if facts["vocabulary_from_tokenizer"] else ""
+    text = [
+        f"{facts['recipe']}",
+        f"  parameters   {facts['parameters']:,}{whose}, {facts['non_embedding_parameters']:,} in the layers",
+        f"  tokens       {facts['tokens']:,} = {facts['steps']:,} steps x {facts['tokens_per_step']:,}",
+        f"  FLOPs        {facts['flops']:.3g} = tokens x {facts['flops_per_token'] / 1e9:.3g} GFLOP: "
+        f"{facts['flops_formula']}",
         f"  memory/GPU   {memory.pop('total')}: " + ", ".join(f"{part} {size}" for part, size in memory.items()),
-        f"  time         {told['days']:.3g} days on {told['gpus']} x {told['kind']}, {told['gpu_hours']:,.1f} GPU hours"
-        f" at {told['mfu']:.0%} MFU (estimated), {told['tokens_per_second_per_gpu']:,.0f} tokens/s/GPU",
-        f"  money        {told['usd']:,.0f} USD at {told['usd_per_gpu_hour']:.2f} a GPU hour (estimated)",
+        f"  time         {facts['days']:.3g} days on {facts['gpus']} x {facts['kind']}, {facts['gpu_hours']:,.1f} "
+        f"GPU hours at {facts['mfu']:.0%} MFU (estimated), {facts['tokens_per_second_per_gpu']:,.0f} tokens/s/GPU",
+        f"  money        {facts['usd']:,.0f} USD at {facts['usd_per_gpu_hour']:.2f} a GPU hour (estimated)",
     ]
-    if there := told["published"]:
+    if there := facts["published"]:
         count = f"{there['gpus']} x " if there["gpus"] else ""
         verdict = "" if there["believable"] else "; NOT BELIEVABLE: no public dense run reaches this"
-        found.append(
+        text.append(
             f"  published    {there['gpu_hours']:,.0f} GPU hours on {count}{there['kind']} = "
             f"{there['tokens_per_second_per_gpu']:,.0f} tokens/s/GPU, {there['mfu']:.0%} MFU{verdict} "
             f"[{there['source']}]"
         )
-        found += [f"               {there['note']}"] if there["note"] else []
-    if told["parent"]:
-        found += ["  starts from:", *("  " + line for line in lines(told["parent"]))]
-    return found
+        text += [f"               {there['note']}"] if there["note"] else []
+    if facts["parent"]:
+        text += ["  starts from:", *("  " + line for line in lines(facts["parent"]))]
+    return text

@@ -175,6 +175,10 @@ def _train(
         moments = _moments(request)
     if world.first:
         write_json(place / "run.json", {"identity": request.identity, "recipe": resolve_recipe(request.recipe)})
+    score = None
+    if world.first:
+        tokenizer, evaluation = sources[0].folder / "tokenizer", request.recipe.evaluation
+        score = online_eval.make_scorer(evaluation, settings, tokenizer, place, request.identity, world.device)
     job = trainer.TrainJob(
         recipe=request.recipe,
         settings=settings,
@@ -184,11 +188,7 @@ def _train(
         start=start,
         flops_per_token=config_flops_per_token(settings.to_dict(), request.recipe.data.sequence_tokens),
         stop_after=stop_after,
-        score=online_eval.make_scorer(
-            request.recipe.evaluation, settings, sources[0].folder / "tokenizer", place, request.identity, world.device
-        )
-        if world.first
-        else None,
+        score=score,
         command=command,
         moments=moments,
     )
@@ -296,15 +296,9 @@ def _register(
     settings = _model_settings(request, sources)
     lines = metrics.read(place / "metrics.jsonl")
     folder = place / "checkpoint"
-    export.write_folder(
-        folder,
-        settings,
-        outcome.weights,
-        sources[0].folder / "tokenizer",
-        metrics.curves(lines),
-        resolve_recipe(recipe),
-        export.environment(world.device, world.size),
-    )
+    tokenizer, curves = sources[0].folder / "tokenizer", metrics.curves(lines)
+    environment = export.environment(world.device, world.size)
+    export.write_folder(folder, settings, outcome.weights, tokenizer, curves, resolve_recipe(recipe), environment)
     loader = Loader(recipe.data, sources, recipe.training.batch_sequences, recipe.training.seed)
     seen = loader.tokens_seen(outcome.chosen_step)
     before = request.parent

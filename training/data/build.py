@@ -56,7 +56,7 @@ def find(name: str, kinds: Sequence[str] = ()) -> Dataset:
     from zoo.registry import open_registry
 
     with open_registry() as registry:
-        known = {one.name for one in registry.datasets()}
+        known = {dataset.name for dataset in registry.datasets()}
         if name not in known and not re.fullmatch("[0-9a-f]{8,64}", name):
             raise unknown("dataset", name, sorted(known), "phizoo data list")
         dataset = registry.dataset(name)

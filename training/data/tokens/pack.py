@@ -50,7 +50,7 @@ def parse_sources(given: Sequence[str]) -> list[PackSource]:
     """Parses `NAME` or `NAME=WEIGHT`; all sources have weights or none.
 
     >>> parse_sources(["code=0.4", "textbooks=0.6"])
-    [Source(name='code', weight=0.4), Source(name='textbooks', weight=0.6)]
+    [PackSource(name='code', weight=0.4), PackSource(name='textbooks', weight=0.6)]
     """
     sources = []
     for text in given:

@@ -233,7 +233,7 @@ def test_the_command_asks_for_a_budget_and_prints_the_interval(teacher: Teacher)
     assert "--dry-run" in str(refused.exception)
     told = CliRunner().invoke(annotate, [*line, "--dry-run", "--budget", "1usd"]).output
     assert re.search(r"money: \d+\.\d+ \[\d+\.\d+–\d+\.\d+\]", told)
-    assert "the budget of 1 holds the whole interval; it is a hard cap" in told
+    assert "the budget of 1 covers the whole interval; it is a hard cap" in told
     assert teacher.asked == []
     done = CliRunner().invoke(annotate, [*line, "--budget", "1usd"])
     assert "they agree" in done.output
