@@ -1,10 +1,10 @@
-// The leaderboard's table: sorting, and walking it by keyboard. Values come from data attributes that
-// Python has escaped; nothing is ever put into the page as markup here.
+// Sorts the leaderboard's table and moves through it by keyboard. Values come from data attributes that Python has
+// escaped; this script never inserts markup into the page.
 function theme(root, dark) {
   root.dataset.theme = dark ? "dark" : "light";
 }
 
-// the header cells that stand over the columns: the facts span both header rows, the protocols stand in the second
+// the header cell of each column: facts span both header rows, protocols are in the second
 function heads(table) {
   const facts = Array.from(table.tHead.rows[0].children).filter((th) => th.rowSpan === 2);
   return [...facts, ...table.tHead.rows[1].children];
@@ -19,12 +19,12 @@ function sortTable(table, button) {
   const value = (row) => row.children[at].dataset.v || "";
   const order = (a, b) => {
     const x = value(a), y = value(b);
-    if (x === "" || y === "") return (x === "") - (y === ""); // what is missing comes last, either way
+    if (x === "" || y === "") return (x === "") - (y === ""); // missing values come last in both orders
     const byNumber = Number(x) - Number(y);
     const compared = Number.isNaN(byNumber) ? x.localeCompare(y) : byNumber;
     return ascending ? compared : -compared;
   };
-  table.querySelectorAll("tr.apart").forEach((row) => row.classList.remove("apart")); // was true of the old order
+  table.querySelectorAll("tr.apart").forEach((row) => row.classList.remove("apart")); // valid in the old order only
   table.tBodies[0].append(...Array.from(table.tBodies[0].rows).sort(order));
 }
 
@@ -53,7 +53,7 @@ function walk(table, open) {
     event.preventDefault();
     focus(to);
   });
-  // a cell's tooltip is what it shows and what its column's header says: made when it is pointed at, not kept 6,000 times
+  // a cell's tooltip, its text and its column's header, is made on hover: 6,000 stored tooltips cost too much
   const over = heads(table);
   table.tBodies[0].addEventListener("mouseover", (event) => {
     const cell = event.target.closest("td.measured");

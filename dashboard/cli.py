@@ -64,7 +64,7 @@ def leaderboard(
     if not (printed or out or as_json):
         open_page(port, public)
         return
-    board, notes = seen(view) if view else selected(suite, subset, search, sort, every_metric)
+    board, notes = view_board(view) if view else select_board(suite, subset, search, sort, every_metric)
     if out:
         from dashboard.board.export import write
 
@@ -80,7 +80,7 @@ def leaderboard(
         show(board, notes)
 
 
-def selected(
+def select_board(
     suite: str, subset: "Subset", search: str, sort: str, every_metric: bool
 ) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo under these choices, and the notes above it."""
@@ -93,7 +93,7 @@ def selected(
     return select(whole, view), notes
 
 
-def seen(address: str) -> tuple["Board", tuple[str, ...]]:
+def view_board(address: str) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo as the page shows it at an address, and the notes above it."""
     from dashboard.board.address import parameters, read
     from dashboard.board.view import select

@@ -116,19 +116,10 @@ def decoding_text(decoding: Mapping[str, Any]) -> str:
 
 def _measured_cell(score: Score, tier: str, moved: float | None) -> Cell:
     return Cell(
-        origin="measured",
-        value=100 * score.value,
-        low=100 * score.low,
-        high=100 * score.high,
-        n=score.n,
-        unscored=score.unscored,
-        clusters=score.clusters,
-        subset=score.subset,
-        moved=moved,
-        run=score.run,
-        tier=tier,
+        origin="measured", value=100 * score.value, low=100 * score.low, high=100 * score.high, n=score.n,
+        unscored=score.unscored, clusters=score.clusters, subset=score.subset, moved=moved, run=score.run, tier=tier,
         created=score.created,
-    )
+    )  # fmt: skip
 
 
 def _add_overlap(cell: Cell, clean: Score | None, overlapping: Score | None) -> Cell:
@@ -142,19 +133,12 @@ def _add_overlap(cell: Cell, clean: Score | None, overlapping: Score | None) -> 
 
 def _own_row(checkpoint: Checkpoint, cells: dict[str, Cell]) -> Row:
     return Row(
-        key=checkpoint.label,
-        label=checkpoint.label,
-        name=checkpoint.name,
-        own=True,
-        parameters=checkpoint.parameters,
-        training_tokens=checkpoint.training_tokens,
-        date=checkpoint.created[:10],
+        key=checkpoint.label, label=checkpoint.label, name=checkpoint.name, own=True,
+        parameters=checkpoint.parameters, training_tokens=checkpoint.training_tokens, date=checkpoint.created[:10],
         family=checkpoint.family or benchmarks.family_of(checkpoint.name),
-        style="chat" if checkpoint.prompt_style == "chat" else "base",
-        weights="open",
-        cells=cells,
+        style="chat" if checkpoint.prompt_style == "chat" else "base", weights="open", cells=cells,
         digest=checkpoint.digest,
-    )
+    )  # fmt: skip
 
 
 def _imported_row(name: str, cells: dict[str, Cell]) -> Row:
@@ -210,35 +194,20 @@ def _published_cell(row: Reported) -> Cell:
     interval = wilson(row.value / 100 * row.n, row.n) if row.n and row.op == "=" else None
     shots = "shots not stated" if row.shots is None else f"{row.shots}-shot"
     return Cell(
-        origin="reported",
-        value=row.value,
-        low=100 * interval.low if interval else None,
-        high=100 * interval.high if interval else None,
-        n=row.n,
-        clusters=row.n or 0,
-        derived=interval is not None,
-        bound=row.op == "<",
-        source=row.source,
-        protocol=f"{row.protocol}, {shots}" + (f"; {row.subset}" if row.subset else ""),
-        created=row.date,
-    )
+        origin="reported", value=row.value, low=100 * interval.low if interval else None,
+        high=100 * interval.high if interval else None, n=row.n, clusters=row.n or 0, derived=interval is not None,
+        bound=row.op == "<", source=row.source,
+        protocol=f"{row.protocol}, {shots}" + (f"; {row.subset}" if row.subset else ""), created=row.date,
+    )  # fmt: skip
 
 
 def _published_row(model: str, row: Reported, cells: dict[str, Cell], talk: bool) -> Row:
     return Row(
-        key="p" + digest(model)[:11],
-        label=LABELS.get(model, model) if talk else model,
-        name=model,
-        own=False,
-        parameters=row.parameters,
-        training_tokens=row.training_tokens,
-        date=row.date,
-        family=benchmarks.family_of(model),
-        style="chat" if benchmarks.is_chat(row) else "base",
-        weights="open" if benchmarks.is_open(model) else "closed",
-        cells=cells,
-        talk=talk,
-    )
+        key="p" + digest(model)[:11], label=LABELS.get(model, model) if talk else model, name=model, own=False,
+        parameters=row.parameters, training_tokens=row.training_tokens, date=row.date,
+        family=benchmarks.family_of(model), style="chat" if benchmarks.is_chat(row) else "base",
+        weights="open" if benchmarks.is_open(model) else "closed", cells=cells, talk=talk,
+    )  # fmt: skip
 
 
 def _complete_column(column: Column, rows: Sequence[Row], columns: Sequence[Column]) -> Column:

@@ -36,7 +36,7 @@ def page() -> None:
     columns = [column for column in shown.columns if column.benchmark == names[title]]
     points = scale.scale_points(shown, columns, axis, recorded_flops())
     if not points:
-        st.info(f"The {axis} of all models with a score on {style.text(title)} are unknown.")
+        st.info(f"No model with a score on {style.text(title)} has known {axis}.")
         return
     chart = charts.scale_chart(points, axis)
     alt = f"{title} scores against {axis}; the table below has the numbers"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import lineage
+from zoo.cli.output import share_cell
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Dataset, ProtocolRecord, Score
 
@@ -68,7 +69,8 @@ def metadata(checkpoint: Checkpoint, scores: Sequence[Score], protocols: dict[st
             "metrics": [
                 {
                     "type": score.metric,
-                    "name": f"{score.metric} ({score.subset}, 95% interval {_interval(score)}, n={score.n})",
+                    "name": f"{score.metric} ({score.subset}, 95% interval "
+                    f"{100 * score.low:.1f}–{100 * score.high:.1f}, n={score.n})",
                     "value": round(100 * score.value, 2),
                     "verified": False,
                 }
@@ -158,10 +160,6 @@ def _column(score: Score, protocols: dict[str, ProtocolRecord]) -> str:
     return protocols[score.protocol].column if score.protocol in protocols else f"{score.task} {score.metric}"
 
 
-def _interval(score: Score) -> str:
-    return f"{100 * score.low:.1f}–{100 * score.high:.1f}"
-
-
 def _scores(scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> str:
     if not scores:
         return "None was measured."
@@ -169,7 +167,7 @@ def _scores(scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> st
         (
             plain(_column(score, protocols)),
             score.subset,
-            f"{100 * score.value:.1f} [{_interval(score)}]",
+            share_cell(score.value, score.low, score.high),
             str(score.n),
             str(score.unscored),
             f"`{score.run[:12]}`",
