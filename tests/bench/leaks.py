@@ -96,9 +96,12 @@ def leak(problem: dict[str, str], grade: str) -> str:
     own = sorted(set(_own_names(tree)) - set(dir(builtins)))
     names = {name: f"{'kmqrtwxz'[n % 8]}{n}_part" for n, name in enumerate(own)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and (told := ast.get_docstring(node)):
-            told = reworded(told) if grade != "renamed" else re.sub(r"\w+", lambda m: names.get(m[0], m[0]), told)
-            node.body[0] = ast.Expr(ast.Constant(told))
+        if isinstance(node, ast.FunctionDef) and (docstring := ast.get_docstring(node)):
+            if grade == "renamed":
+                docstring = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), docstring)
+            else:
+                docstring = reworded(docstring)
+            node.body[0] = ast.Expr(ast.Constant(docstring))
     tree = _Rename(names).visit(tree)
     if grade == "restructured":
         tree = _Rebuild().visit(tree)

@@ -193,8 +193,7 @@ def refine(
     """
     from training.data.inspect import compare_extremes
     from training.data.quality.filter import FilterChoice
-    from training.data.refine import refine as refine_dataset
-    from training.data.refine import table
+    from training.data.refine import markdown_table, refine_dataset
 
     if keep is not None and tokens is not None:
         raise ZooError("--keep and --tokens exclude each other: give the share or the budget")
@@ -202,7 +201,7 @@ def refine(
     if as_json:
         emit_json(steps)
         return
-    click.echo("\n".join(table(steps)))
+    click.echo("\n".join(markdown_table(steps)))
     if samples:
         click.echo("\n".join(compare_extremes(steps[1].dataset, samples, lines=12)))
 
