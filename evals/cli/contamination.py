@@ -41,11 +41,11 @@ WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
     help="How to compare; may be given again. Default: ngram, ast and embedding for code, ngram for text.",
 )  # fmt: skip
 @click.option("--threshold", type=float, help="Words, match rate or distance; needs one --method.")
-@click.option("--embedding", "embedder", cls=RenamedOption, former=("--embedder",), default="words", show_default=True,
-              help="words, minilm, a checkpoint, or a model's folder.")  # fmt: skip
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the flags, a file for each method."
-)
+    "--embedding", cls=RenamedOption, former=("--embedder",), default="words", show_default=True,
+    help="words, minilm, a checkpoint, or a model's folder.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the flags, a file a method.")
 @click.option("--show", type=click.IntRange(0), default=3, show_default=True, help="Matches to print side by side.")
 @click.option("--flags", type=click.Path(path_type=Path, dir_okay=False), help="Print these flags; search nothing.")
 @click.option("--sample", help="Print the matches of this sample only.")
@@ -109,7 +109,7 @@ def _search(
     training_sets = _training_sets(sets, trained)
     searches = []
     for method in methods:
-        plan, wanted = _plan(method, threshold, options["embedder"])
+        plan, wanted = _plan(method, threshold, options["embedding"])
         flags = search(task.name, problems, training_sets, plan)
         if method == "ast":
             if not options["as_json"]:
@@ -121,18 +121,18 @@ def _search(
     return searches
 
 
-def _plan(method: Method, threshold: float | None, embedder: str) -> "tuple[SearchPlan, float]":
+def _plan(method: Method, threshold: float | None, embedding: str) -> "tuple[SearchPlan, float]":
     """The search of a method, and the threshold of its flags: one search for trees shows all published match rates."""
     from evals.contamination.search import SearchPlan
     from evals.contamination.syntax_trees import PRESETS
     from evals.contamination.thresholds import checked_threshold, default_threshold
     from evals.encoders import find_encoder
 
-    encoder = find_encoder(embedder) if method == "embedding" and embedder != "words" else None
+    encoder = find_encoder(embedding) if method == "embedding" and embedding != "words" else None
     if threshold is None:
-        wanted = default_threshold(method, embedder)
+        wanted = default_threshold(method, embedding)
     else:
-        wanted = checked_threshold(method, threshold, embedder)
+        wanted = checked_threshold(method, threshold, embedding)
     laxest = min(*PRESETS, wanted) if method == "ast" else wanted
     return SearchPlan(method=method, threshold=laxest, encoder=encoder), wanted
 
