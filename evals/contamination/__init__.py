@@ -1,1 +1,1 @@
-"""Searching training documents for evaluation samples: what is looked for, where, and by which likeness."""
+"""Searches training documents for the samples of a task: by word n-grams, syntax trees and embeddings."""

@@ -102,7 +102,9 @@ def search(task: str, problems: Sequence[Problem], sets: Sequence[TrainingSet], 
                 del closest[KEPT:]
             bar.advance(len(names), f"{len(kept)} samples found")
     if not sources:
-        raise ZooError(f"{', '.join(one.name for one in sets)} holds no documents, so nothing was searched")
+        raise ZooError(
+            f"{', '.join(training_set.name for training_set in sets)} holds no documents, so nothing was searched"
+        )
     flagged = [
         Flag(
             sample=problems[number].sample,
@@ -114,8 +116,9 @@ def search(task: str, problems: Sequence[Problem], sets: Sequence[TrainingSet], 
         for number in sorted(kept)
     ]
     header = Search(
-        task=task, datasets=tuple(one.digest for one in sets), method=plan.method, threshold=plan.threshold,
-        checked=len(problems), names=tuple(one.name for one in sets), documents=len(sources), how=plan.form,
+        task=task, datasets=tuple(training_set.digest for training_set in sets), method=plan.method,
+        threshold=plan.threshold, checked=len(problems), names=tuple(training_set.name for training_set in sets),
+        documents=len(sources), how=plan.form,
         unsearched=tuple(problems[number].sample for number in sorted(method.unsearched)),
     )  # fmt: skip
     return Flags(search=header, flagged=tuple(flagged))
@@ -140,7 +143,7 @@ def _searched_chunks(
     method: SearchMethod, problems: Sequence[Problem], sets: Sequence[TrainingSet], plan: SearchPlan
 ) -> Iterator[tuple[int, list[str], list[Match]]]:
     """(number of its first document, sources of its documents, matches) of each chunk, in order."""
-    every = (document for one in sets for document in documents(one))
+    every = (document for training_set in sets for document in documents(training_set))
     chunks: Iterator[Chunk] = iter(lambda: list(islice(every, CHUNK)), [])
     first = list(islice(chunks, FEW // CHUNK))
     start = 0

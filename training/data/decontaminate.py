@@ -73,7 +73,7 @@ def open_methods(tasks: tuple[str, ...], plans: tuple[SearchPlan, ...]) -> list[
 
 def search_file(job: DecontaminationJob) -> HeldProblems:
     """The problems that each document of a file holds."""
-    return search_texts((one.text for one in read_file(Path(job.documents))), job.tasks, job.plans)
+    return search_texts((document.text for document in read_file(Path(job.documents))), job.tasks, job.plans)
 
 
 def search_texts(texts: Iterable[str], tasks: tuple[str, ...], plans: tuple[SearchPlan, ...]) -> HeldProblems:
@@ -85,11 +85,11 @@ def search_texts(texts: Iterable[str], tasks: tuple[str, ...], plans: tuple[Sear
         matches = [(match, method) for method, search in methods for match in search.matches(chunk)]
         for match, method in sorted(matches, key=lambda pair: pair[0].problem):
             problem, text = problems[match.problem], chunk[match.document]
-            held = HeldProblem(
+            held_problem = HeldProblem(
                 problem=problem.sample, task=problem.task, method=method, value=round(match.similarity, 4),
                 start=match.start, end=match.end, text=text[match.start : match.end][:EXCERPT],
             )  # fmt: skip
-            places.setdefault(start + match.document, []).append(held)
+            places.setdefault(start + match.document, []).append(held_problem)
         start += len(chunk)
     return HeldProblems(places=places)
 
@@ -146,15 +146,15 @@ def _build(work: Path, dataset: Dataset, tasks: tuple[str, ...], plans: tuple[Se
     def outcomes() -> Iterator[Document]:
         for job, result in zip(jobs, each_shard(work, "search", jobs, search_file, HeldProblems), strict=True):
             for place, document in enumerate(read_file(Path(job.documents))):
-                held = result.places.get(place, [])
-                if not held:
+                problems = result.places.get(place, [])
+                if not problems:
                     counts.keep()
                     yield document
                     continue
-                similar.update(problem.problem for problem in held)
-                reason = f"holds {held[0].task} ({held[0].method})"
+                similar.update(problem.problem for problem in problems)
+                reason = f"holds {problems[0].task} ({problems[0].method})"
                 counts.drop(reason)
-                yield drop_document(document, "decontaminate", reason, matches=msgspec.to_builtins(held))
+                yield drop_document(document, "decontaminate", reason, matches=msgspec.to_builtins(problems))
 
     number, tokens = write_result(work / "out", outcomes())
     return Built(
