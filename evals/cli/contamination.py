@@ -51,7 +51,7 @@ WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
 @click.option("--sample", help="Print the matches of this sample only.")
 @AS_JSON
 def contamination(task: str, sets: tuple[str, ...], trained: str | None, **options: Any) -> None:
-    """Find the samples of a task that occur in training data.
+    """Find the samples of a task in training data.
 
     \b
     phizoo eval contamination humaneval --dataset code-clean --out flags

@@ -10,7 +10,7 @@ import click
 
 from evals.cli.engine_options import engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
-from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER, task_option
+from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, task_option
 from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import ZooError, unknown
 
@@ -42,7 +42,7 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus when sampling (default 0.95).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw.")
 @click.option("--batch", type=click.IntRange(1), help="Samples at a time (default: by token budget).")
-@click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
+@DTYPE
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of evaluation sets (as PHIZOO_DATA).")
 @TIER

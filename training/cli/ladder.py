@@ -28,7 +28,7 @@ import click
     help="Runs at a time; they share the cores.",
 )
 def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -> None:
-    """Run three studies of data and weight reuse at mini scale, and write their report.
+    """Run three studies of data and weight reuse, and write their report.
 
     Makes the quickstart's data, trains every variant with several seeds, scores each, and writes the report.
     If it is stopped, the same command continues it.
@@ -45,7 +45,7 @@ def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -
     from zoo.registry import open_registry
 
     if not (no_data or report_only):
-        for line in [*(line for _, line in STEPS if line.startswith("data ")), *DATA_LINES]:
+        for line in [*(line for line in STEPS if line.startswith("data ")), *DATA_LINES]:
             click.secho(f"$ phizoo {line}", fg="cyan")
             if code := run(shlex.split(line)):
                 sys.exit(code)

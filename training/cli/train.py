@@ -125,7 +125,7 @@ def recipes(keys: bool, as_json: bool) -> None:
 @click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Steps to time.")
 @AS_JSON
 def bench(gpu: bool, steps: int, as_json: bool) -> None:
-    """Measure the training loop on this machine: tokens per second, memory, and MFU on a GPU.
+    """Measure the training loop: tokens per second, memory, and MFU on a GPU.
 
     \b
     phizoo train bench

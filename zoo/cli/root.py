@@ -27,10 +27,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "serve": ("evals.cli.serve:serve", "Serve a checkpoint over an OpenAI-compatible address."),
     "doctor": ("evals.cli.doctor:doctor", "Check what this machine can run and how to fix what is missing."),
     "completion": ("zoo.cli.completion:completion", "Print the shell script that completes commands and names."),
-    "quickstart": (
-        "zoo.cli.quickstart:quickstart",
-        "Run all of it on two CPU cores: data, training, evaluation, leaderboard.",
-    ),
+    "quickstart": ("zoo.cli.quickstart:quickstart", "Run data, training, evaluation and leaderboard on two CPU cores."),
 }
 
 
