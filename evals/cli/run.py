@@ -28,13 +28,8 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.command()
 @click.argument("names", shell_complete=A_CHECKPOINT, nargs=-1, required=True, metavar="NAME...")
 @task_option("A task, TASK@PROTOCOL or suite:NAME; may be given again, or with commas.", required=True)
-@click.option(
-    "--engine",
-    shell_complete=AN_ENGINE,
-    default="transformers",
-    show_default=True,
-    help="The engine that runs the model.",
-)
+@click.option("--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True,
+              help="The engine that runs the model.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")
@@ -49,19 +44,12 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @ALLOW_WEAK
 @click.option("--allow-unscored", is_flag=True, help="Publish although some samples could not be scored.")
 @click.option("--no-publish", is_flag=True, help="Keep the run, but write no score to the registry.")
-@click.option(
-    "--overlap",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="File of flagged samples (eval contamination); scores are split by them.",
-)
+@click.option("--overlap", multiple=True, type=click.Path(path_type=Path),
+              help="File of flagged samples (eval contamination); scores are split by them.")  # fmt: skip
 @click.option("--ray", metavar="ADDRESS", help="Spread over a Ray cluster: auto, HOST:PORT, or local for this machine.")
 @click.option("--data-parallel", type=click.IntRange(1), help="Replicas of the model on this machine (Ray).")
-@click.option(
-    "--cpus-per-replica",
-    type=click.IntRange(1),
-    help="CPUs of each replica on machines without a GPU (default: 4 or all).",
-)
+@click.option("--cpus-per-replica", type=click.IntRange(1),
+              help="CPUs of each replica on machines without a GPU (default: 4 or all).")  # fmt: skip
 @engine_options
 @click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
 @AS_JSON

@@ -41,9 +41,8 @@ def run(
 @click.argument("recipe", shell_complete=A_RECIPE)
 @SET
 @click.option("--gpus", type=click.IntRange(min=1), default=8, show_default=True, help="Number of GPUs.")
-@click.option(
-    "--kind", type=click.Choice(["A100", "H100", "H200"]), default="H100", show_default=True, help="GPU model."
-)
+@click.option("--kind", type=click.Choice(["A100", "H100", "H200"]), default="H100", show_default=True,
+              help="GPU model.")  # fmt: skip
 @click.option("--mfu", type=click.FloatRange(0.01, 1.0), help="Model FLOPs utilisation; 0.4 is assumed by default.")
 @click.option("--usd", type=float, help="Price of a GPU hour.")
 @AS_JSON

@@ -99,7 +99,7 @@ A_DATASET: Complete = offer("zoo.cli.completion:dataset_names")
 A_TASK: Complete = offer("evals.cli.completion:task_names")
 AN_ENGINE: Complete = offer("evals.cli.completion:engine_names")
 A_RUN: Complete = offer("evals.cli.completion:run_ids")
-A_RECIPE: Complete = offer("training.recipe:completed")
+A_RECIPE: Complete = offer("training.recipe:complete_recipe")
 
 
 @click.command()

@@ -96,9 +96,8 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
 
 
 @click.command(cls=LazyGroup, table=GROUPS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
-)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Print the version.")  # fmt: skip
 def phizoo() -> None:
     """phi-zoo: train, keep, evaluate and compare small language models.
 
