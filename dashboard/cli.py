@@ -30,25 +30,15 @@ SHORTEST_PASSWORD = 8
 @click.option("--subset", default="all", show_default=True, type=click.Choice(["all", "clean", "overlapping"]),
               help="Scores on all samples, or only on those (not) found in training data.")  # fmt: skip
 @click.option("--search", default="", help="Only models whose name contains these words.")
-@click.option(
-    "--sort", default="board", show_default=True, help="board, name, parameters, tokens, date or a column key."
-)
+@click.option("--sort", default="board", show_default=True,
+              help="board, name, parameters, tokens, date or a column key.")  # fmt: skip
 @click.option("--every-metric", is_flag=True, help="Show all metrics of each task, not only the main one.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of the page.")
 @click.option("--public", is_flag=True, help="Let other machines open the page; needs a password in PHIZOO_PASSWORD.")
 def leaderboard(
-    printed: bool,
-    out: Path | None,
-    as_json: bool,
-    view: str,
-    suite: str,
-    subset: "Subset",
-    search: str,
-    sort: str,
-    every_metric: bool,
-    port: int,
-    public: bool,
-) -> None:
+    printed: bool, out: Path | None, as_json: bool, view: str, suite: str, subset: "Subset", search: str, sort: str,
+    every_metric: bool, port: int, public: bool,
+) -> None:  # fmt: skip
     """Open the leaderboard page, or export it.
 
     Each number has its interval and n, under its own protocol; measured and reported numbers are marked.

@@ -83,7 +83,7 @@ def test_the_task_that_is_shown_is_the_real_one() -> None:
     assert (ROOT / "evals" / "tasks" / "copa.py").read_text(encoding="utf-8").endswith(shown)
 
 
-@pytest.mark.parametrize("line", [line for _, line in STEPS if line])
+@pytest.mark.parametrize("line", STEPS)
 def test_the_quickstarts_commands_exist(line: str) -> None:
     resolve(shlex.split(line))
 

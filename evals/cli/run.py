@@ -10,7 +10,7 @@ import click
 
 from evals.cli.engine_options import engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
-from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER, task_option
+from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, task_option
 from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import ZooError, unknown
 
@@ -28,13 +28,8 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.command()
 @click.argument("names", shell_complete=A_CHECKPOINT, nargs=-1, required=True, metavar="NAME...")
 @task_option("A task, TASK@PROTOCOL or suite:NAME; may be given again, or with commas.", required=True)
-@click.option(
-    "--engine",
-    shell_complete=AN_ENGINE,
-    default="transformers",
-    show_default=True,
-    help="The engine that runs the model.",
-)
+@click.option("--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True,
+              help="The engine that runs the model.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")
@@ -42,26 +37,19 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus when sampling (default 0.95).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw.")
 @click.option("--batch", type=click.IntRange(1), help="Samples at a time (default: by token budget).")
-@click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
+@DTYPE
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of evaluation sets (as PHIZOO_DATA).")
 @TIER
 @ALLOW_WEAK
 @click.option("--allow-unscored", is_flag=True, help="Publish although some samples could not be scored.")
 @click.option("--no-publish", is_flag=True, help="Keep the run, but write no score to the registry.")
-@click.option(
-    "--overlap",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="File of flagged samples (eval contamination); scores are split by them.",
-)
+@click.option("--overlap", multiple=True, type=click.Path(path_type=Path),
+              help="File of flagged samples (eval contamination); scores are split by them.")  # fmt: skip
 @click.option("--ray", metavar="ADDRESS", help="Spread over a Ray cluster: auto, HOST:PORT, or local for this machine.")
 @click.option("--data-parallel", type=click.IntRange(1), help="Replicas of the model on this machine (Ray).")
-@click.option(
-    "--cpus-per-replica",
-    type=click.IntRange(1),
-    help="CPUs of each replica on machines without a GPU (default: 4 or all).",
-)
+@click.option("--cpus-per-replica", type=click.IntRange(1),
+              help="CPUs of each replica on machines without a GPU (default: 4 or all).")  # fmt: skip
 @engine_options
 @click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
 @AS_JSON

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
+from zoo.cli.options import DTYPE
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -32,26 +33,14 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
               help="auto: vLLM if it is installed.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs PHIZOO_API_KEY.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")
-@click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
+@DTYPE
 @click.option("--seed", type=int, default=0, show_default=True, help="vllm: seed of requests that set none.")
 @click.option("--tensor-parallel", type=click.IntRange(1), default=1, help="vllm: GPUs that share one model.")
 @click.option("--data-parallel", type=click.IntRange(1), default=1, help="vllm: replicas of the model.")
-@click.option(
-    "--start-seconds", type=click.IntRange(1), default=900, show_default=True, help="vllm: longest time to load."
-)
+@click.option("--start-seconds", type=click.IntRange(1), default=900, show_default=True,
+              help="vllm: longest time to load.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the command, the memory and what is missing here; start nothing.")
-def serve(
-    name: str,
-    engine: str,
-    host: str,
-    port: int,
-    dtype: str,
-    seed: int,
-    tensor_parallel: int,
-    data_parallel: int,
-    start_seconds: int,
-    dry_run: bool,
-) -> None:
+def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: Any) -> None:
     """Serve a checkpoint over an OpenAI-compatible address.
 
     \b
@@ -66,17 +55,17 @@ def serve(
     from evals.engines.vllm.process import Serving, free_port, refused_port
     from zoo.registry import open_registry
 
-    key = os.environ.get("PHIZOO_API_KEY")
+    key, host, port = os.environ.get("PHIZOO_API_KEY"), options["host"], options["port"]
     if host not in LOOPBACK and not key:
         raise ZooError(
             f"--host {host} exposes the model to other machines: set PHIZOO_API_KEY to a key that clients must send"
         )
     with_vllm = importlib.util.find_spec("vllm") is not None
     vllm = engine == "vllm" or (engine == "auto" and with_vllm)
-    if not vllm and (tensor_parallel, data_parallel) != (1, 1):
+    if not vllm and (options["tensor_parallel"], options["data_parallel"]) != (1, 1):
         raise ZooError("--tensor-parallel and --data-parallel are options of --engine vllm")
     if dry_run:
-        _show_plan(name, vllm, host, port, dtype, seed, tensor_parallel, data_parallel)
+        _show_plan(name, vllm, options)
         return
     if vllm and not with_vllm:
         raise ZooError(
@@ -90,44 +79,25 @@ def serve(
         if problems:
             raise ZooError(f"{checkpoint.label} is damaged: {problems[0]}. All problems: phizoo models verify {name}")
         path = registry.path(checkpoint)
-    dtype, device, _ = resolve(path, dtype, "auto")
-    serving = Serving(
-        path=path,
-        name=checkpoint.name,
-        host=host,
-        port=port or free_port(),
-        dtype=dtype,
-        context_tokens=checkpoint.context_tokens,
-        seed=seed,
-        tensor_parallel=tensor_parallel,
-        data_parallel=data_parallel,
-        cpu=device == "cpu",
-    )
+    dtype, device, _ = resolve(path, options["dtype"], "auto")
     if vllm:
-        _vllm(serving, key, start_seconds)
+        options |= {"dtype": dtype, "port": port or free_port()}
+        context, cpu = checkpoint.context_tokens, device == "cpu"
+        _vllm(Serving(path=path, name=checkpoint.name, context_tokens=context, cpu=cpu, **options), key, start_seconds)
     else:
         _transformers(path, checkpoint.name, checkpoint.digest, host, port, dtype, key)
 
 
-def _show_plan(name: str, vllm: bool, *flags: Any) -> None:
+def _show_plan(name: str, vllm: bool, options: dict[str, Any]) -> None:
     from evals.checks import estimate
     from evals.engines.vllm.process import Serving, command
 
-    host, port, dtype, seed, tensor_parallel, data_parallel = flags
-    model = estimate.find_model(name)
-    serving = Serving(
-        path=Path(f"<the folder of {model.label}>"),
-        name=name,
-        host=host,
-        port=port,
-        dtype=estimate.resolve_dtype(dtype, "vllm" if vllm else "transformers"),
-        context_tokens=model.context_tokens,
-        seed=seed,
-        tensor_parallel=tensor_parallel,
-        data_parallel=data_parallel,
-    )
-    engine, line = ("vllm", command(serving)) if vllm else ("transformers", [])
-    estimate.report(estimate.plan_serving(name, engine, dtype, line, tensor_parallel * data_parallel))
+    model, engine, dtype = estimate.find_model(name), "vllm" if vllm else "transformers", options["dtype"]
+    options = {**options, "dtype": estimate.resolve_dtype(dtype, engine)}
+    path = Path(f"<the folder of {model.label}>")
+    serving = Serving(path=path, name=name, context_tokens=model.context_tokens, **options)
+    gpus = options["tensor_parallel"] * options["data_parallel"]
+    estimate.report(estimate.plan_serving(name, engine, dtype, command(serving) if vllm else [], gpus))
 
 
 @contextmanager

@@ -53,7 +53,9 @@ def runs(as_json: bool) -> None:
 @click.option("--sample", "sample_id", help="One sample by its id: exact prompt, text, answer, score.")
 @AS_JSON
 def show(run: str, sample_id: str | None, as_json: bool) -> None:
-    """Show a run by its id (or the first characters of it), or one of its samples to the byte.
+    """Show a run, or one of its samples to the byte.
+
+    RUN is an id, or its first characters.
 
     \b
     phizoo eval show 3f2a9c41d0aa

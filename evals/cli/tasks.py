@@ -30,7 +30,7 @@ def tasks(
     names: tuple[str, ...], listing: str | None, checkpoint: str | None, fetch: bool, difference: float | None,
     score: float, pair: tuple[str, str] | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """List the tasks and their protocols, or their suites, data and statistical power.
+    """List the tasks, or their suites, data and statistical power.
 
     The first protocol of a task is its default. --data reads every set on this machine and checks it against its
     pinned sha256; unchanged files are not read again. --power is for a two-sided test at 5% with 80% power.

@@ -88,17 +88,11 @@ def filter_documents(
 @click.command()
 @click.argument("source", shell_complete=A_DATASET)
 @NAME
-@click.option(
-    "--jaccard",
-    type=click.FloatRange(0.3, 1),
-    default=0.8,
-    show_default=True,
-    help="Similarity of word 5-grams.",
-)
+@click.option("--jaccard", type=click.FloatRange(0.3, 1), default=0.8, show_default=True,
+              help="Similarity of word 5-grams.")  # fmt: skip
 @click.option("--semantic", type=click.FloatRange(0, 1), help="Also drop documents with this cosine or more.")
-@click.option(
-    "--embedding", default="minilm", show_default=True, help="For --semantic: minilm, a checkpoint, a folder."
-)
+@click.option("--embedding", default="minilm", show_default=True,
+              help="For --semantic: minilm, a checkpoint, a folder.")  # fmt: skip
 @scaled
 @AS_JSON
 def dedup(source: str, name: str, jaccard: float, semantic: float | None, embedding: str, as_json: bool) -> None:
@@ -168,22 +162,15 @@ def _match_rates(texts: tuple[str, ...]) -> list[float]:
 @click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of the documents to keep (0.3).")
 @click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
 @TASKS
-@click.option(
-    "--samples", type=click.IntRange(min=0), default=10, show_default=True, help="Documents printed at each end."
-)
+@click.option("--samples", type=click.IntRange(min=0), default=10, show_default=True,
+              help="Documents printed at each end.")  # fmt: skip
 @SEED
 @scaled
 @AS_JSON
 def refine(
-    source: str,
-    name: str,
-    keep: float | None,
-    tokens: int | None,
-    tasks: tuple[str, ...],
-    samples: int,
-    seed: int,
+    source: str, name: str, keep: float | None, tokens: int | None, tasks: tuple[str, ...], samples: int, seed: int,
     as_json: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Filter, deduplicate and decontaminate, with a table of the steps.
 
     Makes NAME-filtered, NAME-dedup and NAME. Run again, it prints the same table at once.

@@ -18,9 +18,6 @@ NAME = click.option(
     "--name", cls=RenamedOption, former=("--out",), required=True, metavar="NAME", help="Name of the dataset to make."
 )
 SEED = click.option("--seed", default=0, show_default=True, help="Another seed gives another sample.")
-CONCURRENCY = click.option(
-    "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at a time."
-)
 
 
 def scaled(command: Command) -> Command:

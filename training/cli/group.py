@@ -7,22 +7,13 @@ from zoo.cli.root import LazyGroup
 # name -> (where the click command lives, its one-line help: a test holds that it equals the command's own)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("training.cli.train:run", "Train RECIPE (a name or a .toml file) and put the checkpoint into the zoo."),
-    "plan": (
-        "training.cli.train:plan",
-        "Estimate the cost of RECIPE: parameters, tokens, FLOPs, memory, days, money.",
-    ),
+    "plan": ("training.cli.train:plan", "Estimate the cost of RECIPE: parameters, tokens, FLOPs, memory, days, money."),
     "diff": ("training.cli.train:diff", "Compare two recipes: names, .toml files, or checkpoints of the zoo."),
     "recipes": ("training.cli.train:recipes", "List the recipes that come with phizoo."),
-    "bench": (
-        "training.cli.train:bench",
-        "Measure the training loop on this machine: tokens per second, memory, and MFU on a GPU.",
-    ),
+    "bench": ("training.cli.train:bench", "Measure the training loop: tokens per second, memory, and MFU on a GPU."),
     "curves": ("training.cli.train:curves", "Draw the training curves of a checkpoint or a run's folder."),
     "grow": ("training.cli.grow:grow", "Grow a checkpoint into a larger recipe's shape."),
-    "ladder": (
-        "training.cli.ladder:ladder",
-        "Run three studies of data and weight reuse at mini scale, and write their report.",
-    ),
+    "ladder": ("training.cli.ladder:ladder", "Run three studies of data and weight reuse, and write their report."),
 }
 
 

@@ -8,27 +8,16 @@ import click
 
 
 @click.command()
-@click.option(
-    "--scale",
-    type=click.Choice(["full", "quick", "smoke"]),
-    default="full",
-    show_default=True,
-    help="Size of the study.",
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("ladder"), show_default=True, help="Folder of the report."
-)
+@click.option("--scale", type=click.Choice(["full", "quick", "smoke"]), default="full", show_default=True,
+              help="Size of the study.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default=Path("ladder"), show_default=True,
+              help="Folder of the report.")  # fmt: skip
 @click.option("--report-only", is_flag=True, help="Train nothing; write the report of the runs in the zoo.")
 @click.option("--no-data", is_flag=True, help="Use the datasets of the zoo; make none.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Runs at a time; they share the cores.",
-)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
+              help="Runs at a time; they share the cores.")  # fmt: skip
 def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -> None:
-    """Run three studies of data and weight reuse at mini scale, and write their report.
+    """Run three studies of data and weight reuse, and write their report.
 
     Makes the quickstart's data, trains every variant with several seeds, scores each, and writes the report.
     If it is stopped, the same command continues it.
@@ -45,7 +34,7 @@ def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -
     from zoo.registry import open_registry
 
     if not (no_data or report_only):
-        for line in [*(line for _, line in STEPS if line.startswith("data ")), *DATA_LINES]:
+        for line in [*(line for line in STEPS if line.startswith("data ")), *DATA_LINES]:
             click.secho(f"$ phizoo {line}", fg="cyan")
             if code := run(shlex.split(line)):
                 sys.exit(code)

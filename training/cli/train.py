@@ -41,9 +41,8 @@ def run(
 @click.argument("recipe", shell_complete=A_RECIPE)
 @SET
 @click.option("--gpus", type=click.IntRange(min=1), default=8, show_default=True, help="Number of GPUs.")
-@click.option(
-    "--kind", type=click.Choice(["A100", "H100", "H200"]), default="H100", show_default=True, help="GPU model."
-)
+@click.option("--kind", type=click.Choice(["A100", "H100", "H200"]), default="H100", show_default=True,
+              help="GPU model.")  # fmt: skip
 @click.option("--mfu", type=click.FloatRange(0.01, 1.0), help="Model FLOPs utilisation; 0.4 is assumed by default.")
 @click.option("--usd", type=float, help="Price of a GPU hour.")
 @AS_JSON
@@ -125,7 +124,7 @@ def recipes(keys: bool, as_json: bool) -> None:
 @click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Steps to time.")
 @AS_JSON
 def bench(gpu: bool, steps: int, as_json: bool) -> None:
-    """Measure the training loop on this machine: tokens per second, memory, and MFU on a GPU.
+    """Measure the training loop: tokens per second, memory, and MFU on a GPU.
 
     \b
     phizoo train bench

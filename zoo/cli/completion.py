@@ -7,6 +7,7 @@ packages that own them, which are imported only when Tab is pressed.
 
 import importlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,74 +20,10 @@ if TYPE_CHECKING:
 SHELLS = ("bash", "zsh", "fish")
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
-# click's own script for bash takes the words as readline cuts them, also at `:` and `@`, which names here contain
-# (phi-1:3, phi-1@best, suite:quick): so this one cuts at spaces and drops the part that readline keeps.
-BASH = r"""_phizoo_completion() {
-    local line="${COMP_LINE:0:COMP_POINT}" typed kept kind value
-    local -a words
-    IFS=$' \t\n' read -ra words <<< "$line"
-    [[ "$line" == *[[:space:]] ]] && words+=("")
-    typed="${words[-1]}"
-    kept="${typed%"${typed##*["$COMP_WORDBREAKS"]}"}"
-    COMPREPLY=()
-    while IFS=, read -r kind value; do
-        case "$kind" in
-            dir) compopt -o dirnames ;;
-            file) compopt -o default ;;
-            plain) COMPREPLY+=("${value#"$kept"}") ;;
-        esac
-    done < <(COMP_WORDS="${words[*]}" COMP_CWORD=$((${#words[@]} - 1)) \
-        _PHIZOO_COMPLETE=bash_complete "${words[0]}" 2>/dev/null)
-}
-complete -o nosort -F _phizoo_completion phizoo
-"""
-
-# click's own script for fish cuts an answer at every comma, which lists of tasks and descriptions contain.
-FISH = r"""function _phizoo_completion
-    for line in (env COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) _PHIZOO_COMPLETE=fish_complete \
-        phizoo 2>/dev/null)
-        set -l answer (string split --max 1 , -- $line)
-        set -l option (string match --regex -- '^--[^=]+=' (commandline -t))
-        switch $answer[1]
-            case dir
-                __fish_complete_directories $answer[2]
-            case file
-                __fish_complete_path $answer[2]
-            case plain
-                echo "$option$answer[2]"
-        end
-    end
-end
-complete --no-files --command phizoo --arguments "(_phizoo_completion)"
-"""
-
-# click's own script for zsh needs compdef, which a .zshrc without a framework has not loaded, and replaces a whole
-# --option=value by the value.
-ZSH = r"""#compdef phizoo
-(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
-_phizoo_completion() {
-    local kind value help
-    local -a answers plain described
-    answers=("${(@f)$(COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT - 1)) \
-        _PHIZOO_COMPLETE=zsh_complete "${words[1]}" 2>/dev/null)}")
-    compset -P '--*='
-    for kind value help in $answers; do
-        case $kind in
-            dir) _path_files -/ ;;
-            file) _path_files ;;
-            plain) [[ $help == _ ]] && plain+=("$value") || described+=("$value:$help") ;;
-        esac
-    done
-    (( $#described )) && _describe -V unsorted described
-    (( $#plain )) && compadd -V unsorted -a plain
-    [[ -n "$answers" ]]
-}
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
-    _phizoo_completion "$@"
-else
-    compdef _phizoo_completion phizoo
-fi
-"""
+# click's own scripts fail with the names of a zoo. bash: takes the words as readline cuts them, also at `:` and `@`
+# (phi-1:3, phi-1@best), so ours cuts at spaces and drops the part that readline keeps. fish: cuts an answer at every
+# comma. zsh: needs compdef, which a .zshrc without a framework has not loaded, and replaces a whole --option=value.
+SCRIPTS = Path(__file__).parent  # completion.bash, completion.zsh, completion.fish
 
 
 def offer(source: str) -> Complete:
@@ -146,7 +83,7 @@ def dataset_names(_typed: str) -> list[str]:
 
 def shell_script(shell: str) -> str:
     """The completion script of `shell` (one of SHELLS)."""
-    return {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell]
+    return (SCRIPTS / f"completion.{shell}").read_text(encoding="utf-8")
 
 
 def a_folder(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
@@ -162,7 +99,7 @@ A_DATASET: Complete = offer("zoo.cli.completion:dataset_names")
 A_TASK: Complete = offer("evals.cli.completion:task_names")
 AN_ENGINE: Complete = offer("evals.cli.completion:engine_names")
 A_RUN: Complete = offer("evals.cli.completion:run_ids")
-A_RECIPE: Complete = offer("training.recipe:completed")
+A_RECIPE: Complete = offer("training.recipe:complete_recipe")
 
 
 @click.command()

@@ -12,13 +12,8 @@ from zoo.errors import ZooError
 
 
 @click.command()
-@click.option(
-    "--where",
-    "conditions",
-    multiple=True,
-    metavar="CONDITION",
-    help="A condition that must hold; may be given several times.",
-)
+@click.option("--where", "conditions", multiple=True, metavar="CONDITION",
+              help="A condition that must hold; may be given several times.")  # fmt: skip
 @click.option("--name", shell_complete=A_CHECKPOINT, help="Exactly this name.")
 @click.option("--family", help="Of this family, such as phi.")
 @click.option("--licence", help="Under this licence, such as mit.")

@@ -14,6 +14,9 @@ TIER: Decorator = click.option("--tier", help="Sandbox tier; the best one availa
 ALLOW_WEAK: Decorator = click.option(
     "--allow-weak-isolation", "allow_weak", is_flag=True, help="Run code with resource limits only. Dangerous."
 )
+DTYPE: Decorator = click.option(
+    "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16."
+)
 
 
 class RenamedOption(click.Option):

@@ -11,12 +11,9 @@ NONE = "–"  # a value that is not known
 
 
 def cell(
-    value: float | str | None,
-    low: float | None = None,
-    high: float | None = None,
-    n: int | None = None,
-    digits: int = 1,
-) -> str:
+    value: float | str | None, low: float | None = None, high: float | None = None, n: int | None = None, digits: int =
+    1,
+) -> str:  # fmt: skip
     """A value with its interval and n; a dash for no value. A string is a value as its source printed it.
 
     >>> cell(51.219, 43.64, 58.75, 164), cell("<3.0", n=164), cell(7.25, 6.5, 8, 20, digits=2), cell(None)

@@ -27,10 +27,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "serve": ("evals.cli.serve:serve", "Serve a checkpoint over an OpenAI-compatible address."),
     "doctor": ("evals.cli.doctor:doctor", "Check what this machine can run and how to fix what is missing."),
     "completion": ("zoo.cli.completion:completion", "Print the shell script that completes commands and names."),
-    "quickstart": (
-        "zoo.cli.quickstart:quickstart",
-        "Run all of it on two CPU cores: data, training, evaluation, leaderboard.",
-    ),
+    "quickstart": ("zoo.cli.quickstart:quickstart", "Run data, training, evaluation and leaderboard on two CPU cores."),
 }
 
 
@@ -99,9 +96,8 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
 
 
 @click.command(cls=LazyGroup, table=GROUPS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
-)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Print the version.")  # fmt: skip
 def phizoo() -> None:
     """phi-zoo: train, keep, evaluate and compare small language models.
 
