@@ -7,6 +7,8 @@ Source: Gunasekar et al. 2023 (arXiv:2306.11644) section 2.3; Li et al. 2023 (ar
 the published config.json files of microsoft/phi-1, phi-1_5 and phi-2.
 """
 
+import re
+from collections.abc import Iterable
 from math import prod
 from typing import Any
 
@@ -145,3 +147,19 @@ def phi_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
             shapes[f"{prefix}.{name}.bias"] = shape[:1]
     shapes |= {"model.final_layernorm.weight": (width,), "model.final_layernorm.bias": (width,)}
     return shapes | {"lm_head.weight": (vocabulary, width), "lm_head.bias": (vocabulary,)}
+
+
+def legacy_format(names: Iterable[str]) -> str:
+    """The older Phi format of a set of tensor names, "" for today's.
+
+    >>> legacy_format(["transformer.h.0.mixer.Wqkv.weight"]), legacy_format(["model.layers.0.mlp.fc1.bias"])
+    ('mixformer', '')
+    """
+    for name in names:
+        if re.fullmatch(r"transformer\.h\.\d+\.mixer\.Wqkv\.weight", name):
+            return "mixformer"
+        if re.fullmatch(r"layers\.\d+\.mixer\.Wqkv\.weight", name):
+            return "sequential"
+        if re.fullmatch(r"model\.layers\.\d+\.self_attn\.query_key_value\.weight", name):
+            return "fused"
+    return ""

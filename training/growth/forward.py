@@ -52,6 +52,7 @@ class WeightReader:
         self.dtype, self.files = dtype, TensorFolder(folder)
 
     def whole(self, name: str) -> "torch.Tensor":
+        """A whole tensor."""
         return self.files.read(name).to(self.dtype)
 
     def rows(self, name: str, index_BT: "torch.Tensor") -> "torch.Tensor":
@@ -62,6 +63,7 @@ class WeightReader:
         return tensor[back]
 
     def head(self, hidden_BTD: "torch.Tensor") -> "torch.Tensor":
+        """The logits of hidden states, shape (B, T, V)."""
         import torch
 
         name, bias = "lm_head.weight", self.whole("lm_head.bias")

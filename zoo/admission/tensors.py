@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo.admission.safetensors_header import FLOATS, Header
 from zoo.errors import ZooError
-from zoo.phi_variants import phi_shapes
+from zoo.phi_variants import legacy_format, phi_shapes
 from zoo.shape import read_shape
 
 EMBEDDING = re.compile(r"(embed_tokens|wte|embed_in|word_embeddings)\.weight$")
@@ -53,8 +53,6 @@ def check_tensors(folder: Path, headers: dict[str, Header], config: dict[str, An
 
 
 def _check_phi(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
-    from zoo.exchange.phi_convert import legacy_format
-
     legacy = legacy_format(shapes)
     if legacy:
         raise ZooError(

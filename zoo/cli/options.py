@@ -27,6 +27,7 @@ class RenamedOption(click.Option):
         self.former = list(former)
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Lets the parser take the former words too, without showing them in the help."""
         shown, self.opts = self.opts, [*self.opts, *self.former]
         super().add_to_parser(parser, ctx)
         self.opts = shown

@@ -16,7 +16,7 @@ from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle
 from zoo.exchange.card import model_card
 from zoo.lock import locked
-from zoo.phi_variants import VARIANTS, Variant
+from zoo.phi_variants import VARIANTS, Variant, legacy_format
 from zoo.plain_file import open_inside
 from zoo.records import About, Checkpoint, validate_name
 from zoo.store.store import copy_hashed
@@ -151,7 +151,7 @@ def import_folder(registry: "Registry", folder: Path, name: str, about: About, d
             gate.check_path(path.relative_to(folder).as_posix())
             gate.check_links(path, path.lstat().st_nlink)
     names = [tensor.name for path in sorted(folder.glob("*.safetensors")) for tensor in read_header(path).tensors]
-    legacy = phi_convert.legacy_format(names)
+    legacy = legacy_format(names)
     if not legacy and not drop_code:
         return registry.add(folder, name, about)
     if not drop_code:

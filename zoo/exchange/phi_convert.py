@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from zoo.admission.safetensors_header import BITS, Header, Tensor, read_header
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
+from zoo.phi_variants import legacy_format
 from zoo.plain_file import open_plain
 from zoo.shape import read_shape
 
@@ -48,22 +49,6 @@ class TensorPiece(NamedTuple):
     shape: tuple[int, ...]
     file: str
     spans: Spans
-
-
-def legacy_format(names: Iterable[str]) -> str:
-    """The older Phi format of a set of tensor names, "" for today's.
-
-    >>> legacy_format(["transformer.h.0.mixer.Wqkv.weight"]), legacy_format(["model.layers.0.mlp.fc1.bias"])
-    ('mixformer', '')
-    """
-    for name in names:
-        if re.fullmatch(r"transformer\.h\.\d+\.mixer\.Wqkv\.weight", name):
-            return "mixformer"
-        if re.fullmatch(r"layers\.\d+\.mixer\.Wqkv\.weight", name):
-            return "sequential"
-        if re.fullmatch(r"model\.layers\.\d+\.self_attn\.query_key_value\.weight", name):
-            return "fused"
-    return ""
 
 
 def as_mixformer(name: str, layers: int) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from zoo.admission.config import read_json
 from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
-from zoo.exchange.phi_convert import ROTARY, as_mixformer, legacy_format
+from zoo.exchange.phi_convert import ROTARY, as_mixformer
+from zoo.phi_variants import legacy_format
 from zoo.shape import read_shape
 
 if TYPE_CHECKING:
