@@ -1,7 +1,7 @@
-"""Sample, Generation, Result and Run: what a run reads and writes, frozen.
+"""The records that a run reads and writes: Sample, Generation, Result, Run and their parts, frozen.
 
-A Result's score is 0..1, or None for *not scored* (a fault of the backend or the sandbox); it is
-never a silent 0. An answer that cannot be found in the text is a 0 with `answer` None.
+A Result's score is 0..1, or None for *not scored* (a fault of the engine or the sandbox); it is
+never a silent 0. A text in which no answer is found scores 0, with `answer` None.
 """
 
 from typing import Any, Literal
@@ -15,11 +15,11 @@ class Sample(Record, frozen=True, kw_only=True):
     """One question of a task.
 
     id       stable and unique in the task: "humaneval/HumanEval/0"
-    question what the prompt is made from
-    target   what is right: a string, a number, the index of the right choice
-    choices  for choice tasks: pairs (context, continuation) are made from these by the task
+    question the text from which the task makes the prompt
+    target   the right answer: a string, a number, the index of the right choice
+    choices  for choice tasks: the task makes its (context, continuation) pairs from these
     cluster  samples with the same cluster are not independent (a passage, a subject); "" if alone
-    data     what else the task needs to score (tests, entry point), as plain data
+    data     the rest that scoring needs (tests, entry point), as plain data
     """
 
     id: str
@@ -31,10 +31,10 @@ class Sample(Record, frozen=True, kw_only=True):
 
 
 class Decoding(Record, frozen=True, kw_only=True):
-    """How text is generated. temperature 0 is greedy; `boundary` says what the prompt's end does.
+    """How text is generated. temperature 0 is greedy; `boundary` says how the prompt's end is encoded.
 
     boundary  raw: the bytes as they are. stripped: trailing white space removed before encoding.
-              healed: the last token is taken back and its bytes constrain the first new ones.
+              healed: the last token is removed, and the first new tokens must spell its bytes.
     """
 
     max_tokens: int = 512
@@ -45,7 +45,7 @@ class Decoding(Record, frozen=True, kw_only=True):
 
 
 class GenerateRequest(Record, frozen=True, kw_only=True):
-    """One text to generate: which sample and draw, the prompt, the seed of this very draw."""
+    """One text to generate: its sample and draw, the prompt, the seed of this draw."""
 
     sample: str
     draw: int
@@ -55,7 +55,7 @@ class GenerateRequest(Record, frozen=True, kw_only=True):
 
 
 class Generation(Record, frozen=True, kw_only=True):
-    """What a backend generated, cut at the stop string (which is not included).
+    """A generated text, cut before the stop string.
 
     truncated  prompt tokens cut from the left to fit the context; 0 normally
     """
@@ -78,7 +78,7 @@ class ChoiceRequest(Record, frozen=True, kw_only=True):
 
 
 class Choice(Record, frozen=True, kw_only=True):
-    """One continuation read: summed log-probability (nats), tokens, and whether it is the greedy one."""
+    """One scored continuation: summed log-probability (nats), tokens, and whether it is the greedy one."""
 
     logprob: float
     tokens: int
@@ -86,7 +86,7 @@ class Choice(Record, frozen=True, kw_only=True):
 
 
 class ChoiceScores(Record, frozen=True, kw_only=True):
-    """What a backend read for a ChoiceRequest, in the order of its pairs."""
+    """The scores of a ChoiceRequest, in the order of its pairs."""
 
     sample: str
     choices: tuple[Choice, ...]
@@ -96,14 +96,14 @@ class ChoiceScores(Record, frozen=True, kw_only=True):
 
 
 class Scored(Record, frozen=True, kw_only=True):
-    """What a task says of one answer. metrics: every metric of the task by name, each 0..1."""
+    """A task's verdict on one answer. metrics: every metric of the task by name, each 0..1."""
 
     metrics: dict[str, float]
     detail: str = ""
 
 
 class Result(Record, frozen=True, kw_only=True):
-    """One line of a run: one sample, one draw, what came out and what it is worth.
+    """One line of a run: the answer and the score of one sample and draw.
 
     score    the task's first metric, 0..1; None = not scored, `verdict` and `detail` say why
     metrics  every metric of the task (acc and acc_norm, say)
@@ -128,9 +128,9 @@ class Result(Record, frozen=True, kw_only=True):
 
 
 class Facts(Record, frozen=True, kw_only=True):
-    """What a backend says of itself; all of it stands in the run's header.
+    """An engine's description of itself, kept in the run's header.
 
-    identity  what determines its answers (weights, tokenizer, engine, dtype), part of the run id
+    identity  everything that determines its answers (weights, tokenizer, engine, dtype); part of the run id
     """
 
     engine: str
@@ -144,9 +144,9 @@ class Facts(Record, frozen=True, kw_only=True):
 
 
 class Run(Record, frozen=True, kw_only=True):
-    """A run's header: what was asked, of what, with what. id = digest of what determines the answer.
+    """A run's header: the checkpoint, task, engine and options. id: digest of all that determines the answers.
 
-    overlapping  the samples found in training data, as flagged when the run was published; None: nobody looked
+    overlapping  the samples found in training data, as flagged when the run was published; None: not searched
     """
 
     id: str
@@ -170,7 +170,7 @@ class Run(Record, frozen=True, kw_only=True):
 
 
 def decode_results(lines: bytes) -> list[Result]:
-    """The results in whole lines of a results file; a line cut short by a kill is left out."""
+    """The results in the whole lines of a results file; a line cut short by a kill is left out."""
     whole = lines[: lines.rfind(b"\n") + 1]
     decoder = msgspec.json.Decoder(Result)
     return [decoder.decode(line) for line in whole.splitlines() if line.strip()]

@@ -1,11 +1,11 @@
 """One run's folder: header, generations, results; one flushed line each, safe to kill at any moment.
 
-header.json        what was asked, written whole before anything runs
-generations.jsonl  what the model wrote (kinds "generate" and "code"), one line a draw
-results.jsonl      what it is worth, one line a draw; the evidence behind every published score
+header.json        checkpoint, task, engine and options, written whole before anything runs
+generations.jsonl  the model's texts (kinds "generate" and "code"), one line per draw
+results.jsonl      their scores, one line per draw; the evidence behind every published score
 
-A kill can cut the last line short: it is removed when the folder is opened again. Results that were
-not scored (a fault of ours) are removed too, so that the same command tries them again.
+A kill can cut the last line short: it is removed when the folder is opened again. Unscored results
+(a fault of ours) are removed too, so that the same command scores them again.
 """
 
 import contextlib
@@ -26,33 +26,33 @@ Key = tuple[str, int]
 
 
 class RunFolder:
-    """An open run: what is done already, and where the next line goes. Close it, or use `open_run`."""
+    """An open run: its answers and results so far, and where the next line goes. Close it, or use `open_run`."""
 
     def __init__(self, path: Path, lock: BinaryIO) -> None:
         self.path, self._lock = path, lock
         self.generations = read_generations(path)
         self.results: dict[Key, Result] = {(r.sample, r.draw): r for r in read_results(path / "results.jsonl")}
-        # unbuffered: what a full disk refuses is not kept back and tried again when the file is closed
+        # unbuffered: a line that a full disk refuses is not written later, when the file is closed
         self._generations = (path / "generations.jsonl").open("ab", buffering=0)
         self._results = (path / "results.jsonl").open("ab", buffering=0)
 
     def add_generation(self, generation: Generation) -> None:
-        """Writes one generation down, flushed to the operating system."""
+        """Appends one generation, flushed to the operating system."""
         self.generations[generation.sample, generation.draw] = generation
         _append(self._generations, msgspec.json.encode(generation) + b"\n")
 
     def add_result(self, result: Result) -> None:
-        """Writes one result down, flushed to the operating system."""
+        """Appends one result, flushed to the operating system."""
         self.results[result.sample, result.draw] = result
         _append(self._results, msgspec.json.encode(result) + b"\n")
 
     def ordered(self, samples: Iterable[str], draws: int) -> list[Result]:
-        """The results at hand in the task's order, whatever order they came in."""
+        """The results so far in the task's order."""
         keys = [(sample, draw) for sample in samples for draw in range(draws)]
         return [self.results[key] for key in keys if key in self.results]
 
     def close(self) -> None:
-        """Flushes to disk and lets another process have the folder."""
+        """Flushes to disk and unlocks the folder."""
         for file in (self._generations, self._results):
             os.fsync(file.fileno())
             file.close()
@@ -60,7 +60,7 @@ class RunFolder:
 
 
 def _append(file: FileIO, line: bytes) -> None:
-    """Writes a whole line, or raises what the disk says (full, over quota) with the file's name in it."""
+    """Writes a whole line, or raises the disk's error (full, over quota) with the file's name in it."""
     rest = memoryview(line)
     try:
         while rest:
@@ -71,7 +71,7 @@ def _append(file: FileIO, line: bytes) -> None:
 
 @contextlib.contextmanager
 def open_run(runs: Path, header: Run) -> Iterator[RunFolder]:
-    """The folder of a run, made or resumed, held by this process alone.
+    """The folder of a run, new or resumed, locked by this process.
 
     Raises ZooError when another process is writing the same run.
     """
@@ -95,7 +95,7 @@ def open_run(runs: Path, header: Run) -> Iterator[RunFolder]:
 
 
 def _mend(path: Path, *, keep_unscored: bool) -> None:
-    """Drops a line cut short by a kill, and results without a score, so that they are done again."""
+    """Drops a line cut short by a kill, and results without a score, so that they are made again."""
     if not path.exists():
         return
     text = path.read_bytes()
@@ -150,7 +150,7 @@ def read_header(path: Path) -> Run:
     try:
         return msgspec.json.decode((path / "header.json").read_bytes(), type=Run)
     except FileNotFoundError:
-        raise ZooError(f"no run in {path}; runs at hand: phizoo eval runs") from None
+        raise ZooError(f"no run in {path}. All runs: phizoo eval runs") from None
     except msgspec.DecodeError as error:
         raise ZooError(f"{path / 'header.json'} is damaged ({error}); move the folder away and run again") from None
 

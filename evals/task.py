@@ -1,4 +1,4 @@
-"""A task is a record of functions, all of it readable in its one file.
+"""The Task record: one task under one protocol as plain functions, all readable in the task's own file.
 
 kind "generate": prompt -> text -> extract -> score.
 kind "choices":  pairs -> log-probabilities -> judge.
@@ -21,11 +21,11 @@ class Task(Record, frozen=True, kw_only=True):
     samples   all samples, in a fixed order
     prompt    the exact text before the model's answer (shots and description included)
     pairs     kind "choices": (context, continuation) for each choice
-    extract   text -> answer, or None when there is none
+    extract   text -> answer, or None if there is none
     score     sample, answer -> its metrics; the first named in `metrics` is the score
-    judge     kind "choices": sample, the read choices -> its metrics
-    program   kind "code": sample, answer -> what the sandbox runs
-    gold      sample -> the text that a perfect model would write; None where a set has none
+    judge     kind "choices": sample, the scored choices -> its metrics
+    program   kind "code": sample, answer -> the program that the sandbox runs
+    gold      sample -> the text that a perfect model would write; None if the set has none
     data      the dataset name that `evals.datasets.load` resolves, for listings and provenance
     """
 

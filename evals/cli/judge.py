@@ -56,7 +56,7 @@ def judge(
     if out is not None:
         with whole_file(out) as file:
             file.write(b"".join(msgspec.json.encode(grade) + b"\n" for grade in grades))
-    row = summary(grades, model, grader.asked)
+    row = summary(grades, model, grader.requests)
     if as_json:
         emit_json(row)
     else:

@@ -1,4 +1,4 @@
-"""The result files of lm-evaluation-harness 0.4 (`--log_samples`) and of EvalPlus 0.3, read into one form.
+"""Reads the result files of lm-evaluation-harness 0.4 (`--log_samples`) and of EvalPlus 0.3 into one form.
 
 Formats are facts of the tools: lm_eval 0.4.13, loggers/evaluation_tracker.py (`results_DATE.json` and
 `samples_TASK_DATE.jsonl`, one line a document and filter); evalplus 0.3.1, evaluate.py (`*_eval_results.json`).
@@ -21,7 +21,7 @@ EVALPLUS = {"HumanEval": ("humaneval", "humaneval_plus"), "Mbpp": ("mbpp_plus", 
 
 
 class SampleLine(Record, frozen=True):
-    """One sample and draw. asked: the (context, continuation) pairs to the byte, () where the file has none."""
+    """One sample and draw. asked: the (context, continuation) pairs to the byte; () if the file has none."""
 
     sample: str
     draw: int
@@ -37,9 +37,9 @@ class SampleLine(Record, frozen=True):
 class TaskResults(Record, frozen=True):
     """One task's results by one tool.
 
-    protocol  ours, where the tool's file holds no prompts but the tool has one protocol only
-    decoding  as `evals.records.Decoding` names it, as far as the file says
-    date      seconds since 1970; 0 if not told
+    protocol  our name for it, if the file has no prompts but the tool has only one protocol
+    decoding  the fields of `evals.records.Decoding` that the file gives
+    date      seconds since 1970; 0 if not known
     """
 
     tool: str
@@ -66,7 +66,7 @@ class TaskResults(Record, frozen=True):
 def read(path: Path) -> list[TaskResults]:
     """The results in a file, or in all files of a folder.
 
-    Raises  ZooError when it is the file of neither tool, or holds no samples
+    Raises  ZooError if neither tool wrote the file, or it has no samples
     """
     if path.is_dir():
         files = sorted({*path.rglob("samples_*.jsonl"), *path.rglob("*eval_results.json")})
@@ -74,15 +74,15 @@ def read(path: Path) -> list[TaskResults]:
             raise ZooError(
                 f"{path} holds no samples_TASK_DATE.jsonl (lm_eval --log_samples) and no *_eval_results.json (EvalPlus)"
             )
-        return [one for file in files for one in read(file)]
+        return [results for file in files for results in read(file)]
     try:
         if SAMPLES.fullmatch(path.name):
             return [_lm_eval(path)]
-        told = json.loads(path.read_bytes())
-        if isinstance(told, dict) and "eval" in told:
-            return _evalplus(path, told)
-        if isinstance(told, dict) and "configs" in told:
-            raise ZooError(f"{path.name} holds means only; give samples_TASK_DATE.jsonl beside it (--log_samples)")
+        content = json.loads(path.read_bytes())
+        if isinstance(content, dict) and "eval" in content:
+            return _evalplus(path, content)
+        if isinstance(content, dict) and "configs" in content:
+            raise ZooError(f"{path.name} has only means; give samples_TASK_DATE.jsonl beside it (--log_samples)")
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ZooError(f"{path} cannot be read as results ({type(error).__name__}: {str(error)[:80]})") from error
     raise ZooError(
@@ -91,8 +91,8 @@ def read(path: Path) -> list[TaskResults]:
 
 
 def _lm_eval(path: Path) -> TaskResults:
-    found = SAMPLES.fullmatch(path.name)
-    task = found["task"] if found else ""
+    match = SAMPLES.fullmatch(path.name)
+    task, date = (match["task"], match["date"]) if match else ("", "")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not rows:
         raise ZooError(f"{path} holds no samples")
@@ -107,8 +107,8 @@ def _lm_eval(path: Path) -> TaskResults:
         }
         if row["metrics"] and _is_squad(row[row["metrics"][0]]):
             metrics = _squad(row[row["metrics"][0]])
-        held = lines.get(row["doc_id"])
-        lines[row["doc_id"]] = _lm_eval_line(task, row, {**(held.metrics if held else {}), **metrics})
+        earlier = lines.get(row["doc_id"])
+        lines[row["doc_id"]] = _lm_eval_line(task, row, {**(earlier.metrics if earlier else {}), **metrics})
     if _is_squad(rows[0].get("exact")):
         _add_thresholds(lines, rows)
     metrics_ = tuple(m for m in next(iter(lines.values())).metrics if all(m in line.metrics for line in lines.values()))
@@ -120,12 +120,12 @@ def _lm_eval(path: Path) -> TaskResults:
     )
     return TaskResults(
         tool="lm-eval", task=task, file=path.name, sha256=file_sha256(path), metrics=metrics_, lines=kept,
-        decoding=_decoding(rows[0]), **_lm_eval_header(path, task, found["date"] if found else ""),
+        decoding=_decoding(rows[0]), **_lm_eval_header(path, task, date),
     )  # fmt: skip
 
 
 def _is_squad(value: Any) -> bool:
-    """Whether a metric is given as squadv2 gives it: not a number but what the number is made from, for all samples."""
+    """Whether a metric has squadv2's form: the inputs of the number, for all samples, and not the number."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], dict) and "prediction_text" in value[0]
 
 
@@ -135,16 +135,16 @@ def _squad(pair: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _add_thresholds(lines: dict[int, SampleLine], rows: list[dict[str, Any]]) -> None:
-    """best_exact and best_f1 from the probabilities that there is no answer, which the file has of each sample."""
+    """Adds best_exact and best_f1, from each sample's probability that there is no answer."""
     pairs = [row["exact"] for row in rows]
     texts = [str(pair[0]["prediction_text"]) for pair in pairs]
     for name in ("exact", "f1"):
-        found = at_best_threshold(
+        values = at_best_threshold(
             [lines[row["doc_id"]].metrics[name] for row in rows],
             [float(pair[0]["no_answer_probability"]) for pair in pairs],
             [bool(pair[1]["answers"]["text"]) for pair in pairs], texts,
         )  # fmt: skip
-        for row, value in zip(rows, found, strict=True):
+        for row, value in zip(rows, values, strict=True):
             lines[row["doc_id"]].metrics[f"best_{name}"] = value
 
 
@@ -153,7 +153,7 @@ def _fields(line: SampleLine) -> dict[str, Any]:
 
 
 def _metric(name: str, chosen: str, names: list[str], filters: list[str]) -> str:
-    """A metric's name: the filter tells several of one apart, as in GSM8K's strict and flexible reading."""
+    """A metric's name; with several filters (GSM8K's strict and flexible reading) the filter is part of it."""
     if len(filters) == 1:
         return name
     return chosen if len(names) == 1 else f"{name},{chosen}"
@@ -163,70 +163,70 @@ def _lm_eval_line(task: str, row: dict[str, Any], metrics: dict[str, float]) -> 
     arguments = [row["arguments"][key] for key in row["arguments"]]
     generated = isinstance(arguments[0]["arg_1"], dict)
     asked = tuple(
-        (one["arg_0"], "" if generated else one["arg_1"])
-        for one in arguments
-        if not generated or isinstance(one["arg_1"], dict)  # squadv2 reads a probability beside what it writes
+        (pair["arg_0"], "" if generated else pair["arg_1"])
+        for pair in arguments
+        if not generated or isinstance(pair["arg_1"], dict)  # squadv2 reads a probability beside its text
     )
     first = row["resps"][0][0]
     answer = row["filtered_resps"][0] if generated else None
     return SampleLine(
         sample=f"{task}/{row['doc_id']}", draw=0, metrics=metrics, asked=asked,
         answer=str(answer) if answer is not None else None, text=str(first) if generated else "",
-        logprobs=() if generated else tuple(float(one[0][0]) for one in row["resps"]),
+        logprobs=() if generated else tuple(float(response[0][0]) for response in row["resps"]),
     )  # fmt: skip
 
 
 def _decoding(row: dict[str, Any]) -> dict[str, Any]:
-    told = next(iter(row["arguments"].values()))["arg_1"]
-    if not isinstance(told, dict):
+    settings = next(iter(row["arguments"].values()))["arg_1"]
+    if not isinstance(settings, dict):
         return {}
-    until = told.get("until", [])
-    found: dict[str, Any] = {"stop": [until] if isinstance(until, str) else list(until)}
-    found["max_tokens"] = int(told.get("max_gen_toks") or told.get("max_tokens") or 256)  # 256 is its default
-    found["temperature"] = float(told.get("temperature", 0.0)) if told.get("do_sample") else 0.0
-    return found
+    until = settings.get("until", [])
+    decoding: dict[str, Any] = {"stop": [until] if isinstance(until, str) else list(until)}
+    decoding["max_tokens"] = int(settings.get("max_gen_toks") or settings.get("max_tokens") or 256)  # its default
+    decoding["temperature"] = float(settings.get("temperature", 0.0)) if settings.get("do_sample") else 0.0
+    return decoding
 
 
 def _lm_eval_header(path: Path, task: str, date: str) -> dict[str, Any]:
-    """What `results_DATE.json` beside the samples says of the run; without it, what is known anyway."""
+    """The fields of a run that `results_DATE.json` beside the samples gives; without it, the release alone."""
     beside = path.with_name(f"results_{date}.json")
     if not beside.is_file():
         return {"release": "0.4"}
-    told = json.loads(beside.read_bytes())
-    config = told.get("config", {})
-    versions = {"lm_eval": told.get("lm_eval_version"), "transformers": told.get("transformers_version")}
+    header = json.loads(beside.read_bytes())
+    config = header.get("config", {})
+    versions = {"lm_eval": header.get("lm_eval_version"), "transformers": header.get("transformers_version")}
     return {
-        "release": str(told.get("lm_eval_version", "0.4")),
-        "model": Path(str(told.get("model_name", ""))).name,
-        "version": float(told.get("versions", {}).get(task) or 0),
-        "shots": int((told.get("n-shot") or {}).get(task) or 0),
+        "release": str(header.get("lm_eval_version", "0.4")),
+        "model": Path(str(header.get("model_name", ""))).name,
+        "version": float(header.get("versions", {}).get(task) or 0),
+        "shots": int((header.get("n-shot") or {}).get(task) or 0),
         "dtype": str(config.get("model_dtype", "")).removeprefix("torch."),
         "device": str(config.get("device", "")),
-        "context_tokens": int(told.get("max_length") or 0),
+        "context_tokens": int(header.get("max_length") or 0),
         "seed": int(config.get("random_seed") or 0),
         "versions": {name: str(value) for name, value in versions.items() if value},
-        "commit": str(told.get("git_hash") or ""),
-        "date": float(told.get("date") or 0),
+        "commit": str(header.get("git_hash") or ""),
+        "date": float(header.get("date") or 0),
     }
 
 
-def _evalplus(path: Path, told: dict[str, Any]) -> list[TaskResults]:
-    """Two results a file: the base tests alone, and base and added tests together."""
-    prefix = next(iter(told["eval"])).split("/")[0]
+def _evalplus(path: Path, content: dict[str, Any]) -> list[TaskResults]:
+    """The two results of a file: the base tests alone, and base and added tests together."""
+    prefix = next(iter(content["eval"])).split("/")[0]
     if prefix not in EVALPLUS:
         raise ZooError(f"{path} is of {prefix}; expected HumanEval or Mbpp")
-    found = []
+    results = []
     for plus, task in enumerate(EVALPLUS[prefix]):
         lines = []
-        for name, draws in told["eval"].items():
-            for draw, one in enumerate(draws):
-                if plus and one.get("plus_status") is None:
+        for name, draws in content["eval"].items():
+            for draw, answer in enumerate(draws):
+                if plus and answer.get("plus_status") is None:
                     continue
-                passed = one["base_status"] == "pass" and (not plus or one["plus_status"] == "pass")
-                lines.append(_evalplus_line(name, draw, one, passed))
+                passed = answer["base_status"] == "pass" and (not plus or answer["plus_status"] == "pass")
+                lines.append(_evalplus_line(name, draw, answer, passed))
         if lines:
             ours = "evalplus" if plus or prefix == "HumanEval" else "evalplus-base"
-            found.append(
+            results.append(
                 TaskResults(
                     tool="evalplus",
                     release="0.3",
@@ -236,19 +236,19 @@ def _evalplus(path: Path, told: dict[str, Any]) -> list[TaskResults]:
                     metrics=("pass@1",),
                     lines=tuple(lines),
                     protocol=ours,
-                    date=_when(told.get("date")),
+                    date=_seconds(content.get("date")),
                 )
             )
-    return found
+    return results
 
 
-def _evalplus_line(name: str, draw: int, one: dict[str, Any], passed: bool) -> SampleLine:
-    detail = f"base {one['base_status']}, plus {one.get('plus_status')}"
-    text = str(one.get("solution", ""))
+def _evalplus_line(name: str, draw: int, answer: dict[str, Any], passed: bool) -> SampleLine:
+    detail = f"base {answer['base_status']}, plus {answer.get('plus_status')}"
+    text = str(answer.get("solution", ""))
     return SampleLine(sample=name, draw=draw, metrics={"pass@1": float(passed)}, answer=text, text=text, detail=detail)
 
 
-def _when(date: object) -> float:
+def _seconds(date: object) -> float:
     try:
         return datetime.datetime.strptime(str(date), "%Y-%m-%d %H:%M").replace(tzinfo=datetime.UTC).timestamp()
     except ValueError:

@@ -30,7 +30,7 @@ IN_PARTS = ("mmlu", "bbh", "gsm8k")  # tasks of which other tools have subtasks 
 
 
 class ImportedRun(Record, frozen=True):
-    """One imported run. same: samples whose prompt is ours byte for byte; None: the file holds no prompts."""
+    """One imported run. same: samples whose prompt is ours byte for byte; None: the file has no prompts."""
 
     model: str
     run: str
@@ -40,24 +40,24 @@ class ImportedRun(Record, frozen=True):
 
 
 def import_results(
-    registry: Registry, found: Sequence[TaskResults], model: str | None, runs: Path
+    registry: Registry, tool_runs: Sequence[TaskResults], model: str | None, runs: Path
 ) -> list[ImportedRun]:
     """Publishes results as measured elsewhere, one run a protocol.
 
-    model   a checkpoint of the zoo, or the name that a model which is not here shall have; None: as the files say
-    Raises  ZooError when no name is known, or nothing in a file is a score of a sample
+    model   a checkpoint of the zoo, or a name for a model that is not here; None: the name in the files
+    Raises  ZooError when the model has no name, or a file has no score of a sample
     """
     taken = []
-    for one in _merged(found):
-        label = model or one.model
+    for tool_run in _merge(tool_runs):
+        label = model or tool_run.model
         if not label:
-            raise ZooError(f"{one.file} does not say which model it is of; name it: --model NAME")
+            raise ZooError(f"{tool_run.file} does not say which model it is of; name it: --model NAME")
         digest_, label = _who(registry, label)
-        task, same, lines = _ours(one)
-        record = _record(one, task, lines)
+        task, same, lines = _ours(tool_run)
+        record = _record(tool_run, task, lines)
         results = tuple(_result(line) for line in lines)
-        header = _header(one, record, len({line.sample for line in lines}), digest_, label)
-        records = tuple(msgspec.structs.replace(record, metric=metric) for metric in one.metrics)
+        header = _header(tool_run, record, len({line.sample for line in lines}), digest_, label)
+        records = tuple(msgspec.structs.replace(record, metric=metric) for metric in tool_run.metrics)
         folder = runs / header.id
         with whole_file(folder / "results.jsonl") as file:
             file.write(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
@@ -74,7 +74,7 @@ def import_results(
 
 
 def model_of(registry: Registry, name: str) -> Checkpoint | None:
-    """A model of which only imported runs are here, as a checkpoint without files; None if there is none so called."""
+    """A model of which only imported runs are here, as a checkpoint without files; None if no run has that name."""
     for run in registry.runs():
         if run["checkpoint_label"] == name and run["checkpoint"] == _foreign(name):
             return Checkpoint(
@@ -103,29 +103,31 @@ def _who(registry: Registry, name: str) -> tuple[str, str]:
     return checkpoint.digest, checkpoint.label
 
 
-def _merged(found: Sequence[TaskResults]) -> list[TaskResults]:
-    """Subtasks that one of our tasks holds, MMLU's subjects say, as one."""
+def _merge(tool_runs: Sequence[TaskResults]) -> list[TaskResults]:
+    """Subtasks of one of our tasks (MMLU's subjects, say) merged into one."""
     groups: dict[tuple[str, str, str], list[TaskResults]] = {}
-    for one in found:
-        groups.setdefault((one.tool, _named(one.task), one.protocol + one.model), []).append(one)
+    for tool_run in tool_runs:
+        groups.setdefault((tool_run.tool, _our_name(tool_run.task), tool_run.protocol + tool_run.model), []).append(
+            tool_run
+        )
     merged = []
-    for some in groups.values():
-        metrics = [metric for metric in some[0].metrics if all(metric in one.metrics for one in some)]
+    for group in groups.values():
+        metrics = [metric for metric in group[0].metrics if all(metric in tool_run.metrics for tool_run in group)]
         merged.append(
             msgspec.structs.replace(
-                some[0],
-                lines=tuple(line for one in some for line in one.lines),
+                group[0],
+                lines=tuple(line for tool_run in group for line in tool_run.lines),
                 metrics=tuple(metrics),
-                sha256=digest(sorted(one.sha256 for one in some)),
+                sha256=digest(sorted(tool_run.sha256 for tool_run in group)),
             )
         )
     return merged
 
 
-def _named(task: str) -> str:
+def _our_name(task: str) -> str:
     """Our name of a tool's task, or the tool's own.
 
-    >>> _named("mmlu_anatomy"), _named("social_iqa"), _named("xquad_en")
+    >>> _our_name("mmlu_anatomy"), _our_name("social_iqa"), _our_name("xquad_en")
     ('mmlu', 'siqa', 'xquad_en')
     """
     if (name := benchmark_of(task)) in TASKS:
@@ -133,35 +135,35 @@ def _named(task: str) -> str:
     return next((name for name in IN_PARTS if task.startswith(f"{name}_")), task)
 
 
-def _ours(one: TaskResults) -> tuple[Task | None, int, list[SampleLine]]:
-    """Our protocol with the same prompts, how many are the same, and the lines with our ids where all are."""
-    name = _named(one.task)
-    if name not in TASKS or not _at_hand(name):
-        return None, 0, list(one.lines)
-    if one.protocol:  # a tool whose protocol is known and whose file holds no prompts
-        task = protocols(name)[one.protocol]
+def _ours(tool_run: TaskResults) -> tuple[Task | None, int, list[SampleLine]]:
+    """Our protocol with the same prompts, how many are the same, and the lines, with our ids if all are."""
+    name = _our_name(tool_run.task)
+    if name not in TASKS or not _has_samples(name):
+        return None, 0, list(tool_run.lines)
+    if tool_run.protocol:  # a tool whose protocol is known and whose file holds no prompts
+        task = protocols(name)[tool_run.protocol]
         ids = {sample.id: sample.cluster for sample in task.samples()}
-        if strange := next((line.sample for line in one.lines if line.sample not in ids), None):
-            raise ZooError(f'{one.file} has "{strange}", which {name} has not{nearest(strange, ids)}')
-        return task, 0, [msgspec.structs.replace(line, cluster=ids[line.sample]) for line in one.lines]
+        if strange := next((line.sample for line in tool_run.lines if line.sample not in ids), None):
+            raise ZooError(f'{tool_run.file} has "{strange}", which {name} does not have{nearest(strange, ids)}')
+        return task, 0, [msgspec.structs.replace(line, cluster=ids[line.sample]) for line in tool_run.lines]
     best = 0
     for task in protocols(name).values():
         by_bytes: dict[object, list[Sample]] = {}
         for sample in task.samples():
             by_bytes.setdefault(_bytes(task, sample), []).append(sample)
         lines = []
-        for line in one.lines:
+        for line in tool_run.lines:
             if waiting := by_bytes.get(line.asked):
                 sample = waiting.pop(0) if len(waiting) > 1 else waiting[0]  # equal questions in their order
                 lines.append(msgspec.structs.replace(line, sample=sample.id, cluster=sample.cluster))
         best = max(best, len(lines))
-        if len(lines) == len(one.lines) == len({line.sample for line in lines}):
+        if len(lines) == len(tool_run.lines) == len({line.sample for line in lines}):
             return task, len(lines), lines
-    return None, best, list(one.lines)
+    return None, best, list(tool_run.lines)
 
 
-def _at_hand(name: str) -> bool:
-    """Whether the task's samples are on this machine; without them results stand under the tool's own names."""
+def _has_samples(name: str) -> bool:
+    """Whether the task's samples are on this machine; without them results keep the tool's own names."""
     task = next(iter(protocols(name).values()))
     try:
         datasets.find(task.data, task.split)
@@ -174,39 +176,39 @@ def _bytes(task: Task, sample: Sample) -> object:
     return task.pairs(sample) if task.pairs else ((shown(task, sample), ""),)
 
 
-def _record(one: TaskResults, task: Task | None, lines: Sequence[SampleLine]) -> ProtocolRecord:
-    """The protocol as it was asked: ours where the prompts are ours, decoded as it was; else the tool's."""
+def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine]) -> ProtocolRecord:
+    """The protocol of the tool's run: ours if the prompts are ours, with the tool's decoding; else the tool's."""
     asked = {line.sample for line in lines}
-    metric = one.metrics[0]
+    metric = tool_run.metrics[0]
     if task is None:
         return ProtocolRecord(
-            task=_named(one.task),
-            task_version=int(one.version),
-            name=ProtocolName(base=f"{one.tool} {one.release}", imported=True).render(),
+            task=_our_name(tool_run.task),
+            task_version=int(tool_run.version),
+            name=ProtocolName(base=f"{tool_run.tool} {tool_run.release}", imported=True).render(),
             metric=metric,
-            shots=one.shots,
+            shots=tool_run.shots,
             prompt=lines[0].asked[0][0] if lines[0].asked else "",
             prompts_sha256=digest([[line.sample, line.asked] for line in lines]),
             samples=len(asked),
-            decoding=one.decoding,
+            decoding=tool_run.decoding,
         )
     every = list(task.samples())
-    some = [sample for sample in every if sample.id in asked]
+    imported_samples = [sample for sample in every if sample.id in asked]
     record = protocol(task, every, metric)
     record = msgspec.structs.replace(record, name=ProtocolName(base=task.protocol, imported=True).render())
-    if not any(line.asked for line in lines):  # not known to the byte: told by leaving it out
+    if not any(line.asked for line in lines):  # not known to the byte, so left out
         record = msgspec.structs.replace(record, prompt="", prompts_sha256="", decoding={})
-    elif task.kind != "choices" and not _as_ours(one.decoding, record.decoding):
-        record = msgspec.structs.replace(record, decoding=one.decoding)
-    if len(some) < len(every):
-        told = f"{len(some):,} of {len(every):,} samples"
-        seen = prompts_sha256(task, some) if record.prompts_sha256 else ""
-        record = msgspec.structs.replace(record, samples=len(some), prompts_sha256=seen, partial=told)
+    elif task.kind != "choices" and not _as_ours(tool_run.decoding, record.decoding):
+        record = msgspec.structs.replace(record, decoding=tool_run.decoding)
+    if len(imported_samples) < len(every):
+        partial = f"{len(imported_samples):,} of {len(every):,} samples"
+        seen = prompts_sha256(task, imported_samples) if record.prompts_sha256 else ""
+        record = msgspec.structs.replace(record, samples=len(imported_samples), prompts_sha256=seen, partial=partial)
     return record
 
 
 def _as_ours(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
-    """Whether a tool decoded as our protocol says; what it does not say is not held against it."""
+    """Whether a tool decoded as our protocol does; settings that it does not name are taken as equal."""
     same = [sorted(theirs["stop"]) == sorted(ours["stop"])] if "stop" in theirs else []
     same += [theirs[key] == ours[key] for key in ("max_tokens", "temperature") if key in theirs]
     return all(same)
@@ -221,16 +223,20 @@ def _result(line: SampleLine) -> Result:
     )  # fmt: skip
 
 
-def _header(one: TaskResults, record: ProtocolRecord, samples: int, checkpoint: str, label: str) -> Run:
-    started = datetime.datetime.fromtimestamp(one.date, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if one.date else ""
+def _header(tool_run: TaskResults, record: ProtocolRecord, samples: int, checkpoint: str, label: str) -> Run:
+    date = datetime.datetime.fromtimestamp(tool_run.date, datetime.UTC)
     facts = Facts(
-        engine=one.tool, version=one.release, dtype=one.dtype, device=one.device, context_tokens=one.context_tokens,
-        identity={"file": one.file, "sha256": one.sha256},
-    )  # fmt: skip
-    draws = 1 + max((line.draw for line in one.lines), default=0)
+        engine=tool_run.tool,
+        version=tool_run.release,
+        dtype=tool_run.dtype,
+        device=tool_run.device,
+        context_tokens=tool_run.context_tokens,
+        identity={"file": tool_run.file, "sha256": tool_run.sha256},
+    )
+    draws = 1 + max((line.draw for line in tool_run.lines), default=0)
     return Run(
-        id=digest(["elsewhere", checkpoint, record.fingerprint, one.sha256]), checkpoint=checkpoint,
+        id=digest(["elsewhere", checkpoint, record.fingerprint, tool_run.sha256]), checkpoint=checkpoint,
         checkpoint_label=label, task=record.task, protocol=msgspec.to_builtins(record),
-        fingerprint=record.fingerprint, backend=facts, seed=one.seed, draws=draws, limit=None, samples=samples,
-        hardware={}, versions=one.versions, commit=one.commit, started=started,
+        fingerprint=record.fingerprint, backend=facts, seed=tool_run.seed, draws=draws, limit=None, samples=samples,
+        hardware={}, versions=tool_run.versions, commit=tool_run.commit, started=date.strftime("%Y-%m-%dT%H:%M:%SZ") if tool_run.date else "",
     )  # fmt: skip

@@ -1,11 +1,11 @@
-"""A model's solutions judged by a grader model, and how far its grades agree with the unit tests.
+"""Has a grader model judge solutions, and measures how far its grades agree with the unit tests.
 
 After phi-1 (arXiv:2306.11644, section 4): the grader first writes a short evaluation, then a grade from
 0 to 10 for how well the solution shows that the task was understood. The paper's own words are not
 published; these are ours, and their digest stands in every result. The grader sees the problem and
-the solution, never a test or a verdict. It is asked through an OpenAI-compatible chat endpoint with a
-JSON schema, at temperature 0 and a fixed seed; each answer is kept under PHIZOO_HOME, so grading again
-asks nothing and gives the same. What is no grade is not graded; it never becomes a 0.
+the solution, never a test or a verdict. It answers through an OpenAI-compatible chat endpoint with a
+JSON schema, at temperature 0 and a fixed seed. Each answer is kept under PHIZOO_HOME, so a second grading
+sends no request and gives the same. An answer without a grade leaves its solution ungraded, never 0.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ SCHEMA = {
 
 
 class Solution(Record, frozen=True, kw_only=True):
-    """What is graded: a sample's task and the code for it. passed: by its tests; None if they were not run."""
+    """A sample's task and the code that is graded. passed: by its tests; None if they were not run."""
 
     sample: str
     draw: int
@@ -68,8 +68,8 @@ class Grade(Record, frozen=True, kw_only=True):
 class GradeAgreement(Record, frozen=True, kw_only=True):
     """How grades and tests agree over the solutions that have both.
 
-    accuracy  share in which (grade >= 5) is what the tests say
-    kappa     the same without what chance gives (Cohen 1960); None when one side is constant
+    accuracy  share of solutions for which (grade >= 5) agrees with the tests
+    kappa     the same, corrected for chance (Cohen 1960); None when one side is constant
     auc       chance that a passing solution has the better grade than a failing one, ties half
     n, passed  solutions with both, and how many of them pass; intervals resample whole problems
     """
@@ -86,11 +86,11 @@ class GradeAgreement(Record, frozen=True, kw_only=True):
 
 
 def request_body(solution: Solution, model: str) -> dict[str, Any]:
-    """The request for one grade; everything that the answer depends on."""
-    asked = f"Task:\n```python\n{solution.task}\n```\n\nSolution:\n```python\n{solution.code}\n```"
+    """The request for one grade; it holds everything that the answer depends on."""
+    question = f"Task:\n```python\n{solution.task}\n```\n\nSolution:\n```python\n{solution.code}\n```"
     return {
         "model": model,
-        "messages": [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": asked}],
+        "messages": [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": question}],
         "temperature": 0,
         "seed": 0,
         "max_tokens": WRITTEN_TOKENS,
@@ -102,28 +102,27 @@ def request_body(solution: Solution, model: str) -> dict[str, Any]:
 
 
 def protocol_digest() -> str:
-    """What a grade depends on beside the grader: words, schema, decoding."""
+    """The digest of everything but the grader that a grade depends on: words, schema, decoding."""
     return _digest(request_body(Solution(sample="", draw=0, task="", code=""), ""))
 
 
-def _digest(thing: Any) -> str:
-    return hashlib.sha256(json.dumps(thing, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def parse_grade(text: str) -> tuple[int, str] | None:
-    """(grade, evaluation) of a grader's answer, None when it is no such object.
+    """(grade, evaluation) of a grader's answer; None if it is not such an object.
 
-    >>> good, too_high = '{"evaluation": "Right.", "grade": 9}', '{"evaluation": "", "grade": 11}'
-    >>> parse_grade(good), parse_grade(too_high), parse_grade("9")
-    ((9, 'Right.'), None, None)
+    >>> parse_grade('{"evaluation": "Right.", "grade": 9}'), parse_grade('{"evaluation": "", "grade": 11}')
+    ((9, 'Right.'), None)
     """
     try:
-        told = json.loads(text)
+        answer = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(told, dict) or set(told) != {"evaluation", "grade"}:
+    if not isinstance(answer, dict) or set(answer) != {"evaluation", "grade"}:
         return None
-    grade, evaluation = told["grade"], told["evaluation"]
+    grade, evaluation = answer["grade"], answer["evaluation"]
     if type(grade) is not int or not 0 <= grade <= MOST or not isinstance(evaluation, str):
         return None
     return grade, evaluation
@@ -134,18 +133,18 @@ class Grader:
 
     def __init__(self, endpoint: "Endpoint", model: str, cache: Path) -> None:
         self.endpoint, self.model, self.cache = endpoint, model, cache
-        self.asked = 0
+        self.requests = 0
 
     def _answer(self, solution: Solution) -> str:
         request = request_body(solution, self.model)
         path = self.cache / f"{_digest([self.endpoint.url, request])}.json"
         if path.exists():
             return str(json.loads(path.read_text())["answer"])
-        self.asked += 1
+        self.requests += 1
         bounds = (len(json.dumps(request)), WRITTEN_TOKENS)
-        told = self.endpoint.post("/chat/completions", request, bounds)
-        text = str(told["choices"][0]["message"]["content"])
-        if parse_grade(text) is not None:  # what is no grade is asked again another time
+        response = self.endpoint.post("/chat/completions", request, bounds)
+        text = str(response["choices"][0]["message"]["content"])
+        if parse_grade(text) is not None:  # an answer without a grade is not kept
             from zoo.digest import write_json
 
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -163,14 +162,14 @@ class Grader:
             return Grade(**about, grade=None, fault=f"refused: {error}")
         except (KeyError, IndexError, TypeError):
             return Grade(**about, grade=None, fault="an answer without choices")
-        found = parse_grade(text)
-        if found is None:
+        answer = parse_grade(text)
+        if answer is None:
             return Grade(**about, grade=None, fault=f"no grade in {text[:80]!r}")
-        return Grade(**about, grade=found[0], evaluation=found[1])
+        return Grade(**about, grade=answer[0], evaluation=answer[1])
 
 
 def grade_all(solutions: Iterable[Solution], grader: Grader, at_a_time: int) -> Iterator[Grade]:
-    """Grades in the solutions' order."""
+    """The grades in the solutions' order."""
     with ThreadPoolExecutor(at_a_time) as pool:
         yield from pool.map(grader.grade, solutions)
 
@@ -197,22 +196,22 @@ def _kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
 
 
 def _auc_of(grades: Iterable[Grade]) -> float | None:
-    found = list(grades)
-    return auc([g.grade or 0 for g in found if g.passed], [g.grade or 0 for g in found if not g.passed])
+    listed = list(grades)
+    return auc([g.grade or 0 for g in listed if g.passed], [g.grade or 0 for g in listed if not g.passed])
 
 
 def measure_agreement(grades: Sequence[Grade], seed: int = 0) -> GradeAgreement | None:
-    """How the grades agree with the tests; None when no solution has both."""
+    """The agreement of grades and tests; None when no solution has both."""
     from evals.stats.intervals import mean_interval
 
     both = [g for g in grades if g.grade is not None and g.passed is not None]
     if not both:
         return None
     pairs = [((g.grade or 0) >= ENOUGH, bool(g.passed)) for g in both]
-    told = mean_interval([float(a == b) for a, b in pairs], [g.sample for g in both])
+    accuracy = mean_interval([float(a == b) for a, b in pairs], [g.sample for g in both])
     problems: dict[str, list[Grade]] = {}
-    for one in both:
-        problems.setdefault(one.sample, []).append(one)
+    for grade in both:
+        problems.setdefault(grade.sample, []).append(grade)
     draw, names = random.Random(seed), list(problems)  # noqa: S311
     again = [_auc_of(g for n in draw.choices(names, k=len(names)) for g in problems[n]) for _ in range(RESAMPLES)]
     spread = sorted(value for value in again if value is not None)
@@ -220,6 +219,6 @@ def measure_agreement(grades: Sequence[Grade], seed: int = 0) -> GradeAgreement 
     whole = _auc_of(both)
     low, high = (None, None) if whole is None else (spread[cut], spread[-1 - cut])
     return GradeAgreement(
-        n=len(both), passed=sum(b for _, b in pairs), accuracy=told.value, accuracy_low=told.low,
-        accuracy_high=told.high, kappa=_kappa(pairs), auc=whole, auc_low=low, auc_high=high,
+        n=len(both), passed=sum(b for _, b in pairs), accuracy=accuracy.value, accuracy_low=accuracy.low,
+        accuracy_high=accuracy.high, kappa=_kappa(pairs), auc=whole, auc_low=low, auc_high=high,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""From a finished run to the registry's scores: refused where a number would not be honest."""
+"""Publishes a finished run's scores to the registry; refuses a number that would mislead."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,66 +15,65 @@ from zoo.registry import Registry
 
 
 def subsets(results: Sequence[Result], overlapping: frozenset[str] | None) -> Iterator[tuple[Subset, list[Result]]]:
-    """All samples, and where overlap flags are given the clean and the overlapping ones; none empty."""
+    """All results, and if overlap flags are given the clean and the overlapping ones; none is empty."""
     yield "all", list(results)
     if overlapping is not None:
-        for _name, want in (("clean", False), ("overlapping", True)):
-            some = [result for result in results if (result.sample in overlapping) is want]
-            if some:
-                yield ("overlapping" if want else "clean"), some
+        names: tuple[tuple[Subset, bool], ...] = (("clean", False), ("overlapping", True))
+        for name, flagged in names:
+            if part := [result for result in results if (result.sample in overlapping) is flagged]:
+                yield name, part
 
 
-def scores(done: FinishedRun, overlapping: frozenset[str] | None = None) -> list[tuple[int, Score]]:
-    """Every metric of a run over every subset: (index of its protocol, the score)."""
-    evidence = file_sha256(done.path)
-    found = []
-    for index, protocol in enumerate(done.protocols):
-        for subset, results in subsets(done.results, overlapping):
-            told = summarise(results, protocol.metric)
+def scores(run: FinishedRun, overlapping: frozenset[str] | None = None) -> list[tuple[int, Score]]:
+    """The score of every metric of a run over every subset, as (index of its protocol, score)."""
+    evidence = file_sha256(run.path)
+    rows = []
+    for index, protocol in enumerate(run.protocols):
+        for subset, results in subsets(run.results, overlapping):
+            stat = summarise(results, protocol.metric)
             score = Score(
-                checkpoint=done.header.checkpoint,
-                run=done.header.id,
+                checkpoint=run.header.checkpoint,
+                run=run.header.id,
                 task=protocol.task,
                 protocol=protocol.fingerprint,
                 metric=protocol.metric,
-                value=told.value,
-                low=told.low,
-                high=told.high,
-                n=told.n,
-                clusters=told.clusters,
-                unscored=told.unscored,
+                value=stat.value,
+                low=stat.low,
+                high=stat.high,
+                n=stat.n,
+                clusters=stat.clusters,
+                unscored=stat.unscored,
                 subset=subset,
                 results=evidence,
                 created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             )
-            found.append((index, score))
-    return found
+            rows.append((index, score))
+    return rows
 
 
 def publish(
-    registry: Registry, done: FinishedRun, *, allow_unscored: bool = False, overlapping: frozenset[str] | None = None
+    registry: Registry, run: FinishedRun, *, allow_unscored: bool = False, overlapping: frozenset[str] | None = None
 ) -> list[Score]:
-    """Writes a run's scores, header and evidence into the registry, and gives the scores.
+    """Writes a run's scores, header and evidence into the registry, and returns the scores.
 
-    Raises ZooError when only some samples were asked, or when some could not be scored (a fault of
-    ours would look like a failure of the model) and `allow_unscored` was not said.
+    Raises ZooError if not all samples were asked, or if some could not be scored (a fault of ours
+    would look like a failure of the model) and `allow_unscored` is not set.
     """
-    unscored = sum(result.score is None for result in done.results)
-    if not done.complete:
+    unscored = sum(result.score is None for result in run.results)
+    if not run.complete:
         raise ZooError(
-            f"run {done.header.id[:12]} asked {done.header.samples} of {done.protocols[0].samples} samples; "
+            f"run {run.header.id[:12]} asked {run.header.samples} of {run.protocols[0].samples} samples; "
             "only whole tasks are published: run it without --limit and --samples"
         )
     if unscored and not allow_unscored:
-        first = next(result for result in done.results if result.score is None)
+        first = next(result for result in run.results if result.score is None)
         raise ZooError(
-            f"{unscored} of {len(done.results)} samples of {done.header.task} were not scored "
+            f"{unscored} of {len(run.results)} samples of {run.header.task} were not scored "
             f"(first: {first.sample}, {first.detail}); run the same command again to score them, or --allow-unscored"
         )
-    made = scores(done, overlapping)
+    rows = scores(run, overlapping)
     flagged = None if overlapping is None else tuple(sorted(overlapping))
-    header = msgspec.to_builtins(msgspec.structs.replace(done.header, overlapping=flagged))
-    for index, protocol in enumerate(done.protocols):
-        mine = [score for which, score in made if which == index]
-        registry.add_scores(header, protocol, mine, done.path)
-    return [score for _, score in made]
+    header = msgspec.to_builtins(msgspec.structs.replace(run.header, overlapping=flagged))
+    for number, protocol in enumerate(run.protocols):
+        registry.add_scores(header, protocol, [score for index, score in rows if index == number], run.path)
+    return [score for _, score in rows]

@@ -1,17 +1,16 @@
-"""One protocol over the checkpoints of a zoo: their ranks, what several seeds of a recipe give, what it can resolve.
+"""Ranks the checkpoints under one protocol, combines the seeds of a recipe, estimates how many samples a test needs.
 
-The statistics are `evals.stats`; here they meet the registry's runs. Not here: printing (`board_cli`).
+The statistics are `evals.stats`; this file applies them to the registry's runs. Not here: printing (`evals.cli`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.results.compare import newest_scores, samples_of
-from evals.stats.paired import paired_difference
+from evals.results.compare import newest_scores, sample_difference, samples_of, shared_samples
 from evals.stats.power import draws_needed, samples_needed
 from evals.stats.ranks import Rank, ranks, ranks_by_test
 from evals.stats.seeds import Combined, combine
-from evals.stats.summary import SampleScore
+from evals.stats.summary import SampleScore, best_scores
 from zoo.errors import ZooError, nearest
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
@@ -22,9 +21,9 @@ FREE = ("seed", "name", "notes")  # of a recipe: what may differ between runs th
 class RankedScore(Record, frozen=True):
     """A checkpoint's place in a column.
 
-    rank    from the intervals, as the leaderboard has it
-    paired  from the same samples, where all are at hand: it tells more apart
-    alike   the labels of the rows not told apart from it, by the paired tests where there are any
+    rank    from the intervals, as on the leaderboard
+    paired  from paired tests, if all samples are here; these separate more rows
+    alike   the labels of the rows that it cannot be separated from, by the paired tests if there are any
     """
 
     checkpoint: str
@@ -52,10 +51,10 @@ class Seeds(Record, frozen=True):
 
 
 class Needs(Record, frozen=True):
-    """What resolves a difference with 80% power.
+    """The samples and draws that resolve a difference with 80% power.
 
     discordant  share of samples that one of the pair solves; None: nothing was observed
-    draws       draws a sample, from runs of several draws; None: no number of draws does, or none was observed
+    draws       draws per sample, from runs of several draws; None: no number of draws is enough, or none was observed
     """
 
     difference: float
@@ -71,7 +70,7 @@ def rank_columns(
 ) -> list[RankedColumn]:
     """The columns of a task (`arc_easy`, or `arc_easy@lm-eval`) under its headline metric or the one named.
 
-    all_versions  of each name all versions, not the newest_scores alone, as on the leaderboard
+    all_versions  of each name all versions, not only the newest, as on the leaderboard
     Raises  ZooError when nothing is published of it
     """
     known = registry.protocols()
@@ -94,51 +93,45 @@ def rank_columns(
 
 def _labels(registry: Registry, all_versions: bool) -> dict[str, str]:
     """The rows of the leaderboard by checkpoint: those of this zoo, and those that another tool measured."""
-    every = {one.digest for one in registry.list(all_versions=True)}
+    own = {checkpoint.digest for checkpoint in registry.list(all_versions=True)}
     elsewhere = {
-        str(run["checkpoint"]): str(run["checkpoint_label"])
-        for run in registry.runs()
-        if run["checkpoint"] not in every
+        str(run["checkpoint"]): str(run["checkpoint_label"]) for run in registry.runs() if run["checkpoint"] not in own
     }
-    return elsewhere | {one.digest: one.label for one in registry.list(all_versions=all_versions)}
+    return elsewhere | {checkpoint.digest: checkpoint.label for checkpoint in registry.list(all_versions=all_versions)}
 
 
 def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str]) -> RankedColumn:
-    best: dict[str, Score] = {}
-    for score in registry.scores(task=record.task):
-        if score.protocol != record.fingerprint or score.subset != "all" or score.checkpoint not in labels:
-            continue
-        held = best.get(score.checkpoint)
-        if held is None or (score.n, score.created) > (held.n, held.created):  # as the leaderboard chooses
-            best[score.checkpoint] = score
+    best = best_scores(
+        score
+        for score in registry.scores(task=record.task)
+        if score.protocol == record.fingerprint and score.subset == "all" and score.checkpoint in labels
+    )
     rows = sorted(best.values(), key=lambda score: -score.value)
-    read = [_read(registry, score) for score in rows]
-    same = all(one is not None and one.keys() == read[0].keys() for one in read) if rows and read[0] else False
-    found = ranks(rows)
-    tested = ranks_by_test([row.value for row in rows], lambda i, j: _p(read[i], read[j])) if same else found
-    told = [
+    samples = [_read_samples(registry, score) for score in rows]
+    same = bool(rows and samples[0]) and all(ids.keys() == samples[0].keys() for ids in samples)
+    by_interval = ranks(rows)
+    by_test = by_interval
+    if same:
+        by_test = ranks_by_test([row.value for row in rows], lambda i, j: _p(samples[i], samples[j]))
+    ranked = [
         RankedScore(
             checkpoint=labels[score.checkpoint], score=score, rank=rank, paired=closer if same else None,
             alike=tuple(labels[rows[other].checkpoint] for other in closer.alike),
         )
-        for score, rank, closer in zip(rows, found, tested, strict=True)
+        for score, rank, closer in zip(rows, by_interval, by_test, strict=True)
     ]  # fmt: skip
-    return RankedColumn(protocol=record, paired=same, rows=tuple(told))
+    return RankedColumn(protocol=record, paired=same, rows=tuple(ranked))
 
 
-def _read(registry: Registry, score: Score) -> dict[str, SampleScore] | None:
+def _read_samples(registry: Registry, score: Score) -> dict[str, SampleScore]:
     try:
         return samples_of(registry, score)
     except ZooError:
-        return None
+        return {}
 
 
-def _p(first: dict[str, SampleScore] | None, second: dict[str, SampleScore] | None) -> float:
-    one, other = first or {}, second or {}
-    pairs = [(one[sample], other[sample]) for sample in one]
-    return paired_difference(
-        [a.value for a, _ in pairs], [b.value for _, b in pairs], [a.cluster or a.sample for a, _ in pairs]
-    ).p
+def _p(first: dict[str, SampleScore], second: dict[str, SampleScore]) -> float:
+    return sample_difference(shared_samples(first, second)).p
 
 
 def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str] = ()) -> list[Seeds]:
@@ -146,31 +139,35 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
 
     Raises  ZooError when fewer than two runs share a protocol, or the recipes differ in more than the seed
     """
-    checkpoints = list({one.digest: one for one in map(registry.get, names)}.values())
-    note = _one_recipe(registry, checkpoints)
+    checkpoints = list({checkpoint.digest: checkpoint for checkpoint in map(registry.get, names)}.values())
+    note = _check_recipes(registry, checkpoints)
     protocols = registry.protocols()
-    found = []
     if len(checkpoints) > 1:
-        each = [newest_scores(registry, one, protocols, tasks) for one in checkpoints]
-        shared = [[one[key] for one in each] for key in each[0] if all(key in one for one in each)]
+        each = [newest_scores(registry, checkpoint, protocols, tasks) for checkpoint in checkpoints]
+        shared = [[scores[key] for scores in each] for key in each[0] if all(key in scores for scores in each)]
     else:
         shared = _by_seed(registry, checkpoints[0], protocols, tasks)
+    combined = []
     for scores in shared:
-        read = [samples_of(registry, score) for score in scores]
-        both = [sample for sample in read[0] if all(sample in one for one in read)]
+        runs = [samples_of(registry, score) for score in scores]
+        both = [sample for sample in runs[0] if all(sample in run for run in runs)]
         if len(both) < 2:
             continue
-        rows = [[one[sample].value for sample in both] for one in read]
-        told = combine(rows)
-        runs = tuple(score.run for score in scores)
-        found.append(Seeds(column=protocols[scores[0].protocol].column, runs=runs, combined=told, note=note))
-    if not found:
+        combined.append(
+            Seeds(
+                column=protocols[scores[0].protocol].column,
+                runs=tuple(score.run for score in scores),
+                combined=combine([[run[sample].value for sample in both] for run in runs]),
+                note=note,
+            )
+        )
+    if not combined:
         raise ZooError(
-            f"no two runs of {', '.join(one.label for one in checkpoints)} share a protocol. "
+            f"no two runs of {', '.join(checkpoint.label for checkpoint in checkpoints)} share a protocol. "
             f"Next: phizoo eval run {checkpoints[0].label} --task {tasks[0] if tasks else 'humaneval'}"
             + (" --seed 1 --temperature 0.2" if len(checkpoints) == 1 else "")
         )
-    return found
+    return combined
 
 
 def _by_seed(
@@ -178,29 +175,28 @@ def _by_seed(
 ) -> list[list[Score]]:
     """The newest_scores score of each seed of one checkpoint, protocols with two seeds or more."""
     seed_of = {str(run["id"]): int(run["seed"]) for run in registry.runs()}
-    by: dict[str, dict[int, Score]] = {}
+    by_protocol: dict[str, dict[int, Score]] = {}
     for score in registry.scores(checkpoint.digest):
         name = f"{score.task}@{protocols[score.protocol].name}"
         if score.subset == "all" and (not tasks or {score.task, name} & set(tasks)):
-            by.setdefault(score.protocol, {})[seed_of[score.run]] = score
-    return [list(one.values()) for one in by.values() if len(one) > 1]
+            by_protocol.setdefault(score.protocol, {})[seed_of[score.run]] = score
+    return [list(scores.values()) for scores in by_protocol.values() if len(scores) > 1]
 
 
-def _one_recipe(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str:
-    """Checks that the recipes differ by nothing but the seed; a note where a recipe is not known."""
+def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str:
+    """Checks that the recipes differ by nothing but the seed; returns a note if a recipe is not recorded."""
     if len(checkpoints) < 2:
         return ""
-    if any(one.recipe_digest is None for one in checkpoints):
-        return "a recipe is not recorded: that they differ by the seed alone is your word"
-    recipes = [registry.recipe(str(one.recipe_digest)) for one in checkpoints]
-    plain = [_without(recipe) for recipe in recipes]
-    for one, told in zip(checkpoints[1:], plain[1:], strict=True):
-        for key in sorted(plain[0].keys() | told.keys()):
-            if plain[0].get(key) != told.get(key):
+    if any(checkpoint.recipe_digest is None for checkpoint in checkpoints):
+        return "no recipe is recorded, so we trust you that only the seed differs"
+    first, *others = [_without(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
+    for checkpoint, recipe in zip(checkpoints[1:], others, strict=True):
+        for key in sorted(first.keys() | recipe.keys()):
+            if first.get(key) != recipe.get(key):
                 raise ZooError(
-                    f"{checkpoints[0].label} and {one.label} differ by more than the seed: {key} is "
-                    f"{str(plain[0].get(key))[:40]} and {str(told.get(key))[:40]}; compare them: "
-                    f"phizoo eval compare {checkpoints[0].label} {one.label}"
+                    f"{checkpoints[0].label} and {checkpoint.label} differ by more than the seed: {key} is "
+                    f"{str(first.get(key))[:40]} and {str(recipe.get(key))[:40]}; compare them: "
+                    f"phizoo eval compare {checkpoints[0].label} {checkpoint.label}"
                 )
     return ""
 
@@ -227,8 +223,7 @@ def estimate_needs(
     share: float | None = None
     draws, observed = None, ""
     if pair is not None and registry is not None:
-        one, other = (samples_of(registry, score) for score in pair)
-        both = [(one[sample], other[sample]) for sample in one if sample in other]
+        both = shared_samples(*(samples_of(registry, score) for score in pair))
         gaps = [a.value - b.value for a, b in both]
         share = sum(gap != 0 for gap in gaps) / len(gaps)
         observed = f"{len(both)} samples of runs {pair[0].run[:12]} and {pair[1].run[:12]}"

@@ -1,21 +1,27 @@
-"""From the lines of a run to a leaderboard cell: value, 95% interval, n, clusters, unscored, by subset.
+"""Summarises the lines of a run as a leaderboard cell: value, 95% interval, n, clusters, unscored, by subset.
 
 A sample that a fault left without a score (in any draw) counts as unscored and in no value; it is
-never a 0. Not here: writing the cell down (`evals.results.publish`).
+never a 0. Not here: storing the cell (`evals.results.publish`).
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from evals.records import Result
 from evals.stats.intervals import Interval, mean_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
 from zoo.errors import ZooError, nearest
-from zoo.records import Record, Reported, Subset
+from zoo.records import Record, Reported, Score, Subset
 
 PASS_AT = re.compile(r"pass@([1-9]\d*)")
-PROPORTIONS = ("pass@1", "accuracy", "lighteval score", "exact match", "PAL accuracy")  # what a derived interval is for
+PROPORTIONS = (
+    "pass@1",
+    "accuracy",
+    "lighteval score",
+    "exact match",
+    "PAL accuracy",
+)  # the protocols that get a derived interval
 
 
 class Summary(Record, frozen=True):
@@ -44,14 +50,14 @@ class SampleScore(Record, frozen=True):
 
     @property
     def value(self) -> float:
-        """Their mean: what the sample counts for."""
+        """Their mean, the sample's part in the score."""
         return sum(self.values) / len(self.values)
 
 
 def summarise(results: Sequence[Result], metric: str) -> Summary:
-    """The score of a run under one metric, with the interval its structure asks for.
+    """The score of a run under one metric, with the interval that fits its structure.
 
-    results  the lines of one run; of several lines for a sample and draw the last one counts
+    results  the lines of one run; the last line of a sample and draw counts
     metric   a name in the results' `metrics`, or pass@k (from `score`, needs k draws a sample)
     Returns  Wilson's interval for single right or wrong answers; clustered by problem for several
              draws, by `cluster` where samples share one.
@@ -59,6 +65,16 @@ def summarise(results: Sequence[Result], metric: str) -> Summary:
     """
     scored, unscored = by_sample(results, metric)
     return _summary(scored, unscored, metric)
+
+
+def best_scores(scores: Iterable[Score]) -> dict[tuple[str, str, str, str], Score]:
+    """The score of each cell, by (checkpoint, protocol, metric, subset): of the most samples, then the newest."""
+    best: dict[tuple[str, str, str, str], Score] = {}
+    for score in scores:
+        cell = (score.checkpoint, score.protocol, score.metric, score.subset)
+        if cell not in best or (score.n, score.created) > (best[cell].n, best[cell].created):
+            best[cell] = score
+    return best
 
 
 def split(results: Sequence[Result], metric: str, overlapping: Collection[str]) -> dict[Subset, Summary]:
@@ -72,7 +88,7 @@ def split(results: Sequence[Result], metric: str, overlapping: Collection[str]) 
     parts: dict[Subset, Summary] = {"all": _summary(scored, len(missing), metric)}
     names: tuple[tuple[Subset, bool], ...] = (("clean", False), ("overlapping", True))
     for name, wanted in names:
-        if part := [one for one in scored if (one.sample in flagged) is wanted]:
+        if part := [sample for sample in scored if (sample.sample in flagged) is wanted]:
             parts[name] = _summary(part, sum((sample in flagged) is wanted for sample in missing), metric)
     return parts
 
@@ -121,7 +137,7 @@ def _check(metric: str, results: Sequence[Result]) -> None:
 
 
 def _applies(result: Result, metric: str) -> bool:
-    """Whether a line has a say under a metric: some metrics are of a part of the samples only."""
+    """Whether a line counts under a metric: some metrics cover only a part of the samples."""
     return not result.metrics or metric in result.metrics or PASS_AT.fullmatch(metric) is not None
 
 
@@ -132,14 +148,14 @@ def _value(result: Result, metric: str) -> float:
 
 def _over_draws(values: Sequence[float], metric: str) -> tuple[float, ...]:
     """A sample's values: its draws, or the one pass@k that they give for k above 1."""
-    found = PASS_AT.fullmatch(metric)
-    if not found or found[1] == "1":
+    match = PASS_AT.fullmatch(metric)
+    if not match or match[1] == "1":
         return tuple(values)
     try:
         passed = sum(value == 1.0 for value in values)
-        return tuple(pass_at_k([passed], len(values), int(found[1])))
+        return tuple(pass_at_k([passed], len(values), int(match[1])))
     except ValueError as error:
-        raise ZooError(f"{error} Next: phizoo eval run NAME --draws {found[1]} --temperature 0.2") from error
+        raise ZooError(f"{error} Next: phizoo eval run NAME --draws {match[1]} --temperature 0.2") from error
 
 
 def _summary(scored: Sequence[SampleScore], unscored: int, metric: str) -> Summary:
@@ -148,7 +164,7 @@ def _summary(scored: Sequence[SampleScore], unscored: int, metric: str) -> Summa
             f"nothing is scored under {metric}: {unscored} samples are without a score. "
             "See why: phizoo eval show RUN; score what is missing: run the same command again"
         )
-    clusters = [one.cluster or one.sample for one in scored]
+    clusters = [sample.cluster or sample.sample for sample in scored]
     interval = _interval(scored, clusters)
     return Summary(
         value=interval.value, low=interval.low, high=interval.high, n=len(scored), clusters=len(set(clusters)),
@@ -157,8 +173,9 @@ def _summary(scored: Sequence[SampleScore], unscored: int, metric: str) -> Summa
 
 
 def _interval(scored: Sequence[SampleScore], clusters: Sequence[str]) -> Interval:
-    """Each draw in its problem's cluster; the samples' means where they have unlike numbers of draws."""
-    if len({len(one.values) for one in scored}) > 1:
-        return mean_interval([one.value for one in scored], clusters)
-    values = [value for one in scored for value in one.values]
-    return mean_interval(values, [group for group, one in zip(clusters, scored, strict=True) for _ in one.values])
+    """Each draw in its problem's cluster; the samples' means if their numbers of draws differ."""
+    if len({len(sample.values) for sample in scored}) > 1:
+        return mean_interval([sample.value for sample in scored], clusters)
+    values = [value for sample in scored for value in sample.values]
+    groups = [group for group, sample in zip(clusters, scored, strict=True) for _ in sample.values]
+    return mean_interval(values, groups)
