@@ -108,7 +108,7 @@ def open_page(port: int, public: bool) -> None:
     if find_spec("streamlit") is None:
         raise ZooError("the page needs Streamlit, which is not installed: pip install 'phi-zoo[dashboard]'")
     from dashboard.server import serve
-    from evals.engines.vllm.process import refused_port
+    from evals.engines.vllm.process import check_port
 
-    refused_port("0.0.0.0" if public else "127.0.0.1", port)  # noqa: S104 - only with --public and a password
+    check_port("0.0.0.0" if public else "127.0.0.1", port)  # noqa: S104 - only with --public and a password
     serve(port, public)

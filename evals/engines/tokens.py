@@ -1,6 +1,6 @@
-"""Text <-> tokens where the boundary decides scores: pairs, token bytes, healed prompts.
+"""Turns text into tokens and back: prompts, pairs, the bytes of tokens, healed prompts.
 
-A byte-pair tokenizer merges a newline with the indentation after it, so what a prompt ends in is
+A byte-pair tokenizer merges a newline with the indentation after it, so the end of a prompt is
 part of the protocol (`Decoding.boundary`). Every engine encodes through this file.
 """
 
@@ -15,11 +15,11 @@ from zoo.errors import ZooError
 from zoo.records import Record, has_tokenizer
 
 LINE_END = re.compile(r"(?<=[!-~])(?=\n)")  # between a visible character and a newline
-LINES_KEPT = 65536  # lines whose tokens are remembered
+LINES_KEPT = 65536  # lines whose tokens are cached
 
 
 class Prompt(Record, frozen=True, kw_only=True):
-    """An encoded prompt. heal: bytes taken back from its end, which the first new tokens must spell."""
+    """An encoded prompt. heal: bytes removed from its end, which the first new tokens must spell."""
 
     tokens: tuple[int, ...]
     truncated: int = 0
@@ -50,17 +50,17 @@ def byte_of_character() -> dict[str, int]:
     return table
 
 
-def by_line(tokenizer: Any) -> bool:
-    """Whether a text may be encoded line by line: the few-shot examples of a task are then encoded once.
+def splits_by_line(tokenizer: Any) -> bool:
+    """Whether a text may be encoded line by line, so that the few-shot examples of a task are encoded once.
 
-    True for GPT-2's kind (Phi's, CodeGen's): bytes, cut by GPT-2's expression, in which nothing holds a visible
-    character and a newline after it; no marks of its own, no added token with a newline in it.
+    True for tokenizers like GPT-2's (Phi's, CodeGen's): bytes, cut by GPT-2's expression, in which no token has a
+    newline after a visible character; no special tokens of its own, no added token with a newline in it.
     """
-    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-    cut: Any = getattr(backend, "pre_tokenizer", None)
-    if type(cut).__name__ != "ByteLevel" or not cut.use_regex or cut.add_prefix_space or backend.normalizer is not None:
+    fast: Any = getattr(tokenizer, "backend_tokenizer", None)
+    cut: Any = getattr(fast, "pre_tokenizer", None)
+    if type(cut).__name__ != "ByteLevel" or not cut.use_regex or cut.add_prefix_space or fast.normalizer is not None:
         return False
-    if type(backend.model).__name__ != "BPE" or backend.model.dropout:
+    if type(fast.model).__name__ != "BPE" or fast.model.dropout:
         return False
     if any(
         "\n" in token.content or token.lstrip or token.rstrip or token.single_word
@@ -75,8 +75,8 @@ def by_line(tokenizer: Any) -> bool:
 def folder_tokenizer(path: Path) -> Any:
     """The tokenizer of a checkpoint's folder, as transformers loads it.
 
-    Raises  ZooError when the folder has none: transformers would then make one up that knows no word, and every
-            prompt would be empty
+    Raises  ZooError when the folder has none: transformers would then make one up without a vocabulary, and
+            every prompt would be empty
     """
     from transformers import AutoTokenizer
 
@@ -89,16 +89,16 @@ def folder_tokenizer(path: Path) -> Any:
 
 
 class Tokens:
-    """A tokenizer seen as bytes. Holds no file open."""
+    """A tokenizer together with the bytes of its tokens. Keeps no file open."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self.eos: int | None = tokenizer.eos_token_id
         self.size = len(tokenizer)  # ids from here on are padding rows of the embedding, never trained
-        self._line = lru_cache(LINES_KEPT)(self._whole) if by_line(tokenizer) else None
+        self._line = lru_cache(LINES_KEPT)(self._whole) if splits_by_line(tokenizer) else None
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
-        """Token ids of a text, with the tokenizer's own beginning mark where it has one and `special`."""
+        """Token ids of a text, with the tokenizer's own first token if it has one and `special`."""
         if self._line is None:
             return list(self._whole(text, special))
         return [token for line in LINE_END.split(text) for token in self._line(line)]
@@ -108,32 +108,32 @@ class Tokens:
 
     @cached_property
     def bytes_of(self) -> list[bytes]:
-        """The bytes that each token id writes; empty for special tokens."""
+        """The bytes of each token id; empty for special tokens."""
         specials = set(self.tokenizer.all_special_ids)
         added = {int(i): token.content for i, token in self.tokenizer.added_tokens_decoder.items()}
         table = byte_of_character()
         spelled = self.tokenizer.convert_ids_to_tokens(list(range(self.size)))
-        found = []
+        pieces = []
         for number, token in enumerate(spelled):
             if number in specials or token is None:
-                found.append(b"")
+                pieces.append(b"")
             elif number in added:
-                found.append(added[number].encode())
+                pieces.append(added[number].encode())
             elif all(character in table for character in token):
-                found.append(bytes(table[character] for character in token))
+                pieces.append(bytes(table[character] for character in token))
             else:  # not byte-level (SentencePiece): a word piece, its space spelled U+2581
-                found.append(token.replace("\u2581", " ").encode())
-        return found
+                pieces.append(token.replace("\u2581", " ").encode())
+        return pieces
 
     def text(self, tokens: Sequence[int]) -> str:
-        """The text that some new tokens write; bytes that are not UTF-8 become U+FFFD."""
+        """The text of new tokens; bytes that are not UTF-8 become U+FFFD."""
         table = self.bytes_of
         return b"".join(table[token] if token < self.size else b"" for token in tokens).decode("utf-8", "replace")
 
     def prompt(self, text: str, decoding: Decoding, room: int) -> Prompt:
         """A prompt's tokens under its boundary, cut from the left to `room` tokens.
 
-        An empty prompt becomes the end-of-text token, as the papers' models saw before a document.
+        An empty prompt becomes the end-of-text token, which the papers' models saw before each document.
         """
         if decoding.boundary == "stripped":
             text = text.rstrip()

@@ -1,9 +1,9 @@
-"""JSON over HTTP to one endpoint that may be slow, full, dear or dying: retries, deadlines, a budget.
+"""A JSON client over HTTP with retries, a deadline and a budget.
 
-Standard library only: a client whose timeout is per read waits for ever on an endpoint that sends a
-byte a second, so one request here has one deadline. Redirects are not followed: the key would travel
-with them. The key is read from the environment by the caller, stands in the request's header and nowhere
-else, and is taken out of every message, also where an endpoint echoes it.
+Standard library only: a client with a timeout per read waits for ever on an endpoint that sends a byte a
+second, so each request here has one deadline. Redirects are not followed, because the key would be sent
+along. The caller reads the key from the environment; it is in the request's header and nowhere else, and
+is removed from every message, also if an endpoint echoes it.
 """
 
 import email.utils
@@ -24,13 +24,13 @@ from zoo.errors import ZooError
 from zoo.records import Record
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-BODY_BYTES = 64 << 20  # an answer over this is no answer
-LONGEST_WAIT_SECONDS = 60.0  # whatever Retry-After says
-TIMEOUTS = 2  # tries of one request that may end in silence: more of them wait for an endpoint that hangs
+BODY_BYTES = 64 << 20  # a longer answer is refused
+LONGEST_WAIT_SECONDS = 60.0  # even if Retry-After asks for more
+TIMEOUTS = 2  # timeouts of one request after which the endpoint counts as hanging
 
 
 class Spent(Record, frozen=True, kw_only=True):
-    """What a command has used of an endpoint."""
+    """The requests, tokens and money that a command has used."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -39,7 +39,7 @@ class Spent(Record, frozen=True, kw_only=True):
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """How patient and how dear: price is money per million (prompt, written) tokens; None: no limit."""
+    """Limits of time, tries and money. price: money per million (prompt, written) tokens; None: no limit."""
 
     timeout_seconds: float = 180.0
     tries: int = 5
@@ -50,11 +50,11 @@ class Limits(Record, frozen=True, kw_only=True):
 
 
 class Refused(Exception):
-    """The endpoint's final no to this one request (4xx); the text is its reason. Others may go through."""
+    """The endpoint refuses this one request (4xx); the text is its reason. Others may succeed."""
 
 
 class EndpointError(ZooError):
-    """The endpoint cannot go on; what was answered is kept."""
+    """The endpoint cannot continue; the answers so far are kept."""
 
 
 class NoAnswer(EndpointError):
@@ -74,11 +74,11 @@ class Endpoint:
     """One base URL with its key, limits and tally; used from several threads."""
 
     def __init__(self, url: str, key: str | None, limits: Limits) -> None:
-        self.url, self._key, self.limits = checked(url), key, limits
+        self.url, self._key, self.limits = check_url(url), key, limits
         self._opener = urllib.request.build_opener(_NoRedirect)
         self._turn = threading.Condition()
         self._requests, self._prompt_tokens, self._tokens, self._money, self._held = 0, 0, 0, 0.0, 0.0
-        self._out = 0  # requests under way; that what they hold sums up to 0 again cannot be told from floats
+        self._out = 0  # requests in flight: the sum of their reservations need not return to 0.0 in floats
         self.stopped = threading.Event()
 
     @property
@@ -87,14 +87,14 @@ class Endpoint:
         return Spent(requests=self._requests, prompt_tokens=self._prompt_tokens, tokens=self._tokens, money=self._money)
 
     def get(self, path: str) -> Any:
-        """A GET's JSON, tried as often as a POST. Not counted: it asks the model nothing."""
-        return self._tried(lambda: self._once("GET", path, None, min(self.limits.timeout_seconds, 30.0)))
+        """A GET's JSON, tried as often as a POST. Not counted, since no model is asked."""
+        return self._try(lambda: self._once("GET", path, None, min(self.limits.timeout_seconds, 30.0)))
 
     def post(self, path: str, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
         """The endpoint's JSON object for a request.
 
-        most_tokens  (prompt, written): upper bounds, held back from the budget until the answer is here
-        Raises       Refused for this request alone; EndpointError when it makes no sense to go on
+        most_tokens  (prompt, written): upper bounds, reserved from the budget until the answer arrives
+        Raises       Refused for this request alone; EndpointError if no request can succeed
         """
         price = self.limits.price
         hold = (most_tokens[0] * price[0] + most_tokens[1] * price[1]) / 1e6
@@ -102,7 +102,7 @@ class Endpoint:
         def once() -> Any:
             self._take(hold)
             used: tuple[int, int] | None = None
-            charged = hold  # an answer that broke off, or tells no usage, may be billed: count all of it
+            charged = hold  # an answer that broke off or reports no usage may be billed: count all of it
             try:
                 answer = self._once("POST", path, body, self.limits.timeout_seconds)
                 used = _usage(answer)
@@ -113,7 +113,7 @@ class Endpoint:
             finally:
                 self._settle(hold, used, charged)
 
-        answer = self._tried(once)
+        answer = self._try(once)
         if not isinstance(answer, dict):
             raise EndpointError(f"{self.url}{path} answered {str(answer)[:60]!r}, expected a JSON object")
         return answer
@@ -139,13 +139,13 @@ class Endpoint:
         except urllib.error.HTTPError as error:
             raise self._final(error.code, f"HTTP {error.code}: {self._reason(error)}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = self._told(error)
+            reason = self._describe(error)
             raise NoAnswer(f"{self.url} broke off ({reason})", reason) from None
         if not events:
             raise EndpointError(f"{self.url}{path} sent no stream of events; does the server support streaming?")
 
     def _take(self, hold: float) -> None:
-        """Counts a request in, or raises when the budget does not hold it; waits for others to settle first."""
+        """Counts a request, or raises if the budget cannot cover it; waits for others to settle first."""
         limits = self.limits
         with self._turn:
             while limits.budget is not None and self._money + self._held + hold > limits.budget and self._out:
@@ -153,12 +153,12 @@ class Endpoint:
             if limits.requests is not None and self._requests >= limits.requests:
                 raise EndpointError(
                     f"the {limits.requests} requests of --requests are used up; what was answered is kept, "
-                    "the same command goes on with as many again"
+                    "the same command continues with as many again"
                 )
             if limits.budget is not None and self._money + hold > limits.budget:
                 raise EndpointError(
                     f"--budget {limits.budget:g} is used up ({self._money:.4f} spent, the next request may cost "
-                    f"{hold:.4f}); what was answered is kept, the same command goes on with a new budget"
+                    f"{hold:.4f}); what was answered is kept, the same command continues with a new budget"
                 )
             self._requests += 1
             self._out += 1
@@ -176,8 +176,8 @@ class Endpoint:
                 self._money += (used[0] * price[0] + used[1] * price[1]) / 1e6
             self._turn.notify_all()
 
-    def _tried(self, once: Callable[[], Any]) -> Any:
-        """`once` until it gives an answer; waits 1, 2, 4, ... seconds between, or what Retry-After says."""
+    def _try(self, once: Callable[[], Any]) -> Any:
+        """Repeats `once` until it returns; waits 1, 2, 4, ... seconds between tries, or as Retry-After asks."""
         last, tried, silences = "", 0, 0
         for attempt in range(self.limits.tries):
             tried = attempt + 1
@@ -189,8 +189,8 @@ class Endpoint:
                     raise self._final(error.code, last) from None
                 wait = _retry_after(error.headers.get("Retry-After"))
             except (OSError, http.client.HTTPException, ValueError) as error:
-                last, wait = self._told(error), None
-                silences += _silent(error)
+                last, wait = self._describe(error), None
+                silences += _timed_out(error)
                 if silences >= TIMEOUTS:
                     break
             if tried < self.limits.tries:
@@ -199,7 +199,7 @@ class Endpoint:
                     break
         raise NoAnswer(
             f"{self.url} gave no answer in {tried} {'try' if tried == 1 else 'tries'} ({last}); "
-            "what was answered is kept, the same command goes on from there",
+            "what was answered is kept; the same command continues from there",
             last,
         ) from None
 
@@ -217,7 +217,7 @@ class Endpoint:
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
             headers["Content-Type"] = "application/json"
-        # checked(url) allows http and https only
+        # check_url allows http and https only
         return urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310
 
     def _once(self, method: str, path: str, body: dict[str, Any] | None, timeout_seconds: float) -> Any:
@@ -228,7 +228,7 @@ class Endpoint:
         return json.loads(text)
 
     def _reason(self, error: urllib.error.HTTPError) -> str:
-        """The endpoint's own words, on one line, without the key."""
+        """The endpoint's own message, on one line, without the key."""
         try:
             text = error.read(4096).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
@@ -236,9 +236,9 @@ class Endpoint:
         finally:
             error.close()
         try:
-            found = json.loads(text)
-            told = found.get("error", found) if isinstance(found, dict) else found
-            text = str(told.get("message", told) if isinstance(told, dict) else told)
+            body = json.loads(text)
+            error_part = body.get("error", body) if isinstance(body, dict) else body
+            text = str(error_part.get("message", error_part) if isinstance(error_part, dict) else error_part)
         except ValueError:
             pass
         return self.clean(text)
@@ -249,7 +249,7 @@ class Endpoint:
             text = text.replace(self._key, "[key]")
         return " ".join(text.split())[:200]
 
-    def _told(self, error: Exception) -> str:
+    def _describe(self, error: Exception) -> str:
         if isinstance(error, urllib.error.URLError):
             error = error.reason if isinstance(error.reason, Exception) else error
         if isinstance(error, TimeoutError):
@@ -263,7 +263,7 @@ class Endpoint:
         return self.clean(str(error) or type(error).__name__)
 
 
-def checked(url: str) -> str:
+def check_url(url: str) -> str:
     """A base URL without its last slash. Raises ZooError unless http or https, or when it carries a secret."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -295,31 +295,31 @@ def _usage(answer: Any) -> tuple[int, int] | None:
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict):
         return None
-    found = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens")]
-    return (int(found[0]), int(found[1])) if all(isinstance(value, int) for value in found) else None
+    counts = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens")]
+    return (int(counts[0]), int(counts[1])) if all(isinstance(value, int) for value in counts) else None
 
 
-def _silent(error: Exception) -> bool:
-    """Whether a request ended by its deadline and not by an answer."""
+def _timed_out(error: Exception) -> bool:
+    """Whether a request ended at its deadline without an answer."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     return isinstance(reason, TimeoutError)
 
 
-def _retry_after(told: str | None) -> float | None:
-    """Seconds of a Retry-After header, which may be a date; nonsense gives None.
+def _retry_after(header: str | None) -> float | None:
+    """The seconds of a Retry-After header, which may be a date; None if it is neither.
 
     >>> _retry_after("2"), _retry_after("soon"), _retry_after("nan"), _retry_after(None)
     (2.0, None, None, None)
     >>> _retry_after("Wed, 21 Oct 2015 07:28:00 GMT")
     0.0
     """
-    if told is None:
+    if header is None:
         return None
     try:
-        seconds = float(told)
+        seconds = float(header)
     except ValueError:
         try:
-            seconds = email.utils.parsedate_to_datetime(told).timestamp() - time.time()
+            seconds = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
         except ValueError:
             return None
     return None if math.isnan(seconds) else max(0.0, seconds)

@@ -1,10 +1,10 @@
-"""Any OpenAI-compatible endpoint: vLLM's server, `phizoo serve`, the larger baselines behind an API.
+"""The engine of any OpenAI-compatible endpoint: vLLM's server, `phizoo serve`, larger baselines behind an API.
 
-Completions by default, chat with `chat=True`. Where the checkpoint's tokenizer is at hand, prompts go
-as token ids, so the endpoint reads exactly what a local engine reads; without one, as text. Choices are
-scored from the prompt's own log-probabilities (`echo`). What an endpoint cannot do is refused, never
-approximated: no log-probabilities (chat), a healed boundary where the server does not know it, a token
-that straddles context and continuation.
+Completions by default, chat with `chat=True`. With the checkpoint's tokenizer, prompts are sent as token
+ids, so the endpoint reads the same tokens as a local engine; without it, as text. Choices are scored from
+the prompt's own log-probabilities (`echo`). An unsupported request is refused, never approximated: no
+log-probabilities (chat), a healed boundary on a server that does not know it, a token that straddles
+context and continuation.
 """
 
 import math
@@ -32,16 +32,16 @@ Answer = TypeVar("Answer", Generation, ChoiceScores)
 
 
 class OpenAIHttp:
-    """One model at one endpoint behind the backend seam; asked from `concurrency` threads."""
+    """One model at one endpoint; asked from `concurrency` threads."""
 
     def __init__(self, endpoint: Endpoint, model: str, folder: Path | None, *, chat: bool, concurrency: int) -> None:
-        self.endpoint, self.asked_model, self.folder = endpoint, model, folder
+        self.endpoint, self.wanted_model, self.folder = endpoint, model, folder
         self.chat, self.concurrency = chat, concurrency
         self._renamed = False
 
     @cached_property
     def facts(self) -> Facts:
-        """What the endpoint says of itself, asked once: its models, and whether it reads prompts' log-probabilities."""
+        """The endpoint's facts, requested once: its model, and whether it gives the log-probabilities of prompts."""
         model, owner, context, root = self._served
         return Facts(
             engine="openai_http",
@@ -62,14 +62,14 @@ class OpenAIHttp:
 
     @cached_property
     def tokens(self) -> Tokens | None:
-        """The checkpoint's tokenizer, where there is one and the endpoint takes token ids."""
+        """The checkpoint's tokenizer, if there is one and the endpoint takes token ids."""
         if self.folder is None or self.chat:
             return None
         return Tokens(folder_tokenizer(self.folder))
 
     @cached_property
     def _padding(self) -> dict[str, float]:
-        """A bias against rows of the embedding above the tokenizer's: untrained, and no engine of ours draws them."""
+        """A bias against embedding rows above the tokenizer's: they are untrained, and no engine here draws them."""
         if self.tokens is None or self.folder is None:
             return {}
         rows = range(self.tokens.size, folder_shape(self.folder).vocabulary)
@@ -77,13 +77,13 @@ class OpenAIHttp:
 
     @cached_property
     def _served(self) -> tuple[str, str, int, str]:
-        """(model, who serves it, context, its weights' place) from /models; the model asked for must be there."""
-        told = self.endpoint.get("/models")
-        listed = told.get("data") if isinstance(told, dict) else None
-        if not isinstance(listed, list) or not all(isinstance(one, dict) and "id" in one for one in listed):
+        """(model, its server, context, the place of its weights) from /models; the wanted model must be there."""
+        answer = self.endpoint.get("/models")
+        models = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(models, list) or not all(isinstance(model, dict) and "id" in model for model in models):
             raise EndpointError(f"{self.endpoint.url}/models lists no models; is it an OpenAI-compatible address?")
-        by_id = {str(one["id"]): one for one in listed}
-        name = self.asked_model or (next(iter(by_id)) if len(by_id) == 1 else "")
+        by_id = {str(model["id"]): model for model in models}
+        name = self.wanted_model or (next(iter(by_id)) if len(by_id) == 1 else "")
         if name not in by_id:
             known = ", ".join(list(by_id)[:8]) or "none"
             raise EndpointError(
@@ -92,7 +92,7 @@ class OpenAIHttp:
         context = by_id[name].get("max_model_len")
         root = str(by_id[name].get("root") or "")
         served, mine = Path(root).name, self.folder.name if self.folder else ""
-        # a checkpoint's folder is called by its digest, and vLLM tells the folder it loaded
+        # a checkpoint's folder is named by its digest, and vLLM names the folder that it loaded
         if SHA256.fullmatch(served) and SHA256.fullmatch(mine) and served != mine:
             raise EndpointError(
                 f"{self.endpoint.url} serves checkpoint {served[:12]} as {name}, not {mine[:12]}: another model"
@@ -102,11 +102,11 @@ class OpenAIHttp:
 
     @cached_property
     def _echoes(self) -> bool:
-        """Whether completions give a prompt's log-probabilities, and split a prompt into our tokenizer's tokens."""
+        """Whether completions give a prompt's log-probabilities, for the tokens of the checkpoint's tokenizer."""
         text = "def add(a, b):"
         try:
             answer = self._complete({"prompt": [text], "max_tokens": 1, "echo": True, "logprobs": 1}, (64, 1))
-            read = _choices(answer, 1)[0]["logprobs"]["token_logprobs"]
+            read = _read_choices(answer, 1)[0]["logprobs"]["token_logprobs"]
         except (Refused, KeyError, TypeError, EndpointError) as error:
             if isinstance(error, EndpointError) and "choices" not in str(error):
                 raise
@@ -119,20 +119,20 @@ class OpenAIHttp:
         return True
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
-        """Generations as they come. Raises EndpointError once what came before it is given out."""
+        """Generations as they come. Raises EndpointError after the answers that came before the fault."""
         if any(request.decoding.boundary == "healed" for request in requests) and self._served[1] != "phi-zoo":
             raise ZooError(
                 f"{self.endpoint.url} cannot heal a prompt's last token, which this protocol asks for; "
                 "take --engine vllm or transformers, or the @stripped protocol"
             )
-        yield from self._spread(requests, self._generation)
+        yield from self._ask_all(requests, self._generation)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
         """Choice scores as they come, one request a question."""
-        yield from self._spread(requests, self._scores)
+        yield from self._ask_all(requests, self._scores)
 
     def close(self) -> None:
-        """Tells what was used, and what it cost where prices are given; waits for nothing."""
+        """Prints the requests and tokens used, and their cost if prices are given; does not wait."""
         self.endpoint.stopped.set()
         spent = self.endpoint.spent
         if spent.requests:
@@ -140,8 +140,8 @@ class OpenAIHttp:
             money = f", {spent.money:.4f} spent" if any(self.endpoint.limits.price) else ""
             print(f"{self.endpoint.url}: {used}{money}", file=sys.stderr)
 
-    def _spread(self, requests: Sequence[Request], one: Callable[[Request], Answer]) -> Iterator[Answer]:
-        """Answers from `concurrency` threads. The first fault ends the asking; what is in flight is waited for."""
+    def _ask_all(self, requests: Sequence[Request], ask: Callable[[Request], Answer]) -> Iterator[Answer]:
+        """Answers from `concurrency` threads. The first fault ends the asking; requests in flight are waited for."""
         waiting: Queue[Request] = Queue()
         for request in requests:
             waiting.put(request)
@@ -151,7 +151,7 @@ class OpenAIHttp:
         def work() -> None:
             try:
                 while not stop.is_set():
-                    answered.put(one(waiting.get_nowait()))
+                    answered.put(ask(waiting.get_nowait()))
             except Empty:
                 pass
             except BaseException as error:  # carried to the loop's thread and raised there
@@ -166,13 +166,13 @@ class OpenAIHttp:
         running, fault = len(threads), None
         try:
             while running:
-                got = answered.get()
-                if got is None:
+                answer = answered.get()
+                if answer is None:
                     running -= 1
-                elif isinstance(got, BaseException):
-                    fault = fault or got
+                elif isinstance(answer, BaseException):
+                    fault = fault or answer
                 else:
-                    yield got
+                    yield answer
         finally:
             stop.set()
         if fault is not None:
@@ -182,12 +182,12 @@ class OpenAIHttp:
         return self.endpoint.post("/completions", {"model": self._served[0], "temperature": 0, **body}, most_tokens)
 
     def _chat(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
-        """A chat's answer; newer models want the bound on what is written under another name, and say so."""
-        asked = {"model": self._served[0], **body}
+        """A chat's answer; newer models want max_tokens under another name, and say so."""
+        request = {"model": self._served[0], **body}
         if self._renamed:
-            asked["max_completion_tokens"] = asked.pop("max_tokens")
+            request["max_completion_tokens"] = request.pop("max_tokens")
         try:
-            return self.endpoint.post("/chat/completions", asked, most_tokens)
+            return self.endpoint.post("/chat/completions", request, most_tokens)
         except Refused as no:
             if self._renamed or "max_completion_tokens" not in str(no):
                 raise
@@ -210,9 +210,9 @@ class OpenAIHttp:
                     body["boundary"] = "healed"
                 size = len(prompt.encode()) if isinstance(prompt, str) else len(prompt)
                 answer = self._complete(body, (size + 1, how.max_tokens))
-            return _written(request, answer, truncated, chat=self.chat)
+            return _read_generation(request, answer, truncated, chat=self.chat)
         except Refused as no:
-            return _faulty(request, str(no))
+            return _make_fault(request, str(no))
 
     def stream(self, request: GenerateRequest) -> Iterator[str]:
         """One text in pieces, as the endpoint writes it, by /completions."""
@@ -234,7 +234,7 @@ class OpenAIHttp:
         return body
 
     def _prompt(self, request: GenerateRequest) -> tuple[list[int] | str, int, int]:
-        """What is sent for a prompt, tokens cut from its left, and room to write; as the local engines do it."""
+        """The prompt as sent, tokens cut from its left, and room to write; the same as in the local engines."""
         how, context = request.decoding, self._served[2]
         if self.tokens is None or how.boundary == "healed":
             return (request.prompt.rstrip() if how.boundary == "stripped" else request.prompt), 0, how.max_tokens
@@ -244,7 +244,7 @@ class OpenAIHttp:
         return list(prompt.tokens), prompt.truncated, min(how.max_tokens, left)
 
     def _scores(self, request: ChoiceRequest) -> ChoiceScores:
-        """All choices of a question in one request; the one token that must be generated is thrown away."""
+        """Scores all choices of a question in one request; the one token that must be generated is discarded."""
         tokens, context = self.tokens, self._served[2] or 1 << 30
         pairs: list[Pair] = []
         prompts: list[Any] = []
@@ -255,15 +255,15 @@ class OpenAIHttp:
                 # the server must have room for one more token than we read
                 pairs.append(tokens.pair(before, after, context - 2))
                 prompts.append(list(pairs[-1].tokens))
-        size = sum(len(one) if isinstance(one, list) else len(one.encode()) for one in prompts)
+        size = sum(len(prompt) if isinstance(prompt, list) else len(prompt.encode()) for prompt in prompts)
         try:
             body = {"prompt": prompts, "max_tokens": 1, "echo": True, "logprobs": 1}
-            choices = _choices(self._complete(body, (size, len(prompts))), len(prompts))
+            choices = _read_choices(self._complete(body, (size, len(prompts))), len(prompts))
             read = []
             for number, (before, _) in enumerate(request.pairs):
-                told = choices[number].get("logprobs") or {}
-                start = pairs[number].start if pairs else _starts(told, before)
-                read.append(_continuation(told, start, len(pairs[number].tokens) if pairs else None))
+                logprobs = choices[number].get("logprobs") or {}
+                start = pairs[number].start if pairs else _find_start(logprobs, before)
+                read.append(_read_continuation(logprobs, start, len(pairs[number].tokens) if pairs else None))
         except (Refused, KeyError, TypeError, IndexError) as no:
             return ChoiceScores(sample=request.sample, choices=(), fault=str(no) or type(no).__name__)
         return ChoiceScores(
@@ -274,18 +274,19 @@ class OpenAIHttp:
         )
 
 
-def _choices(answer: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """The choices of an answer in order. Raises EndpointError when they are not what was asked for."""
-    found = answer.get("choices")
-    if not isinstance(found, list) or len(found) != count or not all(isinstance(one, dict) for one in found):
+def _read_choices(answer: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """The choices of an answer in order. Raises EndpointError for another number or form."""
+    choices = answer.get("choices")
+    whole = isinstance(choices, list) and len(choices) == count
+    if not whole or not all(isinstance(choice, dict) for choice in choices or ()):
         raise EndpointError(f"the endpoint sent no {count} choices ({str(answer)[:80]!r}); what was answered is kept")
-    return sorted(found, key=lambda one: int(one.get("index", 0)))
+    return sorted(choices or (), key=lambda choice: int(choice.get("index", 0)))
 
 
-def _starts(told: dict[str, Any], before: str) -> int:
-    """Where the continuation's tokens start, from text offsets. Raises Refused when no token starts there."""
+def _find_start(read: dict[str, Any], before: str) -> int:
+    """The index of the continuation's first token, from text offsets. Raises Refused when no token starts there."""
     boundary = len(before.rstrip())
-    offsets = list(told["text_offset"])
+    offsets = list(read["text_offset"])
     if not boundary:
         raise Refused("an empty context cannot be scored without the model's tokenizer")
     if boundary not in offsets:
@@ -293,29 +294,29 @@ def _starts(told: dict[str, Any], before: str) -> int:
     return offsets.index(boundary)
 
 
-def _continuation(told: dict[str, Any], start: int, count: int | None) -> Choice:
-    """The continuation's part of a prompt's log-probabilities; the last token is the generated one."""
-    logprobs = told["token_logprobs"]
+def _read_continuation(read: dict[str, Any], start: int, count: int | None) -> Choice:
+    """The continuation's share of a prompt's log-probabilities; the last token is the generated one."""
+    logprobs = read["token_logprobs"]
     if count is not None and len(logprobs) not in (count, count + 1):
         raise Refused(f"{len(logprobs)} log-probabilities for a prompt of {count} tokens")
     end = len(logprobs) - 1 if count is None else count
     mine = logprobs[start:end]
     if not mine or any(not isinstance(value, int | float) or math.isnan(value) for value in mine):
         raise Refused("a token without a log-probability")
-    best = told["top_logprobs"][start:end]
+    best = read["top_logprobs"][start:end]
     greedy = all(value >= max(top.values()) for value, top in zip(mine, best, strict=True))
     return Choice(logprob=float(sum(mine)), tokens=len(mine), greedy=greedy)
 
 
-def _written(request: GenerateRequest, answer: dict[str, Any], truncated: int, *, chat: bool) -> Generation:
-    choice = _choices(answer, 1)[0]
+def _read_generation(request: GenerateRequest, answer: dict[str, Any], truncated: int, *, chat: bool) -> Generation:
+    choice = _read_choices(answer, 1)[0]
     text = choice.get("message", {}).get("content") if chat else choice.get("text")
     if text is None and chat:
         text = ""  # a refusal or a tool call: an answer, and an empty one
     if not isinstance(text, str):
         raise EndpointError(f"the endpoint sent no text ({str(choice)[:80]!r}); what was answered is kept")
     usage = answer.get("usage") or {}
-    ends = [at for stop in request.decoding.stop if stop and (at := text.find(stop)) >= 0]
+    ends = [place for stop in request.decoding.stop if stop and (place := text.find(stop)) >= 0]
     return Generation(
         sample=request.sample,
         draw=request.draw,
@@ -327,7 +328,7 @@ def _written(request: GenerateRequest, answer: dict[str, Any], truncated: int, *
     )
 
 
-def _faulty(request: GenerateRequest, fault: str) -> Generation:
+def _make_fault(request: GenerateRequest, fault: str) -> Generation:
     return Generation(
         sample=request.sample, draw=request.draw, text="", prompt_tokens=0, tokens=0, finish="fault", fault=fault
     )
@@ -344,13 +345,13 @@ def connect(
     keys: Sequence[str] = KEYS,
     **_local: object,
 ) -> OpenAIHttp:
-    """A backend for an endpoint. Nothing is asked of it yet.
+    """The engine of an endpoint. Nothing is requested from it yet.
 
     path         the checkpoint's folder, for its tokenizer; None for a model that is not in the zoo
     url          up to and with /v1
     model        the name it is served under; may be left out where only one is served
     keys         environment variables in which the API key is looked for
-    Raises       ZooError for an address that is none, or that carries a secret
+    Raises       ZooError for a malformed address, or one that carries a secret
     """
     if not url:
         raise ZooError("--engine openai_http needs --url, like http://127.0.0.1:8000/v1")

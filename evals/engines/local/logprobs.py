@@ -44,13 +44,16 @@ def _rows(model: Any, sequences: Sequence[Sequence[int]], size: int) -> list[lis
     """One forward pass, right-padded: no real token sees the padding."""
     import torch
 
-    longest = max(len(one) for one in sequences)
+    longest = max(len(sequence) for sequence in sequences)
     input_BT = torch.zeros((len(sequences), longest), dtype=torch.long)
-    for number, one in enumerate(sequences):
-        input_BT[number, : len(one)] = torch.tensor(list(one))
+    for number, sequence in enumerate(sequences):
+        input_BT[number, : len(sequence)] = torch.tensor(list(sequence))
     with torch.inference_mode():
         hidden_BTD = model.base_model(input_ids=input_BT.to(model.device), use_cache=False).last_hidden_state
-        return [_read_states(model, hidden_BTD[number, : len(one)], one, size) for number, one in enumerate(sequences)]
+        return [
+            _read_states(model, hidden_BTD[number, : len(sequence)], sequence, size)
+            for number, sequence in enumerate(sequences)
+        ]
 
 
 def _read_states(model: Any, hidden_TD: Any, tokens: Sequence[int], size: int) -> list[TokenRead]:

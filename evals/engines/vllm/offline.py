@@ -1,7 +1,7 @@
-"""vLLM's offline engine behind the seam: the whole task is handed in, vLLM batches it, answers come as they end.
+"""vLLM's offline engine: it takes a whole task, batches it, and yields answers as they end.
 
-Prompts go in and tokens come out; where a text ends, what a boundary means and what a text's bytes are is
-decided by the same code as for the transformers engine. Choices of one token are read at the context's
+Prompts go in and tokens come out; the same code as for the transformers engine decides where a text ends,
+how a boundary is handled, and the bytes of a text. Choices of one token are read at the context's
 last one (its prefix is cached and shared); longer ones through the log-probabilities of the prompt.
 """
 
@@ -20,12 +20,12 @@ from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRe
 from zoo.errors import ZooError
 from zoo.shape import folder_shape
 
-HELD = 256  # choice requests in the engine at a time: their log-probabilities are Python objects
+IN_ENGINE = 256  # choice requests in the engine at a time: their log-probabilities are Python objects
 READ_AT_ONCE = 100  # vLLM reads at most 128 named tokens at a place
 
 
 class VllmLocal:
-    """One local model in vLLM; loaded when first used. Close it: its memory is the engine's."""
+    """One local model in vLLM, loaded when first used. Close it to free its memory."""
 
     def __init__(self, path: Path, facts: Facts, *, tensor_parallel: int, spare: int) -> None:
         self.path, self.facts = path, facts
@@ -47,7 +47,7 @@ class VllmLocal:
         waiting = [(name, list(text.prompt.tokens), _sampling(text, tokens, engine)) for name, text in texts.items()]
         while waiting:
             again = []
-            for name, ended in _served(engine, waiting, len(waiting)):
+            for name, ended in _run(engine, waiting, len(waiting)):
                 text = texts[name]
                 for token in ended.outputs[0].token_ids:
                     text.add(token)
@@ -65,15 +65,15 @@ class VllmLocal:
             return
         engine, tokens = self._load()
         most = self.facts.context_tokens - (0 if self.spare else 2)
-        asked: list[tuple[str, list[int], Any]] = []
+        reads: list[tuple[str, list[int], Any]] = []
         pairs = [[tokens.pair(before, after, most) for before, after in request.pairs] for request in requests]
-        for number, found in enumerate(pairs):
-            asked += _read_out(number, found) if _one_place(found) else _whole(number, found)
+        for number, question in enumerate(pairs):
+            reads += _read_at_once(number, question) if _one_place(question) else _read_whole(number, question)
         read: dict[int, dict[int, Choice]] = {}
-        for name, ended in _served(engine, asked, HELD):
+        for name, ended in _run(engine, reads, IN_ENGINE):
             number, place = (int(part) for part in name.split("/"))
             if place < 0:
-                read[number] = _chosen(pairs[number], ended)
+                read[number] = _single_choices(pairs[number], ended)
             else:
                 read.setdefault(number, {})[place] = _continuation(pairs[number][place], ended)
             if len(read[number]) == len(pairs[number]):
@@ -91,18 +91,19 @@ class VllmLocal:
         self._loaded = None
 
 
-def _served(engine: Any, asked: Sequence[tuple[str, list[int], Any]], most: int) -> Iterator[tuple[str, Any]]:
-    """(name, what ended) for every request, at most `most` of them in the engine at a time.
+def _run(engine: Any, requests: Sequence[tuple[str, list[int], Any]], most: int) -> Iterator[tuple[str, Any]]:
+    """Yields (name, output) for every request, at most `most` of them in the engine at a time.
 
-    When the reader leaves early (an interrupt), what is still in the engine is dropped.
+    If the reader leaves early (an interrupt), the requests still in the engine are dropped.
     """
-    core, left = engine.llm_engine, iter(asked)
+    core, left = engine.llm_engine, iter(requests)
     inside: set[str] = set()
     try:
         while True:
-            while len(inside) < most and (one := next(left, None)) is not None:
-                core.add_request(one[0], {"prompt_token_ids": one[1]}, one[2])
-                inside.add(one[0])
+            while len(inside) < most and (request := next(left, None)) is not None:
+                name, prompt, sampling = request
+                core.add_request(name, {"prompt_token_ids": prompt}, sampling)
+                inside.add(name)
             if not inside:
                 return
             for ended in core.step():
@@ -117,7 +118,7 @@ def _served(engine: Any, asked: Sequence[tuple[str, list[int], Any]], most: int)
 
 
 def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
-    """How the next stretch of a text is drawn: one token while its prompt is healed, else up to its end."""
+    """The sampling of a text's next part: one token while its prompt is healed, else up to its end."""
     from vllm import SamplingParams
 
     decoding = text.request.decoding
@@ -140,13 +141,13 @@ def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
 
 
 def _one_place(pairs: Sequence[Pair]) -> bool:
-    """Whether all choices are one token after one and the same context."""
+    """Whether all choices are one token after the same context."""
     contexts = {pair.tokens[: pair.start] for pair in pairs}
     single = all(len(pair.tokens) == pair.start + 1 for pair in pairs)
     return single and len(contexts) == 1 and len(pairs) <= READ_AT_ONCE
 
 
-def _read_out(number: int, pairs: Sequence[Pair]) -> Iterator[tuple[str, list[int], Any]]:
+def _read_at_once(number: int, pairs: Sequence[Pair]) -> Iterator[tuple[str, list[int], Any]]:
     from vllm import SamplingParams
 
     wanted = sorted({pair.tokens[-1] for pair in pairs})
@@ -154,16 +155,16 @@ def _read_out(number: int, pairs: Sequence[Pair]) -> Iterator[tuple[str, list[in
     yield f"{number}/-1", list(pairs[0].tokens[:-1]), how
 
 
-def _chosen(pairs: Sequence[Pair], ended: Any) -> dict[int, Choice]:
-    found = ended.outputs[0].logprobs[0]
+def _single_choices(pairs: Sequence[Pair], ended: Any) -> dict[int, Choice]:
+    logprobs = ended.outputs[0].logprobs[0]
     best = ended.outputs[0].token_ids[0]
     return {
-        place: Choice(logprob=float(found[token].logprob), tokens=1, greedy=token == best)
+        place: Choice(logprob=float(logprobs[token].logprob), tokens=1, greedy=token == best)
         for place, token in enumerate(pair.tokens[-1] for pair in pairs)
     }
 
 
-def _whole(number: int, pairs: Sequence[Pair]) -> Iterator[tuple[str, list[int], Any]]:
+def _read_whole(number: int, pairs: Sequence[Pair]) -> Iterator[tuple[str, list[int], Any]]:
     from vllm import SamplingParams
 
     how = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=1, detokenize=False)
@@ -172,10 +173,12 @@ def _whole(number: int, pairs: Sequence[Pair]) -> Iterator[tuple[str, list[int],
 
 
 def _continuation(pair: Pair, ended: Any) -> Choice:
-    found = ended.prompt_logprobs[pair.start :]
-    mine = [told[token] for told, token in zip(found, pair.tokens[pair.start :], strict=True)]
+    places = ended.prompt_logprobs[pair.start :]
+    reads = [logprobs[token] for logprobs, token in zip(places, pair.tokens[pair.start :], strict=True)]
     return Choice(
-        logprob=float(sum(one.logprob for one in mine)), tokens=len(mine), greedy=all(one.rank == 1 for one in mine)
+        logprob=float(sum(read.logprob for read in reads)),
+        tokens=len(reads),
+        greedy=all(read.rank == 1 for read in reads),
     )
 
 
@@ -193,7 +196,7 @@ def connect(
     tensor_parallel: int = 1,
     **_others: object,
 ) -> VllmLocal:
-    """A backend for a folder that vLLM can load. Nothing heavy is imported yet.
+    """The engine on a folder that vLLM can load. Nothing heavy is imported yet.
 
     dtype            "auto" (fp32 on a CPU, bf16 on a GPU), or one by name
     tensor_parallel  GPUs that share one model
@@ -233,37 +236,37 @@ def engine_version() -> str:
     return "unknown"
 
 
-def load(backend: VllmLocal) -> tuple[Any, Tokens]:
-    """The engine with its model, and the tokenizer. Fetches nothing and reports nothing to anyone.
+def load(local: VllmLocal) -> tuple[Any, Tokens]:
+    """Loads the engine with its model, and the tokenizer. Nothing is fetched, no usage is reported.
 
     Raises  ZooError with vLLM's own first line when it cannot load the folder
     """
     quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
     # in this process: a second one costs a second import, and one scheduler gives one order
     inside = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    cpu = {"VLLM_CPU_KVCACHE_SPACE": "1"} if backend.facts.device == "cpu" else {}
-    for name, value in {**quiet, **inside, **cpu, **precise(backend.facts.dtype)}.items():
+    cpu = {"VLLM_CPU_KVCACHE_SPACE": "1"} if local.facts.device == "cpu" else {}
+    for name, value in {**quiet, **inside, **cpu, **precise(local.facts.dtype)}.items():
         os.environ.setdefault(name, value)
-    context = backend.facts.context_tokens + backend.spare
-    more: dict[str, Any] = {"hf_overrides": {"max_position_embeddings": context}} if backend.spare else {}
-    if backend.facts.device == "cpu":
+    context = local.facts.context_tokens + local.spare
+    more: dict[str, Any] = {"hf_overrides": {"max_position_embeddings": context}} if local.spare else {}
+    if local.facts.device == "cpu":
         more |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
     elif free := gpus.free_share():
         more["gpu_memory_utilization"] = free
     try:
         import vllm
 
-        tokens = Tokens(folder_tokenizer(backend.path))
+        tokens = Tokens(folder_tokenizer(local.path))
         engine = vllm.LLM(
-            model=str(backend.path),
-            dtype=backend.facts.dtype,
+            model=str(local.path),
+            dtype=local.facts.dtype,
             max_model_len=context,
             seed=0,
             enable_prefix_caching=True,
-            generation_config="vllm",  # how to decode is the protocol's to say, not the folder's
-            tensor_parallel_size=backend.tensor_parallel,
+            generation_config="vllm",  # the protocol decides how to decode, not the folder
+            tensor_parallel_size=local.tensor_parallel,
             **more,
         )
     except (RuntimeError, ValueError, OSError, ImportError) as error:
-        raise ZooError(f"vLLM cannot load {backend.path}: {_line(error)}. Try --engine transformers") from error
+        raise ZooError(f"vLLM cannot load {local.path}: {_line(error)}. Try --engine transformers") from error
     return engine, tokens

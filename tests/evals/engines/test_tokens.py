@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
-from evals.engines.tokens import Tokens, by_line
+from evals.engines.tokens import Tokens, splits_by_line
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +28,16 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=40))
 def test_line_by_line_is_the_whole(tokenizer: Any, text: str) -> None:
     tokens = Tokens(tokenizer)
-    assert by_line(tokenizer)
+    assert splits_by_line(tokenizer)
     assert tokens.encode(text) == tokenizer(text)["input_ids"]
 
 
 @pytest.mark.parametrize("added", [AddedToken("a\n"), AddedToken("x", lstrip=True), AddedToken("y", rstrip=True)])
 def test_added_tokens_that_reach_over_a_line_forbid_it(tiny_phi: Path, added: AddedToken) -> None:
     made = PreTrainedTokenizerFast.from_pretrained(tiny_phi)
-    assert by_line(made)
+    assert splits_by_line(made)
     made.add_tokens([added])
-    assert not by_line(made)
+    assert not splits_by_line(made)
 
 
 def test_other_kinds_of_tokenizer_are_encoded_whole(tiny_phi: Path) -> None:
@@ -49,5 +49,5 @@ def test_other_kinds_of_tokenizer_are_encoded_whole(tiny_phi: Path) -> None:
     made.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
-    assert not by_line(made)
+    assert not splits_by_line(made)
     assert Tokens(made).encode("a!\nb") == made("a!\nb")["input_ids"]

@@ -58,7 +58,7 @@ def mark_file(job: DedupJob) -> FileMarks:
     grams = shingles.grams(texts)
     columns = {SIGNATURES: dedup.minhash(grams).astype("<u4"), GRAMS: grams.flat.astype("<u8", copy=False)}
     if job.encoder is not None and texts:
-        vectors = encoders.encoded(texts, job.encoder)
+        vectors = encoders.encode(texts, job.encoder)
         lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
         columns[VECTORS] = (vectors / lengths).astype("<f2")
     for name, column in columns.items():

@@ -132,7 +132,7 @@ def _score_vectors(head: Any, features: Any) -> Any:
 
 def embed(texts: Sequence[str], embedding: tfidf.Embedding | Encoder) -> Any:
     """One vector for each text, shape (texts, width)."""
-    return encoders.encoded(texts, embedding) if isinstance(embedding, Encoder) else tfidf.vectors(texts, embedding)
+    return encoders.encode(texts, embedding) if isinstance(embedding, Encoder) else tfidf.vectors(texts, embedding)
 
 
 def score_texts(texts: Sequence[str], fitted: FittedClassifier) -> Any:

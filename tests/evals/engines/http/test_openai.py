@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, checked
+from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, check_url
 from evals.engines.http.openai import OpenAIHttp, connect
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
 from zoo.errors import ZooError
@@ -242,7 +242,7 @@ def test_a_redirect_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_addresses_that_are_none_or_carry_a_secret_are_refused(url: str) -> None:
     with pytest.raises(ZooError, match="--url"):
         connect(None, url=url)
-    assert checked("http://h/v1/") == "http://h/v1"
+    assert check_url("http://h/v1/") == "http://h/v1"
 
 
 def test_the_request_budget_is_never_passed() -> None:

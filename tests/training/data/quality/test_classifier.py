@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from evals import encoders
-from evals.encoders import encoded, find_encoder
+from evals.encoders import encode, find_encoder
 from training.cli.data_inspect import show
 from training.cli.data_make import filter_documents, refine
 from training.data.build import MadeDataset
@@ -51,16 +51,16 @@ def test_each_head_learns_from_each_embedding(labels: LabelledSample, head: clas
 
 def test_the_real_minilm_reads_meaning() -> None:
     encoder = find_encoder("minilm")
-    vectors = encoded(["A cat sits on the mat.", "There is a cat on a rug.", "def f(x): return x ** 2", ""], encoder)
+    vectors = encode(["A cat sits on the mat.", "There is a cat on a rug.", "def f(x): return x ** 2", ""], encoder)
     assert vectors.shape == (4, 384)
     assert vectors[0] @ vectors[1] > 0.6 > vectors[0] @ vectors[2]
-    alone = encoded(["There is a cat on a rug."], encoder)
+    alone = encode(["There is a cat on a rug."], encoder)
     assert np.allclose(alone[0], vectors[1], atol=1e-5)
 
 
 def test_a_causal_checkpoint_gives_its_mean_last_state(tmp_path: object, made_phi: SimpleNamespace) -> None:
     encoder = find_encoder(made_phi.folder)
-    vectors = encoded(["x = 1", "x = 1 + 2 + 3"], encoder)
+    vectors = encode(["x = 1", "x = 1 + 2 + 3"], encoder)
     assert vectors.shape[0] == 2
     assert not np.allclose(vectors[0], vectors[1])
     with pytest.raises(ZooError, match="no checkpoint"):
