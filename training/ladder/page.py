@@ -22,14 +22,14 @@ from training.ladder.rungs import growth_arms
 from training.metrics import svg
 
 CHARTS = {
-    "ladder-data.svg": "Data: published HumanEval bars with Wilson intervals, and this ladder's score",
-    "ladder-growth.svg": "Growth: published HumanEval bars with Wilson intervals, and this ladder's score",
+    "ladder-data.svg": "Data: published HumanEval scores with Wilson intervals, and this ladder's score",
+    "ladder-growth.svg": "Growth: published HumanEval scores with Wilson intervals, and this ladder's score",
     "ladder-curves.svg": "Growth: validation loss by step, mean over seeds; dashed: where scratch ends",
 }
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;display:block;overflow-x:auto;margin:1rem 0}
 td,th{border:1px solid #ccc;padding:.25rem .6rem;
-text-align:left;vertical-align:top}th{background:#f4f4f4}sup a{font-size:.8em}svg{max-width:100%;height:auto}"""
+text-align:left;vertical-align:top}th{background:#f4f4f4}svg{max-width:100%;height:auto}"""
 
 
 def write(report: Report, folder: Path) -> list[Path]:
