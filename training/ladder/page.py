@@ -86,15 +86,15 @@ def markdown(report: Report) -> str:
     parts = ["# The ladder", *introduction(report)]
     parts += [f"![{caption}]({name})" for name, caption in CHARTS.items()]
     for table in report.tables:
-        parts += [f"## {table.title}", table.note, _markdown_table(table), *_bullets(table.findings)]
+        parts += [f"## {table.title}", table.note, _markdown_table(table), _bullets(table.findings)]
     parts.append("## The runs")
     for place, title, lines in run_sections(report):
-        parts.append(f'<a id="{place}"></a>**{title}**\n\n' + "\n".join(_bullets(lines)))
-    return "\n\n".join(parts) + "\n"
+        parts.append(f'<a id="{place}"></a>**{title}**\n\n' + _bullets(lines))
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _bullets(lines: Sequence[str]) -> list[str]:
-    return ["- " + re.sub(r"^[+]", r"\\+", line) for line in lines]  # a leading plus would start a nested list
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join("- " + re.sub(r"^[+]", r"\\+", line) for line in lines)  # a leading plus would nest a list
 
 
 def _markdown_table(table: LadderTable) -> str:
