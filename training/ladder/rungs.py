@@ -75,7 +75,7 @@ def _model(layers: int, width: int, heads: int, rotary: int, context: int) -> Mo
 
 
 SCALES = {
-    # about two hours on two cores: the mini twins themselves
+    # about two hours on two cores: the mini models themselves
     "full": Scale(
         name="full", small=_model(5, 128, 2, 32, 1024), large=_model(6, 256, 4, 32, 1024),
         largest=_model(8, 320, 4, 32, 1024), steps=600, small_steps=600, finetune_steps=400, batch_sequences=4,
