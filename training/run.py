@@ -18,12 +18,12 @@ from training import parallel
 from training.model import model_of
 from training.plan import config_flops_per_token
 from training.recipe import Recipe, identity, load, resolve_recipe, shape
-from zoo import settings as places
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError
 from zoo.lock import locked
 from zoo.records import About, Checkpoint, Dataset, Parent, TrainedOn
 from zoo.registry import Registry, open_registry
+from zoo.settings import datasets_dir, training_dir
 from zoo.shape import read_shape
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def run_recipe(
         if existing := find_existing(registry, request):
             say(f"{existing.label} is in the zoo already, from this recipe and this data ({existing.digest[:12]})")
             return existing
-        place = folder or places.training_dir() / digest(request.identity)[:16]
+        place = folder or training_dir() / digest(request.identity)[:16]
         world = parallel.enter(device)
         try:
             with _lock_folder(place, world):
@@ -223,9 +223,7 @@ def _open_datasets(datasets: tuple[Dataset, ...]) -> "list[TokenDataset]":
     """Opens the token datasets; all must have the same vocabulary."""
     from training.data.tokens.loader import open_tokens
 
-    sources = [
-        open_tokens(places.datasets_dir() / dataset.digest, dataset.name, dataset.digest) for dataset in datasets
-    ]
+    sources = [open_tokens(datasets_dir() / dataset.digest, dataset.name, dataset.digest) for dataset in datasets]
     for other in sources[1:]:
         if (other.vocabulary, other.eos) != (sources[0].vocabulary, sources[0].eos):
             raise ZooError(
@@ -385,7 +383,7 @@ def metrics_of(spec: str) -> list[dict[str, Any]]:
     if not file.is_file():
         raise ZooError(f"{spec} has no training curves; only checkpoints made by phizoo train run have them")
     kept = file.read_bytes()
-    for timed in places.training_dir().glob("*/metrics.jsonl"):
+    for timed in training_dir().glob("*/metrics.jsonl"):
         lines = metrics.read(timed)
         if metrics.curves(lines) == kept:
             return lines

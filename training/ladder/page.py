@@ -22,14 +22,14 @@ from training.ladder.rungs import growth_arms
 from training.metrics import svg
 
 CHARTS = {
-    "ladder-data.svg": "Data: published HumanEval bars with Wilson intervals, and this ladder's score",
-    "ladder-growth.svg": "Growth: published HumanEval bars with Wilson intervals, and this ladder's score",
+    "ladder-data.svg": "Data: published HumanEval scores with Wilson intervals, and this ladder's score",
+    "ladder-growth.svg": "Growth: published HumanEval scores with Wilson intervals, and this ladder's score",
     "ladder-curves.svg": "Growth: validation loss by step, mean over seeds; dashed: where scratch ends",
 }
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;display:block;overflow-x:auto;margin:1rem 0}
 td,th{border:1px solid #ccc;padding:.25rem .6rem;
-text-align:left;vertical-align:top}th{background:#f4f4f4}sup a{font-size:.8em}svg{max-width:100%;height:auto}"""
+text-align:left;vertical-align:top}th{background:#f4f4f4}svg{max-width:100%;height:auto}"""
 
 
 def write(report: Report, folder: Path) -> list[Path]:
@@ -86,15 +86,15 @@ def markdown(report: Report) -> str:
     parts = ["# The ladder", *introduction(report)]
     parts += [f"![{caption}]({name})" for name, caption in CHARTS.items()]
     for table in report.tables:
-        parts += [f"## {table.title}", table.note, _markdown_table(table), *_bullets(table.findings)]
+        parts += [f"## {table.title}", table.note, _markdown_table(table), _bullets(table.findings)]
     parts.append("## The runs")
     for place, title, lines in run_sections(report):
-        parts.append(f'<a id="{place}"></a>**{title}**\n\n' + "\n".join(_bullets(lines)))
-    return "\n\n".join(parts) + "\n"
+        parts.append(f'<a id="{place}"></a>**{title}**\n\n' + _bullets(lines))
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _bullets(lines: Sequence[str]) -> list[str]:
-    return ["- " + re.sub(r"^[+]", r"\\+", line) for line in lines]  # a leading plus would start a nested list
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join("- " + re.sub(r"^[+]", r"\\+", line) for line in lines)  # a leading plus would nest a list
 
 
 def _markdown_table(table: LadderTable) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from training.ladder.rungs import DATA_ARMS, KINDS, Rung, Scale, growth_arms, kind_losses, run_of, rungs
+from zoo.cli import output
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Record
 
@@ -140,7 +141,7 @@ def _names(runs: Sequence[RungResult]) -> tuple[str, ...]:
 def number(runs: Sequence[RungResult], values: Sequence[float], digits: int = 3) -> LadderCell:
     """A mean over seeds with its interval, linked to its runs."""
     mean, low, high = over_seeds(values)
-    text = f"{mean:.{digits}f} [{low:.{digits}f}–{high:.{digits}f}] n={len(values)}"
+    text = output.cell(mean, low, high, len(values), digits)
     return LadderCell(text, _names(runs), _round((mean, low, high), digits))
 
 
@@ -163,7 +164,7 @@ def score(runs: Sequence[RungResult]) -> LadderCell:
         correct, n = sum(runs[0].scores), len(runs[0].scores)
         interval = wilson(correct, n)
         value, low, high, size = 100 * (correct / n), 100 * interval.low, 100 * interval.high, f"n={n}"
-    return LadderCell(f"{value:.1f} [{low:.1f}–{high:.1f}] {size}", _names(runs), _round((value, low, high), 1))
+    return LadderCell(f"{output.cell(value, low, high)} {size}", _names(runs), _round((value, low, high), 1))
 
 
 def difference(
@@ -375,7 +376,7 @@ def published_rows(models: Sequence[str]) -> list[tuple[str, float, float, float
 def published_table() -> LadderTable:
     """The published scores, with the intervals that the papers did not print."""
     rows = [
-        (LadderCell(model), LadderCell(f"{value:g} [{low:.1f}–{high:.1f}] n={n}"), LadderCell(source))
+        (LadderCell(model), LadderCell(output.cell(f"{value:g}", low, high, n)), LadderCell(source))
         for model, value, low, high, n, source in published_rows((*PUBLISHED_DATA, *PUBLISHED_GROWTH))
     ]
     note = "HumanEval pass@1 as published, one run each; the intervals are computed from n and were not published."

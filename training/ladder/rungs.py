@@ -75,7 +75,7 @@ def _model(layers: int, width: int, heads: int, rotary: int, context: int) -> Mo
 
 
 SCALES = {
-    # about two hours on two cores: the mini twins themselves
+    # about two hours on two cores: the mini models themselves
     "full": Scale(
         name="full", small=_model(5, 128, 2, 32, 1024), large=_model(6, 256, 4, 32, 1024),
         largest=_model(8, 320, 4, 32, 1024), steps=600, small_steps=600, finetune_steps=400, batch_sequences=4,
@@ -309,13 +309,13 @@ def _complete_rung(registry: "Registry", rung: Rung, scale: Scale, cores: int | 
 
 
 def _train_rung(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
-    from training.growth import grow as growing
+    from training.growth.grow import grow
     from training.recipe import from_plain, shape
     from training.run import run_recipe
 
     recipe = from_plain(rung.recipe)
     if rung.grow is not None:
-        growing.grow(registry, rung.parent, recipe.name, shape(recipe), rung.grow, rung.start)
+        grow(registry, rung.parent, recipe.name, shape(recipe), rung.grow, rung.start)
     checkpoint = run_recipe(recipe, rung.name, say=lambda _: None, command=command)
     if checkpoint is None:
         raise ZooError(f"{rung.name} was stopped; its state is saved, the same command resumes it")

@@ -15,8 +15,7 @@ from evals import encoders
 from evals.encoders import Encoder
 from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
 from training.data.columns import Columns
-from training.data.dedup import minhash as dedup
-from training.data.dedup import shingles
+from training.data.dedup import minhash, shingles
 from training.data.dedup.duplicates import Duplicates, find_repeats, make_duplicates, pair_with_drops, resolve_chains
 from training.data.dedup.shingles import Grams, offsets
 from training.data.document import Document, document_files, drop_document, read_file
@@ -56,7 +55,7 @@ def mark_file(job: DedupJob) -> FileMarks:
     texts = [document.text for document in read_file(Path(job.documents))]
     marks = b"".join(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts)
     grams = shingles.grams(texts)
-    columns = {SIGNATURES: dedup.minhash(grams).astype("<u4"), GRAMS: grams.flat.astype("<u8", copy=False)}
+    columns = {SIGNATURES: minhash.minhash(grams).astype("<u4"), GRAMS: grams.flat.astype("<u8", copy=False)}
     if job.encoder is not None and texts:
         vectors = encoders.encode(texts, job.encoder)
         lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
@@ -68,7 +67,7 @@ def mark_file(job: DedupJob) -> FileMarks:
 
 
 def dedup_dataset(
-    source: str, name: str, jaccard: float = dedup.THRESHOLD, cosine: float | None = None,
+    source: str, name: str, jaccard: float = minhash.THRESHOLD, cosine: float | None = None,
     embedding: str = encoders.MINILM,
 ) -> MadeDataset:  # fmt: skip
     """Makes the dataset without repeats; with `cosine`, semantic duplicates at or above it are dropped too."""
@@ -76,7 +75,7 @@ def dedup_dataset(
     encoder = None if cosine is None else encoders.find_encoder(embedding)
     recipe: dict[str, Any] = {
         "stage": "dedup", "version": VERSION, "source": given.digest, "jaccard": jaccard, "ngram": shingles.NGRAM,
-        "permutations": dedup.PERMUTATIONS,
+        "permutations": minhash.PERMUTATIONS,
     }  # fmt: skip
     if encoder is not None:
         recipe |= {"cosine": cosine, "embedding": encoder.name, "embedding_digest": encoder.digest}
@@ -130,10 +129,10 @@ def _find_duplicates(
     def stored(name: str, dtype: str, width: int = 0) -> Columns:
         return Columns([Path(out + name) for out in outs], dtype, width)
 
-    with stored(SIGNATURES, "<u4", dedup.PERMUTATIONS) as matrix, stored(GRAMS, "<u8") as grams:
-        exact = dedup.exact_jaccard(Grams(grams, offsets(counts)))
+    with stored(SIGNATURES, "<u4", minhash.PERMUTATIONS) as matrix, stored(GRAMS, "<u8") as grams:
+        exact = minhash.exact_jaccard(Grams(grams, offsets(counts)))
         items = np.flatnonzero(left & (counts > 0))
-        parts.append(dedup.near_duplicates(matrix, exact, jaccard, items, work, REASONS.index(NEAR)))
+        parts.append(minhash.near_duplicates(matrix, exact, jaccard, items, work, REASONS.index(NEAR)))
     left[parts[-1].item] = False
     if cosine is not None and left.any():
         width = sum(Path(out + VECTORS).stat().st_size for out in outs) // 2 // len(counts)

@@ -19,8 +19,7 @@ import msgspec
 
 from training.data.build import Built, Counts, MadeDataset, make, slices, write_result
 from training.data.columns import Columns
-from training.data.dedup import minhash as dedup
-from training.data.dedup import shingles
+from training.data.dedup import minhash, shingles
 from training.data.dedup.duplicates import Duplicates, find_repeats, pair_with_drops, resolve_chains
 from training.data.dedup.shingles import Grams
 from training.data.document import Document, drop_document, make_document
@@ -284,7 +283,7 @@ def _find_repeats(work: Path, shards: Sequence[GatherShard]) -> SourceRepeats:
                 good.append(not cut.reason)
                 shas += bytes.fromhex(cut.sha256)[:16] if not cut.reason else bytes(16)
                 signed = cut.signature and not cut.reason
-                signatures.write(cut.signature if signed else bytes(4 * dedup.PERMUTATIONS))
+                signatures.write(cut.signature if signed else bytes(4 * minhash.PERMUTATIONS))
                 grams.write(cut.grams if signed else b"")
                 numbers += (len(cut.grams) // 8 if signed else 0).to_bytes(4, "little")
                 pieces += len(cut.pieces).to_bytes(4, "little")
@@ -296,11 +295,11 @@ def _find_repeats(work: Path, shards: Sequence[GatherShard]) -> SourceRepeats:
     duplicates = [find_repeats(np.frombuffer(shas, "<u8").reshape(-1, 2), left, REASONS.index(rules.EXACT))]
     del shas
     left[duplicates[0].item] = False
-    with Columns([signature_path], "<u4", dedup.PERMUTATIONS) as rows, Columns([gram_path], "<u8") as stored:
-        exact = dedup.exact_jaccard(Grams(stored, shingles.offsets(counts)))
+    with Columns([signature_path], "<u4", minhash.PERMUTATIONS) as rows, Columns([gram_path], "<u8") as stored:
+        exact = minhash.exact_jaccard(Grams(stored, shingles.offsets(counts)))
         items = np.flatnonzero(left & (counts > 0))
         duplicates.append(
-            dedup.near_duplicates(rows, exact, items=items, folder=work, reason=REASONS.index(rules.NEAR))
+            minhash.near_duplicates(rows, exact, items=items, folder=work, reason=REASONS.index(rules.NEAR))
         )
     files = resolve_chains(duplicates)
     kept = np.ones(len(counts), np.bool_)
@@ -332,7 +331,7 @@ def cut_shard(shard: GatherShard) -> list[CutFile]:
         return [
             msgspec.structs.replace(cut, signature=row.astype("<u4").tobytes(), grams=part.tobytes())
             if len(part) else cut
-            for cut, part, row in zip(cuts, of_texts, dedup.minhash(grams), strict=True)
+            for cut, part, row in zip(cuts, of_texts, minhash.minhash(grams), strict=True)
         ]  # fmt: skip
     finally:
         gc.enable()

@@ -8,8 +8,7 @@ import msgspec
 
 from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
 from training.data.document import Document, document_files, drop_document, read_file
-from training.data.quality import labeller
-from training.data.quality import rubric as annotate
+from training.data.quality import labeller, rubric
 from training.data.quality.filter import choose_sample
 from training.data.quality.labeller import Asker, LabellingCost
 from training.data.quality.ledger import CostEstimate, Ledger
@@ -31,7 +30,7 @@ def annotate_dataset(
         "stage": "annotate", "version": VERSION, "source": given.digest, "sample": sample, "seed": seed,
     }  # fmt: skip
     if asker is None:
-        recipe |= {"annotator": f"rubric {annotate.VERSION}", "educational": annotate.EDUCATIONAL}
+        recipe |= {"annotator": f"rubric {rubric.VERSION}", "educational": rubric.EDUCATIONAL}
         return make(name, recipe, None, lambda work: _build(work, given, sample, seed, None)), None
     question = asker.question
     recipe |= {
@@ -117,7 +116,7 @@ def _build(work: Path, given: Dataset, sample: int, seed: int, ledger: Ledger | 
 def _label(document: Document, ledger: Ledger | None) -> dict[str, Any] | None:
     """Label, reasons and annotator of a document; None if the model gave no valid answer."""
     if ledger is None:
-        label = annotate.label_by_rubric(document.text)
+        label = rubric.label_by_rubric(document.text)
         return {"label": label.points, "label_reasons": list(label.reasons), "annotator": "rubric"}
     line = ledger.answers.get(labeller.content_digest(document.text))
     return None if line is None else {"label": line.points, "label_reasons": [line.reason], "annotator": "model"}

@@ -15,8 +15,7 @@ import msgspec
 from evals import encoders
 from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
 from training.data.document import Document, document_files, drop_document, read_documents, read_file
-from training.data.quality import classifier
-from training.data.quality import rubric as annotate
+from training.data.quality import classifier, rubric
 from training.data.quality.classifier import Head, LabelledSample
 from training.data.shards import each_shard
 from zoo.digest import whole_file, write_json
@@ -89,7 +88,7 @@ def filter_dataset(
     recipe = {
         "stage": "filter", "version": VERSION, "source": given.digest, "keep": choice.keep, "tokens": choice.tokens,
         "precision": choice.precision, "seed": seed, "head": head,
-        "annotator": labelled.digest if labelled else f"rubric {annotate.VERSION}", "labelled": LABELLED,
+        "annotator": labelled.digest if labelled else f"rubric {rubric.VERSION}", "labelled": LABELLED,
         "features": "tf-idf svd + characters" if encoder is None else f"{encoder.name} {encoder.digest}",
     }  # fmt: skip
     return make(name, recipe, None, lambda work: FilterRun(work, given, seed, labelled, encoder, head).build(choice))
@@ -112,7 +111,7 @@ def label_file(job: FilterJob) -> list[LabelledDocument]:
     labelled = []
     for place, document in enumerate(read_file(Path(job.documents))):
         if place in chosen:
-            label = annotate.label_by_rubric(document.text)
+            label = rubric.label_by_rubric(document.text)
             labelled.append(
                 LabelledDocument(
                     id=document.id,
@@ -164,7 +163,7 @@ class FilterRun:
 
         chosen, sizes = choose_sample(self.work, self.paths, self.seed, LABELLED)
         rows = self._labels(chosen)
-        least = int((self.labelled.recipe or {})["educational"]) if self.labelled else annotate.EDUCATIONAL
+        least = int((self.labelled.recipe or {})["educational"]) if self.labelled else rubric.EDUCATIONAL
         labels = LabelledSample(
             [row.text for row in rows], [row.points for row in rows], [row.project for row in rows], least
         )
