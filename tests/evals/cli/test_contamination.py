@@ -180,7 +180,7 @@ def test_a_run_is_split_and_its_flags_are_checked_first(
     few = msgspec.structs.replace(whole, samples=lambda: list(whole.samples())[:12], size=12)
     looked = list(few.samples())
     monkeypatch.setattr(evals.tasks, "task", lambda spec: few)
-    monkeypatch.setattr(evals.suites, "find", lambda spec: few)
+    monkeypatch.setattr(evals.suites, "find_tasks", lambda spec: [few])
     (tmp_path / "t.txt").write_text(f"{looked[0].question} {looked[0].choices[looked[0].target]}\n{looked[5].question}")
     assert run("arc_easy", "--dataset", str(tmp_path / "t.txt"), "--out", str(tmp_path / "flags"), "--show", "0") == 0
     flags = tmp_path / "flags" / "arc_easy-ngram.jsonl"
