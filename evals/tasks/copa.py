@@ -17,15 +17,11 @@ from evals.task import Task
 TITLE = "COPA"
 SETS = (
     EvalSet(
-        name="copa",
-        split="validation",
-        rows=100,
-        licence="BSD-2-Clause",
-        folder="copa/data.jsonl",
+        name="copa", split="validation", rows=100, licence="BSD-2-Clause", folder="copa/data.jsonl",
         digest="c2a8e652cecf803f24c511de99ff128092feb574a4a3c3fcd75b8abd2f375561",
         shipped=olmo("hf_datasets/super_glue/copa/validation", "arrow"),
     ),
-)
+)  # fmt: skip
 METRICS = ("acc",)
 CONNECTORS = {"cause": "because", "effect": "therefore"}
 
@@ -47,21 +43,8 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
 
 PROTOCOLS = {
     "lm-eval": Task(
-        name="copa",
-        version=1,
-        kind="choices",
-        about="the likelier cause or effect, two choices",
-        protocol="lm-eval",
-        samples=samples,
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data="copa",
-        split="validation",
-        licence="BSD-2-Clause",
-        paper="arXiv:1905.00537",
-        size=100,
-        chance=0.5,
-    )
-}
+        name="copa", version=1, kind="choices", about="the likelier cause or effect, two choices", protocol="lm-eval",
+        samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="copa",
+        split="validation", licence="BSD-2-Clause", paper="arXiv:1905.00537", size=100, chance=0.5,
+    ),
+}  # fmt: skip

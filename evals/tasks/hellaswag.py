@@ -28,21 +28,15 @@ def form(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="hellaswag",
-        split="validation",
-        rows=10042,
-        licence="MIT",
-        folder="hellaswag/data.jsonl",
-        digest="3bd13ca05c74986800f920da0e07e89b030bee7df7a5d16e3ef9fea9ded0842a",
-        form=form,
+        name="hellaswag", split="validation", rows=10042, licence="MIT", folder="hellaswag/data.jsonl",
+        digest="3bd13ca05c74986800f920da0e07e89b030bee7df7a5d16e3ef9fea9ded0842a", form=form,
         shipped=olmo("hf_datasets/hellaswag/none/validation", "arrow"),
         hub=Hub(
-            repo="Rowan/hellaswag",
-            file="data/validation-00000-of-00001.parquet",
+            repo="Rowan/hellaswag", file="data/validation-00000-of-00001.parquet",
             revision="218ec52e09a7e7462a5400043bb9a69a41d06b76",
         ),
     ),
-)
+)  # fmt: skip
 
 
 def clean(text: str) -> str:
@@ -73,21 +67,8 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
 
 PROTOCOLS = {
     "lm-eval": Task(
-        name="hellaswag",
-        version=1,
-        kind="choices",
-        about="how a scene goes on, four endings",
-        protocol="lm-eval",
-        samples=samples,
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data="hellaswag",
-        split="validation",
-        licence="MIT",
-        paper="arXiv:1905.07830",
-        size=10042,
-        chance=0.25,
-    )
-}
+        name="hellaswag", version=1, kind="choices", about="how a scene goes on, four endings", protocol="lm-eval",
+        samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="hellaswag",
+        split="validation", licence="MIT", paper="arXiv:1905.07830", size=10042, chance=0.25,
+    ),
+}  # fmt: skip

@@ -24,21 +24,15 @@ TITLE = "HumanEval"
 ALIASES = ("human_eval",)
 SETS = (
     EvalSet(
-        name="humaneval",
-        split="test",
-        rows=164,
-        licence="MIT",
-        folder="humaneval/data.jsonl",
-        digest="3c3148615a7e25da87784ec03b5f3bc3d168e8b129d72dcbfe05380056182f53",
-        form=humaneval,
+        name="humaneval", split="test", rows=164, licence="MIT", folder="humaneval/data.jsonl",
+        digest="3c3148615a7e25da87784ec03b5f3bc3d168e8b129d72dcbfe05380056182f53", form=humaneval,
         shipped=Shipped(package="human_eval", distribution="human-eval", path="data/HumanEval.jsonl.gz", form="jsonl"),
         hub=Hub(
-            repo="openai/openai_humaneval",
-            file="openai_humaneval/test-00000-of-00001.parquet",
+            repo="openai/openai_humaneval", file="openai_humaneval/test-00000-of-00001.parquet",
             revision="7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
         ),
     ),
-)
+)  # fmt: skip
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")  # Chen et al., section 3.2
 BIGCODE_STOPS = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "\n```", "<file_sep>")
 EVALPLUS_ANY = ("<|endoftext|>", "<|endofmask|>", "</s>", "\nif __name__", "\ndef main(", "\nprint(")

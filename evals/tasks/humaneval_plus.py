@@ -21,14 +21,10 @@ TITLE = "HumanEval+"
 ALIASES = ("humanevalplus",)
 SETS = (
     EvalSet(
-        name="humaneval_plus",
-        split="test",
-        rows=164,
-        licence="Apache-2.0",
-        folder="humaneval_plus/data.jsonl",
+        name="humaneval_plus", split="test", rows=164, licence="Apache-2.0", folder="humaneval_plus/data.jsonl",
         digest="bd2e2902a8fb536f6700fecf95ec399afb7e4e74277bca0ce7855abfea927c1b",
     ),
-)
+)  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -59,23 +55,9 @@ def gold(sample: Sample) -> str:
 
 PROTOCOLS = {
     "evalplus": Task(
-        name="humaneval_plus",
-        version=1,
-        kind="code",
-        about="HumanEval with many more inputs",
-        protocol="evalplus",
-        samples=samples,
-        prompt=stripped_line,
-        extract=extract_sanitized,
-        program=program,
-        gold=gold,
-        metrics=("pass@1",),
-        decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS),
-        data="humaneval_plus",
-        split="test",
-        licence="Apache-2.0",
-        paper="arXiv:2305.01210",
-        size=164,
-        chance=0.0,
-    )
-}
+        name="humaneval_plus", version=1, kind="code", about="HumanEval with many more inputs", protocol="evalplus",
+        samples=samples, prompt=stripped_line, extract=extract_sanitized, program=program, gold=gold,
+        metrics=("pass@1",), decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS), data="humaneval_plus",
+        split="test", licence="Apache-2.0", paper="arXiv:2305.01210", size=164, chance=0.0,
+    ),
+}  # fmt: skip

@@ -18,14 +18,10 @@ TITLE = "LAMBADA"
 ALIASES = ("lambada_openai",)
 SETS = (
     EvalSet(
-        name="lambada_openai",
-        split="test",
-        rows=5153,
-        licence="MIT",
-        folder="lambada_openai/data.jsonl",
+        name="lambada_openai", split="test", rows=5153, licence="MIT", folder="lambada_openai/data.jsonl",
         digest="0fffbad105a51dfc568167c191f3676207b677aa1341951b77f174f0f22c2cca",
     ),
-)
+)  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -49,21 +45,8 @@ def judge(sample: Sample, read: tuple[Choice, ...]) -> Scored:
 
 PROTOCOLS = {
     "lm-eval": Task(
-        name="lambada",
-        version=1,
-        kind="choices",
-        about="the last word of a passage",
-        protocol="lm-eval",
-        samples=samples,
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge,
-        metrics=("acc",),
-        data="lambada_openai",
-        split="test",
-        licence="CC-BY-4.0",
-        paper="arXiv:1606.06031",
-        size=5153,
-        chance=0.0,
-    )
-}
+        name="lambada", version=1, kind="choices", about="the last word of a passage", protocol="lm-eval",
+        samples=samples, prompt=prompt, pairs=pairs, judge=judge, metrics=("acc",), data="lambada_openai", split="test",
+        licence="CC-BY-4.0", paper="arXiv:1606.06031", size=5153, chance=0.0,
+    ),
+}  # fmt: skip

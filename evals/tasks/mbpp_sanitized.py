@@ -20,14 +20,10 @@ from evals.task import Task
 TITLE = "MBPP sanitized"
 SETS = (
     EvalSet(
-        name="mbpp_sanitized",
-        split="full",
-        rows=427,
-        licence="CC-BY-4.0",
-        folder="mbpp_sanitized/data.jsonl",
+        name="mbpp_sanitized", split="full", rows=427, licence="CC-BY-4.0", folder="mbpp_sanitized/data.jsonl",
         digest="0a16f33d2b664db4e3a55acceaf7aad487e1841828174a7ee91734501e9de00f",
     ),
-)
+)  # fmt: skip
 SHOTS = (2, 3, 4)
 
 
@@ -76,24 +72,9 @@ def gold(sample: Sample) -> str:
 
 PROTOCOLS = {
     "austin": Task(
-        name="mbpp_sanitized",
-        version=1,
-        kind="code",
-        about="257 checked tasks in words, run against their asserts",
-        protocol="austin",
-        samples=samples,
-        prompt=prompt,
-        extract=extract,
-        program=program,
-        gold=gold,
-        metrics=("pass@1",),
-        shots=3,
-        decoding=Decoding(max_tokens=256, stop=("[DONE]",)),
-        data="mbpp_sanitized",
-        split="full",
-        licence="CC-BY-4.0",
-        paper="arXiv:2108.07732",
-        size=257,
-        chance=0.0,
-    )
-}
+        name="mbpp_sanitized", version=1, kind="code", about="257 checked tasks in words, run against their asserts",
+        protocol="austin", samples=samples, prompt=prompt, extract=extract, program=program, gold=gold,
+        metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=("[DONE]",)), data="mbpp_sanitized",
+        split="full", licence="CC-BY-4.0", paper="arXiv:2108.07732", size=257, chance=0.0,
+    ),
+}  # fmt: skip

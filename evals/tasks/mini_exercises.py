@@ -19,16 +19,11 @@ from evals.task import Task
 TITLE = "Mini exercises"
 SETS = (
     EvalSet(
-        name="mini_exercises",
-        split="test",
-        rows=320,
-        licence="Apache-2.0",
-        folder="mini_exercises/data.jsonl",
-        digest="285ef48354ec839634c231106ec89d0aedbf2fdb0ce90b47d719ee2ff425a24a",
-        form=humaneval,
+        name="mini_exercises", split="test", rows=320, licence="Apache-2.0", folder="mini_exercises/data.jsonl",
+        digest="285ef48354ec839634c231106ec89d0aedbf2fdb0ce90b47d719ee2ff425a24a", form=humaneval,
         shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/mini_exercises.jsonl", form="jsonl"),
     ),
-)
+)  # fmt: skip
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert", "\n\n\n")
 
 
@@ -57,22 +52,10 @@ def gold(sample: Sample) -> str:
 
 PROTOCOLS = {
     "phizoo": Task(
-        name="mini_exercises",
-        version=1,
-        kind="code",
-        about="320 small held-out functions of the template teacher, run against their tests",
-        samples=samples,
-        prompt=prompt,
-        extract=extract,
-        program=program,
-        gold=gold,
-        metrics=("pass@1",),
-        decoding=Decoding(max_tokens=160, stop=STOPS),
-        data="mini_exercises",
-        split="test",
-        licence="Apache-2.0",
-        paper="this project",
-        size=320,
-        chance=0.0,
-    )
-}
+        name="mini_exercises", version=1, kind="code",
+        about="320 small held-out functions of the template teacher, run against their tests", samples=samples,
+        prompt=prompt, extract=extract, program=program, gold=gold, metrics=("pass@1",),
+        decoding=Decoding(max_tokens=160, stop=STOPS), data="mini_exercises", split="test", licence="Apache-2.0",
+        paper="this project", size=320, chance=0.0,
+    ),
+}  # fmt: skip

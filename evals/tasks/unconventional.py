@@ -19,16 +19,11 @@ from evals.task import Task
 TITLE = "Unconventional 25"
 SETS = (
     EvalSet(
-        name="unconventional",
-        split="test",
-        rows=25,
-        licence="Apache-2.0",
-        folder="unconventional/data.jsonl",
-        digest="d1f53123a97d2bc61b68f8ef8843a834b0cef868288a332886c2a4fcf4d0b6db",
-        form=humaneval,
+        name="unconventional", split="test", rows=25, licence="Apache-2.0", folder="unconventional/data.jsonl",
+        digest="d1f53123a97d2bc61b68f8ef8843a834b0cef868288a332886c2a4fcf4d0b6db", form=humaneval,
         shipped=Shipped(package="evals", distribution="phi-zoo", path="tasks/unconventional.jsonl", form="jsonl"),
     ),
-)
+)  # fmt: skip
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert")
 
 
@@ -57,22 +52,10 @@ def gold(sample: Sample) -> str:
 
 PROTOCOLS = {
     "phizoo": Task(
-        name="unconventional",
-        version=1,
-        kind="code",
-        about="25 problems unlike any textbook's, run against their tests; also graded by a model",
-        samples=samples,
-        prompt=prompt,
-        extract=extract,
-        program=program,
-        gold=gold,
-        metrics=("pass@1",),
-        decoding=Decoding(max_tokens=384, stop=STOPS),
-        data="unconventional",
-        split="test",
-        licence="Apache-2.0",
-        paper="this project",
-        size=25,
-        chance=0.0,
-    )
-}
+        name="unconventional", version=1, kind="code",
+        about="25 problems unlike any textbook's, run against their tests; also graded by a model", samples=samples,
+        prompt=prompt, extract=extract, program=program, gold=gold, metrics=("pass@1",),
+        decoding=Decoding(max_tokens=384, stop=STOPS), data="unconventional", split="test", licence="Apache-2.0",
+        paper="this project", size=25, chance=0.0,
+    ),
+}  # fmt: skip

@@ -26,16 +26,11 @@ def form(row: Row) -> Row:
 
 SETS = (
     EvalSet(
-        name="winogrande",
-        split="validation",
-        rows=1267,
-        licence="CC-BY-4.0",
-        folder="winogrande/data.jsonl",
-        digest="e56fa73fa5f86664a41628f3171d2f8c9ec394854757b1e5d21cad981983ea51",
-        form=form,
+        name="winogrande", split="validation", rows=1267, licence="CC-BY-4.0", folder="winogrande/data.jsonl",
+        digest="e56fa73fa5f86664a41628f3171d2f8c9ec394854757b1e5d21cad981983ea51", form=form,
         shipped=olmo("hf_datasets/winogrande/winogrande_xl/validation", "arrow"),
     ),
-)
+)  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -51,20 +46,8 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
 
 PROTOCOLS = {
     "lm-eval": Task(
-        name="winogrande",
-        version=1,
-        kind="choices",
-        about="who or what a blank stands for, two options",
-        protocol="lm-eval",
-        samples=samples,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data="winogrande",
-        split="validation",
-        licence="CC-BY-4.0",
-        paper="arXiv:1907.10641",
-        size=1267,
-        chance=0.5,
-    )
-}
+        name="winogrande", version=1, kind="choices", about="who or what a blank stands for, two options",
+        protocol="lm-eval", samples=samples, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="winogrande",
+        split="validation", licence="CC-BY-4.0", paper="arXiv:1907.10641", size=1267, chance=0.5,
+    ),
+}  # fmt: skip
