@@ -9,7 +9,7 @@ import click
 from zoo.cli.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.cli.options import AS_JSON, DTYPE, TIER, repeated, task_option
 from zoo.cli.output import emit_json, table
-from zoo.errors import CheckFailed, ZooError, unknown
+from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
     from evals.checks.engine_check import EngineDifference
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3  # nats, fp32: the contract of all engines; rounding of one batch against another is under 1e-4
 LOCAL = ("transformers", "vllm")  # the engines that load a checkpoint's folder in this process
 
-ENGINE = click.option(
-    "--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True, help="transformers or vllm."
-)
-TASKS = task_option(
-    "Task to answer; may be given again.", default=("arc_easy", "mini_exercises"), show_default=True
-)  # fmt: skip
+ENGINE = click.option("--engine", type=click.Choice(LOCAL), default="transformers", help="The engine to check.")
+TASKS = task_option("Task to answer; may be given again.", default=("arc_easy", "mini_exercises"), show_default=True)
 
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,11 +45,12 @@ def batch(checkpoint: str, tasks: tuple[str, ...], engine: str, limit: int, dtyp
     Exit code 1 if an answer depends on the batch size.
     """
     from evals.checks.engine_check import ask_at_batch_sizes, compare_answers
+    from evals.engines import connect
 
     path, sizes, differences = _folder(checkpoint), (1, 8, None), []
     for spec in tasks:
         task, samples = _samples(spec, limit)
-        answers = ask_at_batch_sizes(lambda size: _connect(engine, path, dtype=dtype, batch=size), task, samples, sizes)
+        answers = ask_at_batch_sizes(lambda size: connect(engine, path, dtype=dtype, batch=size), task, samples, sizes)
         for size, other in zip(("8", "auto"), answers[1:], strict=True):
             differences.append(compare_answers((f"{spec} batch 1", f"batch {size}"), answers[0], other, TOLERANCE))
     _report(differences, as_json, "batch size")
@@ -80,6 +77,7 @@ def parity(
     Exit code 1 if an answer depends on the engine.
     """
     from evals.checks.engine_check import ask_engine, compare_answers
+    from evals.engines import connect
 
     if len(engines) != 2:
         raise ZooError(f"--engine is given {len(engines)} times; expected two: --engine transformers --engine vllm")
@@ -88,7 +86,7 @@ def parity(
     by_engine: dict[str, list[Any]] = {}
     # vLLM changes transformers' own classes when it loads, so it comes last
     for name in sorted(engines, key=lambda name: name == "vllm"):
-        engine = _connect(name, path, dtype=dtype)
+        engine = connect(name, path, dtype=dtype)
         try:
             by_engine[name] = [ask_engine(engine, task, samples) for task, samples in chosen]
         finally:
@@ -119,6 +117,7 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
     phizoo eval check boundary phi-1-small-mini --task humaneval --limit 164
     """
     from evals.checks.engine_check import change_ending
+    from evals.engines import connect
     from evals.run import RunOptions, evaluate
     from zoo import settings
     from zoo.registry import open_registry
@@ -129,7 +128,7 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
     task, _ = _samples(spec, 1)
     if task.kind == "choices" or task.prompt is None:
         raise ZooError(f"{task.name} generates no text, so it has no boundary; choose a task like mini_exercises")
-    loaded = _connect(engine, path, dtype=dtype)
+    loaded = connect(engine, path, dtype=dtype)
     rows: list[dict[str, Any]] = []
     try:
         for ending in ("", "\n"):
@@ -167,14 +166,6 @@ def _folder(name: str) -> Path:
 
     with open_registry() as registry:
         return registry.path(name)
-
-
-def _connect(engine: str, path: Path, **options: Any) -> Any:
-    from evals.engines import connect
-
-    if engine not in LOCAL:
-        raise unknown("local engine", engine, LOCAL, ", ".join(LOCAL))
-    return connect(engine, path, **options)
 
 
 def _report(differences: "Sequence[EngineDifference]", as_json: bool, cause: str) -> None:

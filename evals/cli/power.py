@@ -80,9 +80,7 @@ def _pair(registry: "Registry", pair: tuple[str, str], task: "Task") -> tuple[An
 
 
 def _print_needs(task: str, needs: "Needs") -> None:
-    spread = (
-        "whose scores correlate by 0.5" if needs.discordant is None else f"{100 * needs.discordant:.1f}% discordant"
-    )
+    spread = "score correlation 0.5" if needs.discordant is None else f"{100 * needs.discordant:.1f}% discordant"
     spread += f", from {needs.observed}" if needs.observed else ""
     sizes = f"{needs.unpaired:,} samples, {needs.paired:,} paired ({spread})"
     click.echo(f"{task}: {100 * needs.difference:g} points need {sizes}")

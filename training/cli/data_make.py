@@ -37,7 +37,7 @@ def gather(source: str, name: str, limit: int | None, column: str, form: str | N
     """
     from training.data.gather.gather import gather as gather_source
 
-    print_made(gather_source(source, name, limit, column, form or "", split), as_json)  # type: ignore[arg-type]
+    print_made(gather_source(source, name, limit, column, form or "", split), as_json=as_json)  # type: ignore[arg-type]
 
 
 @click.command("filter")
@@ -74,7 +74,7 @@ def filter_documents(
         raise ZooError("--keep, --tokens and --precision exclude each other: give a share, a budget or a precision")
     choice = FilterChoice(keep=keep, tokens=tokens, precision=precision)
     made = filter_dataset(source, name, choice, seed, labels, embedding, head)  # type: ignore[arg-type]
-    print_made(made, as_json)
+    print_made(made, as_json=as_json)
     if as_json:
         return
     recipe = made.dataset.recipe or {}
@@ -107,7 +107,7 @@ def dedup(source: str, name: str, jaccard: float, semantic: float | None, embedd
     """
     from training.data.dedup.dedup import dedup_dataset
 
-    print_made(dedup_dataset(source, name, jaccard, semantic, embedding), as_json)
+    print_made(dedup_dataset(source, name, jaccard, semantic, embedding), as_json=as_json)
 
 
 @click.command()
@@ -139,11 +139,11 @@ def decontaminate(
     """
     from training.data.decontaminate import decontaminate_dataset
 
-    match_rates = _match_rates(rates)
-    for rate in match_rates:
+    results = []
+    for rate in _match_rates(rates):
         own = f"{name}-tau{round(100 * rate)}" if len(rates) > 1 else name
-        made = decontaminate_dataset(source, own, tasks, methods, rate, distance, embedding)
-        print_made(made, as_json)
+        results.append(decontaminate_dataset(source, own, tasks, methods, rate, distance, embedding))
+    print_made(*results, as_json=as_json)
 
 
 def _match_rates(texts: tuple[str, ...]) -> list[float]:
@@ -206,7 +206,7 @@ def tokenizer(sources: tuple[str, ...], vocabulary: int, name: str, as_json: boo
     """
     from training.data.tokens.tokenizer import train_tokenizer
 
-    print_made(train_tokenizer(sources, name, vocabulary), as_json)
+    print_made(train_tokenizer(sources, name, vocabulary), as_json=as_json)
 
 
 @click.command()
@@ -228,4 +228,4 @@ def pack(sources: tuple[str, ...], coder: str, name: str, tokens: int | None, se
     """
     from training.data.tokens.pack import pack as pack_datasets
 
-    print_made(pack_datasets(sources, coder, name, tokens, seed), as_json)
+    print_made(pack_datasets(sources, coder, name, tokens, seed), as_json=as_json)

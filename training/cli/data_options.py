@@ -35,19 +35,19 @@ def scaled(command: Command) -> Command:
     return run  # type: ignore[return-value]
 
 
-def print_made(made: "MadeDataset", as_json: bool) -> None:
-    """Prints a new dataset with its counts by stage and reason, or that it was up to date."""
+def print_made(*results: "MadeDataset", as_json: bool) -> None:
+    """Prints new datasets with their counts by stage and reason, or that they were up to date."""
     import msgspec
 
-    dataset = made.dataset
     if as_json:
-        emit_json({**msgspec.to_builtins(dataset), "fresh": made.fresh})
+        rows = [{**msgspec.to_builtins(made.dataset), "fresh": made.fresh} for made in results]
+        emit_json(rows if len(rows) > 1 else rows[0])
         return
-    state = "made" if made.fresh else "up to date"
-    size = f"{dataset.documents:,} documents" + (f", {dataset.tokens:,} tokens" if dataset.tokens else "")
-    click.echo(f"{dataset.name}: {state}, {size}, digest {dataset.digest[:12]}")
-    for stage in dataset.stages if made.fresh else ():
-        dropped = ", ".join(f"{reason} {number:,}" for reason, number in stage.dropped.items())
-        click.echo(
-            f"  {stage.name}: {stage.entered:,} entered, {stage.kept:,} kept" + (f"; {dropped}" if dropped else "")
-        )
+    for made in results:
+        dataset, state = made.dataset, "made" if made.fresh else "up to date"
+        size = f"{dataset.documents:,} documents" + (f", {dataset.tokens:,} tokens" if dataset.tokens else "")
+        click.echo(f"{dataset.name}: {state}, {size}, digest {dataset.digest[:12]}")
+        for stage in dataset.stages if made.fresh else ():
+            dropped = ", ".join(f"{reason} {number:,}" for reason, number in stage.dropped.items())
+            counts = f"{stage.entered:,} entered, {stage.kept:,} kept" + (f"; {dropped}" if dropped else "")
+            click.echo(f"  {stage.name}: {counts}")

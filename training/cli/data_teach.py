@@ -142,7 +142,7 @@ def synthesise(kind: str, name: str, documents: int, seed: int, as_json: bool, *
 
 def _print(made: "MadeDataset", spending: "LabellingCost | None", as_json: bool) -> None:
     """Prints the dataset, and the money spent by the endpoint's count and by the ledger."""
-    print_made(made, as_json)
+    print_made(made, as_json=as_json)
     if not spending or as_json:
         return
     agree = "they agree" if abs(spending.money - spending.ledger) < 1e-9 else "THEY DIFFER"

@@ -1,6 +1,6 @@
 """`phizoo models`, the commands that read: list, show, path, verify. Only `verify --repair` writes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -104,23 +104,18 @@ def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[s
         if value:
             click.echo(f"{key:16}{value}")
     for parent in record.parents:
-        click.echo(f"{'parent':16}{parent.relation} of {_label(registry, parent.digest)}")
+        label = _label(parent.digest, lambda digest: registry.get(digest).label)
+        click.echo(f"{'parent':16}{parent.relation} of {label}")
     for dataset in record.datasets:
-        click.echo(f"{'trained on':16}{_dataset_label(registry, dataset.digest)}, {dataset.tokens:,} tokens")
+        label = _label(dataset.digest, lambda digest: registry.dataset(digest).name)
+        click.echo(f"{'trained on':16}{label}, {dataset.tokens:,} tokens")
     none = f"scores          none. To measure: phizoo eval run {record.label}"
     click.echo("scores:" if registry.scores(record.digest) else none)
 
 
-def _label(registry: "Registry", digest: str) -> str:
+def _label(digest: str, name_of: Callable[[str], str]) -> str:
     try:
-        return f"{registry.get(digest).label} ({digest[:12]})"
-    except ZooError:
-        return f"{digest[:12]} (not in this zoo)"
-
-
-def _dataset_label(registry: "Registry", digest: str) -> str:
-    try:
-        return f"{registry.dataset(digest).name} ({digest[:12]})"
+        return f"{name_of(digest)} ({digest[:12]})"
     except ZooError:
         return f"{digest[:12]} (not in this zoo)"
 
