@@ -1,4 +1,4 @@
-"""Makers of small checkpoint folders (whole Phi models of one layer, written without torch), and a hub that has one."""
+"""Makes small checkpoint folders (whole Phi models of one layer, written without torch) and a hub with one of them."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What differs between two checkpoints: every tensor that changed and by how much, and nothing else."""
+"""A comparison of checkpoints lists every changed tensor with the size of its change, and nothing else."""
 
 import struct
 from pathlib import Path
@@ -11,7 +11,7 @@ from zoo.records import About
 from zoo.registry import open_registry
 
 
-def test_each_change_is_told_with_its_size(tmp_path: Path, made: SimpleNamespace) -> None:
+def test_each_change_is_reported_with_its_size(tmp_path: Path, made: SimpleNamespace) -> None:
     tensors = made.phi_tensors(0)
     bias = [1.0, 2.0, 2.0] + [0.0] * 8
     tensors["lm_head.bias"] = ("F32", [11], struct.pack("<11f", *bias))
@@ -43,7 +43,7 @@ def test_each_change_is_told_with_its_size(tmp_path: Path, made: SimpleNamespace
     assert "tensors: 18 equal, 2 differ" in text
 
 
-def test_another_width_and_another_dtype_are_told(tmp_path: Path, made: SimpleNamespace) -> None:
+def test_another_width_and_another_dtype_are_reported(tmp_path: Path, made: SimpleNamespace) -> None:
     made.phi(tmp_path / "a", 1)
     made.phi(tmp_path / "b", 1, vocab_size=12)
     tensors = made.phi_tensors(1)

@@ -1,4 +1,4 @@
-"""Kills at random moments, many writers at once, a full disk, a store that may only be read."""
+"""Kills at random moments, many writers at once, a full disk, a read-only store."""
 
 import ctypes
 import errno
@@ -89,7 +89,7 @@ def folders(tmp_path: Path, made: SimpleNamespace) -> list[str]:
     return found
 
 
-def test_killed_while_adding_no_half_version_stands_and_the_next_command_works(
+def test_a_kill_while_adding_leaves_no_half_version_and_the_next_command_works(
     folders: list[str], tmp_path: Path
 ) -> None:
     chance = random.Random(1)
@@ -282,7 +282,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(
         assert registry.add(folder, "one").version == 1
 
 
-def test_a_full_database_disk_is_told(tmp_path: Path, made: SimpleNamespace) -> None:
+def test_a_full_database_disk_is_reported(tmp_path: Path, made: SimpleNamespace) -> None:
     with open_registry() as registry:
         pages = registry.database.rows("PRAGMA page_count")[0][0]
         registry.database.rows(f"PRAGMA max_page_count = {pages}")

@@ -27,21 +27,21 @@ def tiny(server: Any) -> Any:
     return server
 
 
-def test_the_page_rehearses_each_step_that_needs_the_network_or_the_gpu() -> None:
+def test_the_page_has_a_dry_run_for_each_step_that_needs_the_network_or_the_gpu() -> None:
     assert [words[:2] for words in DRY] == [["models", "add"], ["serve", "phi-2"], ["eval", "run"]]
     assert all([word for word in words if word != "--dry-run"] in PHIZOO for words in DRY)
 
 
 @pytest.mark.parametrize("words", DRY, ids=" ".join)
-def test_a_rehearsal_resolves_everything_and_names_what_is_lacking(
+def test_a_dry_run_resolves_everything_and_lists_missing_requirements(
     words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
     assert root.run(words) == 1
-    told = capsys.readouterr()
-    assert "2,779,683,840 parameters" in told.out
-    assert "missing here: " in told.out
-    assert "missing (listed above); nothing was" in told.err
+    output = capsys.readouterr()
+    assert "2,779,683,840 parameters" in output.out
+    assert "missing here: " in output.out
+    assert "missing (listed above); nothing was" in output.err
     assert not (tmp_path / "home").exists()
 
 

@@ -1,4 +1,4 @@
-"""Gzip files are the same through either library, and a damaged one is told from a whole one, whatever is damaged."""
+"""Both libraries read the same gzip files, and any damage to a file is recognised."""
 
 import gzip
 import sys
@@ -35,7 +35,7 @@ def test_what_is_packed_is_what_is_read(tmp_path: Path, library: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "cut in the head", "sum", "stream", "blocks", "no gzip", "rubbish behind"])
-def test_a_damaged_file_is_told(tmp_path: Path, how: str) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path, how: str) -> None:
     whole = gzip.compress(TEXT, mtime=0)
     middle = len(whole) // 2
     (tmp_path / "a.gz").write_bytes({

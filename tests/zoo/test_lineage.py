@@ -70,7 +70,7 @@ def test_a_hostile_label_stays_a_label() -> None:
     assert "<script" not in lineage.mermaid(found)
 
 
-def test_a_long_chain_is_told_to_its_end() -> None:
+def test_a_long_chain_is_shown_to_its_end() -> None:
     count = 3000
     nodes = tuple(Node(digest=f"{n:064x}", kind="checkpoint", label=f"m{n}") for n in range(count))
     edges = tuple(Edge(parent=f"{n:064x}", child=f"{n + 1:064x}", relation="finetune") for n in range(count - 1))

@@ -1,4 +1,4 @@
-"""Every released schema is brought up to date with its data, on both databases, whole or not at all."""
+"""Every released schema is migrated with its data, on both databases, atomically."""
 
 import json
 import sqlite3
@@ -162,7 +162,7 @@ def tables(database: Any) -> Any:
     return database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
 
 
-def test_a_reader_is_told_to_have_the_owner_upgrade(tmp_path: Path, made: SimpleNamespace) -> None:
+def test_a_reader_is_asked_to_have_the_owner_upgrade(tmp_path: Path, made: SimpleNamespace) -> None:
     url = f"sqlite:///{tmp_path / 'zoo.db'}"
     populated_0001(url, tmp_path / "x", made)
     with pytest.raises(ZooError, match="phizoo models upgrade"):
@@ -179,14 +179,14 @@ def test_a_zoo_of_a_newer_phizoo_is_left_alone(tmp_path: Path) -> None:
         open_database(url)
 
 
-def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "zoo.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(ZooError, match="is not a database"):
         open_database(f"sqlite:///{tmp_path / 'zoo.db'}")
 
 
-def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
-    with pytest.raises(ZooError, match="cannot be reached") as told:
+def test_a_missing_server_is_reported_without_its_password() -> None:
+    with pytest.raises(ZooError, match="cannot be reached") as raised:
         open_database("postgresql://ann:secret@127.0.0.1:1/zoo")
-    assert "secret" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""published.csv: every fact of the source table is there, typed, once, and possible."""
+"""published.csv contains every fact of the source table once, with a type and a possible value."""
 
 import csv
 from decimal import Decimal

@@ -51,14 +51,14 @@ def test_every_way_to_name_a_checkpoint(db: str, tmp_path: Path, made: SimpleNam
         ("", "no checkpoint"),
     ],
 )
-def test_an_unknown_name_is_told_with_its_nearest(tmp_path: Path, made: SimpleNamespace, spec: str, said: str) -> None:
+def test_an_unknown_name_is_reported_with_its_nearest(tmp_path: Path, made: SimpleNamespace, spec: str, said: str) -> None:
     with open_registry() as registry:
         registry.add(made.phi(tmp_path / "a"), "one")
         registry.alias("one", "best", 1)
-        with pytest.raises(ZooError) as told:
+        with pytest.raises(ZooError) as raised:
             registry.get(spec)
-    assert said in str(told.value)
-    assert "phizoo models" in str(told.value)
+    assert said in str(raised.value)
+    assert "phizoo models" in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "../a", "a/b", "-a", "a" * 97, "a\n", "é"])

@@ -1,4 +1,4 @@
-"""Pickles are known by what they would do, whatever stands before them; texts are not taken for them."""
+"""Pickles are recognised by their effect, whatever bytes precede them; texts are not mistaken for pickles."""
 
 import io
 import os
@@ -31,7 +31,7 @@ def test_a_pickle_that_calls_something_is_known_in_every_protocol(protocol: int)
 
 
 @pytest.mark.parametrize("before", [b"", b"N0", b"VHello\n0", b"I1\n0", b"](0", b"K\x010", b"X\x02\x00\x00\x00ab0"])
-def test_what_stands_before_it_does_not_hide_it(before: bytes) -> None:
+def test_preceding_bytes_do_not_hide_it(before: bytes) -> None:
     assert walked(before + pickle.dumps(Danger(), 0))
     assert walked(before + pickle.dumps(Danger(), 4)[2:])
 

@@ -1,4 +1,4 @@
-"""What a registry must keep out: every attack on a folder, each refused with the file and the reason."""
+"""Every known attack with a folder is refused, with the file and the reason."""
 
 import json
 import os
@@ -260,11 +260,11 @@ def test_nothing_that_could_run_or_lie_enters(tmp_path: Path, made: SimpleNamesp
     change, said = ATTACKS[attack]
     change(folder)
     with open_registry() as registry:
-        with pytest.raises(ZooError) as told:
+        with pytest.raises(ZooError) as raised:
             registry.add(folder, "x")
         assert registry.list() == []
-    assert said in str(told.value)
-    assert "\n" not in str(told.value)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
     store = tmp_path / "home" / "store"
     assert not [path for path in store.rglob("*") if path.is_file()]
 

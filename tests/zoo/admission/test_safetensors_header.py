@@ -1,4 +1,4 @@
-"""Crafted safetensors headers: each lie refused with its reason, each honest file read as the library reads it."""
+"""Malicious safetensors headers are refused with the reason; honest files are read as the library reads them."""
 
 import json
 import struct
@@ -75,19 +75,19 @@ HEADERS = {
 def test_a_lying_length_is_refused(tmp_path: Path, lie: str) -> None:
     data, said = LIES[lie]
     (tmp_path / "x.safetensors").write_bytes(data)
-    with pytest.raises(ZooError, match=r"x\.safetensors") as told:
+    with pytest.raises(ZooError, match=r"x\.safetensors") as raised:
         read_header(tmp_path / "x.safetensors")
-    assert said in str(told.value)
+    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize("lie", HEADERS)
 def test_a_lying_header_is_refused(tmp_path: Path, made: SimpleNamespace, lie: str) -> None:
     text, data_bytes, said = HEADERS[lie]
     path = made.raw_safetensors(tmp_path / "x.safetensors", text, bytes(data_bytes))
-    with pytest.raises(ZooError, match=r"x\.safetensors") as told:
+    with pytest.raises(ZooError, match=r"x\.safetensors") as raised:
         read_header(path)
-    assert said in str(told.value)
-    assert "\n" not in str(told.value)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_too_many_tensors_are_refused_without_long_work(tmp_path: Path, made: SimpleNamespace) -> None:
@@ -182,7 +182,7 @@ def test_whatever_byte_is_changed_the_header_is_refused_or_means_what_the_librar
         ("BF16", b"\xc0\x7f", b"\x80\x3f"),
     ],
 )
-def test_a_tensor_of_nothing_but_nan_is_told(
+def test_a_tensor_of_only_nan_is_reported(
     tmp_path: Path, made: SimpleNamespace, dtype: str, nan: bytes, real: bytes
 ) -> None:
     count = 300_000  # over one chunk

@@ -1,4 +1,4 @@
-"""Tensors that are not those of the config are refused, also of families other than Phi."""
+"""Tensors that do not match the config are refused, in families other than Phi too."""
 
 import json
 from math import prod
@@ -76,13 +76,13 @@ WRONG: dict[str, tuple[dict[str, tuple[int, ...] | None], dict[str, Any], str]] 
 def test_tensors_of_another_model_are_refused(tmp_path: Path, made: SimpleNamespace, lie: str) -> None:
     shapes, config, said = WRONG[lie]
     folder = llama(made, tmp_path / "x", shapes, **config)
-    with pytest.raises(ZooError) as told:
+    with pytest.raises(ZooError) as raised:
         inspect_folder(folder)
-    assert said in str(told.value)
-    assert "\n" not in str(told.value)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_learned_positions_are_held_against_the_config(tmp_path: Path, made: SimpleNamespace) -> None:
+def test_learned_positions_are_compared_with_the_config(tmp_path: Path, made: SimpleNamespace) -> None:
     folder = tmp_path / "x"
     folder.mkdir()
     shapes = {"wte.weight": (10, 8), "wpe.weight": (16, 8), "h.0.attn.c_attn.weight": (8, 24)}

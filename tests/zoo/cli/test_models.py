@@ -24,12 +24,12 @@ def say(capsys: pytest.CaptureFixture[str]) -> Said:
     def run(*arguments: str, code: int = 0) -> str:
         capsys.readouterr()
         ended = root.run(["models", *arguments])
-        told = capsys.readouterr()
-        assert ended == code, told.err
+        output = capsys.readouterr()
+        assert ended == code, output.err
         if code:
-            assert told.err.count("\n") == 1, told.err
-            return told.err
-        return told.out
+            assert output.err.count("\n") == 1, output.err
+            return output.err
+        return output.out
 
     return run
 
@@ -171,7 +171,7 @@ def test_what_git_and_the_hub_lay_beside_is_passed_over(say: Said, tmp_path: Pat
     assert "may not enter" in say("add", str(folder), "--name", "deeper", code=2)
 
 
-def test_a_folder_without_a_tokenizer_is_told(
+def test_a_folder_without_a_tokenizer_is_reported(
     tmp_path: Path, made: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = made.phi(tmp_path / "x")

@@ -1,4 +1,4 @@
-"""Conditions on checkpoints and scores: what they find, and that nothing else can be said in them."""
+"""Conditions on checkpoints and scores find the right rows, and cannot express anything else."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,9 +104,9 @@ def test_a_condition_finds_what_it_says_or_is_refused_in_one_line(registry: Regi
         if wanted is not None:
             assert [found.name for found in registry.find([text])] == wanted.split(), text
             continue
-        with pytest.raises(ZooError) as told:
+        with pytest.raises(ZooError) as raised:
             registry.find([text])
-        assert "\n" not in str(told.value), text
+        assert "\n" not in str(raised.value), text
 
 
 def test_filters_and_several_conditions_must_all_hold(registry: Registry) -> None:

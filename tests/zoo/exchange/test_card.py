@@ -1,4 +1,4 @@
-"""The model card: everything recorded is in it, in a form that the hub reads, and nothing can break out."""
+"""The model card contains every recorded fact in a form that the hub reads, and escapes all text."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Import from a hub played by a local server: pinned, resumed, checked, the token kept at home."""
+"""Imports from a hub (a local server here) are pinned, resumed and checked; the token stays with the hub."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,9 +64,9 @@ def test_an_answer_for_another_commit_or_of_another_kind_is_refused(
     assert imported(revision=COMMIT).label == "phi-2:1"
     for answer in ([], {"sha": COMMIT, "siblings": "x"}, {"sha": COMMIT, "siblings": [{"size": "x"}]}, {"sha": 1}):
         monkeypatch.setattr(server, "listing", lambda answer=answer: answer)
-        with pytest.raises(ZooError, match=r"not a listing|names no commit") as told:
+        with pytest.raises(ZooError, match=r"not a listing|names no commit") as raised:
             imported()
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(raised.value)
 
 
 def test_two_at_once_download_each_file_once(server: Any, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_two_at_once_download_each_file_once(server: Any, tmp_path: Path) -> Non
     assert len(weights) == 1
 
 
-def test_what_cannot_be_had_is_told_in_one_line(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_repository_is_reported_in_one_line(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZooError, match="does not exist"):
         imported("microsoft/phi-9")
     with pytest.raises(ZooError, match="is not a repository"):
@@ -87,9 +87,9 @@ def test_what_cannot_be_had_is_told_in_one_line(server: Any, monkeypatch: pytest
     with pytest.raises(ZooError, match=r"only a pickle \(pytorch_model\.bin\)"):
         imported()
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(ZooError, match="cannot be reached") as told:
+    with pytest.raises(ZooError, match="cannot be reached") as raised:
         imported()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     monkeypatch.setenv("HF_ENDPOINT", "file:///etc")
     with pytest.raises(ZooError, match="begins with https"):
         imported()

@@ -1,4 +1,4 @@
-"""Phi's older weight formats become today's, and the proof by logits catches every wrong conversion."""
+"""Phi's older weight formats are converted to today's, and the comparison of logits catches every wrong conversion."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pickles become safetensors without being run: the very same tensors, and no hostile one gets through."""
+"""Pickles are converted to safetensors with the same tensors and without being run; hostile ones are refused."""
 
 import os
 import pickle
@@ -77,9 +77,9 @@ HOSTILE = {
 def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, attack: str) -> None:
     Path(RAN).unlink(missing_ok=True)
     path = archive(tmp_path / "x.bin", HOSTILE[attack])
-    with pytest.raises(ZooError, match=r"x\.bin: cannot be converted") as told:
+    with pytest.raises(ZooError, match=r"x\.bin: cannot be converted") as raised:
         convert_pickle(path, tmp_path / "x.safetensors")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     assert not Path(RAN).exists()
     assert not (tmp_path / "x.safetensors").exists()
 

@@ -210,7 +210,7 @@ def test_an_entry_that_lies_is_refused(tmp_path: Path, made: SimpleNamespace) ->
         assert registry.get("one").parameters == 1059  # counted here, not believed
 
 
-def test_a_remote_that_is_not_there_is_told_in_one_line(
+def test_a_missing_remote_is_reported_in_one_line(
     tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_registry() as registry:
@@ -222,9 +222,9 @@ def test_a_remote_that_is_not_there_is_told_in_one_line(
             pull(registry, "one", "gopher://x/y")
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-        with pytest.raises(ZooError, match="check the address") as told:
+        with pytest.raises(ZooError, match="check the address") as raised:
             pull(registry, "one", bucket)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_zoo_with_its_store_in_a_bucket(bucket: str, tmp_path: Path, made: SimpleNamespace) -> None:
@@ -282,7 +282,7 @@ def test_a_checkpoint_is_added_from_an_address(bucket: str, tmp_path: Path, made
             registry.add(f"{bucket}/models/y", "two")
 
 
-def test_a_bad_cache_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_cache_limit_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHIZOO_CACHE_BYTES", "10GB")
     with pytest.raises(ZooError, match="PHIZOO_CACHE_BYTES=10GB"):
         BucketStore("memory://x")

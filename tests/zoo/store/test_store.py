@@ -1,4 +1,4 @@
-"""The content-addressed store: shared bytes once, damage found and mended, nothing wanted swept away."""
+"""The content-addressed store: shared bytes once, damage found and repaired, nothing referenced deleted."""
 
 import errno
 import hashlib
@@ -61,7 +61,7 @@ def test_a_file_is_kept_under_the_sha256_of_its_bytes(tmp_path: Path, made: Simp
 @pytest.mark.parametrize(
     ("change", "said"), [("bit", "its bytes are not those"), ("cut", "expected"), ("gone", "is missing")]
 )
-def test_damage_is_found_told_and_mended(tmp_path: Path, made: SimpleNamespace, change: str, said: str) -> None:
+def test_damage_is_found_reported_and_repaired(tmp_path: Path, made: SimpleNamespace, change: str, said: str) -> None:
     with open_registry() as registry:
         found = registry.add(made.phi(tmp_path / "a", 1), "one")
         registry.add(made.phi(tmp_path / "b", 2), "two")
