@@ -140,7 +140,7 @@ class Cluster:
                         f"no replica started within {STARTING_SECONDS:g} s: is the cluster busy? See: ray status"
                     )
         if not wanted:
-            raise ZooError("the Ray cluster has no machine left; what was answered is kept, the same command goes on")
+            raise ZooError("the Ray cluster has no machine left; what was answered is kept; the same command continues")
 
     def ask(self, replica: Any, piece: RunPiece) -> None:
         """Hands a piece to an idle replica."""

@@ -169,7 +169,7 @@ def test_a_lasting_fault_ends_in_one_line_with_the_answers_kept(fault: str) -> N
         made, error = until_fault(connected(url, concurrency=1).generate(requests(5)))
     assert [one.sample for one in made] == ["s0", "s1"]
     assert len(seen.asked) == 2 + QUICK.tries
-    assert "kept, the same command goes on" in error
+    assert "kept; the same command continues" in error
     assert "\n" not in error
 
 
