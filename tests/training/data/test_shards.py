@@ -98,7 +98,8 @@ def test_no_cluster_is_told() -> None:
 KILLED = """
 import sys, os, time
 from pathlib import Path
-from training.data import gather, shards
+from training.data import shards
+from training.data.gather import gather
 gather.SHARD_FILES = 2
 keep = shards.write_shard
 def slowly(path, result):
