@@ -224,7 +224,7 @@ def _result(line: SampleLine) -> Result:
 
 
 def _header(tool_run: TaskResults, record: ProtocolRecord, samples: int, checkpoint: str, label: str) -> Run:
-    date = datetime.datetime.fromtimestamp(tool_run.date, datetime.UTC)
+    date = datetime.datetime.fromtimestamp(tool_run.date, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     facts = Facts(
         engine=tool_run.tool,
         version=tool_run.release,
@@ -238,6 +238,5 @@ def _header(tool_run: TaskResults, record: ProtocolRecord, samples: int, checkpo
         id=digest(["elsewhere", checkpoint, record.fingerprint, tool_run.sha256]), checkpoint=checkpoint,
         checkpoint_label=label, task=record.task, protocol=msgspec.to_builtins(record),
         fingerprint=record.fingerprint, backend=facts, seed=tool_run.seed, draws=draws, limit=None, samples=samples,
-        hardware={}, versions=tool_run.versions, commit=tool_run.commit,
-        started=date.strftime("%Y-%m-%dT%H:%M:%SZ") if tool_run.date else "",
+        hardware={}, versions=tool_run.versions, commit=tool_run.commit, started=date if tool_run.date else "",
     )  # fmt: skip
