@@ -51,7 +51,9 @@ def test_every_way_to_name_a_checkpoint(db: str, tmp_path: Path, made: SimpleNam
         ("", "no checkpoint"),
     ],
 )
-def test_an_unknown_name_is_reported_with_its_nearest(tmp_path: Path, made: SimpleNamespace, spec: str, said: str) -> None:
+def test_an_unknown_name_is_reported_with_its_nearest(
+    tmp_path: Path, made: SimpleNamespace, spec: str, said: str
+) -> None:
     with open_registry() as registry:
         registry.add(made.phi(tmp_path / "a"), "one")
         registry.alias("one", "best", 1)

@@ -210,9 +210,7 @@ def test_an_entry_that_lies_is_refused(tmp_path: Path, made: SimpleNamespace) ->
         assert registry.get("one").parameters == 1059  # counted here, not believed
 
 
-def test_a_missing_remote_is_reported_in_one_line(
-    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_remote_is_reported_in_one_line(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_registry() as registry:
         with pytest.raises(ZooError, match="no checkpoint is there"):
             pull(registry, "one", str(tmp_path / "nowhere"))
