@@ -267,11 +267,10 @@ def check_url(url: str) -> str:
     """A base URL without its last slash. Raises ZooError unless http or https, or when it carries a secret."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ZooError(f'"{url[:80]}" is not the address of a server; expected one like http://127.0.0.1:8000/v1')
+        raise ZooError(f'--url "{url[:80]}" is not the address of a server; expected one like http://127.0.0.1:8000/v1')
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ZooError(
-            "the address of a server must carry no user, key or query: put the key into PHIZOO_API_KEY or "
-            "OPENAI_API_KEY"
+            "the address (--url) must carry no user, key or query: put the key into PHIZOO_API_KEY or OPENAI_API_KEY"
         )
     return url.rstrip("/")
 
