@@ -9,6 +9,8 @@ article's title and ` -- `. The harness reads the latter, so compare its numbers
 
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
@@ -70,25 +72,10 @@ def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
     return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
 
 
-def _task(protocol: str, data: str) -> Task:
-    return Task(
-        name="boolq",
-        version=1,
-        kind="choices",
-        about="yes or no, answered by a passage",
-        protocol=protocol,
-        samples=samples(data),
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data=data,
-        split="validation",
-        licence="CC-BY-SA-3.0",
-        paper="arXiv:1905.10044",
-        size=3270,
-        chance=0.5,
-    )
-
-
-PROTOCOLS = {"lm-eval": _task("lm-eval", "boolq"), "lm-eval-titled": _task("lm-eval-titled", "boolq_titled")}
+PLAIN = Task(
+    name="boolq", version=1, kind="choices", about="yes or no, answered by a passage", protocol="lm-eval",
+    samples=samples("boolq"), prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="boolq",
+    split="validation", licence="CC-BY-SA-3.0", paper="arXiv:1905.10044", size=3270, chance=0.5,
+)  # fmt: skip
+TITLED = replace(PLAIN, protocol="lm-eval-titled", samples=samples("boolq_titled"), data="boolq_titled")
+PROTOCOLS = {"lm-eval": PLAIN, "lm-eval-titled": TITLED}
