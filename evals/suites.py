@@ -22,50 +22,23 @@ SUITES: dict[str, tuple[str, ...]] = {
     "phi-1": ("humaneval@openai", "mbpp@lm-eval"),
     # arXiv:2309.05463, tables 2 (common sense), 3 (language and knowledge), 4 (reasoning, GSM8K via coding)
     "phi-1.5": (
-        "winogrande@lm-eval",
-        "arc_easy@lm-eval",
-        "arc_challenge@lm-eval",
-        "boolq@lm-eval",
-        "siqa@lm-eval",
-        "piqa@lm-eval",
-        "hellaswag@lm-eval",
-        "mmlu@phi-1.5",
-        "openbookqa@lm-eval",
-        "squad@phizoo",
-        "gsm8k@code",
-        "humaneval@openai",
-        "mbpp@lm-eval",
+        "winogrande@lm-eval", "arc_easy@lm-eval", "arc_challenge@lm-eval", "boolq@lm-eval", "siqa@lm-eval",
+        "piqa@lm-eval", "hellaswag@lm-eval", "mmlu@phi-1.5", "openbookqa@lm-eval", "squad@phizoo", "gsm8k@code",
+        "humaneval@openai", "mbpp@lm-eval",
     ),
     # the phi-2 announcement's table of five averages
     "phi-2": (
-        "bbh@phi",
-        "piqa@lm-eval",
-        "winogrande@lm-eval",
-        "arc_easy@lm-eval",
-        "arc_challenge@lm-eval",
-        "siqa@lm-eval",
-        "hellaswag@lm-eval",
-        "openbookqa@lm-eval",
-        "mmlu@phi-2",
-        "squad_v2@phi",
-        "boolq@lm-eval",
-        "gsm8k@phi",
-        "humaneval@openai",
-        "mbpp@lm-eval",
+        "bbh@phi", "piqa@lm-eval", "winogrande@lm-eval", "arc_easy@lm-eval", "arc_challenge@lm-eval", "siqa@lm-eval",
+        "hellaswag@lm-eval", "openbookqa@lm-eval", "mmlu@phi-2", "squad_v2@phi", "boolq@lm-eval", "gsm8k@phi",
+        "humaneval@openai", "mbpp@lm-eval",
     ),
     "quick": (
-        "humaneval@openai-quick2",
-        "mini_exercises@phizoo-quick2",
-        "arc_easy@lm-eval-quick2",
-        "piqa@lm-eval-quick2",
-        "winogrande@lm-eval-quick2",
-        "hellaswag@lm-eval-quick2",
-        "boolq@lm-eval-quick2",
-        "openbookqa@lm-eval-quick2",
+        "humaneval@openai-quick2", "mini_exercises@phizoo-quick2", "arc_easy@lm-eval-quick2", "piqa@lm-eval-quick2",
+        "winogrande@lm-eval-quick2", "hellaswag@lm-eval-quick2", "boolq@lm-eval-quick2", "openbookqa@lm-eval-quick2",
         "mmlu@lm-eval-quick2",
     ),
     "all": (),  # every task under its default protocol, see `task_names`
-}
+}  # fmt: skip
 
 
 class Part(Record, frozen=True, kw_only=True):

@@ -16,15 +16,10 @@ from zoo.records import Record
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight
 # package -> the distribution that has it, the extra that installs it
 EXTRAS = {
-    "torch": ("torch", "eval"),
-    "transformers": ("transformers", "eval"),
-    "sklearn": ("scikit-learn", "train"),
-    "streamlit": ("streamlit", "dashboard"),
-    "vllm": ("vllm", "vllm"),
-    "ray": ("ray", "ray"),
-    "psycopg": ("psycopg", "postgres"),
-    "s3fs": ("s3fs", "s3"),
-}
+    "torch": ("torch", "eval"), "transformers": ("transformers", "eval"), "sklearn": ("scikit-learn", "train"),
+    "streamlit": ("streamlit", "dashboard"), "vllm": ("vllm", "vllm"), "ray": ("ray", "ray"),
+    "psycopg": ("psycopg", "postgres"), "s3fs": ("s3fs", "s3"),
+}  # fmt: skip
 
 
 class Diagnosis(Record, frozen=True):

@@ -13,17 +13,11 @@ from zoo.errors import ZooError
 
 # option -> the engines that take it
 ENGINES = {
-    "url": ("openai_http", "vllm_server"),
-    "model": ("openai_http", "vllm_server"),
-    "chat": ("openai_http",),
-    "concurrency": ("openai_http", "vllm_server"),
-    "timeout": ("openai_http",),
-    "requests": ("openai_http",),
-    "budget": ("openai_http",),
-    "price": ("openai_http",),
-    "generations": ("replay",),
+    "url": ("openai_http", "vllm_server"), "model": ("openai_http", "vllm_server"), "chat": ("openai_http",),
+    "concurrency": ("openai_http", "vllm_server"), "timeout": ("openai_http",), "requests": ("openai_http",),
+    "budget": ("openai_http",), "price": ("openai_http",), "generations": ("replay",),
     "tensor_parallel": ("vllm", "vllm_server"),
-}
+}  # fmt: skip
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--url", help="openai_http: the endpoint, like http://127.0.0.1:8000/v1."),

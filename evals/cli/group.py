@@ -24,17 +24,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sandbox": ("evals.cli.group:sandbox", "Run programs in the sandbox, or test it on this machine."),
 }
 RENAMED: dict[str, tuple[str, str]] = {
-    "suites": ("evals.cli.tasks:tasks", "eval tasks --suites"),
-    "data": ("evals.cli.tasks:tasks", "eval tasks --data"),
-    "power": ("evals.cli.tasks:tasks", "eval tasks --power"),
-    "seeds": ("evals.cli.rank:ranks", "eval ranks --seeds"),
-    "grade": ("evals.cli.judge:judge", "eval judge"),
-    "check-batch": ("evals.cli.check:batch", "eval check batch"),
+    "suites": ("evals.cli.tasks:tasks", "eval tasks --suites"), "data": ("evals.cli.tasks:tasks", "eval tasks --data"),
+    "power": ("evals.cli.tasks:tasks", "eval tasks --power"), "seeds": ("evals.cli.rank:ranks", "eval ranks --seeds"),
+    "grade": ("evals.cli.judge:judge", "eval judge"), "check-batch": ("evals.cli.check:batch", "eval check batch"),
     "check-boundary": ("evals.cli.check:boundary", "eval check boundary"),
     "parity": ("evals.cli.check:parity", "eval check parity"),
     "programs": ("evals.cli.sandbox:run", "eval sandbox run"),
     "selftest": ("evals.cli.sandbox:test", "eval sandbox test"),
-}
+}  # fmt: skip
 CHECKS: dict[str, tuple[str, str]] = {
     "batch": ("evals.cli.check:batch", "Compare batch sizes 1, 8 and auto, sample by sample."),
     "boundary": ("evals.cli.check:boundary", "Score a task with its prompts' last bytes raw, stripped and healed."),

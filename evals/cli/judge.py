@@ -79,14 +79,11 @@ def _of_file(path: Path, spec: str | None, tier: str | None) -> list[Any]:
         scores = {(result.sample, result.draw): result.score for result in score_texts(task, samples, texts, sandbox)}
     return [
         Solution(
-            sample=text.sample,
-            draw=text.draw,
-            task=samples[text.sample].question,
-            code=_code(task, samples[text.sample], text.text),
-            passed=_passed(scores[text.sample, text.draw]),
+            sample=text.sample, draw=text.draw, task=samples[text.sample].question,
+            code=_code(task, samples[text.sample], text.text), passed=_passed(scores[text.sample, text.draw]),
         )
         for text in texts
-    ]
+    ]  # fmt: skip
 
 
 def _of_run(run: str) -> list[Any]:
@@ -104,14 +101,11 @@ def _of_run(run: str) -> list[Any]:
     samples = {sample.id: sample for sample in task.samples()}
     solutions = [
         Solution(
-            sample=result.sample,
-            draw=result.draw,
-            task=samples[result.sample].question,
-            code=_code(task, samples[result.sample], result.answer or ""),
-            passed=_passed(result.score),
+            sample=result.sample, draw=result.draw, task=samples[result.sample].question,
+            code=_code(task, samples[result.sample], result.answer or ""), passed=_passed(result.score),
         )
         for result in read_results(folder / "results.jsonl")
-    ]
+    ]  # fmt: skip
     if not solutions:
         raise ZooError(f"run {folder.name[:12]} has no results to grade; finish that run first: phizoo eval runs")
     return solutions

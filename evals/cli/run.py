@@ -118,14 +118,10 @@ def _run_options(options: dict[str, Any]) -> "RunOptions":
         connection["data_parallel"] = options["data_parallel"] or 1
     same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "tier", "cpus_per_replica")
     return RunOptions(
-        connection=connection,
-        samples=tuple(filter(None, (options["ids"] or "").split(","))),
-        allow_weak=options["allow_weak"],
-        ray=options["ray"] or "",
-        replicas=options["data_parallel"] or 0,
-        command=shlex.join(["phizoo", *sys.argv[1:]]),
-        **{name: options[name] for name in same},
-    )
+        connection=connection, samples=tuple(filter(None, (options["ids"] or "").split(","))),
+        allow_weak=options["allow_weak"], ray=options["ray"] or "", replicas=options["data_parallel"] or 0,
+        command=shlex.join(["phizoo", *sys.argv[1:]]), **{name: options[name] for name in same},
+    )  # fmt: skip
 
 
 def _subject(registry: "Registry", name: str, options: dict[str, Any]) -> "Subject":

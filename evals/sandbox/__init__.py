@@ -13,13 +13,9 @@ if TYPE_CHECKING:
 
 # public name -> its module, resolved when used: the launcher of the zygote loads this file without any package
 _PUBLIC = {
-    "Program": "evals.sandbox.program",
-    "Sandbox": "evals.sandbox.host.pool",
-    "Verdict": "evals.sandbox.program",
-    "TierReport": "evals.sandbox.tiers",
-    "open_sandbox": "evals.sandbox.tiers",
-    "probe": "evals.sandbox.tiers",
-}
+    "Program": "evals.sandbox.program", "Sandbox": "evals.sandbox.host.pool", "Verdict": "evals.sandbox.program",
+    "TierReport": "evals.sandbox.tiers", "open_sandbox": "evals.sandbox.tiers", "probe": "evals.sandbox.tiers",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

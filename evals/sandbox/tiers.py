@@ -89,13 +89,9 @@ def _absent(tier: str) -> str:
 
 
 TRIAL = Program(
-    id="trial",
-    prompt="def one():\n",
-    completion="    return 1\n",
-    test="def check(candidate):\n    assert candidate() == 1\n",
-    entry_point="one",
-    timeout_seconds=20.0,
-)
+    id="trial", prompt="def one():\n", completion="    return 1\n",
+    test="def check(candidate):\n    assert candidate() == 1\n", entry_point="one", timeout_seconds=20.0,
+)  # fmt: skip
 
 
 def _try(tier: str) -> str:

@@ -19,6 +19,11 @@ def first_largest(values: Sequence[float]) -> int:
     return max(range(len(values)), key=lambda index: (values[index], -index))
 
 
+def each_choice(prompt: Callable[[Sample], str]) -> Callable[[Sample], tuple[tuple[str, str], ...]]:
+    """A task's `pairs`: its prompt, and each choice after one space."""
+    return lambda sample: tuple((prompt(sample), f" {choice}") for choice in sample.choices)
+
+
 def judge(metrics: Sequence[str]) -> Callable[[Sample, tuple[Choice, ...]], Scored]:
     """A judge that gives `acc`, `acc_norm` and `acc_bytes`, those asked for, in that order."""
 

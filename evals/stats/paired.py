@@ -14,14 +14,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Literal
 
-from evals.stats.intervals import (
-    LEVEL,
-    Interval,
-    cluster_totals,
-    cluster_variance,
-    normal_quantile,
-    student_quantile,
-)
+from evals.stats.intervals import LEVEL, Interval, cluster_totals, cluster_variance, normal_quantile, student_quantile
 from zoo.records import Record
 
 FLIPS = 20_000  # sign flips drawn where the exact distribution is out of reach: p is right to 0.3 points

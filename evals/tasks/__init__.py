@@ -1,4 +1,4 @@
-"""The tasks: a literal table, name -> module, in the order of lists and of the leaderboard's columns.
+"""The tasks: a literal list of modules in the order of lists and of the leaderboard's columns.
 
 A task's module has `TITLE`, the name that papers print; `ALIASES`, if other tools or tables spell it otherwise;
 `SETS`, one `EvalSet` for each split that it reads; and `PROTOCOLS`, a dict from protocol name to Task whose first
@@ -15,33 +15,12 @@ from evals.subset import VERSIONS, quick_task
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
 
-TASKS: dict[str, str] = {
-    "humaneval": "evals.tasks.humaneval",
-    "humaneval_plus": "evals.tasks.humaneval_plus",
-    "mini_exercises": "evals.tasks.mini_exercises",
-    "mbpp": "evals.tasks.mbpp",
-    "mbpp_sanitized": "evals.tasks.mbpp_sanitized",
-    "mbpp_plus": "evals.tasks.mbpp_plus",
-    "unconventional": "evals.tasks.unconventional",
-    "arc_easy": "evals.tasks.arc_easy",
-    "arc_challenge": "evals.tasks.arc_challenge",
-    "piqa": "evals.tasks.piqa",
-    "siqa": "evals.tasks.siqa",
-    "winogrande": "evals.tasks.winogrande",
-    "hellaswag": "evals.tasks.hellaswag",
-    "boolq": "evals.tasks.boolq",
-    "openbookqa": "evals.tasks.openbookqa",
-    "commonsense_qa": "evals.tasks.commonsense_qa",
-    "mmlu": "evals.tasks.mmlu",
-    "squad": "evals.tasks.squad",
-    "squad_v2": "evals.tasks.squad_v2",
-    "sciq": "evals.tasks.sciq",
-    "copa": "evals.tasks.copa",
-    "lambada": "evals.tasks.lambada",
-    "gsm8k": "evals.tasks.gsm8k",
-    "bbh": "evals.tasks.bbh",
-    "trivia_qa": "evals.tasks.trivia_qa",
-}
+NAMES = (
+    "humaneval", "humaneval_plus", "mini_exercises", "mbpp", "mbpp_sanitized", "mbpp_plus", "unconventional",
+    "arc_easy", "arc_challenge", "piqa", "siqa", "winogrande", "hellaswag", "boolq", "openbookqa",
+    "commonsense_qa", "mmlu", "squad", "squad_v2", "sciq", "copa", "lambada", "gsm8k", "bbh", "trivia_qa",
+)  # fmt: skip
+TASKS = {name: f"evals.tasks.{name}" for name in NAMES}
 
 # the harness's few-shot protocols whose shots come from train rows that no source here has -> where those rows are
 TRAIN_ROWS = {

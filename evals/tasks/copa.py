@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from evals.datasets.forms import EvalSet, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "COPA"
@@ -37,14 +37,10 @@ def prompt(sample: Sample) -> str:
     return sample.question
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="copa", version=1, kind="choices", about="the likelier cause or effect, two choices", protocol="lm-eval",
-        samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="copa",
+        samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS, data="copa",
         split="validation", licence="BSD-2-Clause", paper="arXiv:1905.00537", size=100, chance=0.5,
     ),
 }  # fmt: skip

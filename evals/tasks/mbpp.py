@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from msgspec.structs import replace
+
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
@@ -94,22 +96,12 @@ def extract_bigcode(sample: Sample, text: str) -> str:
 
 
 def program(sample: Sample, answer: str) -> Program:
-    test = "\n".join(sample.data["tests"])
-    return Program(
-        id=sample.id, prompt="", completion=answer, test=test, entry_point=sample.data["entry_point"], form="asserts"
-    )
+    test, entry = "\n".join(sample.data["tests"]), sample.data["entry_point"]
+    return Program(id=sample.id, prompt="", completion=answer, test=test, entry_point=entry, form="asserts")
 
 
 def program_bigcode(sample: Sample, answer: str) -> Program:
-    test, before = "\n".join(sample.data["tests"]), sample.data["docstring"]
-    return Program(
-        id=sample.id,
-        prompt=before,
-        completion=answer,
-        test=test,
-        entry_point=sample.data["entry_point"],
-        form="asserts",
-    )
+    return replace(program(sample, answer), prompt=prompt_bigcode(sample))
 
 
 def gold(sample: Sample) -> str:
@@ -122,10 +114,8 @@ LM_EVAL = Task(
     metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=("[DONE]",)), data="mbpp", split="test",
     licence="CC-BY-4.0", paper="arXiv:2108.07732", size=500, chance=0.0,
 )  # fmt: skip
-BIGCODE = Task(
-    name="mbpp", version=1, kind="code", about="500 short tasks in words, run against three asserts",
-    protocol="bigcode", samples=samples, prompt=prompt_bigcode, extract=extract_bigcode, program=program_bigcode,
-    gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS), data="mbpp", split="test",
-    licence="CC-BY-4.0", paper="arXiv:2108.07732", size=500, chance=0.0,
+BIGCODE = replace(
+    LM_EVAL, protocol="bigcode", prompt=prompt_bigcode, extract=extract_bigcode, program=program_bigcode, shots=0,
+    decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
 )  # fmt: skip
 PROTOCOLS = {"lm-eval": LM_EVAL, "bigcode": BIGCODE}

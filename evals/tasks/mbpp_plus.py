@@ -11,6 +11,8 @@ calls: that reference fails here as in EvalPlus.
 
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
 from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
@@ -53,14 +55,9 @@ def program(parts: tuple[str, ...]) -> Callable[[Sample, str], Program]:
         inputs = [given for part in parts for given in data[part] or ()]
         text = make_test(sample.id, data["entry_point"], data["solution"], inputs, data["atol"])
         return Program(
-            id=sample.id,
-            prompt="",
-            completion=answer,
-            test=text,
-            entry_point=data["entry_point"],
-            timeout_seconds=60.0,  # EvalPlus's limit for all inputs of a problem
-            form="evalplus",
-        )
+            id=sample.id, prompt="", completion=answer, test=text, entry_point=data["entry_point"],
+            timeout_seconds=60.0, form="evalplus",  # EvalPlus's limit for all inputs of a problem
+        )  # fmt: skip
 
     return made
 
@@ -69,30 +66,11 @@ def gold(sample: Sample) -> str:
     return str(sample.data["solution"])
 
 
-def _task(protocol: str, parts: tuple[str, ...]) -> Task:
-    return Task(
-        name="mbpp_plus",
-        version=1,
-        kind="code",
-        about="short tasks in words with many more inputs",
-        protocol=protocol,
-        samples=samples,
-        prompt=prompt,
-        extract=extract,
-        program=program(parts),
-        gold=gold,
-        metrics=("pass@1",),
-        decoding=Decoding(max_tokens=768, stop=STOPS),
-        data="mbpp_plus",
-        split="test",
-        licence="Apache-2.0",
-        paper="arXiv:2305.01210",
-        size=378,
-        chance=0.0,
-    )
-
-
-PROTOCOLS = {
-    "evalplus": _task("evalplus", ("base_input", "plus_input")),
-    "evalplus-base": _task("evalplus-base", ("base_input",)),
-}
+EVALPLUS = Task(
+    name="mbpp_plus", version=1, kind="code", about="short tasks in words with many more inputs", protocol="evalplus",
+    samples=samples, prompt=prompt, extract=extract, program=program(("base_input", "plus_input")), gold=gold,
+    metrics=("pass@1",), decoding=Decoding(max_tokens=768, stop=STOPS), data="mbpp_plus", split="test",
+    licence="Apache-2.0", paper="arXiv:2305.01210", size=378, chance=0.0,
+)  # fmt: skip
+BASE = replace(EVALPLUS, protocol="evalplus-base", program=program(("base_input",)))
+PROTOCOLS = {"evalplus": EVALPLUS, "evalplus-base": BASE}

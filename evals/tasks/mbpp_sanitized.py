@@ -13,9 +13,8 @@ from functools import cache
 from evals.datasets.forms import EvalSet, Row
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
-from evals.sandbox import Program
-from evals.scoring.answer import cut
 from evals.task import Task
+from evals.tasks.mbpp import SHOTS, extract, gold, program
 
 TITLE = "MBPP sanitized"
 SETS = (
@@ -24,7 +23,6 @@ SETS = (
         digest="0a16f33d2b664db4e3a55acceaf7aad487e1841828174a7ee91734501e9de00f",
     ),
 )  # fmt: skip
-SHOTS = (2, 3, 4)
 
 
 def write_question(row: Row) -> str:
@@ -55,19 +53,6 @@ def samples() -> Iterator[Sample]:
 
 def prompt(sample: Sample) -> str:
     return shots() + sample.question
-
-
-def extract(sample: Sample, text: str) -> str:
-    return cut(text, ("[DONE]",))
-
-
-def program(sample: Sample, answer: str) -> Program:
-    test, entry = "\n".join(sample.data["tests"]), sample.data["entry_point"]
-    return Program(id=sample.id, prompt="", completion=answer, test=test, entry_point=entry, form="asserts")
-
-
-def gold(sample: Sample) -> str:
-    return str(sample.data["solution"]).replace("\r", "")
 
 
 PROTOCOLS = {

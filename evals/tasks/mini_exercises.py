@@ -7,14 +7,12 @@ The prompts end right after the docstring's quotes, not in a newline: the same t
 0 of 300 with the newline and 202 of 300 without it, since the tokenizer merges it with the indentation.
 """
 
-from collections.abc import Iterator
+from functools import partial
 
 from evals.datasets.forms import EvalSet, Shipped, humaneval
-from evals.datasets.load import rows
-from evals.records import Decoding, Sample
-from evals.sandbox import Program
-from evals.scoring.answer import cut
+from evals.records import Decoding
 from evals.task import Task
+from evals.tasks.humaneval import as_it_is, cut_at, gold, program, read_samples
 
 TITLE = "Mini exercises"
 SETS = (
@@ -26,36 +24,12 @@ SETS = (
 )  # fmt: skip
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert", "\n\n\n")
 
-
-def samples() -> Iterator[Sample]:
-    for row in rows("mini_exercises"):
-        data = {"test": row["test"], "entry_point": row["entry_point"], "solution": row["canonical_solution"]}
-        yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
-
-
-def prompt(sample: Sample) -> str:
-    return sample.question
-
-
-def extract(sample: Sample, text: str) -> str:
-    return cut(text, STOPS)
-
-
-def program(sample: Sample, answer: str) -> Program:
-    test, entry = sample.data["test"], sample.data["entry_point"]
-    return Program(id=sample.id, prompt=sample.question, completion=answer, test=test, entry_point=entry)
-
-
-def gold(sample: Sample) -> str:
-    return str(sample.data["solution"])
-
-
 PROTOCOLS = {
     "phizoo": Task(
         name="mini_exercises", version=1, kind="code",
-        about="320 small held-out functions of the template teacher, run against their tests", samples=samples,
-        prompt=prompt, extract=extract, program=program, gold=gold, metrics=("pass@1",),
-        decoding=Decoding(max_tokens=160, stop=STOPS), data="mini_exercises", split="test", licence="Apache-2.0",
-        paper="this project", size=320, chance=0.0,
+        about="320 small held-out functions of the template teacher, run against their tests",
+        samples=partial(read_samples, "mini_exercises"), prompt=as_it_is, extract=cut_at(STOPS), program=program,
+        gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=160, stop=STOPS), data="mini_exercises",
+        split="test", licence="Apache-2.0", paper="this project", size=320, chance=0.0,
     ),
 }  # fmt: skip

@@ -8,32 +8,21 @@ and no prompt; `phi-2` and `phi-1.5` show them in the harness's words.
 The interval is clustered by subject. `GROUPS` holds the four groups.
 """
 
+import json
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "MMLU"
 METRICS = ("acc",)
 LETTERS = ("A", "B", "C", "D")
-GROUPS = {
-    "stem": "abstract_algebra anatomy astronomy college_biology college_chemistry college_computer_science "
-    "college_mathematics college_physics computer_security conceptual_physics electrical_engineering "
-    "elementary_mathematics high_school_biology high_school_chemistry high_school_computer_science "
-    "high_school_mathematics high_school_physics high_school_statistics machine_learning",
-    "other": "business_ethics clinical_knowledge college_medicine global_facts human_aging management marketing "
-    "medical_genetics miscellaneous nutrition professional_accounting professional_medicine virology",
-    "social_sciences": "econometrics high_school_geography high_school_government_and_politics "
-    "high_school_macroeconomics high_school_microeconomics high_school_psychology human_sexuality "
-    "professional_psychology public_relations security_studies sociology us_foreign_policy",
-    "humanities": "formal_logic high_school_european_history high_school_us_history high_school_world_history "
-    "international_law jurisprudence logical_fallacies moral_disputes moral_scenarios philosophy prehistory "
-    "professional_law world_religions",
-}
+GROUPS = json.loads(Path(__file__).with_name("mmlu_groups.json").read_text(encoding="utf-8"))  # group -> subjects
 
 
 def form(row: Row) -> Row:
@@ -89,28 +78,12 @@ def _task(protocol: str, shots: int) -> Task:
     def prompt(sample: Sample) -> str:
         return shown_before(sample.cluster, shots) + sample.question
 
-    def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-        return tuple((prompt(sample), f" {letter}") for letter in sample.choices)
-
     return Task(
-        name="mmlu",
-        version=1,
-        kind="choices",
-        about="exam questions of 57 subjects, a letter asked",
-        protocol=protocol,
-        samples=samples,
-        prompt=prompt,
-        pairs=pairs,
-        judge=judge(METRICS),
-        metrics=METRICS,
-        shots=shots,
-        data="mmlu",
-        split="test",
-        licence="MIT",
-        paper="arXiv:2009.03300",
-        size=14042,
+        name="mmlu", version=1, kind="choices", about="exam questions of 57 subjects, a letter asked",
+        protocol=protocol, samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
+        metrics=METRICS, shots=shots, data="mmlu", split="test", licence="MIT", paper="arXiv:2009.03300", size=14042,
         chance=0.25,
-    )
+    )  # fmt: skip
 
 
 SHOTS = {"lm-eval": 0, "lm-eval-5": 5, "phi-2": 5, "phi-1.5": 2}

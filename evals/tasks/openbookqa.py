@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from evals.datasets.forms import EvalSet, Hub, labelled, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "OpenBookQA"
@@ -19,19 +19,15 @@ SETS = (
         name="openbookqa", split="test", rows=500, licence="Apache-2.0", folder="openbookqa/data.jsonl",
         digest="43f3475701df4a290706c4fe7eb3565b5b5d6257263bf534740ffe6258079486", form=labelled,
         shipped=olmo("oe_eval_tasks/openbookqa/test_rc_5shot/requests.jsonl.gz", "requests"),
-        hub=Hub(
-            repo="allenai/openbookqa", file="main/test-00000-of-00001.parquet",
-            revision="388097ea7776314e93a529163e0fea805b8a6454",
-        ),
+        hub=Hub(repo="allenai/openbookqa", file="main/test-00000-of-00001.parquet",
+                revision="388097ea7776314e93a529163e0fea805b8a6454"),
     ),
     EvalSet(
         name="openbookqa", split="validation", rows=500, licence="Apache-2.0", folder="openbookqa/validation.jsonl",
         digest="6b0819ffd9bb7bfdbe95c80771b6fcc5b813adc0b15665f2df42ae78c5a2b0d9", form=labelled,
         shipped=olmo("hf_datasets/openbookqa/main/validation", "arrow"),
-        hub=Hub(
-            repo="allenai/openbookqa", file="main/validation-00000-of-00001.parquet",
-            revision="388097ea7776314e93a529163e0fea805b8a6454",
-        ),
+        hub=Hub(repo="allenai/openbookqa", file="main/validation-00000-of-00001.parquet",
+                revision="388097ea7776314e93a529163e0fea805b8a6454"),
     ),
 )  # fmt: skip
 METRICS = ("acc", "acc_norm")
@@ -47,14 +43,11 @@ def prompt(sample: Sample) -> str:
     return sample.question
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="openbookqa", version=1, kind="choices", about="science facts with common sense, four choices",
-        protocol="lm-eval", samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS,
-        data="openbookqa", split="test", licence="Apache-2.0", paper="arXiv:1809.02789", size=500, chance=0.25,
+        protocol="lm-eval", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
+        metrics=METRICS, data="openbookqa", split="test", licence="Apache-2.0", paper="arXiv:1809.02789", size=500,
+        chance=0.25,
     ),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "PIQA"
@@ -40,14 +40,10 @@ def prompt(sample: Sample) -> str:
     return f"Question: {sample.question}\nAnswer:"
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="piqa", version=1, kind="choices", about="everyday physical goals, two ways each", protocol="lm-eval",
-        samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="piqa",
+        samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS, data="piqa",
         split="validation", licence="AFL-3.0", paper="arXiv:1911.11641", size=1838, chance=0.5,
     ),
 }  # fmt: skip

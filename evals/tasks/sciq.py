@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "SciQ"
@@ -45,14 +45,10 @@ def prompt(sample: Sample) -> str:
     return f"{sample.question}\nAnswer:"
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
-
-
 PROTOCOLS = {
     "lm-eval-validation": Task(
         name="sciq", version=1, kind="choices", about="science exam questions with a supporting text",
-        protocol="lm-eval-validation", samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS),
+        protocol="lm-eval-validation", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, data="sciq", split="validation", licence="CC-BY-NC-3.0", paper="arXiv:1707.06209", size=1000,
         chance=0.25,
     ),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
-from evals.scoring.choices import judge
+from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
 TITLE = "SIQA"
@@ -45,14 +45,11 @@ def prompt(sample: Sample) -> str:
     return f"Q: {sample.question}\nA:"
 
 
-def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((prompt(sample), f" {choice}") for choice in sample.choices)
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="siqa", version=1, kind="choices", about="why people do what they do, three answers each",
-        protocol="lm-eval", samples=samples, prompt=prompt, pairs=pairs, judge=judge(METRICS), metrics=METRICS,
-        data="siqa", split="validation", licence="CC-BY-4.0", paper="arXiv:1904.09728", size=1954, chance=1 / 3,
+        protocol="lm-eval", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
+        metrics=METRICS, data="siqa", split="validation", licence="CC-BY-4.0", paper="arXiv:1904.09728", size=1954,
+        chance=1 / 3,
     ),
 }  # fmt: skip

@@ -15,6 +15,8 @@ The interval is clustered by article.
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from evals.datasets.forms import EvalSet, squad
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
@@ -97,10 +99,8 @@ LM_EVAL = Task(
     decoding=Decoding(max_tokens=256, stop=("\n",)), data="squad_v2", split="validation", licence="CC-BY-SA-4.0",
     paper="arXiv:1806.03822", size=6078, chance=3168 / 6078,
 )  # fmt: skip
-PHI = Task(
-    name="squad_v2", version=1, kind="generate", about="answers in a paragraph, or none", protocol="phi",
-    samples=samples, prompt=prompt_phi, extract=extract_phi, score=score, gold=gold_phi, metrics=METRICS, shots=2,
-    decoding=Decoding(max_tokens=64, stop=("\n",)), data="squad_v2", split="validation", licence="CC-BY-SA-4.0",
-    paper="arXiv:1806.03822", size=6078, chance=3168 / 6078,
+PHI = replace(
+    LM_EVAL, protocol="phi", prompt=prompt_phi, extract=extract_phi, score=score, gold=gold_phi, metrics=METRICS,
+    shots=2, decoding=Decoding(max_tokens=64, stop=("\n",)),
 )  # fmt: skip
 PROTOCOLS = {"lm-eval": LM_EVAL, "phi": PHI}

@@ -7,14 +7,12 @@ grader's prompt are not published; it had no tests, only a grade. Here `phizoo e
 25 problems separate models only coarsely: the interval of a score is about 40 points wide.
 """
 
-from collections.abc import Iterator
+from functools import partial
 
 from evals.datasets.forms import EvalSet, Shipped, humaneval
-from evals.datasets.load import rows
-from evals.records import Decoding, Sample
-from evals.sandbox import Program
-from evals.scoring.answer import cut
+from evals.records import Decoding
 from evals.task import Task
+from evals.tasks.humaneval import as_it_is, cut_at, gold, program, read_samples
 
 TITLE = "Unconventional 25"
 SETS = (
@@ -26,36 +24,12 @@ SETS = (
 )  # fmt: skip
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert")
 
-
-def samples() -> Iterator[Sample]:
-    for row in rows("unconventional"):
-        data = {"test": row["test"], "entry_point": row["entry_point"], "solution": row["canonical_solution"]}
-        yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
-
-
-def prompt(sample: Sample) -> str:
-    return sample.question
-
-
-def extract(sample: Sample, text: str) -> str:
-    return cut(text, STOPS)
-
-
-def program(sample: Sample, answer: str) -> Program:
-    test, entry = sample.data["test"], sample.data["entry_point"]
-    return Program(id=sample.id, prompt=sample.question, completion=answer, test=test, entry_point=entry)
-
-
-def gold(sample: Sample) -> str:
-    return str(sample.data["solution"])
-
-
 PROTOCOLS = {
     "phizoo": Task(
         name="unconventional", version=1, kind="code",
-        about="25 problems unlike any textbook's, run against their tests; also graded by a model", samples=samples,
-        prompt=prompt, extract=extract, program=program, gold=gold, metrics=("pass@1",),
-        decoding=Decoding(max_tokens=384, stop=STOPS), data="unconventional", split="test", licence="Apache-2.0",
-        paper="this project", size=25, chance=0.0,
+        about="25 problems unlike any textbook's, run against their tests; also graded by a model",
+        samples=partial(read_samples, "unconventional"), prompt=as_it_is, extract=cut_at(STOPS), program=program,
+        gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=384, stop=STOPS), data="unconventional",
+        split="test", licence="Apache-2.0", paper="this project", size=25, chance=0.0,
     ),
 }  # fmt: skip

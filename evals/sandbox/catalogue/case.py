@@ -109,10 +109,6 @@ def _decoded(text: str) -> str:
 def program(case: Case, timeout_seconds: float | None = None) -> Program:
     """The case as a Program, under its own time limit or another."""
     return Program(
-        id=case.name,
-        prompt=case.prompt,
-        completion=case.completion,
-        test=case.test,
-        entry_point=case.entry_point,
+        id=case.name, prompt=case.prompt, completion=case.completion, test=case.test, entry_point=case.entry_point,
         timeout_seconds=timeout_seconds or case.timeout_seconds,
-    )
+    )  # fmt: skip

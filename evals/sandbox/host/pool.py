@@ -75,10 +75,7 @@ class PoolSlot:
         self.job: SandboxJob | None = None
         self.ahead: SandboxJob | None = None  # already sent to the same worker, so that it need not wait for the pool
         self.since = 0.0
-        self.waited = (
-            0,
-            0.0,
-        )  # programs begun; seconds that the judge had waited for a core at the start
+        self.waited = (0, 0.0)  # programs begun; seconds that the judge had waited for a core at the start
         self.seen: dict[tuple[int, bytes], float] = {}  # CPU of each process of the running child's tree
         self.watched = (0, 0.0)  # programs begun, and the judge's CPU seconds, when the watch last killed
 

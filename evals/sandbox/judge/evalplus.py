@@ -16,16 +16,10 @@ from typing import Any
 
 SAME_SET = frozenset(
     [
-        "similar_elements",
-        "find_char_long",
-        "common_in_nested_lists",
-        "extract_singly",
-        "larg_nnum",
-        "intersection_array",
-        "find_dissimilar",
-        "Diff",
+        "similar_elements", "find_char_long", "common_in_nested_lists", "extract_singly", "larg_nnum",
+        "intersection_array", "find_dissimilar", "Diff",
     ]
-)
+)  # fmt: skip
 NOT_NONE = frozenset(("check_str", "text_match_three", "text_starta_endb"))
 FLOAT_TOLERANCE = 1e-6
 RELATIVE = 1e-7  # np.testing.assert_allclose's own default
