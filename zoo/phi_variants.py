@@ -33,25 +33,13 @@ class Variant(Record, frozen=True):
     def config(self) -> dict[str, Any]:
         """Its config.json for today's transformers and vLLM, with explicit token ids and rotary factor."""
         return {
-            "architectures": ["PhiForCausalLM"],
-            "model_type": "phi",
-            "vocab_size": 51200,
-            "hidden_size": self.width,
-            "intermediate_size": 4 * self.width,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": self.heads,
-            "num_key_value_heads": self.heads,
-            "hidden_act": "gelu_new",
-            "max_position_embeddings": 2048,
-            "layer_norm_eps": 1e-5,
-            "initializer_range": 0.02,
-            "partial_rotary_factor": self.rotary_factor,
-            "rope_theta": 10000.0,
-            "qk_layernorm": False,
-            "tie_word_embeddings": False,
-            "bos_token_id": 50256,
+            "architectures": ["PhiForCausalLM"], "model_type": "phi", "vocab_size": 51200, "hidden_size": self.width,
+            "intermediate_size": 4 * self.width, "num_hidden_layers": self.layers, "num_attention_heads": self.heads,
+            "num_key_value_heads": self.heads, "hidden_act": "gelu_new", "max_position_embeddings": 2048,
+            "layer_norm_eps": 1e-5, "initializer_range": 0.02, "partial_rotary_factor": self.rotary_factor,
+            "rope_theta": 10000.0, "qk_layernorm": False, "tie_word_embeddings": False, "bos_token_id": 50256,
             "eos_token_id": 50256,
-        }
+        }  # fmt: skip
 
     @property
     def parameters(self) -> int:
@@ -66,27 +54,16 @@ class Variant(Record, frozen=True):
 
 def _large(name: str, about: str, tokens: int | None, repository: str = "") -> Variant:
     return Variant(
-        name=name,
-        layers=24,
-        width=2048,
-        heads=32,
-        rotary_factor=0.5,
-        training_tokens=tokens,
-        about=about,
+        name=name, layers=24, width=2048, heads=32, rotary_factor=0.5, training_tokens=tokens, about=about,
         repository=repository,
-    )
+    )  # fmt: skip
 
 
 VARIANTS = {
     variant.name: variant
     for variant in (
         Variant(
-            name="phi-1-small",
-            layers=20,
-            width=1024,
-            heads=16,
-            rotary_factor=0.5,
-            training_tokens=76_000_000_000,
+            name="phi-1-small", layers=20, width=1024, heads=16, rotary_factor=0.5, training_tokens=76_000_000_000,
             about="350M, CodeTextbook, finetuned on CodeExercises",
         ),
         _large("phi-1-base", "CodeTextbook", 51_000_000_000),
@@ -95,17 +72,11 @@ VARIANTS = {
         _large("phi-1.5-web", "filtered web, phi-1's code data and synthetic text", 300_000_000_000),
         _large("phi-1.5-web-only", "filtered web only", None),
         Variant(
-            name="phi-2",
-            layers=32,
-            width=2560,
-            heads=32,
-            rotary_factor=0.4,
-            training_tokens=1_400_000_000_000,
-            about="phi-1.5's mix, more synthetic text and filtered web",
-            repository="microsoft/phi-2",
+            name="phi-2", layers=32, width=2560, heads=32, rotary_factor=0.4, training_tokens=1_400_000_000_000,
+            about="phi-1.5's mix, more synthetic text and filtered web", repository="microsoft/phi-2",
         ),
     )
-}
+}  # fmt: skip
 
 
 def get_variant(name: str) -> Variant:
@@ -127,13 +98,10 @@ def phi_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         raise ValueError(f"{heads} heads do not divide a width of {width}")
     size = width // heads
     linear = {
-        "self_attn.q_proj": (heads * size, width),
-        "self_attn.k_proj": (key_heads * size, width),
-        "self_attn.v_proj": (key_heads * size, width),
-        "self_attn.dense": (width, heads * size),
-        "mlp.fc1": (inner, width),
-        "mlp.fc2": (width, inner),
-    }
+        "self_attn.q_proj": (heads * size, width), "self_attn.k_proj": (key_heads * size, width),
+        "self_attn.v_proj": (key_heads * size, width), "self_attn.dense": (width, heads * size),
+        "mlp.fc1": (inner, width), "mlp.fc2": (width, inner),
+    }  # fmt: skip
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, width)}
     for layer in range(int(config["num_hidden_layers"])):
         prefix = f"model.layers.{layer}"

@@ -22,14 +22,10 @@ TALK = "The Surprising Power of Small Language Models, NeurIPS 2023: the tables 
 
 
 def build_board(
-    checkpoints: Sequence[Checkpoint] = (),
-    scores: Iterable[Score] = (),
-    protocols: Mapping[str, ProtocolRecord] | None = None,
-    tiers: Mapping[str, str] | None = None,
-    reported: Sequence[Reported] = (),
-    subset: Subset = "all",
-    imported: Mapping[str, str] | None = None,
-) -> Board:
+    checkpoints: Sequence[Checkpoint] = (), scores: Iterable[Score] = (),
+    protocols: Mapping[str, ProtocolRecord] | None = None, tiers: Mapping[str, str] | None = None,
+    reported: Sequence[Reported] = (), subset: Subset = "all", imported: Mapping[str, str] | None = None,
+) -> Board:  # fmt: skip
     """The board of these records.
 
     protocols  by fingerprint; the column of a score with an unknown protocol says so
@@ -89,16 +85,9 @@ def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) ->
         text += f"; {protocol.partial}" if protocol.partial else ""
         name, shots = f"{protocol.name} v{protocol.task_version}", protocol.shots
     return Column(
-        key=key,
-        benchmark=benchmark_of(score.task),
-        title=name,
-        protocol=text,
-        origin="measured",
-        metric=score.metric,
-        shots=shots,
-        fingerprint=score.protocol,
-        task=score.task,
-    )
+        key=key, benchmark=benchmark_of(score.task), title=name, protocol=text, origin="measured",
+        metric=score.metric, shots=shots, fingerprint=score.protocol, task=score.task,
+    )  # fmt: skip
 
 
 def decoding_text(decoding: Mapping[str, Any]) -> str:

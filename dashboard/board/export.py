@@ -195,12 +195,9 @@ def _encode(form: Callable[[Board, tuple[str, ...]], str]) -> Callable[[Board, t
 
 
 FORMATS: dict[str, Callable[[Board, tuple[str, ...]], bytes]] = {
-    ".html": _encode(html_page),
-    ".md": _encode(as_markdown),
-    ".csv": _encode(as_csv),
-    ".tex": _encode(as_latex),
+    ".html": _encode(html_page), ".md": _encode(as_markdown), ".csv": _encode(as_csv), ".tex": _encode(as_latex),
     ".parquet": as_parquet,
-}
+}  # fmt: skip
 
 
 def write(board: Board, path: Path, notes: tuple[str, ...] = ()) -> None:

@@ -66,8 +66,5 @@ def as_parquet(rows: TableRows) -> bytes:
 
 
 FORMATS: dict[str, Callable[[TableRows], bytes]] = {
-    ".csv": as_csv,
-    ".md": as_markdown,
-    ".tex": as_latex,
-    ".parquet": as_parquet,
-}
+    ".csv": as_csv, ".md": as_markdown, ".tex": as_latex, ".parquet": as_parquet,
+}  # fmt: skip

@@ -90,15 +90,13 @@ def show_scores(board: Board, row: Row) -> None:
     """Draws every score of a model with its protocol."""
     scores = [
         {
-            "benchmark": benchmarks.title_of(column.benchmark),
-            "score": cell_text(row.cells[column.key]),
-            "metric": plain(column.metric),
-            "protocol": plain(row.cells[column.key].protocol or column.protocol),
+            "benchmark": benchmarks.title_of(column.benchmark), "score": cell_text(row.cells[column.key]),
+            "metric": plain(column.metric), "protocol": plain(row.cells[column.key].protocol or column.protocol),
             "source": plain(row.cells[column.key].source or f"run {row.cells[column.key].run[:12]}"),
         }
         for column in board.columns
         if column.key in row.cells
-    ]
+    ]  # fmt: skip
     if scores:
         st.dataframe(scores, hide_index=True)
         style.show_exports(scores, "scores")

@@ -54,32 +54,20 @@ SIZE_KEY = re.compile(
 SIZE = 10_000_000
 # key -> (lowest, highest): factors, rates and bases that a loader allocates or divides by
 SHARES = {
-    "partial_rotary_factor": (1e-3, 1.0),
-    "rotary_pct": (1e-3, 1.0),
-    "layer_norm_eps": (0.0, 1.0),
-    "layer_norm_epsilon": (0.0, 1.0),
-    "rms_norm_eps": (0.0, 1.0),
-    "rope_theta": (1.0, 1e15),
-    "resid_pdrop": (0.0, 1.0),
-    "embd_pdrop": (0.0, 1.0),
-    "attention_dropout": (0.0, 1.0),
-    "attn_pdrop": (0.0, 1.0),
+    "partial_rotary_factor": (1e-3, 1.0), "rotary_pct": (1e-3, 1.0), "layer_norm_eps": (0.0, 1.0),
+    "layer_norm_epsilon": (0.0, 1.0), "rms_norm_eps": (0.0, 1.0), "rope_theta": (1.0, 1e15),
+    "resid_pdrop": (0.0, 1.0), "embd_pdrop": (0.0, 1.0), "attention_dropout": (0.0, 1.0), "attn_pdrop": (0.0, 1.0),
     "initializer_range": (0.0, 100.0),
-}
+}  # fmt: skip
 ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation", "activation")
 DTYPE = re.compile(r"(torch\.)?(auto|half|double|float|b?float\d{1,2}(_e\dm\d\w*)?|u?int\d{1,2})")
 DTYPES = ("torch_dtype", "dtype")
 # files whose keys are words of a vocabulary or names of tensors: only parsed strictly
 WORD_FILES = ("tokenizer.json", "vocab.json", "added_tokens.json")
 SETTINGS = (
-    "config.json",
-    "tokenizer_config.json",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "quantize_config.json",
-)
+    "config.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json",
+    "processor_config.json", "preprocessor_config.json", "quantize_config.json",
+)  # fmt: skip
 # files that make a loader use other weights or classes than those beside them
 DIVERTING = {
     "adapter_config.json": "makes a loader use the weights that it names, not these; merge the adapter first",

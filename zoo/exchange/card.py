@@ -165,15 +165,11 @@ def _scores(scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> st
         return "None was measured."
     rows = [
         (
-            plain(_column(score, protocols)),
-            score.subset,
-            share_cell(score.value, score.low, score.high),
-            str(score.n),
-            str(score.unscored),
-            f"`{score.run[:12]}`",
+            plain(_column(score, protocols)), score.subset, share_cell(score.value, score.low, score.high),
+            str(score.n), str(score.unscored), f"`{score.run[:12]}`",
         )
         for score in scores
-    ]
+    ]  # fmt: skip
     table = _table(("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run"), rows)
     split = {score.subset for score in scores} - {"all"}
     note = (

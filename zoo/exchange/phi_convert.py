@@ -168,12 +168,9 @@ def _split(file: str, tensor: Tensor, name: str, legacy: str, config: dict[str, 
     for part, spans in rows.items():
         count = sum(end - begin for begin, end in spans)
         yield TensorPiece(
-            name.replace("query_key_value", f"{part}_proj"),
-            tensor.dtype,
-            (count, *tensor.shape[1:]),
-            file,
+            name.replace("query_key_value", f"{part}_proj"), tensor.dtype, (count, *tensor.shape[1:]), file,
             tuple((tensor.begin + begin * row, tensor.begin + end * row) for begin, end in spans),
-        )
+        )  # fmt: skip
 
 
 def convert(source: Path, target: Path, config: dict[str, Any]) -> None:
