@@ -164,19 +164,14 @@ def _published_column(row: Reported) -> Column:
     identity = ["talk", row.benchmark] if talk else [row.benchmark, row.subset, row.protocol, row.shots, row.source]
     shots = "" if row.shots is None else f", {row.shots}-shot"
     return Column(
-        key="r" + digest(identity)[:11],
-        benchmark=benchmark_of(row.benchmark),
+        key="r" + digest(identity)[:11], benchmark=benchmark_of(row.benchmark),
         title="the talk's table" if talk else row.source.removesuffix(" model card table"),
         protocol=f"{TALK}; each model under its own paper's protocol" if talk else f"{row.protocol}{shots}",
-        origin="reported",
-        metric="pass@1" if talk else row.protocol,
+        origin="reported", metric="pass@1" if talk else row.protocol,
         shots=0 if talk and row.benchmark == "humaneval" else None if talk else row.shots,
-        source="the talk; each cell names its paper" if talk else row.source,
-        subset="" if talk else row.subset,
-        main=not row.subset.startswith(("similar", "non-similar", "total at")),
-        printed=talk,
-        talk=talk,
-    )
+        source="the talk; each cell names its paper" if talk else row.source, subset="" if talk else row.subset,
+        main=not row.subset.startswith(("similar", "non-similar", "total at")), printed=talk, talk=talk,
+    )  # fmt: skip
 
 
 def _published_cell(row: Reported) -> Cell:

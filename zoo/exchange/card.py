@@ -91,16 +91,13 @@ def metadata(checkpoint: Checkpoint, scores: Sequence[Score], protocols: dict[st
 
 def _facts(checkpoint: Checkpoint) -> str:
     rows = {
-        "Digest": f"`{checkpoint.digest}`",
-        "Family": plain(checkpoint.family) or "unknown",
-        "Parameters": f"{checkpoint.parameters:,}",
-        "Context": f"{checkpoint.context_tokens:,} tokens",
+        "Digest": f"`{checkpoint.digest}`", "Family": plain(checkpoint.family) or "unknown",
+        "Parameters": f"{checkpoint.parameters:,}", "Context": f"{checkpoint.context_tokens:,} tokens",
         "Prompt style": checkpoint.prompt_style,
         "Tokens seen": f"{checkpoint.training_tokens:,}" if checkpoint.training_tokens is not None else "unknown",
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops is not None else "unknown",
-        "Source": plain(checkpoint.source) or "unknown",
-        "Registered": checkpoint.created,
-    }
+        "Source": plain(checkpoint.source) or "unknown", "Registered": checkpoint.created,
+    }  # fmt: skip
     return _table(("", ""), list(rows.items()))
 
 
