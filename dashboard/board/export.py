@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import msgspec
@@ -24,24 +25,6 @@ from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
 NOTE = "† reported elsewhere, not measured here; if n is known, its 95% interval is derived here from value and n."
-START = """
-const root = document.querySelector(".zoo");
-const dark = matchMedia("(prefers-color-scheme: dark)");
-theme(root, dark.matches);
-dark.addEventListener("change", () => theme(root, dark.matches));
-document.querySelectorAll("table.board").forEach((table) => {
-  walk(table, null);
-  table.tHead.addEventListener("click", (event) => {
-    const button = event.target.closest("button.sort");
-    if (button) sortTable(table, button);
-  });
-});
-"""
-PAGE = """body { margin: 0; background: #fff; }
-.zoo { max-width: 1600px; margin: 0 auto; padding: 20px; }
-.zoo h1 { font-size: 24px; margin: 4px 0 2px; }
-.zoo .about { color: var(--muted); margin: 2px 0 8px; max-width: 100ch; }
-@media (prefers-color-scheme: dark) { body { background: #12161c; } }"""
 
 
 def heading(column: Column) -> str:
@@ -52,21 +35,12 @@ def heading(column: Column) -> str:
 
 def html_page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
     """One HTML page with the notes and the board; it needs no network."""
-    script, style = read_asset("board.js") + START, read_asset("board.css") + PAGE
-    policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_hash(script)}'; img-src data:; base-uri 'none'"
-    )
+    script = read_asset("board.js") + read_asset("export.js")
     about = "".join(f'<p class="about">{html(note)}</p>' for note in notes)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-        f"<title>{html(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<main class="zoo still">\n<h1>{html(title)}</h1>\n{about}\n{LEGEND}\n'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard">\n{render_table(board)}\n</div>\n'
-        f"</main>\n<script>{script}</script>\n</body>\n</html>\n"
-    )
+    return Template(read_asset("export.html")).substitute(
+        title=html(title), hash=_hash(script), style=read_asset("board.css"), about=about, legend=LEGEND,
+        table=render_table(board), script=script,
+    )  # fmt: skip
 
 
 def _hash(script: str) -> str:
