@@ -5,9 +5,7 @@ published anywhere or opened from disk. Every name is escaped for its format.
 """
 
 import base64
-import csv
 import hashlib
-import io
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
@@ -19,7 +17,8 @@ from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Column, Row, cell_text, value_text
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
-from dashboard.escape import html, latex, markdown, plain, spreadsheet
+from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
+from dashboard.escape import html, latex, markdown, plain
 from zoo.cli.output import NONE, count, range_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
@@ -68,13 +67,7 @@ def _facts(row: Row) -> list[str]:
 
 def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
     """The board as CSV, one line per cell, so that every number keeps its interval, n and source."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(LONG)
-    writer.writerows(
-        [spreadsheet(value) if isinstance(value, str) else value for value in line] for line in long_rows(board)
-    )
-    return out.getvalue()
+    return csv_text(LONG, long_rows(board))
 
 
 LONG = (
@@ -107,17 +100,12 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
 
 def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:
     """The board as a LaTeX tabular with booktabs: each value with its interval and n."""
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'r' * (3 + len(board.columns))}}}",
-        "\\toprule",
-        " & ".join(["Model", "Parameters", "Tokens", "Date", *(latex(heading(c)) for c in board.columns)]) + r" \\",
-        "\\midrule",
-    ]
-    for row in board.rows:
-        fields = [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
-        lines.append(" & ".join(fields) + r" \\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *(f"% {plain(note)}" for note in (*notes, NOTE)), ""])
+    heads = ["Model", "Parameters", "Tokens", "Date", *(latex(heading(column)) for column in board.columns)]
+    rows = (
+        [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
+        for row in board.rows
+    )
+    return latex_text("l" + "r" * (len(heads) - 1), heads, rows, (*notes, NOTE))
 
 
 def _latex_cell(row: Row, column: Column) -> str:
@@ -149,7 +137,6 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
 def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     """The board as a Parquet file, one row per cell with the fields of `LONG`; empty columns are typed too."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound"), pa.bool_())
     kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps"), pa.int64())
@@ -159,9 +146,7 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     for number, name in enumerate(LONG):
         values = [plain(value) if isinstance(value, str) else value for value in (line[number] for line in lines)]
         columns[name] = pa.array(values, kinds.get(name, pa.string()))
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
-    return buffer.getvalue()
+    return parquet_bytes(columns)
 
 
 def _encode(form: Callable[[Board, tuple[str, ...]], str]) -> Callable[[Board, tuple[str, ...]], bytes]:
