@@ -108,10 +108,8 @@ def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
     spans = spans.encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q", color=color)
     tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("low:Q", format=".1f")]
     tips += [
-        alt.Tooltip("high:Q", format=".1f"),
-        alt.Tooltip("x:Q", format=".3s", title=axis),
-        alt.Tooltip("protocol:N"),
-    ]
+        alt.Tooltip("high:Q", format=".1f"), alt.Tooltip("x:Q", format=".3s", title=axis), alt.Tooltip("protocol:N"),
+    ]  # fmt: skip
     dots = base.mark_point(filled=True, size=70, opacity=0.9).encode(y=y, color=color, shape="kind:N", tooltip=tips)
     front = (
         base.transform_filter("datum.front")

@@ -13,23 +13,10 @@ _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 _MARKDOWN = re.compile(r"([\\`*\[\]|<>~$&@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.)", re.I)
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "–": "--",
-    "†": r"$^\dagger$",
-    "—": "---",
-}
+_LATEX = str.maketrans({character: f"\\{character}" for character in "{}$&#%_"}) | str.maketrans({
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "–": "--", "—": "---", "†": r"$^\dagger$",
+})  # fmt: skip
 
 
 def _make_visible(match: re.Match[str]) -> str:
@@ -95,7 +82,7 @@ def latex(text: str) -> str:
     >>> latex("a_b & 50%")
     'a\\\\_b \\\\& 50\\\\%'
     """
-    return "".join(_LATEX.get(character, character) for character in plain(text))
+    return plain(text).translate(_LATEX)
 
 
 def spreadsheet(text: str) -> str:

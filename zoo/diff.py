@@ -70,16 +70,11 @@ def diff(registry: "Registry", before: str, after: str) -> CheckpointDifference:
     tensors, equal = _tensors(registry, old, new)
     growth = _recipe(registry, new).get("grow") or {}
     return CheckpointDifference(
-        before=old.label,
-        after=new.label,
-        config=changes(old.architecture, new.architecture),
+        before=old.label, after=new.label, config=changes(old.architecture, new.architecture),
         recipe=changes(_recipe(registry, old), _recipe(registry, new)),
-        record=changes(_record_fields(old), _record_fields(new)),
-        files=changes(_shas(old), _shas(new)),
-        tensors=tuple(tensors),
-        tensors_equal=equal,
-        growth=growth if growth.get("parent") == old.digest else None,
-    )
+        record=changes(_record_fields(old), _record_fields(new)), files=changes(_shas(old), _shas(new)),
+        tensors=tuple(tensors), tensors_equal=equal, growth=growth if growth.get("parent") == old.digest else None,
+    )  # fmt: skip
 
 
 def _shas(checkpoint: Checkpoint) -> dict[str, str]:

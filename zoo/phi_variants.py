@@ -4,17 +4,23 @@ Sizes follow from the configuration alone: 12 d² L + 11 d L + 2 V d + V + 2 d. 
 tensor here, so that the same table can check a file's tensors against its config.
 
 Source: Gunasekar et al. 2023 (arXiv:2306.11644) section 2.3; Li et al. 2023 (arXiv:2309.05463);
-the published config.json files of microsoft/phi-1, phi-1_5 and phi-2.
+the published config.json files of microsoft/phi-1, phi-1_5 and phi-2. The table is in phi_variants.csv.
 """
 
+import csv
 import re
 from collections.abc import Iterable
 from math import prod
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from zoo.errors import unknown
 from zoo.records import Record
 from zoo.shape import Shape, read_shape
+
+FILE = Path(__file__).with_name("phi_variants.csv")
 
 
 class Variant(Record, frozen=True):
@@ -33,25 +39,13 @@ class Variant(Record, frozen=True):
     def config(self) -> dict[str, Any]:
         """Its config.json for today's transformers and vLLM, with explicit token ids and rotary factor."""
         return {
-            "architectures": ["PhiForCausalLM"],
-            "model_type": "phi",
-            "vocab_size": 51200,
-            "hidden_size": self.width,
-            "intermediate_size": 4 * self.width,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": self.heads,
-            "num_key_value_heads": self.heads,
-            "hidden_act": "gelu_new",
-            "max_position_embeddings": 2048,
-            "layer_norm_eps": 1e-5,
-            "initializer_range": 0.02,
-            "partial_rotary_factor": self.rotary_factor,
-            "rope_theta": 10000.0,
-            "qk_layernorm": False,
-            "tie_word_embeddings": False,
-            "bos_token_id": 50256,
+            "architectures": ["PhiForCausalLM"], "model_type": "phi", "vocab_size": 51200, "hidden_size": self.width,
+            "intermediate_size": 4 * self.width, "num_hidden_layers": self.layers, "num_attention_heads": self.heads,
+            "num_key_value_heads": self.heads, "hidden_act": "gelu_new", "max_position_embeddings": 2048,
+            "layer_norm_eps": 1e-5, "initializer_range": 0.02, "partial_rotary_factor": self.rotary_factor,
+            "rope_theta": 10000.0, "qk_layernorm": False, "tie_word_embeddings": False, "bos_token_id": 50256,
             "eos_token_id": 50256,
-        }
+        }  # fmt: skip
 
     @property
     def parameters(self) -> int:
@@ -64,48 +58,13 @@ class Variant(Record, frozen=True):
         return read_shape(self.config)
 
 
-def _large(name: str, about: str, tokens: int | None, repository: str = "") -> Variant:
-    return Variant(
-        name=name,
-        layers=24,
-        width=2048,
-        heads=32,
-        rotary_factor=0.5,
-        training_tokens=tokens,
-        about=about,
-        repository=repository,
-    )
+def _read_variants() -> dict[str, Variant]:
+    lines = csv.DictReader(FILE.read_text(encoding="utf-8").splitlines(), strict=True)
+    rows = ({key: value for key, value in line.items() if value} for line in lines)
+    return {row["name"]: msgspec.convert(row, Variant, strict=False) for row in rows}
 
 
-VARIANTS = {
-    variant.name: variant
-    for variant in (
-        Variant(
-            name="phi-1-small",
-            layers=20,
-            width=1024,
-            heads=16,
-            rotary_factor=0.5,
-            training_tokens=76_000_000_000,
-            about="350M, CodeTextbook, finetuned on CodeExercises",
-        ),
-        _large("phi-1-base", "CodeTextbook", 51_000_000_000),
-        _large("phi-1", "phi-1-base finetuned on CodeExercises", 54_000_000_000, "microsoft/phi-1"),
-        _large("phi-1.5", "phi-1's data and 20B synthetic tokens", 150_000_000_000, "microsoft/phi-1_5"),
-        _large("phi-1.5-web", "filtered web, phi-1's code data and synthetic text", 300_000_000_000),
-        _large("phi-1.5-web-only", "filtered web only", None),
-        Variant(
-            name="phi-2",
-            layers=32,
-            width=2560,
-            heads=32,
-            rotary_factor=0.4,
-            training_tokens=1_400_000_000_000,
-            about="phi-1.5's mix, more synthetic text and filtered web",
-            repository="microsoft/phi-2",
-        ),
-    )
-}
+VARIANTS = _read_variants()
 
 
 def get_variant(name: str) -> Variant:
@@ -127,13 +86,10 @@ def phi_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         raise ValueError(f"{heads} heads do not divide a width of {width}")
     size = width // heads
     linear = {
-        "self_attn.q_proj": (heads * size, width),
-        "self_attn.k_proj": (key_heads * size, width),
-        "self_attn.v_proj": (key_heads * size, width),
-        "self_attn.dense": (width, heads * size),
-        "mlp.fc1": (inner, width),
-        "mlp.fc2": (width, inner),
-    }
+        "self_attn.q_proj": (heads * size, width), "self_attn.k_proj": (key_heads * size, width),
+        "self_attn.v_proj": (key_heads * size, width), "self_attn.dense": (width, heads * size),
+        "mlp.fc1": (inner, width), "mlp.fc2": (width, inner),
+    }  # fmt: skip
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, width)}
     for layer in range(int(config["num_hidden_layers"])):
         prefix = f"model.layers.{layer}"

@@ -101,13 +101,10 @@ def progress(label: str, total: float | None, unit: str) -> Iterator[Bar]:
             return Text(rate_text(task.finished_speed or task.speed or 0.0, unit))
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}" if total else "{task.completed:,.0f}"),
-        Rate(),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
-    )
+        TextColumn("{task.description}"), BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}" if total else "{task.completed:,.0f}"), Rate(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True), TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), speed_estimate_period=60) as bars:
         task = bars.add_task(label, total=total, note="")
 

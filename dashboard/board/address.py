@@ -82,8 +82,7 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
     since, until = _ends(query, "date", all_years, (all_years[0], all_years[-1]))
     sort = _choices(query, "sort", orders)[-1:] or ["board"]
     fields: dict[str, Any] = {
-        "suite": _choice(query, "suite", tuple(SUITES), "talk"),
-        "search": "".join(query.get("search", ())[-1:]),
+        "suite": _choice(query, "suite", tuple(SUITES), "talk"), "search": "".join(query.get("search", ())[-1:]),
         "shown": _choice(query, "shown", get_args(Shown), "all"),
         "complete": _choice(query, "complete", ("true", "false"), "false") == "true",
         "every_metric": _choice(query, "every", ("true", "false"), "false") == "true",
@@ -92,12 +91,10 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
         "dates": date_bounds(since, until, board),
         "families": tuple(_choices(query, "family", {row.family: row.family for row in board.rows})),
         "weights": _choice(query, "weights", ("open", "closed"), ""),
-        "style": _choice(query, "kind", ("base", "chat"), ""),
-        "columns": tuple(_choices(query, "column", columns)),
-        "pinned": tuple(_choices(query, "pin", rows)),
-        "sort": sort[0],
+        "style": _choice(query, "kind", ("base", "chat"), ""), "columns": tuple(_choices(query, "column", columns)),
+        "pinned": tuple(_choices(query, "pin", rows)), "sort": sort[0],
         "descending": _choice(query, "ascending", ("true", "false"), "false") == "false",
-    }
+    }  # fmt: skip
     return View(**fields), cast(Subset, _choice(query, "subset", get_args(Subset), "all"))
 
 

@@ -5,50 +5,16 @@ family "other", open weights and base.
 """
 
 import re
+import tomllib
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 from evals.tasks import titles as task_titles
 from zoo.records import Reported
 
-# published benchmarks that are no task of ours: name -> title, the task whose columns they follow
-PUBLISHED = {
-    "unconventional_50": ("Unconventional 50", "mbpp_plus"),
-    "commonsense_avg": ("Commonsense average", "bbh"),
-    "language_understanding_avg": ("Language average", "bbh"),
-    "coding_avg": ("Coding average", "bbh"),
-    "mmlu_pro": ("MMLU-Pro", "bbh"),
-    "math": ("MATH", "bbh"),
-    "anli": ("ANLI", "trivia_qa"),
-    "medqa": ("MedQA", "trivia_qa"),
-    "agieval": ("AGIEval", "trivia_qa"),
-}
-
-# the main metric of a task is the first of these that it has
-METRICS = ("pass@1", "accuracy", "acc", "exact_match", "exact", "strict-match", "f1")
-
-_FAMILIES = (
-    ("phi", r"phi[-_ ]?\d|^350m |^1\.3b "),
-    ("Code Llama", r"code[-_ ]?llama|codellama|phind"),
-    ("Llama", r"llama|vicuna"),
-    ("StarCoder", r"star(coder|chat)|santacoder|wizardcoder-15b"),
-    ("CodeGen", r"codegen"),
-    ("CodeT5+", r"codet5"),
-    ("DeepSeek", r"deepseek|magicoder-s-ds"),
-    ("Qwen", r"qwen|codeqwen"),
-    ("Gemma", r"gemma"),
-    ("SmolLM", r"smollm"),
-    ("Mistral", r"mi[sx]tral|zephyr|codestral"),
-    ("GPT (OpenAI)", r"gpt[- ]?[34]|chatgpt|codex|\bo[13]\b"),
-    ("Claude", r"claude"),
-    ("Gemini / PaLM", r"gemini|palm|bard"),
-    ("Falcon", r"falcon"),
-    ("GPT-Neo / GPT-2", r"gpt-?neo|gpt2|gpt-j"),
-)
-_CLOSED = re.compile(r"gpt[- ]?[34]|chatgpt|codex|\bo[13]\b|claude|gemini|palm|bard|grok|davinci", re.I)
-_CHAT = re.compile(
-    r"instruct|chat|[-_]it\b|-rl-|zephyr|vicuna|wizard|-sft|-dpo|dolphin|claude|gpt[- ]?[34]|\bo[13]\b|gemini pro", re.I
-)
+FACTS = tomllib.loads(Path(__file__).with_name("benchmarks.toml").read_text(encoding="utf-8"))
+METRICS, PUBLISHED, FAMILIES = FACTS["metrics"], FACTS["published"], FACTS["families"]
 
 
 @cache
@@ -87,17 +53,14 @@ def family_of(name: str) -> str:
     >>> family_of("StarCoder-Prompted"), family_of("phi-1 WR, 12K steps"), family_of("Replit")
     ('StarCoder', 'phi', 'other')
     """
-    for family, pattern in _FAMILIES:
-        if re.search(pattern, name, re.I):
-            return family
-    return "other"
+    return next((family for family, pattern in FAMILIES.items() if re.search(pattern, name, re.I)), "other")
 
 
 def is_open(name: str) -> bool:
     """Whether a model has open weights, judged by its name: the closed families are few and known."""
-    return not _CLOSED.search(name)
+    return not re.search(FACTS["closed"], name, re.I)
 
 
 def is_chat(row: Reported) -> bool:
     """Whether a number is of a chat-tuned model, judged by its protocol and name."""
-    return "chat prompt" in row.protocol or bool(_CHAT.search(row.model))
+    return "chat prompt" in row.protocol or bool(re.search(FACTS["chat"], row.model, re.I))

@@ -22,14 +22,10 @@ TALK = "The Surprising Power of Small Language Models, NeurIPS 2023: the tables 
 
 
 def build_board(
-    checkpoints: Sequence[Checkpoint] = (),
-    scores: Iterable[Score] = (),
-    protocols: Mapping[str, ProtocolRecord] | None = None,
-    tiers: Mapping[str, str] | None = None,
-    reported: Sequence[Reported] = (),
-    subset: Subset = "all",
-    imported: Mapping[str, str] | None = None,
-) -> Board:
+    checkpoints: Sequence[Checkpoint] = (), scores: Iterable[Score] = (),
+    protocols: Mapping[str, ProtocolRecord] | None = None, tiers: Mapping[str, str] | None = None,
+    reported: Sequence[Reported] = (), subset: Subset = "all", imported: Mapping[str, str] | None = None,
+) -> Board:  # fmt: skip
     """The board of these records.
 
     protocols  by fingerprint; the column of a score with an unknown protocol says so
@@ -89,16 +85,9 @@ def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) ->
         text += f"; {protocol.partial}" if protocol.partial else ""
         name, shots = f"{protocol.name} v{protocol.task_version}", protocol.shots
     return Column(
-        key=key,
-        benchmark=benchmark_of(score.task),
-        title=name,
-        protocol=text,
-        origin="measured",
-        metric=score.metric,
-        shots=shots,
-        fingerprint=score.protocol,
-        task=score.task,
-    )
+        key=key, benchmark=benchmark_of(score.task), title=name, protocol=text, origin="measured",
+        metric=score.metric, shots=shots, fingerprint=score.protocol, task=score.task,
+    )  # fmt: skip
 
 
 def decoding_text(decoding: Mapping[str, Any]) -> str:
@@ -175,19 +164,14 @@ def _published_column(row: Reported) -> Column:
     identity = ["talk", row.benchmark] if talk else [row.benchmark, row.subset, row.protocol, row.shots, row.source]
     shots = "" if row.shots is None else f", {row.shots}-shot"
     return Column(
-        key="r" + digest(identity)[:11],
-        benchmark=benchmark_of(row.benchmark),
+        key="r" + digest(identity)[:11], benchmark=benchmark_of(row.benchmark),
         title="the talk's table" if talk else row.source.removesuffix(" model card table"),
         protocol=f"{TALK}; each model under its own paper's protocol" if talk else f"{row.protocol}{shots}",
-        origin="reported",
-        metric="pass@1" if talk else row.protocol,
+        origin="reported", metric="pass@1" if talk else row.protocol,
         shots=0 if talk and row.benchmark == "humaneval" else None if talk else row.shots,
-        source="the talk; each cell names its paper" if talk else row.source,
-        subset="" if talk else row.subset,
-        main=not row.subset.startswith(("similar", "non-similar", "total at")),
-        printed=talk,
-        talk=talk,
-    )
+        source="the talk; each cell names its paper" if talk else row.source, subset="" if talk else row.subset,
+        main=not row.subset.startswith(("similar", "non-similar", "total at")), printed=talk, talk=talk,
+    )  # fmt: skip
 
 
 def _published_cell(row: Reported) -> Cell:

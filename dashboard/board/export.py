@@ -5,11 +5,10 @@ published anywhere or opened from disk. Every name is escaped for its format.
 """
 
 import base64
-import csv
 import hashlib
-import io
 from collections.abc import Callable
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import msgspec
@@ -18,30 +17,13 @@ from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Column, Row, cell_text, value_text
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
-from dashboard.escape import html, latex, markdown, plain, spreadsheet
+from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
+from dashboard.escape import html, latex, markdown, plain
 from zoo.cli.output import NONE, count, range_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
 NOTE = "† reported elsewhere, not measured here; if n is known, its 95% interval is derived here from value and n."
-START = """
-const root = document.querySelector(".zoo");
-const dark = matchMedia("(prefers-color-scheme: dark)");
-theme(root, dark.matches);
-dark.addEventListener("change", () => theme(root, dark.matches));
-document.querySelectorAll("table.board").forEach((table) => {
-  walk(table, null);
-  table.tHead.addEventListener("click", (event) => {
-    const button = event.target.closest("button.sort");
-    if (button) sortTable(table, button);
-  });
-});
-"""
-PAGE = """body { margin: 0; background: #fff; }
-.zoo { max-width: 1600px; margin: 0 auto; padding: 20px; }
-.zoo h1 { font-size: 24px; margin: 4px 0 2px; }
-.zoo .about { color: var(--muted); margin: 2px 0 8px; max-width: 100ch; }
-@media (prefers-color-scheme: dark) { body { background: #12161c; } }"""
 
 
 def heading(column: Column) -> str:
@@ -52,21 +34,12 @@ def heading(column: Column) -> str:
 
 def html_page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
     """One HTML page with the notes and the board; it needs no network."""
-    script, style = read_asset("board.js") + START, read_asset("board.css") + PAGE
-    policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_hash(script)}'; img-src data:; base-uri 'none'"
-    )
+    script = read_asset("board.js") + read_asset("export.js")
     about = "".join(f'<p class="about">{html(note)}</p>' for note in notes)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-        f"<title>{html(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<main class="zoo still">\n<h1>{html(title)}</h1>\n{about}\n{LEGEND}\n'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard">\n{render_table(board)}\n</div>\n'
-        f"</main>\n<script>{script}</script>\n</body>\n</html>\n"
-    )
+    return Template(read_asset("export.html")).substitute(
+        title=html(title), hash=_hash(script), style=read_asset("board.css"), about=about, legend=LEGEND,
+        table=render_table(board), script=script,
+    )  # fmt: skip
 
 
 def _hash(script: str) -> str:
@@ -94,13 +67,7 @@ def _facts(row: Row) -> list[str]:
 
 def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
     """The board as CSV, one line per cell, so that every number keeps its interval, n and source."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(LONG)
-    writer.writerows(
-        [spreadsheet(value) if isinstance(value, str) else value for value in line] for line in long_rows(board)
-    )
-    return out.getvalue()
+    return csv_text(LONG, long_rows(board))
 
 
 LONG = (
@@ -133,17 +100,12 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
 
 def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:
     """The board as a LaTeX tabular with booktabs: each value with its interval and n."""
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'r' * (3 + len(board.columns))}}}",
-        "\\toprule",
-        " & ".join(["Model", "Parameters", "Tokens", "Date", *(latex(heading(c)) for c in board.columns)]) + r" \\",
-        "\\midrule",
-    ]
-    for row in board.rows:
-        fields = [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
-        lines.append(" & ".join(fields) + r" \\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *(f"% {plain(note)}" for note in (*notes, NOTE)), ""])
+    heads = ["Model", "Parameters", "Tokens", "Date", *(latex(heading(column)) for column in board.columns)]
+    rows = (
+        [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
+        for row in board.rows
+    )
+    return latex_text("l" + "r" * (len(heads) - 1), heads, rows, (*notes, NOTE))
 
 
 def _latex_cell(row: Row, column: Column) -> str:
@@ -175,7 +137,6 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
 def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     """The board as a Parquet file, one row per cell with the fields of `LONG`; empty columns are typed too."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound"), pa.bool_())
     kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps"), pa.int64())
@@ -185,9 +146,7 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     for number, name in enumerate(LONG):
         values = [plain(value) if isinstance(value, str) else value for value in (line[number] for line in lines)]
         columns[name] = pa.array(values, kinds.get(name, pa.string()))
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
-    return buffer.getvalue()
+    return parquet_bytes(columns)
 
 
 def _encode(form: Callable[[Board, tuple[str, ...]], str]) -> Callable[[Board, tuple[str, ...]], bytes]:
@@ -195,12 +154,9 @@ def _encode(form: Callable[[Board, tuple[str, ...]], str]) -> Callable[[Board, t
 
 
 FORMATS: dict[str, Callable[[Board, tuple[str, ...]], bytes]] = {
-    ".html": _encode(html_page),
-    ".md": _encode(as_markdown),
-    ".csv": _encode(as_csv),
-    ".tex": _encode(as_latex),
+    ".html": _encode(html_page), ".md": _encode(as_markdown), ".csv": _encode(as_csv), ".tex": _encode(as_latex),
     ".parquet": as_parquet,
-}
+}  # fmt: skip
 
 
 def write(board: Board, path: Path, notes: tuple[str, ...] = ()) -> None:

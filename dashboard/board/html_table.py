@@ -19,19 +19,14 @@ from zoo.cli.output import NONE, count, range_text
 
 FACTS = (("name", "Model"), ("parameters", "Parameters"), ("tokens", "Tokens"), ("date", "Date"))
 RESOLVES = "the smallest difference in points, near 50%, that n samples detect with 80% power"
-LEGEND = (
-    '<p class="legend"><span class="mark measured">●</span> measured here, 95% interval '
-    '<span class="mark reported">◇</span> reported elsewhere <span class="dagger">†</span>; where the number of '
-    "problems is known, its 95% interval is derived here (hatched) "
-    '<span class="rank">#2–5</span> the possible ranks among the rows shown, valid for a whole column at once; '
-    "in a sorted column, a thick line separates each row that is significantly below the first row of the group above "
-    "<span>Δ the smallest difference that a column can detect</span></p>"
-)
 
 
 def read_asset(name: str) -> str:
     """The text of a file of this package, such as `board.css` or `board.js`."""
     return files("dashboard").joinpath(name).read_text(encoding="utf-8")
+
+
+LEGEND = read_asset("legend.html").rstrip("\n")
 
 
 def render_table(board: Board, view: View | None = None, rows: Sequence[Row] | None = None, caption: str = "") -> str:

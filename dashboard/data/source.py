@@ -60,13 +60,10 @@ def load_board(registry: "Registry | None", subset: Subset = "all", all_versions
     runs = registry.runs()
     return build_board(
         imported={run["checkpoint"]: run["checkpoint_label"] for run in runs if run["checkpoint"] not in known},
-        checkpoints=registry.list(all_versions=all_versions),
-        scores=registry.scores(),
-        protocols=registry.protocols(),
-        tiers={run["id"]: run.get("sandbox", "") for run in runs},
-        reported=published.load(),
-        subset=subset,
-    )
+        checkpoints=registry.list(all_versions=all_versions), scores=registry.scores(),
+        protocols=registry.protocols(), tiers={run["id"]: run.get("sandbox", "") for run in runs},
+        reported=published.load(), subset=subset,
+    )  # fmt: skip
 
 
 def load_with_notes(suite: str, subset: Subset) -> tuple[Board, tuple[str, ...]]:

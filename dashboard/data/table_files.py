@@ -1,11 +1,12 @@
 """Exports a page's table (rows with the same fields) as CSV, Markdown, LaTeX (booktabs) or Parquet.
 
-For every table but the leaderboard, which `dashboard.board.export` writes.
+`dashboard.board.export` writes the leaderboard with the same writers.
 """
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from dashboard.escape import latex, markdown, plain, spreadsheet
 from zoo.cli.output import NONE
@@ -17,14 +18,35 @@ def _text(value: object) -> str:
     return NONE if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def as_csv(rows: TableRows) -> bytes:
-    """The rows as CSV with a header; a spreadsheet reads no text as a formula."""
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV with a header; a spreadsheet reads no text as a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(rows[0] if rows else ())
-    for row in rows:
-        writer.writerow([spreadsheet(value) if isinstance(value, str) else value for value in row.values()])
-    return out.getvalue().encode("utf-8", "replace")
+    writer.writerow(header)
+    writer.writerows([spreadsheet(value) if isinstance(value, str) else value for value in row] for row in rows)
+    return out.getvalue()
+
+
+def latex_text(alignment: str, header: Iterable[str], rows: Iterable[Iterable[str]], notes: Iterable[str] = ()) -> str:
+    """Rows of escaped fields as a LaTeX tabular with booktabs, and the notes as comments below it."""
+    first, *body = (" & ".join(fields) + r" \\" for fields in (header, *rows))
+    lines = ["% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{{alignment}}}", "\\toprule", first, "\\midrule"]
+    return "\n".join([*lines, *body, "\\bottomrule", "\\end{tabular}", *(f"% {plain(note)}" for note in notes), ""])
+
+
+def parquet_bytes(columns: Mapping[str, Any]) -> bytes:
+    """Columns (Arrow arrays by name) as a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def as_csv(rows: TableRows) -> bytes:
+    """The rows as CSV."""
+    return csv_text(rows[0] if rows else (), (row.values() for row in rows)).encode("utf-8", "replace")
 
 
 def as_markdown(rows: TableRows) -> bytes:
@@ -37,22 +59,17 @@ def as_markdown(rows: TableRows) -> bytes:
 
 
 def as_latex(rows: TableRows) -> bytes:
-    """The rows as a LaTeX tabular with booktabs, numbers aligned right."""
+    """The rows as a LaTeX tabular, numbers aligned right."""
     if not rows:
         return b""
     alignment = "".join("r" if isinstance(value, int | float) else "l" for value in rows[0].values())
-    body = [" & ".join(latex(_text(value)) for value in row.values()) + r" \\" for row in rows]
-    lines = [
-        "% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{{alignment}}}", "\\toprule",
-        " & ".join(latex(name) for name in rows[0]) + r" \\", "\\midrule", *body, "\\bottomrule", "\\end{tabular}", "",
-    ]  # fmt: skip
-    return "\n".join(lines).encode("utf-8", "replace")
+    body = ([latex(_text(value)) for value in row.values()] for row in rows)
+    return latex_text(alignment, map(latex, rows[0]), body).encode("utf-8", "replace")
 
 
 def as_parquet(rows: TableRows) -> bytes:
     """The rows as a Parquet file; a field that is text in one row becomes text in all."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     columns = {}
     for name in rows[0] if rows else ():
@@ -60,14 +77,9 @@ def as_parquet(rows: TableRows) -> bytes:
         if any(isinstance(value, str) for value in values):
             values = [None if value is None else plain(_text(value)) for value in values]
         columns[plain(name) or "mark"] = pa.array(values)
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
-    return buffer.getvalue()
+    return parquet_bytes(columns)
 
 
 FORMATS: dict[str, Callable[[TableRows], bytes]] = {
-    ".csv": as_csv,
-    ".md": as_markdown,
-    ".tex": as_latex,
-    ".parquet": as_parquet,
-}
+    ".csv": as_csv, ".md": as_markdown, ".tex": as_latex, ".parquet": as_parquet,
+}  # fmt: skip

@@ -169,13 +169,11 @@ def _read_examples(folder: Path, pattern: str, kept: bool) -> list[FilterExample
             score = (document.get("facts") or {}).get("score")
             examples.append(
                 FilterExample(
-                    score=float(score) if isinstance(score, int | float) else None,
-                    kept=kept,
-                    source=str(document.get("source", "")),
-                    reason=str(document.get("reason", "")),
+                    score=float(score) if isinstance(score, int | float) else None, kept=kept,
+                    source=str(document.get("source", "")), reason=str(document.get("reason", "")),
                     text=str(document.get("text", ""))[:1500],
                 )
-            )
+            )  # fmt: skip
             if len(examples) >= MAX_SCANNED:
                 return examples
     return examples

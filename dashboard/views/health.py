@@ -37,20 +37,15 @@ def show_local_runs() -> None:
     st.dataframe(
         [
             {
-                "state": f"{MARKS[run.state]} {run.state}",
-                "checkpoint": cut(run.label, 48),
-                "task": cut(run.task, 40),
-                "done": f"{run.done:,} of {run.wanted:,}",
-                "unscored": run.unscored,
-                "timeouts and errors": run.failed,
-                "sandbox": cut(run.tier, 40) or "–",
-                "run": run.id[:12],
+                "state": f"{MARKS[run.state]} {run.state}", "checkpoint": cut(run.label, 48),
+                "task": cut(run.task, 40), "done": f"{run.done:,} of {run.wanted:,}", "unscored": run.unscored,
+                "timeouts and errors": run.failed, "sandbox": cut(run.tier, 40) or "–", "run": run.id[:12],
                 "fault": cut(run.fault, 120),
             }
             for run in runs
         ],
         hide_index=True,
-    )
+    )  # fmt: skip
 
 
 def show_published_runs() -> None:
@@ -65,18 +60,15 @@ def show_published_runs() -> None:
     st.dataframe(
         [
             {
-                "checkpoint": cut(header["checkpoint_label"], 48),
-                "task": header["task"],
-                "unscored": unscored.get(header["id"], 0),
-                "sandbox": cut(header.get("sandbox") or "–", 40),
-                "engine": cut(header["backend"]["engine"], 30),
-                "started": header.get("started", ""),
+                "checkpoint": cut(header["checkpoint_label"], 48), "task": header["task"],
+                "unscored": unscored.get(header["id"], 0), "sandbox": cut(header.get("sandbox") or "–", 40),
+                "engine": cut(header["backend"]["engine"], 30), "started": header.get("started", ""),
                 "run": header["id"][:12],
             }
             for header in reversed(headers)
         ],
         hide_index=True,
-    )
+    )  # fmt: skip
 
 
 def show_store() -> None:

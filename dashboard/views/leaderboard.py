@@ -90,20 +90,12 @@ def pick_filters(board: Board) -> dict[str, Any]:
     )
     sort, descending = pick_order(board)
     return {
-        "shown": cast(Shown, shown or "all"),
-        "complete": complete,
-        "every_metric": every,
-        "sizes": address.parse_bounds(sizes),
-        "tokens": address.parse_bounds(tokens),
-        "dates": address.date_bounds(since, until, board),
-        "families": tuple(families),
-        "weights": weights or "",
-        "style": kind or "",
-        "columns": tuple(columns),
-        "pinned": tuple(pinned),
-        "sort": sort,
+        "shown": cast(Shown, shown or "all"), "complete": complete, "every_metric": every,
+        "sizes": address.parse_bounds(sizes), "tokens": address.parse_bounds(tokens),
+        "dates": address.date_bounds(since, until, board), "families": tuple(families), "weights": weights or "",
+        "style": kind or "", "columns": tuple(columns), "pinned": tuple(pinned), "sort": sort,
         "descending": descending,
-    }
+    }  # fmt: skip
 
 
 def pick_option(column: Any, label: str, options: list[str], key: str, required: str | None = None) -> str | None:

@@ -70,15 +70,11 @@ def show_own(board: Board, row: Row, registry: "Registry") -> None:
 def show_facts(checkpoint: Checkpoint) -> None:
     """Draws the main facts of a checkpoint."""
     facts = {
-        "Parameters": count(checkpoint.parameters),
-        "Tokens seen": count(checkpoint.training_tokens),
-        "Context": f"{checkpoint.context_tokens} tokens",
-        "Size": bytes_text(checkpoint.bytes),
+        "Parameters": count(checkpoint.parameters), "Tokens seen": count(checkpoint.training_tokens),
+        "Context": f"{checkpoint.context_tokens} tokens", "Size": bytes_text(checkpoint.bytes),
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops else NONE,
-        "Licence": checkpoint.licence,
-        "Prompt style": checkpoint.prompt_style,
-        "Created": checkpoint.created[:10],
-    }
+        "Licence": checkpoint.licence, "Prompt style": checkpoint.prompt_style, "Created": checkpoint.created[:10],
+    }  # fmt: skip
     items = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in facts.items())
     st.html(f'<dl class="phizoo-facts">{items}</dl>')
     st.html(f'<p class="phizoo-digest">{html(checkpoint.digest)}</p>')
@@ -90,15 +86,13 @@ def show_scores(board: Board, row: Row) -> None:
     """Draws every score of a model with its protocol."""
     scores = [
         {
-            "benchmark": benchmarks.title_of(column.benchmark),
-            "score": cell_text(row.cells[column.key]),
-            "metric": plain(column.metric),
-            "protocol": plain(row.cells[column.key].protocol or column.protocol),
+            "benchmark": benchmarks.title_of(column.benchmark), "score": cell_text(row.cells[column.key]),
+            "metric": plain(column.metric), "protocol": plain(row.cells[column.key].protocol or column.protocol),
             "source": plain(row.cells[column.key].source or f"run {row.cells[column.key].run[:12]}"),
         }
         for column in board.columns
         if column.key in row.cells
-    ]
+    ]  # fmt: skip
     if scores:
         st.dataframe(scores, hide_index=True)
         style.show_exports(scores, "scores")

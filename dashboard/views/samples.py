@@ -176,17 +176,12 @@ def show_list(results: tuple[Result, ...], passing: list[int]) -> None:
     shown = [results[n] for n in passing[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]]
     rows = [
         {
-            "": MARKS[result.verdict],
-            "sample": cut(result.sample, 60),
-            "verdict": result.verdict,
-            "score": result.score,
-            "answer": cut(result.answer or "no answer found", 90),
-            "detail": cut(result.detail, 90),
-            "tokens": result.tokens,
-            "draw": result.draw,
+            "": MARKS[result.verdict], "sample": cut(result.sample, 60), "verdict": result.verdict,
+            "score": result.score, "answer": cut(result.answer or "no answer found", 90),
+            "detail": cut(result.detail, 90), "tokens": result.tokens, "draw": result.draw,
         }
         for result in shown
-    ]
+    ]  # fmt: skip
     st.dataframe(
         rows, hide_index=True, height=290, on_select=_open_selected, selection_mode="single-row", key="samples-table"
     )

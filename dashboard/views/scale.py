@@ -86,17 +86,14 @@ def show_matched(points: tuple[scale.ScalePoint, ...]) -> None:
         return
     rows = [
         {
-            "model": cut(point.name),
-            "parameters": count(point.parameters),
+            "model": cut(point.name), "parameters": count(point.parameters),
             "times larger": _round(scale.ratio(point.parameters, to=own.parameters)),
             "training tokens": count(point.tokens),
-            "times more tokens": _round(scale.ratio(point.tokens, to=own.tokens)),
-            "score": point.value,
-            "its own": own.value,
-            "intervals": "overlap" if _overlap(own, point) else "apart",
+            "times more tokens": _round(scale.ratio(point.tokens, to=own.tokens)), "score": point.value,
+            "its own": own.value, "intervals": "overlap" if _overlap(own, point) else "apart",
         }
         for point in matched
-    ]
+    ]  # fmt: skip
     st.dataframe(rows, hide_index=True)
     style.show_exports(rows, "as-good-as")
 

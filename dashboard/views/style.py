@@ -14,29 +14,6 @@ from dashboard.escape import html, markdown, plain
 from zoo.records import Subset
 
 STYLE = read_asset("page.css")
-MOUNT = """
-export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
-  const root = parentElement.querySelector(".zoo"), scroll = root.querySelector(".scroll");
-  const probe = root.querySelector(".probe"), ground = getComputedStyle(probe).backgroundColor;
-  const parts = (ground.match(/[\\d.]+/g) || []).map(Number);
-  theme(root, parts.length >= 3 && parts[0] + parts[1] + parts[2] < 382);
-  if (root.drawn === data.html) return;
-  root.drawn = data.html;
-  scroll.innerHTML = data.html;
-  const table = scroll.querySelector("table.board");
-  if (!table) return;
-  walk(table, (cell) => {
-    const row = cell.closest("tr").dataset.row, column = heads(table)[cell.cellIndex].dataset.column;
-    if (cell.matches("td.measured, td.reported")) setTriggerValue("opened", row + "~" + column);
-    else if (cell.classList.contains("model")) setTriggerValue("opened", row + "~");
-  });
-  table.tHead.addEventListener("click", (event) => {
-    const button = event.target.closest("button.sort");
-    if (button) setTriggerValue("sorted", button.dataset.sort);
-  });
-}
-"""
 MARKUP = (
     '<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
     '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard table"></div></div>'
@@ -44,7 +21,7 @@ MARKUP = (
 
 # the table's markup comes from `dashboard.board.html_table`, which escapes every name
 _component = st.components.v2.component(
-    "phizoo_board", html=MARKUP, css=read_asset("board.css"), js=read_asset("board.js") + MOUNT
+    "phizoo_board", html=MARKUP, css=read_asset("board.css"), js=read_asset("board.js") + read_asset("mount.js")
 )
 
 

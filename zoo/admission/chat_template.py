@@ -114,14 +114,9 @@ def check_template(text: Any, source: str) -> None:
     )  # fmt: skip
     try:
         exit_code = subprocess.run(
-            [sys.executable, "-I", "-c", code],
-            input=json.dumps(text).encode(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=2 * SECONDS,
-            check=False,
-            env={},
-        ).returncode
+            [sys.executable, "-I", "-c", code], input=json.dumps(text).encode(), stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=2 * SECONDS, check=False, env={},
+        ).returncode  # fmt: skip
     except subprocess.TimeoutExpired:
         exit_code = 4
     if exit_code:

@@ -6,6 +6,7 @@ CVE-2026-22807, CVE-2026-27893 ran code with it off), so the files themselves mu
 
 import math
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,75 +17,20 @@ from zoo.errors import ZooError, nearest
 from zoo.plain_file import open_plain
 from zoo.shape import read_shape
 
-# Causal language models whose code is part of transformers and vLLM; the phi family first.
-MODEL_TYPES = (
-    "phi", "phi3", "codegen", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "llama", "mistral", "mixtral",
-    "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "starcoder2", "stablelm", "smollm3", "olmo", "olmo2", "opt",
-    "bloom", "falcon", "cohere", "granite", "pythia", "mpt", "t5",
-)  # fmt: skip
-CODE_KEYS = {
-    "auto_map", "trust_remote_code", "custom_pipelines", "custom_generate", "code_revision", "use_kernels",
-    "kernel_config", "backbone", "use_timm_backbone", "custom_object", "remote_code", "auto_mapping",
-}  # fmt: skip
-PRIVATE_KEYS = {
-    "_name_or_path", "_commit_hash", "_attn_implementation", "_attn_implementation_autoset", "_from_model_config",
-}  # fmt: skip
-QUANTIZERS = ("bitsandbytes", "gptq", "awq", "fp8", "compressed-tensors", "torchao", "hqq")
-# key -> a limit far above any real model; above it, loading would only exhaust memory
-LIMITS = {
-    "vocab_size": 10_000_000,
-    "hidden_size": 1_000_000,
-    "n_embd": 1_000_000,
-    "d_model": 1_000_000,
-    "intermediate_size": 10_000_000,
-    "n_inner": 10_000_000,
-    "num_hidden_layers": 1_000,
-    "n_layer": 1_000,
-    "num_attention_heads": 10_000,
-    "n_head": 10_000,
-    "num_key_value_heads": 10_000,
-    "max_position_embeddings": 10_000_000,
-    "n_positions": 65_536,  # families with this key allocate a square mask of it
-    "num_labels": 100_000,  # a loader creates a dictionary of as many names
-}
+RULES = tomllib.loads(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8"))
+MODEL_TYPES, QUANTIZERS = RULES["model_types"], RULES["quantizers"]
+CODE_KEYS, PRIVATE_KEYS = frozenset(RULES["code_keys"]), frozenset(RULES["private_keys"])
+SETTINGS, WORD_FILES, DIVERTING = RULES["settings"], RULES["word_files"], RULES["diverting"]
+LIMITS: dict[str, int] = RULES["limits"]
+SHARES: dict[str, tuple[float, float]] = RULES["shares"]
 # any other key that names a size, at any depth; some may be 0 or -1
 SIZE_KEY = re.compile(
     r"(n|num|d)_\w+|\w*(size|dim|layers?|heads?|positions?|embeddings?|experts?|length|rank|inner|window|state|token_id)"
 )
 SIZE = 10_000_000
-# key -> (lowest, highest): factors, rates and bases that a loader allocates or divides by
-SHARES = {
-    "partial_rotary_factor": (1e-3, 1.0),
-    "rotary_pct": (1e-3, 1.0),
-    "layer_norm_eps": (0.0, 1.0),
-    "layer_norm_epsilon": (0.0, 1.0),
-    "rms_norm_eps": (0.0, 1.0),
-    "rope_theta": (1.0, 1e15),
-    "resid_pdrop": (0.0, 1.0),
-    "embd_pdrop": (0.0, 1.0),
-    "attention_dropout": (0.0, 1.0),
-    "attn_pdrop": (0.0, 1.0),
-    "initializer_range": (0.0, 100.0),
-}
 ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation", "activation")
 DTYPE = re.compile(r"(torch\.)?(auto|half|double|float|b?float\d{1,2}(_e\dm\d\w*)?|u?int\d{1,2})")
 DTYPES = ("torch_dtype", "dtype")
-# files whose keys are words of a vocabulary or names of tensors: only parsed strictly
-WORD_FILES = ("tokenizer.json", "vocab.json", "added_tokens.json")
-SETTINGS = (
-    "config.json",
-    "tokenizer_config.json",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "quantize_config.json",
-)
-# files that make a loader use other weights or classes than those beside them
-DIVERTING = {
-    "adapter_config.json": "makes a loader use the weights that it names, not these; merge the adapter first",
-    "modules.json": "names classes for a loader to import; remove it from the folder",
-}
 NUMBER = 10**40  # tokenizers write 10^30 for "no limit"; longer ones are an attack
 PARAMETERS = 10**13
 DEPTH = 20

@@ -40,11 +40,9 @@ BY_CODE = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcod
 LINE_BYTES = 1 << 16  # of an argument that ends at the end of its line: longer than any name
 # for arguments with a length prefix: bytes and format of the length
 LENGTHS = {
-    pickletools.TAKEN_FROM_ARGUMENT1: (1, "<B"),
-    pickletools.TAKEN_FROM_ARGUMENT4: (4, "<i"),
-    pickletools.TAKEN_FROM_ARGUMENT4U: (4, "<I"),
-    pickletools.TAKEN_FROM_ARGUMENT8U: (8, "<Q"),
-}
+    pickletools.TAKEN_FROM_ARGUMENT1: (1, "<B"), pickletools.TAKEN_FROM_ARGUMENT4: (4, "<i"),
+    pickletools.TAKEN_FROM_ARGUMENT4U: (4, "<I"), pickletools.TAKEN_FROM_ARGUMENT8U: (8, "<Q"),
+}  # fmt: skip
 END_BYTES = 22 + 65_535  # a zip archive's end record and its longest comment
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)* [A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 USES = ("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BUILD", "STOP")

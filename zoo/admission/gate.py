@@ -27,12 +27,7 @@ TEXT_BYTES = 64_000_000
 SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
 WHOLE_NAMES = ("LICENSE", "LICENCE", "NOTICE", "merges.txt", "chat_template.jinja")
 INDEX = "model.safetensors.index.json"
-BESIDE = (
-    ".git",
-    ".gitattributes",
-    ".gitignore",
-    ".cache",
-)  # written by git and the hub
+BESIDE = (".git", ".gitattributes", ".gitignore", ".cache")  # written by git and the hub
 PATH_BYTES = 255
 PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.+ \-]*[A-Za-z0-9_+\-])?")
 
@@ -135,14 +130,9 @@ def check_name(relative: str, path: Path | str) -> None:
     name = PurePosixPath(relative).name
     if name in WHOLE_NAMES or name.endswith(SUFFIXES):
         return
-    kind = {
-        ".py": "Python code, which a loader may run",
-        ".bin": "a pickle, which can run code when loaded",
-        ".pt": "a pickle, which can run code when loaded",
-        ".pth": "a pickle, which can run code when loaded",
-        ".pkl": "a pickle, which can run code when loaded",
-        ".ckpt": "a pickle, which can run code when loaded",
-    }.get(PurePosixPath(name).suffix, f"of a kind that is not allowed ({', '.join(SUFFIXES)})")
+    pickles = dict.fromkeys((".bin", ".pt", ".pth", ".pkl", ".ckpt"), "a pickle, which can run code when loaded")
+    kinds = {".py": "Python code, which a loader may run", **pickles}
+    kind = kinds.get(PurePosixPath(name).suffix, f"of a kind that is not allowed ({', '.join(SUFFIXES)})")
     raise ZooError(f"{path}: is {kind}; remove it from the folder (weights enter as safetensors only).")
 
 

@@ -31,12 +31,9 @@ BITS = {
 }  # fmt: skip
 # dtype -> (struct code of its bits, exponent mask, mantissa mask): NaN has all exponent bits and some mantissa bits
 FLOATS = {
-    "F64": ("Q", 0x7FF0000000000000, 0x000FFFFFFFFFFFFF),
-    "F32": ("I", 0x7F800000, 0x007FFFFF),
-    "F16": ("H", 0x7C00, 0x03FF),
-    "BF16": ("H", 0x7F80, 0x007F),
-    "F8_E5M2": ("B", 0x7C, 0x03),
-}
+    "F64": ("Q", 0x7FF0000000000000, 0x000FFFFFFFFFFFFF), "F32": ("I", 0x7F800000, 0x007FFFFF),
+    "F16": ("H", 0x7C00, 0x03FF), "BF16": ("H", 0x7F80, 0x007F), "F8_E5M2": ("B", 0x7C, 0x03),
+}  # fmt: skip
 
 
 class Tensor(NamedTuple):

@@ -126,11 +126,9 @@ def _check_llama(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[
     width, inner, vocabulary = sizes.width, sizes.inner, sizes.vocabulary
     query_rows, key_rows = sizes.heads * sizes.head_size, sizes.key_heads * sizes.head_size
     linear = {
-        "self_attn.q_proj": (query_rows, width),
-        "self_attn.k_proj": (key_rows, width),
-        "self_attn.v_proj": (key_rows, width),
-        "self_attn.o_proj": (width, query_rows),
-    }
+        "self_attn.q_proj": (query_rows, width), "self_attn.k_proj": (key_rows, width),
+        "self_attn.v_proj": (key_rows, width), "self_attn.o_proj": (width, query_rows),
+    }  # fmt: skip
     if inner:
         linear |= {"mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width), "mlp.down_proj": (width, inner)}
     expected: dict[str, tuple[int, ...]] = {

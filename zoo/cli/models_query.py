@@ -51,13 +51,9 @@ def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filter
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(["tree", "json", "mermaid", "dot"]),
-    default="tree",
-    show_default=True,
+    "--format", "form", type=click.Choice(["tree", "json", "mermaid", "dot"]), default="tree", show_default=True,
     help="Form of the graph.",
-)
+)  # fmt: skip
 @AS_JSON
 def lineage(checkpoint: str, form: str, as_json: bool) -> None:
     """Show the ancestors and descendants of a checkpoint.
@@ -146,15 +142,10 @@ def variants(name: str | None, as_json: bool) -> None:
         return
     rows = [
         (
-            model.name,
-            f"{model.parameters:,}",
-            str(model.layers),
-            str(model.width),
-            f"{model.heads} x {model.width // model.heads}",
-            count(model.training_tokens),
-            f"phizoo models add {model.repository}" if model.repository else "not published",
-            model.about,
+            model.name, f"{model.parameters:,}", str(model.layers), str(model.width),
+            f"{model.heads} x {model.width // model.heads}", count(model.training_tokens),
+            f"phizoo models add {model.repository}" if model.repository else "not published", model.about,
         )
         for model in chosen
-    ]
+    ]  # fmt: skip
     table(rows, ("NAME", "PARAMETERS", "LAYERS", "WIDTH", "HEADS", "TOKENS", "WEIGHTS", "TRAINED ON"))

@@ -86,20 +86,13 @@ def show(checkpoint: str, as_json: bool) -> None:
 def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[str]) -> None:
     lines = {
         "name": record.label + (f" ({', '.join('@' + alias for alias in aliases)})" if aliases else ""),
-        "digest": record.digest,
-        "family": record.family,
-        "parameters": f"{record.parameters:,}",
-        "context": f"{record.context_tokens:,} tokens",
-        "prompt style": record.prompt_style,
+        "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",
+        "context": f"{record.context_tokens:,} tokens", "prompt style": record.prompt_style,
         "training tokens": f"{record.training_tokens:,}" if record.training_tokens is not None else "unknown",
-        "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown",
-        "licence": record.licence,
-        "source": record.source or "unknown",
-        "created": record.created,
-        "tags": ", ".join(record.tags),
-        "notes": record.notes,
-        "size": f"{bytes_text(record.bytes)} in {len(record.files)} files",
-    }
+        "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
+        "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),
+        "notes": record.notes, "size": f"{bytes_text(record.bytes)} in {len(record.files)} files",
+    }  # fmt: skip
     for key, value in lines.items():
         if value:
             click.echo(f"{key:16}{value}")

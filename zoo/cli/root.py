@@ -40,12 +40,9 @@ class LazyGroup(click.Group):
     """
 
     def __init__(
-        self,
-        *args: object,
-        table: dict[str, tuple[str, str]],
-        renamed: dict[str, tuple[str, str]] | None = None,
+        self, *args: object, table: dict[str, tuple[str, str]], renamed: dict[str, tuple[str, str]] | None = None,
         **kwargs: object,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.table = table
         self.renamed = renamed or {}

@@ -137,13 +137,9 @@ class SqliteDatabase:
 
     def _open(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            path,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            uri=path.startswith("file:"),
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=path.startswith("file:"),
             cached_statements=256,
-        )
+        )  # fmt: skip
         connection.execute("PRAGMA synchronous = full")
         return connection
 

@@ -11,16 +11,9 @@ from zoo.records import Checkpoint
 
 # filter of `find` -> its condition
 FILTERS = {
-    "name": "name",
-    "family": "family",
-    "licence": "licence",
-    "tag": "tag",
-    "parent": "parent",
-    "dataset": "dataset",
-    "prompt_style": "prompt_style",
-    "min_parameters": "parameters >=",
-    "max_parameters": "parameters <=",
-}
+    "name": "name", "family": "family", "licence": "licence", "tag": "tag", "parent": "parent", "dataset": "dataset",
+    "prompt_style": "prompt_style", "min_parameters": "parameters >=", "max_parameters": "parameters <=",
+}  # fmt: skip
 
 
 def find(

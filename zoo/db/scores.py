@@ -21,14 +21,9 @@ COLUMNS = Score.__struct_fields__
 
 
 def keep_run(
-    database: Database,
-    store: Store,
-    header: dict[str, Any],
-    protocol: ProtocolRecord,
-    scores: Sequence[Score],
-    results: Path | None,
-    moment: str,
-) -> None:
+    database: Database, store: Store, header: dict[str, Any], protocol: ProtocolRecord, scores: Sequence[Score],
+    results: Path | None, moment: str,
+) -> None:  # fmt: skip
     """Keeps a whole run: its results file first, then everything else in one transaction."""
     if results is None:
         with database.write():
@@ -43,13 +38,9 @@ def keep_run(
 
 
 def write_run(
-    database: Database,
-    header: dict[str, Any],
-    protocol: ProtocolRecord,
-    scores: Sequence[Score],
-    sha256: str,
+    database: Database, header: dict[str, Any], protocol: ProtocolRecord, scores: Sequence[Score], sha256: str,
     moment: str,
-) -> None:
+) -> None:  # fmt: skip
     """Writes a run's rows inside the caller's transaction; the same run and metric again replace them.
 
     A run with several metrics is written once per metric; the header names the headline metric.
@@ -61,14 +52,10 @@ def write_run(
     database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
     insert_row(
-        database,
-        "runs",
-        id=run_id,
-        checkpoint=str(header["checkpoint"]),
-        results=sha256 or (replaced[0][1] if replaced else ""),
-        created=replaced[0][0] if replaced else moment,
+        database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
+        results=sha256 or (replaced[0][1] if replaced else ""), created=replaced[0][0] if replaced else moment,
         record=canonical(header).decode(),
-    )
+    )  # fmt: skip
     headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
     for score in scores:
         values = msgspec.structs.asdict(score) | {"created": score.created or moment}

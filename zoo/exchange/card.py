@@ -91,16 +91,13 @@ def metadata(checkpoint: Checkpoint, scores: Sequence[Score], protocols: dict[st
 
 def _facts(checkpoint: Checkpoint) -> str:
     rows = {
-        "Digest": f"`{checkpoint.digest}`",
-        "Family": plain(checkpoint.family) or "unknown",
-        "Parameters": f"{checkpoint.parameters:,}",
-        "Context": f"{checkpoint.context_tokens:,} tokens",
+        "Digest": f"`{checkpoint.digest}`", "Family": plain(checkpoint.family) or "unknown",
+        "Parameters": f"{checkpoint.parameters:,}", "Context": f"{checkpoint.context_tokens:,} tokens",
         "Prompt style": checkpoint.prompt_style,
         "Tokens seen": f"{checkpoint.training_tokens:,}" if checkpoint.training_tokens is not None else "unknown",
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops is not None else "unknown",
-        "Source": plain(checkpoint.source) or "unknown",
-        "Registered": checkpoint.created,
-    }
+        "Source": plain(checkpoint.source) or "unknown", "Registered": checkpoint.created,
+    }  # fmt: skip
     return _table(("", ""), list(rows.items()))
 
 
@@ -165,15 +162,11 @@ def _scores(scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> st
         return "None was measured."
     rows = [
         (
-            plain(_column(score, protocols)),
-            score.subset,
-            share_cell(score.value, score.low, score.high),
-            str(score.n),
-            str(score.unscored),
-            f"`{score.run[:12]}`",
+            plain(_column(score, protocols)), score.subset, share_cell(score.value, score.low, score.high),
+            str(score.n), str(score.unscored), f"`{score.run[:12]}`",
         )
         for score in scores
-    ]
+    ]  # fmt: skip
     table = _table(("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run"), rows)
     split = {score.subset for score in scores} - {"all"}
     note = (

@@ -125,11 +125,9 @@ def snapshot(repository: str, revision: str | None) -> Snapshot:
 def _parse_file(item: dict[str, Any]) -> HubFile:
     large = item.get("lfs") or {}
     return HubFile(
-        str(item.get("rfilename", "")),
-        int(large.get("size") or item.get("size") or 0),
-        str(large.get("sha256", "")),
+        str(item.get("rfilename", "")), int(large.get("size") or item.get("size") or 0), str(large.get("sha256", "")),
         str(item.get("blobId", "")),
-    )
+    )  # fmt: skip
 
 
 def select_files(source: Snapshot) -> list[HubFile]:

@@ -28,14 +28,9 @@ CODE = (".py", ".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 def import_any(
-    registry: "Registry",
-    source: str,
-    name: str | None,
-    revision: str | None,
-    about: About,
-    drop_code: bool = False,
+    registry: "Registry", source: str, name: str | None, revision: str | None, about: About, drop_code: bool = False,
     pickles: bool = False,
-) -> Checkpoint:
+) -> Checkpoint:  # fmt: skip
     """Imports a local Hugging Face folder, a repository of the hub or a variant as a checkpoint.
 
     source     a folder; `microsoft/phi-2`; `phi-2`

@@ -90,13 +90,9 @@ def convert_config(config: dict[str, Any]) -> dict[str, Any]:
     factor = config.get("partial_rotary_factor") or int(first("rotary_dim", default=default_rotary)) / size
     end = END_OF_TEXT if vocabulary > END_OF_TEXT else int(first("eos_token_id", default=0))
     return {
-        "architectures": ["PhiForCausalLM"],
-        "model_type": "phi",
-        "vocab_size": vocabulary,
-        "hidden_size": width,
+        "architectures": ["PhiForCausalLM"], "model_type": "phi", "vocab_size": vocabulary, "hidden_size": width,
         "intermediate_size": int(first("intermediate_size", "n_inner", default=4 * width)),
-        "num_hidden_layers": int(first("num_hidden_layers", "n_layer")),
-        "num_attention_heads": heads,
+        "num_hidden_layers": int(first("num_hidden_layers", "n_layer")), "num_attention_heads": heads,
         "num_key_value_heads": int(first("num_key_value_heads", "n_head_kv", default=heads)),
         "hidden_act": str(first("hidden_act", "activation_function", default="gelu_new")),
         "max_position_embeddings": int(first("max_position_embeddings", "n_positions", default=2048)),
@@ -105,14 +101,10 @@ def convert_config(config: dict[str, Any]) -> dict[str, Any]:
         "resid_pdrop": float(first("resid_pdrop", default=0.0)),
         "embd_pdrop": float(first("embd_pdrop", default=0.0)),
         "attention_dropout": float(first("attention_dropout", "attn_pdrop", default=0.0)),
-        "partial_rotary_factor": factor,
-        "rope_theta": float(first("rope_theta", default=10000.0)),
-        "qk_layernorm": False,
-        "tie_word_embeddings": False,
-        "bos_token_id": end,
-        "eos_token_id": end,
+        "partial_rotary_factor": factor, "rope_theta": float(first("rope_theta", default=10000.0)),
+        "qk_layernorm": False, "tie_word_embeddings": False, "bos_token_id": end, "eos_token_id": end,
         "torch_dtype": str(first("torch_dtype", "dtype", default="float32")),
-    }
+    }  # fmt: skip
 
 
 def plan_tensors(headers: dict[str, Header], config: dict[str, Any]) -> list[TensorPiece]:
@@ -168,12 +160,9 @@ def _split(file: str, tensor: Tensor, name: str, legacy: str, config: dict[str, 
     for part, spans in rows.items():
         count = sum(end - begin for begin, end in spans)
         yield TensorPiece(
-            name.replace("query_key_value", f"{part}_proj"),
-            tensor.dtype,
-            (count, *tensor.shape[1:]),
-            file,
+            name.replace("query_key_value", f"{part}_proj"), tensor.dtype, (count, *tensor.shape[1:]), file,
             tuple((tensor.begin + begin * row, tensor.begin + end * row) for begin, end in spans),
-        )
+        )  # fmt: skip
 
 
 def convert(source: Path, target: Path, config: dict[str, Any]) -> None:

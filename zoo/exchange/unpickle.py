@@ -145,12 +145,8 @@ def convert_pickle(source: Path, target: Path) -> None:
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", code, str(source.absolute()), str(target.absolute()), str(READ_SECONDS)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={},
-            timeout=SECONDS,
-            check=False,
-        )
+            stdin=subprocess.DEVNULL, capture_output=True, env={}, timeout=SECONDS, check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         target.unlink(missing_ok=True)
         raise ZooError(f"{source}: cannot be converted within an hour; none of its code was run.") from None
