@@ -158,7 +158,7 @@ def test_the_cost_is_told_in_tokens_and_money(endpoint: SimpleNamespace, capsys:
 def test_a_model_that_only_the_endpoint_has_is_no_checkpoints(
     endpoint: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evals.run.Done.complete", True)  # eight of a task would not be published anyway
+    monkeypatch.setattr("evals.run.FinishedRun.complete", True)  # eight of a task would not be published anyway
     asked = [*line(endpoint.url), "--json"]
     asked[2] = "endpoint:m"
     assert root.run(asked) == 0
