@@ -44,15 +44,8 @@ def protocol(task: Task, samples: Sequence[Sample], metric: str) -> ProtocolReco
     """The record of a task's protocol under one metric, over all of its samples, not over a limited few."""
     entry = load.entry(task.data, task.split) if task.data else None
     return ProtocolRecord(
-        task=task.name,
-        task_version=task.version,
-        name=task.protocol,
-        metric=metric,
-        shots=task.shots,
-        prompt=shown(task, samples[0]) if samples else "",
-        prompts_sha256=prompts_sha256(task, samples),
-        samples=len(samples),
-        decoding=msgspec.to_builtins(task.decoding) if task.kind != "choices" else {},
-        data=entry.digest if entry else "",
-        partial=entry.partial if entry else "",
-    )
+        task=task.name, task_version=task.version, name=task.protocol, metric=metric, shots=task.shots,
+        prompt=shown(task, samples[0]) if samples else "", prompts_sha256=prompts_sha256(task, samples),
+        samples=len(samples), decoding=msgspec.to_builtins(task.decoding) if task.kind != "choices" else {},
+        data=entry.digest if entry else "", partial=entry.partial if entry else "",
+    )  # fmt: skip

@@ -47,15 +47,11 @@ class ProtocolName(Record, frozen=True, kw_only=True):
             return cls(base=text)
         parts = match.groupdict()
         name = cls(
-            base=parts["base"],
-            subset=parts["subset"] or "",
-            rescored_as=parts["rescored_as"] or "",
+            base=parts["base"], subset=parts["subset"] or "", rescored_as=parts["rescored_as"] or "",
             temperature=float(parts["temperature"]) if parts["temperature"] else None,
-            top_p=float(parts["top_p"]) if parts["top_p"] else None,
-            boundary=parts["boundary"] or "",
-            newline=bool(parts["newline"]),
-            imported=bool(parts["imported"]),
-        )
+            top_p=float(parts["top_p"]) if parts["top_p"] else None, boundary=parts["boundary"] or "",
+            newline=bool(parts["newline"]), imported=bool(parts["imported"]),
+        )  # fmt: skip
         return name if name.render() == text else cls(base=text)
 
     def render(self) -> str:

@@ -169,18 +169,17 @@ def missing_requests(plan: RunPlan, folder: RunFolder) -> list[ChoiceRequest] | 
     if task.pairs is not None and task.kind == "choices":
         unread = [sample for sample in plan.samples if (sample.id, 0) not in folder.results]
         return [ChoiceRequest(sample=sample.id, pairs=task.pairs(sample)) for sample in unread]
-    return [
-        GenerateRequest(
-            sample=sample.id,
-            draw=draw,
-            prompt=shown(task, sample),
-            decoding=task.decoding,
-            seed=draw_seed(header.seed, sample.id, draw),
-        )
+    unwritten = [
+        (sample, draw)
         for draw in range(header.draws)
         for sample in plan.samples
         if (sample.id, draw) not in folder.results and (sample.id, draw) not in folder.generations
     ]
+    return [
+        GenerateRequest(sample=sample.id, draw=draw, prompt=shown(task, sample), decoding=task.decoding,
+                        seed=draw_seed(header.seed, sample.id, draw))
+        for sample, draw in unwritten
+    ]  # fmt: skip
 
 
 def _header(
@@ -197,24 +196,13 @@ def _header(
     determines: list[object] = [checkpoint[0], record.fingerprint, task.metrics, facts.engine, facts.version]
     determines += [facts.dtype, facts.identity]
     return Run(
-        id=digest([*determines, options.seed, draws, ids, tier]),
-        checkpoint=checkpoint[0],
-        checkpoint_label=checkpoint[1],
-        task=task.name,
-        protocol=msgspec.to_builtins(record),
-        fingerprint=record.fingerprint,
-        backend=facts,
-        seed=options.seed,
-        draws=draws,
-        limit=options.limit,
-        samples=len(samples),
-        hardware=environment.hardware(),
-        versions=environment.versions(),
-        commit=environment.commit(),
-        sandbox=tier,
-        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        id=digest([*determines, options.seed, draws, ids, tier]), checkpoint=checkpoint[0],
+        checkpoint_label=checkpoint[1], task=task.name, protocol=msgspec.to_builtins(record),
+        fingerprint=record.fingerprint, backend=facts, seed=options.seed, draws=draws, limit=options.limit,
+        samples=len(samples), hardware=environment.hardware(), versions=environment.versions(),
+        commit=environment.commit(), sandbox=tier, started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         command=options.command,
-    )
+    )  # fmt: skip
 
 
 class _Tally:
@@ -268,14 +256,9 @@ def _results(engine: Engine, plan: RunPlan, folder: RunFolder, sandbox: "Sandbox
 def score_choices(task: Task, sample: Sample, scores: ChoiceScores) -> Result:
     """Scores one multiple-choice question from its log-probabilities; unscored if the engine could not read them."""
     unscored = Result(
-        sample=sample.id,
-        draw=0,
-        score=None,
-        verdict="unscored",
-        detail=scores.fault,
-        cluster=sample.cluster,
+        sample=sample.id, draw=0, score=None, verdict="unscored", detail=scores.fault, cluster=sample.cluster,
         truncated=scores.truncated,
-    )
+    )  # fmt: skip
     if scores.fault or task.judge is None:
         return unscored
     scored = task.judge(sample, scores.choices)

@@ -13,6 +13,7 @@ import msgspec
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
 from evals.stats.intervals import wilson
+from evals.stats.summary import best_scores
 from evals.tasks import benchmark_of
 from zoo.digest import digest
 from zoo.published import COMPARISON, LABELS, WEIGHT_REUSE
@@ -55,22 +56,16 @@ def _place_scores(
 
     If a checkpoint has several runs under one protocol, the largest is shown; of equally large ones, the newest.
     """
-    best: dict[tuple[str, str, str], Score] = {}
+    best = best_scores(scores)
     columns: dict[str, Column] = {}
-    for score in scores:
-        key = f"{score.protocol[:12]}.{score.metric}"
-        columns.setdefault(key, _measured_column(key, score, protocols.get(score.protocol)))
-        place = (score.checkpoint, key, score.subset)
-        previous = best.get(place)
-        if previous is None or (score.n, score.created) > (previous.n, previous.created):
-            best[place] = score
     cells: dict[str, dict[str, Cell]] = {}
-    for (checkpoint, key, score_subset), score in best.items():
+    for (checkpoint, protocol, metric, score_subset), score in best.items():
+        key = f"{protocol[:12]}.{metric}"
+        columns.setdefault(key, _measured_column(key, score, protocols.get(protocol)))
         if score_subset == subset:
-            whole = best.get((checkpoint, key, "all"))
+            whole, *parts = (best.get((checkpoint, protocol, metric, part)) for part in ("all", "clean", "overlapping"))
             moved = 100 * (score.value - whole.value) if whole is not None and subset != "all" else None
             cell = _measured_cell(score, tiers.get(score.run, ""), moved)
-            parts = [best.get((checkpoint, key, part)) for part in ("clean", "overlapping")]
             cells.setdefault(checkpoint, {})[key] = _add_overlap(cell, *parts) if subset == "all" else cell
     return columns, cells
 

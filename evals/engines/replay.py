@@ -64,14 +64,9 @@ def connect(path: Path | None = None, *, generations: str = "", **_others: objec
     file = _file(generations)
     saved = {(text.sample, text.draw): text for text in read_texts(file)}
     facts = Facts(
-        engine="replay",
-        version="1",
-        dtype="saved",
-        device="none",
-        context_tokens=0,
-        identity={"generations": file_sha256(file)},
-        can_score_choices=False,
-    )
+        engine="replay", version="1", dtype="saved", device="none", context_tokens=0,
+        identity={"generations": file_sha256(file)}, can_score_choices=False,
+    )  # fmt: skip
     return Replay(saved, facts)
 
 

@@ -219,17 +219,11 @@ def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported) -> Comp
     summary = derive_summary(row)
     origin = ", ".join(part for part in (row.protocol, row.subset, row.source) if part)
     return ComparisonRow(
-        task=score.task,
-        column=protocol.column,
-        metric=score.metric,
-        kind="reported",
-        first=score.value,
-        second=row.value / 100,
-        difference=_unpaired(score, summary) if summary else None,
-        p_holm=None,
+        task=score.task, column=protocol.column, metric=score.metric, kind="reported", first=score.value,
+        second=row.value / 100, difference=_unpaired(score, summary) if summary else None, p_holm=None,
         runs=(score.run,),
         note=f"reported ({origin}), its protocol is not ours" + ("" if summary else "; no n, so no interval"),
-    )
+    )  # fmt: skip
 
 
 def _adjust(rows: Sequence[ComparisonRow]) -> tuple[ComparisonRow, ...]:

@@ -217,32 +217,24 @@ def _evalplus(path: Path, content: dict[str, Any]) -> list[TaskResults]:
         raise ZooError(f"{path} is of {prefix}; expected HumanEval or Mbpp")
     results = []
     for plus, task in enumerate(EVALPLUS[prefix]):
-        lines = []
-        for name, draws in content["eval"].items():
-            for draw, answer in enumerate(draws):
-                if plus and answer.get("plus_status") is None:
-                    continue
-                passed = answer["base_status"] == "pass" and (not plus or answer["plus_status"] == "pass")
-                lines.append(_evalplus_line(name, draw, answer, passed))
+        lines = tuple(
+            _evalplus_line(name, draw, answer, bool(plus))
+            for name, draws in content["eval"].items()
+            for draw, answer in enumerate(draws)
+            if not plus or answer.get("plus_status") is not None
+        )
         if lines:
             ours = "evalplus" if plus or prefix == "HumanEval" else "evalplus-base"
-            results.append(
-                TaskResults(
-                    tool="evalplus",
-                    release="0.3",
-                    task=task,
-                    file=path.name,
-                    sha256=file_sha256(path),
-                    metrics=("pass@1",),
-                    lines=tuple(lines),
-                    protocol=ours,
-                    date=_seconds(content.get("date")),
-                )
-            )
+            source = TaskResults(
+                tool="evalplus", release="0.3", task=task, file=path.name, sha256=file_sha256(path),
+                metrics=("pass@1",), lines=lines, protocol=ours, date=_seconds(content.get("date")),
+            )  # fmt: skip
+            results.append(source)
     return results
 
 
-def _evalplus_line(name: str, draw: int, answer: dict[str, Any], passed: bool) -> SampleLine:
+def _evalplus_line(name: str, draw: int, answer: dict[str, Any], plus: bool) -> SampleLine:
+    passed = answer["base_status"] == "pass" and (not plus or answer["plus_status"] == "pass")
     detail = f"base {answer['base_status']}, plus {answer.get('plus_status')}"
     text = str(answer.get("solution", ""))
     return SampleLine(sample=name, draw=draw, metrics={"pass@1": float(passed)}, answer=text, text=text, detail=detail)

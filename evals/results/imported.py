@@ -182,16 +182,12 @@ def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine
     metric = tool_run.metrics[0]
     if task is None:
         return ProtocolRecord(
-            task=_our_name(tool_run.task),
-            task_version=int(tool_run.version),
-            name=ProtocolName(base=f"{tool_run.tool} {tool_run.release}", imported=True).render(),
-            metric=metric,
-            shots=tool_run.shots,
-            prompt=lines[0].asked[0][0] if lines[0].asked else "",
-            prompts_sha256=digest([[line.sample, line.asked] for line in lines]),
-            samples=len(asked),
+            task=_our_name(tool_run.task), task_version=int(tool_run.version),
+            name=ProtocolName(base=f"{tool_run.tool} {tool_run.release}", imported=True).render(), metric=metric,
+            shots=tool_run.shots, prompt=lines[0].asked[0][0] if lines[0].asked else "",
+            prompts_sha256=digest([[line.sample, line.asked] for line in lines]), samples=len(asked),
             decoding=tool_run.decoding,
-        )
+        )  # fmt: skip
     every = list(task.samples())
     imported_samples = [sample for sample in every if sample.id in asked]
     record = protocol(task, every, metric)
@@ -226,13 +222,9 @@ def _result(line: SampleLine) -> Result:
 def _header(tool_run: TaskResults, record: ProtocolRecord, samples: int, checkpoint: str, label: str) -> Run:
     date = datetime.datetime.fromtimestamp(tool_run.date, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     facts = Facts(
-        engine=tool_run.tool,
-        version=tool_run.release,
-        dtype=tool_run.dtype,
-        device=tool_run.device,
-        context_tokens=tool_run.context_tokens,
-        identity={"file": tool_run.file, "sha256": tool_run.sha256},
-    )
+        engine=tool_run.tool, version=tool_run.release, dtype=tool_run.dtype, device=tool_run.device,
+        context_tokens=tool_run.context_tokens, identity={"file": tool_run.file, "sha256": tool_run.sha256},
+    )  # fmt: skip
     draws = 1 + max((line.draw for line in tool_run.lines), default=0)
     return Run(
         id=digest(["elsewhere", checkpoint, record.fingerprint, tool_run.sha256]), checkpoint=checkpoint,

@@ -32,21 +32,11 @@ def scores(run: FinishedRun, overlapping: frozenset[str] | None = None) -> list[
         for subset, results in subsets(run.results, overlapping):
             stat = summarise(results, protocol.metric)
             score = Score(
-                checkpoint=run.header.checkpoint,
-                run=run.header.id,
-                task=protocol.task,
-                protocol=protocol.fingerprint,
-                metric=protocol.metric,
-                value=stat.value,
-                low=stat.low,
-                high=stat.high,
-                n=stat.n,
-                clusters=stat.clusters,
-                unscored=stat.unscored,
-                subset=subset,
-                results=evidence,
+                checkpoint=run.header.checkpoint, run=run.header.id, task=protocol.task,
+                protocol=protocol.fingerprint, metric=protocol.metric, value=stat.value, low=stat.low, high=stat.high,
+                n=stat.n, clusters=stat.clusters, unscored=stat.unscored, subset=subset, results=evidence,
                 created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            )
+            )  # fmt: skip
             rows.append((index, score))
     return rows
 

@@ -5,14 +5,14 @@ never a 0. Not here: storing the cell (`evals.results.publish`).
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from evals.records import Result
 from evals.stats.intervals import Interval, mean_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
 from zoo.errors import ZooError, nearest
-from zoo.records import Record, Reported, Score, Subset
+from zoo.records import Record, Reported, Score
 
 PASS_AT = re.compile(r"pass@([1-9]\d*)")
 PROPORTIONS = (
@@ -75,22 +75,6 @@ def best_scores(scores: Iterable[Score]) -> dict[tuple[str, str, str, str], Scor
         if cell not in best or (score.n, score.created) > (best[cell].n, best[cell].created):
             best[cell] = score
     return best
-
-
-def split(results: Sequence[Result], metric: str, overlapping: Collection[str]) -> dict[Subset, Summary]:
-    """The score on all samples, on the clean and on the overlapping ones; an empty part is left out.
-
-    overlapping  ids of samples that were found in the training data, see `evals.contamination.flags`
-    """
-    scored, _ = by_sample(results, metric)
-    missing = _unscored(results)
-    flagged = frozenset(overlapping)
-    parts: dict[Subset, Summary] = {"all": _summary(scored, len(missing), metric)}
-    names: tuple[tuple[Subset, bool], ...] = (("clean", False), ("overlapping", True))
-    for name, wanted in names:
-        if part := [sample for sample in scored if (sample.sample in flagged) is wanted]:
-            parts[name] = _summary(part, sum((sample in flagged) is wanted for sample in missing), metric)
-    return parts
 
 
 def by_sample(results: Sequence[Result], metric: str) -> tuple[list[SampleScore], int]:
