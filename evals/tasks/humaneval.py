@@ -10,7 +10,7 @@ Protocols, each with the prompt bytes, stops and extraction of another tool (doc
             tokenizers merge with the indentation after it, and some models continue such a prompt badly
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from evals.datasets.forms import EvalSet, Hub, Shipped, humaneval
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.scoring.answer import cut
+from evals.scoring.answer import cut, cut_at
 from evals.scoring.sanitize import sanitize
 from evals.task import Task
 
@@ -83,11 +83,6 @@ def gold(sample: Sample) -> str:
 
 def gold_stripped(sample: Sample) -> str:
     return "\n" + gold(sample)
-
-
-def cut_at(stops: tuple[str, ...]) -> Callable[[Sample, str], str]:
-    """A task's `extract`: the text before the first of these strings."""
-    return lambda sample, text: cut(text, stops)
 
 
 OPENAI = Task(

@@ -11,8 +11,9 @@ from functools import partial
 
 from evals.datasets.forms import EvalSet, Shipped, humaneval
 from evals.records import Decoding
+from evals.scoring.answer import cut_at
 from evals.task import Task
-from evals.tasks.humaneval import as_it_is, cut_at, gold, program, read_samples
+from evals.tasks.humaneval import as_it_is, gold, program, read_samples
 
 TITLE = "Unconventional 25"
 SETS = (
