@@ -21,7 +21,7 @@ from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.scoring.answer import cut, cut_at
 from evals.scoring.sanitize import sanitize
-from evals.task import Task
+from evals.task import Task, bare_question
 
 TITLE = "HumanEval"
 ALIASES = ("human_eval",)
@@ -45,11 +45,6 @@ def read_samples(name: str) -> Iterator[Sample]:
     for row in rows(name):
         data = {"test": row["test"], "entry_point": row["entry_point"], "solution": row["canonical_solution"]}
         yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
-
-
-def as_it_is(sample: Sample) -> str:
-    """The problem's own bytes, with its last newline."""
-    return sample.question
 
 
 def stripped(sample: Sample) -> str:
@@ -87,7 +82,7 @@ def gold_stripped(sample: Sample) -> str:
 
 OPENAI = Task(
     name="humaneval", version=1, kind="code", about="164 Python functions to complete, run against their tests",
-    protocol="openai", samples=partial(read_samples, "humaneval"), prompt=as_it_is, extract=cut_at(STOPS),
+    protocol="openai", samples=partial(read_samples, "humaneval"), prompt=bare_question, extract=cut_at(STOPS),
     program=program, gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=512, stop=STOPS), data="humaneval",
     split="test", licence="MIT", paper="arXiv:2107.03374", size=164, chance=0.0,
 )  # fmt: skip
