@@ -15,6 +15,11 @@ from evals.sandbox import Program
 from zoo.records import Record
 
 
+def bare_question(sample: Sample) -> str:
+    """The prompt of a task that adds nothing to a sample's question."""
+    return sample.question
+
+
 class Task(Record, frozen=True, kw_only=True):
     """One task under one protocol. A change that can move a score raises `version`.
 

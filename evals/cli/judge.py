@@ -1,7 +1,7 @@
 """`phizoo eval judge`: a judge model grades solutions of a code task from 0 to 10, beside their tests."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,9 @@ from zoo.cli.completion import A_RUN, A_TASK
 from zoo.cli.options import AS_JSON, TIER
 from zoo.cli.output import cell, emit_json, share_cell
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from evals.results.judge import Solution
 
 
 @click.command()
@@ -63,9 +66,8 @@ def judge(
         click.echo("\n".join(_lines(row)))
 
 
-def _of_file(path: Path, spec: str | None, tier: str | None) -> list[Any]:
+def _of_file(path: Path, spec: str | None, tier: str | None) -> "list[Solution]":
     from evals.code import read_completions
-    from evals.results.judge import Solution
     from evals.run import score_texts
     from evals.sandbox import open_sandbox, selftest
     from evals.tasks import task as find_task
@@ -78,16 +80,11 @@ def _of_file(path: Path, spec: str | None, tier: str | None) -> list[Any]:
         selftest.require(sandbox.tier)
         scores = {(result.sample, result.draw): result.score for result in score_texts(task, samples, texts, sandbox)}
     return [
-        Solution(
-            sample=text.sample, draw=text.draw, task=samples[text.sample].question,
-            code=_code(task, samples[text.sample], text.text), passed=_passed(scores[text.sample, text.draw]),
-        )
-        for text in texts
-    ]  # fmt: skip
+        _solution(task, samples[text.sample], text.draw, text.text, scores[text.sample, text.draw]) for text in texts
+    ]
 
 
-def _of_run(run: str) -> list[Any]:
-    from evals.results.judge import Solution
+def _of_run(run: str) -> "list[Solution]":
     from evals.results.task_of_run import task_of_run
     from evals.run_folder import find_run, read_header, read_results
     from zoo import settings
@@ -100,24 +97,20 @@ def _of_run(run: str) -> list[Any]:
         )
     samples = {sample.id: sample for sample in task.samples()}
     solutions = [
-        Solution(
-            sample=result.sample, draw=result.draw, task=samples[result.sample].question,
-            code=_code(task, samples[result.sample], result.answer or ""), passed=_passed(result.score),
-        )
+        _solution(task, samples[result.sample], result.draw, result.answer or "", result.score)
         for result in read_results(folder / "results.jsonl")
-    ]  # fmt: skip
+    ]
     if not solutions:
         raise ZooError(f"run {folder.name[:12]} has no results to grade; finish that run first: phizoo eval runs")
     return solutions
 
 
-def _code(task: Any, sample: Any, answer: str) -> str:
-    program = task.program(sample, answer)
-    return str(program.prompt + program.completion)
+def _solution(task: Any, sample: Any, draw: int, answer: str, score: float | None) -> "Solution":
+    from evals.results.judge import Solution
 
-
-def _passed(score: float | None) -> bool | None:
-    return None if score is None else score == 1.0
+    program, passed = task.program(sample, answer), None if score is None else score == 1.0
+    code = str(program.prompt + program.completion)
+    return Solution(sample=sample.id, draw=draw, task=sample.question, code=code, passed=passed)
 
 
 def summary(grades: list[Any], model: str, asked: int) -> dict[str, Any]:

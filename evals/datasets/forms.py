@@ -43,7 +43,7 @@ class EvalSet(Record, frozen=True, kw_only=True):
     """One split of an evaluation set.
 
     folder   path below PHIZOO_DATA
-    digest   sha256 of the rows in their one form (`evals.datasets.load.rows_digest`)
+    digest   sha256 of the rows in their one form (`zoo.digest.digest`)
     form     brings a row of any source to that form
     task_ids keeps only the rows whose task_id lies in this range, ends included (MBPP's splits)
     partial  the part that is available, where the set is incomplete

@@ -10,7 +10,7 @@ import inspect
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,13 +109,8 @@ def source(name: str, split: str = "test", fetch: bool = False) -> str:
     return place.source
 
 
-def rows_digest(rows: Sequence[Row]) -> str:
-    """sha256 of the rows' canonical JSON: the same for every file format."""
-    return digest(rows)
-
-
 def _check(wanted: EvalSet, loaded: LoadedSet) -> None:
-    now = rows_digest(loaded.rows)
+    now = digest(loaded.rows)  # of canonical JSON: the same for every file format
     if now != wanted.digest:
         pinned = f"{wanted.rows} rows, sha256 {wanted.digest[:12]}…" if wanted.digest else "none is pinned yet"
         raise ZooError(

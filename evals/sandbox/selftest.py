@@ -11,6 +11,8 @@ import platform
 import sys
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from evals.sandbox.catalogue.case import cheats, honest, program
 from evals.sandbox.program import Program, Verdict
 from evals.sandbox.tiers import open_sandbox
@@ -36,10 +38,7 @@ class SelfTest(Record, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
-        return {
-            "tier": self.tier, "canonical": self.canonical, "honest": self.honest, "cheats": self.cheats,
-            "problems": list(self.problems), "passed": not self.problems,
-        }  # fmt: skip
+        return {**asdict(self), "passed": not self.problems}
 
 
 def canonical() -> list[Program]:

@@ -7,7 +7,9 @@ of every task's version that uses it.
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from evals.records import Sample
 
 
 def cut(text: str, stops: Sequence[str]) -> str:
@@ -18,6 +20,11 @@ def cut(text: str, stops: Sequence[str]) -> str:
     """
     ends = [at for stop in stops if stop and (at := text.find(stop)) >= 0]
     return text[: min(ends)] if ends else text
+
+
+def cut_at(stops: Sequence[str]) -> Callable[[Sample, str], str]:
+    """A task's `extract`: the text before the first of these strings."""
+    return lambda sample, text: cut(text, stops)
 
 
 def find_match(pattern: re.Pattern[str], text: str, which: int = 0) -> str | None:

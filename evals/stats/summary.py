@@ -15,13 +15,8 @@ from zoo.errors import ZooError, nearest
 from zoo.records import Record, Reported, Score
 
 PASS_AT = re.compile(r"pass@([1-9]\d*)")
-PROPORTIONS = (
-    "pass@1",
-    "accuracy",
-    "lighteval score",
-    "exact match",
-    "PAL accuracy",
-)  # the protocols that get a derived interval
+# the protocols that get a derived interval
+PROPORTIONS = ("pass@1", "accuracy", "lighteval score", "exact match", "PAL accuracy")
 
 
 class Summary(Record, frozen=True):

@@ -12,7 +12,7 @@ from evals.datasets.forms import EvalSet, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import Task, bare_question
 
 TITLE = "COPA"
 SETS = (
@@ -33,14 +33,10 @@ def samples() -> Iterator[Sample]:
         yield Sample(id=f"copa/{row['idx']:03d}", question=question, choices=choices, target=row["label"])
 
 
-def prompt(sample: Sample) -> str:
-    return sample.question
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="copa", version=1, kind="choices", about="the likelier cause or effect, two choices", protocol="lm-eval",
-        samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS, data="copa",
-        split="validation", licence="BSD-2-Clause", paper="arXiv:1905.00537", size=100, chance=0.5,
+        samples=samples, prompt=bare_question, pairs=each_choice(bare_question), judge=judge(METRICS), metrics=METRICS,
+        data="copa", split="validation", licence="BSD-2-Clause", paper="arXiv:1905.00537", size=100, chance=0.5,
     ),
 }  # fmt: skip

@@ -24,7 +24,7 @@ from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.sandbox import Program
-from evals.scoring.answer import cut, find_match
+from evals.scoring.answer import cut_at, find_match
 from evals.task import Task
 
 TITLE = "GSM8K"
@@ -110,10 +110,6 @@ def score(strict: re.Pattern[str]) -> Callable[[Sample, str], Scored]:
     return scored
 
 
-def extract_code(sample: Sample, text: str) -> str:
-    return cut(text, CODE_STOPS)
-
-
 def program(sample: Sample, answer: str) -> Program:
     number = float(sample.target.replace(",", ""))
     test = (
@@ -149,7 +145,7 @@ COT = replace(
 PHI = replace(COT, protocol="phi", decoding=Decoding(max_tokens=512, stop=("\nQ:",)))
 CODE = replace(
     LM_EVAL, kind="code", about="grade-school word problems, a Python function asked", protocol="code", samples=samples,
-    prompt=prompt_code, extract=extract_code, score=None, program=program, gold=gold_code, metrics=("pass@1",), shots=0,
-    decoding=Decoding(max_tokens=256, stop=CODE_STOPS), chance=0.0,
+    prompt=prompt_code, extract=cut_at(CODE_STOPS), score=None, program=program, gold=gold_code, metrics=("pass@1",),
+    shots=0, decoding=Decoding(max_tokens=256, stop=CODE_STOPS), chance=0.0,
 )  # fmt: skip
 PROTOCOLS = {"lm-eval": LM_EVAL, "lm-eval-cot": COT, "phi": PHI, "code": CODE}

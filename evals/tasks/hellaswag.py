@@ -13,7 +13,7 @@ from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import Task, bare_question
 
 TITLE = "HellaSwag"
 ALIASES = ("hella_swag",)
@@ -55,14 +55,10 @@ def samples() -> Iterator[Sample]:
         yield Sample(id=identity, question=question, choices=choices, target=row["gold"], cluster=cluster)
 
 
-def prompt(sample: Sample) -> str:
-    return sample.question
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="hellaswag", version=1, kind="choices", about="how a scene goes on, four endings", protocol="lm-eval",
-        samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS,
+        samples=samples, prompt=bare_question, pairs=each_choice(bare_question), judge=judge(METRICS), metrics=METRICS,
         data="hellaswag", split="validation", licence="MIT", paper="arXiv:1905.07830", size=10042, chance=0.25,
     ),
 }  # fmt: skip

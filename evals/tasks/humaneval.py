@@ -10,7 +10,7 @@ Protocols, each with the prompt bytes, stops and extraction of another tool (doc
             tokenizers merge with the indentation after it, and some models continue such a prompt badly
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from msgspec.structs import replace
@@ -19,9 +19,9 @@ from evals.datasets.forms import EvalSet, Hub, Shipped, humaneval
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.scoring.answer import cut
+from evals.scoring.answer import cut, cut_at
 from evals.scoring.sanitize import sanitize
-from evals.task import Task
+from evals.task import Task, bare_question
 
 TITLE = "HumanEval"
 ALIASES = ("human_eval",)
@@ -45,11 +45,6 @@ def read_samples(name: str) -> Iterator[Sample]:
     for row in rows(name):
         data = {"test": row["test"], "entry_point": row["entry_point"], "solution": row["canonical_solution"]}
         yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
-
-
-def as_it_is(sample: Sample) -> str:
-    """The problem's own bytes, with its last newline."""
-    return sample.question
 
 
 def stripped(sample: Sample) -> str:
@@ -85,14 +80,9 @@ def gold_stripped(sample: Sample) -> str:
     return "\n" + gold(sample)
 
 
-def cut_at(stops: tuple[str, ...]) -> Callable[[Sample, str], str]:
-    """A task's `extract`: the text before the first of these strings."""
-    return lambda sample, text: cut(text, stops)
-
-
 OPENAI = Task(
     name="humaneval", version=1, kind="code", about="164 Python functions to complete, run against their tests",
-    protocol="openai", samples=partial(read_samples, "humaneval"), prompt=as_it_is, extract=cut_at(STOPS),
+    protocol="openai", samples=partial(read_samples, "humaneval"), prompt=bare_question, extract=cut_at(STOPS),
     program=program, gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=512, stop=STOPS), data="humaneval",
     split="test", licence="MIT", paper="arXiv:2107.03374", size=164, chance=0.0,
 )  # fmt: skip

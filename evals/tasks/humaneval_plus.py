@@ -8,6 +8,7 @@ EvalPlus's only on problem 32, which EvalPlus fails for every solution (docs/pro
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
@@ -15,7 +16,7 @@ from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sandbox.judge.evalplus import make_test
 from evals.task import Task
-from evals.tasks.humaneval import EVALPLUS_STOPS, extract_sanitized, stripped_line
+from evals.tasks.humaneval import EVALPLUS_STOPS, extract_sanitized, gold, stripped_line
 
 TITLE = "HumanEval+"
 ALIASES = ("humanevalplus",)
@@ -27,8 +28,9 @@ SETS = (
 )  # fmt: skip
 
 
-def samples() -> Iterator[Sample]:
-    for row in rows("humaneval_plus"):
+def read_samples(name: str) -> Iterator[Sample]:
+    """The samples of one of EvalPlus's two sets."""
+    for row in rows(name):
         kept = ("entry_point", "base_input", "plus_input", "atol")
         data = {**{key: row[key] for key in kept}, "solution": row["canonical_solution"]}
         yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
@@ -44,15 +46,11 @@ def program(sample: Sample, answer: str) -> Program:
     )  # fmt: skip
 
 
-def gold(sample: Sample) -> str:
-    return str(sample.data["solution"])
-
-
 PROTOCOLS = {
     "evalplus": Task(
         name="humaneval_plus", version=1, kind="code", about="HumanEval with many more inputs", protocol="evalplus",
-        samples=samples, prompt=stripped_line, extract=extract_sanitized, program=program, gold=gold,
-        metrics=("pass@1",), decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS), data="humaneval_plus",
-        split="test", licence="Apache-2.0", paper="arXiv:2305.01210", size=164, chance=0.0,
+        samples=partial(read_samples, "humaneval_plus"), prompt=stripped_line, extract=extract_sanitized,
+        program=program, gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS),
+        data="humaneval_plus", split="test", licence="Apache-2.0", paper="arXiv:2305.01210", size=164, chance=0.0,
     ),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Choice, Sample, Scored
-from evals.task import Task
+from evals.task import Task, bare_question
 
 TITLE = "LAMBADA"
 ALIASES = ("lambada_openai",)
@@ -30,10 +30,6 @@ def samples() -> Iterator[Sample]:
         yield Sample(id=f"lambada/{number:04d}", question=context, choices=(word,), target=0)
 
 
-def prompt(sample: Sample) -> str:
-    return sample.question
-
-
 def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
     return ((sample.question, f" {sample.choices[0]}"),)
 
@@ -46,7 +42,7 @@ def judge(sample: Sample, read: tuple[Choice, ...]) -> Scored:
 PROTOCOLS = {
     "lm-eval": Task(
         name="lambada", version=1, kind="choices", about="the last word of a passage", protocol="lm-eval",
-        samples=samples, prompt=prompt, pairs=pairs, judge=judge, metrics=("acc",), data="lambada_openai", split="test",
-        licence="CC-BY-4.0", paper="arXiv:1606.06031", size=5153, chance=0.0,
+        samples=samples, prompt=bare_question, pairs=pairs, judge=judge, metrics=("acc",), data="lambada_openai",
+        split="test", licence="CC-BY-4.0", paper="arXiv:1606.06031", size=5153, chance=0.0,
     ),
 }  # fmt: skip

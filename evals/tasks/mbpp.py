@@ -19,10 +19,11 @@ from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
-from evals.scoring.answer import cut
+from evals.scoring.answer import cut_at
 from evals.task import Task
 
 TITLE = "MBPP"
+STOPS = ("[DONE]",)
 BIGCODE_STOPS = ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n<|/", "\n```")
 SHOTS = (2, 3, 4)
 
@@ -87,14 +88,6 @@ def prompt_bigcode(sample: Sample) -> str:
     return str(sample.data["docstring"])
 
 
-def extract(sample: Sample, text: str) -> str:
-    return cut(text, ("[DONE]",))
-
-
-def extract_bigcode(sample: Sample, text: str) -> str:
-    return cut(text, BIGCODE_STOPS)
-
-
 def program(sample: Sample, answer: str) -> Program:
     test, entry = "\n".join(sample.data["tests"]), sample.data["entry_point"]
     return Program(id=sample.id, prompt="", completion=answer, test=test, entry_point=entry, form="asserts")
@@ -110,12 +103,12 @@ def gold(sample: Sample) -> str:
 
 LM_EVAL = Task(
     name="mbpp", version=1, kind="code", about="500 short tasks in words, run against three asserts",
-    protocol="lm-eval", samples=samples, prompt=prompt, extract=extract, program=program, gold=gold,
-    metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=("[DONE]",)), data="mbpp", split="test",
+    protocol="lm-eval", samples=samples, prompt=prompt, extract=cut_at(STOPS), program=program, gold=gold,
+    metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=STOPS), data="mbpp", split="test",
     licence="CC-BY-4.0", paper="arXiv:2108.07732", size=500, chance=0.0,
 )  # fmt: skip
 BIGCODE = replace(
-    LM_EVAL, protocol="bigcode", prompt=prompt_bigcode, extract=extract_bigcode, program=program_bigcode, shots=0,
+    LM_EVAL, protocol="bigcode", prompt=prompt_bigcode, extract=cut_at(BIGCODE_STOPS), program=program_bigcode, shots=0,
     decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
 )  # fmt: skip
 PROTOCOLS = {"lm-eval": LM_EVAL, "bigcode": BIGCODE}

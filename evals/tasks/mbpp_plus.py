@@ -9,19 +9,20 @@ Its sanitizer drops functions without `return`, and so the generator that the re
 calls: that reference fails here as in EvalPlus.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet
-from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sandbox.judge.evalplus import make_test
 from evals.scoring.answer import cut
 from evals.scoring.sanitize import sanitize
 from evals.task import Task
-from evals.tasks.humaneval import EVALPLUS_ANY
+from evals.tasks.humaneval import EVALPLUS_ANY, gold
+from evals.tasks.humaneval_plus import read_samples
 
 TITLE = "MBPP+"
 ALIASES = ("mbppplus",)
@@ -32,13 +33,6 @@ SETS = (
     ),
 )  # fmt: skip
 STOPS = (*EVALPLUS_ANY, '\n"""', "\nassert")
-
-
-def samples() -> Iterator[Sample]:
-    for row in rows("mbpp_plus"):
-        kept = ("entry_point", "base_input", "plus_input", "atol")
-        data = {**{key: row[key] for key in kept}, "solution": row["canonical_solution"]}
-        yield Sample(id=row["task_id"], question=row["prompt"], target=row["entry_point"], data=data)
 
 
 def prompt(sample: Sample) -> str:
@@ -62,15 +56,12 @@ def program(parts: tuple[str, ...]) -> Callable[[Sample, str], Program]:
     return made
 
 
-def gold(sample: Sample) -> str:
-    return str(sample.data["solution"])
-
-
 EVALPLUS = Task(
     name="mbpp_plus", version=1, kind="code", about="short tasks in words with many more inputs", protocol="evalplus",
-    samples=samples, prompt=prompt, extract=extract, program=program(("base_input", "plus_input")), gold=gold,
-    metrics=("pass@1",), decoding=Decoding(max_tokens=768, stop=STOPS), data="mbpp_plus", split="test",
-    licence="Apache-2.0", paper="arXiv:2305.01210", size=378, chance=0.0,
+    samples=partial(read_samples, "mbpp_plus"), prompt=prompt, extract=extract,
+    program=program(("base_input", "plus_input")), gold=gold, metrics=("pass@1",),
+    decoding=Decoding(max_tokens=768, stop=STOPS), data="mbpp_plus", split="test", licence="Apache-2.0",
+    paper="arXiv:2305.01210", size=378, chance=0.0,
 )  # fmt: skip
 BASE = replace(EVALPLUS, protocol="evalplus-base", program=program(("base_input",)))
 PROTOCOLS = {"evalplus": EVALPLUS, "evalplus-base": BASE}

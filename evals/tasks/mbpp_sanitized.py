@@ -13,8 +13,9 @@ from functools import cache
 from evals.datasets.forms import EvalSet, Row
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
+from evals.scoring.answer import cut_at
 from evals.task import Task
-from evals.tasks.mbpp import SHOTS, extract, gold, program
+from evals.tasks.mbpp import SHOTS, STOPS, gold, program
 
 TITLE = "MBPP sanitized"
 SETS = (
@@ -58,8 +59,8 @@ def prompt(sample: Sample) -> str:
 PROTOCOLS = {
     "austin": Task(
         name="mbpp_sanitized", version=1, kind="code", about="257 checked tasks in words, run against their asserts",
-        protocol="austin", samples=samples, prompt=prompt, extract=extract, program=program, gold=gold,
-        metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=("[DONE]",)), data="mbpp_sanitized",
+        protocol="austin", samples=samples, prompt=prompt, extract=cut_at(STOPS), program=program, gold=gold,
+        metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=STOPS), data="mbpp_sanitized",
         split="full", licence="CC-BY-4.0", paper="arXiv:2108.07732", size=257, chance=0.0,
     ),
 }  # fmt: skip

@@ -11,8 +11,9 @@ from functools import partial
 
 from evals.datasets.forms import EvalSet, Shipped, humaneval
 from evals.records import Decoding
-from evals.task import Task
-from evals.tasks.humaneval import as_it_is, cut_at, gold, program, read_samples
+from evals.scoring.answer import cut_at
+from evals.task import Task, bare_question
+from evals.tasks.humaneval import gold, program, read_samples
 
 TITLE = "Mini exercises"
 SETS = (
@@ -28,7 +29,7 @@ PROTOCOLS = {
     "phizoo": Task(
         name="mini_exercises", version=1, kind="code",
         about="320 small held-out functions of the template teacher, run against their tests",
-        samples=partial(read_samples, "mini_exercises"), prompt=as_it_is, extract=cut_at(STOPS), program=program,
+        samples=partial(read_samples, "mini_exercises"), prompt=bare_question, extract=cut_at(STOPS), program=program,
         gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=160, stop=STOPS), data="mini_exercises",
         split="test", licence="Apache-2.0", paper="this project", size=320, chance=0.0,
     ),

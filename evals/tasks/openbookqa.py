@@ -11,7 +11,7 @@ from evals.datasets.forms import EvalSet, Hub, labelled, olmo
 from evals.datasets.load import rows
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import Task, bare_question
 
 TITLE = "OpenBookQA"
 SETS = (
@@ -39,15 +39,11 @@ def samples() -> Iterator[Sample]:
         yield Sample(id=f"openbookqa/{row['id']}", question=row["question"], choices=choices, target=row["gold"])
 
 
-def prompt(sample: Sample) -> str:
-    return sample.question
-
-
 PROTOCOLS = {
     "lm-eval": Task(
         name="openbookqa", version=1, kind="choices", about="science facts with common sense, four choices",
-        protocol="lm-eval", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
-        metrics=METRICS, data="openbookqa", split="test", licence="Apache-2.0", paper="arXiv:1809.02789", size=500,
-        chance=0.25,
+        protocol="lm-eval", samples=samples, prompt=bare_question, pairs=each_choice(bare_question),
+        judge=judge(METRICS), metrics=METRICS, data="openbookqa", split="test", licence="Apache-2.0",
+        paper="arXiv:1809.02789", size=500, chance=0.25,
     ),
 }  # fmt: skip

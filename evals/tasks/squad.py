@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from evals.datasets.forms import EvalSet, olmo, squad
 from evals.datasets.load import rows
-from evals.records import Decoding, Sample, Scored
-from evals.scoring.answer import exact_and_f1
+from evals.records import Decoding, Sample
 from evals.task import Task
+from evals.tasks.squad_v2 import METRICS, gold, score
 
 TITLE = "SQuAD"
 SETS = (
@@ -25,7 +25,6 @@ SETS = (
         partial="1,000 of 10,570 questions",
     ),
 )  # fmt: skip
-METRICS = ("exact", "f1")
 
 
 def samples() -> Iterator[Sample]:
@@ -41,15 +40,6 @@ def prompt(sample: Sample) -> str:
 
 def extract(sample: Sample, text: str) -> str | None:
     return text.strip().split("\n")[0].strip() or None
-
-
-def score(sample: Sample, answer: str) -> Scored:
-    exact, f1 = exact_and_f1(answer, sample.target)
-    return Scored(metrics={"exact": exact, "f1": f1}, detail=f"read {answer!r}, right is {sample.target[0]!r}")
-
-
-def gold(sample: Sample) -> str:
-    return f" {sample.target[0]}"
 
 
 PROTOCOLS = {

@@ -21,7 +21,7 @@ from evals.datasets.forms import EvalSet, squad
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.scoring.answer import exact_and_f1, plain_words
-from evals.task import Task
+from evals.task import Task, bare_question
 
 TITLE = "SQuAD v2"
 ALIASES = ("squadv2",)
@@ -52,10 +52,6 @@ def samples() -> Iterator[Sample]:
         question = write_question(row["title"], row["context"], row["question"])
         identity, cluster = f"squad_v2/{row['id']}", row["title"]
         yield Sample(id=identity, question=question, target=row["answers"], cluster=cluster)
-
-
-def prompt(sample: Sample) -> str:
-    return sample.question
 
 
 def prompt_phi(sample: Sample) -> str:
@@ -95,7 +91,7 @@ def gold_phi(sample: Sample) -> str:
 
 LM_EVAL = Task(
     name="squad_v2", version=1, kind="generate", about="answers in a paragraph, or none", protocol="lm-eval",
-    samples=samples, prompt=prompt, extract=extract, score=score_parts, gold=gold, metrics=(*METRICS, *PARTS),
+    samples=samples, prompt=bare_question, extract=extract, score=score_parts, gold=gold, metrics=(*METRICS, *PARTS),
     decoding=Decoding(max_tokens=256, stop=("\n",)), data="squad_v2", split="validation", licence="CC-BY-SA-4.0",
     paper="arXiv:1806.03822", size=6078, chance=3168 / 6078,
 )  # fmt: skip

@@ -11,8 +11,9 @@ from functools import partial
 
 from evals.datasets.forms import EvalSet, Shipped, humaneval
 from evals.records import Decoding
-from evals.task import Task
-from evals.tasks.humaneval import as_it_is, cut_at, gold, program, read_samples
+from evals.scoring.answer import cut_at
+from evals.task import Task, bare_question
+from evals.tasks.humaneval import gold, program, read_samples
 
 TITLE = "Unconventional 25"
 SETS = (
@@ -28,7 +29,7 @@ PROTOCOLS = {
     "phizoo": Task(
         name="unconventional", version=1, kind="code",
         about="25 problems unlike any textbook's, run against their tests; also graded by a model",
-        samples=partial(read_samples, "unconventional"), prompt=as_it_is, extract=cut_at(STOPS), program=program,
+        samples=partial(read_samples, "unconventional"), prompt=bare_question, extract=cut_at(STOPS), program=program,
         gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=384, stop=STOPS), data="unconventional",
         split="test", licence="Apache-2.0", paper="this project", size=25, chance=0.0,
     ),

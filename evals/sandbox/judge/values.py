@@ -42,14 +42,6 @@ def _decimal(text: str) -> Decimal:
     return value
 
 
-def _range(parts: list[Any]) -> range:
-    return range(*(_hexadecimal(p) for p in parts))
-
-
-def _deque(parts: list[Any]) -> deque[Any]:
-    return deque(parts[1:], parts[0])
-
-
 def _pairs(parts: list[Any]) -> dict[Any, Any]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
@@ -63,10 +55,6 @@ def _array(parts: list[Any]) -> Any:
     return numpy.array(parts[1], dtype=kind)
 
 
-def _array_of(parts: list[Any]) -> Any:
-    return array.array(parts[0], parts[1:])
-
-
 def _type(name: str) -> type:
     value = vars(builtins).get(name)
     if not isinstance(value, type):
@@ -76,7 +64,9 @@ def _type(name: str) -> type:
 
 # tag -> the function that takes the decoded parts
 CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
-    "l": list, "t": tuple, "s": set, "z": frozenset, "d": _pairs, "r": _range, "q": _deque, "n": _array, "a": _array_of,
+    "l": list, "t": tuple, "s": set, "z": frozenset, "d": _pairs, "n": _array,
+    "r": lambda parts: range(*map(_hexadecimal, parts)), "q": lambda parts: deque(parts[1:], parts[0]),
+    "a": lambda parts: array.array(parts[0], parts[1:]),
     "K": lambda parts: dict.fromkeys(parts).keys(), "V": lambda parts: dict(enumerate(parts)).values(),
     "I": lambda parts: _pairs(parts).items(),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from evals.cli.tasks import tasks
 from evals.datasets import load
 from evals.datasets.catalog import sets
+from zoo.digest import digest
 from zoo.errors import ZooError
 
 SETS = sets()
@@ -173,7 +174,7 @@ def test_the_hubs_form_becomes_the_pinned_content(key: tuple[str, str], shared: 
     kept = tmp_path / "file.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(native), kept)
     formed = load._formed(wanted, iter(parquet.read_table(kept).to_pylist()))
-    assert load.rows_digest(formed) == wanted.digest
+    assert digest(formed) == wanted.digest
 
 
 def test_fetched_from_the_hub_at_the_pinned_revision(hub: Hub, shared: Path, tmp_path: Path) -> None:
