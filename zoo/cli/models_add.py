@@ -9,10 +9,10 @@ from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import emit_json
 from zoo.errors import CheckFailed, ZooError
+from zoo.registry import Registry, open_registry
 
 if TYPE_CHECKING:
     from zoo.records import About, Checkpoint
-    from zoo.registry import Registry
 
 NO_TOKENIZER = (
     "Warning: the checkpoint has no tokenizer, so it is kept but cannot be evaluated or served; "
@@ -60,7 +60,6 @@ def add(
               phizoo models add ./phi-1-mixformer --name phi-1 --drop-code
     """
     from zoo.records import has_tokenizer
-    from zoo.registry import open_registry
 
     if source.startswith("hf:"):
         source, _, pinned = source.removeprefix("hf:").partition("@")
@@ -89,7 +88,7 @@ def _last_part(source: str) -> str:
 
 
 def _import(
-    registry: "Registry", source: str, name: str | None, revision: str | None, about: "About", drop_code: bool,
+    registry: Registry, source: str, name: str | None, revision: str | None, about: "About", drop_code: bool,
     convert: bool,
 ) -> "Checkpoint":  # fmt: skip
     from zoo.exchange.huggingface import import_any
@@ -111,7 +110,7 @@ def _show_plan(source: str, name: str | None, revision: str | None) -> None:
 
 
 def _about(
-    registry: "Registry", recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
+    registry: Registry, recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
     options: dict[str, Any],
 ) -> "About":  # fmt: skip
     from zoo.records import About, Parent, TrainedOn
