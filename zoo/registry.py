@@ -17,10 +17,8 @@ from zoo import settings
 from zoo.db import checkpoints, datasets, gc, names, query, rows
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
-from zoo.db.gc import Collected
+from zoo.db.gc import Collected, pin
 from zoo.db.open import open_database
-from zoo.db.pins import pin
-from zoo.db.scores import PROTOCOL, read_scores, write_run
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, manifest_digest, validate_name
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
+PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 Lines = list[str]  # inside the class, `list` is the registry's own
 
 
@@ -281,20 +280,20 @@ class Registry:
         moment = now()
         if results is None:
             with self.database.write():
-                write_run(self.database, header, protocol, scores, "", moment)
+                rows.write_run(self.database, header, protocol, scores, "", moment)
             return
         with self.store.incoming() as staging:
             sha256, size = copy_hashed(results, staging / "results")
             with pin(self.database, staging.name, [sha256], moment):
                 self.store.publish(staging, [File(path="results", sha256=sha256, bytes=size)])
                 with self.database.write():
-                    write_run(self.database, header, protocol, scores, sha256, moment)
+                    rows.write_run(self.database, header, protocol, scores, sha256, moment)
 
     def scores(self, checkpoint: str | None = None, task: str | None = None) -> Sequence[Score]:
         """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given."""
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
-        return read_scores(self.database, checkpoint, task)
+        return rows.read_scores(self.database, checkpoint, task)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""

@@ -15,8 +15,8 @@ import msgspec
 
 from zoo.admission import gate
 from zoo.db import datasets, names
-from zoo.db.pins import pin
-from zoo.db.scores import write_run
+from zoo.db.gc import pin
+from zoo.db.rows import write_run
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
 from zoo.progress import progress
