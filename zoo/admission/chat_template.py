@@ -92,10 +92,8 @@ def check_template(text: Any, source: str) -> None:
     except (TemplateSyntaxError, RecursionError) as error:
         raise ZooError(f"{source}: the chat template cannot be parsed: {str(error).splitlines()[0]}.") from None
     _check_tree(tree, source)
-    code = (
-        f"import sys; sys.path[:0] = {_import_path()!r}\n"
-        + RENDER.format(seconds=SECONDS, memory=MEMORY_BYTES, output=OUTPUT_CHARACTERS)
-    )  # fmt: skip
+    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n"
+    code += RENDER.format(seconds=SECONDS, memory=MEMORY_BYTES, output=OUTPUT_CHARACTERS)
     try:
         exit_code = subprocess.run(
             [sys.executable, "-I", "-c", code], input=json.dumps(text).encode(), stdout=subprocess.DEVNULL,
@@ -106,10 +104,6 @@ def check_template(text: Any, source: str) -> None:
     if exit_code:
         fault = "reaches out of the sandbox" if exit_code == 3 else "needs too much time, memory or output to render"
         raise ZooError(f"{source}: the chat template {fault}; remove it (a base model needs none).")
-
-
-def _import_path() -> list[str]:
-    return [str(Path(__file__).parents[2])]
 
 
 def _check_tree(tree: Any, source: str) -> None:

@@ -86,7 +86,6 @@ def _list_remote(url: str, as_json: bool) -> None:
 
 
 def _echo_moved(did: str, moved: "Transfer", as_json: bool) -> None:
-
     if as_json:
         emit_json(moved)
     else:

@@ -125,13 +125,11 @@ def _dataset(dataset: Dataset, seen: int) -> str:
         return head
     rows = [
         (
-            plain(stage.name),
-            f"{stage.entered:,}",
-            f"{stage.kept:,}",
+            plain(stage.name), f"{stage.entered:,}", f"{stage.kept:,}",
             ", ".join(f"{plain(reason)} {count:,}" for reason, count in sorted(stage.dropped.items())) or "none",
         )
         for stage in dataset.stages
-    ]
+    ]  # fmt: skip
     return f"{head}\n\n{_table(('Stage', 'In', 'Kept', 'Dropped by reason'), rows)}"
 
 

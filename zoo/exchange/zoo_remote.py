@@ -84,12 +84,10 @@ def make_entry(registry: Registry, spec: str) -> Entry:
             recipes.append(registry.recipe(recipe_digest))
     versions = registry.aliases(checkpoint.name)
     return Entry(
-        checkpoint=checkpoint,
-        recipes=tuple(recipes),
-        datasets=tuple(dataset_records),
+        checkpoint=checkpoint, recipes=tuple(recipes), datasets=tuple(dataset_records),
         runs=tuple(_runs(registry, checkpoint)),
         aliases=tuple(alias for alias, version in versions.items() if version == checkpoint.version),
-    )
+    )  # fmt: skip
 
 
 def _datasets(registry: Registry, checkpoint: Checkpoint) -> list[Dataset]:
