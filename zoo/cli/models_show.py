@@ -1,21 +1,19 @@
 """`phizoo models`, the commands that read: list, show, path, verify. Only `verify --repair` writes."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, RenamedOption
 from zoo.cli.output import bytes_text, count, emit_json, share_cell, table
 from zoo.errors import CheckFailed, ZooError
+from zoo.records import Checkpoint
 from zoo.registry import Registry, open_registry
 
-if TYPE_CHECKING:
-    from zoo.records import Checkpoint
 
-
-def echo_checkpoints(registry: Registry, checkpoints: "Sequence[Checkpoint]") -> None:
+def echo_checkpoints(registry: Registry, checkpoints: Sequence[Checkpoint]) -> None:
     """Prints checkpoints as a table."""
     rows = []
     for record in checkpoints:
@@ -59,8 +57,6 @@ def show(checkpoint: str, as_json: bool) -> None:
     \b
     Example:  phizoo models show phi-1-mini@best
     """
-    import msgspec
-
     with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
@@ -79,7 +75,7 @@ def show(checkpoint: str, as_json: bool) -> None:
             click.echo(f"  {column}{subset}: {value}{unscored}  run {score.run[:12]}")
 
 
-def _echo_checkpoint(registry: Registry, record: "Checkpoint", aliases: list[str]) -> None:
+def _echo_checkpoint(registry: Registry, record: Checkpoint, aliases: list[str]) -> None:
     lines = {
         "name": record.label + (f" ({', '.join('@' + alias for alias in aliases)})" if aliases else ""),
         "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",
