@@ -10,15 +10,11 @@ PUBLIC = "PHIZOO_PUBLIC"  # set: the app asks for the password
 
 # the light and the dark theme, chosen by the system; primary colours as in board.css
 THEME = {
-    "theme.light.primaryColor": "#0072b2",
-    "theme.light.backgroundColor": "#ffffff",
-    "theme.light.secondaryBackgroundColor": "#f6f8fa",
-    "theme.light.textColor": "#1d2530",
-    "theme.dark.primaryColor": "#56b4e9",
-    "theme.dark.backgroundColor": "#12161c",
-    "theme.dark.secondaryBackgroundColor": "#1a1f27",
-    "theme.dark.textColor": "#e8ebef",
-}
+    "theme.light.primaryColor": "#0072b2", "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f6f8fa", "theme.light.textColor": "#1d2530",
+    "theme.dark.primaryColor": "#56b4e9", "theme.dark.backgroundColor": "#12161c",
+    "theme.dark.secondaryBackgroundColor": "#1a1f27", "theme.dark.textColor": "#e8ebef",
+}  # fmt: skip
 
 
 def server_command(port: int, public: bool, headless: bool = True) -> list[str]:

@@ -17,21 +17,20 @@ from zoo import settings
 from zoo.db import checkpoints, datasets, gc, names, query, rows
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
-from zoo.db.gc import Collected
+from zoo.db.gc import Collected, pin
 from zoo.db.open import open_database
-from zoo.db.pins import pin
-from zoo.db.scores import keep_run, read_protocols, read_run, read_runs, read_scores, results_file
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, manifest_digest, validate_name
 from zoo.shape import read_shape
 from zoo.store.open import open_store
-from zoo.store.store import Store
+from zoo.store.store import Store, copy_hashed
 
 if TYPE_CHECKING:
     from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
+PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 Lines = list[str]  # inside the class, `list` is the registry's own
 
 
@@ -192,7 +191,8 @@ class Registry:
 
     def alias_history(self, name: str) -> Sequence[AliasMove]:
         """Every move of a name's aliases, oldest first."""
-        return checkpoints.alias_history(self.database, name)
+        moves = "SELECT alias, previous, version, moved FROM alias_history WHERE name = :name ORDER BY id"
+        return [AliasMove(*row) for row in self.database.rows(moves, name=name)]
 
     def tag(self, spec: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
         """The checkpoint with tags added and removed."""
@@ -257,7 +257,8 @@ class Registry:
 
     def datasets(self) -> Sequence[Dataset]:
         """All datasets, once per name, oldest first."""
-        return datasets.list_all(self.database)
+        records = self.database.rows("SELECT record FROM datasets ORDER BY id")
+        return [datasets.DATASET.decode(row[0]) for row in records]
 
     def recipe(self, recipe_digest: str) -> dict[str, Any]:
         """The resolved recipe of a digest."""
@@ -276,29 +277,51 @@ class Registry:
 
         header  evals.records.Run as plain data; `id` and `checkpoint` are read
         """
-        keep_run(self.database, self.store, header, protocol, scores, results, now())
+        moment = now()
+        if results is None:
+            with self.database.write():
+                rows.write_run(self.database, header, protocol, scores, "", moment)
+            return
+        with self.store.incoming() as staging:
+            sha256, size = copy_hashed(results, staging / "results")
+            with pin(self.database, staging.name, [sha256], moment):
+                self.store.publish(staging, [File(path="results", sha256=sha256, bytes=size)])
+                with self.database.write():
+                    rows.write_run(self.database, header, protocol, scores, sha256, moment)
 
     def scores(self, checkpoint: str | None = None, task: str | None = None) -> Sequence[Score]:
         """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given."""
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
-        return read_scores(self.database, checkpoint, task)
+        return rows.read_scores(self.database, checkpoint, task)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""
-        return read_protocols(self.database)
+        records = self.database.rows("SELECT fingerprint, record FROM protocols ORDER BY fingerprint")
+        return {row[0]: PROTOCOL.decode(row[1]) for row in records}
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run's header as plain data, by its id or a unique prefix of it."""
-        return read_run(self.database, run_id)
+        runs = self.database.rows("SELECT id, record FROM runs WHERE id = :id", id=run_id) or self.database.rows(
+            "SELECT id, record FROM runs WHERE substr(id, 1, :length) = :id", id=run_id, length=len(run_id)
+        )
+        if not run_id or len(runs) != 1:
+            reason = f"{run_id} begins the ids of {len(runs)} runs" if runs else f'no run "{run_id}"'
+            raise ZooError(f"{reason}. The runs of a checkpoint: phizoo models show NAME")
+        header: dict[str, Any] = msgspec.json.decode(runs[0][1])
+        return header
 
     def runs(self) -> Sequence[dict[str, Any]]:
         """The headers of all runs, oldest first."""
-        return read_runs(self.database)
+        records = self.database.rows("SELECT record FROM runs ORDER BY created, id")
+        return [msgspec.json.decode(row[0]) for row in records]
 
     def results(self, run_id: str) -> Path:
         """A local file with a run's result lines."""
-        return results_file(self.database, self.store, run_id)
+        files = self.database.rows("SELECT results FROM runs WHERE id = :id", id=self.run(run_id)["id"])
+        if not files[0][0]:
+            raise ZooError(f"run {run_id} was stored without its results. Run it again: phizoo eval run")
+        return self.store.object(files[0][0])
 
 
 def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspected", about: About) -> Checkpoint:

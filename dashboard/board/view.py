@@ -5,7 +5,11 @@ A `View` holds all choices of the reader. The page keeps it in its address, the 
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from dashboard.board.cells import Board, Column, Row
 from evals.suites import benchmarks
@@ -31,30 +35,15 @@ class Suite(Record, frozen=True):
     talk_rows: bool = False
 
 
-# benchmarks beside a report's own suite: code tasks that came later, the averages that the phi-2 blog prints
-PHI1_MORE = ("humaneval_plus", "mbpp_plus", "mini_exercises", "unconventional_50", "unconventional")
-PHI2_MORE = ("commonsense_avg", "language_understanding_avg", "math", "coding_avg")
-SUITES: dict[str, Suite] = {
-    "talk": Suite(about="own checkpoints beside the talk's tables", sources=("the talk",), talk_rows=True),
-    "headline": Suite(
-        about="Code Llama 34B, Phi-1 and Phi-1 (WR + Tile), as the talk compares them", sources=("the talk",)
-    ),
-    "own": Suite(about="only scores measured here", sources=("nowhere",)),
-    "phi-1": Suite(
-        about="code, as in the phi-1 paper",
-        benchmarks=(*benchmarks("phi-1"), *PHI1_MORE),
-        sources=("the talk", "arXiv 2306.11644"),
-    ),
-    "phi-1.5": Suite(
-        about="the phi-1.5 report's tables", benchmarks=benchmarks("phi-1.5"), sources=("arXiv 2309.05463",)
-    ),
-    "phi-2": Suite(
-        about="the phi-2 blog's tables",
-        benchmarks=(*benchmarks("phi-2"), *PHI2_MORE),
-        sources=("Microsoft Research blog",),
-    ),
-    "all": Suite(about="every benchmark and every published column"),
-}
+def _read_suites() -> dict[str, Suite]:
+    suites = msgspec.toml.decode(Path(__file__).with_name("suites.toml").read_bytes(), type=dict[str, Suite])
+    for name, suite in suites.items():
+        groups = (benchmarks(entry[1:]) if entry.startswith("@") else (entry,) for entry in suite.benchmarks)
+        suites[name] = msgspec.structs.replace(suite, benchmarks=tuple(chain.from_iterable(groups)))
+    return suites
+
+
+SUITES = _read_suites()
 # the published scores on part of a benchmark (phi-1's Table 3) shown beside the own scores on the same part
 PARTS = {"clean": "non-similar", "overlapping": "similar"}
 SORTS = ("board", "name", "parameters", "tokens", "date")

@@ -5,6 +5,7 @@ The text stays text: nothing here or on the page runs it or renders it as HTML.
 
 import queue
 import threading
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,27 +19,7 @@ from zoo.errors import ZooError
 
 KEY = "PHIZOO_API_KEY"  # the only key that the page sends to an address
 PATIENCE = Limits(tries=1, timeout_seconds=60)
-
-# the talk's subjects, worded for completion models: a plain question with its answer begun
-EXAMPLES = {
-    "Logging": (
-        "Question: My Python program calls logging.info(...) but nothing is printed. Why, and how do I fix it?\nAnswer:"
-    ),
-    "Tic-tac-toe": (
-        'def winner(board: list[list[str]]) -> str | None:\n    """Return "X" or "O" if that player has three in a row '
-        'on the 3x3 tic-tac-toe board, else None."""'
-    ),
-    "Rhyming proof": "Write a proof that there are infinitely many primes, such that every line rhymes.\n\n",
-    "Unicorn in TikZ": "% Draw a unicorn in TikZ\n\\begin{tikzpicture}",
-    "Skier": (
-        "Question: A skier slides down a frictionless slope of height 40 m and length 80 m. "
-        "What is the skier's speed at the bottom?\nAnswer:"
-    ),
-    "The wrong student": (
-        "Question: A skier slides down a frictionless slope of height 40 m and length 80 m. A student found the speed "
-        "at the bottom as v = sqrt(2 g L) = sqrt(2 * 9.8 * 80) = 39.6 m/s. What is the student's mistake?\nAnswer:"
-    ),
-}
+EXAMPLES: dict[str, str] = tomllib.loads(Path(__file__).with_name("examples.toml").read_text(encoding="utf-8"))
 
 
 def make_request(prompt: str, max_tokens: int = 256, temperature: float = 0.0, seed: int = 0) -> GenerateRequest:

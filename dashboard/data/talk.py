@@ -34,12 +34,10 @@ def _bar(name: str, value: float, low: float | None, high: float | None, own: bo
     return {"name": name, "value": value, "low": low, "high": high, "kind": "measured here" if own else "reported"}
 
 
-def _first_bar(row: Row, keys: Iterable[str]) -> Bar | None:
-    """The bar of a row's cell in the first of these columns that it has."""
-    for key in keys:
-        if cell := row.cells.get(key):
-            return _bar(row.label, cell.value, cell.low, cell.high, row.own)
-    return None
+def _first_bars(rows: Iterable[Row], keys: Sequence[str]) -> list[Bar]:
+    """The bars of the rows that have a cell in one of these columns, each of the first that it has."""
+    firsts = ((row, next((row.cells[key] for key in keys if key in row.cells), None)) for row in rows)
+    return [_bar(row.label, cell.value, cell.low, cell.high, row.own) for row, cell in firsts if cell is not None]
 
 
 def source_bars(board: Board, source: str, benchmark: str) -> list[Bar]:
@@ -47,8 +45,7 @@ def source_bars(board: Board, source: str, benchmark: str) -> list[Bar]:
     models = [row.model for row in published.load() if row.source.startswith(source) and row.benchmark == benchmark]
     by_name = {row.name: row for row in board.rows if not row.own}
     keys = [c.key for c in board.columns if c.benchmark == benchmark and (c.source.startswith(source) or c.talk)]
-    bars = (_first_bar(by_name[model], keys) for model in dict.fromkeys(models) if model in by_name)
-    return [bar for bar in bars if bar is not None]
+    return _first_bars((by_name[model] for model in dict.fromkeys(models) if model in by_name), keys)
 
 
 def data_ablation(board: Board) -> tuple[list[Bar], list[Bar]]:
@@ -60,8 +57,7 @@ def own_step_bars(board: Board) -> list[Bar]:
     """The unfiltered, base and finetuned own models on the held-out exercises."""
     by_name = {row.name: row for row in board.rows if row.own}
     keys = [column.key for column in board.columns if column.task == LIFT_TASK and column.main]
-    bars = (_first_bar(by_name[name], keys) for name in LIFT if name in by_name)
-    return [bar for bar in bars if bar is not None]
+    return _first_bars((by_name[name] for name in LIFT if name in by_name), keys)
 
 
 def weight_reuse_bars(board: Board) -> list[Bar]:
@@ -78,8 +74,7 @@ def grown_bars(board: Board, registry: "Registry | None") -> list[Bar]:
     parents = {digest for digests in sources.values() for digest in digests}
     labels = {c.label for c in checkpoints if sources[c.label] or c.digest in parents}
     keys = [c.key for c in board.columns if c.task in (LIFT_TASK, "humaneval") and c.main]
-    bars = (_first_bar(row, keys) for row in board.rows if row.label in labels)
-    return [bar for bar in bars if bar is not None]
+    return _first_bars((row for row in board.rows if row.label in labels), keys)
 
 
 def phi_step_bars(board: Board) -> list[Bar]:

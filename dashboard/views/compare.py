@@ -55,13 +55,9 @@ def show_table(comparisons: tuple[CheckpointComparison, ...]) -> list[dict[str, 
     """Draws all differences with adjusted p, and gives back the rows."""
     rows: list[dict[str, Any]] = [
         {
-            "benchmark": _benchmark(pair),
-            "protocol": cut(pair.column, 40),
-            "checkpoint": cut(pair.checkpoint, 48),
-            "score": f"{100 * pair.value:.1f}",
-            "against": f"{100 * pair.reference_value:.1f}",
-            "difference [95%]": difference_text(pair),
-            "p (Holm)": p_text(pair.p) or NONE,
+            "benchmark": _benchmark(pair), "protocol": cut(pair.column, 40), "checkpoint": cut(pair.checkpoint, 48),
+            "score": f"{100 * pair.value:.1f}", "against": f"{100 * pair.reference_value:.1f}",
+            "difference [95%]": difference_text(pair), "p (Holm)": p_text(pair.p) or NONE,
             "significant": "yes" if pair.p is not None and pair.p < 0.05 else "no",
             "wins / losses / ties": f"{pair.difference.wins} / {pair.difference.losses} / {pair.difference.ties}"
             if pair.difference and pair.kind == "paired"
@@ -69,7 +65,7 @@ def show_table(comparisons: tuple[CheckpointComparison, ...]) -> list[dict[str, 
             "n": pair.difference.n if pair.difference else None,
         }
         for pair in comparisons
-    ]
+    ]  # fmt: skip
     st.dataframe(rows, hide_index=True)
     st.caption(
         f"Compared with {style.text(comparisons[0].reference)}, sample by sample; p is two-sided and adjusted for "

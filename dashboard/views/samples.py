@@ -5,17 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import streamlit as st
 
-from dashboard.data import evidence, source
-from dashboard.data.samples import (
-    VERDICTS,
-    SampleFilter,
-    SampleQuery,
-    answer_end,
-    count_verdicts,
-    filter_results,
-    sample_queries,
-    text_diff,
-)
+from dashboard.data import evidence, samples, source
 from dashboard.escape import cut, html_lines, plain_lines
 from dashboard.views import style
 from evals.records import Result, Run
@@ -93,10 +83,10 @@ def _read_results(path: str, written: int, run: str) -> tuple[Result, ...]:
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the task's prompts")
-def _queries(run: str, header: bytes) -> dict[str, SampleQuery] | str:
+def _queries(run: str, header: bytes) -> dict[str, samples.SampleQuery] | str:
     """The prompts and tests of a run's samples, or the reason why they cannot be shown."""
     try:
-        return sample_queries(msgspec.json.decode(header, type=Run))
+        return samples.sample_queries(msgspec.json.decode(header, type=Run))
     except (ZooError, OSError, KeyError, ValueError) as error:
         return str(error)
 
@@ -104,7 +94,8 @@ def _queries(run: str, header: bytes) -> dict[str, SampleQuery] | str:
 def show_results(runs: dict[str, dict[str, Any]], run: str, results: tuple[Result, ...]) -> None:
     """Draws the filters, the list of samples, and the open sample."""
     leaked = runs[run].get("overlapping")
-    parts = [f"{MARKS[verdict]} {count:,} {verdict}" for verdict, count in count_verdicts(results).items() if count]
+    counts = samples.count_verdicts(results)
+    parts = [f"{MARKS[verdict]} {count:,} {verdict}" for verdict, count in counts.items() if count]
     parts.append("not searched for in training data" if leaked is None else f"⚑ {len(leaked):,} samples flagged")
     st.caption(" · ".join(parts))
     passing = pick_filters(results, leaked)
@@ -125,18 +116,18 @@ def pick_filters(results: tuple[Result, ...], leaked: list[str] | None) -> list[
     """Draws the filters, and gives back the positions of the results that pass them."""
     # every run has every pill, so that an address with "flagged" opens any run
     verdicts = st.pills(
-        "Verdict", (*VERDICTS, FLAGGED), selection_mode="multi", key="verdict", bind="query-params",
+        "Verdict", (*samples.VERDICTS, FLAGGED), selection_mode="multi", key="verdict", bind="query-params",
         help="flagged: found in the training data, according to the flags published with the run",
     )  # fmt: skip
     left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
     search = left.text_input("Search", key="find", bind="query-params", placeholder="words in id, text, answer, detail")
     middle.text_input("Jump to sample", key="sample", bind="query-params", placeholder="its id")
     limit = right.toggle("Cut off at a limit", key="limit", bind="query-params")
-    wanted = SampleFilter(
+    wanted = samples.SampleFilter(
         verdicts=tuple(verdict for verdict in verdicts if verdict != FLAGGED), search=search or "", truncated=limit,
         among=frozenset(leaked or ()) if FLAGGED in verdicts else None,
     )  # fmt: skip
-    return filter_results(results, wanted)
+    return samples.filter_results(results, wanted)
 
 
 def pick_draw(results: tuple[Result, ...], passing: list[int], jump: str) -> int | None:
@@ -233,7 +224,7 @@ def show_text(result: Result, choices: tuple[str, ...] = ()) -> None:
     """Draws the text that the model wrote, with its end of answer marked, and the extracted answer."""
     if result.text:
         st.markdown("**Written by the model** (the text after ✂ was not scored)")
-        end = answer_end(result)
+        end = samples.answer_end(result)
         rest = f'<span class="phizoo-cut"> ✂</span><span class="phizoo-rest">{html_lines(result.text[end:])}</span>'
         markup = html_lines(result.text[:end]) + (rest if result.text[end:].strip() else "")
         style.show_text_box(markup, "Written by the model")
@@ -263,5 +254,5 @@ def show_diff(run: str, result: Result) -> None:
         st.caption("That run has no such sample.")
         return
     st.markdown(f"There: {MARKS[other.verdict]} {other.verdict}")
-    diff = text_diff(result, other)
+    diff = samples.text_diff(result, other)
     st.code(plain_lines(diff) if diff else "both wrote the same", language="diff", wrap_lines=True)

@@ -24,7 +24,7 @@ from rows import row
 
 from dashboard import server
 from evals.records import Facts, Result, Run
-from zoo.db.scores import write_run
+from zoo.db.rows import write_run
 from zoo.digest import digest
 from zoo.records import Checkpoint, ProtocolRecord, Score
 from zoo.registry import open_registry

@@ -8,6 +8,7 @@ rendered in a child process with limits on time, memory and output.
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
@@ -41,24 +42,7 @@ for talk in TALKS:
         pass
 """
 # conversations of every kind, so that no branch of a template escapes the limits
-_TURNS = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi."}]
-_TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
-_CALL = {
-    "role": "assistant",
-    "content": "",
-    "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {}}}],
-}
-TALKS: tuple[dict[str, Any], ...] = (
-    {"messages": _TURNS[:1], "add_generation_prompt": True},
-    {"messages": _TURNS, "add_generation_prompt": False},
-    {"messages": [{"role": "system", "content": "Be kind."}, *_TURNS], "add_generation_prompt": True},
-    {
-        "messages": [*_TURNS, _TURNS[0], _CALL, {"role": "tool", "content": "1"}],
-        "tools": [_TOOL],
-        "add_generation_prompt": True,
-    },
-    {"messages": [], "add_generation_prompt": True},
-)
+TALKS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("talks.json").read_text(encoding="utf-8"))
 
 
 def environment() -> Any:
@@ -108,10 +92,8 @@ def check_template(text: Any, source: str) -> None:
     except (TemplateSyntaxError, RecursionError) as error:
         raise ZooError(f"{source}: the chat template cannot be parsed: {str(error).splitlines()[0]}.") from None
     _check_tree(tree, source)
-    code = (
-        f"import sys; sys.path[:0] = {_import_path()!r}\n"
-        + RENDER.format(seconds=SECONDS, memory=MEMORY_BYTES, output=OUTPUT_CHARACTERS)
-    )  # fmt: skip
+    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n"
+    code += RENDER.format(seconds=SECONDS, memory=MEMORY_BYTES, output=OUTPUT_CHARACTERS)
     try:
         exit_code = subprocess.run(
             [sys.executable, "-I", "-c", code], input=json.dumps(text).encode(), stdout=subprocess.DEVNULL,
@@ -122,12 +104,6 @@ def check_template(text: Any, source: str) -> None:
     if exit_code:
         fault = "reaches out of the sandbox" if exit_code == 3 else "needs too much time, memory or output to render"
         raise ZooError(f"{source}: the chat template {fault}; remove it (a base model needs none).")
-
-
-def _import_path() -> list[str]:
-    from pathlib import Path
-
-    return [str(Path(__file__).parents[2])]
 
 
 def _check_tree(tree: Any, source: str) -> None:

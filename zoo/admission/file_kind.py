@@ -16,24 +16,12 @@ from typing import Any, BinaryIO
 
 # the first bytes of files that can run, or can contain something that runs
 MAGIC = {
-    b"\x80": "a pickle",
-    b"PK": "a zip archive (PyTorch's .bin and .pt are such)",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"Rar!": "a RAR archive",
-    b"\x7fELF": "a program",
-    b"MZ": "a program",
-    b"\xcf\xfa\xed\xfe": "a program",
-    b"\xca\xfe\xba\xbe": "a program",
-    b"\x00asm": "a program",
-    b"#!": "a script",
-    b"\x89HDF": "an HDF5 file",
-    b"\x93NUMPY": "a NumPy file",
-    b"GGUF": "a GGUF file",
-}
+    b"\x80": "a pickle", b"PK": "a zip archive (PyTorch's .bin and .pt are such)", b"7z\xbc\xaf": "a 7z archive",
+    b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive", b"Rar!": "a RAR archive", b"\x7fELF": "a program", b"MZ": "a program",
+    b"\xcf\xfa\xed\xfe": "a program", b"\xca\xfe\xba\xbe": "a program", b"\x00asm": "a program", b"#!": "a script",
+    b"\x89HDF": "an HDF5 file", b"\x93NUMPY": "a NumPy file", b"GGUF": "a GGUF file",
+}  # fmt: skip
 TAR_MARK_AT = 257
 OPCODES = 100_000
 BY_CODE = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}

@@ -67,13 +67,7 @@ def _check_phi(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[st
         ) from None
     if config.get("tie_word_embeddings") and "lm_head.weight" not in shapes:
         del expected["lm_head.weight"]
-    for name, shape in expected.items():
-        if name not in shapes:
-            raise ZooError(f"{folder}: tensor {name} is missing; config.json describes one of shape {list(shape)}.")
-        if shapes[name] != shape:
-            raise ZooError(
-                f"{folder}: tensor {name} has shape {list(shapes[name])}, config.json describes {list(shape)}."
-            )
+    _check_shapes(folder, shapes, expected)
     extra = sorted(name for name in shapes.keys() - expected.keys() if not name.endswith("inv_freq"))
     if extra:
         raise ZooError(
@@ -139,6 +133,10 @@ def _check_llama(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[
         del expected["model.norm.weight"]  # a norm of its own kind
     if "lm_head.weight" in shapes:
         expected["lm_head.weight"] = (vocabulary, width)
+    _check_shapes(folder, shapes, expected)
+
+
+def _check_shapes(folder: Path, shapes: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> None:
     for name, shape in expected.items():
         if shapes.get(name) != shape:
             fault = f"has shape {list(shapes[name])}" if name in shapes else "is missing"

@@ -1,7 +1,7 @@
 """`phizoo models add`: a folder, a repository of the hub or a published Phi becomes a checkpoint of the zoo."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 import click
 
@@ -9,10 +9,8 @@ from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import emit_json
 from zoo.errors import CheckFailed, ZooError
-
-if TYPE_CHECKING:
-    from zoo.records import About, Checkpoint
-    from zoo.registry import Registry
+from zoo.records import About, Checkpoint, Parent, Relation, TrainedOn, has_tokenizer
+from zoo.registry import Registry, open_registry
 
 NO_TOKENIZER = (
     "Warning: the checkpoint has no tokenizer, so it is kept but cannot be evaluated or served; "
@@ -59,9 +57,6 @@ def add(
               phizoo models add microsoft/phi-2 --dry-run
               phizoo models add ./phi-1-mixformer --name phi-1 --drop-code
     """
-    from zoo.records import has_tokenizer
-    from zoo.registry import open_registry
-
     if source.startswith("hf:"):
         source, _, pinned = source.removeprefix("hf:").partition("@")
         revision = revision or pinned or None
@@ -89,9 +84,9 @@ def _last_part(source: str) -> str:
 
 
 def _import(
-    registry: "Registry", source: str, name: str | None, revision: str | None, about: "About", drop_code: bool,
+    registry: Registry, source: str, name: str | None, revision: str | None, about: About, drop_code: bool,
     convert: bool,
-) -> "Checkpoint":  # fmt: skip
+) -> Checkpoint:  # fmt: skip
     from zoo.exchange.huggingface import import_any
 
     path = Path(source).expanduser()
@@ -111,36 +106,31 @@ def _show_plan(source: str, name: str | None, revision: str | None) -> None:
 
 
 def _about(
-    registry: "Registry", recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
+    registry: Registry, recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
     options: dict[str, Any],
-) -> "About":  # fmt: skip
-    from zoo.records import About, Parent, TrainedOn
-
+) -> About:  # fmt: skip
     return About(
         recipe=read_recipe(Path(recipe)) if recipe else None,
-        parents=tuple(
-            Parent(digest=registry.get(spec).digest, relation=relation) for spec, relation in map(_parent, parents)
-        ),
-        datasets=tuple(
-            TrainedOn(digest=registry.dataset(spec).digest, tokens=tokens) for spec, tokens in map(_trained, datasets)
-        ),
+        parents=tuple(_parent(registry, option) for option in parents),
+        datasets=tuple(_trained_on(registry, option) for option in datasets),
         source=options.pop("origin"),
         **options,
     )
 
 
-def _parent(option: str) -> tuple[str, Any]:
-    spec, _, relation = option.partition("=")
-    if relation not in ("", "finetune", "grow", "resume", "convert"):
-        raise ZooError(f'--parent {option}: no relation "{relation}"; expected finetune, grow, resume or convert.')
-    return spec, relation or "finetune"
+def _parent(registry: Registry, option: str) -> Parent:
+    spec, _, word = option.partition("=")
+    relation: Any = word or "finetune"
+    if relation not in get_args(Relation):
+        raise ZooError(f'--parent {option}: no relation "{word}"; expected finetune, grow, resume or convert.')
+    return Parent(digest=registry.get(spec).digest, relation=relation)
 
 
-def _trained(option: str) -> tuple[str, int]:
+def _trained_on(registry: Registry, option: str) -> TrainedOn:
     spec, _, tokens = option.partition("=")
     if tokens and not tokens.isdecimal():
         raise ZooError(f"--dataset {option}: {tokens!r} is not a number of tokens; expected such as {spec}=7000000.")
-    return spec, int(tokens or 0)
+    return TrainedOn(digest=registry.dataset(spec).digest, tokens=int(tokens or 0))
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import ZooError
+from zoo.registry import open_registry
 
 
 @click.command()
@@ -23,8 +24,6 @@ def alias(checkpoint: str, alias: str | None, expect: int | None, removing: bool
               phizoo models alias phi-1-mini:4 best --expect 3
               phizoo models alias phi-1-mini --history
     """
-    from zoo.registry import open_registry
-
     if history:
         _echo_history(checkpoint, as_json)
         return
@@ -41,8 +40,6 @@ def alias(checkpoint: str, alias: str | None, expect: int | None, removing: bool
 
 
 def _echo_history(checkpoint: str, as_json: bool) -> None:
-    from zoo.registry import open_registry
-
     with open_registry(readonly=True) as registry:
         moves = registry.alias_history(registry.get(checkpoint).name)
     if as_json:
@@ -66,8 +63,6 @@ def edit(checkpoint: str, added: tuple[str, ...], removed: tuple[str, ...], note
     Example:  phizoo models edit phi-1-mini:3 --tag keep --tag ablation
               phizoo models edit phi-1-mini:3 --untag keep --note "loss spike at step 4000, see the run's log"
     """
-    from zoo.registry import open_registry
-
     if not added and not removed and note is None:
         raise ZooError(f"nothing to change. Example: phizoo models edit {checkpoint} --tag keep --note TEXT")
     with open_registry() as registry:
@@ -90,8 +85,6 @@ def rename(old: str, new: str) -> None:
     \b
     Example:  phizoo models rename my-phi phi-1-small-mini
     """
-    from zoo.registry import open_registry
-
     with open_registry() as registry:
         registry.rename(old, new)
     click.echo(f"{old} -> {new}")
@@ -109,8 +102,6 @@ def remove(checkpoint: str, with_scores: bool) -> None:
     \b
     Example:  phizoo models remove phi-1-mini:2
     """
-    from zoo.registry import open_registry
-
     with open_registry() as registry:
         removed = registry.remove(checkpoint, with_scores)
     click.echo(f"removed {removed.label}. To free its bytes: phizoo models gc")
@@ -127,8 +118,6 @@ def gc(dry_run: bool, as_json: bool) -> None:
     \b
     Example:  phizoo models gc --dry-run
     """
-    from zoo.registry import open_registry
-
     with open_registry() as registry:
         freed = registry.gc(dry_run)
     if as_json:
@@ -148,7 +137,6 @@ def upgrade() -> None:
     Example:  phizoo models upgrade
     """
     from zoo.db.open import SCHEMA
-    from zoo.registry import open_registry
 
     with open_registry():
         click.echo(f"the schema is {SCHEMA}, the newest")

@@ -9,6 +9,7 @@ from zoo.cli.models_show import echo_checkpoints
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import count, emit_json, table
 from zoo.errors import ZooError
+from zoo.registry import open_registry
 
 
 @click.command()
@@ -36,8 +37,6 @@ def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filter
     Example:  phizoo models find --where 'humaneval.low > 0.4' --where 'parameters < 3e9'
               phizoo models find --where "tag = keep or name ~ mini" --json
     """
-    from zoo.registry import open_registry
-
     with open_registry(readonly=True) as registry:
         checkpoints = registry.find(conditions, limit=limit, **filters)
         if as_json:
@@ -63,7 +62,6 @@ def lineage(checkpoint: str, form: str, as_json: bool) -> None:
               phizoo models lineage phi-1-mini --format dot | dot -Tsvg > lineage.svg
     """
     from zoo import lineage as family
-    from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
         graph = family.graph(registry, checkpoint)
@@ -87,7 +85,6 @@ def diff(before: str, after: str, as_json: bool) -> None:
     Example:  phizoo models diff phi-1-mini-base phi-1-mini
     """
     from zoo import diff as differences
-    from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
         difference = differences.diff(registry, before, after)
@@ -109,7 +106,6 @@ def card(checkpoint: str, out: str | None) -> None:
     from pathlib import Path
 
     from zoo.exchange.card import model_card
-    from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
         text = model_card(registry, checkpoint)

@@ -1,21 +1,19 @@
 """`phizoo models`, the commands that read: list, show, path, verify. Only `verify --repair` writes."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, RenamedOption
 from zoo.cli.output import bytes_text, count, emit_json, share_cell, table
 from zoo.errors import CheckFailed, ZooError
-
-if TYPE_CHECKING:
-    from zoo.records import Checkpoint
-    from zoo.registry import Registry
+from zoo.records import Checkpoint
+from zoo.registry import Registry, open_registry
 
 
-def echo_checkpoints(registry: "Registry", checkpoints: "Sequence[Checkpoint]") -> None:
+def echo_checkpoints(registry: Registry, checkpoints: Sequence[Checkpoint]) -> None:
     """Prints checkpoints as a table."""
     rows = []
     for record in checkpoints:
@@ -38,8 +36,6 @@ def list_checkpoints(name: str | None, all_versions: bool, as_json: bool) -> Non
     Example:  phizoo models list
               phizoo models list phi-1-mini --all --json
     """
-    from zoo.registry import open_registry
-
     with open_registry(readonly=True) as registry:
         if name is not None:
             registry.get(name)
@@ -61,10 +57,6 @@ def show(checkpoint: str, as_json: bool) -> None:
     \b
     Example:  phizoo models show phi-1-mini@best
     """
-    import msgspec
-
-    from zoo.registry import open_registry
-
     with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
@@ -83,7 +75,7 @@ def show(checkpoint: str, as_json: bool) -> None:
             click.echo(f"  {column}{subset}: {value}{unscored}  run {score.run[:12]}")
 
 
-def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[str]) -> None:
+def _echo_checkpoint(registry: Registry, record: Checkpoint, aliases: list[str]) -> None:
     lines = {
         "name": record.label + (f" ({', '.join('@' + alias for alias in aliases)})" if aliases else ""),
         "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",
@@ -121,8 +113,6 @@ def path(checkpoint: str) -> None:
     \b
     Example:  vllm serve "$(phizoo models path phi-1-mini@best)"
     """
-    from zoo.registry import open_registry
-
     with open_registry(readonly=True) as registry:
         click.echo(registry.path(checkpoint))
 
@@ -141,8 +131,6 @@ def verify(checkpoint: str | None, repair: bool, as_json: bool) -> None:
     Example:  phizoo models verify
               phizoo models verify phi-1-mini:3
     """
-    from zoo.registry import open_registry
-
     with open_registry(readonly=not repair) as registry:
         problems = registry.verify(checkpoint, repair)
         checked = 1 if checkpoint else len(registry.list(all_versions=True))

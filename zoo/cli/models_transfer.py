@@ -9,6 +9,7 @@ from zoo.cli.completion import A_CHECKPOINT, A_FOLDER
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import ZooError
+from zoo.registry import open_registry
 
 if TYPE_CHECKING:
     from zoo.exchange.zoo_remote import Transfer
@@ -24,7 +25,6 @@ def export(checkpoint: str, folder: str) -> None:
     Example:  phizoo models export phi-1-mini@best ./phi-1-mini
     """
     from zoo.exchange.huggingface import export as write_folder
-    from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
         click.echo(write_folder(registry, checkpoint, Path(folder).expanduser()))
@@ -44,7 +44,6 @@ def push(checkpoint: str, zoo: str, as_json: bool) -> None:
               phizoo models push phi-1-mini /mnt/share/zoo
     """
     from zoo.exchange.zoo_remote import push as send
-    from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
         _echo_moved("pushed", send(registry, checkpoint, zoo), as_json)
@@ -65,7 +64,6 @@ def pull(checkpoint: str | None, zoo: str | None, remote: str | None, as_json: b
               phizoo models pull --list s3://team-bucket/zoo
     """
     from zoo.exchange.zoo_remote import pull as fetch
-    from zoo.registry import open_registry
 
     if remote is not None:
         _list_remote(remote, as_json)
@@ -88,7 +86,6 @@ def _list_remote(url: str, as_json: bool) -> None:
 
 
 def _echo_moved(did: str, moved: "Transfer", as_json: bool) -> None:
-
     if as_json:
         emit_json(moved)
     else:

@@ -55,11 +55,3 @@ def move_alias(database: Database, name: str, move: AliasMove) -> None:
     if move.version:
         insert_row(database, "aliases", name=name, alias=move.alias, version=move.version)
     insert_row(database, "alias_history", name=name, **move._asdict())
-
-
-def alias_history(database: Database, name: str) -> list[AliasMove]:
-    """Every move of a name's aliases, oldest first."""
-    rows = database.rows(
-        "SELECT alias, previous, version, moved FROM alias_history WHERE name = :name ORDER BY id", name=name
-    )
-    return [AliasMove(*row) for row in rows]

@@ -4,8 +4,6 @@ Plain functions over a database; `Registry` calls them. The bytes are not kept h
 keeps them in a folder named by the digest.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from zoo.db import names, rows
@@ -66,8 +64,3 @@ def get(database: Database, spec: str) -> Dataset:
         known = [row[0] for row in database.rows("SELECT DISTINCT name FROM datasets")]
         raise unknown("dataset", spec, known, LISTING)
     return DATASET.decode(records[0][0])
-
-
-def list_all(database: Database) -> Sequence[Dataset]:
-    """All datasets, once per name, oldest first."""
-    return [DATASET.decode(row[0]) for row in database.rows("SELECT record FROM datasets ORDER BY id")]

@@ -8,13 +8,14 @@ there is no moment between.
 
 import contextlib
 import datetime
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from zoo.db import rows
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
-from zoo.db.database import Database
+from zoo.db.database import Database, insert_row
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, validate_name
 from zoo.store.store import Store, is_alive
@@ -51,6 +52,19 @@ def collect(database: Database, store: Store, moment: datetime.datetime, dry: bo
             digests = {row[0] for row in database.rows("SELECT digest FROM checkpoints")}
             store.sweep(digests, is_alive)
     return Collected(count, size)
+
+
+@contextlib.contextmanager
+def pin(database: Database, owner: str, objects: Sequence[str], moment: str) -> Iterator[None]:
+    """Protects these objects from gc while the block runs, and after a crash until the owner is known to be dead."""
+    with database.write():
+        for sha256 in sorted(set(objects)):
+            insert_row(database, "pins", owner=owner, sha256=sha256, created=moment)
+    try:
+        yield
+    finally:
+        with database.write():
+            database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
 
 
 def _drop_dead_pins(database: Database, moment: datetime.datetime, dry: bool) -> None:

@@ -1,19 +1,23 @@
-"""Writes the rows of a checkpoint: its whole record as JSON, and the columns and tables that queries use.
+"""Writes the rows of a checkpoint (its whole record as JSON, and what queries use) and of a run; reads scores.
 
 The record is the only source; the other columns and the small tables are derived from it and written
 with it, inside the caller's transaction.
 """
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from zoo.db.database import Database, insert_row
 from zoo.digest import canonical, digest
-from zoo.records import Checkpoint
+from zoo.records import Checkpoint, ProtocolRecord, Score
 
 COLUMNS = (
     "name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
     "training_flops", "licence", "source", "created", "bytes",
 )  # fmt: skip
+SCORE_COLUMNS = Score.__struct_fields__
 
 
 def columns_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -83,3 +87,37 @@ def keep_recipe(database: Database, recipe: dict[str, Any]) -> None:
     """Keeps a resolved recipe under its digest, once."""
     if not database.rows("SELECT digest FROM recipes WHERE digest = :digest", digest=digest(recipe)):
         insert_row(database, "recipes", digest=digest(recipe), record=canonical(recipe).decode())
+
+
+def write_run(
+    database: Database, header: dict[str, Any], protocol: ProtocolRecord, scores: Sequence[Score], sha256: str,
+    moment: str,
+) -> None:  # fmt: skip
+    """Writes a run's rows inside the caller's transaction; the same run and metric again replace them.
+
+    A run with several metrics is written once per metric; the header names the headline metric.
+    """
+    run_id = str(header["id"])
+    if not database.rows("SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint):
+        insert_row(database, "protocols", fingerprint=protocol.fingerprint, record=canonical(protocol).decode())
+    replaced = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
+    database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
+    database.run("DELETE FROM runs WHERE id = :id", id=run_id)
+    insert_row(
+        database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
+        results=sha256 or (replaced[0][1] if replaced else ""), created=replaced[0][0] if replaced else moment,
+        record=canonical(header).decode(),
+    )  # fmt: skip
+    headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
+    for score in scores:
+        values = msgspec.structs.asdict(score) | {"created": score.created or moment}
+        insert_row(database, "scores", **values, headline=int(score.metric == headline))
+
+
+def read_scores(database: Database, checkpoint: str | None, task: str | None) -> list[Score]:
+    """Scores, oldest first; of one checkpoint digest and of one task if given."""
+    filters = {"checkpoint": checkpoint, "task": task}
+    values = {key: value for key, value in filters.items() if value is not None}
+    where = " WHERE " + " AND ".join(f"{key} = :{key}" for key in values) if values else ""
+    rows = database.rows(f"SELECT {', '.join(SCORE_COLUMNS)} FROM scores{where} ORDER BY id", **values)
+    return [Score(**dict(zip(SCORE_COLUMNS, row, strict=True))) for row in rows]

@@ -28,26 +28,19 @@ def model_card(registry: "Registry", spec: str) -> str:
     checkpoint = registry.get(spec)
     scores, protocols = registry.scores(checkpoint.digest), registry.protocols()
     graph = lineage.graph(registry, f"{checkpoint.name}:{checkpoint.version}")
-    parts = [
-        metadata(checkpoint, scores, protocols),
-        f"# {checkpoint.name}, version {checkpoint.version}",
-        _facts(checkpoint),
-        "## Training data",
-        _data(registry, checkpoint),
-        "## Recipe",
-        _recipe(registry, checkpoint),
-        "## Lineage",
-        f"```mermaid\n{lineage.mermaid(graph)}\n```",
-        "## Scores",
-        _scores(scores, protocols),
-        "## Limits",
-        LIMITS,
-        "## Licence",
-        "Unknown: ask its authors before using it." if checkpoint.licence == "unknown" else plain(checkpoint.licence),
-    ]
-    if checkpoint.notes:
-        parts += ["## Notes", plain(checkpoint.notes)]
-    return "\n\n".join(parts) + "\n"
+    licence = plain(checkpoint.licence)
+    sections = {
+        "Training data": _data(registry, checkpoint),
+        "Recipe": _recipe(registry, checkpoint),
+        "Lineage": f"```mermaid\n{lineage.mermaid(graph)}\n```",
+        "Scores": _scores(scores, protocols),
+        "Limits": LIMITS,
+        "Licence": "Unknown: ask its authors before using it." if licence == "unknown" else licence,
+        **({"Notes": plain(checkpoint.notes)} if checkpoint.notes else {}),
+    }
+    head = [metadata(checkpoint, scores, protocols), f"# {checkpoint.name}, version {checkpoint.version}"]
+    body = [f"## {title}\n\n{text}" for title, text in sections.items()]
+    return "\n\n".join([*head, _facts(checkpoint), *body]) + "\n"
 
 
 def plain(text: str) -> str:
@@ -132,13 +125,11 @@ def _dataset(dataset: Dataset, seen: int) -> str:
         return head
     rows = [
         (
-            plain(stage.name),
-            f"{stage.entered:,}",
-            f"{stage.kept:,}",
+            plain(stage.name), f"{stage.entered:,}", f"{stage.kept:,}",
             ", ".join(f"{plain(reason)} {count:,}" for reason, count in sorted(stage.dropped.items())) or "none",
         )
         for stage in dataset.stages
-    ]
+    ]  # fmt: skip
     return f"{head}\n\n{_table(('Stage', 'In', 'Kept', 'Dropped by reason'), rows)}"
 
 

@@ -15,8 +15,8 @@ import msgspec
 
 from zoo.admission import gate
 from zoo.db import datasets, names
-from zoo.db.pins import pin
-from zoo.db.scores import write_run
+from zoo.db.gc import pin
+from zoo.db.rows import write_run
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
 from zoo.progress import progress
@@ -84,12 +84,10 @@ def make_entry(registry: Registry, spec: str) -> Entry:
             recipes.append(registry.recipe(recipe_digest))
     versions = registry.aliases(checkpoint.name)
     return Entry(
-        checkpoint=checkpoint,
-        recipes=tuple(recipes),
-        datasets=tuple(dataset_records),
+        checkpoint=checkpoint, recipes=tuple(recipes), datasets=tuple(dataset_records),
         runs=tuple(_runs(registry, checkpoint)),
         aliases=tuple(alias for alias, version in versions.items() if version == checkpoint.version),
-    )
+    )  # fmt: skip
 
 
 def _datasets(registry: Registry, checkpoint: Checkpoint) -> list[Dataset]:
