@@ -31,27 +31,11 @@ FOLDER = Path(__file__).parent / "recipes"
 
 # One name for each file in training/recipes/: the full-size models first, then the versions that a laptop trains.
 RECIPES: tuple[str, ...] = (
-    "phi-1-small-base",
-    "phi-1-small",
-    "phi-1-base",
-    "phi-1",
-    "phi-1.5",
-    "phi-1.5-web",
-    "phi-1.5-web-only",
-    "phi-2",
-    "phi-1-small-mini-unfiltered",
-    "phi-1-small-mini-base",
-    "phi-1-small-mini",
-    "phi-1-mini-base",
-    "phi-1-mini",
-    "phi-1.5-mini",
-    "phi-1.5-web-mini",
-    "phi-1.5-web-only-mini",
-    "phi-2-mini",
-    "phi-1-small-tiny",
-    "phi-1-tiny",
-    "phi-2-tiny",
-)
+    "phi-1-small-base", "phi-1-small", "phi-1-base", "phi-1", "phi-1.5", "phi-1.5-web", "phi-1.5-web-only", "phi-2",
+    "phi-1-small-mini-unfiltered", "phi-1-small-mini-base", "phi-1-small-mini", "phi-1-mini-base", "phi-1-mini",
+    "phi-1.5-mini", "phi-1.5-web-mini", "phi-1.5-web-only-mini", "phi-2-mini",
+    "phi-1-small-tiny", "phi-1-tiny", "phi-2-tiny",
+)  # fmt: skip
 
 NOT_IDENTITY = ("about", "sources", "published", "states", "overrides", "licence")
 
@@ -295,16 +279,12 @@ def find_problems(recipe: Recipe) -> Iterable[str]:
         if data.sequence_tokens > model.context_tokens:
             yield f"data.sequence_tokens {data.sequence_tokens} exceeds model.context_tokens {model.context_tokens}"
     positive = {
-        "training.steps": training.steps,
-        "training.batch_sequences": training.batch_sequences,
-        "data.sequence_tokens": data.sequence_tokens - 1,
-        "schedule.peak_learning_rate": schedule.peak_learning_rate,
+        "training.steps": training.steps, "training.batch_sequences": training.batch_sequences,
+        "data.sequence_tokens": data.sequence_tokens - 1, "schedule.peak_learning_rate": schedule.peak_learning_rate,
         "execution.loss_chunk_tokens": recipe.execution.loss_chunk_tokens,
-        "validation.sequences": recipe.validation.sequences,
-        "evaluation.samples": recipe.evaluation.samples,
-        "states.keep_last": recipe.states.keep_last,
-        "optimizer.tiled_copies": recipe.optimizer.tiled_copies,
-    }
+        "validation.sequences": recipe.validation.sequences, "evaluation.samples": recipe.evaluation.samples,
+        "states.keep_last": recipe.states.keep_last, "optimizer.tiled_copies": recipe.optimizer.tiled_copies,
+    }  # fmt: skip
     yield from (f"{key} is too small: it must be positive" for key, value in positive.items() if value <= 0)
     if not data.sources:
         yield "data.sources is empty; name at least one token dataset (phizoo data list)"

@@ -18,10 +18,8 @@ from evals.engines.http.price import Price
 from zoo.errors import ZooError
 from zoo.records import Record
 
-CHARACTERS_A_TOKEN = (
-    2.4,
-    4.6,
-)  # for code and prose in current large models' tokenizers, used until answers have been measured
+# for code and prose in current large models' tokenizers, used until answers have been measured
+CHARACTERS_A_TOKEN = (2.4, 4.6)
 WRITTEN = 25  # fewest tokens of an answer in the required form
 MEASURED = 20  # answers after which the estimate uses the measurements
 DRAWS = 400
@@ -142,13 +140,9 @@ class Ledger:
             (p * price.prompt + w * price.written) / 1e6 for p, w in zip(prompts, written, strict=True)
         )
         return CostEstimate(
-            documents=count,
-            cached=cached,
-            prompt_tokens=prompts,
-            tokens=written,
-            money=(low_, middle_, high_),
+            documents=count, cached=cached, prompt_tokens=prompts, tokens=written, money=(low_, middle_, high_),
             basis=basis,
-        )
+        )  # fmt: skip
 
 
 def _spread(values: Any) -> tuple[int, int, int]:
