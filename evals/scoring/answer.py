@@ -1,7 +1,7 @@
-"""Text -> answer: the few ways in which an answer is read out of what a model wrote.
+"""Extracts answers from generated text, in the few ways that the protocols use.
 
-Pure functions of text. What they give is what a protocol publishes, so a change here is a change
-of every task's version that uses it.
+Pure functions of text. Their results are published, so a change here raises the version of every task
+that uses it.
 """
 
 import re

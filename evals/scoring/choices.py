@@ -1,4 +1,4 @@
-"""How a choice is made from log-probabilities: accuracy by sum, by sum per character, by sum per byte.
+"""Picks a choice by its log-probability: the sum, the sum per character, or the sum per byte.
 
 Source: the rules of lm-evaluation-harness 0.4.13 (api/task.py): `acc` takes the largest summed
 log-probability, `acc_norm` divides by the choice's length in characters without the delimiter,
@@ -25,9 +25,9 @@ def each_choice(prompt: Callable[[Sample], str]) -> Callable[[Sample], tuple[tup
 
 
 def judge(metrics: Sequence[str]) -> Callable[[Sample, tuple[Choice, ...]], Scored]:
-    """A judge that gives `acc`, `acc_norm` and `acc_bytes`, those asked for, in that order."""
+    """A judge that returns the given metrics of `acc`, `acc_norm` and `acc_bytes`, in that order."""
 
-    def judged(sample: Sample, read: tuple[Choice, ...]) -> Scored:
+    def judge_choices(sample: Sample, read: tuple[Choice, ...]) -> Scored:
         picks = {
             "acc": [choice.logprob for choice in read],
             "acc_norm": [c.logprob / max(len(text), 1) for c, text in zip(read, sample.choices, strict=True)],
@@ -37,4 +37,4 @@ def judge(metrics: Sequence[str]) -> Callable[[Sample, tuple[Choice, ...]], Scor
         right = {name: float(pick == sample.target) for name, pick in chosen.items()}
         return Scored(metrics=right, detail=f"chose {chosen[metrics[0]]}, right is {sample.target}")
 
-    return judged
+    return judge_choices

@@ -1,1 +1,1 @@
-"""What scores mean: intervals, paired differences, ranks, power. Formulas with sources: docs/statistics.md."""
+"""Statistics of scores: intervals, paired differences, ranks, power. Formulas with sources: docs/statistics.md."""

@@ -3,7 +3,7 @@
 Not here: differences (`paired`), several seeds (`seeds`). A mean of one draw a sample is a count over
 n, and Wilson's interval holds it. Draws of one problem, or questions on one passage, are not
 independent: then the clusters are what was sampled, the variance is taken between them, and Wilson's
-formula is used with the number of independent samples that this variance is worth.
+formula is used with the number of independent samples that would give this variance.
 
 Sources  Wilson 1927, JASA 22:209 (the score interval); Brown, Cai and DasGupta 2001, Statistical
          Science 16:101 (why not Wald's); Bell and McCaffrey 2002, Survey Methodology 28:169 (CR2
@@ -21,7 +21,7 @@ LEVEL = 0.95
 
 
 class Interval(Record, frozen=True):
-    """A value with its interval. effective: the independent samples its variance is worth."""
+    """A value with its interval. effective: the number of independent samples with the same variance."""
 
     value: float
     low: float
@@ -84,7 +84,7 @@ def recover_interval(value: float, low: float, high: float) -> Interval:
 def mean_interval(
     values: Sequence[float], clusters: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Interval:
-    """The mean of scores with its interval, by the method that the data ask for.
+    """The mean of scores with its interval, by the method that fits the data.
 
     values    scores in 0..1, one a sample and draw
     clusters  what each score shares with others (problem, passage, subject); None if all are alone
@@ -156,7 +156,7 @@ def cluster_variance(sums: Sequence[float], sizes: Sequence[int], mean: float, s
 
     sums, sizes  of the clusters, at least two
     mean         sum of all over n
-    single       variance of a single value, from which the correlation in a cluster is told
+    single       variance of a single value, from which the correlation in a cluster follows
     Returns      the variance, and its degrees of freedom
     Source       Bell and McCaffrey 2002, for the model with only a mean: the leverage of a cluster is
                  size/n. Satterthwaite's freedom is taken for cluster totals that vary as under the

@@ -1,6 +1,6 @@
-"""Is B better than A? Differences on the same samples, exact tests, Holm's correction; unpaired as a last resort.
+"""Tests whether B is better than A: paired differences, exact tests, Holm's correction; unpaired as a last resort.
 
-The pair of answers to one sample is what is compared: two models that share their easy samples
+The two answers to one sample are compared: two models that share their easy samples
 differ less by chance than two that share none, and only pairing sees it.
 
 Sources  McNemar 1947, Psychometrika 12:153; Fagerland, Lydersen and Laake 2013, BMC Medical Research
@@ -26,7 +26,7 @@ Method = Literal["mcnemar", "sign flips, exact", "sign flips, drawn", "unpaired"
 class Difference(Record, frozen=True):
     """How much better A is than B, in -1..1, with interval and p.
 
-    wins    samples on which A scores higher; losses, ties accordingly (0 where samples are not at hand)
+    wins    samples on which A scores higher; losses, ties accordingly (0 if the samples are missing)
     n       pairs compared; clusters, the independent groups among them
     p       two-sided; the method says which test
     """
@@ -140,12 +140,12 @@ def sign_flips(totals: Sequence[float], seed: int = 0) -> tuple[float, Method]:
 
 
 def unpaired_difference(first: Interval, second: Interval, n: int) -> Difference:
-    """The difference of two means from different samples, or whose samples are not at hand.
+    """The difference of two means from different samples, or from runs without their samples.
 
     first, second  each mean with its own 95% interval
     n              samples behind the smaller of the two
     Source   Newcombe 1998, method 10: the ends' squared distances added. p from z, by the number of
-             independent samples that each interval is worth.
+             independent samples behind each interval.
 
     >>> from evals.stats.intervals import wilson
     >>> difference = unpaired_difference(wilson(91, 164), wilson(84, 164), 164)

@@ -1,4 +1,4 @@
-"""What a task can tell: the smallest difference it resolves, and what a given difference needs.
+"""Power of a task: the smallest difference it resolves, and the samples that a difference needs.
 
 All for a two-sided test at 5% and 80% power unless said; differences and shares are in 0..1.
 
@@ -18,7 +18,7 @@ POWER = 0.8
 
 
 class Resolution(Record, frozen=True):
-    """The smallest differences that n samples tell apart: unpaired, and paired on the same samples.
+    """The smallest differences that n samples resolve: unpaired, and paired on the same samples.
 
     discordant  share of samples that exactly one of the two models solves, assumed for `paired`
     """

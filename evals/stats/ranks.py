@@ -1,4 +1,4 @@
-"""Which rank a model has, as an interval, and which models cannot be told apart.
+"""Ranks with intervals, and the models that cannot be separated.
 
 A rank is a statement about every other row, so all intervals of a column hold at once: the chance
 that any of them misses its model's true rank is at most 5%.
@@ -18,7 +18,7 @@ BLOCK = 64  # rows that are compared with all others at a time
 
 
 class HasInterval(Protocol):
-    """What a rank is made from: a value with its 95% interval (a Score, a Summary, an Interval)."""
+    """The input of a rank: a value with its 95% interval (a Score, a Summary, an Interval)."""
 
     @property
     def value(self) -> float:
@@ -36,7 +36,7 @@ class HasInterval(Protocol):
 class Rank(Record, frozen=True):
     """A row's place. place: by value alone, ties share it; first..last: the ranks that the data allow.
 
-    alike  the other rows (positions in the input) not told apart from this one
+    alike  the other rows (positions in the input) not separated from this one
     """
 
     place: int
@@ -49,7 +49,7 @@ class Standing(Record, frozen=True):
     """A row's place without the names of its like: what a board shows of thousands of rows.
 
     first..last  the ranks that the data allow, as in `Rank`
-    group        1 for the rows not told apart from the highest one, then 2 for those not told apart from the highest
+    group        1 for the rows not separated from the highest one, then 2 for those not separated from the highest
                  of the rest, and so on
     """
 
@@ -80,7 +80,7 @@ def ranks(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Rank]:
 def standings(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Standing]:
     """The same ranks, without who is alike, for columns of thousands of rows; order kept.
 
-    Equal rows are one, and the pairs that are told apart, or are not, whatever Holm's steps come to are counted
+    Equal rows count as one, and pairs whose outcome does not depend on Holm's steps are counted
     together; the others are tested one by one. Cost: under 10 ms for 2,000 rows, no two of them equal.
 
     >>> from evals.stats.intervals import wilson
@@ -100,13 +100,13 @@ def standings(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Standin
     value, below, above, copies = value[fresh], below[fresh], above[fresh], np.bincount(which).astype(float)
     beaten, beaters, critical = _counted(value, below, above, copies, level)
     groups = _groups(value.tolist(), below.tolist(), above.tolist(), critical)
-    told = [
+    placed = [
         Standing(first=1 + int(over), last=len(rows) - int(under), group=group)
         for over, under, group in zip(beaters, beaten, groups, strict=True)
     ]
     place = np.empty(len(rows), dtype=int)
     place[order] = which
-    return [told[at] for at in place.tolist()]
+    return [placed[at] for at in place.tolist()]
 
 
 def ranks_by_test(values: Sequence[float], p_value: Callable[[int, int], float], level: float = LEVEL) -> list[Rank]:
@@ -147,12 +147,12 @@ def _square(gap: Any, below: Any, above: Any) -> Any:
     gap = np.maximum(gap, 0)
     spread = below + above
     # at the ends of the scale two equal rows may have no spread towards each other: then no gap either
-    told = np.divide(gap * gap, spread, out=np.zeros_like(gap), where=spread > 0)
-    return told * normal_quantile() ** 2
+    distance = np.divide(gap * gap, spread, out=np.zeros_like(gap), where=spread > 0)
+    return distance * normal_quantile() ** 2
 
 
 def _ranks(value: Any, beats: Any) -> list[Rank]:
-    """Ranks from which row is told to be above which."""
+    """Ranks from the pairs in which one row is clearly above the other."""
     import numpy as np
 
     first = 1 + beats.sum(axis=0)
@@ -214,11 +214,11 @@ def _counted(value: Any, below: Any, above: Any, copies: Any, level: float) -> t
         block, rest = slice(start, min(start + BLOCK, len(value))), slice(start, None)
         nearest = np.maximum(value[block][-1] - value[rest], 0) ** 2
         farthest = (value[start] - value[rest]) ** 2
-        told = (nearest > 0) & (nearest >= most * (below[block].max() + above[rest]))
-        open_ = ~told & (farthest >= least * (below[block].min() + above[rest]))
-        beaten[block] += copies[rest][told].sum()
-        beaters[rest][told] += copies[block].sum()
-        sure += float(copies[block].sum() * copies[rest][told].sum())
+        apart = (nearest > 0) & (nearest >= most * (below[block].max() + above[rest]))
+        open_ = ~apart & (farthest >= least * (below[block].min() + above[rest]))
+        beaten[block] += copies[rest][apart].sum()
+        beaters[rest][apart] += copies[block].sum()
+        sure += float(copies[block].sum() * copies[rest][apart].sum())
         at = start + np.flatnonzero(open_)
         parts.append(_square(value[block, None] - value[at], below[block, None], above[at]))
         weights.append((copies[block], copies[at]))
@@ -232,13 +232,13 @@ def _counted(value: Any, below: Any, above: Any, copies: Any, level: float) -> t
 
 
 def _groups(value: Sequence[float], below: Sequence[float], above: Sequence[float], critical: float) -> list[int]:
-    """The group of each row, the highest value first: a row told to be below the first of a group begins another."""
-    told = []
+    """The group of each row, the highest value first: a row clearly below the first of a group begins another."""
+    groups = []
     group, leader = 1, 0
     limit = critical / normal_quantile() ** 2
     for at in range(len(value)):
         gap, spread = value[leader] - value[at], below[leader] + above[at]
         if spread > 0 and gap * gap / spread >= limit:
             group, leader = group + 1, at
-        told.append(group)
-    return told
+        groups.append(group)
+    return groups

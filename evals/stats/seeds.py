@@ -1,10 +1,10 @@
-"""Several runs that differ only by seed, as one number with the variance within and between them.
+"""Combines runs that differ only by seed into one number, with the variance within and between them.
 
 Two things are sampled: the seeds and the problems, each problem by each seed. A standard error over
 seeds alone says nothing of other problems, one over problems alone nothing of other seeds.
 
 By simulation the interval covers 93% to 97% with three runs or more. With two it falls to 87% where
-seeds move the score by as much as problems do: one difference is too little to tell how much they do.
+seeds move the score by as much as problems do: one difference does not show by how much.
 
 Source  Brennan 2001, Generalizability Theory, chapter 2 (persons x items, one observation a cell):
         Var(mean) = (MS_seeds + MS_problems - MS_residual) / (seeds x problems); Satterthwaite 1946.
