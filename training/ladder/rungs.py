@@ -25,6 +25,7 @@ import msgspec
 
 from training.growth.rules import Depth, Growth, Method
 from training.recipe import Model
+from training.tables import read_table
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Record
 
@@ -68,33 +69,7 @@ class Scale(Record, frozen=True, kw_only=True):
     task: str = "mini_exercises"
 
 
-def _model(layers: int, width: int, heads: int, rotary: int, context: int) -> Model:
-    return Model(
-        layers=layers, width=width, heads=heads, mlp=4 * width, rotary_dim=rotary, context_tokens=context
-    )  # the papers' proportions: an MLP of 4 d, heads of one size until phi-2
-
-
-SCALES = {
-    # about two hours on two cores: the mini models themselves
-    "full": Scale(
-        name="full", small=_model(5, 128, 2, 32, 1024), large=_model(6, 256, 4, 32, 1024),
-        largest=_model(8, 320, 4, 32, 1024), steps=600, small_steps=600, finetune_steps=400, batch_sequences=4,
-        sequence_tokens=256, validate_every=20,
-    ),
-    # about a quarter of an hour: half as wide
-    "quick": Scale(
-        name="quick", small=_model(5, 64, 2, 16, 1024), large=_model(6, 128, 4, 16, 1024),
-        largest=_model(8, 160, 4, 16, 1024), steps=200, small_steps=200, finetune_steps=150, batch_sequences=4,
-        sequence_tokens=128, validate_every=10, task="mini_exercises@phizoo-quick",
-    ),
-    # seconds: for tests, too small to show anything
-    "smoke": Scale(
-        name="smoke", small=_model(2, 32, 1, 16, 1024), large=_model(3, 64, 2, 16, 1024),
-        largest=_model(4, 80, 2, 16, 1024), steps=6, small_steps=6, finetune_steps=4, batch_sequences=2,
-        sequence_tokens=32, validate_every=2, seeds=(0, 1), methods=("scratch", "tile-exact"),
-        depths=("zero",), task="copa",
-    ),
-}  # fmt: skip
+SCALES = read_table("ladder/scales.toml", dict[str, Scale])
 
 
 class Rung(Record, frozen=True, kw_only=True):

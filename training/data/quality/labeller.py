@@ -18,6 +18,7 @@ import msgspec
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
 from evals.engines.http.price import Price
 from training.data.quality.ledger import Ledger, LedgerLine
+from training.tables import read_table
 from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import Record
@@ -27,18 +28,6 @@ CHARACTERS = 8_000  # of a text: 2,000 tokens are enough to judge it
 MOST_WRITTEN = 160
 ASKS = 2  # attempts for a text before it counts as unanswered
 OVERHEAD_BYTES = 512  # tokens that an endpoint adds: roles, template, schema marks
-
-PHI_1 = (
-    "Read the Python code below and determine its educational value for a student whose goal is to learn basic "
-    "coding concepts. Code that explains itself, stands alone and shows an idea has a high value; configuration, "
-    "boilerplate, tables, and code that cannot be understood without the rest of its project have a low one."
-)
-ADDITIVE = (
-    "Read the Python code below and give it points from 0 to 5 for a student who learns basic coding. Start at 0 "
-    "and add one point for each that holds: it does something a student could want to understand; its purpose is "
-    "explained in words, in comments or docstrings; it can be followed without the rest of its project; its names "
-    "and its layout are clear; it teaches a method, an algorithm or a good habit, as a textbook's example would."
-)
 
 
 class LabelQuestion(Record, frozen=True):
@@ -56,22 +45,7 @@ class LabelQuestion(Record, frozen=True):
     most_written: int = MOST_WRITTEN
 
 
-def _schema(name: str, value: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {"reason": {"type": "string", "description": "one sentence"}, name: value},
-        "required": ["reason", name],
-        "additionalProperties": False,
-    }
-
-
-QUESTIONS = {
-    "phi-1": LabelQuestion(name="phi-1", text=PHI_1, schema=_schema("educational", {"type": "boolean"}), educational=3),
-    "additive": LabelQuestion(
-        name="additive", text=ADDITIVE, schema=_schema("points", {"type": "integer", "minimum": 0, "maximum": 5}),
-        educational=4,
-    ),
-}  # fmt: skip
+QUESTIONS = read_table("data/quality/questions.toml", dict[str, LabelQuestion])
 
 
 class _Points(Record, frozen=True):

@@ -24,7 +24,8 @@ from training.data.quality.ledger import Ledger, LedgerLine
 from training.data.synthesis.diversity import Diversity, Novelty, diversity
 from training.data.synthesis.held_out import HeldOut, load_held_out, solution_key, task_file
 from training.data.synthesis.nameless import normalise_words
-from training.data.synthesis.slots import EXERCISE_SCHEMA, TEXTBOOK_SCHEMA, TeachingSlot, shuffled_slots, slot_prompt
+from training.data.synthesis.slots import TeachingSlot, shuffled_slots, slot_prompt
+from training.tables import read_table
 from zoo.digest import digest, file_sha256, write_json
 from zoo.records import Record
 
@@ -33,14 +34,8 @@ ROUND = 4  # prompts of a slot after which its share of new documents is checked
 WAVE = 64  # prompts asked together: a killed run has paid for at most this many unused answers
 NEW_SHARE = 0.5  # of a round's documents; with less the slot ends
 FENCE = re.compile(r"```(?:python|py)\n(.*?)```", re.DOTALL)
-SYSTEM = "You write material that teaches Python. What you write is right, short, and like nothing you wrote before."
 STAGES = ("answers", "held out", "own tests", "new in its slot")
-QUESTIONS = {
-    "exercises": LabelQuestion(name="exercises", text=SYSTEM, schema=EXERCISE_SCHEMA, educational=0, code=False,
-                          most_written=900),
-    "textbooks": LabelQuestion(name="textbooks", text=SYSTEM, schema=TEXTBOOK_SCHEMA, educational=0, code=False,
-                          most_written=1_800),
-}  # fmt: skip
+QUESTIONS = read_table("data/synthesis/questions.toml", dict[str, LabelQuestion])
 
 
 class TaughtDraft(Record, frozen=True):

@@ -12,24 +12,32 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from training.data.synthesis import operations
 from training.data.synthesis.function_templates import FUNCTION_TEMPLATES, FunctionTemplate
-from training.data.synthesis.operations import Operation
+from training.data.synthesis.operations import OPERATIONS, Operation
+from training.tables import read_table
 from zoo.records import Record
 
 TESTS = 4
+EXAMPLE = re.compile(r">>> (.*)\n    (.*)\n")
 EXAMPLES = 0.2  # share with a doctest, whose random values cannot be learnt: at 1.0 a mini model solved 1 of 320
-ARGUMENTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "numbers": (("nums", "num"), ("values", "value"), ("items", "item"), ("scores", "score"), ("prices", "price")),
-    "text": (("text", "c"), ("line", "c"), ("title", "c"), ("name", "c")),
-    "words": (("words", "word"), ("names", "name"), ("tags", "tag"), ("items", "item")),
-    "table": (("stock", "key"), ("prices", "key"), ("scores", "key"), ("table", "key")),
-    "number": (("n", "i"), ("x", "i"), ("number", "i"), ("size", "i"), ("age", "i")),
-    "other": (("m", "i"), ("y", "i"), ("other", "i"), ("step", "i")),
-}  # fmt: skip
-WORDS = ("pen", "tea", "cat", "sun", "map", "ice", "red", "blue", "green", "apple", "bread", "stone", "river", "cloud",
-         "table", "note", "dance", "silent", "letter", "garden")  # fmt: skip
-FRAMES = ("{A}.", "{A}.", "{A} and return the result.", "Given {v}, {a}.")
+
+
+class TeacherTexts(Record, frozen=True):
+    """The teacher's words and sentences; templates.toml explains them."""
+
+    words: tuple[str, ...]
+    frames: tuple[str, ...]
+    titles: tuple[str, ...]
+    first: tuple[str, ...]
+    again: tuple[str, ...]
+    gives: tuple[str, ...]
+    arguments: dict[str, tuple[tuple[str, str], ...]]
+    weights: dict[str, int]
+    topics: dict[str, str]
+    ideas: dict[str, tuple[str, ...]]
+
+
+TEXTS = read_table("data/synthesis/templates.toml", TeacherTexts)
 
 
 class TemplateDraft(Record, frozen=True):
@@ -52,11 +60,11 @@ def _random_value(kind: str, random_: random.Random) -> Any:
     if kind == "numbers":
         return [random_.randint(0, 15) for _ in range(random_.randint(2, 4))]
     if kind == "text":
-        return " ".join(random_.sample(WORDS, random_.choice((1, 1, 2))))
+        return " ".join(random_.sample(TEXTS.words, random_.choice((1, 1, 2))))
     if kind == "words":
-        return random_.sample(WORDS, random_.randint(2, 3))
+        return random_.sample(TEXTS.words, random_.randint(2, 3))
     if kind == "table":
-        return {word: random_.randint(0, 15) for word in random_.sample(WORDS[:8], 2)}
+        return {word: random_.randint(0, 15) for word in random_.sample(TEXTS.words[:8], 2)}
     return random_.randint(1, 20)
 
 
@@ -106,7 +114,7 @@ def _draft(family: str, name: str, arguments: Sequence[str], kinds: Sequence[str
 
 
 def _sentence(action: str, argument: str, random_: random.Random) -> str:
-    frame = random_.choice(FRAMES)
+    frame = random_.choice(TEXTS.frames)
     return frame.format(A=action[0].upper() + action[1:], a=action, v=argument)
 
 
@@ -119,7 +127,8 @@ def _function_name(words: str, argument: str, random_: random.Random) -> str:
 
 def _shape_draft(shape: FunctionTemplate, random_: random.Random) -> TemplateDraft | None:
     pools = [
-        ARGUMENTS["other"] if n and kind == "number" else ARGUMENTS[kind] for n, kind in enumerate(shape.arguments)
+        TEXTS.arguments["other"] if n and kind == "number" else TEXTS.arguments[kind]
+        for n, kind in enumerate(shape.arguments)
     ]
     chosen = [random_.choice(pool) for pool in pools]
     constants = [random_.choice(pool) for pool in shape.constants]
@@ -153,7 +162,7 @@ def _object(operation: Operation, place: int, argument: str, item: str, random_:
 
 def _chain_draft(family: str, chain: Sequence[Operation], random_: random.Random) -> TemplateDraft | None:
     """A draft of one operation, or of several applied in turn to the same variable."""
-    argument, item = random_.choice(ARGUMENTS[chain[0].source])
+    argument, item = random_.choice(TEXTS.arguments[chain[0].source])
     phrases, body, steps = [], [], []
     for place, operation in enumerate(chain):
         constants = [random_.choice(pool) for pool in (operation.k, operation.j) if pool]
@@ -177,59 +186,49 @@ def _chain_draft(family: str, chain: Sequence[Operation], random_: random.Random
     return _draft(family, name, [argument], [chain[0].source], sentence, body, meaning, random_)
 
 
+def _choose(random_: random.Random, *groups: str) -> Operation:
+    return random_.choice([operation for group in groups for operation in OPERATIONS[group]])
+
+
 def _numbers_chain(random_: random.Random) -> tuple[Operation, ...]:
-    first = random_.choice((*operations.NUMBERS_MAP, *operations.NUMBERS_FILTER, *operations.NUMBERS_SLICE))
-    second = random_.choice((*operations.NUMBERS_MAP, *operations.NUMBERS_FILTER, *operations.NUMBERS_ORDER))
-    return (first, second)
+    first = _choose(random_, "numbers_map", "numbers_filter", "numbers_slice")
+    return (first, _choose(random_, "numbers_map", "numbers_filter", "numbers_order"))
 
 
 def _numbers_end(random_: random.Random) -> tuple[Operation, ...]:
-    first = random_.choice((*operations.NUMBERS_MAP, *operations.NUMBERS_FILTER))
-    return (first, random_.choice((*operations.NUMBERS_REDUCE, *operations.NUMBERS_TEST)))
+    first = _choose(random_, "numbers_map", "numbers_filter")
+    return (first, _choose(random_, "numbers_reduce", "numbers_test"))
 
 
 def _text_chain(random_: random.Random) -> tuple[Operation, ...]:
-    return (random_.choice((*operations.TEXT_SLICE, *operations.TEXT_CHANGE)), random_.choice(operations.TEXT_CHANGE))
+    return (_choose(random_, "text_slice", "text_change"), _choose(random_, "text_change"))
 
 
 def _words_chain(random_: random.Random) -> tuple[Operation, ...]:
-    second = random_.choice((*operations.WORDS_MAP, *operations.WORDS_REDUCE))
-    return (random_.choice(operations.WORDS_FILTER), second)
+    second = _choose(random_, "words_map", "words_reduce")
+    return (_choose(random_, "words_filter"), second)
 
 
 def _split_chain(random_: random.Random) -> tuple[Operation, ...]:
-    middle = random_.choice((*operations.WORDS_MAP, *operations.WORDS_FILTER))
-    return (operations.TEXT_SPLIT[0], middle, operations.WORDS_REDUCE[0])[: random_.choice((2, 3))]
+    middle = _choose(random_, "words_map", "words_filter")
+    return (OPERATIONS["text_split"][0], middle, OPERATIONS["words_reduce"][0])[: random_.choice((2, 3))]
 
 
 # family -> a group of operations to choose from, or a function that combines operations
 CHAINS: dict[str, Sequence[Operation] | Callable[[random.Random], tuple[Operation, ...]]] = {
-    "numbers_map": operations.NUMBERS_MAP,
-    "numbers_filter": operations.NUMBERS_FILTER,
-    "numbers_slice": operations.NUMBERS_SLICE,
-    "numbers_order": operations.NUMBERS_ORDER,
-    "numbers_reduce": operations.NUMBERS_REDUCE,
-    "numbers_test": operations.NUMBERS_TEST,
-    "text_change": operations.TEXT_CHANGE,
-    "text_slice": operations.TEXT_SLICE,
-    "text_measure": operations.TEXT_MEASURE,
-    "text_split": operations.TEXT_SPLIT,
-    "words_map": operations.WORDS_MAP,
-    "words_filter": operations.WORDS_FILTER,
-    "words_reduce": operations.WORDS_REDUCE,
+    **OPERATIONS,
     "compose_numbers": _numbers_chain,
     "compose_to_one": _numbers_end,
     "compose_text": _text_chain,
     "compose_words": _words_chain,
     "compose_split": _split_chain,
 }
-WEIGHTS = {"compose_numbers": 4, "compose_to_one": 3, "numbers_order": 1, "text_split": 1}  # fmt: skip
 FAMILIES: tuple[str, ...] = (*CHAINS, *dict.fromkeys(shape.family for shape in FUNCTION_TEMPLATES))
 
 
 def make_draft(random_: random.Random) -> TemplateDraft | None:
     """Makes an exercise of a random family, or None if its examples make no sense."""
-    return make_draft_of(random_.choices(FAMILIES, [WEIGHTS.get(family, 2) for family in FAMILIES])[0], random_)
+    return make_draft_of(random_.choices(FAMILIES, [TEXTS.weights.get(family, 2) for family in FAMILIES])[0], random_)
 
 
 def make_draft_of(family: str, random_: random.Random) -> TemplateDraft | None:
@@ -241,67 +240,6 @@ def make_draft_of(family: str, random_: random.Random) -> TemplateDraft | None:
     return _chain_draft(family, chain, random_)
 
 
-# first word of a family -> its idea, in sentences that may be dropped or reordered
-IDEAS: dict[str, tuple[str, ...]] = {
-    "numbers": (
-        "A list keeps its items in order, and a comprehension makes a new list from an old one.",
-        "Reading a comprehension aloud helps: for each item, do something, and collect what comes out.",
-        "The built-in functions sum, max, min, sorted and len take a whole list at once.",
-        "A slice such as items[1:3] takes a part of a list and leaves the list as it was.",
-    ),
-    "text": (
-        "A text is a sequence of letters, so it can be sliced, reversed and searched like a list.",
-        "Methods such as upper and replace do not change a text; they give back a new one.",
-        "The method count tells how often something occurs, and the operator in tells whether it does.",
-    ),
-    "words": (
-        "Words are kept in a list, and each word is a text of its own.",
-        "The method join puts the words of a list together with a separator between them.",
-        "A condition at the end of a comprehension decides which words are kept.",
-    ),
-    "table": (
-        "A dictionary maps keys to values, and items gives both of them, pair by pair.",
-        "The method get looks a key up and gives a default when the key is missing.",
-        "A dictionary comprehension builds a new table from an old one.",
-    ),
-    "number": (
-        "The operator % gives the remainder of a division, and // gives the whole part.",
-        "A number is divisible by another when the remainder of the division is zero.",
-        "The functions max and min keep a number inside limits.",
-    ),
-    "pair": ("A function may take two arguments and put them together.", "The order of the arguments matters."),
-    "recursion": (
-        "A recursive function calls itself with a smaller argument.",
-        "There must be a case in which it stops, and that case comes first.",
-        "The rest of the work is left to the call with the smaller argument.",
-    ),
-    "loop": (
-        "A loop visits the items one after another and keeps a result in a variable.",
-        "The variable starts with a value before the loop, and the function returns it after the loop.",
-        "A while loop goes on as long as its condition holds, so something in it must change.",
-    ),
-    "running": ("A running total adds each item to the sum of the items before it.",),
-    "choice": ("The statement if chooses between two results.", "When the condition fails, the code after it runs."),
-    "compose": (
-        "Two small steps are easier to read than one big step.",
-        "The result of the first step is kept in a variable and used in the second.",
-        "Putting simple functions together is how larger programs are built.",
-    ),
-    "nested": ("A comprehension may both select the items and change them.",
-               "The condition is checked before the change."),
-}  # fmt: skip
-TITLES = ("Working with {t}", "More about {t}", "{T} in practice", "A lesson on {t}", "Understanding {t}")
-FIRST = ("Here is a function that shows it.", "Let us look at an example.", "Consider this function.")
-AGAIN = ("Here is a second one.", "The same idea appears in this function.", "Compare it with the next function.")
-GIVES = ("For example, {c} gives {r}.", "Calling {c} gives {r}.", "So the result of {c} is {r}.")
-TOPICS = {
-    "numbers": "lists of numbers", "text": "text", "words": "lists of words", "table": "dictionaries",
-    "number": "numbers", "pair": "two arguments", "recursion": "recursion", "loop": "loops",
-    "running": "running totals", "choice": "choices", "compose": "steps put together", "nested": "comprehensions",
-}  # fmt: skip
-EXAMPLE = re.compile(r">>> (.*)\n    (.*)\n")
-
-
 def make_passage(random_: random.Random) -> tuple[str, tuple[TemplateDraft, ...]]:
     """Makes one textbook passage and its drafts; an empty text if no draft makes sense.
 
@@ -309,19 +247,19 @@ def make_passage(random_: random.Random) -> tuple[str, tuple[TemplateDraft, ...]
     >>> all(draft.prompt in text for draft in drafts)
     True
     """
-    topic = random_.choice(sorted(IDEAS))
+    topic = random_.choice(sorted(TEXTS.ideas))
     families = [family for family in FAMILIES if family.split("_")[0] == topic]
     made = [make_draft_of(random_.choice(families), random_) for _ in range(random_.choice((1, 2, 2)))]
     drafts = [draft for draft in made if draft]
     if not drafts:
         return "", ()
-    ideas = random_.sample(IDEAS[topic], min(len(IDEAS[topic]), random_.choice((1, 2, 3))))
-    subject = TOPICS[topic]
-    title = random_.choice(TITLES).format(t=subject, T=subject[0].upper() + subject[1:])
+    ideas = random_.sample(TEXTS.ideas[topic], min(len(TEXTS.ideas[topic]), random_.choice((1, 2, 3))))
+    subject = TEXTS.topics[topic]
+    title = random_.choice(TEXTS.titles).format(t=subject, T=subject[0].upper() + subject[1:])
     blocks = [f"# {title}", " ".join(ideas)]
     for place, draft in enumerate(drafts):
-        blocks.append(random_.choice(AGAIN if place else FIRST))
+        blocks.append(random_.choice(TEXTS.again if place else TEXTS.first))
         blocks.append((draft.prompt + draft.completion).rstrip())
         for call, result in EXAMPLE.findall(draft.prompt):
-            blocks.append(random_.choice(GIVES).format(c=call, r=result))
+            blocks.append(random_.choice(TEXTS.gives).format(c=call, r=result))
     return "\n\n".join(blocks) + "\n", tuple(drafts)

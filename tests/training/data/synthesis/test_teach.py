@@ -20,7 +20,7 @@ from training.data.quality.labeller import Asker
 from training.data.synthesis import teach
 from training.data.synthesis.diversity import Novelty, diversity
 from training.data.synthesis.held_out import task_file
-from training.data.synthesis.slots import FORMS, shuffled_slots
+from training.data.synthesis.slots import TEXTS, shuffled_slots
 from training.data.synthesis.synthesize import synthesize
 from zoo.errors import ZooError
 
@@ -149,7 +149,7 @@ def test_diversity_tells_the_same_from_the_different() -> None:
     seen = Novelty()
     assert seen.takes("def f(a):\n    return a + 1\n")
     assert not seen.takes("def g(b):\n    return b + 1\n")
-    assert len(shuffled_slots("exercises", 0)) == 20 * 10 * 4 * len(FORMS["exercises"])
+    assert len(shuffled_slots("exercises", 0)) == 20 * 10 * 4 * len(TEXTS.forms["exercises"])
 
 
 def test_the_template_teacher_tells_its_diversity_too() -> None:
