@@ -32,13 +32,10 @@ def measure(name: str, device: str, steps: int, overrides: tuple[str, ...] = ())
     vocabulary = shaped.vocabulary or 1024
     with tempfile.TemporaryDirectory() as place:
         job = trainer.TrainJob(
-            recipe=recipe,
-            settings=model.config(shaped, vocabulary, 0, 0),
-            sources=[_random_tokens(Path(place), recipe, vocabulary)],
-            folder=Path(place),
-            identity={},
+            recipe=recipe, settings=model.config(shaped, vocabulary, 0, 0),
+            sources=[_random_tokens(Path(place), recipe, vocabulary)], folder=Path(place), identity={},
             flops_per_token=flops_per_token(shaped, vocabulary, recipe.data.sequence_tokens),
-        )
+        )  # fmt: skip
         trainer.train(job, world)
         lines = metrics.read(Path(place) / "metrics.jsonl")[WARM_STEPS:]
     rate = statistics.median(line["tokens_per_second"] for line in lines)

@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from transformers import PhiConfig
 
 WEIGHTS, CURVES, RECIPE, ENVIRONMENT = (
-    "model.safetensors",
-    "training_curves.jsonl",
-    "training_recipe.json",
-    "training_environment.json",
-)
+    "model.safetensors", "training_curves.jsonl", "training_recipe.json", "training_environment.json",
+)  # fmt: skip
 
 
 def config_json(settings: "PhiConfig") -> dict[str, Any]:
@@ -40,14 +37,9 @@ def config_json(settings: "PhiConfig") -> dict[str, Any]:
 
 
 def write_folder(
-    folder: Path,
-    settings: "PhiConfig",
-    weights: "dict[str, torch.Tensor]",
-    tokenizer: Path,
-    curves: bytes,
-    recipe: dict[str, Any],
-    environment: dict[str, Any],
-) -> None:
+    folder: Path, settings: "PhiConfig", weights: "dict[str, torch.Tensor]", tokenizer: Path, curves: bytes,
+    recipe: dict[str, Any], environment: dict[str, Any],
+) -> None:  # fmt: skip
     """Writes the checkpoint folder, replacing an earlier one; `tokenizer` is a folder whose files are copied."""
     import transformers
     from safetensors.torch import save_file
@@ -61,12 +53,9 @@ def write_folder(
     save_file(dict(sorted(weights.items())), folder / WEIGHTS, metadata={"format": "pt"})
     write_json(folder / "config.json", config_json(settings))
     generation = {
-        "_from_model_config": False,
-        "bos_token_id": settings.bos_token_id,
-        "eos_token_id": settings.eos_token_id,
-        "pad_token_id": settings.eos_token_id,
-        "transformers_version": transformers.__version__,
-    }
+        "_from_model_config": False, "bos_token_id": settings.bos_token_id, "eos_token_id": settings.eos_token_id,
+        "pad_token_id": settings.eos_token_id, "transformers_version": transformers.__version__,
+    }  # fmt: skip
     write_json(folder / "generation_config.json", generation)
     (folder / CURVES).write_bytes(curves)
     write_json(folder / RECIPE, recipe)
@@ -90,12 +79,7 @@ def environment(device: str, processes: int) -> dict[str, Any]:
 
     gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
     return {
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "transformers": transformers.__version__,
-        "safetensors": safetensors.__version__,
-        "machine": platform.machine(),
-        "device": gpu or "cpu",
-        "threads": torch.get_num_threads(),
-        "processes": processes,
-    }
+        "python": platform.python_version(), "torch": str(torch.__version__), "transformers": transformers.__version__,
+        "safetensors": safetensors.__version__, "machine": platform.machine(), "device": gpu or "cpu",
+        "threads": torch.get_num_threads(), "processes": processes,
+    }  # fmt: skip

@@ -82,12 +82,9 @@ def _compiled() -> Any:
 
 
 def chunked_cross_entropy(
-    features_ND: torch.Tensor,
-    head: torch.nn.Linear,
-    targets_N: torch.Tensor,
-    chunk_tokens: int,
+    features_ND: torch.Tensor, head: torch.nn.Linear, targets_N: torch.Tensor, chunk_tokens: int,
     compiled: bool = False,
-) -> torch.Tensor:
+) -> torch.Tensor:  # fmt: skip
     """The summed cross-entropy, in nats, of the head's predictions for all tokens that have a target.
 
     features_ND   the head's input, float32 or bf16 (under autocast its dtype); the softmax runs in float32

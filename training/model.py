@@ -25,15 +25,9 @@ HEAD_STD_TIMES_ROOT_WIDTH = 0.3
 def model_of(shape: Shape) -> Model:
     """The recipe's record of a checkpoint's shape."""
     return Model(
-        layers=shape.layers,
-        width=shape.width,
-        heads=shape.heads,
-        mlp=shape.inner,
-        rotary_dim=shape.rotary_dimensions,
-        rotary_theta=shape.rotary_theta,
-        context_tokens=shape.context_tokens,
-        vocabulary=shape.vocabulary,
-    )
+        layers=shape.layers, width=shape.width, heads=shape.heads, mlp=shape.inner, rotary_dim=shape.rotary_dimensions,
+        rotary_theta=shape.rotary_theta, context_tokens=shape.context_tokens, vocabulary=shape.vocabulary,
+    )  # fmt: skip
 
 
 def parameters(model: Model, vocabulary: int) -> int:
@@ -66,23 +60,13 @@ def config(model: Model, vocabulary: int, bos: int, eos: int) -> "PhiConfig":
 
     factor = model.rotary_dim / (model.width // model.heads)
     settings: dict[str, Any] = {
-        "vocab_size": vocabulary,
-        "hidden_size": model.width,
-        "intermediate_size": model.mlp,
-        "num_hidden_layers": model.layers,
-        "num_attention_heads": model.heads,
-        "num_key_value_heads": model.heads,
-        "max_position_embeddings": model.context_tokens,
-        "initializer_range": model.initializer_range,
-        "layer_norm_eps": model.layer_norm_epsilon,
-        "hidden_act": "gelu_new",
-        "partial_rotary_factor": factor,
+        "vocab_size": vocabulary, "hidden_size": model.width, "intermediate_size": model.mlp,
+        "num_hidden_layers": model.layers, "num_attention_heads": model.heads, "num_key_value_heads": model.heads,
+        "max_position_embeddings": model.context_tokens, "initializer_range": model.initializer_range,
+        "layer_norm_eps": model.layer_norm_epsilon, "hidden_act": "gelu_new", "partial_rotary_factor": factor,
         "rope_parameters": {"rope_type": "default", "rope_theta": model.rotary_theta, "partial_rotary_factor": factor},
-        "tie_word_embeddings": False,
-        "bos_token_id": bos,
-        "eos_token_id": eos,
-        "use_cache": True,
-    }
+        "tie_word_embeddings": False, "bos_token_id": bos, "eos_token_id": eos, "use_cache": True,
+    }  # fmt: skip
     return PhiConfig(**settings)
 
 

@@ -59,12 +59,9 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
         {"params": tiled, "weight_decay": settings.weight_decay * copies, "scale": 1.0 / copies},
     ]
     adamw = torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=peak,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.epsilon,
-        fused=True,
-    )
+        [group for group in groups if group["params"]], lr=peak, betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon, fused=True,
+    )  # fmt: skip
     if not inner:
         return [adamw]
     muon = torch.optim.Muon(

@@ -54,12 +54,9 @@ def memory_bytes(recipe: Recipe, gpus: int) -> dict[str, float]:
     layer = tokens * (2 * 8 * model.width + 2 * 2 * model.mlp)
     kept = model.layers * tokens * 2 * model.width + layer if how.activation_checkpointing else model.layers * layer
     parts = {
-        "weights": 4.0 * count / gpus,
-        "gradients": 4.0 * count / gpus,
-        "optimizer": 8.0 * count / gpus,
-        "activations": float(kept),
-        "logits": 2 * 4.0 * min(how.loss_chunk_tokens, tokens) * vocabulary,
-    }
+        "weights": 4.0 * count / gpus, "gradients": 4.0 * count / gpus, "optimizer": 8.0 * count / gpus,
+        "activations": float(kept), "logits": 2 * 4.0 * min(how.loss_chunk_tokens, tokens) * vocabulary,
+    }  # fmt: skip
     return parts | {"total": sum(parts.values())}
 
 
@@ -109,15 +106,10 @@ def compare_published(recipe: Recipe, flops: float, tokens: int) -> dict[str, An
     seconds = figures.gpu_hours * 3600
     mfu = flops / seconds / GPUS[figures.kind].flops
     return {
-        "gpu_hours": figures.gpu_hours,
-        "kind": figures.kind,
-        "gpus": figures.gpus,
-        "tokens_per_second_per_gpu": tokens / seconds,
-        "mfu": mfu,
-        "believable": mfu <= BELIEVABLE_MFU,
-        "source": figures.source,
-        "note": figures.note,
-    }
+        "gpu_hours": figures.gpu_hours, "kind": figures.kind, "gpus": figures.gpus,
+        "tokens_per_second_per_gpu": tokens / seconds, "mfu": mfu, "believable": mfu <= BELIEVABLE_MFU,
+        "source": figures.source, "note": figures.note,
+    }  # fmt: skip
 
 
 def lines(facts: dict[str, Any]) -> list[str]:

@@ -279,16 +279,12 @@ def find_problems(recipe: Recipe) -> Iterable[str]:
         if data.sequence_tokens > model.context_tokens:
             yield f"data.sequence_tokens {data.sequence_tokens} exceeds model.context_tokens {model.context_tokens}"
     positive = {
-        "training.steps": training.steps,
-        "training.batch_sequences": training.batch_sequences,
-        "data.sequence_tokens": data.sequence_tokens - 1,
-        "schedule.peak_learning_rate": schedule.peak_learning_rate,
+        "training.steps": training.steps, "training.batch_sequences": training.batch_sequences,
+        "data.sequence_tokens": data.sequence_tokens - 1, "schedule.peak_learning_rate": schedule.peak_learning_rate,
         "execution.loss_chunk_tokens": recipe.execution.loss_chunk_tokens,
-        "validation.sequences": recipe.validation.sequences,
-        "evaluation.samples": recipe.evaluation.samples,
-        "states.keep_last": recipe.states.keep_last,
-        "optimizer.tiled_copies": recipe.optimizer.tiled_copies,
-    }
+        "validation.sequences": recipe.validation.sequences, "evaluation.samples": recipe.evaluation.samples,
+        "states.keep_last": recipe.states.keep_last, "optimizer.tiled_copies": recipe.optimizer.tiled_copies,
+    }  # fmt: skip
     yield from (f"{key} is too small: it must be positive" for key, value in positive.items() if value <= 0)
     if not data.sources:
         yield "data.sources is empty; name at least one token dataset (phizoo data list)"

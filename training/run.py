@@ -80,14 +80,9 @@ def find_existing(registry: Registry, request: Request) -> Checkpoint | None:
 
 
 def run(
-    spec: str,
-    overrides: tuple[str, ...] = (),
-    name: str | None = None,
-    folder: Path | None = None,
-    device: str = "auto",
-    stop_after: int | None = None,
-    say: Callable[[str], None] = print,
-) -> Checkpoint | None:
+    spec: str, overrides: tuple[str, ...] = (), name: str | None = None, folder: Path | None = None,
+    device: str = "auto", stop_after: int | None = None, say: Callable[[str], None] = print,
+) -> Checkpoint | None:  # fmt: skip
     """Trains a recipe and registers its checkpoint, unless that exists; None if the run was stopped.
 
     spec        a recipe's name or a .toml file; overrides are `a.b=c`
@@ -101,15 +96,9 @@ def run(
 
 
 def run_recipe(
-    recipe: Recipe,
-    spec: str,
-    name: str | None = None,
-    folder: Path | None = None,
-    device: str = "auto",
-    stop_after: int | None = None,
-    say: Callable[[str], None] = print,
-    command: str = "",
-) -> Checkpoint | None:
+    recipe: Recipe, spec: str, name: str | None = None, folder: Path | None = None, device: str = "auto",
+    stop_after: int | None = None, say: Callable[[str], None] = print, command: str = "",
+) -> Checkpoint | None:  # fmt: skip
     """As `run`, for a recipe already read; `spec` is its name or file, `command` the command that resumes the run."""
     with open_registry() as registry:
         request = look_up(registry, recipe, name)
@@ -180,18 +169,10 @@ def _train(
         tokenizer, evaluation = sources[0].folder / "tokenizer", request.recipe.evaluation
         score = online_eval.make_scorer(evaluation, settings, tokenizer, place, request.identity, world.device)
     job = trainer.TrainJob(
-        recipe=request.recipe,
-        settings=settings,
-        sources=sources,
-        folder=place,
-        identity=request.identity,
-        start=start,
+        recipe=request.recipe, settings=settings, sources=sources, folder=place, identity=request.identity, start=start,
         flops_per_token=config_flops_per_token(settings.to_dict(), request.recipe.data.sequence_tokens),
-        stop_after=stop_after,
-        score=score,
-        command=command,
-        moments=moments,
-    )
+        stop_after=stop_after, score=score, command=command, moments=moments,
+    )  # fmt: skip
     return trainer.train(job, world)
 
 
@@ -276,13 +257,9 @@ def _check_shape(request: Request, settings: Any) -> None:
 
 
 def _register(
-    registry: Registry,
-    request: Request,
-    place: Path,
-    world: "World",
-    outcome: "TrainOutcome",
+    registry: Registry, request: Request, place: Path, world: "World", outcome: "TrainOutcome",
     say: Callable[[str], None],
-) -> Checkpoint | None:
+) -> Checkpoint | None:  # fmt: skip
     """Exports and registers the checkpoint; removes the run's states and keeps its metrics."""
     if not world.first:
         return None

@@ -44,14 +44,9 @@ def _named_tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optim
 
 
 def save(
-    keeper: Keeper,
-    step: int,
-    model: "torch.nn.Module",
-    optimizers: "list[torch.optim.Optimizer]",
-    best: Any,
-    group: Any,
-    world: World,
-) -> None:
+    keeper: Keeper, step: int, model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", best: Any,
+    group: Any, world: World,
+) -> None:  # fmt: skip
     """Copies this process's shards and starts writing them; every process must call it."""
     import torch.distributed as dist
     from torch.distributed import checkpoint

@@ -217,12 +217,8 @@ def _step(job: TrainJob, parts: Parts, step: int, losses: list[float]) -> dict[s
         part.zero_grad(set_to_none=True)
     done = step + 1
     return {
-        "step": done,
-        "loss": mean,
-        "learning_rate": rate,
-        "gradient_norm": norm,
-        "tokens": done * _step_tokens(job),
-    }
+        "step": done, "loss": mean, "learning_rate": rate, "gradient_norm": norm, "tokens": done * _step_tokens(job),
+    }  # fmt: skip
 
 
 def _check_loss(

@@ -12,17 +12,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "synthesise": ("training.cli.data_teach:synthesise", "Write exercises or textbook passages, and test their code."),
     "dedup": ("training.cli.data_make:dedup", "Drop documents that repeat an earlier one."),
     "decontaminate": ("training.cli.data_make:decontaminate", "Drop documents that contain evaluation problems."),
-    "refine": (
-        "training.cli.data_make:refine",
-        "Filter, deduplicate and decontaminate, with a table of the steps.",
-    ),
+    "refine": ("training.cli.data_make:refine", "Filter, deduplicate and decontaminate, with a table of the steps."),
     "tokenizer": ("training.cli.data_make:tokenizer", "Train a byte-level BPE tokenizer."),
     "pack": ("training.cli.data_make:pack", "Turn documents into tokens, mixed by weight."),
     "list": ("training.cli.data_inspect:list_datasets", "List the datasets."),
-    "show": (
-        "training.cli.data_inspect:show",
-        "Show a dataset, or the history of one of its documents.",
-    ),
+    "show": ("training.cli.data_inspect:show", "Show a dataset, or the history of one of its documents."),
     "card": ("training.cli.data_inspect:card", "Print a dataset's card."),
 }
 RENAMED: dict[str, tuple[str, str]] = {

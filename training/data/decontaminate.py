@@ -95,14 +95,9 @@ def search_texts(texts: Iterable[str], tasks: tuple[str, ...], plans: tuple[Sear
 
 
 def decontaminate_dataset(
-    source: str,
-    name: str,
-    tasks: Sequence[str],
-    methods: Sequence[str] = DEFAULT_METHODS,
-    rate: float | None = None,
-    distance: float | None = None,
-    embedding: str = MINILM,
-) -> MadeDataset:
+    source: str, name: str, tasks: Sequence[str], methods: Sequence[str] = DEFAULT_METHODS, rate: float | None = None,
+    distance: float | None = None, embedding: str = MINILM,
+) -> MadeDataset:  # fmt: skip
     """The documents that hold no problem of these tasks.
 
     methods    of `ngram`, `code-ngram`, `ast`, `embedding`

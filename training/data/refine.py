@@ -30,10 +30,7 @@ def refine_dataset(source: str, name: str, choice: FilterChoice, tasks: Sequence
 def markdown_table(steps: Sequence[RefineStep]) -> list[str]:
     """The table as Markdown lines. Tokens are words and punctuation marks: no tokenizer is chosen yet."""
     first = steps[0].dataset
-    lines = [
-        "| step | documents | share | tokens | share | dropped |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
-    ]
+    lines = ["| step | documents | share | tokens | share | dropped |", "| --- | ---: | ---: | ---: | ---: | --- |"]
     for step in steps:
         dataset = step.dataset
         stages = dataset.stages[-1:] if step is not steps[0] else ()

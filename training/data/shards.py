@@ -57,13 +57,9 @@ def cores() -> int:
 
 
 def each_shard(
-    work: Path,
-    label: str,
-    shards: Sequence[Input],
-    function: Callable[[Input], Output],
-    form: type[Output],
+    work: Path, label: str, shards: Sequence[Input], function: Callable[[Input], Output], form: type[Output],
     title: str = "",
-) -> Iterator[Output]:
+) -> Iterator[Output]:  # fmt: skip
     """Yields `function(shard)` for each shard, in order; finished results are kept in `work`.
 
     function  a module-level function of one shard; it may run in another process

@@ -68,14 +68,9 @@ def shape_of(config: dict[str, Any]) -> Model:
 
 
 def grow(
-    registry: Registry,
-    spec: str,
-    recipe_name: str,
-    target: Model,
-    growth: Growth,
-    name: str,
+    registry: Registry, spec: str, recipe_name: str, target: Model, growth: Growth, name: str,
     optimizer_state: bool = False,
-) -> tuple[Checkpoint, Proof]:
+) -> tuple[Checkpoint, Proof]:  # fmt: skip
     """Grows a checkpoint, registers it, and returns it with its proof.
 
     optimizer_state  grow the optimizer's moments too; training can then start from them (parent.optimizer_state)
@@ -109,16 +104,12 @@ def grow(
             )
         proofs.append(proof)
         return About(
-            family=parent.family,
-            prompt_style="completion",
-            training_tokens=parent.training_tokens,
+            family=parent.family, prompt_style="completion", training_tokens=parent.training_tokens,
             training_flops=parent.training_flops,
             recipe={"name": name, "grow": facts | {"proof": msgspec.to_builtins(proof)}},
-            parents=(Parent(digest=parent.digest, relation="grow"),),
-            datasets=parent.datasets,
-            licence=parent.licence,
+            parents=(Parent(digest=parent.digest, relation="grow"),), datasets=parent.datasets, licence=parent.licence,
             source=f"grown from {parent.label} by {growth.method}",
-        )
+        )  # fmt: skip
 
     grown = registry.make(name, made)
     if moments is not None:
@@ -298,10 +289,6 @@ def prove(parent: Path, folder: Path, preserves: bool) -> Proof:
     before, after = logits(parent, tokens_BT, torch.float64), logits(folder, tokens_BT, torch.float64)
     apart = (before - after).abs()
     return Proof(
-        preserves=preserves,
-        largest=float(apart.max()),
-        mean=float(apart.mean()),
-        spread=float(before.std()),
-        tokens=tokens_BT.numel(),
-        arithmetic="float64 over float32 weights",
-    )
+        preserves=preserves, largest=float(apart.max()), mean=float(apart.mean()), spread=float(before.std()),
+        tokens=tokens_BT.numel(), arithmetic="float64 over float32 weights",
+    )  # fmt: skip

@@ -16,13 +16,8 @@ WHOLE_BYTES = 4_000
 PIECE_CHARACTERS = (60, 24_000)  # shorter: one-line wrappers; longer: classes longer than any context here
 
 UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = (
-    "unreadable",
-    "undecodable",
-    "too big",
-    "empty",
-    "NUL bytes",
-    "does not parse",
-)
+    "unreadable", "undecodable", "too big", "empty", "NUL bytes", "does not parse",
+)  # fmt: skip
 SURROGATES, NO_TEXT, NOT_JSON, BROKEN_GROUP = "lone surrogates", "no text", "not JSON", "broken row group"
 NOT_A_FILE, ENDLESS = "not a regular file", "unpacks to over 200 times its size"
 BROKEN = frozenset((BROKEN_GROUP,))  # one entry counts all rows that are lost with it

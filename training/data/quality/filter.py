@@ -63,14 +63,9 @@ class FileOutline(Record, frozen=True):
 
 
 def filter_dataset(
-    source: str,
-    name: str,
-    choice: FilterChoice,
-    seed: int,
-    labels: str = "",
-    embedding: str = TFIDF,
+    source: str, name: str, choice: FilterChoice, seed: int, labels: str = "", embedding: str = TFIDF,
     head: Head = "forest",
-) -> MadeDataset:
+) -> MadeDataset:  # fmt: skip
     """Makes the dataset of the best documents: a share (30% by default), a token budget, or those above a precision.
 
     labels     a dataset made by `annotate`; "": label a sample by the rubric
@@ -114,13 +109,10 @@ def label_file(job: FilterJob) -> list[LabelledDocument]:
             label = rubric.label_by_rubric(document.text)
             labelled.append(
                 LabelledDocument(
-                    id=document.id,
-                    text=document.text,
-                    project=document.project,
-                    points=label.points,
+                    id=document.id, text=document.text, project=document.project, points=label.points,
                     reasons=label.reasons,
                 )
-            )
+            )  # fmt: skip
     return labelled
 
 

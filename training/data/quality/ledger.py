@@ -142,13 +142,9 @@ class Ledger:
             (p * price.prompt + w * price.written) / 1e6 for p, w in zip(prompts, written, strict=True)
         )
         return CostEstimate(
-            documents=count,
-            cached=cached,
-            prompt_tokens=prompts,
-            tokens=written,
-            money=(low_, middle_, high_),
+            documents=count, cached=cached, prompt_tokens=prompts, tokens=written, money=(low_, middle_, high_),
             basis=basis,
-        )
+        )  # fmt: skip
 
 
 def _spread(values: Any) -> tuple[int, int, int]:

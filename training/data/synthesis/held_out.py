@@ -61,15 +61,11 @@ def task_rows(chosen: Iterable[TemplateDraft]) -> list[dict[str, str]]:
     """The exercises as rows in HumanEval's form."""
     return [
         {
-            "task_id": f"{TASK}/{number:03d}",
-            "prompt": draft.prompt,
-            "entry_point": draft.entry_point,
-            "canonical_solution": draft.completion,
-            "test": draft.test,
-            "family": draft.family,
+            "task_id": f"{TASK}/{number:03d}", "prompt": draft.prompt, "entry_point": draft.entry_point,
+            "canonical_solution": draft.completion, "test": draft.test, "family": draft.family,
         }
         for number, draft in enumerate(chosen)
-    ]
+    ]  # fmt: skip
 
 
 def load_held_out() -> HeldOut:

@@ -255,14 +255,9 @@ class _Jobs(Sequence[PackJob]):
 
 
 def _encode_jobs(
-    work: Path,
-    label: str,
-    paths: Sequence[tuple[int, Path]],
-    folder: Path,
-    rows: DocumentRows,
-    wanted: Any,
+    work: Path, label: str, paths: Sequence[tuple[int, Path]], folder: Path, rows: DocumentRows, wanted: Any,
     tested: Any,
-) -> TokenStore:
+) -> TokenStore:  # fmt: skip
     import numpy as np
 
     jobs = _Jobs(work, label, paths, folder, rows, np.union1d(wanted, tested))
