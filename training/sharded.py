@@ -6,15 +6,12 @@ blocks the step, writing does not; it uses its own process group, so its message
 training. All processes must see the folder.
 """
 
-import os
-import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from training.parallel import World
-from training.state import FACTS, Keeper, StateFacts, flush_to_disk
-from zoo.digest import file_sha256, write_json
+from training.state import Keeper, StateFacts
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -55,8 +52,7 @@ def save(
     keeper.wait()
     part = keeper.folder / f".{step:08d}.part"
     if world.first:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        keeper.open_part(step)
     dist.barrier(group=group)
     writing: Any = dcp.async_save(
         _named_tensors(model, optimizers), storage_writer=dcp.FileSystemWriter(part), process_group=group
@@ -68,32 +64,10 @@ def _finish(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, worl
     """Waits for all shards; then the first process writes digests and facts and renames the folder into place."""
     try:
         writing.result()
-        if not world.first:
-            return
-        digests = {file.name: file_sha256(file) for file in sorted(part.iterdir())}
-        for name in digests:
-            flush_to_disk(part / name)
-        facts = {"step": step, "identity": keeper.identity, "files": digests, "best": best}
-        write_json(part / FACTS, facts)
-        final = keeper.folder / f"{step:08d}"
-        if final.exists():  # the same step again: keep the old one
-            shutil.rmtree(part)
-        else:
-            os.rename(part, final)
-            flush_to_disk(keeper.folder)
-        keeper.prune(best)
+        if world.first:
+            keeper.publish(part, step, sorted(file.name for file in part.iterdir()), best)
     except BaseException as error:  # wait() raises it in the training loop
         keeper.fault = error
-
-
-def _verify(keeper: Keeper, step: int) -> StateFacts:
-    """Checks every byte of a state and returns its facts. Raises ValueError, or ZooError for another run's state."""
-    saved = keeper.facts(step)
-    folder = keeper.folder / f"{step:08d}"
-    for name, known in saved.files.items():
-        if file_sha256(folder / name) != known:
-            raise ValueError(f"{name} does not match its sha256")
-    return saved
 
 
 def newest(keeper: Keeper, world: World) -> tuple[StateFacts | None, list[str]]:
@@ -102,16 +76,10 @@ def newest(keeper: Keeper, world: World) -> tuple[StateFacts | None, list[str]]:
 
     shared: list[Any] = [None, [], None]
     if world.first:
-        for step in reversed(keeper.steps()):
-            try:
-                shared[0] = _verify(keeper, step)
-                break
-            except ZooError as error:
-                shared[2] = str(error)
-                break
-            except (OSError, ValueError, KeyError) as error:
-                shared[1].append(f"the state of step {step} is damaged ({error}); resuming from an older one")
-                shutil.rmtree(keeper.folder / f"{step:08d}", ignore_errors=True)
+        try:
+            shared[:2] = keeper.newest(keeper.verify)
+        except ZooError as error:
+            shared[2] = str(error)
     dist.broadcast_object_list(shared, src=0)
     if shared[2]:
         raise ZooError(shared[2])

@@ -14,10 +14,10 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from training.recipe import States
 from zoo.digest import file_sha256, write_json
@@ -27,6 +27,7 @@ from zoo.records import Record
 if TYPE_CHECKING:
     import torch
 
+Item = TypeVar("Item")
 WEIGHTS, OPTIMIZER, FACTS = "weights.safetensors", "optimizer.safetensors", "state.json"
 
 
@@ -121,13 +122,22 @@ class Keeper:
     def _write(self, step: int, weights: Any, optimizer: Any, best: Any) -> None:
         from safetensors.torch import save_file
 
-        final = self.folder / f"{step:08d}"
+        part = self.open_part(step)
+        for name, tensors in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+            save_file(tensors, part / name)
+        self.publish(part, step, (WEIGHTS, OPTIMIZER), best)
+
+    def open_part(self, step: int) -> Path:
+        """Makes the empty folder in which a step's files are written."""
         part = self.folder / f".{step:08d}.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        digests = {}
-        for name, tensors in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
-            save_file(tensors, part / name)
+        return part
+
+    def publish(self, part: Path, step: int, names: Iterable[str], best: Any) -> None:
+        """Writes the digests and facts of the files in a folder, renames it into place, and prunes."""
+        final, digests = self.folder / f"{step:08d}", dict[str, str]()
+        for name in names:
             digests[name] = file_sha256(part / name)
             flush_to_disk(part / name)
         write_json(part / FACTS, {"step": step, "identity": self.identity, "files": digests, "best": best})
@@ -162,15 +172,15 @@ class Keeper:
             return []
         return sorted(int(entry.name) for entry in self.folder.iterdir() if entry.name.isdigit())
 
-    def newest(self) -> tuple[Loaded | None, list[str]]:
-        """The newest whole state, and a note for each damaged one.
+    def newest(self, read: Callable[[int], Item]) -> tuple[Item | None, list[str]]:
+        """The newest whole state as `read` or `verify` gives it, and a note for each damaged one.
 
         Raises ZooError if the state belongs to another run, with the differences.
         """
         notes: list[str] = []
         for step in reversed(self.steps()):
             try:
-                return self.read(step), notes
+                return read(step), notes
             except ZooError:
                 raise
             except (OSError, ValueError, KeyError) as error:
@@ -189,18 +199,20 @@ class Keeper:
         check_same(saved.identity, self.identity, self.folder.parent)
         return saved
 
+    def verify(self, step: int) -> StateFacts:
+        """Checks every byte of a state and returns its facts. Raises as `facts`, and ValueError for a wrong digest."""
+        saved = self.facts(step)
+        for name, known in saved.files.items():
+            if file_sha256(self.folder / f"{step:08d}" / name) != known:
+                raise ValueError(f"{name} does not match its sha256")
+        return saved
+
     def read(self, step: int) -> Loaded:
         """Reads the state of one step and checks its bytes. Raises ValueError if a digest does not match."""
         from safetensors.torch import load
 
         folder = self.folder / f"{step:08d}"
-        saved = self.facts(step)
-        tensors = []
-        for name in (WEIGHTS, OPTIMIZER):
-            if file_sha256(folder / name) != saved.files[name]:
-                raise ValueError(f"{name} does not match its sha256")
-            tensors.append(load((folder / name).read_bytes()))
-        return Loaded(saved, tensors[0], tensors[1])
+        return Loaded(self.verify(step), *(load((folder / name).read_bytes()) for name in (WEIGHTS, OPTIMIZER)))
 
     def remove(self) -> None:
         """Removes all states, once the checkpoint is in the zoo."""
@@ -240,9 +252,8 @@ def load_optimizer(
     import torch
 
     parameters = dict(model.named_parameters())
-    for full, value in sorted(
-        tensors.items()
-    ):  # sorted, because each placement is a collective operation of all processes
+    # sorted, because each placement is a collective operation of all processes
+    for full, value in sorted(tensors.items()):
         number, _, rest = full.partition(".")
         name, _, key = rest.rpartition(".")
         parameter = parameters[name]

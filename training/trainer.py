@@ -166,27 +166,21 @@ def _restore(job: TrainJob, parts: Parts) -> tuple[int, list[str]]:
     if parts.world.first:
         parts.keeper.sweep()
     if parts.world.size > 1:
-        return _restore_shards(job, parts)
-    loaded, notes = parts.keeper.newest()
-    if loaded is None:
-        if job.moments is not None:
-            state.load_optimizer(parts.model.phi, parts.optimizers, job.moments)
-        return 0, notes
-    with torch.no_grad():
-        for name, parameter in parts.model.phi.named_parameters():
-            state.scatter(parameter, loaded.weights[name])
-    state.load_optimizer(parts.model.phi, parts.optimizers, loaded.optimizer)
-    parts.best = loaded.saved.best
-    return loaded.saved.step, [*notes, f"resumed after step {loaded.saved.step}"]
-
-
-def _restore_shards(job: TrainJob, parts: Parts) -> tuple[int, list[str]]:
-    saved, notes = sharded.newest(parts.keeper, parts.world)
+        saved, notes = sharded.newest(parts.keeper, parts.world)
+        if saved is not None:
+            sharded.load(parts.keeper, saved.step, parts.model.phi, parts.optimizers, parts.group)
+    else:
+        loaded, notes = parts.keeper.newest(parts.keeper.read)
+        saved = loaded.saved if loaded else None
+        if loaded is not None:
+            with torch.no_grad():
+                for name, parameter in parts.model.phi.named_parameters():
+                    state.scatter(parameter, loaded.weights[name])
+            state.load_optimizer(parts.model.phi, parts.optimizers, loaded.optimizer)
     if saved is None:
         if job.moments is not None:
             state.load_optimizer(parts.model.phi, parts.optimizers, job.moments)
         return 0, notes
-    sharded.load(parts.keeper, saved.step, parts.model.phi, parts.optimizers, parts.group)
     parts.best = saved.best
     return saved.step, [*notes, f"resumed after step {saved.step}"]
 
@@ -321,10 +315,8 @@ def _choose_weights(job: TrainJob, parts: Parts, step: int, seconds: float, note
     """Takes the weights that become the checkpoint: the last, or those with the best validation loss."""
     if job.recipe.selection.rule == "best-validation" and parts.best is not None:
         best = parts.best
-        notes = [
-            *notes,
-            f"step {best[0]} chosen of {step} by validation loss {best[1]:.4f} (optimistic by that choice)",
-        ]
+        why = f"step {best[0]} chosen of {step} by validation loss {best[1]:.4f} (optimistic by that choice)"
+        notes = [*notes, why]
         if parts.world.size > 1:
             parallel.sum_over_processes(parts.world, 0.0)  # wait until the first process has renamed the last state
             sharded.load(parts.keeper, best[0], parts.model.phi, parts.optimizers, parts.group)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from training import sharded
 from training.recipe import States
 from training.state import FACTS, Keeper
 from zoo.digest import file_sha256, write_json
@@ -22,7 +21,7 @@ def state(folder: Path, identity: dict[str, int]) -> Keeper:
 
 
 def test_a_whole_state_is_taken(tmp_path: Path) -> None:
-    assert sharded._verify(state(tmp_path, {"processes": 2}), 3).step == 3
+    assert state(tmp_path, {"processes": 2}).verify(3).step == 3
 
 
 @pytest.mark.parametrize("harm", ["changed", "lost"])
@@ -34,9 +33,9 @@ def test_a_shard_that_is_not_as_written_is_seen(tmp_path: Path, harm: str) -> No
     else:
         shard.write_bytes(b"shard of the secomd")
     with pytest.raises((ValueError, OSError)):
-        sharded._verify(keeper, 3)
+        keeper.verify(3)
 
 
 def test_another_number_of_processes_is_told(tmp_path: Path) -> None:
     with pytest.raises(ZooError, match="processes: 2 -> 4"):
-        sharded._verify(state(tmp_path, {"processes": 4}), 3)
+        state(tmp_path, {"processes": 4}).verify(3)

@@ -8,7 +8,7 @@ import datetime
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,6 +180,15 @@ class Counts:
         """The counts as a record, reasons sorted by name."""
         entered = self.kept + sum(self.dropped.values())
         return Stage(name=self.name, entered=entered, kept=self.kept, dropped=dict(sorted(self.dropped.items())))
+
+
+def count_outcome(counts: Mapping[str, Counts], stage: str, reason: str) -> None:
+    """Counts an item as kept by the stages before `stage` and dropped there; an empty `stage`: kept by all."""
+    for name, count in counts.items():
+        if name == stage:
+            count.drop(reason)
+            return
+        count.keep()
 
 
 def write_result(out: Path, outcomes: Iterable[Document]) -> tuple[int, int]:

@@ -178,11 +178,8 @@ def card(dataset: Dataset) -> str:
     """The dataset card as Markdown: kind, digest, stages with their drops, recipe, parents, licences, an example."""
     lines = [f"# {dataset.name}", "", f"A dataset of kind *{dataset.kind}*, made by `phizoo data`.", ""]
     lines += ["| what | value |", "| --- | --- |", f"| digest | `{dataset.digest}` |"]
-    lines += [
-        f"| documents | {dataset.documents:,} |",
-        f"| tokens | {dataset.tokens:,} |",
-        f"| made | {dataset.created} |",
-    ]
+    lines += [f"| documents | {dataset.documents:,} |", f"| tokens | {dataset.tokens:,} |"]
+    lines += [f"| made | {dataset.created} |"]
     lines += ["", "## Stages", "", "| stage | entered | kept | dropped |", "| --- | ---: | ---: | --- |"]
     for stage in dataset.stages:
         lost = "; ".join(f"{reason}: {count:,}" for reason, count in stage.dropped.items()) or "none"
@@ -195,12 +192,6 @@ def card(dataset: Dataset) -> str:
         lines += [f"- {names.get(parent, 'unknown')} `{parent[:16]}`" for parent in dataset.parents]
     lines += ["", "## Licences", "", *(f"- {licence}" for licence in dataset.licence.split("; "))]
     if dataset.kind == "documents":
-        lines += [
-            "",
-            "## A document",
-            "",
-            "```python",
-            *(document.text.rstrip()[:1500] for document in pick_documents(dataset, 1)),
-            "```",
-        ]
+        texts = (document.text.rstrip()[:1500] for document in pick_documents(dataset, 1))
+        lines += ["", "## A document", "", "```python", *texts, "```"]
     return "\n".join(lines) + "\n"

@@ -14,10 +14,8 @@ NGRAM = 5
 SEED = 0x9E3779B97F4A7C15  # odd, so that multiplying by it loses nothing modulo 2^64
 BLOCK_BYTES = 1 << 18  # hashed at once, so that the arrays stay in the cache; 16 times as many took 1.6 times as long
 LONG_WORD = 64  # bytes; longer words, one in 20,000, are hashed one by one, so a word of a megabyte costs no more
-BETWEEN = (
-    (16, (8, 16)),
-    (32, (24, 32, 40, 48)),
-)  # (words longer than this, offsets at which 8 more bytes are read, at most the last 8)
+# (words longer than this, offsets at which 8 more bytes are read, at most the last 8)
+BETWEEN = ((16, (8, 16)), (32, (24, 32, 40, 48)))
 NATIVE_BYTES = 1 << 32  # the compiled loops count bytes in 32 bits
 
 

@@ -54,11 +54,7 @@ def hand_labels() -> list[HandLabel]:
     """Reads the committed labels."""
     path = Path(str(files("training.data.quality"))) / "hand_labels.tsv"
     with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        return [
-            HandLabel(id=row["id"], project=row["project"], source=row["source"], educational=row["educational"] == "1")
-            for row in rows
-        ]
+        return msgspec.convert(list(csv.DictReader(file, delimiter="\t")), list[HandLabel], strict=False)
 
 
 def measure_agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> LabelAgreement:

@@ -18,10 +18,8 @@ from evals.engines.http.price import Price
 from zoo.errors import ZooError
 from zoo.records import Record
 
-CHARACTERS_A_TOKEN = (
-    2.4,
-    4.6,
-)  # for code and prose in current large models' tokenizers, used until answers have been measured
+# for code and prose in current large models' tokenizers, used until answers have been measured
+CHARACTERS_A_TOKEN = (2.4, 4.6)
 WRITTEN = 25  # fewest tokens of an answer in the required form
 MEASURED = 20  # answers after which the estimate uses the measurements
 DRAWS = 400

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from training.data.build import Built, Counts, MadeDataset, make, slices, write_result
+from training.data.build import Built, Counts, MadeDataset, count_outcome, make, slices, write_result
 from training.data.document import Document, drop_document, make_document, read_documents
 from training.data.shards import each_shard
 from training.data.synthesis.diversity import NEIGHBOURS, diversity
@@ -179,11 +179,8 @@ def _build(work: Path, what: What, documents: int, seed: int) -> Built:
         number = 0
         with progress(f"make and test {what}", documents, "documents") as bar:
             for outcome in _judge_drafts(work, what, documents, seed):
-                reached = STAGES.index(outcome.stage) if outcome.stage else len(STAGES)
-                for name in STAGES[:reached]:
-                    counts[name].keep()
+                count_outcome(counts, outcome.stage, outcome.reason)
                 if outcome.reason:
-                    counts[outcome.stage].drop(outcome.reason)
                     if outcome.piece:
                         yield drop_document(
                             _document(outcome.piece, what, seed), outcome.stage, outcome.reason, with_text=True

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from evals.contamination.syntax_trees import parsed, too_deep
-from training.data.build import Built, Counts, MadeDataset, make, write_result
+from training.data.build import Built, Counts, MadeDataset, count_outcome, make, write_result
 from training.data.document import Document, drop_document, make_document
 from training.data.quality import labeller
 from training.data.quality.annotate import open_ledger
@@ -92,11 +92,8 @@ class _Teaching:
         def outcomes() -> Iterator[Document]:
             number = 0
             for draft in self._judged():
-                reached = STAGES.index(draft.stage) if draft.stage else len(STAGES)
-                for name in STAGES[:reached]:
-                    counts[name].keep()
+                count_outcome(counts, draft.stage, draft.reason)
                 if draft.reason:
-                    counts[draft.stage].drop(draft.reason)
                     yield drop_document(self._document(draft), draft.stage, draft.reason, with_text=True)
                     continue
                 number += 1

@@ -207,9 +207,8 @@ class Loader:
             positions = np.stack([p for _, p in rows if p is not None])
             targets[positions[:, 1:] < 0] = IGNORED
         if self.data.document_mask and positions is not None:
-            targets[positions[:, 1:] == 0] = (
-                IGNORED  # the first token of a document cannot be predicted from the document before
-            )
+            # the first token of a document cannot be predicted from the document before
+            targets[positions[:, 1:] == 0] = IGNORED
         shown = np.maximum(positions[:, :-1], 0) if positions is not None and self.data.document_mask else None
         return TokenBatch(ids[:, :-1], targets, shown)
 
