@@ -36,12 +36,9 @@ class RunOutcome(Record, frozen=True, kw_only=True):
 
 
 def evaluate_many(
-    subjects: Sequence[Subject],
-    tasks: Sequence[Task],
-    options: RunOptions,
-    runs: Path,
+    subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path,
     publish: Publisher | None = None,
-) -> Iterator[RunOutcome]:
+) -> Iterator[RunOutcome]:  # fmt: skip
     """Runs each subject on each task and yields the finished runs as they end.
 
     runs     the folder of runs; a run that was killed continues there

@@ -183,14 +183,9 @@ def missing_requests(plan: RunPlan, folder: RunFolder) -> list[ChoiceRequest] | 
 
 
 def _header(
-    facts: Facts,
-    task: Task,
-    record: ProtocolRecord,
-    checkpoint: tuple[str, str],
-    samples: Sequence[Sample],
-    options: RunOptions,
-    tier: str,
-) -> Run:
+    facts: Facts, task: Task, record: ProtocolRecord, checkpoint: tuple[str, str], samples: Sequence[Sample],
+    options: RunOptions, tier: str,
+) -> Run:  # fmt: skip
     draws = count_draws(task, options)
     ids = digest([sample.id for sample in samples])
     determines: list[object] = [checkpoint[0], record.fingerprint, task.metrics, facts.engine, facts.version]
@@ -264,15 +259,11 @@ def score_choices(task: Task, sample: Sample, scores: ChoiceScores) -> Result:
     scored = task.judge(sample, scores.choices)
     score = scored.metrics[task.metrics[0]]
     return msgspec.structs.replace(
-        unscored,
-        score=score,
-        metrics=scored.metrics,
-        verdict="passed" if score == 1.0 else "failed",
-        detail=scored.detail,
-        prompt_tokens=scores.prompt_tokens,
+        unscored, score=score, metrics=scored.metrics, verdict="passed" if score == 1.0 else "failed",
+        detail=scored.detail, prompt_tokens=scores.prompt_tokens,
         tokens=sum(choice.tokens for choice in scores.choices),
         logprobs=tuple(choice.logprob for choice in scores.choices),
-    )
+    )  # fmt: skip
 
 
 def score_texts(
@@ -311,14 +302,6 @@ def score_texts(
 def _result(sample: Sample, text: Generation, score: float | None = None, **fields: Any) -> Result:
     """The result line of one text; `fields` are those that its score gives."""
     return Result(
-        sample=sample.id,
-        draw=text.draw,
-        score=score,
-        text=text.text,
-        cluster=sample.cluster,
-        finish=text.finish,
-        prompt_tokens=text.prompt_tokens,
-        tokens=text.tokens,
-        truncated=text.truncated,
-        **fields,
-    )
+        sample=sample.id, draw=text.draw, score=score, text=text.text, cluster=sample.cluster, finish=text.finish,
+        prompt_tokens=text.prompt_tokens, tokens=text.tokens, truncated=text.truncated, **fields,
+    )  # fmt: skip

@@ -18,27 +18,13 @@ from evals.task import Task
 # more than half as wide, and the largest mini model may take minutes. The first stays so that its runs can be repeated.
 QUICK = "quick2"
 SIZES = {
-    "humaneval": 120,
-    "mini_exercises": 240,
-    "arc_easy": 800,
-    "piqa": 800,
-    "winogrande": 800,
-    "hellaswag": 800,
-    "boolq": 500,
-    "openbookqa": 400,
-    "mmlu": 1140,
-}
+    "humaneval": 120, "mini_exercises": 240, "arc_easy": 800, "piqa": 800, "winogrande": 800, "hellaswag": 800,
+    "boolq": 500, "openbookqa": 400, "mmlu": 1140,
+}  # fmt: skip
 FIRST_SIZES = {
-    "humaneval": 40,
-    "mini_exercises": 80,
-    "arc_easy": 200,
-    "piqa": 200,
-    "winogrande": 200,
-    "hellaswag": 200,
-    "boolq": 100,
-    "openbookqa": 200,
-    "mmlu": 228,
-}
+    "humaneval": 40, "mini_exercises": 80, "arc_easy": 200, "piqa": 200, "winogrande": 200, "hellaswag": 200,
+    "boolq": 100, "openbookqa": 200, "mmlu": 228,
+}  # fmt: skip
 # subset -> (task -> number of samples, number for any other task)
 VERSIONS = {"quick": (FIRST_SIZES, 100), QUICK: (SIZES, 300)}
 

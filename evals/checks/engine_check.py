@@ -63,13 +63,9 @@ def compare_answers(
         if change.flip or change.difference > tolerance:
             moved.append(change)
     return EngineDifference(
-        first=names[0],
-        second=names[1],
-        samples=len(first),
-        largest=largest,
-        flips=sum(change.flip for change in moved),
-        moved=tuple(moved),
-    )
+        first=names[0], second=names[1], samples=len(first), largest=largest,
+        flips=sum(change.flip for change in moved), moved=tuple(moved),
+    )  # fmt: skip
 
 
 def _compare(sample: str, first: Answer, second: Answer) -> ChangedAnswer:

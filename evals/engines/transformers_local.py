@@ -95,12 +95,8 @@ def connect(
     except PackageNotFoundError as error:
         raise ZooError(f"{error.name} is not installed: pip install 'phi-zoo[eval]'") from None
     facts = Facts(
-        engine="transformers",
-        version=transformers,
-        dtype=dtype,
-        device=device,
-        context_tokens=context,
+        engine="transformers", version=transformers, dtype=dtype, device=device, context_tokens=context,
         identity={"attention": "sdpa", "torch": torch},
-    )
+    )  # fmt: skip
     budget, slots = (CPU_BUDGET, CPU_SLOTS) if device == "cpu" else (GPU_BUDGET, GPU_SLOTS)
     return TransformersLocal(path, facts, budget=batch * 64 if batch else budget, slots=batch or slots)

@@ -190,14 +190,9 @@ def _unpaired(first: Score | Summary, second: Score | Summary) -> Difference:
 
 
 def _row(
-    pair: tuple[Score, Score],
-    protocol: ProtocolRecord,
-    kind: Kind,
-    difference: Difference,
-    scores: tuple[float, float] | None = None,
-    note: str = "",
-    flips: tuple[Flip, ...] = (),
-) -> ComparisonRow:
+    pair: tuple[Score, Score], protocol: ProtocolRecord, kind: Kind, difference: Difference,
+    scores: tuple[float, float] | None = None, note: str = "", flips: tuple[Flip, ...] = (),
+) -> ComparisonRow:  # fmt: skip
     score, other = pair
     first, second = scores or (score.value, other.value)
     return ComparisonRow(
@@ -233,12 +228,9 @@ def _adjust(rows: Sequence[ComparisonRow]) -> tuple[ComparisonRow, ...]:
 
 
 def _nothing_shared(
-    registry: Registry,
-    pair: tuple[Checkpoint, Checkpoint],
-    scores: tuple[Mapping[str, Score], Mapping[str, Score]],
-    protocols: Mapping[str, ProtocolRecord],
-    tasks: Sequence[str],
-) -> ZooError:
+    registry: Registry, pair: tuple[Checkpoint, Checkpoint], scores: tuple[Mapping[str, Score], Mapping[str, Score]],
+    protocols: Mapping[str, ProtocolRecord], tasks: Sequence[str],
+) -> ZooError:  # fmt: skip
     """The error that names the run which would make the two comparable, or an unknown task."""
     known = {score.task for checkpoint in pair for score in registry.scores(checkpoint.digest)}
     for task in tasks:

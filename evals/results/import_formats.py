@@ -196,18 +196,14 @@ def _lm_eval_header(path: Path, task: str, date: str) -> dict[str, Any]:
     config = header.get("config", {})
     versions = {"lm_eval": header.get("lm_eval_version"), "transformers": header.get("transformers_version")}
     return {
-        "release": str(header.get("lm_eval_version", "0.4")),
-        "model": Path(str(header.get("model_name", ""))).name,
+        "release": str(header.get("lm_eval_version", "0.4")), "model": Path(str(header.get("model_name", ""))).name,
         "version": float(header.get("versions", {}).get(task) or 0),
         "shots": int((header.get("n-shot") or {}).get(task) or 0),
-        "dtype": str(config.get("model_dtype", "")).removeprefix("torch."),
-        "device": str(config.get("device", "")),
-        "context_tokens": int(header.get("max_length") or 0),
-        "seed": int(config.get("random_seed") or 0),
+        "dtype": str(config.get("model_dtype", "")).removeprefix("torch."), "device": str(config.get("device", "")),
+        "context_tokens": int(header.get("max_length") or 0), "seed": int(config.get("random_seed") or 0),
         "versions": {name: str(value) for name, value in versions.items() if value},
-        "commit": str(header.get("git_hash") or ""),
-        "date": float(header.get("date") or 0),
-    }
+        "commit": str(header.get("git_hash") or ""), "date": float(header.get("date") or 0),
+    }  # fmt: skip
 
 
 def _evalplus(path: Path, content: dict[str, Any]) -> list[TaskResults]:

@@ -38,14 +38,10 @@ def rescored_task(task: Task, protocol: str) -> Task:
     """The task with another protocol's extraction, program and metrics; prompts and decoding stay its own."""
     to = find_task(f"{task.name}@{protocol}")
     return msgspec.structs.replace(
-        task,
-        protocol=ProtocolName.parse(task.protocol).replace(rescored_as=protocol).render(),
-        version=max(task.version, to.version),
-        extract=to.extract,
-        program=to.program,
-        score=to.score,
+        task, protocol=ProtocolName.parse(task.protocol).replace(rescored_as=protocol).render(),
+        version=max(task.version, to.version), extract=to.extract, program=to.program, score=to.score,
         metrics=to.metrics,
-    )
+    )  # fmt: skip
 
 
 def source_of(header: Run) -> str:

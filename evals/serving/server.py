@@ -65,12 +65,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         model: dict[str, Any] = {
-            "id": self.name,
-            "object": "model",
-            "created": 0,
-            "owned_by": "phi-zoo",
-            "root": self.digest,
-        }
+            "id": self.name, "object": "model", "created": 0, "owned_by": "phi-zoo", "root": self.digest,
+        }  # fmt: skip
         model["max_model_len"] = self.engine.facts.context_tokens
         if self.path == "/health":
             self._send(200, {"status": "ok"})
@@ -145,11 +141,8 @@ class Handler(BaseHTTPRequestHandler):
     def _fault(self, status: int, message: str) -> None:
         kind = {401: "authentication_error", 404: "not_found_error", 500: "server_error"}
         error: dict[str, Any] = {
-            "message": message,
-            "type": kind.get(status, "invalid_request_error"),
-            "param": None,
-            "code": None,
-        }
+            "message": message, "type": kind.get(status, "invalid_request_error"), "param": None, "code": None,
+        }  # fmt: skip
         self._send(status, {"error": error})
 
     def _stream(self, request: CompletionRequest, head: dict[str, Any], with_usage: bool) -> None:

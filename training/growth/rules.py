@@ -34,26 +34,15 @@ EXACT: tuple[Method, ...] = ("tile-exact", "pad-exact")
 
 # the axes of each tensor, output first. stream: the residual; heads: head by head; ffn: inside the MLP
 AXES: dict[str, tuple[str, ...]] = {
-    "model.embed_tokens.weight": ("token", "stream"),
-    "input_layernorm.weight": ("stream",),
-    "input_layernorm.bias": ("stream",),
-    "self_attn.q_proj.weight": ("heads", "stream"),
-    "self_attn.q_proj.bias": ("heads",),
-    "self_attn.k_proj.weight": ("heads", "stream"),
-    "self_attn.k_proj.bias": ("heads",),
-    "self_attn.v_proj.weight": ("heads", "stream"),
-    "self_attn.v_proj.bias": ("heads",),
-    "self_attn.dense.weight": ("stream", "heads"),
-    "self_attn.dense.bias": ("stream",),
-    "mlp.fc1.weight": ("ffn", "stream"),
-    "mlp.fc1.bias": ("ffn",),
-    "mlp.fc2.weight": ("stream", "ffn"),
-    "mlp.fc2.bias": ("stream",),
-    "model.final_layernorm.weight": ("stream",),
-    "model.final_layernorm.bias": ("stream",),
-    "lm_head.weight": ("token", "stream"),
-    "lm_head.bias": ("token",),
-}
+    "model.embed_tokens.weight": ("token", "stream"), "input_layernorm.weight": ("stream",),
+    "input_layernorm.bias": ("stream",), "self_attn.q_proj.weight": ("heads", "stream"),
+    "self_attn.q_proj.bias": ("heads",), "self_attn.k_proj.weight": ("heads", "stream"),
+    "self_attn.k_proj.bias": ("heads",), "self_attn.v_proj.weight": ("heads", "stream"),
+    "self_attn.v_proj.bias": ("heads",), "self_attn.dense.weight": ("stream", "heads"),
+    "self_attn.dense.bias": ("stream",), "mlp.fc1.weight": ("ffn", "stream"), "mlp.fc1.bias": ("ffn",),
+    "mlp.fc2.weight": ("stream", "ffn"), "mlp.fc2.bias": ("stream",), "model.final_layernorm.weight": ("stream",),
+    "model.final_layernorm.bias": ("stream",), "lm_head.weight": ("token", "stream"), "lm_head.bias": ("token",),
+}  # fmt: skip
 
 
 class Growth(Record, frozen=True, kw_only=True):
@@ -163,14 +152,9 @@ def source_tensor(name: str, old: Model, new: Model, growth: Growth) -> tuple[st
 
 
 def grow_tensor(
-    name: str,
-    tensor: "torch.Tensor",
-    old: Model,
-    new: Model,
-    growth: Growth,
-    spread: float,
+    name: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, spread: float,
     out: "torch.Tensor | None" = None,
-) -> "torch.Tensor":
+) -> "torch.Tensor":  # fmt: skip
     """Makes one tensor of the larger model from the smaller one's, without the depth factor.
 
     tensor   the parent's, in the dtype of the computation

@@ -50,15 +50,11 @@ class OpenAIHttp:
             device="endpoint",
             context_tokens=context,
             identity={
-                "url": self.endpoint.url,
-                "model": model,
-                "api": "chat" if self.chat else "completions",
-                "server": owner,
-                "root": root,
-                "prompts": "ids" if self.tokens is not None else "text",
+                "url": self.endpoint.url, "model": model, "api": "chat" if self.chat else "completions",
+                "server": owner, "root": root, "prompts": "ids" if self.tokens is not None else "text",
             },
             can_score_choices=not self.chat and self._echoes,
-        )
+        )  # fmt: skip
 
     @cached_property
     def tokens(self) -> Tokens | None:
@@ -318,14 +314,10 @@ def _read_generation(request: GenerateRequest, answer: dict[str, Any], truncated
     usage = answer.get("usage") or {}
     ends = [place for stop in request.decoding.stop if stop and (place := text.find(stop)) >= 0]
     return Generation(
-        sample=request.sample,
-        draw=request.draw,
-        text=text[: min(ends)] if ends else text,
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        tokens=int(usage.get("completion_tokens") or 0),
-        finish="stop" if ends or choice.get("finish_reason") != "length" else "length",
-        truncated=truncated,
-    )
+        sample=request.sample, draw=request.draw, text=text[: min(ends)] if ends else text,
+        prompt_tokens=int(usage.get("prompt_tokens") or 0), tokens=int(usage.get("completion_tokens") or 0),
+        finish="stop" if ends or choice.get("finish_reason") != "length" else "length", truncated=truncated,
+    )  # fmt: skip
 
 
 def _make_fault(request: GenerateRequest, fault: str) -> Generation:

@@ -58,24 +58,16 @@ class Text:
     def generation(self) -> Generation:
         """The text as a run keeps it."""
         return Generation(
-            sample=self.request.sample,
-            draw=self.request.draw,
-            text=self.bytes.decode("utf-8", "replace"),
-            prompt_tokens=len(self.prompt.tokens),
-            tokens=len(self.written),
-            finish="stop" if self.finish == "stop" else "length",
-            truncated=self.prompt.truncated,
-        )
+            sample=self.request.sample, draw=self.request.draw, text=self.bytes.decode("utf-8", "replace"),
+            prompt_tokens=len(self.prompt.tokens), tokens=len(self.written),
+            finish="stop" if self.finish == "stop" else "length", truncated=self.prompt.truncated,
+        )  # fmt: skip
 
 
 def generate(
-    model: Any,
-    tokens: Tokens,
-    requests: Sequence[GenerateRequest],
-    context_tokens: int,
-    slots: int,
+    model: Any, tokens: Tokens, requests: Sequence[GenerateRequest], context_tokens: int, slots: int,
     prompts: Sequence[Prompt] | None = None,
-) -> Iterator[Generation]:
+) -> Iterator[Generation]:  # fmt: skip
     """Generates every text and yields each as it ends; longest prompts first, so that the last ones are short.
 
     prompts  already encoded, one a request; by default each request's text under its boundary

@@ -32,12 +32,9 @@ def _expand(model: Any, cache: Sequence[tuple[Any, Any]], rows: int) -> Any:
 
 
 def read_states(
-    model: Any,
-    batch: Sequence[ChoiceRow],
-    shared: int,
-    cache: Sequence[tuple[Any, Any]] | None,
+    model: Any, batch: Sequence[ChoiceRow], shared: int, cache: Sequence[tuple[Any, Any]] | None,
     reads: Sequence[tuple[int, int]],
-) -> Any:
+) -> Any:  # fmt: skip
     """One forward pass: the last layer at each read, a (row, place among its fed tokens): shape (U, D)."""
     import torch
 

@@ -84,20 +84,11 @@ def connect(
     dtype, device, context = resolve(path, dtype, device)
     identity = {"transformers": version("transformers"), "tensor_parallel": tensor_parallel}
     facts = Facts(
-        engine="vllm_server",
-        version=engine_version(),
-        dtype=dtype,
-        device=device,
-        context_tokens=context,
+        engine="vllm_server", version=engine_version(), dtype=dtype, device=device, context_tokens=context,
         identity=identity,
-    )
+    )  # fmt: skip
     serving = Serving(
-        path=path,
-        name="phi-zoo",
-        dtype=dtype,
-        context_tokens=context,
-        tensor_parallel=tensor_parallel,
-        data_parallel=data_parallel,
-        cpu=device == "cpu",
-    )
+        path=path, name="phi-zoo", dtype=dtype, context_tokens=context, tensor_parallel=tensor_parallel,
+        data_parallel=data_parallel, cpu=device == "cpu",
+    )  # fmt: skip
     return VllmServer(path, facts, serving, concurrency)

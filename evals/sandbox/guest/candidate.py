@@ -216,13 +216,9 @@ def _rare(value: Any, channel: CandidateChannel) -> Any:
 
 # exact type or base -> its writer; a subclass is sent as its base's plain value
 WRITERS: tuple[tuple[type, Callable[[Any, CandidateChannel], Any]], ...] = (
-    (bool, lambda v, _: bool(v)),
-    (int, lambda v, _: _number(v)),
-    (float, lambda v, _: float.__float__(v)),
-    (str, lambda v, _: str.__str__(v)),
-    (list, lambda v, c: _sequence("l", list.__iter__(v), c)),
-    (tuple, lambda v, c: _sequence("t", tuple.__iter__(v), c)),
-    (dict, lambda v, c: _mapping("d", dict.items(v), c)),
+    (bool, lambda v, _: bool(v)), (int, lambda v, _: _number(v)), (float, lambda v, _: float.__float__(v)),
+    (str, lambda v, _: str.__str__(v)), (list, lambda v, c: _sequence("l", list.__iter__(v), c)),
+    (tuple, lambda v, c: _sequence("t", tuple.__iter__(v), c)), (dict, lambda v, c: _mapping("d", dict.items(v), c)),
     (set, lambda v, c: _sequence("s", set.__iter__(v), c)),
     (frozenset, lambda v, c: _sequence("z", frozenset.__iter__(v), c)),
     (bytes, lambda v, _: ["b", bytes.decode(v, "latin-1")]),
@@ -230,10 +226,9 @@ WRITERS: tuple[tuple[type, Callable[[Any, CandidateChannel], Any]], ...] = (
     (complex, lambda v, _: ["c", complex.__complex__(v).real, complex.__complex__(v).imag]),
     (range, lambda v, c: _sequence("r", (v.start, v.stop, v.step), c)),
     (deque, lambda v, c: _sequence("q", (v.maxlen, *deque.__iter__(v)), c)),
-    (type({}.keys()), lambda v, c: _sequence("K", v, c)),
-    (type({}.values()), lambda v, c: _sequence("V", v, c)),
+    (type({}.keys()), lambda v, c: _sequence("K", v, c)), (type({}.values()), lambda v, c: _sequence("V", v, c)),
     (type({}.items()), lambda v, c: _mapping("I", v, c)),
-)
+)  # fmt: skip
 EXACT = dict(WRITERS)
 
 

@@ -35,14 +35,10 @@ SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWIPC | linux.NEWUT
 MIB = 1 << 20
 # (limit, value): address space 2 GiB: Mbpp+/255 makes a list of over 1 GiB; 64 processes and threads run a pool
 LIMITS = (
-    (resource.RLIMIT_AS, 2048 * MIB),
-    (resource.RLIMIT_FSIZE, 64 * MIB),
-    (resource.RLIMIT_NOFILE, 256),
-    (resource.RLIMIT_CORE, 0),
-    (resource.RLIMIT_MSGQUEUE, 0),
-    (resource.RLIMIT_MEMLOCK, 0),
+    (resource.RLIMIT_AS, 2048 * MIB), (resource.RLIMIT_FSIZE, 64 * MIB), (resource.RLIMIT_NOFILE, 256),
+    (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_MEMLOCK, 0),
     (getattr(resource, "RLIMIT_SIGPENDING", 11), 256),
-)
+)  # fmt: skip
 STACK = 64 * MIB  # of the main thread: deep recursion through C; other threads keep what libc saw at the start
 PROCESSES = 64
 POLLED = struct.Struct("ihhihh")  # two of poll's: descriptor, events asked for, events seen
@@ -58,16 +54,11 @@ def _enclosing_steps(channel: ctypes.c_int, code: bytes) -> tuple[linux.Step, ..
     parent-death after the last change of credentials, which would clear it; the filter last.
     """
     return (
-        linux.step("dup2", channel, CHANNEL),
-        linux.step("setsid"),
-        linux.close_step(4),
-        linux.step("chdir", b"/tmp"),
-        linux.limit_step(resource.RLIMIT_NPROC, PROCESSES),
-        linux.capabilities_step(),
-        linux.prctl_step(linux.PR_SET_PDEATHSIG, signal.SIGKILL),
-        linux.prctl_step(linux.PR_SET_DUMPABLE, 0),
+        linux.step("dup2", channel, CHANNEL), linux.step("setsid"), linux.close_step(4), linux.step("chdir", b"/tmp"),
+        linux.limit_step(resource.RLIMIT_NPROC, PROCESSES), linux.capabilities_step(),
+        linux.prctl_step(linux.PR_SET_PDEATHSIG, signal.SIGKILL), linux.prctl_step(linux.PR_SET_DUMPABLE, 0),
         linux.seccomp_step(code),
-    )
+    )  # fmt: skip
 
 
 class ChildSteps(NamedTuple):

@@ -37,17 +37,13 @@ def _read_templates() -> tuple[FunctionTemplate, ...]:
     pools = table.pop("pools")
     return tuple(
         FunctionTemplate(
-            family=family,
-            name=entry["name"],
-            arguments=tuple(entry["arguments"]),
-            phrases=tuple(entry["phrases"]),
-            body=tuple(entry["body"].split("\n")),
-            meaning=MEANINGS[f"{family}.{entry['name']}"],
+            family=family, name=entry["name"], arguments=tuple(entry["arguments"]), phrases=tuple(entry["phrases"]),
+            body=tuple(entry["body"].split("\n")), meaning=MEANINGS[f"{family}.{entry['name']}"],
             constants=tuple(tuple(pools[pool] if isinstance(pool, str) else pool) for pool in entry["constants"]),
         )
         for family, entries in table.items()
         for entry in entries
-    )
+    )  # fmt: skip
 
 
 FUNCTION_TEMPLATES = _read_templates()
