@@ -173,6 +173,7 @@ def test_a_leaked_question_is_found_in_text(name: str, sample: int, leak: str) -
 def test_a_run_is_split_and_its_flags_are_checked_first(
     tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    import evals.results.task_of_run  # before the patch, or it keeps the patched function for later tests
     import evals.suites
     import evals.tasks
 
