@@ -240,8 +240,9 @@ def test_the_channel_cannot_be_named_in_another_programs_namespace(sandbox: Sand
 
 
 def test_nothing_is_left_running(sandbox: Sandbox) -> None:
-    time.sleep(1)  # the spare children of the test before are made by now
-    before = processes.tree_usage(os.getpid()).processes
+    before = 0
+    while before != (before := processes.tree_usage(os.getpid()).processes):
+        time.sleep(1)  # the spare children of the test before are still being made
     daemon = "    import os, time\n    for _ in range(4):\n        if os.fork() == 0:\n            os.setsid()\n            time.sleep(60)\n    return a + b\n"
     programs = [Program(id=str(i), prompt=ADD, completion=daemon, test=ADDS, entry_point="add") for i in range(6)]
     list(sandbox.run(programs))

@@ -77,7 +77,7 @@ def test_few_prompts_with_log_probabilities_are_held_at_a_time(core: Core, tiny_
         for n in range(400)
     ]
     read = list(offline.connect(tiny_phi, device="cpu").choose(asked))
-    assert (len(read), len(core.asked), core.most) == (400, 800, offline.HELD)
+    assert (len(read), len(core.asked), core.most) == (400, 800, offline.IN_ENGINE)
     assert all(how.prompt_logprobs == 1 and how.max_tokens == 1 for _, how in core.asked)
 
 
