@@ -153,7 +153,7 @@ def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, tupl
         if name not in {task.name for task in tasks}:
             raise ZooError(f"--overlap has flags of {name}, which is not among the tasks; add it, or drop the flags")
     ids = {name: [sample.id for sample in find_task(name).samples()] for name in searches}
-    return {name: (any_of(found, name, ids[name]), found) for name, found in searches.items()}
+    return {name: (any_of(flags, name, ids[name]), flags) for name, flags in searches.items()}
 
 
 def _print_resolution(tasks: "list[Task]", options: "RunOptions") -> None:

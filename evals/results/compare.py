@@ -185,8 +185,8 @@ def sample_difference(pairs: Sequence[tuple[SampleScore, SampleScore]]) -> Diffe
 
 
 def _unpaired(first: Score | Summary, second: Score | Summary) -> Difference:
-    one, other = (recover_interval(score.value, score.low, score.high) for score in (first, second))
-    return unpaired_difference(one, other, min(first.n, second.n))
+    left, right = (recover_interval(score.value, score.low, score.high) for score in (first, second))
+    return unpaired_difference(left, right, min(first.n, second.n))
 
 
 def _row(

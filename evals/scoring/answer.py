@@ -36,10 +36,11 @@ def find_match(pattern: re.Pattern[str], text: str, which: int = 0) -> str | Non
     >>> find_match(re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)"), "first 7, then $12.50", -1)
     '$12.50'
     """
-    found = pattern.findall(text)
-    if not found:
+    matches = pattern.findall(text)
+    if not matches:
         return None
-    groups = [found[which]] if isinstance(found[which], str) else [group for group in found[which] if group]
+    match = matches[which]
+    groups = [match] if isinstance(match, str) else [group for group in match if group]
     return groups[0].strip() if groups else None
 
 

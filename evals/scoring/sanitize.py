@@ -98,7 +98,7 @@ def parse_module(text: str) -> ast.Module | None:
 
 def _definitions(tree: ast.Module) -> dict[str, Definition]:
     """The top level's classes, functions that return and assignments by name, the first of each."""
-    found: dict[str, Definition] = {}
+    definitions: dict[str, Definition] = {}
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             returns = isinstance(node, ast.ClassDef) or any(isinstance(part, ast.Return) for part in ast.walk(node))
@@ -108,8 +108,8 @@ def _definitions(tree: ast.Module) -> dict[str, Definition]:
         else:
             continue
         if name is not None:
-            found.setdefault(name, node)
-    return found
+            definitions.setdefault(name, node)
+    return definitions
 
 
 def _assigned(node: ast.Assign | ast.AnnAssign) -> str | None:

@@ -113,8 +113,8 @@ def clustered_interval(values: Sequence[float], clusters: Sequence[Hashable], le
             correlations, down to 93.6% where 16 to 27 strongly correlated clusters meet p=0.9.
     """
     sums, sizes = cluster_totals(values, clusters)
-    binary = all(one in (0.0, 1.0) for one in values)
-    return totals_interval(sums, sizes, None if binary else sum(one * one for one in values), level)
+    binary = all(value in (0.0, 1.0) for value in values)
+    return totals_interval(sums, sizes, None if binary else sum(value * value for value in values), level)
 
 
 def totals_interval(
