@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from evals.engines import connect
@@ -16,6 +16,7 @@ from zoo.records import Record, Score
 
 SPREAD = ("transformers", "vllm")  # the engines that Ray can start on another machine
 Publisher = Callable[[FinishedRun], Sequence[Score]]
+Announce = Callable[[Task], None]
 
 
 class Subject(Record, frozen=True, kw_only=True):
@@ -36,23 +37,25 @@ class RunOutcome(Record, frozen=True, kw_only=True):
 
 
 def evaluate_many(
-    subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path,
-    publish: Publisher | None = None,
+    subjects: Iterable[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path,
+    publish: Publisher | None = None, announce: Announce | None = None,
 ) -> Iterator[RunOutcome]:  # fmt: skip
     """Runs each subject on each task and yields the finished runs as they end.
 
-    runs     the folder of runs; a run that was killed continues there
-    publish  called with each run; returns its scores, which it may have written to a registry
+    subjects  taken one by one, so that a checkpoint may be fetched when its turn comes
+    runs      the folder of runs; a run that was killed continues there
+    publish   called with each run; returns its scores, which it may have written to a registry
+    announce  called with a task before it is run, once the engine or the cluster has been found
     Raises   ZooError as `evals.run.evaluate` does, and for an engine that Ray cannot start
     """
     tasks = [sampled_task(task, options.temperature, options.top_p) for task in tasks]
     spread = options.ray or (options.replicas and options.engine != "vllm_server")
-    for subject, run in (_on_cluster if spread else _in_process)(subjects, tasks, options, runs):
+    for subject, run in (_on_cluster if spread else _in_process)(subjects, tasks, options, runs, announce):
         yield RunOutcome(subject=subject, run=run, scores=tuple(publish(run)) if publish else ())
 
 
 def _in_process(
-    subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path
+    subjects: Iterable[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path, announce: Announce | None
 ) -> Iterator[tuple[Subject, FinishedRun]]:
     """Every run in this process; an engine loads the weights only if a run is not finished yet."""
     for subject in subjects:
@@ -60,13 +63,15 @@ def _in_process(
         engine = connect(options.engine, subject.path, **options.connection, **named)
         try:
             for task in tasks:
+                if announce:
+                    announce(task)
                 yield subject, evaluate(engine, task, (subject.digest, subject.label), runs, options)
         finally:
             engine.close()
 
 
 def _on_cluster(
-    subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path
+    subjects: Iterable[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path, announce: Announce | None
 ) -> Iterator[tuple[Subject, FinishedRun]]:
     """Every run on a Ray cluster, or by several replicas on this machine."""
     from evals.cluster.replicas import open_cluster
@@ -90,5 +95,8 @@ def _on_cluster(
     with open_cluster(address, options.engine, options.connection, cpus=cpus, most=count or None) as cluster:
         if count and cluster.count_room() < count:
             raise ZooError(f"--data-parallel {count}: this machine has room for {cluster.count_room()} replicas")
+        if announce:
+            for task in tasks:
+                announce(task)
         for job, run in spread(cluster, jobs, runs):
             yield by_digest[job.digest], run

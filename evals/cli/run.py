@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     rows: list[dict[str, Any]] = []
     with open_registry() as registry:
         subjects = [_subject(registry, name, options) for name in names]
-        foreign = {subject.digest for subject in subjects if subject.path is None}
+        foreign = {subject.digest for subject in subjects if subject.model}
 
         def publishable(run: "FinishedRun") -> bool:
             return run.complete and not options["no_publish"] and run.header.checkpoint not in foreign
@@ -99,8 +100,9 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         def publish(run: "FinishedRun") -> "list[Score]":
             return _publish(registry if publishable(run) else None, run, flags, options["allow_unscored"])
 
-        _print_resolution(chosen, run_options)
-        for outcome in evaluate_many(subjects, chosen, run_options, settings.runs_dir(), publish):
+        ready = (subject if subject.model else _fetched(registry, subject) for subject in subjects)
+        resolution = partial(_print_resolution, run_options)
+        for outcome in evaluate_many(ready, chosen, run_options, settings.runs_dir(), publish, resolution):
             label, run = outcome.subject.label, outcome.run
             rows += [_row(label, run, score, publishable(run)) for score in outcome.scores]
     order = [subject.label for subject in subjects]
@@ -131,11 +133,18 @@ def _subject(registry: "Registry", name: str, options: dict[str, Any]) -> "Subje
 
     if not name.startswith("endpoint:"):
         checkpoint = registry.get(name)
-        return Subject(digest=checkpoint.digest, label=checkpoint.label, path=registry.path(checkpoint))
+        return Subject(digest=checkpoint.digest, label=checkpoint.label)
     if options["engine"] != "openai_http" or options["model"]:
         raise ZooError(f"{name} needs --engine openai_http and no --model: the name already says the model")
     model = name.removeprefix("endpoint:")
     return Subject(digest=digest(["endpoint", options["url"], name]), label=name, model=model)
+
+
+def _fetched(registry: "Registry", subject: "Subject") -> "Subject":
+    """The subject with the folder of its weights, which a shared store sends now."""
+    import msgspec
+
+    return msgspec.structs.replace(subject, path=registry.path(subject.label))
 
 
 def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, tuple[frozenset[str], list[Flags]]]":
@@ -156,13 +165,12 @@ def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, tupl
     return {name: (any_of(flags, name, ids[name]), flags) for name, flags in searches.items()}
 
 
-def _print_resolution(tasks: "list[Task]", options: "RunOptions") -> None:
+def _print_resolution(options: "RunOptions", task: "Task") -> None:
     """Prints the difference that the samples can show, before the time is spent."""
     from evals.cli.power import resolution_text
 
-    for task in tasks:
-        n = len(options.samples) or min(task.size, options.limit or task.size)
-        click.echo(f"{task.name}@{task.protocol}: {resolution_text(n)}", err=True)
+    n = len(options.samples) or min(task.size, options.limit or task.size)
+    click.echo(f"{task.name}@{task.protocol}: {resolution_text(n)}", err=True)
 
 
 def _publish(

@@ -37,7 +37,7 @@ def main() -> None:
         (folder / "shards.json").write_text(json.dumps(told))
     parallel.sum_over_processes(world, 0.0)  # the others wait for the files
     kind = sys.argv[2] if len(sys.argv) > 2 else "adamw"
-    recipe = from_plain({**RECIPE, "optimizer": {"kind": kind, "muon_learning_rate": 0.01}})
+    recipe = from_plain({**RECIPE, "optimizer": {"kind": kind, "muon_learning_rate": 0.005}})
     assert recipe.model is not None
     settings = model.config(recipe.model, 50, 0, 0)
     source = open_tokens(folder, "a", "a")

@@ -142,7 +142,7 @@ def test_replicas_on_this_machine_or_a_cluster_that_is_not_there(capsys: pytest.
     for address in ("no address", "127.0.0.1:1"):
         assert root.run([*RUN.split(), "--ray", address]) == 2
         told = capsys.readouterr().err
-        assert f"no Ray cluster at {address}" in told.splitlines()[-1]
+        assert f"no Ray cluster at {address}" in told and told.count("\n") == 1
     assert root.run([*RUN.split(), "--engine", "openai_http", "--url", "http://127.0.0.1:1/v1", "--ray", "auto"]) == 2
     assert "spread transformers or vllm" in capsys.readouterr().err
 
