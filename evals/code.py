@@ -30,7 +30,7 @@ def read_completions(path: Path, task: Task) -> tuple[list[Generation], Task]:
     samples = _by_name(task.samples())
     draws: Counter[str] = Counter()
     texts: list[Generation] = []
-    solutions: set[str] = set()
+    solutions: set[tuple[str, str]] = set()
     for where, row in jsonl.read_lines(path, EXPECTED):
         if not isinstance(row, dict):
             raise ZooError(f"{where} is not an object; expected lines of {EXPECTED}")
@@ -39,16 +39,16 @@ def read_completions(path: Path, task: Task) -> tuple[list[Generation], Task]:
             raise ZooError(f'{where}: {task.name} has no sample "{name}"{nearest(name, samples)}')
         if not isinstance(text, str):
             raise ZooError(f'{where} has no text under "completion" or "solution"; one of them is expected')
-        if "solution" in row:
-            solutions.add(text)
         sample = samples[name].id
+        if "solution" in row:
+            solutions.add((sample, text))
         texts.append(Generation(sample=sample, draw=draws[sample], text=text, prompt_tokens=0, tokens=0, finish="stop"))
         draws[sample] += 1
     if not texts:
         raise ZooError(f'{path} holds no line; expected {{"task_id": …, "completion": …}} lines')
 
     def as_given(sample: Sample, text: str) -> Program:
-        return replace(program(sample, text), prompt="") if text in solutions else program(sample, text)
+        return replace(program(sample, text), prompt="") if (sample.id, text) in solutions else program(sample, text)
 
     return texts, replace(task, extract=None, program=as_given)
 

@@ -103,7 +103,8 @@ def draw(title: str, lines: list[dict[str, Any]]) -> Any:
     figure.suptitle(title, parse_math=False)
     panels = figure.subplots(max(1, len(shown)), squeeze=False)[:, 0]
     for panel, (key, label, dots) in zip(panels, shown, strict=False):
-        panel.plot(*zip(*series(lines, key), strict=True), linewidth=1.0)
+        points = series(lines, key)
+        panel.plot(*zip(*points[:: max(1, len(points) // 1500)], strict=True), linewidth=1.0)
         if marked := series(lines, dots):
             panel.plot(*zip(*marked, strict=True), "o", markersize=4)
         panel.set_title(label, fontsize=10)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evals.engines import transformers_local
 from evals.engines.http import openai
-from evals.engines.http.endpoint import Limits, NoAnswer, check_url
+from evals.engines.http.endpoint import Limits, NoAnswer, Refused, check_url
 from evals.engines.local.rows import is_out_of_memory
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
@@ -44,6 +44,8 @@ def stream_from_server(url: str, model: str, request: GenerateRequest) -> Iterat
     engine = openai.connect(None, url=check_url(url.strip()), model=model, limits=PATIENCE, keys=(KEY,))
     try:
         yield from engine.stream(request)
+    except Refused as error:
+        raise ZooError(f"{url} refuses the request: {error}") from None
     except NoAnswer as error:
         raise ZooError(f"{url}: {error.reason}; is the server up? phizoo serve NAME") from None
 

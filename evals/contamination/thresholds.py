@@ -1,8 +1,8 @@
 """The threshold of each method: `phizoo eval contamination` and `phizoo data decontaminate` both take it from here.
 
-All were measured on one planted set, 50 HumanEval problems at four grades and 1,000 innocent functions
-(`tests/bench/leak_table.py`; the table is in docs/contamination.md). Each takes at most 1 in 1,000 innocent functions
-for a leak; a distance that takes 1 in 100 finds more renamed copies, and `--threshold` or `--distance` asks for it.
+All but OTHER_DISTANCE were measured on one planted set, 50 HumanEval problems at four grades and 1,000 innocent
+functions (`tests/bench/leak_table.py`; the table is in docs/contamination.md). Each of these takes at most 1 in 1,000 of
+them for a leak; a distance that takes 1 in 100 finds more renamed copies: `--threshold` or `--distance` asks for it.
 """
 
 from typing import Literal
@@ -17,7 +17,7 @@ QUESTION_WORDS = 13  # Brown et al. 2020, arXiv:2005.14165, appendix C; phi-1, a
 CODE_WORDS = 10  # of a solution or its tests, whose words are shorter and fewer
 MATCH_RATE = max(PRESETS)  # the strictest of phi-1's four: it takes the least innocent code for a leak
 DISTANCES = {"minilm": 0.70, "words": 0.95}
-OTHER_DISTANCE = 0.30  # of causal models, whose vectors lie close to each other
+OTHER_DISTANCE = 0.30  # a guess, of causal models, whose vectors lie close to each other
 
 
 def default_threshold(method: Method, embedder: str = "words") -> float:

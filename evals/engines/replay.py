@@ -17,7 +17,7 @@ from zoo import jsonl
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
 
-EXPECTED = "task_id and completion, or of a run's generations"
+EXPECTED = "task_id and completion, or of a run's generations (--generations FILE)"
 
 
 class Replay:

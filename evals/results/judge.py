@@ -113,8 +113,9 @@ def _digest(value: Any) -> str:
 def parse_grade(text: str) -> tuple[int, str] | None:
     """(grade, evaluation) of a grader's answer; None if it is not such an object.
 
-    >>> parse_grade('{"evaluation": "Right.", "grade": 9}'), parse_grade('{"evaluation": "", "grade": 11}')
-    ((9, 'Right.'), None)
+    >>> good, too_high = '{"evaluation": "Right.", "grade": 9}', '{"evaluation": "", "grade": 11}'
+    >>> parse_grade(good), parse_grade(too_high), parse_grade("9")
+    ((9, 'Right.'), None, None)
     """
     try:
         answer = json.loads(text)

@@ -173,7 +173,7 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
 def _by_seed(
     registry: Registry, checkpoint: Checkpoint, protocols: dict[str, ProtocolRecord], tasks: Sequence[str]
 ) -> list[list[Score]]:
-    """The newest_scores score of each seed of one checkpoint, protocols with two seeds or more."""
+    """The newest score of each seed of one checkpoint, protocols with two seeds or more."""
     seed_of = {str(run["id"]): int(run["seed"]) for run in registry.runs()}
     by_protocol: dict[str, dict[int, Score]] = {}
     for score in registry.scores(checkpoint.digest):
@@ -188,7 +188,7 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
     if len(checkpoints) < 2:
         return ""
     if any(checkpoint.recipe_digest is None for checkpoint in checkpoints):
-        return "no recipe is recorded, so we trust you that only the seed differs"
+        return "a recipe is not recorded, so nothing shows that only the seed differs"
     first, *others = [_without(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
     for checkpoint, recipe in zip(checkpoints[1:], others, strict=True):
         for key in sorted(first.keys() | recipe.keys()):

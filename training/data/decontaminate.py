@@ -16,7 +16,7 @@ import msgspec
 from evals.contamination.problems import Problem, make_problems
 from evals.contamination.search import SearchMethod, SearchPlan, open_method
 from evals.contamination.syntax_trees import SHORTEST
-from evals.contamination.thresholds import METHODS, Method, default_threshold
+from evals.contamination.thresholds import DISTANCES, METHODS, Method, checked_threshold, default_threshold
 from evals.encoders import MINILM, find_encoder
 from evals.tasks import task as find_task
 from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
@@ -112,9 +112,14 @@ def decontaminate_dataset(
     recipe: dict[str, Any] = {
         "stage": "decontaminate", "version": VERSION, "source": dataset.digest, "against": list(chosen),
         "problems": digest([msgspec.structs.astuple(problem) for problem in problems]), "shortest_tree": SHORTEST,
-        "searches": [{"method": plan.method, "threshold": plan.threshold, "form": plan.form} for plan in plans],
+        "searches": [_search_facts(plan) for plan in plans],
     }  # fmt: skip
     return make(name, recipe, None, lambda work: _build(work, dataset, chosen, plans))
+
+
+def _search_facts(plan: SearchPlan) -> dict[str, Any]:
+    facts = {"method": plan.method, "threshold": plan.threshold, "form": plan.form}
+    return facts | ({"encoder": plan.encoder.digest} if plan.encoder else {})
 
 
 def make_plans(
@@ -126,8 +131,14 @@ def make_plans(
         raise ZooError(f'no method "{strange[0]}"; the methods are {", ".join(METHODS)}')
     plans = []
     for method in (method for method in METHODS if method in named):
-        encoder = find_encoder(embedding) if method == "embedding" else None
         threshold = thresholds.get(method)
+        if threshold is not None:
+            checked_threshold(method, threshold, embedding)
+        elif method == "embedding" and embedding not in DISTANCES:
+            raise ZooError(
+                f"no distance is calibrated for {embedding}: give --distance; docs/contamination.md tells how to measure it"
+            )
+        encoder = find_encoder(embedding) if method == "embedding" and embedding != "words" else None
         usual = default_threshold(method, embedding)
         plans.append(SearchPlan(method=method, threshold=usual if threshold is None else threshold, encoder=encoder))
     return tuple(plans)

@@ -77,8 +77,6 @@ def grow(
     Raises           ZooError if the method cannot grow these shapes, or an exact method changes the logits; nothing
                      is registered then
     """
-    import msgspec
-
     parent = registry.get(spec)
     old = shape_of(parent.architecture)
     if target.vocabulary not in (None, old.vocabulary):
@@ -121,8 +119,6 @@ def _find_grown(
     registry: Registry, name: str, parent: Checkpoint, recipe_name: str, target: Model, growth: Growth
 ) -> tuple[Checkpoint, Proof] | None:
     """An existing checkpoint of that name grown from this parent in the same way, with its proof."""
-    import msgspec
-
     for checkpoint in registry.list(name, all_versions=True):
         kept = registry.recipe(checkpoint.recipe_digest).get("grow", {}) if checkpoint.recipe_digest else {}
         if kept and {**kept, "proof": None} == {**_facts(parent, recipe_name, target, growth), "proof": None}:
@@ -177,8 +173,6 @@ def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: G
 
 def _facts(parent: Checkpoint, recipe_name: str, target: Model, growth: Growth) -> dict[str, Any]:
     """Everything that determines a growth, as plain data."""
-    import msgspec
-
     return {
         "parent": parent.digest,
         "to": recipe_name,

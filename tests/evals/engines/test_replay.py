@@ -33,11 +33,11 @@ def test_another_file_is_another_engine(tmp_path: Path) -> None:
 def test_a_line_that_is_neither_form_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "f.jsonl"
     file.write_text('{"task_id": "t", "completion": ""}\n' + text)
-    with pytest.raises(ZooError, match=r"f\.jsonl:2 is not? "):
+    with pytest.raises(ZooError, match=r"f\.jsonl:2 is (not JSON|no saved generation) \("):
         connect(generations=str(file))
 
 
 def test_no_file_is_one_line(tmp_path: Path) -> None:
     for given in ("", str(tmp_path / "none")):
-        with pytest.raises(ZooError, match=r"--generations|cannot read"):
+        with pytest.raises(ZooError, match="--generations"):
             connect(generations=given)

@@ -164,3 +164,10 @@ def test_decontamination_is_symmetric_under_renaming(chosen: list[str]) -> None:
 
 def test_a_changed_constant_is_another_tree() -> None:
     assert strip_names(RENAMED) != strip_names(RENAMED.replace("-1", "-2"))
+
+
+def test_an_encoder_without_a_calibrated_distance_asks_for_one() -> None:
+    with pytest.raises(ZooError, match=r"no distance is calibrated for phi-1-mini: give --distance"):
+        make_plans(["embedding"], {}, "phi-1-mini")
+    with pytest.raises(ZooError, match=r"expected a distance in 0\.\.2"):
+        make_plans(["embedding"], {"embedding": 5.0})
