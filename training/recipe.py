@@ -14,10 +14,8 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from training.recipe_keys import (
-    defaults_of,
     keys_of,
     kind_text,
-    leaf_values,
     override,
     record_in,
     value_at,
@@ -359,15 +357,3 @@ def keys() -> dict[str, str]:
     ('int', 'linear | constant | cosine | wsd')
     """
     return {key: kind_text(kind) for key, kind in keys_of(Recipe) if record_in(kind) is None}
-
-
-def unsourced_numbers(recipe: Recipe) -> list[str]:
-    """Keys whose numbers a recipe sets without a source for the key or its table."""
-    defaults = dict(defaults_of(Recipe))
-    unsourced = []
-    for key, value in leaf_values(resolve_recipe(recipe)):
-        table = key.split(".")[0]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and table != "published" and defaults.get(key) != value and not {key, table} & recipe.sources.keys():
-            unsourced.append(key)
-    return unsourced

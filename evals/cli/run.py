@@ -174,11 +174,9 @@ def _print_resolution(options: "RunOptions", task: "Task") -> None:
 
 
 def _publish(
-    registry: "Registry | None",
-    run: "FinishedRun",
-    flags: "dict[str, tuple[frozenset[str], list[Flags]]]",
+    registry: "Registry | None", run: "FinishedRun", flags: "dict[str, tuple[frozenset[str], list[Flags]]]",
     allow_unscored: bool,
-) -> "list[Score]":
+) -> "list[Score]":  # fmt: skip
     """A run's scores, split by its flags and written to the registry, if one is given."""
     from evals.contamination.flags import write
     from evals.results.publish import publish, scores

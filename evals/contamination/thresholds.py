@@ -1,8 +1,8 @@
 """The threshold of each method: `phizoo eval contamination` and `phizoo data decontaminate` both take it from here.
 
 All but OTHER_DISTANCE were measured on one planted set, 50 HumanEval problems at four grades and 1,000 innocent
-functions (`tests/bench/leak_table.py`; the table is in docs/contamination.md). Each of these takes at most 1 in 1,000 of
-them for a leak; a distance that takes 1 in 100 finds more renamed copies: `--threshold` or `--distance` asks for it.
+functions (`tests/bench/leak_table.py`; the table is in docs/contamination.md). Each of these takes at most 1 in 1,000
+of them for a leak; a distance that takes 1 in 100 finds more renamed copies: `--threshold` or `--distance` asks for it.
 """
 
 from typing import Literal

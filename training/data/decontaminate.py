@@ -135,9 +135,7 @@ def make_plans(
         if threshold is not None:
             checked_threshold(method, threshold, embedding)
         elif method == "embedding" and embedding not in DISTANCES:
-            raise ZooError(
-                f"no distance is calibrated for {embedding}: give --distance; docs/contamination.md tells how to measure it"
-            )
+            raise ZooError(f"no distance is calibrated for {embedding}: give --distance; see docs/contamination.md")
         encoder = find_encoder(embedding) if method == "embedding" and embedding != "words" else None
         usual = default_threshold(method, embedding)
         plans.append(SearchPlan(method=method, threshold=usual if threshold is None else threshold, encoder=encoder))
