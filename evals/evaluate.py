@@ -55,7 +55,11 @@ def evaluate_many(
 
 
 def _in_process(
-    subjects: Iterable[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path, announce: Announce | None
+    subjects: Iterable[Subject],
+    tasks: Sequence[Task],
+    options: RunOptions,
+    runs: Path,
+    announce: Announce | None,
 ) -> Iterator[tuple[Subject, FinishedRun]]:
     """Every run in this process; an engine loads the weights only if a run is not finished yet."""
     for subject in subjects:
@@ -71,7 +75,11 @@ def _in_process(
 
 
 def _on_cluster(
-    subjects: Iterable[Subject], tasks: Sequence[Task], options: RunOptions, runs: Path, announce: Announce | None
+    subjects: Iterable[Subject],
+    tasks: Sequence[Task],
+    options: RunOptions,
+    runs: Path,
+    announce: Announce | None,
 ) -> Iterator[tuple[Subject, FinishedRun]]:
     """Every run on a Ray cluster, or by several replicas on this machine."""
     from evals.cluster.replicas import open_cluster

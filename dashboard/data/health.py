@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 
-from evals.records import Run
 from evals.run_folder import read_header, read_results
 from zoo.errors import ZooError
 from zoo.records import Record
@@ -59,14 +58,11 @@ def run_state(path: Path, now: float) -> RunState:
     running = is_locked(path / ".lock")
     state = "running" if running else "finished" if done >= wanted else "stopped"
     return RunState(
-        id=header.id, label=header.checkpoint_label, task=_task(header), state=state, done=done, wanted=wanted,
+        id=header.id, label=header.checkpoint_label, task=f"{header.task} {header.protocol.get('name', '')}".strip(),
+        state=state, done=done, wanted=wanted,
         unscored=unscored, failed=sum(result.verdict in ("error", "timeout") for result in results.values()),
         tier=header.sandbox, left_seconds=_seconds_left(path, done, wanted, now) if running else None,
     )  # fmt: skip
-
-
-def _task(header: Run) -> str:
-    return f"{header.task} {header.protocol.get('name', '')}".strip()
 
 
 def _seconds_left(path: Path, done: int, wanted: int, now: float) -> float | None:

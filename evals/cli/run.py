@@ -68,6 +68,8 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
 
     If it is killed, the same command continues where it stopped.
     """
+    from msgspec.structs import replace
+
     from evals.engines import ENGINES
     from evals.evaluate import evaluate_many
     from evals.protocol import sampled_task
@@ -100,7 +102,8 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         def publish(run: "FinishedRun") -> "list[Score]":
             return _publish(registry if publishable(run) else None, run, flags, options["allow_unscored"])
 
-        ready = (subject if subject.model else _fetched(registry, subject) for subject in subjects)
+        # a shared store sends the weights when their turn comes
+        ready = (each if each.model else replace(each, path=registry.path(each.label)) for each in subjects)
         resolution = partial(_print_resolution, run_options)
         for outcome in evaluate_many(ready, chosen, run_options, settings.runs_dir(), publish, resolution):
             label, run = outcome.subject.label, outcome.run
@@ -138,13 +141,6 @@ def _subject(registry: "Registry", name: str, options: dict[str, Any]) -> "Subje
         raise ZooError(f"{name} needs --engine openai_http and no --model: the name already says the model")
     model = name.removeprefix("endpoint:")
     return Subject(digest=digest(["endpoint", options["url"], name]), label=name, model=model)
-
-
-def _fetched(registry: "Registry", subject: "Subject") -> "Subject":
-    """The subject with the folder of its weights, which a shared store sends now."""
-    import msgspec
-
-    return msgspec.structs.replace(subject, path=registry.path(subject.label))
 
 
 def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, tuple[frozenset[str], list[Flags]]]":

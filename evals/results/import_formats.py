@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evals.scoring.answer import exact_and_f1
 from evals.scoring.squad_threshold import at_best_threshold
 from zoo.digest import file_sha256
@@ -115,7 +117,7 @@ def _lm_eval(path: Path) -> TaskResults:
     if not metrics_:
         raise ZooError(f"{path} has no metric of a sample in 0..1; {', '.join(rows[0]['metrics'])} is not taken in")
     kept = tuple(
-        SampleLine(**{**_fields(line), "metrics": {metric: line.metrics[metric] for metric in metrics_}})
+        msgspec.structs.replace(line, metrics={metric: line.metrics[metric] for metric in metrics_})
         for line in lines.values()
     )
     return TaskResults(
@@ -146,10 +148,6 @@ def _add_thresholds(lines: dict[int, SampleLine], rows: list[dict[str, Any]]) ->
         )  # fmt: skip
         for row, value in zip(rows, values, strict=True):
             lines[row["doc_id"]].metrics[f"best_{name}"] = value
-
-
-def _fields(line: SampleLine) -> dict[str, Any]:
-    return {name: getattr(line, name) for name in SampleLine.__struct_fields__}
 
 
 def _metric(name: str, chosen: str, names: list[str], filters: list[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from evals.contamination.problems import Problem, make_problems
-from evals.contamination.search import SearchMethod, SearchPlan, open_method
+from evals.contamination.search import CHUNK, SearchMethod, SearchPlan, open_method
 from evals.contamination.syntax_trees import SHORTEST
 from evals.contamination.thresholds import DISTANCES, METHODS, Method, checked_threshold, default_threshold
 from evals.encoders import MINILM, find_encoder
@@ -29,7 +29,6 @@ from zoo.records import Dataset, Record
 VERSION = 5
 OLD_METHODS = {"tree": "ast"}  # as recipes before version 5 name it
 DEFAULT_METHODS = ("ngram", "code-ngram", "ast")
-CHUNK = 256  # documents searched at a time: their words are in memory together
 EXCERPT = 400  # characters of a match that stand beside the dropped document
 
 
@@ -112,14 +111,10 @@ def decontaminate_dataset(
     recipe: dict[str, Any] = {
         "stage": "decontaminate", "version": VERSION, "source": dataset.digest, "against": list(chosen),
         "problems": digest([msgspec.structs.astuple(problem) for problem in problems]), "shortest_tree": SHORTEST,
-        "searches": [_search_facts(plan) for plan in plans],
+        "searches": [{"method": plan.method, "threshold": plan.threshold, "form": plan.form} for plan in plans],
+        "encoders": [plan.encoder.digest for plan in plans if plan.encoder],
     }  # fmt: skip
     return make(name, recipe, None, lambda work: _build(work, dataset, chosen, plans))
-
-
-def _search_facts(plan: SearchPlan) -> dict[str, Any]:
-    facts = {"method": plan.method, "threshold": plan.threshold, "form": plan.form}
-    return facts | ({"encoder": plan.encoder.digest} if plan.encoder else {})
 
 
 def make_plans(

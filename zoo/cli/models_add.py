@@ -1,16 +1,18 @@
 """`phizoo models add`: a folder, a repository of the hub or a published Phi becomes a checkpoint of the zoo."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
-from zoo.cli.options import AS_JSON
+from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json
 from zoo.errors import CheckFailed, ZooError
-from zoo.records import About, Checkpoint, Parent, Relation, TrainedOn, has_tokenizer
-from zoo.registry import Registry, open_registry
+
+if TYPE_CHECKING:
+    from zoo.records import About, Checkpoint, Parent, TrainedOn
+    from zoo.registry import Registry
 
 NO_TOKENIZER = (
     "Warning: the checkpoint has no tokenizer, so it is kept but cannot be evaluated or served; "
@@ -63,10 +65,12 @@ def add(
     if dry_run:
         _show_plan(source, name, revision)
         return
+    from zoo.records import has_tokenizer
+
     with open_registry() as registry:
         record = _about(registry, recipe, parents, datasets, about)
         if link or "://" in source:
-            checkpoint = registry.add(source, name or _last_part(source), record, link)
+            checkpoint = registry.add(source, name or source.rstrip("/").rpartition("/")[2], record, link)
         else:
             checkpoint = _import(registry, source, name, revision, record, drop_code, convert)
     if as_json:
@@ -79,14 +83,10 @@ def add(
         click.echo(NO_TOKENIZER, err=True)
 
 
-def _last_part(source: str) -> str:
-    return source.rstrip("/").rpartition("/")[2]
-
-
 def _import(
-    registry: Registry, source: str, name: str | None, revision: str | None, about: About, drop_code: bool,
+    registry: "Registry", source: str, name: str | None, revision: str | None, about: "About", drop_code: bool,
     convert: bool,
-) -> Checkpoint:  # fmt: skip
+) -> "Checkpoint":  # fmt: skip
     from zoo.exchange.huggingface import import_any
 
     path = Path(source).expanduser()
@@ -106,19 +106,21 @@ def _show_plan(source: str, name: str | None, revision: str | None) -> None:
 
 
 def _about(
-    registry: Registry, recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
+    registry: "Registry", recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
     options: dict[str, Any],
-) -> About:  # fmt: skip
+) -> "About":  # fmt: skip
+    from zoo.records import About
+
     return About(
-        recipe=read_recipe(Path(recipe)) if recipe else None,
+        recipe=read_recipe(Path(recipe)) if recipe else None, source=options.pop("origin"),
         parents=tuple(_parent(registry, option) for option in parents),
-        datasets=tuple(_trained_on(registry, option) for option in datasets),
-        source=options.pop("origin"),
-        **options,
-    )
+        datasets=tuple(_trained_on(registry, option) for option in datasets), **options,
+    )  # fmt: skip
 
 
-def _parent(registry: Registry, option: str) -> Parent:
+def _parent(registry: "Registry", option: str) -> "Parent":
+    from zoo.records import Parent, Relation
+
     spec, _, word = option.partition("=")
     relation: Any = word or "finetune"
     if relation not in get_args(Relation):
@@ -126,7 +128,9 @@ def _parent(registry: Registry, option: str) -> Parent:
     return Parent(digest=registry.get(spec).digest, relation=relation)
 
 
-def _trained_on(registry: Registry, option: str) -> TrainedOn:
+def _trained_on(registry: "Registry", option: str) -> "TrainedOn":
+    from zoo.records import TrainedOn
+
     spec, _, tokens = option.partition("=")
     if tokens and not tokens.isdecimal():
         raise ZooError(f"--dataset {option}: {tokens!r} is not a number of tokens; expected such as {spec}=7000000.")

@@ -3,10 +3,9 @@
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
-from zoo.cli.options import AS_JSON
+from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import ZooError
-from zoo.registry import open_registry
 
 
 @click.command()

@@ -6,10 +6,9 @@ import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET
 from zoo.cli.models_show import echo_checkpoints
-from zoo.cli.options import AS_JSON
+from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import count, emit_json, table
 from zoo.errors import ZooError
-from zoo.registry import open_registry
 
 
 @click.command()
@@ -39,12 +38,8 @@ def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filter
     """
     with open_registry(readonly=True) as registry:
         checkpoints = registry.find(conditions, limit=limit, **filters)
-        if as_json:
-            emit_json(checkpoints)
-        elif checkpoints:
-            echo_checkpoints(registry, checkpoints)
-        else:
-            click.echo("No checkpoint matches. All checkpoints: phizoo models list")
+        empty = "No checkpoint matches. All checkpoints: phizoo models list"
+        echo_checkpoints(registry, checkpoints, as_json, empty)
 
 
 @click.command()

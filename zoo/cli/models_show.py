@@ -1,20 +1,25 @@
 """`phizoo models`, the commands that read: list, show, path, verify. Only `verify --repair` writes."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from zoo.cli.completion import A_CHECKPOINT
-from zoo.cli.options import AS_JSON, RenamedOption
+from zoo.cli.options import AS_JSON, RenamedOption, open_registry
 from zoo.cli.output import bytes_text, count, emit_json, share_cell, table
 from zoo.errors import CheckFailed, ZooError
-from zoo.records import Checkpoint
-from zoo.registry import Registry, open_registry
+
+if TYPE_CHECKING:
+    from zoo.records import Checkpoint
+    from zoo.registry import Registry
 
 
-def echo_checkpoints(registry: Registry, checkpoints: Sequence[Checkpoint]) -> None:
-    """Prints checkpoints as a table."""
+def echo_checkpoints(registry: "Registry", checkpoints: "Sequence[Checkpoint]", as_json: bool, none: str) -> None:
+    """Prints checkpoints as a table or as JSON; the sentence `none` in place of an empty table."""
+    if as_json or not checkpoints:
+        emit_json(checkpoints) if as_json else click.echo(none)
+        return
     rows = []
     for record in checkpoints:
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
@@ -40,12 +45,8 @@ def list_checkpoints(name: str | None, all_versions: bool, as_json: bool) -> Non
         if name is not None:
             registry.get(name)
         checkpoints = registry.list(name, all_versions)
-        if as_json:
-            emit_json(checkpoints)
-        elif checkpoints:
-            echo_checkpoints(registry, checkpoints)
-        else:
-            click.echo("The zoo is empty. Add a checkpoint: phizoo models add FOLDER --name NAME")
+        empty = "The zoo is empty. Add a checkpoint: phizoo models add FOLDER --name NAME"
+        echo_checkpoints(registry, checkpoints, as_json, empty)
 
 
 @click.command()
@@ -62,6 +63,8 @@ def show(checkpoint: str, as_json: bool) -> None:
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
         scores = registry.scores(record.digest)
         if as_json:
+            import msgspec
+
             fields = msgspec.to_builtins(record)
             emit_json(fields | {"bytes": record.bytes, "aliases": aliases, "scores": scores})
             return
@@ -75,7 +78,7 @@ def show(checkpoint: str, as_json: bool) -> None:
             click.echo(f"  {column}{subset}: {value}{unscored}  run {score.run[:12]}")
 
 
-def _echo_checkpoint(registry: Registry, record: Checkpoint, aliases: list[str]) -> None:
+def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[str]) -> None:
     lines = {
         "name": record.label + (f" ({', '.join('@' + alias for alias in aliases)})" if aliases else ""),
         "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_FOLDER
-from zoo.cli.options import AS_JSON
+from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import ZooError
-from zoo.registry import open_registry
 
 if TYPE_CHECKING:
     from zoo.exchange.zoo_remote import Transfer

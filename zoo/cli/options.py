@@ -1,11 +1,17 @@
 """Options that commands of several groups share, and options that still accept a former name."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.completion import A_TASK
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from zoo.registry import Registry
 
 Decorator = Callable[[Any], Any]
 
@@ -48,3 +54,8 @@ def repeated(name: str, destination: str, former: Sequence[str] = (), **attribut
 def task_option(text: str, former: Sequence[str] = ("--tasks",), **attributes: Any) -> Decorator:
     """`--task TASK`, repeated, as every command names its tasks; the argument is called `tasks`."""
     return repeated("--task", "tasks", former, metavar="TASK", shell_complete=A_TASK, help=text, **attributes)
+
+
+def open_registry(readonly: bool = False) -> "AbstractContextManager[Registry]":
+    """The registry, imported when it is opened, so that help and Tab stay quick."""
+    return import_module("zoo.registry").open_registry(readonly=readonly)  # type: ignore[no-any-return]
