@@ -14,7 +14,8 @@ from evals.engines import gpus
 from evals.engines.gpus import GPUS, Gpu
 from evals.run import RunOptions, select_samples
 from evals.task import Task
-from zoo.errors import CheckFailed, ZooError, nearest
+from zoo.cli.output import report_dry_run
+from zoo.errors import ZooError, nearest
 from zoo.phi_variants import VARIANTS
 from zoo.records import Record
 from zoo.shape import Shape, read_shape
@@ -57,10 +58,7 @@ class DryRun(Record, frozen=True):
 
 def report(dry_run: DryRun) -> None:
     """Prints a dry run. Raises CheckFailed (exit code 1) when a requirement is missing here."""
-    print("\n".join((*dry_run.lines, *(f"missing here: {requirement}" for requirement in dry_run.missing))))
-    if count := len(dry_run.missing):
-        noun = "requirement is" if count == 1 else "requirements are"
-        raise CheckFailed(f"{count} {noun} missing (listed above); nothing was run")
+    report_dry_run(dry_run.lines, dry_run.missing, "nothing was run")
 
 
 def find_model(name: str) -> PlannedModel:

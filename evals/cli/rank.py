@@ -6,7 +6,7 @@ import click
 
 from evals.cli.power import resolution_text
 from zoo.cli.completion import A_CHECKPOINT, A_TASK
-from zoo.cli.options import AS_JSON, task_option
+from zoo.cli.options import AS_JSON, open_registry, task_option
 from zoo.cli.output import NONE, emit_json, range_text, share_cell, table
 from zoo.errors import ZooError
 
@@ -45,14 +45,13 @@ def ranks(
     problems.
     """
     if seeds:
+        if metric or all_versions:
+            raise ZooError("--metric and --all-versions rank one task; leave them out with --seeds")
         _show_seeds(names, tasks, as_json)
         return
     if tasks or len(names) > 1:
-        raise ZooError(
-            "ranks are of one task: phizoo eval ranks TASK. To combine checkpoints: phizoo eval ranks --seeds"
-        )
+        raise ZooError("ranks are of one task: phizoo eval ranks TASK; of several runs: phizoo eval ranks --seeds")
     from evals.results.ranking import rank_columns
-    from zoo.registry import open_registry
 
     with open_registry() as registry:
         columns = rank_columns(registry, names[0], metric, all_versions)
@@ -78,7 +77,6 @@ def _fields(row: "RankedScore") -> tuple[str, ...]:
 
 def _show_seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -> None:
     from evals.results.ranking import combine_seeds
-    from zoo.registry import open_registry
 
     with open_registry() as registry:
         rows = combine_seeds(registry, names, tasks)

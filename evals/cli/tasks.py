@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 @click.option("--of", "checkpoint", metavar="NAME", help="With --suites: this checkpoint's averages.")
 @click.option("--fetch", is_flag=True, help="With --data: fetch missing sets from the hub.")
 @click.option("--difference", type=click.FloatRange(0, 100, min_open=True), help="With --power: points to detect.")
-@click.option("--score", type=click.FloatRange(0, 100), default=50, show_default=True,
-              help="With --power: the expected score in %.")  # fmt: skip
+@click.option("--score", type=click.FloatRange(0, 100),
+              help="With --power: the expected score in %; 50 by default.")  # fmt: skip
 @click.option("--pair", nargs=2, help="With --power: two scored checkpoints, whose samples give the spread.")
 @AS_JSON
 def tasks(
     names: tuple[str, ...], listing: str | None, checkpoint: str | None, fetch: bool, difference: float | None,
-    score: float, pair: tuple[str, str] | None, as_json: bool,
+    score: float | None, pair: tuple[str, str] | None, as_json: bool,
 ) -> None:  # fmt: skip
     """List the tasks, or their suites, data and statistical power.
 
@@ -43,18 +43,20 @@ def tasks(
     phizoo eval tasks --power humaneval --difference 3 --pair phi-1-small-mini phi-1-small-mini-base
     """
     owners = {"--of": ("suites", checkpoint), "--fetch": ("data", fetch), "--difference": ("power", difference),
-              "--pair": ("power", pair)}  # fmt: skip
+              "--pair": ("power", pair), "--score": ("power", score is not None)}  # fmt: skip
     for option, (owner, value) in owners.items():
         if value and listing != owner:
             raise ZooError(f"{option} is an option of --{owner}. Example: phizoo eval tasks --help")
     if listing == "suites":
+        if names:
+            raise ZooError("--suites takes no names; the averages of a checkpoint: --suites --of NAME")
         _list_suites(checkpoint, as_json)
     elif listing == "data":
         _list_data(names, fetch, as_json)
     elif listing == "power":
         from evals.cli.power import show_power
 
-        show_power(names, difference, score, pair, as_json)
+        show_power(names, difference, 50 if score is None else score, pair, as_json)
     else:
         _list_tasks(names, as_json)
 

@@ -7,8 +7,8 @@ import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.cli.options import AS_JSON, open_registry
-from zoo.cli.output import emit_json
-from zoo.errors import CheckFailed, ZooError
+from zoo.cli.output import emit_json, report_dry_run
+from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from zoo.records import About, Checkpoint, Parent, TrainedOn
@@ -63,8 +63,12 @@ def add(
         source, _, pinned = source.removeprefix("hf:").partition("@")
         revision = revision or pinned or None
     if dry_run:
-        _show_plan(source, name, revision)
+        from zoo.exchange.huggingface import plan_import
+
+        report_dry_run(*plan_import(source, name, revision), "nothing was fetched")
         return
+    if (link or "://" in source) and (drop_code or convert or revision):
+        raise ZooError("--drop-code, --convert and --revision do not go with --link or an address; leave them out")
     from zoo.records import has_tokenizer
 
     with open_registry() as registry:
@@ -93,16 +97,6 @@ def _import(
     if source.startswith(("/", ".", "~")) and not path.is_dir():
         return registry.add(source, name or path.name, about)  # which says why this is no folder
     return import_any(registry, source, name, revision, about, drop_code, convert)
-
-
-def _show_plan(source: str, name: str | None, revision: str | None) -> None:
-    from zoo.exchange.huggingface import plan_import
-
-    lines, missing = plan_import(source, name, revision)
-    click.echo("\n".join((*lines, *(f"missing here: {requirement}" for requirement in missing))))
-    if missing:
-        count = "1 requirement is" if len(missing) == 1 else f"{len(missing)} requirements are"
-        raise CheckFailed(f"{count} missing (listed above); nothing was fetched")
 
 
 def _about(

@@ -118,6 +118,16 @@ def _rich_table(body: list[tuple[str, ...]], titles: tuple[str, ...], right: lis
     Console(soft_wrap=False).print(grid)
 
 
+def report_dry_run(lines: Iterable[str], missing: Sequence[str], outcome: str) -> None:
+    """Prints a dry run and what is missing here. Raises CheckFailed (exit code 1) when something is."""
+    from zoo.errors import CheckFailed
+
+    print("\n".join((*lines, *(f"missing here: {requirement}" for requirement in missing))))
+    if missing:
+        noun = "requirement is" if len(missing) == 1 else "requirements are"
+        raise CheckFailed(f"{len(missing)} {noun} missing (listed above); {outcome}")
+
+
 def json_text(value: Any) -> str:
     """A value (records too) as one JSON value: two spaces of indent, letters unescaped, NaN as null."""
     import msgspec

@@ -122,7 +122,7 @@ def mix_order(rows: DocumentRows, chosen: Any, weights: Sequence[float | None], 
             middles = (begins + rows.sizes[order] / 2) / (wanted * share)
             columns.append((middles, np.full(len(order), number), np.full(len(order), epoch), order))
             done = int(ends[-1])
-    places, numbers, epochs, every = (np.concatenate(documents) for documents in zip(*columns, strict=True))
+    places, numbers, epochs, every = (np.concatenate(column) for column in zip(*columns, strict=True))
     marks = rows.marks[every]
     return every[np.lexsort((rows.file[every], marks[:, 1], marks[:, 0], epochs, numbers, places))]
 

@@ -62,9 +62,9 @@ def parse_sources(given: Sequence[str]) -> list[PackSource]:
         if value is not None and not 0 < value < float("inf"):
             raise ZooError(f'"{text}" has no valid weight; give NAME or NAME=WEIGHT with a number above 0, as code=0.4')
         sources.append(PackSource(name=name, weight=value))
-    if len({text.weight is None for text in sources}) > 1:
+    if len({source.weight is None for source in sources}) > 1:
         raise ZooError("give every source a weight or none: phizoo data pack code=0.4 textbooks=0.6 --name NAME")
-    if len({text.name for text in sources}) < len(sources):
+    if len({source.name for source in sources}) < len(sources):
         raise ZooError("a source is named twice; give each once, with a larger weight to repeat it")
     return sources
 
@@ -119,7 +119,7 @@ def encode_file(job: PackJob) -> EncodedFile:
     tokenizer = _load_tokenizer(job.tokenizer, os.stat(job.tokenizer).st_mtime_ns)
     eos = tokenizer.token_to_id(EOS)
     places = set(np.frombuffer(job.places, "<u4").tolist())
-    texts = [encoding.text for place, encoding in enumerate(read_file(Path(job.documents))) if place in places]
+    texts = [document.text for place, document in enumerate(read_file(Path(job.documents))) if place in places]
     lengths = list[int]()
     with whole_file(Path(job.data)) as file:
         for batch in slices(texts, ENCODED):
