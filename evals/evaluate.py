@@ -42,6 +42,7 @@ def evaluate_many(
 ) -> Iterator[RunOutcome]:  # fmt: skip
     """Runs each subject on each task and yields the finished runs as they end.
 
+    tasks     may carry the sampling of the options already
     subjects  taken one by one, so that a checkpoint may be fetched when its turn comes
     runs      the folder of runs; a run that was killed continues there
     publish   called with each run; returns its scores, which it may have written to a registry

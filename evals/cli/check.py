@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
-from zoo.cli.options import AS_JSON, DTYPE, TIER, repeated, task_option
+from zoo.cli.options import AS_JSON, DTYPE, TIER, open_registry, repeated, task_option
 from zoo.cli.output import emit_json, table
 from zoo.errors import CheckFailed, ZooError
 
@@ -120,7 +120,6 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
     from evals.engines import connect
     from evals.run import RunOptions, evaluate
     from zoo import settings
-    from zoo.registry import open_registry
 
     with open_registry() as registry:
         record = registry.get(checkpoint)
@@ -162,8 +161,6 @@ def _samples(spec: str, limit: int) -> "tuple[Task, list[Sample]]":
 
 
 def _folder(name: str) -> Path:
-    from zoo.registry import open_registry
-
     with open_registry() as registry:
         return registry.path(name)
 

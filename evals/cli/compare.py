@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
-from zoo.cli.options import AS_JSON, task_option
+from zoo.cli.options import AS_JSON, open_registry, task_option
 from zoo.cli.output import emit_json, p_text, table
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, as_jso
     if scores are not only 0 or 1), and Holm's p over the table. JSON has scores and differences in 0..1.
     """
     from evals.results.compare import compare as compare_runs
-    from zoo.registry import open_registry
 
     with open_registry() as registry:
         comparison = compare_runs(registry, first, second, tasks, flips=flips)

@@ -8,7 +8,7 @@ import click
 
 from evals.contamination.thresholds import METHODS, Method
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_TASK
-from zoo.cli.options import AS_JSON, RenamedOption
+from zoo.cli.options import AS_JSON, RenamedOption, open_registry
 from zoo.cli.output import emit_json
 from zoo.errors import ZooError
 
@@ -132,7 +132,6 @@ def _plan(method: Method, threshold: float | None, embedding: str) -> "tuple[Sea
 
 def _training_sets(sets: tuple[str, ...], trained: str | None) -> "list[TrainingSet]":
     from evals.contamination.documents import find_sets, sets_of_checkpoint
-    from zoo.registry import open_registry
 
     if not sets and not trained:
         raise ZooError("say what to search: --dataset NAME|PATH or --checkpoint NAME. All datasets: phizoo data list")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.completion import A_RUN
-from zoo.cli.options import AS_JSON
+from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import CheckFailed, ZooError
 
@@ -30,7 +30,6 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
     from evals.results.rerun import rerun
     from evals.results.task_of_run import commands, name_of_run
     from evals.run_folder import read_results
-    from zoo.registry import open_registry
 
     with open_registry() as registry:
         header = cell_run(registry, cell)
@@ -76,7 +75,6 @@ def export(cell: str, out: Path, form: str) -> None:
     phizoo eval export 3f2a9c41d0aa --out run --format parquet
     """
     from evals.results import reproduce as results
-    from zoo.registry import open_registry
 
     with open_registry(readonly=True) as registry:
         for path in results.export(registry, results.cell_run(registry, cell), out, form):
@@ -101,7 +99,6 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     from evals.results.import_formats import read
     from evals.results.imported import import_results
     from zoo import settings
-    from zoo.registry import open_registry
 
     results = [result for path in paths for result in read(path)]
     with open_registry() as registry:

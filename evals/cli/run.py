@@ -11,7 +11,7 @@ import click
 
 from evals.cli.engine_options import engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
-from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, task_option
+from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
 from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import ZooError, unknown
 
@@ -75,7 +75,6 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     from evals.protocol import sampled_task
     from evals.suites import find_tasks
     from zoo import settings
-    from zoo.registry import open_registry
 
     if options["data_dir"]:
         if not options["data_dir"].is_dir():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
-from zoo.cli.options import DTYPE
+from zoo.cli.options import DTYPE, open_registry
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
     """
     from evals.engines.local.load import resolve
     from evals.engines.vllm.process import Serving, check_port, free_port
-    from zoo.registry import open_registry
 
     key, host, port = os.environ.get("PHIZOO_API_KEY"), options["host"], options["port"]
     if host not in LOOPBACK and not key:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_TASK
-from zoo.cli.options import AS_JSON
+from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import ZooError
 
@@ -164,7 +164,6 @@ def _add_values(rows: list[dict[str, Any]], checkpoint: str) -> None:
 def _scores(checkpoint: str) -> tuple[dict[tuple[str, str], tuple[float, float, float]], dict[str, str]]:
     """A checkpoint's published scores on all samples, (task@protocol, metric) -> value, low, high; and the
     tasks whose sets are partial, task@protocol -> the missing part."""
-    from zoo.registry import open_registry
 
     scores: dict[tuple[str, str], tuple[float, float, float]] = {}
     partial: dict[str, str] = {}

@@ -65,7 +65,7 @@ def embedder_name(encoder: Encoder | None) -> str:
     """`words`, `minilm`, or the digest that identifies another model."""
     if encoder is None:
         return "words"
-    return MINILM if encoder.name == MINILM else encoder.digest
+    return MINILM if encoder.name == MINILM and encoder.sentence else encoder.digest
 
 
 def open_method(problems: Sequence[Problem], plan: SearchPlan) -> SearchMethod:
@@ -148,7 +148,8 @@ def _searched_chunks(
     first = list(islice(chunks, FEW // CHUNK))
     start = 0
     with ExitStack() as stack:
-        if len(first) * CHUNK < FEW or plan.encoder is not None or _cores() == 1:
+        causal = plan.encoder is not None and not plan.encoder.sentence  # too large to load once for each core
+        if len(first) * CHUNK < FEW or causal or _cores() == 1:
             submit, ahead = _search_here(method), 1
         else:
             submit, ahead = _open_pool(stack, problems, plan), 4 * _cores()

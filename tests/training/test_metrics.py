@@ -58,4 +58,6 @@ def test_curves_page_draws_what_there_is(tmp_path: Path) -> None:
     assert page.count("<svg") == 1
     assert page.count("Training loss") == page.count("Learning rate") == 1
     assert "Gradient norm" not in page
+    bare = [{key: value for key, value in line.items() if key != "validation_loss"} for line in lines]
+    assert page.count("<use") - metrics.page("a", bare).count("<use") == 4  # a dot for each validation
     assert "a &lt;b&gt;" in page

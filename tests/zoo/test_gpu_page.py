@@ -57,7 +57,7 @@ def test_the_import_fetches_and_records_the_pinned_commit(tiny: Any, capsys: pyt
     assert "phi-2:1" in capsys.readouterr().out
 
 
-def test_the_numbers_of_the_page_are_those_of_the_rehearsal(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_numbers_of_the_page_are_those_of_the_estimate(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHIZOO_DATA", str(shared / "data" / "evals"))
     phi = estimate.find_model("microsoft/phi-2")
     assert f"{phi.weight_bytes('bfloat16') / 2**30:.2f} GiB of weights" in PAGE

@@ -205,9 +205,9 @@ class Endpoint:
 
     def _final(self, code: int, last: str) -> Exception:
         if code in (401, 403):
-            return EndpointError(f"{self.url} refuses the key ({last}); set PHIZOO_API_KEY or OPENAI_API_KEY")
+            return EndpointError(f"{self.url} refuses the key ({last}); set PHIZOO_API_KEY")
         if code in (404, 405) or 300 <= code < 400:
-            return EndpointError(f"{self.url} has no such address or model ({last}); give --url up to and with /v1")
+            return EndpointError(f"{self.url} has no such address or model ({last}); it should end in /v1")
         return Refused(last)
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None) -> urllib.request.Request:
@@ -267,7 +267,9 @@ def check_url(url: str) -> str:
     """A base URL without its last slash. Raises ZooError unless http or https, or when it carries a secret."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ZooError(f'--url "{url[:80]}" is not the address of a server; expected one like http://127.0.0.1:8000/v1')
+        raise ZooError(
+            f'"{url[:80]}" is not the address of a server (--url); expected one like http://127.0.0.1:8000/v1'
+        )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ZooError(
             "the address (--url) must carry no user, key or query: put the key into PHIZOO_API_KEY or OPENAI_API_KEY"

@@ -82,9 +82,8 @@ class OpenAIHttp:
         name = self.wanted_model or (next(iter(by_id)) if len(by_id) == 1 else "")
         if name not in by_id:
             known = ", ".join(list(by_id)[:8]) or "none"
-            raise EndpointError(
-                f'{self.endpoint.url} does not serve "{name}"; it serves: {known}. Choose one: --model NAME'
-            )
+            missing = f'does not serve "{name}"; it serves' if name else "serves not just one model, but"
+            raise EndpointError(f"{self.endpoint.url} {missing}: {known}. Name one of them (--model NAME)")
         context = by_id[name].get("max_model_len")
         root = str(by_id[name].get("root") or "")
         served, mine = Path(root).name, self.folder.name if self.folder else ""

@@ -4,6 +4,7 @@ import inspect
 import json
 import statistics
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from evals.datasets.load import rows
 from evals.sandbox import Program, open_sandbox
 from evals.tasks import task
 from tests.bench import leak_table
-from tests.bench.leak_table import distance_at, markdown, measure
+from tests.bench.leak_table import distance_at, embedding_rows, markdown, measure, plant
 from tests.bench.leaks import leak
 
 EVERY = tuple(rows("humaneval"))
@@ -120,6 +121,16 @@ def test_the_table_counts_finds_and_false_alarms(monkeypatch: pytest.MonkeyPatch
     assert calibrated.found["copied"] == 10
     assert calibrated.false <= len(innocent) // 10
     assert "10/10" in markdown(table, 10, len(innocent))[-1]
+
+
+def test_the_table_measures_a_models_vectors_too(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    innocent = functions_of(statistics, textwrap, inspect, json.decoder)[:60]
+    monkeypatch.setattr(leak_table, "innocent_functions", lambda most: innocent[:most])
+    usual, calibrated = list(embedding_rows(plant(10, len(innocent)), str(tiny_phi)))
+    # a copied problem has the very vector of the problem; one in a hundred others is as near as the distance
+    assert usual.found["copied"] == calibrated.found["copied"] == 10
+    assert calibrated.false <= len(innocent) // 10
+    assert calibrated.method.startswith("embedding, ") and "minilm" not in calibrated.method
 
 
 @given(st.lists(st.floats(0, 2, allow_nan=False), min_size=1, max_size=300), st.floats(0, 0.5))

@@ -124,6 +124,7 @@ BAD = {
     "store below a file": (["export", "one", "{broken}/x"], "there is a file where a folder is needed"),
     "name too long": (["export", "one", "{a}/" + "x" * 300], "too long"),
     "no name": (["add", "/nowhere"], "not a folder"),
+    "options of the hub": (["add", "{a}", "--link", "--drop-code"], "do not go with --link"),
     "nothing to edit": (["edit", "one"], "nothing to change"),
     "bad name": (["add", "{a}", "--name", "A B"], "cannot be a name"),
     "unknown relation": (["add", "{a}", "--name", "x", "--parent", "one=child"], "no relation"),

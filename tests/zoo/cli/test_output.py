@@ -25,7 +25,16 @@ def test_a_cell_leaves_out_what_is_not_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(0, "0"), (0.5, "0.5"), (999, "999"), (1_000, "1K"), (1_418_270_720, "1.42B")]
+    ("number", "text"),
+    [
+        (0, "0"),
+        (0.5, "0.5"),
+        (999, "999"),
+        (1_000, "1K"),
+        (1_250_000, "1.25M"),
+        (1_418_270_720, "1.42B"),
+        (1.4e12, "1.4T"),
+    ],
 )
 def test_a_count_has_three_digits(number: float, text: str) -> None:
     assert count(number) == text

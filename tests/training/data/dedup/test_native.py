@@ -54,3 +54,19 @@ def test_numpy_is_used_where_no_library_can_be_loaded(
     assert native.load_loops.__wrapped__() is None
     monkeypatch.setattr(native, "find_spec", lambda name: None)
     assert native.load_loops.__wrapped__() is None
+
+
+def test_numpy_is_used_where_the_library_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    import _ctypes
+
+    monkeypatch.setattr(native, "find_spec", lambda name: ModuleSpec(name, None, origin=_ctypes.__file__))
+    assert native.load_loops.__wrapped__() is None
+
+
+def test_a_block_too_large_for_the_loops_is_left_to_numpy(loops: native.Loops, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = shingles.hash_words(["a b c"])
+    monkeypatch.setattr(loops, "words", lambda data: pytest.fail("the loops count places in 32 bits"))
+    monkeypatch.setattr(shingles, "load_loops", lambda: loops)
+    monkeypatch.setattr(shingles, "NATIVE_BYTES", 4)
+    large = shingles.hash_words(["a b c"])
+    assert all(np.array_equal(one, other) for one, other in zip(small, large, strict=True))
