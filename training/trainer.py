@@ -206,9 +206,9 @@ def _step(job: TrainJob, parts: Parts, step: int, losses: list[float]) -> dict[s
     norm = parallel.clip(parts.model, recipe.training.gradient_clip)
     mean = parallel.sum_over_processes(world, float(summed)) / targets
     _check_loss(job, parts, step, batch, mean, norm, losses)
-    for part in parts.optimizers:
-        part.step()
-        part.zero_grad(set_to_none=True)
+    for optimizer_ in parts.optimizers:
+        optimizer_.step()
+        optimizer_.zero_grad(set_to_none=True)
     done = step + 1
     return {
         "step": done, "loss": mean, "learning_rate": rate, "gradient_norm": norm, "tokens": done * _step_tokens(job),

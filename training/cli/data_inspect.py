@@ -109,7 +109,7 @@ def _show_agreement(dataset: "Dataset", as_json: bool) -> None:
         emit_json(result)
         return
     kept = result.kept
-    labelled = f"{result.found} of {result.labels} labelled documents"
+    labelled = f"{result.matched} of {result.labels} labelled documents"
     click.echo(f"{labelled}, {kept.educational} educational, {kept.projects} projects")
     for title, part in (("kept", kept), ("educational by the filter's own cut", result.called)):
         f1 = cell(part.f1, part.f1_low, part.f1_high, digits=3)

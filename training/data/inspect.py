@@ -87,7 +87,7 @@ def _all_documents(dataset: Dataset) -> Iterator[Document]:
 def texts_of(dataset: Dataset, wanted: Iterable[str]) -> dict[str, str]:
     """The texts of documents by id, from the dataset or the nearest ancestor that holds them."""
     left, texts = set(wanted), dict[str, str]()
-    known = {known_.digest: known_ for known_ in all_datasets()}
+    known = {listed.digest: listed for listed in all_datasets()}
     queue = [dataset.digest]
     while queue and left:
         here = known.get(queue.pop(0))

@@ -3,6 +3,7 @@
 Needs nothing but the standard library at import, so that libraries below the command line may use it too.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -133,16 +134,23 @@ def json_text(value: Any) -> str:
     import msgspec
 
     try:
-        text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+        data = msgspec.json.encode(value, enc_hook=os.fspath)
     except UnicodeEncodeError:  # half a surrogate pair, from a file's name or a published table
-        import json
+        data = msgspec.json.encode(_encodable(msgspec.to_builtins(value, enc_hook=os.fspath)))
+    return msgspec.json.format(data, indent=2).decode()
 
-        text = json.dumps(msgspec.to_builtins(value, enc_hook=str), indent=2, ensure_ascii=False)
-    return text
+
+def _encodable(value: Any) -> Any:
+    """Lists, dicts and texts with "?" in place of half a surrogate pair."""
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def emit_json(value: Any) -> None:
     """Prints a value as one JSON value, as every `--json` does."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(json_text(value).encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.write(json_text(value).encode() + b"\n")
     sys.stdout.buffer.flush()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.cli.output import cell, count, emit_json, share_cell, table
+from zoo.cli.output import cell, count, emit_json, json_text, share_cell, table
 from zoo.records import Record
 
 
@@ -77,3 +77,14 @@ def test_importing_it_imports_no_click() -> None:
     code = "import sys, zoo.cli.output; print('click' in sys.modules, 'msgspec' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["False", "False"]
+
+
+def test_json_of_half_a_surrogate_pair_has_no_nan_either() -> None:
+    assert json.loads(json_text({"a\udc80": [float("nan"), "\udc80"]}), parse_constant=pytest.fail) == {
+        "a?": [None, "?"]
+    }
+
+
+def test_json_of_a_value_without_a_form_is_refused() -> None:
+    with pytest.raises(TypeError):
+        json_text([object()])

@@ -47,7 +47,7 @@ class LabelAgreement(Record, frozen=True):
     average_low: float
     average_high: float
     labels: int
-    found: int
+    matched: int = msgspec.field(name="found")  # the name in --json
 
 
 def hand_labels() -> list[HandLabel]:
@@ -93,5 +93,5 @@ def measure_agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Labe
     return LabelAgreement(
         kept=kept, called=called, ranked=round(float(roc_auc_score(truth, values)), 4), ranked_low=low,
         ranked_high=high, average=round(float(average_precision_score(truth, values)), 4), average_low=average_low,
-        average_high=average_high, labels=len(labels), found=len(scored),
+        average_high=average_high, labels=len(labels), matched=len(scored),
     )  # fmt: skip

@@ -177,7 +177,7 @@ class Asker:
             job=ledger.job, content=content, answered=True, characters=len(text) + len(self.question.text)
         )
         for _ in range(ASKS):
-            ledger.add(LedgerLine(job=ledger.job, content=content, held=reserved))
+            ledger.add(LedgerLine(job=ledger.job, content=content, reserved=reserved))
             spent: dict[str, int] = {}
             try:
                 answer = endpoint.post("/chat/completions", body, (size, most))

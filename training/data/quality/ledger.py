@@ -26,11 +26,11 @@ DRAWS = 400
 
 
 class LedgerLine(Record, frozen=True):
-    """A question sent (`held`) or answered (`money`, tokens, points; None if no answer was valid)."""
+    """A question sent (`reserved`) or answered (`money`, tokens, points; None if no answer was valid)."""
 
     job: str
     content: str
-    held: float = 0.0
+    reserved: float = msgspec.field(default=0.0, name="held")  # the name in the file
     answered: bool = False
     points: int | None = None
     reason: str = ""
@@ -84,7 +84,7 @@ class Ledger:
             own = line.job == self.job
             if not line.answered:
                 if own:
-                    open_[line.content] = open_.get(line.content, 0.0) + line.held
+                    open_[line.content] = open_.get(line.content, 0.0) + line.reserved
                 continue
             if own:
                 open_.pop(line.content, None)

@@ -202,9 +202,9 @@ def test_a_killed_run_pays_nothing_twice_but_what_was_on_its_way(teacher: Teache
 def test_a_question_on_its_way_when_killed_counts_in_full(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     with Ledger(path, "job") as ledger:
-        ledger.add(LedgerLine(job="job", content="a", held=2.0))
+        ledger.add(LedgerLine(job="job", content="a", reserved=2.0))
         ledger.add(LedgerLine(job="job", content="a", answered=True, points=3, money=0.5))
-        ledger.add(LedgerLine(job="job", content="b", held=2.0))
+        ledger.add(LedgerLine(job="job", content="b", reserved=2.0))
     with path.open("ab") as file:
         file.write(b'{"job":"job","conte')
     with Ledger(path, "job") as ledger:
