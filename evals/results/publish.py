@@ -7,6 +7,7 @@ import msgspec
 
 from evals.records import Result
 from evals.run import FinishedRun
+from evals.scoring.finite import NOT_FINITE
 from evals.stats.summary import summarise
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
@@ -46,14 +47,22 @@ def publish(
 ) -> list[Score]:
     """Writes a run's scores, header and evidence into the registry, and returns the scores.
 
-    Raises ZooError if not all samples were asked, or if some could not be scored (a fault of ours
-    would look like a failure of the model) and `allow_unscored` is not set.
+    Raises ZooError if not all samples were asked, if the model's numbers were not finite, or if some
+    samples could not be scored (a fault of ours would look like a failure of the model) and
+    `allow_unscored` is not set.
     """
     unscored = sum(result.score is None for result in run.results)
     if not run.complete:
         raise ZooError(
             f"run {run.header.id[:12]} asked {run.header.samples} of {run.protocols[0].samples} samples; "
             "only whole tasks are published: run it without --limit and --samples"
+        )
+    overflowed = [result for result in run.results if result.score is None and NOT_FINITE in result.detail]
+    if overflowed:
+        raise ZooError(
+            f"{len(overflowed)} of {len(run.results)} samples of {run.header.task} have numbers that are {NOT_FINITE} "
+            f"(first: {overflowed[0].sample}, {overflowed[0].detail}): such a run is never published; try --dtype "
+            f"float32, or look at the weights: phizoo models show {run.header.checkpoint_label}"
         )
     if unscored and not allow_unscored:
         first = next(result for result in run.results if result.score is None)
