@@ -169,6 +169,10 @@ class Score(Record, frozen=True, kw_only=True):
     clusters     groups of dependent samples (n if all are independent)
     unscored     samples without a score because of a fault of ours; they are left out of the value
     results      sha256 of the result lines: the evidence
+    engine       with dtype, seed, draws: of the run
+    seeds        runs that differ only by seed behind this score; above 1 it is combined, and `run` is the newest
+    runs         the ids of the runs behind a combined score; empty for a single run
+    whole        the run asked every sample of the task
     """
 
     checkpoint: str
@@ -185,6 +189,23 @@ class Score(Record, frozen=True, kw_only=True):
     subset: Subset = "all"
     results: str = ""
     created: str = ""
+    engine: str = ""
+    dtype: str = ""
+    seed: int = 0
+    draws: int = 1
+    seeds: int = 1
+    runs: tuple[str, ...] = ()
+    whole: bool = True
+
+    @property
+    def worst(self) -> float:
+        """The value if every unscored sample were wrong."""
+        return self.value * self.n / (self.n + self.unscored)
+
+    @property
+    def best(self) -> float:
+        """The value if every unscored sample were right."""
+        return (self.value * self.n + self.unscored) / (self.n + self.unscored)
 
 
 class Reported(Record, frozen=True, kw_only=True):

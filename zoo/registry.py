@@ -289,11 +289,14 @@ class Registry:
                 with self.database.write():
                     rows.write_run(self.database, header, protocol, scores, sha256, moment)
 
-    def scores(self, checkpoint: str | None = None, task: str | None = None) -> Sequence[Score]:
-        """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given."""
+    def scores(self, checkpoint: str | None = None, task: str | None = None, chosen: bool = False) -> Sequence[Score]:
+        """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given.
+
+        chosen  only the score that stands for each cell, see `zoo.choice`: what every table shows
+        """
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
-        return rows.read_scores(self.database, checkpoint, task)
+        return rows.read_scores(self.database, checkpoint, task, chosen)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""
