@@ -103,6 +103,7 @@ def write_run(
     replaced = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
     database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
+    database.run("DELETE FROM splits WHERE run = :id", id=run_id)
     insert_row(
         database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
         results=sha256 or (replaced[0][1] if replaced else ""), created=replaced[0][0] if replaced else moment,
@@ -110,8 +111,13 @@ def write_run(
     )  # fmt: skip
     headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
     for score in scores:
-        values = msgspec.structs.asdict(score) | {"created": score.created or moment}
-        insert_row(database, "scores", **values, headline=int(score.metric == headline))
+        dated = msgspec.structs.replace(score, created=score.created or moment)
+        insert_score(database, dated, int(score.metric == headline))
+
+
+def insert_score(database: Database, score: Score, headline: int) -> None:
+    """Writes one score. headline: 1 if its metric is the task's first."""
+    insert_row(database, "scores", **msgspec.structs.asdict(score), headline=headline)
 
 
 def read_scores(database: Database, checkpoint: str | None, task: str | None) -> list[Score]:
