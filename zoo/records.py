@@ -208,6 +208,60 @@ class Score(Record, frozen=True, kw_only=True):
         return (self.value * self.n + self.unscored) / (self.n + self.unscored)
 
 
+class SearchedSet(Record, frozen=True, kw_only=True):
+    """A set of documents that was searched. documents: how many of them; None if that is not known."""
+
+    digest: str
+    name: str = ""
+    documents: int | None = None
+
+
+class SearchedBy(Record, frozen=True, kw_only=True):
+    """How documents were compared with samples: the method, its threshold, and the form that was compared."""
+
+    method: str
+    threshold: float
+    form: str = ""
+
+
+class Search(Record, frozen=True, kw_only=True):
+    """A search of documents for the samples of a task: it holds for every run of one checkpoint on that task.
+
+    samples       ids that were searched for; none: they are not known (flags of an older version)
+    unsearchable  those of them that no method could search for: neither clean nor overlapping
+    flagged       those that stand in the documents
+    """
+
+    checkpoint: str
+    task: str
+    datasets: tuple[SearchedSet, ...]
+    methods: tuple[SearchedBy, ...]
+    samples: tuple[str, ...]
+    unsearchable: tuple[str, ...] = ()
+    flagged: tuple[str, ...] = ()
+    created: str = ""
+
+    @property
+    def id(self) -> str:
+        """sha256 of all but the date: the same search made twice is one search."""
+        return digest(msgspec.structs.replace(self, created=""))
+
+
+class Split(Record, frozen=True, kw_only=True):
+    """The samples of a run, counted by all searches of its checkpoint and task.
+
+    overlapping   samples that stand in training data; None: the run's result lines are not here
+    unsearchable  samples that could not be searched for
+    unsearched    why the training data was not searched in full; "" if it was
+    """
+
+    run: str
+    samples: int
+    overlapping: int | None
+    unsearchable: int = 0
+    unsearched: str = ""
+
+
 class Reported(Record, frozen=True, kw_only=True):
     """One published number of another model, with its source; not measured here.
 

@@ -106,6 +106,7 @@ def write_run(
     replaced = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
     database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
+    database.run("DELETE FROM splits WHERE run = :id", id=run_id)
     insert_row(
         database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
         results=sha256 or (replaced[0][1] if replaced else ""), created=replaced[0][0] if replaced else moment,
@@ -122,21 +123,25 @@ def insert_scores(
     A combined score replaces the combined scores of the same setting and subset, unless one has more seeds.
     """
     headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
-    facts = run_facts(header, protocol)
     for score in scores:
-        values = msgspec.structs.asdict(score) | facts | {"created": score.created or moment}
-        row = values | {"runs": " ".join(score.runs), "whole": int(facts["whole"])}
-        if score.seeds == 1 or _replaces_combined(database, values):
-            insert_row(database, "scores", **row, headline=int(score.metric == headline))
+        facts = run_facts(header, protocol) | {"created": score.created or moment}
+        insert_score(database, msgspec.structs.replace(score, **facts), score.metric == headline)
     for task in {score.task for score in scores} | {protocol.task}:
         mark_chosen(database, str(header["checkpoint"]), task)
 
 
-def _replaces_combined(database: Database, values: dict[str, Any]) -> bool:
+def insert_score(database: Database, score: Score, headline: bool) -> None:
+    """Writes one score; call `mark_chosen` in the same transaction. headline: its metric is the task's first."""
+    if score.seeds == 1 or _replaces_combined(database, score):
+        values = msgspec.structs.asdict(score) | {"runs": " ".join(score.runs), "whole": int(score.whole)}
+        insert_row(database, "scores", **values, headline=int(headline))
+
+
+def _replaces_combined(database: Database, score: Score) -> bool:
     """Deletes the combined scores of a combined score's setting; False, and nothing deleted, if one has more seeds."""
-    key = {name: values[name] for name in (*SETTING, "subset")}
+    key = {name: getattr(score, name) for name in (*SETTING, "subset")}
     where = " AND ".join(f"{name} = :{name}" for name in key)
-    if database.rows(f"SELECT id FROM scores WHERE {where} AND seeds > :seeds", **key, seeds=values["seeds"]):
+    if database.rows(f"SELECT id FROM scores WHERE {where} AND seeds > :seeds", **key, seeds=score.seeds):
         return False
     database.run(f"DELETE FROM scores WHERE {where} AND seeds > 1", **key)
     return True
