@@ -81,7 +81,7 @@ class Registry:
     ) -> Checkpoint:
         """Adds a folder as the next version of a name; the same bytes under the same name return the existing one.
 
-        source  a folder, or an fsspec URL of one, with config.json and *.safetensors
+        source  a folder, or an fsspec URL of one, with config.json and *.safetensors; or a GGUF file
         link    hand the folder over: its files become the store's, read-only, without a copy
         Raises  ZooError if a file may not enter; OSError if the disk is full; nothing is left behind
         """
@@ -300,11 +300,14 @@ class Registry:
                 with self.database.write():
                     rows.write_run(self.database, header, protocol, scores, sha256, moment)
 
-    def scores(self, checkpoint: str | None = None, task: str | None = None) -> Sequence[Score]:
-        """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given."""
+    def scores(self, checkpoint: str | None = None, task: str | None = None, chosen: bool = False) -> Sequence[Score]:
+        """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given.
+
+        chosen  only the score that stands for each cell, see `zoo.choice`: what every table shows
+        """
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
-        return rows.read_scores(self.database, checkpoint, task)
+        return rows.read_scores(self.database, checkpoint, task, chosen)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""
@@ -377,4 +380,5 @@ def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspecte
         family=about.family or str(inspected.config.get("model_type", "")), training_flops=about.training_flops,
         tags=tuple(sorted(set(about.tags))),
         notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in inspected.warnings)]),
+        quantisation=inspected.quantisation,
     )  # fmt: skip

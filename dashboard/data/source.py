@@ -11,6 +11,7 @@ from dashboard.board.cells import Board
 from dashboard.data.notes import board_notes
 from evals.results.split import current_scores
 from zoo import published, settings
+from zoo.lineage import unique_tokens
 from zoo.records import Subset
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def load_board(registry: "Registry | None", subset: Subset = "all", all_versions
         imported={run["checkpoint"]: run["checkpoint_label"] for run in runs if run["checkpoint"] not in known},
         checkpoints=registry.list(all_versions=all_versions), scores=scores, splits=splits,
         protocols=registry.protocols(), tiers={run["id"]: run.get("sandbox", "") for run in runs},
-        reported=published.load(), subset=subset,
+        reported=published.load(), subset=subset, unique_tokens=unique_tokens(registry),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import msgspec
 from evals.results.split import make_split, part_scores, split_runs
 from evals.run import FinishedRun
 from evals.stats.summary import summarise
+from evals.tasks import groups_of
 from zoo.coverage import Coverage
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
@@ -24,7 +25,7 @@ def scores(run: FinishedRun, searches: Sequence[Search] = (), covered: Coverage 
     evidence = file_sha256(run.path)
     whole = []
     for protocol in run.protocols:
-        stat = summarise(run.results, protocol.metric)
+        stat = summarise(run.results, protocol.metric, groups_of(protocol.task))
         score = Score(
             checkpoint=run.header.checkpoint, run=run.header.id, task=protocol.task,
             protocol=protocol.fingerprint, metric=protocol.metric, value=stat.value, low=stat.low, high=stat.high,

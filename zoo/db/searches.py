@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from zoo.db.database import Database, insert_row
-from zoo.db.rows import insert_score
+from zoo.db.rows import insert_score, mark_chosen
 from zoo.digest import SHA256, canonical
 from zoo.errors import ZooError
 from zoo.records import Score, Search, Split
@@ -124,7 +124,9 @@ def write_split(database: Database, split: Split, parts: Sequence[Score]) -> Non
         }
         database.run("DELETE FROM scores WHERE run = :run AND subset <> 'all'", run=split.run)
         for score in parts:
-            insert_score(database, score, headlines.get((score.protocol, score.metric), 0))
+            insert_score(database, score, bool(headlines.get((score.protocol, score.metric), 0)))
+        for checkpoint, task in {(score.checkpoint, score.task) for score in parts}:
+            mark_chosen(database, checkpoint, task)
 
 
 def read_splits(database: Database) -> dict[str, Split]:

@@ -16,7 +16,7 @@ import msgspec
 from zoo.admission import gate
 from zoo.db import datasets, names
 from zoo.db.gc import pin
-from zoo.db.rows import write_run
+from zoo.db.rows import insert_scores, write_run
 from zoo.db.searches import check_search, search_of_header
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
@@ -32,7 +32,7 @@ PROGRESS_BYTES = 50_000_000
 
 
 class RunEntry(Record, frozen=True):
-    """One run with its scores; `results` is the file of its result lines, None if it was not kept."""
+    """One run with its scores under one metric; `results` is the file of its result lines, None if it was not kept."""
 
     header: dict[str, Any]
     protocol: ProtocolRecord
@@ -113,12 +113,12 @@ def _runs(registry: Registry, checkpoint: Checkpoint) -> Iterator[RunEntry]:
         "SELECT id, results FROM runs WHERE checkpoint = :digest ORDER BY id", digest=checkpoint.digest
     )
     for run_id, results in rows:
-        own = tuple(score for score in scores if score.run == run_id)
-        if not own:
-            continue
+        own = [score for score in scores if score.run == run_id]
         size = registry.store.has(results) if results else None
         file = File(path="results", sha256=results, bytes=size) if size is not None else None
-        yield RunEntry(header=registry.run(run_id), protocol=protocols[own[0].protocol], scores=own, results=file)
+        for fingerprint in dict.fromkeys(score.protocol for score in own):  # each metric has its protocol
+            metric = tuple(score for score in own if score.protocol == fingerprint)
+            yield RunEntry(header=registry.run(run_id), protocol=protocols[fingerprint], scores=metric, results=file)
 
 
 def check_entry(entry: Entry) -> Entry:
@@ -181,15 +181,19 @@ def fetch(registry: Registry, entry: Entry, source: Store) -> Transfer:
 def _enter_run(registry: Registry, run: RunEntry) -> None:
     """Keeps a pulled run, unless this zoo has it: our own measurements are not overwritten.
 
-    Scores of its parts are not taken over: they are made here, from the searches and the result lines.
+    Of a run that is here, a score that combines it with those of other seeds is still taken. Scores of its parts are
+    not taken over: they are made here, from the searches and the result lines.
     """
     if search := search_of_header(run.header):
         registry.add_search(search)
-    if registry.database.rows("SELECT id FROM runs WHERE id = :id", id=str(run.header["id"])):
-        return
+    key = {"run": str(run.header["id"]), "protocol": run.protocol.fingerprint}
+    whole = [score for score in run.scores if score.subset == "all"]
     with registry.database.write():
+        if registry.database.rows("SELECT id FROM scores WHERE run = :run AND protocol = :protocol", **key):
+            combined = [score for score in whole if score.seeds > 1]
+            insert_scores(registry.database, run.header, run.protocol, combined, now())
+            return
         sha256 = run.results.sha256 if run.results else ""
-        whole = [score for score in run.scores if score.subset == "all"]
         write_run(registry.database, run.header, run.protocol, whole, sha256, now())
 
 

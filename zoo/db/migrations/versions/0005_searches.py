@@ -13,7 +13,7 @@ from alembic import op
 from zoo.digest import canonical, digest
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 UNSEARCHED = "its flags are of an older version, which did not record the data that was searched"
 
