@@ -5,14 +5,14 @@ never a 0. Not here: storing the cell (`evals.results.publish`).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from evals.records import Result
 from evals.stats.intervals import Interval, mean_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
 from zoo.errors import ZooError, nearest
-from zoo.records import Record, Reported, Score
+from zoo.records import Record, Reported
 
 PASS_AT = re.compile(r"pass@([1-9]\d*)")
 # the protocols that get a derived interval
@@ -62,19 +62,9 @@ def summarise(results: Sequence[Result], metric: str) -> Summary:
     return _summary(scored, unscored, metric)
 
 
-def best_scores(scores: Iterable[Score]) -> dict[tuple[str, str, str, str], Score]:
-    """The score of each cell, by (checkpoint, protocol, metric, subset): of the most samples, then the newest."""
-    best: dict[tuple[str, str, str, str], Score] = {}
-    for score in scores:
-        cell = (score.checkpoint, score.protocol, score.metric, score.subset)
-        if cell not in best or (score.n, score.created) > (best[cell].n, best[cell].created):
-            best[cell] = score
-    return best
-
-
 def by_sample(results: Sequence[Result], metric: str) -> tuple[list[SampleScore], int]:
     """Each scored sample's value under a metric in order of first appearance, and how many are unscored."""
-    missing = _unscored(results)
+    missing = unscored_samples(results)
     lines: dict[str, dict[int, Result]] = {}
     for result in results:
         if result.sample not in missing and _applies(result, metric):
@@ -102,7 +92,7 @@ def derive_summary(row: Reported) -> Summary | None:
     )  # fmt: skip
 
 
-def _unscored(results: Sequence[Result]) -> set[str]:
+def unscored_samples(results: Sequence[Result]) -> set[str]:
     """The samples that have a draw without a score; the last line of a draw counts."""
     last = {(result.sample, result.draw): result.score for result in results}
     return {sample for (sample, _), score in last.items() if score is None}
