@@ -179,8 +179,7 @@ def shared_samples(
 
 def sample_difference(pairs: Sequence[tuple[SampleScore, SampleScore]]) -> Difference:
     """The paired difference over shared samples, clustered as they are."""
-    clusters = [a.cluster or a.sample for a, _ in pairs]
-    return paired_difference([a.value for a, _ in pairs], [b.value for _, b in pairs], clusters)
+    return paired_difference([a.value for a, _ in pairs], [b.value for _, b in pairs], [a.unit for a, _ in pairs])
 
 
 def _unpaired(first: Score | Summary, second: Score | Summary) -> Difference:

@@ -11,6 +11,7 @@ from evals.results.choice import combine_with_seeds
 from evals.results.split import make_split, part_scores, split_runs
 from evals.run import FinishedRun
 from evals.stats.summary import summarise, unscored_samples
+from evals.tasks import groups_of
 from zoo.choice import run_facts
 from zoo.coverage import Coverage
 from zoo.digest import file_sha256
@@ -18,9 +19,7 @@ from zoo.errors import ZooError
 from zoo.records import Score, Search, Subset
 from zoo.registry import Registry
 
-MOST_UNSCORED = (
-    1.0  # percent of samples: at most a point between the worst and the best case, as small as a rounded cell
-)
+MOST_UNSCORED = 1.0  # percent of samples: the worst and the best case are at most a point apart
 
 
 def scores(run: FinishedRun, searches: Sequence[Search] = (), covered: Coverage | None = None) -> list[Score]:
@@ -31,7 +30,7 @@ def scores(run: FinishedRun, searches: Sequence[Search] = (), covered: Coverage 
     evidence = file_sha256(run.path)
     whole = []
     for protocol in run.protocols:
-        stat = summarise(run.results, protocol.metric)
+        stat = summarise(run.results, protocol.metric, groups_of(protocol.task))
         score = Score(
             checkpoint=run.header.checkpoint, run=run.header.id, task=protocol.task,
             protocol=protocol.fingerprint, metric=protocol.metric, value=stat.value, low=stat.low, high=stat.high,
