@@ -265,12 +265,18 @@ class Split(Record, frozen=True, kw_only=True):
 class Reported(Record, frozen=True, kw_only=True):
     """One published number of another model, with its source; not measured here.
 
-    value  in percent as printed; `op` is "<" if only a bound was printed
-    n      number of samples, if known; an interval derived from it is marked as derived
+    unique_tokens    the size of its training data, each token counted once
+    training_tokens  the tokens seen in training, repeats counted
+    date     the model's month; the source's own where it does not give one
+    value    in percent as printed; `op` is "<" if only a bound was printed
+    n        number of samples, if known; an interval derived from it is marked as derived
+    address  where the source is
+    accessed the day on which the row was read from it
     """
 
     model: str
     parameters: float | None
+    unique_tokens: float | None
     training_tokens: float | None
     date: str
     benchmark: str
@@ -281,6 +287,8 @@ class Reported(Record, frozen=True, kw_only=True):
     value: float
     n: int | None
     source: str
+    address: str
+    accessed: str
 
 
 def manifest_digest(files: tuple[File, ...]) -> str:

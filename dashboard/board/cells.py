@@ -18,6 +18,8 @@ class Cell(Record, frozen=True):
     clean      value without those samples
     tier       sandbox tier that ran the programs; empty if the task runs none
     source     where the number was published; empty if measured
+    address    its source's address, which was read on the day `accessed`
+    chance     what guessing scores, in percent; None: unknown, or nothing to guess
     """
 
     origin: Origin
@@ -38,6 +40,9 @@ class Cell(Record, frozen=True):
     source: str = ""
     protocol: str = ""
     created: str = ""
+    address: str = ""
+    accessed: str = ""
+    chance: float | None = None
 
 
 class Column(Record, frozen=True):
@@ -47,7 +52,8 @@ class Column(Record, frozen=True):
     main         this is the main metric of its task; the others are hidden by default
     n            samples of its cells, the smallest number if they differ
     resolves     smallest difference in percentage points that n samples can detect
-    printed      a published table as printed; its rows may come from several papers
+    printed      a published table as printed
+    mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
     comparable   whether and why its numbers may be compared with the benchmark's other columns
     """
 
@@ -67,12 +73,17 @@ class Column(Record, frozen=True):
     source: str = ""
     subset: str = ""
     printed: bool = False
+    mixed: bool = False
     talk: bool = False
     comparable: str = ""
 
 
 class Row(Record, frozen=True):
-    """One model, a checkpoint of this zoo or a published one, with its cells by column key."""
+    """One model, a checkpoint of this zoo or a published one, with its cells by column key.
+
+    unique_tokens    the size of its training data, each token counted once
+    training_tokens  the tokens seen, repeats counted
+    """
 
     key: str
     label: str
@@ -87,6 +98,7 @@ class Row(Record, frozen=True):
     cells: dict[str, Cell]
     digest: str = ""
     talk: bool = False
+    unique_tokens: float | None = None
 
 
 class Board(Record, frozen=True):
@@ -125,8 +137,22 @@ def value_text(cell: Cell) -> str:
     return ("<" if cell.bound else "") + percent_text(cell.value)
 
 
+def at_chance(cell: Cell) -> bool:
+    """Whether the cell's interval holds what guessing scores.
+
+    >>> at_chance(Cell(origin="measured", value=26.1, low=24.0, high=28.3, n=1172, chance=25.0))
+    True
+    """
+    return (
+        cell.chance is not None
+        and cell.low is not None
+        and cell.high is not None
+        and (cell.low <= cell.chance <= cell.high)
+    )
+
+
 def cell_text(cell: Cell | None) -> str:
-    """The cell as one line: value, interval, n, unscored and overlapping samples; a dash for no cell.
+    """The cell as one line: value, interval, n, chance, unscored and overlapping samples; a dash for no cell.
 
     `†` marks a published number (its interval, if it has one, is derived here from value and n).
 
@@ -138,6 +164,8 @@ def cell_text(cell: Cell | None) -> str:
     if cell is None:
         return output.NONE
     parts = [output.cell(value_text(cell), cell.low, cell.high, cell.n)]
+    if at_chance(cell):
+        parts.append("(at chance)")
     if cell.unscored:
         parts.append(f"({cell.unscored} unscored)")
     if overlap := overlap_text(cell):

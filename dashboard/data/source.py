@@ -10,6 +10,7 @@ from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.data.notes import board_notes
 from zoo import published, settings
+from zoo.lineage import unique_tokens
 from zoo.records import Subset
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def load_board(registry: "Registry | None", subset: Subset = "all", all_versions
         imported={run["checkpoint"]: run["checkpoint_label"] for run in runs if run["checkpoint"] not in known},
         checkpoints=registry.list(all_versions=all_versions), scores=registry.scores(),
         protocols=registry.protocols(), tiers={run["id"]: run.get("sandbox", "") for run in runs},
-        reported=published.load(), subset=subset,
+        reported=published.load(), subset=subset, unique_tokens=unique_tokens(registry),
     )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from evals.records import Result
 from evals.run_folder import read_results
 from evals.stats.seeds import combine
-from evals.stats.summary import SampleScore, by_sample, unscored_samples
+from evals.stats.summary import SampleScore, by_sample, restated, unscored_samples
+from evals.tasks import groups_of
 from zoo.choice import SETTING
 from zoo.errors import ZooError
 from zoo.records import ProtocolRecord, Score
@@ -24,7 +25,10 @@ def chosen_scores(registry: Registry, checkpoint: str | None = None, task: str |
     checkpoint  only of this one (a name or digest)
     task        only of this one
     """
-    return list(registry.scores(checkpoint, task, chosen=True))
+    return [
+        score if score.clusters == score.n else restated(score, groups_of(score.task))
+        for score in registry.scores(checkpoint, task, chosen=True)
+    ]
 
 
 def samples_of(registry: Registry, score: Score) -> dict[str, SampleScore]:
@@ -32,7 +36,7 @@ def samples_of(registry: Registry, score: Score) -> dict[str, SampleScore]:
 
     Raises ZooError if results are missing or damaged.
     """
-    return _together([by_id(read_run(registry, run), score.metric) for run in score.runs or (score.run,)])
+    return _together([by_id(read_run(registry, run), score) for run in score.runs or (score.run,)])
 
 
 def read_run(registry: Registry, run: str) -> list[Result]:
@@ -43,9 +47,9 @@ def read_run(registry: Registry, run: str) -> list[Result]:
     return read_results(path)
 
 
-def by_id(results: Sequence[Result], metric: str) -> dict[str, SampleScore]:
-    """The scored samples of a run's lines, by id."""
-    return {sample.sample: sample for sample in by_sample(results, metric)[0]}
+def by_id(results: Sequence[Result], score: Score) -> dict[str, SampleScore]:
+    """The scored samples of a run's lines under the metric of a score, by id."""
+    return {sample.sample: sample for sample in by_sample(results, score.metric, groups_of(score.task))[0]}
 
 
 def is_sampled(protocol: ProtocolRecord) -> bool:
@@ -89,7 +93,7 @@ def combine_part(registry: Registry, score: Score, samples: Container[str]) -> S
 
 
 def _combined(score: Score, runs: Mapping[str, Sequence[Result]]) -> Score | None:
-    each = [by_id(lines, score.metric) for lines in runs.values()]
+    each = [by_id(lines, score) for lines in runs.values()]
     both = list(_together(each).values())
     if len(both) < 2:
         return None
@@ -97,7 +101,7 @@ def _combined(score: Score, runs: Mapping[str, Sequence[Result]]) -> Score | Non
     unscored = set().union(*(unscored_samples(lines) for lines in runs.values()))
     return replace(
         score, value=stat.value, low=stat.low, high=stat.high, n=len(both), unscored=len(unscored),
-        clusters=len({sample.cluster or sample.sample for sample in both}), seeds=len(runs), runs=tuple(runs),
+        clusters=len({sample.unit for sample in both}), seeds=len(runs), runs=tuple(runs),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from evals.records import Result
 from evals.results.choice import combine_part
 from evals.run_folder import read_results
 from evals.stats.summary import summarise
+from evals.tasks import groups_of
 from zoo.coverage import Coverage, coverage
 from zoo.errors import ZooError
 from zoo.records import Score, Search, Split, Subset
@@ -87,7 +88,7 @@ def part_scores(whole: Sequence[Score], results: Sequence[Result], by_side: Side
 
 def score_part(whole: Score, results: Sequence[Result], subset: Subset) -> Score:
     """The score of a part of a run. Raises ZooError when nothing of it is scored."""
-    stat = summarise(results, whole.metric)
+    stat = summarise(results, whole.metric, groups_of(whole.task))
     return msgspec.structs.replace(
         whole, subset=subset, value=stat.value, low=stat.low, high=stat.high, n=stat.n, clusters=stat.clusters,
         unscored=stat.unscored,

@@ -5,11 +5,7 @@ never a 0. Not here: storing the cell (`evals.results.publish`).
 """
 
 import re
-<<<<<<< HEAD
-from collections.abc import Sequence
-=======
-from collections.abc import Hashable, Iterable, Sequence
->>>>>>> s1
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
 from msgspec.structs import replace
@@ -18,7 +14,7 @@ from evals.records import Groups, Result
 from evals.stats.intervals import Interval, effective_n, mean_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
 from zoo.errors import ZooError, nearest
-from zoo.records import Record, Reported
+from zoo.records import Record, Reported, Score
 
 PASS_AT = re.compile(r"pass@([1-9]\d*)")
 # the protocols that get a derived interval
@@ -84,9 +80,6 @@ def summarise(results: Sequence[Result], metric: str, groups: Groups = "clusters
     return _summary(scored, unscored, metric)
 
 
-<<<<<<< HEAD
-def by_sample(results: Sequence[Result], metric: str) -> tuple[list[SampleScore], int]:
-=======
 def restated(score: Score, groups: Groups) -> Score:
     """A stored score with the interval of today's rule.
 
@@ -99,18 +92,7 @@ def restated(score: Score, groups: Groups) -> Score:
     return replace(score, low=interval.low, high=interval.high, clusters=score.n)
 
 
-def best_scores(scores: Iterable[Score]) -> dict[tuple[str, str, str, str], Score]:
-    """The score of each cell, by (checkpoint, protocol, metric, subset): of the most samples, then the newest."""
-    best: dict[tuple[str, str, str, str], Score] = {}
-    for score in scores:
-        cell = (score.checkpoint, score.protocol, score.metric, score.subset)
-        if cell not in best or (score.n, score.created) > (best[cell].n, best[cell].created):
-            best[cell] = score
-    return best
-
-
 def by_sample(results: Sequence[Result], metric: str, groups: Groups = "clusters") -> tuple[list[SampleScore], int]:
->>>>>>> s1
     """Each scored sample's value under a metric in order of first appearance, and how many are unscored."""
     missing = unscored_samples(results)
     lines: dict[str, dict[int, Result]] = {}
