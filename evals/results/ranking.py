@@ -6,11 +6,12 @@ The statistics are `evals.stats`; this file applies them to the registry's runs.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.results.compare import newest_scores, sample_difference, samples_of, shared_samples
+from evals.results.choice import samples_of
+from evals.results.compare import sample_difference, scores_by_protocol, shared_samples
 from evals.stats.power import draws_needed, samples_needed
 from evals.stats.ranks import Rank, ranks, ranks_by_test
 from evals.stats.seeds import Combined, combine
-from evals.stats.summary import SampleScore, best_scores
+from evals.stats.summary import SampleScore
 from zoo.errors import ZooError, nearest
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
@@ -143,7 +144,7 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
     note = _check_recipes(registry, checkpoints)
     protocols = registry.protocols()
     if len(checkpoints) > 1:
-        each = [newest_scores(registry, checkpoint, protocols, tasks) for checkpoint in checkpoints]
+        each = [scores_by_protocol(registry, checkpoint, protocols, tasks) for checkpoint in checkpoints]
         shared = [[scores[key] for scores in each] for key in each[0] if all(key in scores for scores in each)]
     else:
         shared = _by_seed(registry, checkpoints[0], protocols, tasks)
