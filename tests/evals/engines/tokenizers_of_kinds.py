@@ -12,7 +12,8 @@ LETTERS = [chr(code) for code in range(33, 127)]
 
 def wrap(core: Tokenizer, **more: Any) -> Any:
     """The tokenizer as transformers has it, with marks of its own and three added tokens."""
-    made = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", **more)
+    make: Any = PreTrainedTokenizerFast
+    made = make(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", **more)
     made.add_tokens([AddedToken("<think>", special=False), AddedToken("    ", special=False, normalized=False)])
     made.add_tokens([AddedToken("<|end|>", special=True)])
     return made
