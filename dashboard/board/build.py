@@ -197,7 +197,7 @@ def _complete_column(column: Column, rows: Sequence[Row], columns: Sequence[Colu
     fields: dict[str, Any] = {
         "n": sizes[0] if sizes else None,
         "main": column.metric == benchmarks.main_metric(siblings) if siblings else column.main,
-        "resolves": smallest_difference(sizes[0], column.origin) if sizes else None,
+        "resolves": smallest_difference(cells, column.origin),
         "tiers": tuple(sorted({cell.tier for cell in cells if cell.tier})),
         "comparable": compare_column(column, columns),
     }

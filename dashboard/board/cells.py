@@ -1,8 +1,9 @@
 """The records of the board (cell, column, row, board) and the text of a cell."""
 
+from collections.abc import Iterable
 from typing import Literal
 
-from evals.stats.power import resolution
+from evals.stats.power import resolution, weakest
 from zoo.cli import output
 from zoo.records import Origin, Record, Subset
 
@@ -46,7 +47,7 @@ class Column(Record, frozen=True):
     key          short and stable, used in addresses: fingerprint prefix and metric
     main         this is the main metric of its task; the others are hidden by default
     n            samples of its cells, the smallest number if they differ
-    resolves     smallest difference in percentage points that n samples can detect
+    resolves     smallest difference in percentage points that the samples can detect, by the widest interval
     printed      a published table as printed; its rows may come from several papers
     comparable   whether and why its numbers may be compared with the benchmark's other columns
     """
@@ -97,16 +98,27 @@ class Board(Record, frozen=True):
     subset: Subset = "all"
 
 
-def smallest_difference(n: int, origin: Origin) -> float:
-    """The smallest difference, in points near 50%, that n samples detect with 80% power.
+def smallest_difference(cells: Iterable[Cell], origin: Origin) -> float | None:
+    """The smallest difference, in points near 50%, that a column detects with 80% power; None if it detects none.
 
-    Measured rows are compared sample by sample (paired); for published rows only the totals are known (unpaired).
+    It follows from the least certain cell's interval. Measured rows are compared sample by sample (paired); for
+    published rows only the totals are known (unpaired).
 
-    >>> round(smallest_difference(164, "measured"), 1), round(smallest_difference(164, "reported"), 1)
-    (10.9, 15.4)
+    >>> cell = Cell(origin="measured", value=50.0, low=42.439, high=57.561, n=164, clusters=164)
+    >>> [round(smallest_difference([cell], origin) or 0, 1) for origin in ("measured", "reported")]
+    [11.2, 15.4]
     """
-    points = resolution(n)
-    return 100 * (points.paired if origin == "measured" else points.unpaired)
+    spans = [
+        (c.value / 100, c.low / 100, c.high / 100, c.n, c.clusters or c.n)
+        for c in cells
+        if c.low is not None and c.high is not None and c.n
+    ]
+    effective = weakest(spans)
+    if effective is None:
+        return None
+    points = resolution(effective)
+    smallest = points.paired if origin == "measured" else points.unpaired
+    return None if smallest is None else 100 * smallest
 
 
 def percent_text(value: float) -> str:
