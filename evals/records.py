@@ -10,6 +10,8 @@ import msgspec
 
 from zoo.records import Record
 
+Groups = Literal["clusters", "strata"]
+
 
 class Sample(Record, frozen=True, kw_only=True):
     """One question of a task.
@@ -18,7 +20,7 @@ class Sample(Record, frozen=True, kw_only=True):
     question the text from which the task makes the prompt
     target   the right answer: a string, a number, the index of the right choice
     choices  for choice tasks: the task makes its (context, continuation) pairs from these
-    cluster  samples with the same cluster are not independent (a passage, a subject); "" if alone
+    cluster  the group that samples share (a passage, a subject; `Task.groups` says which kind); "" if alone
     data     the rest that scoring needs (tests, entry point), as plain data
     """
 

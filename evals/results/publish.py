@@ -8,6 +8,7 @@ import msgspec
 from evals.records import Result
 from evals.run import FinishedRun
 from evals.stats.summary import summarise
+from evals.tasks import groups_of
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
 from zoo.records import Score, Subset
@@ -30,7 +31,7 @@ def scores(run: FinishedRun, overlapping: frozenset[str] | None = None) -> list[
     rows = []
     for index, protocol in enumerate(run.protocols):
         for subset, results in subsets(run.results, overlapping):
-            stat = summarise(results, protocol.metric)
+            stat = summarise(results, protocol.metric, groups_of(protocol.task))
             score = Score(
                 checkpoint=run.header.checkpoint, run=run.header.id, task=protocol.task,
                 protocol=protocol.fingerprint, metric=protocol.metric, value=stat.value, low=stat.low, high=stat.high,
