@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Column, Row, at_chance, cell_text, value_text
+from dashboard.board.cells import Board, Cell, Column, Row, at_chance, cell_text, run_texts, value_text
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
@@ -75,6 +75,7 @@ LONG = (
     *("model", "own", "parameters", "training_tokens", "date", "benchmark", "column", "protocol", "metric", "origin"),
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
+    *("seeds", "draws", "setting", "worst", "best"),
 )
 
 
@@ -91,6 +92,7 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
             *((standing.first, standing.last) if standing else (None, None)),
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
+            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
         )
         for row in board.rows
         for column in board.columns
@@ -117,7 +119,11 @@ def _latex_cell(row: Row, column: Column) -> str:
     ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.1f},\,{cell.high:.1f}]}}"
     size = "" if cell.n is None else rf"\;{{\scriptstyle n={cell.n}}}"
     guess = r"\;{\scriptstyle\mathrm{at\ chance}}" if at_chance(cell) else ""
-    return f"${value_text(cell)}{dagger}{ends}{size}{guess}$"
+    return f"${value_text(cell)}{dagger}{ends}{size}{guess}{_latex_notes(cell)}$"
+
+
+def _latex_notes(cell: Cell) -> str:
+    return "".join(rf"\;{{\scriptstyle\mbox{{({latex(text)})}}}}" for text in run_texts(cell))
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -142,8 +148,19 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     import pyarrow as pa
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound", "at_chance"), pa.bool_())
-    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps"), pa.int64())
-    floats = ("parameters", "training_tokens", "unique_tokens", "value", "low", "high", "clean", "chance")
+    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps", "seeds", "draws"), pa.int64())
+    floats = (
+        "parameters",
+        "training_tokens",
+        "unique_tokens",
+        "value",
+        "low",
+        "high",
+        "clean",
+        "chance",
+        "worst",
+        "best",
+    )
     kinds |= dict.fromkeys(floats, pa.float64())
     lines = long_rows(board)
     columns = {}
