@@ -154,13 +154,13 @@ class SampleTable(NamedTuple):
     """A column's scores by sample. scores: shape (rows, samples), NaN where a row has none; clusters: one a sample."""
 
     scores: Any
-    clusters: tuple[str, ...]
+    clusters: tuple[tuple[str, str], ...]
 
 
 def _sample_table(rows: Sequence[Mapping[str, SampleScore]]) -> SampleTable:
     import numpy as np
 
-    clusters = {sample: cluster_of(score) for row in rows for sample, score in row.items()}
+    clusters = {sample: score.unit for row in rows for sample, score in row.items()}
     scores = [[row[sample].value if sample in row else np.nan for sample in clusters] for row in rows]
     return SampleTable(scores=np.array(scores).reshape(len(rows), -1), clusters=tuple(clusters.values()))
 
@@ -185,10 +185,6 @@ def _resolution(rows: Sequence[Score], samples: SampleTable, paired: Sequence[in
     clusters = [samples.clusters[sample] for sample in both]
     effective, square = observed(first[both].tolist(), second[both].tolist(), clusters, score.score)
     return resolution(effective, discordant=square)
-
-
-def cluster_of(score: SampleScore) -> str:
-    return score.cluster or score.sample
 
 
 def _read_samples(registry: Registry, score: Score) -> dict[str, SampleScore]:
@@ -281,7 +277,7 @@ def observe_pair(registry: Registry, pair: tuple[Score, Score]) -> ObservedPair:
     both = shared_samples(*(samples_of(registry, score) for score in pair))
     first, second = ([sample.value for sample in side] for side in zip(*both, strict=True))
     score = weakest((score.value, score.low, score.high, score.n, score.clusters) for score in pair)
-    effective, square = observed(first, second, [cluster_of(a) for a, _ in both], score.score if score else None)
+    effective, square = observed(first, second, [a.unit for a, _ in both], score.score if score else None)
     seen = f"{len(both)} samples of runs {pair[0].run[:12]} and {pair[1].run[:12]}"
     within = between = None
     if all(len(a.values) > 1 and len(b.values) > 1 for a, b in both):
