@@ -148,7 +148,7 @@ class Facts(Record, frozen=True, kw_only=True):
 class Run(Record, frozen=True, kw_only=True):
     """A run's header: the checkpoint, task, engine and options. id: digest of all that determines the answers.
 
-    overlapping  the samples found in training data, as flagged when the run was published; None: not searched
+    overlapping  samples in training data, in the headers of older versions; today a `zoo.records.Search` names them
     """
 
     id: str

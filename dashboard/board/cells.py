@@ -19,6 +19,11 @@ class Cell(Record, frozen=True):
     clean      value without those samples
     tier       sandbox tier that ran the programs; empty if the task runs none
     source     where the number was published; empty if measured
+    address    its source's address, which was read on the day `accessed`
+    seeds      runs that differ by seed alone, combined; `runs` are their ids, `run` the newest
+    setting    engine and dtype, if cells of this column have different ones
+    worst      with best: the value if all unscored samples were wrong, or all right; None: all are scored
+    chance     what guessing scores, in percent; None: unknown, or nothing to guess
     """
 
     origin: Origin
@@ -39,6 +44,15 @@ class Cell(Record, frozen=True):
     source: str = ""
     protocol: str = ""
     created: str = ""
+    address: str = ""
+    accessed: str = ""
+    chance: float | None = None
+    seeds: int = 1
+    runs: tuple[str, ...] = ()
+    draws: int = 1
+    setting: str = ""
+    worst: float | None = None
+    best: float | None = None
 
 
 class Column(Record, frozen=True):
@@ -48,7 +62,8 @@ class Column(Record, frozen=True):
     main         this is the main metric of its task; the others are hidden by default
     n            samples of its cells, the smallest number if they differ
     resolves     smallest difference in percentage points that the samples can detect, by the widest interval
-    printed      a published table as printed; its rows may come from several papers
+    printed      a published table as printed
+    mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
     comparable   whether and why its numbers may be compared with the benchmark's other columns
     """
 
@@ -68,12 +83,17 @@ class Column(Record, frozen=True):
     source: str = ""
     subset: str = ""
     printed: bool = False
+    mixed: bool = False
     talk: bool = False
     comparable: str = ""
 
 
 class Row(Record, frozen=True):
-    """One model, a checkpoint of this zoo or a published one, with its cells by column key."""
+    """One model, a checkpoint of this zoo or a published one, with its cells by column key.
+
+    unique_tokens    the size of its training data, each token counted once
+    training_tokens  the tokens seen, repeats counted
+    """
 
     key: str
     label: str
@@ -88,6 +108,7 @@ class Row(Record, frozen=True):
     cells: dict[str, Cell]
     digest: str = ""
     talk: bool = False
+    unique_tokens: float | None = None
 
 
 class Board(Record, frozen=True):
@@ -137,8 +158,22 @@ def value_text(cell: Cell) -> str:
     return ("<" if cell.bound else "") + percent_text(cell.value)
 
 
+def at_chance(cell: Cell) -> bool:
+    """Whether the cell's interval holds what guessing scores.
+
+    >>> at_chance(Cell(origin="measured", value=26.1, low=24.0, high=28.3, n=1172, chance=25.0))
+    True
+    """
+    return (
+        cell.chance is not None
+        and cell.low is not None
+        and cell.high is not None
+        and (cell.low <= cell.chance <= cell.high)
+    )
+
+
 def cell_text(cell: Cell | None) -> str:
-    """The cell as one line: value, interval, n, unscored and overlapping samples; a dash for no cell.
+    """The cell as one line: value, interval, n, chance, seeds, setting, unscored and overlapping samples; or a dash.
 
     `†` marks a published number (its interval, if it has one, is derived here from value and n).
 
@@ -150,13 +185,30 @@ def cell_text(cell: Cell | None) -> str:
     if cell is None:
         return output.NONE
     parts = [output.cell(value_text(cell), cell.low, cell.high, cell.n)]
-    if cell.unscored:
-        parts.append(f"({cell.unscored} unscored)")
+    if at_chance(cell):
+        parts.append("(at chance)")
+    parts += [f"({text})" for text in run_texts(cell)]
     if overlap := overlap_text(cell):
         parts.append(f"({overlap})")
     if cell.origin == "reported":
         parts.append("†")
     return " ".join(parts)
+
+
+def run_texts(cell: Cell) -> list[str]:
+    """The seeds, the engine and dtype, and the unscored samples with the bounds that they leave; empty for none.
+
+    >>> facts = {"unscored": 1, "worst": 49.5, "best": 50.5, "seeds": 3}
+    >>> run_texts(Cell(origin="measured", value=50.0, low=40, high=60, n=100, **facts))
+    ['3 seeds', '1 unscored: 49.5 to 50.5']
+    """
+    texts = [f"{cell.seeds} seeds"] if cell.seeds > 1 else []
+    texts += [cell.setting] if cell.setting else []
+    if cell.unscored and cell.worst is not None and cell.best is not None:
+        texts.append(output.unscored_text(cell.unscored, cell.worst / 100, cell.best / 100))
+    elif cell.unscored:
+        texts.append(f"{cell.unscored} unscored")
+    return texts
 
 
 def overlap_text(cell: Cell) -> str:

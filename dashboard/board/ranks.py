@@ -32,8 +32,11 @@ def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
 
 
 def board_ranks(board: Board) -> dict[str, dict[str, Standing]]:
-    """The ranks of every column among the board's rows, by column key."""
-    return {column.key: column_ranks(board.rows, column.key) for column in board.columns}
+    """The ranks of every column among the board's rows, by column key.
+
+    A column that collects many papers' numbers has none: each was measured under a protocol of its own.
+    """
+    return {column.key: {} if column.mixed else column_ranks(board.rows, column.key) for column in board.columns}
 
 
 @lru_cache(maxsize=1024)  # each page of the same rows needs the same ranks

@@ -73,12 +73,13 @@ def _head(column: Column) -> "Text":
 def _wide_table(board: Board) -> "Table":
     table = _table()
     table.add_column("Model", no_wrap=True)
-    for title in ("Size", "Tokens", "Date"):
+    for title in ("Size", "Unique\ntokens", "Tokens\nseen", "Date"):
         table.add_column(title, justify="right", no_wrap=True)
     for column in board.columns:
         table.add_column(_head(column), no_wrap=True)
     for row in board.rows:
-        facts = (count(row.parameters), count(row.training_tokens), cut(row.date, 10) or NONE)
+        tokens = count(row.unique_tokens), count(row.training_tokens)
+        facts = (count(row.parameters), *tokens, cut(row.date, 10) or NONE)
         table.add_row(_name(row.label, row.own), *facts, *(_cell(row.cells.get(c.key)) for c in board.columns))
     return table
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.data.notes import board_notes
+from evals.results.choice import chosen_scores
 from zoo import published, settings
+from zoo.lineage import unique_tokens
 from zoo.records import Subset
 
 if TYPE_CHECKING:
@@ -60,9 +62,9 @@ def load_board(registry: "Registry | None", subset: Subset = "all", all_versions
     runs = registry.runs()
     return build_board(
         imported={run["checkpoint"]: run["checkpoint_label"] for run in runs if run["checkpoint"] not in known},
-        checkpoints=registry.list(all_versions=all_versions), scores=registry.scores(),
+        checkpoints=registry.list(all_versions=all_versions), scores=chosen_scores(registry),
         protocols=registry.protocols(), tiers={run["id"]: run.get("sandbox", "") for run in runs},
-        reported=published.load(), subset=subset,
+        reported=published.load(), subset=subset, unique_tokens=unique_tokens(registry),
     )  # fmt: skip
 
 

@@ -102,10 +102,10 @@ def _plan_local(task: "Task") -> "tuple[Effective, str]":
 
 
 def _pair(registry: "Registry", pair: tuple[str, str], task: "Task") -> tuple[Any, Any]:
-    from evals.results.compare import newest_scores
+    from evals.results.compare import scores_by_protocol
 
     protocols, column = registry.protocols(), f"{task.name}@{task.protocol}"
-    first, second = (newest_scores(registry, registry.get(name), protocols, [column]) for name in pair)
+    first, second = (scores_by_protocol(registry, registry.get(name), protocols, [column]) for name in pair)
     shared = [(first[key], second[key]) for key in first if key in second]
     if not shared:
         raise ZooError(

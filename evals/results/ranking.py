@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from evals.results.compare import newest_scores, samples_of, shared_samples
+from evals.results.choice import chosen_scores, samples_of
+from evals.results.compare import scores_by_protocol, shared_samples
 from evals.stats.paired_ranks import paired_ranks
 from evals.stats.power import Effective, Resolution, draws_needed, observed, resolution, samples_needed, weakest
 from evals.stats.ranks import Rank, ranks
 from evals.stats.seeds import Combined, combine
-from evals.stats.summary import SampleScore, best_scores
+from evals.stats.summary import SampleScore
 from zoo.errors import ZooError, nearest
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
@@ -125,12 +126,12 @@ def _labels(registry: Registry, all_versions: bool) -> dict[str, str]:
 
 
 def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str]) -> RankedColumn:
-    best = best_scores(
+    scores = (
         score
-        for score in registry.scores(task=record.task)
+        for score in chosen_scores(registry, task=record.task)
         if score.protocol == record.fingerprint and score.subset == "all" and score.checkpoint in labels
     )
-    rows = sorted(best.values(), key=lambda score: -score.value)
+    rows = sorted(scores, key=lambda score: -score.value)
     samples = _sample_table([_read_samples(registry, score) for score in rows])
     groups = [score.clusters for score in rows]
     by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
@@ -203,7 +204,7 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
     note = _check_recipes(registry, checkpoints)
     protocols = registry.protocols()
     if len(checkpoints) > 1:
-        each = [newest_scores(registry, checkpoint, protocols, tasks) for checkpoint in checkpoints]
+        each = [scores_by_protocol(registry, checkpoint, protocols, tasks) for checkpoint in checkpoints]
         shared = [[scores[key] for scores in each] for key in each[0] if all(key in scores for scores in each)]
     else:
         shared = _by_seed(registry, checkpoints[0], protocols, tasks)

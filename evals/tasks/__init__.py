@@ -82,6 +82,33 @@ def titles() -> dict[str, str]:
 
 
 @cache
+def chances() -> dict[tuple[str, str], float]:
+    """(task, metric) -> what guessing scores, 0..1, where there is something to guess. Imports every task.
+
+    The metrics of a question with choices share one; of another task only the main metric has one.
+    """
+    first = {name: next(iter(protocols(name).values())) for name in TASKS}
+    return {
+        (name, metric): task.chance
+        for name, task in first.items()
+        if task.chance
+        for metric in (task.metrics if task.kind == "choices" else task.metrics[:1])
+    }
+
+
+def chance_of(benchmark: str, metric: str = "") -> float | None:
+    """What guessing scores on a benchmark under a metric (the main one if empty); None if nothing can be guessed.
+
+    >>> chance_of("mmlu", "acc"), chance_of("boolq"), chance_of("humaneval")
+    (0.25, 0.5, None)
+    """
+    name = benchmark_of(benchmark)
+    if name not in TASKS:
+        return None
+    return chances().get((name, metric or next(iter(protocols(name).values())).metrics[0]))
+
+
+@cache
 def aliases() -> dict[str, str]:
     """Another tool's spelling of a task's name -> our task. Imports every task."""
     modules = {name: importlib.import_module(module) for name, module in TASKS.items()}

@@ -121,6 +121,48 @@ def test_a_populated_zoo_of_the_second_schema_keeps_everything(db: str, tmp_path
         assert registry.add(tmp_path / "x", "one").version == 3
 
 
+def test_scores_of_the_third_schema_get_their_runs_facts_and_one_stands(
+    db: str, tmp_path: Path, made: SimpleNamespace
+) -> None:
+    populated_0002(db, tmp_path / "x", made)
+    database = opened(db)
+    upgrade(database, "0003")
+    protocol = made.protocol(metric="acc")
+    with database.write():
+        database.run(
+            "INSERT INTO protocols (fingerprint, record) VALUES (:f, :r)",
+            f=protocol.fingerprint,
+            r=canonical(protocol).decode(),
+        )
+        for run, draws, n in (("many", 20, 164), ("newest", 1, 164), ("part", 1, 100)):
+            backend = {"engine": "vllm", "dtype": "bfloat16"}
+            record = json.dumps({"id": run, "backend": backend, "seed": 3, "draws": draws, "samples": n})
+            database.run(
+                "INSERT INTO runs (id, checkpoint, results, created, record) VALUES (:id, :c, '', '', :r)",
+                id=run,
+                c="1" * 64,
+                r=record,
+            )
+            database.run(
+                "INSERT INTO scores (run, checkpoint, task, protocol, metric, subset, value, low, high, n, clusters, "
+                "unscored, results, created, headline) VALUES "
+                "(:run, :c, 'humaneval', :p, 'acc', 'all', 0.5, 0.4, 0.6, :n, 164, 0, '', '', 1)",
+                run=run,
+                c="1" * 64,
+                p=protocol.fingerprint,
+                n=n,
+            )
+    database.close()
+    with open_registry(db) as registry:
+        stand = {score.metric: score for score in registry.scores(chosen=True)}
+        assert {score.run for score in stand.values()} == {"r", "many"}
+        score = stand["acc"]
+        assert (score.engine, score.dtype, score.seed, score.draws, score.seeds) == ("vllm", "bfloat16", 3, 20, 1)
+        assert [score.whole for score in registry.scores() if score.metric == "acc"] == [True, True, False]
+        assert [found.version for found in registry.find("humaneval.acc.n >= 164")] == [1]
+        assert registry.find("humaneval.acc.n < 164") == []
+
+
 def test_upgrading_twice_changes_nothing(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
     populated_0001(db, tmp_path / "x", made)
     with open_registry(db) as registry:
