@@ -136,9 +136,20 @@ def test_a_part_of_a_task_and_foreign_prompts_say_so(tmp_path: Path, capsys: pyt
     (foreign,) = imported(str(written(tmp_path / "b", "copa", changed)), capsys=capsys)
     assert foreign["column"] == "copa [lm-eval 0.4.13 elsewhere] acc"
     assert (part["same"], foreign["same"], part["scores"][0]["n"]) == (40, 99, 40)
+    assert (part["published"], foreign["published"]) == (False, True)
+    with open_registry() as registry:  # 40 of 100 samples are no column
+        assert [record.name for record in registry.protocols().values()] == ["lm-eval 0.4.13 elsewhere"]
+
+
+def test_a_part_with_foreign_prompts_is_not_published_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = copa_lines()[:40]
+    changed[3]["arguments"]["gen_args_0"]["arg_0"] += " "
+    (foreign,) = imported(str(written(tmp_path / "b", "copa", changed)), capsys=capsys)
+    assert (foreign["published"], foreign["scores"][0]["n"]) == (False, 40)
     with open_registry() as registry:
-        partials = {record.name: record.partial for record in registry.protocols().values()}
-    assert partials["lm-eval elsewhere"] == "40 of 100 samples"
+        assert registry.scores() == []
 
 
 def test_two_filters_are_two_metrics_and_other_decoding_another_protocol(

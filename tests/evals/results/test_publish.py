@@ -11,7 +11,10 @@ from evals.results.publish import publish
 from evals.run import FinishedRun, RunOptions, evaluate
 from evals.task import Task
 from zoo.errors import ZooError
-from zoo.registry import open_registry
+from zoo.records import About, Dataset, Search, SearchedBy, SearchedSet, TrainedOn
+from zoo.registry import Registry, open_registry
+
+DATA = "d" * 64
 
 
 class Engine:
@@ -32,7 +35,7 @@ def judge(sample: Sample, read: tuple[Choice, ...]) -> Scored:
 def picked(engine: Engine, tiny_phi: Path, tmp_path: Path) -> FinishedRun:
     """A task of eight questions, run."""
     with open_registry() as registry:
-        checkpoint = registry.add(tiny_phi, "tiny")
+        checkpoint = registry.add(tiny_phi, "tiny", About(datasets=(TrainedOn(digest=DATA, tokens=9),)))
     task = Task(
         name="pick",
         version=1,
@@ -45,6 +48,21 @@ def picked(engine: Engine, tiny_phi: Path, tmp_path: Path) -> FinishedRun:
         size=8,
     )
     return evaluate(engine, task, (checkpoint.digest, checkpoint.label), tmp_path / "runs", RunOptions())  # type: ignore[arg-type]
+
+
+def add_search(registry: Registry, done: FinishedRun, flagged: tuple[str, ...]) -> None:
+    """Keeps a search of all the training data that the checkpoint has."""
+    registry.add_dataset(Dataset(name="text", digest=DATA, kind="documents", documents=4, tokens=9))
+    registry.add_search(
+        Search(
+            checkpoint=done.header.checkpoint,
+            task="pick",
+            datasets=(SearchedSet(digest=DATA, name="text", documents=4),),
+            methods=(SearchedBy(method="ngram", threshold=13),),
+            samples=tuple(result.sample for result in done.results),
+            flagged=flagged,
+        )
+    )
 
 
 @pytest.fixture
@@ -96,7 +114,8 @@ def test_the_first_metric_is_the_one_that_find_asks(done: FinishedRun) -> None:
 
 def test_subsets_split_every_metric(done: FinishedRun) -> None:
     with open_registry() as registry:
-        made = publish(registry, done, overlapping=frozenset({"s/0", "s/1", "s/2"}))
+        add_search(registry, done, ("s/0", "s/1", "s/2"))
+        made = publish(registry, done)
     counted = {(score.metric, score.subset): (score.n, round(score.value, 3)) for score in made}
     assert counted["acc", "all"] == (8, 0.5)
     assert counted["acc", "overlapping"] == (3, 0.667)
