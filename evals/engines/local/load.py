@@ -10,6 +10,7 @@ from typing import Any
 
 from evals.engines import gpus
 from evals.engines.tokens import Tokens, folder_tokens, listed_ids
+from zoo.admission.complete import fault_of, stray_names
 from zoo.errors import ZooError, nearest
 from zoo.shape import folder_shape
 
@@ -48,7 +49,8 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
     """The model in a folder, on the CPU and in evaluation mode.
 
     kind     transformers' class: AutoModelForCausalLM, or AutoModel for the states without a head
-    Raises   ZooError when the folder holds no model of this kind
+    Raises   ZooError when the folder holds no model of this kind, or its files lack a tensor of it: a loader fills
+             that at random
     """
     import torch
     import transformers
@@ -58,11 +60,26 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
     logs.disable_progress_bar()
     options |= {"dtype": getattr(torch, dtype), "local_files_only": True, "use_safetensors": True}
     try:
-        return getattr(transformers, kind).from_pretrained(folder, **options).eval()
-    except (OSError, ValueError, KeyError) as error:
+        config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        # the one that the weights were saved with says nothing about this machine
+        config._attn_implementation = options.pop("attn_implementation", None)
+        options |= {"config": config, "output_loading_info": True, "ignore_mismatched_sizes": True}
+        model, info = getattr(transformers, kind).from_pretrained(folder, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         line = str(error).strip().splitlines()[0]
         noun = "causal language model" if kind == "AutoModelForCausalLM" else "model"
         raise ZooError(f"{folder} cannot be loaded as a {noun}: {line}. Look: phizoo models verify") from None
+    _refuse_incomplete(folder, model, info, kind)
+    return model.eval()
+
+
+def _refuse_incomplete(folder: Path | str, model: Any, info: dict[str, Any], kind: str) -> None:
+    """Raises ZooError where the files and the model differ in a tensor. An encoder may lack the head it is not for."""
+    whole = kind == "AutoModelForCausalLM"
+    missing = sorted(name for name in info["missing_keys"] if whole or "pooler" not in name)
+    stray = stray_names(model, info["unexpected_keys"]) if whole and not hasattr(model, "hf_quantizer") else []
+    if fault := fault_of(missing, stray, sorted(info["mismatched_keys"])):
+        raise ZooError(f"{folder} cannot be loaded: {fault}. Look: phizoo models verify")
 
 
 def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
@@ -79,14 +96,14 @@ def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
     except (OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0]
         raise ZooError(f"the tokenizer of {path} cannot be loaded: {line}. Look: phizoo models verify") from None
-    model = load_model(path, dtype=dtype, attn_implementation="sdpa")
+    model = load_model(path, dtype=dtype)  # with the attention that transformers takes for the family
     _check(model.config, tokens, path)
     return model.to(device), tokens
 
 
 def _check(config: Any, tokens: Tokens, path: Path) -> None:
     """Refuses more tokens than embedding rows, and an end-of-text id that is not the tokenizer's."""
-    rows = config.get_text_config().vocab_size
+    rows = config.get_text_config(decoder=True).vocab_size
     if tokens.size > rows:
         raise ZooError(
             f"{path}: the tokenizer has {tokens.size} tokens, the model {rows} rows; "
