@@ -12,8 +12,9 @@ import msgspec
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
-from evals.stats.summary import best_scores, derive_summary
+from evals.stats.summary import derive_summary
 from evals.tasks import benchmark_of, chance_of
+from zoo.choice import standing
 from zoo.coverage import overlap_fields
 from zoo.digest import digest
 from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE
@@ -62,22 +63,23 @@ def _place_scores(
 ) -> tuple[dict[str, Column], dict[str, dict[str, Cell]]]:
     """The measured columns by key, and the cells by checkpoint digest and column key.
 
-    If a checkpoint has several runs under one protocol, the largest is shown; of equally large ones, the newest.
+    Of several runs in one cell the one that stands is shown (`zoo.choice`), and of its parts only its own.
     """
     every = list(scores)
-    best = best_scores(every)
-    parts = {(score.run, score.protocol, score.metric, score.subset): score for score in every}
+    parts = {(score.run, score.runs, score.protocol, score.metric, score.subset): score for score in every}
     columns: dict[str, Column] = {}
     cells: dict[str, dict[str, Cell]] = {}
-    for (checkpoint, protocol, metric, score_subset), score in best.items():
-        key = f"{protocol[:12]}.{metric}"
-        columns.setdefault(key, _measured_column(key, score, protocols.get(protocol)))
-        if score_subset != "all" or (shown := parts.get((score.run, protocol, metric, subset))) is None:
+    for score in standing(every, protocols):
+        key = f"{score.protocol[:12]}.{score.metric}"
+        columns.setdefault(key, _measured_column(key, score, protocols.get(score.protocol)))
+        shown, clean = (
+            parts.get((score.run, score.runs, score.protocol, score.metric, part)) for part in (subset, "clean")
+        )
+        if score.subset != "all" or shown is None:
             continue
         moved = 100 * (shown.value - score.value) if subset != "all" else None
         cell = _measured_cell(shown, tiers.get(score.run, ""), moved)
-        clean = parts.get((score.run, protocol, metric, "clean"))
-        cells.setdefault(checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
+        cells.setdefault(score.checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
     return columns, cells
 
 

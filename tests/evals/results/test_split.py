@@ -297,7 +297,7 @@ def test_unscored_samples_are_counted_by_part(tiny: Checkpoint, tmp_path: Path) 
     run = msgspec.structs.replace(run, results=tuple(lines))
     with open_registry() as registry:
         registry.add_search(search(tiny, {OWN: 5}, SAMPLES[:4]))
-        parts = {score.subset: score for score in publish(registry, run, allow_unscored=True)}
+        parts = {score.subset: score for score in publish(registry, run, max_unscored=20)}
         assert {name: part.unscored for name, part in parts.items()} == {"all": 2, "clean": 1, "overlapping": 1}
         assert registry.splits()[run.header.id].overlapping == 4
 
