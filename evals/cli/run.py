@@ -178,10 +178,12 @@ def _make_searches(flags: "Sequence[Flags]", checkpoint: str, task: str) -> "lis
 
 def _print_resolution(options: "RunOptions", task: "Task") -> None:
     """Prints the difference that the samples can show, before the time is spent."""
-    from evals.cli.power import resolution_text
+    from evals.cli.power import plan, resolution_text
+    from evals.run import select_samples
+    from evals.stats.power import resolution
 
-    n = len(options.samples) or min(task.size, options.limit or task.size)
-    click.echo(f"{task.name}@{task.protocol}: {resolution_text(n)}", err=True)
+    smallest = resolution(plan(task, select_samples(task, options)[1], options.draws))
+    click.echo(f"{task.name}@{task.protocol}: {resolution_text(smallest)}", err=True)
 
 
 def _publish(
