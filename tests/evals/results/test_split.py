@@ -318,15 +318,17 @@ def test_a_search_travels_and_holds_for_the_runs_there(tiny: Checkpoint, tmp_pat
         pull(registry, "tiny", remote)
         pull(registry, "tiny", remote)
         assert registry.searches() == kept
-        # the page shows them split at once, in a zoo that it may not write too
+        # the page splits the run of its cell at once, in a zoo that it may not write too
         scores, splits = current_scores(registry)
-        shown = {(s.run, s.subset): s.n for s in scores}
-        assert shown[here.header.id, "clean"] == shown[run.header.id, "clean"] == 6
-        assert {split.unsearched for split in splits.values()} == {""}
+        assert {(s.run, s.subset): s.n for s in scores} == {
+            (here.header.id, "all"): 10, (here.header.id, "clean"): 6, (here.header.id, "overlapping"): 4,
+        }  # fmt: skip
+        assert splits[here.header.id].unsearched == ""
         waiting = find_splits(registry, registry.scores())
         assert "--resplit" in split_line(waiting[here.header.id], registry.scores()[0], ())
         assert split_all(registry) == 2
         assert by_subset(registry, here)["clean"] == (6, 0.5)
+        assert by_subset(registry, run)["clean"] == (6, 0.167)
         assert current_scores(registry)[1] == registry.splits()
 
 
