@@ -71,6 +71,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     digest        sha256 of the sorted file manifest: the identity, the same in every zoo
     architecture  the model's config.json as plain data
     created       UTC, ISO 8601
+    quantisation  how its weights are stored, such as Q4_1 or gptq; empty: not quantised
     """
 
     name: str
@@ -92,6 +93,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     training_flops: float | None = None
     tags: tuple[str, ...] = ()
     notes: str = ""
+    quantisation: str = ""
 
     @property
     def label(self) -> str:
@@ -244,7 +246,7 @@ class Search(Record, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """sha256 of all but the date: the same search made twice is one search."""
-        return digest(msgspec.structs.replace(self, created=""))
+        return digest(msgspec.to_builtins(msgspec.structs.replace(self, created="")))
 
 
 class Split(Record, frozen=True, kw_only=True):
@@ -309,7 +311,7 @@ def has_tokenizer(names: Iterable[str]) -> bool:
     """
     files = set(names)
     complete = files & {"tokenizer.json", "vocab.txt"} or {"vocab.json", "merges.txt"} <= files
-    return bool(complete) or any(name.endswith((".model", ".tiktoken")) for name in files)
+    return bool(complete) or any(name.endswith((".model", ".tiktoken", ".gguf")) for name in files)
 
 
 def validate_name(name: str) -> str:

@@ -81,7 +81,7 @@ class Registry:
     ) -> Checkpoint:
         """Adds a folder as the next version of a name; the same bytes under the same name return the existing one.
 
-        source  a folder, or an fsspec URL of one, with config.json and *.safetensors
+        source  a folder, or an fsspec URL of one, with config.json and *.safetensors; or a GGUF file
         link    hand the folder over: its files become the store's, read-only, without a copy
         Raises  ZooError if a file may not enter; OSError if the disk is full; nothing is left behind
         """
@@ -385,4 +385,5 @@ def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspecte
         family=about.family or str(inspected.config.get("model_type", "")), training_flops=about.training_flops,
         tags=tuple(sorted(set(about.tags))),
         notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in inspected.warnings)]),
+        quantisation=inspected.quantisation,
     )  # fmt: skip

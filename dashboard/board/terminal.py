@@ -6,7 +6,7 @@ Names are printed as plain text, without markup and control characters; colours 
 from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, cell_text
+from dashboard.board.cells import Board, Cell, Column, cell_text, overlap_notes
 from dashboard.board.export import NOTE
 from dashboard.escape import cut
 from zoo.cli.output import NONE, count
@@ -114,4 +114,4 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
             if column.origin == "reported" and column.benchmark in own:
                 lines.append(f"{benchmarks.title_of(column.benchmark)} †: {column.comparable}")
                 break
-    return lines
+    return [*lines, *overlap_notes(board)]

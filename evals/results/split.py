@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from evals.records import Result
-from evals.results.choice import combine_part
+from evals.results.choice import chosen_scores, combine_part
 from evals.run_folder import read_results
 from evals.stats.summary import summarise
 from evals.tasks import groups_of
@@ -150,7 +150,7 @@ def split_all(registry: Registry) -> int:
 
 def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:
     """All scores, and the splits by run; those that a pull left to be made are made now and not kept."""
-    scores, splits = list(registry.scores()), registry.splits()
+    scores, splits = chosen_scores(registry), registry.splits()
     searched = registry.searched_tasks()
     waiting: dict[tuple[str, str], list[list[Score]]] = {}
     for run, whole in _whole_scores(scores).items():

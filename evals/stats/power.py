@@ -105,7 +105,7 @@ def planned(sizes: Sequence[int], draws: int = 1, correlation: float = CLUSTER_C
     effect, freedom = sum(variances) / n, _freedom(sizes, variances)
     shrink = (normal_quantile() / student_quantile(freedom)) ** 2 if freedom > 0 else 0.0  # as in the score's interval
     return Effective(
-        n=n, clusters=len(sizes), score=shrink * n / (own * effect), pair=n / (differs * effect), freedom=freedom,
+        n=n, clusters=len(sizes), score=max(1.0, shrink * n / (own * effect)), pair=n / (differs * effect), freedom=freedom,
         correlation=correlation if len(sizes) < n else None,
     )  # fmt: skip
 

@@ -71,11 +71,7 @@ def power_table(quick: bool = False) -> list[dict[str, Any]]:
 def _sizes(name: str, limit: int | None) -> list[int]:
     spec = task(name)
     samples = [sample.cluster for sample in spec.samples()][:limit]
-    return (
-        [1] * len(samples)
-        if getattr(spec, "groups", "strata" if name in ("bbh", "mmlu") else "") == "strata"
-        else group_sizes(samples)
-    )
+    return [1] * len(samples) if spec.groups == "strata" else group_sizes(samples)
 
 
 def _test(effective: Effective, draws: int) -> str:
@@ -132,7 +128,8 @@ def _over_draws(n: int, draws: int, difference: float, generator: Any) -> Any:
     # in so many samples the two have the same difficulty that a quarter of single draws is discordant
     alone, together = (1 - difference**2) / 4, float((better * worse).mean())
     shared = (1 - 0.25 - 2 * alone) / (2 * (together - alone))
-    second = np.where(generator.random((BATCH, n)) < shared, first, generator.integers(len(grid), size=(BATCH, n)))
+    second = generator.integers(len(grid), size=(BATCH, n))
+    second = np.where(generator.random((BATCH, n)) < shared, first, second)
     return (generator.binomial(draws, better[first]) - generator.binomial(draws, worse[second])) / draws
 
 

@@ -25,10 +25,10 @@ def echo_checkpoints(registry: "Registry", checkpoints: "Sequence[Checkpoint]", 
     for record in checkpoints:
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
         rows.append(
-            (record.label, record.family, count(record.parameters), count(record.training_tokens), record.licence,
-             record.created[:10], record.digest[:12], ",".join(aliases))
+            (record.label, record.family, count(record.parameters), record.quantisation or "full",
+             count(record.training_tokens), record.licence, record.created[:10], record.digest[:12], ",".join(aliases))
         )  # fmt: skip
-    table(rows, ("NAME", "FAMILY", "PARAMETERS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"))
+    table(rows, ("NAME", "FAMILY", "PARAMETERS", "WEIGHTS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"))
 
 
 @click.command("list")
@@ -100,7 +100,8 @@ def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[s
     lines = {
         "name": record.label + (f" ({', '.join('@' + alias for alias in aliases)})" if aliases else ""),
         "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",
-        "context": f"{record.context_tokens:,} tokens", "prompt style": record.prompt_style,
+        "context": f"{record.context_tokens:,} tokens", "quantisation": record.quantisation,
+        "prompt style": record.prompt_style,
         "training tokens": f"{record.training_tokens:,}" if record.training_tokens is not None else "unknown",
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
         "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),

@@ -17,7 +17,7 @@ from zoo.records import Checkpoint, ProtocolRecord, Score
 PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 COLUMNS = (
     "name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
-    "training_flops", "licence", "source", "created", "bytes",
+    "training_flops", "licence", "source", "created", "bytes", "quantisation",
 )  # fmt: skip
 SCORE_COLUMNS = Score.__struct_fields__
 

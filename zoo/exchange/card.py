@@ -87,6 +87,7 @@ def _facts(checkpoint: Checkpoint) -> str:
     rows = {
         "Digest": f"`{checkpoint.digest}`", "Family": plain(checkpoint.family) or "unknown",
         "Parameters": f"{checkpoint.parameters:,}", "Context": f"{checkpoint.context_tokens:,} tokens",
+        **({"Quantisation": plain(checkpoint.quantisation)} if checkpoint.quantisation else {}),
         "Prompt style": checkpoint.prompt_style,
         "Tokens seen": f"{checkpoint.training_tokens:,}" if checkpoint.training_tokens is not None else "unknown",
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops is not None else "unknown",

@@ -107,6 +107,30 @@ def test_samples_from_elsewhere_are_paired_with_those_made_here(
     assert json.loads(capsys.readouterr().out)["rows"][0]["first"] == row["first"]
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", float("nan")])
+@pytest.mark.parametrize("samples", [1, 100])
+def test_log_probabilities_that_are_not_finite_are_not_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: object, samples: int
+) -> None:
+    lines = copa_lines()
+    for line in lines[:samples]:
+        line["resps"][1][0][0] = value
+    path = written(tmp_path, "copa", lines)
+    assert root.run(["eval", "import", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{samples} of 100 samples of copa have numbers that are not finite" in said
+    assert len(said.strip().splitlines()) == 1
+    with open_registry() as registry:
+        assert not registry.protocols()
+
+
+def test_a_metric_that_is_nan_is_not_left_out_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = copa_lines()
+    lines[5]["acc_norm"] = float("nan")
+    assert root.run(["eval", "import", str(written(tmp_path, "copa", lines))]) == 2
+    assert "1 of 100 samples of copa have numbers that are not finite" in capsys.readouterr().err
+
+
 def test_a_part_of_a_task_and_foreign_prompts_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (part,) = imported(str(written(tmp_path / "a", "copa", copa_lines()[:40])), capsys=capsys)
     changed = copa_lines()
