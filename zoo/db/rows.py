@@ -18,6 +18,7 @@ COLUMNS = (
     "training_flops", "licence", "source", "created", "bytes",
 )  # fmt: skip
 SCORE_COLUMNS = Score.__struct_fields__
+PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 
 
 def columns_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -97,11 +98,12 @@ def write_run(
 
     A run with several metrics is written once per metric; the header names the headline metric.
     """
-    run_id = str(header["id"])
+    run_id, fingerprints = str(header["id"]), (protocol.fingerprint, *protocol.other_fingerprints)
     if not database.rows("SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint):
         insert_row(database, "protocols", fingerprint=protocol.fingerprint, record=canonical(protocol).decode())
     replaced = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
-    database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
+    for fingerprint in fingerprints:
+        database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
     insert_row(
         database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
@@ -111,6 +113,8 @@ def write_run(
     headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
     for score in scores:
         values = msgspec.structs.asdict(score) | {"created": score.created or moment}
+        if score.protocol in fingerprints:
+            values["protocol"] = protocol.fingerprint
         insert_row(database, "scores", **values, headline=int(score.metric == headline))
 
 
@@ -120,4 +124,15 @@ def read_scores(database: Database, checkpoint: str | None, task: str | None) ->
     values = {key: value for key, value in filters.items() if value is not None}
     where = " WHERE " + " AND ".join(f"{key} = :{key}" for key in values) if values else ""
     rows = database.rows(f"SELECT {', '.join(SCORE_COLUMNS)} FROM scores{where} ORDER BY id", **values)
-    return [Score(**dict(zip(SCORE_COLUMNS, row, strict=True))) for row in rows]
+    scores = (Score(**dict(zip(SCORE_COLUMNS, row, strict=True))) for row in rows)
+    now = {other: fingerprint for fingerprint, r in read_protocols(database).items() for other in r.other_fingerprints}
+    return [
+        msgspec.structs.replace(score, protocol=now[score.protocol]) if score.protocol in now else score
+        for score in scores
+    ]
+
+
+def read_protocols(database: Database) -> dict[str, ProtocolRecord]:
+    """All protocols of the scores, by today's fingerprint."""
+    records = database.rows("SELECT record FROM protocols ORDER BY fingerprint")
+    return {record.fingerprint: record for record in (PROTOCOL.decode(row[0]) for row in records)}
