@@ -112,6 +112,28 @@ def _add_descendants(registry: "Registry", digest: str, nodes: dict[str, Node], 
                 waiting.append(child.digest)
 
 
+def with_ancestors(registry: "Registry", checkpoint: Checkpoint) -> tuple[list[Checkpoint], dict[str, Checkpoint]]:
+    """A checkpoint and all that it came from, nearest first, and the parents that are not in this zoo.
+
+    Returns  the checkpoints; of each missing digest, the checkpoint that was made from it
+    """
+    known = {checkpoint.digest: checkpoint}
+    missing: dict[str, Checkpoint] = {}
+    waiting = [checkpoint]
+    while waiting:
+        child = waiting.pop(0)
+        for parent in child.parents:
+            if parent.digest in known or parent.digest in missing:
+                continue
+            record = _find(registry.get, parent.digest)
+            if record is None:
+                missing[parent.digest] = child
+            else:
+                known[parent.digest] = record
+                waiting.append(record)
+    return list(known.values()), missing
+
+
 def unique_tokens(registry: "Registry") -> dict[str, int | None]:
     """The size of each checkpoint's training data, by digest: every dataset of its line once, with its own tokens.
 

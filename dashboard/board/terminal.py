@@ -6,7 +6,7 @@ Names are printed as plain text, without markup and control characters; colours 
 from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, cell_text
+from dashboard.board.cells import Board, Cell, Column, cell_text, overlap_notes
 from dashboard.board.export import NOTE
 from dashboard.escape import cut
 from zoo.cli.output import NONE, count
@@ -103,7 +103,7 @@ def _print_columns(console: "Console", board: Board) -> None:
 
 
 def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
-    lines = list(notes)
+    lines = [*notes, *overlap_notes(board)]
     tiers = sorted({(benchmarks.title_of(c.benchmark), tier) for c in board.columns for tier in c.tiers})
     if tiers:
         lines.append("Sandbox: " + "; ".join(f"{title} ran under {cut(tier)}" for title, tier in tiers) + ".")

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from evals.evaluate import Subject
     from evals.run import FinishedRun, RunOptions
     from evals.task import Task
-    from zoo.records import Score
+    from zoo.records import Score, Search, Split
     from zoo.registry import Registry
 
 SUBSETS = {"clean": "without the samples found in training data", "overlapping": "only samples found in training data"}
@@ -98,15 +99,19 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         def publishable(run: "FinishedRun") -> bool:
             return run.complete and not options["no_publish"] and run.header.checkpoint not in foreign
 
+        splits: dict[str, Split | None] = {}
+
         def publish(run: "FinishedRun") -> "list[Score]":
-            return _publish(registry if publishable(run) else None, run, flags, options["allow_unscored"])
+            scores, splits[run.header.id] = _publish(registry, run, flags, options["allow_unscored"], publishable(run))
+            return scores
 
         # a shared store sends the weights when their turn comes
         ready = (each if each.model else replace(each, path=registry.path(each.label)) for each in subjects)
         resolution = partial(_print_resolution, run_options)
         for outcome in evaluate_many(ready, chosen, run_options, settings.runs_dir(), publish, resolution):
             label, run = outcome.subject.label, outcome.run
-            rows += [_row(label, run, score, publishable(run)) for score in outcome.scores]
+            new = [_row(label, run, score, publishable(run)) for score in outcome.scores]
+            rows += _with_overlap(new, outcome.scores, splits[run.header.id])
     order = [subject.label for subject in subjects]
     _print(sorted(rows, key=lambda row: order.index(row["checkpoint"])), options["as_json"])
 
@@ -142,22 +147,28 @@ def _subject(registry: "Registry", name: str, options: dict[str, Any]) -> "Subje
     return Subject(digest=digest(["endpoint", options["url"], name]), label=name, model=model)
 
 
-def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, tuple[frozenset[str], list[Flags]]]":
-    """By task: the ids that any of its flag files marks, and the flags of those files.
-
-    Checked before anything runs, against all samples of the task, so that a part of it can be split too.
-    """
-    from evals.contamination.flags import any_of, read
-    from evals.tasks import task as find_task
+def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, list[Flags]]":
+    """The flags in these files by task, checked before anything runs, against all samples of the task."""
+    from evals.contamination.flags import read
 
     searches: dict[str, list[Flags]] = {}
     for flags in map(read, paths):
         searches.setdefault(flags.search.task, []).append(flags)
-    for name in searches:
+    for name, of_task in searches.items():
         if name not in {task.name for task in tasks}:
             raise ZooError(f"--overlap has flags of {name}, which is not among the tasks; add it, or drop the flags")
-    ids = {name: [sample.id for sample in find_task(name).samples()] for name in searches}
-    return {name: (any_of(flags, name, ids[name]), flags) for name, flags in searches.items()}
+        _make_searches(of_task, "0" * 64, name)
+    return searches
+
+
+def _make_searches(flags: "Sequence[Flags]", checkpoint: str, task: str) -> "list[Search]":
+    """The flags as searches for a checkpoint. Raises ZooError for flags of other samples, or that disagree."""
+    from evals.contamination.flags import make_search
+    from evals.tasks import task as find_task
+    from zoo.db.searches import check_search
+
+    ids = [sample.id for sample in find_task(task).samples()] if flags else []
+    return [check_search(make_search(each, checkpoint, task, ids)) for each in flags]
 
 
 def _print_resolution(options: "RunOptions", task: "Task") -> None:
@@ -169,31 +180,37 @@ def _print_resolution(options: "RunOptions", task: "Task") -> None:
 
 
 def _publish(
-    registry: "Registry | None", run: "FinishedRun", flags: "dict[str, tuple[frozenset[str], list[Flags]]]",
-    allow_unscored: bool,
-) -> "list[Score]":  # fmt: skip
-    """A run's scores, split by its flags and written to the registry, if one is given."""
+    registry: "Registry", run: "FinishedRun", flags: "dict[str, list[Flags]]", allow_unscored: bool, publishable: bool
+) -> "tuple[list[Score], Split | None]":
+    """A run's scores, and its split by its flags and the searches of the zoo; kept there if it is publishable."""
     from evals.contamination.flags import write
     from evals.results.publish import publish, scores
+    from evals.results.split import make_split
+    from zoo.coverage import coverage
 
-    leaked, searches = flags.get(run.header.task) or _kept_flags(run)
-    for search in searches:  # beside the evidence, so that the split can be traced
-        write(run.path.parent / f"overlap-{search.search.method}.jsonl", search)
-    if registry is not None:
-        return publish(registry, run, allow_unscored=allow_unscored, overlapping=leaked)
-    return [score for _, score in scores(run, leaked)]
-
-
-def _kept_flags(run: "FinishedRun") -> "tuple[frozenset[str] | None, list[Flags]]":
-    """The flags beside a run from an earlier start, so that its scores stay split."""
-    from evals.contamination.flags import any_of, read
-    from evals.tasks import task as find_task
-
-    searches = [read(path) for path in sorted(run.path.parent.glob("overlap-*.jsonl"))]
+    header = run.header
+    of_task = flags.get(header.task) or _kept_flags(run)
+    for each in of_task:  # beside the evidence, with the documents that matched
+        write(run.path.parent / f"overlap-{each.search.method}.jsonl", each)
+    searches = _make_searches(of_task, header.checkpoint, header.task)
+    if publishable:
+        for search in searches:
+            registry.add_search(search)
+        published = publish(registry, run, allow_unscored=allow_unscored)
+        return published, registry.splits().get(header.id)
+    searches += registry.searches(header.checkpoint, header.task)
     if not searches:
-        return None, []
-    ids = [sample.id for sample in find_task(run.header.task).samples()]
-    return any_of(searches, run.header.task, ids), searches
+        return scores(run), None
+    covered = coverage(registry, header.checkpoint, searches)
+    split, _ = make_split(header.id, (result.sample for result in run.results), searches, covered)
+    return scores(run, searches, covered), split
+
+
+def _kept_flags(run: "FinishedRun") -> "list[Flags]":
+    """The flags beside a run from an earlier start, so that its scores stay split."""
+    from evals.contamination.flags import read
+
+    return [read(path) for path in sorted(run.path.parent.glob("overlap-*.jsonl"))]
 
 
 def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dict[str, Any]:
@@ -202,6 +219,17 @@ def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dic
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
     cut = sum(result.truncated > 0 for result in run.results)
     return {**where, **kept, "partial": protocol.partial, "truncated": cut}
+
+
+def _with_overlap(rows: list[dict[str, Any]], scores: "Sequence[Score]", split: "Split | None") -> list[dict[str, Any]]:
+    """The rows with what the searches of training data say of them."""
+    from zoo.coverage import overlap_fields, split_line
+
+    fields = overlap_fields(split)
+    return [
+        row | fields | {"training_data": split_line(split, score, scores) if score.subset == "all" else ""}
+        for row, score in zip(rows, scores, strict=True)
+    ]
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -214,6 +242,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
     notes += [f"{row['unscored']} unscored"] if row["unscored"] else []
+    notes += [row["training_data"]] if row["training_data"] else []
     notes += ["not published"] if not row["published"] else []
     notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
     notes += [f"partial: {row['partial']}"] if row["partial"] else []

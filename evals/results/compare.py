@@ -17,7 +17,7 @@ from evals.run_folder import read_results
 from evals.stats.intervals import recover_interval
 from evals.stats.paired import Difference, holm, paired_difference, unpaired_difference
 from evals.stats.summary import SampleScore, Summary, by_sample, derive_summary
-from evals.tasks import benchmark_of
+from evals.tasks import benchmark_of, groups_of
 from zoo import published
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Checkpoint, ProtocolRecord, Record, Reported, Score
@@ -167,7 +167,7 @@ def samples_of(registry: Registry, score: Score) -> dict[str, SampleScore]:
     path = registry.results(score.run)
     if not path.is_file():
         raise ZooError(f"the results of run {score.run[:12]} are gone. See: phizoo models verify")
-    scores, _ = by_sample(read_results(path), score.metric)
+    scores, _ = by_sample(read_results(path), score.metric, groups_of(score.task))
     return {sample.sample: sample for sample in scores}
 
 
@@ -180,8 +180,7 @@ def shared_samples(
 
 def sample_difference(pairs: Sequence[tuple[SampleScore, SampleScore]]) -> Difference:
     """The paired difference over shared samples, clustered as they are."""
-    clusters = [a.cluster or a.sample for a, _ in pairs]
-    return paired_difference([a.value for a, _ in pairs], [b.value for _, b in pairs], clusters)
+    return paired_difference([a.value for a, _ in pairs], [b.value for _, b in pairs], [a.unit for a, _ in pairs])
 
 
 def _unpaired(first: Score | Summary, second: Score | Summary) -> Difference:

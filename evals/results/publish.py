@@ -1,51 +1,48 @@
 """Publishes a finished run's scores to the registry; refuses a number that would mislead."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import get_args
 
 import msgspec
 
-from evals.records import Result
+from evals.results.split import make_split, part_scores, split_runs
 from evals.run import FinishedRun
 from evals.stats.summary import summarise
+from evals.tasks import groups_of
+from zoo.coverage import Coverage
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
-from zoo.records import Score, Subset
+from zoo.records import Score, Search, Subset
 from zoo.registry import Registry
 
 
-def subsets(results: Sequence[Result], overlapping: frozenset[str] | None) -> Iterator[tuple[Subset, list[Result]]]:
-    """All results, and if overlap flags are given the clean and the overlapping ones; none is empty."""
-    yield "all", list(results)
-    if overlapping is not None:
-        names: tuple[tuple[Subset, bool], ...] = (("clean", False), ("overlapping", True))
-        for name, flagged in names:
-            if part := [result for result in results if (result.sample in overlapping) is flagged]:
-                yield name, part
+def scores(run: FinishedRun, searches: Sequence[Search] = (), covered: Coverage | None = None) -> list[Score]:
+    """The score of every metric of a run, on all samples and on the parts that searches leave; nothing is published.
 
-
-def scores(run: FinishedRun, overlapping: frozenset[str] | None = None) -> list[tuple[int, Score]]:
-    """The score of every metric of a run over every subset, as (index of its protocol, score)."""
+    covered  the part of the training data that the searches covered
+    """
     evidence = file_sha256(run.path)
-    rows = []
-    for index, protocol in enumerate(run.protocols):
-        for subset, results in subsets(run.results, overlapping):
-            stat = summarise(results, protocol.metric)
-            score = Score(
-                checkpoint=run.header.checkpoint, run=run.header.id, task=protocol.task,
-                protocol=protocol.fingerprint, metric=protocol.metric, value=stat.value, low=stat.low, high=stat.high,
-                n=stat.n, clusters=stat.clusters, unscored=stat.unscored, subset=subset, results=evidence,
-                created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            )  # fmt: skip
-            rows.append((index, score))
-    return rows
+    whole = []
+    for protocol in run.protocols:
+        stat = summarise(run.results, protocol.metric, groups_of(protocol.task))
+        score = Score(
+            checkpoint=run.header.checkpoint, run=run.header.id, task=protocol.task,
+            protocol=protocol.fingerprint, metric=protocol.metric, value=stat.value, low=stat.low, high=stat.high,
+            n=stat.n, clusters=stat.clusters, unscored=stat.unscored, results=evidence,
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )  # fmt: skip
+        whole.append(score)
+    if not searches or covered is None:
+        return whole
+    samples = (result.sample for result in run.results)
+    return [*whole, *part_scores(whole, run.results, make_split(run.header.id, samples, searches, covered)[1])]
 
 
-def publish(
-    registry: Registry, run: FinishedRun, *, allow_unscored: bool = False, overlapping: frozenset[str] | None = None
-) -> list[Score]:
-    """Writes a run's scores, header and evidence into the registry, and returns the scores.
+def publish(registry: Registry, run: FinishedRun, *, allow_unscored: bool = False) -> list[Score]:
+    """Writes a run's scores, header and evidence into the registry, and returns the scores, those of its parts too.
 
+    The searches of the zoo for its checkpoint and task split it; runs that were published before are split as well.
     Raises ZooError if not all samples were asked, or if some could not be scored (a fault of ours
     would look like a failure of the model) and `allow_unscored` is not set.
     """
@@ -61,9 +58,10 @@ def publish(
             f"{unscored} of {len(run.results)} samples of {run.header.task} were not scored "
             f"(first: {first.sample}, {first.detail}); run the same command again to score them, or --allow-unscored"
         )
-    rows = scores(run, overlapping)
-    flagged = None if overlapping is None else tuple(sorted(overlapping))
-    header = msgspec.to_builtins(msgspec.structs.replace(run.header, overlapping=flagged))
-    for number, protocol in enumerate(run.protocols):
-        registry.add_scores(header, protocol, [score for index, score in rows if index == number], run.path)
-    return [score for _, score in rows]
+    header = msgspec.to_builtins(run.header)
+    for protocol, score in zip(run.protocols, scores(run), strict=True):
+        registry.add_scores(header, protocol, [score], run.path)
+    split_runs(registry, run.header.checkpoint, run.header.task)
+    rows = [score for score in registry.scores(run.header.checkpoint, run.header.task) if score.run == run.header.id]
+    order = {protocol.metric: number for number, protocol in enumerate(run.protocols)}
+    return sorted(rows, key=lambda score: (order[score.metric], get_args(Subset).index(score.subset)))

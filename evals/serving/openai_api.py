@@ -151,7 +151,7 @@ def _encode(
         text = prompt if isinstance(prompt, str) else engine.tokens.text(prompt)
         ids = Prompt(tokens=tuple(prompt)) if not isinstance(prompt, str) else None
         if scored and ids is None:
-            ids = Prompt(tokens=tuple(engine.tokens.encode(text)) or (engine.tokens.eos or 0,))
+            ids = Prompt(tokens=tuple(engine.tokens.encode(text)) or (engine.tokens.prefix or 0,))
         for draw in range(count):
             seeded = (first + 7919 * place + draw) & 0x7FFFFFFFFFFFFFFF
             request = GenerateRequest(sample=str(place), draw=draw, prompt=text, decoding=how, seed=seeded)
@@ -232,8 +232,7 @@ def _read_prompts(engine: TransformersLocal, request: CompletionRequest) -> tupl
 
 
 def _spell(engine: TransformersLocal, tokens: Any) -> bytes:
-    table = engine.tokens.bytes_of
-    return b"".join(table[token] if token < engine.tokens.size else b"" for token in tokens)
+    return b"".join(map(engine.tokens.spelling.of, tokens))
 
 
 def _form_choice(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from evals.protocol_name import ProtocolName
+from evals.records import Groups
 from evals.subset import VERSIONS, quick_task
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
@@ -65,6 +66,11 @@ def task(spec: str) -> Task:
             "All tasks: phizoo eval tasks"
         )
     return known[protocol]
+
+
+def groups_of(name: str) -> Groups:
+    """The kind of group that a task's samples share; clusters, the wider interval, for another tool's own task."""
+    return next(iter(protocols(name).values())).groups if name in TASKS else "clusters"
 
 
 def every() -> Iterator[Task]:

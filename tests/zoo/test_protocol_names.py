@@ -1,5 +1,6 @@
 """A protocol with a new name keeps its fingerprint, its scores and its runs, and never gets another's."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,8 +12,8 @@ from evals.protocol_name import ProtocolName
 from evals.records import Facts, Run
 from zoo.digest import canonical, digest
 from zoo.protocol_names import BOOLQ, RENAMED, current_name, current_spec, first_name
-from zoo.records import ProtocolRecord, Score
-from zoo.registry import Registry, open_registry
+from zoo.records import ProtocolRecord
+from zoo.registry import open_registry
 
 TITLED = "c50695a2b6ab8d012e9570b7430285da9a045e2d168662b0e6375957c83bc309"
 
@@ -66,51 +67,14 @@ def test_names_go_there_and_back(change: tuple[str, str], subset: str, heat: flo
     assert current_name(task, first_name(task, name), data) == name == current_name(task, name, data)
 
 
-def test_two_names_of_one_prompt_are_one_column(db: str) -> None:
-    five, phi = written("mmlu", "lm-eval-5", shots=5), written("mmlu", "phi-2", shots=5)
-    old = old_fingerprint(phi)
-    record = msgspec.convert(phi, ProtocolRecord)
-    assert record == msgspec.convert(five, ProtocolRecord)
-    assert record.fingerprint == old_fingerprint(five) != old
-    with open_registry(db) as registry:
-        with registry.database.write():  # as an older version wrote it
-            for facts in (phi, five):
-                registry.database.run(
-                    "INSERT INTO protocols (fingerprint, record) VALUES (:f, :r)",
-                    f=old_fingerprint(facts), r=canonical(facts).decode(),
-                )  # fmt: skip
-        add_score(registry, phi, "run-a", 0.3)
-        add_score(registry, five, "run-b", 0.4)
-        assert list(registry.protocols()) == [record.fingerprint]
-        assert [(score.run, score.protocol) for score in registry.scores()] == [
-            ("run-a", record.fingerprint),
-            ("run-b", record.fingerprint),
-        ]
-        (first, _) = registry.scores()
-        again = msgspec.structs.replace(first, value=0.31)
-        registry.add_scores({"id": "run-a", "checkpoint": "1" * 64}, record, [again])
-        assert sorted(score.value for score in registry.scores()) == [0.31, 0.4]
-        # a run that was pulled from a zoo of an older version
-        pulled = msgspec.structs.replace(again, run="run-c", protocol=old)
-        registry.add_scores({"id": "run-c", "checkpoint": "1" * 64}, record, [pulled])
-        assert {score.protocol for score in registry.scores()} == {record.fingerprint}
-
-
-def add_score(registry: Registry, facts: dict[str, Any], run: str, value: float) -> None:
-    score = Score(
-        checkpoint="1" * 64, run=run, task="mmlu", protocol=old_fingerprint(facts), metric="acc", value=value, low=0.0,
-        high=1.0, n=100, clusters=100, unscored=0, created="2026-01-01",
-    )  # fmt: skip
-    with registry.database.write():
-        row = msgspec.structs.asdict(score)
-        names = ", ".join(row)
-        registry.database.run(
-            f"INSERT INTO scores ({names}, headline) VALUES ({', '.join(':' + name for name in row)}, 1)", **row
-        )
-        registry.database.run(
-            "INSERT INTO runs (id, checkpoint, results, created, record) VALUES (:id, :c, '', '', '{}')",
-            id=run, c="1" * 64,
-        )  # fmt: skip
+def test_two_names_of_one_prompt_are_one_column(db: str, made: SimpleNamespace) -> None:
+    five, phi = (msgspec.convert(written("mmlu", name), ProtocolRecord) for name in ("lm-eval-5", "phi-2"))
+    assert five == phi and phi.other_fingerprints == (old_fingerprint(written("mmlu", "phi-2")),)
+    score = made.score("1" * 64, "run", 0.3, metric="acc")
+    pulled = msgspec.structs.replace(score, task="mmlu", protocol=phi.other_fingerprints[0])
+    with open_registry(db) as registry:  # a run of a zoo that has the older name
+        registry.add_scores({"id": "run", "checkpoint": "1" * 64}, phi, [pulled])
+        assert [score.protocol for score in registry.scores()] == list(registry.protocols()) == [five.fingerprint]
 
 
 def test_an_old_runs_header_names_the_protocol_that_it_ran() -> None:

@@ -18,7 +18,7 @@ from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
-from evals.engines.tokens import Pair, Tokens, folder_tokenizer
+from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.digest import SHA256
 from zoo.errors import ZooError
@@ -61,7 +61,7 @@ class OpenAIHttp:
         """The checkpoint's tokenizer, if there is one and the endpoint takes token ids."""
         if self.folder is None or self.chat:
             return None
-        return Tokens(folder_tokenizer(self.folder))
+        return folder_tokens(self.folder)
 
     @cached_property
     def _padding(self) -> dict[str, float]:

@@ -18,6 +18,7 @@ from evals.engines.tokens import Prompt, Tokens
 from evals.records import GenerateRequest, Generation
 
 HEAD_TOKENS = 256  # a nucleus is first looked for among so many of the likeliest tokens
+CONTEXT_SPELLED = 8  # tokens of the prompt on which the spelling of the next one may depend
 GROW_TOKENS = 128  # the buffer grows in such steps: few copies, little memory unused
 
 
@@ -29,6 +30,8 @@ class Text:
 
         self.request, self.prompt, self.tokens = request, prompt, tokens
         self.heal = prompt.heal
+        # behind a prompt of marks alone the text's first token loses its space, where the tokenizer's decoder says so
+        self.first = not prompt.heal and not any(map(tokens.spelling.of, prompt.tokens))
         self.written: list[int] = []
         self.bytes = b""
         self.stops = [stop.encode() for stop in request.decoding.stop if stop]
@@ -39,11 +42,16 @@ class Text:
 
     def add(self, token: int) -> None:
         """Takes the next token; sets `finish` when the text ends with it."""
-        if token == self.tokens.eos:
+        if token in self.tokens.ends:
             self.finish = "stop"
             return
-        piece = self.tokens.bytes_of[token] if token < self.tokens.size else b""
+        spelling = self.tokens.spelling
+        piece = spelling.of(token, first=self.first)
         self.written.append(token)
+        if not spelling.joins:
+            self.bytes, piece = spelling.text(self.written, before=self.prompt.tokens[-CONTEXT_SPELLED:]), b""
+        elif self.first:
+            self.first = not spelling.of(token)
         if self.heal:  # the prompt ends in these bytes already
             count = min(len(self.heal), len(piece))
             self.heal, piece = self.heal[count:], piece[count:]

@@ -14,7 +14,7 @@ from typing import Any
 
 from evals.engines import gpus
 from evals.engines.local.generate import Text, encode_prompt, healing_tokens
-from evals.engines.tokens import Pair, Tokens, folder_tokenizer
+from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.engines.vllm.process import precise
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.errors import ZooError
@@ -132,7 +132,7 @@ def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
         seed=(text.request.seed + len(text.written)) & 0x7FFFFFFFFFFFFFFF,
         max_tokens=1 if text.heal else text.room - len(text.written),
         stop=[] if text.heal else [stop for stop in decoding.stop if stop],
-        stop_token_ids=[tokens.eos] if tokens.eos is not None else [],
+        stop_token_ids=sorted(end for end in tokens.ends if end < rows),
         ignore_eos=True,  # the line above says where a text ends, as in the other engines
         allowed_token_ids=allowed,
         include_stop_str_in_output=True,
@@ -256,7 +256,7 @@ def load(local: VllmLocal) -> tuple[Any, Tokens]:
     try:
         import vllm
 
-        tokens = Tokens(folder_tokenizer(local.path))
+        tokens = folder_tokens(local.path)
         engine = vllm.LLM(
             model=str(local.path),
             dtype=local.facts.dtype,
