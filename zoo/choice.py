@@ -45,7 +45,7 @@ def choose(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> 
 
 
 def standing(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> list[Score]:
-    """The scores that stand for their cells, in the order given."""
+    """The scores that stand for their cells, in the order given; of such scores, all."""
     levels = choose(scores, protocols)
     return [score for score, level in zip(scores, levels, strict=True) if level]
 
@@ -78,7 +78,9 @@ def _winner(scores: Sequence[Score], indices: Sequence[int], protocol: ProtocolR
     combined = [
         index
         for index in indices
-        if scores[index].subset == "all" and scores[index].seeds > 1 and runs.issuperset(scores[index].runs)
+        if scores[index].subset == "all"
+        and scores[index].seeds > 1
+        and (not runs or runs.issuperset(scores[index].runs))  # without any run: chosen before
     ]
     members = {run for index in combined for run in scores[index].runs}
     candidates = [*combined, *(index for index in alone if scores[index].run not in members)]

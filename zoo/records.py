@@ -259,7 +259,7 @@ class Search(Record, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """sha256 of all but the date: the same search made twice is one search."""
-        return digest(msgspec.structs.replace(self, created=""))
+        return digest(msgspec.to_builtins(msgspec.structs.replace(self, created="")))
 
 
 class Split(Record, frozen=True, kw_only=True):

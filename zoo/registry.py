@@ -299,6 +299,11 @@ class Registry:
                 with self.database.write():
                     rows.write_run(self.database, header, protocol, scores, sha256, moment)
 
+    def add_combined(self, score: Score, protocol: ProtocolRecord) -> None:
+        """Keeps a score that combines stored runs which differ by seed alone, in place of an earlier one."""
+        with self.database.write():
+            rows.insert_scores(self.database, self.run(score.run), protocol, [score], now())
+
     def scores(self, checkpoint: str | None = None, task: str | None = None, chosen: bool = False) -> Sequence[Score]:
         """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given.
 

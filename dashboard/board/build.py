@@ -12,8 +12,10 @@ import msgspec
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
-from evals.stats.summary import best_scores, derive_summary
+from evals.results.compare import not_comparable
+from evals.stats.summary import derive_summary
 from evals.tasks import benchmark_of, chance_of
+from zoo.choice import standing
 from zoo.coverage import overlap_fields
 from zoo.digest import digest
 from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE
@@ -62,23 +64,35 @@ def _place_scores(
 ) -> tuple[dict[str, Column], dict[str, dict[str, Cell]]]:
     """The measured columns by key, and the cells by checkpoint digest and column key.
 
-    If a checkpoint has several runs under one protocol, the largest is shown; of equally large ones, the newest.
+    If a checkpoint has several runs under one protocol, `zoo.choice` decides which one is shown.
     """
     every = list(scores)
-    best = best_scores(every)
-    parts = {(score.run, score.protocol, score.metric, score.subset): score for score in every}
+    parts = {(score.run, score.runs, score.protocol, score.metric, score.subset): score for score in every}
+    best = standing(every, protocols)
+    settings = _settings(best)
     columns: dict[str, Column] = {}
     cells: dict[str, dict[str, Cell]] = {}
-    for (checkpoint, protocol, metric, score_subset), score in best.items():
-        key = f"{protocol[:12]}.{metric}"
-        columns.setdefault(key, _measured_column(key, score, protocols.get(protocol)))
-        if score_subset != "all" or (shown := parts.get((score.run, protocol, metric, subset))) is None:
+    for score in best:
+        key = f"{score.protocol[:12]}.{score.metric}"
+        columns.setdefault(key, _measured_column(key, score, protocols.get(score.protocol)))
+        shown, clean = (
+            parts.get((score.run, score.runs, score.protocol, score.metric, part)) for part in (subset, "clean")
+        )
+        if score.subset != "all" or shown is None:
             continue
         moved = 100 * (shown.value - score.value) if subset != "all" else None
-        cell = _measured_cell(shown, tiers.get(score.run, ""), moved)
-        clean = parts.get((score.run, protocol, metric, "clean"))
-        cells.setdefault(checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
+        setting = f"{score.engine} {score.dtype}" if len(settings[score.protocol]) > 1 else ""
+        cell = _measured_cell(shown, tiers.get(score.run, ""), moved, setting)
+        cells.setdefault(score.checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
     return columns, cells
+
+
+def _settings(scores: Iterable[Score]) -> dict[str, set[tuple[str, str]]]:
+    """The engines and dtypes behind each protocol."""
+    settings: dict[str, set[tuple[str, str]]] = {}
+    for score in scores:
+        settings.setdefault(score.protocol, set()).add((score.engine, score.dtype))
+    return settings
 
 
 def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) -> Column:
@@ -109,11 +123,13 @@ def decoding_text(decoding: Mapping[str, Any]) -> str:
     return sampling if boundary == "raw" else f"{sampling}, boundary {boundary}"
 
 
-def _measured_cell(score: Score, tier: str, moved: float | None) -> Cell:
+def _measured_cell(score: Score, tier: str, moved: float | None, setting: str) -> Cell:
     return Cell(
         origin="measured", value=100 * score.value, low=100 * score.low, high=100 * score.high, n=score.n,
         unscored=score.unscored, clusters=score.clusters, subset=score.subset, moved=moved, run=score.run, tier=tier,
-        created=score.created, chance=_percent(chance_of(score.task, score.metric)),
+        created=score.created, chance=_percent(chance_of(score.task, score.metric)), seeds=score.seeds, runs=score.runs,
+        draws=score.draws, setting=setting.strip(), worst=100 * score.worst if score.unscored else None,
+        best=100 * score.best if score.unscored else None,
     )  # fmt: skip
 
 
@@ -220,7 +236,7 @@ def _complete_column(column: Column, rows: Sequence[Row], columns: Sequence[Colu
     fields: dict[str, Any] = {
         "n": sizes[0] if sizes else None,
         "main": column.metric == benchmarks.main_metric(siblings) if siblings else column.main,
-        "resolves": smallest_difference(sizes[0], column.origin) if sizes and not column.mixed else None,
+        "resolves": None if column.mixed else smallest_difference(cells, column.origin),
         "tiers": tuple(sorted({cell.tier for cell in cells if cell.tier})),
         "comparable": compare_column(column, columns),
     }
@@ -232,11 +248,11 @@ def compare_column(column: Column, columns: Iterable[Column]) -> str:
     if column.origin == "measured":
         return "All rows of this column had the same prompt bytes, decoding and extraction: compare them paired."
     measured = [c for c in columns if c.origin == "measured" and c.benchmark == column.benchmark]
-    if column.subset:
-        return f"Not comparable with other columns: this is only part of the benchmark ({column.subset})."
+    if part := not_comparable(column.subset, None, None):
+        return f"Not comparable with other columns: this is {part}."
     if not measured:
         return "This benchmark was not measured here; compare only within this column and its source."
-    if column.shots is not None and all(c.shots is not None and c.shots != column.shots for c in measured):
+    if all(not_comparable("", column.shots, c.shots) for c in measured):
         shots = ", ".join(sorted({f"{c.shots}-shot" for c in measured}))
         return f"Not comparable with the scores measured here: {column.shots}-shot there, {shots} here."
     same = f"the same benchmark and {column.shots}-shot" if column.shots is not None else "the same benchmark"

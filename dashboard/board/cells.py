@@ -1,8 +1,9 @@
 """The records of the board (cell, column, row, board) and the text of a cell."""
 
+from collections.abc import Iterable
 from typing import Literal
 
-from evals.stats.power import resolution
+from evals.stats.power import resolution, weakest
 from zoo import coverage
 from zoo.cli import output
 from zoo.records import Origin, Record, Subset
@@ -23,6 +24,9 @@ class Cell(Record, frozen=True):
     tier       sandbox tier that ran the programs; empty if the task runs none
     source     where the number was published; empty if measured
     address    its source's address, which was read on the day `accessed`
+    seeds      runs that differ by seed alone, combined; `runs` are their ids, `run` the newest
+    setting    engine and dtype, if cells of this column have different ones
+    worst      with best: the value if all unscored samples were wrong, or all right; None: all are scored
     chance     what guessing scores, in percent; None: unknown, or nothing to guess
     """
 
@@ -54,6 +58,12 @@ class Cell(Record, frozen=True):
     address: str = ""
     accessed: str = ""
     chance: float | None = None
+    seeds: int = 1
+    runs: tuple[str, ...] = ()
+    draws: int = 1
+    setting: str = ""
+    worst: float | None = None
+    best: float | None = None
 
 
 class Column(Record, frozen=True):
@@ -62,7 +72,7 @@ class Column(Record, frozen=True):
     key          short and stable, used in addresses: fingerprint prefix and metric
     main         this is the main metric of its task; the others are hidden by default
     n            samples of its cells, the smallest number if they differ
-    resolves     smallest difference in percentage points that n samples can detect
+    resolves     smallest difference in percentage points that the samples can detect, by the widest interval
     printed      a published table as printed
     mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
     comparable   whether and why its numbers may be compared with the benchmark's other columns
@@ -120,16 +130,27 @@ class Board(Record, frozen=True):
     subset: Subset = "all"
 
 
-def smallest_difference(n: int, origin: Origin) -> float:
-    """The smallest difference, in points near 50%, that n samples detect with 80% power.
+def smallest_difference(cells: Iterable[Cell], origin: Origin) -> float | None:
+    """The smallest difference, in points near 50%, that a column detects with 80% power; None if it detects none.
 
-    Measured rows are compared sample by sample (paired); for published rows only the totals are known (unpaired).
+    It follows from the least certain cell's interval. Measured rows are compared sample by sample (paired); for
+    published rows only the totals are known (unpaired).
 
-    >>> round(smallest_difference(164, "measured"), 1), round(smallest_difference(164, "reported"), 1)
-    (10.9, 15.4)
+    >>> cell = Cell(origin="measured", value=50.0, low=42.439, high=57.561, n=164, clusters=164)
+    >>> [round(smallest_difference([cell], origin) or 0, 1) for origin in ("measured", "reported")]
+    [11.2, 15.4]
     """
-    points = resolution(n)
-    return 100 * (points.paired if origin == "measured" else points.unpaired)
+    spans = [
+        (c.value / 100, c.low / 100, c.high / 100, c.n, c.clusters or c.n)
+        for c in cells
+        if c.low is not None and c.high is not None and c.n
+    ]
+    effective = weakest(spans)
+    if effective is None:
+        return None
+    points = resolution(effective)
+    smallest = points.paired if origin == "measured" else points.unpaired
+    return None if smallest is None else 100 * smallest
 
 
 def percent_text(value: float) -> str:
@@ -163,7 +184,7 @@ def at_chance(cell: Cell) -> bool:
 
 
 def cell_text(cell: Cell | None) -> str:
-    """The cell as one line: value, interval, n, chance, unscored and overlapping samples; a dash for no cell.
+    """The cell as one line: value, interval, n, chance, seeds, setting, unscored and overlapping samples; or a dash.
 
     `†` marks a published number (its interval, if it has one, is derived here from value and n).
 
@@ -177,13 +198,28 @@ def cell_text(cell: Cell | None) -> str:
     parts = [output.cell(value_text(cell), cell.low, cell.high, cell.n)]
     if at_chance(cell):
         parts.append("(at chance)")
-    if cell.unscored:
-        parts.append(f"({cell.unscored} unscored)")
+    parts += [f"({text})" for text in run_texts(cell)]
     if overlap := overlap_text(cell):
         parts.append(f"({overlap})")
     if cell.origin == "reported":
         parts.append("†")
     return " ".join(parts)
+
+
+def run_texts(cell: Cell) -> list[str]:
+    """The seeds, the engine and dtype, and the unscored samples with the bounds that they leave; empty for none.
+
+    >>> facts = {"unscored": 1, "worst": 49.5, "best": 50.5, "seeds": 3}
+    >>> run_texts(Cell(origin="measured", value=50.0, low=40, high=60, n=100, **facts))
+    ['3 seeds', '1 unscored: 49.5 to 50.5']
+    """
+    texts = [f"{cell.seeds} seeds"] if cell.seeds > 1 else []
+    texts += [cell.setting] if cell.setting else []
+    if cell.unscored and cell.worst is not None and cell.best is not None:
+        texts.append(output.unscored_text(cell.unscored, cell.worst / 100, cell.best / 100))
+    elif cell.unscored:
+        texts.append(f"{cell.unscored} unscored")
+    return texts
 
 
 def overlap_text(cell: Cell, why: bool = False) -> str:

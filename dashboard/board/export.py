@@ -14,7 +14,18 @@ from typing import Any
 import msgspec
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Column, Row, at_chance, cell_text, overlap_notes, overlap_text, value_text
+from dashboard.board.cells import (
+    Board,
+    Cell,
+    Column,
+    Row,
+    at_chance,
+    cell_text,
+    overlap_notes,
+    overlap_text,
+    run_texts,
+    value_text,
+)  # fmt: skip
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
@@ -77,6 +88,7 @@ LONG = (
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
+    *("seeds", "draws", "setting", "worst", "best"),
 )
 
 
@@ -95,6 +107,7 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
+            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
         )
         for row in board.rows
         for column in board.columns
@@ -121,8 +134,12 @@ def _latex_cell(row: Row, column: Column) -> str:
     ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.1f},\,{cell.high:.1f}]}}"
     size = "" if cell.n is None else rf"\;{{\scriptstyle n={cell.n}}}"
     guess = r"\;{\scriptstyle\mathrm{at\ chance}}" if at_chance(cell) else ""
-    overlap = rf" {{\scriptsize {latex(overlap_text(cell))}}}" if overlap_text(cell) else ""
-    return f"${value_text(cell)}{dagger}{ends}{size}{guess}${overlap}"
+    return f"${value_text(cell)}{dagger}{ends}{size}{guess}{_latex_notes(cell)}$"
+
+
+def _latex_notes(cell: Cell) -> str:
+    texts = [*run_texts(cell), *([overlap_text(cell)] if overlap_text(cell) else [])]
+    return "".join(rf"\;{{\scriptstyle\mbox{{({latex(text)})}}}}" for text in texts)
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -147,8 +164,19 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     import pyarrow as pa
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound", "at_chance"), pa.bool_())
-    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps"), pa.int64())
-    floats = ("parameters", "training_tokens", "unique_tokens", "value", "low", "high", "clean", "chance")
+    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps", "seeds", "draws"), pa.int64())
+    floats = (
+        "parameters",
+        "training_tokens",
+        "unique_tokens",
+        "value",
+        "low",
+        "high",
+        "clean",
+        "chance",
+        "worst",
+        "best",
+    )
     kinds |= dict.fromkeys(floats, pa.float64())
     kinds |= dict.fromkeys(("samples", "unsearchable", "clean_n"), pa.int64())
     kinds |= dict.fromkeys(("clean_low", "clean_high"), pa.float64())

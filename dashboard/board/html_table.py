@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import groupby, pairwise
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, Row, at_chance, cell_text, overlap_text, value_text
+from dashboard.board.cells import Board, Cell, Column, Row, at_chance, cell_text, overlap_text, run_texts, value_text
 from dashboard.board.ranks import board_ranks
 from dashboard.board.view import View
 from dashboard.escape import cut, html, plain
@@ -190,8 +190,7 @@ def _details(cell: Cell) -> str:
     parts = [text] if (text := output.cell("", cell.low, cell.high, cell.n).strip()) else []
     if at_chance(cell):
         parts.append('<span class="guess">at chance</span>')
-    if cell.unscored:
-        parts.append(f'<span class="unscored">{cell.unscored} unscored</span>')
+    parts += [f'<span class="unscored">{html(text)}</span>' for text in run_texts(cell)]
     if overlap := overlap_text(cell):
         parts.append(f'<span class="unscored">{overlap}</span>')
     if cell.moved is not None and abs(cell.moved) >= 0.05:

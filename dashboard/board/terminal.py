@@ -103,7 +103,7 @@ def _print_columns(console: "Console", board: Board) -> None:
 
 
 def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
-    lines = [*notes, *overlap_notes(board)]
+    lines = list(notes)
     tiers = sorted({(benchmarks.title_of(c.benchmark), tier) for c in board.columns for tier in c.tiers})
     if tiers:
         lines.append("Sandbox: " + "; ".join(f"{title} ran under {cut(tier)}" for title, tier in tiers) + ".")
@@ -114,4 +114,4 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
             if column.origin == "reported" and column.benchmark in own:
                 lines.append(f"{benchmarks.title_of(column.benchmark)} †: {column.comparable}")
                 break
-    return lines
+    return [*lines, *overlap_notes(board)]

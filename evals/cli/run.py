@@ -13,7 +13,7 @@ import click
 from evals.cli.engine_options import engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
-from zoo.cli.output import emit_json, share_cell, table
+from zoo.cli.output import emit_json, share_cell, table, unscored_text
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of evaluation sets (as PHIZOO_DATA).")
 @TIER
 @ALLOW_WEAK
-@click.option("--allow-unscored", is_flag=True, help="Publish although some samples could not be scored.")
+@click.option("--allow-unscored", is_flag=True, help="Publish although up to 1% of the samples were not scored.")
+@click.option("--max-unscored", type=click.FloatRange(0, 100), metavar="PERCENT",
+              help="Publish although up to this percentage of the samples was not scored.")  # fmt: skip
+@click.option("--pass-at", type=click.IntRange(1), multiple=True, metavar="K",
+              help="Score pass@K too, beside 1, 2, 5, 10, 20, … up to the draws.")  # fmt: skip
 @click.option("--no-publish", is_flag=True, help="Keep the run, but write no score to the registry.")
 @click.option("--overlap", multiple=True, type=click.Path(path_type=Path),
               help="File of flagged samples (eval contamination); scores are split by them.")  # fmt: skip
@@ -61,7 +65,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     \b
     phizoo eval run phi-1-small-mini --task humaneval
     phizoo eval run phi-1-small-mini phi-1-small-mini-base --task arc_easy --task piqa
-    phizoo eval run phi-1-small-mini --task humaneval --draws 20 --temperature 0.2
+    phizoo eval run phi-1-small-mini --task humaneval --draws 20 --temperature 0.2 --pass-at 3
     phizoo eval run phi-1-small-mini --task arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
     phizoo eval run endpoint:gpt-5 --task humaneval --engine openai_http --url https://api.openai.com/v1 --chat
     phizoo eval run phi-1-small-mini phi-1-mini --task suite:quick --ray auto --engine vllm
@@ -102,7 +106,8 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         splits: dict[str, Split | None] = {}
 
         def publish(run: "FinishedRun") -> "list[Score]":
-            scores, splits[run.header.id] = _publish(registry, run, flags, options["allow_unscored"], publishable(run))
+            allowed = {name: options[name] for name in ("allow_unscored", "max_unscored")}
+            scores, splits[run.header.id] = _publish(registry, run, flags, allowed, publishable(run))
             return scores
 
         # a shared store sends the weights when their turn comes
@@ -125,7 +130,7 @@ def _run_options(options: dict[str, Any]) -> "RunOptions":
     connection = {name: options[name] for name in ("dtype", "device", "batch")} | given(engine, options)
     if engine == "vllm_server":
         connection["data_parallel"] = options["data_parallel"] or 1
-    same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "tier", "cpus_per_replica")
+    same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "pass_at", "tier", "cpus_per_replica")
     return RunOptions(
         connection=connection, samples=tuple(filter(None, (options["ids"] or "").split(","))),
         allow_weak=options["allow_weak"], ray=options["ray"] or "", replicas=options["data_parallel"] or 0,
@@ -173,14 +178,20 @@ def _make_searches(flags: "Sequence[Flags]", checkpoint: str, task: str) -> "lis
 
 def _print_resolution(options: "RunOptions", task: "Task") -> None:
     """Prints the difference that the samples can show, before the time is spent."""
-    from evals.cli.power import resolution_text
+    from evals.cli.power import plan, resolution_text
+    from evals.run import select_samples
+    from evals.stats.power import resolution
 
-    n = len(options.samples) or min(task.size, options.limit or task.size)
-    click.echo(f"{task.name}@{task.protocol}: {resolution_text(n)}", err=True)
+    smallest = resolution(plan(task, select_samples(task, options)[1], options.draws))
+    click.echo(f"{task.name}@{task.protocol}: {resolution_text(smallest)}", err=True)
 
 
 def _publish(
-    registry: "Registry", run: "FinishedRun", flags: "dict[str, list[Flags]]", allow_unscored: bool, publishable: bool
+    registry: "Registry",
+    run: "FinishedRun",
+    flags: "dict[str, list[Flags]]",
+    allowed: dict[str, Any],
+    publishable: bool,
 ) -> "tuple[list[Score], Split | None]":
     """A run's scores, and its split by its flags and the searches of the zoo; kept there if it is publishable."""
     from evals.contamination.flags import write
@@ -196,7 +207,7 @@ def _publish(
     if publishable:
         for search in searches:
             registry.add_search(search)
-        published = publish(registry, run, allow_unscored=allow_unscored)
+        published = publish(registry, run, **allowed)
         return published, registry.splits().get(header.id)
     searches += registry.searches(header.checkpoint, header.task)
     if not searches:
@@ -215,7 +226,8 @@ def _kept_flags(run: "FinishedRun") -> "list[Flags]":
 
 def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dict[str, Any]:
     protocol = next(p for p in run.protocols if p.fingerprint == score.protocol)
-    kept = {name: getattr(score, name) for name in ("metric", "value", "low", "high", "n", "unscored", "subset")}
+    names = ("metric", "value", "low", "high", "n", "unscored", "worst", "best", "seeds", "subset")
+    kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
     cut = sum(result.truncated > 0 for result in run.results)
     return {**where, **kept, "partial": protocol.partial, "truncated": cut}
@@ -241,7 +253,8 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
-    notes += [f"{row['unscored']} unscored"] if row["unscored"] else []
+    notes += [f"{row['seeds']} seeds"] if row["seeds"] > 1 else []
+    notes += [unscored_text(row["unscored"], row["worst"], row["best"])] if row["unscored"] else []
     notes += [row["training_data"]] if row["training_data"] else []
     notes += ["not published"] if not row["published"] else []
     notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []

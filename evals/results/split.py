@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from evals.records import Result
+from evals.results.choice import chosen_scores, combine_part
 from evals.run_folder import read_results
 from evals.stats.summary import summarise
 from evals.tasks import groups_of
@@ -108,7 +109,21 @@ def split_run(
         samples = max(score.n + score.unscored for score in whole)
         return Split(run=run, samples=samples, overlapping=None, unsearched="its result lines are not here"), []
     split, by_side = make_split(run, (result.sample for result in results), searches, covered)
-    return split, part_scores(whole, results, by_side)
+    parts = part_scores([score for score in whole if score.seeds == 1], results, by_side)
+    for score in whole:
+        if score.seeds > 1:
+            parts += _combined_parts(registry, score, by_side)
+    return split, parts
+
+
+def _combined_parts(registry: Registry, score: Score, by_side: Sides) -> list[Score]:
+    """The parts of a score that combines several seeds; none if the result lines of a run are not here."""
+    names: tuple[tuple[Subset, frozenset[str]], ...] = (("clean", by_side.clean), ("overlapping", by_side.overlapping))
+    try:
+        parts = [(name, combine_part(registry, score, ids)) for name, ids in names]
+    except (ZooError, OSError):
+        return []
+    return [msgspec.structs.replace(part, subset=name) for name, part in parts if part]
 
 
 def split_runs(registry: Registry, checkpoint: str, task: str) -> list[Split]:
@@ -135,7 +150,7 @@ def split_all(registry: Registry) -> int:
 
 def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:
     """All scores, and the splits by run; those that a pull left to be made are made now and not kept."""
-    scores, splits = list(registry.scores()), registry.splits()
+    scores, splits = chosen_scores(registry), registry.splits()
     searched = registry.searched_tasks()
     waiting: dict[tuple[str, str], list[list[Score]]] = {}
     for run, whole in _whole_scores(scores).items():

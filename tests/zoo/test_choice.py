@@ -68,6 +68,7 @@ def test_a_combined_score_stands_while_its_runs_are_here(made: SimpleNamespace) 
     two = made.score(CELL, "seed-1", seeds=2, runs=("seed-0", "seed-1"))
     three = made.score(CELL, "seed-2", seeds=3, runs=("seed-0", "seed-1", "seed-2"))
     assert standing([*runs, two, three], {}) == [three]
+    assert standing([three], {}) == [three]  # chosen before
     assert standing([*runs, two], {}) == [two]
     assert standing([*runs[:2], three], {}) == [runs[1]]
     more = made.score(CELL, "many", draws=9)

@@ -61,7 +61,8 @@ def search_of_header(header: dict[str, Any]) -> Search | None:
 
 def add(database: Database, search: Search, moment: str) -> Search:
     """Keeps a search, once; the splits of the runs that it concerns are to be made again."""
-    search = check_search(msgspec.structs.replace(search, created=search.created or moment))
+    dated = msgspec.structs.replace(search, created=search.created or moment)
+    search = check_search(SEARCH.decode(canonical(dated)))  # as it is read back: a threshold of 13 is 13.0, one id
     with database.write():
         kept = database.rows("SELECT record FROM searches WHERE id = :id", id=search.id)
         if kept:

@@ -5,6 +5,7 @@ how a boundary is handled, and the bytes of a text. Choices of one token are rea
 last one (its prefix is cached and shared); longer ones through the log-probabilities of the prompt.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +18,7 @@ from evals.engines.local.generate import Text, encode_prompt, healing_tokens
 from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.engines.vllm.process import precise
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from evals.scoring.finite import NO_LOGITS
 from zoo.errors import ZooError
 from zoo.shape import folder_shape
 
@@ -49,6 +51,8 @@ class VllmLocal:
             again = []
             for name, ended in _run(engine, waiting, len(waiting)):
                 text = texts[name]
+                if not math.isfinite(ended.outputs[0].cumulative_logprob or 0.0):
+                    text.fail(NO_LOGITS)
                 for token in ended.outputs[0].token_ids:
                     text.add(token)
                     if text.finish:
@@ -137,6 +141,7 @@ def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
         allowed_token_ids=allowed,
         include_stop_str_in_output=True,
         detokenize=bool(decoding.stop) and not text.heal,
+        logprobs=0,  # of the drawn token, since logits that are not finite show in no other way
     )
 
 

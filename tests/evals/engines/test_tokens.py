@@ -129,5 +129,6 @@ def test_a_text_ends_at_every_end_that_is_named(
 def test_a_vocabulary_with_a_gap_is_known_to_its_last_token() -> None:
     core = Tokenizer(models.BPE(vocab={"<s>": 0, "</s>": 1, "a": 2, "b": 9}, merges=[]))
     core.decoder = decoders.ByteLevel()
-    tokens = Tokens(PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>"))
+    make: Any = PreTrainedTokenizerFast
+    tokens = Tokens(make(tokenizer_object=core, bos_token="<s>", eos_token="</s>"))
     assert (tokens.size, tokens.text([2, 5, 9])) == (10, "ab")

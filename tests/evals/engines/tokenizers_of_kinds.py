@@ -12,7 +12,8 @@ LETTERS = [chr(code) for code in range(33, 127)]
 
 def wrap(core: Tokenizer, **more: Any) -> Any:
     """The tokenizer as transformers has it, with marks of its own and three added tokens."""
-    made = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", **more)
+    make: Any = PreTrainedTokenizerFast
+    made = make(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", **more)
     made.add_tokens([AddedToken("<think>", special=False), AddedToken("    ", special=False, normalized=False)])
     made.add_tokens([AddedToken("<|end|>", special=True)])
     return made
@@ -37,9 +38,7 @@ def byte_fallback(strip: bool = True) -> Any:
     words = ["<unk>", "<s>", "</s>", *BYTES, SPACE, *LETTERS, "é", SPACE * 2, "de", "def", f"{SPACE}def"]
     merges = [(SPACE, SPACE), ("d", "e"), ("de", "f"), (SPACE, "def")]
     vocabulary = {word: number for number, word in enumerate(words)}
-    core = Tokenizer(
-        models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
-    )
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     change = normalizers.Replace(" ", SPACE)
     core.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), change]) if strip else change
     parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
