@@ -79,7 +79,7 @@ def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
     except (OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0]
         raise ZooError(f"the tokenizer of {path} cannot be loaded: {line}. Look: phizoo models verify") from None
-    model = load_model(path, dtype=dtype, attn_implementation="sdpa")
+    model = load_model(path, dtype=dtype)  # with the attention that transformers takes for the family
     _check(model.config, tokens, path)
     return model.to(device), tokens
 
