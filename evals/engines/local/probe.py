@@ -42,7 +42,7 @@ def prove(model: Any, tokens: Tokens, context_tokens: int) -> Paths:
         length = min(length, limit - max(CHOICE) - STEPS)
         if length < 2:
             break
-        choices = _agrees(_compare_choices, model, lean, length)
+        choices = _agrees(_compare_choices, model, tokens, lean, length)
         texts = _agrees(_compare_slots, model, tokens, lean, length)
         if choices or texts:
             fast = (SIDE_BY_SIDE, SIDE_BY_SIDE) if lean else (TREE, SLOTS)
@@ -79,19 +79,19 @@ def _is_close(model: Any, fast: Any, reference: Any) -> bool:
     return bool(((fast - reference).abs() <= TOLERANCE + relative * reference.abs()).all())
 
 
-def _sequence(model: Any, length: int) -> list[int]:
-    import torch
+def _sequence(tokens: Tokens, length: int) -> list[int]:
+    """Random tokens, none of which ends a text."""
+    import numpy
 
-    chance = torch.Generator().manual_seed(0)
-    rows = int(model.config.get_text_config(decoder=True).vocab_size)
-    return [int(token) for token in torch.randint(rows, (length,), generator=chance)]
+    drawn = numpy.random.Generator(numpy.random.PCG64(0)).integers(0, tokens.size - 1, length)
+    return [int(token) if token != tokens.eos else tokens.size - 1 for token in drawn]
 
 
-def _compare_choices(model: Any, lean: bool, length: int) -> bool:
+def _compare_choices(model: Any, tokens: Tokens, lean: bool, length: int) -> bool:
     """Two questions that share a beginning, two choices each."""
     import torch
 
-    drawn = _sequence(model, length + 2 + sum(CHOICE))
+    drawn = _sequence(tokens, length + 2 + sum(CHOICE))
     rows = []
     for number in range(2):
         stem = (*drawn[: length - 2], *drawn[length + number - 2 : length + number])
@@ -123,24 +123,26 @@ def _read_reference(model: Any, sequence: Sequence[int], first: int) -> Any:
 
 
 def _compare_cache(model: Any, tokens: Tokens, length: int) -> bool:
-    """One text read token by token, with the model's own cache."""
+    """Two texts of equal length read token by token, with the model's own cache."""
     import torch
 
-    sequence = _sequence(model, length + STEPS)
-    reader = plain.Reader(model, [sequence[:length]], with_cache=True)
-    rows = []
+    drawn = _sequence(tokens, length + STEPS)
+    sequences = [drawn, drawn[::-1]]
+    reader = plain.Reader(model, [sequence[:length] for sequence in sequences], with_cache=True)
+    steps = []
     for step in range(STEPS):
-        rows.append(reader.next_logits()[0])
-        reader.append([sequence[length + step]])
-    fast = torch.log_softmax(torch.stack(rows), dim=-1)
-    return _is_close(model, fast, _read_reference(model, sequence, length))
+        steps.append(reader.next_logits())
+        reader.append([sequence[length + step] for sequence in sequences])
+    fast_BTV = torch.log_softmax(torch.stack(steps, dim=1), dim=-1)
+    references = [_read_reference(model, sequence, length) for sequence in sequences]
+    return _is_close(model, fast_BTV, torch.stack(references))
 
 
 def _compare_slots(model: Any, tokens: Tokens, lean: bool, length: int) -> bool:
     """Two texts of unequal length in slots, which write the tokens that follow in one sequence."""
     import torch
 
-    sequence = _sequence(model, length + STEPS)
+    sequence = _sequence(tokens, length + STEPS)
     lengths = {"long": length, "short": max(1, length - 3)}
     texts = [
         Text(

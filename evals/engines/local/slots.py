@@ -27,6 +27,8 @@ class SlotLayer:
     Has the methods of a transformers cache layer: `update` gives the keys and values that attention reads.
     """
 
+    supports_early_init = False
+
     def __init__(self, slots: "Slots") -> None:
         self.slots, self.keys, self.values = slots, None, None  # type: Slots, Any, Any
         self.is_sliding, self.is_initialized, self.is_compileable = False, True, False
@@ -44,17 +46,17 @@ class SlotLayer:
 
     def put(self, begin: int, keys_BTHS: Any, values_BTHS: Any) -> None:
         """Keys and values of new prompts into the slots from `begin` on (padding behind them is never read)."""
-        self.room(keys_BTHS)
+        self.room(keys_BTHS, values_BTHS)
         rows, length = slice(begin, begin + len(keys_BTHS)), keys_BTHS.shape[1]
         self.keys[rows, :length] = keys_BTHS
         self.values[rows, :length] = values_BTHS
 
-    def room(self, like: Any) -> None:
-        """Grows to the slots' capacity; `like` is some keys (.., heads, size)."""
+    def room(self, keys: Any, values: Any) -> None:
+        """Grows to the slots' capacity; the arguments are some keys and values (.., heads, size)."""
         capacity = self.slots.capacity
         if self.keys is not None and self.keys.shape[1] >= capacity:
             return
-        for name in ("keys", "values"):
+        for name, like in (("keys", keys), ("values", values)):
             old = getattr(self, name)
             new = _zeros((self.slots.count, capacity, *like.shape[-2:]), like)
             if old is not None:
@@ -102,7 +104,9 @@ class Slots:
     def run(self, waiting: Sequence[Text]) -> Iterator[Text]:
         """Yields every text when it has ended."""
         import torch
+        from transformers.cache_utils import CacheLayerMixin
 
+        CacheLayerMixin.register(SlotLayer)  # some families look for an attention layer among the cache's
         queue = list(waiting)
         self.count = min(self.count, len(queue))
         self.layers = [SlotLayer(self) for _ in range(self.model.config.num_hidden_layers)]
@@ -177,7 +181,7 @@ class Slots:
         if self.width > self.capacity:
             self.capacity += GROW_TOKENS
             for layer in self.layers:
-                layer.room(layer.keys)
+                layer.room(layer.keys, layer.values)
         self.rows = torch.arange(len(self.texts), device=self.model.device)
         with torch.inference_mode():
             logits = self._step_side_by_side() if self.lean else self._step_padded()

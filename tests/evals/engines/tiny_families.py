@@ -18,7 +18,7 @@ SIZES: dict[str, Any] = {
                      "encoder_attention_heads"), 4),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"), CONTEXT),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 4),
-    **dict.fromkeys(("num_experts_per_tok", "moe_topk", "moe_k"), 2),
+    **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"), 2),
     **dict.fromkeys(("sliding_window", "sliding_window_size", "attention_chunk_size", "window_size",
                      "attention_window_size"), WINDOW),
     **dict.fromkeys(("linear_num_key_heads", "linear_num_value_heads", "mamba_num_heads", "mamba_n_heads",
@@ -28,22 +28,24 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank"), 16),
     "vocab_size": VOCABULARY, "vocab_size_per_layer_input": VOCABULARY, "hidden_size_per_layer_input": 8,
     "num_key_value_heads": 2, "head_dim": 16, "qk_rope_head_dim": 8, "n_shared_experts": 1, "pad_token_id": 0,
-    "bos_token_id": 1, "eos_token_id": 256, "index_topk": 32, "n_group": 1, "topk_group": 1, "mamba_d_state": 16,
+    "bos_token_id": 256, "eos_token_id": 256, "index_topk": 32, "n_group": 1, "topk_group": 1, "mamba_d_state": 16,
     "ssm_state_size": 16, "mamba_expand": 2,
 }  # fmt: skip
 FULL_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
-LATENT = {"num_key_value_heads": 4}  # attention through a latent vector has a key head for each head
+LATENT = {"num_key_value_heads": 4, "head_dim": 8}  # attention through a latent vector has a key head for each head
 CHANGES: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("axk1", "axk2", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa",
-                     "minicpm3", "youtu", "dots3_note"), LATENT),
-    "bailing_hybrid": {**LATENT, "linear_num_heads": 4, "linear_head_dim": 16},
+    **dict.fromkeys(("axk1", "axk2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa",
+                     "minicpm3", "youtu"), LATENT),
+    "bailing_hybrid": {**LATENT, "linear_num_heads": 4, "linear_head_dim": 16, "num_expert_group": 1},
     "bamba": {"attn_layer_indices": [1], "mamba_d_head": 32},
     "cohere_compass": {"rope_parameters": {"full_attention": FULL_ROPE, "sliding_attention": FULL_ROPE}},
     "dbrx": {
-        "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0},
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0},
         "ffn_config": {"moe_num_experts": 4, "moe_top_k": 2, "ffn_hidden_size": 32},
     },
+    "deepseek_v2": {**LATENT, "num_experts_per_tok": 2},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "dots3_note": {**LATENT, "head_dim": 24},
     "falcon_h1": {"mamba_d_ssm": 64, "mamba_d_head": 16, "mamba_n_heads": 4},
     "gemma3n": {
         "num_hidden_layers": 4, "num_kv_shared_layers": 2, "intermediate_size": [64] * 4,
@@ -54,7 +56,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "hunyuan_v1_dense": {"head_dim": 16},
     "hunyuan_v1_moe": {"head_dim": 16},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_dt_rank": 4, "use_mamba_kernels": False},
-    "kimi_linear": LATENT,
+    "kimi_linear": {**LATENT, "num_expert_group": 1, "linear_num_heads": 4, "linear_head_dim": 16},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "longcat_flash": {**LATENT, "zero_expert_num": 2},
@@ -64,6 +66,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "nemotron_h": {
         "layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"], "mamba_head_dim": 16, "n_groups": 2,
         "moe_shared_expert_intermediate_size": 32,
+    },
+    "qwen4_exp": {
+        "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 32,
+        "indexer_compress_ratio": 2, "hc_lowrank": 8,
     },
     "recurrent_gemma": {"block_types": ["recurrent", "attention"], "lru_width": 64},
     "xlstm": {"qk_dim_factor": 1.0},
@@ -111,4 +117,8 @@ def tiny_model(config: Any) -> Any:
         for name, weight in model.named_parameters():
             if weight.ndim > 1 and not any(part in name for part in ("A_log", "conv", "norm")):
                 weight.mul_(3.0)
+        spread = float(model(torch.arange(2, 2 + 32)[None]).logits.std())
+        head = model.get_output_embeddings()
+        if head is not None and spread < 0.4:  # Cohere's and others scale their logits down
+            head.weight.mul_(min(0.4 / spread, 20.0))
     return model
