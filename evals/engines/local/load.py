@@ -86,9 +86,10 @@ def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
 
 def _check(config: Any, tokens: Tokens, path: Path) -> None:
     """Refuses more tokens than embedding rows, and an end-of-text id that is not the tokenizer's."""
-    if tokens.size > config.vocab_size:
+    rows = config.get_text_config(decoder=True).vocab_size
+    if tokens.size > rows:
         raise ZooError(
-            f"{path}: the tokenizer has {tokens.size} tokens, the model {config.vocab_size} rows; "
+            f"{path}: the tokenizer has {tokens.size} tokens, the model {rows} rows; "
             "they do not belong together, export both again"
         )
     # PhiConfig's own defaults are 1 and 2: a quotation mark and "#" in Phi's vocabulary
@@ -99,7 +100,7 @@ def _check(config: Any, tokens: Tokens, path: Path) -> None:
                 f"{path}/config.json has {name} {stated}, expected {tokens.eos} (the tokenizer's end of text): "
                 f"write {name} {tokens.eos} into config.json, or texts would not end"
             )
-    if tokens.eos is None or tokens.eos >= config.vocab_size:
+    if tokens.eos is None or tokens.eos >= rows:
         raise ZooError(
             f"{path}: the tokenizer names no end-of-text token that the model has; write eos_token into its config"
         )

@@ -31,6 +31,16 @@ SIZES: dict[str, Any] = {
     "bos_token_id": 256, "eos_token_id": 256, "index_topk": 32, "n_group": 1, "topk_group": 1, "mamba_d_state": 16,
     "ssm_state_size": 16, "mamba_expand": 2,
 }  # fmt: skip
+MEDIA: dict[str, Any] = {
+    **dict.fromkeys(("depth", "num_hidden_layers", "num_blocks"), 1),
+    **dict.fromkeys(("hidden_size", "intermediate_size", "image_size", "crop_size", "ext_pw_out_channel", "model_dim",
+                     "depthwise_separable_out_channel", "nemo_conv_channels", "projector_input_dim", "adapter_in_dim",
+                     "projector_output_dim", "vision_output_dim", "embed_dim", "adapter_input_size"), 32),
+    **dict.fromkeys(("head_dim", "global_head_dim", "input_size", "num_position_embeddings",
+                     "position_embedding_size"), 16),
+    **dict.fromkeys(("num_attention_heads", "num_heads", "num_key_value_heads"), 2),
+    "out_hidden_size": WIDTH, "patch_size": 8, "vocab_size": 8, "deepstack_visual_indexes": [], "per_layer_config": {},
+}  # fmt: skip
 FULL_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 LATENT = {"num_key_value_heads": 4, "head_dim": 8}  # attention through a latent vector has a key head for each head
 CHANGES: dict[str, dict[str, Any]] = {
@@ -86,7 +96,26 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def tiny_config(kind: str, **more: Any) -> Any:
-    """The configuration of a tiny model of a family. more: settings of the text model, over all others."""
+    """The configuration of a tiny model of a family, with its readers of pictures and sound where it has them.
+
+    more  settings of the text model, over all others
+    """
+    from transformers import CONFIG_MAPPING
+
+    whole = CONFIG_MAPPING[kind]
+    if not whole.sub_configs or kind in ("dbrx", "blt", "fuyu"):
+        return _text_config(kind, more)
+    parts = {
+        name: {key: size for key, size in MEDIA.items() if part.to_dict().get(key) is not None}
+        for name in whole.sub_configs
+        if name != "text_config" and (part := getattr(whole(), name, None)) is not None
+    }
+    if "text_config" not in whole.sub_configs:
+        return _text_config(kind, {**parts, **more})
+    return whole(text_config=_text_config(kind, more).to_dict(), **parts)
+
+
+def _text_config(kind: str, more: dict[str, Any]) -> Any:
     from transformers import CONFIG_MAPPING
 
     text = CONFIG_MAPPING[kind]().get_text_config(decoder=True)
@@ -109,10 +138,11 @@ def tiny_config(kind: str, **more: Any) -> Any:
 def tiny_model(config: Any) -> Any:
     """Random weights, larger than a fresh model's, so that answers depend on every part of the text."""
     import torch
-    from transformers import AutoModelForCausalLM
+    import transformers
 
     torch.manual_seed(1)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    kind = "AutoModelForImageTextToText" if "text_config" in config.sub_configs else "AutoModelForCausalLM"
+    model = getattr(transformers, kind).from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim > 1 and not any(part in name for part in ("A_log", "conv", "norm")):
