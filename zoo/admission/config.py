@@ -142,13 +142,18 @@ def check_config(path: Path) -> dict[str, Any]:
         raise ZooError(
             f"{path}: model_type {str(kind)[:40]!r} is not supported{close}: {', '.join(MODEL_TYPES[:6])}, ..."
         )
-    for key, value in _entries(config, path):
-        _check_value(path, key, value)
+    check_values(path, config)
     names = config.get("architectures")
     if names is not None and not (isinstance(names, list) and all(CLASS_NAME.fullmatch(str(name)) for name in names)):
         raise ZooError(f"{path}: architectures is {str(names)[:80]!r}, not a list of class names.")
-    _check_size(path, config)
     return config
+
+
+def check_values(path: Path, config: dict[str, Any]) -> None:
+    """Checks every value of a config by the meaning of its key, and that the sizes together are plausible."""
+    for key, value in _entries(config, path):
+        _check_value(path, key, value)
+    _check_size(path, config)
 
 
 def _check_value(path: Path, key: str, value: Any) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from zoo.admission.chat_template import check_template
-from zoo.admission.config import check_config, check_json, read_json
+from zoo.admission.config import check_config, check_json, check_values, read_json
 from zoo.admission.file_kind import forbidden_kind
+from zoo.admission.gguf import read_model
 from zoo.admission.safetensors_header import Header, only_nan, read_header
 from zoo.admission.tensors import check_tensors
 from zoo.errors import ZooError
@@ -24,8 +25,10 @@ from zoo.plain_file import open_inside, open_plain
 
 FILES = 2_000
 TEXT_BYTES = 64_000_000
-SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
-WHOLE_NAMES = ("LICENSE", "LICENCE", "NOTICE", "merges.txt", "chat_template.jinja")
+WEIGHTS = (".safetensors", ".gguf")
+SUFFIXES = (".safetensors", ".gguf", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
+LICENCES = ("LICENSE", "LICENCE", "NOTICE")
+WHOLE_NAMES = (*LICENCES, "merges.txt", "chat_template.jinja")
 INDEX = "model.safetensors.index.json"
 BESIDE = (".git", ".gitattributes", ".gitignore", ".cache")  # written by git and the hub
 PATH_BYTES = 255
@@ -40,6 +43,7 @@ class Inspected(NamedTuple):
     headers: dict[str, Header]
     parameters: int
     warnings: tuple[str, ...]
+    quantisation: str = ""
 
 
 def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] = ()) -> Inspected:
@@ -55,6 +59,8 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
     paths = tuple(sorted(_walk(folder, linked, beside)))
     for path in paths:
         check_content(folder, path)
+    if any(path.endswith(".gguf") for path in paths):
+        return _inspect_gguf(folder, paths)
     weights = [path for path in paths if path.endswith(".safetensors")]
     if "config.json" not in paths or not weights:
         missing = "config.json" if "config.json" not in paths else "*.safetensors file"
@@ -70,7 +76,25 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
         for path, header in headers.items()
         for name in only_nan(folder / path, header)
     )
-    return Inspected(paths, config, headers, parameter_count(headers, config), warnings)
+    method = str((config.get("quantization_config") or {}).get("quant_method", ""))
+    return Inspected(paths, config, headers, parameter_count(headers, config), warnings, method)
+
+
+def _inspect_gguf(folder: Path, paths: tuple[str, ...]) -> Inspected:
+    """Inspects a folder whose weights are one GGUF file, which has its config and its tokenizer in itself."""
+    file = next(path for path in paths if path.endswith(".gguf"))
+    for path in paths:
+        if path != file and not path.endswith((".md", ".txt")) and PurePosixPath(path).name not in LICENCES:
+            raise ZooError(
+                f"{folder / path}: is beside the GGUF file {file}, and readers would differ on which counts; "
+                f"import the file alone: phizoo models import {folder / file} --name NAME"
+            )
+        check_text(folder, path)
+    model = read_model(folder / file)
+    check_values(folder / file, model.config)
+    header = Header(model.header.tensors, {}, model.header.data_start)
+    warnings = tuple(f"{file}: tensor {name} holds nothing but NaN" for name in only_nan(folder / file, header))
+    return Inspected(paths, model.config, {file: header}, model.parameters, warnings, model.quantisation)
 
 
 def _walk(folder: Path, linked: bool, beside: Collection[str]) -> Iterator[str]:
@@ -138,7 +162,7 @@ def check_name(relative: str, path: Path | str) -> None:
 
 def check_content(folder: Path, relative: str) -> None:
     """Checks a file's real kind by its bytes, not by its name."""
-    path, weights = folder / relative, relative.endswith(".safetensors")
+    path, weights = folder / relative, relative.endswith(WEIGHTS)
     with open_inside(folder, relative) as file:
         size = os.fstat(file.fileno()).st_size
         check_bytes(relative, size, path)
@@ -149,8 +173,8 @@ def check_content(folder: Path, relative: str) -> None:
 
 def check_bytes(relative: str, size: int, path: Path | str) -> None:
     """Checks that a file other than weights is small enough to be read whole."""
-    if not relative.endswith(".safetensors") and size > TEXT_BYTES:
-        raise ZooError(f"{path}: has {size:,} bytes; the limit for a file other than safetensors is {TEXT_BYTES:,}.")
+    if not relative.endswith(WEIGHTS) and size > TEXT_BYTES:
+        raise ZooError(f"{path}: has {size:,} bytes; the limit for a file other than weights is {TEXT_BYTES:,}.")
 
 
 def check_text(folder: Path, relative: str) -> None:

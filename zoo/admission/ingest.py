@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zoo.admission import gate
+from zoo.admission.gguf import read_model
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.plain_file import open_inside, open_plain
@@ -38,12 +39,24 @@ def copy_source(source: str | Path, target: Path, own: Path | None = None, link:
             return _copy_url(text, target)
         text = rest
     folder = Path(text).expanduser()
+    if folder.suffix == ".gguf" and folder.is_file():
+        return (_copy_gguf(folder, target, link),)
     linked = link or (own is not None and own in folder.absolute().parents)
     paths = gate.inspect_folder(folder, linked, gate.BESIDE).paths
     total = sum((folder / path).stat().st_size for path in paths)
     with progress(f"adding {folder.name}", total, "bytes") if total >= PROGRESS_BYTES else nullcontext() as bar:
         advance = bar.advance if bar else None
         return tuple(_copy_file(folder, target, path, link, advance) for path in paths)
+
+
+def _copy_gguf(path: Path, target: Path, link: bool) -> File:
+    """Copies a GGUF file, which is a whole checkpoint, as the only file of its folder."""
+    gate.check_path(path.name)
+    gate.check_content(path.parent, path.name)
+    if not link:
+        gate.check_links(path, path.lstat().st_nlink)
+    read_model(path)
+    return _copy_file(path.parent, target, path.name, link, None)
 
 
 def hash_files(folder: Path, paths: Sequence[str]) -> tuple[File, ...]:

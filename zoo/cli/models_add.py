@@ -94,7 +94,9 @@ def _import(
     from zoo.exchange.huggingface import import_any
 
     path = Path(source).expanduser()
-    if source.startswith(("/", ".", "~")) and not path.is_dir():
+    if path.suffix == ".gguf" and not path.is_file():
+        raise ZooError(f"{source}: no such file; expected a GGUF file or a folder with safetensors.")
+    if source.startswith(("/", ".", "~")) and not path.is_dir() and path.suffix != ".gguf":
         return registry.add(source, name or path.name, about)  # which says why this is no folder
     return import_any(registry, source, name, revision, about, drop_code, convert)
 

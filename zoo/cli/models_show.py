@@ -8,6 +8,7 @@ import click
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, RenamedOption, open_registry
 from zoo.cli.output import bytes_text, count, emit_json, share_cell, table
+from zoo.coverage import find_splits, search_line, split_line
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ def echo_checkpoints(registry: "Registry", checkpoints: "Sequence[Checkpoint]", 
     for record in checkpoints:
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
         rows.append(
-            (record.label, record.family, count(record.parameters), count(record.training_tokens), record.licence,
-             record.created[:10], record.digest[:12], ",".join(aliases))
+            (record.label, record.family, count(record.parameters), record.quantisation or "full",
+             count(record.training_tokens), record.licence, record.created[:10], record.digest[:12], ",".join(aliases))
         )  # fmt: skip
-    table(rows, ("NAME", "FAMILY", "PARAMETERS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"))
+    table(rows, ("NAME", "FAMILY", "PARAMETERS", "WEIGHTS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"))
 
 
 @click.command("list")
@@ -61,12 +62,18 @@ def show(checkpoint: str, as_json: bool) -> None:
     with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
-        scores = registry.scores(record.digest)
+        scores, searches = registry.scores(record.digest), registry.searches(record.digest)
+        splits = find_splits(registry, scores)
         if as_json:
             import msgspec
 
             fields = msgspec.to_builtins(record)
-            emit_json(fields | {"bytes": record.bytes, "aliases": aliases, "scores": scores})
+            searched = [msgspec.to_builtins(search) | {"id": search.id} for search in searches]
+            emit_json(
+                fields
+                | {"bytes": record.bytes, "aliases": aliases, "scores": scores}
+                | {"searches": searched, "splits": list(splits.values())}
+            )
             return
         _echo_checkpoint(registry, record, aliases)
         protocols = registry.protocols() if scores else {}
@@ -76,13 +83,20 @@ def show(checkpoint: str, as_json: bool) -> None:
             unscored = f" unscored={score.unscored}" if score.unscored else ""
             value = share_cell(score.value, score.low, score.high, score.n)
             click.echo(f"  {column}{subset}: {value}{unscored}  run {score.run[:12]}")
+            if score.subset == "all":
+                click.echo(f"    {split_line(splits.get(score.run), score, scores)}")
+        if searches:
+            click.echo("searches for evaluation samples in training data:")
+        for search in searches:
+            click.echo(f"  {search.id[:12]}  {search_line(search)}")
 
 
 def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[str]) -> None:
     lines = {
         "name": record.label + (f" ({', '.join('@' + alias for alias in aliases)})" if aliases else ""),
         "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",
-        "context": f"{record.context_tokens:,} tokens", "prompt style": record.prompt_style,
+        "context": f"{record.context_tokens:,} tokens", "quantisation": record.quantisation,
+        "prompt style": record.prompt_style,
         "training tokens": f"{record.training_tokens:,}" if record.training_tokens is not None else "unknown",
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
         "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),

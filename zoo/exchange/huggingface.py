@@ -15,6 +15,7 @@ from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle
 from zoo.exchange.card import model_card
+from zoo.exchange.gguf import import_gguf
 from zoo.lock import locked
 from zoo.phi_variants import VARIANTS, Variant, legacy_format
 from zoo.plain_file import open_inside
@@ -33,12 +34,14 @@ def import_any(
 ) -> Checkpoint:  # fmt: skip
     """Imports a local Hugging Face folder, a repository of the hub or a variant as a checkpoint.
 
-    source     a folder; `microsoft/phi-2`; `phi-2`
+    source     a folder; a GGUF file; `microsoft/phi-2`; `phi-2`
     name       its name here; None: the variant's or the repository's name
     pickles    convert .bin and .pt to safetensors first, in an isolated child (local folders)
     drop_code  leave out Python files, pickles and `auto_map` instead of refusing the folder
     """
     folder = Path(source).expanduser()
+    if folder.suffix == ".gguf" and folder.is_file():
+        return import_gguf(registry, folder, name or _normalise_name(folder.stem), about)
     if folder.is_dir():
         name = name or _normalise_name(folder.resolve().name)
         if not pickles:

@@ -83,8 +83,9 @@ def _sequence(tokens: Tokens, length: int) -> list[int]:
     """Random tokens, none of which ends a text."""
     import numpy
 
-    drawn = numpy.random.Generator(numpy.random.PCG64(0)).integers(0, tokens.size - 1, length)
-    return [int(token) if token != tokens.eos else tokens.size - 1 for token in drawn]
+    going_on = [token for token in range(tokens.size) if token not in tokens.ends]
+    drawn = numpy.random.Generator(numpy.random.PCG64(0)).integers(len(going_on), size=length)
+    return [going_on[place] for place in drawn]
 
 
 def _compare_choices(model: Any, tokens: Tokens, lean: bool, length: int) -> bool:
