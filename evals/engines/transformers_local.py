@@ -71,7 +71,9 @@ class TransformersLocal:
 
     def continue_tokens(self, requests: Sequence[GenerateRequest], prompts: Sequence[Prompt]) -> Iterator[Generation]:
         """Generations from prompts that come as tokens; each must leave room in the context."""
-        yield from generate(self.model, self.tokens, self.paths, requests, self.facts.context_tokens, self.slots, prompts)
+        yield from generate(
+            self.model, self.tokens, self.paths, requests, self.facts.context_tokens, self.slots, prompts
+        )
 
     def stream(self, request: GenerateRequest) -> Iterator[str]:
         """One text in pieces, as it is written."""

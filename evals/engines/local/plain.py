@@ -101,9 +101,7 @@ class Reader:
         self.input_BT, self._state = self.input_BT[list(rows)], {}
 
 
-def write_texts(
-    model: Any, tokens: Tokens, texts: Sequence[Text], slots: int, *, with_cache: bool
-) -> Iterator[Text]:
+def write_texts(model: Any, tokens: Tokens, texts: Sequence[Text], slots: int, *, with_cache: bool) -> Iterator[Text]:
     """Writes every text to its end, texts with prompts of equal length in step, and yields each as it ends."""
     lengths = [len(text.prompt.tokens) for text in texts]
     for places in batches(lengths, [1] * len(texts), 1, GROUP_TOKENS):

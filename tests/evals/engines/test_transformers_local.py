@@ -187,7 +187,9 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
     engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
-    free = {g.sample: g.text for g in write.generate(engine.model, engine.tokens, engine.paths, prompts(decoding), 128, 4)}
+    free = {
+        g.sample: g.text for g in write.generate(engine.model, engine.tokens, engine.paths, prompts(decoding), 128, 4)
+    }
     step, sizes = phi_cpu.step, []
 
     def tight(model: Any, last_B: Any, *rest: Any) -> Any:
@@ -197,7 +199,9 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
         return step(model, last_B, *rest)
 
     monkeypatch.setattr(phi_cpu, "step", tight)
-    found = [(g.sample, g.text) for g in write.generate(engine.model, engine.tokens, engine.paths, prompts(decoding), 128, 4)]
+    found = [
+        (g.sample, g.text) for g in write.generate(engine.model, engine.tokens, engine.paths, prompts(decoding), 128, 4)
+    ]
     assert dict(found) == free
     assert len(found) == len(free)
     assert max(sizes) == 4
@@ -209,7 +213,9 @@ def test_draws_do_not_depend_on_their_neighbours(engine: TransformersLocal) -> N
     asked = prompts(decoding)
     together = {g.sample: g.text for g in write.generate(engine.model, engine.tokens, engine.paths, asked, 128, 8)}
     alone = {
-        g.sample: g.text for r in reversed(asked) for g in write.generate(engine.model, engine.tokens, engine.paths, [r], 128, 1)
+        g.sample: g.text
+        for r in reversed(asked)
+        for g in write.generate(engine.model, engine.tokens, engine.paths, [r], 128, 1)
     }
     assert together == alone
     other = [GenerateRequest(sample="0", draw=1, prompt=asked[0].prompt, decoding=decoding, seed=99)]
@@ -217,10 +223,14 @@ def test_draws_do_not_depend_on_their_neighbours(engine: TransformersLocal) -> N
 
 
 def test_a_stop_string_ends_the_text_before_itself(engine: TransformersLocal) -> None:
-    free = next(write.generate(engine.model, engine.tokens, engine.paths, prompts(Decoding(max_tokens=24))[:1], 128, 1)).text
+    free = next(
+        write.generate(engine.model, engine.tokens, engine.paths, prompts(Decoding(max_tokens=24))[:1], 128, 1)
+    ).text
     stop = free[5:8]
     cut = next(
-        write.generate(engine.model, engine.tokens, engine.paths, prompts(Decoding(max_tokens=24, stop=(stop,)))[:1], 128, 1)
+        write.generate(
+            engine.model, engine.tokens, engine.paths, prompts(Decoding(max_tokens=24, stop=(stop,)))[:1], 128, 1
+        )
     )
     assert cut.text == free[: free.find(stop)]
     assert cut.finish == "stop"

@@ -39,7 +39,7 @@ MEDIA: dict[str, Any] = {
     **dict.fromkeys(("head_dim", "global_head_dim", "input_size", "num_position_embeddings",
                      "position_embedding_size"), 16),
     **dict.fromkeys(("num_attention_heads", "num_heads", "num_key_value_heads"), 2),
-    "out_hidden_size": WIDTH, "patch_size": 8, "vocab_size": 8, "deepstack_visual_indexes": [], "per_layer_config": {},
+    "out_hidden_size": WIDTH, "adapter_out_dim": WIDTH, "patch_size": 8, "vocab_size": 8, "deepstack_visual_indexes": [], "per_layer_config": {},
 }  # fmt: skip
 FULL_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 LATENT = {"num_key_value_heads": 4, "head_dim": 8}  # attention through a latent vector has a key head for each head
