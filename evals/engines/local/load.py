@@ -79,14 +79,14 @@ def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
     except (OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0]
         raise ZooError(f"the tokenizer of {path} cannot be loaded: {line}. Look: phizoo models verify") from None
-    model = load_model(path, dtype=dtype, attn_implementation="sdpa")
+    model = load_model(path, dtype=dtype)  # with the attention that transformers takes for the family
     _check(model.config, tokens, path)
     return model.to(device), tokens
 
 
 def _check(config: Any, tokens: Tokens, path: Path) -> None:
     """Refuses more tokens than embedding rows, and an end-of-text id that is not the tokenizer's."""
-    rows = config.get_text_config().vocab_size
+    rows = config.get_text_config(decoder=True).vocab_size
     if tokens.size > rows:
         raise ZooError(
             f"{path}: the tokenizer has {tokens.size} tokens, the model {rows} rows; "
