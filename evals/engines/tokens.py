@@ -10,7 +10,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from evals.engines.gguf import gguf_tokenizer
 from evals.records import Decoding
+from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError
 from zoo.records import Record, has_tokenizer
 
@@ -80,6 +82,8 @@ def folder_tokenizer(path: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
+    if file := gguf_file(path):
+        return gguf_tokenizer(file)
     if not has_tokenizer(file.name for file in path.iterdir()):
         raise ZooError(
             f"{path} has no tokenizer (tokenizer.json, a *.model, or vocab.json with merges.txt): put its files beside "

@@ -67,14 +67,20 @@ def gguf_file(folder: Path) -> Path | None:
     return files[0] if len(files) == 1 and not any(folder.glob("*.safetensors")) else None
 
 
+def inspect_gguf(path: Path) -> GgufModel:
+    """The facts of a file that may enter, its chat templates checked. Raises ZooError with the file and the reason."""
+    model = read_model(path)
+    for key, value in model.header.metadata.items():
+        if key.startswith("tokenizer.chat_template") and isinstance(value, str):
+            check_template(value, f"{path} ({key})")
+    return model
+
+
 def read_model(path: Path) -> GgufModel:
-    """The facts of a file that may enter. Raises ZooError with the file and the reason."""
+    """The facts of a file, all but its chat templates checked. Raises ZooError with the file and the reason."""
     header = read_gguf(path)
     _check_kind(path, header.metadata)
     vocabulary = _check_tokens(path, header.metadata)
-    for key, value in header.metadata.items():
-        if key.startswith("tokenizer.chat_template") and isinstance(value, str):
-            check_template(value, f"{path} ({key})")
     config = _read_config(path, header.metadata)
     config["vocab_size"] = _check_shapes(path, header, config, vocabulary)
     config["tie_word_embeddings"] = not any(tensor.name == "output.weight" for tensor in header.tensors)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
+from evals.engines.gguf import check_loaded, check_readable
 from evals.engines.tokens import Tokens, folder_tokenizer
+from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError, nearest
 from zoo.shape import folder_shape
 
@@ -57,12 +59,21 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
     logs.set_verbosity_error()
     logs.disable_progress_bar()
     options |= {"dtype": getattr(torch, dtype), "local_files_only": True, "use_safetensors": True}
+    file = gguf_file(Path(folder))
+    if file:
+        check_readable(file)
+        options["gguf_file"] = file.name
     try:
-        return getattr(transformers, kind).from_pretrained(folder, **options).eval()
+        model = getattr(transformers, kind).from_pretrained(folder, **options).eval()
     except (OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0]
         noun = "causal language model" if kind == "AutoModelForCausalLM" else "model"
         raise ZooError(f"{folder} cannot be loaded as a {noun}: {line}. Look: phizoo models verify") from None
+    except ImportError as error:
+        raise ZooError(f"{folder} is a GGUF, which needs a package more: pip install 'phi-zoo[gguf]' ({error})") from None
+    if file:
+        check_loaded(file, model)
+    return model
 
 
 def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
