@@ -7,11 +7,13 @@ equal to the config that it made, or be without effect; otherwise the file is re
 Source of the pre-tokenizers: llama.cpp, src/llama-vocab.cpp (LLAMA_VOCAB_PRE_TYPE_*).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo.admission.gguf import POSITIONS
-from zoo.admission.gguf_header import read_gguf
+from zoo.admission.gguf_header import STRING, read_gguf
 from zoo.errors import ZooError
 
 # tokenizer.ggml.pre -> how a byte-level vocabulary cuts text, besides those that transformers knows
@@ -71,6 +73,27 @@ def check_readable(file: Path) -> None:
     for tensor in header.tensors:
         if POSITIONS.fullmatch(tensor.name):
             raise ZooError(f"{file}: transformers ignores {tensor.name}, so positions would be wrong; {LLAMA_CPP}")
+
+
+@contextmanager
+def quick_strings() -> Iterator[None]:
+    """Inside, transformers reads a vocabulary in a tenth of the time: its own code copies a string byte by byte.
+
+    A model's load reads 98,000 strings three times: 40 seconds on one core, against 4 (transformers 5.23).
+    """
+    from transformers import modeling_gguf_pytorch_utils as legacy
+
+    slow = legacy._gguf_parse_value
+
+    def parse(value: Any, kinds: Any) -> Any:
+        is_text = kinds[-1] == STRING if isinstance(kinds, list) else kinds == STRING
+        return value.tobytes().decode() if is_text else slow(value, kinds)
+
+    legacy._gguf_parse_value = parse
+    try:
+        yield
+    finally:
+        legacy._gguf_parse_value = slow
 
 
 def check_loaded(file: Path, model: Any) -> None:

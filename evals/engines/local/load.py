@@ -5,11 +5,12 @@ off) and nothing is fetched. `load` also checks what would change answers withou
 attention, token ids beyond the tokenizer, a wrong end of text, the missing partial rotary factor.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
-from evals.engines.gguf import check_loaded, check_readable
+from evals.engines.gguf import check_loaded, check_readable, quick_strings
 from evals.engines.tokens import Tokens, folder_tokenizer
 from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError, nearest
@@ -64,7 +65,10 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
         check_readable(file)
         options["gguf_file"] = file.name
     try:
-        model = getattr(transformers, kind).from_pretrained(folder, **options).eval()
+        with quick_strings() if file else nullcontext():
+            if file:
+                options["config"] = transformers.AutoConfig.from_pretrained(folder, gguf_file=file.name)
+            model = getattr(transformers, kind).from_pretrained(folder, **options).eval()
     except (OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0]
         noun = "causal language model" if kind == "AutoModelForCausalLM" else "model"
