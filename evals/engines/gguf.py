@@ -9,6 +9,7 @@ Source of the pre-tokenizers: llama.cpp, src/llama-vocab.cpp (LLAMA_VOCAB_PRE_TY
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,24 +77,42 @@ def check_readable(file: Path) -> None:
 
 
 @contextmanager
-def quick_strings() -> Iterator[None]:
-    """Inside, transformers reads a vocabulary in a tenth of the time: its own code copies a string byte by byte.
+def quick_reading() -> Iterator[None]:
+    """Inside, transformers reads a GGUF's header once and in a tenth of the time, and draws no bar.
 
-    A model's load reads 98,000 strings three times: 40 seconds on one core, against 4 (transformers 5.23).
+    Its own code slices a memory map some 500,000 times for 98,000 strings, and copies each string byte by byte, in
+    three passes: a load of SmolLM2 took 97 seconds on a busy core.
     """
+    import gguf
+    import numpy
     from transformers import modeling_gguf_pytorch_utils as legacy
 
     slow = legacy._gguf_parse_value
+
+    class PlainReader(gguf.GGUFReader):  # type: ignore[misc]
+        """The package's reader over an array that is no memory map's subclass, which is slow to slice."""
+
+        def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
+            size = numpy.dtype(dtype).itemsize * int(count)
+            return numpy.asarray(self.data)[offset : offset + size].view(dtype)
 
     def parse(value: Any, kinds: Any) -> Any:
         is_text = kinds[-1] == STRING if isinstance(kinds, list) else kinds == STRING
         return value.tobytes().decode() if is_text else slow(value, kinds)
 
-    legacy._gguf_parse_value = parse
+    replaced = (gguf, "GGUFReader", cache(PlainReader)), (legacy, "_gguf_parse_value", parse), (legacy, "tqdm", _no_bar)
+    before = [getattr(module, name) for module, name, _ in replaced]
+    for module, name, quick in replaced:
+        setattr(module, name, quick)
     try:
         yield
     finally:
-        legacy._gguf_parse_value = slow
+        for (module, name, _), value in zip(replaced, before, strict=True):
+            setattr(module, name, value)
+
+
+def _no_bar(items: Any, **_options: Any) -> Any:
+    return items
 
 
 def check_loaded(file: Path, model: Any) -> None:

@@ -11,6 +11,7 @@ Source: llama.cpp, include/llama.h, through the low-level half of llama-cpp-pyth
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -232,7 +233,7 @@ def load_file(file: Path) -> tuple[Any, Tokens]:
 
     import llama_cpp
 
-    llama_cpp.llama_log_set(_SILENT(llama_cpp), ctypes.c_void_p(0))
+    llama_cpp.llama_log_set(_quiet_log(), ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
     options = llama_cpp.llama_model_default_params()
     options.n_gpu_layers = 0
@@ -247,13 +248,12 @@ def load_file(file: Path) -> tuple[Any, Tokens]:
     return model, tokens
 
 
-_silent: list[Any] = []  # a callback must outlive its registration
+@cache
+def _quiet_log() -> Any:
+    """A callback that drops llama.cpp's log; cached, since it must outlive its registration."""
+    import llama_cpp
 
-
-def _SILENT(llama_cpp: Any) -> Any:
-    if not _silent:
-        _silent.append(llama_cpp.llama_log_callback(lambda _level, _text, _data: None))
-    return _silent[0]
+    return llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
 
 
 def _tokenize(vocabulary: Any, text: str) -> list[int]:

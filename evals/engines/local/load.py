@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
-from evals.engines.gguf import check_loaded, check_readable, quick_strings
+from evals.engines.gguf import check_loaded, check_readable, quick_reading
 from evals.engines.tokens import Tokens, folder_tokenizer
 from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError, nearest
@@ -65,7 +65,7 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
         check_readable(file)
         options["gguf_file"] = file.name
     try:
-        with quick_strings() if file else nullcontext():
+        with quick_reading() if file else nullcontext():
             if file:
                 options["config"] = transformers.AutoConfig.from_pretrained(folder, gguf_file=file.name)
             model = getattr(transformers, kind).from_pretrained(folder, **options).eval()
