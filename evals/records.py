@@ -10,6 +10,8 @@ import msgspec
 
 from zoo.records import Record
 
+Groups = Literal["clusters", "strata"]
+
 
 class Sample(Record, frozen=True, kw_only=True):
     """One question of a task.
@@ -18,7 +20,7 @@ class Sample(Record, frozen=True, kw_only=True):
     question the text from which the task makes the prompt
     target   the right answer: a string, a number, the index of the right choice
     choices  for choice tasks: the task makes its (context, continuation) pairs from these
-    cluster  samples with the same cluster are not independent (a passage, a subject); "" if alone
+    cluster  the group that samples share (a passage, a subject; `Task.groups` says which kind); "" if alone
     data     the rest that scoring needs (tests, entry point), as plain data
     """
 
@@ -146,7 +148,7 @@ class Facts(Record, frozen=True, kw_only=True):
 class Run(Record, frozen=True, kw_only=True):
     """A run's header: the checkpoint, task, engine and options. id: digest of all that determines the answers.
 
-    overlapping  the samples found in training data, as flagged when the run was published; None: not searched
+    overlapping  samples in training data, in the headers of older versions; today a `zoo.records.Search` names them
     """
 
     id: str

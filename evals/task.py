@@ -10,7 +10,7 @@ The loop (`evals.run`) knows these three kinds and nothing of any task.
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from evals.records import Choice, Decoding, Sample, Scored
+from evals.records import Choice, Decoding, Groups, Sample, Scored
 from evals.sandbox import Program
 from zoo.records import Record
 
@@ -31,6 +31,8 @@ class Task(Record, frozen=True, kw_only=True):
     judge     kind "choices": sample, the scored choices -> its metrics
     program   kind "code": sample, answer -> the program that the sandbox runs
     gold      sample -> the text that a perfect model would write; None if the set has none
+    groups    the kind of group that `Sample.cluster` names. clusters: some of many, as passages are; a new
+              test would have others. strata: all that there are, as subjects are; a new test would have the same
     data      the dataset name that `evals.datasets.load` resolves, for listings and provenance
     """
 
@@ -49,6 +51,7 @@ class Task(Record, frozen=True, kw_only=True):
     judge: Callable[[Sample, tuple[Choice, ...]], Scored] | None = None
     program: Callable[[Sample, str], Program] | None = None
     gold: Callable[[Sample], str | None] | None = None
+    groups: Groups = "clusters"
     decoding: Decoding = Decoding(max_tokens=512)
     data: str = ""
     split: str = ""

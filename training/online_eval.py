@@ -56,6 +56,7 @@ def make_scorer(
     from evals.evaluate import Subject, evaluate_many
     from evals.run import RunOptions
     from evals.stats.summary import summarise
+    from evals.tasks import groups_of
     from training import export
 
     options = RunOptions(connection={"device": device.partition(":")[0]})
@@ -67,8 +68,9 @@ def make_scorer(
             export.write_folder(model, settings, weights, tokenizer, b"", {}, {})
             subject = Subject(digest=digest([identity, step]), label=f"step {step}", path=model)
             for outcome in evaluate_many([subject], tasks, options, folder / "evals"):
-                name = f"eval_{outcome.run.header.task}"
-                stat = summarise(outcome.run.results, outcome.run.protocols[0].metric)
+                task = outcome.run.header.task
+                name = f"eval_{task}"
+                stat = summarise(outcome.run.results, outcome.run.protocols[0].metric, groups_of(task))
                 numbers |= {name: stat.value, f"{name}_low": stat.low, f"{name}_high": stat.high, f"{name}_n": stat.n}
         return numbers
 

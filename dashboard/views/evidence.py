@@ -63,11 +63,13 @@ def show_cell(row: Row, column: Column) -> None:
 def show_published(cell: Cell, column: Column) -> None:
     """Draws the source and protocol of a published number, and whether it may be compared."""
     st.markdown(f"**Reported elsewhere, not measured here.** {text(cell.source)}")
+    st.markdown(f"[{text(cell.address)}]({cell.address}), read on {cell.accessed}")
     st.markdown(f"**Protocol as stated:** {text(cell.protocol)}")
     if cell.derived:
         st.markdown(f"**Interval:** not published; derived here from {cell.n} problems (Wilson, 95%).")
     elif cell.low is None:
-        st.markdown("**Interval:** none; the source does not state the number of problems.")
+        reason = "is no share of independent questions" if cell.n else "has no stated number of problems"
+        st.markdown(f"**Interval:** none; the number {reason}.")
     st.info(text(column.comparable))
 
 

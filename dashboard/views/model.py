@@ -144,7 +144,8 @@ def show_curve(checkpoint: Checkpoint, registry: "Registry") -> None:
 
 def show_published(board: Board, row: Row) -> None:
     """Draws a published model with its scores and their sources."""
-    sizes = f"{count(row.parameters)} parameters, {count(row.training_tokens)} training tokens, {row.date or 'no date'}"
+    sizes = f"{count(row.parameters)} parameters, {count(row.unique_tokens)} unique tokens, "
+    sizes += f"{count(row.training_tokens)} tokens seen, {row.date or 'no date'}"
     kind = f"{row.family}, {row.style}, {row.weights} weights"
     st.markdown(style.text(f"Reported elsewhere, not measured here. {sizes}, {kind}."))
     show_scores(board, row)

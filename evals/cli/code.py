@@ -80,7 +80,7 @@ def _scores(results: list[Any], task: Any, tier: str) -> list[dict[str, Any]]:
     rows = []
     for k in KS:
         if k <= min(draws.values()):
-            stat = summarise(results, f"pass@{k}")
+            stat = summarise(results, f"pass@{k}", task.groups)
             row = {"task": f"{task.name}@{task.protocol}", "metric": f"pass@{k}", "value": stat.value}
             row |= {"low": stat.low, "high": stat.high, "n": stat.n, "of": task.size, "unscored": stat.unscored}
             verdicts = dict(sorted(Counter(result.verdict for result in results).items()))

@@ -63,9 +63,13 @@ def ranks(
 
 
 def _print_column(column: "RankedColumn") -> None:
-    click.echo(f"{column.protocol.column}, {resolution_text(min(row.score.n for row in column.rows))}")
+    text = f", {resolution_text(column.resolution)}" if column.resolution else ""
+    click.echo(f"{column.protocol.column}{text}")
+    unpaired = [row.checkpoint for row in column.rows if row.paired is None]
     if not column.paired:
         click.echo("ranks from intervals alone: some samples are missing")
+    elif unpaired:
+        click.echo(f"compared by intervals, samples are missing: {', '.join(unpaired)}")
     table([_fields(row) for row in column.rows], ("RANK", "PAIRED", "CHECKPOINT", "SCORE [95%]", "ALIKE"))
 
 

@@ -129,12 +129,12 @@ def _groups(task_name: str, metric: str, results: "Sequence[Result]") -> list[tu
     import importlib
 
     from evals.stats.summary import summarise
-    from evals.tasks import TASKS
+    from evals.tasks import TASKS, groups_of
 
     rows = []
     for group, subjects in getattr(importlib.import_module(TASKS[task_name]), "GROUPS", {}).items():
         members = [result for result in results if result.cluster in subjects.split()]
         if any(result.score is not None for result in members):
-            score = summarise(members, metric)
+            score = summarise(members, metric, groups_of(task_name))
             rows.append((group, share_cell(score.value, score.low, score.high, score.n)))
     return rows

@@ -62,6 +62,13 @@ def gguf_tokenizer(file: Path) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=backend, **settings)
 
 
+def gguf_ends(file: Path) -> frozenset[int]:
+    """The tokens that end a text by a file's own keys: of a text, and of a turn."""
+    metadata = read_gguf(file).metadata
+    numbers = (metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom"))
+    return frozenset(number for number in numbers if number is not None)
+
+
 def check_readable(file: Path) -> None:
     """Raises ZooError where transformers would not compute a file's function; the engine's config is checked later."""
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING

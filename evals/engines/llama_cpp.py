@@ -18,7 +18,7 @@ from typing import Any
 
 from evals.engines.local.generate import Text, draw, encode_prompt
 from evals.engines.local.rows import shared_length
-from evals.engines.tokens import Pair, Tokens, folder_tokenizer
+from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.admission.gguf import gguf_file, read_model
 from zoo.errors import ZooError
@@ -240,7 +240,7 @@ def load_file(file: Path) -> tuple[Any, Tokens]:
     model = llama_cpp.llama_model_load_from_file(str(file).encode(), options)
     if not model:
         raise ZooError(f"llama.cpp cannot load {file}; is its architecture known to it? Try --engine transformers")
-    tokens = Tokens(folder_tokenizer(file.parent))
+    tokens = folder_tokens(file.parent)
     theirs = _tokenize(llama_cpp.llama_model_get_vocab(model), PROBE)
     if theirs != tokens.encode(PROBE):
         llama_cpp.llama_model_free(model)

@@ -81,13 +81,31 @@ def recover_interval(value: float, low: float, high: float) -> Interval:
     return Interval(value=value, low=low, high=high, effective=effective)
 
 
+def effective_n(value: float, low: float, high: float, n: int) -> float:
+    """The number of independent samples that would give an interval as wide as the one kept with a score of n samples.
+
+    It is n where the interval is no score interval (zero wide, or from another formula).
+
+    >>> round(effective_n(0.5, 0.4036, 0.5964, 1000))
+    100
+    """
+    try:
+        return recover_interval(value, low, high).effective
+    except ValueError:
+        return float(n)
+
+
 def mean_interval(
-    values: Sequence[float], clusters: Sequence[Hashable] | None = None, level: float = LEVEL
+    values: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    strata: Sequence[Hashable] | None = None,
+    level: float = LEVEL,
 ) -> Interval:
     """The mean of scores with its interval, by the method that fits the data.
 
     values    scores in 0..1, one a sample and draw
-    clusters  what each score shares with others (problem, passage, subject); None if all are alone
+    clusters  what each score shares with dependent ones (problem, passage); None if all are alone
+    strata    the part of the task, of all that there are, to which each score belongs; None if there are none
     Returns   Wilson's interval for independent zeros and ones, the clustered one otherwise.
     Raises    ValueError when there is no score, or one is outside 0..1.
     """
@@ -97,9 +115,18 @@ def mean_interval(
         raise ValueError(f"scores are in 0..1, one of {len(values)} is not.")
     groups = list(range(len(values))) if clusters is None else list(clusters)
     alone = len(set(groups)) == len(values)
+    if strata is not None and len(set(strata)) > 1:
+        return strata_interval(values, groups, strata, level)
     if alone and all(value in (0.0, 1.0) for value in values):
         return wilson(sum(values), len(values), level)
     return clustered_interval(values, groups, level)
+
+
+def strata_interval(
+    values: Sequence[float], clusters: Sequence[Hashable], strata: Sequence[Hashable], level: float = LEVEL
+) -> Interval:
+    """The mean of scores in fixed strata."""
+    return mean_interval(values, clusters, level=level)
 
 
 def clustered_interval(values: Sequence[float], clusters: Sequence[Hashable], level: float = LEVEL) -> Interval:

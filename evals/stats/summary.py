@@ -5,11 +5,13 @@ never a 0. Not here: storing the cell (`evals.results.publish`).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
-from evals.records import Result
-from evals.stats.intervals import Interval, mean_interval, wilson
+from msgspec.structs import replace
+
+from evals.records import Groups, Result
+from evals.stats.intervals import Interval, effective_n, mean_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
 from zoo.errors import ZooError, nearest
 from zoo.records import Record, Reported, Score
@@ -23,7 +25,7 @@ class Summary(Record, frozen=True):
     """A score's facts, named as in `zoo.records.Score`.
 
     n         samples with a score (not draws)
-    clusters  the independent groups among them; n when all are alone
+    clusters  the independent groups among them; n when all are alone, or grouped in strata
     origin    "derived": a published number, its interval made from its n
     """
 
@@ -35,13 +37,28 @@ class Summary(Record, frozen=True):
     unscored: int
     origin: Literal["measured", "derived"] = "measured"
 
+    @property
+    def effective(self) -> float:
+        """The number of independent samples that would give an interval as wide."""
+        return effective_n(self.value, self.low, self.high, self.n)
+
 
 class SampleScore(Record, frozen=True):
-    """One sample's values under a metric: one a draw, or the single pass@k that the draws give."""
+    """One sample's values under a metric: one a draw, or the single pass@k that the draws give.
+
+    cluster  what it shares with dependent samples; "" if it is alone
+    stratum  the part of the task that it belongs to; "" if the task has none
+    """
 
     sample: str
     cluster: str
     values: tuple[float, ...]
+    stratum: str = ""
+
+    @property
+    def unit(self) -> tuple[str, str]:
+        """The independent unit that it belongs to. A cluster never has the name of a sample alone."""
+        return ("cluster", self.cluster) if self.cluster else ("sample", self.sample)
 
     @property
     def value(self) -> float:
@@ -49,32 +66,35 @@ class SampleScore(Record, frozen=True):
         return sum(self.values) / len(self.values)
 
 
-def summarise(results: Sequence[Result], metric: str) -> Summary:
+def summarise(results: Sequence[Result], metric: str, groups: Groups = "clusters") -> Summary:
     """The score of a run under one metric, with the interval that fits its structure.
 
     results  the lines of one run; the last line of a sample and draw counts
     metric   a name in the results' `metrics`, or pass@k (from `score`, needs k draws a sample)
+    groups   the kind of group that the lines' `cluster` names: `Task.groups` (`evals.tasks.groups_of`)
     Returns  Wilson's interval for single right or wrong answers; clustered by problem for several
-             draws, by `cluster` where samples share one.
+             draws, by `cluster` where samples share one; with the variance inside strata where they are strata.
     Raises   ZooError when nothing is scored, the metric is unknown, or the draws are too few.
     """
-    scored, unscored = by_sample(results, metric)
+    scored, unscored = by_sample(results, metric, groups)
     return _summary(scored, unscored, metric)
 
 
-def best_scores(scores: Iterable[Score]) -> dict[tuple[str, str, str, str], Score]:
-    """The score of each cell, by (checkpoint, protocol, metric, subset): of the most samples, then the newest."""
-    best: dict[tuple[str, str, str, str], Score] = {}
-    for score in scores:
-        cell = (score.checkpoint, score.protocol, score.metric, score.subset)
-        if cell not in best or (score.n, score.created) > (best[cell].n, best[cell].created):
-            best[cell] = score
-    return best
+def restated(score: Score, groups: Groups) -> Score:
+    """A stored score with the interval of today's rule.
+
+    Strata used to be taken for clusters, and the score then counts fewer clusters than samples. Its lines may be
+    gone, so it gets Wilson's interval, which is slightly wider than the one from the variance inside strata.
+    """
+    if groups == "clusters" or score.clusters == score.n:
+        return score
+    interval = wilson(score.value * score.n, score.n)
+    return replace(score, low=interval.low, high=interval.high, clusters=score.n)
 
 
-def by_sample(results: Sequence[Result], metric: str) -> tuple[list[SampleScore], int]:
+def by_sample(results: Sequence[Result], metric: str, groups: Groups = "clusters") -> tuple[list[SampleScore], int]:
     """Each scored sample's value under a metric in order of first appearance, and how many are unscored."""
-    missing = _unscored(results)
+    missing = unscored_samples(results)
     lines: dict[str, dict[int, Result]] = {}
     for result in results:
         if result.sample not in missing and _applies(result, metric):
@@ -83,8 +103,9 @@ def by_sample(results: Sequence[Result], metric: str) -> tuple[list[SampleScore]
     scored = []
     for sample, draws in lines.items():
         values = _over_draws([_value(draw, metric) for _, draw in sorted(draws.items())], metric)
-        cluster = next(iter(draws.values())).cluster
-        scored.append(SampleScore(sample=sample, cluster=cluster, values=values))
+        group = next(iter(draws.values())).cluster
+        cluster, stratum = (group, "") if groups == "clusters" else ("", group)
+        scored.append(SampleScore(sample=sample, cluster=cluster, values=values, stratum=stratum))
     return scored, len(missing)
 
 
@@ -102,7 +123,7 @@ def derive_summary(row: Reported) -> Summary | None:
     )  # fmt: skip
 
 
-def _unscored(results: Sequence[Result]) -> set[str]:
+def unscored_samples(results: Sequence[Result]) -> set[str]:
     """The samples that have a draw without a score; the last line of a draw counts."""
     last = {(result.sample, result.draw): result.score for result in results}
     return {sample for (sample, _), score in last.items() if score is None}
@@ -143,18 +164,22 @@ def _summary(scored: Sequence[SampleScore], unscored: int, metric: str) -> Summa
             f"nothing is scored under {metric}: {unscored} samples are without a score. "
             "See why: phizoo eval show RUN; score what is missing: run the same command again"
         )
-    clusters = [sample.cluster or sample.sample for sample in scored]
-    interval = _interval(scored, clusters)
+    interval = _interval(scored)
     return Summary(
-        value=interval.value, low=interval.low, high=interval.high, n=len(scored), clusters=len(set(clusters)),
-        unscored=unscored,
+        value=interval.value, low=interval.low, high=interval.high, n=len(scored),
+        clusters=len({sample.unit for sample in scored}), unscored=unscored,
     )  # fmt: skip
 
 
-def _interval(scored: Sequence[SampleScore], clusters: Sequence[str]) -> Interval:
+def _interval(scored: Sequence[SampleScore]) -> Interval:
     """Each draw in its problem's cluster; the samples' means if their numbers of draws differ."""
-    if len({len(sample.values) for sample in scored}) > 1:
-        return mean_interval([sample.value for sample in scored], clusters)
-    values = [value for sample in scored for value in sample.values]
-    groups = [group for group, sample in zip(clusters, scored, strict=True) for _ in sample.values]
-    return mean_interval(values, groups)
+    alike = len({len(sample.values) for sample in scored}) == 1
+    values: list[float] = []
+    units: list[Hashable] = []
+    strata: list[Hashable] = []
+    for sample in scored:
+        own = sample.values if alike else (sample.value,)
+        values += own
+        units += [sample.unit] * len(own)
+        strata += [sample.stratum] * len(own)
+    return mean_interval(values, units, strata)

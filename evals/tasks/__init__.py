@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from evals.protocol_name import ProtocolName
+from evals.records import Groups
 from evals.subset import VERSIONS, quick_task
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
@@ -63,6 +64,11 @@ def task(spec: str) -> Task:
     return known[protocol]
 
 
+def groups_of(name: str) -> Groups:
+    """The kind of group that a task's samples share; clusters, the wider interval, for another tool's own task."""
+    return next(iter(protocols(name).values())).groups if name in TASKS else "clusters"
+
+
 def every() -> Iterator[Task]:
     """Every task under every protocol."""
     for name in TASKS:
@@ -73,6 +79,33 @@ def every() -> Iterator[Task]:
 def titles() -> dict[str, str]:
     """task -> its name as papers print it, in the order of `TASKS`. Imports every task."""
     return {name: importlib.import_module(module).TITLE for name, module in TASKS.items()}
+
+
+@cache
+def chances() -> dict[tuple[str, str], float]:
+    """(task, metric) -> what guessing scores, 0..1, where there is something to guess. Imports every task.
+
+    The metrics of a question with choices share one; of another task only the main metric has one.
+    """
+    first = {name: next(iter(protocols(name).values())) for name in TASKS}
+    return {
+        (name, metric): task.chance
+        for name, task in first.items()
+        if task.chance
+        for metric in (task.metrics if task.kind == "choices" else task.metrics[:1])
+    }
+
+
+def chance_of(benchmark: str, metric: str = "") -> float | None:
+    """What guessing scores on a benchmark under a metric (the main one if empty); None if nothing can be guessed.
+
+    >>> chance_of("mmlu", "acc"), chance_of("boolq"), chance_of("humaneval")
+    (0.25, 0.5, None)
+    """
+    name = benchmark_of(benchmark)
+    if name not in TASKS:
+        return None
+    return chances().get((name, metric or next(iter(protocols(name).values())).metrics[0]))
 
 
 @cache

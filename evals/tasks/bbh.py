@@ -9,7 +9,8 @@ Protocols, all 3-shot:
 `phi`      phi-2 was reported with 3 shots and chain of thought: the same prompt, stopped only where a
            new question begins; the last "answer is" counts, without a full stop at its end
 `direct`   the same examples without the work; the first line is the answer
-The interval is clustered by subtask. The harness's group value is this mean over questions.
+The 27 subtasks are strata: BBH is these 27, and a new edition would have the same ones. The
+harness's group value is this mean over questions.
 """
 
 import re
@@ -106,8 +107,9 @@ def gold_direct(sample: Sample) -> str:
 LM_EVAL = Task(
     name="bbh", version=1, kind="generate", about="27 subtasks that models found hard, worked examples",
     protocol="lm-eval", samples=samples, prompt=prompt, extract=extract, score=score, gold=gold,
-    metrics=("exact_match",), shots=3, decoding=Decoding(max_tokens=1024, stop=("</s>", "Q", "\n\n")), data="bbh",
-    split="test", licence="MIT", paper="arXiv:2210.09261", size=6511, chance=0.158,  # always (B)
+    metrics=("exact_match",), shots=3, groups="strata",
+    decoding=Decoding(max_tokens=1024, stop=("</s>", "Q", "\n\n")), data="bbh", split="test", licence="MIT",
+    paper="arXiv:2210.09261", size=6511, chance=0.158,  # always (B)
 )  # fmt: skip
 PHI = replace(LM_EVAL, protocol="phi", extract=extract_phi, decoding=Decoding(max_tokens=512, stop=("\n\nQ:",)))
 DIRECT = replace(

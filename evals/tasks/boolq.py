@@ -5,6 +5,7 @@ Both protocols have the words of lm-evaluation-harness 0.4.13 (boolq, version 2)
 `Question: …?`, `Answer:` and " no" or " yes", 0-shot, only acc. They differ in the passages:
 `lm-eval` shows those of google/boolq, `lm-eval-titled` those of SuperGLUE, which begin with the
 article's title and ` -- `. The harness reads the latter, so compare its numbers with that protocol.
+Some passages have two questions or more. Passages are clusters: they are some of many.
 """
 
 from collections.abc import Callable, Iterator

