@@ -27,7 +27,6 @@ SLOTS = 8  # texts at a time; above 8 a step on two cores takes as much longer a
 BATCH_TOKENS = 512  # tokens in one call
 FLOAT32 = 0  # ggml's number; the cache is kept in it, so that an F32 file gives the plain forward's numbers
 NO_FLASH = 0  # its kernel on a CPU rounds the cache's products to 16 bits
-NOT_FINITE = "the model's logits are not finite"
 # code, digits, spaces, marks and letters of several scripts: where tokenizers differ, they differ here
 PROBE = "def f(x):\n    return  x + 1234\n\n\n7 It's, we'll! naïve café — Привет 你好 1.5e-3\t\t'q'  \n  \"end\"\n"
 
@@ -67,12 +66,10 @@ class LlamaCpp:
         longest = max(len(pair.tokens) for pairs in questions for pair in pairs)
         with open_session(model, 1, longest) as session:
             for request, pairs in zip(requests, questions, strict=True):
-                choices = tuple(_read_pair(session, pair) for pair in pairs)
-                finite = all(choice is not None for choice in choices)
                 yield ChoiceScores(
-                    sample=request.sample, choices=tuple(choice for choice in choices if choice) if finite else (),
+                    sample=request.sample, choices=tuple(_read_pair(session, pair) for pair in pairs),
                     prompt_tokens=max(pair.start + pair.truncated for pair in pairs),
-                    truncated=max(pair.truncated for pair in pairs), fault="" if finite else NOT_FINITE,
+                    truncated=max(pair.truncated for pair in pairs),
                 )  # fmt: skip
 
     def close(self) -> None:
@@ -167,7 +164,7 @@ def _write(session: LlamaSession, tokens: Tokens, waiting: list[Text]) -> Iterat
             active.remove((sequence, text))
             session.forget(sequence, 0)
             free.append(sequence)
-            yield _ended(text)
+            yield text.generation()
         if active and not (free and waiting):
             places = [
                 (text.written[-1], len(text.prompt.tokens) + len(text.written) - 1, sequence, True)
@@ -177,31 +174,15 @@ def _write(session: LlamaSession, tokens: Tokens, waiting: list[Text]) -> Iterat
 
 
 def _draw(texts: Sequence[Text], logits_BV: Any, tokens: Tokens) -> None:
-    """Draws the next token of each text; a text whose logits are not finite ends as a fault."""
-    import numpy
+    """Draws the next token of each text."""
     import torch
 
-    finite = numpy.isfinite(logits_BV[:, : tokens.size]).all(axis=1)
-    for text, is_finite in zip(texts, finite, strict=True):
-        if not is_finite:
-            text.finish = "fault"
-    drawn = [text for text, is_finite in zip(texts, finite, strict=True) if is_finite]
-    if drawn:
-        for text, token in zip(drawn, draw(torch.from_numpy(logits_BV[finite]), drawn, tokens), strict=True):
-            text.add(token)
+    for text, token in zip(texts, draw(torch.from_numpy(logits_BV), texts, tokens), strict=True):
+        text.add(token)
 
 
-def _ended(text: Text) -> Generation:
-    if text.finish != "fault":
-        return text.generation()
-    return Generation(
-        sample=text.request.sample, draw=text.request.draw, text="", prompt_tokens=len(text.prompt.tokens), tokens=0,
-        finish="fault", fault=NOT_FINITE,
-    )  # fmt: skip
-
-
-def _read_pair(session: LlamaSession, pair: Pair) -> Choice | None:
-    """Scores one continuation; None if a logit is not finite."""
+def _read_pair(session: LlamaSession, pair: Pair) -> Choice:
+    """Scores one continuation; its log-probability is NaN where a logit is not finite."""
     import numpy
 
     first = pair.start - 1  # the token after which the continuation begins
@@ -212,10 +193,9 @@ def _read_pair(session: LlamaSession, pair: Pair) -> Choice | None:
     session.cached = list(pair.tokens[:-1])
     places = [(token, place, 0, place >= first) for place, token in enumerate(pair.tokens[:-1]) if place >= kept]
     logits_TV = session.feed(places).astype(numpy.float64)
-    if not numpy.isfinite(logits_TV).all():
-        return None
-    highest_T = logits_TV.max(axis=1)
-    normal_T = highest_T + numpy.log(numpy.exp(logits_TV - highest_T[:, None]).sum(axis=1))
+    with numpy.errstate(invalid="ignore"):  # infinity less itself is NaN, which the run leaves unscored
+        highest_T = logits_TV.max(axis=1)
+        normal_T = highest_T + numpy.log(numpy.exp(logits_TV - highest_T[:, None]).sum(axis=1))
     targets = pair.tokens[pair.start :]
     read_T = logits_TV[numpy.arange(len(targets)), targets]
     return Choice(
