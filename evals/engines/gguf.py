@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zoo.admission.gguf import POSITIONS
+from zoo.admission.gguf import POSITIONS, gguf_file
 from zoo.admission.gguf_header import STRING, read_gguf
 from zoo.errors import ZooError
 
@@ -44,13 +44,17 @@ def gguf_tokenizer(file: Path) -> Any:
     from tokenizers import Regex, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
     from transformers.integrations.gguf.gguf_tokenizer_mapping import (
-        GGUF_PRE_TOKENIZER_SPLITS, convert_gguf_tokenizer, get_gguf_tokenizer,
+        GGUF_PRE_TOKENIZER_SPLITS,
+        convert_gguf_tokenizer,
+        get_gguf_tokenizer,
     )  # fmt: skip
 
     architecture, parts, settings = get_gguf_tokenizer(str(file))
     cut = parts.get("pre_tokenizer_type")
     if parts.get("tokenizer_type") == "gpt2" and cut not in (*GPT2_CUT, *DIGITS_FIRST, *GGUF_PRE_TOKENIZER_SPLITS):
-        raise ZooError(f"{file}: its pre-tokenizer {cut!r} is not known, so prompts would get other tokens; convert it again")
+        raise ZooError(
+            f"{file}: its pre-tokenizer {cut!r} is not known, so prompts would get other tokens; convert it again"
+        )
     try:
         backend, _ = convert_gguf_tokenizer(architecture, parts)
     except (ValueError, KeyError) as error:
@@ -60,6 +64,12 @@ def gguf_tokenizer(file: Path) -> Any:
         digits = pre_tokenizers.Split(Regex(r"\p{N}"), "isolated")
         backend.pre_tokenizer = pre_tokenizers.Sequence([digits, whole])
     return PreTrainedTokenizerFast(tokenizer_object=backend, **settings)
+
+
+def refuse_gguf(folder: Path, engine: str) -> None:
+    """Raises ZooError where a folder's weights are a GGUF file, which this engine does not run here."""
+    if gguf_file(folder):
+        raise ZooError(f"{folder} is a GGUF file, which {engine} does not run here; {LLAMA_CPP} or transformers")
 
 
 def gguf_ends(file: Path) -> frozenset[int]:
@@ -87,8 +97,8 @@ def check_readable(file: Path) -> None:
 def quick_reading() -> Iterator[None]:
     """Inside, transformers reads a GGUF's header once and in a tenth of the time, and draws no bar.
 
-    Its own code slices a memory map some 500,000 times for 98,000 strings, and copies each string byte by byte, in
-    three passes: a load of SmolLM2 took 97 seconds on a busy core.
+    Its own code slices a memory map some 500,000 times for 98,000 strings, copies each string byte by byte, in three
+    passes, and makes the table of tensor names once for each module: most of a load's time.
     """
     import gguf
     import numpy
@@ -107,7 +117,10 @@ def quick_reading() -> Iterator[None]:
         is_text = kinds[-1] == STRING if isinstance(kinds, list) else kinds == STRING
         return value.tobytes().decode() if is_text else slow(value, kinds)
 
-    replaced = (gguf, "GGUFReader", cache(PlainReader)), (legacy, "_gguf_parse_value", parse), (legacy, "tqdm", _no_bar)
+    replaced = (
+        (gguf, "GGUFReader", cache(PlainReader)), (gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map)),
+        (legacy, "_gguf_parse_value", parse), (legacy, "tqdm", _no_bar),
+    )  # fmt: skip
     before = [getattr(module, name) for module, name, _ in replaced]
     for module, name, quick in replaced:
         setattr(module, name, quick)
@@ -141,7 +154,9 @@ def check_loaded(file: Path, model: Any) -> None:
         if prefix != architecture or read.get(name) is not None or name in INERT:
             continue
         if not _is_equal(name, value, model.config):
-            raise ZooError(f"{file}: transformers ignores {key} ({str(value)[:40]}), which changes answers; {LLAMA_CPP}")
+            raise ZooError(
+                f"{file}: transformers ignores {key} ({str(value)[:40]}), which changes answers; {LLAMA_CPP}"
+            )
 
 
 def _is_equal(name: str, value: Any, config: Any) -> bool:

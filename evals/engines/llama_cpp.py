@@ -224,7 +224,9 @@ def load_file(file: Path) -> tuple[Any, Tokens]:
     theirs = _tokenize(llama_cpp.llama_model_get_vocab(model), PROBE)
     if theirs != tokens.encode(PROBE):
         llama_cpp.llama_model_free(model)
-        raise ZooError(f"{file}: llama.cpp cuts text into other tokens than its tokenizer here; its scores would be wrong")
+        raise ZooError(
+            f"{file}: llama.cpp cuts text into other tokens than its tokenizer here; its scores would be wrong"
+        )
     return model, tokens
 
 

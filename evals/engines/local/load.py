@@ -74,7 +74,9 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
         noun = "causal language model" if kind == "AutoModelForCausalLM" else "model"
         raise ZooError(f"{folder} cannot be loaded as a {noun}: {line}. Look: phizoo models verify") from None
     except ImportError as error:
-        raise ZooError(f"{folder} is a GGUF, which needs a package more: pip install 'phi-zoo[gguf]' ({error})") from None
+        raise ZooError(
+            f"{folder} is a GGUF, which needs a package more: pip install 'phi-zoo[gguf]' ({error})"
+        ) from None
     if file:
         check_loaded(file, model)
     return model

@@ -30,7 +30,9 @@ HOW = {
 LONG = "Question: What is the answer to the first of the questions? " * 12
 QUESTIONS = [
     ChoiceRequest(sample="letters", pairs=tuple(("Question: which?\nAnswer:", f" {one}") for one in "ABCD")),
-    ChoiceRequest(sample="texts", pairs=(("def add(a, b):\n    return", " a + b"), ("def add(a, b):\n    return", " None"))),
+    ChoiceRequest(
+        sample="texts", pairs=(("def add(a, b):\n    return", " a + b"), ("def add(a, b):\n    return", " None"))
+    ),
     ChoiceRequest(sample="contexts", pairs=(("add the first ", "and the last"), ("add b", " and the last"))),
     ChoiceRequest(sample="empty", pairs=(("", "def add"), ("", "Question"))),
     ChoiceRequest(sample="long", pairs=((LONG, " a b"), (LONG, " None of the items"))),
