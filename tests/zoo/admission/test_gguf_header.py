@@ -1,5 +1,6 @@
 """GGUF headers: what may enter is read exactly; every kind of damage is refused by name."""
 
+import contextlib
 import io
 import struct
 
@@ -94,10 +95,8 @@ def test_a_changed_byte_is_refused_or_read(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
-    try:
+    with contextlib.suppress(ValueError):
         parse(cut)
-    except ValueError:
-        pass
 
 
 def test_the_block_sizes_are_those_of_the_gguf_package() -> None:
