@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
-PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 Lines = list[str]  # inside the class, `list` is the registry's own
 
 
@@ -318,7 +317,7 @@ class Registry:
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""
         records = self.database.rows("SELECT fingerprint, record FROM protocols ORDER BY fingerprint")
-        return {row[0]: PROTOCOL.decode(row[1]) for row in records}
+        return {row[0]: rows.PROTOCOL.decode(row[1]) for row in records}
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run's header as plain data, by its id or a unique prefix of it."""

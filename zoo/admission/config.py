@@ -14,11 +14,12 @@ from typing import Any
 from zoo.admission.chat_template import check_template
 from zoo.admission.safetensors_header import strict_json
 from zoo.errors import ZooError, nearest
+from zoo.families import ACCEPTED, check_family
 from zoo.plain_file import open_plain
 from zoo.shape import read_shape
 
 RULES = tomllib.loads(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8"))
-MODEL_TYPES, QUANTIZERS = RULES["model_types"], RULES["quantizers"]
+QUANTIZERS = RULES["quantizers"]
 CODE_KEYS, PRIVATE_KEYS = frozenset(RULES["code_keys"]), frozenset(RULES["private_keys"])
 SETTINGS, WORD_FILES, DIVERTING = RULES["settings"], RULES["word_files"], RULES["diverting"]
 LIMITS: dict[str, int] = RULES["limits"]
@@ -141,11 +142,10 @@ def check_config(path: Path) -> dict[str, Any]:
     """Reads config.json, if its model type is known and its size is plausible."""
     config = check_settings(path)
     kind = config.get("model_type")
-    if kind not in MODEL_TYPES:
-        close = nearest(str(kind), MODEL_TYPES)
-        raise ZooError(
-            f"{path}: model_type {str(kind)[:40]!r} is not supported{close}: {', '.join(MODEL_TYPES[:6])}, ..."
-        )
+    if kind not in ACCEPTED:
+        check_family(str(kind), path)  # one that is refused says why
+        close = nearest(str(kind), ACCEPTED)
+        raise ZooError(f"{path}: model_type {str(kind)[:40]!r} is not supported{close}. All: phizoo doctor --families")
     check_values(path, config)
     names = config.get("architectures")
     if names is not None and not (isinstance(names, list) and all(CLASS_NAME.fullmatch(str(name)) for name in names)):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from zoo.admission.chat_template import check_template
 from zoo.admission.config import check_config, check_json, check_values, read_json
 from zoo.admission.file_kind import forbidden_kind
-from zoo.admission.gguf import read_model
+from zoo.admission.gguf import inspect_gguf
 from zoo.admission.safetensors_header import Header, only_nan, read_header
 from zoo.admission.tensors import check_tensors
 from zoo.errors import ZooError
@@ -72,7 +72,7 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
         check_name(path, folder / path)
         check_content(folder, path)
     if any(path.endswith(".gguf") for path in paths):
-        return _inspect_gguf(folder, paths)
+        return _inspect_single_file(folder, paths)
     weights = [path for path in paths if path.endswith(".safetensors")]
     if "config.json" not in paths or not weights:
         missing = "config.json" if "config.json" not in paths else "*.safetensors file"
@@ -92,7 +92,7 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
     return Inspected(paths, config, headers, parameter_count(headers, config), warnings, method, left_out)
 
 
-def _inspect_gguf(folder: Path, paths: tuple[str, ...]) -> Inspected:
+def _inspect_single_file(folder: Path, paths: tuple[str, ...]) -> Inspected:
     """Inspects a folder whose weights are one GGUF file, which has its config and its tokenizer in itself."""
     file = next(path for path in paths if path.endswith(".gguf"))
     for path in paths:
@@ -102,7 +102,7 @@ def _inspect_gguf(folder: Path, paths: tuple[str, ...]) -> Inspected:
                 f"import the file alone: phizoo models import {folder / file} --name NAME"
             )
         check_text(folder, path)
-    model = read_model(folder / file)
+    model = inspect_gguf(folder / file)
     check_values(folder / file, model.config)
     header = Header(model.header.tensors, {}, model.header.data_start)
     warnings = tuple(f"{file}: tensor {name} holds nothing but NaN" for name in only_nan(folder / file, header))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from zoo.admission import gate
 from zoo.admission.complete import check_complete
-from zoo.admission.gguf import read_model
+from zoo.admission.gguf import inspect_gguf
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.plain_file import open_inside, open_plain
@@ -76,7 +76,7 @@ def _copy_gguf(path: Path, target: Path, link: bool) -> File:
     gate.check_content(path.parent, path.name)
     if not link:
         gate.check_links(path, path.lstat().st_nlink)
-    read_model(path)
+    inspect_gguf(path)
     return _copy_file(path.parent, target, path.name, link, None)
 
 
