@@ -119,10 +119,12 @@ def test_layers_that_only_guess_further_tokens_are_left_alone(tmp_path: Path) ->
     model: Any = transformers.AutoModelForCausalLM.from_config(config)
     model.save_pretrained(tmp_path / "model")
     change(tmp_path / "model", **{"model.layers.2.eh_proj.weight": torch.ones((32, 64))})
+    file = tmp_path / "model" / "config.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({**values, "num_nextn_predict_layers": 0}))
     with pytest.raises(ZooError, match="of 3 layers"):
         inspect(tmp_path / "model")
-    file = tmp_path / "model" / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "num_nextn_predict_layers": 1}))
+    file.write_text(json.dumps({**values, "num_nextn_predict_layers": 1}))
     inspect(tmp_path / "model")
     load_model(tmp_path / "model")
 
