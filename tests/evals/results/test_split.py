@@ -405,3 +405,23 @@ def test_a_run_without_its_lines_is_not_split(tiny: Checkpoint, tmp_path: Path) 
         assert (split.overlapping, split.samples) == (None, 10)
         line = split_line(split, msgspec.structs.replace(score, run="bare"), registry.scores())
         assert line == "searched for in training data, not split: its result lines are not here"
+
+
+def test_combined_seeds_are_split_with_all_their_runs(tiny: Checkpoint, tmp_path: Path) -> None:
+    """And the parts of a combination that a third seed replaced do not stay."""
+    asked = msgspec.structs.replace(protocol(), decoding={"temperature": 0.2})
+    with open_registry() as registry:
+        registry.add_search(search(tiny, {OWN: 5}, SAMPLES[:4]))
+        for seed, right in enumerate((5, 7, 9)):
+            run = finished(tmp_path, tiny, right)
+            header = msgspec.structs.replace(
+                run.header, seed=seed, protocol=msgspec.to_builtins(asked), fingerprint=asked.fingerprint
+            )
+            publish(registry, msgspec.structs.replace(run, header=header, protocols=(asked,)))
+        combined = [score for score in registry.scores() if score.seeds > 1]
+        kept = [(score.subset, score.seeds, score.n, round(score.value, 3)) for score in combined]
+        assert sorted(kept) == [("all", 3, 10, 0.7), ("clean", 3, 6, 0.5), ("overlapping", 3, 4, 1.0)]
+        stands = registry.scores(chosen=True)
+        assert sorted((score.subset, score.seeds) for score in stands) == [
+            ("all", 3), ("clean", 3), ("overlapping", 3),
+        ]  # fmt: skip
