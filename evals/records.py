@@ -134,6 +134,7 @@ class Facts(Record, frozen=True, kw_only=True):
     """An engine's description of itself, kept in the run's header.
 
     identity  everything that determines its answers (weights, tokenizer, engine, dtype); part of the run id
+    path      how it read them, known once its model is loaded; empty where an engine has one way only
     """
 
     engine: str
@@ -142,6 +143,7 @@ class Facts(Record, frozen=True, kw_only=True):
     device: str
     context_tokens: int
     identity: dict[str, Any] = {}
+    path: str = ""
     can_generate: bool = True
     can_score_choices: bool = True
 

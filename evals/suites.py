@@ -8,13 +8,16 @@ of their tasks; a changed part makes a new version, so a name never changes its 
 from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 
+from msgspec.structs import replace
+
 from evals.task import Task
 from evals.tasks import TASKS, protocols
 from evals.tasks import task as find_task
+from zoo.choice import CURRENT, choose
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
 from zoo.protocol_names import first_name
-from zoo.records import Record
+from zoo.records import ProtocolRecord, Record, Score
 
 Z = 1.959963984540054  # the normal's 97.5% point, as in the intervals of the parts
 
@@ -72,8 +75,23 @@ class Aggregate(Record, frozen=True, kw_only=True):
         )
 
 
+class PartScore(Record, frozen=True, kw_only=True):
+    """One part of an average. version: of its task; reason: why there is no score, "" where there is one."""
+
+    task: str
+    metric: str
+    version: int
+    score: Score | None = None
+    partial: str = ""
+    reason: str = ""
+
+
 class Average(Record, frozen=True, kw_only=True):
-    """An aggregate's value with its 95% interval; `missing` lists the parts that have no score."""
+    """An aggregate's value with its 95% interval over n samples of all parts; None where a part is missing.
+
+    missing      the parts that have no score
+    worst, best  the value if all unscored samples were wrong, or all right
+    """
 
     name: str
     version: int
@@ -81,6 +99,11 @@ class Average(Record, frozen=True, kw_only=True):
     low: float | None
     high: float | None
     missing: tuple[str, ...]
+    n: int = 0
+    unscored: int = 0
+    worst: float | None = None
+    best: float | None = None
+    parts: tuple[PartScore, ...] = ()
 
 
 def _aggregate(name: str, version: int, about: str, *parts: str) -> Aggregate:
@@ -171,25 +194,54 @@ def _expand(word: str) -> tuple[str, ...]:
     return (word,)
 
 
-def average(aggregate: Aggregate, scores: Mapping[tuple[str, str], tuple[float, float, float]]) -> Average:
-    """The value of an aggregate, from published scores.
+def average(aggregate: Aggregate, parts: Sequence[PartScore]) -> Average:
+    """The value of an aggregate, from the scores of its parts, in their order.
 
-    scores   (task@protocol, metric) -> value, low, high
     Returns  the mean with equal weights. The parts have different questions, so their errors are independent:
              the half-width is the root of the sum of the parts' squared half-widths, over their number
     """
-    missing = tuple(part.task for part in aggregate.parts if (part.task, part.metric) not in scores)
+    scores = [part.score for part in parts if part.score]
+    missing = tuple(part.task for part in parts if part.score is None)
+    stat = Average(
+        name=aggregate.name, version=aggregate.version, value=None, low=None, high=None, missing=missing,
+        n=sum(score.n for score in scores), unscored=sum(score.unscored for score in scores), parts=tuple(parts),
+    )  # fmt: skip
     if missing:
-        return Average(name=aggregate.name, version=aggregate.version, value=None, low=None, high=None, missing=missing)
-    parts = [scores[part.task, part.metric] for part in aggregate.parts]
-    value = sum(part[0] for part in parts) / len(parts)
-    half = Z * sqrt(sum(((high - low) / (2 * Z)) ** 2 for _, low, high in parts)) / len(parts)
+        return stat
+    value, worst, best = (
+        sum(getattr(score, field) for score in scores) / len(scores) for field in ("value", "worst", "best")
+    )
+    half = Z * sqrt(sum(((score.high - score.low) / (2 * Z)) ** 2 for score in scores)) / len(scores)
     low, high = max(0.0, value - half), min(1.0, value + half)
-    return Average(name=aggregate.name, version=aggregate.version, value=value, low=low, high=high, missing=())
+    return replace(stat, value=value, low=low, high=high, worst=worst, best=best)
 
 
-def averages(scores: Mapping[tuple[str, str], tuple[float, float, float]], of: Sequence[str] = ()) -> Iterator[Average]:
-    """The values of all aggregates, or of those in `of`, from published scores."""
+def averages(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> Iterator[Average]:
+    """The values of all aggregates, from one checkpoint's scores.
+
+    scores     that stand for their cells, of any task (`evals.results.choice.chosen_scores`)
+    protocols  by fingerprint
+    """
     for aggregate in AGGREGATES:
-        if not of or aggregate.name in of:
-            yield average(aggregate, scores)
+        yield average(aggregate, [_part_score(part, scores, protocols) for part in aggregate.parts])
+
+
+def _part_score(part: Part, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> PartScore:
+    """The score of a part under today's version of its task; the reason where there is none."""
+    version = find_task(part.task).version
+    name, _, protocol = part.task.partition("@")
+    known = [
+        score
+        for score in scores
+        if (score.task, score.metric, score.subset) == (name, part.metric, "all")
+        and score.protocol in protocols and protocols[score.protocol].name == protocol
+    ]  # fmt: skip
+    today = [score for score in known if protocols[score.protocol].task_version == version]
+    levels = choose(today, protocols)
+    row = PartScore(task=part.task, metric=part.metric, version=version)
+    if CURRENT not in levels:
+        others = sorted({protocols[score.protocol].task_version for score in known})
+        reason = f"only version {', '.join(map(str, others))} is measured" if others else "not measured"
+        return replace(row, reason=reason)
+    score = today[levels.index(CURRENT)]
+    return replace(row, score=score, partial=protocols[score.protocol].partial)

@@ -87,10 +87,11 @@ class Registry:
         from zoo.admission import ingest  # a lookup does not need it, and it takes a third of the import
 
         def fill(tree: Path) -> tuple[tuple[File, ...] | None, About]:
-            files = ingest.copy_source(source, tree, self.store.trees, link)
-            if "@" in str(source) or "://" not in str(source):  # an address may be recorded, a password may not
-                return files, about
-            return files, msgspec.structs.replace(about, source=about.source or str(source))
+            copied = ingest.copy_source(source, tree, self.store.trees, link)
+            notes = " ".join(part for part in (about.notes, copied.note()) if part)
+            # an address may be recorded, a password may not
+            origin = "" if "@" in str(source) or "://" not in str(source) else str(source)
+            return copied.files, msgspec.structs.replace(about, notes=notes, source=about.source or origin)
 
         return self._add(name, fill, link)
 

@@ -240,7 +240,7 @@ def _by_seed(
     by_protocol: dict[str, dict[int, Score]] = {}
     for score in registry.scores(checkpoint.digest):
         name = f"{score.task}@{protocols[score.protocol].name}"
-        if score.subset == "all" and (not tasks or {score.task, name} & set(tasks)):
+        if score.subset == "all" and score.seeds == 1 and (not tasks or {score.task, name} & set(tasks)):
             by_protocol.setdefault(score.protocol, {})[seed_of[score.run]] = score
     return [list(scores.values()) for scores in by_protocol.values() if len(scores) > 1]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from evals.records import Result, Run
+from evals.results.choice import chosen_scores
 from evals.results.task_of_run import commands, name_of_run
 from evals.run_folder import read_results
 from zoo.cli.output import share_cell
@@ -28,7 +29,7 @@ class SampleDifference(Record, frozen=True, kw_only=True):
 
 
 def cell_run(registry: Registry, cell: str) -> Run:
-    """The published run of a cell: a run id's beginning, or CHECKPOINT/TASK[@PROTOCOL] (its newest run).
+    """The published run of a cell: a run id's beginning, or CHECKPOINT/TASK[@PROTOCOL] (the run that stands for it).
 
     Raises ZooError when there is none, or the id fits several.
     """
@@ -37,12 +38,11 @@ def cell_run(registry: Registry, cell: str) -> Run:
     if task:
         digest = registry.get(name).digest
         wanted, _, protocol = current_spec(task).partition("@")
+        standing = {score.run for score in chosen_scores(registry, digest, wanted)}
         matching = [
             header
             for header in headers
-            if header.checkpoint == digest
-            and header.task == wanted
-            and (not protocol or header.protocol["name"] == protocol)
+            if header.id in standing and header.task == wanted and (not protocol or header.protocol["name"] == protocol)
         ]
         matching = sorted(matching, key=lambda header: header.started)[-1:]
     else:
