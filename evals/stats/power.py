@@ -105,8 +105,8 @@ def planned(sizes: Sequence[int], draws: int = 1, correlation: float = CLUSTER_C
     effect, freedom = sum(variances) / n, _freedom(sizes, variances)
     shrink = (normal_quantile() / student_quantile(freedom)) ** 2 if freedom > 0 else 0.0  # as in the score's interval
     return Effective(
-        n=n, clusters=len(sizes), score=max(1.0, shrink * n / (own * effect)), pair=n / (differs * effect), freedom=freedom,
-        correlation=correlation if len(sizes) < n else None,
+        n=n, clusters=len(sizes), score=max(1.0, shrink * n / (own * effect)), pair=n / (differs * effect),
+        freedom=freedom, correlation=correlation if len(sizes) < n else None,
     )  # fmt: skip
 
 
@@ -190,8 +190,8 @@ def unpaired_power(n: float, low: float, difference: float, level: float = LEVEL
 def difference_power(effective: Effective, difference: float, discordant: float) -> float:
     """Power of `paired_difference`'s test on samples worth this much; the difference is at most the discordant share.
 
-    Clusters have the power of the t test or of McNemar's on as many samples as they are worth, whichever is less:
-    few clusters are what limits the first, few discordant samples what limits the second.
+    Clusters and draws have the power of a t test; where most clusters are one sample, of McNemar's on as many samples
+    as they are worth, if that is less: there the totals are whole numbers near 0, and few discordant ones limit it.
     """
     n, clusters = effective.n, effective.clusters
     if clusters < FEWEST:
@@ -200,7 +200,7 @@ def difference_power(effective: Effective, difference: float, discordant: float)
         return paired_power(n, difference, discordant)
     square = difference**2 * max(1.0, effective.pair / n)  # draws do not make the mean difference any smaller
     by_t = _t_power(difference, max(0.0, discordant - square) / effective.pair, effective.freedom)
-    if effective.pair >= n:  # several draws: the differences are no whole numbers, few of them are 0
+    if effective.pair >= n or 2 * clusters <= n:
         return by_t
     return min(by_t, paired_power(round(effective.pair), difference, discordant))
 
