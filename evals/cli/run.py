@@ -225,12 +225,16 @@ def _kept_flags(run: "FinishedRun") -> "list[Flags]":
 
 
 def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dict[str, Any]:
+    from evals.stats.power import resolution, weakest
+
     protocol = next(p for p in run.protocols if p.fingerprint == score.protocol)
     names = ("metric", "value", "low", "high", "n", "unscored", "worst", "best", "seeds", "subset")
     kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
     cut = sum(result.truncated > 0 for result in run.results)
-    return {**where, **kept, "partial": protocol.partial, "truncated": cut}
+    worth = weakest([(score.value, score.low, score.high, score.n, score.clusters)])
+    smallest = resolution(worth) if worth else None
+    return {**where, **kept, "partial": protocol.partial, "truncated": cut, "resolution": smallest}
 
 
 def _with_overlap(rows: list[dict[str, Any]], scores: "Sequence[Score]", split: "Split | None") -> list[dict[str, Any]]:
