@@ -19,6 +19,7 @@ from evals.protocol import protocol, shown
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, Result, Run, Sample
 from evals.run_folder import RunFolder
 from evals.sandbox import open_sandbox, selftest
+from evals.scoring.finite import find_overflow
 from evals.stats.intervals import wilson
 from evals.stats.pass_at_k import pass_metrics
 from evals.task import Task
@@ -135,6 +136,7 @@ def evaluate(engine: Engine, task: Task, checkpoint: tuple[str, str], runs: Path
                 folder.add_result(result)
                 tally.add(result)
         ids = [sample.id for sample in plan.samples]
+        run_folder.note_path(folder, engine.facts.path)
         path = run_folder.write_ordered(folder, ids, plan.header.draws)
         results = tuple(folder.ordered(ids, plan.header.draws))
     header = run_folder.read_header(path.parent)
@@ -256,12 +258,13 @@ def _results(engine: Engine, plan: RunPlan, folder: RunFolder, sandbox: "Sandbox
 
 
 def score_choices(task: Task, sample: Sample, scores: ChoiceScores) -> Result:
-    """Scores one multiple-choice question from its log-probabilities; unscored if the engine could not read them."""
+    """Scores one multiple-choice question from its log-probabilities; unscored if one is missing or not finite."""
+    fault = scores.fault or find_overflow(choice.logprob for choice in scores.choices)
     unscored = Result(
-        sample=sample.id, draw=0, score=None, verdict="unscored", detail=scores.fault, cluster=sample.cluster,
+        sample=sample.id, draw=0, score=None, verdict="unscored", detail=fault, cluster=sample.cluster,
         truncated=scores.truncated,
     )  # fmt: skip
-    if scores.fault or task.judge is None:
+    if fault or task.judge is None:
         return unscored
     scored = task.judge(sample, scores.choices)
     score = scored.metrics[task.metrics[0]]

@@ -16,9 +16,10 @@ from evals.results.compare import not_comparable
 from evals.stats.summary import derive_summary
 from evals.tasks import benchmark_of, chance_of
 from zoo.choice import standing
+from zoo.coverage import overlap_fields
 from zoo.digest import digest
 from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE
-from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Subset
+from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Split, Subset
 
 TALK = "The Surprising Power of Small Language Models, NeurIPS 2023: the tables as the talk prints them"
 
@@ -27,7 +28,7 @@ def build_board(
     checkpoints: Sequence[Checkpoint] = (), scores: Iterable[Score] = (),
     protocols: Mapping[str, ProtocolRecord] | None = None, tiers: Mapping[str, str] | None = None,
     reported: Sequence[Reported] = (), subset: Subset = "all", imported: Mapping[str, str] | None = None,
-    unique_tokens: Mapping[str, int | None] | None = None,
+    unique_tokens: Mapping[str, int | None] | None = None, splits: Mapping[str, Split] | None = None,
 ) -> Board:  # fmt: skip
     """The board of these records.
 
@@ -36,8 +37,9 @@ def build_board(
     imported   digest -> name of models whose runs were imported from another tool and that are not in this zoo
     subset     which scores the cells show: on all samples, the clean or the overlapping ones
     unique_tokens  digest -> the size of a checkpoint's training data
+    splits     run id -> its samples by the searches of the training data
     """
-    measured, own_cells = _place_scores(scores, protocols or {}, tiers or {}, subset)
+    measured, own_cells = _place_scores(scores, protocols or {}, tiers or {}, subset, splits or {})
     published, published_rows = _place_published(reported)
     columns = [*measured.values(), *published.values()]
     newest = sorted(checkpoints, key=lambda checkpoint: (checkpoint.created, checkpoint.name), reverse=True)
@@ -54,28 +56,34 @@ def build_board(
 
 
 def _place_scores(
-    scores: Iterable[Score], protocols: Mapping[str, ProtocolRecord], tiers: Mapping[str, str], subset: Subset
+    scores: Iterable[Score],
+    protocols: Mapping[str, ProtocolRecord],
+    tiers: Mapping[str, str],
+    subset: Subset,
+    splits: Mapping[str, Split],
 ) -> tuple[dict[str, Column], dict[str, dict[str, Cell]]]:
     """The measured columns by key, and the cells by checkpoint digest and column key.
 
     If a checkpoint has several runs under one protocol, `zoo.choice` decides which one is shown.
     """
-    best = {
-        (score.checkpoint, score.protocol, score.metric, score.subset): score
-        for score in standing(list(scores), protocols)
-    }
-    settings = _settings(best.values())
+    every = list(scores)
+    parts = {(score.run, score.runs, score.protocol, score.metric, score.subset): score for score in every}
+    best = standing(every, protocols)
+    settings = _settings(best)
     columns: dict[str, Column] = {}
     cells: dict[str, dict[str, Cell]] = {}
-    for (checkpoint, protocol, metric, score_subset), score in best.items():
-        key = f"{protocol[:12]}.{metric}"
-        columns.setdefault(key, _measured_column(key, score, protocols.get(protocol)))
-        if score_subset == subset:
-            whole, *parts = (best.get((checkpoint, protocol, metric, part)) for part in ("all", "clean", "overlapping"))
-            moved = 100 * (score.value - whole.value) if whole is not None and subset != "all" else None
-            setting = f"{score.engine} {score.dtype}" if len(settings[protocol]) > 1 else ""
-            cell = _measured_cell(score, tiers.get(score.run, ""), moved, setting)
-            cells.setdefault(checkpoint, {})[key] = _add_overlap(cell, *parts) if subset == "all" else cell
+    for score in best:
+        key = f"{score.protocol[:12]}.{score.metric}"
+        columns.setdefault(key, _measured_column(key, score, protocols.get(score.protocol)))
+        shown, clean = (
+            parts.get((score.run, score.runs, score.protocol, score.metric, part)) for part in (subset, "clean")
+        )
+        if score.subset != "all" or shown is None:
+            continue
+        moved = 100 * (shown.value - score.value) if subset != "all" else None
+        setting = f"{score.engine} {score.dtype}" if len(settings[score.protocol]) > 1 else ""
+        cell = _measured_cell(shown, tiers.get(score.run, ""), moved, setting)
+        cells.setdefault(score.checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
     return columns, cells
 
 
@@ -129,13 +137,13 @@ def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _add_overlap(cell: Cell, clean: Score | None, overlapping: Score | None) -> Cell:
-    """Adds the overlap to a cell on all samples, if the same run was split into clean and overlapping ones."""
-    clean, overlapping = (part if part is not None and part.run == cell.run else None for part in (clean, overlapping))
-    if clean is None and overlapping is None:
-        return cell
-    overlaps = overlapping.n + overlapping.unscored if overlapping else 0
-    return msgspec.structs.replace(cell, overlaps=overlaps, clean=100 * clean.value if clean else None)
+def _add_overlap(cell: Cell, split: Split | None, clean: Score | None) -> Cell:
+    """Adds to a cell what the searches say of its run, and on all samples the clean score of the same run."""
+    fields = overlap_fields(split) | {"samples": split.samples if split else None}
+    if cell.subset == "all" and clean is not None:
+        fields |= {"clean": 100 * clean.value, "clean_low": 100 * clean.low, "clean_high": 100 * clean.high}
+        fields["clean_n"] = clean.n
+    return msgspec.structs.replace(cell, **fields)
 
 
 def _own_row(checkpoint: Checkpoint, cells: dict[str, Cell], unique_tokens: int | None) -> Row:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from evals.stats.power import resolution, weakest
+from zoo import coverage
 from zoo.cli import output
 from zoo.records import Origin, Record, Subset
 
@@ -15,8 +16,11 @@ class Cell(Record, frozen=True):
     derived    the interval was computed here from the published value and n
     bound      only an upper bound was published: the value reads `<3`
     moved      difference from the value on all samples, if a subset (clean, overlapping) is shown
-    overlaps   samples found in training data; None: not searched
-    clean      value without those samples
+    overlaps   samples in training data; None: not searched for, or not split
+    samples    samples that were searched for, if any were
+    clean      value without those in training data and those that could not be searched for, with its interval and n;
+               only if all the training data was searched
+    searched   whether the training data was searched; `unsearched` says why not in full
     tier       sandbox tier that ran the programs; empty if the task runs none
     source     where the number was published; empty if measured
     address    its source's address, which was read on the day `accessed`
@@ -38,7 +42,14 @@ class Cell(Record, frozen=True):
     subset: str = "all"
     moved: float | None = None
     overlaps: int | None = None
+    samples: int | None = None
+    unsearchable: int | None = None
+    searched: Literal["no", "in part", "in full"] = "no"
+    unsearched: str = ""
     clean: float | None = None
+    clean_low: float | None = None
+    clean_high: float | None = None
+    clean_n: int | None = None
     run: str = ""
     tier: str = ""
     source: str = ""
@@ -211,15 +222,36 @@ def run_texts(cell: Cell) -> list[str]:
     return texts
 
 
-def overlap_text(cell: Cell) -> str:
-    """How many samples were found in training data, and the value without them; empty for none.
+def overlap_text(cell: Cell, why: bool = False) -> str:
+    """What searches of the training data say of a measured cell; empty if nobody searched.
 
-    >>> overlap_text(Cell(origin="measured", value=90.0, low=86.2, high=92.8, n=320, overlaps=137, clean=83.1))
-    '137 in training data, 83.1 without'
-    >>> overlap_text(Cell(origin="measured", value=90.0, low=86.2, high=92.8, n=320, overlaps=0, clean=90.0))
-    ''
+    why  also say what was not searched
+
+    >>> shares = {"value": 90.0, "low": 86.2, "high": 92.8, "n": 320, "samples": 320, "unsearchable": 0}
+    >>> overlap_text(Cell(origin="measured", overlaps=0, searched="in full", clean=90.0, clean_n=320, **shares))
+    '0 of 320 in training data, searched in full'
+    >>> overlap_text(Cell(origin="measured", overlaps=3, searched="in part", unsearched="no data of a:1", **shares))
+    '3 of 320 in training data; not searched in full'
     """
-    if not cell.overlaps:
+    if cell.searched == "no":
         return ""
-    clean = "none" if cell.clean is None else f"{cell.clean:.1f}"
-    return f"{cell.overlaps} in training data, {clean} without"
+    clean = output.cell(cell.clean, cell.clean_low, cell.clean_high, cell.clean_n) if cell.clean is not None else ""
+    text = coverage.overlap_text(cell.overlaps, cell.samples or 0, cell.unsearchable or 0, cell.unsearched, clean)
+    return text if why or not cell.unsearched else text.removesuffix(f": {cell.unsearched}")
+
+
+def overlap_notes(board: Board) -> list[str]:
+    """Notes below a table: which training data was not searched in full, and what a cell without a note means."""
+    cells = [
+        (row, column, cell)
+        for row in board.rows
+        for column in board.columns
+        if (cell := row.cells.get(column.key)) and cell.origin == "measured"
+    ]
+    why = dict.fromkeys(
+        f"{row.label} {column.task}: not searched in full: {cell.unsearched}"
+        for row, column, cell in cells
+        if cell.unsearched
+    )
+    none = ["A measured score without a note on training data: its samples were not searched for there."]
+    return [*why, *(none if any(cell.searched == "no" for _, _, cell in cells) else [])]

@@ -14,7 +14,18 @@ from typing import Any
 import msgspec
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, Row, at_chance, cell_text, run_texts, value_text
+from dashboard.board.cells import (
+    Board,
+    Cell,
+    Column,
+    Row,
+    at_chance,
+    cell_text,
+    overlap_notes,
+    overlap_text,
+    run_texts,
+    value_text,
+)  # fmt: skip
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
@@ -36,7 +47,7 @@ def heading(column: Column) -> str:
 def html_page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
     """One HTML page with the notes and the board; it needs no network."""
     script = read_asset("board.js") + read_asset("export.js")
-    about = "".join(f'<p class="about">{html(note)}</p>' for note in notes)
+    about = "".join(f'<p class="about">{html(note)}</p>' for note in (*notes, *overlap_notes(board)))
     return Template(read_asset("export.html")).substitute(
         title=html(title), hash=_hash(script), style=read_asset("board.css"), about=about, legend=LEGEND,
         table=render_table(board), script=script,
@@ -59,7 +70,8 @@ def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
             rank = f" #{range_text(standing.first, standing.last)}" if standing else ""
             fields.append(cell_text(row.cells.get(column.key)) + rank)
         lines.append(f"| {' | '.join(fields)} |")
-    return "\n".join([*lines, "", *(markdown(note) for note in notes), "", NOTE, ""])
+    every = (*notes, *overlap_notes(board))
+    return "\n".join([*lines, "", *(markdown(note) for note in every), "", NOTE, ""])
 
 
 def _facts(row: Row) -> list[str]:
@@ -75,6 +87,7 @@ LONG = (
     *("model", "own", "parameters", "training_tokens", "date", "benchmark", "column", "protocol", "metric", "origin"),
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
+    *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
     *("seeds", "draws", "setting", "worst", "best"),
 )
 
@@ -92,6 +105,8 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
             *((standing.first, standing.last) if standing else (None, None)),
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
+            *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
+            *(cell.clean_low, cell.clean_high, cell.clean_n),
             *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
         )
         for row in board.rows
@@ -108,7 +123,7 @@ def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:
         [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
         for row in board.rows
     )
-    return latex_text("l" + "r" * (len(heads) - 1), heads, rows, (*notes, NOTE))
+    return latex_text("l" + "r" * (len(heads) - 1), heads, rows, (*notes, *overlap_notes(board), NOTE))
 
 
 def _latex_cell(row: Row, column: Column) -> str:
@@ -123,7 +138,8 @@ def _latex_cell(row: Row, column: Column) -> str:
 
 
 def _latex_notes(cell: Cell) -> str:
-    return "".join(rf"\;{{\scriptstyle\mbox{{({latex(text)})}}}}" for text in run_texts(cell))
+    texts = [*run_texts(cell), *([overlap_text(cell)] if overlap_text(cell) else [])]
+    return "".join(rf"\;{{\scriptstyle\mbox{{({latex(text)})}}}}" for text in texts)
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -162,6 +178,8 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
         "best",
     )
     kinds |= dict.fromkeys(floats, pa.float64())
+    kinds |= dict.fromkeys(("samples", "unsearchable", "clean_n"), pa.int64())
+    kinds |= dict.fromkeys(("clean_low", "clean_high"), pa.float64())
     lines = long_rows(board)
     columns = {}
     for number, name in enumerate(LONG):

@@ -16,6 +16,7 @@ from dashboard.escape import cut, html, plain
 from evals.stats.ranks import Standing
 from zoo.cli import output
 from zoo.cli.output import NONE, count, range_text
+from zoo.coverage import NOT_SEARCHED
 
 FACTS = (
     *(("name", "Model"), ("parameters", "Parameters"), ("unique", "Unique tokens"), ("tokens", "Tokens seen")),
@@ -148,6 +149,7 @@ def _cell(cell: Cell | None, standing: Standing | None) -> str:
 def _title(cell: Cell) -> str:
     """The tooltip, if it says more than the cell and its column's header show."""
     plain_cell = cell.origin == "measured" and cell.subset == "all" and cell.clusters in (0, cell.n)
+    plain_cell = plain_cell and not cell.unsearched
     return "" if plain_cell else f' title="{html(cell_tooltip(cell))}"'
 
 
@@ -167,6 +169,7 @@ def cell_tooltip(cell: Cell) -> str:
         parts.append(f"{cell.moved:+.1f} against all samples")
     if cell.tier:
         parts.append(f"sandbox {cell.tier}")
+    parts.append(overlap_text(cell, why=True) or NOT_SEARCHED)
     return plain(" · ".join(parts))
 
 

@@ -6,7 +6,7 @@ Names are printed as plain text, without markup and control characters; colours 
 from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, cell_text
+from dashboard.board.cells import Board, Cell, Column, cell_text, overlap_notes
 from dashboard.board.export import NOTE
 from dashboard.escape import cut
 from zoo.cli.output import NONE, count
@@ -92,7 +92,7 @@ def _print_columns(console: "Console", board: Board) -> None:
         table = _table(cut(title, console.width))
         table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)
         table.add_column("Size", justify="right", no_wrap=True)
-        table.add_column("Score, 95% interval", no_wrap=True)
+        table.add_column("Score, 95% interval")
         cells = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
         for row, cell in sorted(cells, key=lambda pair: -pair[1].value):
             table.add_row(_name(row.label, row.own), count(row.parameters), _cell(cell))
@@ -114,4 +114,4 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
             if column.origin == "reported" and column.benchmark in own:
                 lines.append(f"{benchmarks.title_of(column.benchmark)} †: {column.comparable}")
                 break
-    return lines
+    return [*lines, *overlap_notes(board)]

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard.board.cells import Cell, Row
+from dashboard.board.cells import Cell, Row, overlap_text
 from evals.records import Result, Run
 from evals.results.task_of_run import commands
 from evals.run_folder import read_results
+from zoo.coverage import NOT_SEARCHED
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -38,6 +39,7 @@ def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
         "engine": f"{backend.get('engine', '?')} {backend.get('version', '')}, {backend.get('dtype', '?')}",
         "device": str(backend.get("device", "?")),
         "seed, draws": f"{header.get('seed', '?')}, {header.get('draws', '?')}",
+        "training data": overlap_text(cell, why=True) or NOT_SEARCHED,
         "sandbox": header.get("sandbox") or "no program was run",
         "started": str(header.get("started", "")),
         "commit": str(header.get("commit", "")),

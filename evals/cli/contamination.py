@@ -218,7 +218,7 @@ def _print(searches: "Sequence[Flags]", problems: "Sequence[Problem]", show: int
         )
         if search.unsearched:
             click.echo(
-                f"  {len(search.unsearched)} could not be searched for by {search.method}, so they count as neither clean "
+                f"  {len(search.unsearched)} could not be searched for by {search.method}, so they are neither clean "
                 f"nor overlapping: {', '.join(search.unsearched[:5])}"
             )
     by_sample = {problem.sample: problem for problem in problems}

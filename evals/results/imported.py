@@ -234,6 +234,11 @@ def _as_ours(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
 
 
 def _result(line: SampleLine) -> Result:
+    if line.fault:
+        return Result(
+            sample=line.sample, draw=line.draw, score=None, text=line.text, verdict="unscored", cluster=line.cluster,
+            detail=line.fault,
+        )  # fmt: skip
     values = list(line.metrics.values())
     return Result(
         sample=line.sample, draw=line.draw, score=values[0], metrics=line.metrics, answer=line.answer, text=line.text,

@@ -10,6 +10,7 @@ import msgspec
 from evals.results.choice import combine_with_seeds
 from evals.results.split import make_split, part_scores, split_runs
 from evals.run import FinishedRun
+from evals.scoring.finite import NOT_FINITE
 from evals.stats.summary import summarise, unscored_samples
 from evals.tasks import groups_of
 from zoo.choice import run_facts
@@ -50,19 +51,20 @@ def publish(
 ) -> list[Score]:
     """Writes a run's scores, header and evidence into the registry, and returns the scores, those of its parts too.
 
-    The searches of the zoo for its checkpoint and task split it; runs that were published before are split as well.
+    The searches of the zoo for its checkpoint and task split it.
     Runs of the zoo that differ from it by seed alone are combined with it.
 
     allow_unscored  publish although some samples were not scored, up to MOST_UNSCORED
     max_unscored    publish with up to this percentage of unscored samples
-    Raises          ZooError if not all samples were asked, or if more could not be scored than allowed: a fault of
-                    ours would look like a failure of the model
+    Raises          ZooError if not all samples were asked, the model's numbers were not finite, or more could
+                    not be scored than allowed: a fault of ours would look like a failure of the model
     """
     if not run.complete:
         raise ZooError(
             f"run {run.header.id[:12]} asked {run.header.samples} of {run.protocols[0].samples} samples; "
             "only whole tasks are published: run it without --limit and --samples"
         )
+    _check_finite(run)
     most = max_unscored if max_unscored is not None else MOST_UNSCORED if allow_unscored else 0.0
     _check_unscored(run, most, asked=max_unscored is not None or allow_unscored)
     header = msgspec.to_builtins(run.header)
@@ -70,10 +72,21 @@ def publish(
         registry.add_scores(header, protocol, [score], run.path)
         if combined := combine_with_seeds(registry, score, protocol):
             registry.add_combined(combined, protocol)
-    split_runs(registry, run.header.checkpoint, run.header.task)
+    split_runs(registry, run.header.checkpoint, run.header.task, again=False)
     rows = [score for score in registry.scores(run.header.checkpoint, run.header.task) if score.run == run.header.id]
     order = {protocol.metric: number for number, protocol in enumerate(run.protocols)}
     return sorted(rows, key=lambda score: (order[score.metric], get_args(Subset).index(score.subset)))
+
+
+def _check_finite(run: FinishedRun) -> None:
+    """Raises ZooError if the model gave numbers that are not finite."""
+    overflowed = [result for result in run.results if result.score is None and NOT_FINITE in result.detail]
+    if overflowed:
+        raise ZooError(
+            f"{len(overflowed)} of {len(run.results)} samples of {run.header.task} have numbers that are {NOT_FINITE} "
+            f"(first: {overflowed[0].sample}, {overflowed[0].detail}): such a run is never published; try --dtype "
+            f"float32, or look at the weights: phizoo models show {run.header.checkpoint_label}"
+        )
 
 
 def _check_unscored(run: FinishedRun, most: float, asked: bool) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from evals.records import Result
-from evals.results.choice import combine_part
+from evals.results.choice import chosen_scores, combine_part
 from evals.run_folder import read_results
 from evals.stats.summary import summarise
 from evals.tasks import groups_of
@@ -126,17 +126,20 @@ def _combined_parts(registry: Registry, score: Score, by_side: Sides) -> list[Sc
     return [msgspec.structs.replace(part, subset=name) for name, part in parts if part]
 
 
-def split_runs(registry: Registry, checkpoint: str, task: str) -> list[Split]:
-    """Makes the splits of all runs of a checkpoint on a task again, with the scores of their parts, and keeps them.
+def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = True) -> list[Split]:
+    """Makes the splits of the runs of a checkpoint on a task, with the scores of their parts, and keeps them.
 
     checkpoint  its digest
+    again       also of the runs that have a split
     """
     searches = registry.searches(checkpoint, task)
     if not searches:
         return []
     covered = coverage(registry, checkpoint, searches)
-    splits = []
-    for whole in _whole_scores(registry.scores(checkpoint, task)).values():
+    splits, kept = [], {} if again else registry.splits()
+    for run, whole in _whole_scores(registry.scores(checkpoint, task)).items():
+        if run in kept:
+            continue
         split, parts = split_run(registry, whole, searches, covered)
         registry.write_split(split, parts)
         splits.append(split)
@@ -150,7 +153,7 @@ def split_all(registry: Registry) -> int:
 
 def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:
     """All scores, and the splits by run; those that a pull left to be made are made now and not kept."""
-    scores, splits = list(registry.scores()), registry.splits()
+    scores, splits = chosen_scores(registry), registry.splits()
     searched = registry.searched_tasks()
     waiting: dict[tuple[str, str], list[list[Score]]] = {}
     for run, whole in _whole_scores(scores).items():

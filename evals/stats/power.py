@@ -102,11 +102,13 @@ def planned(sizes: Sequence[int], draws: int = 1, correlation: float = CLUSTER_C
     # a score correlation of 0.5 between two models leaves this of a single draw's variance in their difference
     differs = 2 * (DRAW_CORRELATION - 0.5) + 2 * (1 - DRAW_CORRELATION) / draws
     variances = [size * (1 + (size - 1) * correlation) for size in sizes]
-    effect, freedom = sum(variances) / n, _freedom(sizes, variances)
-    shrink = (normal_quantile() / student_quantile(freedom)) ** 2 if freedom > 0 else 0.0  # as in the score's interval
+    effect, count = sum(variances) / n, len(sizes)
+    wider = student_quantile(_freedom(sizes, variances)) / normal_quantile() if count > 1 else inf  # as in the interval
     return Effective(
-        n=n, clusters=len(sizes), score=max(1.0, shrink * n / (own * effect)), pair=n / (differs * effect),
-        freedom=freedom, correlation=correlation if len(sizes) < n else None,
+        n=n, clusters=count, score=max(1.0, n / (own * effect * wider**2)), pair=n / (differs * effect),
+        # clusters of right and wrong answers are skewed towards the better model, so that the test has the power of
+        # this many degrees of freedom rather than of the interval's: 80% to 82% on SQuAD's articles, not 81% to 83%
+        freedom=max(count - 1, 1), correlation=correlation if count < n else None,
     )  # fmt: skip
 
 
@@ -287,10 +289,8 @@ def group_sizes(clusters: Sequence[str]) -> list[int]:
 
 
 def _freedom(sizes: Sequence[int], variances: Sequence[float]) -> float:
-    """The degrees of freedom of a mean over clusters, as `cluster_variance` takes them; 0 for one cluster."""
+    """The degrees of freedom of a mean over clusters, as `cluster_variance` takes them."""
     n, count = sum(sizes), len(sizes)
-    if count < 2:
-        return 0.0
     return sqrt(satterthwaite(sizes, [1 / (1 - size / n) for size in sizes], variances) * (count - 1))
 
 

@@ -22,7 +22,7 @@ TOKEN = re.compile(
 )
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 NUMBERS = ("version", "parameters", "context_tokens", "training_tokens", "training_flops", "bytes")
-TEXTS = ("name", "family", "licence", "prompt_style", "source", "created", "digest")
+TEXTS = ("name", "family", "licence", "prompt_style", "source", "created", "digest", "quantisation")
 LINKED = ("tag", "parent", "dataset")
 BOUNDS = ("low", "value", "high", "n", "unscored")
 SUBSETS = ("all", "clean", "overlapping")

@@ -61,7 +61,8 @@ def search_of_header(header: dict[str, Any]) -> Search | None:
 
 def add(database: Database, search: Search, moment: str) -> Search:
     """Keeps a search, once; the splits of the runs that it concerns are to be made again."""
-    search = check_search(msgspec.structs.replace(search, created=search.created or moment))
+    dated = msgspec.structs.replace(search, created=search.created or moment)
+    search = check_search(SEARCH.decode(canonical(dated)))  # as it is read back: a threshold of 13 is 13.0, one id
     with database.write():
         kept = database.rows("SELECT record FROM searches WHERE id = :id", id=search.id)
         if kept:
@@ -112,6 +113,11 @@ def searched_tasks(database: Database) -> set[tuple[str, str]]:
 
 def write_split(database: Database, split: Split, parts: Sequence[Score]) -> None:
     """Keeps the split of a run and the scores of its parts in place of those that it had."""
+    orphans = (
+        "DELETE FROM scores WHERE checkpoint = :checkpoint AND task = :task AND subset <> 'all' AND NOT EXISTS "
+        "(SELECT 1 FROM scores whole WHERE whole.run = scores.run AND whole.runs = scores.runs AND "
+        "whole.protocol = scores.protocol AND whole.subset = 'all')"
+    )
     with database.write():
         database.run("DELETE FROM splits WHERE run = :run", run=split.run)
         insert_row(database, "splits", run=split.run, record=canonical(split).decode())
@@ -125,6 +131,7 @@ def write_split(database: Database, split: Split, parts: Sequence[Score]) -> Non
         for score in parts:
             insert_score(database, score, bool(headlines.get((score.protocol, score.metric), 0)))
         for checkpoint, task in {(score.checkpoint, score.task) for score in parts}:
+            database.run(orphans, checkpoint=checkpoint, task=task)  # of seeds that were combined with one more since
             mark_chosen(database, checkpoint, task)
 
 

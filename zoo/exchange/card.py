@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import lineage
-from zoo.cli.output import share_cell
+from zoo.cli.output import score_notes, share_cell
 from zoo.coverage import find_splits, split_line
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Dataset, ProtocolRecord, Score
@@ -27,7 +27,7 @@ says how far chance alone may move each."""
 def model_card(registry: "Registry", spec: str) -> str:
     """The model card of one checkpoint."""
     checkpoint = registry.get(spec)
-    scores, protocols = registry.scores(checkpoint.digest), registry.protocols()
+    scores, protocols = registry.scores(checkpoint.digest, chosen=True), registry.protocols()
     graph = lineage.graph(registry, f"{checkpoint.name}:{checkpoint.version}")
     licence = plain(checkpoint.licence)
     sections = {
@@ -87,6 +87,7 @@ def _facts(checkpoint: Checkpoint) -> str:
     rows = {
         "Digest": f"`{checkpoint.digest}`", "Family": plain(checkpoint.family) or "unknown",
         "Parameters": f"{checkpoint.parameters:,}", "Context": f"{checkpoint.context_tokens:,} tokens",
+        **({"Quantisation": plain(checkpoint.quantisation)} if checkpoint.quantisation else {}),
         "Prompt style": checkpoint.prompt_style,
         "Tokens seen": f"{checkpoint.training_tokens:,}" if checkpoint.training_tokens is not None else "unknown",
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops is not None else "unknown",
@@ -156,11 +157,13 @@ def _scores(registry: "Registry", scores: Sequence[Score], protocols: dict[str, 
     rows = [
         (
             plain(_column(score, protocols)), score.subset, share_cell(score.value, score.low, score.high),
-            str(score.n), str(score.unscored), f"`{score.run[:12]}`",
+            str(score.n), str(score.unscored), f"`{score.run[:12]}`", plain(score_notes(score)),
         )
         for score in scores
     ]  # fmt: skip
-    table = _table(("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run"), rows)
+    table = _table(
+        ("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run", "Measured with"), rows
+    )
     splits = find_splits(registry, scores)
     lines = [
         f"- {plain(_column(score, protocols))}, run `{score.run[:12]}`: "

@@ -15,6 +15,7 @@ from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle
 from zoo.exchange.card import model_card
+from zoo.exchange.gguf import import_gguf
 from zoo.lock import locked
 from zoo.phi_variants import VARIANTS, Variant, legacy_format
 from zoo.plain_file import open_inside
@@ -33,12 +34,14 @@ def import_any(
 ) -> Checkpoint:  # fmt: skip
     """Imports a local Hugging Face folder, a repository of the hub or a variant as a checkpoint.
 
-    source     a folder; `microsoft/phi-2`; `phi-2`
+    source     a folder; a GGUF file; `microsoft/phi-2`; `phi-2`
     name       its name here; None: the variant's or the repository's name
     pickles    convert .bin and .pt to safetensors first, in an isolated child (local folders)
     drop_code  leave out Python files, pickles and `auto_map` instead of refusing the folder
     """
     folder = Path(source).expanduser()
+    if folder.suffix == ".gguf" and folder.is_file():
+        return import_gguf(registry, folder, name or _normalise_name(folder.stem), about)
     if folder.is_dir():
         name = name or _normalise_name(folder.resolve().name)
         if not pickles:
@@ -165,9 +168,10 @@ def _is_code(path: Path, folder: Path) -> bool:
 
 
 def _refuse_code(folder: Path, paths: list[Path]) -> None:
+    left_out = gate.find_left_out([path.relative_to(folder).as_posix() for path in paths])
     for path in paths:
         relative = path.relative_to(folder).as_posix()
-        if relative.partition("/")[0] not in gate.BESIDE:
+        if relative.partition("/")[0] not in gate.BESIDE and relative not in left_out:
             gate.check_path(relative)
             gate.check_name(relative, path)
     if read_json(folder / "config.json").get("auto_map"):
@@ -181,9 +185,10 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
     """Copies the files that may enter to `target`; returns a note for the record."""
     target.mkdir()
     dropped = []
+    left_out = gate.find_left_out([path.relative_to(folder).as_posix() for path in paths])
     for path in paths:
         relative = path.relative_to(folder).as_posix()
-        if _is_code(path, folder):
+        if _is_code(path, folder) or relative in left_out:
             dropped.append(relative)
         elif relative != "config.json" and not (legacy and path.name.endswith((".safetensors", ".index.json"))):
             gate.check_name(relative, path)

@@ -5,15 +5,16 @@ import io
 from types import SimpleNamespace
 
 from dashboard.board.build import build_board
-from dashboard.board.cells import Board, at_chance, cell_text, overlap_text
+from dashboard.board.cells import Board, at_chance, cell_text, overlap_notes, overlap_text
 from dashboard.board.export import as_csv, as_data, as_latex, as_markdown
-from dashboard.board.html_table import render_table
+from dashboard.board.html_table import cell_tooltip, render_table
 from dashboard.board.ranks import board_ranks
 from dashboard.board.terminal import show
 from dashboard.board.view import View, select
 from evals.stats.summary import derive_summary
 from tests.talk_table import talk_table
 from zoo import published
+from zoo.records import Score, Split
 
 
 def by_origin(made: Board, origin: str) -> list[str]:
@@ -84,7 +85,7 @@ def test_missing_is_a_dash_and_unscored_is_counted(made: SimpleNamespace) -> Non
     mini, under = made.checkpoint(), made.protocol()
     (row,) = build_board([mini], [made.score(mini, under, 0.5, unscored=7)], {under.fingerprint: under}).rows
     (cell,) = row.cells.values()
-    assert cell_text(cell).endswith("(7 unscored)")
+    assert cell_text(cell).endswith("(7 unscored: 48.0 to 52.0)")
     assert cell_text(None) == "–"
 
 
@@ -115,26 +116,49 @@ def test_clean_subset_shows_how_far_the_number_moved(made: SimpleNamespace) -> N
     assert (cell.n, round(cell.value), round(cell.moved or 0)) == (93, 30, -20)
 
 
-def test_a_cell_on_all_samples_counts_those_in_training_data(made: SimpleNamespace) -> None:
+def test_a_cell_says_what_searches_of_the_training_data_say(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
-    parts = [
-        made.score(mini, under, 0.3, subset="clean", n=93),
-        made.score(mini, under, 0.8, subset="overlapping", n=71),
+    whole = made.score(mini, under, 0.5)
+    clean = made.score(mini, under, 0.3, low=0.2, high=0.4, subset="clean", n=93)
+    seen = made.score(mini, under, 0.8, subset="overlapping", n=71)
+    why = "no training data is recorded for base:1"
+
+    def shown(scores: list[Score], split: Split | None) -> tuple[str, str, str]:
+        splits = {whole.run: split} if split else {}
+        board = build_board([mini], [whole, *scores], {under.fingerprint: under}, splits=splits)
+        (cell,) = board.rows[0].cells.values()
+        return overlap_text(cell), cell_tooltip(cell).rpartition(" · ")[2], " ".join(overlap_notes(board))
+
+    assert shown([clean, seen], Split(run=whole.run, samples=164, overlapping=71)) == (
+        "71 of 164 in training data; without them 30.0 [20.0–40.0] n=93",
+        "71 of 164 in training data; without them 30.0 [20.0–40.0] n=93",
+        "",
+    )
+    empty = Split(run=whole.run, samples=164, overlapping=0)
+    assert shown([], empty)[:2] == ("0 of 164 in training data, searched in full",) * 2
+    text, tooltip, notes = shown([seen], Split(run=whole.run, samples=164, overlapping=71, unsearched=why))
+    assert text == "71 of 164 in training data; not searched in full"
+    assert tooltip == f"{text}: {why}"
+    assert notes == f"{mini.label} {under.task}: not searched in full: {why}"
+    text, tooltip, notes = shown([], None)
+    assert (text, tooltip) == ("", "not searched for in training data")
+    assert "its samples were not searched for" in notes
+
+
+def test_the_clean_view_takes_the_run_of_the_main_cell(made: SimpleNamespace) -> None:
+    """Not the run with the fewest flags, whose clean part is the largest."""
+    mini, under = made.checkpoint(), made.protocol()
+    scores = [
+        made.score(mini, under, 0.9, run="old", created="2026-01-01"),
+        made.score(mini, under, 0.9, run="old", subset="clean", n=160, created="2026-01-01"),
+        made.score(mini, under, 0.5, run="new", created="2026-02-01"),
+        made.score(mini, under, 0.3, run="new", subset="clean", n=93, created="2026-02-01"),
     ]
-    overlaps = []
-    for scores in (parts, parts[:1], parts[1:], []):
-        (row,) = build_board([mini], [made.score(mini, under, 0.5), *scores], {under.fingerprint: under}).rows
-        (cell,) = row.cells.values()
-        overlaps.append((cell.overlaps, cell.clean, overlap_text(cell)))
-    assert overlaps == [
-        (71, 30.0, "71 in training data, 30.0 without"),
-        (0, 30.0, ""),
-        (71, None, "71 in training data, none without"),
-        (None, None, ""),
-    ]
-    another = [made.score(mini, under, 0.3, subset="clean", n=93, run="older")]
-    (row,) = build_board([mini], [made.score(mini, under, 0.5), *another], {under.fingerprint: under}).rows
-    assert next(iter(row.cells.values())).overlaps is None  # another run's split says nothing of this one
+    for subset, run, n in (("all", "new", 164), ("clean", "new", 93)):
+        (row,) = build_board([mini], scores, {under.fingerprint: under}, subset=subset).rows  # type: ignore[arg-type]
+        assert [(cell.run, cell.n) for cell in row.cells.values()] == [(run, n)]
+    (row,) = build_board([mini], scores[:3], {under.fingerprint: under}, subset="clean").rows
+    assert row.cells == {}  # the main run has no clean part, so nothing is shown
 
 
 def test_score_of_an_unknown_protocol_is_shown_as_such(made: SimpleNamespace) -> None:
