@@ -67,7 +67,7 @@ def measure_divergence(before: Path, after: Path, text: str, name: str) -> Diver
     pieces = [ids[begin : begin + window] for begin in range(0, len(ids), window)]
     if len(pieces) < WINDOWS:
         raise ZooError(
-            f"the text {name} has {len(ids):,} tokens; expected at least {(WINDOWS - 1) * window + 1:,}: a longer --text"
+            f"the text {name} has {len(ids):,} tokens of at least {(WINDOWS - 1) * window + 1:,}: take a longer --text"
         )
     size = min(tokens.size, others.size)
     read = [_read_window(first, second, piece, size) for piece in pieces]

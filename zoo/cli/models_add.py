@@ -59,8 +59,8 @@ def add(
     (microsoft/phi-2, hf:microsoft/phi-2@COMMIT) or a published model of `phizoo models variants`. A repository in the
     hub's own cache (HF_HOME) is taken from there. Weights enter as safetensors, with config.json and the tokenizer's
     files, or as one GGUF file; anything that could run (pickles, Python files, code named in the config) is refused.
-    Phi's older formats are converted, and equal logits prove the conversion. Files of git and the hub (.git, .cache) are
-    skipped. The same bytes are stored once. A broken download continues where it ended.
+    Phi's older formats are converted, and equal logits prove the conversion. Files of git and the hub (.git, .cache)
+    are skipped. The same bytes are stored once. A broken download continues where it ended.
 
     \b
     Example:  phizoo models add ./my-phi --name my-phi --licence mit --parent phi-1@best=finetune

@@ -62,7 +62,7 @@ def test_a_model_does_not_diverge_from_itself(tiny_phi: Path) -> None:
 
 
 def test_a_short_text_and_other_tokens_are_refused(tiny_phi: Path, other: Path) -> None:
-    with pytest.raises(ZooError, match="at least 385"):
+    with pytest.raises(ZooError, match="of at least 385"):
         measure_divergence(tiny_phi, other, "def add", "text")
     path = other / "tokenizer.json"
     parts = json.loads(path.read_text())
