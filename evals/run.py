@@ -136,6 +136,7 @@ def evaluate(engine: Engine, task: Task, checkpoint: tuple[str, str], runs: Path
                 folder.add_result(result)
                 tally.add(result)
         ids = [sample.id for sample in plan.samples]
+        run_folder.note_path(folder, engine.facts.path)
         path = run_folder.write_ordered(folder, ids, plan.header.draws)
         results = tuple(folder.ordered(ids, plan.header.draws))
     header = run_folder.read_header(path.parent)

@@ -16,6 +16,7 @@ from evals.tasks import task as find_task
 from zoo.choice import CURRENT, choose
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
+from zoo.protocol_names import first_name
 from zoo.records import ProtocolRecord, Record, Score
 
 Z = 1.959963984540054  # the normal's 97.5% point, as in the intervals of the parts
@@ -32,7 +33,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     # the phi-2 announcement's table of five averages
     "phi-2": (
         "bbh@phi", "piqa@lm-eval", "winogrande@lm-eval", "arc_easy@lm-eval", "arc_challenge@lm-eval", "siqa@lm-eval",
-        "hellaswag@lm-eval", "openbookqa@lm-eval", "mmlu@phi-2", "squad_v2@phi", "boolq@lm-eval", "gsm8k@phi",
+        "hellaswag@lm-eval", "openbookqa@lm-eval", "mmlu@lm-eval-5", "squad_v2@phi", "boolq@lm-eval", "gsm8k@phi",
         "humaneval@openai", "mbpp@lm-eval",
     ),
     "quick": (
@@ -65,7 +66,13 @@ class Aggregate(Record, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """sha256 over the parts and the versions of their tasks: the identity of this version."""
-        return digest([[part.task, part.metric, find_task(part.task).version] for part in self.parts])
+        parts = ((part, *part.task.partition("@")[::2]) for part in self.parts)
+        return digest(
+            [
+                [f"{task}@{first_name(task, name)}", part.metric, find_task(part.task).version]
+                for part, task, name in parts
+            ]
+        )
 
 
 class PartScore(Record, frozen=True, kw_only=True):
@@ -108,7 +115,7 @@ def _aggregate(name: str, version: int, about: str, *parts: str) -> Aggregate:
 AGGREGATES = (
     _aggregate("phi-1 code", 1, "arXiv:2306.11644, table 1", "humaneval@openai pass@1", "mbpp@lm-eval pass@1"),
     _aggregate(
-        "phi-1.5 common sense", 1, "arXiv:2309.05463, table 2",
+        "phi-1.5 common sense", 2, "arXiv:2309.05463, table 2",
         "winogrande@lm-eval acc", "arc_easy@lm-eval acc", "arc_challenge@lm-eval acc", "boolq@lm-eval acc",
         "siqa@lm-eval acc",
     ),
@@ -128,14 +135,14 @@ AGGREGATES = (
         "siqa@lm-eval acc",
     ),
     _aggregate(
-        "phi-2 language", 1, "the phi-2 announcement",
-        "hellaswag@lm-eval acc", "openbookqa@lm-eval acc", "mmlu@phi-2 acc", "squad_v2@phi exact",
+        "phi-2 language", 2, "the phi-2 announcement",
+        "hellaswag@lm-eval acc", "openbookqa@lm-eval acc", "mmlu@lm-eval-5 acc", "squad_v2@phi exact",
         "boolq@lm-eval acc",
     ),
     _aggregate("phi-2 math", 1, "the phi-2 announcement, 8-shot", "gsm8k@phi flexible-extract"),
     _aggregate("phi-2 coding", 1, "the phi-2 announcement", "humaneval@openai pass@1", "mbpp@lm-eval pass@1"),
     _aggregate(
-        "quick", 2, "every part of suite quick",
+        "quick", 3, "every part of suite quick",
         "humaneval@openai-quick2 pass@1", "mini_exercises@phizoo-quick2 pass@1", "arc_easy@lm-eval-quick2 acc",
         "piqa@lm-eval-quick2 acc", "winogrande@lm-eval-quick2 acc", "hellaswag@lm-eval-quick2 acc",
         "boolq@lm-eval-quick2 acc", "openbookqa@lm-eval-quick2 acc", "mmlu@lm-eval-quick2 acc",

@@ -96,6 +96,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
+    paths: dict[str, str] = {}
     with open_registry() as registry:
         subjects = [_subject(registry, name, options) for name in names]
         foreign = {subject.digest for subject in subjects if subject.model}
@@ -117,6 +118,9 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
             label, run = outcome.subject.label, outcome.run
             new = [_row(label, run, score, publishable(run)) for score in outcome.scores]
             rows += _with_overlap(new, outcome.scores, splits[run.header.id])
+    for label, path in paths.items():
+        if path:
+            click.echo(f"{label} was read by {path}", err=True)
     order = [subject.label for subject in subjects]
     _print(sorted(rows, key=lambda row: order.index(row["checkpoint"])), options["as_json"])
 
@@ -230,7 +234,7 @@ def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dic
     kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
     cut = sum(result.truncated > 0 for result in run.results)
-    return {**where, **kept, "partial": protocol.partial, "truncated": cut}
+    return {**where, **kept, "partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
 
 
 def _with_overlap(rows: list[dict[str, Any]], scores: "Sequence[Score]", split: "Split | None") -> list[dict[str, Any]]:

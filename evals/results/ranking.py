@@ -15,6 +15,7 @@ from evals.stats.ranks import Rank, ranks
 from evals.stats.seeds import Combined, combine
 from evals.stats.summary import SampleScore
 from zoo.errors import ZooError, nearest
+from zoo.protocol_names import current_spec
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
@@ -99,7 +100,7 @@ def rank_columns(
     Raises  ZooError when nothing is published of it
     """
     known = registry.protocols()
-    task, _, name = spec.partition("@")
+    task, _, name = current_spec(spec).partition("@")
     headline = {str(run["protocol"]["task"]): str(run["protocol"]["metric"]) for run in registry.runs()}
     wanted = [
         record

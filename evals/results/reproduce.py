@@ -12,6 +12,7 @@ from evals.run_folder import read_results
 from zoo.cli.output import share_cell
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
+from zoo.protocol_names import current_spec
 from zoo.records import Record
 from zoo.registry import Registry
 
@@ -36,7 +37,7 @@ def cell_run(registry: Registry, cell: str) -> Run:
     name, _, task = cell.partition("/")
     if task:
         digest = registry.get(name).digest
-        wanted, _, protocol = task.partition("@")
+        wanted, _, protocol = current_spec(task).partition("@")
         standing = {score.run for score in chosen_scores(registry, digest, wanted)}
         matching = [
             header

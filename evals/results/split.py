@@ -126,17 +126,20 @@ def _combined_parts(registry: Registry, score: Score, by_side: Sides) -> list[Sc
     return [msgspec.structs.replace(part, subset=name) for name, part in parts if part]
 
 
-def split_runs(registry: Registry, checkpoint: str, task: str) -> list[Split]:
-    """Makes the splits of all runs of a checkpoint on a task again, with the scores of their parts, and keeps them.
+def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = True) -> list[Split]:
+    """Makes the splits of the runs of a checkpoint on a task, with the scores of their parts, and keeps them.
 
     checkpoint  its digest
+    again       also of the runs that have a split
     """
     searches = registry.searches(checkpoint, task)
     if not searches:
         return []
     covered = coverage(registry, checkpoint, searches)
-    splits = []
-    for whole in _whole_scores(registry.scores(checkpoint, task)).values():
+    splits, kept = [], {} if again else registry.splits()
+    for run, whole in _whole_scores(registry.scores(checkpoint, task)).items():
+        if run in kept:
+            continue
         split, parts = split_run(registry, whole, searches, covered)
         registry.write_split(split, parts)
         splits.append(split)

@@ -171,7 +171,7 @@ def _encode(
 
 
 def _is_token_ids(prompt: object, engine: TransformersLocal) -> bool:
-    rows = engine.model.config.vocab_size
+    rows = engine.model.config.get_text_config(decoder=True).vocab_size
     return (
         isinstance(prompt, list)
         and bool(prompt)
@@ -212,7 +212,7 @@ def _write_text(engine: TransformersLocal, request: CompletionRequest, number: i
     if not request.requests[number].decoding.max_tokens:
         return CompletionText(text="", finish="length", tokens=0, steps=())
     text = Text(request.requests[number], request.prompts[number], engine.tokens, engine.facts.context_tokens)
-    made = tuple(write_steps(engine.model, engine.tokens, text, request.likeliest or 0))
+    made = tuple(write_steps(engine.model, engine.tokens, engine.paths, text, request.likeliest or 0))
     _refuse_overflow(text.fault)
     return CompletionText(text=text.bytes.decode("utf-8", "replace"), finish=text.finish, tokens=len(made), steps=made)
 
@@ -315,7 +315,7 @@ def stream_texts(
     for number, (each, prompt) in enumerate(zip(request.requests, request.prompts, strict=True)):
         text = Text(each, prompt, engine.tokens, engine.facts.context_tokens)
         pieces, behind = Pieces(text), []  # type: Pieces, list[TokenStep]
-        for step in write_steps(engine.model, engine.tokens, text, request.likeliest or 0):
+        for step in write_steps(engine.model, engine.tokens, engine.paths, text, request.likeliest or 0):
             behind.append(step)
             if not text.finish and (piece := pieces.new()):
                 yield number, piece, behind, None

@@ -26,7 +26,8 @@ resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY_BYTES}, {MEMORY_BYTES}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 import json, sys
-asked = json.load(sys.stdin)
+# transformers writes infinity as {{"__float__": "Infinity"}}
+asked = json.load(sys.stdin, object_hook=lambda part: float(part["__float__"]) if "__float__" in part else part)
 try:
     import torch, transformers
     from torch._subclasses.fake_tensor import FakeTensorMode
@@ -112,7 +113,7 @@ def check_complete(source: Path | str, config: dict[str, Any], headers: dict[str
 def _ask(question: str, source: Path | str) -> dict[str, Any]:
     """The child's answer; {} if this transformers cannot lay the family out."""
     code = f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n{LAY_OUT}"
-    env = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "USE_TF": "0"}
+    env = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_DEACTIVATE_ASYNC_LOAD": "1"}
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", code], input=question.encode(), capture_output=True, timeout=2 * SECONDS,

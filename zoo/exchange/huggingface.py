@@ -168,9 +168,10 @@ def _is_code(path: Path, folder: Path) -> bool:
 
 
 def _refuse_code(folder: Path, paths: list[Path]) -> None:
+    left_out = gate.find_left_out([path.relative_to(folder).as_posix() for path in paths])
     for path in paths:
         relative = path.relative_to(folder).as_posix()
-        if relative.partition("/")[0] not in gate.BESIDE:
+        if relative.partition("/")[0] not in gate.BESIDE and relative not in left_out:
             gate.check_path(relative)
             gate.check_name(relative, path)
     if read_json(folder / "config.json").get("auto_map"):
@@ -184,9 +185,10 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
     """Copies the files that may enter to `target`; returns a note for the record."""
     target.mkdir()
     dropped = []
+    left_out = gate.find_left_out([path.relative_to(folder).as_posix() for path in paths])
     for path in paths:
         relative = path.relative_to(folder).as_posix()
-        if _is_code(path, folder):
+        if _is_code(path, folder) or relative in left_out:
             dropped.append(relative)
         elif relative != "config.json" and not (legacy and path.name.endswith((".safetensors", ".index.json"))):
             gate.check_name(relative, path)

@@ -5,11 +5,14 @@ off) and nothing is fetched. `load` also checks what would change answers withou
 attention, token ids beyond the tokenizer, a wrong end of text, the missing partial rotary factor.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
+from evals.engines.gguf import check_loaded, check_readable, quick_reading
 from evals.engines.tokens import Tokens, folder_tokens, listed_ids
+from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError, nearest
 from zoo.shape import folder_shape
 
@@ -57,12 +60,26 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
     logs.set_verbosity_error()
     logs.disable_progress_bar()
     options |= {"dtype": getattr(torch, dtype), "local_files_only": True, "use_safetensors": True}
+    file = gguf_file(Path(folder))
+    if file:
+        check_readable(file)
+        options["gguf_file"] = file.name
     try:
-        return getattr(transformers, kind).from_pretrained(folder, **options).eval()
+        with quick_reading() if file else nullcontext():
+            if file:
+                options["config"] = transformers.AutoConfig.from_pretrained(folder, gguf_file=file.name)
+            model = getattr(transformers, kind).from_pretrained(folder, **options).eval()
     except (OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0]
         noun = "causal language model" if kind == "AutoModelForCausalLM" else "model"
         raise ZooError(f"{folder} cannot be loaded as a {noun}: {line}. Look: phizoo models verify") from None
+    except ImportError as error:
+        raise ZooError(
+            f"{folder} is a GGUF, which needs a package more: pip install 'phi-zoo[gguf]' ({error})"
+        ) from None
+    if file:
+        check_loaded(file, model)
+    return model
 
 
 def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
@@ -79,14 +96,14 @@ def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
     except (OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0]
         raise ZooError(f"the tokenizer of {path} cannot be loaded: {line}. Look: phizoo models verify") from None
-    model = load_model(path, dtype=dtype, attn_implementation="sdpa")
+    model = load_model(path, dtype=dtype)  # with the attention that transformers takes for the family
     _check(model.config, tokens, path)
     return model.to(device), tokens
 
 
 def _check(config: Any, tokens: Tokens, path: Path) -> None:
     """Refuses more tokens than embedding rows, and an end-of-text id that is not the tokenizer's."""
-    rows = config.get_text_config().vocab_size
+    rows = config.get_text_config(decoder=True).vocab_size
     if tokens.size > rows:
         raise ZooError(
             f"{path}: the tokenizer has {tokens.size} tokens, the model {rows} rows; "

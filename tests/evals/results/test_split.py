@@ -297,7 +297,7 @@ def test_unscored_samples_are_counted_by_part(tiny: Checkpoint, tmp_path: Path) 
     run = msgspec.structs.replace(run, results=tuple(lines))
     with open_registry() as registry:
         registry.add_search(search(tiny, {OWN: 5}, SAMPLES[:4]))
-        parts = {score.subset: score for score in publish(registry, run, allow_unscored=True)}
+        parts = {score.subset: score for score in publish(registry, run, max_unscored=20)}
         assert {name: part.unscored for name, part in parts.items()} == {"all": 2, "clean": 1, "overlapping": 1}
         assert registry.splits()[run.header.id].overlapping == 4
 
@@ -318,15 +318,17 @@ def test_a_search_travels_and_holds_for_the_runs_there(tiny: Checkpoint, tmp_pat
         pull(registry, "tiny", remote)
         pull(registry, "tiny", remote)
         assert registry.searches() == kept
-        # the page shows them split at once, in a zoo that it may not write too
+        # the page splits the run of its cell at once, in a zoo that it may not write too
         scores, splits = current_scores(registry)
-        shown = {(s.run, s.subset): s.n for s in scores}
-        assert shown[here.header.id, "clean"] == shown[run.header.id, "clean"] == 6
-        assert {split.unsearched for split in splits.values()} == {""}
+        assert {(s.run, s.subset): s.n for s in scores} == {
+            (here.header.id, "all"): 10, (here.header.id, "clean"): 6, (here.header.id, "overlapping"): 4,
+        }  # fmt: skip
+        assert splits[here.header.id].unsearched == ""
         waiting = find_splits(registry, registry.scores())
         assert "--resplit" in split_line(waiting[here.header.id], registry.scores()[0], ())
         assert split_all(registry) == 2
         assert by_subset(registry, here)["clean"] == (6, 0.5)
+        assert by_subset(registry, run)["clean"] == (6, 0.167)
         assert current_scores(registry)[1] == registry.splits()
 
 
