@@ -37,7 +37,12 @@ NO_TOKENIZER = (
 @click.option("--dataset", "datasets", shell_complete=A_DATASET, multiple=True, metavar="NAME[=TOKENS]",
               help="A dataset it was trained on.")  # fmt: skip
 @click.option("--revision", metavar="COMMIT", help="Revision on the hub; a branch is resolved to its commit.")
-@click.option("--base", shell_complete=A_CHECKPOINT, metavar="NAME", help="The checkpoint that a LoRA adapter is for; it is merged in.")
+@click.option(
+    "--base",
+    shell_complete=A_CHECKPOINT,
+    metavar="NAME",
+    help="The checkpoint that a LoRA adapter is for; it is merged in.",
+)
 @click.option("--drop-code", is_flag=True, help="Skip Python files, pickles and auto_map instead of refusing them.")
 @click.option("--convert", is_flag=True, help="Turn .bin and .pt into safetensors in an isolated process.")
 @click.option("--link", is_flag=True, help="Move the files instead of copying them; they become read-only.")
