@@ -219,7 +219,11 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
             Seeds(
                 column=protocols[scores[0].protocol].column,
                 runs=tuple(score.run for score in scores),
-                combined=combine([[run[sample].value for sample in both] for run in runs]),
+                combined=combine(
+                    [[run[sample].value for sample in both] for run in runs],
+                    [runs[0][sample].unit for sample in both],
+                    [runs[0][sample].stratum for sample in both],
+                ),  # fmt: skip
                 note=note,
             )
         )

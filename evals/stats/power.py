@@ -112,6 +112,7 @@ def planned(sizes: Sequence[int], draws: int = 1, correlation: float = CLUSTER_C
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)  # a board has many columns of the same n, and is built again for each page
 def resolution(
     samples: int | Effective, p: float = 0.5, discordant: float | None = None, power: float = POWER
 ) -> Resolution:
