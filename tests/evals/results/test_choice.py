@@ -132,6 +132,14 @@ def test_seeds_that_answer_alike_are_no_more_certain_than_one(add: Publish) -> N
     assert chosen().high - chosen().low >= (alone.high - alone.low) * 0.999
 
 
+def test_combined_seeds_keep_their_clusters(add: Publish) -> None:
+    for seed in range(2):
+        (alone, *_) = add(row(20, seed * 4), seed, cluster="passage")
+    score = chosen()
+    assert (score.clusters, alone.clusters) == (10, 10)
+    assert score.high - score.low > 0.4  # 10 passages that are right or wrong as a whole, not 40 samples
+
+
 def test_other_engines_and_dtypes_are_not_combined_and_the_cell_names_its_own(add: Publish) -> None:
     add(row(20), 0)
     add(row(22), 1, dtype="bfloat16")
