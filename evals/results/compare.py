@@ -239,13 +239,13 @@ def not_comparable(subset: str, theirs: int | None, ours: int | None) -> str:
 
 def _family(registry: Registry, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> set[str]:
     """The protocols of Holm's family: of each task its main metric, under its default protocol if that is shared."""
-    best: dict[str, tuple[tuple[bool, int], str]] = {}
+    best: dict[str, tuple[tuple[bool, int, int], str]] = {}
     for score in scores:
         record = protocols[score.protocol]
         main = dict(registry.run(score.run).get("protocol") or {}).get("metric", record.metric)
         names = list(task_protocols(score.task)) if score.task in TASKS else []
         own = ProtocolName.parse(record.name).render()
-        order = (score.metric != main, names.index(own) if own in names else len(names))
+        order = (score.metric != main, names.index(own) if own in names else len(names), -record.task_version)
         if score.task not in best or order < best[score.task][0]:
             best[score.task] = (order, score.protocol)
     return {fingerprint for _, fingerprint in best.values()}
