@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard.board.cells import Cell, Row, run_texts, overlap_text
+from dashboard.board.cells import Cell, Row, overlap_text, run_texts
 from evals.records import Result, Run
 from evals.results.task_of_run import commands
 from evals.run_folder import read_results

@@ -221,8 +221,9 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
                 runs=tuple(score.run for score in scores),
                 combined=combine(
                     [[run[sample].value for sample in both] for run in runs],
-                    [runs[0][sample].unit for sample in both], [runs[0][sample].stratum for sample in both],
-                ),  # fmt: skip
+                    [runs[0][sample].unit for sample in both],
+                    [runs[0][sample].stratum for sample in both],
+                ),
                 note=note,
             )
         )
