@@ -22,6 +22,12 @@ def read_run(registry: "Registry", run: str) -> tuple[Result, ...]:
     return tuple(last.values())
 
 
+def flagged_samples(registry: "Registry", header: Mapping[str, Any]) -> frozenset[str] | None:
+    """The samples that any search of the training data of a run's checkpoint flagged; None: nobody searched."""
+    searches = registry.searches(header["checkpoint"], header["task"])
+    return frozenset(sample for search in searches for sample in search.flagged) if searches else None
+
+
 def reproduction_commands(header: Mapping[str, Any], row: Row) -> str:
     """The commands that reproduce a cell: one checks it against the stored run, one makes a new run."""
     run = msgspec.convert(dict(header), Run)

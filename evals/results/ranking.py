@@ -134,7 +134,7 @@ def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str
     )
     rows = sorted(scores, key=lambda score: -score.value)
     samples = _sample_table([_read_samples(registry, score) for score in rows])
-    groups = [score.clusters for score in rows]
+    groups = [score.clusters if score.clusters < score.n else 0 for score in rows]
     by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
     by_interval = ranks(rows, clusters=groups)
     closest = by_test.ranks if by_test.paired else by_interval
