@@ -155,7 +155,7 @@ def test_unscored_is_no_zero_is_not_published_and_is_tried_again(tmp_path: Path)
         assert (fault.score, fault.verdict, fault.detail) == (None, "unscored", "engine broke")
         with pytest.raises(ZooError, match=r"1 of 10 samples .* s/3, engine broke"):
             publish(None, done)  # type: ignore[arg-type]
-        summary = scores(done)[0][1]
+        summary = scores(done)[0]
         assert (summary.n, summary.unscored) == (9, 1)
         again = Engine()
         assert run(again, task, tmp_path).results[3].score is not None
