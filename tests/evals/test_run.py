@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -103,6 +104,21 @@ CHOICES = Task(
 
 def run(engine: Engine, task: Task, runs: Path, **asked: object) -> FinishedRun:
     return evaluate(engine, task, CHECKPOINT, runs, RunOptions(**asked))  # type: ignore[arg-type]
+
+
+def test_the_header_keeps_the_path_that_is_known_after_loading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, choose = Engine(), Engine.choose
+
+    def load_and_choose(requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
+        engine.facts = msgspec.structs.replace(engine.facts, path="plain")
+        return choose(engine, requests)
+
+    monkeypatch.setattr(engine, "choose", load_and_choose)
+    header = run(engine, CHOICES, tmp_path / "with").header
+    assert header.backend.path == "plain"
+    assert header.id == run(Engine(), CHOICES, tmp_path / "without").header.id
 
 
 def test_results_stand_in_the_tasks_order_whatever_order_they_came_in(tmp_path: Path) -> None:
