@@ -106,9 +106,7 @@ def run(engine: Engine, task: Task, runs: Path, **asked: object) -> FinishedRun:
     return evaluate(engine, task, CHECKPOINT, runs, RunOptions(**asked))  # type: ignore[arg-type]
 
 
-def test_the_header_keeps_the_path_that_is_known_after_loading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_header_keeps_the_path_that_is_known_after_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, choose = Engine(), Engine.choose
 
     def load_and_choose(requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
