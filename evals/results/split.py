@@ -19,6 +19,7 @@ from evals.stats.summary import summarise
 from evals.tasks import groups_of
 from zoo.coverage import Coverage, coverage
 from zoo.errors import ZooError
+from zoo.lineage import graph
 from zoo.records import Score, Search, Split, Subset
 from zoo.registry import Registry
 
@@ -146,9 +147,16 @@ def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = Tru
     return splits
 
 
-def split_all(registry: Registry) -> int:
-    """Makes the splits of all runs that have searches again, as after a pull; returns how many."""
-    return sum(len(split_runs(registry, *pair)) for pair in sorted(registry.searched_tasks()))
+def split_all(registry: Registry, checkpoint: str | None = None) -> int:
+    """Makes the splits of all runs that have searches again; returns how many.
+
+    checkpoint  only of this one (a name or digest), its ancestors and its descendants: as after it was pulled
+    """
+    pairs = registry.searched_tasks()
+    if checkpoint is not None:
+        family = {node.digest for node in graph(registry, checkpoint).nodes}
+        pairs = {pair for pair in pairs if pair[0] in family}
+    return sum(len(split_runs(registry, *pair)) for pair in sorted(pairs))
 
 
 def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:

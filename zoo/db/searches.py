@@ -113,11 +113,6 @@ def searched_tasks(database: Database) -> set[tuple[str, str]]:
 
 def write_split(database: Database, split: Split, parts: Sequence[Score]) -> None:
     """Keeps the split of a run and the scores of its parts in place of those that it had."""
-    orphans = (
-        "DELETE FROM scores WHERE checkpoint = :checkpoint AND task = :task AND subset <> 'all' AND NOT EXISTS "
-        "(SELECT 1 FROM scores whole WHERE whole.run = scores.run AND whole.runs = scores.runs AND "
-        "whole.protocol = scores.protocol AND whole.subset = 'all')"
-    )
     with database.write():
         database.run("DELETE FROM splits WHERE run = :run", run=split.run)
         insert_row(database, "splits", run=split.run, record=canonical(split).decode())
@@ -131,7 +126,6 @@ def write_split(database: Database, split: Split, parts: Sequence[Score]) -> Non
         for score in parts:
             insert_score(database, score, bool(headlines.get((score.protocol, score.metric), 0)))
         for checkpoint, task in {(score.checkpoint, score.task) for score in parts}:
-            database.run(orphans, checkpoint=checkpoint, task=task)  # of seeds that were combined with one more since
             mark_chosen(database, checkpoint, task)
 
 
