@@ -13,6 +13,7 @@ from typing import Any
 
 from evals.engines.gguf import gguf_ends, gguf_tokenizer
 from evals.engines.spelling import Spelling
+from evals.engines.spelling import byte_of_character as byte_of_character  # its former place
 from evals.records import Decoding
 from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError
