@@ -59,8 +59,8 @@ def batch(checkpoint: str, tasks: tuple[str, ...], engine: str, limit: int, dtyp
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @repeated(
-    "--engine", "engines", ("--backends",), metavar="ENGINE", shell_complete=AN_ENGINE, default=("transformers", "vllm"),
-    show_default=True, help="Give two, such as transformers and llama_cpp.",
+    "--engine", "engines", ("--backends",), metavar="ENGINE", shell_complete=AN_ENGINE,
+    default=("transformers", "vllm"), show_default=True, help="Give two, such as transformers and llama_cpp.",
 )  # fmt: skip
 @TASKS
 @_common

@@ -63,7 +63,8 @@ def gguf_tokenizer(file: Path) -> Any:
         whole = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         digits = pre_tokenizers.Split(Regex(r"\p{N}"), "isolated")
         backend.pre_tokenizer = pre_tokenizers.Sequence([digits, whole])
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **settings)
+    made: Any = PreTrainedTokenizerFast
+    return made(tokenizer_object=backend, **settings)
 
 
 def refuse_gguf(folder: Path, engine: str) -> None:
@@ -82,7 +83,7 @@ def gguf_ends(file: Path) -> frozenset[int]:
 def check_readable(file: Path) -> None:
     """Raises ZooError where transformers would not compute a file's function; the engine's config is checked later."""
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
-    from transformers.integrations.gguf import GGUF_CONFIG_ARCHS
+    from transformers.integrations.gguf.gguf_config_mapping import GGUF_CONFIG_ARCHS
 
     header = read_gguf(file)
     architecture = header.metadata["general.architecture"]
@@ -102,11 +103,12 @@ def quick_reading() -> Iterator[None]:
     """
     import gguf
     import numpy
-    from transformers import modeling_gguf_pytorch_utils as legacy
+    from transformers import modeling_gguf_pytorch_utils
 
+    legacy: Any = modeling_gguf_pytorch_utils
     slow = legacy._gguf_parse_value
 
-    class PlainReader(gguf.GGUFReader):  # type: ignore[misc]
+    class PlainReader(gguf.GGUFReader):
         """The package's reader over an array that is no memory map's subclass, which is slow to slice."""
 
         def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
@@ -138,7 +140,7 @@ def _no_bar(items: Any, **_options: Any) -> Any:
 def check_loaded(file: Path, model: Any) -> None:
     """Raises ZooError where the model that transformers made leaves out a tensor or a key of the file."""
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
-    from transformers.integrations.gguf import GGUF_CONFIG_ARCHS
+    from transformers.integrations.gguf.gguf_config_mapping import GGUF_CONFIG_ARCHS
 
     header = read_gguf(file)
     stored = sum(tensor.elements for tensor in header.tensors)
@@ -148,7 +150,7 @@ def check_loaded(file: Path, model: Any) -> None:
     architecture = header.metadata["general.architecture"]
     if architecture in GGUF_CONFIG_ARCHS:
         return
-    read = GGUF_CONFIG_MAPPING[RENAMED.get(architecture, architecture)]
+    read: Any = GGUF_CONFIG_MAPPING[RENAMED.get(architecture, architecture)]
     for key, value in header.metadata.items():
         prefix, _, name = key.partition(".")
         if prefix != architecture or read.get(name) is not None or name in INERT:

@@ -134,7 +134,7 @@ def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str
     )
     rows = sorted(scores, key=lambda score: -score.value)
     samples = _sample_table([_read_samples(registry, score) for score in rows])
-    groups = [score.clusters for score in rows]
+    groups = [score.clusters if score.clusters < score.n else 0 for score in rows]
     by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
     by_interval = ranks(rows, clusters=groups)
     closest = by_test.ranks if by_test.paired else by_interval
@@ -219,7 +219,11 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
             Seeds(
                 column=protocols[scores[0].protocol].column,
                 runs=tuple(score.run for score in scores),
-                combined=combine([[run[sample].value for sample in both] for run in runs]),
+                combined=combine(
+                    [[run[sample].value for sample in both] for run in runs],
+                    [runs[0][sample].unit for sample in both],
+                    [runs[0][sample].stratum for sample in both],
+                ),
                 note=note,
             )
         )

@@ -22,12 +22,13 @@ ARCHITECTURES = {
     "qwen2": "qwen2", "qwen2moe": "qwen2_moe", "qwen3": "qwen3", "qwen3moe": "qwen3_moe", "qwen35": "qwen3_5_text",
     "gemma": "gemma", "gemma2": "gemma2", "gemma3": "gemma3_text", "gemma4": "gemma4_text", "gpt2": "gpt2",
     "gptneox": "gpt_neox", "gptj": "gptj", "starcoder": "gpt_bigcode", "starcoder2": "starcoder2",
-    "codeshell": "codeshell", "stablelm": "stablelm", "smollm3": "smollm3", "olmo": "olmo", "olmo2": "olmo2", "olmoe": "olmoe", "opt": "opt",
-    "bloom": "bloom", "falcon": "falcon", "falcon-h1": "falcon_h1", "mpt": "mpt", "mamba": "mamba", "mamba2": "mamba2",
-    "command-r": "cohere", "cohere2": "cohere2", "granite": "granite", "granitemoe": "granitemoe",
-    "granitehybrid": "granitemoehybrid", "nemotron": "nemotron", "lfm2": "lfm2", "exaone": "exaone",
-    "exaone4": "exaone4", "internlm2": "internlm2", "minicpm": "minicpm", "deci": "deci", "deepseek": "deepseek", "deepseek2": "deepseek_v2",
-    "gpt-oss": "gpt_oss", "ernie4_5": "ernie4_5", "hunyuan-dense": "hunyuan_v1_dense", "minimax-m2": "minimax_m2",
+    "codeshell": "codeshell", "stablelm": "stablelm", "smollm3": "smollm3", "olmo": "olmo", "olmo2": "olmo2",
+    "olmoe": "olmoe", "opt": "opt", "bloom": "bloom", "falcon": "falcon", "falcon-h1": "falcon_h1", "mpt": "mpt",
+    "mamba": "mamba", "mamba2": "mamba2", "command-r": "cohere", "cohere2": "cohere2", "granite": "granite",
+    "granitemoe": "granitemoe", "granitehybrid": "granitemoehybrid", "nemotron": "nemotron", "lfm2": "lfm2",
+    "exaone": "exaone", "exaone4": "exaone4", "internlm2": "internlm2", "minicpm": "minicpm", "deci": "deci",
+    "deepseek": "deepseek", "deepseek2": "deepseek_v2", "gpt-oss": "gpt_oss", "ernie4_5": "ernie4_5",
+    "hunyuan-dense": "hunyuan_v1_dense", "minimax-m2": "minimax_m2",
 }  # fmt: skip
 # the architecture's key -> config.json's
 CONFIG_KEYS = {

@@ -28,17 +28,19 @@ PROGRESS_BYTES = 200_000_000  # smaller ones are copied in under a second: no ba
 
 
 class Copied(NamedTuple):
-    """The files that were copied, and the paths of those that stayed outside."""
+    """The files that were copied, the paths of those that stayed outside, and a line on what was not checked."""
 
     files: tuple[File, ...]
     left_out: tuple[str, ...] = ()
+    unchecked: str = ""
 
     def note(self) -> str:
-        """A line on the files that stayed outside; "" if there are none."""
+        """What the user should know of it, for the record's notes."""
         if not self.left_out:
-            return ""
+            return self.unchecked
         shown, more = self.left_out[:NAMED], len(self.left_out) - NAMED
-        return f"Left out: {', '.join(shown)}{f' and {more} more' if more > 0 else ''} (not part of a checkpoint)."
+        rest = f" and {more} more" if more > 0 else ""
+        return f"Left out: {', '.join(shown)}{rest} (no part of a checkpoint). {self.unchecked}".strip()
 
 
 def copy_source(source: str | Path, target: Path, own: Path | None = None, link: bool = False) -> Copied:
@@ -59,13 +61,13 @@ def copy_source(source: str | Path, target: Path, own: Path | None = None, link:
         return Copied((_copy_gguf(folder, target, link),))
     linked = link or (own is not None and own in folder.absolute().parents)
     inspected = gate.inspect_folder(folder, linked, gate.BESIDE)
-    check_complete(folder, inspected.config, inspected.headers)
+    unchecked = check_complete(folder, inspected.config, inspected.headers)
     paths = inspected.paths
     total = sum((folder / path).stat().st_size for path in paths)
     with progress(f"adding {folder.name}", total, "bytes") if total >= PROGRESS_BYTES else nullcontext() as bar:
         advance = bar.advance if bar else None
         files = tuple(_copy_file(folder, target, path, link, advance) for path in paths)
-    return Copied(files, inspected.left_out)
+    return Copied(files, inspected.left_out, unchecked)
 
 
 def _copy_gguf(path: Path, target: Path, link: bool) -> File:
@@ -153,8 +155,7 @@ def _copy_url(url: str, target: Path) -> Copied:
         paths = sorted(sizes.keys() - set(left_out))
         files = tuple(_copy_object(fs, f"{root}/{path}", path, target / path, bar.advance) for path in paths)
     inspected = gate.inspect_folder(target)
-    check_complete(url, inspected.config, inspected.headers)
-    return Copied(files, left_out)
+    return Copied(files, left_out, check_complete(url, inspected.config, inspected.headers))
 
 
 def _copy_object(fs: Any, remote: str, path: str, target: Path, advance: Advance) -> File:

@@ -37,7 +37,12 @@ NO_TOKENIZER = (
 @click.option("--dataset", "datasets", shell_complete=A_DATASET, multiple=True, metavar="NAME[=TOKENS]",
               help="A dataset it was trained on.")  # fmt: skip
 @click.option("--revision", metavar="COMMIT", help="Revision on the hub; a branch is resolved to its commit.")
-@click.option("--base", shell_complete=A_CHECKPOINT, metavar="NAME", help="The checkpoint that a LoRA adapter is for; it is merged in.")
+@click.option(
+    "--base",
+    shell_complete=A_CHECKPOINT,
+    metavar="NAME",
+    help="The checkpoint that a LoRA adapter is for; it is merged in.",
+)
 @click.option("--drop-code", is_flag=True, help="Skip Python files, pickles and auto_map instead of refusing them.")
 @click.option("--convert", is_flag=True, help="Turn .bin and .pt into safetensors in an isolated process.")
 @click.option("--link", is_flag=True, help="Move the files instead of copying them; they become read-only.")
@@ -45,15 +50,17 @@ NO_TOKENIZER = (
 @AS_JSON
 def add(
     source: str, name: str | None, recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
-    revision: str | None, base: str | None, drop_code: bool, convert: bool, link: bool, dry_run: bool, as_json: bool, **about: Any,
+    revision: str | None, base: str | None, drop_code: bool, convert: bool, link: bool, dry_run: bool,
+    as_json: bool, **about: Any,
 ) -> None:  # fmt: skip
     """Add a checkpoint: a folder of weights, a repository of the hub, a Phi by name.
 
-    SOURCE is a folder, a GGUF file, a LoRA adapter (with --base), a folder's address (s3://bucket/folder), a repository (microsoft/phi-2, hf:microsoft/phi-2@COMMIT)
-    or a published model of `phizoo models variants`. Weights enter as safetensors, with config.json and the
-    tokenizer's files; anything that could run (pickles, Python files, code named in the config) is refused. Phi's
-    older formats are converted, and equal logits prove the conversion. Files of git and the hub (.git, .cache) are
-    skipped. The same bytes are stored once. A broken download continues where it ended.
+    SOURCE is a folder, its address (s3://bucket/folder), a GGUF file, a LoRA adapter (with --base), a repository
+    (microsoft/phi-2, hf:microsoft/phi-2@COMMIT) or a published model of `phizoo models variants`. A repository in the
+    hub's own cache (HF_HOME) is taken from there. Weights enter as safetensors, with config.json and the tokenizer's
+    files, or as one GGUF file; anything that could run (pickles, Python files, code named in the config) is refused.
+    Phi's older formats are converted, and equal logits prove the conversion. Files of git and the hub (.git, .cache)
+    are skipped. The same bytes are stored once. A broken download continues where it ended.
 
     \b
     Example:  phizoo models add ./my-phi --name my-phi --licence mit --parent phi-1@best=finetune

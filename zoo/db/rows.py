@@ -186,4 +186,5 @@ def read_scores(
 
 def _score(row: Sequence[Any]) -> Score:
     values = dict(zip(SCORE_COLUMNS, row, strict=True))
-    return Score(**values | {"runs": tuple(values["runs"].split()), "whole": bool(values["whole"])})
+    values["runs"], values["whole"] = tuple(values["runs"].split()), bool(values["whole"])
+    return Score(**values)

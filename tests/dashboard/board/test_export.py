@@ -167,7 +167,7 @@ def test_terminal_shows_value_interval_n_and_origin(whole: Board, width: int | N
     assert "\x1b" not in text
     assert "\u202e" not in text
     if width:
-        assert max(map(len, text.split("Sandbox:")[0].splitlines())) <= width
+        assert max(map(len, out.getvalue().split("Sandbox:")[0].splitlines())) <= width
 
 
 def test_terminal_shows_an_empty_board() -> None:

@@ -14,6 +14,9 @@ from zoo.exchange.adapter import import_adapter
 from zoo.records import About
 from zoo.registry import Registry, open_registry
 
+# peft calls what this transformers deprecates, and warns of its own settings
+pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.filterwarnings("ignore::UserWarning")]
+
 
 @pytest.fixture
 def registry(tiny_phi: Path) -> Any:
