@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from zoo.records import Record
+from zoo.protocol_names import current_name
+from zoo.records import ProtocolRecord, Record
 
 Groups = Literal["clusters", "strata"]
 
@@ -150,6 +151,7 @@ class Facts(Record, frozen=True, kw_only=True):
 class Run(Record, frozen=True, kw_only=True):
     """A run's header: the checkpoint, task, engine and options. id: digest of all that determines the answers.
 
+    protocol     the name in it is today's, whatever name the header was written under
     overlapping  samples in training data, in the headers of older versions; today a `zoo.records.Search` names them
     """
 
@@ -171,6 +173,15 @@ class Run(Record, frozen=True, kw_only=True):
     started: str = ""
     command: str = ""
     overlapping: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        name = str(self.protocol.get("name", ""))
+        now = current_name(self.task, name, str(self.protocol.get("data", "")))
+        if name != now:
+            protocol = {**self.protocol, "name": now}
+            msgspec.structs.force_setattr(self, "protocol", protocol)
+            fingerprint = msgspec.convert(protocol, ProtocolRecord).fingerprint
+            msgspec.structs.force_setattr(self, "fingerprint", fingerprint)
 
 
 def decode_results(lines: bytes) -> list[Result]:

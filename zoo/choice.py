@@ -37,8 +37,16 @@ def choose(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> 
         name = protocols[fingerprint].name if fingerprint in protocols else fingerprint
         names.setdefault((checkpoint, scores[winner].task, name, metric), []).append(winner)
     for winners in names.values():
-        newest = max(winners, key=lambda index: (*_data_order(protocols.get(scores[index].protocol)),
-                                                 *_run_order(scores[index]), index))  # fmt: skip
+        newest = winners[0]
+        if len(winners) > 1:
+            newest = max(
+                winners,
+                key=lambda index: (
+                    *_data_order(protocols.get(scores[index].protocol)),
+                    *_run_order(scores[index]),
+                    index,
+                ),
+            )
         key = (scores[newest].checkpoint, scores[newest].protocol, scores[newest].metric)
         _mark(levels, scores, cells[key], newest, CURRENT)
     return levels
@@ -73,6 +81,8 @@ def _winner(scores: Sequence[Score], indices: Sequence[int], protocol: ProtocolR
     """The score on all samples that stands for a cell; None if there is none, or only an imported part."""
     if protocol is not None and is_imported_part(protocol):
         return None
+    if len(indices) == 1:
+        return indices[0] if scores[indices[0]].subset == "all" else None
     alone = [index for index in indices if scores[index].subset == "all" and scores[index].seeds == 1]
     runs = {scores[index].run for index in alone}
     combined = [
@@ -97,6 +107,9 @@ def _data_order(protocol: ProtocolRecord | None) -> tuple[int, bool]:
 
 def _mark(levels: list[int], scores: Sequence[Score], indices: Sequence[int], winner: int, level: int) -> None:
     """Gives the level to a winner, and to the newest of each contamination subset of the same run or runs."""
+    if len(indices) == 1:
+        levels[winner] = level
+        return
     parts = {
         scores[index].subset: index
         for index in indices

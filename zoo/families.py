@@ -3,12 +3,12 @@
 tests/evals/engines/test_families.py runs the table: a tiny model of each family against a plain forward pass.
 """
 
-import json
 import tomllib
 from pathlib import Path
 
 from zoo.errors import ZooError
 from zoo.records import Record
+from zoo.shape import folder_shape
 
 PLAIN, TREE, REFUSED = "plain", "tree", "refused"
 
@@ -57,5 +57,4 @@ def check_family(name: str, where: object) -> Family:
 
 def folder_family(folder: Path) -> Family:
     """The family of a checkpoint's folder. Raises ZooError as `check_family` does."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return check_family(str(config.get("model_type")), folder)
+    return check_family(folder_shape(folder).family, folder)

@@ -12,6 +12,7 @@ import msgspec
 
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.protocol_names import current_name, first_name, other_names
 
 Relation = Literal["finetune", "grow", "resume", "convert"]
 Subset = Literal["all", "clean", "overlapping"]
@@ -134,6 +135,7 @@ class Dataset(Record, frozen=True, kw_only=True):
 class ProtocolRecord(Record, frozen=True, kw_only=True):
     """A leaderboard column: every property of a task that can change its score.
 
+    name      as it is called today, whatever name the record was written under
     prompt    the exact prompt of the first sample, to be read by a person
     prompts_sha256  sha256 over all samples' prompt bytes in order: no two protocols share it
     """
@@ -150,10 +152,21 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
     data: str = ""
     partial: str = ""
 
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "name", current_name(self.task, self.name, self.data))
+
     @property
     def fingerprint(self) -> str:
         """sha256 that identifies the column; `prompt` is left out, since `prompts_sha256` covers it."""
-        fields = msgspec.to_builtins(self)
+        return self._fingerprint(first_name(self.task, self.name))
+
+    @property
+    def other_fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of older scores that belong to the same column."""
+        return tuple(map(self._fingerprint, other_names(self.task, self.name)))
+
+    def _fingerprint(self, name: str) -> str:
+        fields = msgspec.to_builtins(self) | {"name": name}
         fields.pop("prompt")
         return digest(fields)
 

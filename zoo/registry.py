@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
-PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 Lines = list[str]  # inside the class, `list` is the registry's own
 
 
@@ -88,10 +87,11 @@ class Registry:
         from zoo.admission import ingest  # a lookup does not need it, and it takes a third of the import
 
         def fill(tree: Path) -> tuple[tuple[File, ...] | None, About]:
-            files = ingest.copy_source(source, tree, self.store.trees, link)
-            if "@" in str(source) or "://" not in str(source):  # an address may be recorded, a password may not
-                return files, about
-            return files, msgspec.structs.replace(about, source=about.source or str(source))
+            copied = ingest.copy_source(source, tree, self.store.trees, link)
+            notes = " ".join(part for part in (about.notes, copied.note()) if part)
+            # an address may be recorded, a password may not
+            origin = "" if "@" in str(source) or "://" not in str(source) else str(source)
+            return copied.files, msgspec.structs.replace(about, notes=notes, source=about.source or origin)
 
         return self._add(name, fill, link)
 
@@ -317,7 +317,7 @@ class Registry:
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""
         records = self.database.rows("SELECT fingerprint, record FROM protocols ORDER BY fingerprint")
-        return {row[0]: PROTOCOL.decode(row[1]) for row in records}
+        return {row[0]: rows.PROTOCOL.decode(row[1]) for row in records}
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run's header as plain data, by its id or a unique prefix of it."""

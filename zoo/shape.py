@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.admission.gguf import gguf_file, read_model
 from zoo.records import Record
 
 # size -> its keys in config.json; the first that is stated counts
@@ -98,4 +99,5 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
 
 def folder_shape(folder: Path) -> Shape:
     """The shape of a checkpoint's folder. Raises OSError or ValueError when its config.json cannot be read."""
-    return read_shape(json.loads((folder / "config.json").read_bytes()))
+    file = gguf_file(folder)
+    return read_shape(read_model(file).config if file else json.loads((folder / "config.json").read_bytes()))

@@ -153,7 +153,7 @@ def _own_row(checkpoint: Checkpoint, cells: dict[str, Cell], unique_tokens: int 
         unique_tokens=unique_tokens, date=checkpoint.created[:10],
         family=checkpoint.family or benchmarks.family_of(checkpoint.name),
         style="chat" if checkpoint.prompt_style == "chat" else "base", weights="open", cells=cells,
-        digest=checkpoint.digest,
+        digest=checkpoint.digest, quantisation=checkpoint.quantisation,
     )  # fmt: skip
 
 

@@ -120,6 +120,7 @@ class Row(Record, frozen=True):
     digest: str = ""
     talk: bool = False
     unique_tokens: float | None = None
+    quantisation: str = ""
 
 
 class Board(Record, frozen=True):

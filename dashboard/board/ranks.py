@@ -9,7 +9,7 @@ from zoo.records import Record
 
 
 class RankSpan(Record, frozen=True):
-    """A value with the ends of its interval, and the independent groups of samples behind it."""
+    """A value with the ends of its interval, and the groups of samples behind it, 0 if all are alone."""
 
     value: float
     low: float
@@ -24,7 +24,12 @@ def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
     published numbers never mix.
     """
     spans = {
-        row.key: RankSpan(value=cell.value, low=cell.low, high=cell.high, clusters=cell.clusters or cell.n or 1)
+        row.key: RankSpan(
+            value=cell.value,
+            low=cell.low,
+            high=cell.high,
+            clusters=cell.clusters if cell.clusters < (cell.n or 0) else 0,
+        )
         for row in rows
         if (cell := row.cells.get(key)) and cell.low is not None and cell.high is not None
     }

@@ -92,7 +92,7 @@ def _print_columns(console: "Console", board: Board) -> None:
         table = _table(cut(title, console.width))
         table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)
         table.add_column("Size", justify="right", no_wrap=True)
-        table.add_column("Score, 95% interval", no_wrap=True)
+        table.add_column("Score, 95% interval")
         cells = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
         for row, cell in sorted(cells, key=lambda pair: -pair[1].value):
             table.add_row(_name(row.label, row.own), count(row.parameters), _cell(cell))

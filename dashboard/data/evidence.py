@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard.board.cells import Cell, Row, overlap_text
+from dashboard.board.cells import Cell, Row, overlap_text, run_texts
 from evals.records import Result, Run
 from evals.results.task_of_run import commands
 from evals.run_folder import read_results
@@ -22,6 +22,12 @@ def read_run(registry: "Registry", run: str) -> tuple[Result, ...]:
     return tuple(last.values())
 
 
+def flagged_samples(registry: "Registry", header: Mapping[str, Any]) -> frozenset[str] | None:
+    """The samples that any search of the training data of a run's checkpoint flagged; None: nobody searched."""
+    searches = registry.searches(header["checkpoint"], header["task"])
+    return frozenset(sample for search in searches for sample in search.flagged) if searches else None
+
+
 def reproduction_commands(header: Mapping[str, Any], row: Row) -> str:
     """The commands that reproduce a cell: one checks it against the stored run, one makes a new run."""
     run = msgspec.convert(dict(header), Run)
@@ -35,7 +41,8 @@ def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
     scored = f"{cell.n} samples, {cell.clusters} independent"
     facts = {
         "run": cell.run,
-        "scored": scored + (f", {cell.unscored} unscored" if cell.unscored else ""),
+        "seeds combined": ", ".join(run[:12] for run in cell.runs),
+        "scored": ", ".join([scored, *run_texts(cell)]),
         "engine": f"{backend.get('engine', '?')} {backend.get('version', '')}, {backend.get('dtype', '?')}",
         "device": str(backend.get("device", "?")),
         "seed, draws": f"{header.get('seed', '?')}, {header.get('draws', '?')}",

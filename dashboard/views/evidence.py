@@ -35,7 +35,8 @@ def show_model(row: Row) -> None:
 
     @st.dialog(cut(row.label, 60), on_dismiss=close_cell)
     def show() -> None:
-        st.markdown(text(f"{row.family}, {row.style}, {row.weights} weights, {row.date or 'no date'}"))
+        kind = f"{row.weights} weights" + (f" in {row.quantisation}" if row.quantisation else "")
+        st.markdown(text(f"{row.family}, {row.style}, {kind}, {row.date or 'no date'}"))
         st.page_link(_page("model"), label="Open the model's page", query_params={"name": row.key})
 
     show()

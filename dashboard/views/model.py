@@ -74,6 +74,7 @@ def show_facts(checkpoint: Checkpoint) -> None:
         "Context": f"{checkpoint.context_tokens} tokens", "Size": bytes_text(checkpoint.bytes),
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops else NONE,
         "Licence": checkpoint.licence, "Prompt style": checkpoint.prompt_style, "Created": checkpoint.created[:10],
+        **({"Quantisation": checkpoint.quantisation} if checkpoint.quantisation else {}),
     }  # fmt: skip
     items = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in facts.items())
     st.html(f'<dl class="phizoo-facts">{items}</dl>')

@@ -46,11 +46,10 @@ def _runs(stamp: str) -> dict[str, dict[str, Any]]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _flagged(stamp: str, checkpoint: str, task: str) -> frozenset[str] | None:
-    """The samples that searches flagged for a checkpoint and a task, cached until the zoo changes; None: no search."""
+def _flagged(stamp: str, run: str) -> frozenset[str] | None:
+    """The flagged samples of a run's task, cached until the zoo changes; None: nobody searched."""
     with source.open_zoo() as registry:
-        searches = registry.searches(checkpoint, task) if registry is not None else ()
-    return frozenset(sample for search in searches for sample in search.flagged) if searches else None
+        return evidence.flagged_samples(registry, registry.run(run)) if registry is not None else None
 
 
 def pick_run(runs: dict[str, dict[str, Any]]) -> str:
@@ -102,7 +101,7 @@ def _queries(run: str, header: bytes) -> dict[str, samples.SampleQuery] | str:
 
 def show_results(runs: dict[str, dict[str, Any]], run: str, results: tuple[Result, ...]) -> None:
     """Draws the filters, the list of samples, and the open sample."""
-    leaked = _flagged(repr(source.stamp()), runs[run]["checkpoint"], runs[run]["task"])
+    leaked = _flagged(repr(source.stamp()), run)
     counts = samples.count_verdicts(results)
     parts = [f"{MARKS[verdict]} {count:,} {verdict}" for verdict, count in counts.items() if count]
     flagged = sum(sample in leaked for sample in {result.sample for result in results}) if leaked is not None else 0
@@ -198,7 +197,7 @@ def _open_selected() -> None:
 def show_sample(runs: dict[str, dict[str, Any]], run: str, result: Result) -> None:
     """Draws one sample, and the diff with the same sample of another run."""
     st.subheader(f"{MARKS[result.verdict]} {style.text(cut(result.sample, 80))}", anchor=False)
-    leaked = _flagged(repr(source.stamp()), runs[run]["checkpoint"], runs[run]["task"])
+    leaked = _flagged(repr(source.stamp()), run)
     show_facts(result, flagged=result.sample in (leaked or ()))
     queries = _queries(run, msgspec.json.encode(runs[run]))
     query = None if isinstance(queries, str) else queries.get(result.sample)

@@ -17,7 +17,8 @@ FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets ti
 # package -> the distribution that has it, the extra that installs it
 EXTRAS = {
     "torch": ("torch", "eval"), "transformers": ("transformers", "eval"), "sklearn": ("scikit-learn", "train"),
-    "streamlit": ("streamlit", "dashboard"), "vllm": ("vllm", "vllm"), "ray": ("ray", "ray"),
+    "streamlit": ("streamlit", "dashboard"), "gguf": ("gguf", "gguf"), "llama_cpp": ("llama-cpp-python", "llama-cpp"),
+    "vllm": ("vllm", "vllm"), "ray": ("ray", "ray"),
     "psycopg": ("psycopg", "postgres"), "s3fs": ("s3fs", "s3"),
 }  # fmt: skip
 

@@ -1,7 +1,6 @@
 """`phizoo eval tasks --power`: the smallest differences that a task resolves, and the samples a difference needs."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,26 +65,39 @@ def show_power(
     if not names:
         raise ZooError("--power needs a task. Example: phizoo eval tasks --power humaneval --difference 3")
     rows: list[dict[str, Any]] = []
-    with open_registry(readonly=True) if pair else nullcontext() as registry:
+    with open_registry(readonly=True) as registry:
         for task in find_tasks(",".join(names)):
-            row: dict[str, Any] = {"task": f"{task.name}@{task.protocol}"}
-            if registry and pair:
-                seen = observe_pair(registry, _pair(registry, pair, task))
-                effective, discordant = seen.effective, seen.discordant
-            else:
-                seen, discordant = None, None
-                effective, row["note"] = _plan_local(task)
-            row["resolution"] = resolution(effective, score / 100, discordant)
+            seen = observe_pair(registry, _pair(registry, pair, task)) if pair else None
+            effective, note = (seen.effective, seen.text) if seen else _scored(registry, task) or _plan_local(task)
+            row: dict[str, Any] = {"task": f"{task.name}@{task.protocol}", "note": note}
+            row["resolution"] = resolution(effective, score / 100, seen.discordant if seen else None)
             if difference is not None:
                 row["needs"] = estimate_needs(difference / 100, score / 100, effective, seen)
             rows.append(row)
     if as_json:
         emit_json(rows)
         return
-    table([(row["task"], resolution_text(row["resolution"]), row.get("note", "")) for row in rows])
+    table([(row["task"], resolution_text(row["resolution"]), row["note"]) for row in rows])
     for row in rows:
         if "needs" in row:
             _print_needs(row["task"], row["needs"])
+
+
+def _scored(registry: "Registry", task: "Task") -> "tuple[Effective, str] | None":
+    """What the least certain score of the whole task here is worth; None if there is none."""
+    from evals.results.choice import chosen_scores
+    from evals.stats.power import weakest
+
+    protocols = registry.protocols()
+    scores = [
+        score
+        for score in chosen_scores(registry, task=task.name)
+        if protocols[score.protocol].name == task.protocol
+        and (score.metric, score.subset) == (task.metrics[0], "all")
+        and score.n + score.unscored == task.size
+    ]
+    effective = weakest((score.value, score.low, score.high, score.n, score.clusters) for score in scores)
+    return (effective, f"by the widest interval of {len(scores)} scores here") if effective else None
 
 
 def _plan_local(task: "Task") -> "tuple[Effective, str]":

@@ -229,12 +229,16 @@ def _kept_flags(run: "FinishedRun") -> "list[Flags]":
 
 
 def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dict[str, Any]:
+    from evals.stats.power import resolution, weakest
+
     protocol = next(p for p in run.protocols if p.fingerprint == score.protocol)
     names = ("metric", "value", "low", "high", "n", "unscored", "worst", "best", "seeds", "subset")
     kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
     cut = sum(result.truncated > 0 for result in run.results)
-    return {**where, **kept, "partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
+    worth = weakest([(score.value, score.low, score.high, score.n, score.clusters)])
+    facts = {"partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
+    return {**where, **kept, **facts, "resolution": resolution(worth) if worth else None}
 
 
 def _with_overlap(rows: list[dict[str, Any]], scores: "Sequence[Score]", split: "Split | None") -> list[dict[str, Any]]:

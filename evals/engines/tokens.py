@@ -11,8 +11,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from evals.engines.gguf import gguf_ends, gguf_tokenizer
 from evals.engines.spelling import Spelling
 from evals.records import Decoding
+from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError
 from zoo.records import Record, has_tokenizer
 
@@ -66,6 +68,8 @@ def folder_tokenizer(path: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
+    if file := gguf_file(path):
+        return gguf_tokenizer(file)
     if not has_tokenizer(file.name for file in path.iterdir()):
         raise ZooError(
             f"{path} has no tokenizer (tokenizer.json, a *.model, or vocab.json with merges.txt): put its files beside "
@@ -79,6 +83,8 @@ def folder_ends(path: Path) -> frozenset[int]:
 
     Chat models end a turn with a token that only these files name: `<|end|>` of Phi-3, `<|eot_id|>` of Llama 3.
     """
+    if file := gguf_file(path):
+        return gguf_ends(file)
     ends: set[int] = set()
     for name in ("config.json", "generation_config.json"):
         file = path / name

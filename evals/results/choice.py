@@ -97,7 +97,10 @@ def _combined(score: Score, runs: Mapping[str, Sequence[Result]]) -> Score | Non
     both = list(_together(each).values())
     if len(both) < 2:
         return None
-    stat = combine([[samples[sample.sample].value for sample in both] for samples in each])
+    stat = combine(
+        [[samples[sample.sample].value for sample in both] for samples in each],
+        [sample.unit for sample in both], [sample.stratum for sample in both],
+    )  # fmt: skip
     unscored = set().union(*(unscored_samples(lines) for lines in runs.values()))
     return replace(
         score, value=stat.value, low=stat.low, high=stat.high, n=len(both), unscored=len(unscored),

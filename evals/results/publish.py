@@ -51,7 +51,7 @@ def publish(
 ) -> list[Score]:
     """Writes a run's scores, header and evidence into the registry, and returns the scores, those of its parts too.
 
-    The searches of the zoo for its checkpoint and task split it; runs that were published before are split as well.
+    The searches of the zoo for its checkpoint and task split it.
     Runs of the zoo that differ from it by seed alone are combined with it.
 
     allow_unscored  publish although some samples were not scored, up to MOST_UNSCORED
@@ -72,7 +72,7 @@ def publish(
         registry.add_scores(header, protocol, [score], run.path)
         if combined := combine_with_seeds(registry, score, protocol):
             registry.add_combined(combined, protocol)
-    split_runs(registry, run.header.checkpoint, run.header.task)
+    split_runs(registry, run.header.checkpoint, run.header.task, again=False)
     rows = [score for score in registry.scores(run.header.checkpoint, run.header.task) if score.run == run.header.id]
     order = {protocol.metric: number for number, protocol in enumerate(run.protocols)}
     return sorted(rows, key=lambda score: (order[score.metric], get_args(Subset).index(score.subset)))

@@ -15,6 +15,7 @@ from evals.stats.ranks import Rank, ranks
 from evals.stats.seeds import Combined, combine
 from evals.stats.summary import SampleScore
 from zoo.errors import ZooError, nearest
+from zoo.protocol_names import current_spec
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
@@ -99,7 +100,7 @@ def rank_columns(
     Raises  ZooError when nothing is published of it
     """
     known = registry.protocols()
-    task, _, name = spec.partition("@")
+    task, _, name = current_spec(spec).partition("@")
     headline = {str(run["protocol"]["task"]): str(run["protocol"]["metric"]) for run in registry.runs()}
     wanted = [
         record
@@ -133,7 +134,7 @@ def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str
     )
     rows = sorted(scores, key=lambda score: -score.value)
     samples = _sample_table([_read_samples(registry, score) for score in rows])
-    groups = [score.clusters for score in rows]
+    groups = [score.clusters if score.clusters < score.n else 0 for score in rows]
     by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
     by_interval = ranks(rows, clusters=groups)
     closest = by_test.ranks if by_test.paired else by_interval
@@ -218,7 +219,11 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
             Seeds(
                 column=protocols[scores[0].protocol].column,
                 runs=tuple(score.run for score in scores),
-                combined=combine([[run[sample].value for sample in both] for run in runs]),
+                combined=combine(
+                    [[run[sample].value for sample in both] for run in runs],
+                    [runs[0][sample].unit for sample in both],
+                    [runs[0][sample].stratum for sample in both],
+                ),
                 note=note,
             )
         )
@@ -239,7 +244,7 @@ def _by_seed(
     by_protocol: dict[str, dict[int, Score]] = {}
     for score in registry.scores(checkpoint.digest):
         name = f"{score.task}@{protocols[score.protocol].name}"
-        if score.subset == "all" and (not tasks or {score.task, name} & set(tasks)):
+        if score.subset == "all" and score.seeds == 1 and (not tasks or {score.task, name} & set(tasks)):
             by_protocol.setdefault(score.protocol, {})[seed_of[score.run]] = score
     return [list(scores.values()) for scores in by_protocol.values() if len(scores) > 1]
 

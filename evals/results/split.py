@@ -19,6 +19,7 @@ from evals.stats.summary import summarise
 from evals.tasks import groups_of
 from zoo.coverage import Coverage, coverage
 from zoo.errors import ZooError
+from zoo.lineage import graph
 from zoo.records import Score, Search, Split, Subset
 from zoo.registry import Registry
 
@@ -126,26 +127,36 @@ def _combined_parts(registry: Registry, score: Score, by_side: Sides) -> list[Sc
     return [msgspec.structs.replace(part, subset=name) for name, part in parts if part]
 
 
-def split_runs(registry: Registry, checkpoint: str, task: str) -> list[Split]:
-    """Makes the splits of all runs of a checkpoint on a task again, with the scores of their parts, and keeps them.
+def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = True) -> list[Split]:
+    """Makes the splits of the runs of a checkpoint on a task, with the scores of their parts, and keeps them.
 
     checkpoint  its digest
+    again       also of the runs that have a split
     """
     searches = registry.searches(checkpoint, task)
     if not searches:
         return []
     covered = coverage(registry, checkpoint, searches)
-    splits = []
-    for whole in _whole_scores(registry.scores(checkpoint, task)).values():
+    splits, kept = [], {} if again else registry.splits()
+    for run, whole in _whole_scores(registry.scores(checkpoint, task)).items():
+        if run in kept:
+            continue
         split, parts = split_run(registry, whole, searches, covered)
         registry.write_split(split, parts)
         splits.append(split)
     return splits
 
 
-def split_all(registry: Registry) -> int:
-    """Makes the splits of all runs that have searches again, as after a pull; returns how many."""
-    return sum(len(split_runs(registry, *pair)) for pair in sorted(registry.searched_tasks()))
+def split_all(registry: Registry, checkpoint: str | None = None) -> int:
+    """Makes the splits of all runs that have searches again; returns how many.
+
+    checkpoint  only of this one (a name or digest), its ancestors and its descendants: as after it was pulled
+    """
+    pairs = registry.searched_tasks()
+    if checkpoint is not None:
+        family = {node.digest for node in graph(registry, checkpoint).nodes}
+        pairs = {pair for pair in pairs if pair[0] in family}
+    return sum(len(split_runs(registry, *pair)) for pair in sorted(pairs))
 
 
 def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:

@@ -166,7 +166,7 @@ def _flip(column: _Column, seed: int) -> _Flips:
     import numpy as np
 
     width = column.totals.shape[1]
-    exact = width < 14  # 2^13 are fewer than FLIPS
+    exact = width < FLIPS.bit_length()  # all of them are fewer than FLIPS
     count = 2**width if exact else FLIPS
     generator = np.random.default_rng(seed)
     flips = _Flips(

@@ -102,14 +102,17 @@ def planned(sizes: Sequence[int], draws: int = 1, correlation: float = CLUSTER_C
     # a score correlation of 0.5 between two models leaves this of a single draw's variance in their difference
     differs = 2 * (DRAW_CORRELATION - 0.5) + 2 * (1 - DRAW_CORRELATION) / draws
     variances = [size * (1 + (size - 1) * correlation) for size in sizes]
-    effect, freedom = sum(variances) / n, _freedom(sizes, variances)
-    shrink = (normal_quantile() / student_quantile(freedom)) ** 2 if freedom > 0 else 0.0  # as in the score's interval
+    effect, count = sum(variances) / n, len(sizes)
+    wider = student_quantile(_freedom(sizes, variances)) / normal_quantile() if count > 1 else inf  # as in the interval
     return Effective(
-        n=n, clusters=len(sizes), score=max(1.0, shrink * n / (own * effect)), pair=n / (differs * effect), freedom=freedom,
-        correlation=correlation if len(sizes) < n else None,
+        n=n, clusters=count, score=max(1.0, n / (own * effect * wider**2)), pair=n / (differs * effect),
+        # clusters of right and wrong answers are skewed towards the better model, so that the test has the power of
+        # this many degrees of freedom rather than of the interval's: 80% to 82% on SQuAD's articles, not 81% to 83%
+        freedom=max(count - 1, 1), correlation=correlation if count < n else None,
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)  # a board has many columns of the same n, and is built again for each page
 def resolution(
     samples: int | Effective, p: float = 0.5, discordant: float | None = None, power: float = POWER
 ) -> Resolution:
@@ -190,8 +193,8 @@ def unpaired_power(n: float, low: float, difference: float, level: float = LEVEL
 def difference_power(effective: Effective, difference: float, discordant: float) -> float:
     """Power of `paired_difference`'s test on samples worth this much; the difference is at most the discordant share.
 
-    Clusters have the power of the t test or of McNemar's on as many samples as they are worth, whichever is less:
-    few clusters are what limits the first, few discordant samples what limits the second.
+    Clusters and draws have the power of a t test; where most clusters are one sample, of McNemar's on as many samples
+    as they are worth, if that is less: there the totals are whole numbers near 0, and few discordant ones limit it.
     """
     n, clusters = effective.n, effective.clusters
     if clusters < FEWEST:
@@ -200,7 +203,7 @@ def difference_power(effective: Effective, difference: float, discordant: float)
         return paired_power(n, difference, discordant)
     square = difference**2 * max(1.0, effective.pair / n)  # draws do not make the mean difference any smaller
     by_t = _t_power(difference, max(0.0, discordant - square) / effective.pair, effective.freedom)
-    if effective.pair >= n:  # several draws: the differences are no whole numbers, few of them are 0
+    if effective.pair >= n or 2 * clusters <= n:
         return by_t
     return min(by_t, paired_power(round(effective.pair), difference, discordant))
 
@@ -287,10 +290,8 @@ def group_sizes(clusters: Sequence[str]) -> list[int]:
 
 
 def _freedom(sizes: Sequence[int], variances: Sequence[float]) -> float:
-    """The degrees of freedom of a mean over clusters, as `cluster_variance` takes them; 0 for one cluster."""
+    """The degrees of freedom of a mean over clusters, as `cluster_variance` takes them."""
     n, count = sum(sizes), len(sizes)
-    if count < 2:
-        return 0.0
     return sqrt(satterthwaite(sizes, [1 / (1 - size / n) for size in sizes], variances) * (count - 1))
 
 

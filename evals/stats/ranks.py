@@ -61,7 +61,7 @@ class Standing(Record, frozen=True):
 def ranks(rows: Sequence[HasInterval], level: float = LEVEL, clusters: Sequence[int] | None = None) -> list[Rank]:
     """The rank interval of each row of a column, all at once; order kept, the highest value is rank 1.
 
-    clusters  independent groups of samples behind each row, if they are few; None: many
+    clusters  groups of samples behind each row's interval; 0 where all samples are alone, None if all rows' are
 
     Differences are judged as independent ones (Newcombe's squared distances to the intervals' ends),
     which for models on the same samples is on the safe side. Cost: rows squared, in numpy.
@@ -154,9 +154,10 @@ def _sides(rows: Sequence[HasInterval], level: float, clusters: Sequence[int] | 
         from scipy.special import stdtrit
 
         pair = 1 - (1 - level) / max(len(rows) * (len(rows) - 1), 2)
-        freedom = np.clip(np.asarray(clusters, dtype=float) - 1, 1, 1e6)
+        groups = np.asarray(clusters, dtype=float)
+        freedom = np.clip(groups - 1, 1, 1e6)
         wider = (stdtrit(freedom, pair) / stdtrit(freedom, (1 + LEVEL) / 2)) ** 2
-        wider /= (NormalDist().inv_cdf(pair) / normal_quantile()) ** 2
+        wider = np.where(groups > 0, wider / (NormalDist().inv_cdf(pair) / normal_quantile()) ** 2, 1.0)
     return value, (value - low) ** 2 * wider, (high - value) ** 2 * wider
 
 

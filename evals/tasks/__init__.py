@@ -15,6 +15,7 @@ from evals.records import Groups
 from evals.subset import VERSIONS, quick_task
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
+from zoo.protocol_names import current_spec
 
 NAMES = (
     "humaneval", "humaneval_plus", "mini_exercises", "mbpp", "mbpp_sanitized", "mbpp_plus", "unconventional",
@@ -41,8 +42,11 @@ def protocols(name: str) -> dict[str, Task]:
 
 
 def task(spec: str) -> Task:
-    """The task of `name` or `name@protocol` or `name@protocol-quick2`. Raises ZooError with the nearest known name."""
-    name, _, protocol = spec.partition("@")
+    """The task of `name` or `name@protocol` or `name@protocol-quick2`; an older name of a protocol still works.
+
+    Raises  ZooError with the nearest known name.
+    """
+    name, _, protocol = current_spec(spec).partition("@")
     known = protocols(name)
     if not protocol:
         return next(iter(known.values()))

@@ -106,9 +106,7 @@ def run(engine: Engine, task: Task, runs: Path, **asked: object) -> FinishedRun:
     return evaluate(engine, task, CHECKPOINT, runs, RunOptions(**asked))  # type: ignore[arg-type]
 
 
-def test_the_header_keeps_the_path_that_is_known_after_loading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_header_keeps_the_path_that_is_known_after_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, choose = Engine(), Engine.choose
 
     def load_and_choose(requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
@@ -171,7 +169,7 @@ def test_unscored_is_no_zero_is_not_published_and_is_tried_again(tmp_path: Path)
         assert (fault.score, fault.verdict, fault.detail) == (None, "unscored", "engine broke")
         with pytest.raises(ZooError, match=r"1 of 10 samples .* s/3, engine broke"):
             publish(None, done)  # type: ignore[arg-type]
-        summary = scores(done)[0][1]
+        summary = scores(done)[0]
         assert (summary.n, summary.unscored) == (9, 1)
         again = Engine()
         assert run(again, task, tmp_path).results[3].score is not None

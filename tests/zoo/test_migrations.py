@@ -14,7 +14,7 @@ from zoo.db.database import EngineDatabase, SqliteDatabase, sqlite_file
 from zoo.db.migrations import upgrade
 from zoo.db.open import SCHEMA, open_database, schema_version
 from zoo.db.rows import columns_of
-from zoo.digest import canonical
+from zoo.digest import canonical, digest
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset
 from zoo.registry import describe_checkpoint, open_registry
@@ -43,7 +43,7 @@ def populated_0001(url: str, folder: Path, made: SimpleNamespace) -> list[Checkp
             one = Checkpoint(
                 **{name: getattr(one, name) for name in one.__struct_fields__} | {"version": version, "digest": digest}
             )
-            row = columns_of(one)
+            row = {name: value for name, value in columns_of(one).items() if name != "quantisation"}
             database.run(
                 f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", **row
             )
@@ -80,6 +80,39 @@ def test_a_populated_zoo_of_the_first_schema_keeps_everything(db: str, tmp_path:
         assert [(move.alias, move.version) for move in registry.alias_history("one")] == [("best", 1)]
         assert registry.add(tmp_path / "x", "one").version == 3
         assert registry.get("one@best") == before[0]
+
+
+def test_scores_under_two_names_of_one_protocol_get_one_column(db: str, made: SimpleNamespace) -> None:
+    database = opened(db)
+    upgrade(database, "0006")
+    record = made.protocol(task="mmlu", name="lm-eval-5", metric="acc")
+    former = msgspec.to_builtins(record) | {"name": "phi-2"}
+    old = digest({key: value for key, value in former.items() if key != "prompt"})
+    other = made.protocol(task="mmlu", name="lm-eval", metric="acc")
+    with database.write():
+        for fingerprint, facts in (
+            (old, former), (record.fingerprint, msgspec.to_builtins(record)),
+            (other.fingerprint, msgspec.to_builtins(other)), ("first", {"metric": "acc"}),
+        ):  # fmt: skip
+            database.run(
+                "INSERT INTO protocols (fingerprint, record) VALUES (:f, :r)",
+                f=fingerprint,
+                r=canonical(facts).decode(),
+            )
+        for run, fingerprint, n in (("a", old, 100), ("b", record.fingerprint, 90), ("c", other.fingerprint, 100)):
+            database.run(
+                "INSERT INTO scores (run, checkpoint, task, protocol, metric, subset, value, low, high, n, clusters, "
+                "unscored, results, created, headline, chosen) VALUES (:run, :c, 'mmlu', :p, 'acc', 'all', 0.5, 0.4, "
+                "0.6, :n, 57, 0, '', '', 1, 2)",
+                run=run, c="1" * 64, p=fingerprint, n=n,
+            )  # fmt: skip
+    database.close()
+    with open_registry(db) as registry:
+        assert set(registry.database.rows("SELECT fingerprint FROM protocols")) == {
+            ("first",), (record.fingerprint,), (other.fingerprint,),
+        }  # fmt: skip
+        assert [score.protocol == record.fingerprint for score in registry.scores()] == [True, True, False]
+        assert [score.run for score in registry.scores(chosen=True)] == ["a", "c"]
 
 
 def populated_0002(url: str, folder: Path, made: SimpleNamespace) -> list[Checkpoint]:

@@ -21,13 +21,14 @@ ARCHITECTURES = {
     "phi2": "phi", "phi3": "phi3", "phimoe": "phimoe", "llama": "llama", "llama4": "llama4_text", "mistral": "mistral",
     "qwen2": "qwen2", "qwen2moe": "qwen2_moe", "qwen3": "qwen3", "qwen3moe": "qwen3_moe", "qwen35": "qwen3_5_text",
     "gemma": "gemma", "gemma2": "gemma2", "gemma3": "gemma3_text", "gemma4": "gemma4_text", "gpt2": "gpt2",
-    "gptneox": "gpt_neox", "gptj": "gptj", "starcoder": "gpt_bigcode", "starcoder2": "starcoder2", "codeshell": "codeshell",
-    "stablelm": "stablelm", "smollm3": "smollm3", "olmo": "olmo", "olmo2": "olmo2", "olmoe": "olmoe", "opt": "opt",
-    "bloom": "bloom", "falcon": "falcon", "falcon-h1": "falcon_h1", "mpt": "mpt", "mamba": "mamba", "mamba2": "mamba2",
-    "command-r": "cohere", "cohere2": "cohere2", "granite": "granite", "granitemoe": "granitemoe",
-    "granitehybrid": "granitemoehybrid", "nemotron": "nemotron", "lfm2": "lfm2", "exaone": "exaone", "exaone4": "exaone4",
-    "internlm2": "internlm2", "minicpm": "minicpm", "deci": "deci", "deepseek": "deepseek", "deepseek2": "deepseek_v2",
-    "gpt-oss": "gpt_oss", "ernie4_5": "ernie4_5", "hunyuan-dense": "hunyuan_v1_dense", "minimax-m2": "minimax_m2",
+    "gptneox": "gpt_neox", "gptj": "gptj", "starcoder": "gpt_bigcode", "starcoder2": "starcoder2",
+    "codeshell": "codeshell", "stablelm": "stablelm", "smollm3": "smollm3", "olmo": "olmo", "olmo2": "olmo2",
+    "olmoe": "olmoe", "opt": "opt", "bloom": "bloom", "falcon": "falcon", "falcon-h1": "falcon_h1", "mpt": "mpt",
+    "mamba": "mamba", "mamba2": "mamba2", "command-r": "cohere", "cohere2": "cohere2", "granite": "granite",
+    "granitemoe": "granitemoe", "granitehybrid": "granitemoehybrid", "nemotron": "nemotron", "lfm2": "lfm2",
+    "exaone": "exaone", "exaone4": "exaone4", "internlm2": "internlm2", "minicpm": "minicpm", "deci": "deci",
+    "deepseek": "deepseek", "deepseek2": "deepseek_v2", "gpt-oss": "gpt_oss", "ernie4_5": "ernie4_5",
+    "hunyuan-dense": "hunyuan_v1_dense", "minimax-m2": "minimax_m2",
 }  # fmt: skip
 # the architecture's key -> config.json's
 CONFIG_KEYS = {
@@ -49,7 +50,7 @@ LAYER = re.compile(r"blk\.(\d{1,6})\.")
 EMBEDDING = "token_embd.weight"
 ENDS = (EMBEDDING, "output.weight")
 POSITIONS = re.compile(r"rope_(freqs|factors_\w+)\.weight")
-IDS = ("bos", "eos", "eot", "unknown", "padding")
+IDS = ("bos", "eos", "eot", "eom", "unknown", "padding")
 
 
 class GgufModel(NamedTuple):
@@ -67,14 +68,20 @@ def gguf_file(folder: Path) -> Path | None:
     return files[0] if len(files) == 1 and not any(folder.glob("*.safetensors")) else None
 
 
+def inspect_gguf(path: Path) -> GgufModel:
+    """The facts of a file that may enter, its chat templates checked. Raises ZooError with the file and the reason."""
+    model = read_model(path)
+    for key, value in model.header.metadata.items():
+        if key.startswith("tokenizer.chat_template") and isinstance(value, str):
+            check_template(value, f"{path} ({key})")
+    return model
+
+
 def read_model(path: Path) -> GgufModel:
-    """The facts of a file that may enter. Raises ZooError with the file and the reason."""
+    """The facts of a file, all but its chat templates checked. Raises ZooError with the file and the reason."""
     header = read_gguf(path)
     _check_kind(path, header.metadata)
     vocabulary = _check_tokens(path, header.metadata)
-    for key, value in header.metadata.items():
-        if key.startswith("tokenizer.chat_template") and isinstance(value, str):
-            check_template(value, f"{path} ({key})")
     config = _read_config(path, header.metadata)
     config["vocab_size"] = _check_shapes(path, header, config, vocabulary)
     config["tie_word_embeddings"] = not any(tensor.name == "output.weight" for tensor in header.tensors)

@@ -1,4 +1,4 @@
-"""`phizoo models`, the commands that query the zoo: find, lineage, diff, card, variants."""
+"""`phizoo models`, the commands that query the zoo: find, lineage, card, variants."""
 
 from typing import Any
 
@@ -64,29 +64,6 @@ def lineage(checkpoint: str, form: str, as_json: bool) -> None:
         emit_json(graph)
     else:
         click.echo({"tree": family.tree, "mermaid": family.mermaid, "dot": family.dot}[form](graph))
-
-
-@click.command()
-@click.argument("before", shell_complete=A_CHECKPOINT)
-@click.argument("after", shell_complete=A_CHECKPOINT)
-@AS_JSON
-def diff(before: str, after: str, as_json: bool) -> None:
-    """Compare two checkpoints: config, recipe, files, tensors.
-
-    Each tensor that differs is listed with its largest change and the norm of the change relative to
-    the norm before.
-
-    \b
-    Example:  phizoo models diff phi-1-mini-base phi-1-mini
-    """
-    from zoo import diff as differences
-
-    with open_registry(readonly=True) as registry:
-        difference = differences.diff(registry, before, after)
-    if as_json:
-        emit_json(difference)
-    else:
-        click.echo(differences.text(difference))
 
 
 @click.command()

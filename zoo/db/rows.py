@@ -125,6 +125,8 @@ def insert_scores(
     headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
     for score in scores:
         facts = run_facts(header, protocol) | {"created": score.created or moment}
+        if score.protocol in protocol.other_fingerprints:  # pulled from a zoo of an older version
+            facts["protocol"] = protocol.fingerprint
         insert_score(database, msgspec.structs.replace(score, **facts), score.metric == headline)
     for task in {score.task for score in scores} | {protocol.task}:
         mark_chosen(database, str(header["checkpoint"]), task)
@@ -184,4 +186,5 @@ def read_scores(
 
 def _score(row: Sequence[Any]) -> Score:
     values = dict(zip(SCORE_COLUMNS, row, strict=True))
-    return Score(**values | {"runs": tuple(values["runs"].split()), "whole": bool(values["whole"])})
+    values["runs"], values["whole"] = tuple(values["runs"].split()), bool(values["whole"])
+    return Score(**values)

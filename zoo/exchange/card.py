@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import lineage
-from zoo.cli.output import share_cell
+from zoo.cli.output import score_notes, share_cell
 from zoo.coverage import find_splits, split_line
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Dataset, ProtocolRecord, Score
@@ -27,7 +27,7 @@ says how far chance alone may move each."""
 def model_card(registry: "Registry", spec: str) -> str:
     """The model card of one checkpoint."""
     checkpoint = registry.get(spec)
-    scores, protocols = registry.scores(checkpoint.digest), registry.protocols()
+    scores, protocols = registry.scores(checkpoint.digest, chosen=True), registry.protocols()
     graph = lineage.graph(registry, f"{checkpoint.name}:{checkpoint.version}")
     licence = plain(checkpoint.licence)
     sections = {
@@ -157,11 +157,13 @@ def _scores(registry: "Registry", scores: Sequence[Score], protocols: dict[str, 
     rows = [
         (
             plain(_column(score, protocols)), score.subset, share_cell(score.value, score.low, score.high),
-            str(score.n), str(score.unscored), f"`{score.run[:12]}`",
+            str(score.n), str(score.unscored), f"`{score.run[:12]}`", plain(score_notes(score)),
         )
         for score in scores
     ]  # fmt: skip
-    table = _table(("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run"), rows)
+    table = _table(
+        ("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run", "Measured with"), rows
+    )
     splits = find_splits(registry, scores)
     lines = [
         f"- {plain(_column(score, protocols))}, run `{score.run[:12]}`: "

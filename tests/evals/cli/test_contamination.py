@@ -240,7 +240,7 @@ def test_a_run_is_split_and_its_flags_are_checked_first(
     assert "(2 of 12 in training data; without them " in printed.out
     assert root.run(["leaderboard", "--print", "--suite", "own"]) == 0
     assert re.search(
-        r"n=12 \(2 of 12 in training data; without them [\d.]+ \[[\d.–]+\] n=10\)", capsys.readouterr().out
+        r"n=12 .*\(2 of 12 in training data; without them [\d.]+ \[[\d.–]+\] n=10\)", capsys.readouterr().out
     )
     assert sizes(rows(capsys, *words[:-2], "--limit", "6")) == {"all": 6, "clean": 4, "overlapping": 2}
     flags.write_text(flags.read_text().replace('"checked":12', '"checked":11'))

@@ -10,9 +10,11 @@ import pytest
 from dashboard.data.source import load_board
 from evals.results import import_formats
 from evals.results.reproduce import cell_run
+from evals.run_folder import find_run, read_header
 from evals.tasks import task
 from zoo.cli import root
 from zoo.registry import open_registry
+from zoo.settings import runs_dir
 
 DATE = "2026-11-25T23-43-44.184510"
 
@@ -138,7 +140,7 @@ def test_a_part_of_a_task_and_foreign_prompts_say_so(tmp_path: Path, capsys: pyt
     assert (part["same"], foreign["same"], part["scores"][0]["n"]) == (40, 99, 40)
     assert (part["published"], foreign["published"]) == (False, True)
     with open_registry() as registry:  # 40 of 100 samples are no column
-        assert [record.name for record in registry.protocols().values()] == ["lm-eval 0.4.13 elsewhere"]
+        assert {record.name for record in registry.protocols().values()} == {"lm-eval 0.4.13 elsewhere"}
 
 
 def test_a_part_with_foreign_prompts_is_not_published_either(
@@ -171,9 +173,8 @@ def test_two_filters_are_two_metrics_and_other_decoding_another_protocol(
         "strict-match": 0.0,
         "flexible-extract": 1.0,
     }
-    with open_registry() as registry:
-        record = registry.protocols()[taken["scores"][0]["protocol"]]
-    assert record.decoding == {"stop": ["\n"], "max_tokens": 24, "temperature": 0.0}
+    header = read_header(find_run(runs_dir(), taken["run"]))
+    assert header.protocol["decoding"] == {"stop": ["\n"], "max_tokens": 24, "temperature": 0.0}
 
 
 def evalplus_file(folder: Path, prefix: str, names: list[str]) -> Path:

@@ -163,6 +163,22 @@ def test_one_odd_run_does_not_take_the_paired_test_from_a_column(
     assert "compared by intervals, samples are missing: low:1" in capsys.readouterr().out
 
 
+def test_a_scores_interval_replaces_the_assumption(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ARC is planned as independent samples; a score whose passages are answered whole says that they are not."""
+    assert root.run(["eval", "tasks", "--power", "arc_easy", "--json"]) == 0
+    (planned,) = json.loads(capsys.readouterr().out)
+    assert planned["resolution"]["effective"] == 2376
+    with open_registry() as registry:
+        scored(registry, tiny_phi, "a", [[float(i // 100 % 2)] for i in range(2376)], tmp_path, passage=100)
+    assert root.run(["eval", "tasks", "--power", "arc_easy", "--json"]) == 0
+    (seen,) = json.loads(capsys.readouterr().out)
+    assert seen["note"] == "by the widest interval of 1 scores here"
+    assert seen["resolution"]["effective"] < 30
+    assert seen["resolution"]["paired"] > 5 * planned["resolution"]["paired"]
+
+
 def test_five_passages_are_said_to_be_too_few(
     tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

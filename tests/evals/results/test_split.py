@@ -297,7 +297,7 @@ def test_unscored_samples_are_counted_by_part(tiny: Checkpoint, tmp_path: Path) 
     run = msgspec.structs.replace(run, results=tuple(lines))
     with open_registry() as registry:
         registry.add_search(search(tiny, {OWN: 5}, SAMPLES[:4]))
-        parts = {score.subset: score for score in publish(registry, run, allow_unscored=True)}
+        parts = {score.subset: score for score in publish(registry, run, max_unscored=20)}
         assert {name: part.unscored for name, part in parts.items()} == {"all": 2, "clean": 1, "overlapping": 1}
         assert registry.splits()[run.header.id].overlapping == 4
 
@@ -318,16 +318,18 @@ def test_a_search_travels_and_holds_for_the_runs_there(tiny: Checkpoint, tmp_pat
         pull(registry, "tiny", remote)
         pull(registry, "tiny", remote)
         assert registry.searches() == kept
-        # the page shows them split at once, in a zoo that it may not write too
+        # the page splits the run of its cell at once, in a zoo that it may not write too
         scores, splits = current_scores(registry)
-        shown = {(s.run, s.subset): s.n for s in scores}
-        assert shown[here.header.id, "clean"] == shown[run.header.id, "clean"] == 6
-        assert {split.unsearched for split in splits.values()} == {""}
+        (stands,) = {score.run for score in scores}  # the newer one
+        assert {score.subset: score.n for score in scores} == {"all": 10, "clean": 6, "overlapping": 4}
+        assert splits[stands].unsearched == ""
         waiting = find_splits(registry, registry.scores())
         assert "--resplit" in split_line(waiting[here.header.id], registry.scores()[0], ())
         assert split_all(registry) == 2
         assert by_subset(registry, here)["clean"] == (6, 0.5)
+        assert by_subset(registry, run)["clean"] == (6, 0.167)
         assert current_scores(registry)[1] == registry.splits()
+        assert sorted(score.subset for score in current_scores(registry)[0]) == ["all", "clean", "overlapping"]
 
 
 @pytest.mark.parametrize(
@@ -403,3 +405,23 @@ def test_a_run_without_its_lines_is_not_split(tiny: Checkpoint, tmp_path: Path) 
         assert (split.overlapping, split.samples) == (None, 10)
         line = split_line(split, msgspec.structs.replace(score, run="bare"), registry.scores())
         assert line == "searched for in training data, not split: its result lines are not here"
+
+
+def test_combined_seeds_are_split_with_all_their_runs(tiny: Checkpoint, tmp_path: Path) -> None:
+    """And the parts of a combination that a third seed replaced do not stay."""
+    asked = msgspec.structs.replace(protocol(), decoding={"temperature": 0.2})
+    with open_registry() as registry:
+        registry.add_search(search(tiny, {OWN: 5}, SAMPLES[:4]))
+        for seed, right in enumerate((5, 7, 9)):
+            run = finished(tmp_path, tiny, right)
+            header = msgspec.structs.replace(
+                run.header, seed=seed, protocol=msgspec.to_builtins(asked), fingerprint=asked.fingerprint
+            )
+            publish(registry, msgspec.structs.replace(run, header=header, protocols=(asked,)))
+        combined = [score for score in registry.scores() if score.seeds > 1]
+        kept = [(score.subset, score.seeds, score.n, round(score.value, 3)) for score in combined]
+        assert sorted(kept) == [("all", 3, 10, 0.7), ("clean", 3, 6, 0.5), ("overlapping", 3, 4, 1.0)]
+        stands = registry.scores(chosen=True)
+        assert sorted((score.subset, score.seeds) for score in stands) == [
+            ("all", 3), ("clean", 3), ("overlapping", 3),
+        ]  # fmt: skip
