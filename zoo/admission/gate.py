@@ -99,7 +99,7 @@ def _inspect_single_file(folder: Path, paths: tuple[str, ...]) -> Inspected:
         if path != file and not path.endswith((".md", ".txt")) and PurePosixPath(path).name not in LICENCES:
             raise ZooError(
                 f"{folder / path}: is beside the GGUF file {file}, and readers would differ on which counts; "
-                f"import the file alone: phizoo models import {folder / file} --name NAME"
+                f"import the file alone: phizoo models add {folder / file} --name NAME"
             )
         check_text(folder, path)
     model = inspect_gguf(folder / file)
