@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard.board.cells import Cell, Row, overlap_text
+from dashboard.board.cells import Cell, Row, overlap_text, run_texts
 from evals.records import Result, Run
 from evals.results.task_of_run import commands
 from evals.run_folder import read_results
@@ -41,7 +41,8 @@ def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
     scored = f"{cell.n} samples, {cell.clusters} independent"
     facts = {
         "run": cell.run,
-        "scored": scored + (f", {cell.unscored} unscored" if cell.unscored else ""),
+        "seeds combined": ", ".join(run[:12] for run in cell.runs),
+        "scored": ", ".join([scored, *run_texts(cell)]),
         "engine": f"{backend.get('engine', '?')} {backend.get('version', '')}, {backend.get('dtype', '?')}",
         "device": str(backend.get("device", "?")),
         "seed, draws": f"{header.get('seed', '?')}, {header.get('draws', '?')}",

@@ -142,7 +142,8 @@ def _lines(row: dict[str, Any]) -> list[str]:
         lines.append(f"tests  {share_cell(**row['tests'])}")
     both = row["agreement"]
     if both is not None:
-        kappa = "none (one side is constant)" if both.kappa is None else f"{both.kappa:.2f}"
+        kappa = cell(both.kappa, both.kappa_low, both.kappa_high, digits=2)
+        kappa = "none (one side is constant)" if both.kappa is None else kappa
         share = cell(100 * both.accuracy, 100 * both.accuracy_low, 100 * both.accuracy_high, both.n)
         lines.append(f"agreement  grade of 5 or more = tests pass, in % of solutions: {share}, kappa {kappa}")
         if both.auc is not None:

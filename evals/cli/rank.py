@@ -76,6 +76,7 @@ def _print_column(column: "RankedColumn") -> None:
 def _fields(row: "RankedScore") -> tuple[str, ...]:
     paired = range_text(row.paired.first, row.paired.last) if row.paired else NONE
     value = share_cell(row.score.value, row.score.low, row.score.high, row.score.n)
+    value += f" ({row.score.seeds} seeds)" if row.score.seeds > 1 else ""
     return range_text(row.rank.first, row.rank.last), paired, row.checkpoint, value, ", ".join(row.alike) or "none"
 
 

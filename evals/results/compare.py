@@ -161,13 +161,23 @@ def _compare_scores(
         note = "unpaired: the two runs have no scored sample in common"
         return _row(pair, protocol, "unpaired", _unpaired(*pair), note=note)
     left_out = len(first.keys() | second.keys()) - len(both)
+    notes = [f"{left_out} samples that only one of them has scored are left out"] if left_out else []
+    notes += _settings(pair)
     moved = [Flip(sample=a.sample, first=a.value, second=b.value) for a, b in both if a.value != b.value]
     return _row(
         pair, protocol, "paired", sample_difference(both),
         scores=(sum(a.value for a, _ in both) / len(both), sum(b.value for _, b in both) / len(both)),
-        note=f"{left_out} samples that only one of them has scored are left out" if left_out else "",
+        note="; ".join(notes),
         flips=tuple(moved) if flips else (),
     )  # fmt: skip
+
+
+def _settings(pair: tuple[Score, Score]) -> list[str]:
+    """The seeds behind the two scores, and their engines and dtypes where these differ."""
+    first, second = pair
+    notes = [f"means over {first.seeds} and {second.seeds} seeds"] if max(first.seeds, second.seeds) > 1 else []
+    names = [f"{score.engine} {score.dtype}".strip() for score in pair]
+    return [*notes, f"A ran with {names[0]}, B with {names[1]}"] if names[0] != names[1] else notes
 
 
 def shared_samples(
@@ -239,13 +249,13 @@ def not_comparable(subset: str, theirs: int | None, ours: int | None) -> str:
 
 def _family(registry: Registry, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> set[str]:
     """The protocols of Holm's family: of each task its main metric, under its default protocol if that is shared."""
-    best: dict[str, tuple[tuple[bool, int], str]] = {}
+    best: dict[str, tuple[tuple[bool, int, int], str]] = {}
     for score in scores:
         record = protocols[score.protocol]
         main = dict(registry.run(score.run).get("protocol") or {}).get("metric", record.metric)
         names = list(task_protocols(score.task)) if score.task in TASKS else []
         own = ProtocolName.parse(record.name).render()
-        order = (score.metric != main, names.index(own) if own in names else len(names))
+        order = (score.metric != main, names.index(own) if own in names else len(names), -record.task_version)
         if score.task not in best or order < best[score.task][0]:
             best[score.task] = (order, score.protocol)
     return {fingerprint for _, fingerprint in best.values()}

@@ -10,9 +10,9 @@ sends no request and gives the same. An answer without a grade leaves its soluti
 
 import hashlib
 import json
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 MOST = 10  # the best grade
 ENOUGH = 5  # a grade from here on counts as "right" where grades are compared with tests
 WRITTEN_TOKENS = 512
-RESAMPLES = 1000
-LEVEL = 0.95
 INSTRUCTIONS = (
     "You grade a student's Python solution of a programming task. Judge by reading alone; nothing is run. "
     "First write a short evaluation (at most three sentences): what the solution does, and where it departs from the "
@@ -71,7 +69,7 @@ class GradeAgreement(Record, frozen=True, kw_only=True):
     accuracy  share of solutions for which (grade >= 5) agrees with the tests
     kappa     the same, corrected for chance (Cohen 1960); None when one side is constant
     auc       chance that a passing solution has the better grade than a failing one, ties half
-    n, passed  solutions with both, and how many of them pass; intervals resample whole problems
+    n, passed  solutions with both, and how many of them pass; intervals count a problem's solutions as dependent
     """
 
     n: int
@@ -80,6 +78,8 @@ class GradeAgreement(Record, frozen=True, kw_only=True):
     accuracy_low: float
     accuracy_high: float
     kappa: float | None
+    kappa_low: float | None
+    kappa_high: float | None
     auc: float | None
     auc_low: float | None
     auc_high: float | None
@@ -188,21 +188,12 @@ def auc(right: Sequence[int], wrong: Sequence[int]) -> float | None:
     return won / (len(right) * len(wrong))
 
 
-def _kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    n = len(pairs)
-    first, second = sum(a for a, _ in pairs) / n, sum(b for _, b in pairs) / n
-    chance = first * second + (1 - first) * (1 - second)
-    seen = sum(a == b for a, b in pairs) / n
-    return None if chance == 1 else (seen - chance) / (1 - chance)
+def measure_agreement(grades: Sequence[Grade]) -> GradeAgreement | None:
+    """The agreement of grades and tests; None when no solution has both.
 
-
-def _auc_of(grades: Iterable[Grade]) -> float | None:
-    listed = list(grades)
-    return auc([g.grade or 0 for g in listed if g.passed], [g.grade or 0 for g in listed if not g.passed])
-
-
-def measure_agreement(grades: Sequence[Grade], seed: int = 0) -> GradeAgreement | None:
-    """The agreement of grades and tests; None when no solution has both."""
+    Source  kappa's interval is the agreement's with chance agreement taken as known, as in Cohen 1960, Educational
+            and Psychological Measurement 20:37, equation 7, with the clustered score interval instead of Wald's.
+    """
     from evals.stats.intervals import mean_interval
 
     both = [g for g in grades if g.grade is not None and g.passed is not None]
@@ -210,16 +201,64 @@ def measure_agreement(grades: Sequence[Grade], seed: int = 0) -> GradeAgreement 
         return None
     pairs = [((g.grade or 0) >= ENOUGH, bool(g.passed)) for g in both]
     accuracy = mean_interval([float(a == b) for a, b in pairs], [g.sample for g in both])
-    problems: dict[str, list[Grade]] = {}
-    for grade in both:
-        problems.setdefault(grade.sample, []).append(grade)
-    draw, names = random.Random(seed), list(problems)  # noqa: S311
-    again = [_auc_of(g for n in draw.choices(names, k=len(names)) for g in problems[n]) for _ in range(RESAMPLES)]
-    spread = sorted(value for value in again if value is not None)
-    cut = int(len(spread) * (1 - LEVEL) / 2)
-    whole = _auc_of(both)
-    low, high = (None, None) if whole is None else (spread[cut], spread[-1 - cut])
+    first, second = sum(a for a, _ in pairs) / len(pairs), sum(b for _, b in pairs) / len(pairs)
+    chance = first * second + (1 - first) * (1 - second)
+    ends = (accuracy.value, accuracy.low, accuracy.high)
+    kappa, kappa_low, kappa_high = [None if chance == 1 else max(-1.0, (end - chance) / (1 - chance)) for end in ends]
+    area = auc([g.grade or 0 for g in both if g.passed], [g.grade or 0 for g in both if not g.passed])
+    low, high = (None, None) if area is None else auc_interval(area, *_effective_numbers(both, area))
     return GradeAgreement(
         n=len(both), passed=sum(b for _, b in pairs), accuracy=accuracy.value, accuracy_low=accuracy.low,
-        accuracy_high=accuracy.high, kappa=_kappa(pairs), auc=whole, auc_low=low, auc_high=high,
+        accuracy_high=accuracy.high, kappa=kappa, kappa_low=kappa_low, kappa_high=kappa_high, auc=area, auc_low=low,
+        auc_high=high,
     )  # fmt: skip
+
+
+def auc_interval(area: float, right: float, wrong: float) -> tuple[float, float]:
+    """The 95% interval of an area under the curve, from the numbers of independent right and wrong solutions.
+
+    Source  Newcombe 2006, Statistics in Medicine 25:559, method 5: the areas whose variance (Hanley and McNeil 1982,
+            both numbers replaced by their mean) leaves the one seen within 1.96 standard errors.
+
+    >>> [round(end, 2) for end in auc_interval(1.0, 20, 20)], [round(end, 2) for end in auc_interval(0.5, 20, 20)]
+    ([0.9, 1.0], [0.33, 0.67])
+    """
+    from evals.stats.intervals import normal_quantile
+
+    critical, mean = normal_quantile(), (right + wrong) / 2 - 1
+
+    def inside(other: float) -> bool:
+        shape = 1 + mean * (1 - other) / (2 - other) + mean * other / (1 + other)
+        return abs(other - area) <= critical * sqrt(other * (1 - other) * shape / (right * wrong))
+
+    ends = []
+    for end in (0.0, 1.0):
+        near, far = area, end
+        for _ in range(50):
+            middle = (near + far) / 2
+            near, far = (middle, far) if inside(middle) else (near, middle)
+        ends.append(near)
+    return ends[0], ends[1]
+
+
+def _effective_numbers(grades: Sequence[Grade], area: float) -> tuple[float, float]:
+    """The right and the wrong solutions, divided by the design effect of several solutions a problem.
+
+    Source  Obuchowski 1997, Biometrics 53:567: the variance of an area (DeLong et al. 1988) over clusters.
+    """
+    right = [grade for grade in grades if grade.passed]
+    wrong = [grade for grade in grades if not grade.passed]
+    parts: dict[str, list[float]] = {}
+    for own, others in ((right, wrong), (wrong, right)):
+        known = [grade.grade or 0 for grade in others]
+        above = [auc([value], known) or 0.0 for value in range(MOST + 1)]  # of each grade, against the others
+        for grade in own:
+            won = above[grade.grade or 0] if grade.passed else 1 - above[grade.grade or 0]
+            parts.setdefault(grade.sample, []).append((won - area) / len(own))
+    alone = sum(part * part for of_sample in parts.values() for part in of_sample)
+    together = sum(sum(of_sample) ** 2 for of_sample in parts.values())
+    if alone > 0:
+        effect = max(1.0, together / alone)
+    else:  # no spread, as at an area of 1: solutions of one problem count once
+        effect = max(len(own) / len({grade.sample for grade in own}) for own in (right, wrong))
+    return max(1.0, len(right) / effect), max(1.0, len(wrong) / effect)

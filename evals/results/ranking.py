@@ -223,7 +223,7 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
                     [[run[sample].value for sample in both] for run in runs],
                     [runs[0][sample].unit for sample in both],
                     [runs[0][sample].stratum for sample in both],
-                ),  # fmt: skip
+                ),
                 note=note,
             )
         )

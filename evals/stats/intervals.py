@@ -165,7 +165,8 @@ def totals_interval(
         return score_interval(value, 1, normal_quantile(level))
     spread = value * (1 - value)
     if spread == 0:
-        return score_interval(value, groups, student_quantile(groups - 1, level))
+        alike = score_interval(value, groups, student_quantile(groups - 1, level))
+        return recover_interval(value, alike.low, alike.high)
     if strata is not None and len(set(strata)) > 1:
         variance, freedom = strata_variance(sums, sizes, strata)
     else:
@@ -205,15 +206,20 @@ def _far_weight(value: float, variance: float, sizes: Sequence[int]) -> float:
 
 def _two_ends(value: float, near: float, far: float, critical: float, level: float) -> Interval:
     """The interval whose end towards the nearer of 0 and 1 has `near` samples, the other `far`."""
-    if value > 0.5:
-        mirrored = _two_ends(1 - value, near, far, critical, level)
-        return Interval(value=value, low=1 - mirrored.high, high=1 - mirrored.low, effective=mirrored.effective)
-    low, high = score_interval(value, near, critical).low, score_interval(value, far, critical).high
+    below, above = (near, far) if value <= 0.5 else (far, near)
+    low, high = score_interval(value, below, critical).low, score_interval(value, above, critical).high
+    # where few clusters have the rarer answer, the near end is Poisson's with 5% on its side
     if near * value <= FEW:
-        from scipy.special import gammaincinv
+        low = min(low, _poisson_low(near * value, level) / near)
+    if near * (1 - value) <= FEW:
+        high = max(high, 1 - _poisson_low(near * (1 - value), level) / near)
+    return recover_interval(value, max(0.0, low), min(1.0, high))
 
-        low = min(low, float(gammaincinv(near * value, 1 - level)) / near)
-    return recover_interval(value, low, high)
+
+def _poisson_low(count: float, level: float) -> float:
+    from scipy.special import gammaincinv
+
+    return float(gammaincinv(count, 1 - level))
 
 
 def cluster_totals(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[list[float], list[int]]:

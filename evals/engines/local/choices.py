@@ -88,9 +88,14 @@ def choose(
     Raises the engine's out-of-memory error only when a single row does not fit.
     """
     rows = [make_row(request, tokens, context_tokens) for request in requests]
-    limit = 0 if paths.choices == PLAIN else paths.limit
-    yield from choose_fast(model, [row for row in rows if row.longest <= limit], budget, paths.choices == SIDE_BY_SIDE)
-    yield from choose_plain(model, [row for row in rows if row.longest > limit], budget)
+    lean = paths.choices == SIDE_BY_SIDE
+    fast, slow = [], []
+    for row in rows:
+        # some families count a token's place in the row, where a second choice is further than in its own text
+        length = row.longest if lean else row.fed
+        (fast if paths.choices != PLAIN and length <= paths.limit else slow).append(row)
+    yield from choose_fast(model, fast, budget, lean)
+    yield from choose_plain(model, slow, budget)
 
 
 def choose_fast(model: Any, rows: Sequence[ChoiceRow], budget: int, lean: bool) -> Iterator[ChoiceScores]:

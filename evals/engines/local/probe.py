@@ -1,18 +1,19 @@
 """Proves on a loaded model which fast paths give the plain path's answers, and up to which length of text.
 
 A family must be in the table (`zoo.families`) and the model itself must pass: random tokens, read by the fast path and
-by the plain one, longer than every window and rotary switch that the configuration names where the model's size allows.
-Where it does not, or where the two differ there, the fast path is taken up to the shortest of these lengths.
+by the plain one, longer than every window that the configuration names where the model's size allows. Where it does
+not, or where the two differ there, the fast path is taken up to the shortest window. A length at which rotary
+frequencies change ends it in any case: texts of both kinds in one batch would be rotated alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from evals.engines.local import phi_cpu, plain
 from evals.engines.local.choices import SHARED_TOKENS, choose_fast, choose_plain
 from evals.engines.local.generate import Text
 from evals.engines.local.paths import CACHE, PLAIN, SIDE_BY_SIDE, SLOTS, TREE, Paths
-from evals.engines.local.rope import changes_frequencies, named_lengths
+from evals.engines.local.rope import changes_frequencies, switch_lengths, window_lengths
 from evals.engines.local.rows import Branch, ChoiceRow, is_out_of_memory
 from evals.engines.local.slots import Slots
 from evals.engines.tokens import Prompt, Tokens
@@ -30,18 +31,13 @@ PASSES = 8  # readings of the text that one probe takes, about
 def prove(model: Any, tokens: Tokens, context_tokens: int) -> Paths:
     """The paths of a model: the fast ones that are proven, up to the length for which they are."""
     family = FAMILIES.get(str(model.config.model_type))
-    named = [length for length in named_lengths(model.config) if length < context_tokens]
     cache = CACHE if _agrees(_compare_cache, model, tokens, min(SHORT, context_tokens - STEPS - 1)) else PLAIN
     lean = phi_cpu.fits(model)
     if not lean and (family is None or family.path != "tree" or model.get_output_embeddings() is None):
         return Paths(texts=cache)
-    lengths = [(max(named) + STEPS + 2, context_tokens)] if named and _affordable(model, max(named)) else []
-    shortest = min([*named, context_tokens])
-    lengths.append((SHORT, shortest))
-    for length, limit in lengths:
-        length = min(length, limit - max(CHOICE) - STEPS)
-        if length < 2:
-            break
+    longest = min([context_tokens, *switch_lengths(model.config)])
+    windows = [length for length in window_lengths(model.config) if length < longest]
+    for length, limit in _probes(model, windows, longest):
         choices = _agrees(_compare_choices, model, tokens, lean, length)
         texts = _agrees(_compare_slots, model, tokens, lean, length)
         if choices or texts:
@@ -51,6 +47,17 @@ def prove(model: Any, tokens: Tokens, context_tokens: int) -> Paths:
                 longer_texts=cache,
             )  # fmt: skip
     return Paths(texts=cache)
+
+
+def _probes(model: Any, windows: Sequence[int], longest: int) -> Iterator[tuple[int, int]]:
+    """(length of the probe's texts, longest text for which it is a proof), the proof of most texts first."""
+    beyond = max(windows, default=0) + STEPS + 2
+    room = max(CHOICE) + STEPS  # behind the text of a probe
+    if windows and beyond + room <= longest and _affordable(model, beyond):
+        yield beyond, longest
+    shortest = min([*windows, longest])
+    if shortest - room > 1:
+        yield min(SHORT, shortest - room), shortest
 
 
 def _affordable(model: Any, length: int) -> bool:

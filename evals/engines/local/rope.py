@@ -6,7 +6,6 @@ text that an engine reads.)
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 # the number of tokens that a token sees: of every name for it in transformers' causal families
@@ -14,31 +13,39 @@ WINDOW = re.compile(r"(window|window_size|window_len|attention_chunk_size|index_
 ORIGINAL = "original_max_position_embeddings"
 
 
-def named_lengths(config: Any) -> list[int]:
-    """Every window and rotary switch that a configuration names, in tokens, ascending.
+def window_lengths(config: Any) -> list[int]:
+    """Every number of tokens that a configuration names as what a token sees, ascending.
 
     >>> from types import SimpleNamespace
-    >>> named_lengths(SimpleNamespace(sliding_window=512, rope_parameters={"rope_type": "default"}))
+    >>> window_lengths(SimpleNamespace(sliding_window=512, max_window_layers=28))
     [512]
     """
     values = vars(_text_config(config))
-    windows = {value for name, value in values.items() if WINDOW.search(name) and type(value) is int and value > 0}
-    return sorted(windows | set(_switches(config)))
+    return sorted({value for name, value in values.items() if WINDOW.search(name) and type(value) is int and value > 0})
+
+
+def switch_lengths(config: Any) -> list[int]:
+    """The longest text under the first frequencies, for every rotary embedding that has two kinds of them.
+
+    >>> from types import SimpleNamespace
+    >>> rope = {"rope_type": "longrope", "original_max_position_embeddings": 4096}
+    >>> switch_lengths(SimpleNamespace(rope_parameters=rope))
+    [4096]
+    """
+    text = _text_config(config)
+    rope = getattr(text, "rope_parameters", None) or {}
+    entries = (rope, *(value for value in rope.values() if isinstance(value, dict)))
+    lengths = (
+        entry.get(ORIGINAL) or getattr(text, ORIGINAL, None)
+        for entry in entries
+        if entry.get("rope_type") == "longrope"
+    )
+    return sorted({length for length in lengths if isinstance(length, int)})
 
 
 def changes_frequencies(config: Any, length: int) -> bool:
     """Whether a text of this length is rotated by other frequencies than the same text without its last token."""
-    return length - 1 in _switches(config)
-
-
-def _switches(config: Any) -> Iterator[int]:
-    """The longest text under the first frequencies, for every rotary embedding that has two kinds of them."""
-    text = _text_config(config)
-    rope = getattr(text, "rope_parameters", None) or {}
-    for entry in (rope, *(value for value in rope.values() if isinstance(value, dict))):
-        length = entry.get(ORIGINAL) or getattr(text, ORIGINAL, None)
-        if entry.get("rope_type") == "longrope" and isinstance(length, int):
-            yield length
+    return length - 1 in switch_lengths(config)
 
 
 def _text_config(config: Any) -> Any:

@@ -39,7 +39,7 @@ def test_the_samples_page_marks_what_any_search_flagged(tmp_path: Path) -> None:
                     methods=(SearchedBy(method=method, threshold=1.0),),
                 )
             )
-        assert flagged_samples(registry, run) == set(ids[:3])
+        assert flagged_samples(registry, run) == frozenset(ids[:3])
         assert split_all(registry) == 1
         (split,) = registry.splits().values()
         assert (split.run, split.overlapping, split.unsearched) == (run["id"], 3, "")

@@ -30,11 +30,15 @@ LONG = "The cat sat on the wall and looked at the birds that flew over"  # longe
 CHOICES = [
     ChoiceRequest(sample="long", pairs=tuple((LONG, text) for text in (" it", " the old bench", " a"))),
     ChoiceRequest(sample="like it", pairs=tuple((LONG + "!", text) for text in (" it", " the old bench"))),
+    ChoiceRequest(sample="as the window", pairs=tuple((LONG[: WINDOW - 4], text) for text in (" abcd", " wxyz"))),
     ChoiceRequest(sample="short", pairs=(("A cat", " is"), ("A cat", " runs away"))),
     ChoiceRequest(sample="letters", pairs=tuple(("Which?", f" {letter}") for letter in "ABCD")),
 ]
-PROMPTS = {"long": LONG, "short": "A cat", "medium": LONG[: WINDOW - 2], "same length": LONG[1 : WINDOW - 1]}
 TEXT_TOKENS = 6
+PROMPTS = {
+    "long": LONG, "short": "A cat", "medium": LONG[: WINDOW - 2], "same length": LONG[1 : WINDOW - 1],
+    "as the window": LONG[: WINDOW - TEXT_TOKENS],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

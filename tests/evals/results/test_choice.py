@@ -103,6 +103,8 @@ def test_seeds_are_combined_and_every_reader_says_so(add: Publish, capsys: pytes
         (column,) = rank_columns(registry, "humaneval")
         assert column.rows[0].score == score
         assert samples_of(registry, score)["s1"].value == pytest.approx(2 / 3)
+    assert root.run(["eval", "ranks", "humaneval"]) == 0
+    assert "(3 seeds)" in capsys.readouterr().out
     assert root.run(["models", "show", "tiny"]) == 0
     assert "3 seeds" in capsys.readouterr().out
 
@@ -113,6 +115,7 @@ def test_pairs_are_the_means_over_seeds(add: Publish) -> None:
     add(row(10), name="other")
     with open_registry() as registry:
         (line,) = compare(registry, "tiny", "other").rows
+    assert "means over 2 and 1 seeds" in line.note
     assert line.first == 0.5
     assert line.difference is not None
     assert (line.difference.wins, line.difference.losses) == (20, 10)  # 10 to 29 half or whole, 0 to 9 half
@@ -146,9 +149,11 @@ def test_other_engines_and_dtypes_are_not_combined_and_the_cell_names_its_own(ad
     add(row(24), 2, engine="vllm", name="other")
     assert chosen().seeds == 1
     with open_registry() as registry:
+        (line,) = compare(registry, "tiny", "other").rows
         texts = {r.name: [cell_text(cell) for cell in r.cells.values()] for r in load_board(registry).rows if r.own}
     assert "(transformers bfloat16)" in texts["tiny"][0]
     assert "(vllm float32)" in texts["other"][0]
+    assert "A ran with transformers bfloat16, B with vllm float32" in line.note
 
 
 def test_one_setting_is_not_named(add: Publish) -> None:

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +17,7 @@ from evals.cli.judge import judge
 from evals.datasets.load import rows
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits
 from evals.results.judge import (
+    MOST,
     Grade,
     GradeAgreement,
     Grader,
@@ -143,7 +146,11 @@ def test_agreement_of_a_perfect_an_inverted_and_a_constant_grader() -> None:
     assert isinstance(perfect, GradeAgreement)
     assert isinstance(inverted, GradeAgreement)
     assert isinstance(constant, GradeAgreement)
-    assert (perfect.accuracy, perfect.kappa, perfect.auc, perfect.auc_low) == (1.0, 1.0, 1.0, 1.0)
+    assert (perfect.accuracy, perfect.kappa, perfect.auc) == (1.0, 1.0, 1.0)
+    assert perfect.auc_low is not None
+    assert perfect.kappa_low is not None
+    assert 0.8 < perfect.auc_low < perfect.auc_high == 1.0
+    assert 0.7 < perfect.kappa_low < perfect.kappa_high == 1.0
     assert (inverted.accuracy, inverted.kappa, inverted.auc) == (0.0, -1.0, 0.0)
     assert (constant.accuracy, constant.kappa, constant.auc) == (0.5, 0.0, 0.5)
     assert constant.accuracy_low < 0.5 < constant.accuracy_high
@@ -151,6 +158,39 @@ def test_agreement_of_a_perfect_an_inverted_and_a_constant_grader() -> None:
     one = measure_agreement([Grade(sample="a", draw=0, grade=9, passed=True)])
     assert one is not None
     assert (one.n, one.auc, one.kappa) == (1, None, None)
+
+
+def simulated_grades(generator: np.random.Generator, problems: int, draws: int, gap: float) -> list[Grade]:
+    """Draws of one problem share a part of how they are graded and of whether they pass."""
+    grades = []
+    for problem in range(problems):
+        shared, easy = generator.normal(0, 1), generator.random()
+        for draw in range(draws):
+            passed = bool(generator.random() < easy)
+            grade = int(np.clip(round(5 + gap * (passed - 0.5) + 0.7 * shared + 0.7 * generator.normal()), 0, MOST))
+            grades.append(Grade(sample=str(problem), draw=draw, grade=grade, passed=passed))
+    return grades
+
+
+@pytest.mark.parametrize(("problems", "draws"), [(60, 1), (40, 4)])
+def test_intervals_of_auc_and_kappa_cover(problems: int, draws: int) -> None:
+    whole: Any = measure_agreement(simulated_grades(np.random.default_rng(0), 20_000, 1, 1.5))
+    generator = np.random.default_rng(1)
+    seen: list[Any] = [measure_agreement(simulated_grades(generator, problems, draws, 1.5)) for _ in range(400)]
+    areas = [one.auc_low <= whole.auc <= one.auc_high for one in seen]
+    kappas = [one.kappa_low <= whole.kappa <= one.kappa_high for one in seen]
+    assert 0.92 <= np.mean(areas) <= 0.99
+    assert 0.92 <= np.mean(kappas) <= 0.99
+
+
+def test_several_solutions_of_a_problem_do_not_narrow_the_interval() -> None:
+    once = [Grade(sample=str(i), draw=0, grade=i % 7 + 2 * (i % 2), passed=bool(i % 2)) for i in range(40)]
+    copies = [msgspec.structs.replace(grade, draw=draw) for grade in once for draw in range(5)]
+    first, second = measure_agreement(once), measure_agreement(copies)
+    assert first is not None
+    assert second is not None
+    assert second.auc == first.auc
+    assert second.auc_low == pytest.approx(first.auc_low, abs=0.01)
 
 
 def test_auc_counts_ties_half() -> None:

@@ -112,7 +112,9 @@ def test_log_probabilities_of_what_is_written_are_those_of_reading_it(
     read = told.logprobs
     request = GenerateRequest(sample="", draw=0, prompt="", decoding=Decoding(max_tokens=12), seed=0)
     text = Text(request, Prompt(tokens=tuple(ids)), backend.tokens, 128)
-    assert [step.logprob for step in write_steps(backend.model, backend.tokens, text, 0)] == read.token_logprobs
+    assert [
+        step.logprob for step in write_steps(backend.model, backend.tokens, backend.paths, text, 0)
+    ] == read.token_logprobs
     (again,) = backend.prompt_logprobs([[*ids, *text.written]])
     assert read.token_logprobs == pytest.approx([one.logprob for one in again[len(ids) - 1 : -1]], abs=1e-4)
     assert read.text_offset[0] == 0 and len(read.tokens) == len(read.text_offset) == 12
