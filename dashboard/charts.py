@@ -178,7 +178,7 @@ def progress_chart(rows: Sequence[dict[str, Any]]) -> Any:
     """The scores of a model's versions against the training tokens seen."""
     import altair as alt
 
-    x = alt.X("x:Q", title="training tokens", axis=alt.Axis(labelExpr=COUNTS, tickCount=8))
+    x = alt.X("x:Q", title="tokens seen", axis=alt.Axis(labelExpr=COUNTS, tickCount=8))
     color = alt.Color("name:N", title=None, scale=alt.Scale(range=SERIES), legend=alt.Legend(orient="top"))
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(x=x, color=color)
     spans = base.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q")

@@ -31,7 +31,7 @@ SHORTEST_PASSWORD = 8
               help="Scores on all samples, or only on those (not) found in training data.")  # fmt: skip
 @click.option("--search", default="", help="Only models whose name contains these words.")
 @click.option("--sort", default="board", show_default=True,
-              help="board, name, parameters, tokens, date or a column key.")  # fmt: skip
+              help="board, name, parameters, unique, tokens, date or a column key.")  # fmt: skip
 @click.option("--every-metric", is_flag=True, help="Show all metrics of each task, not only the main one.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of the page.")
 @click.option("--public", is_flag=True, help="Let other machines open the page; needs a password in PHIZOO_PASSWORD.")

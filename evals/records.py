@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from zoo.records import Record
+from zoo.protocol_names import current_name
+from zoo.records import ProtocolRecord, Record
 
 Groups = Literal["clusters", "strata"]
 
@@ -133,6 +134,7 @@ class Facts(Record, frozen=True, kw_only=True):
     """An engine's description of itself, kept in the run's header.
 
     identity  everything that determines its answers (weights, tokenizer, engine, dtype); part of the run id
+    path      how it read them, known once its model is loaded; empty where an engine has one way only
     """
 
     engine: str
@@ -141,6 +143,7 @@ class Facts(Record, frozen=True, kw_only=True):
     device: str
     context_tokens: int
     identity: dict[str, Any] = {}
+    path: str = ""
     can_generate: bool = True
     can_score_choices: bool = True
 
@@ -148,7 +151,8 @@ class Facts(Record, frozen=True, kw_only=True):
 class Run(Record, frozen=True, kw_only=True):
     """A run's header: the checkpoint, task, engine and options. id: digest of all that determines the answers.
 
-    overlapping  the samples found in training data, as flagged when the run was published; None: not searched
+    protocol     the name in it is today's, whatever name the header was written under
+    overlapping  samples in training data, in the headers of older versions; today a `zoo.records.Search` names them
     """
 
     id: str
@@ -169,6 +173,15 @@ class Run(Record, frozen=True, kw_only=True):
     started: str = ""
     command: str = ""
     overlapping: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        name = str(self.protocol.get("name", ""))
+        now = current_name(self.task, name, str(self.protocol.get("data", "")))
+        if name != now:
+            protocol = {**self.protocol, "name": now}
+            msgspec.structs.force_setattr(self, "protocol", protocol)
+            fingerprint = msgspec.convert(protocol, ProtocolRecord).fingerprint
+            msgspec.structs.force_setattr(self, "fingerprint", fingerprint)
 
 
 def decode_results(lines: bytes) -> list[Result]:

@@ -19,7 +19,9 @@ from evals.protocol import protocol, shown
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, Result, Run, Sample
 from evals.run_folder import RunFolder
 from evals.sandbox import open_sandbox, selftest
+from evals.scoring.finite import find_overflow
 from evals.stats.intervals import wilson
+from evals.stats.pass_at_k import pass_metrics
 from evals.task import Task
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
@@ -40,6 +42,7 @@ class RunOptions(Record, frozen=True, kw_only=True):
     samples      the ids to ask, all if empty; of these the first `limit`
     draws        texts drawn per sample; 1 for choice tasks in any case
     temperature  with top_p: the sampling instead of the protocol's own
+    pass_at      k of which pass@k is scored, beside the usual ones (`evals.stats.pass_at_k.COLUMNS`)
     tier         the sandbox's tier; None for the best one. allow_weak: also one that isolates nothing
     workers      programs run at a time; None for one per core
     ray          the address of a Ray cluster to spread over; "" for this process
@@ -55,6 +58,7 @@ class RunOptions(Record, frozen=True, kw_only=True):
     samples: tuple[str, ...] = ()
     temperature: float | None = None
     top_p: float | None = None
+    pass_at: tuple[int, ...] = ()
     tier: str | None = None
     allow_weak: bool = False
     workers: int | None = None
@@ -132,6 +136,7 @@ def evaluate(engine: Engine, task: Task, checkpoint: tuple[str, str], runs: Path
                 folder.add_result(result)
                 tally.add(result)
         ids = [sample.id for sample in plan.samples]
+        run_folder.note_path(folder, engine.facts.path)
         path = run_folder.write_ordered(folder, ids, plan.header.draws)
         results = tuple(folder.ordered(ids, plan.header.draws))
     header = run_folder.read_header(path.parent)
@@ -145,8 +150,10 @@ def plan_run(facts: Facts, task: Task, checkpoint: tuple[str, str], options: Run
     """
     check_options(facts, task, options)
     samples, selected = select_samples(task, options)
-    protocols = tuple(protocol(task, samples, metric) for metric in task.metrics)
-    header = _header(facts, task, protocols[0], checkpoint, selected, options, tier)
+    record = protocol(task, samples, task.metrics[0])
+    metrics = pass_metrics(task.metrics, count_draws(task, options), options.pass_at)
+    protocols = tuple(msgspec.structs.replace(record, metric=metric) for metric in metrics)
+    header = _header(facts, task, record, checkpoint, selected, options, tier)
     return RunPlan(header=header, task=task, samples=tuple(selected), protocols=protocols)
 
 
@@ -157,6 +164,8 @@ def check_options(facts: Facts, task: Task, options: RunOptions) -> None:
             f"{task.name}@{task.protocol} decodes greedily, so {options.draws} draws would be the same; "
             "take a sampled protocol, or --temperature 0.2"
         )
+    if high := next((k for k in options.pass_at if k > options.draws and "pass@1" in task.metrics), None):
+        raise ZooError(f"pass@{high} needs at least {high} draws a problem, not {options.draws}; add --draws {high}")
     if task.kind == "choices" and not facts.can_score_choices:
         raise ZooError(f"{facts.engine} gives no log-probabilities, so {task.name} cannot be scored with it")
     if task.kind != "choices" and not facts.can_generate:
@@ -249,12 +258,13 @@ def _results(engine: Engine, plan: RunPlan, folder: RunFolder, sandbox: "Sandbox
 
 
 def score_choices(task: Task, sample: Sample, scores: ChoiceScores) -> Result:
-    """Scores one multiple-choice question from its log-probabilities; unscored if the engine could not read them."""
+    """Scores one multiple-choice question from its log-probabilities; unscored if one is missing or not finite."""
+    fault = scores.fault or find_overflow(choice.logprob for choice in scores.choices)
     unscored = Result(
-        sample=sample.id, draw=0, score=None, verdict="unscored", detail=scores.fault, cluster=sample.cluster,
+        sample=sample.id, draw=0, score=None, verdict="unscored", detail=fault, cluster=sample.cluster,
         truncated=scores.truncated,
     )  # fmt: skip
-    if scores.fault or task.judge is None:
+    if fault or task.judge is None:
         return unscored
     scored = task.judge(sample, scores.choices)
     score = scored.metrics[task.metrics[0]]

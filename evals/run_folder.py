@@ -155,6 +155,14 @@ def read_header(path: Path) -> Run:
         raise ZooError(f"{path / 'header.json'} is damaged ({error}); move the folder away and run again") from None
 
 
+def note_path(folder: RunFolder, path: str) -> None:
+    """Writes into the run's header how the engine read it, which is known once its model is loaded."""
+    header = read_header(folder.path)
+    if path and header.backend.path != path:
+        backend = msgspec.structs.replace(header.backend, path=path)
+        write_json(folder.path / "header.json", msgspec.to_builtins(msgspec.structs.replace(header, backend=backend)))
+
+
 def write_ordered(folder: RunFolder, samples: Iterable[str], draws: int) -> Path:
     """Rewrites the results in the task's order, so that equal answers give equal bytes. Returns the file."""
     path = folder.path / "results.jsonl"

@@ -8,12 +8,16 @@ of their tasks; a changed part makes a new version, so a name never changes its 
 from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 
+from msgspec.structs import replace
+
 from evals.task import Task
 from evals.tasks import TASKS, protocols
 from evals.tasks import task as find_task
+from zoo.choice import CURRENT, choose
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
-from zoo.records import Record
+from zoo.protocol_names import first_name
+from zoo.records import ProtocolRecord, Record, Score
 
 Z = 1.959963984540054  # the normal's 97.5% point, as in the intervals of the parts
 
@@ -29,7 +33,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     # the phi-2 announcement's table of five averages
     "phi-2": (
         "bbh@phi", "piqa@lm-eval", "winogrande@lm-eval", "arc_easy@lm-eval", "arc_challenge@lm-eval", "siqa@lm-eval",
-        "hellaswag@lm-eval", "openbookqa@lm-eval", "mmlu@phi-2", "squad_v2@phi", "boolq@lm-eval", "gsm8k@phi",
+        "hellaswag@lm-eval", "openbookqa@lm-eval", "mmlu@lm-eval-5", "squad_v2@phi", "boolq@lm-eval", "gsm8k@phi",
         "humaneval@openai", "mbpp@lm-eval",
     ),
     "quick": (
@@ -62,11 +66,32 @@ class Aggregate(Record, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """sha256 over the parts and the versions of their tasks: the identity of this version."""
-        return digest([[part.task, part.metric, find_task(part.task).version] for part in self.parts])
+        parts = ((part, *part.task.partition("@")[::2]) for part in self.parts)
+        return digest(
+            [
+                [f"{task}@{first_name(task, name)}", part.metric, find_task(part.task).version]
+                for part, task, name in parts
+            ]
+        )
+
+
+class PartScore(Record, frozen=True, kw_only=True):
+    """One part of an average. version: of its task; reason: why there is no score, "" where there is one."""
+
+    task: str
+    metric: str
+    version: int
+    score: Score | None = None
+    partial: str = ""
+    reason: str = ""
 
 
 class Average(Record, frozen=True, kw_only=True):
-    """An aggregate's value with its 95% interval; `missing` lists the parts that have no score."""
+    """An aggregate's value with its 95% interval over n samples of all parts; None where a part is missing.
+
+    missing      the parts that have no score
+    worst, best  the value if all unscored samples were wrong, or all right
+    """
 
     name: str
     version: int
@@ -74,6 +99,11 @@ class Average(Record, frozen=True, kw_only=True):
     low: float | None
     high: float | None
     missing: tuple[str, ...]
+    n: int = 0
+    unscored: int = 0
+    worst: float | None = None
+    best: float | None = None
+    parts: tuple[PartScore, ...] = ()
 
 
 def _aggregate(name: str, version: int, about: str, *parts: str) -> Aggregate:
@@ -85,7 +115,7 @@ def _aggregate(name: str, version: int, about: str, *parts: str) -> Aggregate:
 AGGREGATES = (
     _aggregate("phi-1 code", 1, "arXiv:2306.11644, table 1", "humaneval@openai pass@1", "mbpp@lm-eval pass@1"),
     _aggregate(
-        "phi-1.5 common sense", 1, "arXiv:2309.05463, table 2",
+        "phi-1.5 common sense", 2, "arXiv:2309.05463, table 2",
         "winogrande@lm-eval acc", "arc_easy@lm-eval acc", "arc_challenge@lm-eval acc", "boolq@lm-eval acc",
         "siqa@lm-eval acc",
     ),
@@ -105,14 +135,14 @@ AGGREGATES = (
         "siqa@lm-eval acc",
     ),
     _aggregate(
-        "phi-2 language", 1, "the phi-2 announcement",
-        "hellaswag@lm-eval acc", "openbookqa@lm-eval acc", "mmlu@phi-2 acc", "squad_v2@phi exact",
+        "phi-2 language", 2, "the phi-2 announcement",
+        "hellaswag@lm-eval acc", "openbookqa@lm-eval acc", "mmlu@lm-eval-5 acc", "squad_v2@phi exact",
         "boolq@lm-eval acc",
     ),
     _aggregate("phi-2 math", 1, "the phi-2 announcement, 8-shot", "gsm8k@phi flexible-extract"),
     _aggregate("phi-2 coding", 1, "the phi-2 announcement", "humaneval@openai pass@1", "mbpp@lm-eval pass@1"),
     _aggregate(
-        "quick", 2, "every part of suite quick",
+        "quick", 3, "every part of suite quick",
         "humaneval@openai-quick2 pass@1", "mini_exercises@phizoo-quick2 pass@1", "arc_easy@lm-eval-quick2 acc",
         "piqa@lm-eval-quick2 acc", "winogrande@lm-eval-quick2 acc", "hellaswag@lm-eval-quick2 acc",
         "boolq@lm-eval-quick2 acc", "openbookqa@lm-eval-quick2 acc", "mmlu@lm-eval-quick2 acc",
@@ -164,25 +194,54 @@ def _expand(word: str) -> tuple[str, ...]:
     return (word,)
 
 
-def average(aggregate: Aggregate, scores: Mapping[tuple[str, str], tuple[float, float, float]]) -> Average:
-    """The value of an aggregate, from published scores.
+def average(aggregate: Aggregate, parts: Sequence[PartScore]) -> Average:
+    """The value of an aggregate, from the scores of its parts, in their order.
 
-    scores   (task@protocol, metric) -> value, low, high
     Returns  the mean with equal weights. The parts have different questions, so their errors are independent:
              the half-width is the root of the sum of the parts' squared half-widths, over their number
     """
-    missing = tuple(part.task for part in aggregate.parts if (part.task, part.metric) not in scores)
+    scores = [part.score for part in parts if part.score]
+    missing = tuple(part.task for part in parts if part.score is None)
+    stat = Average(
+        name=aggregate.name, version=aggregate.version, value=None, low=None, high=None, missing=missing,
+        n=sum(score.n for score in scores), unscored=sum(score.unscored for score in scores), parts=tuple(parts),
+    )  # fmt: skip
     if missing:
-        return Average(name=aggregate.name, version=aggregate.version, value=None, low=None, high=None, missing=missing)
-    parts = [scores[part.task, part.metric] for part in aggregate.parts]
-    value = sum(part[0] for part in parts) / len(parts)
-    half = Z * sqrt(sum(((high - low) / (2 * Z)) ** 2 for _, low, high in parts)) / len(parts)
+        return stat
+    value, worst, best = (
+        sum(getattr(score, field) for score in scores) / len(scores) for field in ("value", "worst", "best")
+    )
+    half = Z * sqrt(sum(((score.high - score.low) / (2 * Z)) ** 2 for score in scores)) / len(scores)
     low, high = max(0.0, value - half), min(1.0, value + half)
-    return Average(name=aggregate.name, version=aggregate.version, value=value, low=low, high=high, missing=())
+    return replace(stat, value=value, low=low, high=high, worst=worst, best=best)
 
 
-def averages(scores: Mapping[tuple[str, str], tuple[float, float, float]], of: Sequence[str] = ()) -> Iterator[Average]:
-    """The values of all aggregates, or of those in `of`, from published scores."""
+def averages(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> Iterator[Average]:
+    """The values of all aggregates, from one checkpoint's scores.
+
+    scores     that stand for their cells, of any task (`evals.results.choice.chosen_scores`)
+    protocols  by fingerprint
+    """
     for aggregate in AGGREGATES:
-        if not of or aggregate.name in of:
-            yield average(aggregate, scores)
+        yield average(aggregate, [_part_score(part, scores, protocols) for part in aggregate.parts])
+
+
+def _part_score(part: Part, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> PartScore:
+    """The score of a part under today's version of its task; the reason where there is none."""
+    version = find_task(part.task).version
+    name, _, protocol = part.task.partition("@")
+    known = [
+        score
+        for score in scores
+        if (score.task, score.metric, score.subset) == (name, part.metric, "all")
+        and score.protocol in protocols and protocols[score.protocol].name == protocol
+    ]  # fmt: skip
+    today = [score for score in known if protocols[score.protocol].task_version == version]
+    levels = choose(today, protocols)
+    row = PartScore(task=part.task, metric=part.metric, version=version)
+    if CURRENT not in levels:
+        others = sorted({protocols[score.protocol].task_version for score in known})
+        reason = f"only version {', '.join(map(str, others))} is measured" if others else "not measured"
+        return replace(row, reason=reason)
+    score = today[levels.index(CURRENT)]
+    return replace(row, score=score, partial=protocols[score.protocol].partial)

@@ -54,6 +54,21 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def overflowing_phi(tiny_phi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Phi with finite weights so large that its activations overflow: every logit is NaN."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path_factory.mktemp("overflow") / "phi"
+    shutil.copytree(tiny_phi, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.0.mlp.fc2.weight"].fill_(3e38)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_phi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random Phi of 2 layers, width 32, context 128, and a byte-level BPE of its own."""
     import torch

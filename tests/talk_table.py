@@ -16,6 +16,7 @@ class TalkRow(Record, frozen=True):
     model: str
     date: str
     parameters: float | None
+    unique_tokens: float | None
     training_tokens: float | None
     humaneval: Reported | None
     mbpp: Reported | None
@@ -53,6 +54,7 @@ def _by_model(rows: Iterable[Reported], part: Part) -> list[TalkRow]:
                 model=model,
                 date=first.date,
                 parameters=first.parameters,
+                unique_tokens=first.unique_tokens,
                 training_tokens=first.training_tokens,
                 humaneval=cells.get("humaneval"),
                 mbpp=cells.get("mbpp"),

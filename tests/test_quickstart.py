@@ -1,7 +1,10 @@
 """The quickstart is a list of ordinary commands: it stops where one fails or is stopped, and skips nothing."""
 
+import json
+
 import pytest
 
+from zoo import settings
 from zoo.cli import quickstart, root
 
 
@@ -24,6 +27,13 @@ def recorded(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> list[str
 
 def test_every_command_is_run_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert recorded(monkeypatch, {}) == list(quickstart.STEPS)
+
+
+def test_the_time_of_each_section_is_kept_for_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(monkeypatch, {})
+    seconds = json.loads((settings.home() / "quickstart.json").read_text())
+    assert list(seconds) == sorted(["Data", "Train", "Register", "Evaluate", "Contamination", "Compare"])
+    assert all(0 <= time < 60 for time in seconds.values())
 
 
 def test_a_failing_command_ends_it_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ Edges run from parent to child. Records may be pulled from elsewhere, so a paren
 a cycle, which correct digests cannot form, ends the walk.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from zoo.db.checkpoints import CHECKPOINT
@@ -109,6 +110,60 @@ def _add_descendants(registry: "Registry", digest: str, nodes: dict[str, Node], 
             if child.digest not in seen:
                 seen.add(child.digest)
                 waiting.append(child.digest)
+
+
+def with_ancestors(registry: "Registry", checkpoint: Checkpoint) -> tuple[list[Checkpoint], dict[str, Checkpoint]]:
+    """A checkpoint and all that it came from, nearest first, and the parents that are not in this zoo.
+
+    Returns  the checkpoints; of each missing digest, the checkpoint that was made from it
+    """
+    known = {checkpoint.digest: checkpoint}
+    missing: dict[str, Checkpoint] = {}
+    waiting = [checkpoint]
+    while waiting:
+        child = waiting.pop(0)
+        for parent in child.parents:
+            if parent.digest in known or parent.digest in missing:
+                continue
+            record = _find(registry.get, parent.digest)
+            if record is None:
+                missing[parent.digest] = child
+            else:
+                known[parent.digest] = record
+                waiting.append(record)
+    return list(known.values()), missing
+
+
+def unique_tokens(registry: "Registry") -> dict[str, int | None]:
+    """The size of each checkpoint's training data, by digest: every dataset of its line once, with its own tokens.
+
+    A dataset that was not read to its end counts as far as it was read. None: the data of some ancestor is unknown.
+    """
+    checkpoints = {checkpoint.digest: checkpoint for checkpoint in registry.list(all_versions=True)}
+    sizes = {dataset.digest: dataset.tokens for dataset in registry.datasets()}
+    return {digest: _unique_tokens(checkpoint, checkpoints, sizes) for digest, checkpoint in checkpoints.items()}
+
+
+def _unique_tokens(
+    checkpoint: Checkpoint, checkpoints: Mapping[str, Checkpoint], sizes: Mapping[str, int]
+) -> int | None:
+    read: dict[str, float] = {}
+    line = {checkpoint.digest: checkpoint}
+    for member in (waiting := [checkpoint]):
+        if any(parent.digest not in checkpoints for parent in member.parents):
+            return None
+        parents = [checkpoints[parent.digest] for parent in member.parents]
+        trained_here = all(parent.relation not in ("grow", "convert") for parent in member.parents)
+        if trained_here and not member.datasets:
+            return None
+        if trained_here or all(parent.datasets != member.datasets for parent in parents):
+            for trained in member.datasets:  # 0: how far it was read is not recorded
+                read[trained.digest] = read.get(trained.digest, 0) + (trained.tokens or inf)
+        waiting += [parent for parent in parents if parent.digest not in line]
+        line |= {parent.digest: parent for parent in parents}
+    if not read.keys() <= sizes.keys():
+        return None
+    return sum(int(min(sizes[digest], tokens)) for digest, tokens in read.items())
 
 
 def _find(get: Callable[[str], T], digest: str) -> T | None:

@@ -1,9 +1,10 @@
 """Reads the published numbers of other models from `published.csv`, each with its source.
 
-A row is one printed number, in the protocol of its source. Two sources that
-disagree are two rows. Sizes and tokens are counts as the source states them (EvalPlus gives the
-active parameters of a mixture of experts). `n` is given only if the benchmark's size is certain:
-MBPP has 974, 500, 427, 399 and 378 problems depending on who runs it, so most MBPP rows have no `n`.
+A row is one printed number, in the protocol of its source, with the source's address and the day on which it was
+read. Two sources that disagree are two rows. Sizes and tokens are counts as the source states them (EvalPlus gives the
+active parameters of a mixture of experts). The size of the training data and the tokens seen are two facts: phi-1 saw
+51 billion tokens of 7 billion. `n` is given only if the benchmark's size is certain: MBPP has 974, 500, 427,
+399 and 378 problems depending on who runs it, so most MBPP rows have no `n`.
 """
 
 import csv
@@ -18,7 +19,9 @@ import msgspec
 from zoo.records import Reported
 
 FILE = Path(__file__).with_name("published.csv")
-DATE = re.compile(r"20[12]\d-(0[1-9]|1[0-2])")
+MONTH = r"20[12]\d-(0[1-9]|1[0-2])"
+DATE, DAY = re.compile(MONTH), re.compile(MONTH + r"-([0-2]\d|3[01])")
+ADDRESS = re.compile(r"https://[\w.-]+\.[a-z]+/\S+")
 COUNTED = re.compile(r"\bn=(\d+)|\((\d+) problems")
 
 # benchmark -> its number of questions: the whole evaluation split with public labels
@@ -30,6 +33,8 @@ SIZES = {
 
 COMPARISON = ("arXiv 2306.11644v2 Table 1", "talk slides, comparison table")
 WEIGHT_REUSE = "talk slide image"
+# tables that print other papers' numbers beside their own, each under its paper's protocol
+COLLECTED = (*COMPARISON, 'Microsoft Research blog "Phi-2" Table 2')
 HEADLINE = ("Code Llama 34B", "phi-1", "phi-1 WR+Tile, 36K steps")
 LABELS = {"phi-1": "Phi-1", "phi-1 WR+Tile, 36K steps": "Phi-1 (WR + Tile)"}
 
@@ -49,7 +54,7 @@ def parse(text: str) -> tuple[Reported, ...]:
     Raises  ValueError with all problems, one per line.
     """
     lines = csv.DictReader(text.splitlines(), strict=True)
-    empty_is_none = ("parameters", "training_tokens", "shots", "n")
+    empty_is_none = ("parameters", "unique_tokens", "training_tokens", "shots", "n")
     rows = []
     for number, line in enumerate(lines, start=2):
         fields = {key: None if key in empty_is_none and value == "" else value for key, value in line.items()}
@@ -90,6 +95,8 @@ def _faults(row: Reported) -> list[str]:
     """The impossible values of one row."""
     counted = COUNTED.search(row.subset)
     size = int(counted[1] or counted[2]) if counted else SIZES.get(row.benchmark)
+    dated, unique, seen = DATE.fullmatch(row.date), row.unique_tokens, row.training_tokens
+    accessed = DAY.fullmatch(row.accessed)
     checks = {
         "no model, benchmark, protocol or source": not (
             row.model.strip() and row.benchmark.strip() and row.protocol.strip() and row.source.strip()
@@ -97,8 +104,12 @@ def _faults(row: Reported) -> list[str]:
         f"a value of {row.value} is not in 0..100": not 0 <= row.value <= 100,
         f"a bound of {row.value} is meaningless": row.op == "<" and not 0 < row.value <= 100,
         f"{row.parameters} parameters": row.parameters is not None and not 1e6 <= row.parameters <= 1e13,
-        f"{row.training_tokens} tokens": row.training_tokens is not None and not 1e6 <= row.training_tokens <= 1e15,
-        f"date {row.date!r} is not YYYY-MM": bool(row.date) and not DATE.fullmatch(row.date),
+        **{f"{count} tokens": count is not None and not 1e6 <= count <= 1e15 for count in (unique, seen)},
+        f"{unique} unique tokens of {seen} seen": unique is not None and seen is not None and 1e6 <= seen < unique,
+        f"date {row.date!r} is not YYYY-MM": not dated,
+        f"access date {row.accessed!r} is not YYYY-MM-DD": not accessed,
+        f"accessed on {row.accessed}, before {row.date}": bool(dated and accessed) and row.accessed < row.date,
+        f"address {row.address!r} is not https://…": not ADDRESS.fullmatch(row.address),
         f"{row.shots} shots": row.shots is not None and not 0 <= row.shots <= 64,
         f"n={row.n}, but it has {size}": row.n is not None and (row.n < 1 or (size is not None and row.n != size)),
     }

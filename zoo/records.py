@@ -12,6 +12,7 @@ import msgspec
 
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.protocol_names import current_name, first_name, other_names
 
 Relation = Literal["finetune", "grow", "resume", "convert"]
 Subset = Literal["all", "clean", "overlapping"]
@@ -71,6 +72,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     digest        sha256 of the sorted file manifest: the identity, the same in every zoo
     architecture  the model's config.json as plain data
     created       UTC, ISO 8601
+    quantisation  how its weights are stored, such as Q4_1 or gptq; empty: not quantised
     """
 
     name: str
@@ -92,6 +94,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     training_flops: float | None = None
     tags: tuple[str, ...] = ()
     notes: str = ""
+    quantisation: str = ""
 
     @property
     def label(self) -> str:
@@ -132,6 +135,7 @@ class Dataset(Record, frozen=True, kw_only=True):
 class ProtocolRecord(Record, frozen=True, kw_only=True):
     """A leaderboard column: every property of a task that can change its score.
 
+    name      as it is called today, whatever name the record was written under
     prompt    the exact prompt of the first sample, to be read by a person
     prompts_sha256  sha256 over all samples' prompt bytes in order: no two protocols share it
     """
@@ -148,10 +152,21 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
     data: str = ""
     partial: str = ""
 
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "name", current_name(self.task, self.name, self.data))
+
     @property
     def fingerprint(self) -> str:
         """sha256 that identifies the column; `prompt` is left out, since `prompts_sha256` covers it."""
-        fields = msgspec.to_builtins(self)
+        return self._fingerprint(first_name(self.task, self.name))
+
+    @property
+    def other_fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of older scores that belong to the same column."""
+        return tuple(map(self._fingerprint, other_names(self.task, self.name)))
+
+    def _fingerprint(self, name: str) -> str:
+        fields = msgspec.to_builtins(self) | {"name": name}
         fields.pop("prompt")
         return digest(fields)
 
@@ -169,6 +184,10 @@ class Score(Record, frozen=True, kw_only=True):
     clusters     groups of dependent samples (n if all are independent)
     unscored     samples without a score because of a fault of ours; they are left out of the value
     results      sha256 of the result lines: the evidence
+    engine       with dtype, seed, draws: of the run
+    seeds        runs that differ only by seed behind this score; above 1 it is combined, and `run` is the newest
+    runs         the ids of the runs behind a combined score; empty for a single run
+    whole        the run asked every sample of the task
     """
 
     checkpoint: str
@@ -185,17 +204,94 @@ class Score(Record, frozen=True, kw_only=True):
     subset: Subset = "all"
     results: str = ""
     created: str = ""
+    engine: str = ""
+    dtype: str = ""
+    seed: int = 0
+    draws: int = 1
+    seeds: int = 1
+    runs: tuple[str, ...] = ()
+    whole: bool = True
+
+    @property
+    def worst(self) -> float:
+        """The value if every unscored sample were wrong."""
+        return self.value * self.n / (self.n + self.unscored)
+
+    @property
+    def best(self) -> float:
+        """The value if every unscored sample were right."""
+        return (self.value * self.n + self.unscored) / (self.n + self.unscored)
+
+
+class SearchedSet(Record, frozen=True, kw_only=True):
+    """A set of documents that was searched. documents: how many of them; None if that is not known."""
+
+    digest: str
+    name: str = ""
+    documents: int | None = None
+
+
+class SearchedBy(Record, frozen=True, kw_only=True):
+    """How documents were compared with samples: the method, its threshold, and the form that was compared."""
+
+    method: str
+    threshold: float
+    form: str = ""
+
+
+class Search(Record, frozen=True, kw_only=True):
+    """A search of documents for the samples of a task: it holds for every run of one checkpoint on that task.
+
+    samples       ids that were searched for; none: they are not known (flags of an older version)
+    unsearchable  those of them that no method could search for: neither clean nor overlapping
+    flagged       those that stand in the documents
+    """
+
+    checkpoint: str
+    task: str
+    datasets: tuple[SearchedSet, ...]
+    methods: tuple[SearchedBy, ...]
+    samples: tuple[str, ...]
+    unsearchable: tuple[str, ...] = ()
+    flagged: tuple[str, ...] = ()
+    created: str = ""
+
+    @property
+    def id(self) -> str:
+        """sha256 of all but the date: the same search made twice is one search."""
+        return digest(msgspec.to_builtins(msgspec.structs.replace(self, created="")))
+
+
+class Split(Record, frozen=True, kw_only=True):
+    """The samples of a run, counted by all searches of its checkpoint and task.
+
+    overlapping   samples that stand in training data; None: the run's result lines are not here
+    unsearchable  samples that could not be searched for
+    unsearched    why the training data was not searched in full; "" if it was
+    """
+
+    run: str
+    samples: int
+    overlapping: int | None
+    unsearchable: int = 0
+    unsearched: str = ""
 
 
 class Reported(Record, frozen=True, kw_only=True):
     """One published number of another model, with its source; not measured here.
 
-    value  in percent as printed; `op` is "<" if only a bound was printed
-    n      number of samples, if known; an interval derived from it is marked as derived
+    unique_tokens    the size of its training data, each token counted once
+    training_tokens  the tokens seen in training, repeats counted
+    date     the model's month; the source's own where it does not give one
+    value    in percent as printed; `op` is "<" if only a bound was printed
+    n        number of samples, if known; an interval derived from it is marked as derived
+    address  where the source is
+    accessed the day on which the row was read from it
     """
 
     model: str
     parameters: float | None
+    unique_tokens: float | None
     training_tokens: float | None
     date: str
     benchmark: str
@@ -206,6 +302,8 @@ class Reported(Record, frozen=True, kw_only=True):
     value: float
     n: int | None
     source: str
+    address: str
+    accessed: str
 
 
 def manifest_digest(files: tuple[File, ...]) -> str:
@@ -226,7 +324,7 @@ def has_tokenizer(names: Iterable[str]) -> bool:
     """
     files = set(names)
     complete = files & {"tokenizer.json", "vocab.txt"} or {"vocab.json", "merges.txt"} <= files
-    return bool(complete) or any(name.endswith((".model", ".tiktoken")) for name in files)
+    return bool(complete) or any(name.endswith((".model", ".tiktoken", ".gguf")) for name in files)
 
 
 def validate_name(name: str) -> str:

@@ -14,14 +14,25 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import settings
-from zoo.db import checkpoints, datasets, gc, names, query, rows
+from zoo.db import checkpoints, datasets, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
 from zoo.db.gc import Collected, pin
 from zoo.db.open import open_database
 from zoo.digest import digest
 from zoo.errors import ZooError
-from zoo.records import About, Checkpoint, Dataset, File, ProtocolRecord, Score, manifest_digest, validate_name
+from zoo.records import (
+    About,
+    Checkpoint,
+    Dataset,
+    File,
+    ProtocolRecord,
+    Score,
+    Search,
+    Split,
+    manifest_digest,
+    validate_name,
+)
 from zoo.shape import read_shape
 from zoo.store.open import open_store
 from zoo.store.store import Store, copy_hashed
@@ -30,7 +41,6 @@ if TYPE_CHECKING:
     from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
-PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 Lines = list[str]  # inside the class, `list` is the registry's own
 
 
@@ -70,17 +80,18 @@ class Registry:
     ) -> Checkpoint:
         """Adds a folder as the next version of a name; the same bytes under the same name return the existing one.
 
-        source  a folder, or an fsspec URL of one, with config.json and *.safetensors
+        source  a folder, or an fsspec URL of one, with config.json and *.safetensors; or a GGUF file
         link    hand the folder over: its files become the store's, read-only, without a copy
         Raises  ZooError if a file may not enter; OSError if the disk is full; nothing is left behind
         """
         from zoo.admission import ingest  # a lookup does not need it, and it takes a third of the import
 
         def fill(tree: Path) -> tuple[tuple[File, ...] | None, About]:
-            files = ingest.copy_source(source, tree, self.store.trees, link)
-            if "@" in str(source) or "://" not in str(source):  # an address may be recorded, a password may not
-                return files, about
-            return files, msgspec.structs.replace(about, source=about.source or str(source))
+            copied = ingest.copy_source(source, tree, self.store.trees, link)
+            notes = " ".join(part for part in (about.notes, copied.note()) if part)
+            # an address may be recorded, a password may not
+            origin = "" if "@" in str(source) or "://" not in str(source) else str(source)
+            return copied.files, msgspec.structs.replace(about, notes=notes, source=about.source or origin)
 
         return self._add(name, fill, link)
 
@@ -289,16 +300,24 @@ class Registry:
                 with self.database.write():
                     rows.write_run(self.database, header, protocol, scores, sha256, moment)
 
-    def scores(self, checkpoint: str | None = None, task: str | None = None) -> Sequence[Score]:
-        """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given."""
+    def add_combined(self, score: Score, protocol: ProtocolRecord) -> None:
+        """Keeps a score that combines stored runs which differ by seed alone, in place of an earlier one."""
+        with self.database.write():
+            rows.insert_scores(self.database, self.run(score.run), protocol, [score], now())
+
+    def scores(self, checkpoint: str | None = None, task: str | None = None, chosen: bool = False) -> Sequence[Score]:
+        """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given.
+
+        chosen  only the score that stands for each cell, see `zoo.choice`: what every table shows
+        """
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
-        return rows.read_scores(self.database, checkpoint, task)
+        return rows.read_scores(self.database, checkpoint, task, chosen)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""
         records = self.database.rows("SELECT fingerprint, record FROM protocols ORDER BY fingerprint")
-        return {row[0]: PROTOCOL.decode(row[1]) for row in records}
+        return {row[0]: rows.PROTOCOL.decode(row[1]) for row in records}
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run's header as plain data, by its id or a unique prefix of it."""
@@ -323,6 +342,37 @@ class Registry:
             raise ZooError(f"run {run_id} was stored without its results. Run it again: phizoo eval run")
         return self.store.object(files[0][0])
 
+    # -- searches of training data ----------------------------------------------------------------
+
+    def add_search(self, search: Search) -> Search:
+        """Keeps a search; the splits of the runs of its checkpoint and task are to be made again.
+
+        Raises  ZooError for a search whose parts do not agree
+        """
+        return searches.add(self.database, search, now())
+
+    def remove_search(self, search_id: str) -> Search:
+        """Removes a search, by its id or a unique prefix of it; the splits are to be made again."""
+        return searches.remove(self.database, search_id)
+
+    def searches(self, checkpoint: str | None = None, task: str | None = None) -> Sequence[Search]:
+        """Searches, oldest first; of one checkpoint (a name or digest) and of one task if given."""
+        if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
+            checkpoint = self.get(checkpoint).digest
+        return searches.read(self.database, checkpoint, task)
+
+    def searched_tasks(self) -> set[tuple[str, str]]:
+        """(checkpoint digest, task) of all searches."""
+        return searches.searched_tasks(self.database)
+
+    def splits(self) -> dict[str, Split]:
+        """The splits of runs by their searches, by run."""
+        return searches.read_splits(self.database)
+
+    def write_split(self, split: Split, parts: Sequence[Score]) -> None:
+        """Keeps the split of a run and the scores of its parts in place of those that it had."""
+        searches.write_split(self.database, split, parts)
+
 
 def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspected", about: About) -> Checkpoint:
     """The record of an inspected folder and a user's description; `enter` assigns its version."""
@@ -335,4 +385,5 @@ def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspecte
         family=about.family or str(inspected.config.get("model_type", "")), training_flops=about.training_flops,
         tags=tuple(sorted(set(about.tags))),
         notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in inspected.warnings)]),
+        quantisation=inspected.quantisation,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.admission.gguf import gguf_file, read_model
 from zoo.records import Record
 
 # size -> its keys in config.json; the first that is stated counts
@@ -16,7 +17,7 @@ KEYS = {
     "layers": ("num_hidden_layers", "n_layer"), "width": ("hidden_size", "n_embd", "d_model"),
     "heads": ("num_attention_heads", "n_head"), "key_heads": ("num_key_value_heads", "n_head_kv"),
     "head_size": ("head_dim",), "inner": ("intermediate_size", "n_inner"), "vocabulary": ("vocab_size",),
-    "context_tokens": ("max_position_embeddings", "n_positions"),
+    "context_tokens": ("max_position_embeddings", "n_positions", "max_seq_len"),
 }  # fmt: skip
 PHI_ROTARY_FACTOR = 0.5  # PhiConfig's default; phi-1 and phi-1.5 have it
 PHI_2_HEAD_SIZE, PHI_2_ROTARY_FACTOR = 80, 0.4  # phi-2 rotates 32 of its 80 dimensions (microsoft/phi-2, config.json)
@@ -98,4 +99,5 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
 
 def folder_shape(folder: Path) -> Shape:
     """The shape of a checkpoint's folder. Raises OSError or ValueError when its config.json cannot be read."""
-    return read_shape(json.loads((folder / "config.json").read_bytes()))
+    file = gguf_file(folder)
+    return read_shape(read_model(file).config if file else json.loads((folder / "config.json").read_bytes()))

@@ -19,7 +19,10 @@ from zoo.records import Subset
 SIZES = ("any", "10M", "50M", "100M", "350M", "1B", "1.5B", "3B", "7B", "13B", "34B", "70B", "no limit")
 TOKENS = ("any", "1M", "100M", "1B", "10B", "100B", "300B", "1T", "3T", "10T", "no limit")
 UNITS = {"M": 1e6, "B": 1e9, "T": 1e12}
-ORDERS = {"board": "Own first", "name": "Name", "parameters": "Parameters", "tokens": "Tokens", "date": "Date"}
+ORDERS = {
+    "board": "Own first", "name": "Name", "parameters": "Parameters", "unique": "Unique tokens",
+    "tokens": "Tokens seen", "date": "Date",
+}  # fmt: skip
 # the parameters of the widgets under "Filters, columns and order"
 FILTERS = ("shown", "subset", "complete", "every", "size", "seen", "date", "family", "weights", "kind", "column", "pin")
 ORDERED = ("sort", "ascending")

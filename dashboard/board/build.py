@@ -12,12 +12,14 @@ import msgspec
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
-from evals.stats.intervals import wilson
-from evals.stats.summary import best_scores
-from evals.tasks import benchmark_of
+from evals.results.compare import not_comparable
+from evals.stats.summary import derive_summary
+from evals.tasks import benchmark_of, chance_of
+from zoo.choice import standing
+from zoo.coverage import overlap_fields
 from zoo.digest import digest
-from zoo.published import COMPARISON, LABELS, WEIGHT_REUSE
-from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Subset
+from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE
+from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Split, Subset
 
 TALK = "The Surprising Power of Small Language Models, NeurIPS 2023: the tables as the talk prints them"
 
@@ -26,6 +28,7 @@ def build_board(
     checkpoints: Sequence[Checkpoint] = (), scores: Iterable[Score] = (),
     protocols: Mapping[str, ProtocolRecord] | None = None, tiers: Mapping[str, str] | None = None,
     reported: Sequence[Reported] = (), subset: Subset = "all", imported: Mapping[str, str] | None = None,
+    unique_tokens: Mapping[str, int | None] | None = None, splits: Mapping[str, Split] | None = None,
 ) -> Board:  # fmt: skip
     """The board of these records.
 
@@ -33,12 +36,15 @@ def build_board(
     tiers      run id -> sandbox tier
     imported   digest -> name of models whose runs were imported from another tool and that are not in this zoo
     subset     which scores the cells show: on all samples, the clean or the overlapping ones
+    unique_tokens  digest -> the size of a checkpoint's training data
+    splits     run id -> its samples by the searches of the training data
     """
-    measured, own_cells = _place_scores(scores, protocols or {}, tiers or {}, subset)
+    measured, own_cells = _place_scores(scores, protocols or {}, tiers or {}, subset, splits or {})
     published, published_rows = _place_published(reported)
     columns = [*measured.values(), *published.values()]
     newest = sorted(checkpoints, key=lambda checkpoint: (checkpoint.created, checkpoint.name), reverse=True)
-    own_rows = (_own_row(checkpoint, own_cells.get(checkpoint.digest, {})) for checkpoint in newest)
+    sizes_of = unique_tokens or {}
+    own_rows = (_own_row(c, own_cells.get(c.digest, {}), sizes_of.get(c.digest)) for c in newest)
     rows = [*own_rows, *published_rows]
     rows += [_imported_row(name, own_cells[key]) for key, name in (imported or {}).items() if key in own_cells]
     columns = [_complete_column(column, rows, columns) for column in columns]
@@ -50,24 +56,43 @@ def build_board(
 
 
 def _place_scores(
-    scores: Iterable[Score], protocols: Mapping[str, ProtocolRecord], tiers: Mapping[str, str], subset: Subset
+    scores: Iterable[Score],
+    protocols: Mapping[str, ProtocolRecord],
+    tiers: Mapping[str, str],
+    subset: Subset,
+    splits: Mapping[str, Split],
 ) -> tuple[dict[str, Column], dict[str, dict[str, Cell]]]:
     """The measured columns by key, and the cells by checkpoint digest and column key.
 
-    If a checkpoint has several runs under one protocol, the largest is shown; of equally large ones, the newest.
+    If a checkpoint has several runs under one protocol, `zoo.choice` decides which one is shown.
     """
-    best = best_scores(scores)
+    every = list(scores)
+    parts = {(score.run, score.runs, score.protocol, score.metric, score.subset): score for score in every}
+    best = standing(every, protocols)
+    settings = _settings(best)
     columns: dict[str, Column] = {}
     cells: dict[str, dict[str, Cell]] = {}
-    for (checkpoint, protocol, metric, score_subset), score in best.items():
-        key = f"{protocol[:12]}.{metric}"
-        columns.setdefault(key, _measured_column(key, score, protocols.get(protocol)))
-        if score_subset == subset:
-            whole, *parts = (best.get((checkpoint, protocol, metric, part)) for part in ("all", "clean", "overlapping"))
-            moved = 100 * (score.value - whole.value) if whole is not None and subset != "all" else None
-            cell = _measured_cell(score, tiers.get(score.run, ""), moved)
-            cells.setdefault(checkpoint, {})[key] = _add_overlap(cell, *parts) if subset == "all" else cell
+    for score in best:
+        key = f"{score.protocol[:12]}.{score.metric}"
+        columns.setdefault(key, _measured_column(key, score, protocols.get(score.protocol)))
+        shown, clean = (
+            parts.get((score.run, score.runs, score.protocol, score.metric, part)) for part in (subset, "clean")
+        )
+        if score.subset != "all" or shown is None:
+            continue
+        moved = 100 * (shown.value - score.value) if subset != "all" else None
+        setting = f"{score.engine} {score.dtype}" if len(settings[score.protocol]) > 1 else ""
+        cell = _measured_cell(shown, tiers.get(score.run, ""), moved, setting)
+        cells.setdefault(score.checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
     return columns, cells
+
+
+def _settings(scores: Iterable[Score]) -> dict[str, set[tuple[str, str]]]:
+    """The engines and dtypes behind each protocol."""
+    settings: dict[str, set[tuple[str, str]]] = {}
+    for score in scores:
+        settings.setdefault(score.protocol, set()).add((score.engine, score.dtype))
+    return settings
 
 
 def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) -> Column:
@@ -98,30 +123,37 @@ def decoding_text(decoding: Mapping[str, Any]) -> str:
     return sampling if boundary == "raw" else f"{sampling}, boundary {boundary}"
 
 
-def _measured_cell(score: Score, tier: str, moved: float | None) -> Cell:
+def _measured_cell(score: Score, tier: str, moved: float | None, setting: str) -> Cell:
     return Cell(
         origin="measured", value=100 * score.value, low=100 * score.low, high=100 * score.high, n=score.n,
         unscored=score.unscored, clusters=score.clusters, subset=score.subset, moved=moved, run=score.run, tier=tier,
-        created=score.created,
+        created=score.created, chance=_percent(chance_of(score.task, score.metric)), seeds=score.seeds, runs=score.runs,
+        draws=score.draws, setting=setting.strip(), worst=100 * score.worst if score.unscored else None,
+        best=100 * score.best if score.unscored else None,
     )  # fmt: skip
 
 
-def _add_overlap(cell: Cell, clean: Score | None, overlapping: Score | None) -> Cell:
-    """Adds the overlap to a cell on all samples, if the same run was split into clean and overlapping ones."""
-    clean, overlapping = (part if part is not None and part.run == cell.run else None for part in (clean, overlapping))
-    if clean is None and overlapping is None:
-        return cell
-    overlaps = overlapping.n + overlapping.unscored if overlapping else 0
-    return msgspec.structs.replace(cell, overlaps=overlaps, clean=100 * clean.value if clean else None)
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
-def _own_row(checkpoint: Checkpoint, cells: dict[str, Cell]) -> Row:
+def _add_overlap(cell: Cell, split: Split | None, clean: Score | None) -> Cell:
+    """Adds to a cell what the searches say of its run, and on all samples the clean score of the same run."""
+    fields = overlap_fields(split) | {"samples": split.samples if split else None}
+    if cell.subset == "all" and clean is not None:
+        fields |= {"clean": 100 * clean.value, "clean_low": 100 * clean.low, "clean_high": 100 * clean.high}
+        fields["clean_n"] = clean.n
+    return msgspec.structs.replace(cell, **fields)
+
+
+def _own_row(checkpoint: Checkpoint, cells: dict[str, Cell], unique_tokens: int | None) -> Row:
     return Row(
         key=checkpoint.label, label=checkpoint.label, name=checkpoint.name, own=True,
-        parameters=checkpoint.parameters, training_tokens=checkpoint.training_tokens, date=checkpoint.created[:10],
+        parameters=checkpoint.parameters, training_tokens=checkpoint.training_tokens,
+        unique_tokens=unique_tokens, date=checkpoint.created[:10],
         family=checkpoint.family or benchmarks.family_of(checkpoint.name),
         style="chat" if checkpoint.prompt_style == "chat" else "base", weights="open", cells=cells,
-        digest=checkpoint.digest,
+        digest=checkpoint.digest, quantisation=checkpoint.quantisation,
     )  # fmt: skip
 
 
@@ -142,16 +174,16 @@ def _place_published(reported: Sequence[Reported]) -> tuple[dict[str, Column], l
     """The published columns by key, and one row per model: the talk's first, in the talk's order."""
     columns: dict[str, Column] = {}
     cells: dict[str, dict[str, Cell]] = {}
-    first: dict[str, Reported] = {}
+    of_model: dict[str, list[Reported]] = {}
     talk: dict[str, None] = {}
     for row in sorted(reported, key=lambda row: (not is_talk(row), row.source.startswith(WEIGHT_REUSE))):
         column = _published_column(row)
         columns.setdefault(column.key, column)
         cells.setdefault(row.model, {}).setdefault(column.key, _published_cell(row))
-        first.setdefault(row.model, row)
+        of_model.setdefault(row.model, []).append(row)
         if is_talk(row):
             talk[row.model] = None
-    return columns, [_published_row(model, first[model], cells[model], model in talk) for model in cells]
+    return columns, [_published_row(model, rows, cells[model], model in talk) for model, rows in of_model.items()]
 
 
 def _published_column(row: Reported) -> Column:
@@ -166,24 +198,31 @@ def _published_column(row: Reported) -> Column:
         shots=0 if talk and row.benchmark == "humaneval" else None if talk else row.shots,
         source="the talk; each cell names its paper" if talk else row.source, subset="" if talk else row.subset,
         main=not row.subset.startswith(("similar", "non-similar", "total at")), printed=talk, talk=talk,
+        mixed=talk or row.source.startswith(COLLECTED),
     )  # fmt: skip
 
 
 def _published_cell(row: Reported) -> Cell:
-    interval = wilson(row.value / 100 * row.n, row.n) if row.n and row.op == "=" else None
+    interval = derive_summary(row)
     shots = "shots not stated" if row.shots is None else f"{row.shots}-shot"
     return Cell(
         origin="reported", value=row.value, low=100 * interval.low if interval else None,
         high=100 * interval.high if interval else None, n=row.n, clusters=row.n or 0, derived=interval is not None,
-        bound=row.op == "<", source=row.source,
+        bound=row.op == "<", source=row.source, address=row.address, accessed=row.accessed,
+        chance=_percent(chance_of(row.benchmark)) if interval else None,
         protocol=f"{row.protocol}, {shots}" + (f"; {row.subset}" if row.subset else ""), created=row.date,
     )  # fmt: skip
 
 
-def _published_row(model: str, row: Reported, cells: dict[str, Cell], talk: bool) -> Row:
+def _published_row(model: str, rows: Sequence[Reported], cells: dict[str, Cell], talk: bool) -> Row:
+    row = rows[0]
+    seen, unique = (
+        next((count for count in counts if count is not None), None)
+        for counts in ((row.training_tokens for row in rows), (row.unique_tokens for row in rows))
+    )
     return Row(
         key="p" + digest(model)[:11], label=LABELS.get(model, model) if talk else model, name=model, own=False,
-        parameters=row.parameters, training_tokens=row.training_tokens, date=row.date,
+        parameters=row.parameters, training_tokens=seen, unique_tokens=unique, date=row.date,
         family=benchmarks.family_of(model), style="chat" if benchmarks.is_chat(row) else "base",
         weights="open" if benchmarks.is_open(model) else "closed", cells=cells, talk=talk,
     )  # fmt: skip
@@ -197,7 +236,7 @@ def _complete_column(column: Column, rows: Sequence[Row], columns: Sequence[Colu
     fields: dict[str, Any] = {
         "n": sizes[0] if sizes else None,
         "main": column.metric == benchmarks.main_metric(siblings) if siblings else column.main,
-        "resolves": smallest_difference(sizes[0], column.origin) if sizes else None,
+        "resolves": None if column.mixed else smallest_difference(cells, column.origin),
         "tiers": tuple(sorted({cell.tier for cell in cells if cell.tier})),
         "comparable": compare_column(column, columns),
     }
@@ -209,15 +248,16 @@ def compare_column(column: Column, columns: Iterable[Column]) -> str:
     if column.origin == "measured":
         return "All rows of this column had the same prompt bytes, decoding and extraction: compare them paired."
     measured = [c for c in columns if c.origin == "measured" and c.benchmark == column.benchmark]
-    if column.subset:
-        return f"Not comparable with other columns: this is only part of the benchmark ({column.subset})."
+    if part := not_comparable(column.subset, None, None):
+        return f"Not comparable with other columns: this is {part}."
     if not measured:
         return "This benchmark was not measured here; compare only within this column and its source."
-    if column.shots is not None and all(c.shots is not None and c.shots != column.shots for c in measured):
+    if all(not_comparable("", column.shots, c.shots) for c in measured):
         shots = ", ".join(sorted({f"{c.shots}-shot" for c in measured}))
         return f"Not comparable with the scores measured here: {column.shots}-shot there, {shots} here."
     same = f"the same benchmark and {column.shots}-shot" if column.shots is not None else "the same benchmark"
     return (
         f"Roughly comparable with the scores measured here: {same}, but the source does not publish prompt bytes, stop "
-        "strings and extraction. One newline in the prompt has moved a score by 28 points; trust only large gaps."
+        "strings and extraction. A newline at the prompt's end alone can halve a score (docs/protocols.md); trust only "
+        "large gaps."
     )

@@ -1,8 +1,10 @@
 """The records of the board (cell, column, row, board) and the text of a cell."""
 
+from collections.abc import Iterable
 from typing import Literal
 
-from evals.stats.power import resolution
+from evals.stats.power import resolution, weakest
+from zoo import coverage
 from zoo.cli import output
 from zoo.records import Origin, Record, Subset
 
@@ -14,10 +16,18 @@ class Cell(Record, frozen=True):
     derived    the interval was computed here from the published value and n
     bound      only an upper bound was published: the value reads `<3`
     moved      difference from the value on all samples, if a subset (clean, overlapping) is shown
-    overlaps   samples found in training data; None: not searched
-    clean      value without those samples
+    overlaps   samples in training data; None: not searched for, or not split
+    samples    samples that were searched for, if any were
+    clean      value without those in training data and those that could not be searched for, with its interval and n;
+               only if all the training data was searched
+    searched   whether the training data was searched; `unsearched` says why not in full
     tier       sandbox tier that ran the programs; empty if the task runs none
     source     where the number was published; empty if measured
+    address    its source's address, which was read on the day `accessed`
+    seeds      runs that differ by seed alone, combined; `runs` are their ids, `run` the newest
+    setting    engine and dtype, if cells of this column have different ones
+    worst      with best: the value if all unscored samples were wrong, or all right; None: all are scored
+    chance     what guessing scores, in percent; None: unknown, or nothing to guess
     """
 
     origin: Origin
@@ -32,12 +42,28 @@ class Cell(Record, frozen=True):
     subset: str = "all"
     moved: float | None = None
     overlaps: int | None = None
+    samples: int | None = None
+    unsearchable: int | None = None
+    searched: Literal["no", "in part", "in full"] = "no"
+    unsearched: str = ""
     clean: float | None = None
+    clean_low: float | None = None
+    clean_high: float | None = None
+    clean_n: int | None = None
     run: str = ""
     tier: str = ""
     source: str = ""
     protocol: str = ""
     created: str = ""
+    address: str = ""
+    accessed: str = ""
+    chance: float | None = None
+    seeds: int = 1
+    runs: tuple[str, ...] = ()
+    draws: int = 1
+    setting: str = ""
+    worst: float | None = None
+    best: float | None = None
 
 
 class Column(Record, frozen=True):
@@ -46,8 +72,9 @@ class Column(Record, frozen=True):
     key          short and stable, used in addresses: fingerprint prefix and metric
     main         this is the main metric of its task; the others are hidden by default
     n            samples of its cells, the smallest number if they differ
-    resolves     smallest difference in percentage points that n samples can detect
-    printed      a published table as printed; its rows may come from several papers
+    resolves     smallest difference in percentage points that the samples can detect, by the widest interval
+    printed      a published table as printed
+    mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
     comparable   whether and why its numbers may be compared with the benchmark's other columns
     """
 
@@ -67,12 +94,17 @@ class Column(Record, frozen=True):
     source: str = ""
     subset: str = ""
     printed: bool = False
+    mixed: bool = False
     talk: bool = False
     comparable: str = ""
 
 
 class Row(Record, frozen=True):
-    """One model, a checkpoint of this zoo or a published one, with its cells by column key."""
+    """One model, a checkpoint of this zoo or a published one, with its cells by column key.
+
+    unique_tokens    the size of its training data, each token counted once
+    training_tokens  the tokens seen, repeats counted
+    """
 
     key: str
     label: str
@@ -87,6 +119,8 @@ class Row(Record, frozen=True):
     cells: dict[str, Cell]
     digest: str = ""
     talk: bool = False
+    unique_tokens: float | None = None
+    quantisation: str = ""
 
 
 class Board(Record, frozen=True):
@@ -97,16 +131,27 @@ class Board(Record, frozen=True):
     subset: Subset = "all"
 
 
-def smallest_difference(n: int, origin: Origin) -> float:
-    """The smallest difference, in points near 50%, that n samples detect with 80% power.
+def smallest_difference(cells: Iterable[Cell], origin: Origin) -> float | None:
+    """The smallest difference, in points near 50%, that a column detects with 80% power; None if it detects none.
 
-    Measured rows are compared sample by sample (paired); for published rows only the totals are known (unpaired).
+    It follows from the least certain cell's interval. Measured rows are compared sample by sample (paired); for
+    published rows only the totals are known (unpaired).
 
-    >>> round(smallest_difference(164, "measured"), 1), round(smallest_difference(164, "reported"), 1)
-    (10.9, 15.4)
+    >>> cell = Cell(origin="measured", value=50.0, low=42.439, high=57.561, n=164, clusters=164)
+    >>> [round(smallest_difference([cell], origin) or 0, 1) for origin in ("measured", "reported")]
+    [11.2, 15.4]
     """
-    points = resolution(n)
-    return 100 * (points.paired if origin == "measured" else points.unpaired)
+    spans = [
+        (c.value / 100, c.low / 100, c.high / 100, c.n, c.clusters or c.n)
+        for c in cells
+        if c.low is not None and c.high is not None and c.n
+    ]
+    effective = weakest(spans)
+    if effective is None:
+        return None
+    points = resolution(effective)
+    smallest = points.paired if origin == "measured" else points.unpaired
+    return None if smallest is None else 100 * smallest
 
 
 def percent_text(value: float) -> str:
@@ -125,8 +170,22 @@ def value_text(cell: Cell) -> str:
     return ("<" if cell.bound else "") + percent_text(cell.value)
 
 
+def at_chance(cell: Cell) -> bool:
+    """Whether the cell's interval holds what guessing scores.
+
+    >>> at_chance(Cell(origin="measured", value=26.1, low=24.0, high=28.3, n=1172, chance=25.0))
+    True
+    """
+    return (
+        cell.chance is not None
+        and cell.low is not None
+        and cell.high is not None
+        and (cell.low <= cell.chance <= cell.high)
+    )
+
+
 def cell_text(cell: Cell | None) -> str:
-    """The cell as one line: value, interval, n, unscored and overlapping samples; a dash for no cell.
+    """The cell as one line: value, interval, n, chance, seeds, setting, unscored and overlapping samples; or a dash.
 
     `†` marks a published number (its interval, if it has one, is derived here from value and n).
 
@@ -138,8 +197,9 @@ def cell_text(cell: Cell | None) -> str:
     if cell is None:
         return output.NONE
     parts = [output.cell(value_text(cell), cell.low, cell.high, cell.n)]
-    if cell.unscored:
-        parts.append(f"({cell.unscored} unscored)")
+    if at_chance(cell):
+        parts.append("(at chance)")
+    parts += [f"({text})" for text in run_texts(cell)]
     if overlap := overlap_text(cell):
         parts.append(f"({overlap})")
     if cell.origin == "reported":
@@ -147,15 +207,52 @@ def cell_text(cell: Cell | None) -> str:
     return " ".join(parts)
 
 
-def overlap_text(cell: Cell) -> str:
-    """How many samples were found in training data, and the value without them; empty for none.
+def run_texts(cell: Cell) -> list[str]:
+    """The seeds, the engine and dtype, and the unscored samples with the bounds that they leave; empty for none.
 
-    >>> overlap_text(Cell(origin="measured", value=90.0, low=86.2, high=92.8, n=320, overlaps=137, clean=83.1))
-    '137 in training data, 83.1 without'
-    >>> overlap_text(Cell(origin="measured", value=90.0, low=86.2, high=92.8, n=320, overlaps=0, clean=90.0))
-    ''
+    >>> facts = {"unscored": 1, "worst": 49.5, "best": 50.5, "seeds": 3}
+    >>> run_texts(Cell(origin="measured", value=50.0, low=40, high=60, n=100, **facts))
+    ['3 seeds', '1 unscored: 49.5 to 50.5']
     """
-    if not cell.overlaps:
+    texts = [f"{cell.seeds} seeds"] if cell.seeds > 1 else []
+    texts += [cell.setting] if cell.setting else []
+    if cell.unscored and cell.worst is not None and cell.best is not None:
+        texts.append(output.unscored_text(cell.unscored, cell.worst / 100, cell.best / 100))
+    elif cell.unscored:
+        texts.append(f"{cell.unscored} unscored")
+    return texts
+
+
+def overlap_text(cell: Cell, why: bool = False) -> str:
+    """What searches of the training data say of a measured cell; empty if nobody searched.
+
+    why  also say what was not searched
+
+    >>> shares = {"value": 90.0, "low": 86.2, "high": 92.8, "n": 320, "samples": 320, "unsearchable": 0}
+    >>> overlap_text(Cell(origin="measured", overlaps=0, searched="in full", clean=90.0, clean_n=320, **shares))
+    '0 of 320 in training data, searched in full'
+    >>> overlap_text(Cell(origin="measured", overlaps=3, searched="in part", unsearched="no data of a:1", **shares))
+    '3 of 320 in training data; not searched in full'
+    """
+    if cell.searched == "no":
         return ""
-    clean = "none" if cell.clean is None else f"{cell.clean:.1f}"
-    return f"{cell.overlaps} in training data, {clean} without"
+    clean = output.cell(cell.clean, cell.clean_low, cell.clean_high, cell.clean_n) if cell.clean is not None else ""
+    text = coverage.overlap_text(cell.overlaps, cell.samples or 0, cell.unsearchable or 0, cell.unsearched, clean)
+    return text if why or not cell.unsearched else text.removesuffix(f": {cell.unsearched}")
+
+
+def overlap_notes(board: Board) -> list[str]:
+    """Notes below a table: which training data was not searched in full, and what a cell without a note means."""
+    cells = [
+        (row, column, cell)
+        for row in board.rows
+        for column in board.columns
+        if (cell := row.cells.get(column.key)) and cell.origin == "measured"
+    ]
+    why = dict.fromkeys(
+        f"{row.label} {column.task}: not searched in full: {cell.unsearched}"
+        for row, column, cell in cells
+        if cell.unsearched
+    )
+    none = ["A measured score without a note on training data: its samples were not searched for there."]
+    return [*why, *(none if any(cell.searched == "no" for _, _, cell in cells) else [])]

@@ -14,7 +14,18 @@ from typing import Any
 import msgspec
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Column, Row, cell_text, value_text
+from dashboard.board.cells import (
+    Board,
+    Cell,
+    Column,
+    Row,
+    at_chance,
+    cell_text,
+    overlap_notes,
+    overlap_text,
+    run_texts,
+    value_text,
+)  # fmt: skip
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
@@ -23,7 +34,8 @@ from zoo.cli.output import NONE, count, range_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
-NOTE = "† reported elsewhere, not measured here; if n is known, its 95% interval is derived here from value and n."
+FACTS = ("Model", "Parameters", "Unique tokens", "Tokens seen", "Date")
+NOTE = "† reported elsewhere, not measured here; its 95% interval, if any, is derived here from value and n."
 
 
 def heading(column: Column) -> str:
@@ -35,7 +47,7 @@ def heading(column: Column) -> str:
 def html_page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
     """One HTML page with the notes and the board; it needs no network."""
     script = read_asset("board.js") + read_asset("export.js")
-    about = "".join(f'<p class="about">{html(note)}</p>' for note in notes)
+    about = "".join(f'<p class="about">{html(note)}</p>' for note in (*notes, *overlap_notes(board)))
     return Template(read_asset("export.html")).substitute(
         title=html(title), hash=_hash(script), style=read_asset("board.css"), about=about, legend=LEGEND,
         table=render_table(board), script=script,
@@ -48,7 +60,7 @@ def _hash(script: str) -> str:
 
 def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
     """The board as a Markdown table."""
-    heads = ["Model", "Parameters", "Tokens", "Date", *(markdown(heading(column)) for column in board.columns)]
+    heads = [*FACTS, *(markdown(heading(column)) for column in board.columns)]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" + " ---: |" * (len(heads) - 1)]
     ranks = board_ranks(board)
     for row in board.rows:
@@ -58,11 +70,12 @@ def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
             rank = f" #{range_text(standing.first, standing.last)}" if standing else ""
             fields.append(cell_text(row.cells.get(column.key)) + rank)
         lines.append(f"| {' | '.join(fields)} |")
-    return "\n".join([*lines, "", *(markdown(note) for note in notes), "", NOTE, ""])
+    every = (*notes, *overlap_notes(board))
+    return "\n".join([*lines, "", *(markdown(note) for note in every), "", NOTE, ""])
 
 
 def _facts(row: Row) -> list[str]:
-    return [count(row.parameters), count(row.training_tokens), plain(row.date) or NONE]
+    return [count(row.parameters), count(row.unique_tokens), count(row.training_tokens), plain(row.date) or NONE]
 
 
 def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
@@ -73,7 +86,9 @@ def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
 LONG = (
     *("model", "own", "parameters", "training_tokens", "date", "benchmark", "column", "protocol", "metric", "origin"),
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
-    *("rank_first", "rank_last", "overlaps", "clean"),
+    *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
+    *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
+    *("seeds", "draws", "setting", "worst", "best"),
 )
 
 
@@ -89,7 +104,10 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.protocol or column.protocol, column.metric, cell.origin, cell.value, cell.low, cell.high, cell.n),
             *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
             *((standing.first, standing.last) if standing else (None, None)),
-            *(cell.overlaps, cell.clean),
+            *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
+            *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
+            *(cell.clean_low, cell.clean_high, cell.clean_n),
+            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
         )
         for row in board.rows
         for column in board.columns
@@ -100,12 +118,12 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
 
 def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:
     """The board as a LaTeX tabular with booktabs: each value with its interval and n."""
-    heads = ["Model", "Parameters", "Tokens", "Date", *(latex(heading(column)) for column in board.columns)]
+    heads = [*FACTS, *(latex(heading(column)) for column in board.columns)]
     rows = (
         [latex(row.label), *map(latex, _facts(row)), *(_latex_cell(row, column) for column in board.columns)]
         for row in board.rows
     )
-    return latex_text("l" + "r" * (len(heads) - 1), heads, rows, (*notes, NOTE))
+    return latex_text("l" + "r" * (len(heads) - 1), heads, rows, (*notes, *overlap_notes(board), NOTE))
 
 
 def _latex_cell(row: Row, column: Column) -> str:
@@ -115,7 +133,13 @@ def _latex_cell(row: Row, column: Column) -> str:
     dagger = r"^\dagger" if cell.origin == "reported" else ""
     ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.1f},\,{cell.high:.1f}]}}"
     size = "" if cell.n is None else rf"\;{{\scriptstyle n={cell.n}}}"
-    return f"${value_text(cell)}{dagger}{ends}{size}$"
+    guess = r"\;{\scriptstyle\mathrm{at\ chance}}" if at_chance(cell) else ""
+    return f"${value_text(cell)}{dagger}{ends}{size}{guess}{_latex_notes(cell)}$"
+
+
+def _latex_notes(cell: Cell) -> str:
+    texts = [*run_texts(cell), *([overlap_text(cell)] if overlap_text(cell) else [])]
+    return "".join(rf"\;{{\scriptstyle\mbox{{({latex(text)})}}}}" for text in texts)
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -126,11 +150,12 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
         for row in board.rows
     ]
     data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
-    ranks = board_ranks(board)
+    ranks, cells = board_ranks(board), {row.key: row.cells for row in rows}
     for row in data["rows"]:
         for key, cell in row["cells"].items():
             standing = ranks[key].get(row["key"])
             cell |= {"rank_first": standing and standing.first, "rank_last": standing and standing.last}
+            cell["at_chance"] = at_chance(cells[row["key"]][key])
     return {"notes": list(notes), **data}
 
 
@@ -138,9 +163,23 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     """The board as a Parquet file, one row per cell with the fields of `LONG`; empty columns are typed too."""
     import pyarrow as pa
 
-    kinds = dict.fromkeys(("own", "interval_derived", "bound"), pa.bool_())
-    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps"), pa.int64())
-    kinds |= dict.fromkeys(("parameters", "training_tokens", "value", "low", "high", "clean"), pa.float64())
+    kinds = dict.fromkeys(("own", "interval_derived", "bound", "at_chance"), pa.bool_())
+    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps", "seeds", "draws"), pa.int64())
+    floats = (
+        "parameters",
+        "training_tokens",
+        "unique_tokens",
+        "value",
+        "low",
+        "high",
+        "clean",
+        "chance",
+        "worst",
+        "best",
+    )
+    kinds |= dict.fromkeys(floats, pa.float64())
+    kinds |= dict.fromkeys(("samples", "unsearchable", "clean_n"), pa.int64())
+    kinds |= dict.fromkeys(("clean_low", "clean_high"), pa.float64())
     lines = long_rows(board)
     columns = {}
     for number, name in enumerate(LONG):

@@ -9,15 +9,19 @@ from importlib.resources import files
 from itertools import groupby, pairwise
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, Row, cell_text, overlap_text, value_text
+from dashboard.board.cells import Board, Cell, Column, Row, at_chance, cell_text, overlap_text, run_texts, value_text
 from dashboard.board.ranks import board_ranks
 from dashboard.board.view import View
 from dashboard.escape import cut, html, plain
 from evals.stats.ranks import Standing
 from zoo.cli import output
 from zoo.cli.output import NONE, count, range_text
+from zoo.coverage import NOT_SEARCHED
 
-FACTS = (("name", "Model"), ("parameters", "Parameters"), ("tokens", "Tokens"), ("date", "Date"))
+FACTS = (
+    *(("name", "Model"), ("parameters", "Parameters"), ("unique", "Unique tokens"), ("tokens", "Tokens seen")),
+    ("date", "Date"),
+)
 RESOLVES = "the smallest difference in points, near 50%, that n samples detect with 80% power"
 
 
@@ -110,13 +114,15 @@ def _published_metric(column: Column) -> str:
 
 def _row(row: Row, columns: Sequence[Column], ranks: Mapping[str, Mapping[str, Standing]], names: str) -> str:
     tooltip = html(row.name if row.name == row.label else f"{row.label} — {row.name}")
-    facts = (count(row.parameters), f"{count(row.training_tokens)} tokens", html(row.date) or NONE)
+    tokens = f"{count(row.unique_tokens)} unique tokens", f"{count(row.training_tokens)} seen"
+    facts = (count(row.parameters), *tokens, html(row.date) or NONE)
     details = " · ".join(f"<span>{fact}</span>" for fact in facts)
     lines = [
         f'<tr class="{names}" data-row="{html(row.key)}">'
         f'<th scope="row" class="model" data-v="{html(row.label.lower())}" title="{tooltip}">'
         f'<span class="name">{html(cut(row.label))}</span><span class="sub">{details}</span></th>',
         _fact(row.parameters, count(row.parameters)),
+        _fact(row.unique_tokens, count(row.unique_tokens)),
         _fact(row.training_tokens, count(row.training_tokens)),
         f'<td class="fact" data-v="{html(row.date)}">{html(row.date) or NONE}</td>',
     ]
@@ -143,6 +149,7 @@ def _cell(cell: Cell | None, standing: Standing | None) -> str:
 def _title(cell: Cell) -> str:
     """The tooltip, if it says more than the cell and its column's header show."""
     plain_cell = cell.origin == "measured" and cell.subset == "all" and cell.clusters in (0, cell.n)
+    plain_cell = plain_cell and not cell.unsearched
     return "" if plain_cell else f' title="{html(cell_tooltip(cell))}"'
 
 
@@ -152,6 +159,8 @@ def cell_tooltip(cell: Cell) -> str:
         derived = "; interval derived here from n" if cell.derived else ""
         return plain(f"{cell_text(cell)} · reported{derived} · {cell.protocol} · {cell.source}")
     parts = [cell_text(cell), "measured here"]
+    if cell.chance is not None:
+        parts.append(f"guessing scores {cell.chance:.1f}")
     if cell.clusters and cell.n and cell.clusters != cell.n:
         parts.append(f"{cell.clusters} independent groups")
     if cell.subset != "all":
@@ -160,23 +169,28 @@ def cell_tooltip(cell: Cell) -> str:
         parts.append(f"{cell.moved:+.1f} against all samples")
     if cell.tier:
         parts.append(f"sandbox {cell.tier}")
+    parts.append(overlap_text(cell, why=True) or NOT_SEARCHED)
     return plain(" · ".join(parts))
 
 
 def _bar(cell: Cell) -> str:
-    """The interval and the value on a scale of 0 to 100: one element, drawn by its background."""
+    """The interval, the value and the chance level on a scale of 0 to 100: one element, drawn by its background."""
     if cell.low is None or cell.high is None:
         return ""
     width = min(max(cell.high - cell.low, 1.0), 99.0)
     offset = 100 * min(max(cell.low, 0.0), 100 - width) / (100 - width)  # CSS offsets are shares of the free room
     style = f"--w:{width:.1f}%;--x:{offset:.1f}%;--v:{cell.value:.1f}%"
-    return f'<span class="bar{" derived" if cell.derived else ""}" style="{style}"></span>'
+    names = ["bar", *(["derived"] if cell.derived else [])]
+    if cell.chance is not None:
+        names, style = [*names, "chance"], f"{style};--c:{cell.chance:.1f}%"
+    return f'<span class="{" ".join(names)}" style="{style}"></span>'
 
 
 def _details(cell: Cell) -> str:
     parts = [text] if (text := output.cell("", cell.low, cell.high, cell.n).strip()) else []
-    if cell.unscored:
-        parts.append(f'<span class="unscored">{cell.unscored} unscored</span>')
+    if at_chance(cell):
+        parts.append('<span class="guess">at chance</span>')
+    parts += [f'<span class="unscored">{html(text)}</span>' for text in run_texts(cell)]
     if overlap := overlap_text(cell):
         parts.append(f'<span class="unscored">{overlap}</span>')
     if cell.moved is not None and abs(cell.moved) >= 0.05:

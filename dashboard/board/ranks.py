@@ -9,11 +9,12 @@ from zoo.records import Record
 
 
 class RankSpan(Record, frozen=True):
-    """A value with the ends of its interval."""
+    """A value with the ends of its interval, and the groups of samples behind it, 0 if all are alone."""
 
     value: float
     low: float
     high: float
+    clusters: int
 
 
 def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
@@ -23,7 +24,12 @@ def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
     published numbers never mix.
     """
     spans = {
-        row.key: (cell.value, cell.low, cell.high)
+        row.key: RankSpan(
+            value=cell.value,
+            low=cell.low,
+            high=cell.high,
+            clusters=cell.clusters if cell.clusters < (cell.n or 0) else 0,
+        )
         for row in rows
         if (cell := row.cells.get(key)) and cell.low is not None and cell.high is not None
     }
@@ -31,11 +37,13 @@ def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
 
 
 def board_ranks(board: Board) -> dict[str, dict[str, Standing]]:
-    """The ranks of every column among the board's rows, by column key."""
-    return {column.key: column_ranks(board.rows, column.key) for column in board.columns}
+    """The ranks of every column among the board's rows, by column key.
+
+    A column that collects many papers' numbers has none: each was measured under a protocol of its own.
+    """
+    return {column.key: {} if column.mixed else column_ranks(board.rows, column.key) for column in board.columns}
 
 
 @lru_cache(maxsize=1024)  # each page of the same rows needs the same ranks
-def _standings(spans: tuple[tuple[float, float, float], ...]) -> tuple[Standing, ...]:
-    """The standings of (value, low, high) triples."""
-    return tuple(standings([RankSpan(*span) for span in spans]))
+def _standings(spans: tuple[RankSpan, ...]) -> tuple[Standing, ...]:
+    return tuple(standings(spans, clusters=[span.clusters for span in spans]))

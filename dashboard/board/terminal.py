@@ -6,7 +6,7 @@ Names are printed as plain text, without markup and control characters; colours 
 from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, cell_text
+from dashboard.board.cells import Board, Cell, Column, cell_text, overlap_notes
 from dashboard.board.export import NOTE
 from dashboard.escape import cut
 from zoo.cli.output import NONE, count
@@ -73,12 +73,13 @@ def _head(column: Column) -> "Text":
 def _wide_table(board: Board) -> "Table":
     table = _table()
     table.add_column("Model", no_wrap=True)
-    for title in ("Size", "Tokens", "Date"):
+    for title in ("Size", "Unique\ntokens", "Tokens\nseen", "Date"):
         table.add_column(title, justify="right", no_wrap=True)
     for column in board.columns:
         table.add_column(_head(column), no_wrap=True)
     for row in board.rows:
-        facts = (count(row.parameters), count(row.training_tokens), cut(row.date, 10) or NONE)
+        tokens = count(row.unique_tokens), count(row.training_tokens)
+        facts = (count(row.parameters), *tokens, cut(row.date, 10) or NONE)
         table.add_row(_name(row.label, row.own), *facts, *(_cell(row.cells.get(c.key)) for c in board.columns))
     return table
 
@@ -91,7 +92,7 @@ def _print_columns(console: "Console", board: Board) -> None:
         table = _table(cut(title, console.width))
         table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)
         table.add_column("Size", justify="right", no_wrap=True)
-        table.add_column("Score, 95% interval", no_wrap=True)
+        table.add_column("Score, 95% interval")
         cells = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
         for row, cell in sorted(cells, key=lambda pair: -pair[1].value):
             table.add_row(_name(row.label, row.own), count(row.parameters), _cell(cell))
@@ -113,4 +114,4 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
             if column.origin == "reported" and column.benchmark in own:
                 lines.append(f"{benchmarks.title_of(column.benchmark)} †: {column.comparable}")
                 break
-    return lines
+    return [*lines, *overlap_notes(board)]

@@ -46,13 +46,13 @@ def _read_suites() -> dict[str, Suite]:
 SUITES = _read_suites()
 # the published scores on part of a benchmark (phi-1's Table 3) shown beside the own scores on the same part
 PARTS = {"clean": "non-similar", "overlapping": "similar"}
-SORTS = ("board", "name", "parameters", "tokens", "date")
+SORTS = ("board", "name", "parameters", "unique", "tokens", "date")
 
 
 class View(Record, frozen=True):
     """The rows and columns to show, and their order. Empty values filter nothing.
 
-    sizes, tokens  lowest and highest parameters and training tokens, None: no limit; a row of unknown size passes
+    sizes, tokens  lowest and highest parameters and tokens seen, None: no limit; a row of unknown size passes
                    only without limits
     sort           "board" (own first, then the published order), a row's fact, or a column key
     columns        keys of the columns to show instead of the suite's
@@ -159,6 +159,7 @@ def _sort_rows(rows: Sequence[Row], view: View, board: Board) -> list[Row]:
     by_fact: dict[str, Callable[[Row], str | float | None]] = {
         "name": lambda row: row.label.lower(),
         "parameters": lambda row: row.parameters,
+        "unique": lambda row: row.unique_tokens,
         "tokens": lambda row: row.training_tokens,
         "date": lambda row: row.date or None,
     }
@@ -168,6 +169,8 @@ def _sort_rows(rows: Sequence[Row], view: View, board: Board) -> list[Row]:
         value = lambda row: row.cells[view.sort].value if view.sort in row.cells else None  # noqa: E731
     elif view.sort == "board":
         value = lambda _row: None  # noqa: E731
+        if view.suite == "headline":  # the talk's order
+            rows = sorted(rows, key=lambda row: HEADLINE.index(row.name) if row.name in HEADLINE else -1)
     else:
         raise unknown("order", view.sort, [*SORTS, *(c.key for c in board.columns)], "phizoo leaderboard --json")
     pinned = sorted((row for row in rows if row.key in view.pinned), key=lambda row: view.pinned.index(row.key))

@@ -20,7 +20,8 @@ class CheckpointComparison(Record, frozen=True):
     """One checkpoint compared with the reference under one protocol.
 
     difference  checkpoint minus reference, in -1..1
-    p           two-sided, Holm-adjusted over all comparisons; None if nothing was tested
+    p           two-sided, Holm-adjusted over one reading of each task and pair; None if nothing was tested, and for
+                further readings, whose p in `difference` is not adjusted
     runs        the run ids of checkpoint and reference
     """
 
@@ -58,10 +59,17 @@ def compare_checkpoints(
             comparison = CheckpointComparison(
                 checkpoint=label, reference=labels[0], task=row.task, column=row.column, metric=row.metric,
                 kind=row.kind, value=row.first, reference_value=row.second, difference=row.difference,
-                p=row.difference.p if row.difference else None, runs=row.runs, note=row.note, flips=row.flips,
+                p=row.difference.p if row.difference and row.family else None, runs=row.runs, note=row.note,
+                flips=row.flips,
             )  # fmt: skip
             comparisons.append(comparison)
-    adjusted = iter(holm([pair.p for pair in comparisons if pair.p is not None]))
+    return adjust(comparisons)
+
+
+def adjust(comparisons: Sequence[CheckpointComparison]) -> tuple[CheckpointComparison, ...]:
+    """The comparisons with Holm's p over all that have one, in place of the p that each has alone."""
+    tested = [pair for pair in comparisons if pair.p is not None and pair.difference is not None]
+    adjusted = iter(holm([pair.difference.p for pair in tested if pair.difference]))
     return tuple(pair if pair.p is None else msgspec.structs.replace(pair, p=next(adjusted)) for pair in comparisons)
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard.board.cells import Cell, Row
+from dashboard.board.cells import Cell, Row, overlap_text, run_texts
 from evals.records import Result, Run
 from evals.results.task_of_run import commands
 from evals.run_folder import read_results
+from zoo.coverage import NOT_SEARCHED
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -19,6 +20,12 @@ def read_run(registry: "Registry", run: str) -> tuple[Result, ...]:
     """A run's results, the last one of each sample and draw. Raises ZooError if they are not stored."""
     last = {(result.sample, result.draw): result for result in read_results(registry.results(run))}
     return tuple(last.values())
+
+
+def flagged_samples(registry: "Registry", header: Mapping[str, Any]) -> frozenset[str] | None:
+    """The samples that any search of the training data of a run's checkpoint flagged; None: nobody searched."""
+    searches = registry.searches(header["checkpoint"], header["task"])
+    return frozenset(sample for search in searches for sample in search.flagged) if searches else None
 
 
 def reproduction_commands(header: Mapping[str, Any], row: Row) -> str:
@@ -34,10 +41,12 @@ def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
     scored = f"{cell.n} samples, {cell.clusters} independent"
     facts = {
         "run": cell.run,
-        "scored": scored + (f", {cell.unscored} unscored" if cell.unscored else ""),
+        "seeds combined": ", ".join(run[:12] for run in cell.runs),
+        "scored": ", ".join([scored, *run_texts(cell)]),
         "engine": f"{backend.get('engine', '?')} {backend.get('version', '')}, {backend.get('dtype', '?')}",
         "device": str(backend.get("device", "?")),
         "seed, draws": f"{header.get('seed', '?')}, {header.get('draws', '?')}",
+        "training data": overlap_text(cell, why=True) or NOT_SEARCHED,
         "sandbox": header.get("sandbox") or "no program was run",
         "started": str(header.get("started", "")),
         "commit": str(header.get("commit", "")),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, percent_text
-from dashboard.data.comparison import CheckpointComparison, compare_checkpoints, difference_text
+from dashboard.data.comparison import CheckpointComparison, adjust, compare_checkpoints, difference_text
 from evals.stats.paired import z_unpaired
 from zoo.cli.output import p_text
 from zoo.published import HEADLINE
@@ -42,12 +42,12 @@ def _without_version(label: str) -> str:
 
 
 def lift_note(steps: Sequence[CheckpointComparison], title: str) -> str:
-    """Whether each step of the quickstart's lift is significant by a paired test."""
+    """Whether each step of the quickstart's lift is significant by a paired test, p adjusted over the steps."""
     if not steps:
         return ""
     texts = []
     for step in steps:
-        p = 1.0 if step.difference is None else step.difference.p
+        p = 1.0 if step.p is None else step.p
         verdict = "significant" if p < LEVEL else "not significant"
         models = f"{_without_version(step.reference)} → {_without_version(step.checkpoint)}"
         texts.append(f"{models} {difference_text(step)}, p {p_text(p)}, {verdict}")
@@ -61,7 +61,8 @@ def lift_steps(board: Board, registry: "Registry") -> tuple[CheckpointComparison
     by_name = {row.name: row for row in board.rows if row.own}
     labels = [by_name[name].label for name in LIFT if name in by_name]
     pairs = [*pairwise(labels), *([(labels[0], labels[-1])] if len(labels) > 2 else [])]
-    return tuple(step for pair in pairs for step in compare_checkpoints(registry, pair, (LIFT_TASK,))[:1])
+    steps = [step for pair in pairs for step in compare_checkpoints(registry, pair, (LIFT_TASK,)) if step.p is not None]
+    return adjust(steps)
 
 
 def board_notes(suite: str, board: Board, registry: "Registry | None" = None) -> tuple[str, ...]:

@@ -1,16 +1,17 @@
 """Scores against model size, training tokens or FLOPs, with the Pareto front of each column."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from dashboard.board.cells import Board, Column, Row
 from zoo.records import Record
 
-Axis = Literal["parameters", "training tokens", "training FLOPs"]
+Axis = Literal["parameters", "unique tokens", "tokens seen", "training FLOPs"]
+AXES: tuple[Axis, ...] = get_args(Axis)
 MAX_NAMES = 2  # names beside points at the same position
-FLOPS_A_TOKEN = 6  # 6 x parameters x tokens, Kaplan et al. 2020, arXiv:2001.08361, section 2.1: attention left out
+FLOPS_A_TOKEN = 6  # 6 x parameters x tokens seen, Kaplan et al. 2020, arXiv:2001.08361, section 2.1: attention left out
 
 
 class ScalePoint(Record, frozen=True):
@@ -18,7 +19,7 @@ class ScalePoint(Record, frozen=True):
 
     x                   its value on the chosen axis
     front               no model of the column that is at most as large scores better
-    parameters, tokens  its size and training tokens, whatever the axis; None: unknown
+    parameters, unique, tokens  its size, its training data and the tokens seen, whatever the axis; None: unknown
     """
 
     name: str
@@ -31,14 +32,17 @@ class ScalePoint(Record, frozen=True):
     protocol: str
     front: bool = False
     parameters: float | None = None
+    unique: float | None = None
     tokens: float | None = None
 
 
 def scale_value(row: Row, axis: Axis, flops: dict[str, float] | None = None) -> float | None:
-    """A row's value on the axis; training FLOPs that were not recorded are 6 x parameters x tokens."""
+    """A row's value on the axis; training FLOPs that were not recorded are 6 x parameters x tokens seen."""
     if axis == "parameters":
         return row.parameters
-    if axis == "training tokens":
+    if axis == "unique tokens":
+        return row.unique_tokens
+    if axis == "tokens seen":
         return row.training_tokens
     if flops and row.key in flops:
         return flops[row.key]
@@ -63,7 +67,7 @@ def scale_points(
                 point = ScalePoint(
                     name=row.label, x=x, value=cell.value, low=cell.low, high=cell.high, own=row.own,
                     column=column.key, protocol=cell.protocol or column.protocol, parameters=row.parameters,
-                    tokens=row.training_tokens,
+                    unique=row.unique_tokens, tokens=row.training_tokens,
                 )  # fmt: skip
                 in_column.append(point)
         front = pareto_front(in_column)

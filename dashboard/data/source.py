@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.data.notes import board_notes
+from evals.results.split import current_scores
 from zoo import published, settings
+from zoo.lineage import unique_tokens
 from zoo.records import Subset
 
 if TYPE_CHECKING:
@@ -58,11 +60,12 @@ def load_board(registry: "Registry | None", subset: Subset = "all", all_versions
         return build_board(reported=published.load(), subset=subset)
     known = {checkpoint.digest for checkpoint in registry.list(all_versions=True)}
     runs = registry.runs()
+    scores, splits = current_scores(registry)
     return build_board(
         imported={run["checkpoint"]: run["checkpoint_label"] for run in runs if run["checkpoint"] not in known},
-        checkpoints=registry.list(all_versions=all_versions), scores=registry.scores(),
+        checkpoints=registry.list(all_versions=all_versions), scores=scores, splits=splits,
         protocols=registry.protocols(), tiers={run["id"]: run.get("sandbox", "") for run in runs},
-        reported=published.load(), subset=subset,
+        reported=published.load(), subset=subset, unique_tokens=unique_tokens(registry),
     )  # fmt: skip
 
 

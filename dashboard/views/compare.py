@@ -51,13 +51,17 @@ def _benchmark(pair: CheckpointComparison) -> str:
     return benchmarks.title_of(benchmark_of(pair.task))
 
 
+def _unadjusted(pair: CheckpointComparison) -> str:
+    return f"{p_text(pair.difference.p)}, unadjusted" if pair.difference else NONE
+
+
 def show_table(comparisons: tuple[CheckpointComparison, ...]) -> list[dict[str, Any]]:
     """Draws all differences with adjusted p, and gives back the rows."""
     rows: list[dict[str, Any]] = [
         {
             "benchmark": _benchmark(pair), "protocol": cut(pair.column, 40), "checkpoint": cut(pair.checkpoint, 48),
             "score": f"{100 * pair.value:.1f}", "against": f"{100 * pair.reference_value:.1f}",
-            "difference [95%]": difference_text(pair), "p (Holm)": p_text(pair.p) or NONE,
+            "difference [95%]": difference_text(pair), "p (Holm)": p_text(pair.p) or _unadjusted(pair),
             "significant": "yes" if pair.p is not None and pair.p < 0.05 else "no",
             "wins / losses / ties": f"{pair.difference.wins} / {pair.difference.losses} / {pair.difference.ties}"
             if pair.difference and pair.kind == "paired"
@@ -69,7 +73,8 @@ def show_table(comparisons: tuple[CheckpointComparison, ...]) -> list[dict[str, 
     st.dataframe(rows, hide_index=True)
     st.caption(
         f"Compared with {style.text(comparisons[0].reference)}, sample by sample; p is two-sided and adjusted for "
-        f"{len(comparisons)} comparisons (Holm). Not significant does not mean equal."
+        f"{sum(pair.p is not None for pair in comparisons)} comparisons (Holm), one reading of each task. "
+        "Not significant does not mean equal."
     )
     return rows
 

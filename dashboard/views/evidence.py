@@ -35,7 +35,8 @@ def show_model(row: Row) -> None:
 
     @st.dialog(cut(row.label, 60), on_dismiss=close_cell)
     def show() -> None:
-        st.markdown(text(f"{row.family}, {row.style}, {row.weights} weights, {row.date or 'no date'}"))
+        kind = f"{row.weights} weights" + (f" in {row.quantisation}" if row.quantisation else "")
+        st.markdown(text(f"{row.family}, {row.style}, {kind}, {row.date or 'no date'}"))
         st.page_link(_page("model"), label="Open the model's page", query_params={"name": row.key})
 
     show()
@@ -63,11 +64,13 @@ def show_cell(row: Row, column: Column) -> None:
 def show_published(cell: Cell, column: Column) -> None:
     """Draws the source and protocol of a published number, and whether it may be compared."""
     st.markdown(f"**Reported elsewhere, not measured here.** {text(cell.source)}")
+    st.markdown(f"[{text(cell.address)}]({cell.address}), read on {cell.accessed}")
     st.markdown(f"**Protocol as stated:** {text(cell.protocol)}")
     if cell.derived:
         st.markdown(f"**Interval:** not published; derived here from {cell.n} problems (Wilson, 95%).")
     elif cell.low is None:
-        st.markdown("**Interval:** none; the source does not state the number of problems.")
+        reason = "is no share of independent questions" if cell.n else "has no stated number of problems"
+        st.markdown(f"**Interval:** none; the number {reason}.")
     st.info(text(column.comparable))
 
 

@@ -53,7 +53,7 @@ def show_published_runs() -> None:
     with source.open_zoo() as registry:
         headers = registry.runs() if registry is not None else []
         scores = registry.scores() if registry is not None else []
-    unscored = {score.run: score.unscored for score in scores}
+    unscored = {score.run: score.unscored for score in scores if score.seeds == 1}
     if not headers:
         st.caption("No published run yet.")
         return

@@ -74,7 +74,7 @@ def pick_filters(board: Board) -> dict[str, Any]:
         "Parameters", address.SIZES, value=("any", "no limit"), key="size", bind="query-params"
     )
     tokens = middle.select_slider(
-        "Training tokens", address.TOKENS, value=("any", "no limit"), key="seen", bind="query-params"
+        "Tokens seen", address.TOKENS, value=("any", "no limit"), key="seen", bind="query-params"
     )
     years = address.years(board)
     since, until = middle.select_slider("Date", years, value=(years[0], years[-1]), key="date", bind="query-params")

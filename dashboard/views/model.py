@@ -74,6 +74,7 @@ def show_facts(checkpoint: Checkpoint) -> None:
         "Context": f"{checkpoint.context_tokens} tokens", "Size": bytes_text(checkpoint.bytes),
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops else NONE,
         "Licence": checkpoint.licence, "Prompt style": checkpoint.prompt_style, "Created": checkpoint.created[:10],
+        **({"Quantisation": checkpoint.quantisation} if checkpoint.quantisation else {}),
     }  # fmt: skip
     items = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in facts.items())
     st.html(f'<dl class="phizoo-facts">{items}</dl>')
@@ -144,7 +145,8 @@ def show_curve(checkpoint: Checkpoint, registry: "Registry") -> None:
 
 def show_published(board: Board, row: Row) -> None:
     """Draws a published model with its scores and their sources."""
-    sizes = f"{count(row.parameters)} parameters, {count(row.training_tokens)} training tokens, {row.date or 'no date'}"
+    sizes = f"{count(row.parameters)} parameters, {count(row.unique_tokens)} unique tokens, "
+    sizes += f"{count(row.training_tokens)} tokens seen, {row.date or 'no date'}"
     kind = f"{row.family}, {row.style}, {row.weights} weights"
     st.markdown(style.text(f"Reported elsewhere, not measured here. {sizes}, {kind}."))
     show_scores(board, row)

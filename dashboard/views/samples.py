@@ -10,6 +10,7 @@ from dashboard.escape import cut, html_lines, plain_lines
 from dashboard.views import style
 from evals.records import Result, Run
 from zoo.cli.output import NONE
+from zoo.coverage import NOT_SEARCHED
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ def _runs(stamp: str) -> dict[str, dict[str, Any]]:
     """The headers of all runs by id, newest first, cached until the zoo changes."""
     with source.open_zoo() as registry:
         return {header["id"]: header for header in reversed(registry.runs())} if registry is not None else {}
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _flagged(stamp: str, run: str) -> frozenset[str] | None:
+    """The flagged samples of a run's task, cached until the zoo changes; None: nobody searched."""
+    with source.open_zoo() as registry:
+        return evidence.flagged_samples(registry, registry.run(run)) if registry is not None else None
 
 
 def pick_run(runs: dict[str, dict[str, Any]]) -> str:
@@ -93,10 +101,11 @@ def _queries(run: str, header: bytes) -> dict[str, samples.SampleQuery] | str:
 
 def show_results(runs: dict[str, dict[str, Any]], run: str, results: tuple[Result, ...]) -> None:
     """Draws the filters, the list of samples, and the open sample."""
-    leaked = runs[run].get("overlapping")
+    leaked = _flagged(repr(source.stamp()), run)
     counts = samples.count_verdicts(results)
     parts = [f"{MARKS[verdict]} {count:,} {verdict}" for verdict, count in counts.items() if count]
-    parts.append("not searched for in training data" if leaked is None else f"⚑ {len(leaked):,} samples flagged")
+    flagged = sum(sample in leaked for sample in {result.sample for result in results}) if leaked is not None else 0
+    parts.append(NOT_SEARCHED if leaked is None else f"⚑ {flagged:,} samples in training data")
     st.caption(" · ".join(parts))
     passing = pick_filters(results, leaked)
     jump = st.session_state.get("sample") or ""
@@ -112,12 +121,12 @@ def show_results(runs: dict[str, dict[str, Any]], run: str, results: tuple[Resul
         show_sample(runs, run, results[position])
 
 
-def pick_filters(results: tuple[Result, ...], leaked: list[str] | None) -> list[int]:
+def pick_filters(results: tuple[Result, ...], leaked: frozenset[str] | None) -> list[int]:
     """Draws the filters, and gives back the positions of the results that pass them."""
     # every run has every pill, so that an address with "flagged" opens any run
     verdicts = st.pills(
         "Verdict", (*samples.VERDICTS, FLAGGED), selection_mode="multi", key="verdict", bind="query-params",
-        help="flagged: found in the training data, according to the flags published with the run",
+        help="flagged: a search of the training data found it",
     )  # fmt: skip
     left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
     search = left.text_input("Search", key="find", bind="query-params", placeholder="words in id, text, answer, detail")
@@ -188,7 +197,8 @@ def _open_selected() -> None:
 def show_sample(runs: dict[str, dict[str, Any]], run: str, result: Result) -> None:
     """Draws one sample, and the diff with the same sample of another run."""
     st.subheader(f"{MARKS[result.verdict]} {style.text(cut(result.sample, 80))}", anchor=False)
-    show_facts(result, flagged=result.sample in (runs[run].get("overlapping") or ()))
+    leaked = _flagged(repr(source.stamp()), run)
+    show_facts(result, flagged=result.sample in (leaked or ()))
     queries = _queries(run, msgspec.json.encode(runs[run]))
     query = None if isinstance(queries, str) else queries.get(result.sample)
     left, right = st.columns(2)

@@ -1,7 +1,7 @@
 """The page of scores against parameters, tokens or FLOPs, and of the larger models that a model matches."""
 
 from collections import Counter
-from typing import Any, cast
+from typing import Any
 
 import streamlit as st
 
@@ -13,8 +13,6 @@ from dashboard.data import scale, source
 from dashboard.escape import cut
 from dashboard.views import style
 from zoo.cli.output import count
-
-AXES = ("parameters", "training tokens", "training FLOPs")
 
 
 def page() -> None:
@@ -32,7 +30,7 @@ def page() -> None:
         return
     names = {benchmarks.title_of(benchmark): benchmark for benchmark in measured}
     title = middle.selectbox("Benchmark", list(names), key="benchmark", bind="query-params")
-    axis = cast(scale.Axis, right.selectbox("Against", AXES, key="axis", bind="query-params"))
+    axis = right.selectbox("Against", scale.AXES, key="axis", bind="query-params")
     columns = [column for column in shown.columns if column.benchmark == names[title]]
     points = scale.scale_points(shown, columns, axis, recorded_flops())
     if not points:
@@ -43,7 +41,7 @@ def page() -> None:
     st.altair_chart(chart, width="stretch", height=480, alt=alt)
     st.caption(
         "Dashed lines: the Pareto front of each column, since two protocols' numbers are not comparable. "
-        "Vertical lines: 95% intervals. FLOPs are as recorded, or 6 × parameters × tokens."
+        "Vertical lines: 95% intervals. FLOPs are as recorded, or 6 × parameters × tokens seen."
     )
     show_numbers(points, axis, chart)
     show_matched(points)
@@ -88,8 +86,8 @@ def show_matched(points: tuple[scale.ScalePoint, ...]) -> None:
         {
             "model": cut(point.name), "parameters": count(point.parameters),
             "times larger": _round(scale.ratio(point.parameters, to=own.parameters)),
-            "training tokens": count(point.tokens),
-            "times more tokens": _round(scale.ratio(point.tokens, to=own.tokens)), "score": point.value,
+            "unique tokens": count(point.unique), "tokens seen": count(point.tokens),
+            "times more seen": _round(scale.ratio(point.tokens, to=own.tokens)), "score": point.value,
             "its own": own.value, "intervals": "overlap" if _overlap(own, point) else "apart",
         }
         for point in matched

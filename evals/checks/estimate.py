@@ -95,9 +95,11 @@ def find_missing(model: PlannedModel, dtype: str, engine: str, gpus_wanted: int 
         source = VARIANTS[model.label].repository
         remedy = f"phizoo models add {source}" if source else f"phizoo train run {model.label}"
         missing.append(f"{model.label} is not in the zoo: {remedy}")
-    package = {"vllm": "vllm", "vllm_server": "vllm", "transformers": "transformers"}.get(engine)
+    package = {"vllm": "vllm", "vllm_server": "vllm", "transformers": "transformers", "llama_cpp": "llama_cpp"}.get(
+        engine
+    )
     if package and importlib.util.find_spec(package) is None:
-        extra = "vllm" if package == "vllm" else "eval"
+        extra = {"vllm": "vllm", "llama_cpp": "llama-cpp"}.get(package, "eval")
         missing.append(f"{package} is not installed: pip install 'phi-zoo[{extra}]'")
     here = gpus.count()
     if engine.startswith("vllm") and here < gpus_wanted:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evals.task import Task
 
 TOLERANCE = 1e-3  # nats, fp32: the contract of all engines; rounding of one batch against another is under 1e-4
-LOCAL = ("transformers", "vllm")  # the engines that load a checkpoint's folder in this process
+LOCAL = ("transformers", "llama_cpp", "vllm")  # the engines that load a checkpoint's folder in this process
 
 ENGINE = click.option("--engine", type=click.Choice(LOCAL), default="transformers", help="The engine to check.")
 TASKS = task_option("Task to answer; may be given again.", default=("arc_easy", "mini_exercises"), show_default=True)
@@ -59,8 +59,8 @@ def batch(checkpoint: str, tasks: tuple[str, ...], engine: str, limit: int, dtyp
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @repeated(
-    "--engine", "engines", ("--backends",), metavar="ENGINE", shell_complete=AN_ENGINE, default=LOCAL,
-    show_default=True, help="Give two: transformers and vllm.",
+    "--engine", "engines", ("--backends",), metavar="ENGINE", shell_complete=AN_ENGINE,
+    default=("transformers", "vllm"), show_default=True, help="Give two, such as transformers and llama_cpp.",
 )  # fmt: skip
 @TASKS
 @_common
@@ -73,6 +73,7 @@ def parity(
 
     \b
     phizoo eval check parity phi-1-small-mini --engine transformers --engine vllm
+    phizoo eval check parity smollm2-q4 --engine transformers,llama_cpp --task arc_easy
 
     Exit code 1 if an answer depends on the engine.
     """

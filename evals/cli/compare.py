@@ -29,7 +29,8 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, as_jso
     phizoo eval compare phi-1-small-mini "Code Llama 34B"
 
     Won, lost and tied samples, the difference with its 95% interval, the exact McNemar p (of a sign-flip test
-    if scores are not only 0 or 1), and Holm's p over the table. JSON has scores and differences in 0..1.
+    if scores are not only 0 or 1), and Holm's p over one reading of each task, its main metric. Further readings and
+    published numbers have a p that is not adjusted. JSON has scores and differences in 0..1.
     """
     from evals.results.compare import compare as compare_runs
 
@@ -61,7 +62,7 @@ def _cells(row: "ComparisonRow") -> tuple[str, ...]:
         return (*scores, f"{gap:+.1f}", row.kind, "", "")
     interval = f"{100 * d.value:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
     counts = f"{d.wins}/{d.losses}/{d.ties}" if row.kind == "paired" else row.kind
-    return (*scores, interval, counts, p_text(d.p), p_text(row.p_holm))
+    return (*scores, interval, counts, p_text(d.p), p_text(row.p_holm) if row.family else "unadjusted")
 
 
 def _notes(comparison: "Comparison") -> list[str]:
@@ -69,10 +70,11 @@ def _notes(comparison: "Comparison") -> list[str]:
     lines = []
     for row in filter(_is_significant, comparison.rows):
         better = comparison.first if row.first > row.second else comparison.second
-        verdict = "scores higher, under different protocols" if row.kind == "reported" else "is better"
-        lines.append(f"{row.column}: {better} {verdict} (p Holm {p_text(row.p_holm)})")
-    if not lines:
+        lines.append(f"{row.column}: {better} is better (p Holm {p_text(row.p_holm)})")
+    if not lines and any(row.family for row in comparison.rows):
         lines.append("No row is significant at 5% (p Holm): the differences may be chance.")
+    if any(row.difference and not row.family for row in comparison.rows):
+        lines.append("Unadjusted: further readings of a task and published numbers; each p is for that row alone.")
     lines += dict.fromkeys(f"{row.task}: {row.note}" for row in comparison.rows if row.note)
     return lines
 

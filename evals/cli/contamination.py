@@ -24,11 +24,11 @@ WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
 
 
 @click.command()
-@click.argument("task", shell_complete=A_TASK)
+@click.argument("task", shell_complete=A_TASK, required=False)
 @click.option("--dataset", "sets", shell_complete=A_DATASET, multiple=True, metavar="NAME|PATH",
               help="A dataset of the zoo, a file or a folder.")  # fmt: skip
 @click.option("--checkpoint", "trained", shell_complete=A_CHECKPOINT,
-              help="All training sets in the lineage of this checkpoint.")  # fmt: skip
+              help="All training sets in the lineage of this checkpoint; the search is recorded for it.")  # fmt: skip
 @click.option(
     "--method", "methods", multiple=True, type=click.Choice(METHODS),
     help="How to compare; may be given again. Default: ngram, ast and embedding for code, ngram for text.",
@@ -42,8 +42,17 @@ WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
 @click.option("--show", type=click.IntRange(0), default=3, show_default=True, help="Matches to print side by side.")
 @click.option("--flags", type=click.Path(path_type=Path, dir_okay=False), help="Print these flags; search nothing.")
 @click.option("--sample", help="Print the matches of this sample only.")
+@click.option("--no-record", is_flag=True, help="Only print: keep no search for the checkpoint.")
+@click.option(
+    "--forget", metavar="SEARCH", help="Remove a recorded search by its id, as `phizoo models show` prints it."
+)
+@click.option(
+    "--resplit",
+    is_flag=True,
+    help="Split runs again by the recorded searches (with --checkpoint, its and its family's); search nothing.",
+)
 @AS_JSON
-def contamination(task: str, sets: tuple[str, ...], trained: str | None, **options: Any) -> None:
+def contamination(task: str | None, sets: tuple[str, ...], trained: str | None, **options: Any) -> None:
     """Find the samples of a task in training data.
 
     \b
@@ -54,25 +63,72 @@ def contamination(task: str, sets: tuple[str, ...], trained: str | None, **optio
 
     Code is compared by 13-grams of the docstring, by the edit distance of syntax trees (match rates .95, .90, .85, .80
     as published) and by embeddings, and with --method code-ngram by 10-grams of the solution and its tests; text by
-    13-grams. `phizoo eval run --overlap FILE` then splits the scores.
+    13-grams. With --checkpoint the search is recorded: it splits all scores of that checkpoint on the task, earlier and
+    later ones. Flags from --out do so for another checkpoint: `phizoo eval run --overlap FILE`.
     """
-    from evals.contamination.flags import overlapping, read
+    from evals.contamination.flags import checked_samples, read
     from evals.contamination.problems import make_problems
     from evals.tasks import task as find_task
 
+    if options["forget"] or options["resplit"]:
+        _change_records(trained, options)
+        return
+    if task is None:
+        raise ZooError("no task given. Example: phizoo eval contamination humaneval --checkpoint phi-1-small-mini")
     searched_task = find_task(task)
     problems = make_problems(searched_task)
+    ids = [sample.id for sample in find_task(searched_task.name).samples()]
     if options["flags"]:
         searches = [read(options["flags"])]
-        overlapping(searches[0], searched_task.name, [problem.sample for problem in problems])
+        checked_samples(searches[0], searched_task.name, ids)
     else:
-        searches = _search(searched_task, problems, sets, trained, options)
-    if options["sample"]:
-        searches = [_only_sample(flags, options["sample"], problems) for flags in searches]
+        part = {problem.sample for problem in problems} != set(ids)
+        searches = _search(searched_task, problems, sets, trained, options | {"part": part})
+    shown = [_only_sample(flags, options["sample"], problems) for flags in searches] if options["sample"] else searches
     if options["as_json"]:
-        emit_json(searches)
-        return
-    _print(searches, problems, options["show"])
+        emit_json(shown)
+    else:
+        _print(shown, problems, options["show"])
+    if trained and not options["no_record"]:
+        _record(searches, trained, ids, options["as_json"])
+
+
+def _record(searches: "Sequence[Flags]", trained: str, ids: Sequence[str], as_json: bool) -> None:
+    """Keeps the searches for a checkpoint, splits its runs, and prints what the searches say of them."""
+    from evals.contamination.flags import make_search
+    from evals.results.split import split_runs
+    from zoo.coverage import coverage, split_line
+
+    with open_registry() as registry:
+        checkpoint, task = registry.get(trained), searches[0].search.task
+        for flags in searches:
+            registry.add_search(make_search(flags, checkpoint.digest, task, ids))
+        splits = {split.run: split for split in split_runs(registry, checkpoint.digest, task)}
+        scores = registry.scores(checkpoint.digest, task)
+        covered = coverage(registry, checkpoint.digest, registry.searches(checkpoint.digest, task))
+    if covered.unsearched:
+        click.echo(f"{checkpoint.label} {task}: not searched in full: {covered.unsearched}", err=as_json)
+    for score in scores:
+        if score.subset == "all" and (split := splits.get(score.run)):
+            line = split_line(split, score, scores)
+            click.echo(f"{checkpoint.label} {task} {score.metric} run {score.run[:12]}: {line}", err=as_json)
+    if not splits:
+        click.echo(f"recorded for {checkpoint.label}; its runs on {task} will be split by it", err=as_json)
+
+
+def _change_records(trained: str | None, options: dict[str, Any]) -> None:
+    """Removes a recorded search, or only splits the runs again."""
+    from evals.results.split import split_all, split_runs
+
+    with open_registry() as registry:
+        if options["forget"]:
+            search = registry.remove_search(options["forget"])
+            count = len(split_runs(registry, search.checkpoint, search.task))
+            message = f"forgot the search {search.id[:12]} of {search.task}; "
+        else:
+            count, message = split_all(registry, trained), ""
+    message += f"{count} run{'s' * (count != 1)} split again"
+    emit_json(message) if options["as_json"] else click.echo(message)
 
 
 def _only_sample(flags: "Flags", sample: str, problems: "Sequence[Problem]") -> "Flags":
@@ -103,7 +159,7 @@ def _search(
     searches = []
     for method in methods:
         plan, wanted = _plan(method, threshold, options["embedding"])
-        flags = search(task.name, problems, training_sets, plan)
+        flags = search(task.name, problems, training_sets, plan, options["part"])
         if method == "ast":
             if not options["as_json"]:
                 _print_rates(flags)
@@ -137,7 +193,13 @@ def _training_sets(sets: tuple[str, ...], trained: str | None) -> "list[Training
         raise ZooError("say what to search: --dataset NAME|PATH or --checkpoint NAME. All datasets: phizoo data list")
     with open_registry() as registry:
         chosen = [training_set for word in sets for training_set in find_sets(registry, word)]
-        chosen += sets_of_checkpoint(registry, trained) if trained else []
+        try:
+            chosen += sets_of_checkpoint(registry, trained) if trained else []
+        except ZooError as error:
+            if not chosen or trained is None:
+                raise
+            registry.get(trained)
+            click.echo(f"only {', '.join(sets)} is searched: {error}", err=True)
     return list({training_set.digest: training_set for training_set in chosen}.values())
 
 
@@ -160,8 +222,8 @@ def _print(searches: "Sequence[Flags]", problems: "Sequence[Problem]", show: int
         )
         if search.unsearched:
             click.echo(
-                f"  {len(search.unsearched)} could not be searched for and count as clean: "
-                f"{', '.join(search.unsearched[:5])}"
+                f"  {len(search.unsearched)} could not be searched for by {search.method}, so they are neither clean "
+                f"nor overlapping: {', '.join(search.unsearched[:5])}"
             )
     by_sample = {problem.sample: problem for problem in problems}
     for flags in searches:

@@ -17,7 +17,8 @@ FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets ti
 # package -> the distribution that has it, the extra that installs it
 EXTRAS = {
     "torch": ("torch", "eval"), "transformers": ("transformers", "eval"), "sklearn": ("scikit-learn", "train"),
-    "streamlit": ("streamlit", "dashboard"), "vllm": ("vllm", "vllm"), "ray": ("ray", "ray"),
+    "streamlit": ("streamlit", "dashboard"), "gguf": ("gguf", "gguf"), "llama_cpp": ("llama-cpp-python", "llama-cpp"),
+    "vllm": ("vllm", "vllm"), "ray": ("ray", "ray"),
     "psycopg": ("psycopg", "postgres"), "s3fs": ("s3fs", "s3"),
 }  # fmt: skip
 
@@ -32,17 +33,20 @@ class Diagnosis(Record, frozen=True):
 
 
 @click.command()
+@click.option("--families", is_flag=True, help="List the families of models and how each is read.")
 @AS_JSON
-def doctor(as_json: bool) -> int:
+def doctor(families: bool, as_json: bool) -> int:
     """Check what this machine can run and how to fix what is missing.
 
     \b
     phizoo doctor
-    phizoo doctor --json
+    phizoo doctor --families
 
     Fetches nothing and creates no zoo. Exit code 1 if something is wrong (in capitals); a missing package may be
     one that you do not need.
     """
+    if families:
+        return _print_families(as_json)
     findings = [*_python(), *_packages(), *_compiler(), *_gpu(), *_sandbox(), *_datasets(), *_zoo(), *_disk()]
     if as_json:
         emit_json(findings)
@@ -53,6 +57,25 @@ def doctor(as_json: bool) -> int:
             if finding.remedy:
                 click.echo(f"{'':<9}{'':<23}{finding.remedy}")
     return int(any(finding.state == "wrong" for finding in findings))
+
+
+def _print_families(as_json: bool) -> int:
+    """The table of families, which the contract test holds to the pinned transformers."""
+    from zoo.families import FAMILIES, PLAIN, REFUSED, TREE
+
+    if as_json:
+        emit_json(list(FAMILIES.values()))
+        return 0
+    by_path = {path: [family for family in FAMILIES.values() if family.path == path] for path in (TREE, PLAIN, REFUSED)}
+    titles = {TREE: "fast paths where a model's own probe proves them", PLAIN: "transformers' own forward pass only"}
+    for path, title in titles.items():
+        click.echo(f"{title} ({len(by_path[path])}): {', '.join(family.name for family in by_path[path])}")
+    for reason in dict.fromkeys(family.reason for family in by_path[REFUSED]):
+        names = [family.name for family in by_path[REFUSED] if family.reason == reason]
+        click.echo(f"refused ({len(names)}), {reason}: {', '.join(names)}")
+    fast, plain, refused = (len(by_path[path]) for path in (TREE, PLAIN, REFUSED))
+    click.echo(f"{fast + plain} families held, {plain} of them by the plain path only; {refused} refused")
+    return 0
 
 
 def _python() -> list[Diagnosis]:

@@ -1,7 +1,6 @@
 """`phizoo eval tasks --power`: the smallest differences that a task resolves, and the samples a difference needs."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,29 +9,55 @@ from zoo.cli.output import emit_json, table
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
+    from evals.records import Sample
     from evals.results.ranking import Needs
+    from evals.stats.power import Effective, Resolution
     from evals.task import Task
     from zoo.registry import Registry
 
 
-def resolution_text(n: int) -> str:
-    """The smallest differences that n samples can detect, in words.
+def resolution_text(smallest: "Resolution") -> str:
+    """The smallest differences that samples can detect, in words.
 
-    >>> resolution_text(164)
-    'n=164 resolves differences of 15.4 points, 10.9 paired (80% power)'
+    >>> from evals.stats.power import planned, resolution
+    >>> resolution_text(resolution(164))
+    'n=164 resolves differences of 15.4 points, 11.2 paired (80% power)'
+    >>> print(resolution_text(resolution(planned([380] * 16))).replace("; ", ";\\n"))
+    n=6080 in 16 clusters resolves differences of 17.2 points, 11.7 paired (80% power);
+    a score is worth 132 independent samples;
+    assumed correlation in a cluster 0.1
+    >>> resolution_text(resolution(5))
+    'n=5 resolves differences of 78.5 points (80% power); no paired test of 5 samples can be significant'
     """
-    from evals.stats.power import resolution
+    grouped = smallest.clusters < smallest.n
+    points = [f"{100 * value:.1f} points" for value in (smallest.unpaired,) if value is not None]
+    if smallest.paired is not None:
+        points.append(f"{100 * smallest.paired:.1f}{'' if points else ' points'} paired")
+    text = f"n={smallest.n}" + (f" in {smallest.clusters} clusters" if grouped else "")
+    text += f" resolves differences of {', '.join(points)} (80% power)" if points else " resolves no difference"
+    if smallest.paired is None:
+        kind = "clusters" if grouped else "samples"
+        text += f"; no paired test of {smallest.clusters} {kind} can be significant"
+    if abs(smallest.effective - smallest.n) > 0.01 * smallest.n and smallest.effective >= 1:
+        text += f"; a score is worth {smallest.effective:,.0f} independent samples"
+    if smallest.correlation is not None:
+        text += f"; assumed correlation in a cluster {smallest.correlation:g}"
+    return text
 
-    smallest = resolution(n)
-    points = f"{100 * smallest.unpaired:.1f} points, {100 * smallest.paired:.1f} paired"
-    return f"n={n} resolves differences of {points} (80% power)"
+
+def plan(task: "Task", samples: "Sequence[Sample]", draws: int = 1) -> "Effective":
+    """What these samples of a task are worth before anything is run; strata count as independent samples."""
+    from evals.stats.power import group_sizes, planned
+
+    strata = task.groups == "strata"
+    return planned([1] * len(samples) if strata else group_sizes([sample.cluster for sample in samples]), draws)
 
 
 def show_power(
     names: Sequence[str], difference: float | None, score: float, pair: tuple[str, str] | None, as_json: bool
 ) -> None:
     """Prints for each task its resolution, and the samples or draws that `difference` points need."""
-    from evals.results.ranking import estimate_needs
+    from evals.results.ranking import estimate_needs, observe_pair
     from evals.stats.power import resolution
     from evals.suites import find_tasks
     from zoo.registry import open_registry
@@ -40,36 +65,59 @@ def show_power(
     if not names:
         raise ZooError("--power needs a task. Example: phizoo eval tasks --power humaneval --difference 3")
     rows: list[dict[str, Any]] = []
-    with open_registry(readonly=True) if pair else nullcontext() as registry:
+    with open_registry(readonly=True) as registry:
         for task in find_tasks(",".join(names)):
-            row: dict[str, Any] = {
-                "task": f"{task.name}@{task.protocol}",
-                "resolution": resolution(task.size, score / 100),
-            }
+            seen = observe_pair(registry, _pair(registry, pair, task)) if pair else None
+            effective, note = (seen.effective, seen.text) if seen else _scored(registry, task) or _plan_local(task)
+            row: dict[str, Any] = {"task": f"{task.name}@{task.protocol}", "note": note}
+            row["resolution"] = resolution(effective, score / 100, seen.discordant if seen else None)
             if difference is not None:
-                scores = _pair(registry, pair, task) if registry and pair else None
-                row["needs"] = estimate_needs(registry, difference / 100, score / 100, scores)
+                row["needs"] = estimate_needs(difference / 100, score / 100, effective, seen)
             rows.append(row)
     if as_json:
         emit_json(rows)
         return
-    table([_fields(row) for row in rows])
+    table([(row["task"], resolution_text(row["resolution"]), row["note"]) for row in rows])
     for row in rows:
         if "needs" in row:
             _print_needs(row["task"], row["needs"])
 
 
-def _fields(row: dict[str, Any]) -> tuple[str, str, str]:
-    smallest = row["resolution"]
-    points = f"{100 * smallest.unpaired:.1f} points, {100 * smallest.paired:.1f} paired"
-    return row["task"], f"n={smallest.n}", f"resolves {points}"
+def _scored(registry: "Registry", task: "Task") -> "tuple[Effective, str] | None":
+    """What the least certain score of the whole task here is worth; None if there is none."""
+    from evals.results.choice import chosen_scores
+    from evals.stats.power import weakest
+
+    protocols = registry.protocols()
+    scores = [
+        score
+        for score in chosen_scores(registry, task=task.name)
+        if protocols[score.protocol].name == task.protocol
+        and (score.metric, score.subset) == (task.metrics[0], "all")
+        and score.n + score.unscored == task.size
+    ]
+    effective = weakest((score.value, score.low, score.high, score.n, score.clusters) for score in scores)
+    return (effective, f"by the widest interval of {len(scores)} scores here") if effective else None
+
+
+def _plan_local(task: "Task") -> "tuple[Effective, str]":
+    """What a task's samples are worth; as independent ones, with a note, if its set is not on this machine."""
+    from evals.datasets import load
+    from evals.stats.power import independent
+
+    try:
+        if task.data:
+            load.source(task.data, task.split)
+    except load.MissingSetError:
+        return independent(task.size), "if no samples share a passage: the set is not on this machine"
+    return plan(task, list(task.samples())), ""
 
 
 def _pair(registry: "Registry", pair: tuple[str, str], task: "Task") -> tuple[Any, Any]:
-    from evals.results.compare import newest_scores
+    from evals.results.compare import scores_by_protocol
 
     protocols, column = registry.protocols(), f"{task.name}@{task.protocol}"
-    first, second = (newest_scores(registry, registry.get(name), protocols, [column]) for name in pair)
+    first, second = (scores_by_protocol(registry, registry.get(name), protocols, [column]) for name in pair)
     shared = [(first[key], second[key]) for key in first if key in second]
     if not shared:
         raise ZooError(

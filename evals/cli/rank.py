@@ -63,15 +63,20 @@ def ranks(
 
 
 def _print_column(column: "RankedColumn") -> None:
-    click.echo(f"{column.protocol.column}, {resolution_text(min(row.score.n for row in column.rows))}")
+    text = f", {resolution_text(column.resolution)}" if column.resolution else ""
+    click.echo(f"{column.protocol.column}{text}")
+    unpaired = [row.checkpoint for row in column.rows if row.paired is None]
     if not column.paired:
         click.echo("ranks from intervals alone: some samples are missing")
+    elif unpaired:
+        click.echo(f"compared by intervals, samples are missing: {', '.join(unpaired)}")
     table([_fields(row) for row in column.rows], ("RANK", "PAIRED", "CHECKPOINT", "SCORE [95%]", "ALIKE"))
 
 
 def _fields(row: "RankedScore") -> tuple[str, ...]:
     paired = range_text(row.paired.first, row.paired.last) if row.paired else NONE
     value = share_cell(row.score.value, row.score.low, row.score.high, row.score.n)
+    value += f" ({row.score.seeds} seeds)" if row.score.seeds > 1 else ""
     return range_text(row.rank.first, row.rank.last), paired, row.checkpoint, value, ", ".join(row.alike) or "none"
 
 

@@ -111,6 +111,7 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
         for score in run.scores:
             value = share_cell(score.value, score.low, score.high, score.n)
             prompts = "prompts not in the file" if run.same is None else f"{run.same} of {score.n} prompts are ours"
+            prompts += "" if run.published else "; a part of the task, so not published"
             column = f"{run.column.rpartition(' ')[0]} {score.metric}"
             rows.append((run.model, column, value, f"run {run.run[:12]} ({prompts})"))
     table(rows)

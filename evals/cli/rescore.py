@@ -38,7 +38,7 @@ def rescore(run: str, protocol: str, tier: str | None, allow_weak: bool, publish
         with open_registry() as registry:
             scores = results.publish(registry, rescored)
     else:
-        scores = [score for _, score in results.scores(rescored)]
+        scores = results.scores(rescored)
     if as_json:
         emit_json(scores)
         return
@@ -48,7 +48,7 @@ def rescore(run: str, protocol: str, tier: str | None, allow_weak: bool, publish
     table(
         [
             (label, columns[score.protocol], share_cell(score.value, score.low, score.high, score.n),
-             f"run {score.run[:12]}", note)
+             f"run {score.run[:12]}", note + ("" if score.subset == "all" else f"({score.subset} samples)"))
             for score in scores
         ]
     )  # fmt: skip

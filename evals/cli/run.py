@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import click
 from evals.cli.engine_options import engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
-from zoo.cli.output import emit_json, share_cell, table
+from zoo.cli.output import emit_json, share_cell, table, unscored_text
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from evals.evaluate import Subject
     from evals.run import FinishedRun, RunOptions
     from evals.task import Task
-    from zoo.records import Score
+    from zoo.records import Score, Search, Split
     from zoo.registry import Registry
 
 SUBSETS = {"clean": "without the samples found in training data", "overlapping": "only samples found in training data"}
@@ -43,7 +44,11 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of evaluation sets (as PHIZOO_DATA).")
 @TIER
 @ALLOW_WEAK
-@click.option("--allow-unscored", is_flag=True, help="Publish although some samples could not be scored.")
+@click.option("--allow-unscored", is_flag=True, help="Publish although up to 1% of the samples were not scored.")
+@click.option("--max-unscored", type=click.FloatRange(0, 100), metavar="PERCENT",
+              help="Publish although up to this percentage of the samples was not scored.")  # fmt: skip
+@click.option("--pass-at", type=click.IntRange(1), multiple=True, metavar="K",
+              help="Score pass@K too, beside 1, 2, 5, 10, 20, … up to the draws.")  # fmt: skip
 @click.option("--no-publish", is_flag=True, help="Keep the run, but write no score to the registry.")
 @click.option("--overlap", multiple=True, type=click.Path(path_type=Path),
               help="File of flagged samples (eval contamination); scores are split by them.")  # fmt: skip
@@ -60,7 +65,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     \b
     phizoo eval run phi-1-small-mini --task humaneval
     phizoo eval run phi-1-small-mini phi-1-small-mini-base --task arc_easy --task piqa
-    phizoo eval run phi-1-small-mini --task humaneval --draws 20 --temperature 0.2
+    phizoo eval run phi-1-small-mini --task humaneval --draws 20 --temperature 0.2 --pass-at 3
     phizoo eval run phi-1-small-mini --task arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
     phizoo eval run endpoint:gpt-5 --task humaneval --engine openai_http --url https://api.openai.com/v1 --chat
     phizoo eval run phi-1-small-mini phi-1-mini --task suite:quick --ray auto --engine vllm
@@ -91,6 +96,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
+    paths: dict[str, str] = {}
     with open_registry() as registry:
         subjects = [_subject(registry, name, options) for name in names]
         foreign = {subject.digest for subject in subjects if subject.model}
@@ -98,15 +104,23 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         def publishable(run: "FinishedRun") -> bool:
             return run.complete and not options["no_publish"] and run.header.checkpoint not in foreign
 
+        splits: dict[str, Split | None] = {}
+
         def publish(run: "FinishedRun") -> "list[Score]":
-            return _publish(registry if publishable(run) else None, run, flags, options["allow_unscored"])
+            allowed = {name: options[name] for name in ("allow_unscored", "max_unscored")}
+            scores, splits[run.header.id] = _publish(registry, run, flags, allowed, publishable(run))
+            return scores
 
         # a shared store sends the weights when their turn comes
         ready = (each if each.model else replace(each, path=registry.path(each.label)) for each in subjects)
         resolution = partial(_print_resolution, run_options)
         for outcome in evaluate_many(ready, chosen, run_options, settings.runs_dir(), publish, resolution):
             label, run = outcome.subject.label, outcome.run
-            rows += [_row(label, run, score, publishable(run)) for score in outcome.scores]
+            new = [_row(label, run, score, publishable(run)) for score in outcome.scores]
+            rows += _with_overlap(new, outcome.scores, splits[run.header.id])
+    for label, path in paths.items():
+        if path:
+            click.echo(f"{label} was read by {path}", err=True)
     order = [subject.label for subject in subjects]
     _print(sorted(rows, key=lambda row: order.index(row["checkpoint"])), options["as_json"])
 
@@ -120,7 +134,7 @@ def _run_options(options: dict[str, Any]) -> "RunOptions":
     connection = {name: options[name] for name in ("dtype", "device", "batch")} | given(engine, options)
     if engine == "vllm_server":
         connection["data_parallel"] = options["data_parallel"] or 1
-    same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "tier", "cpus_per_replica")
+    same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "pass_at", "tier", "cpus_per_replica")
     return RunOptions(
         connection=connection, samples=tuple(filter(None, (options["ids"] or "").split(","))),
         allow_weak=options["allow_weak"], ray=options["ray"] or "", replicas=options["data_parallel"] or 0,
@@ -142,66 +156,100 @@ def _subject(registry: "Registry", name: str, options: dict[str, Any]) -> "Subje
     return Subject(digest=digest(["endpoint", options["url"], name]), label=name, model=model)
 
 
-def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, tuple[frozenset[str], list[Flags]]]":
-    """By task: the ids that any of its flag files marks, and the flags of those files.
-
-    Checked before anything runs, against all samples of the task, so that a part of it can be split too.
-    """
-    from evals.contamination.flags import any_of, read
-    from evals.tasks import task as find_task
+def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, list[Flags]]":
+    """The flags in these files by task, checked before anything runs, against all samples of the task."""
+    from evals.contamination.flags import read
 
     searches: dict[str, list[Flags]] = {}
     for flags in map(read, paths):
         searches.setdefault(flags.search.task, []).append(flags)
-    for name in searches:
+    for name, of_task in searches.items():
         if name not in {task.name for task in tasks}:
             raise ZooError(f"--overlap has flags of {name}, which is not among the tasks; add it, or drop the flags")
-    ids = {name: [sample.id for sample in find_task(name).samples()] for name in searches}
-    return {name: (any_of(flags, name, ids[name]), flags) for name, flags in searches.items()}
+        _make_searches(of_task, "0" * 64, name)
+    return searches
+
+
+def _make_searches(flags: "Sequence[Flags]", checkpoint: str, task: str) -> "list[Search]":
+    """The flags as searches for a checkpoint. Raises ZooError for flags of other samples, or that disagree."""
+    from evals.contamination.flags import make_search
+    from evals.tasks import task as find_task
+    from zoo.db.searches import check_search
+
+    ids = [sample.id for sample in find_task(task).samples()] if flags else []
+    return [check_search(make_search(each, checkpoint, task, ids)) for each in flags]
 
 
 def _print_resolution(options: "RunOptions", task: "Task") -> None:
     """Prints the difference that the samples can show, before the time is spent."""
-    from evals.cli.power import resolution_text
+    from evals.cli.power import plan, resolution_text
+    from evals.run import select_samples
+    from evals.stats.power import resolution
 
-    n = len(options.samples) or min(task.size, options.limit or task.size)
-    click.echo(f"{task.name}@{task.protocol}: {resolution_text(n)}", err=True)
+    smallest = resolution(plan(task, select_samples(task, options)[1], options.draws))
+    click.echo(f"{task.name}@{task.protocol}: {resolution_text(smallest)}", err=True)
 
 
 def _publish(
-    registry: "Registry | None", run: "FinishedRun", flags: "dict[str, tuple[frozenset[str], list[Flags]]]",
-    allow_unscored: bool,
-) -> "list[Score]":  # fmt: skip
-    """A run's scores, split by its flags and written to the registry, if one is given."""
+    registry: "Registry",
+    run: "FinishedRun",
+    flags: "dict[str, list[Flags]]",
+    allowed: dict[str, Any],
+    publishable: bool,
+) -> "tuple[list[Score], Split | None]":
+    """A run's scores, and its split by its flags and the searches of the zoo; kept there if it is publishable."""
     from evals.contamination.flags import write
     from evals.results.publish import publish, scores
+    from evals.results.split import make_split
+    from zoo.coverage import coverage
 
-    leaked, searches = flags.get(run.header.task) or _kept_flags(run)
-    for search in searches:  # beside the evidence, so that the split can be traced
-        write(run.path.parent / f"overlap-{search.search.method}.jsonl", search)
-    if registry is not None:
-        return publish(registry, run, allow_unscored=allow_unscored, overlapping=leaked)
-    return [score for _, score in scores(run, leaked)]
-
-
-def _kept_flags(run: "FinishedRun") -> "tuple[frozenset[str] | None, list[Flags]]":
-    """The flags beside a run from an earlier start, so that its scores stay split."""
-    from evals.contamination.flags import any_of, read
-    from evals.tasks import task as find_task
-
-    searches = [read(path) for path in sorted(run.path.parent.glob("overlap-*.jsonl"))]
+    header = run.header
+    of_task = flags.get(header.task) or _kept_flags(run)
+    for each in of_task:  # beside the evidence, with the documents that matched
+        write(run.path.parent / f"overlap-{each.search.method}.jsonl", each)
+    searches = _make_searches(of_task, header.checkpoint, header.task)
+    if publishable:
+        for search in searches:
+            registry.add_search(search)
+        published = publish(registry, run, **allowed)
+        return published, registry.splits().get(header.id)
+    searches += registry.searches(header.checkpoint, header.task)
     if not searches:
-        return None, []
-    ids = [sample.id for sample in find_task(run.header.task).samples()]
-    return any_of(searches, run.header.task, ids), searches
+        return scores(run), None
+    covered = coverage(registry, header.checkpoint, searches)
+    split, _ = make_split(header.id, (result.sample for result in run.results), searches, covered)
+    return scores(run, searches, covered), split
+
+
+def _kept_flags(run: "FinishedRun") -> "list[Flags]":
+    """The flags beside a run from an earlier start, so that its scores stay split."""
+    from evals.contamination.flags import read
+
+    return [read(path) for path in sorted(run.path.parent.glob("overlap-*.jsonl"))]
 
 
 def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dict[str, Any]:
+    from evals.stats.power import resolution, weakest
+
     protocol = next(p for p in run.protocols if p.fingerprint == score.protocol)
-    kept = {name: getattr(score, name) for name in ("metric", "value", "low", "high", "n", "unscored", "subset")}
+    names = ("metric", "value", "low", "high", "n", "unscored", "worst", "best", "seeds", "subset")
+    kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
     cut = sum(result.truncated > 0 for result in run.results)
-    return {**where, **kept, "partial": protocol.partial, "truncated": cut}
+    worth = weakest([(score.value, score.low, score.high, score.n, score.clusters)])
+    facts = {"partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
+    return {**where, **kept, **facts, "resolution": resolution(worth) if worth else None}
+
+
+def _with_overlap(rows: list[dict[str, Any]], scores: "Sequence[Score]", split: "Split | None") -> list[dict[str, Any]]:
+    """The rows with what the searches of training data say of them."""
+    from zoo.coverage import overlap_fields, split_line
+
+    fields = overlap_fields(split)
+    return [
+        row | fields | {"training_data": split_line(split, score, scores) if score.subset == "all" else ""}
+        for row, score in zip(rows, scores, strict=True)
+    ]
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -213,7 +261,9 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
-    notes += [f"{row['unscored']} unscored"] if row["unscored"] else []
+    notes += [f"{row['seeds']} seeds"] if row["seeds"] > 1 else []
+    notes += [unscored_text(row["unscored"], row["worst"], row["best"])] if row["unscored"] else []
+    notes += [row["training_data"]] if row["training_data"] else []
     notes += ["not published"] if not row["published"] else []
     notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
     notes += [f"partial: {row['partial']}"] if row["partial"] else []

@@ -114,6 +114,8 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
         click.echo(f"{key:<17} {header[key]}")
     backend = header["backend"]
     click.echo(f"{'engine':<17} {backend['engine']} {backend['version']}, {backend['dtype']} on {backend['device']}")
+    if backend.get("path"):
+        click.echo(f"{'path':<17} {backend['path']}")
     click.echo(f"{'verdicts':<17} " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
     cut = [result.sample for result in results if result.truncated]
     if cut:

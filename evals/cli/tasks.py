@@ -7,7 +7,7 @@ import click
 
 from zoo.cli.completion import A_TASK
 from zoo.cli.options import AS_JSON, open_registry
-from zoo.cli.output import emit_json, share_cell, table
+from zoo.cli.output import emit_json, share_cell, table, unscored_text
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -140,39 +140,36 @@ def _list_suites(checkpoint: str | None, as_json: bool) -> None:
     for name, parts in suites.items():
         click.echo(f"suite:{name:<10} {len(parts):>2} tasks  {', '.join(parts)}")
     for row in rows:
-        text = ", ".join(row["parts"])
-        if checkpoint and row["value"] is None:
-            text = f"missing {', '.join(row['missing'])}"
-        elif checkpoint:
-            text = share_cell(row["value"], row["low"], row["high"])
-            text += f"  (partial: {'; '.join(row['partial'])})" if row["partial"] else ""
+        text = _value_text(row) if checkpoint else ", ".join(row["parts"])
         click.echo(f"average {row['name']} v{row['version']}  {text}")
 
 
 def _add_values(rows: list[dict[str, Any]], checkpoint: str) -> None:
+    """Adds a checkpoint's value of each average, with the scores of its parts."""
+    import msgspec
+
+    from evals.results.choice import chosen_scores
     from evals.suites import averages
 
-    scores, partial = _scores(checkpoint)
-    values = {average.name: average for average in averages(scores)}
-    for row in rows:
-        value = values[row["name"]]
-        row |= {"value": value.value, "low": value.low, "high": value.high, "missing": list(value.missing)}
-        tasks = [part.rpartition(" ")[0] for part in row["parts"]]
-        row["partial"] = [f"{task}: {partial[task]}" for task in tasks if task in partial]
-
-
-def _scores(checkpoint: str) -> tuple[dict[tuple[str, str], tuple[float, float, float]], dict[str, str]]:
-    """A checkpoint's published scores on all samples, (task@protocol, metric) -> value, low, high; and the
-    tasks whose sets are partial, task@protocol -> the missing part."""
-
-    scores: dict[tuple[str, str], tuple[float, float, float]] = {}
-    partial: dict[str, str] = {}
     with open_registry(readonly=True) as registry:
         protocols = registry.protocols()
-        for score in registry.scores(checkpoint=registry.get(checkpoint).digest):
-            name = f"{score.task}@{protocols[score.protocol].name}"
-            if score.subset == "all":
-                scores[name, score.metric] = (score.value, score.low, score.high)
-                if protocols[score.protocol].partial:
-                    partial[name] = protocols[score.protocol].partial
-    return scores, partial
+        values = averages(chosen_scores(registry, registry.get(checkpoint).digest), protocols)
+        for row, value in zip(rows, values, strict=True):
+            fields = msgspec.to_builtins(value)
+            row |= {key: fields[key] for key in ("value", "low", "high", "n", "unscored", "worst", "best", "missing")}
+            row["partial"] = [f"{part.task}: {part.partial}" for part in value.parts if part.partial]
+            row["scores"] = fields["parts"]
+
+
+def _value_text(row: dict[str, Any]) -> str:
+    """An average with its n, unscored samples and task versions; or its parts that are there and those that are not."""
+    present = [part for part in row["scores"] if part["score"]]
+    versions = ", ".join(f"{part['task']} v{part['version']} n={part['score']['n']}" for part in present)
+    if row["value"] is None:
+        absent = [part for part in row["scores"] if not part["score"]]
+        missing = ", ".join(f"{part['task']} v{part['version']} ({part['reason']})" for part in absent)
+        return f"missing {missing}" + (f"; has {versions}" if present else "")
+    text = share_cell(row["value"], row["low"], row["high"], row["n"])
+    text += f" ({unscored_text(row['unscored'], row['worst'], row['best'])})" if row["unscored"] else ""
+    text += f"  of {versions}"
+    return text + (f"  (partial: {'; '.join(row['partial'])})" if row["partial"] else "")

@@ -15,6 +15,7 @@ from typing import Any
 from evals.cluster.connection import connect_ray
 from evals.engines import Engine, connect
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError
 from zoo.records import Record
 
@@ -82,7 +83,7 @@ class Replica:
 
 def _folder(digest: str, path: str) -> Path:
     """The checkpoint's folder on this machine: the driver's if the disk is shared, else that of this machine's zoo."""
-    if (Path(path) / "config.json").is_file():
+    if (Path(path) / "config.json").is_file() or gguf_file(Path(path)):
         return Path(path)
     import socket
 

@@ -12,7 +12,8 @@ from typing import Any
 from zoo import gz, settings
 from zoo.digest import digest, file_sha256
 from zoo.errors import ZooError, nearest
-from zoo.records import Checkpoint, Dataset, Record
+from zoo.lineage import with_ancestors
+from zoo.records import Dataset, Record
 from zoo.registry import Registry
 
 FIELDS = ("text", "content", "code", "completion")
@@ -47,27 +48,20 @@ def find_sets(registry: Registry, word: str) -> list[TrainingSet]:
 
 
 def sets_of_checkpoint(registry: Registry, name: str) -> list[TrainingSet]:
-    """All documents that a checkpoint and the checkpoints it came from were trained on.
+    """All recorded documents that a checkpoint and the checkpoints it came from were trained on.
 
-    Raises  ZooError when none is recorded, or one is not in this zoo: unsearched data does not count as clean
+    A member of the lineage without recorded data has none to search; `zoo.coverage` says so afterwards.
+    Raises  ZooError when none is recorded at all, or a parent or a dataset is not in this zoo
     """
     checkpoint = registry.get(name)
-    seen: dict[str, None] = {}
-    waiting, known = [checkpoint], {checkpoint.digest}
-    while waiting:
-        current: Checkpoint = waiting.pop(0)
-        seen |= dict.fromkeys(trained.digest for trained in current.datasets)
-        for parent in current.parents:
-            if parent.digest not in known:
-                known.add(parent.digest)
-                try:
-                    waiting.append(registry.get(parent.digest))
-                except ZooError as error:
-                    raise ZooError(
-                        f"{current.label} came from {parent.digest[:12]}, which is not in this zoo, so its training "
-                        f"data is not known; pull it, or name the sets: --dataset NAME. Its lineage: "
-                        f"phizoo models lineage {current.name}"
-                    ) from error
+    lineage, missing = with_ancestors(registry, checkpoint)
+    for parent, child in missing.items():
+        raise ZooError(
+            f"{child.label} came from {parent[:12]}, which is not in this zoo, so its training "
+            f"data is not known; pull it, or name the sets: --dataset NAME. Its lineage: "
+            f"phizoo models lineage {child.name}"
+        )
+    seen = dict.fromkeys(trained.digest for member in lineage for trained in member.datasets)
     if not seen:
         raise ZooError(
             f"no training data is recorded for {checkpoint.label}; name it: --dataset NAME|PATH. "

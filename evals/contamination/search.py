@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from evals.contamination.documents import TrainingSet, documents
-from evals.contamination.flags import Flag, Flags, MatchedDocument, Search
+from evals.contamination.flags import Flag, Flags, FlagsHeader, MatchedDocument
 from evals.contamination.match import Match
 from evals.contamination.problems import Problem
 from evals.contamination.thresholds import Method
@@ -83,17 +83,21 @@ def open_method(problems: Sequence[Problem], plan: SearchPlan) -> SearchMethod:
     return NgramSearch(problems, int(plan.threshold), code=plan.method == "code-ngram")
 
 
-def search(task: str, problems: Sequence[Problem], sets: Sequence[TrainingSet], plan: SearchPlan) -> Flags:
+def search(
+    task: str, problems: Sequence[Problem], sets: Sequence[TrainingSet], plan: SearchPlan, part: bool = False
+) -> Flags:
     """The samples that stand in the documents, each with its closest documents.
 
+    part    the problems are only some of the task's samples
     Raises  ZooError when the sets hold no document: nothing searched is not the same as nothing found
     """
     method = open_method(problems, plan)
     sources: list[str] = []
+    sizes: list[int] = []
     kept: dict[int, list[tuple[float, int, str]]] = {}
     sign = 1 if plan.method == "embedding" else -1  # the closest match sorts first
     with progress(f"{task} {plan.method}", None, "documents") as bar:
-        for start, names, matches in _searched_chunks(method, problems, sets, plan):
+        for start, names, matches in _searched_chunks(method, problems, _every_document(sets, sizes), plan):
             sources += names
             for match in matches:
                 closest = kept.setdefault(match.problem, [])
@@ -115,11 +119,12 @@ def search(task: str, problems: Sequence[Problem], sets: Sequence[TrainingSet], 
         )
         for number in sorted(kept)
     ]
-    header = Search(
+    header = FlagsHeader(
         task=task, datasets=tuple(training_set.digest for training_set in sets), method=plan.method,
         threshold=plan.threshold, checked=len(problems), names=tuple(training_set.name for training_set in sets),
         documents=len(sources), how=plan.form,
         unsearched=tuple(problems[number].sample for number in sorted(method.unsearched)),
+        sizes=tuple(sizes), part=tuple(problem.sample for problem in problems) if part else (),
     )  # fmt: skip
     return Flags(search=header, flagged=tuple(flagged))
 
@@ -139,11 +144,19 @@ def narrow(flags: Flags, threshold: float) -> Flags:
     return Flags(search=msgspec.structs.replace(flags.search, threshold=threshold), flagged=tuple(kept))
 
 
+def _every_document(sets: Sequence[TrainingSet], sizes: list[int]) -> Iterator[tuple[str, str]]:
+    """The documents of all sets; `sizes` gets the number of documents of each."""
+    for training_set in sets:
+        sizes.append(0)
+        for document in documents(training_set):
+            sizes[-1] += 1
+            yield document
+
+
 def _searched_chunks(
-    method: SearchMethod, problems: Sequence[Problem], sets: Sequence[TrainingSet], plan: SearchPlan
+    method: SearchMethod, problems: Sequence[Problem], every: Iterator[tuple[str, str]], plan: SearchPlan
 ) -> Iterator[tuple[int, list[str], list[Match]]]:
     """(number of its first document, sources of its documents, matches) of each chunk, in order."""
-    every = (document for training_set in sets for document in documents(training_set))
     chunks: Iterator[Chunk] = iter(lambda: list(islice(every, CHUNK)), [])
     first = list(islice(chunks, FEW // CHUNK))
     start = 0

@@ -11,6 +11,7 @@ from zoo.errors import unknown
 # engine -> module with `connect(folder, **options) -> Engine`
 ENGINES = {
     "transformers": "evals.engines.transformers_local",
+    "llama_cpp": "evals.engines.llama_cpp",
     "vllm": "evals.engines.vllm.offline",
     "vllm_server": "evals.engines.vllm.server",
     "openai_http": "evals.engines.http.openai",

@@ -4,13 +4,17 @@ A byte-pair tokenizer merges a newline with the indentation after it, so the end
 part of the protocol (`Decoding.boundary`). Every engine encodes through this file.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from evals.engines.gguf import gguf_ends, gguf_tokenizer
+from evals.engines.spelling import Spelling
 from evals.records import Decoding
+from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError
 from zoo.records import Record, has_tokenizer
 
@@ -32,22 +36,6 @@ class Pair(Record, frozen=True, kw_only=True):
     tokens: tuple[int, ...]
     start: int
     truncated: int = 0
-
-
-def byte_of_character() -> dict[str, int]:
-    """GPT-2's printable stand-ins back to bytes: byte-level BPE spells each byte as one character.
-
-    Source: the byte table of GPT-2's tokenizer: printable bytes stand for themselves, the other 68
-    follow from U+0100 on, in order.
-
-    >>> byte_of_character()["Ġ"] == ord(" "), len(byte_of_character())
-    (True, 256)
-    """
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in printable]
-    table = {chr(byte): byte for byte in printable}
-    table.update({chr(256 + place): byte for place, byte in enumerate(others)})
-    return table
 
 
 def splits_by_line(tokenizer: Any) -> bool:
@@ -80,6 +68,8 @@ def folder_tokenizer(path: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
+    if file := gguf_file(path):
+        return gguf_tokenizer(file)
     if not has_tokenizer(file.name for file in path.iterdir()):
         raise ZooError(
             f"{path} has no tokenizer (tokenizer.json, a *.model, or vocab.json with merges.txt): put its files beside "
@@ -88,62 +78,101 @@ def folder_tokenizer(path: Path) -> Any:
     return AutoTokenizer.from_pretrained(path, local_files_only=True)
 
 
-class Tokens:
-    """A tokenizer together with the bytes of its tokens. Keeps no file open."""
+def folder_ends(path: Path) -> frozenset[int]:
+    """The tokens that end a text by a folder's config.json and generation_config.json; each may name several.
 
-    def __init__(self, tokenizer: Any) -> None:
+    Chat models end a turn with a token that only these files name: `<|end|>` of Phi-3, `<|eot_id|>` of Llama 3.
+    """
+    if file := gguf_file(path):
+        return gguf_ends(file)
+    ends: set[int] = set()
+    for name in ("config.json", "generation_config.json"):
+        file = path / name
+        settings = json.loads(file.read_bytes()) if file.is_file() else {}
+        for part in (settings, settings.get("text_config") or {}):
+            ends.update(listed_ids(part.get("eos_token_id")))
+    return frozenset(ends)
+
+
+def listed_ids(stated: Any) -> tuple[int, ...]:
+    """Token ids as a configuration states them: one, a list of them, or none.
+
+    >>> listed_ids(2), listed_ids([1, 106]), listed_ids(None)
+    ((2,), (1, 106), ())
+    """
+    values = stated if isinstance(stated, list) else [stated]
+    return tuple(value for value in values if type(value) is int and value >= 0)
+
+
+def folder_tokens(path: Path) -> "Tokens":
+    """The tokenizer of a checkpoint's folder with every end of text that the folder names."""
+    return Tokens(folder_tokenizer(path), folder_ends(path))
+
+
+class Tokens:
+    """A tokenizer together with the bytes of its tokens. Keeps no file open.
+
+    ends    tokens that end a text: the tokenizer's own, and those that its folder names
+    prefix  the token before an empty text
+    """
+
+    def __init__(self, tokenizer: Any, ends: Iterable[int] = ()) -> None:
         self.tokenizer = tokenizer
         self.eos: int | None = tokenizer.eos_token_id
-        self.size = len(tokenizer)  # ids from here on are padding rows of the embedding, never trained
+        self.ends = frozenset(ends) | frozenset(listed_ids(self.eos))
+        bos = tokenizer.bos_token_id
+        self.prefix: int | None = self.eos if bos is None else bos
+        # ids from here on are padding rows of the embedding, never trained; a vocabulary may have gaps below
+        self.size = 1 + max(tokenizer.get_vocab().values(), default=-1)
+        self.spelling = Spelling(tokenizer, self.size)
         self._line = lru_cache(LINES_KEPT)(self._whole) if splits_by_line(tokenizer) else None
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
-        """Token ids of a text, with the tokenizer's own first token if it has one and `special`."""
+        """Token ids of a text, with the tokenizer's own first token if it has one and `special`.
+
+        A text that begins with the prefix gets no second one, as in lm-evaluation-harness 0.4.13 (`tok_encode`).
+        """
         if self._line is None:
-            return list(self._whole(text, special))
+            return list(self._whole(text, special and not (self._mark and text.startswith(self._mark))))
         return [token for line in LINE_END.split(text) for token in self._line(line)]
+
+    @cached_property
+    def _mark(self) -> str:
+        return "" if self.prefix is None else str(self.tokenizer.decode([self.prefix]))
 
     def _whole(self, text: str, special: bool = True) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=special)["input_ids"])
 
-    @cached_property
+    @property
     def bytes_of(self) -> list[bytes]:
         """The bytes of each token id; empty for special tokens."""
-        specials = set(self.tokenizer.all_special_ids)
-        added = {int(i): token.content for i, token in self.tokenizer.added_tokens_decoder.items()}
-        table = byte_of_character()
-        spelled = self.tokenizer.convert_ids_to_tokens(list(range(self.size)))
-        pieces = []
-        for number, token in enumerate(spelled):
-            if number in specials or token is None:
-                pieces.append(b"")
-            elif number in added:
-                pieces.append(added[number].encode())
-            elif all(character in table for character in token):
-                pieces.append(bytes(table[character] for character in token))
-            else:  # not byte-level (SentencePiece): a word piece, its space spelled U+2581
-                pieces.append(token.replace("\u2581", " ").encode())
-        return pieces
+        return self.spelling.table
 
     def text(self, tokens: Sequence[int]) -> str:
-        """The text of new tokens; bytes that are not UTF-8 become U+FFFD."""
-        table = self.bytes_of
-        return b"".join(table[token] if token < self.size else b"" for token in tokens).decode("utf-8", "replace")
+        """The text of new tokens behind a prompt; bytes that are not UTF-8 become U+FFFD."""
+        return self.spelling.text(tokens).decode("utf-8", "replace")
 
     def prompt(self, text: str, decoding: Decoding, room: int) -> Prompt:
         """A prompt's tokens under its boundary, cut from the left to `room` tokens.
 
-        An empty prompt becomes the end-of-text token, which the papers' models saw before each document.
+        An empty prompt becomes the tokenizer's beginning of text, or else its end, which the papers' models saw
+        before each document.
+        Raises  ZooError for a healed prompt where tokens have no bytes of their own
         """
         if decoding.boundary == "stripped":
             text = text.rstrip()
         ids = self.encode(text)
         heal = b""
         if decoding.boundary == "healed" and len(ids) > 1:
+            if not self.spelling.joins:
+                raise ZooError(
+                    "this tokenizer's text is not its tokens in a row, so a prompt's last token cannot be healed; take "
+                    "the @stripped protocol (phizoo eval tasks)"
+                )
             heal = self.bytes_of[ids[-1]]
             ids = ids[:-1] if heal else ids
-        if not ids and self.eos is not None:
-            ids = [self.eos]
+        if not ids and self.prefix is not None:
+            ids = [self.prefix]
         cut = max(0, len(ids) - room)
         return Prompt(tokens=tuple(ids[cut:]), truncated=cut, heal=heal)
 
@@ -151,18 +180,18 @@ class Tokens:
         """A pair's tokens, as lm-evaluation-harness 0.4.13 encodes them (api/model.py, `_encode_pair`).
 
         Spaces at the context's end move to the continuation; both are encoded together and split at
-        the length of the context's own tokens; too long a pair is cut from the left to
+        the length of the context's own tokens. Before an empty context stands the prefix (`prefix_token_id`),
+        unless the continuation begins with it. Too long a pair is cut from the left to
         context_tokens + 1 (its last token is read, never fed).
         """
         spaces = len(context) - len(context.rstrip())
         if spaces:
             context, continuation = context[:-spaces], context[-spaces:] + continuation
-        if not context:
-            whole = [*([self.eos] if self.eos is not None else []), *self.encode(continuation, special=False)]
+        whole = self.encode(context + continuation, special=bool(context))
+        start = len(self.encode(context)) if context else 0
+        if not start and self.prefix is not None:
+            whole = whole if whole[:1] == [self.prefix] else [self.prefix, *whole]
             start = 1
-        else:
-            whole = self.encode(context + continuation)
-            start = len(self.encode(context))
         start = min(start, len(whole) - 1)  # a continuation merged into the context's last token: score that one
         cut = max(0, len(whole) - (context_tokens + 1))
         return Pair(tokens=tuple(whole[cut:]), start=max(start - cut, 1), truncated=cut)

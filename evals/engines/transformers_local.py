@@ -8,14 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evals.engines.local.choices import choose
-from evals.engines.local.generate import Text, encode_prompt, generate
+from evals.engines.local.generate import Text, encode_prompt
 from evals.engines.local.load import load, resolve
 from evals.engines.local.logprobs import TokenRead, read_prompts
+from evals.engines.local.paths import Paths
+from evals.engines.local.probe import prove
 from evals.engines.local.stream import Pieces, write_steps
+from evals.engines.local.write import generate
 from evals.engines.tokens import Prompt, Tokens
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.errors import ZooError
+from zoo.families import folder_family
 
 # Padded tokens a forward pass. On a CPU activations should stay in the cache: 512 read HellaSwag 2.4 times as
 # fast as 8192 with 9M parameters; a GPU wants many, and 65536 fit 24 GiB.
@@ -28,7 +34,7 @@ class TransformersLocal:
 
     def __init__(self, path: Path, facts: Facts, *, budget: int, slots: int) -> None:
         self.path, self.facts, self.budget, self.slots = path, facts, budget, slots
-        self._loaded: tuple[Any, Tokens] | None = None
+        self._loaded: tuple[Any, Tokens, Paths] | None = None
 
     @property
     def model(self) -> Any:
@@ -40,31 +46,41 @@ class TransformersLocal:
         """Its tokenizer."""
         return self._load()[1]
 
-    def _load(self) -> tuple[Any, Tokens]:
+    @property
+    def paths(self) -> Paths:
+        """The paths that are proven for it."""
+        return self._load()[2]
+
+    def _load(self) -> tuple[Any, Tokens, Paths]:
         if self._loaded is None:
-            self._loaded = load(self.path, self.facts.dtype, self.facts.device)
+            model, tokens = load(self.path, self.facts.dtype, self.facts.device)
+            paths = prove(model, tokens, self.facts.context_tokens)
+            self._loaded = model, tokens, paths
+            self.facts = msgspec.structs.replace(self.facts, path=paths.describe(self.facts.context_tokens))
         return self._loaded
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
         """Generations as they end."""
         if requests:
-            yield from generate(self.model, self.tokens, requests, self.facts.context_tokens, self.slots)
+            yield from generate(self.model, self.tokens, self.paths, requests, self.facts.context_tokens, self.slots)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
         """Choice scores as batches end."""
         if requests:
-            yield from choose(self.model, self.tokens, requests, self.facts.context_tokens, self.budget)
+            yield from choose(self.model, self.tokens, self.paths, requests, self.facts.context_tokens, self.budget)
 
     def continue_tokens(self, requests: Sequence[GenerateRequest], prompts: Sequence[Prompt]) -> Iterator[Generation]:
         """Generations from prompts that come as tokens; each must leave room in the context."""
-        yield from generate(self.model, self.tokens, requests, self.facts.context_tokens, self.slots, prompts)
+        yield from generate(
+            self.model, self.tokens, self.paths, requests, self.facts.context_tokens, self.slots, prompts
+        )
 
     def stream(self, request: GenerateRequest) -> Iterator[str]:
         """One text in pieces, as it is written."""
         prompt = encode_prompt(request, self.tokens, self.facts.context_tokens)
         text = Text(request, prompt, self.tokens, self.facts.context_tokens)
         pieces = Pieces(text)
-        for _ in write_steps(self.model, self.tokens, text, 0):
+        for _ in write_steps(self.model, self.tokens, self.paths, text, 0):
             if piece := pieces.new():
                 yield piece
         if piece := pieces.new():
@@ -94,9 +110,12 @@ def connect(
         transformers, torch = version("transformers"), version("torch").split("+")[0]
     except PackageNotFoundError as error:
         raise ZooError(f"{error.name} is not installed: pip install 'phi-zoo[eval]'") from None
+    family = folder_family(path)
+    # a Phi's answers never changed, so neither do the ids of its runs; other families were read in other ways before
+    path_of = {} if family.name == "phi" else {"path": family.path}
     facts = Facts(
         engine="transformers", version=transformers, dtype=dtype, device=device, context_tokens=context,
-        identity={"attention": "sdpa", "torch": torch},
+        identity={"attention": family.attention, "torch": torch} | path_of,
     )  # fmt: skip
     budget, slots = (CPU_BUDGET, CPU_SLOTS) if device == "cpu" else (GPU_BUDGET, GPU_SLOTS)
     return TransformersLocal(path, facts, budget=batch * 64 if batch else budget, slots=batch or slots)

@@ -5,19 +5,20 @@ measurement. If a run's samples are missing, or the other side is a published nu
 says so. Not here: printing (`evals.cli.compare`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Literal
 
 from msgspec.structs import replace
 
 from evals.protocol_name import ProtocolName
 from evals.results import imported
+from evals.results.choice import chosen_scores, samples_of
 from evals.results.task_of_run import run_options
-from evals.run_folder import read_results
 from evals.stats.intervals import recover_interval
 from evals.stats.paired import Difference, holm, paired_difference, unpaired_difference
-from evals.stats.summary import SampleScore, Summary, by_sample, derive_summary
-from evals.tasks import benchmark_of, groups_of
+from evals.stats.summary import SampleScore, Summary, derive_summary
+from evals.tasks import TASKS, benchmark_of
+from evals.tasks import protocols as task_protocols
 from zoo import published
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Checkpoint, ProtocolRecord, Record, Reported, Score
@@ -40,9 +41,11 @@ class ComparisonRow(Record, frozen=True):
     """One protocol's comparison.
 
     first, second  the two scores, 0..1
-    difference     first - second with interval and p; None where a published number has no n
-    p_holm         p adjusted for all rows of the table
-    runs           the runs compared; one if the other side is reported
+    difference     first - second with interval and p; None where a published number has no n, or is not comparable
+    p_holm         p adjusted for all rows of the family; None for the others, whose p is not adjusted
+    runs           the runs compared, the newest of several seeds; one if the other side is reported
+    shots          of the first and the second; None where a published number does not say
+    family         one reading of each task, its main metric, of two checkpoints: what the table is asked about
     note           why it is not paired, or how many samples were left out; the source of a reported number
     """
 
@@ -57,6 +60,8 @@ class ComparisonRow(Record, frozen=True):
     runs: tuple[str, ...]
     note: str = ""
     flips: tuple[Flip, ...] = ()
+    shots: tuple[int | None, int | None] = (None, None)
+    family: bool = False
 
 
 class Comparison(Record, frozen=True):
@@ -79,18 +84,21 @@ def compare(registry: Registry, first: str, second: str, tasks: Sequence[str] = 
     checkpoint = _first(registry, first)
     other = _second(registry, second)
     protocols = registry.protocols()
-    scores = newest_scores(registry, checkpoint, protocols, tasks)
+    scores = scores_by_protocol(registry, checkpoint, protocols, tasks)
     if isinstance(other, Checkpoint):
-        theirs = newest_scores(registry, other, protocols, tasks)
+        theirs = scores_by_protocol(registry, other, protocols, tasks)
         shared = [(scores[key], theirs[key]) for key in scores if key in theirs]
         if not shared:
             raise _nothing_shared(registry, (checkpoint, other), (scores, theirs), protocols, tasks)
-        rows = [_compare_scores(registry, pair, protocols[pair[0].protocol], flips) for pair in shared]
-        return Comparison(first=_label(checkpoint), second=_label(other), rows=_adjust(rows))
+        pairs = [
+            (_compare_scores(registry, pair, protocols[pair[0].protocol], flips), pair[0].protocol) for pair in shared
+        ]
+        family = _family(registry, [pair[0] for pair in shared], protocols)
+        return Comparison(first=_label(checkpoint), second=_label(other), rows=_adjust(pairs, family))
     rows = [row for score in scores.values() for row in _compare_reported(score, protocols[score.protocol], other)]
     if not rows:
         raise _nothing_published(checkpoint, other, scores, tasks)
-    return Comparison(first=_label(checkpoint), second=other[0].model, rows=_adjust(rows))
+    return Comparison(first=_label(checkpoint), second=other[0].model, rows=tuple(rows))
 
 
 def _first(registry: Registry, name: str) -> Checkpoint:
@@ -127,11 +135,11 @@ def _second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
         raise
 
 
-def newest_scores(
+def scores_by_protocol(
     registry: Registry, checkpoint: Checkpoint, protocols: Mapping[str, ProtocolRecord], tasks: Sequence[str]
 ) -> dict[str, Score]:
-    """The newest score of a checkpoint under each protocol of the given tasks; our own before an imported one."""
-    scores = [score for score in registry.scores(checkpoint.digest) if score.subset == "all"]
+    """The score that stands for a checkpoint under each protocol of the given tasks; our own before an imported one."""
+    scores = [score for score in chosen_scores(registry, checkpoint.digest) if score.subset == "all"]
     scores.sort(key=lambda score: not ProtocolName.parse(protocols[score.protocol].name).imported)
     return {
         imported.pairing_key(protocols[score.protocol]): score
@@ -153,22 +161,23 @@ def _compare_scores(
         note = "unpaired: the two runs have no scored sample in common"
         return _row(pair, protocol, "unpaired", _unpaired(*pair), note=note)
     left_out = len(first.keys() | second.keys()) - len(both)
+    notes = [f"{left_out} samples that only one of them has scored are left out"] if left_out else []
+    notes += _settings(pair)
     moved = [Flip(sample=a.sample, first=a.value, second=b.value) for a, b in both if a.value != b.value]
     return _row(
         pair, protocol, "paired", sample_difference(both),
         scores=(sum(a.value for a, _ in both) / len(both), sum(b.value for _, b in both) / len(both)),
-        note=f"{left_out} samples that only one of them has scored are left out" if left_out else "",
+        note="; ".join(notes),
         flips=tuple(moved) if flips else (),
     )  # fmt: skip
 
 
-def samples_of(registry: Registry, score: Score) -> dict[str, SampleScore]:
-    """A run's scored samples by id. Raises ZooError if its results are missing or damaged."""
-    path = registry.results(score.run)
-    if not path.is_file():
-        raise ZooError(f"the results of run {score.run[:12]} are gone. See: phizoo models verify")
-    scores, _ = by_sample(read_results(path), score.metric, groups_of(score.task))
-    return {sample.sample: sample for sample in scores}
+def _settings(pair: tuple[Score, Score]) -> list[str]:
+    """The seeds behind the two scores, and their engines and dtypes where these differ."""
+    first, second = pair
+    notes = [f"means over {first.seeds} and {second.seeds} seeds"] if max(first.seeds, second.seeds) > 1 else []
+    names = [f"{score.engine} {score.dtype}".strip() for score in pair]
+    return [*notes, f"A ran with {names[0]}, B with {names[1]}"] if names[0] != names[1] else notes
 
 
 def shared_samples(
@@ -197,6 +206,7 @@ def _row(
     return ComparisonRow(
         task=score.task, column=protocol.column, metric=score.metric, kind=kind, first=first, second=second,
         difference=difference, p_holm=None, runs=(score.run, other.run), note=note, flips=flips,
+        shots=(protocol.shots, protocol.shots),
     )  # fmt: skip
 
 
@@ -210,20 +220,54 @@ def _compare_reported(score: Score, protocol: ProtocolRecord, rows: Sequence[Rep
 
 
 def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported) -> ComparisonRow:
-    summary = derive_summary(row)
-    origin = ", ".join(part for part in (row.protocol, row.subset, row.source) if part)
+    obstacle = not_comparable(row.subset, row.shots, protocol.shots)
+    summary = None if obstacle else derive_summary(row)
+    shots = "shots not stated" if row.shots is None else f"{row.shots}-shot"
+    origin = ", ".join(part for part in (row.protocol, shots, row.subset, row.source) if part)
+    reason = f"; not comparable: {obstacle}" if obstacle else "" if summary else "; no n, so no interval"
     return ComparisonRow(
         task=score.task, column=protocol.column, metric=score.metric, kind="reported", first=score.value,
         second=row.value / 100, difference=_unpaired(score, summary) if summary else None, p_holm=None,
-        runs=(score.run,),
-        note=f"reported ({origin}), its protocol is not ours" + ("" if summary else "; no n, so no interval"),
+        runs=(score.run,), note=f"reported ({origin}), its protocol is not ours ({protocol.shots}-shot){reason}",
+        shots=(protocol.shots, row.shots),
     )  # fmt: skip
 
 
-def _adjust(rows: Sequence[ComparisonRow]) -> tuple[ComparisonRow, ...]:
-    """The rows with Holm's p over those that have a p."""
-    adjusted = iter(holm([row.difference.p for row in rows if row.difference is not None]))
-    return tuple(row if row.difference is None else replace(row, p_holm=next(adjusted)) for row in rows)
+def not_comparable(subset: str, theirs: int | None, ours: int | None) -> str:
+    """Why a published number cannot be compared with a measured one of its benchmark; empty if it roughly can.
+
+    subset        the part of the benchmark that was published
+    theirs, ours  shots; None if unknown
+
+    >>> not_comparable("", 3, 0), not_comparable("", None, 0)
+    ('3-shot there, 0-shot here', '')
+    """
+    if subset:
+        return f"only part of the benchmark ({subset})"
+    return "" if theirs is None or ours is None or theirs == ours else f"{theirs}-shot there, {ours}-shot here"
+
+
+def _family(registry: Registry, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> set[str]:
+    """The protocols of Holm's family: of each task its main metric, under its default protocol if that is shared."""
+    best: dict[str, tuple[tuple[bool, int, int], str]] = {}
+    for score in scores:
+        record = protocols[score.protocol]
+        main = dict(registry.run(score.run).get("protocol") or {}).get("metric", record.metric)
+        names = list(task_protocols(score.task)) if score.task in TASKS else []
+        own = ProtocolName.parse(record.name).render()
+        order = (score.metric != main, names.index(own) if own in names else len(names), -record.task_version)
+        if score.task not in best or order < best[score.task][0]:
+            best[score.task] = (order, score.protocol)
+    return {fingerprint for _, fingerprint in best.values()}
+
+
+def _adjust(pairs: Sequence[tuple[ComparisonRow, str]], family: Container[str]) -> tuple[ComparisonRow, ...]:
+    """The rows with Holm's p over those whose protocol is in the family."""
+    adjusted = iter(holm([row.difference.p for row, key in pairs if key in family and row.difference is not None]))
+    return tuple(
+        replace(row, family=True, p_holm=None if row.difference is None else next(adjusted)) if key in family else row
+        for row, key in pairs
+    )
 
 
 def _nothing_shared(

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from evals.scoring.answer import exact_and_f1
+from evals.scoring.finite import find_overflow
 from evals.scoring.squad_threshold import at_best_threshold
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
@@ -23,7 +24,10 @@ EVALPLUS = {"HumanEval": ("humaneval", "humaneval_plus"), "Mbpp": ("mbpp_plus", 
 
 
 class SampleLine(Record, frozen=True):
-    """One sample and draw. asked: the (context, continuation) pairs to the byte; () if the file has none."""
+    """One sample and draw. asked: the (context, continuation) pairs to the byte; () if the file has none.
+
+    fault  why it has no score; its metrics then count for nothing
+    """
 
     sample: str
     draw: int
@@ -34,6 +38,7 @@ class SampleLine(Record, frozen=True):
     logprobs: tuple[float, ...] = ()
     cluster: str = ""
     detail: str = ""
+    fault: str = ""
 
 
 class TaskResults(Record, frozen=True):
@@ -95,7 +100,7 @@ def read(path: Path) -> list[TaskResults]:
 def _lm_eval(path: Path) -> TaskResults:
     match = SAMPLES.fullmatch(path.name)
     task, date = (match["task"], match["date"]) if match else ("", "")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     if not rows:
         raise ZooError(f"{path} holds no samples")
     rows.sort(key=lambda row: int(row["doc_id"]))  # its own order may be the batches'
@@ -113,11 +118,14 @@ def _lm_eval(path: Path) -> TaskResults:
         lines[row["doc_id"]] = _lm_eval_line(task, row, {**(earlier.metrics if earlier else {}), **metrics})
     if _is_squad(rows[0].get("exact")):
         _add_thresholds(lines, rows)
-    metrics_ = tuple(m for m in next(iter(lines.values())).metrics if all(m in line.metrics for line in lines.values()))
+    scored = [line for line in lines.values() if not line.fault] or list(lines.values())
+    metrics_ = tuple(m for m in scored[0].metrics if all(m in line.metrics for line in scored))
+    if scored[0].fault:
+        metrics_ = tuple(rows[0]["metrics"][:1])
     if not metrics_:
         raise ZooError(f"{path} has no metric of a sample in 0..1; {', '.join(rows[0]['metrics'])} is not taken in")
     kept = tuple(
-        msgspec.structs.replace(line, metrics={metric: line.metrics[metric] for metric in metrics_})
+        msgspec.structs.replace(line, metrics={metric: line.metrics[metric] for metric in metrics_ if not line.fault})
         for line in lines.values()
     )
     return TaskResults(
@@ -166,11 +174,14 @@ def _lm_eval_line(task: str, row: dict[str, Any], metrics: dict[str, float]) -> 
         if not generated or isinstance(pair["arg_1"], dict)  # squadv2 reads a probability beside its text
     )
     first = row["resps"][0][0]
+    logprobs = () if generated else tuple(float(response[0][0]) for response in row["resps"])
+    values = (row.get(name) for name in row["metrics"])
+    fault = find_overflow([*logprobs, *(value for value in values if isinstance(value, float) and value != value)])
     answer = row["filtered_resps"][0] if generated else None
     return SampleLine(
         sample=f"{task}/{row['doc_id']}", draw=0, metrics=metrics, asked=asked,
         answer=str(answer) if answer is not None else None, text=str(first) if generated else "",
-        logprobs=() if generated else tuple(float(response[0][0]) for response in row["resps"]),
+        logprobs=() if fault else logprobs, fault=fault,
     )  # fmt: skip
 
 

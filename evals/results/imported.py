@@ -6,6 +6,7 @@ with our runs sample by sample. Not here: reading the files (`import_formats`).
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from evals.protocol_name import ProtocolName
 from evals.records import Facts, Result, Run, Sample
 from evals.results.import_formats import SampleLine, TaskResults
 from evals.results.publish import publish
+from evals.results.publish import scores as run_scores
 from evals.run import FinishedRun
+from evals.stats.pass_at_k import pass_metrics
 from evals.task import Task
 from evals.tasks import TASKS, benchmark_of, protocols
 from zoo.digest import digest, whole_file, write_json
@@ -30,19 +33,24 @@ IN_PARTS = ("mmlu", "bbh", "gsm8k")  # tasks of which other tools have subtasks 
 
 
 class ImportedRun(Record, frozen=True):
-    """One imported run. same: samples whose prompt is ours byte for byte; None: the file has no prompts."""
+    """One imported run.
+
+    same       samples whose prompt is ours byte for byte; None: the file has no prompts
+    published  False for a part of a task, which would not be comparable with whole ones
+    """
 
     model: str
     run: str
     column: str
     scores: tuple[Score, ...]
     same: int | None
+    published: bool = True
 
 
 def import_results(
     registry: Registry, tool_runs: Sequence[TaskResults], model: str | None, runs: Path
 ) -> list[ImportedRun]:
-    """Publishes results as measured elsewhere, one run a protocol.
+    """Publishes results as measured elsewhere, one run a protocol; a part of a task is kept, but not published.
 
     model   a checkpoint of the zoo, or a name for a model that is not here; None: the name in the files
     Raises  ZooError when the model has no name, or a file has no score of a sample
@@ -54,20 +62,28 @@ def import_results(
             raise ZooError(f"{tool_run.file} does not say which model it is of; name it: --model NAME")
         digest_, label = _who(registry, label)
         task, same, lines = _ours(tool_run)
-        record = _record(tool_run, task, lines)
+        part = _part(tool_run, task, lines)
+        record = _record(tool_run, task, lines, part)
         results = tuple(_result(line) for line in lines)
         header = _header(tool_run, record, len({line.sample for line in lines}), digest_, label)
-        records = tuple(msgspec.structs.replace(record, metric=metric) for metric in tool_run.metrics)
+        least_draws = min(Counter(line.sample for line in lines).values())
+        metrics = pass_metrics(tool_run.metrics, least_draws)
+        records = tuple(msgspec.structs.replace(record, metric=metric) for metric in metrics)
         folder = runs / header.id
         with whole_file(folder / "results.jsonl") as file:
             file.write(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
         write_json(folder / "header.json", msgspec.to_builtins(header))
         done = FinishedRun(header=header, protocols=records, results=results, path=folder / "results.jsonl")
-        scores = publish(registry, done)
+        scores = run_scores(done) if part else publish(registry, done)
         prompts = any(line.asked for line in lines)
         taken.append(
             ImportedRun(
-                model=label, run=header.id, column=record.column, scores=tuple(scores), same=same if prompts else None
+                model=label,
+                run=header.id,
+                column=record.column,
+                scores=tuple(scores),
+                same=same if prompts else None,
+                published=not part,
             )
         )
     return taken
@@ -176,7 +192,15 @@ def _bytes(task: Task, sample: Sample) -> object:
     return task.pairs(sample) if task.pairs else ((shown(task, sample), ""),)
 
 
-def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine]) -> ProtocolRecord:
+def _part(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine]) -> str:
+    """How many of the task's samples the lines have, if not all; empty for all, and for a task that is not ours."""
+    name = _our_name(tool_run.task)
+    known = task or (next(iter(protocols(name).values())) if name in TASKS else None)
+    asked = len({line.sample for line in lines})
+    return f"{asked:,} of {known.size:,} samples" if known and asked < known.size else ""
+
+
+def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine], part: str) -> ProtocolRecord:
     """The protocol of the tool's run: ours if the prompts are ours, with the tool's decoding; else the tool's."""
     asked = {line.sample for line in lines}
     metric = tool_run.metrics[0]
@@ -186,7 +210,7 @@ def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine
             name=ProtocolName(base=f"{tool_run.tool} {tool_run.release}", imported=True).render(), metric=metric,
             shots=tool_run.shots, prompt=lines[0].asked[0][0] if lines[0].asked else "",
             prompts_sha256=digest([[line.sample, line.asked] for line in lines]), samples=len(asked),
-            decoding=tool_run.decoding,
+            decoding=tool_run.decoding, partial=part,
         )  # fmt: skip
     every = list(task.samples())
     imported_samples = [sample for sample in every if sample.id in asked]
@@ -196,10 +220,9 @@ def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine
         record = msgspec.structs.replace(record, prompt="", prompts_sha256="", decoding={})
     elif task.kind != "choices" and not _as_ours(tool_run.decoding, record.decoding):
         record = msgspec.structs.replace(record, decoding=tool_run.decoding)
-    if len(imported_samples) < len(every):
-        partial = f"{len(imported_samples):,} of {len(every):,} samples"
+    if part:
         seen = prompts_sha256(task, imported_samples) if record.prompts_sha256 else ""
-        record = msgspec.structs.replace(record, samples=len(imported_samples), prompts_sha256=seen, partial=partial)
+        record = msgspec.structs.replace(record, samples=len(imported_samples), prompts_sha256=seen, partial=part)
     return record
 
 
@@ -211,6 +234,11 @@ def _as_ours(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
 
 
 def _result(line: SampleLine) -> Result:
+    if line.fault:
+        return Result(
+            sample=line.sample, draw=line.draw, score=None, text=line.text, verdict="unscored", cluster=line.cluster,
+            detail=line.fault,
+        )  # fmt: skip
     values = list(line.metrics.values())
     return Result(
         sample=line.sample, draw=line.draw, score=values[0], metrics=line.metrics, answer=line.answer, text=line.text,

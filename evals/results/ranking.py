@@ -4,14 +4,18 @@ The statistics are `evals.stats`; this file applies them to the registry's runs.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-from evals.results.compare import newest_scores, sample_difference, samples_of, shared_samples
-from evals.stats.power import draws_needed, samples_needed
-from evals.stats.ranks import Rank, ranks, ranks_by_test
+from evals.results.choice import chosen_scores, samples_of
+from evals.results.compare import scores_by_protocol, shared_samples
+from evals.stats.paired_ranks import paired_ranks
+from evals.stats.power import Effective, Resolution, draws_needed, observed, resolution, samples_needed, weakest
+from evals.stats.ranks import Rank, ranks
 from evals.stats.seeds import Combined, combine
-from evals.stats.summary import SampleScore, best_scores
+from evals.stats.summary import SampleScore
 from zoo.errors import ZooError, nearest
+from zoo.protocol_names import current_spec
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
@@ -22,7 +26,7 @@ class RankedScore(Record, frozen=True):
     """A checkpoint's place in a column.
 
     rank    from the intervals, as on the leaderboard
-    paired  from paired tests, if all samples are here; these separate more rows
+    paired  from paired tests, if its samples are here; these separate more rows
     alike   the labels of the rows that it cannot be separated from, by the paired tests if there are any
     """
 
@@ -34,11 +38,18 @@ class RankedScore(Record, frozen=True):
 
 
 class RankedColumn(Record, frozen=True):
-    """A protocol with all its rows, best first. paired: the rows also have a rank by paired tests."""
+    """A protocol with all its rows, best first.
+
+    paired      rows also have a rank by paired tests
+    flips       sign flips that these tests counted
+    resolution  the smallest differences that the rows' samples resolve
+    """
 
     protocol: ProtocolRecord
     paired: bool
     rows: tuple[RankedScore, ...]
+    flips: int = 0
+    resolution: Resolution | None = None
 
 
 class Seeds(Record, frozen=True):
@@ -48,6 +59,21 @@ class Seeds(Record, frozen=True):
     runs: tuple[str, ...]
     combined: Combined
     note: str = ""
+
+
+class ObservedPair(Record, frozen=True):
+    """Two runs of one protocol on the same samples.
+
+    discordant       mean squared difference of a sample's scores; of single right or wrong answers the discordant share
+    between, within  variance of a sample's true difference, and of one draw of both; None if there is one draw
+    text             the runs, in words
+    """
+
+    effective: Effective
+    discordant: float
+    between: float | None
+    within: float | None
+    text: str
 
 
 class Needs(Record, frozen=True):
@@ -74,7 +100,7 @@ def rank_columns(
     Raises  ZooError when nothing is published of it
     """
     known = registry.protocols()
-    task, _, name = spec.partition("@")
+    task, _, name = current_spec(spec).partition("@")
     headline = {str(run["protocol"]["task"]): str(run["protocol"]["metric"]) for run in registry.runs()}
     wanted = [
         record
@@ -101,26 +127,66 @@ def _labels(registry: Registry, all_versions: bool) -> dict[str, str]:
 
 
 def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str]) -> RankedColumn:
-    best = best_scores(
+    scores = (
         score
-        for score in registry.scores(task=record.task)
+        for score in chosen_scores(registry, task=record.task)
         if score.protocol == record.fingerprint and score.subset == "all" and score.checkpoint in labels
     )
-    rows = sorted(best.values(), key=lambda score: -score.value)
-    samples = [_read_samples(registry, score) for score in rows]
-    same = bool(rows and samples[0]) and all(ids.keys() == samples[0].keys() for ids in samples)
-    by_interval = ranks(rows)
-    by_test = by_interval
-    if same:
-        by_test = ranks_by_test([row.value for row in rows], lambda i, j: _p(samples[i], samples[j]))
+    rows = sorted(scores, key=lambda score: -score.value)
+    samples = _sample_table([_read_samples(registry, score) for score in rows])
+    groups = [score.clusters if score.clusters < score.n else 0 for score in rows]
+    by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
+    by_interval = ranks(rows, clusters=groups)
+    closest = by_test.ranks if by_test.paired else by_interval
     ranked = [
         RankedScore(
-            checkpoint=labels[score.checkpoint], score=score, rank=rank, paired=closer if same else None,
+            checkpoint=labels[score.checkpoint], score=score, rank=rank,
+            paired=closer if row in by_test.paired else None,
             alike=tuple(labels[rows[other].checkpoint] for other in closer.alike),
         )
-        for score, rank, closer in zip(rows, by_interval, by_test, strict=True)
+        for row, (score, rank, closer) in enumerate(zip(rows, by_interval, closest, strict=True))
     ]  # fmt: skip
-    return RankedColumn(protocol=record, paired=same, rows=tuple(ranked))
+    return RankedColumn(
+        protocol=record, paired=bool(by_test.paired), rows=tuple(ranked), flips=by_test.flips,
+        resolution=_resolution(rows, samples, by_test.paired),
+    )  # fmt: skip
+
+
+class SampleTable(NamedTuple):
+    """A column's scores by sample. scores: shape (rows, samples), NaN where a row has none; clusters: one a sample."""
+
+    scores: Any
+    clusters: tuple[tuple[str, str], ...]
+
+
+def _sample_table(rows: Sequence[Mapping[str, SampleScore]]) -> SampleTable:
+    import numpy as np
+
+    clusters = {sample: score.unit for row in rows for sample, score in row.items()}
+    scores = [[row[sample].value if sample in row else np.nan for sample in clusters] for row in rows]
+    return SampleTable(scores=np.array(scores).reshape(len(rows), -1), clusters=tuple(clusters.values()))
+
+
+def _resolution(rows: Sequence[Score], samples: SampleTable, paired: Sequence[int]) -> Resolution | None:
+    """The smallest differences a column resolves: unpaired by its least certain score, paired by its rows' differences.
+
+    Of the pairs of neighbours the one with the median variance is taken.
+    """
+    import numpy as np
+
+    score = weakest((row.value, row.low, row.high, row.n, row.clusters) for row in rows)
+    if score is None:
+        return None
+    neighbours = list(pairwise(paired))
+    if not neighbours:
+        return resolution(score)
+    spread = [float(np.nanmean((samples.scores[i] - samples.scores[j]) ** 2)) for i, j in neighbours]
+    middle = neighbours[sorted(range(len(spread)), key=spread.__getitem__)[len(spread) // 2]]
+    first, second = samples.scores[list(middle)]
+    both = np.flatnonzero(~np.isnan(first) & ~np.isnan(second)).tolist()
+    clusters = [samples.clusters[sample] for sample in both]
+    effective, square = observed(first[both].tolist(), second[both].tolist(), clusters, score.score)
+    return resolution(effective, discordant=square)
 
 
 def _read_samples(registry: Registry, score: Score) -> dict[str, SampleScore]:
@@ -128,10 +194,6 @@ def _read_samples(registry: Registry, score: Score) -> dict[str, SampleScore]:
         return samples_of(registry, score)
     except ZooError:
         return {}
-
-
-def _p(first: dict[str, SampleScore], second: dict[str, SampleScore]) -> float:
-    return sample_difference(shared_samples(first, second)).p
 
 
 def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str] = ()) -> list[Seeds]:
@@ -143,7 +205,7 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
     note = _check_recipes(registry, checkpoints)
     protocols = registry.protocols()
     if len(checkpoints) > 1:
-        each = [newest_scores(registry, checkpoint, protocols, tasks) for checkpoint in checkpoints]
+        each = [scores_by_protocol(registry, checkpoint, protocols, tasks) for checkpoint in checkpoints]
         shared = [[scores[key] for scores in each] for key in each[0] if all(key in scores for scores in each)]
     else:
         shared = _by_seed(registry, checkpoints[0], protocols, tasks)
@@ -157,7 +219,11 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
             Seeds(
                 column=protocols[scores[0].protocol].column,
                 runs=tuple(score.run for score in scores),
-                combined=combine([[run[sample].value for sample in both] for run in runs]),
+                combined=combine(
+                    [[run[sample].value for sample in both] for run in runs],
+                    [runs[0][sample].unit for sample in both],
+                    [runs[0][sample].stratum for sample in both],
+                ),
                 note=note,
             )
         )
@@ -178,7 +244,7 @@ def _by_seed(
     by_protocol: dict[str, dict[int, Score]] = {}
     for score in registry.scores(checkpoint.digest):
         name = f"{score.task}@{protocols[score.protocol].name}"
-        if score.subset == "all" and (not tasks or {score.task, name} & set(tasks)):
+        if score.subset == "all" and score.seeds == 1 and (not tasks or {score.task, name} & set(tasks)):
             by_protocol.setdefault(score.protocol, {})[seed_of[score.run]] = score
     return [list(scores.values()) for scores in by_protocol.values() if len(scores) > 1]
 
@@ -212,30 +278,37 @@ def _without(value: Any, path: str = "") -> dict[str, Any]:
     return flat
 
 
-def estimate_needs(
-    registry: Registry | None, difference: float, p: float, pair: tuple[Score, Score] | None = None
-) -> Needs:
+def observe_pair(registry: Registry, pair: tuple[Score, Score]) -> ObservedPair:
+    """What the samples of two runs of one protocol show of their difference."""
+    both = shared_samples(*(samples_of(registry, score) for score in pair))
+    first, second = ([sample.value for sample in side] for side in zip(*both, strict=True))
+    score = weakest((score.value, score.low, score.high, score.n, score.clusters) for score in pair)
+    effective, square = observed(first, second, [a.unit for a, _ in both], score.score if score else None)
+    seen = f"{len(both)} samples of runs {pair[0].run[:12]} and {pair[1].run[:12]}"
+    within = between = None
+    if all(len(a.values) > 1 and len(b.values) > 1 for a, b in both):
+        within = sum(_variance(a.values) + _variance(b.values) for a, b in both) / len(both)
+        gaps = [a - b for a, b in zip(first, second, strict=True)]
+        taken = min(len(both[0][0].values), len(both[0][1].values))
+        between = max(0.0, _variance(gaps) * len(both) / effective.pair - within / taken)
+    return ObservedPair(effective=effective, discordant=square, within=within, between=between, text=seen)
+
+
+def estimate_needs(difference: float, p: float, effective: Effective, pair: ObservedPair | None = None) -> Needs:
     """The samples and draws that resolve a difference around a score of p.
 
-    pair  two runs of one protocol, from which the discordant share and the variances are taken; without them the
-          paired number is for models whose scores correlate by 0.5 from sample to sample
+    effective  what the task's samples are worth: as many more are needed as they are worth less than independent ones
+    pair       two runs of one protocol; without them the paired number is for models whose scores correlate by 0.5
+               from sample to sample
     """
-    share: float | None = None
-    draws, observed = None, ""
-    if pair is not None and registry is not None:
-        both = shared_samples(*(samples_of(registry, score) for score in pair))
-        gaps = [a.value - b.value for a, b in both]
-        share = sum(gap != 0 for gap in gaps) / len(gaps)
-        observed = f"{len(both)} samples of runs {pair[0].run[:12]} and {pair[1].run[:12]}"
-        if all(len(a.values) > 1 and len(b.values) > 1 for a, b in both):
-            within = sum(_variance(a.values) + _variance(b.values) for a, b in both) / len(both)
-            taken = min(len(both[0][0].values), len(both[0][1].values))
-            between = max(0.0, _variance(gaps) - within / taken)
-            draws = draws_needed(difference, len(both), between, within)
-    assumed = max(difference, p * (1 - p) if share is None else share)
+    draws = None
+    if pair is not None and pair.between is not None and pair.within is not None:
+        draws = draws_needed(difference, effective.n, pair.between, pair.within)
+    assumed = max(difference, p * (1 - p) if pair is None else pair.discordant)
     return Needs(
-        difference=difference, unpaired=samples_needed(difference, p), discordant=share, draws=draws,
-        paired=samples_needed(difference, discordant=assumed), observed=observed,
+        difference=difference, unpaired=samples_needed(difference, p, effect=effective.n / effective.score),
+        paired=samples_needed(difference, discordant=assumed, effect=effective.n / effective.pair),
+        discordant=pair.discordant if pair else None, draws=draws, observed=pair.text if pair else "",
     )  # fmt: skip
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import msgspec
 
 from evals.records import Result, Run
+from evals.results.choice import chosen_scores
 from evals.results.task_of_run import commands, name_of_run
 from evals.run_folder import read_results
 from zoo.cli.output import share_cell
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
+from zoo.protocol_names import current_spec
 from zoo.records import Record
 from zoo.registry import Registry
 
@@ -27,7 +29,7 @@ class SampleDifference(Record, frozen=True, kw_only=True):
 
 
 def cell_run(registry: Registry, cell: str) -> Run:
-    """The published run of a cell: a run id's beginning, or CHECKPOINT/TASK[@PROTOCOL] (its newest run).
+    """The published run of a cell: a run id's beginning, or CHECKPOINT/TASK[@PROTOCOL] (the run that stands for it).
 
     Raises ZooError when there is none, or the id fits several.
     """
@@ -35,13 +37,12 @@ def cell_run(registry: Registry, cell: str) -> Run:
     name, _, task = cell.partition("/")
     if task:
         digest = registry.get(name).digest
-        wanted, _, protocol = task.partition("@")
+        wanted, _, protocol = current_spec(task).partition("@")
+        standing = {score.run for score in chosen_scores(registry, digest, wanted)}
         matching = [
             header
             for header in headers
-            if header.checkpoint == digest
-            and header.task == wanted
-            and (not protocol or header.protocol["name"] == protocol)
+            if header.id in standing and header.task == wanted and (not protocol or header.protocol["name"] == protocol)
         ]
         matching = sorted(matching, key=lambda header: header.started)[-1:]
     else:

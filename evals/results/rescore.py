@@ -16,6 +16,7 @@ from evals.run_folder import read_generations, read_header
 from evals.task import Task
 from evals.tasks import task as find_task
 from zoo.errors import ZooError
+from zoo.protocol_names import current_name
 
 
 def rescore(folder: Path, protocol: str, runs: Path, options: RunOptions) -> FinishedRun:
@@ -25,7 +26,7 @@ def rescore(folder: Path, protocol: str, runs: Path, options: RunOptions) -> Fin
     Raises   ZooError when the run has no generations, or cannot be scored by this protocol
     """
     header = read_header(folder)
-    task, saved = _task(header, protocol), read_generations(folder)
+    task, saved = _task(header, current_name(header.task, protocol)), read_generations(folder)
     if not saved:
         raise ZooError(f"run {header.id[:12]} has no generations to score. All runs: phizoo eval runs")
     samples: tuple[str, ...] = ()

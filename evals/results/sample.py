@@ -61,9 +61,9 @@ def _tokens(header: Run) -> Any:
         raise ZooError(f"encoded by {header.backend.engine}")
     with open_registry(readonly=True) as registry:
         path = registry.path(header.checkpoint)
-    from evals.engines.tokens import Tokens, folder_tokenizer
+    from evals.engines.tokens import folder_tokens
 
-    return Tokens(folder_tokenizer(path))
+    return folder_tokens(path)
 
 
 def _encode(header: Run, task: Task, sample: Sample, tokens: Any) -> SampleView:

@@ -14,6 +14,7 @@ from evals.engines.local.stream import Pieces, TokenStep, write_steps
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
+from evals.scoring.finite import find_overflow
 from zoo.records import Record
 
 MOST_LIKELIEST = 20  # as OpenAI's API
@@ -32,6 +33,12 @@ class BadRequest(Exception):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+def _refuse_overflow(fault: str) -> None:
+    """Raises BadRequest for a fault of the model's numbers. Not a 5xx, which a client would ask again."""
+    if fault:
+        raise BadRequest(fault, 422)
 
 
 class CompletionRequest(Record, frozen=True, kw_only=True):
@@ -151,7 +158,7 @@ def _encode(
         text = prompt if isinstance(prompt, str) else engine.tokens.text(prompt)
         ids = Prompt(tokens=tuple(prompt)) if not isinstance(prompt, str) else None
         if scored and ids is None:
-            ids = Prompt(tokens=tuple(engine.tokens.encode(text)) or (engine.tokens.eos or 0,))
+            ids = Prompt(tokens=tuple(engine.tokens.encode(text)) or (engine.tokens.prefix or 0,))
         for draw in range(count):
             seeded = (first + 7919 * place + draw) & 0x7FFFFFFFFFFFFFFF
             request = GenerateRequest(sample=str(place), draw=draw, prompt=text, decoding=how, seed=seeded)
@@ -164,7 +171,7 @@ def _encode(
 
 
 def _is_token_ids(prompt: object, engine: TransformersLocal) -> bool:
-    rows = engine.model.config.vocab_size
+    rows = engine.model.config.get_text_config(decoder=True).vocab_size
     return (
         isinstance(prompt, list)
         and bool(prompt)
@@ -176,7 +183,8 @@ def answer(engine: TransformersLocal, request: CompletionRequest) -> tuple[list[
     """The choices of an answer in the order asked, and its usage."""
     before: list[Any]
     if request.likeliest is None:
-        made = engine.continue_tokens(request.requests, request.prompts)
+        made = list(engine.continue_tokens(request.requests, request.prompts))
+        _refuse_overflow(next((text.fault for text in made if text.fault), ""))
         texts = [
             CompletionText(text=text.text, finish=text.finish, tokens=text.tokens)
             for text in sorted(made, key=lambda text: (int(text.sample), text.draw))
@@ -204,7 +212,8 @@ def _write_text(engine: TransformersLocal, request: CompletionRequest, number: i
     if not request.requests[number].decoding.max_tokens:
         return CompletionText(text="", finish="length", tokens=0, steps=())
     text = Text(request.requests[number], request.prompts[number], engine.tokens, engine.facts.context_tokens)
-    made = tuple(write_steps(engine.model, engine.tokens, text, request.likeliest or 0))
+    made = tuple(write_steps(engine.model, engine.tokens, engine.paths, text, request.likeliest or 0))
+    _refuse_overflow(text.fault)
     return CompletionText(text=text.bytes.decode("utf-8", "replace"), finish=text.finish, tokens=len(made), steps=made)
 
 
@@ -217,6 +226,7 @@ def _read_prompts(engine: TransformersLocal, request: CompletionRequest) -> tupl
     reads = engine.prompt_logprobs([prompt.tokens for prompt in request.prompts])
     for number, (prompt, read) in enumerate(zip(request.prompts, reads, strict=True)):
         made = []
+        _refuse_overflow(find_overflow(token.logprob for token in read))
         for token in read:
             top = ((token.best, token.best_logprob),) if request.likeliest else ()
             made.append(TokenStep(token=token.token, logprob=token.logprob, top=top))
@@ -232,8 +242,7 @@ def _read_prompts(engine: TransformersLocal, request: CompletionRequest) -> tupl
 
 
 def _spell(engine: TransformersLocal, tokens: Any) -> bytes:
-    table = engine.tokens.bytes_of
-    return b"".join(table[token] if token < engine.tokens.size else b"" for token in tokens)
+    return b"".join(map(engine.tokens.spelling.of, tokens))
 
 
 def _form_choice(
@@ -306,9 +315,10 @@ def stream_texts(
     for number, (each, prompt) in enumerate(zip(request.requests, request.prompts, strict=True)):
         text = Text(each, prompt, engine.tokens, engine.facts.context_tokens)
         pieces, behind = Pieces(text), []  # type: Pieces, list[TokenStep]
-        for step in write_steps(engine.model, engine.tokens, text, request.likeliest or 0):
+        for step in write_steps(engine.model, engine.tokens, engine.paths, text, request.likeliest or 0):
             behind.append(step)
             if not text.finish and (piece := pieces.new()):
                 yield number, piece, behind, None
                 behind = []
+        _refuse_overflow(text.fault)
         yield number, pieces.new(), behind, text.finish

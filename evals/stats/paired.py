@@ -12,13 +12,15 @@ Sources  McNemar 1947, Psychometrika 12:153; Fagerland, Lydersen and Laake 2013,
 from collections.abc import Callable, Hashable, Sequence
 from math import sqrt
 from statistics import NormalDist
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from evals.stats.intervals import LEVEL, Interval, cluster_totals, cluster_variance, normal_quantile, student_quantile
 from zoo.records import Record
 
 FLIPS = 20_000  # sign flips drawn where the exact distribution is out of reach: p is right to 0.3 points
 EXACT_CELLS = 200_000_000  # the exact distribution is built up to this many additions, about a second
+
+HALVED = 40  # any differences of up to this many clusters: twice 2^20 sums, a third of a second
 
 Method = Literal["mcnemar", "sign flips, exact", "sign flips, drawn", "unpaired"]
 
@@ -29,6 +31,7 @@ class Difference(Record, frozen=True):
     wins    samples on which A scores higher; losses, ties accordingly (0 if the samples are missing)
     n       pairs compared; clusters, the independent groups among them
     p       two-sided; the method says which test
+    flips   sign flips that p was drawn from, so that it is never below 1 / (flips + 1); 0 if it is exact
     """
 
     value: float
@@ -41,6 +44,14 @@ class Difference(Record, frozen=True):
     wins: int = 0
     losses: int = 0
     ties: int = 0
+    flips: int = 0
+
+
+class FlipTest(NamedTuple):
+    """The two-sided p of a sign-flip test, and the flips it was drawn from; 0 if all were counted."""
+
+    p: float
+    flips: int = 0
 
 
 def mcnemar(wins: int, losses: int, mid: bool = False) -> float:
@@ -89,16 +100,18 @@ def paired_difference(
     n, count = len(first), len(set(groups))
     binary = all(score in (0.0, 1.0) for pair in (first, second) for score in pair)
     method: Method
+    flips = 0
     if binary and count == n:
         value = (wins - losses) / n
         low, high = tango(wins, losses, n)
         p, method = mcnemar(wins, losses), "mcnemar"
     else:
         value, low, high = _mean_difference(differences, groups)
-        p, method = sign_flips(cluster_totals(differences, groups)[0], seed)
+        p, flips = sign_flips(cluster_totals(differences, groups)[0], seed)
+        method = "sign flips, drawn" if flips else "sign flips, exact"
     return Difference(
         value=value, low=low, high=high, p=p, method=method, n=n, clusters=count, wins=wins, losses=losses,
-        ties=n - wins - losses,
+        ties=n - wins - losses, flips=flips,
     )  # fmt: skip
 
 
@@ -118,25 +131,27 @@ def tango(wins: int, losses: int, n: int, level: float = LEVEL) -> tuple[float, 
     return low, high
 
 
-def sign_flips(totals: Sequence[float], seed: int = 0) -> tuple[float, Method]:
-    """Two-sided p of a sum of differences when the sign of each could as well be the other.
+def sign_flips(totals: Sequence[float], seed: int = 0) -> FlipTest:
+    """The sign-flip test: how often a sum is as large when the sign of each difference could as well be the other.
 
     totals   difference of each sample or cluster, shape (clusters,)
-    Returns  p and how: exact when the differences are multiples of one step (shares of draws), else
-             from `FLIPS` seeded draws with the observed one counted, so never 0.
+    Returns  the two-sided p; exact when the differences are multiples of one step (shares of draws) or there are
+             at most `HALVED` of them, else from `FLIPS` seeded draws with the observed one counted, so never 0.
     Source   Fisher 1935; for right or wrong answers the exact p is McNemar's.
     """
     moved = [total for total in totals if abs(total) > 1e-12]
     if not moved:
-        return 1.0, "sign flips, exact"
+        return FlipTest(1.0)
     step = min(abs(total) for total in moved)
     for divisor in range(1, 41):  # up to 40 draws, or a step that is the least difference of 1/40
         units = [round(abs(total) / step * divisor) for total in moved]
         even = all(abs(unit * step / divisor - abs(total)) < 1e-9 for unit, total in zip(units, moved, strict=True))
         if even and len(units) * sum(units) <= EXACT_CELLS:
             observed = round(abs(sum(moved)) / step * divisor)
-            return _exact_flips(units, observed), "sign flips, exact"
-    return _drawn_flips(moved, seed), "sign flips, drawn"
+            return FlipTest(_exact_flips(units, observed))
+    if len(moved) <= HALVED:
+        return FlipTest(_halved_flips(moved))
+    return FlipTest(_drawn_flips(moved, seed), FLIPS)
 
 
 def unpaired_difference(first: Interval, second: Interval, n: int) -> Difference:
@@ -242,6 +257,26 @@ def _exact_flips(units: Sequence[int], observed: int) -> float:
         chance[:unit] /= 2
     sums = 2 * np.arange(total + 1) - total
     return min(1.0, float(chance[np.abs(sums) >= observed].sum()))
+
+
+def _halved_flips(totals: Sequence[float]) -> float:
+    """P(|sum of flipped totals| >= observed) over all flips: the sums of one half of them looked up among the other's.
+
+    Source  Horowitz and Sahni 1974, J. ACM 21:277.
+    """
+    import numpy as np
+
+    middle = len(totals) // 2
+    sums = []
+    for half in (totals[:middle], totals[middle:]):
+        signed = np.zeros(1)
+        for total in half:
+            signed = np.concatenate([signed - total, signed + total])
+        sums.append(np.sort(signed))
+    left, right = sums
+    # by symmetry as many sums are far below 0 as above
+    above = len(right) - np.searchsorted(right, abs(sum(totals)) - 1e-9 - left)
+    return min(1.0, float(2 * above.sum() / 2.0 ** len(totals)))
 
 
 def _drawn_flips(totals: Sequence[float], seed: int) -> float:

@@ -6,6 +6,8 @@ Not here: its interval (`summary` clusters by problem).
 from collections.abc import Sequence
 from math import comb
 
+COLUMNS = (2, 5, 10, 20, 50, 100, 200, 500, 1000)  # the k above 1 that a run of enough draws is published under
+
 
 def pass_at_k(correct: Sequence[int], draws: int, k: int) -> list[float]:
     """Chance that at least one of k draws passes, estimated per problem without bias.
@@ -27,3 +29,21 @@ def pass_at_k(correct: Sequence[int], draws: int, k: int) -> list[float]:
     ways = comb(draws, k)
     # one division of whole numbers, so that the nearest float to the exact fraction comes out
     return [(ways - comb(draws - c, k)) / ways for c in correct]
+
+
+def pass_metrics(metrics: Sequence[str], draws: int, extra: Sequence[int] = ()) -> tuple[str, ...]:
+    """The metrics of a run with pass@k for each k of COLUMNS that its draws allow, and for `extra`.
+
+    Raises  ValueError if an extra k is above the draws.
+
+    >>> pass_metrics(["pass@1"], draws=20, extra=[3])
+    ('pass@1', 'pass@2', 'pass@3', 'pass@5', 'pass@10', 'pass@20')
+    >>> pass_metrics(["acc"], draws=20, extra=[3])
+    ('acc',)
+    """
+    if "pass@1" not in metrics:
+        return tuple(metrics)
+    if high := next((k for k in extra if k > draws), None):
+        raise ValueError(f"pass@{high} needs at least {high} draws per problem, this run has {draws}.")
+    wanted = sorted({*(k for k in COLUMNS if k <= draws), *extra})
+    return tuple(dict.fromkeys([*metrics, *(f"pass@{k}" for k in wanted)]))

@@ -7,7 +7,7 @@ Sources  Al Mohamad, Goeman and van Zwet 2022, Biometrics 78:1346 (ranks from pa
          control the chance of any false one); Holm 1979 (that control, whatever the dependence).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any, Protocol
 
@@ -58,8 +58,10 @@ class Standing(Record, frozen=True):
     group: int
 
 
-def ranks(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Rank]:
+def ranks(rows: Sequence[HasInterval], level: float = LEVEL, clusters: Sequence[int] | None = None) -> list[Rank]:
     """The rank interval of each row of a column, all at once; order kept, the highest value is rank 1.
+
+    clusters  groups of samples behind each row's interval; 0 where all samples are alone, None if all rows' are
 
     Differences are judged as independent ones (Newcombe's squared distances to the intervals' ends),
     which for models on the same samples is on the safe side. Cost: rows squared, in numpy.
@@ -71,13 +73,15 @@ def ranks(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Rank]:
 
     if not rows:
         return []
-    value, below, above = _sides(rows)
+    value, below, above = _sides(rows, level, clusters)
     square = _square(value[:, None] - value[None, :], below[:, None], above[None, :])
     critical = _holm_critical([square], len(rows), level)
-    return _ranks(value, square >= critical)
+    return ranks_from_pairs(value, square >= critical)
 
 
-def standings(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Standing]:
+def standings(
+    rows: Sequence[HasInterval], level: float = LEVEL, clusters: Sequence[int] | None = None
+) -> list[Standing]:
     """The same ranks, without who is alike, for columns of thousands of rows; order kept.
 
     Equal rows count as one, and pairs whose outcome does not depend on Holm's steps are counted
@@ -91,7 +95,7 @@ def standings(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Standin
 
     if not rows:
         return []
-    value, below, above = _sides(rows)
+    value, below, above = _sides(rows, level, clusters)
     order = np.lexsort((above, below, -value))
     value, below, above = value[order], below[order], above[order]
     fresh = np.ones(len(rows), dtype=bool)
@@ -109,31 +113,52 @@ def standings(rows: Sequence[HasInterval], level: float = LEVEL) -> list[Standin
     return [placed[at] for at in place.tolist()]
 
 
-def ranks_by_test(values: Sequence[float], p_value: Callable[[int, int], float], level: float = LEVEL) -> list[Rank]:
-    """The same from a two-sided p of each pair, such as exact McNemar on shared samples.
+def pair_p_values(rows: Sequence[HasInterval], level: float = LEVEL, clusters: Sequence[int] | None = None) -> Any:
+    """The two-sided p of each pair of rows by their intervals, as `ranks` judges it, shape (rows, rows)."""
+    import numpy as np
+    from scipy.special import ndtr
 
-    values   the scores that order the rows
-    p_value  of rows i < j; called once a pair
+    value, below, above = _sides(rows, level, clusters)
+    square = _square(value[:, None] - value[None, :], below[:, None], above[None, :])
+    return 2 * ndtr(-np.sqrt(np.maximum(square, square.T)))
+
+
+def ranks_from_pairs(value: Any, beats: Any) -> list[Rank]:
+    """Ranks from the pairs in which one row is clearly above the other, shape (rows, rows)."""
+    import numpy as np
+
+    first = 1 + beats.sum(axis=0)
+    last = len(value) - beats.sum(axis=1)
+    place = 1 + (value[None, :] > value[:, None]).sum(axis=1)
+    alike = ~(beats | beats.T)
+    np.fill_diagonal(alike, False)
+    return [
+        Rank(
+            place=int(place[i]), first=int(first[i]), last=int(last[i]), alike=tuple(np.flatnonzero(alike[i]).tolist())
+        )
+        for i in range(len(value))
+    ]
+
+
+def _sides(rows: Sequence[HasInterval], level: float, clusters: Sequence[int] | None) -> tuple[Any, Any, Any]:
+    """The values of rows and the squared lengths of their intervals' lower and upper sides.
+
+    An interval of few clusters is Student's. At the level of one pair of many its limit grows faster than the normal
+    one; the sides grow by as much, so that a z squared by the normal distribution may be taken from them.
     """
     import numpy as np
 
-    size = len(values)
-    square = np.zeros((size, size))
-    for i in range(size):
-        for j in range(i + 1, size):
-            p = p_value(i, j)
-            better, worse = (i, j) if values[i] >= values[j] else (j, i)
-            if values[i] != values[j] and p < 1:
-                square[better, worse] = NormalDist().inv_cdf(max(p, 1e-300) / 2) ** 2
-    return _ranks(np.asarray(values, dtype=float), square >= _holm_critical([square], size, level)) if size else []
-
-
-def _sides(rows: Sequence[HasInterval]) -> tuple[Any, Any, Any]:
-    """The values of rows and the squared lengths of their intervals' lower and upper sides."""
-    import numpy as np
-
     value, low, high = (np.array([getattr(row, end) for row in rows], dtype=float) for end in ("value", "low", "high"))
-    return value, (value - low) ** 2, (high - value) ** 2
+    wider = np.ones(len(rows))
+    if clusters is not None:
+        from scipy.special import stdtrit
+
+        pair = 1 - (1 - level) / max(len(rows) * (len(rows) - 1), 2)
+        groups = np.asarray(clusters, dtype=float)
+        freedom = np.clip(groups - 1, 1, 1e6)
+        wider = (stdtrit(freedom, pair) / stdtrit(freedom, (1 + LEVEL) / 2)) ** 2
+        wider = np.where(groups > 0, wider / (NormalDist().inv_cdf(pair) / normal_quantile()) ** 2, 1.0)
+    return value, (value - low) ** 2 * wider, (high - value) ** 2 * wider
 
 
 def _square(gap: Any, below: Any, above: Any) -> Any:
@@ -149,23 +174,6 @@ def _square(gap: Any, below: Any, above: Any) -> Any:
     # at the ends of the scale two equal rows may have no spread towards each other: then no gap either
     distance = np.divide(gap * gap, spread, out=np.zeros_like(gap), where=spread > 0)
     return distance * normal_quantile() ** 2
-
-
-def _ranks(value: Any, beats: Any) -> list[Rank]:
-    """Ranks from the pairs in which one row is clearly above the other."""
-    import numpy as np
-
-    first = 1 + beats.sum(axis=0)
-    last = len(value) - beats.sum(axis=1)
-    place = 1 + (value[None, :] > value[:, None]).sum(axis=1)
-    alike = ~(beats | beats.T)
-    np.fill_diagonal(alike, False)
-    return [
-        Rank(
-            place=int(place[i]), first=int(first[i]), last=int(last[i]), alike=tuple(np.flatnonzero(alike[i]).tolist())
-        )
-        for i in range(len(value))
-    ]
 
 
 def _holm_critical(squares: Sequence[Any], size: int, level: float, sure: float = 0, copies: Any = None) -> float:

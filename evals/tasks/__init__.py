@@ -15,6 +15,7 @@ from evals.records import Groups
 from evals.subset import VERSIONS, quick_task
 from evals.task import Task
 from zoo.errors import ZooError, nearest, unknown
+from zoo.protocol_names import current_spec
 
 NAMES = (
     "humaneval", "humaneval_plus", "mini_exercises", "mbpp", "mbpp_sanitized", "mbpp_plus", "unconventional",
@@ -41,8 +42,11 @@ def protocols(name: str) -> dict[str, Task]:
 
 
 def task(spec: str) -> Task:
-    """The task of `name` or `name@protocol` or `name@protocol-quick2`. Raises ZooError with the nearest known name."""
-    name, _, protocol = spec.partition("@")
+    """The task of `name` or `name@protocol` or `name@protocol-quick2`; an older name of a protocol still works.
+
+    Raises  ZooError with the nearest known name.
+    """
+    name, _, protocol = current_spec(spec).partition("@")
     known = protocols(name)
     if not protocol:
         return next(iter(known.values()))
@@ -79,6 +83,33 @@ def every() -> Iterator[Task]:
 def titles() -> dict[str, str]:
     """task -> its name as papers print it, in the order of `TASKS`. Imports every task."""
     return {name: importlib.import_module(module).TITLE for name, module in TASKS.items()}
+
+
+@cache
+def chances() -> dict[tuple[str, str], float]:
+    """(task, metric) -> what guessing scores, 0..1, where there is something to guess. Imports every task.
+
+    The metrics of a question with choices share one; of another task only the main metric has one.
+    """
+    first = {name: next(iter(protocols(name).values())) for name in TASKS}
+    return {
+        (name, metric): task.chance
+        for name, task in first.items()
+        if task.chance
+        for metric in (task.metrics if task.kind == "choices" else task.metrics[:1])
+    }
+
+
+def chance_of(benchmark: str, metric: str = "") -> float | None:
+    """What guessing scores on a benchmark under a metric (the main one if empty); None if nothing can be guessed.
+
+    >>> chance_of("mmlu", "acc"), chance_of("boolq"), chance_of("humaneval")
+    (0.25, 0.5, None)
+    """
+    name = benchmark_of(benchmark)
+    if name not in TASKS:
+        return None
+    return chances().get((name, metric or next(iter(protocols(name).values())).metrics[0]))
 
 
 @cache

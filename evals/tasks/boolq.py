@@ -3,8 +3,8 @@
 Source: Clark et al. 2019, arXiv:1905.10044. Data: split validation (CC-BY-SA-3.0).
 Both protocols have the words of lm-evaluation-harness 0.4.13 (boolq, version 2), `passage`,
 `Question: …?`, `Answer:` and " no" or " yes", 0-shot, only acc. They differ in the passages:
-`lm-eval` shows those of google/boolq, `lm-eval-titled` those of SuperGLUE, which begin with the
-article's title and ` -- `. The harness reads the latter, so compare its numbers with that protocol.
+`lm-eval` shows those of SuperGLUE, as the harness does, which begin with the article's title and ` -- `;
+`no-title` those of google/boolq, which have none.
 Some passages have two questions or more. Passages are clusters: they are some of many.
 """
 
@@ -67,10 +67,10 @@ def prompt(sample: Sample) -> str:
     return f"{sample.question}\nAnswer:"
 
 
-PLAIN = Task(
+LM_EVAL = Task(
     name="boolq", version=1, kind="choices", about="yes or no, answered by a passage", protocol="lm-eval",
-    samples=samples("boolq"), prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS,
-    data="boolq", split="validation", licence="CC-BY-SA-3.0", paper="arXiv:1905.10044", size=3270, chance=0.5,
+    samples=samples("boolq_titled"), prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS,
+    data="boolq_titled", split="validation", licence="CC-BY-SA-3.0", paper="arXiv:1905.10044", size=3270, chance=0.5,
 )  # fmt: skip
-TITLED = replace(PLAIN, protocol="lm-eval-titled", samples=samples("boolq_titled"), data="boolq_titled")
-PROTOCOLS = {"lm-eval": PLAIN, "lm-eval-titled": TITLED}
+NO_TITLE = replace(LM_EVAL, protocol="no-title", samples=samples("boolq"), data="boolq")
+PROTOCOLS = {"lm-eval": LM_EVAL, "no-title": NO_TITLE}

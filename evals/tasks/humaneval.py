@@ -4,7 +4,8 @@ Source: Chen et al. 2021, arXiv:2107.03374. Data: openai/human-eval (MIT), 164 p
 Protocols, each with the prompt bytes, stops and extraction of another tool (docs/protocols.md):
 `openai`    the paper's: the prompt unchanged, five stop strings, up to 512 tokens
 `lm-eval`   lm-evaluation-harness 0.4.13: the same with up to 1024 tokens
-`bigcode`   bigcode-evaluation-harness 8fc5bae: the prompt stripped, eight stop strings
+`bigcode-greedy`  the prompt, stripped, and the eight stop strings of bigcode-evaluation-harness 8fc5bae; the tool
+            draws 200 texts at temperature 0.2, each of at most 512 tokens with the prompt
 `evalplus`  EvalPlus 0.3.1 on the base tests: stripped plus one newline, its stops, sanitized
 `healed`    `openai` with a healed boundary: the prompts end in a newline, which byte-pair
             tokenizers merge with the indentation after it, and some models continue such a prompt badly
@@ -88,7 +89,7 @@ OPENAI = Task(
 )  # fmt: skip
 LM_EVAL = replace(OPENAI, protocol="lm-eval", decoding=Decoding(max_tokens=1024, stop=STOPS))
 BIGCODE = replace(
-    OPENAI, protocol="bigcode", prompt=stripped, extract=cut_at(BIGCODE_STOPS), program=program_stripped,
+    OPENAI, protocol="bigcode-greedy", prompt=stripped, extract=cut_at(BIGCODE_STOPS), program=program_stripped,
     gold=gold_stripped, decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
 )  # fmt: skip
 EVALPLUS = replace(

@@ -4,7 +4,7 @@ Source: Hendrycks et al. 2020, arXiv:2009.03300. Data: cais/mmlu, split test; sh
 the same subject's split dev (MIT).
 Protocols: `lm-eval` (0-shot) and `lm-eval-5` are lm-evaluation-harness 0.4.13's mmlu, whose group value
 is the mean over questions, not over subjects: acc. The Phi reports give 5 shots (phi-2) and 2 (phi-1.5)
-and no prompt; `phi-2` and `phi-1.5` show them in the harness's words.
+and no prompt; `phi-1.5` shows its 2 in the harness's words, and phi-2's 5 are `lm-eval-5` (once called `phi-2`).
 The 57 subjects are strata: they are the whole of what MMLU asks about, and a new edition would have the same ones.
 `GROUPS` holds the four groups of subjects.
 """
@@ -87,5 +87,5 @@ def _task(protocol: str, shots: int) -> Task:
     )  # fmt: skip
 
 
-SHOTS = {"lm-eval": 0, "lm-eval-5": 5, "phi-2": 5, "phi-1.5": 2}
+SHOTS = {"lm-eval": 0, "lm-eval-5": 5, "phi-1.5": 2}
 PROTOCOLS = {protocol: _task(protocol, shots) for protocol, shots in SHOTS.items()}

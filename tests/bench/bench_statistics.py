@@ -12,9 +12,8 @@ from typing import Any
 
 
 def main(arguments: Sequence[str]) -> None:
-    from tests.bench.simulate_power import family_table, power_table
-
     from tests.bench.simulate_coverage import coverage_table
+    from tests.bench.simulate_power import family_table, power_table
 
     quick = "--quick" in arguments
     tables = (("coverage", coverage_table), ("power", power_table), ("family-wise error", family_table))

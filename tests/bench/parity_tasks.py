@@ -61,7 +61,7 @@ TASKS: dict[str, tuple[str, str, str, Callable[[Row], Row], int | None]] = {
     "piqa@lm-eval": ("piqa/piqa.yaml", "piqa", "validation", piqa, None),
     "hellaswag@lm-eval": ("hellaswag/hellaswag.yaml", "hellaswag", "validation", hellaswag, 1000),
     "winogrande@lm-eval": ("winogrande/default.yaml", "winogrande", "validation", winogrande, None),
-    "boolq@lm-eval-titled": ("super_glue/boolq/default.yaml", "boolq_titled", "validation", boolq, None),
+    "boolq@lm-eval": ("super_glue/boolq/default.yaml", "boolq_titled", "validation", boolq, None),
     "openbookqa@lm-eval": ("openbookqa/openbookqa.yaml", "openbookqa", "test", labelled, None),
     "siqa@lm-eval": ("siqa/siqa.yaml", "siqa", "validation", siqa, None),
     **{

@@ -76,7 +76,8 @@ def reported(model: str = "Elsewhere-1B", value: float = 51.2, **changes: object
     facts: dict[str, object] = {
         "model": model,
         "parameters": 1e9,
-        "training_tokens": 7e9,
+        "unique_tokens": 7e9,
+        "training_tokens": 5.1e10,
         "date": "2023-06",
         "benchmark": "humaneval",
         "subset": "",
@@ -86,6 +87,8 @@ def reported(model: str = "Elsewhere-1B", value: float = 51.2, **changes: object
         "value": value,
         "n": 164,
         "source": "a paper, Table 1",
+        "address": "https://arxiv.org/abs/2306.11644v2",
+        "accessed": "2026-11-24",
     }
     return Reported(**{**facts, **changes})  # type: ignore[arg-type]
 

@@ -16,6 +16,8 @@ from dashboard.board.address import read
 from dashboard.board.view import select
 from dashboard.data.source import load_board, open_zoo
 from dashboard.server import APP, PUBLIC
+from tests.dashboard.conftest import fill
+from zoo.records import Search, SearchedBy, SearchedSet
 from zoo.registry import open_registry
 
 
@@ -149,3 +151,34 @@ def test_public_without_a_password_lets_nobody_in(zoo: Path, monkeypatch: pytest
     app.button[0].click().run()
     assert app.error
     assert not app.title
+
+
+def test_the_samples_page_counts_what_a_search_flagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path)
+    monkeypatch.setenv("PHIZOO_DB", f"sqlite:///{tmp_path / 'zoo.db'}")
+    monkeypatch.setenv("PHIZOO_STORE", str(tmp_path / "store"))
+
+    def page() -> None:
+        from dashboard.views import samples
+
+        samples.page()
+
+    with open_registry() as registry:
+        run = next(run for run in registry.runs() if run["task"] == "humaneval")
+    for flagged, text in (((), "not searched for in training data"), (("humaneval/3", "humaneval/5"), "2 samples in")):
+        if flagged:
+            with open_registry() as registry:
+                ids = tuple(f"humaneval/{number}" for number in range(164))
+                registry.add_search(
+                    Search(
+                        checkpoint=run["checkpoint"],
+                        task="humaneval",
+                        samples=ids,
+                        flagged=flagged,
+                        datasets=(SearchedSet(digest="ab" * 32),),
+                        methods=(SearchedBy(method="ast", threshold=0.95),),
+                    )
+                )
+        app = AppTest.from_function(page, default_timeout=60)
+        app.query_params["run"] = run["id"]
+        assert text in " ".join(element.value for element in app.run().caption)

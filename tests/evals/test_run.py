@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -105,6 +106,19 @@ def run(engine: Engine, task: Task, runs: Path, **asked: object) -> FinishedRun:
     return evaluate(engine, task, CHECKPOINT, runs, RunOptions(**asked))  # type: ignore[arg-type]
 
 
+def test_the_header_keeps_the_path_that_is_known_after_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, choose = Engine(), Engine.choose
+
+    def load_and_choose(requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
+        engine.facts = msgspec.structs.replace(engine.facts, path="plain")
+        return choose(engine, requests)
+
+    monkeypatch.setattr(engine, "choose", load_and_choose)
+    header = run(engine, CHOICES, tmp_path / "with").header
+    assert header.backend.path == "plain"
+    assert header.id == run(Engine(), CHOICES, tmp_path / "without").header.id
+
+
 def test_results_stand_in_the_tasks_order_whatever_order_they_came_in(tmp_path: Path) -> None:
     done = run(Engine(), CHOICES, tmp_path)
     assert [result.sample for result in done.results] == [sample.id for sample in samples()]
@@ -155,7 +169,7 @@ def test_unscored_is_no_zero_is_not_published_and_is_tried_again(tmp_path: Path)
         assert (fault.score, fault.verdict, fault.detail) == (None, "unscored", "engine broke")
         with pytest.raises(ZooError, match=r"1 of 10 samples .* s/3, engine broke"):
             publish(None, done)  # type: ignore[arg-type]
-        summary = scores(done)[0][1]
+        summary = scores(done)[0]
         assert (summary.n, summary.unscored) == (9, 1)
         again = Engine()
         assert run(again, task, tmp_path).results[3].score is not None

@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -10,9 +12,11 @@ from click.testing import CliRunner
 from evals.cli.tasks import tasks as command
 from evals.records import Sample
 from evals.subset import SIZES, choose_samples, quick_task
-from evals.suites import AGGREGATES, SUITES, Aggregate, Part, average, find_tasks, task_names
+from evals.suites import AGGREGATES, SUITES, Aggregate, Part, PartScore, average, find_tasks, task_names
 from evals.tasks import TASKS, protocols, task
 from zoo.errors import ZooError
+from zoo.records import Checkpoint, ProtocolRecord, Score
+from zoo.registry import open_registry
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
 
@@ -59,14 +63,83 @@ def test_the_parts_of_an_aggregate_are_metrics_of_their_tasks() -> None:
             assert part.metric in task(part.task).metrics, (one.name, part.task)
 
 
+def part(name: str, low: float, high: float, **facts: Any) -> PartScore:
+    score = Score(
+        checkpoint="c", run="r", task=name, protocol="p", metric="m", value=(low + high) / 2, low=low, high=high,
+        **{"n": 100, "clusters": 100, "unscored": 0} | facts,
+    )  # fmt: skip
+    return PartScore(task=name, metric="m", version=1, score=score)
+
+
 def test_an_average_is_the_mean_and_its_interval_narrows() -> None:
     made = Aggregate(name="two", version=1, about="", parts=(Part(task="a", metric="m"), Part(task="b", metric="m")))
-    told = average(made, {("a", "m"): (0.4, 0.3, 0.5), ("b", "m"): (0.6, 0.5, 0.7)})
+    told = average(made, [part("a", 0.3, 0.5), part("b", 0.5, 0.7, n=90, unscored=10)])
     assert told.value == 0.5
     assert told.low == pytest.approx(0.5 - 0.1 / 2**0.5)
     assert told.high == pytest.approx(0.5 + 0.1 / 2**0.5)
-    part = average(made, {("a", "m"): (0.4, 0.3, 0.5)})
-    assert (part.value, part.missing) == (None, ("b",))
+    assert (told.n, told.unscored) == (190, 10)
+    assert (told.worst, told.best) == (pytest.approx(0.47), pytest.approx(0.52))
+    absent = PartScore(task="b", metric="m", version=1, reason="not measured")
+    one = average(made, [part("a", 0.3, 0.5), absent])
+    assert (one.value, one.missing, one.n) == (None, ("b",), 100)
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Callable[..., None]:
+    """Publishes a score of the checkpoint `tiny` on a part of the average "phi-1 code"."""
+    digest = "c" * 64
+    with open_registry() as registry:
+        registry.enter(Checkpoint(
+            name="tiny", version=1, digest=digest, files=(), architecture={}, parameters=1, context_tokens=1,
+            prompt_style="completion", training_tokens=None, recipe_digest=None, parents=(), datasets=(), licence="",
+            created="", source="",
+        ))  # fmt: skip
+
+    def publish(spec: str, value: float, n: int, version: int | None = None, **facts: Any) -> None:
+        one = task(spec)
+        record = ProtocolRecord(
+            task=one.name, task_version=version or one.version, name=one.protocol, metric="pass@1", shots=0, prompt="",
+            prompts_sha256="0" * 64, samples=n, decoding={},
+        )  # fmt: skip
+        run = f"{spec} {value} {n}"
+        score = Score(
+            checkpoint=digest, run=run, task=one.name, protocol=record.fingerprint, metric="pass@1", value=value,
+            low=value - 0.1, high=value + 0.1, **{"n": n, "clusters": n, "unscored": 0} | facts,
+        )  # fmt: skip
+        with open_registry() as registry:
+            registry.add_scores({"id": run, "checkpoint": digest}, record, [score])
+
+    return publish
+
+
+def values() -> dict[str, Any]:
+    out = CliRunner().invoke(command, ["--suites", "--of", "tiny", "--json"], catch_exceptions=False).output
+    return next(one for one in json.loads(out)["averages"] if one["name"] == "phi-1 code")
+
+
+def test_an_average_takes_the_runs_that_stand_of_todays_versions(measured: Callable[..., None]) -> None:
+    measured("humaneval@openai", 0.5, 162, unscored=2)
+    measured("mbpp@lm-eval", 0.3, 500)
+    measured("humaneval@openai", 1.0, 2, version=99)
+    measured("mbpp@lm-eval", 1.0, 499, unscored=1)
+    row = values()
+    assert (row["value"], row["n"], row["unscored"]) == (0.4, 662, 2)
+    assert row["worst"] < row["value"] < row["best"]
+    assert [(part["task"], part["version"], part["score"]["n"]) for part in row["scores"]] == [
+        ("humaneval@openai", task("humaneval@openai").version, 162),
+        ("mbpp@lm-eval", task("mbpp@lm-eval").version, 500),
+    ]
+    shown = CliRunner().invoke(command, ["--suites", "--of", "tiny"], catch_exceptions=False).output
+    (line,) = [line for line in shown.splitlines() if line.startswith("average phi-1 code")]
+    assert "40.0 [32.9–47.1] n=662 (2 unscored: " in line
+    assert "mbpp@lm-eval v1 n=500" in line
+
+
+def test_an_average_says_what_is_missing_and_why(measured: Callable[..., None]) -> None:
+    measured("humaneval@openai", 1.0, 2, version=99)
+    assert (values()["value"], values()["missing"]) == (None, ["humaneval@openai", "mbpp@lm-eval"])
+    shown = CliRunner().invoke(command, ["--suites", "--of", "tiny"], catch_exceptions=False).output
+    assert "humaneval@openai v1 (only version 99 is measured), mbpp@lm-eval v1 (not measured)" in shown
 
 
 def test_quick_is_fixed_stratified_and_its_own_protocol() -> None:

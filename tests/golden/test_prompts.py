@@ -21,7 +21,6 @@ GIVEN = os.environ.get("PHIZOO_DATA")  # of who types `make golden`; the tests t
 FIRST = [find(name.removesuffix("2")) for name in task_names("quick")]  # the first choice, which stays
 TASKS = {f"{task.name}@{task.protocol}": task for task in (*every(), *FIRST, *find_tasks("suite:quick"))}
 ALIKE = (
-    {"mmlu@lm-eval-5", "mmlu@phi-2"},  # the Phi report names 5 shots and no prompt: the harness's
     {"mbpp_plus@evalplus", "mbpp_plus@evalplus-base"},  # the tests differ
 )
 

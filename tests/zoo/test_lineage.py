@@ -8,7 +8,7 @@ import msgspec
 
 from zoo import lineage
 from zoo.lineage import Edge, Graph, Node
-from zoo.records import About, Dataset, Parent, TrainedOn
+from zoo.records import About, Checkpoint, Dataset, Parent, Relation, TrainedOn
 from zoo.registry import open_registry
 
 
@@ -50,6 +50,38 @@ def test_the_whole_way_from_raw_data_to_the_last_child(db: str, tmp_path: Path, 
         assert "convert" in {edge.relation for edge in lineage.graph(registry, "grown").edges}
         alone = lineage.graph(registry, registry.add(made.phi(tmp_path / "d", 4), "alone").label)
         assert "no parents are recorded" in lineage.tree(alone)
+
+
+def test_the_size_of_the_data_counts_each_dataset_of_the_line_once(
+    db: str, tmp_path: Path, made: SimpleNamespace
+) -> None:
+    with open_registry(db) as registry:
+        books, code = (
+            registry.add_dataset(Dataset(name=name, digest=letter * 64, kind="tokens", documents=1, tokens=100))
+            for name, letter in (("books", "a"), ("code", "b"))
+        )
+
+        def add(name: str, *parents: tuple[Checkpoint, Relation], **tokens: int) -> Checkpoint:
+            read = tuple(
+                TrainedOn(digest={"books": books, "code": code}[k].digest, tokens=n) for k, n in tokens.items()
+            )
+            line = tuple(Parent(digest=parent.digest, relation=relation) for parent, relation in parents)
+            return registry.add(made.phi(tmp_path / name, len(name)), name, About(parents=line, datasets=read))
+
+        base = add("base", books=800)
+        tuned = add("tuned", (base, "finetune"), code=30, books=50)
+        grown = add("grown-", (tuned, "grow"), code=30, books=50)
+        add("further", (grown, "resume"), code=60)
+        add("unsaid-data", (base, "finetune"))
+        add("from-nowhere", *[(tuned, "finetune")], code=1)
+        registry.add(made.phi(tmp_path / "x", 40), "imported", About(training_tokens=7))
+        lost = About(parents=(Parent(digest="f" * 64, relation="grow"),), datasets=tuned.datasets)
+        registry.add(made.phi(tmp_path / "y", 41), "orphan", lost)
+        sizes = lineage.unique_tokens(registry)
+        assert {c.name: sizes[c.digest] for c in registry.list()} == {
+            "base": 100, "tuned": 130, "grown-": 130, "further": 190, "unsaid-data": None, "from-nowhere": 131,
+            "imported": None, "orphan": None,
+        }  # fmt: skip
 
 
 def test_a_circle_and_a_shared_ancestor_end_the_walk() -> None:

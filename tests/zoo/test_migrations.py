@@ -14,7 +14,7 @@ from zoo.db.database import EngineDatabase, SqliteDatabase, sqlite_file
 from zoo.db.migrations import upgrade
 from zoo.db.open import SCHEMA, open_database, schema_version
 from zoo.db.rows import columns_of
-from zoo.digest import canonical
+from zoo.digest import canonical, digest
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset
 from zoo.registry import describe_checkpoint, open_registry
@@ -43,7 +43,7 @@ def populated_0001(url: str, folder: Path, made: SimpleNamespace) -> list[Checkp
             one = Checkpoint(
                 **{name: getattr(one, name) for name in one.__struct_fields__} | {"version": version, "digest": digest}
             )
-            row = columns_of(one)
+            row = {name: value for name, value in columns_of(one).items() if name != "quantisation"}
             database.run(
                 f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", **row
             )
@@ -80,6 +80,39 @@ def test_a_populated_zoo_of_the_first_schema_keeps_everything(db: str, tmp_path:
         assert [(move.alias, move.version) for move in registry.alias_history("one")] == [("best", 1)]
         assert registry.add(tmp_path / "x", "one").version == 3
         assert registry.get("one@best") == before[0]
+
+
+def test_scores_under_two_names_of_one_protocol_get_one_column(db: str, made: SimpleNamespace) -> None:
+    database = opened(db)
+    upgrade(database, "0006")
+    record = made.protocol(task="mmlu", name="lm-eval-5", metric="acc")
+    former = msgspec.to_builtins(record) | {"name": "phi-2"}
+    old = digest({key: value for key, value in former.items() if key != "prompt"})
+    other = made.protocol(task="mmlu", name="lm-eval", metric="acc")
+    with database.write():
+        for fingerprint, facts in (
+            (old, former), (record.fingerprint, msgspec.to_builtins(record)),
+            (other.fingerprint, msgspec.to_builtins(other)), ("first", {"metric": "acc"}),
+        ):  # fmt: skip
+            database.run(
+                "INSERT INTO protocols (fingerprint, record) VALUES (:f, :r)",
+                f=fingerprint,
+                r=canonical(facts).decode(),
+            )
+        for run, fingerprint, n in (("a", old, 100), ("b", record.fingerprint, 90), ("c", other.fingerprint, 100)):
+            database.run(
+                "INSERT INTO scores (run, checkpoint, task, protocol, metric, subset, value, low, high, n, clusters, "
+                "unscored, results, created, headline, chosen) VALUES (:run, :c, 'mmlu', :p, 'acc', 'all', 0.5, 0.4, "
+                "0.6, :n, 57, 0, '', '', 1, 2)",
+                run=run, c="1" * 64, p=fingerprint, n=n,
+            )  # fmt: skip
+    database.close()
+    with open_registry(db) as registry:
+        assert set(registry.database.rows("SELECT fingerprint FROM protocols")) == {
+            ("first",), (record.fingerprint,), (other.fingerprint,),
+        }  # fmt: skip
+        assert [score.protocol == record.fingerprint for score in registry.scores()] == [True, True, False]
+        assert [score.run for score in registry.scores(chosen=True)] == ["a", "c"]
 
 
 def populated_0002(url: str, folder: Path, made: SimpleNamespace) -> list[Checkpoint]:
@@ -119,6 +152,48 @@ def test_a_populated_zoo_of_the_second_schema_keeps_everything(db: str, tmp_path
         assert registry.dataset("prose").digest == "b" * 64
         assert len(registry.datasets()) == 4
         assert registry.add(tmp_path / "x", "one").version == 3
+
+
+def test_scores_of_the_third_schema_get_their_runs_facts_and_one_stands(
+    db: str, tmp_path: Path, made: SimpleNamespace
+) -> None:
+    populated_0002(db, tmp_path / "x", made)
+    database = opened(db)
+    upgrade(database, "0003")
+    protocol = made.protocol(metric="acc")
+    with database.write():
+        database.run(
+            "INSERT INTO protocols (fingerprint, record) VALUES (:f, :r)",
+            f=protocol.fingerprint,
+            r=canonical(protocol).decode(),
+        )
+        for run, draws, n in (("many", 20, 164), ("newest", 1, 164), ("part", 1, 100)):
+            backend = {"engine": "vllm", "dtype": "bfloat16"}
+            record = json.dumps({"id": run, "backend": backend, "seed": 3, "draws": draws, "samples": n})
+            database.run(
+                "INSERT INTO runs (id, checkpoint, results, created, record) VALUES (:id, :c, '', '', :r)",
+                id=run,
+                c="1" * 64,
+                r=record,
+            )
+            database.run(
+                "INSERT INTO scores (run, checkpoint, task, protocol, metric, subset, value, low, high, n, clusters, "
+                "unscored, results, created, headline) VALUES "
+                "(:run, :c, 'humaneval', :p, 'acc', 'all', 0.5, 0.4, 0.6, :n, 164, 0, '', '', 1)",
+                run=run,
+                c="1" * 64,
+                p=protocol.fingerprint,
+                n=n,
+            )
+    database.close()
+    with open_registry(db) as registry:
+        stand = {score.metric: score for score in registry.scores(chosen=True)}
+        assert {score.run for score in stand.values()} == {"r", "many"}
+        score = stand["acc"]
+        assert (score.engine, score.dtype, score.seed, score.draws, score.seeds) == ("vllm", "bfloat16", 3, 20, 1)
+        assert [score.whole for score in registry.scores() if score.metric == "acc"] == [True, True, False]
+        assert [found.version for found in registry.find("humaneval.acc.n >= 164")] == [1]
+        assert registry.find("humaneval.acc.n < 164") == []
 
 
 def test_upgrading_twice_changes_nothing(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
@@ -190,3 +265,48 @@ def test_a_missing_server_is_reported_without_its_password() -> None:
         open_database("postgresql://ann:secret@127.0.0.1:1/zoo")
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_flags_in_the_headers_of_runs_become_searches(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
+    """A zoo of the third schema: one run with flags, one that nobody searched for, one with flags of nothing."""
+    populated_0002(db, tmp_path / "x", made)
+    database = opened(db)
+    upgrade(database, "0003")
+    checkpoint, protocol = "1" * 64, made.protocol()
+    flags = {"flagged": ["humaneval/3", "humaneval/1"], "unknown": None, "empty": []}
+    with database.write():
+        for run, overlapping in flags.items():
+            header = {"id": run, "checkpoint": checkpoint if run != "empty" else "2" * 64, "task": "humaneval"}
+            header |= {"samples": 164, "overlapping": overlapping}  # type: ignore[dict-item]
+            database.run(
+                "INSERT INTO runs (id, checkpoint, results, created, record) VALUES (:i, :c, '', '2026', :r)",
+                i=run,
+                c=header["checkpoint"],
+                r=json.dumps(header),
+            )
+            for subset, n in (("all", 164), ("clean", 162), ("overlapping", 2)):
+                if subset == "all" or run == "flagged":
+                    database.run(
+                        "INSERT INTO scores (run, checkpoint, task, protocol, metric, subset, value, low, high, n, "
+                        "clusters, unscored, results, created, headline) VALUES (:i, :c, 'humaneval', :p, 'pass@1', "
+                        ":s, 0.5, 0.4, 0.6, :n, :n, 0, '', '', 1)",
+                        i=run, c=header["checkpoint"], p=protocol.fingerprint, s=subset, n=n,
+                    )  # fmt: skip
+    database.close()
+    with open_registry(db) as registry:
+        search, none = sorted(registry.searches(), key=lambda search: search.checkpoint)
+        assert (search.flagged, search.samples, search.datasets) == (("humaneval/1", "humaneval/3"), (), ())
+        assert (none.checkpoint, none.flagged) == ("2" * 64, ())
+        assert [row[0] for row in registry.database.rows("SELECT id FROM searches ORDER BY checkpoint")] == [
+            search.id,
+            none.id,
+        ]
+        assert registry.add_search(search) == search  # pulled again, it is the same one
+        assert len(registry.searches()) == 2
+        splits = registry.splits()
+        assert (splits["flagged"].overlapping, splits["flagged"].samples) == (2, 164)
+        assert splits["empty"].overlapping == 0
+        assert "older version" in splits["flagged"].unsearched
+        assert "unknown" not in splits
+        kept = [(score.run, score.subset) for score in registry.scores() if score.run in flags]
+        assert kept == [("flagged", "all"), ("flagged", "overlapping"), ("unknown", "all"), ("empty", "all")]

@@ -14,11 +14,13 @@ from zoo import published
 from zoo.records import Reported
 
 BASELINES = Path(__file__).parents[2].parent / "shared" / "data" / "baselines.csv"
-HEADER = "model,parameters,training_tokens,date,benchmark,subset,protocol,shots,op,value,n,source\n"
+HEADER = "model,parameters,unique_tokens,training_tokens,date,benchmark,subset,protocol,shots,op,value,n,source,"
+HEADER += "address,accessed\n"
 GOOD = Reported(
     model="phi-1",
     parameters=1.3e9,
-    training_tokens=7e9,
+    unique_tokens=7e9,
+    training_tokens=5.1e10,
     date="2023-06",
     benchmark="humaneval",
     subset="",
@@ -28,9 +30,13 @@ GOOD = Reported(
     value=50.6,
     n=164,
     source="arXiv 2306.11644v2 Table 1",
+    address="https://arxiv.org/abs/2306.11644v2",
+    accessed="2026-11-24",
 )
 # the source prints 7.0 billion for a model whose name says 2b
 SIZE_MENDED = {"gemma-1.1-2b-it"}
+# two local reruns that were never published
+WITHOUT_ADDRESS = ("local BF16 greedy run", "independent EvalPlus rerun")
 # printed values that no count of n gives, found in the sources themselves
 NOT_A_COUNT = {("DeepSeek-Coder-6.7B-instruct", "humaneval", 78.9), ("Zephyr β-7B", "humaneval", 30.0)}
 
@@ -39,24 +45,23 @@ def changed(**fields: object) -> Reported:
     return msgspec.structs.replace(GOOD, **fields)
 
 
-def test_every_baseline_is_published_in_order_before_rows_of_ours() -> None:
+def test_every_baseline_with_a_public_source_is_published_in_order_before_rows_of_ours() -> None:
     if not BASELINES.is_file():
         pytest.skip("the collected baselines.csv is not here")
     with BASELINES.open(encoding="utf-8", newline="") as file:
-        told = list(csv.DictReader(file))
+        told = [fact for fact in csv.DictReader(file) if not fact["source"].startswith(WITHOUT_ADDRESS)]
     rows = published.load()
-    assert len(rows) >= len(told)
+    assert len(rows) >= len(told) == 1080
     for row, fact in zip(rows, told, strict=False):
-        assert (row.benchmark, row.subset, row.op, row.date) == (
-            fact["benchmark"],
-            fact["subset"],
-            fact["op"],
-            fact["date"],
-        )
+        assert (row.benchmark, row.subset, row.op) == (fact["benchmark"], fact["subset"], fact["op"])
+        assert row.date == fact["date"] or not fact["date"]
         assert row.value == float(fact["value"])
         assert row.source.startswith(fact["source"])
         assert row.model == fact["model"] or fact["model"].startswith(row.model + " (row as in the talk")
-        assert row.training_tokens == billions(fact["train_tokens_b"])
+        if fact["train_tokens_b"]:
+            assert billions(fact["train_tokens_b"]) in (row.unique_tokens, row.training_tokens)
+        elif row.model not in {"phi-1-small", "phi-2"}:  # another row of theirs has the figures
+            assert row.unique_tokens is None is row.training_tokens
         if row.model not in SIZE_MENDED:
             assert row.parameters == billions(fact["params_b"])
         digits = fact["shots"].split(" (CoT)")[0]
@@ -72,8 +77,8 @@ def billions(text: str) -> float | None:
 def test_no_problem_in_our_file() -> None:
     rows = published.load()
     assert published.problems(rows) == []
-    assert len(rows) >= 1091  # the baselines'; a row more is welcome, one less is a loss
-    assert len(published.by_model()) == len({row.model for row in rows}) >= 231
+    assert len(rows) >= 1080  # the baselines'; a row more is welcome, one less is a loss
+    assert len(published.by_model()) == len({row.model for row in rows}) >= 221
     assert sum(map(len, published.by_model().values())) == len(rows)
     assert sum(row.op == "<" for row in rows) >= 5
 
@@ -88,7 +93,7 @@ def test_the_talk_row_for_row() -> None:
             row.label,
             row.date,
             row.parameters,
-            row.training_tokens,
+            row.unique_tokens,
             row.humaneval and row.humaneval.value,
             row.mbpp and row.mbpp.value,
         )
@@ -186,7 +191,16 @@ def test_two_sources_may_disagree_but_one_source_tells_once() -> None:
         ({"parameters": 1.3}, "1.3 parameters"),
         ({"parameters": float("inf")}, "inf parameters"),
         ({"training_tokens": 7.0}, "7.0 tokens"),
+        ({"unique_tokens": 7.0}, "7.0 tokens"),
+        ({"unique_tokens": 6e10}, "60000000000.0 unique tokens of 51000000000.0 seen"),
         ({"date": "2023-13"}, "not YYYY-MM"),
+        ({"date": ""}, "not YYYY-MM"),
+        ({"accessed": ""}, "access date '' is not YYYY-MM-DD"),
+        ({"accessed": "2026-11"}, "not YYYY-MM-DD"),
+        ({"accessed": "2023-05-30"}, "before 2023-06"),
+        ({"address": ""}, "address '' is not https"),
+        ({"address": "arXiv 2306.11644"}, "is not https"),
+        ({"address": "http://127.0.0.1/x"}, "is not https"),
         ({"date": "June 2023"}, "not YYYY-MM"),
         ({"shots": -1}, "-1 shots"),
         ({"n": 0}, "n=0"),
@@ -207,10 +221,10 @@ def test_impossible_facts_are_refused(fields: dict[str, object], said: str) -> N
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("phi-1,1300000000,,2023-06,humaneval,,pass@1,0,=,high,164,paper", "line 2"),
-        ("phi-1,1300000000,,2023-06,humaneval,,pass@1,0,>,50.6,164,paper", "line 2"),
-        ("phi-1,1300000000,,2023-06,humaneval,,pass@1,0,=,506,164,paper", "not in 0..100"),
-        ("phi-1,1300000000,,2023-06,humaneval,,pass@1,0.5,=,50.6,164,paper", "line 2"),
+        ("phi-1,1300000000,,,2023-06,humaneval,,pass@1,0,=,high,164,paper,https://a.org/b,2026-11-24", "line 2"),
+        ("phi-1,1300000000,,,2023-06,humaneval,,pass@1,0,>,50.6,164,paper,https://a.org/b,2026-11-24", "line 2"),
+        ("phi-1,1300000000,,,2023-06,humaneval,,pass@1,0,=,506,164,paper,https://a.org/b,2026-11-24", "not in 0..100"),
+        ("phi-1,1300000000,,,2023-06,humaneval,,pass@1,0.5,=,50.6,164,paper,https://a.org/b,2026-11-24", "line 2"),
     ],
 )
 def test_a_bad_line_is_named(line: str, said: str) -> None:

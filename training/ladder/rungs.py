@@ -314,13 +314,13 @@ def score_rung(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores
 
 
 def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:
-    """The id of the zoo's newest run of the ladder's task on a checkpoint, or ""."""
+    """The id of the run that stands for a checkpoint on the ladder's task, or ""."""
     from evals.tasks import task
 
     wanted, protocols = task(scale.task), registry.protocols()
     runs = [
         score.run
-        for score in registry.scores(checkpoint.digest, wanted.name)
+        for score in registry.scores(checkpoint.digest, wanted.name, chosen=True)
         if protocols[score.protocol].name == wanted.protocol and score.subset == "all"
     ]
     return runs[-1] if runs else ""

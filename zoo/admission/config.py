@@ -14,20 +14,23 @@ from typing import Any
 from zoo.admission.chat_template import check_template
 from zoo.admission.safetensors_header import strict_json
 from zoo.errors import ZooError, nearest
+from zoo.families import ACCEPTED, check_family
 from zoo.plain_file import open_plain
 from zoo.shape import read_shape
 
 RULES = tomllib.loads(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8"))
-MODEL_TYPES, QUANTIZERS = RULES["model_types"], RULES["quantizers"]
+QUANTIZERS = RULES["quantizers"]
 CODE_KEYS, PRIVATE_KEYS = frozenset(RULES["code_keys"]), frozenset(RULES["private_keys"])
 SETTINGS, WORD_FILES, DIVERTING = RULES["settings"], RULES["word_files"], RULES["diverting"]
 LIMITS: dict[str, int] = RULES["limits"]
 SHARES: dict[str, tuple[float, float]] = RULES["shares"]
+UNBOUNDED = frozenset(RULES["unbounded"])
 # any other key that names a size, at any depth; some may be 0 or -1
 SIZE_KEY = re.compile(
     r"(n|num|d)_\w+|\w*(size|dim|layers?|heads?|positions?|embeddings?|experts?|length|rank|inner|window|state|token_id)"
 )
 SIZE = 10_000_000
+LEAST_SIZE = -100  # a layer may be counted from the end
 ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation", "activation")
 DTYPE = re.compile(r"(torch\.)?(auto|half|double|float|b?float\d{1,2}(_e\dm\d\w*)?|u?int\d{1,2})")
 DTYPES = ("torch_dtype", "dtype")
@@ -49,7 +52,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def _read_any(path: Path) -> Any:
     with open_plain(path) as file:
         try:
-            return strict_json(file.read())
+            # Python's json writes Infinity, and configurations of state-space models have it (`UNBOUNDED`)
+            return strict_json(file.read(), constants=path.name == "config.json")
         except ValueError as error:
             raise ZooError(f"{path}: is not plain JSON: {error}.") from None
 
@@ -82,17 +86,18 @@ def check_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _entries(content: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
+def _entries(content: Any, path: Path, depth: int = 0, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key with its value, at any depth; the values of a list have the key of the list."""
     if depth > DEPTH:
         raise ZooError(f"{path}: is nested more than {DEPTH} deep; a configuration is not.")
     if isinstance(content, dict):
         for key, value in content.items():
             yield key, value
-            yield from _entries(value, path, depth + 1)
+            yield from _entries(value, path, depth + 1, key)
     elif isinstance(content, list):
         for value in content:
-            yield "", value
-            yield from _entries(value, path, depth + 1)
+            yield key, value
+            yield from _entries(value, path, depth + 1, key)
 
 
 def _check_code(path: Path, key: str, value: Any) -> None:
@@ -118,7 +123,7 @@ def _check_entry(path: Path, key: str, value: Any) -> None:
         return
     if isinstance(value, int) and not -NUMBER < value < NUMBER:
         raise ZooError(f"{path}: {key} is a number of {len(str(value))} digits; expected at most 40.")
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value) and (key not in UNBOUNDED or math.isnan(value)):
         raise ZooError(f"{path}: {key} is not finite.")
 
 
@@ -137,23 +142,27 @@ def check_config(path: Path) -> dict[str, Any]:
     """Reads config.json, if its model type is known and its size is plausible."""
     config = check_settings(path)
     kind = config.get("model_type")
-    if kind not in MODEL_TYPES:
-        close = nearest(str(kind), MODEL_TYPES)
-        raise ZooError(
-            f"{path}: model_type {str(kind)[:40]!r} is not supported{close}: {', '.join(MODEL_TYPES[:6])}, ..."
-        )
-    for key, value in _entries(config, path):
-        _check_value(path, key, value)
+    if kind not in ACCEPTED:
+        check_family(str(kind), path)  # one that is refused says why
+        close = nearest(str(kind), ACCEPTED)
+        raise ZooError(f"{path}: model_type {str(kind)[:40]!r} is not supported{close}. All: phizoo doctor --families")
+    check_values(path, config)
     names = config.get("architectures")
     if names is not None and not (isinstance(names, list) and all(CLASS_NAME.fullmatch(str(name)) for name in names)):
         raise ZooError(f"{path}: architectures is {str(names)[:80]!r}, not a list of class names.")
-    _check_size(path, config)
     return config
+
+
+def check_values(path: Path, config: dict[str, Any]) -> None:
+    """Checks every value of a config by the meaning of its key, and that the sizes together are plausible."""
+    for key, value in _entries(config, path):
+        _check_value(path, key, value)
+    _check_size(path, config)
 
 
 def _check_value(path: Path, key: str, value: Any) -> None:
     """Checks one value of config.json by the meaning of its key, at any depth."""
-    if value is None:
+    if value is None or isinstance(value, list):  # a list's values come one by one
         return
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if key in LIMITS:
@@ -163,7 +172,7 @@ def _check_value(path: Path, key: str, value: Any) -> None:
         low, high = SHARES[key]
         if not is_number or not low <= value <= high:
             raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected {low:g} to {high:g}.")
-    elif is_number and SIZE_KEY.fullmatch(key) and not -1 <= value <= SIZE:
+    elif is_number and SIZE_KEY.fullmatch(key) and not LEAST_SIZE <= value <= SIZE:
         raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected at most {SIZE:,}.")
     elif key in ACTIVATIONS and not CLASS_NAME.fullmatch(str(value)):
         raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, not the name of an activation.")

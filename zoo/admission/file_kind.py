@@ -39,7 +39,7 @@ USES = ("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BUILD", "STOP")
 def forbidden_kind(file: BinaryIO, size: int, weights: bool) -> str:
     """The real kind of an open file of `size` bytes if it may not enter ("a pickle"), or "".
 
-    weights  its name ends in .safetensors: its first 8 bytes are a length and may have any value
+    weights  safetensors, whose first 8 bytes are a length and may have any value, or GGUF: read by a parser
     """
     first = file.read(512)
     if not weights:

@@ -10,13 +10,14 @@ Not checked: the behaviour of the weights. A model's answers may be malicious; s
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from zoo.admission.chat_template import check_template
-from zoo.admission.config import check_config, check_json, read_json
+from zoo.admission.config import check_config, check_json, check_values, read_json
 from zoo.admission.file_kind import forbidden_kind
+from zoo.admission.gguf import inspect_gguf
 from zoo.admission.safetensors_header import Header, only_nan, read_header
 from zoo.admission.tensors import check_tensors
 from zoo.errors import ZooError
@@ -24,10 +25,17 @@ from zoo.plain_file import open_inside, open_plain
 
 FILES = 2_000
 TEXT_BYTES = 64_000_000
-SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
-WHOLE_NAMES = ("LICENSE", "LICENCE", "NOTICE", "merges.txt", "chat_template.jinja")
+WEIGHTS = (".safetensors", ".gguf")
+SUFFIXES = (".safetensors", ".gguf", ".json", ".jsonl", ".txt", ".md", ".model", ".toml")
+LICENCES = ("LICENSE", "LICENCE", "NOTICE")
+WHOLE_NAMES = (*LICENCES, "merges.txt", "chat_template.jinja")
 INDEX = "model.safetensors.index.json"
-BESIDE = (".git", ".gitattributes", ".gitignore", ".cache")  # written by git and the hub
+TEMPLATES = re.compile(r"additional_chat_templates/[^/]+\.jinja")  # as `save_pretrained` of a tokenizer writes them
+BESIDE = (".git", ".gitattributes", ".gitignore", ".cache", ".eval_results")  # written by git and the hub
+# files beside weights that no loader of ours reads: they stay outside
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico", ".avif")
+OTHER_FORMATS = (".onnx", ".onnx_data", ".msgpack")
+EVENTS = "events.out.tfevents."
 PATH_BYTES = 255
 PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.+ \-]*[A-Za-z0-9_+\-])?")
 
@@ -40,21 +48,31 @@ class Inspected(NamedTuple):
     headers: dict[str, Header]
     parameters: int
     warnings: tuple[str, ...]
+    quantisation: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] = ()) -> Inspected:
     """Inspects a folder; all of it must be allowed to enter. Raises ZooError with the file and the reason.
 
     linked  its files may be hard links: the store's own, or of a folder that is handed over
-    beside  names at its top that are skipped and are not part of the checkpoint, such as `BESIDE`
+    beside  of a source: names at its top that are skipped and are not part of the checkpoint, such as `BESIDE`;
+            pictures and other formats are then left out too
     """
     if folder.is_symlink():
         raise ZooError(f"{folder}: is a symlink; name the folder it points to: {os.path.realpath(folder)}")
     if not folder.is_dir():
         raise ZooError(f"{folder}: not a folder; expected one with config.json and *.safetensors.")
-    paths = tuple(sorted(_walk(folder, linked, beside)))
+    every = sorted(_walk(folder, linked, beside))
+    left_out = find_left_out(every) if beside else ()
+    for path in left_out:
+        check_content(folder, path, left_out=True)
+    paths = tuple(path for path in every if path not in left_out)
     for path in paths:
+        check_name(path, folder / path)
         check_content(folder, path)
+    if any(path.endswith(".gguf") for path in paths):
+        return _inspect_single_file(folder, paths)
     weights = [path for path in paths if path.endswith(".safetensors")]
     if "config.json" not in paths or not weights:
         missing = "config.json" if "config.json" not in paths else "*.safetensors file"
@@ -70,7 +88,25 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
         for path, header in headers.items()
         for name in only_nan(folder / path, header)
     )
-    return Inspected(paths, config, headers, parameter_count(headers, config), warnings)
+    method = str((config.get("quantization_config") or {}).get("quant_method", ""))
+    return Inspected(paths, config, headers, parameter_count(headers, config), warnings, method, left_out)
+
+
+def _inspect_single_file(folder: Path, paths: tuple[str, ...]) -> Inspected:
+    """Inspects a folder whose weights are one GGUF file, which has its config and its tokenizer in itself."""
+    file = next(path for path in paths if path.endswith(".gguf"))
+    for path in paths:
+        if path != file and not path.endswith((".md", ".txt")) and PurePosixPath(path).name not in LICENCES:
+            raise ZooError(
+                f"{folder / path}: is beside the GGUF file {file}, and readers would differ on which counts; "
+                f"import the file alone: phizoo models import {folder / file} --name NAME"
+            )
+        check_text(folder, path)
+    model = inspect_gguf(folder / file)
+    check_values(folder / file, model.config)
+    header = Header(model.header.tensors, {}, model.header.data_start)
+    warnings = tuple(f"{file}: tensor {name} holds nothing but NaN" for name in only_nan(folder / file, header))
+    return Inspected(paths, model.config, {file: header}, model.parameters, warnings, model.quantisation)
 
 
 def _walk(folder: Path, linked: bool, beside: Collection[str]) -> Iterator[str]:
@@ -97,8 +133,20 @@ def _walk(folder: Path, linked: bool, beside: Collection[str]) -> Iterator[str]:
                 raise ZooError(f"{path}: is {kind}; copy the files themselves: cp -rL {folder} COPY")
             if not linked:
                 check_links(path, status.st_nlink)
-            check_name(relative, path)
             yield relative
+
+
+def find_left_out(paths: Sequence[str]) -> tuple[str, ...]:
+    """Those files of a source that do not enter: pictures, weights in other formats, event files.
+
+    A GGUF file is the checkpoint, unless it is beside safetensors.
+
+    >>> find_left_out(["model.safetensors", "model.Q4_0.gguf", "onnx/model.onnx", "card.png", "README.md"])
+    ('model.Q4_0.gguf', 'onnx/model.onnx', 'card.png')
+    """
+    has_weights = any(path.endswith(".safetensors") for path in paths)
+    kinds = (*PICTURES, *OTHER_FORMATS, *([".gguf"] if has_weights else []))
+    return tuple(path for path in paths if path.lower().endswith(kinds) or PurePosixPath(path).name.startswith(EVENTS))
 
 
 def check_links(path: Path, names: int) -> None:
@@ -128,7 +176,7 @@ def check_path(relative: str) -> None:
 def check_name(relative: str, path: Path | str) -> None:
     """Checks by its name that a file is of a kind that contains only data."""
     name = PurePosixPath(relative).name
-    if name in WHOLE_NAMES or name.endswith(SUFFIXES):
+    if name in WHOLE_NAMES or name.endswith(SUFFIXES) or TEMPLATES.fullmatch(relative):
         return
     pickles = dict.fromkeys((".bin", ".pt", ".pth", ".pkl", ".ckpt"), "a pickle, which can run code when loaded")
     kinds = {".py": "Python code, which a loader may run", **pickles}
@@ -136,12 +184,13 @@ def check_name(relative: str, path: Path | str) -> None:
     raise ZooError(f"{path}: is {kind}; remove it from the folder (weights enter as safetensors only).")
 
 
-def check_content(folder: Path, relative: str) -> None:
-    """Checks a file's real kind by its bytes, not by its name."""
-    path, weights = folder / relative, relative.endswith(".safetensors")
+def check_content(folder: Path, relative: str, *, left_out: bool = False) -> None:
+    """Checks a file's real kind by its bytes, not by its name. left_out: it stays outside, so it may be of any size."""
+    path, weights = folder / relative, relative.endswith(WEIGHTS)
     with open_inside(folder, relative) as file:
         size = os.fstat(file.fileno()).st_size
-        check_bytes(relative, size, path)
+        if not left_out:
+            check_bytes(relative, size, path)
         kind = forbidden_kind(file, size, weights)
     if kind:
         raise ZooError(f"{path}: is {kind}; only data may enter the zoo.")
@@ -149,8 +198,8 @@ def check_content(folder: Path, relative: str) -> None:
 
 def check_bytes(relative: str, size: int, path: Path | str) -> None:
     """Checks that a file other than weights is small enough to be read whole."""
-    if not relative.endswith(".safetensors") and size > TEXT_BYTES:
-        raise ZooError(f"{path}: has {size:,} bytes; the limit for a file other than safetensors is {TEXT_BYTES:,}.")
+    if not relative.endswith(WEIGHTS) and size > TEXT_BYTES:
+        raise ZooError(f"{path}: has {size:,} bytes; the limit for a file other than weights is {TEXT_BYTES:,}.")
 
 
 def check_text(folder: Path, relative: str) -> None:

@@ -10,9 +10,11 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from zoo.admission import gate
+from zoo.admission.complete import check_complete
+from zoo.admission.gguf import inspect_gguf
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.plain_file import open_inside, open_plain
@@ -21,11 +23,28 @@ from zoo.records import File
 from zoo.store.store import Advance, copy_hashed
 
 CLONE = 0x40049409  # FICLONE: the target shares the source's blocks until either is written
+NAMED = 5  # files that stayed outside and are named; the rest is counted
 PROGRESS_BYTES = 200_000_000  # smaller ones are copied in under a second: no bar
 
 
-def copy_source(source: str | Path, target: Path, own: Path | None = None, link: bool = False) -> tuple[File, ...]:
-    """Copies the files of a source into a new local folder.
+class Copied(NamedTuple):
+    """The files that were copied, the paths of those that stayed outside, and a line on what was not checked."""
+
+    files: tuple[File, ...]
+    left_out: tuple[str, ...] = ()
+    unchecked: str = ""
+
+    def note(self) -> str:
+        """What the user should know of it, for the record's notes."""
+        if not self.left_out:
+            return self.unchecked
+        shown, more = self.left_out[:NAMED], len(self.left_out) - NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        return f"Left out: {', '.join(shown)}{rest} (no part of a checkpoint). {self.unchecked}".strip()
+
+
+def copy_source(source: str | Path, target: Path, own: Path | None = None, link: bool = False) -> Copied:
+    """Copies the files of a source into a new local folder, if they are a whole checkpoint.
 
     own     the store's folder of checkpoints: a folder in it may consist of hard links
     link    the folder is handed over: its files become the store's by hard links, if the disk allows
@@ -38,12 +57,27 @@ def copy_source(source: str | Path, target: Path, own: Path | None = None, link:
             return _copy_url(text, target)
         text = rest
     folder = Path(text).expanduser()
+    if folder.suffix == ".gguf" and folder.is_file():
+        return Copied((_copy_gguf(folder, target, link),))
     linked = link or (own is not None and own in folder.absolute().parents)
-    paths = gate.inspect_folder(folder, linked, gate.BESIDE).paths
+    inspected = gate.inspect_folder(folder, linked, gate.BESIDE)
+    unchecked = check_complete(folder, inspected.config, inspected.headers)
+    paths = inspected.paths
     total = sum((folder / path).stat().st_size for path in paths)
     with progress(f"adding {folder.name}", total, "bytes") if total >= PROGRESS_BYTES else nullcontext() as bar:
         advance = bar.advance if bar else None
-        return tuple(_copy_file(folder, target, path, link, advance) for path in paths)
+        files = tuple(_copy_file(folder, target, path, link, advance) for path in paths)
+    return Copied(files, inspected.left_out, unchecked)
+
+
+def _copy_gguf(path: Path, target: Path, link: bool) -> File:
+    """Copies a GGUF file, which is a whole checkpoint, as the only file of its folder."""
+    gate.check_path(path.name)
+    gate.check_content(path.parent, path.name)
+    if not link:
+        gate.check_links(path, path.lstat().st_nlink)
+    inspect_gguf(path)
+    return _copy_file(path.parent, target, path.name, link, None)
 
 
 def hash_files(folder: Path, paths: Sequence[str]) -> tuple[File, ...]:
@@ -98,7 +132,7 @@ def _hash(path: Path, advance: Advance | None) -> tuple[str, int]:
     return sha.hexdigest(), size
 
 
-def _copy_url(url: str, target: Path) -> tuple[File, ...]:
+def _copy_url(url: str, target: Path) -> Copied:
     from zoo.store.bucket import filesystem, translate_faults
 
     fs, root = filesystem(url)
@@ -110,12 +144,18 @@ def _copy_url(url: str, target: Path) -> tuple[File, ...]:
         raise ZooError(f"{url}: nothing is there; expected a folder with config.json and *.safetensors.")
     if len(sizes) > gate.FILES:
         raise ZooError(f"{url}: contains more than {gate.FILES:,} files; a checkpoint has few.")
+    left_out = gate.find_left_out(list(sizes))
     for path, size in sizes.items():
         gate.check_path(path)
+        if path in left_out:
+            continue
         gate.check_name(path, f"{url}/{path}")
         gate.check_bytes(path, size, f"{url}/{path}")
     with translate_faults(url), progress(f"adding {url}", sum(sizes.values()), "bytes") as bar:
-        return tuple(_copy_object(fs, f"{root}/{path}", path, target / path, bar.advance) for path in sorted(sizes))
+        paths = sorted(sizes.keys() - set(left_out))
+        files = tuple(_copy_object(fs, f"{root}/{path}", path, target / path, bar.advance) for path in paths)
+    inspected = gate.inspect_folder(target)
+    return Copied(files, left_out, check_complete(url, inspected.config, inspected.headers))
 
 
 def _copy_object(fs: Any, remote: str, path: str, target: Path, advance: Advance) -> File:

@@ -69,8 +69,10 @@ def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def strict_json(text: bytes) -> Any:
+def strict_json(text: bytes, *, constants: bool = False) -> Any:
     """The value of JSON bytes, as every reader would read it.
+
+    constants  NaN and Infinity are read too, as Python writes them
 
     Raises ValueError for a duplicate key, NaN or Infinity, bad UTF-8, text after the end,
     or nesting too deep to read.
@@ -80,6 +82,8 @@ def strict_json(text: bytes) -> Any:
     """
 
     def never(constant: str) -> Any:
+        if constants:
+            return float(constant)
         raise ValueError(f"{constant} is not JSON")
 
     try:

@@ -13,7 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "find": ("zoo.cli.models_query:find", "Find checkpoints by their properties and scores."),
     "alias": ("zoo.cli.models_edit:alias", "Point name@alias at a version."),
     "lineage": ("zoo.cli.models_query:lineage", "Show the ancestors and descendants of a checkpoint."),
-    "diff": ("zoo.cli.models_query:diff", "Compare two checkpoints: config, recipe, files, tensors."),
+    "diff": ("evals.cli.diff:diff", "Compare two checkpoints: config, recipe, files, tensors."),
     "card": ("zoo.cli.models_query:card", "Print the model card made from the records."),
     "variants": ("zoo.cli.models_query:variants", "List the Phi models of the talk with their exact sizes."),
     "verify": ("zoo.cli.models_show:verify", "Check stored bytes against their digests."),

@@ -37,6 +37,12 @@ NO_TOKENIZER = (
 @click.option("--dataset", "datasets", shell_complete=A_DATASET, multiple=True, metavar="NAME[=TOKENS]",
               help="A dataset it was trained on.")  # fmt: skip
 @click.option("--revision", metavar="COMMIT", help="Revision on the hub; a branch is resolved to its commit.")
+@click.option(
+    "--base",
+    shell_complete=A_CHECKPOINT,
+    metavar="NAME",
+    help="The checkpoint that a LoRA adapter is for; it is merged in.",
+)
 @click.option("--drop-code", is_flag=True, help="Skip Python files, pickles and auto_map instead of refusing them.")
 @click.option("--convert", is_flag=True, help="Turn .bin and .pt into safetensors in an isolated process.")
 @click.option("--link", is_flag=True, help="Move the files instead of copying them; they become read-only.")
@@ -44,20 +50,24 @@ NO_TOKENIZER = (
 @AS_JSON
 def add(
     source: str, name: str | None, recipe: str | None, parents: tuple[str, ...], datasets: tuple[str, ...],
-    revision: str | None, drop_code: bool, convert: bool, link: bool, dry_run: bool, as_json: bool, **about: Any,
+    revision: str | None, base: str | None, drop_code: bool, convert: bool, link: bool, dry_run: bool,
+    as_json: bool, **about: Any,
 ) -> None:  # fmt: skip
     """Add a checkpoint: a folder of weights, a repository of the hub, a Phi by name.
 
-    SOURCE is a folder, its address (s3://bucket/folder), a repository (microsoft/phi-2, hf:microsoft/phi-2@COMMIT)
-    or a published model of `phizoo models variants`. Weights enter as safetensors, with config.json and the
-    tokenizer's files; anything that could run (pickles, Python files, code named in the config) is refused. Phi's
-    older formats are converted, and equal logits prove the conversion. Files of git and the hub (.git, .cache) are
-    skipped. The same bytes are stored once. A broken download continues where it ended.
+    SOURCE is a folder, its address (s3://bucket/folder), a GGUF file, a LoRA adapter (with --base), a repository
+    (microsoft/phi-2, hf:microsoft/phi-2@COMMIT) or a published model of `phizoo models variants`. A repository in the
+    hub's own cache (HF_HOME) is taken from there. Weights enter as safetensors, with config.json and the tokenizer's
+    files, or as one GGUF file; anything that could run (pickles, Python files, code named in the config) is refused.
+    Phi's older formats are converted, and equal logits prove the conversion. Files of git and the hub (.git, .cache)
+    are skipped. The same bytes are stored once. A broken download continues where it ended.
 
     \b
     Example:  phizoo models add ./my-phi --name my-phi --licence mit --parent phi-1@best=finetune
               phizoo models add microsoft/phi-2 --dry-run
               phizoo models add ./phi-1-mixformer --name phi-1 --drop-code
+              phizoo models add ./smollm2.Q4_1.gguf --name smollm2-q4
+              phizoo models add ./my-lora --name my-model --base phi-1@best
     """
     if source.startswith("hf:"):
         source, _, pinned = source.removeprefix("hf:").partition("@")
@@ -76,7 +86,7 @@ def add(
         if link or "://" in source:
             checkpoint = registry.add(source, name or source.rstrip("/").rpartition("/")[2], record, link)
         else:
-            checkpoint = _import(registry, source, name, revision, record, drop_code, convert)
+            checkpoint = _import(registry, source, name, revision, base, record, drop_code, convert)
     if as_json:
         emit_json(checkpoint)
     else:
@@ -88,13 +98,21 @@ def add(
 
 
 def _import(
-    registry: "Registry", source: str, name: str | None, revision: str | None, about: "About", drop_code: bool,
-    convert: bool,
+    registry: "Registry", source: str, name: str | None, revision: str | None, base: str | None, about: "About",
+    drop_code: bool, convert: bool,
 ) -> "Checkpoint":  # fmt: skip
+    from zoo.exchange.adapter import import_adapter, is_adapter
     from zoo.exchange.huggingface import import_any
 
     path = Path(source).expanduser()
-    if source.startswith(("/", ".", "~")) and not path.is_dir():
+    if is_adapter(path) and base:
+        return import_adapter(registry, path, name or path.resolve().name, base, about)
+    if is_adapter(path) or base:
+        fault = "is a LoRA adapter; name its base" if is_adapter(path) else "is no LoRA adapter, so it has no base"
+        raise ZooError(f"{source} {fault}. Example: phizoo models import ./my-lora --name my-model --base phi-1@best")
+    if path.suffix == ".gguf" and not path.is_file():
+        raise ZooError(f"{source}: no such file; expected a GGUF file or a folder with safetensors.")
+    if source.startswith(("/", ".", "~")) and not path.is_dir() and path.suffix != ".gguf":
         return registry.add(source, name or path.name, about)  # which says why this is no folder
     return import_any(registry, source, name, revision, about, drop_code, convert)
 

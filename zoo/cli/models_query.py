@@ -1,4 +1,4 @@
-"""`phizoo models`, the commands that query the zoo: find, lineage, diff, card, variants."""
+"""`phizoo models`, the commands that query the zoo: find, lineage, card, variants."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ from zoo.errors import ZooError
 def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filters: Any) -> None:
     """Find checkpoints by their properties and scores.
 
-    A condition compares fields (name family licence tag parent dataset source created version
+    A condition compares fields (name family licence tag parent dataset source created quantisation version
     parameters context_tokens training_tokens training_flops bytes) and scores (TASK.low TASK.value
     TASK.high, in 0..1; TASK.METRIC.low; TASK.clean.low) with < <= > >= = != or ~ (contains), and
     joins them with and, or, not and parentheses. 3e9, 3B and 350M are numbers.
@@ -64,29 +64,6 @@ def lineage(checkpoint: str, form: str, as_json: bool) -> None:
         emit_json(graph)
     else:
         click.echo({"tree": family.tree, "mermaid": family.mermaid, "dot": family.dot}[form](graph))
-
-
-@click.command()
-@click.argument("before", shell_complete=A_CHECKPOINT)
-@click.argument("after", shell_complete=A_CHECKPOINT)
-@AS_JSON
-def diff(before: str, after: str, as_json: bool) -> None:
-    """Compare two checkpoints: config, recipe, files, tensors.
-
-    Each tensor that differs is listed with its largest change and the norm of the change relative to
-    the norm before.
-
-    \b
-    Example:  phizoo models diff phi-1-mini-base phi-1-mini
-    """
-    from zoo import diff as differences
-
-    with open_registry(readonly=True) as registry:
-        difference = differences.diff(registry, before, after)
-    if as_json:
-        emit_json(difference)
-    else:
-        click.echo(differences.text(difference))
 
 
 @click.command()

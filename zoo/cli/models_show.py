@@ -7,11 +7,12 @@ import click
 
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, RenamedOption, open_registry
-from zoo.cli.output import bytes_text, count, emit_json, share_cell, table
+from zoo.cli.output import bytes_text, count, emit_json, score_notes, share_cell, table
+from zoo.coverage import find_splits, search_line, split_line
 from zoo.errors import CheckFailed, ZooError
 
 if TYPE_CHECKING:
-    from zoo.records import Checkpoint
+    from zoo.records import Checkpoint, Score
     from zoo.registry import Registry
 
 
@@ -24,10 +25,10 @@ def echo_checkpoints(registry: "Registry", checkpoints: "Sequence[Checkpoint]", 
     for record in checkpoints:
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
         rows.append(
-            (record.label, record.family, count(record.parameters), count(record.training_tokens), record.licence,
-             record.created[:10], record.digest[:12], ",".join(aliases))
+            (record.label, record.family, count(record.parameters), record.quantisation or "full",
+             count(record.training_tokens), record.licence, record.created[:10], record.digest[:12], ",".join(aliases))
         )  # fmt: skip
-    table(rows, ("NAME", "FAMILY", "PARAMETERS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"))
+    table(rows, ("NAME", "FAMILY", "PARAMETERS", "WEIGHTS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"))
 
 
 @click.command("list")
@@ -61,28 +62,46 @@ def show(checkpoint: str, as_json: bool) -> None:
     with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
-        scores = registry.scores(record.digest)
+        scores, searches = registry.scores(record.digest, chosen=True), registry.searches(record.digest)
+        splits = find_splits(registry, scores)
         if as_json:
             import msgspec
 
             fields = msgspec.to_builtins(record)
-            emit_json(fields | {"bytes": record.bytes, "aliases": aliases, "scores": scores})
+            searched = [msgspec.to_builtins(search) | {"id": search.id} for search in searches]
+            emit_json(
+                fields
+                | {"bytes": record.bytes, "aliases": aliases, "scores": scores}
+                | {"searches": searched, "splits": list(splits.values())}
+            )
             return
         _echo_checkpoint(registry, record, aliases)
         protocols = registry.protocols() if scores else {}
         for score in scores:
             column = protocols[score.protocol].column if score.protocol in protocols else f"{score.task} {score.metric}"
             subset = "" if score.subset == "all" else f" {score.subset}"
-            unscored = f" unscored={score.unscored}" if score.unscored else ""
             value = share_cell(score.value, score.low, score.high, score.n)
-            click.echo(f"  {column}{subset}: {value}{unscored}  run {score.run[:12]}")
+            click.echo(f"  {column}{subset}: {value}  run {score.run[:12]}  {score_notes(score)}".rstrip())
+            if score.subset == "all":
+                click.echo(f"    {split_line(splits.get(score.run), score, scores)}")
+        if others := len({score.run for score in registry.scores(record.digest)} - _runs(scores)):
+            click.echo(f"  {others} other run{'s' * (others > 1)} of the same cells: phizoo eval runs")
+        if searches:
+            click.echo("searches for evaluation samples in training data:")
+        for search in searches:
+            click.echo(f"  {search.id[:12]}  {search_line(search)}")
+
+
+def _runs(scores: "Sequence[Score]") -> set[str]:
+    return {run for score in scores for run in score.runs or (score.run,)}
 
 
 def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[str]) -> None:
     lines = {
         "name": record.label + (f" ({', '.join('@' + alias for alias in aliases)})" if aliases else ""),
         "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",
-        "context": f"{record.context_tokens:,} tokens", "prompt style": record.prompt_style,
+        "context": f"{record.context_tokens:,} tokens", "quantisation": record.quantisation,
+        "prompt style": record.prompt_style,
         "training tokens": f"{record.training_tokens:,}" if record.training_tokens is not None else "unknown",
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
         "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),

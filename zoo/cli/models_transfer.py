@@ -1,5 +1,7 @@
 """`phizoo models`, the commands that move checkpoints to and from other places: export, push, pull."""
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +72,19 @@ def pull(checkpoint: str | None, zoo: str | None, remote: str | None, as_json: b
     if checkpoint is None or zoo is None:
         raise ZooError("no checkpoint or no zoo given. Example: phizoo models pull phi-1-mini s3://team-bucket/zoo")
     with open_registry() as registry:
-        _echo_moved("pulled", fetch(registry, checkpoint, zoo), as_json)
+        moved = fetch(registry, checkpoint, zoo)
+        _echo_moved("pulled", moved, as_json)
+        searched = bool(registry.searched_tasks())
+    if searched:
+        _resplit(moved.label)
+
+
+def _resplit(label: str) -> None:
+    """Splits the runs again by the searches that came with a checkpoint; only `evals` can score a part of a run."""
+    from zoo.cli import root
+
+    with contextlib.redirect_stdout(sys.stderr):
+        root.run(["eval", "contamination", "--resplit", "--checkpoint", label])
 
 
 def _list_remote(url: str, as_json: bool) -> None:

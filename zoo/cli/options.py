@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_TASK
+from zoo.protocol_names import current_spec
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -44,16 +45,21 @@ def split_commas(_context: click.Context, _option: click.Parameter, values: tupl
     return tuple(word for value in values for part in value.split(",") if (word := part.strip()))
 
 
+def split_tasks(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """The tasks of a repeated option, each protocol by the name that it has today."""
+    return tuple(map(current_spec, split_commas(context, option, values)))
+
+
 def repeated(name: str, destination: str, former: Sequence[str] = (), **attributes: Any) -> Decorator:
     """An option that may be given again, or once with commas between its values."""
-    return click.option(
-        name, destination, cls=RenamedOption, former=former, multiple=True, callback=split_commas, **attributes
-    )
+    options = {"callback": split_commas, **attributes}
+    return click.option(name, destination, cls=RenamedOption, former=former, multiple=True, **options)
 
 
 def task_option(text: str, former: Sequence[str] = ("--tasks",), **attributes: Any) -> Decorator:
     """`--task TASK`, repeated, as every command names its tasks; the argument is called `tasks`."""
-    return repeated("--task", "tasks", former, metavar="TASK", shell_complete=A_TASK, help=text, **attributes)
+    attributes |= {"metavar": "TASK", "shell_complete": A_TASK, "help": text, "callback": split_tasks}
+    return repeated("--task", "tasks", former, **attributes)
 
 
 def open_registry(readonly: bool = False) -> "AbstractContextManager[Registry]":

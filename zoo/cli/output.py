@@ -6,7 +6,10 @@ Needs nothing but the standard library at import, so that libraries below the co
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.records import Score
 
 NONE = "–"  # a value that is not known
 
@@ -37,6 +40,27 @@ def share_cell(value: float, low: float, high: float, n: int | None = None) -> s
     '51.2 [43.6–58.7] n=164'
     """
     return cell(100 * value, 100 * low, 100 * high, n)
+
+
+def unscored_text(unscored: int, worst: float, best: float) -> str:
+    """How many samples have no score, and the value if all of them were wrong or all right.
+
+    worst, best  in 0..1, as `zoo.records.Score` has them
+
+    >>> unscored_text(2, 0.5061, 0.5183)
+    '2 unscored: 50.6 to 51.8'
+    """
+    return f"{unscored} unscored: {100 * worst:.1f} to {100 * best:.1f}"
+
+
+def score_notes(score: "Score") -> str:
+    """How a score was measured: engine and dtype, seeds, draws, and the bounds that unscored samples leave."""
+    notes = [" ".join(part for part in (score.engine, score.dtype) if part)]
+    notes += [f"{score.seeds} seeds"] if score.seeds > 1 else []
+    notes += [f"{score.draws} draws"] if score.draws > 1 else []
+    notes += [unscored_text(score.unscored, score.worst, score.best)] if score.unscored else []
+    notes += [] if score.whole else ["a part of the samples"]
+    return ", ".join(note for note in notes if note)
 
 
 def count(number: float | None) -> str:

@@ -27,19 +27,26 @@ def quickstart(dry_run: bool) -> None:
     phizoo quickstart
     phizoo quickstart --dry-run
     """
+    from zoo import settings
     from zoo.cli.root import run
+    from zoo.digest import write_json
     from zoo.progress import seconds_text
 
-    began = time.monotonic()
+    began, section = time.monotonic(), ""
+    seconds: dict[str, float] = {}
     for line in LINES:
         if line not in STEPS:
             click.secho(f"\n{line.removeprefix('# ')}", bold=True)
+            section = line.removeprefix("# ").partition(":")[0]
             continue
         click.secho(f"$ phizoo {line}", fg="cyan")
         sys.stdout.flush()
+        started = time.monotonic()
         if not dry_run and (code := run(shlex.split(line))):
             sys.exit(code)
+        seconds[section] = round(seconds.get(section, 0.0) + time.monotonic() - started, 1)
     if not dry_run:
+        write_json(settings.home() / "quickstart.json", seconds)  # read by docs/numbers/write.py
         # `make` calls it by its path in .venv, which is not on the PATH of the shell
         program = "phizoo" if shutil.which("phizoo") else sys.argv[0]
         click.echo(f"\nDone in {seconds_text(time.monotonic() - began)}. Open the leaderboard: {program} leaderboard")

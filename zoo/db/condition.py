@@ -4,14 +4,15 @@
     mbpp.pass@10.value >= 0.5        a metric other than the task's headline
     humaneval.clean.low > 0.3        on the samples that do not overlap with training data
 
-A score condition holds if any protocol of that task gave such a score. `low`, `value` and `high`
-are in 0..1. Values are bound and never become SQL text.
+A score condition holds if any protocol of that task gave such a score, in its newest version and in the run that
+stands for it (`zoo.choice`). `low`, `value` and `high` are in 0..1. Values are bound and never become SQL text.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from zoo.choice import CURRENT
 from zoo.errors import ZooError, nearest
 
 TOKEN = re.compile(
@@ -21,7 +22,7 @@ TOKEN = re.compile(
 )
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 NUMBERS = ("version", "parameters", "context_tokens", "training_tokens", "training_flops", "bytes")
-TEXTS = ("name", "family", "licence", "prompt_style", "source", "created", "digest")
+TEXTS = ("name", "family", "licence", "prompt_style", "source", "created", "digest", "quantisation")
 LINKED = ("tag", "parent", "dataset")
 BOUNDS = ("low", "value", "high", "n", "unscored")
 SUBSETS = ("all", "clean", "overlapping")
@@ -189,6 +190,7 @@ class _ConditionParser:
         subset = next((part for part in middle if part in SUBSETS), "all")
         metrics = [part for part in middle if part not in SUBSETS]
         clauses = [f"task = {self.bind(task)}", f"subset = {self.bind(subset)}"]
+        clauses.append(f"chosen = {CURRENT}")
         clauses.append(f"metric = {self.bind('.'.join(metrics))}" if metrics else "headline = 1")
         clauses.append(f"{bound} {op} {self.bind(self.as_number(field, value))}")
         return f"c.digest IN (SELECT checkpoint FROM scores WHERE {' AND '.join(clauses)})"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from zoo.db import rows
+from zoo.db import rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
 from zoo.db.database import Database, insert_row
 from zoo.errors import ZooError
@@ -124,6 +124,7 @@ def _refuse_referenced(database: Database, checkpoint: Checkpoint, with_scores: 
         raise ZooError(
             f"{label} has {count} scores; to delete them with it: phizoo models remove {label} --with-scores"
         )
+    searches.forget_checkpoint(database, digest)
     if with_scores:
         database.run("DELETE FROM scores WHERE checkpoint = :digest", digest=digest)
         database.run("DELETE FROM runs WHERE checkpoint = :digest", digest=digest)

@@ -9,13 +9,15 @@ from typing import Any
 
 import msgspec
 
+from zoo.choice import SETTING, choose, run_facts
 from zoo.db.database import Database, insert_row
 from zoo.digest import canonical, digest
 from zoo.records import Checkpoint, ProtocolRecord, Score
 
+PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
 COLUMNS = (
     "name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
-    "training_flops", "licence", "source", "created", "bytes",
+    "training_flops", "licence", "source", "created", "bytes", "quantisation",
 )  # fmt: skip
 SCORE_COLUMNS = Score.__struct_fields__
 
@@ -95,7 +97,8 @@ def write_run(
 ) -> None:  # fmt: skip
     """Writes a run's rows inside the caller's transaction; the same run and metric again replace them.
 
-    A run with several metrics is written once per metric; the header names the headline metric.
+    A run with several metrics is written once per metric; the header names the headline metric. Scores that combine
+    this run with those of other seeds replace the earlier ones of the same seeds' setting.
     """
     run_id = str(header["id"])
     if not database.rows("SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint):
@@ -103,21 +106,85 @@ def write_run(
     replaced = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
     database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
+    database.run("DELETE FROM splits WHERE run = :id", id=run_id)
     insert_row(
         database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
         results=sha256 or (replaced[0][1] if replaced else ""), created=replaced[0][0] if replaced else moment,
         record=canonical(header).decode(),
     )  # fmt: skip
+    insert_scores(database, header, protocol, scores, moment)
+
+
+def insert_scores(
+    database: Database, header: dict[str, Any], protocol: ProtocolRecord, scores: Sequence[Score], moment: str
+) -> None:
+    """Writes scores of a run that is here already, and marks the ones that stand.
+
+    A combined score replaces the combined scores of the same setting and subset, unless one has more seeds.
+    """
     headline = dict(header.get("protocol") or {}).get("metric", protocol.metric)
     for score in scores:
-        values = msgspec.structs.asdict(score) | {"created": score.created or moment}
-        insert_row(database, "scores", **values, headline=int(score.metric == headline))
+        facts = run_facts(header, protocol) | {"created": score.created or moment}
+        if score.protocol in protocol.other_fingerprints:  # pulled from a zoo of an older version
+            facts["protocol"] = protocol.fingerprint
+        insert_score(database, msgspec.structs.replace(score, **facts), score.metric == headline)
+    for task in {score.task for score in scores} | {protocol.task}:
+        mark_chosen(database, str(header["checkpoint"]), task)
 
 
-def read_scores(database: Database, checkpoint: str | None, task: str | None) -> list[Score]:
-    """Scores, oldest first; of one checkpoint digest and of one task if given."""
+def insert_score(database: Database, score: Score, headline: bool) -> None:
+    """Writes one score; call `mark_chosen` in the same transaction. headline: its metric is the task's first."""
+    if score.seeds == 1 or _replaces_combined(database, score):
+        values = msgspec.structs.asdict(score) | {"runs": " ".join(score.runs), "whole": int(score.whole)}
+        insert_row(database, "scores", **values, headline=int(headline))
+
+
+def _replaces_combined(database: Database, score: Score) -> bool:
+    """Deletes the combined scores of a combined score's setting; False, and nothing deleted, if one has more seeds."""
+    key = {name: getattr(score, name) for name in (*SETTING, "subset")}
+    where = " AND ".join(f"{name} = :{name}" for name in key)
+    if database.rows(f"SELECT id FROM scores WHERE {where} AND seeds > :seeds", **key, seeds=score.seeds):
+        return False
+    database.run(f"DELETE FROM scores WHERE {where} AND seeds > 1", **key)
+    return True
+
+
+def mark_chosen(database: Database, checkpoint: str, task: str) -> None:
+    """Brings the column `chosen` of a checkpoint's scores of a task up to date, inside the caller's transaction.
+
+    Must be called wherever such scores were written or deleted.
+    """
+    key = {"checkpoint": checkpoint, "task": task}
+    numbers = database.rows("SELECT id, chosen FROM scores WHERE checkpoint = :checkpoint AND task = :task ORDER BY id",
+                            **key)  # fmt: skip
+    records = database.rows(
+        "SELECT fingerprint, record FROM protocols WHERE fingerprint IN "
+        "(SELECT protocol FROM scores WHERE checkpoint = :checkpoint AND task = :task)",
+        **key,
+    )
+    protocols = {row[0]: PROTOCOL.decode(row[1]) for row in records}
+    levels = choose(read_scores(database, checkpoint, task), protocols)
+    for (number, before), level in zip(numbers, levels, strict=True):
+        if before != level:
+            database.run("UPDATE scores SET chosen = :level WHERE id = :id", level=level, id=number)
+
+
+def read_scores(
+    database: Database, checkpoint: str | None = None, task: str | None = None, chosen: bool = False
+) -> list[Score]:
+    """Scores, oldest first; of one checkpoint digest and of one task if given.
+
+    chosen  only those that stand for their cells, see `zoo.choice`
+    """
     filters = {"checkpoint": checkpoint, "task": task}
     values = {key: value for key, value in filters.items() if value is not None}
-    where = " WHERE " + " AND ".join(f"{key} = :{key}" for key in values) if values else ""
+    clauses = [*(f"{key} = :{key}" for key in values), *(["chosen > 0"] if chosen else [])]
+    where = " WHERE " + " AND ".join(clauses) if clauses else ""
     rows = database.rows(f"SELECT {', '.join(SCORE_COLUMNS)} FROM scores{where} ORDER BY id", **values)
-    return [Score(**dict(zip(SCORE_COLUMNS, row, strict=True))) for row in rows]
+    return [_score(row) for row in rows]
+
+
+def _score(row: Sequence[Any]) -> Score:
+    values = dict(zip(SCORE_COLUMNS, row, strict=True))
+    values["runs"], values["whole"] = tuple(values["runs"].split()), bool(values["whole"])
+    return Score(**values)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import lineage
-from zoo.cli.output import share_cell
+from zoo.cli.output import score_notes, share_cell
+from zoo.coverage import find_splits, split_line
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Dataset, ProtocolRecord, Score
 
@@ -26,14 +27,14 @@ says how far chance alone may move each."""
 def model_card(registry: "Registry", spec: str) -> str:
     """The model card of one checkpoint."""
     checkpoint = registry.get(spec)
-    scores, protocols = registry.scores(checkpoint.digest), registry.protocols()
+    scores, protocols = registry.scores(checkpoint.digest, chosen=True), registry.protocols()
     graph = lineage.graph(registry, f"{checkpoint.name}:{checkpoint.version}")
     licence = plain(checkpoint.licence)
     sections = {
         "Training data": _data(registry, checkpoint),
         "Recipe": _recipe(registry, checkpoint),
         "Lineage": f"```mermaid\n{lineage.mermaid(graph)}\n```",
-        "Scores": _scores(scores, protocols),
+        "Scores": _scores(registry, scores, protocols),
         "Limits": LIMITS,
         "Licence": "Unknown: ask its authors before using it." if licence == "unknown" else licence,
         **({"Notes": plain(checkpoint.notes)} if checkpoint.notes else {}),
@@ -86,6 +87,7 @@ def _facts(checkpoint: Checkpoint) -> str:
     rows = {
         "Digest": f"`{checkpoint.digest}`", "Family": plain(checkpoint.family) or "unknown",
         "Parameters": f"{checkpoint.parameters:,}", "Context": f"{checkpoint.context_tokens:,} tokens",
+        **({"Quantisation": plain(checkpoint.quantisation)} if checkpoint.quantisation else {}),
         "Prompt style": checkpoint.prompt_style,
         "Tokens seen": f"{checkpoint.training_tokens:,}" if checkpoint.training_tokens is not None else "unknown",
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops is not None else "unknown",
@@ -148,21 +150,30 @@ def _column(score: Score, protocols: dict[str, ProtocolRecord]) -> str:
     return protocols[score.protocol].column if score.protocol in protocols else f"{score.task} {score.metric}"
 
 
-def _scores(scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> str:
+def _scores(registry: "Registry", scores: Sequence[Score], protocols: dict[str, ProtocolRecord]) -> str:
+    """The table of scores, and for each what searches of the training data say of it."""
     if not scores:
         return "None was measured."
     rows = [
         (
             plain(_column(score, protocols)), score.subset, share_cell(score.value, score.low, score.high),
-            str(score.n), str(score.unscored), f"`{score.run[:12]}`",
+            str(score.n), str(score.unscored), f"`{score.run[:12]}`", plain(score_notes(score)),
         )
         for score in scores
     ]  # fmt: skip
-    table = _table(("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run"), rows)
-    split = {score.subset for score in scores} - {"all"}
-    note = (
-        "`clean` and `overlapping` are the samples without and with a close match in the training data."
-        if split
-        else "No contamination split was measured: scores may include samples seen in training."
+    table = _table(
+        ("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run", "Measured with"), rows
     )
-    return f"{table}\n\n{note}"
+    splits = find_splits(registry, scores)
+    lines = [
+        f"- {plain(_column(score, protocols))}, run `{score.run[:12]}`: "
+        f"{plain(split_line(splits.get(score.run), score, scores))}"
+        for score in scores
+        if score.subset == "all"
+    ]
+    note = "`clean` and `overlapping` are the samples without and with a close match in the training data."
+    if not splits:
+        return (
+            f"{table}\n\nNo search for these samples in the training data is recorded: scores may include samples seen."
+        )
+    return "\n\n".join((table, "\n".join(lines), note))

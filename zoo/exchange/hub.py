@@ -136,6 +136,7 @@ def select_files(source: Snapshot) -> list[HubFile]:
     Raises ZooError if there are no weights as safetensors
     """
     chosen = []
+    left_out = gate.find_left_out([file.path for file in source.files])
     for file in source.files:
         try:
             gate.check_path(file.path)
@@ -143,7 +144,8 @@ def select_files(source: Snapshot) -> list[HubFile]:
             gate.check_bytes(file.path, file.bytes, file.path)
         except ZooError:
             continue
-        if "/" not in file.path:  # folders of a repository hold other formats (onnx, original)
+        # folders of a repository hold other formats (onnx, original)
+        if file.path not in left_out and ("/" not in file.path or gate.TEMPLATES.fullmatch(file.path)):
             chosen.append(file)
     if not any(file.path.endswith(".safetensors") for file in chosen):
         pickles = [file.path for file in source.files if file.path.endswith((".bin", ".pt", ".pth"))]

@@ -15,6 +15,8 @@ from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle
 from zoo.exchange.card import model_card
+from zoo.exchange.gguf import import_gguf
+from zoo.exchange.hub_cache import CachedSnapshot, find_cached, read_cached, snapshot_of
 from zoo.lock import locked
 from zoo.phi_variants import VARIANTS, Variant, legacy_format
 from zoo.plain_file import open_inside
@@ -33,12 +35,16 @@ def import_any(
 ) -> Checkpoint:  # fmt: skip
     """Imports a local Hugging Face folder, a repository of the hub or a variant as a checkpoint.
 
-    source     a folder; `microsoft/phi-2`; `phi-2`
+    source     a folder; a GGUF file; `microsoft/phi-2`; `phi-2`
     name       its name here; None: the variant's or the repository's name
     pickles    convert .bin and .pt to safetensors first, in an isolated child (local folders)
     drop_code  leave out Python files, pickles and `auto_map` instead of refusing the folder
     """
     folder = Path(source).expanduser()
+    if folder.suffix == ".gguf" and folder.is_file():
+        return import_gguf(registry, folder, name or _normalise_name(folder.stem), about)
+    if cached := snapshot_of(folder.absolute()):
+        return _import_cached(registry, cached, name, about, drop_code)
     if folder.is_dir():
         name = name or _normalise_name(folder.resolve().name)
         if not pickles:
@@ -49,20 +55,40 @@ def import_any(
             return import_folder(registry, target, name, about, drop_code)
     variant = _find_variant(source)
     repository = variant.repository if variant else source
+    if variant:
+        about = msgspec.structs.replace(about, training_tokens=about.training_tokens or variant.training_tokens)
+        name = name or variant.name
+    if cached := find_cached(repository, revision):
+        return _import_cached(registry, cached, name, about, drop_code)
     snapshot = hub.snapshot(repository, revision)
-    name = validate_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
+    name = validate_name(name or _normalise_name(repository.rpartition("/")[2]))
     folder = settings.home() / "incoming" / f"{repository.replace('/', '--')}-{snapshot.commit}"
     about = msgspec.structs.replace(
         about,
         source=about.source or snapshot.source,
         licence=snapshot.licence if about.licence == "unknown" else about.licence,
-        training_tokens=about.training_tokens or (variant.training_tokens if variant else None),
     )
     with locked(settings.home() / "locks" / folder.name):  # one process at a time works on a download
         hub.download(snapshot, folder)
         checkpoint = import_folder(registry, folder, name, about, drop_code)
         shutil.rmtree(folder, ignore_errors=True)
     return checkpoint
+
+
+def _import_cached(
+    registry: "Registry", cached: CachedSnapshot, name: str | None, about: About, drop_code: bool
+) -> Checkpoint:
+    """Imports a repository from the hub's cache, without a network."""
+    name = validate_name(name or _normalise_name(cached.repository.rpartition("/")[2]))
+    with tempfile.TemporaryDirectory(prefix="phizoo-cached-", dir=_conversion_folder()) as temporary:
+        folder = Path(temporary, "model")
+        licence = read_cached(cached, folder)
+        about = msgspec.structs.replace(
+            about,
+            source=about.source or cached.source,
+            licence=licence if about.licence == "unknown" else about.licence,
+        )
+        return import_folder(registry, folder, name, about, drop_code)
 
 
 def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -79,6 +105,8 @@ def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tu
     variant = _find_variant(source)
     repository = variant.repository if variant else source
     title = validate_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
+    if cached := find_cached(repository, revision):
+        return (f"{title}: from {repository} at {cached.commit}, in the hub's cache: nothing to fetch",), ()
     lines = [f"{title}: from {repository} at {revision or 'the newest commit of main, which is then recorded'}"]
     if variant is not None:
         lines.append(f"  {variant.parameters:,} parameters, {2 * variant.parameters / 1e9:.2f} GB in 16 bits")
@@ -165,9 +193,10 @@ def _is_code(path: Path, folder: Path) -> bool:
 
 
 def _refuse_code(folder: Path, paths: list[Path]) -> None:
+    left_out = gate.find_left_out([path.relative_to(folder).as_posix() for path in paths])
     for path in paths:
         relative = path.relative_to(folder).as_posix()
-        if relative.partition("/")[0] not in gate.BESIDE:
+        if relative.partition("/")[0] not in gate.BESIDE and relative not in left_out:
             gate.check_path(relative)
             gate.check_name(relative, path)
     if read_json(folder / "config.json").get("auto_map"):
@@ -181,9 +210,10 @@ def _prepare(folder: Path, paths: list[Path], target: Path, legacy: str) -> str:
     """Copies the files that may enter to `target`; returns a note for the record."""
     target.mkdir()
     dropped = []
+    left_out = gate.find_left_out([path.relative_to(folder).as_posix() for path in paths])
     for path in paths:
         relative = path.relative_to(folder).as_posix()
-        if _is_code(path, folder):
+        if _is_code(path, folder) or relative in left_out:
             dropped.append(relative)
         elif relative != "config.json" and not (legacy and path.name.endswith((".safetensors", ".index.json"))):
             gate.check_name(relative, path)

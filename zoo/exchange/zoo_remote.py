@@ -16,11 +16,12 @@ import msgspec
 from zoo.admission import gate
 from zoo.db import datasets, names
 from zoo.db.gc import pin
-from zoo.db.rows import write_run
+from zoo.db.rows import insert_scores, write_run
+from zoo.db.searches import check_search, search_of_header
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
 from zoo.progress import progress
-from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, manifest_digest, validate_name
+from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, Search, manifest_digest, validate_name
 from zoo.registry import Registry, now, open_registry
 from zoo.store.bucket import BucketStore, filesystem, translate_faults
 from zoo.store.disk import DiskStore
@@ -31,7 +32,7 @@ PROGRESS_BYTES = 50_000_000
 
 
 class RunEntry(Record, frozen=True):
-    """One run with its scores; `results` is the file of its result lines, None if it was not kept."""
+    """One run with its scores under one metric; `results` is the file of its result lines, None if it was not kept."""
 
     header: dict[str, Any]
     protocol: ProtocolRecord
@@ -47,6 +48,7 @@ class Entry(Record, frozen=True):
     datasets: tuple[Dataset, ...]
     runs: tuple[RunEntry, ...]
     aliases: tuple[str, ...]
+    searches: tuple[Search, ...] = ()
 
 
 class RemoteZoo(Protocol):
@@ -87,6 +89,7 @@ def make_entry(registry: Registry, spec: str) -> Entry:
         checkpoint=checkpoint, recipes=tuple(recipes), datasets=tuple(dataset_records),
         runs=tuple(_runs(registry, checkpoint)),
         aliases=tuple(alias for alias, version in versions.items() if version == checkpoint.version),
+        searches=tuple(registry.searches(checkpoint.digest)),
     )  # fmt: skip
 
 
@@ -110,12 +113,12 @@ def _runs(registry: Registry, checkpoint: Checkpoint) -> Iterator[RunEntry]:
         "SELECT id, results FROM runs WHERE checkpoint = :digest ORDER BY id", digest=checkpoint.digest
     )
     for run_id, results in rows:
-        own = tuple(score for score in scores if score.run == run_id)
-        if not own:
-            continue
+        own = [score for score in scores if score.run == run_id]
         size = registry.store.has(results) if results else None
         file = File(path="results", sha256=results, bytes=size) if size is not None else None
-        yield RunEntry(header=registry.run(run_id), protocol=protocols[own[0].protocol], scores=own, results=file)
+        for fingerprint in dict.fromkeys(score.protocol for score in own):  # each metric has its protocol
+            metric = tuple(score for score in own if score.protocol == fingerprint)
+            yield RunEntry(header=registry.run(run_id), protocol=protocols[fingerprint], scores=metric, results=file)
 
 
 def check_entry(entry: Entry) -> Entry:
@@ -129,6 +132,9 @@ def check_entry(entry: Entry) -> Entry:
         validate_name(alias)
     for dataset in entry.datasets:
         validate_name(dataset.name)
+    for search in entry.searches:
+        if check_search(search).checkpoint != checkpoint.digest:
+            raise ZooError(f"{checkpoint.label}: its entry has a search of {search.checkpoint[:12]}; push it again.")
     if manifest_digest(checkpoint.files) != checkpoint.digest:
         raise ZooError(
             f"{checkpoint.label}: its digest does not match its files; the other zoo is damaged, verify it there."
@@ -165,18 +171,30 @@ def fetch(registry: Registry, entry: Entry, source: Store) -> Transfer:
         for alias in entry.aliases:
             if alias not in registry.aliases(added.name):
                 registry.alias(added.name, alias, added.version)
+        for search in entry.searches:
+            registry.add_search(search)
         for run in entry.runs:
             _enter_run(registry, run)
     return Transfer(label=added.label, digest=added.digest, files=len(missing), bytes=size)
 
 
 def _enter_run(registry: Registry, run: RunEntry) -> None:
-    """Keeps a pulled run, unless this zoo has it: our own measurements are not overwritten."""
-    if registry.database.rows("SELECT id FROM runs WHERE id = :id", id=str(run.header["id"])):
-        return
+    """Keeps a pulled run, unless this zoo has it: our own measurements are not overwritten.
+
+    Of a run that is here, a score that combines it with those of other seeds is still taken. Scores of its parts are
+    not taken over: they are made here, from the searches and the result lines.
+    """
+    if search := search_of_header(run.header):
+        registry.add_search(search)
+    key = {"run": str(run.header["id"]), "protocol": run.protocol.fingerprint}
+    whole = [score for score in run.scores if score.subset == "all"]
     with registry.database.write():
+        if registry.database.rows("SELECT id FROM scores WHERE run = :run AND protocol = :protocol", **key):
+            combined = [score for score in whole if score.seeds > 1]
+            insert_scores(registry.database, run.header, run.protocol, combined, now())
+            return
         sha256 = run.results.sha256 if run.results else ""
-        write_run(registry.database, run.header, run.protocol, run.scores, sha256, now())
+        write_run(registry.database, run.header, run.protocol, whole, sha256, now())
 
 
 def _staged_tree(store: Store, staging: Path, files: Sequence[File]) -> Path:

@@ -7,7 +7,6 @@ log-probabilities (chat), a healed boundary on a server that does not know it, a
 context and continuation.
 """
 
-import math
 import os
 import sys
 import threading
@@ -18,8 +17,9 @@ from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
-from evals.engines.tokens import Pair, Tokens, folder_tokenizer
+from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from evals.scoring.finite import find_overflow
 from zoo.digest import SHA256
 from zoo.errors import ZooError
 from zoo.shape import folder_shape
@@ -61,7 +61,7 @@ class OpenAIHttp:
         """The checkpoint's tokenizer, if there is one and the endpoint takes token ids."""
         if self.folder is None or self.chat:
             return None
-        return Tokens(folder_tokenizer(self.folder))
+        return folder_tokens(self.folder)
 
     @cached_property
     def _padding(self) -> dict[str, float]:
@@ -296,8 +296,10 @@ def _read_continuation(read: dict[str, Any], start: int, count: int | None) -> C
         raise Refused(f"{len(logprobs)} log-probabilities for a prompt of {count} tokens")
     end = len(logprobs) - 1 if count is None else count
     mine = logprobs[start:end]
-    if not mine or any(not isinstance(value, int | float) or math.isnan(value) for value in mine):
+    if not mine or any(not isinstance(value, int | float) or isinstance(value, bool) for value in mine):
         raise Refused("a token without a log-probability")
+    if fault := find_overflow(mine):
+        raise Refused(fault)
     best = read["top_logprobs"][start:end]
     greedy = all(value >= max(top.values()) for value, top in zip(mine, best, strict=True))
     return Choice(logprob=float(sum(mine)), tokens=len(mine), greedy=greedy)

@@ -7,15 +7,18 @@ log-probability is read at the context's last one. Questions that share a long b
 examples) share its keys and values. Rows are sorted by length and batched by token budget; when
 memory runs out the batch is halved and done again.
 
-A Phi on a CPU is read without padding (`evals.engines.local.phi_cpu`), any other model as a rectangle with a mask.
+A Phi on a CPU is read without padding (`evals.engines.local.phi_cpu`), other models of which it is proven as a
+rectangle with a mask (`padded`). Everything else takes the plain path: each choice by itself, in one forward pass over
+its question and its own tokens.
 
-Letters in names: B rows, T tokens fed, P tokens of the shared beginning, D width, V vocabulary.
+Letters in names: B rows, T tokens fed, P tokens of the shared beginning, U reads, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evals.engines.local import padded, phi_cpu
+from evals.engines.local import padded, phi_cpu, plain
+from evals.engines.local.paths import PLAIN, SIDE_BY_SIDE, Paths
 from evals.engines.local.rows import ChoiceRow, find_likeliest, is_out_of_memory, make_row, shared_length
 from evals.engines.tokens import Tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores
@@ -57,39 +60,55 @@ def merge_single_rows(rows: Sequence[ChoiceRow]) -> list[tuple[tuple[int, ...], 
 
 
 def make_batches(
-    rows: Sequence[ChoiceRow], shared: int, budget: int, *, with_padding: bool = True
+    rows: Sequence[ChoiceRow], shared: int, budget: int, *, with_padding: bool = True, most_reads: int = 0
 ) -> Iterator[list[ChoiceRow]]:
-    """Batches of rows of similar length, longest first, at most `budget` tokens each (with their padding)."""
+    """Batches of rows of similar length, longest first, at most `budget` tokens each (with their padding).
+
+    most_reads  tokens whose log-probability one batch reads at most, or one row's; 0: any number
+    """
     batch: list[ChoiceRow] = []
-    longest = fed = 0
+    longest = fed = reads = 0
     for row in sorted(rows, key=lambda row: -row.fed):
-        longest, fed = max(longest, row.fed - shared, 1), fed + row.fed - shared
+        longest, fed, reads = max(longest, row.fed - shared, 1), fed + row.fed - shared, reads + row.reads
         size = (len(batch) + 1) * longest if with_padding else fed
-        if batch and (size > budget or (with_padding and size * (shared + longest) > MASK_CELLS)):
+        too_many = size > budget or (with_padding and size * (shared + longest) > MASK_CELLS)
+        if batch and (too_many or 0 < most_reads < reads):
             yield batch
-            batch, longest, fed = [], max(row.fed - shared, 1), row.fed - shared
+            batch, longest, fed, reads = [], max(row.fed - shared, 1), row.fed - shared, row.reads
         batch.append(row)
     if batch:
         yield batch
 
 
 def choose(
-    model: Any, tokens: Tokens, requests: Sequence[ChoiceRequest], context_tokens: int, budget: int
+    model: Any, tokens: Tokens, paths: Paths, requests: Sequence[ChoiceRequest], context_tokens: int, budget: int
 ) -> Iterator[ChoiceScores]:
     """Scores every request and yields the scores in the order in which batches finish.
 
     Raises the engine's out-of-memory error only when a single row does not fit.
     """
     rows = [make_row(request, tokens, context_tokens) for request in requests]
-    fits = phi_cpu.fits(model)
-    encode_shared = phi_cpu.encode_shared if fits else padded.encode_shared
+    lean = paths.choices == SIDE_BY_SIDE
+    fast, slow = [], []
+    for row in rows:
+        # some families count a token's place in the row, where a second choice is further than in its own text
+        length = row.longest if lean else row.fed
+        (fast if paths.choices != PLAIN and length <= paths.limit else slow).append(row)
+    yield from choose_fast(model, fast, budget, lean)
+    yield from choose_plain(model, slow, budget)
+
+
+def choose_fast(model: Any, rows: Sequence[ChoiceRow], budget: int, lean: bool) -> Iterator[ChoiceScores]:
+    """The scores of each row by a fast path: without padding (`lean`), or as a rectangle."""
+    encode_shared = phi_cpu.encode_shared if lean else padded.encode_shared
+    most_reads = 0 if lean else max(1, plain.LOGIT_CELLS // vocabulary_rows(model))
     for shared, members in merge_single_rows(rows):
-        waiting = list(make_batches(members, len(shared), budget, with_padding=not fits))
+        waiting = list(make_batches(members, len(shared), budget, with_padding=not lean, most_reads=most_reads))
         cache = encode_shared(model, shared, max(row.fed for row in members) - len(shared)) if shared else None
         while waiting:
             batch = waiting.pop(0)
             try:
-                yield from _read(model, batch, len(shared), cache)
+                yield from _read(model, batch, len(shared), cache, lean)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or len(batch) == 1:
                     raise
@@ -97,20 +116,74 @@ def choose(
                 waiting[:0] = [batch[:half], batch[half:]]
 
 
-def _read(model: Any, batch: Sequence[ChoiceRow], shared: int, cache: Any) -> list[ChoiceScores]:
+def choose_plain(model: Any, rows: Sequence[ChoiceRow], budget: int) -> Iterator[ChoiceScores]:
+    """The scores of each row by the plain path, as the last of its choices is read."""
+    # choices of one token feed the same sequence, which is read once
+    asked: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for number, row in enumerate(rows):
+        for place, branch in enumerate(row.branches):
+            asked.setdefault((*row.stem, *branch.tokens[:-1]), []).append((number, place))
+    sequences = list(asked)
+    keeps = [
+        max(len(fed) - rows[number].branches[place].start + 1 for number, place in asked[fed]) for fed in sequences
+    ]
+    choices: list[list[Choice | None]] = [[None] * len(row.branches) for row in rows]
+    waiting = list(plain.batches([len(fed) for fed in sequences], keeps, vocabulary_rows(model), budget))
+    while waiting:
+        batch = waiting.pop(0)
+        keep = max(keeps[index] for index in batch)
+        try:
+            logits_BTV = plain.read_logits(model, [sequences[index] for index in batch], keep)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or len(batch) == 1:
+                raise
+            waiting[:0] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+            continue
+        for index, logits_TV in zip(batch, logits_BTV, strict=True):
+            for number, place in asked[sequences[index]]:
+                choices[number][place] = _read_choice(rows[number], place, logits_TV)
+                if all(choices[number]):
+                    yield _scores(rows[number], [choice for choice in choices[number] if choice])
+
+
+def vocabulary_rows(model: Any) -> int:
+    """The width of the model's logits."""
+    return int(model.config.get_text_config(decoder=True).vocab_size)
+
+
+def _read_choice(row: ChoiceRow, place: int, logits_TV: Any) -> Choice:
+    """One choice from the logits after the last tokens that were fed for it."""
+    import torch
+
+    branch = row.branches[place]
+    targets = [*row.stem, *branch.tokens][branch.start :]
+    last_TV = logits_TV[-len(targets) :]
+    token_T = torch.tensor(targets, device=last_TV.device)
+    target_T = last_TV.gather(1, token_T[:, None])[:, 0] - torch.logsumexp(last_TV, dim=-1)
+    greedy = bool((find_likeliest(last_TV) == token_T).all())
+    return Choice(logprob=float(target_T.double().sum()), tokens=len(targets), greedy=greedy)
+
+
+def _scores(row: ChoiceRow, choices: Sequence[Choice]) -> ChoiceScores:
+    return ChoiceScores(
+        sample=row.sample, choices=tuple(choices), prompt_tokens=row.prompt_tokens, truncated=row.truncated
+    )
+
+
+def _read(model: Any, batch: Sequence[ChoiceRow], shared: int, cache: Any, lean: bool) -> list[ChoiceScores]:
     """One forward pass over a batch of rows, and the log-probabilities read out of it."""
     import torch
 
-    read_states = phi_cpu.read_states if phi_cpu.fits(model) else padded.read_states
     with torch.inference_mode():
         targets = [
             ((number, place), token) for number, row in enumerate(batch) for place, token in target_places(row, shared)
         ]
         # each place once: choices of one token all read the same one
         index_of = {place: index for index, place in enumerate(dict.fromkeys(place for place, _ in targets))}
-        hidden_UD = read_states(model, batch, shared, cache, list(index_of))
         states = [index_of[place] for place, _ in targets]
-        logprobs, greedy = _read_heads(model, hidden_UD, states, [token for _, token in targets])
+        read, head = (phi_cpu.read_states, model.get_output_embeddings()) if lean else (padded.read_logits, None)
+        read_U = read(model, batch, shared, cache, list(index_of))
+        logprobs, greedy = _read_heads(head, read_U, states, [token for _, token in targets])
     scores, begin = [], 0
     for row in batch:
         choices = []
@@ -120,11 +193,7 @@ def _read(model: Any, batch: Sequence[ChoiceRow], shared: int, cache: Any) -> li
             summed = float(logprobs[mine].sum())
             choices.append(Choice(logprob=summed, tokens=count, greedy=bool(greedy[mine].all())))
             begin += count
-        scores.append(
-            ChoiceScores(
-                sample=row.sample, choices=tuple(choices), prompt_tokens=row.prompt_tokens, truncated=row.truncated
-            )
-        )
+        scores.append(_scores(row, choices))
     return scores
 
 
@@ -140,19 +209,21 @@ def target_places(row: ChoiceRow, shared: int) -> Iterator[tuple[int, int]]:
         begin += len(branch.tokens) - 1
 
 
-def _read_heads(model: Any, hidden_UD: Any, states: Sequence[int], tokens: Sequence[int]) -> tuple[Any, Any]:
-    """Log-probability of each token and whether it is the likeliest, never holding all logits.
+def _read_heads(head: Any, read_U: Any, states: Sequence[int], tokens: Sequence[int]) -> tuple[Any, Any]:
+    """Log-probability of each token and whether it is the likeliest, never computing all logits at once.
 
-    states  for each token, the row of hidden_UD that predicts it
+    head    makes logits of the rows of read_U; None if they are logits already
+    states  for each token, the row of read_U that predicts it
     """
     import torch
 
     state_M, token_M = torch.tensor(states), torch.tensor(tokens)
-    head: Any = model.get_output_embeddings()
-    rows = HEAD_ROWS if hidden_UD.is_cuda else max(128, HEAD_CELLS // model.config.vocab_size)
+    width = head.weight.shape[0] if head is not None else read_U.shape[1]
+    rows = HEAD_ROWS if read_U.is_cuda else max(128, HEAD_CELLS // width)
     logprob_M, greedy_M = torch.empty(len(states), dtype=torch.float64), torch.empty(len(states), dtype=torch.bool)
-    for begin in range(0, len(hidden_UD), rows):
-        logits_UV = head(hidden_UD[begin : begin + rows]).float()
+    for begin in range(0, len(read_U), rows):
+        part = read_U[begin : begin + rows]
+        logits_UV = (part if head is None else head(part)).float()
         here = (state_M >= begin) & (state_M < begin + rows)
         local = state_M[here].to(logits_UV.device) - begin
         target = token_M[here].to(logits_UV.device)

@@ -5,11 +5,15 @@ off) and nothing is fetched. `load` also checks what would change answers withou
 attention, token ids beyond the tokenizer, a wrong end of text, the missing partial rotary factor.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
-from evals.engines.tokens import Tokens, folder_tokenizer
+from evals.engines.gguf import check_loaded, check_readable, quick_reading
+from evals.engines.tokens import Tokens, folder_tokens, listed_ids
+from zoo.admission.complete import fault_of, stray_names
+from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError, nearest
 from zoo.shape import folder_shape
 
@@ -48,7 +52,8 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
     """The model in a folder, on the CPU and in evaluation mode.
 
     kind     transformers' class: AutoModelForCausalLM, or AutoModel for the states without a head
-    Raises   ZooError when the folder holds no model of this kind
+    Raises   ZooError when the folder holds no model of this kind, or its files lack a tensor of it: a loader fills
+             that at random
     """
     import torch
     import transformers
@@ -57,12 +62,39 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
     logs.set_verbosity_error()
     logs.disable_progress_bar()
     options |= {"dtype": getattr(torch, dtype), "local_files_only": True, "use_safetensors": True}
+    file = gguf_file(Path(folder))
+    if file:
+        check_readable(file)
+        options["gguf_file"] = file.name
+    where: dict[str, Any] = {"gguf_file": file.name} if file else {"local_files_only": True}
     try:
-        return getattr(transformers, kind).from_pretrained(folder, **options).eval()
-    except (OSError, ValueError, KeyError) as error:
+        with quick_reading() if file else nullcontext():
+            config: Any = transformers.AutoConfig.from_pretrained(folder, **where)
+            # the one that the weights were saved with says nothing about this machine
+            config._attn_implementation = options.pop("attn_implementation", None)
+            options |= {"config": config, "output_loading_info": True, "ignore_mismatched_sizes": True}
+            model, info = getattr(transformers, kind).from_pretrained(folder, **options)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         line = str(error).strip().splitlines()[0]
         noun = "causal language model" if kind == "AutoModelForCausalLM" else "model"
         raise ZooError(f"{folder} cannot be loaded as a {noun}: {line}. Look: phizoo models verify") from None
+    except ImportError as error:
+        extra = "gguf" if file else "eval"
+        raise ZooError(f"{folder} needs a package more: pip install 'phi-zoo[{extra}]' ({error})") from None
+    if file:
+        check_loaded(file, model)
+    else:
+        _refuse_incomplete(folder, model, info, kind)
+    return model.eval()
+
+
+def _refuse_incomplete(folder: Path | str, model: Any, info: dict[str, Any], kind: str) -> None:
+    """Raises ZooError where the files and the model differ in a tensor. An encoder may lack the head it is not for."""
+    whole = kind == "AutoModelForCausalLM"
+    missing = sorted(name for name in info["missing_keys"] if whole or "pooler" not in name)
+    stray = stray_names(model, info["unexpected_keys"]) if whole and not hasattr(model, "hf_quantizer") else []
+    if fault := fault_of(missing, stray, sorted(info["mismatched_keys"])):
+        raise ZooError(f"{folder} cannot be loaded: {fault}. Look: phizoo models verify")
 
 
 def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
@@ -75,31 +107,32 @@ def load(path: Path, dtype: str, device: str) -> tuple[Any, Tokens]:
     if device != "cpu" and not torch.cuda.is_available():
         raise ZooError(f"this torch ({torch.__version__}) sees no GPU; take --device cpu, or see: phizoo doctor")
     try:
-        tokens = Tokens(folder_tokenizer(path))
+        tokens = folder_tokens(path)
     except (OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0]
         raise ZooError(f"the tokenizer of {path} cannot be loaded: {line}. Look: phizoo models verify") from None
-    model = load_model(path, dtype=dtype, attn_implementation="sdpa")
+    model = load_model(path, dtype=dtype)  # with the attention that transformers takes for the family
     _check(model.config, tokens, path)
     return model.to(device), tokens
 
 
 def _check(config: Any, tokens: Tokens, path: Path) -> None:
     """Refuses more tokens than embedding rows, and an end-of-text id that is not the tokenizer's."""
-    if tokens.size > config.vocab_size:
+    rows = config.get_text_config(decoder=True).vocab_size
+    if tokens.size > rows:
         raise ZooError(
-            f"{path}: the tokenizer has {tokens.size} tokens, the model {config.vocab_size} rows; "
+            f"{path}: the tokenizer has {tokens.size} tokens, the model {rows} rows; "
             "they do not belong together, export both again"
         )
     # PhiConfig's own defaults are 1 and 2: a quotation mark and "#" in Phi's vocabulary
-    for name in ("bos_token_id", "eos_token_id"):
-        stated = getattr(config, name, None)
-        if config.model_type == "phi" and stated is not None and stated != tokens.eos:
-            raise ZooError(
-                f"{path}/config.json has {name} {stated}, expected {tokens.eos} (the tokenizer's end of text): "
-                f"write {name} {tokens.eos} into config.json, or texts would not end"
-            )
-    if tokens.eos is None or tokens.eos >= config.vocab_size:
+    for name in ("bos_token_id", "eos_token_id") if config.model_type == "phi" else ():
+        for stated in listed_ids(getattr(config, name, None)):
+            if stated != tokens.eos and tokens.spelling.of(stated):
+                raise ZooError(
+                    f"{path}/config.json has {name} {stated}, expected {tokens.eos} (the tokenizer's end of text): "
+                    f"write {name} {tokens.eos} into config.json, or texts would not end"
+                )
+    if not any(end < rows for end in tokens.ends):
         raise ZooError(
-            f"{path}: the tokenizer names no end-of-text token that the model has; write eos_token into its config"
+            f"{path}: no end of text that the model has is named; write eos_token into tokenizer_config.json"
         )

@@ -1,9 +1,12 @@
-"""Choice rows as a rectangle: padded to one length, with a tree mask, through transformers' own forward pass.
+"""Choice rows as a rectangle: padded to one length, with a tree mask, through the causal model's own forward pass.
 
-For any causal model and for GPUs. Letters in names: B rows, T tokens fed, P tokens of the shared beginning, D width.
+The mask is ours, so a window of the model's own is not applied: `evals.engines.local.probe` says for which models and
+up to which length this path may be taken. Letters in names: B rows, T tokens fed, P tokens of the shared beginning,
+U reads, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from evals.engines.local.rows import ChoiceRow
@@ -14,37 +17,56 @@ def encode_shared(model: Any, shared: Sequence[int], _room: int) -> list[tuple[A
     import torch
     from transformers import DynamicCache
 
-    cache: Any = DynamicCache(config=model.config)
-    with torch.inference_mode():
-        model.base_model(input_ids=torch.tensor([shared], device=model.device), past_key_values=cache, use_cache=True)
+    cache: Any = DynamicCache()  # without the config: a layer with a window keeps all keys too
+    input_BT = torch.tensor([shared], device=model.device)
+    with torch.inference_mode(), read_head(model, [(0, len(shared) - 1)]):
+        model(input_ids=input_BT, past_key_values=cache, use_cache=True)
     return [(layer.keys, layer.values) for layer in cache.layers]
 
 
-def _expand(model: Any, cache: Sequence[tuple[Any, Any]], rows: int) -> Any:
-    from transformers import DynamicCache
+def _expand(cache: Sequence[tuple[Any, Any]], rows: int) -> Any:
+    from transformers.cache_utils import Cache, DynamicLayer
 
-    expanded: Any = DynamicCache(config=model.config)
-    for layer, (keys, values) in zip(expanded.layers, cache, strict=True):
+    layers: list[Any] = [DynamicLayer() for _ in cache]
+    for layer, (keys, values) in zip(layers, cache, strict=True):
         layer.lazy_initialization(keys, values)
         # set, not updated: a view of one row, copied once when the new tokens join it, not twice
         layer.keys, layer.values = keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
-    return expanded
+    return Cache(layers=layers)
 
 
-def read_states(
+@contextmanager
+def read_head(model: Any, reads: Sequence[tuple[int, int]]) -> Iterator[None]:
+    """Within it the model's logits are those of the reads alone, (row, place), shape (1, U, V).
+
+    Only the states that are read go into the head; the model itself scales and caps what the head gives.
+    """
+    import torch
+
+    rows, places = torch.tensor(reads, device=model.device).unbind(1)
+
+    def select(_head: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (states[0][rows, places][None],)
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def read_logits(
     model: Any, batch: Sequence[ChoiceRow], shared: int, cache: Sequence[tuple[Any, Any]] | None,
     reads: Sequence[tuple[int, int]],
 ) -> Any:  # fmt: skip
-    """One forward pass: the last layer at each read, a (row, place among its fed tokens): shape (U, D)."""
-    import torch
-
+    """One forward pass: the logits at each read, a (row, place among its fed tokens): shape (U, V)."""
     input_BT, position_BT, mask = _lay_out(batch, shared, model.device, model.dtype)
-    past = _expand(model, cache, len(batch)) if cache else None
-    hidden_BTD = model.base_model(
-        input_ids=input_BT, position_ids=position_BT, attention_mask=mask, past_key_values=past, use_cache=bool(cache)
-    ).last_hidden_state
-    rows, places = torch.tensor(reads, device=model.device).unbind(1)
-    return hidden_BTD[rows, places]
+    past = _expand(cache, len(batch)) if cache else None
+    with read_head(model, reads):
+        return model(
+            input_ids=input_BT, position_ids=position_BT, attention_mask=mask, past_key_values=past,
+            use_cache=bool(cache),
+        ).logits[0]  # fmt: skip
 
 
 def _lay_out(batch: Sequence[ChoiceRow], shared: int, device: Any, dtype: Any) -> tuple[Any, Any, Any]:

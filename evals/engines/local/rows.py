@@ -38,6 +38,16 @@ class ChoiceRow(Record, frozen=True, kw_only=True):
         """The number of tokens fed: the stem, and each branch but its last token."""
         return len(self.stem) + sum(len(branch.tokens) - 1 for branch in self.branches)
 
+    @property
+    def longest(self) -> int:
+        """The number of tokens of the question with its longest choice, but that choice's last."""
+        return len(self.stem) + max(len(branch.tokens) - 1 for branch in self.branches)
+
+    @property
+    def reads(self) -> int:
+        """The number of tokens whose log-probability is read."""
+        return sum(len(self.stem) + len(branch.tokens) - branch.start for branch in self.branches)
+
     def tokens(self, shared: int) -> list[int]:
         """The tokens fed after the first `shared`."""
         return [*self.stem[shared:], *(token for branch in self.branches for token in branch.tokens[:-1])]

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from evals.engines.local.generate import Text, draw
+from evals.engines.local.paths import CACHE, Paths
+from evals.engines.local.plain import Reader
 from evals.engines.tokens import Tokens
 from zoo.records import Record
 
@@ -22,22 +24,17 @@ class TokenStep(Record, frozen=True, kw_only=True):
     top: tuple[tuple[int, float], ...]
 
 
-def write_steps(model: Any, tokens: Tokens, text: Text, likeliest: int) -> Iterator[TokenStep]:
-    """Writes a text to its end and yields each token as it comes, but not the end-of-text token.
+def write_steps(model: Any, tokens: Tokens, paths: Paths, text: Text, likeliest: int) -> Iterator[TokenStep]:
+    """Writes a text to its end by the plain path and yields each token as it comes, but not the end-of-text token.
 
     likeliest  how many of the likeliest tokens to give with each, 0 or more
     """
     import torch
-    from transformers import DynamicCache
 
-    cache: Any = DynamicCache(config=model.config)
-    fed = list(text.prompt.tokens)
+    with_cache = CACHE in (paths.texts, paths.longer_texts)
+    reader = Reader(model, [text.prompt.tokens], with_cache=with_cache)
     while not text.finish:
-        with torch.no_grad():
-            hidden = model.base_model(
-                input_ids=torch.tensor([fed], device=model.device), past_key_values=cache, use_cache=True
-            ).last_hidden_state
-            logits_V = model.get_output_embeddings()(hidden[:, -1])[0].float()
+        logits_V = reader.next_logits()[0]
         token = draw(logits_V[None], [text], tokens)[0]
         logprobs_V = torch.log_softmax(logits_V, dim=-1)
         best = logprobs_V[: tokens.size].topk(min(likeliest, tokens.size))
@@ -46,7 +43,7 @@ def write_steps(model: Any, tokens: Tokens, text: Text, likeliest: int) -> Itera
         text.add(token)
         if len(text.written) > written:
             yield TokenStep(token=token, logprob=float(logprobs_V[token]), top=top)
-        fed = [token]
+        reader.append([token])
 
 
 class Pieces:
@@ -64,6 +61,8 @@ class Pieces:
                 (n for stop in self.text.stops for n in range(1, len(stop)) if whole.endswith(stop[:n])), default=0
             )
             end = max(self.sent, end - unsure)
+            if not self.text.tokens.spelling.joins:  # the next token may change the last word
+                end = max(self.sent, whole.rfind(b" ", 0, end))
             end = max(self.sent, end - _cut_character(whole[self.sent : end]))
         piece, self.sent = whole[self.sent : end], end
         return piece.decode("utf-8", "replace")

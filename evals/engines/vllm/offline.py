@@ -5,6 +5,7 @@ how a boundary is handled, and the bytes of a text. Choices of one token are rea
 last one (its prefix is cached and shared); longer ones through the log-probabilities of the prompt.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from evals.engines import gpus
+from evals.engines.gguf import refuse_gguf
 from evals.engines.local.generate import Text, encode_prompt, healing_tokens
-from evals.engines.tokens import Pair, Tokens, folder_tokenizer
+from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.engines.vllm.process import precise
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from evals.scoring.finite import NO_LOGITS
 from zoo.errors import ZooError
 from zoo.shape import folder_shape
 
@@ -49,6 +52,8 @@ class VllmLocal:
             again = []
             for name, ended in _run(engine, waiting, len(waiting)):
                 text = texts[name]
+                if not math.isfinite(ended.outputs[0].cumulative_logprob or 0.0):
+                    text.fail(NO_LOGITS)
                 for token in ended.outputs[0].token_ids:
                     text.add(token)
                     if text.finish:
@@ -132,11 +137,12 @@ def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
         seed=(text.request.seed + len(text.written)) & 0x7FFFFFFFFFFFFFFF,
         max_tokens=1 if text.heal else text.room - len(text.written),
         stop=[] if text.heal else [stop for stop in decoding.stop if stop],
-        stop_token_ids=[tokens.eos] if tokens.eos is not None else [],
+        stop_token_ids=sorted(end for end in tokens.ends if end < rows),
         ignore_eos=True,  # the line above says where a text ends, as in the other engines
         allowed_token_ids=allowed,
         include_stop_str_in_output=True,
         detokenize=bool(decoding.stop) and not text.heal,
+        logprobs=0,  # of the drawn token, since logits that are not finite show in no other way
     )
 
 
@@ -207,6 +213,7 @@ def connect(
 
     if find_spec("vllm") is None:
         raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")
+    refuse_gguf(path, "vLLM")
     dtype, device, context = resolve(path, dtype, device)
     # A pair may have one token more than the context, and vLLM always writes one: positions for both,
     # where they are a formula and nothing else of the model depends on their number.
@@ -256,7 +263,7 @@ def load(local: VllmLocal) -> tuple[Any, Tokens]:
     try:
         import vllm
 
-        tokens = Tokens(folder_tokenizer(local.path))
+        tokens = folder_tokens(local.path)
         engine = vllm.LLM(
             model=str(local.path),
             dtype=local.facts.dtype,

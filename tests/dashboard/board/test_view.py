@@ -34,7 +34,7 @@ def test_default_view_is_own_and_the_whole_talk(whole: Board) -> None:
 
 
 def test_headline_is_its_own_view(whole: Board) -> None:
-    assert labels(select(whole, View(suite="headline"))) == ["Phi-1", "Code Llama 34B", "Phi-1 (WR + Tile)"]
+    assert labels(select(whole, View(suite="headline"))) == ["Code Llama 34B", "Phi-1", "Phi-1 (WR + Tile)"]
 
 
 @pytest.mark.parametrize("name", SUITES)

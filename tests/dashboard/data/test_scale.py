@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dashboard.board.build import build_board
 from dashboard.board.view import View, select
-from dashboard.data.scale import ScalePoint, larger_models_matched, pareto_front, scale_points, scale_value
+from dashboard.data.scale import AXES, ScalePoint, larger_models_matched, pareto_front, scale_points, scale_value
 from zoo import published
 
 places = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=25)
@@ -44,6 +44,18 @@ def test_flops_are_recorded_or_six_parameters_tokens(made: SimpleNamespace) -> N
     assert scale_value(row, "training FLOPs", {row.key: 5.0}) == 5.0
     (unknown,) = build_board([made.checkpoint(training_tokens=None)]).rows
     assert scale_value(unknown, "training FLOPs") is None
+
+
+def test_the_data_a_model_saw_and_the_size_of_that_data_are_two_axes(made: SimpleNamespace) -> None:
+    rows = [made.reported("a", 40.0), made.reported("b", 50.0, unique_tokens=9e9, training_tokens=9e9)]
+    board = build_board(reported=rows)
+    fronts = {}
+    for axis in AXES:
+        points = scale_points(board, board.columns, axis)
+        fronts[axis] = {point.name: (point.x, point.front) for point in points}
+    assert fronts["unique tokens"] == {"a": (7e9, True), "b": (9e9, True)}
+    assert fronts["tokens seen"] == {"a": (5.1e10, False), "b": (9e9, True)}
+    assert fronts["training FLOPs"] == {"a": (6 * 1e9 * 5.1e10, False), "b": (6 * 1e9 * 9e9, True)}
 
 
 def test_bounds_and_unknown_sizes_are_no_points(made: SimpleNamespace) -> None:

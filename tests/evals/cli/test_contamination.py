@@ -2,16 +2,20 @@
 
 import gzip
 import json
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from evals.contamination import search as search_module
 from evals.contamination.documents import documents, find_sets, sets_of_checkpoint
-from evals.contamination.flags import any_of, read
+from evals.contamination.flags import checked_samples, read
 from evals.contamination.problems import make_problems
 from evals.contamination.search import SearchPlan, narrow, search
+from evals.task import Task
 from evals.tasks import task
 from zoo import settings
 from zoo.cli import root
@@ -42,6 +46,16 @@ def dataset(name: str, texts: list[str], parents: tuple[str, ...] = (), kind: st
     return digest
 
 
+def other_weights(source: Path, folder: Path, number: int) -> Path:
+    """A copy of a checkpoint's folder with another value in its weights."""
+    shutil.copytree(source, folder)
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-4 * number - 1] ^= 1
+    weights.write_bytes(content)
+    return folder
+
+
 def run(*words: str) -> int:
     return root.run(["eval", "contamination", *words])
 
@@ -60,7 +74,7 @@ def test_each_method_finds_its_samples_and_the_file_splits_a_run(
         flags = read(tmp_path / f"humaneval-{method}.jsonl")
         assert {"HumanEval/3", "HumanEval/17"} <= {flag.sample for flag in flags.flagged}
         assert (flags.search.checked, flags.search.documents, flags.search.names) == (164, 4, ("leaky",))
-        assert any_of([flags], "humaneval", [one.id for one in SAMPLES])
+        assert len(checked_samples(flags, "humaneval", [one.id for one in SAMPLES])) == 164
     assert run("humaneval", "--flags", str(tmp_path / "humaneval-ast.jsonl"), "--sample", "HumanEval/17") == 0
     assert "leaky.py::3" in capsys.readouterr().out
 
@@ -170,41 +184,168 @@ def test_a_leaked_question_is_found_in_text(name: str, sample: int, leak: str) -
     assert len(found) <= 2
 
 
-def test_a_run_is_split_and_its_flags_are_checked_first(
-    tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> Task:
+    """The first 12 questions of arc_easy, as the whole task."""
     import evals.results.task_of_run  # before the patch, or it keeps the patched function for later tests
     import evals.suites
     import evals.tasks
 
     whole = task("arc_easy")
-    few = msgspec.structs.replace(whole, samples=lambda: list(whole.samples())[:12], size=12)
-    looked = list(few.samples())
-    monkeypatch.setattr(evals.tasks, "task", lambda spec: few)
-    monkeypatch.setattr(evals.suites, "find_tasks", lambda spec: [few])
-    (tmp_path / "t.txt").write_text(f"{looked[0].question} {looked[0].choices[looked[0].target]}\n{looked[5].question}")
+    first = msgspec.structs.replace(whole, samples=lambda: list(whole.samples())[:12], size=12)
+    monkeypatch.setattr(evals.tasks, "task", lambda spec: first)
+    monkeypatch.setattr(evals.suites, "find_tasks", lambda spec: [first])
+    return first
+
+
+def leak(few: Task, *numbers: int) -> list[str]:
+    """A document for each of these questions."""
+    samples = list(few.samples())
+    return [f"{samples[number].question} {samples[number].choices[samples[number].target]}" for number in numbers]
+
+
+def rows(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert root.run([*words, "--json"]) == 0
+    printed: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return printed
+
+
+def sizes(rows: list[dict[str, Any]]) -> dict[str, int]:
+    return {row["subset"]: row["n"] for row in rows if row["metric"] == "acc"}
+
+
+def test_a_run_is_split_and_its_flags_are_checked_first(
+    tiny_phi: Path, tmp_path: Path, few: Task, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.txt").write_text("\n".join(leak(few, 0, 5)))
     assert run("arc_easy", "--dataset", str(tmp_path / "t.txt"), "--out", str(tmp_path / "flags"), "--show", "0") == 0
     flags = tmp_path / "flags" / "arc_easy-ngram.jsonl"
+    digest = json.loads(flags.read_text().splitlines()[0])["datasets"][0]
     with open_registry() as registry:
-        registry.add(tiny_phi, "tiny")
-    capsys.readouterr()
+        registry.add(tiny_phi, "tiny", About(datasets=(TrainedOn(digest=digest, tokens=9),)))
     words = ["eval", "run", "tiny", "--task", "arc_easy", "--overlap", str(flags)]
-    assert root.run([*words, "--json"]) == 0
-    told = capsys.readouterr()
-    sizes = {row["subset"]: row["n"] for row in json.loads(told.out) if row["metric"] == "acc"}
-    assert sizes == {"all": 12, "clean": 10, "overlapping": 2}
-    assert all(row["low"] <= row["value"] <= row["high"] for row in json.loads(told.out))
-    assert "n=12 resolves differences of" in told.err
+    first = rows(capsys, *words)
+    assert sizes(first) == {"all": 12, "clean": 10, "overlapping": 2}
+    assert {(row["searched"], row["overlaps"], row["unsearchable"]) for row in first} == {("in full", 2, 0)}
+    assert all(row["low"] <= row["value"] <= row["high"] for row in first)
     assert list(settings.runs_dir().glob("*/overlap-ngram.jsonl"))
-    assert root.run(words[:-2]) == 0  # without the flags, which stand beside the run: what was found stays told
-    told = capsys.readouterr().out
-    assert "n=10" in told and "(without the samples found in training data" in told
-    assert "n=2 " in told and "(only samples found in training data" in told
+    capsys.readouterr()
+    assert root.run(words[:-2]) == 0  # without the flags: the search is recorded
+    printed = capsys.readouterr()
+    assert "n=12 resolves differences of" in printed.err
+    assert "(without the samples found in training data" in printed.out
+    assert "(only samples found in training data" in printed.out
+    assert "(2 of 12 in training data; without them " in printed.out
     assert root.run(["leaderboard", "--print", "--suite", "own"]) == 0
-    assert "n=12 (2 in training data, " in capsys.readouterr().out
-    assert root.run([*words, "--limit", "6", "--json"]) == 0  # a part of the task is split too
-    sizes = {row["subset"]: row["n"] for row in json.loads(capsys.readouterr().out) if row["metric"] == "acc"}
-    assert sizes == {"all": 6, "clean": 4, "overlapping": 2}
+    assert re.search(
+        r"n=12 .*\(2 of 12 in training data; without them [\d.]+ \[[\d.–]+\] n=10\)", capsys.readouterr().out
+    )
+    assert sizes(rows(capsys, *words[:-2], "--limit", "6")) == {"all": 6, "clean": 4, "overlapping": 2}
     flags.write_text(flags.read_text().replace('"checked":12', '"checked":11'))
     assert root.run(words) == 2
     assert "come from 11 samples" in capsys.readouterr().err
+
+
+def board_cells(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str, Any]]:
+    """The measured cells of arc_easy's main metric on the printed board, by model."""
+    capsys.readouterr()
+    assert root.run(["leaderboard", "--suite", "own", "--json", *words]) == 0
+    board = json.loads(capsys.readouterr().out)
+    (key,) = (column["key"] for column in board["columns"] if column["task"] == "arc_easy" and column["main"])
+    return {row["label"]: row["cells"][key] for row in board["rows"] if key in row["cells"]}
+
+
+def test_a_search_is_recorded_for_a_checkpoint_and_travels(
+    tiny_phi: Path, tmp_path: Path, few: Task, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From runs without a search to the page of another zoo: two engines' dtypes, a parent with and one without data."""
+    own, base = dataset("own", [PROSE, *leak(few, 0)]), dataset("base", leak(few, 5))
+    with open_registry() as registry:
+        parent = registry.add(tiny_phi, "parent", About(datasets=(TrainedOn(digest=base, tokens=9),)))
+        blank = registry.add(other_weights(tiny_phi, tmp_path / "blank", 1), "blank")
+        for name, number, of in (("tuned", 2, parent), ("unclear", 3, blank)):
+            parents, data = (Parent(digest=of.digest, relation="finetune"),), (TrainedOn(digest=own, tokens=9),)
+            registry.add(other_weights(tiny_phi, tmp_path / name, number), name, About(parents=parents, datasets=data))
+    for dtype in ("float32", "bfloat16"):
+        assert root.run(["eval", "run", "tuned", "unclear", "blank", "--task", "arc_easy", "--dtype", dtype]) == 0
+    assert "not searched for in training data" in capsys.readouterr().out
+    assert {cell["searched"] for cell in board_cells(capsys).values()} == {"no"}
+    for name in ("tuned", "unclear"):
+        assert run("arc_easy", "--checkpoint", name, "--show", "0") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("tuned:1 arc_easy acc run ") == 2  # both dtypes
+    assert "2 of 12 in training data; without them " in printed
+    assert "unclear:1 arc_easy: not searched in full: no training data is recorded for blank:1" in printed
+    cells = board_cells(capsys)
+    kept = {name: (cell["searched"], cell["overlaps"], cell["clean_n"]) for name, cell in cells.items()}
+    assert kept == {"tuned:1": ("in full", 2, 10), "unclear:1": ("in part", 1, None), "blank:1": ("no", None, None)}
+    assert cells["tuned:1"]["clean_low"] <= cells["tuned:1"]["clean"] <= cells["tuned:1"]["clean_high"]
+    clean = board_cells(capsys, "--subset", "clean")
+    assert (list(clean), clean["tuned:1"]["n"], clean["tuned:1"]["run"]) == (["tuned:1"], 10, cells["tuned:1"]["run"])
+    for ending in ("md", "csv", "tex", "html"):
+        assert root.run(["leaderboard", "--suite", "own", "--out", str(tmp_path / f"board.{ending}")]) == 0
+        text = (tmp_path / f"board.{ending}").read_text()
+        assert ("2 of 12 in training data" in text) is (ending != "csv")
+        assert "no training data is recorded for blank:1" in text
+    for spec in ("tuned", "unclear"):
+        assert root.run(["models", "push", spec, str(tmp_path / "remote")]) == 0
+
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "theirs"))
+    assert root.run(["models", "pull", "tuned", str(tmp_path / "remote")]) == 0
+    capsys.readouterr()
+    assert root.run(["models", "show", "tuned"]) == 0
+    shown = capsys.readouterr().out
+    assert "not searched in full: " in shown and "is not in this zoo" in shown  # the parent is unknown here
+    assert "1 clean" not in shown
+    assert "arc_easy: 2 of 12 samples by ngram at 13 in 2 documents of own, 1 documents of base" in shown
+    with open_registry() as registry:
+        registry.enter(msgspec.structs.replace(parent, name="parent"))
+    assert run("--resplit") == 0
+    capsys.readouterr()
+    assert root.run(["models", "show", "tuned"]) == 0
+    assert "acc clean: " in capsys.readouterr().out
+
+
+def test_a_search_can_be_left_out_and_forgotten(
+    tiny_phi: Path, tmp_path: Path, few: Task, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = dataset("own", leak(few, 0, 5))
+    with open_registry() as registry:
+        registry.add(tiny_phi, "tiny", About(datasets=(TrainedOn(digest=own, tokens=9),)))
+    assert root.run(["eval", "run", "tiny", "--task", "arc_easy"]) == 0
+    assert run("arc_easy", "--checkpoint", "tiny", "--no-record") == 0
+    assert board_cells(capsys)["tiny:1"]["searched"] == "no"
+    assert run("arc_easy", "--checkpoint", "tiny") == 0
+    assert board_cells(capsys)["tiny:1"]["clean_n"] == 10
+    with open_registry() as registry:
+        (search,) = registry.searches("tiny")
+    assert run("--forget", search.id[:12]) == 0
+    assert "1 run split again" not in capsys.readouterr().out  # without a search there is nothing to split by
+    assert board_cells(capsys)["tiny:1"]["searched"] == "no"
+    assert run("--forget", search.id[:12]) == 2
+    assert run() == 2
+    assert "no task given" in capsys.readouterr().err
+
+
+def test_an_unrelated_corpus_makes_nothing_clean(
+    tiny_phi: Path, few: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = dataset("own", leak(few, 0))
+    (tmp_path / "t.txt").write_text(PROSE)
+    assert run("arc_easy", "--dataset", str(tmp_path / "t.txt"), "--out", str(tmp_path)) == 0
+    with open_registry() as registry:
+        registry.add(tiny_phi, "tiny", About(datasets=(TrainedOn(digest=own, tokens=9),)))
+        registry.add(other_weights(tiny_phi, tmp_path / "b", 1), "bare")
+    assert root.run(["eval", "run", "tiny", "bare", "--task", "arc_easy",
+                     "--overlap", str(tmp_path / "arc_easy-ngram.jsonl")]) == 0  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "0 of 12 in training data; not searched in full: own (" in printed
+    assert "no training data is recorded for bare:1" in printed
+    assert run("arc_easy", "--checkpoint", "bare", "--dataset", str(tmp_path / "t.txt")) == 0
+    assert "no training data is recorded for bare:1" in capsys.readouterr().err
+    cells = board_cells(capsys)
+    assert {name: (cell["searched"], cell["clean"]) for name, cell in cells.items()} == {
+        "tiny:1": ("in part", None), "bare:1": ("in part", None),
+    }  # fmt: skip

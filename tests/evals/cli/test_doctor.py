@@ -103,3 +103,29 @@ def test_a_data_folder_that_is_none_is_wrong(tmp_path: Path, monkeypatch: pytest
     )
     (tmp_path / "nowhere").mkdir()
     assert doctor._datasets()[0].state == "ok"
+
+
+def test_families_are_counted_and_a_refusal_has_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    from zoo.families import FAMILIES
+
+    assert root.run(["doctor", "--families"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    by_path = {
+        path: [one.name for one in FAMILIES.values() if one.path == path] for path in ("tree", "plain", "refused")
+    }
+    held = len(by_path["tree"]) + len(by_path["plain"])
+    assert lines[-1] == (
+        f"{held} families held, {len(by_path['plain'])} of them by the plain path only; "
+        f"{len(by_path['refused'])} refused"
+    )
+    page = Path("docs/engines.md").read_text()
+    assert f"{held} of the {len(FAMILIES)} causal families" in page
+    for path, title in (("tree", "fast where proven"), ("plain", "plain only")):
+        assert f"| {title} ({len(by_path[path])}) | {', '.join(by_path[path])} |" in page
+    for reason in {one.reason for one in FAMILIES.values() if one.reason}:
+        names = [one.name for one in FAMILIES.values() if one.reason == reason]
+        assert f"| refused ({len(names)}): {reason} | {', '.join(names)} |" in page
+    assert any(line.startswith("refused (19), it reads the tokens that follow") and "bert" in line for line in lines)
+    assert root.run(["doctor", "--families", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"]: row["path"] for row in rows} == {one.name: one.path for one in FAMILIES.values()}

@@ -75,10 +75,13 @@ def test_a_sample_is_shown_to_the_byte(tiny_phi: Path, tmp_path: Path) -> None:
 
 
 def test_cut_prompts_are_counted_and_named(capsys: pytest.CaptureFixture[str]) -> None:
-    facts = {"engine": "transformers", "version": "1", "dtype": "float32", "device": "cpu"}
+    path = "choices: tree, texts: slots; beyond 512 tokens: plain"
+    facts = {"engine": "transformers", "version": "1", "dtype": "float32", "device": "cpu", "path": path}
     names = ("id", "checkpoint_label", "checkpoint", "fingerprint", "seed", "draws", "samples", "sandbox", "command")
     header = {**dict.fromkeys(names, ""), "task": "arc_easy", "protocol": {"metric": "acc"}, "backend": facts}
     _show_run(header, [Result(sample=f"s/{n}", draw=0, score=1.0, truncated=n % 2) for n in range(14)], False)
-    assert "7 prompts cut from the left to the context: s/1, s/3, s/5, s/7, s/9, …" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "7 prompts cut from the left to the context: s/1, s/3, s/5, s/7, s/9, …" in shown
+    assert f"path              {path}" in shown
     _show_run(header, [Result(sample="s/0", draw=0, score=1.0)], False)
     assert "cut" not in capsys.readouterr().out

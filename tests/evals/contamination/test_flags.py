@@ -5,14 +5,25 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from evals.contamination.flags import Flag, Flags, MatchedDocument, Search, overlapping, read, write
+from evals.contamination.flags import (
+    Flag,
+    Flags,
+    FlagsHeader,
+    MatchedDocument,
+    checked_samples,
+    make_search,
+    read,
+    write,
+)
 from evals.records import Result
-from evals.results.publish import subsets
+from evals.results.split import sides
 from evals.stats.summary import summarise
 from zoo import published
+from zoo.coverage import Coverage
 from zoo.errors import ZooError
-from zoo.records import Reported
+from zoo.records import Reported, SearchedBy, SearchedSet
 
 # docs/phi.md, Contamination (arXiv 2306.11644, Table 3): tau -> (similar, others), then solved of each by
 # phi-1, by phi-1 retrained without the similar exercises, and by StarCoder-Prompted
@@ -49,7 +60,7 @@ def solved(row: Reported) -> int | None:
 
 
 def searched(flagged: list[str], checked: int = 164, threshold: float = 0.95) -> Flags:
-    search = Search(task="humaneval", datasets=("d" * 64,), method="ast", threshold=threshold, checked=checked)
+    search = FlagsHeader(task="humaneval", datasets=("d" * 64,), method="ast", threshold=threshold, checked=checked)
     return Flags(search=search, flagged=tuple(Flag(sample=sample) for sample in flagged))
 
 
@@ -64,8 +75,13 @@ def test_the_published_table_from_its_counts(model: str, tau: float) -> None:
     (similar, others), (right, right_others) = SIZES[tau], SOLVED[model][tau]
     flags = searched([f"HumanEval/{i}" for i in range(similar)], threshold=tau)
     run = results(similar, right, right_others)
-    flagged = overlapping(flags, "humaneval", [result.sample for result in run])
-    parts = {name: summarise(part, "pass@1") for name, part in subsets(run, flagged)}
+    ids = [result.sample for result in run]
+    search = make_search(flags, "c" * 64, "humaneval", ids)
+    by_side = sides(ids, [search], Coverage(sets={"d" * 64: 0}))
+    chosen = {"all": set(ids), "clean": by_side.clean, "overlapping": by_side.overlapping}
+    parts = {
+        name: summarise([result for result in run if result.sample in part], "pass@1") for name, part in chosen.items()
+    }
     shown = tuple(round(100 * parts[name].value, 1) for name in ("overlapping", "clean", "all"))
     assert shown == pytest.approx(PRINTED[model][tau], abs=0.06)  # 31.25 is printed as 31.2, 26.83 as 26.9
     assert (parts["overlapping"].n, parts["clean"].n, parts["all"].n) == (similar, others, 164)
@@ -100,8 +116,6 @@ def test_phi_1_has_no_lead_on_what_it_did_not_train_on() -> None:
     ],
 )
 def test_a_share_that_no_count_gives_has_none(fields: dict[str, object], count: int | None) -> None:
-    from msgspec.structs import replace
-
     row = next(row for row in published.by_model()["phi-1"] if row.benchmark == "humaneval")
     assert solved(replace(row, **fields)) == count
 
@@ -147,12 +161,41 @@ def test_no_file_is_said(tmp_path: Path) -> None:
         read(tmp_path / "flags.jsonl")
 
 
-def test_unsearched_samples_do_not_count_as_clean() -> None:
+def test_flags_of_other_samples_are_refused() -> None:
     samples = ["a", "b", "c"]
-    assert overlapping(searched(["b"], checked=3), "humaneval", samples) == {"b"}
+    assert checked_samples(searched(["b"], checked=3), "humaneval", samples) == ("a", "b", "c")
     with pytest.raises(ZooError, match="come from 2 samples of humaneval, the run has 3"):
-        overlapping(searched(["b"], checked=2), "humaneval", samples)
+        checked_samples(searched(["b"], checked=2), "humaneval", samples)
     with pytest.raises(ZooError, match='no sample "d"'):
-        overlapping(searched(["d"], checked=3), "humaneval", samples)
+        checked_samples(searched(["d"], checked=3), "humaneval", samples)
     with pytest.raises(ZooError, match='of task "humaneval", the run is of "mbpp"'):
-        overlapping(searched(["b"], checked=3), "mbpp", samples)
+        checked_samples(searched(["b"], checked=3), "mbpp", samples)
+
+
+def part_flags(part: tuple[str, ...], flagged: list[str], unsearched: tuple[str, ...] = ()) -> Flags:
+    flags = searched(flagged, checked=len(part))
+    return replace(flags, search=replace(flags.search, part=part, unsearched=unsearched))
+
+
+def test_a_search_of_a_part_names_its_samples() -> None:
+    samples = ["a", "b", "c"]
+    assert checked_samples(part_flags(("a", "b"), ["b"]), "humaneval", samples) == ("a", "b")
+    with pytest.raises(ZooError, match="name c, which is not among the samples that were checked"):
+        checked_samples(part_flags(("a", "b"), ["c"]), "humaneval", samples)
+    with pytest.raises(ZooError, match='no sample "z"'):
+        checked_samples(part_flags(("a", "z"), []), "humaneval", samples)
+
+
+def test_flags_become_a_search_of_one_checkpoint() -> None:
+    flags = part_flags(("a", "b", "c"), ["b"], unsearched=("b", "c"))
+    flags = replace(flags, search=replace(flags.search, names=("code",), documents=9, how="trees"))
+    search = make_search(flags, "c" * 64, "humaneval", ["a", "b", "c", "d"])
+    assert search.datasets == (SearchedSet(digest="d" * 64, name="code", documents=9),)
+    assert search.methods == (SearchedBy(method="ast", threshold=0.95, form="trees"),)
+    assert (search.samples, search.flagged) == (("a", "b", "c"), ("b",))
+    assert search.unsearchable == ("c",)  # another method may have found b
+    two = replace(flags.search, datasets=("d" * 64, "e" * 64), names=("code", "text"))
+    older = make_search(replace(flags, search=two), "c" * 64, "humaneval", ["a", "b", "c", "d"])
+    assert [each.documents for each in older.datasets] == [None, None]  # an older file has only the sum
+    newer = make_search(replace(flags, search=replace(two, sizes=(4, 5))), "c" * 64, "humaneval", ["a", "b", "c", "d"])
+    assert [each.documents for each in newer.datasets] == [4, 5]

@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
 
-from evals.engines.local import choices, generate, phi_cpu, rows
+from evals.engines.local import choices, generate, phi_cpu, rows, write
+from evals.engines.local.paths import CACHE, PLAIN, SIDE_BY_SIDE, SLOTS, TREE, Paths
 from evals.engines.tokens import Tokens
 from evals.engines.transformers_local import TransformersLocal, connect, load
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
@@ -57,7 +59,7 @@ def plain_logprob(folder: Path, context: str, continuation: str) -> tuple[float,
 
 @pytest.mark.parametrize("budget", [8192, 40])
 def test_choices_equal_one_plain_pass_a_pair(engine: TransformersLocal, tiny_phi: Path, budget: int) -> None:
-    found = {r.sample: r for r in choices.choose(engine.model, engine.tokens, requests(), 128, budget)}
+    found = {r.sample: r for r in choices.choose(engine.model, engine.tokens, engine.paths, requests(), 128, budget)}
     assert set(found) == {request.sample for request in requests()}
     for request in requests():
         for pair, choice in zip(request.pairs, found[request.sample].choices, strict=True):
@@ -66,6 +68,32 @@ def test_choices_equal_one_plain_pass_a_pair(engine: TransformersLocal, tiny_phi
             assert choice.greedy == greedy
     assert found["long"].truncated > 0
     assert found["few/0"].truncated == 0
+
+
+@pytest.mark.parametrize("how", [Decoding(max_tokens=4), Decoding(max_tokens=4, temperature=0.8, top_p=0.9)])
+@pytest.mark.parametrize("boundary", ["raw", "healed"])
+def test_a_text_from_logits_that_are_not_finite_is_a_fault(overflowing_phi: Path, how: Decoding, boundary: Any) -> None:
+    how = msgspec.structs.replace(how, boundary=boundary)
+    request = GenerateRequest(sample="s", draw=0, prompt="def add the", decoding=how, seed=0)
+    (made,) = connect(overflowing_phi, device="cpu").generate([request])
+    assert (made.finish, made.text) == ("fault", "")
+    assert "not finite" in made.fault
+
+
+def test_one_text_that_overflows_leaves_its_neighbours_alone(engine: TransformersLocal) -> None:
+    """Logits of three texts of which the second's are not finite, in each way."""
+    request = GenerateRequest(sample="s", draw=0, prompt="def", decoding=Decoding(max_tokens=4), seed=0)
+    prompt = engine.tokens.prompt("def", request.decoding, 99)
+    for value in (float("nan"), float("inf")):
+        texts = [generate.Text(request, prompt, engine.tokens, 99) for _ in range(3)]
+        logits = torch.randn((3, engine.tokens.size))
+        logits[1, 7] = value
+        drawn = generate.draw(logits, texts, engine.tokens)
+        assert [text.finish for text in texts] == ["", "fault", ""]
+        assert [drawn[0], drawn[2]] == logits[[0, 2]].argmax(-1).tolist()
+    texts = [generate.Text(request, prompt, engine.tokens, 99)]
+    generate.draw(torch.full((1, engine.tokens.size), float("-inf")), texts, engine.tokens)
+    assert texts[0].finish == "fault"
 
 
 def test_few_shot_questions_share_their_beginning(engine: TransformersLocal) -> None:
@@ -93,20 +121,23 @@ def test_out_of_memory_halves_the_batch_and_goes_on(engine: TransformersLocal, m
         return read(model, batch, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(choices, "_read", tight)
-    found = list(choices.choose(engine.model, engine.tokens, requests(), 128, 8192))
+    found = list(choices.choose(engine.model, engine.tokens, engine.paths, requests(), 128, 8192))
     assert len(found) == len(requests())
     assert max(sizes) > 1
 
 
-def test_side_by_side_and_padded_read_the_same(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert phi_cpu.fits(engine.model)
-    lean = {r.sample: r.choices for r in choices.choose(engine.model, engine.tokens, requests(), 128, 64)}
-    monkeypatch.setattr(phi_cpu, "fits", lambda model: False)
-    padded = {r.sample: r.choices for r in choices.choose(engine.model, engine.tokens, requests(), 128, 64)}
-    assert lean.keys() == padded.keys()
+@pytest.mark.parametrize("path", [TREE, PLAIN])
+def test_every_path_reads_the_same_choices(engine: TransformersLocal, path: str) -> None:
+    assert engine.paths.choices == SIDE_BY_SIDE
+    other = Paths(choices=path, limit=128)
+    lean, found = (
+        {r.sample: r.choices for r in choices.choose(engine.model, engine.tokens, paths, requests(), 128, 64)}
+        for paths in (engine.paths, other)
+    )
+    assert lean.keys() == found.keys()
     for sample, read in lean.items():
-        assert [one.greedy for one in read] == [one.greedy for one in padded[sample]]
-        assert [one.logprob for one in read] == pytest.approx([one.logprob for one in padded[sample]], abs=1e-4)
+        assert [one.greedy for one in read] == [one.greedy for one in found[sample]]
+        assert [one.logprob for one in read] == pytest.approx([one.logprob for one in found[sample]], abs=1e-4)
 
 
 @pytest.mark.parametrize("change", [{"qk_layernorm": True}, {"hidden_act": "gelu"}, {"num_key_value_heads": 1}])
@@ -138,16 +169,14 @@ def plain_greedy(folder: Path, prompt: str, decoding: Decoding) -> str:
     return tokens.text(written)
 
 
-@pytest.mark.parametrize("lean", [True, False])
+@pytest.mark.parametrize("path", [SIDE_BY_SIDE, SLOTS, CACHE, PLAIN])
 @pytest.mark.parametrize("slots", [1, 2, 8])
-def test_greedy_text_equals_one_plain_loop(
-    engine: TransformersLocal, tiny_phi: Path, slots: int, lean: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not lean:
-        monkeypatch.setattr(phi_cpu, "fits", lambda model: False)
+def test_greedy_text_equals_one_plain_loop(engine: TransformersLocal, tiny_phi: Path, slots: int, path: str) -> None:
     decoding = Decoding(max_tokens=24)
     asked = prompts(decoding)
-    found = {g.sample: g for g in generate.generate(engine.model, engine.tokens, asked, 128, slots)}
+    asked += [GenerateRequest(sample="again", draw=0, prompt=asked[0].prompt, decoding=decoding, seed=9)]
+    paths = Paths(texts=path, limit=128)
+    found = {g.sample: g for g in write.generate(engine.model, engine.tokens, paths, asked, 128, slots)}
     assert set(found) == {request.sample for request in asked}
     for request in asked:
         assert found[request.sample].text == plain_greedy(tiny_phi, request.prompt, decoding)
@@ -158,7 +187,9 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
     engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
-    free = {g.sample: g.text for g in generate.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)}
+    free = {
+        g.sample: g.text for g in write.generate(engine.model, engine.tokens, engine.paths, prompts(decoding), 128, 4)
+    }
     step, sizes = phi_cpu.step, []
 
     def tight(model: Any, last_B: Any, *rest: Any) -> Any:
@@ -168,7 +199,9 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
         return step(model, last_B, *rest)
 
     monkeypatch.setattr(phi_cpu, "step", tight)
-    found = [(g.sample, g.text) for g in generate.generate(engine.model, engine.tokens, prompts(decoding), 128, 4)]
+    found = [
+        (g.sample, g.text) for g in write.generate(engine.model, engine.tokens, engine.paths, prompts(decoding), 128, 4)
+    ]
     assert dict(found) == free
     assert len(found) == len(free)
     assert max(sizes) == 4
@@ -178,20 +211,26 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
 def test_draws_do_not_depend_on_their_neighbours(engine: TransformersLocal) -> None:
     decoding = Decoding(max_tokens=16, temperature=0.9, top_p=0.95)
     asked = prompts(decoding)
-    together = {g.sample: g.text for g in generate.generate(engine.model, engine.tokens, asked, 128, 8)}
+    together = {g.sample: g.text for g in write.generate(engine.model, engine.tokens, engine.paths, asked, 128, 8)}
     alone = {
-        g.sample: g.text for r in reversed(asked) for g in generate.generate(engine.model, engine.tokens, [r], 128, 1)
+        g.sample: g.text
+        for r in reversed(asked)
+        for g in write.generate(engine.model, engine.tokens, engine.paths, [r], 128, 1)
     }
     assert together == alone
     other = [GenerateRequest(sample="0", draw=1, prompt=asked[0].prompt, decoding=decoding, seed=99)]
-    assert next(generate.generate(engine.model, engine.tokens, other, 128, 1)).text != together["0"]
+    assert next(write.generate(engine.model, engine.tokens, engine.paths, other, 128, 1)).text != together["0"]
 
 
 def test_a_stop_string_ends_the_text_before_itself(engine: TransformersLocal) -> None:
-    free = next(generate.generate(engine.model, engine.tokens, prompts(Decoding(max_tokens=24))[:1], 128, 1)).text
+    free = next(
+        write.generate(engine.model, engine.tokens, engine.paths, prompts(Decoding(max_tokens=24))[:1], 128, 1)
+    ).text
     stop = free[5:8]
     cut = next(
-        generate.generate(engine.model, engine.tokens, prompts(Decoding(max_tokens=24, stop=(stop,)))[:1], 128, 1)
+        write.generate(
+            engine.model, engine.tokens, engine.paths, prompts(Decoding(max_tokens=24, stop=(stop,)))[:1], 128, 1
+        )
     )
     assert cut.text == free[: free.find(stop)]
     assert cut.finish == "stop"
@@ -203,7 +242,7 @@ def test_a_healed_prompt_spells_its_last_token_again(engine: TransformersLocal) 
     prompt = engine.tokens.prompt(raw, decoding, 128)
     assert engine.tokens.text(prompt.tokens).encode() + prompt.heal == raw.encode()
     request = GenerateRequest(sample="h", draw=0, prompt=raw, decoding=decoding, seed=0)
-    made = next(generate.generate(engine.model, engine.tokens, [request], 128, 1))
+    made = next(write.generate(engine.model, engine.tokens, engine.paths, [request], 128, 1))
     again = engine.tokens.encode(raw + made.text)
     assert engine.tokens.text(again) == raw + made.text  # nothing of the prompt is written twice
 

@@ -281,10 +281,48 @@ def test_a_published_model_is_reported_and_unpaired(registry: Registry, tmp_path
     published_run(registry, one, answers({1}), record, tmp_path / "c.jsonl")
     rows = compare(registry, "phi-a", "published:Code Llama 34B").rows
     assert [(row.task, row.difference is None, row.p_holm is None) for row in rows] == [
-        ("humaneval", False, False),
+        ("humaneval", False, True),
         ("mbpp", True, True),
     ]
     assert "no n, so no interval" in rows[1].note
+
+
+def test_other_shots_have_no_p_and_both_are_printed(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, _ = two(registry, tmp_path)
+    record = msgspec.structs.replace(protocol(), name="two", shots=2, prompts_sha256="9" * 64)
+    published_run(registry, one, answers(set(range(60))), record, tmp_path / "shots.jsonl")
+    rows = {row.shots: row for row in compare(registry, "phi-a", "Code Llama 34B").rows}
+    assert rows[0, 0].difference is not None
+    assert (rows[2, 0].difference, rows[2, 0].p_holm) == (None, None)
+    assert "not comparable: 0-shot there, 2-shot here" in rows[2, 0].note
+    assert phizoo(["eval", "compare", "phi-a", "Code Llama 34B"]) == 0
+    out = capsys.readouterr().out
+    assert "0-shot there, 2-shot here" in out
+    assert "unadjusted" in out
+
+
+def test_the_family_is_one_reading_of_each_task(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = two(registry, tmp_path)
+    (alone,) = compare(registry, "phi-a", "phi-b").rows
+    assert alone.difference is not None
+    for name, metric in (("healed", "pass@1"), ("raw", "pass@5"), ("openai", "exact")):
+        record = msgspec.structs.replace(protocol(name=name, metric=metric), prompts_sha256=digest([name, metric]))
+        for checkpoint, right in ((one, 90), (other, 20)):
+            lines = answers(set(range(right)), metric=metric if metric == "exact" else "pass@1")
+            if metric != "pass@5":
+                published_run(registry, checkpoint, lines, record, tmp_path / f"{name}{right}{metric}.jsonl")
+    rows = compare(registry, "phi-a", "phi-b").rows
+    assert len(rows) == 3
+    (family,) = [row for row in rows if row.family]
+    assert family.difference is not None
+    assert family.p_holm == family.difference.p  # further readings do not enlarge it
+    assert all(row.p_holm is None for row in rows if not row.family)
+    assert phizoo(["eval", "compare", "phi-a", "phi-b"]) == 0
+    assert "each p is for that row alone" in capsys.readouterr().out
 
 
 def test_contamination_parts_of_a_published_model_stay_out(registry: Registry, tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 from dashboard.data.source import load_board
 from evals.results import import_formats
 from evals.results.reproduce import cell_run
+from evals.run_folder import find_run, read_header
 from evals.tasks import task
 from zoo.cli import root
 from zoo.registry import open_registry
+from zoo.settings import runs_dir
 
 DATE = "2026-11-25T23-43-44.184510"
 
@@ -105,6 +107,30 @@ def test_samples_from_elsewhere_are_paired_with_those_made_here(
     assert json.loads(capsys.readouterr().out)["rows"][0]["first"] == row["first"]
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", float("nan")])
+@pytest.mark.parametrize("samples", [1, 100])
+def test_log_probabilities_that_are_not_finite_are_not_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: object, samples: int
+) -> None:
+    lines = copa_lines()
+    for line in lines[:samples]:
+        line["resps"][1][0][0] = value
+    path = written(tmp_path, "copa", lines)
+    assert root.run(["eval", "import", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{samples} of 100 samples of copa have numbers that are not finite" in said
+    assert len(said.strip().splitlines()) == 1
+    with open_registry() as registry:
+        assert not registry.protocols()
+
+
+def test_a_metric_that_is_nan_is_not_left_out_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = copa_lines()
+    lines[5]["acc_norm"] = float("nan")
+    assert root.run(["eval", "import", str(written(tmp_path, "copa", lines))]) == 2
+    assert "1 of 100 samples of copa have numbers that are not finite" in capsys.readouterr().err
+
+
 def test_a_part_of_a_task_and_foreign_prompts_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (part,) = imported(str(written(tmp_path / "a", "copa", copa_lines()[:40])), capsys=capsys)
     changed = copa_lines()
@@ -112,9 +138,20 @@ def test_a_part_of_a_task_and_foreign_prompts_say_so(tmp_path: Path, capsys: pyt
     (foreign,) = imported(str(written(tmp_path / "b", "copa", changed)), capsys=capsys)
     assert foreign["column"] == "copa [lm-eval 0.4.13 elsewhere] acc"
     assert (part["same"], foreign["same"], part["scores"][0]["n"]) == (40, 99, 40)
+    assert (part["published"], foreign["published"]) == (False, True)
+    with open_registry() as registry:  # 40 of 100 samples are no column
+        assert {record.name for record in registry.protocols().values()} == {"lm-eval 0.4.13 elsewhere"}
+
+
+def test_a_part_with_foreign_prompts_is_not_published_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = copa_lines()[:40]
+    changed[3]["arguments"]["gen_args_0"]["arg_0"] += " "
+    (foreign,) = imported(str(written(tmp_path / "b", "copa", changed)), capsys=capsys)
+    assert (foreign["published"], foreign["scores"][0]["n"]) == (False, 40)
     with open_registry() as registry:
-        partials = {record.name: record.partial for record in registry.protocols().values()}
-    assert partials["lm-eval elsewhere"] == "40 of 100 samples"
+        assert registry.scores() == []
 
 
 def test_two_filters_are_two_metrics_and_other_decoding_another_protocol(
@@ -136,9 +173,8 @@ def test_two_filters_are_two_metrics_and_other_decoding_another_protocol(
         "strict-match": 0.0,
         "flexible-extract": 1.0,
     }
-    with open_registry() as registry:
-        record = registry.protocols()[taken["scores"][0]["protocol"]]
-    assert record.decoding == {"stop": ["\n"], "max_tokens": 24, "temperature": 0.0}
+    header = read_header(find_run(runs_dir(), taken["run"]))
+    assert header.protocol["decoding"] == {"stop": ["\n"], "max_tokens": 24, "temperature": 0.0}
 
 
 def evalplus_file(folder: Path, prefix: str, names: list[str]) -> Path:

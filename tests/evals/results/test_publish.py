@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, Sample, Scored
 from evals.results.publish import publish
 from evals.run import FinishedRun, RunOptions, evaluate
 from evals.task import Task
-from zoo.registry import open_registry
+from zoo.errors import ZooError
+from zoo.records import About, Dataset, Search, SearchedBy, SearchedSet, TrainedOn
+from zoo.registry import Registry, open_registry
+
+DATA = "d" * 64
 
 
 class Engine:
@@ -27,10 +32,10 @@ def judge(sample: Sample, read: tuple[Choice, ...]) -> Scored:
     return Scored(metrics={"acc": float(sample.target == 0), "acc_norm": 1.0})
 
 
-@pytest.fixture
-def done(tiny_phi: Path, tmp_path: Path) -> FinishedRun:
+def picked(engine: Engine, tiny_phi: Path, tmp_path: Path) -> FinishedRun:
+    """A task of eight questions, run."""
     with open_registry() as registry:
-        checkpoint = registry.add(tiny_phi, "tiny")
+        checkpoint = registry.add(tiny_phi, "tiny", About(datasets=(TrainedOn(digest=DATA, tokens=9),)))
     task = Task(
         name="pick",
         version=1,
@@ -42,8 +47,27 @@ def done(tiny_phi: Path, tmp_path: Path) -> FinishedRun:
         metrics=("acc", "acc_norm"),
         size=8,
     )
-    engine = Engine()
     return evaluate(engine, task, (checkpoint.digest, checkpoint.label), tmp_path / "runs", RunOptions())  # type: ignore[arg-type]
+
+
+def add_search(registry: Registry, done: FinishedRun, flagged: tuple[str, ...]) -> None:
+    """Keeps a search of all the training data that the checkpoint has."""
+    registry.add_dataset(Dataset(name="text", digest=DATA, kind="documents", documents=4, tokens=9))
+    registry.add_search(
+        Search(
+            checkpoint=done.header.checkpoint,
+            task="pick",
+            datasets=(SearchedSet(digest=DATA, name="text", documents=4),),
+            methods=(SearchedBy(method="ngram", threshold=13),),
+            samples=tuple(result.sample for result in done.results),
+            flagged=flagged,
+        )
+    )
+
+
+@pytest.fixture
+def done(tiny_phi: Path, tmp_path: Path) -> FinishedRun:
+    return picked(Engine(), tiny_phi, tmp_path)
 
 
 def test_every_metric_stays_and_again_changes_nothing(done: FinishedRun) -> None:
@@ -57,6 +81,30 @@ def test_every_metric_stays_and_again_changes_nothing(done: FinishedRun) -> None
         assert registry.results(done.header.id).read_bytes() == done.path.read_bytes()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_run_with_a_number_that_is_not_finite_is_never_published(
+    tiny_phi: Path, tmp_path: Path, value: float
+) -> None:
+    class Overflowing(Engine):
+        def choose(self, requests: list[ChoiceRequest]) -> Iterator[ChoiceScores]:
+            for scores in super().choose(requests):
+                if scores.sample == "s/3":
+                    first = msgspec.structs.replace(scores.choices[0], logprob=value)
+                    scores = msgspec.structs.replace(scores, choices=(first, *scores.choices[1:]))
+                yield scores
+
+    run = picked(Overflowing(), tiny_phi, tmp_path)
+    assert [result.sample for result in run.results if result.score is None] == ["s/3"]
+    assert "log-probability 1 of 2 is" in run.results[3].detail
+    with open_registry() as registry:
+        for allow in (False, True):
+            with pytest.raises(
+                ZooError, match=r"1 of 8 samples of pick have numbers that are not finite .*s/3.* never"
+            ):
+                publish(registry, run, allow_unscored=allow)
+        assert not registry.scores("tiny")
+
+
 def test_the_first_metric_is_the_one_that_find_asks(done: FinishedRun) -> None:
     with open_registry() as registry:
         publish(registry, done)
@@ -66,7 +114,8 @@ def test_the_first_metric_is_the_one_that_find_asks(done: FinishedRun) -> None:
 
 def test_subsets_split_every_metric(done: FinishedRun) -> None:
     with open_registry() as registry:
-        made = publish(registry, done, overlapping=frozenset({"s/0", "s/1", "s/2"}))
+        add_search(registry, done, ("s/0", "s/1", "s/2"))
+        made = publish(registry, done)
     counted = {(score.metric, score.subset): (score.n, round(score.value, 3)) for score in made}
     assert counted["acc", "all"] == (8, 0.5)
     assert counted["acc", "overlapping"] == (3, 0.667)

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,9 +29,11 @@ def scored(
     rows: Sequence[Sequence[float]],
     folder: Path,
     seed: int = 0,
+    passage: int = 0,
+    missing: Sequence[int] = (),
     **about: object,
 ) -> None:
-    """A checkpoint with one run: rows of draws, one a sample."""
+    """A checkpoint with one run: rows of draws, one a sample; so many samples share a passage, some are not scored."""
     changed = folder / name
     if not changed.exists():
         import shutil
@@ -41,7 +44,14 @@ def scored(
     checkpoint = registry.add(changed, name, About(**about))  # type: ignore[arg-type]
     record = msgspec.structs.replace(RECORD, samples=len(rows))
     results = tuple(
-        Result(sample=f"s{i}", draw=d, score=value, metrics={"acc": value})
+        Result(
+            sample=f"s{i}",
+            draw=d,
+            score=None if i in missing else value,
+            metrics={"acc": value},
+            cluster=f"p{i // passage}" if passage else "",
+            verdict="unscored" if i in missing else "passed",
+        )
         for i, row in enumerate(rows)
         for d, value in enumerate(row)
     )
@@ -53,7 +63,8 @@ def scored(
         protocol=msgspec.to_builtins(record), fingerprint=record.fingerprint, backend=facts, seed=seed, draws=len(rows[0]), limit=None,
         samples=len(rows), hardware={}, versions={}, commit="",
     )  # fmt: skip
-    publish(registry, FinishedRun(header=header, protocols=(record,), results=results, path=path))
+    run = FinishedRun(header=header, protocols=(record,), results=results, path=path)
+    publish(registry, run, allow_unscored=bool(missing))
 
 
 def row(right: int, n: int = 200) -> list[list[float]]:
@@ -106,6 +117,83 @@ def test_ranks_are_the_leaderboards(tiny_phi: Path, tmp_path: Path, capsys: pyte
     assert (tmp_path / "board.html").read_text().count('<span class="rank">#1–3</span>') == 3
 
 
+def ranked(capsys: pytest.CaptureFixture[str], *options: str) -> Any:
+    assert root.run(["eval", "ranks", "arc_easy", "--json", *options]) == 0
+    (column,) = json.loads(capsys.readouterr().out)
+    return column
+
+
+def test_a_columns_resolution_is_that_of_its_intervals_and_pairs(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """400 samples in 20 passages of which a model answers all or none: no "4.9 points" above intervals of 40."""
+    with open_registry() as registry:
+        for name, right in (("a", 5), ("b", 9), ("c", 12)):
+            whole = [[float(i // 20 * 7 % 20 < right)] for i in range(400)]
+            scored(registry, tiny_phi, name, whole, tmp_path, passage=20)
+    column = ranked(capsys)
+    smallest = column["resolution"]
+    widest = min(row["score"]["high"] - row["score"]["low"] for row in column["rows"])
+    assert smallest["clusters"] == 20
+    assert smallest["effective"] < 30
+    assert smallest["unpaired"] > widest / 2
+    assert smallest["paired"] > 0.2
+    assert root.run(["eval", "ranks", "arc_easy"]) == 0
+    assert (
+        f"n=400 in 20 clusters resolves differences of {100 * smallest['unpaired']:.1f} points"
+        in capsys.readouterr().out
+    )
+
+
+def test_one_odd_run_does_not_take_the_paired_test_from_a_column(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row has two samples less, another has lost its results: the pairs that can be compared still are."""
+    with open_registry() as registry:
+        for name, right in (("low", 40), ("a", 90), ("b", 100), ("c", 110)):
+            scored(registry, tiny_phi, name, row(right), tmp_path, missing=(0, 199) if name == "b" else ())
+        (gone,) = [run for run in registry.runs() if run["checkpoint_label"] == "low:1"]
+        registry.results(gone["id"]).unlink()
+    column = ranked(capsys)
+    assert column["paired"]
+    shown = {one["checkpoint"]: one["paired"] and one["paired"]["first"] for one in column["rows"]}
+    assert shown == {"c:1": 1, "b:1": 2, "a:1": 3, "low:1": None}
+    assert next(one["alike"] for one in column["rows"] if one["checkpoint"] == "low:1") == []
+    assert root.run(["eval", "ranks", "arc_easy"]) == 0
+    assert "compared by intervals, samples are missing: low:1" in capsys.readouterr().out
+
+
+def test_a_scores_interval_replaces_the_assumption(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ARC is planned as independent samples; a score whose passages are answered whole says that they are not."""
+    assert root.run(["eval", "tasks", "--power", "arc_easy", "--json"]) == 0
+    (planned,) = json.loads(capsys.readouterr().out)
+    assert planned["resolution"]["effective"] == 2376
+    with open_registry() as registry:
+        scored(registry, tiny_phi, "a", [[float(i // 100 % 2)] for i in range(2376)], tmp_path, passage=100)
+    assert root.run(["eval", "tasks", "--power", "arc_easy", "--json"]) == 0
+    (seen,) = json.loads(capsys.readouterr().out)
+    assert seen["note"] == "by the widest interval of 1 scores here"
+    assert seen["resolution"]["effective"] < 30
+    assert seen["resolution"]["paired"] > 5 * planned["resolution"]["paired"]
+
+
+def test_five_passages_are_said_to_be_too_few(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_registry() as registry:
+        for name, right in (("a", 199), ("b", 1)):
+            scored(registry, tiny_phi, name, row(right), tmp_path, passage=40)
+    assert ranked(capsys)["rows"][0]["alike"] == ["b:1"]
+    assert root.run(["eval", "ranks", "arc_easy"]) == 0
+    assert "no paired test of 5 clusters can be significant" in capsys.readouterr().out
+    assert root.run(["eval", "tasks", "--power", "arc_easy", "--pair", "a", "b", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["resolution"]["paired"] is None
+    assert told["resolution"]["clusters"] == 5
+
+
 def test_seeds_of_one_recipe_combine_and_others_are_refused(
     tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,7 +223,7 @@ def test_one_checkpoints_seeds_combine(tiny_phi: Path, tmp_path: Path, capsys: p
 
 def test_power_tells_samples_and_draws(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["eval", "tasks", "--power", "humaneval", "--difference", "4.3", "--score", "53.35"]) == 0
-    assert "4.3 points need 2,112 samples, 1,055 paired" in capsys.readouterr().out
+    assert "4.3 points need 2,112 samples, 1,094 paired" in capsys.readouterr().out
     whole = [[float((i + d) % 2), float((i * d) % 3 == 0)] for i in range(2376) for d in (1,)]
     other = [[float(i % 5 > 1), float(i % 7 > 2)] for i in range(2376)]
     with open_registry() as registry:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import openai
 import pytest
 import requests
 
+from evals.engines.http.openai import connect as openai_http
 from evals.engines.local.generate import Text
 from evals.engines.local.stream import Pieces, write_steps
 from evals.engines.tokens import Prompt
@@ -27,15 +29,22 @@ def backend(tiny_phi: Path) -> TransformersLocal:
     return found
 
 
-@pytest.fixture(scope="module")
-def url(backend: TransformersLocal) -> Iterator[str]:
-    running = make_server(backend, "tiny", "127.0.0.1", 0, "the-key", "d" * 64)
+@contextmanager
+def serving(engine: TransformersLocal) -> Iterator[str]:
+    """The address of a running server of an engine."""
+    running = make_server(engine, "tiny", "127.0.0.1", 0, "the-key", "d" * 64)
     thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_address[1]}/v1"
     running.shutdown()
     running.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def url(backend: TransformersLocal) -> Iterator[str]:
+    with serving(backend) as address:
+        yield address
 
 
 @pytest.fixture
@@ -62,6 +71,23 @@ def test_the_model_is_listed_with_whose_weights_it_is(client: openai.OpenAI) -> 
         client.models.retrieve("other")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"logprobs": 1}, {"echo": True, "logprobs": 1, "max_tokens": 1}, {"stream": True}, {"temperature": 0.7}],
+)
+def test_logits_that_are_not_finite_are_refused_and_unscored_at_the_client(
+    overflowing_phi: Path, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", "the-key")
+    engine = connect(overflowing_phi, device="cpu")
+    with serving(engine) as url, openai.OpenAI(base_url=url, api_key="the-key", max_retries=0) as client:
+        with pytest.raises(openai.APIError, match="not finite"):
+            list(ask(client, **more))
+        request = GenerateRequest(sample="s", draw=0, prompt=PROMPT, decoding=Decoding(max_tokens=2), seed=0)
+        (text,) = openai_http(None, url=url, keys=("THE_KEY",)).generate([request])
+        assert text.finish == "fault" and "not finite" in text.fault
+
+
 def test_texts_draws_and_seeds(client: openai.OpenAI) -> None:
     greedy = ask(client)
     assert (greedy.object, greedy.model, greedy.choices[0].finish_reason) == ("text_completion", "tiny", "length")
@@ -86,7 +112,9 @@ def test_log_probabilities_of_what_is_written_are_those_of_reading_it(
     read = told.logprobs
     request = GenerateRequest(sample="", draw=0, prompt="", decoding=Decoding(max_tokens=12), seed=0)
     text = Text(request, Prompt(tokens=tuple(ids)), backend.tokens, 128)
-    assert [step.logprob for step in write_steps(backend.model, backend.tokens, text, 0)] == read.token_logprobs
+    assert [
+        step.logprob for step in write_steps(backend.model, backend.tokens, backend.paths, text, 0)
+    ] == read.token_logprobs
     (again,) = backend.prompt_logprobs([[*ids, *text.written]])
     assert read.token_logprobs == pytest.approx([one.logprob for one in again[len(ids) - 1 : -1]], abs=1e-4)
     assert read.text_offset[0] == 0 and len(read.tokens) == len(read.text_offset) == 12

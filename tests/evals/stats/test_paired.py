@@ -120,9 +120,9 @@ def test_tango_with_five_flips_is_too_wide_since_counts_are_whole() -> None:
     assert 0.955 <= np.mean([covered(int(w), int(x), 164, 0.01) for w, x, _ in cells]) <= 0.975
 
 
-@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
-def test_sign_flips_are_scipys_permutation_test(differences: list[int]) -> None:
-    p, method = sign_flips([d / 4 for d in differences])
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9), st.sampled_from([4, 3.7, 97]))
+def test_sign_flips_are_scipys_permutation_test(differences: list[int], unit: float) -> None:
+    p, flips = sign_flips([d / unit for d in differences])
     moved = [d for d in differences if d]
     if not moved:
         assert p == 1.0
@@ -130,7 +130,29 @@ def test_sign_flips_are_scipys_permutation_test(differences: list[int]) -> None:
     signs = np.array(np.meshgrid(*[[-1, 1]] * len(moved))).reshape(len(moved), -1)
     sums = np.abs(np.array(moved) @ signs)
     assert p == pytest.approx(np.mean(sums >= abs(sum(moved))))
-    assert method == "sign flips, exact"
+    assert flips == 0
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=11))
+def test_any_differences_of_few_clusters_are_flipped_exactly(differences: list[float]) -> None:
+    p, flips = sign_flips(differences)
+    signs = np.array(np.meshgrid(*[[-1, 1]] * len(differences))).reshape(len(differences), -1)
+    totals = np.array([d if abs(d) > 1e-12 else 0.0 for d in differences])
+    assert p == pytest.approx(np.mean(np.abs(totals @ signs) >= abs(totals.sum()) - 1e-9))
+    assert flips == 0
+
+
+def test_forty_clusters_are_still_exact() -> None:
+    differences = np.random.default_rng(4).normal(0.3, 0.3, 40).tolist()
+    p, flips = sign_flips(differences)
+    assert flips == 0
+    assert 0 < p < 1 / 20001
+
+
+def test_five_clusters_are_never_significant() -> None:
+    found = paired_difference([0.9, 0.8, 0.7, 0.95, 0.83] * 10, [0.1] * 50, [i % 5 for i in range(50)])
+    assert found.p == pytest.approx(2 / 2**5)
+    assert found.method == "sign flips, exact"
 
 
 def test_sign_flips_on_one_draw_are_exact_mcnemar() -> None:
@@ -144,12 +166,20 @@ def test_sign_flips_on_one_draw_are_exact_mcnemar() -> None:
 
 def test_sign_flips_that_cannot_be_counted_are_drawn_with_a_seed() -> None:
     differences = np.random.default_rng(4).normal(0.05, 0.3, 300).tolist()
-    p, method = sign_flips(differences, seed=1)
-    assert method == "sign flips, drawn"
+    p, flips = sign_flips(differences, seed=1)
+    assert flips == 20_000
     assert p == sign_flips(differences, seed=1)[0]
     assert p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.015)
     far, _ = sign_flips(np.random.default_rng(4).normal(1, 0.1, 300).tolist())
     assert far == 1 / 20001  # never 0
+
+
+def test_a_drawn_p_states_its_flips() -> None:
+    first, second = np.random.default_rng(4).random((2, 300)).tolist()
+    found = paired_difference([(1 + a) / 2 for a in first], second)
+    assert (found.method, found.flips) == ("sign flips, drawn", 20_000)
+    assert found.p >= 1 / (found.flips + 1)
+    assert paired_difference([1.0] * 9, [0.0] * 9).flips == 0
 
 
 def drawn_pair(generator: np.random.Generator, draws: int, base: float, gain: float) -> tuple[list[float], list[float]]:

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from evals.stats.intervals import Interval, wilson
-from evals.stats.paired import mcnemar
-from evals.stats.ranks import Rank, ranks, ranks_by_test, standings
+from evals.stats.ranks import Rank, pair_p_values, ranks, standings
 
 COUNTS = st.lists(st.integers(0, 164), min_size=1, max_size=12)
 
@@ -63,49 +62,47 @@ def test_equal_values_have_equal_ranks_whatever_their_order(counts: list[int]) -
 
 
 @settings(max_examples=12)
-@given(st.lists(st.floats(1e-9, 1), min_size=1, max_size=28))
-def test_rejections_are_statsmodels_holm(p_values: list[float]) -> None:
-    """Rows whose pairs have these p-values: a pair is told apart exactly where Holm rejects it."""
-    size = next(k for k in range(2, 10) if k * (k - 1) // 2 >= len(p_values))
-    pairs = [(i, j) for i in range(size) for j in range(i + 1, size)]
-    told = dict(zip(pairs, p_values, strict=False))
-    found = ranks_by_test([float(size - i) for i in range(size)], lambda i, j: told.get((i, j), 1.0))
-    rejected = multipletests([told.get(pair, 1.0) for pair in pairs], 0.05, method="holm")[0]
+@given(st.lists(st.integers(0, 164), min_size=2, max_size=9))
+def test_rejections_are_statsmodels_holm(counts: list[int]) -> None:
+    board = [wilson(k, 164) for k in counts]
+    found, p = ranks(board), pair_p_values(board)
+    pairs = [(i, j) for i in range(len(board)) for j in range(i + 1, len(board))]
+    rejected = multipletests([p[pair] for pair in pairs], 0.05, method="holm")[0]
     for (i, j), apart in zip(pairs, rejected, strict=True):
         assert (j not in found[i].alike) == apart
 
 
-def test_holm_steps_down_past_bonferroni() -> None:
-    """0.04 passes only after the two smaller ones: 0.01 <= 0.05/3, 0.02 <= 0.05/2, 0.04 <= 0.05."""
-    told = {(0, 2): 0.01, (0, 1): 0.02, (1, 2): 0.04}
-    assert [r.alike for r in ranks_by_test([0.9, 0.6, 0.3], lambda i, j: told[i, j])] == [(), (), ()]
-    told[1, 2] = 0.06
-    assert [r.alike for r in ranks_by_test([0.9, 0.6, 0.3], lambda i, j: told[i, j])] == [(), (2,), (1,)]
-
-
-def test_a_paired_test_may_decide() -> None:
-    flips = {(0, 1): (20, 0), (0, 2): (40, 5), (1, 2): (12, 9)}
-    found = ranks_by_test([0.6, 0.5, 0.48], lambda i, j: mcnemar(*flips[i, j]))
-    assert [(r.first, r.last) for r in found] == [(1, 1), (2, 3), (2, 3)]
-
-
-def test_a_sure_paired_difference_is_no_fault() -> None:
-    assert [r.first for r in ranks_by_test([0.1, 0.9], lambda i, j: 0.0)] == [2, 1]
-    assert [r.alike for r in ranks_by_test([0.5, 0.5], lambda i, j: 0.0)] == [(1,), (0,)]
+def test_few_clusters_are_judged_by_students_distribution() -> None:
+    """Twenty equal rows of four clusters: judged as normal, more than 5 columns in 100 separate a pair."""
+    generator = np.random.default_rng(1)
+    wrong = {False: 0, True: 0}
+    for _ in range(400):
+        totals = generator.normal(0.5, 0.05, (20, 4))
+        half = 3.182 * totals.std(axis=1, ddof=1) / 2
+        ends = zip(totals.mean(axis=1), half, strict=True)
+        board = [Interval(value=v, low=v - h, high=v + h, effective=1) for v, h in ends]
+        for few in wrong:
+            found = ranks(board, clusters=[4] * 20 if few else None)
+            wrong[few] += any(len(rank.alike) < 19 for rank in found)
+    assert wrong[True] / 400 <= 0.05 < wrong[False] / 400
+    many = [wilson(k, 164) for k in (100, 70, 20)]
+    assert ranks(many, clusters=[0] * 3) == ranks(many)
 
 
 @settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.sampled_from([5, 164, 300])), min_size=1, max_size=90),
     st.sampled_from([1, 7, 64]),
+    st.sampled_from([None, 8, 200]),
 )
-def test_standings_are_the_ranks(rows: list[tuple[int, int]], block: int) -> None:
+def test_standings_are_the_ranks(rows: list[tuple[int, int]], block: int, clusters: int | None) -> None:
     """Whatever is counted together, copies or sure pairs, in blocks of any size."""
     board = [wilson(min(k, n), n) for k, n in rows]
+    groups = clusters and [clusters + i % 3 for i in range(len(board))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("evals.stats.ranks.BLOCK", block)
-        told = standings(board)
-    assert [(one.first, one.last) for one in told] == [(one.first, one.last) for one in ranks(board)]
+        told = standings(board, clusters=groups)
+    assert [(one.first, one.last) for one in told] == [(one.first, one.last) for one in ranks(board, clusters=groups)]
 
 
 def test_standings_of_many_rows_are_the_ranks() -> None:
@@ -122,7 +119,6 @@ def test_groups_begin_where_a_row_is_told_to_be_below_the_first_of_the_last() ->
 
 def test_no_rows_and_one_row() -> None:
     assert ranks([]) == []
-    assert ranks_by_test([], lambda i, j: 1.0) == []
     assert ranks([wilson(3, 10)]) == [Rank(place=1, first=1, last=1, alike=())]
 
 

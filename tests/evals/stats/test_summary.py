@@ -7,7 +7,6 @@ import pytest
 from msgspec import convert
 
 from evals.records import Result
-from evals.results.publish import subsets
 from evals.stats.intervals import clustered_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
 from evals.stats.summary import by_sample, derive_summary, restated, summarise
@@ -175,26 +174,6 @@ def test_nothing_scored_is_no_number() -> None:
 def test_unlike_numbers_of_draws_weigh_each_problem_once() -> None:
     results = [line(0, 1.0, 0), line(0, 1.0, 1), line(0, 1.0, 2), line(1, 0.0)]
     assert summarise(results, "pass@1").value == 0.5
-
-
-def test_clean_and_overlapping_add_up_to_all() -> None:
-    """docs/phi.md, Contamination: phi-1 at tau 0.95, 58 of 71 similar and 25 of 93 others, 83 of 164."""
-    overlapping = {f"s/{i}" for i in range(71)}
-    results = [line(i, float(i < 58 or 71 <= i < 96)) for i in range(164)]
-    parts = {name: summarise(part, "pass@1") for name, part in subsets(results, frozenset(overlapping))}
-    assert {name: (round(100 * part.value, 1), part.n) for name, part in parts.items()} == {
-        "all": (50.6, 164),
-        "clean": (26.9, 93),
-        "overlapping": (81.7, 71),
-    }
-    assert all(part.low < part.value < part.high for part in parts.values())
-
-
-def test_an_empty_part_is_left_out_and_unscored_is_told_by_part() -> None:
-    results = [line(0, 1.0), line(1, None), line(2, None), line(3, 0.0)]
-    assert {name for name, _ in subsets(results, frozenset())} == {"all", "clean"}
-    parts = {name: summarise(part, "pass@1") for name, part in subsets(results, frozenset({"s/0", "s/1"}))}
-    assert {name: part.unscored for name, part in parts.items()} == {"all": 2, "clean": 1, "overlapping": 1}
 
 
 def test_samples_keep_their_order() -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from zoo.admission.config import check_config
 from zoo.admission.gate import check_path, inspect_folder
 from zoo.errors import ZooError
+from zoo.families import ACCEPTED
 from zoo.phi_variants import phi_shapes
 from zoo.registry import open_registry
 
@@ -250,6 +252,21 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
         "needs too much time",
     ),
     "template in any JSON": (write("x.json", {"chat_template": "{{ x.__init__ }}"}), "accesses __init__"),
+    "template among additional ones": (
+        write("additional_chat_templates/rag.jinja", "{{ self.__init__.__globals__ }}"),
+        "accesses __",
+    ),
+    "folder of templates with another file": (write("additional_chat_templates/x.py", "1"), "is Python code"),
+    "pickle called a picture": (write("card.png", pickle.dumps(Danger(), 0)), "card.png: is a pickle by its opcodes"),
+    "program called a picture": (write("card.jpg", b"\x7fELF"), "card.jpg: is a program"),
+    "zip called onnx": (appended("model.onnx"), "model.onnx: is a zip archive"),
+    "hidden picture": (write(".card.png", b"\x89PNG"), "may not enter"),
+    "TensorFlow's weights": (write("tf_model.h5", b"\x89HDF"), "tf_model.h5: is"),
+    "infinity for another number": (write("config.json", '{"model_type":"phi","rope_theta":Infinity}'), "rope_theta"),
+    "no number for a clamp": (write("config.json", '{"model_type":"phi","time_step_limit":[0, NaN]}'), "not finite"),
+    "size in a list": (config(intermediate_size=[32, 10**9]), "intermediate_size is 1000000000"),
+    "experts from the hub": (config(_experts_implementation="evil/kernel"), "could be fetched and run"),
+    "attention inside": (config(text_config={"_attn_implementation": "evil/kernel"}), "could be fetched and run"),
     "template file of another name": (write("more/x.jinja", "x"), "of a kind that is not allowed"),
 }
 
@@ -267,6 +284,80 @@ def test_nothing_that_could_run_or_lie_enters(tmp_path: Path, made: SimpleNamesp
     assert "\n" not in str(raised.value)
     store = tmp_path / "home" / "store"
     assert not [path for path in store.rglob("*") if path.is_file()]
+
+
+BESIDE = {
+    "card.png": b"\x89PNG\r\n\x1a\n", "assets/loss.JPG": b"\xff\xd8\xff", "assets/plan.svg": b"<svg/>",
+    "model.Q4_0.gguf": b"GGUF" + bytes(20), "onnx/model.onnx": b"\x08\x08", "onnx/model.onnx_data": bytes(70_000_000),
+    "flax_model.msgpack": b"\x82\xa1a", "runs/events.out.tfevents.170.host.1.0": b"\x18" + bytes(30),
+}  # fmt: skip
+
+
+def test_pictures_and_other_formats_stay_outside_with_a_line(tmp_path: Path, made: SimpleNamespace) -> None:
+    with open_registry() as registry:
+        alone = registry.add(made.phi(tmp_path / "alone"), "alone")
+        folder = made.phi(tmp_path / "x")
+        for name, data in BESIDE.items():
+            write(name, data)(folder)
+        checkpoint = registry.add(folder, "x")
+        assert checkpoint.digest == alone.digest and alone.notes == ""
+        assert checkpoint.notes.startswith("Left out: assets/loss.JPG, assets/plan.svg, card.png, flax_model.msgpack, ")
+        assert "and 3 more" in checkpoint.notes
+        assert registry.add(folder.as_uri(), "y").digest == alone.digest
+
+
+def test_what_stays_outside_of_a_source_may_not_be_in_a_checkpoint(tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "x")
+    write("card.png", b"\x89PNG")(folder)
+    with pytest.raises(ZooError, match=r"card.png: is of a kind that is not allowed"):
+        inspect_folder(folder)
+
+
+PLAIN: dict[str, Callable[[Path], None]] = {
+    "private keys that transformers writes": config(
+        _name_or_path="microsoft/phi-2", _model_name_or_path="microsoft/phi-2", _sliding_window_pattern=6,
+        _attn_implementation="flash_attention_2", _attn_implementation_autoset=True, _flash_attn_2_enabled=True,
+        _experts_implementation="grouped_mm", _commit_hash="a" * 40, _num_labels=2, _remove_final_layer_norm=False,
+    ),
+    "ends as a list": config(eos_token_id=[1, 10]),
+    "sizes for each layer": config(intermediate_sizes=[32, 64], layer_types=["full_attention"]),
+    "infinity as transformers writes it": config(time_step_limit=[0.0, {"__float__": "Infinity"}]),
+    "infinity as Python writes it": config(time_step_limit=[0.0, float("inf")]),
+    "a layer counted from the end": config(feature_layer=-2),
+    "additional templates": write("additional_chat_templates/rag.jinja", "{{ messages[0]['content'] }}"),
+    "generation settings": write("generation_config.json", {"_from_model_config": True, "eos_token_id": [1, 2]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_transformers_writes_enters_as_it_is(tmp_path: Path, made: SimpleNamespace, name: str) -> None:
+    folder = made.phi(tmp_path / "x")
+    PLAIN[name](folder)
+    with open_registry() as registry:
+        checkpoint = registry.add(folder, "x")
+        stored = registry.path(checkpoint)
+        for file in checkpoint.files:
+            assert (stored / file.path).read_bytes() == (folder / file.path).read_bytes()
+
+
+@pytest.mark.parametrize("part", ["whole", "text"])
+def test_the_config_of_every_causal_family_enters(tmp_path: Path, part: str) -> None:
+    import transformers
+
+    refused = []
+    for kind in ACCEPTED:
+        try:
+            config = transformers.CONFIG_MAPPING[kind]()
+        except Exception:  # a class whose defaults its own validation refuses
+            continue
+        config = config.get_text_config(decoder=True) if part == "text" else config
+        if config.model_type in ACCEPTED:
+            config.save_pretrained(tmp_path)
+            try:
+                check_config(tmp_path / "config.json")
+            except ZooError as error:
+                refused.append((kind, str(error)))
+    assert not refused
 
 
 INDEXES: dict[str, tuple[dict[str, Any], str]] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from zoo.exchange.card import model_card
-from zoo.records import About, Dataset, Stage, TrainedOn
+from zoo.records import About, Dataset, Search, SearchedBy, SearchedSet, Split, Stage, TrainedOn
 from zoo.registry import open_registry
 
 
@@ -36,11 +36,20 @@ def test_a_card_says_what_was_recorded(tmp_path: Path, made: SimpleNamespace) ->
             training_tokens=2507,
         )
         found = registry.add(made.phi(tmp_path / "a", 1), "one", about)
-        scores = [
-            made.score(found.digest, "run-1", 0.512),
-            made.score(found.digest, "run-1", 0.4, subset="clean", unscored=2),
-        ]
-        registry.add_scores({"id": "run-1", "checkpoint": found.digest}, made.protocol(), scores)
+        whole = made.score(found.digest, "run-1", 0.512)
+        clean = made.score(found.digest, "run-1", 0.4, subset="clean", unscored=2)
+        registry.add_scores({"id": "run-1", "checkpoint": found.digest}, made.protocol(), [whole])
+        registry.add_search(
+            Search(
+                checkpoint=found.digest,
+                task="humaneval",
+                datasets=(SearchedSet(digest="b" * 64),),
+                methods=(SearchedBy(method="ast", threshold=0.95),),
+                samples=("humaneval/0", "humaneval/1"),
+                flagged=("humaneval/0",),
+            )
+        )
+        registry.write_split(Split(run="run-1", samples=166, overlapping=1), [clean])
         text = model_card(registry, "one")
     told = front_matter(text)
     assert told["license"] == "mit"
@@ -55,6 +64,7 @@ def test_a_card_says_what_was_recorded(tmp_path: Path, made: SimpleNamespace) ->
         "| humaneval [phizoo] pass@1 | all | 51.2 [41.2–61.2] | 164 | 0 | `run-1` |",
         "| humaneval [phizoo] pass@1 | clean | 40.0 [30.0–50.0] | 164 | 2 | `run-1` |",
         "`clean` and `overlapping` are the samples",
+        "pass@1, run `run-1`: 1 of 166 in training data; without them 40.0 [30.0–50.0] n=164",
         "flowchart LR",
         "| Parameters | 1,059 |",
     ):
@@ -63,8 +73,11 @@ def test_a_card_says_what_was_recorded(tmp_path: Path, made: SimpleNamespace) ->
 
 def test_what_is_not_known_is_said_to_be_unknown(tmp_path: Path, made: SimpleNamespace) -> None:
     with open_registry() as registry:
-        registry.add(made.phi(tmp_path / "a", 1), "one")
+        found = registry.add(made.phi(tmp_path / "a", 1), "one")
         text = model_card(registry, "one")
+        score = made.score(found.digest, "run-1", 0.512)
+        registry.add_scores({"id": "run-1", "checkpoint": found.digest}, made.protocol(), [score])
+        assert "No search for these samples in the training data is recorded" in model_card(registry, "one")
     for part in ("Training data\n\nUnknown", "Recipe\n\nUnknown", "Scores\n\nNone was measured", "Licence\n\nUnknown"):
         assert part in text
     assert front_matter(text)["license"] == "unknown"

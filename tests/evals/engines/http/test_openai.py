@@ -335,6 +335,24 @@ def test_without_a_tokenizer_choices_are_split_by_text_offsets_or_refused() -> N
     assert "straddles" in found["t"].fault
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), True, None])
+def test_a_log_probability_that_is_no_finite_number_is_a_fault(value: object) -> None:
+    def script(handler: Handler, body: dict[str, Any], number: int) -> None:
+        read = {
+            "token_logprobs": [None, -1.0, value, -9.0], "text_offset": [0, 2, 4, 5],
+            "top_logprobs": [None, {"x": -0.2}, {"d": value}, {"y": -9.0}],
+        }  # fmt: skip
+        handler.reply(
+            200, {"choices": [{"index": n, "text": "", "logprobs": read} for n in range(len(body["prompt"]))]}
+        )
+
+    with serving(script) as (url, _):
+        (scores,) = connected(url).choose([ChoiceRequest(sample="s", pairs=(("ab", " cd"),))])
+    assert scores.choices == ()
+    assert ("not finite" in scores.fault) is (type(value) is float)
+    assert scores.fault
+
+
 def test_an_interrupt_leaves_no_thread_asking() -> None:
     with serving(lambda handler, body, number: (time.sleep(0.05), well(handler, body, number))) as (url, seen):
         made = connected(url, concurrency=2).generate(requests(50))

@@ -22,7 +22,7 @@ class Core:
     def __init__(self, tokens: Tokens) -> None:
         self.tokens, self.inside, self.most, self.asked, self.aborted = tokens, {}, 0, [], []  # type: Any, Any, int, Any, Any
         self.model_config = SimpleNamespace(get_vocab_size=lambda: tokens.size)
-        self.fails_at = -1
+        self.fails_at, self.logprob = -1, -1.0
 
     def add_request(self, name: str, prompt: dict[str, list[int]], how: Any) -> None:
         assert name not in self.inside
@@ -35,10 +35,12 @@ class Core:
             raise RuntimeError("CUDA out of memory\nand a long story")
         name = next(iter(self.inside))
         ids, how = self.inside.pop(name)
-        one = SimpleNamespace(logprob=-1.0, rank=1)
+        one = SimpleNamespace(logprob=self.logprob, rank=1)
         told = [None, *({token: one} for token in ids[1:])] if getattr(how, "prompt_logprobs", None) else None
         wanted = dict.fromkeys(getattr(how, "logprob_token_ids", None) or [], one)
-        out = SimpleNamespace(token_ids=[self.tokens.eos], logprobs=[wanted])
+        out = SimpleNamespace(
+            token_ids=[self.tokens.eos], logprobs=[wanted], cumulative_logprob=self.logprob if getattr(how, "logprobs", None) == 0 else None
+        )  # fmt: skip
         return [SimpleNamespace(finished=True, request_id=name, outputs=[out], prompt_logprobs=told)]
 
     def abort_request(self, names: list[str]) -> None:
@@ -105,6 +107,14 @@ def test_an_interrupt_drops_what_is_in_the_engine_and_a_failure_is_one_line(core
     with pytest.raises(ZooError, match=r"vLLM failed: CUDA out of memory; what was answered is kept"):
         kept.extend(one.sample for one in backend.generate(texts(5)))
     assert len(kept) == 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_text_drawn_from_logits_that_are_not_finite_is_a_fault(core: Core, tiny_phi: Path, value: float) -> None:
+    core.logprob = value
+    made = list(offline.connect(tiny_phi, device="cpu").generate(texts(3)))
+    assert [(text.finish, text.text) for text in made] == [("fault", "")] * 3
+    assert all("not finite" in text.fault for text in made)
 
 
 def test_without_vllm_one_line_says_how_to_get_it(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,178 @@
+"""Proves on a loaded model which fast paths give the plain path's answers, and up to which length of text.
+
+A family must be in the table (`zoo.families`) and the model itself must pass: random tokens, read by the fast path and
+by the plain one, longer than every window that the configuration names where the model's size allows. Where it does
+not, or where the two differ there, the fast path is taken up to the shortest window. A length at which rotary
+frequencies change ends it in any case: texts of both kinds in one batch would be rotated alike.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from evals.engines.local import phi_cpu, plain
+from evals.engines.local.choices import SHARED_TOKENS, choose_fast, choose_plain
+from evals.engines.local.generate import Text
+from evals.engines.local.paths import CACHE, PLAIN, SIDE_BY_SIDE, SLOTS, TREE, Paths
+from evals.engines.local.rope import changes_frequencies, switch_lengths, window_lengths
+from evals.engines.local.rows import Branch, ChoiceRow, is_out_of_memory
+from evals.engines.local.slots import Slots
+from evals.engines.tokens import Prompt, Tokens
+from evals.records import Decoding, GenerateRequest
+from zoo.families import FAMILIES
+
+TOLERANCE, RELATIVE = 1e-3, 1e-5  # of a log-probability: |difference| <= TOLERANCE + RELATIVE * |value|
+SHORT = SHARED_TOKENS + 8  # tokens of a question of the short probe: long enough to share a beginning
+STEPS = 4  # tokens written by each text of the probe
+CHOICE = (5, 3)  # tokens of the two choices
+CPU_OPERATIONS, GPU_OPERATIONS = 2e12, 2e14  # that one probe may take: some 15 seconds
+PASSES = 8  # readings of the text that one probe takes, about
+
+
+def prove(model: Any, tokens: Tokens, context_tokens: int) -> Paths:
+    """The paths of a model: the fast ones that are proven, up to the length for which they are."""
+    family = FAMILIES.get(str(model.config.model_type))
+    cache = CACHE if _agrees(_compare_cache, model, tokens, min(SHORT, context_tokens - STEPS - 1)) else PLAIN
+    lean = phi_cpu.fits(model)
+    if not lean and (family is None or family.path != "tree" or model.get_output_embeddings() is None):
+        return Paths(texts=cache)
+    longest = min([context_tokens, *switch_lengths(model.config)])
+    windows = [length for length in window_lengths(model.config) if length < longest]
+    for length, limit in _probes(model, windows, longest):
+        choices = _agrees(_compare_choices, model, tokens, lean, length)
+        texts = _agrees(_compare_slots, model, tokens, lean, length)
+        if choices or texts:
+            fast = (SIDE_BY_SIDE, SIDE_BY_SIDE) if lean else (TREE, SLOTS)
+            return Paths(
+                choices=fast[0] if choices else PLAIN, texts=fast[1] if texts else cache, limit=limit,
+                longer_texts=cache,
+            )  # fmt: skip
+    return Paths(texts=cache)
+
+
+def _probes(model: Any, windows: Sequence[int], longest: int) -> Iterator[tuple[int, int]]:
+    """(length of the probe's texts, longest text for which it is a proof), the proof of most texts first."""
+    beyond = max(windows, default=0) + STEPS + 2
+    room = max(CHOICE) + STEPS  # behind the text of a probe
+    if windows and beyond + room <= longest and _affordable(model, beyond):
+        yield beyond, longest
+    shortest = min([*windows, longest])
+    if shortest - room > 1:
+        yield min(SHORT, shortest - room), shortest
+
+
+def _affordable(model: Any, length: int) -> bool:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return 2 * parameters * length * PASSES <= (CPU_OPERATIONS if model.device.type == "cpu" else GPU_OPERATIONS)
+
+
+def _agrees(compare: Any, model: Any, *arguments: Any) -> bool:
+    """Whether a comparison holds; a path that ends with an error of the model's own code is not proven."""
+    try:
+        return bool(compare(model, *arguments))
+    except Exception as error:  # any family's own code may refuse our masks in its own way
+        if is_out_of_memory(error):
+            raise
+        return False
+
+
+def _is_close(model: Any, fast: Any, reference: Any) -> bool:
+    """Whether log-probabilities agree: to TOLERANCE in fp32, to a few roundings in half precision."""
+    import torch
+
+    rounding = torch.finfo(model.dtype).eps
+    relative = RELATIVE if model.dtype == torch.float32 else 4 * rounding
+    if not bool(torch.isfinite(reference).all()):
+        return False
+    return bool(((fast - reference).abs() <= TOLERANCE + relative * reference.abs()).all())
+
+
+def _sequence(tokens: Tokens, length: int) -> list[int]:
+    """Random tokens, none of which ends a text."""
+    import numpy
+
+    going_on = [token for token in range(tokens.size) if token not in tokens.ends]
+    drawn = numpy.random.Generator(numpy.random.PCG64(0)).integers(len(going_on), size=length)
+    return [going_on[place] for place in drawn]
+
+
+def _compare_choices(model: Any, tokens: Tokens, lean: bool, length: int) -> bool:
+    """Two questions that share a beginning, two choices each."""
+    import torch
+
+    drawn = _sequence(tokens, length + 2 + sum(CHOICE))
+    rows = []
+    for number in range(2):
+        stem = (*drawn[: length - 2], *drawn[length + number - 2 : length + number])
+        branches, begin = [], length + 2
+        for size in CHOICE:
+            branches.append(Branch(tokens=tuple(drawn[begin : begin + size]), start=len(stem)))
+            begin += size
+        rows.append(
+            ChoiceRow(sample=str(number), stem=stem, branches=tuple(branches), prompt_tokens=length, truncated=0)
+        )
+    budget = 4 * length + 64
+    fast, reference = (
+        [choice.logprob for scores in sorted(made, key=lambda scores: scores.sample) for choice in scores.choices]
+        for made in (choose_fast(model, rows, budget, lean), choose_plain(model, rows, budget))
+    )
+    return _is_close(model, torch.tensor(fast), torch.tensor(reference))
+
+
+def _read_reference(model: Any, sequence: Sequence[int], first: int) -> Any:
+    """Plain log-probabilities of the token after each beginning of `first` tokens or more: shape (STEPS, V)."""
+    import torch
+
+    lengths = range(first, first + STEPS)
+    if any(changes_frequencies(model.config, length) for length in lengths[1:]):
+        logits = torch.cat([plain.read_logits(model, [sequence[:length]], 1)[0] for length in lengths])
+    else:
+        logits = plain.read_logits(model, [sequence[: lengths[-1]]], STEPS)[0]
+    return torch.log_softmax(logits, dim=-1)
+
+
+def _compare_cache(model: Any, tokens: Tokens, length: int) -> bool:
+    """Two texts of equal length read token by token, with the model's own cache."""
+    import torch
+
+    drawn = _sequence(tokens, length + STEPS)
+    sequences = [drawn, drawn[::-1]]
+    reader = plain.Reader(model, [sequence[:length] for sequence in sequences], with_cache=True)
+    steps = []
+    for step in range(STEPS):
+        steps.append(reader.next_logits())
+        reader.append([sequence[length + step] for sequence in sequences])
+    fast_BTV = torch.log_softmax(torch.stack(steps, dim=1), dim=-1)
+    references = [_read_reference(model, sequence, length) for sequence in sequences]
+    return _is_close(model, fast_BTV, torch.stack(references))
+
+
+def _compare_slots(model: Any, tokens: Tokens, lean: bool, length: int) -> bool:
+    """Two texts of unequal length in slots, which write the tokens that follow in one sequence."""
+    import torch
+
+    sequence = _sequence(tokens, length + STEPS)
+    lengths = {"long": length, "short": max(1, length - 3)}
+    texts = [
+        Text(
+            GenerateRequest(sample=name, draw=0, prompt="", seed=0, decoding=Decoding(max_tokens=STEPS)),
+            Prompt(tokens=tuple(sequence[:size])), tokens, size + STEPS,
+        )
+        for name, size in lengths.items()
+    ]  # fmt: skip
+    read: dict[str, list[Any]] = {name: [] for name in lengths}
+
+    def follow(logits_BV: Any, writing: Sequence[Text], _tokens: Tokens) -> list[int]:
+        following = []
+        for text, logits_V in zip(writing, logits_BV, strict=True):
+            name = text.request.sample
+            following.append(sequence[lengths[name] + len(read[name])])
+            read[name].append(logits_V.float().clone())
+        return following
+
+    for _ in Slots(model, tokens, 2, lean=lean, draw=follow).run(texts):
+        pass
+    return all(
+        len(read[name]) == STEPS
+        and _is_close(model, torch.log_softmax(torch.stack(read[name]), dim=-1), _read_reference(model, sequence, size))
+        for name, size in lengths.items()
+    )

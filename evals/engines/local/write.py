@@ -1,0 +1,53 @@
+"""Writes many texts, each by the fastest path that is proven for the model and for the text's length."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from evals.engines.local import plain
+from evals.engines.local.generate import Text, encode_prompt
+from evals.engines.local.paths import CACHE, SIDE_BY_SIDE, SLOTS, Paths
+from evals.engines.local.rows import is_out_of_memory
+from evals.engines.local.slots import Slots
+from evals.engines.tokens import Prompt, Tokens
+from evals.records import GenerateRequest, Generation
+
+
+def generate(
+    model: Any, tokens: Tokens, paths: Paths, requests: Sequence[GenerateRequest], context_tokens: int, slots: int,
+    prompts: Sequence[Prompt] | None = None,
+) -> Iterator[Generation]:  # fmt: skip
+    """Generates every text and yields each as it ends; longest prompts first, so that the last ones are short.
+
+    prompts  already encoded, one a request; by default each request's text under its boundary
+
+    When memory runs out, the number of slots is halved and unfinished texts are begun again.
+    """
+    if prompts is None:
+        prompts = [encode_prompt(request, tokens, context_tokens) for request in requests]
+    waiting = [Text(*pair, tokens, context_tokens) for pair in zip(requests, prompts, strict=True)]
+    waiting.sort(key=lambda text: (-len(text.prompt.tokens), text.request.sample, text.request.draw))
+    while waiting:
+        done: set[tuple[str, int]] = set()
+        try:
+            for text in _write(model, tokens, paths, waiting, slots):
+                done.add((text.request.sample, text.request.draw))
+                yield text.generation()
+            return
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or slots == 1:
+                raise
+            slots = max(1, slots // 2)
+            unfinished = [text for text in waiting if (text.request.sample, text.request.draw) not in done]
+            waiting = [Text(text.request, text.prompt, tokens, context_tokens) for text in unfinished]
+
+
+def _write(model: Any, tokens: Tokens, paths: Paths, texts: Sequence[Text], slots: int) -> Iterator[Text]:
+    """Yields every text when it has ended: those that stay under the limit in slots, the others by the plain path."""
+    in_slots = paths.texts in (SLOTS, SIDE_BY_SIDE)
+    short = [text for text in texts if in_slots and len(text.prompt.tokens) + text.room <= paths.limit]
+    if short:
+        yield from Slots(model, tokens, slots, lean=paths.texts == SIDE_BY_SIDE).run(short)
+    long = [text for text in texts if text not in short]
+    if long:
+        with_cache = (paths.longer_texts if in_slots else paths.texts) == CACHE
+        yield from plain.write_texts(model, tokens, long, slots, with_cache=with_cache)

@@ -1,0 +1,156 @@
+"""The llama_cpp engine is held to the contract on a GGUF in F32: the plain forward's texts and log-probabilities.
+
+The transformers engine is held to the same on the same file, and to the model that the file was written from.
+"""
+
+import struct
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.engines import Engine, connect
+from evals.engines.tokens import folder_tokens
+from evals.records import ChoiceRequest, Decoding, GenerateRequest
+from tests.gguf_files import tiny_llama
+from zoo.errors import ZooError
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("gguf") is None, reason="an extra: pip install 'phi-zoo[gguf]'"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+PROMPTS = ["def add(a, b):\n", "def last(items):\n    ", "Question: What is the answer", "x" * 300, ""]
+HOW = {
+    "greedy": Decoding(max_tokens=20), "stripped": Decoding(max_tokens=20, boundary="stripped"),
+    "healed": Decoding(max_tokens=20, boundary="healed"), "stop": Decoding(max_tokens=20, stop=("e", "the")),
+    "drawn": Decoding(max_tokens=20, temperature=0.8, top_p=0.95),
+}  # fmt: skip
+LONG = "Question: What is the answer to the first of the questions? " * 12
+QUESTIONS = [
+    ChoiceRequest(sample="letters", pairs=tuple(("Question: which?\nAnswer:", f" {one}") for one in "ABCD")),
+    ChoiceRequest(
+        sample="texts", pairs=(("def add(a, b):\n    return", " a + b"), ("def add(a, b):\n    return", " None"))
+    ),
+    ChoiceRequest(sample="contexts", pairs=(("add the first ", "and the last"), ("add b", " and the last"))),
+    ChoiceRequest(sample="empty", pairs=(("", "def add"), ("", "Question"))),
+    ChoiceRequest(sample="long", pairs=((LONG, " a b"), (LONG, " None of the items"))),
+]
+
+
+def asked(kind: str) -> list[GenerateRequest]:
+    return [
+        GenerateRequest(sample=f"{kind}/{number}", draw=0, prompt=prompt, decoding=HOW[kind], seed=11 + number)
+        for number, prompt in enumerate(PROMPTS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def made(tiny_phi: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("gguf")
+    return folder, tiny_llama(folder / "tiny.gguf", tiny_phi)
+
+
+@pytest.fixture(scope="module", params=["llama_cpp", "transformers"])
+def engine(request: pytest.FixtureRequest, made: tuple[Path, Any]) -> Iterator[Engine]:
+    if request.param == "llama_cpp" and find_spec("llama_cpp") is None:
+        pytest.skip("llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
+    loaded = connect(request.param, made[0])
+    yield loaded
+    loaded.close()
+
+
+def plain_logprobs(model: Any, ids: list[int]) -> Any:
+    import torch
+
+    with torch.inference_mode():
+        return torch.log_softmax(model(torch.tensor([ids])).logits[0].double(), -1)
+
+
+def plain_greedy(made: tuple[Path, Any], request: GenerateRequest) -> str:
+    folder, model = made
+    tokens = folder_tokens(folder)
+    prompt = tokens.prompt(request.prompt, request.decoding, 128 - request.decoding.max_tokens)
+    heal, ids, text = prompt.heal, list(prompt.tokens), b""
+    for _ in range(request.decoding.max_tokens):
+        pieces, row = tokens.bytes_of, plain_logprobs(model, ids)[-1]
+        allowed = [n for n, p in enumerate(pieces) if not heal or (p and (p.startswith(heal) or heal.startswith(p)))]
+        token = max(allowed, key=lambda n: float(row[n]))
+        if token in tokens.ends:
+            break
+        ids.append(token)
+        cut = min(len(heal), len(pieces[token]))
+        heal, text = heal[cut:], text + pieces[token][cut:]
+        ends = [text.find(stop.encode()) for stop in request.decoding.stop if stop.encode() in text]
+        if ends:
+            text = text[: min(ends)]
+            break
+    return text.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("kind", ["greedy", "stripped", "healed", "stop"])
+def test_greedy_text_is_the_plain_one(engine: Engine, made: tuple[Path, Any], kind: str) -> None:
+    answers = {one.sample: one for one in engine.generate(asked(kind))}
+    assert {name: one.text for name, one in answers.items()} == {
+        one.sample: plain_greedy(made, one) for one in asked(kind)
+    }
+    assert answers[f"{kind}/3"].truncated > 0
+    assert any(one.text for one in answers.values())
+
+
+def test_draws_do_not_depend_on_the_other_texts(engine: Engine) -> None:
+    requests = asked("drawn")
+    whole = {one.sample: one.text for one in engine.generate(requests)}
+    assert {one.sample: one.text for request in requests for one in engine.generate([request])} == whole
+    assert len(set(whole.values())) > 1
+
+
+def test_choices_are_within_a_thousandth(engine: Engine, made: tuple[Path, Any]) -> None:
+    folder, model = made
+    tokens, answers = folder_tokens(folder), {one.sample: one for one in engine.choose(QUESTIONS)}
+    for question in QUESTIONS:
+        read = answers[question.sample]
+        for choice, (before, after) in zip(read.choices, question.pairs, strict=True):
+            pair = tokens.pair(before, after, 128)
+            logprobs = plain_logprobs(model, list(pair.tokens[:-1]))[pair.start - 1 :]
+            expected = sum(float(row[token]) for row, token in zip(logprobs, pair.tokens[pair.start :], strict=True))
+            assert choice.logprob == pytest.approx(expected, abs=1e-3)
+            assert choice.tokens == len(pair.tokens) - pair.start
+            best = [int(row.argmax()) for row in logprobs]
+            assert choice.greedy == (best == list(pair.tokens[pair.start :]))
+    assert answers["long"].truncated > 0
+
+
+def test_a_logit_that_is_not_finite_is_no_answer(tiny_phi: Path, tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
+    tiny_llama(tmp_path / "tiny.gguf", tiny_phi)
+    data = (tmp_path / "tiny.gguf").read_bytes()
+    (tmp_path / "tiny.gguf").write_bytes(data[:-256] + struct.pack("<f", float("nan")) * 64)  # the last norm
+    engine = connect("llama_cpp", tmp_path)
+    texts = list(engine.generate(asked("greedy")[:2]))
+    assert all(one.finish == "fault" and "not finite" in one.fault and not one.text for one in texts)
+    assert all(choice.logprob != choice.logprob for choice in next(engine.choose(QUESTIONS[:1])).choices)
+    engine.close()
+
+
+@pytest.mark.parametrize(("key", "value", "reason"), [
+    ("llama.rope.scaling.type", (8, "linear"), "ignores llama.rope.scaling"),
+    ("llama.final_logit_softcapping", (6, 30.0), "ignores llama.final_logit_softcapping"),
+    ("llama.attention.sliding_window", (4, 16), "ignores llama.attention.sliding_window"),
+    ("llama.attention.key_length", (4, 32), "ignores llama.attention.key_length"),
+    ("llama.residual_scale", (6, 0.5), "ignores llama.residual_scale"),
+    ("tokenizer.ggml.pre", (8, "made-up"), "pre-tokenizer 'made-up'"),
+])  # fmt: skip
+def test_a_key_that_transformers_does_not_read_is_refused(
+    tiny_phi: Path, tmp_path: Path, key: str, value: Any, reason: str
+) -> None:
+    tiny_llama(tmp_path / "tiny.gguf", tiny_phi, **{key: value})
+    with pytest.raises(ZooError, match=reason):
+        list(connect("transformers", tmp_path).choose(QUESTIONS[:1]))
+
+
+def test_a_folder_of_safetensors_is_refused_with_the_next_command(tiny_phi: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
+    with pytest.raises(ZooError, match=r"phizoo models import FILE\.gguf"):
+        connect("llama_cpp", tiny_phi)
