@@ -85,7 +85,7 @@ class Spelling:
     def _before(self) -> int | None:
         """A token with visible text of its own, which stands before the others while they are decoded."""
         words: list[list[int]] = [self.tokenizer(word, add_special_tokens=False)["input_ids"][-1:] for word in "ax1"]
-        tried = [*(token for ids in words for token in ids), *range(min(self.size, FIRST_TRIED))]
+        tried: list[int] = [*(token for ids in words for token in ids), *range(min(self.size, FIRST_TRIED))]
         names = self.tokenizer.convert_ids_to_tokens(tried)
         for token, text in zip(tried, self._decode([[token] for token in tried]), strict=True):
             if text.isascii() and text.isalnum() and not BYTE.fullmatch(names[token] or ""):

@@ -1,6 +1,6 @@
 """Prints the simulations behind docs/statistics.md: coverage of intervals, power of tests, family-wise error of ranks.
 
-    OMP_NUM_THREADS=1 python -m tests.bench.bench_statistics [--quick]
+    OMP_NUM_THREADS=1 python tests/bench/bench_statistics.py [--quick]
 
 `--quick` repeats each simulation less often and takes less than a minute; its figures are right to 2 points or so.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 
 def main(arguments: Sequence[str]) -> None:
-    from tests.bench.simulate_coverage import coverage_table
-    from tests.bench.simulate_power import family_table, power_table
+    from simulate_coverage import coverage_table
+    from simulate_power import family_table, power_table
 
     quick = "--quick" in arguments
     tables = (("coverage", coverage_table), ("power", power_table), ("family-wise error", family_table))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.admission.safetensors_header import Header
-from zoo.admission.tensors import BUFFER
+from zoo.admission.tensors import BUFFER, LAYER
 from zoo.errors import ZooError
 
 SECONDS = 120
@@ -88,12 +88,16 @@ def stray_names(model: Any, unexpected: set[str]) -> list[str]:
     older version beside the language model does not.
     """
     modules = {name for name, _ in model.named_modules()}
+    config = model.config.get_text_config(decoder=True)
+    layers = getattr(config, "num_hidden_layers", 0) if getattr(config, "num_nextn_predict_layers", 0) else None
     stray = []
     for name in sorted(unexpected):
         part = name.rpartition(".")[0]
         while part not in modules:
             part = part.rpartition(".")[0]
-        if part not in ("", model.base_model_prefix) and not BUFFER.fullmatch(name):
+        layer = LAYER.search(f".{name}")
+        guesses_ahead = layers is not None and layer is not None and int(layer[1]) >= layers
+        if part not in ("", model.base_model_prefix) and not BUFFER.fullmatch(name) and not guesses_ahead:
             stray.append(name)
     return stray
 

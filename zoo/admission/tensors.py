@@ -17,12 +17,15 @@ from zoo.shape import read_shape
 EMBEDDING = re.compile(r"(embed_tokens|wte|embed_in|word_embeddings)\.weight$")
 POSITIONS = re.compile(r"(wpe|embed_positions)\.weight$")
 LAYER = re.compile(r"\.(?:layers|h|blocks?)\.(\d{1,6})\.")
-BUFFER = re.compile(r".*(inv_freq|\.attn\.(masked_)?bias|\.attention\.(masked_)?bias|causal_mask|position_ids)")
+BUFFER = re.compile(
+    r".*(inv_freq|\.attn\.(masked_)?bias|\.attention\.(masked_)?bias|causal_mask|position_ids|\.tid2eid)"
+)
 LLAMA_LIKE = (
     "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "stablelm", "smollm3", "olmo", "olmo2",
     "granite", "cohere",
 )  # fmt: skip
 FLOAT_TYPES = (*FLOATS, "F8_E4M3")
+REPEATED = ("hrm_text",)  # families that run their layers several times and count each time
 ROOM = 4  # a config's size is a lower bound; a quarter of it or less belongs to another model
 PACKED = 16  # numbers that quantised weights pack into one element, at most
 
@@ -92,7 +95,9 @@ def _check_embedding(folder: Path, shapes: dict[str, tuple[int, ...]], config: d
 def _check_layers(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
     layers = read_shape(config).layers
     numbers = {int(match[1]) for name in shapes if (match := LAYER.search(f".{name}"))}
-    if layers and numbers != set(range(layers)):
+    more = int(config.get("num_nextn_predict_layers") or 0)  # they guess further tokens ahead, and no engine reads them
+    whole = set(range(layers)) <= numbers <= set(range(layers + more))
+    if layers and not whole and config["model_type"] not in REPEATED:
         last = f", the last is {max(numbers)}" if numbers else ""
         raise ZooError(
             f"{folder}: its tensors are of {len(numbers)} layers{last}; config.json describes {layers} layers."

@@ -111,6 +111,24 @@ def test_a_tensor_of_a_part_that_the_config_leaves_out_is_refused(
             check(folder)
 
 
+def test_layers_that_only_guess_further_tokens_are_left_alone(tmp_path: Path) -> None:
+    """As GLM and DeepSeek store them behind the last layer."""
+    family, sizes = "glm4_moe", {**SMALL, "moe_intermediate_size": 16, "n_routed_experts": 4, "num_experts_per_tok": 2}
+    torch.manual_seed(0)
+    config = transformers.CONFIG_MAPPING[family](**sizes, head_dim=8, n_group=1, topk_group=1)
+    model: Any = transformers.AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(tmp_path / "model")
+    change(tmp_path / "model", **{"model.layers.2.eh_proj.weight": torch.ones((32, 64))})
+    file = tmp_path / "model" / "config.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({**values, "num_nextn_predict_layers": 0}))
+    with pytest.raises(ZooError, match="of 3 layers"):
+        inspect(tmp_path / "model")
+    file.write_text(json.dumps({**values, "num_nextn_predict_layers": 1}))
+    inspect(tmp_path / "model")
+    load_model(tmp_path / "model")
+
+
 @pytest.mark.parametrize(("family", "key", "value"), [("gpt2", "n_embd", 64), ("opt", "ffn_dim", 64)])
 def test_other_shapes_than_the_configs_are_refused(tmp_path: Path, family: str, key: str, value: int) -> None:
     folder = save(tmp_path / "model", family)
