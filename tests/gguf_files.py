@@ -71,7 +71,8 @@ def tiny_llama(file: Path, tiny_phi: Path, **changes: Any) -> Any:
         num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.2,
         bos_token_id=end, eos_token_id=end,
     )  # fmt: skip
-    model: Any = LlamaForCausalLM(config).eval()
+    made: Any = LlamaForCausalLM(config)
+    model = made.eval()
     values: Values = {
         "general.architecture": (8, "llama"), "general.name": (8, "tiny"), "general.file_type": (4, 0),
         "llama.context_length": (4, 128), "llama.block_count": (4, 2), "llama.embedding_length": (4, 64),

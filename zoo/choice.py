@@ -2,7 +2,7 @@
 
 A cell is a checkpoint under a protocol's fingerprint, metric and subset, so another version of a task is another cell.
 Of several runs in one cell, a whole run stands before a part, more scored samples before fewer, more draws before
-fewer, then the newest. Runs that differ only by seed stand as one combined score (`evals.results.seeds` computes it),
+fewer, then the newest. Runs that differ only by seed stand as one combined score (`evals.results.choice` makes it),
 for as long as all of its runs are here. The parts of a contamination split come from the run that stands.
 
 The database keeps the answer in the column `chosen` (`zoo.db.rows.mark_chosen`). Not here: combining and intervals.

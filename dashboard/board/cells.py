@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from evals.stats.power import resolution, weakest
+from evals.stats.power import smallest_paired, smallest_unpaired, weakest
 from zoo import coverage
 from zoo.cli import output
 from zoo.records import Origin, Record, Subset
@@ -149,8 +149,7 @@ def smallest_difference(cells: Iterable[Cell], origin: Origin) -> float | None:
     effective = weakest(spans)
     if effective is None:
         return None
-    points = resolution(effective)
-    smallest = points.paired if origin == "measured" else points.unpaired
+    smallest = smallest_paired(effective) if origin == "measured" else smallest_unpaired(effective.score)
     return None if smallest is None else 100 * smallest
 
 

@@ -31,6 +31,8 @@ def diff(before: str, after: str, text: str | None, as_json: bool) -> None:
     Example:  phizoo models diff phi-1-mini-base phi-1-mini
               phizoo models diff smollm2 smollm2-q4 --text README.md
     """
+    import msgspec
+
     from evals.checks.divergence import divergence_text
     from zoo import diff as differences
 
@@ -39,19 +41,11 @@ def diff(before: str, after: str, text: str | None, as_json: bool) -> None:
         quantised = {registry.get(spec).quantisation for spec in (before, after)}
         measured = _measure(registry, before, after, text) if text or len(quantised) > 1 else None
     if as_json:
-        emit_json({**emit_fields(difference), "divergence": measured})
+        emit_json(msgspec.to_builtins(difference) | {"divergence": measured})
         return
     click.echo(differences.text(difference))
     if measured:
         click.echo(divergence_text(measured))
-
-
-def emit_fields(record: object) -> dict[str, object]:
-    """A record's fields as plain data."""
-    import msgspec
-
-    fields: dict[str, object] = msgspec.to_builtins(record)
-    return fields
 
 
 def _measure(registry: "Registry", before: str, after: str, text: str | None) -> "Divergence":

@@ -30,9 +30,7 @@ EQUALS = {
 }  # fmt: skip
 INERT = ("vocab_size", "rope.scaling.finetuned", "tensor_data_layout")
 # general.architecture -> its name in transformers' table, where that differs
-RENAMED = {
-    "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "minimax-m2": "minimax_m2",
-}  # fmt: skip
+RENAMED = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "minimax-m2": "minimax_m2"}
 LLAMA_CPP = "take --engine llama_cpp"
 
 

@@ -264,7 +264,7 @@ def connect(
     if file is None:
         raise ZooError(
             f"{path} has no GGUF file, which is all that llama_cpp runs: take --engine transformers, or import one: "
-            "phizoo models import FILE.gguf --name NAME"
+            "phizoo models add FILE.gguf --name NAME"
         )
     if dtype != "auto" or device not in ("auto", "cpu"):
         raise ZooError("llama_cpp runs a file in its own quantisation, on the CPU; leave out --dtype and --device")

@@ -22,7 +22,7 @@ from statistics import NormalDist
 from zoo.records import Record
 
 LEVEL = 0.95
-UNSEEN = 0.2  # weight of the cluster not seen yet; in the layouts of docs/statistics.md 0.1 covers 93.0% at worst
+UNSEEN = 0.2  # weight of the cluster not seen yet; in the layouts of docs/statistics.md 0.1 covers 92.0% at worst
 FEW = 2.5  # so many clusters with the rarer answer, or fewer: the lower end is Poisson's
 
 

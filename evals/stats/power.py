@@ -112,7 +112,6 @@ def planned(sizes: Sequence[int], draws: int = 1, correlation: float = CLUSTER_C
     )  # fmt: skip
 
 
-@lru_cache(maxsize=1024)  # a board has many columns of the same n, and is built again for each page
 def resolution(
     samples: int | Effective, p: float = 0.5, discordant: float | None = None, power: float = POWER
 ) -> Resolution:
@@ -132,16 +131,26 @@ def resolution(
     if not 0 <= p <= 1:
         raise ValueError(f"p={p}: give p in 0..1.")
     share = p * (1 - p) if discordant is None else discordant
-
-    def unpaired(difference: float) -> bool:
-        low = min(max(p - difference / 2, 0), 1 - difference)
-        return unpaired_power(effective.score, low, difference) >= power
-
     return Resolution(
-        n=effective.n, unpaired=_smallest(unpaired),
-        paired=_smallest(lambda d: difference_power(effective, d, max(share, d)) >= power),
-        discordant=share, effective=effective.score, clusters=effective.clusters, correlation=effective.correlation,
+        n=effective.n, unpaired=smallest_unpaired(effective.score, p, power),
+        paired=smallest_paired(effective, share, power), discordant=share, effective=effective.score,
+        clusters=effective.clusters, correlation=effective.correlation,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)  # a board has many columns of the same n, and is built again for each page
+def smallest_unpaired(samples: float, p: float = 0.5, power: float = POWER) -> float | None:
+    """The smallest difference of two scores around p that so many independent samples each resolve; None if none."""
+    return _smallest(lambda d: unpaired_power(samples, min(max(p - d / 2, 0), 1 - d), d) >= power)
+
+
+@lru_cache(maxsize=1024)
+def smallest_paired(effective: Effective, discordant: float = 0.25, power: float = POWER) -> float | None:
+    """The smallest difference that pairs of samples resolve; None if no difference is enough.
+
+    discordant  mean squared difference on a sample, as in `Resolution`
+    """
+    return _smallest(lambda d: difference_power(effective, d, max(discordant, d)) >= power)
 
 
 def observed(

@@ -176,6 +176,14 @@ def test_unscored_is_no_zero_is_not_published_and_is_tried_again(tmp_path: Path)
         assert again.asked == [("s/3", 0)]
 
 
+def test_pass_at_more_than_the_draws_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    task = msgspec.structs.replace(written(), metrics=("pass@1",), decoding=Decoding(temperature=0.5))
+    engine = Engine()
+    with pytest.raises(ZooError, match=r"pass@5 needs at least 5 draws a problem, not 3; add --draws 5"):
+        run(engine, task, tmp_path, draws=3, pass_at=(5,))
+    assert engine.asked == []
+
+
 def test_a_part_of_a_task_is_not_published(tmp_path: Path) -> None:
     done = run(Engine(), CHOICES, tmp_path, limit=3)
     assert (len(done.results), done.complete) == (3, False)

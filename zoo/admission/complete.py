@@ -124,7 +124,8 @@ def check_complete(source: Path | str, config: dict[str, Any], headers: dict[str
     source   the folder's name, for the error
     Returns  a line that says why there was no check; "" where there was one
     """
-    if config["model_type"] == "phi" or config.get("quantization_config") is not None:
+    in_gguf = any(path.endswith(".gguf") for path in headers)  # with names of its own: checked when it is loaded
+    if config["model_type"] == "phi" or config.get("quantization_config") is not None or in_gguf:
         return ""
     shapes = {tensor.name: tensor.shape for header in headers.values() for tensor in header.tensors}
     answer = _ask(json.dumps({"config": config, "tensors": shapes}), source)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from zoo.admission.chat_template import check_template
-from zoo.admission.config import check_config, check_json, check_values, read_json
+from zoo.admission.config import CODE_KEYS, check_config, check_json, check_values, read_json
 from zoo.admission.file_kind import forbidden_kind
 from zoo.admission.gguf import inspect_gguf
 from zoo.admission.safetensors_header import Header, only_nan, read_header
@@ -99,11 +99,14 @@ def _inspect_single_file(folder: Path, paths: tuple[str, ...]) -> Inspected:
         if path != file and not path.endswith((".md", ".txt")) and PurePosixPath(path).name not in LICENCES:
             raise ZooError(
                 f"{folder / path}: is beside the GGUF file {file}, and readers would differ on which counts; "
-                f"import the file alone: phizoo models import {folder / file} --name NAME"
+                f"import the file alone: phizoo models add {folder / file} --name NAME"
             )
         check_text(folder, path)
     model = inspect_gguf(folder / file)
     check_values(folder / file, model.config)
+    for key, value in model.header.metadata.items():
+        if key.rpartition(".")[2] in CODE_KEYS and value:
+            raise ZooError(f"{folder / file}: names code to run ({key}); convert the model again without it.")
     header = Header(model.header.tensors, {}, model.header.data_start)
     warnings = tuple(f"{file}: tensor {name} holds nothing but NaN" for name in only_nan(folder / file, header))
     return Inspected(paths, model.config, {file: header}, model.parameters, warnings, model.quantisation)

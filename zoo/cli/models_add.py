@@ -109,7 +109,7 @@ def _import(
         return import_adapter(registry, path, name or path.resolve().name, base, about)
     if is_adapter(path) or base:
         fault = "is a LoRA adapter; name its base" if is_adapter(path) else "is no LoRA adapter, so it has no base"
-        raise ZooError(f"{source} {fault}. Example: phizoo models import ./my-lora --name my-model --base phi-1@best")
+        raise ZooError(f"{source} {fault}. Example: phizoo models add ./my-lora --name my-model --base phi-1@best")
     if path.suffix == ".gguf" and not path.is_file():
         raise ZooError(f"{source}: no such file; expected a GGUF file or a folder with safetensors.")
     if source.startswith(("/", ".", "~")) and not path.is_dir() and path.suffix != ".gguf":

@@ -150,6 +150,8 @@ def select_files(source: Snapshot) -> list[HubFile]:
     if not any(file.path.endswith(".safetensors") for file in chosen):
         pickles = [file.path for file in source.files if file.path.endswith((".bin", ".pt", ".pth"))]
         has = f"only a pickle ({pickles[0]}), which can run code when loaded" if pickles else "no weights"
+        if any(file.path.endswith(".gguf") for file in source.files):
+            has = "only GGUF files, which come in one by one (fetch one, then phizoo models add FILE.gguf --name NAME)"
         raise ZooError(f"{source.repository}: has {has}; choose a revision with safetensors: --revision COMMIT")
     return chosen
 

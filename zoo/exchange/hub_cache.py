@@ -92,25 +92,32 @@ def read_cached(snapshot: CachedSnapshot, target: Path) -> str:
 
     Raises  ZooError for a link out of the repository's blobs, and for bytes that are not those of their digest
     """
-    blobs = Path(os.path.realpath(snapshot.folder.parents[1] / "blobs"))
     target.mkdir(parents=True)
     for path in sorted(snapshot.folder.iterdir()):
-        if path.is_dir() or path.name.endswith(".gguf") or not _may_enter(path.name):
-            continue
-        real = Path(os.path.realpath(path)) if path.is_symlink() else path
-        if path.is_symlink() and real.parent != blobs:
-            raise ZooError(f"{path}: is a link out of the cache's own blobs; fetch the repository again.")
-        with open_plain(real) as reading:
-            gate.check_bytes(path.name, os.fstat(reading.fileno()).st_size, path)
-            blob = _git_blob(reading) if COMMIT.fullmatch(real.name) else ""
-            sha256, _ = copy_hashed(reading, target / path.name)
-        stated = real.name if path.is_symlink() else ""
-        if (SHA256.fullmatch(stated) and stated != sha256) or (COMMIT.fullmatch(stated) and stated != blob):
-            raise ZooError(f"{path}: its bytes are not those of its digest {stated[:12]}; fetch the repository again.")
+        if not path.is_dir() and not path.name.endswith(".gguf") and _may_enter(path.name):
+            copy_blob(path, target / path.name)
     card = target / "README.md"
     front = card.read_bytes()[:CARD_BYTES].decode("utf-8", "replace").split("\n---", 1)[0] if card.is_file() else ""
     match = LICENCE.search(front) if front.startswith("---") else None
     return match[1] if match else "unknown"
+
+
+def copy_blob(path: Path, target: Path) -> None:
+    """Copies one file of a snapshot, checked by the digest that is its blob's name.
+
+    Raises  ZooError as `read_cached` does
+    """
+    blobs = Path(os.path.realpath(path.parents[2] / "blobs"))
+    real = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if path.is_symlink() and real.parent != blobs:
+        raise ZooError(f"{path}: is a link out of the cache's own blobs; fetch the repository again.")
+    with open_plain(real) as reading:
+        gate.check_bytes(path.name, os.fstat(reading.fileno()).st_size, path)
+        blob = _git_blob(reading) if COMMIT.fullmatch(real.name) else ""
+        sha256, _ = copy_hashed(reading, target)
+    stated = real.name if path.is_symlink() else ""
+    if (SHA256.fullmatch(stated) and stated != sha256) or (COMMIT.fullmatch(stated) and stated != blob):
+        raise ZooError(f"{path}: its bytes are not those of its digest {stated[:12]}; fetch the repository again.")
 
 
 def _may_enter(name: str) -> bool:

@@ -16,7 +16,7 @@ from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle
 from zoo.exchange.card import model_card
 from zoo.exchange.gguf import import_gguf
-from zoo.exchange.hub_cache import CachedSnapshot, find_cached, read_cached, snapshot_of
+from zoo.exchange.hub_cache import CachedSnapshot, copy_blob, find_cached, read_cached, snapshot_of
 from zoo.lock import locked
 from zoo.phi_variants import VARIANTS, Variant, legacy_format
 from zoo.plain_file import open_inside
@@ -42,7 +42,14 @@ def import_any(
     """
     folder = Path(source).expanduser()
     if folder.suffix == ".gguf" and folder.is_file():
-        return import_gguf(registry, folder, name or _normalise_name(folder.stem), about)
+        name = name or _normalise_name(folder.stem)
+        cached = snapshot_of(folder.absolute().parent)
+        if cached is None or not folder.is_symlink():
+            return import_gguf(registry, folder, name, about)
+        with tempfile.TemporaryDirectory(prefix="phizoo-cached-", dir=_conversion_folder()) as temporary:
+            copy_blob(folder.absolute(), Path(temporary, folder.name))
+            about = msgspec.structs.replace(about, source=about.source or cached.source)
+            return import_gguf(registry, Path(temporary, folder.name), name, about, link=True)
     if cached := snapshot_of(folder.absolute()):
         return _import_cached(registry, cached, name, about, drop_code)
     if folder.is_dir():

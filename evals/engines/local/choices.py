@@ -89,7 +89,8 @@ def choose(
     """
     rows = [make_row(request, tokens, context_tokens) for request in requests]
     lean = paths.choices == SIDE_BY_SIDE
-    fast, slow = [], []
+    fast: list[ChoiceRow] = []
+    slow: list[ChoiceRow] = []
     for row in rows:
         # some families count a token's place in the row, where a second choice is further than in its own text
         length = row.longest if lean else row.fed

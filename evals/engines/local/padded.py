@@ -25,14 +25,15 @@ def encode_shared(model: Any, shared: Sequence[int], _room: int) -> list[tuple[A
 
 
 def _expand(cache: Sequence[tuple[Any, Any]], rows: int) -> Any:
-    from transformers.cache_utils import Cache, DynamicLayer
+    from transformers import cache_utils
 
-    layers: list[Any] = [DynamicLayer() for _ in cache]
+    made: Any = cache_utils.DynamicLayer
+    layers: list[Any] = [made() for _ in cache]
     for layer, (keys, values) in zip(layers, cache, strict=True):
         layer.lazy_initialization(keys, values)
         # set, not updated: a view of one row, copied once when the new tokens join it, not twice
         layer.keys, layer.values = keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
-    return Cache(layers=layers)
+    return cache_utils.Cache(layers=layers)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def _probes(model: Any, windows: Sequence[int], longest: int) -> Iterator[tuple[
 
 def _affordable(model: Any, length: int) -> bool:
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return 2 * parameters * length * PASSES <= (CPU_OPERATIONS if model.device.type == "cpu" else GPU_OPERATIONS)
+    return bool(2 * parameters * length * PASSES <= (CPU_OPERATIONS if model.device.type == "cpu" else GPU_OPERATIONS))
 
 
 def _agrees(compare: Any, model: Any, *arguments: Any) -> bool:

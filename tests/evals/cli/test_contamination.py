@@ -242,6 +242,10 @@ def test_a_run_is_split_and_its_flags_are_checked_first(
     assert re.search(
         r"n=12 .*\(2 of 12 in training data; without them [\d.]+ \[[\d.–]+\] n=10\)", capsys.readouterr().out
     )
+    with open_registry() as registry:
+        registry.remove_search(registry.searches("tiny")[0].id)
+    again = rows(capsys, *words[:-2])  # from the flags beside the run, as of a run of an older version
+    assert sizes(again) == {"all": 12, "clean": 10, "overlapping": 2}
     assert sizes(rows(capsys, *words[:-2], "--limit", "6")) == {"all": 6, "clean": 4, "overlapping": 2}
     flags.write_text(flags.read_text().replace('"checked":12', '"checked":11'))
     assert root.run(words) == 2

@@ -152,5 +152,5 @@ def test_a_key_that_transformers_does_not_read_is_refused(
 
 def test_a_folder_of_safetensors_is_refused_with_the_next_command(tiny_phi: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
-    with pytest.raises(ZooError, match=r"phizoo models import FILE\.gguf"):
+    with pytest.raises(ZooError, match=r"phizoo models add FILE\.gguf"):
         connect("llama_cpp", tiny_phi)

@@ -149,8 +149,9 @@ def test_agreement_of_a_perfect_an_inverted_and_a_constant_grader() -> None:
     assert (perfect.accuracy, perfect.kappa, perfect.auc) == (1.0, 1.0, 1.0)
     assert perfect.auc_low is not None
     assert perfect.kappa_low is not None
-    assert 0.8 < perfect.auc_low < perfect.auc_high == 1.0
-    assert 0.7 < perfect.kappa_low < perfect.kappa_high == 1.0
+    assert 0.8 < perfect.auc_low < 1.0
+    assert 0.7 < perfect.kappa_low < 1.0
+    assert (perfect.auc_high, perfect.kappa_high) == (1.0, 1.0)
     assert (inverted.accuracy, inverted.kappa, inverted.auc) == (0.0, -1.0, 0.0)
     assert (constant.accuracy, constant.kappa, constant.auc) == (0.5, 0.0, 0.5)
     assert constant.accuracy_low < 0.5 < constant.accuracy_high

@@ -6,7 +6,7 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from evals.stats.intervals import wilson
+from evals.stats.intervals import mean_interval, wilson
 from evals.stats.seeds import combine
 
 
@@ -54,6 +54,39 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     assert alike.between == 0.0
     assert apart.between == pytest.approx(0.04)
     assert apart.high - apart.low > alike.high - alike.low
+
+
+def test_clusters_are_carried() -> None:
+    """Three runs of 16 articles at ±3.5 do not make ±0.75."""
+    generator = np.random.default_rng(2)
+    units = np.repeat(np.arange(16), 60).tolist()
+    chances = np.repeat(generator.beta(5, 5, 16), 60)
+    runs = (generator.random((3, 960)) < chances).astype(float).tolist()
+    single, found, alone = mean_interval(runs[0], units), combine(runs, units), combine(runs)
+    assert found.clusters == 16
+    assert found.high - found.low > 0.85 * (single.high - single.low)
+    assert found.high - found.low > 2 * (alone.high - alone.low)
+
+
+def test_strata_are_carried() -> None:
+    generator = np.random.default_rng(3)
+    strata = np.repeat(np.arange(20), 30).tolist()
+    runs = (generator.random((3, 600)) < np.repeat(generator.uniform(0.1, 0.9, 20), 30)).astype(float).tolist()
+    found, alone, clustered = combine(runs, strata=strata), combine(runs), combine(runs, strata)
+    assert found.clusters == 600
+    assert found.high - found.low < alone.high - alone.low < clustered.high - clustered.low
+
+
+@pytest.mark.parametrize("between", [0.0, 0.05])
+def test_combined_clusters_cover(between: float) -> None:
+    generator = np.random.default_rng(4)
+    units = np.repeat(np.arange(16), 10).tolist()
+    hits = []
+    for _ in range(500):
+        chances = np.repeat(generator.uniform(0.2, 0.8, 16), 10) + generator.normal(0, between, (3, 1))
+        found = combine((generator.random((3, 160)) < chances).astype(float).tolist(), units)
+        hits.append(found.low <= 0.5 <= found.high)
+    assert 0.925 <= np.mean(hits) <= 0.985
 
 
 def test_equal_runs_are_one_run() -> None:

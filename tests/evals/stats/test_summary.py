@@ -1,16 +1,19 @@
 """From result lines to a cell: what counts, what does not, and which interval it gets."""
 
+import random
 from typing import Literal
 
 import pytest
+from msgspec import convert
 
 from evals.records import Result
 from evals.stats.intervals import clustered_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
-from evals.stats.summary import by_sample, derive_summary, summarise
+from evals.stats.summary import by_sample, derive_summary, restated, summarise
+from evals.tasks import groups_of
 from zoo import published
 from zoo.errors import ZooError
-from zoo.records import Reported
+from zoo.records import Reported, Score
 
 
 def line(sample: int, score: float | None, draw: int = 0, cluster: str = "", **metrics: float) -> Result:
@@ -73,6 +76,67 @@ def test_passages_are_the_clusters_where_samples_share_one() -> None:
 def test_draws_of_samples_that_share_a_passage_are_in_its_cluster() -> None:
     results = [line(i, float(i // 10 % 2), draw, f"p{i // 10}") for i in range(80) for draw in range(2)]
     assert summarise(results, "pass@1").clusters == 8
+
+
+def subjects() -> list[Result]:
+    """57 subjects of 20 questions; some subjects are easy."""
+    return [
+        line(i, float((7 * i) % 10 < (8 if i // 20 % 3 == 0 else 2)), cluster=f"subject {i // 20}") for i in range(1140)
+    ]
+
+
+def test_strata_do_not_widen_the_interval() -> None:
+    found, between = summarise(subjects(), "acc", "strata"), summarise(subjects(), "acc")
+    alone = wilson(found.value * 1140, 1140)
+    assert (found.n, found.clusters, between.clusters) == (1140, 1140, 57)
+    assert 0.7 * (alone.high - alone.low) < found.high - found.low < alone.high - alone.low
+    assert between.high - between.low > 1.5 * (alone.high - alone.low)
+    assert found.effective > 1140 > between.effective
+
+
+def test_draws_in_strata_are_clustered_by_problem() -> None:
+    results = [line(i, float(i % 2), draw, cluster=f"subject {i // 20}") for i in range(100) for draw in range(5)]
+    found = summarise(results, "pass@1", "strata")
+    assert found.clusters == 100
+    assert found.effective == pytest.approx(100, rel=0.1)
+
+
+def test_a_cluster_never_has_the_name_of_a_sample() -> None:
+    results = [line(0, 1.0), line(1, 0.0, cluster="s/0"), line(2, 1.0, cluster="s/0")]
+    scored, _ = by_sample(results, "acc")
+    assert len({sample.unit for sample in scored}) == summarise(results, "acc").clusters == 2
+    assert scored[0].unit != scored[1].unit == scored[2].unit
+
+
+def stored(**fields: object) -> Score:
+    given = {"value": 0.48, "low": 0.44, "high": 0.53, "n": 14042, "clusters": 57, "unscored": 0, "metric": "acc"}
+    return convert(given | {"checkpoint": "c", "run": "r", "task": "mmlu", "protocol": "p"} | fields, Score)
+
+
+def test_a_stored_score_of_strata_is_restated_and_no_other() -> None:
+    found = restated(stored(), groups_of("mmlu"))
+    expected = wilson(0.48 * 14042, 14042)
+    assert (found.low, found.high, found.clusters) == (expected.low, expected.high, 14042)
+    assert (found.value, found.n) == (0.48, 14042)
+    assert restated(stored(), groups_of("squad_v2")) == stored()
+    assert restated(stored(clusters=14042), groups_of("mmlu")) == stored(clusters=14042)
+
+
+def test_measured_and_reported_strata_have_the_same_interval() -> None:
+    """One rule at the same n: within a tenth of the width where subjects differ as those of MMLU do."""
+    generator = random.Random(0)
+    rates = [min(0.9, max(0.1, generator.gauss(0.4, 0.12))) for _ in range(57)]
+    results = [line(i, float(generator.random() < rates[i % 57]), cluster=f"subject {i % 57}") for i in range(5700)]
+    measured = summarise(results, "acc", "strata")
+    reported = wilson(measured.value * 5700, 5700)
+    assert measured.high - measured.low == pytest.approx(reported.high - reported.low, rel=0.1)
+
+
+@pytest.mark.parametrize(("groups", "value", "note"), [(164, 0.5, ""), (16, 0.1, "covers"), (4, 0.5, "5 or fewer")])
+def test_an_interval_that_does_not_cover_95_says_so(groups: int, value: float, note: str) -> None:
+    results = [line(i, float(i < groups * 10 * value), cluster=f"p{i % groups}") for i in range(groups * 10)]
+    assert summarise(results, "acc").note.startswith(note)
+    assert bool(summarise(results, "acc").note) == bool(note)
 
 
 def test_each_metric_has_its_own_value() -> None:

@@ -100,6 +100,24 @@ def test_what_lies_beside_a_gguf_file_is_refused(tmp_path: Path) -> None:
             registry.add(tmp_path / "f", "a")
 
 
+def test_a_key_that_names_code_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.gguf", **{"general.auto_map": (8, "modeling.Model")})
+    with open_registry() as registry, pytest.raises(ZooError, match="names code to run"):
+        registry.add(path, "a")
+
+
+def test_a_gguf_file_is_pushed_and_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_registry() as registry:
+        added = registry.add(write(tmp_path / "a.gguf"), "small")
+    (tmp_path / "other").mkdir()
+    assert root.run(["models", "push", "small", str(tmp_path / "other")]) == 0
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "third"))
+    assert root.run(["models", "pull", "small", str(tmp_path / "other")]) == 0
+    with open_registry() as registry:
+        pulled = registry.get("small")
+    assert (pulled.digest, pulled.quantisation, pulled.parameters) == (added.digest, "F32", 40)
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     write(tmp_path / "a.gguf")
     (tmp_path / "b.gguf").symlink_to(tmp_path / "a.gguf")

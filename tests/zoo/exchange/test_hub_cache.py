@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gguf_files import gguf_bytes, small
 from zoo.errors import ZooError
 from zoo.exchange import hub
 from zoo.exchange.huggingface import export, import_any, plan_import
@@ -83,6 +84,21 @@ def test_a_blob_with_other_bytes_than_its_digest_is_refused(cache: Path, name: s
     (cache / name).resolve().write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with open_registry() as registry, pytest.raises(ZooError, match="not those of its digest"):
         import_any(registry, "lab/tiny", None, None, About())
+
+
+def test_a_gguf_file_of_the_cache_is_read_in_place(cache: Path, tmp_path: Path) -> None:
+    data = gguf_bytes(*small())
+    blob = cache.parents[1] / "blobs" / hashlib.sha256(data).hexdigest()
+    blob.write_bytes(data)
+    (cache / "small.F32.gguf").symlink_to(f"../../blobs/{blob.name}")
+    with open_registry() as registry:
+        checkpoint = import_any(registry, str(cache / "small.F32.gguf"), "small", None, About())
+        assert (checkpoint.quantisation, checkpoint.source) == ("F32", f"hf://lab/tiny@{COMMIT}")
+        assert [file.sha256 for file in checkpoint.files] == [blob.name]
+        (tmp_path / "out.gguf").write_bytes(data)
+        (cache / "out.gguf").symlink_to(tmp_path / "out.gguf")
+        with pytest.raises(ZooError, match="link out of the cache"):
+            import_any(registry, str(cache / "out.gguf"), "out", None, About())
 
 
 def test_code_in_the_cache_is_left_out(cache: Path) -> None:
