@@ -40,6 +40,7 @@ class SlotLayer:
         self.values[rows, place] = values_BHS
 
     def update(self, keys: Any, values: Any, *_args: Any, **_kwargs: Any) -> tuple[Any, Any]:
+        """Keeps the newest keys and values, and gives those of all texts."""
         count, width = len(self.slots.texts), self.slots.width
         self.write(keys[:, :, 0], values[:, :, 0])
         return self.keys[:count, :width].transpose(1, 2), self.values[:count, :width].transpose(1, 2)
@@ -69,12 +70,15 @@ class SlotLayer:
         self.values[target, :length] = self.values[source, :length]
 
     def get_seq_length(self) -> int:
+        """The number of tokens of the longest text so far."""
         return int(self.slots.width) - 1
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """The width of the mask, and where it begins."""
         return int(self.slots.width), 0
 
     def get_max_length(self) -> int:
+        """No limit."""
         return -1
 
 
