@@ -125,6 +125,7 @@ def bench_filter() -> None:
     from training.data.gather.rules import cut_file
     from training.data.quality import classifier, tfidf
     from training.data.quality import rubric as annotate
+    from training.data.quality.heads import score_vectors
 
     files, _ = python_files(3_000)
     pieces: list[Any] = []
@@ -144,7 +145,7 @@ def bench_filter() -> None:
         embedding.append(len(texts) / (time.perf_counter() - began))
         many = np.vstack([found] * (20_000 // len(found) + 1))[:20_000]
         began = time.perf_counter()
-        fitted.head.predict_proba(many)
+        score_vectors(fitted.head, many)
         rates.append(len(many) / (time.perf_counter() - began))
     row("documents filtered after embedding, one core", figure=told(rates, "a second"), target="5,000 a second")
     print(f"filter: {told(rates, 'documents/s')} after embedding ({len(many):,} documents, one core)")

@@ -5,12 +5,18 @@ trees is not published, 100 here); a ridge regression predicts the points, as Fi
 learns from TF-IDF with SVD or from a language model's vectors.
 """
 
+import zlib
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NamedTuple
+from zipfile import BadZipFile
+
+import msgspec
 
 from evals import encoders
 from evals.encoders import Encoder
-from training.data.quality import tfidf
+from training.data.quality import heads, tfidf
+from training.data.quality.heads import ForestHead, LinearHead
 from zoo.errors import ZooError
 from zoo.records import Record
 
@@ -57,7 +63,7 @@ class FittedClassifier(NamedTuple):
     """Embedding and head, their measured quality, and the sample's out-of-fold scores."""
 
     embedding: tfidf.Embedding | Encoder
-    head: Any
+    head: ForestHead | LinearHead
     quality: ClassifierQuality
     scores: Any
 
@@ -87,7 +93,8 @@ def fit_classifier(
                 scores[test] = _score_vectors(
                     _make_head(head, seed).fit(features[train], wanted[train]), features[test]
                 )
-    whole = _make_head(head, seed).fit(features, wanted)
+    fitted = _make_head(head, seed).fit(features, wanted)
+    whole = heads.from_forest(fitted) if head == "forest" else heads.from_regression(fitted)
     quality = measure_quality(scores, truth, np.array(labels.projects), seed, best_cut(scores, truth))
     return FittedClassifier(embedding, whole, quality, scores)
 
@@ -137,7 +144,40 @@ def embed(texts: Sequence[str], embedding: tfidf.Embedding | Encoder) -> Any:
 
 def score_texts(texts: Sequence[str], fitted: FittedClassifier) -> Any:
     """Scores how educational each text is, in 0..1, shape (texts,), float64."""
-    return _score_vectors(fitted.head, embed(texts, fitted.embedding))
+    return heads.score_vectors(fitted.head, embed(texts, fitted.embedding))
+
+
+def write_classifier(file: BinaryIO, fitted: FittedClassifier) -> None:
+    """Writes a fitted classifier as arrays of numbers and JSON, in NumPy's npz form."""
+    import numpy as np
+
+    embedding = fitted.embedding
+    words = embedding._asdict() if isinstance(embedding, tfidf.Embedding) else {"encoder": _packed(embedding)}
+    np.savez(file, allow_pickle=False, scores=fitted.scores, quality=_packed(fitted.quality), **words,
+             **heads.arrays(fitted.head))  # fmt: skip
+
+
+def read_classifier(path: Path) -> FittedClassifier:
+    """Reads a fitted classifier. Raises ZooError if the file is not one: nothing in it is ever run."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            embedding: tfidf.Embedding | Encoder
+            if "encoder" in kept:
+                embedding = msgspec.json.decode(kept["encoder"].tobytes(), type=Encoder)
+            else:
+                embedding = tfidf.Embedding(kept["idf"], kept["projection"])
+            quality = msgspec.json.decode(kept["quality"].tobytes(), type=ClassifierQuality)
+            return FittedClassifier(embedding, heads.from_arrays(kept), quality, kept["scores"])
+    except (ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error, msgspec.MsgspecError):
+        raise ZooError(f"{path}: is no classifier of this version; delete it and run the command again") from None
+
+
+def _packed(record: Record) -> Any:
+    import numpy as np
+
+    return np.frombuffer(msgspec.json.encode(record), dtype=np.uint8)
 
 
 def threshold_for(precision: float, fitted: FittedClassifier, labels: LabelledSample) -> float:

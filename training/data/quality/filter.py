@@ -5,7 +5,6 @@ labels and scores all documents. Memory holds the labelled texts and 24 bytes of
 """
 
 import hashlib
-import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ VERSION = 3
 LABELLED = 4_000
 LOW = "educational value below the threshold"
 TFIDF = "tfidf"
+MODEL = "model.npz"
 
 
 class FilterChoice(Record, frozen=True):
@@ -117,10 +117,10 @@ def label_file(job: FilterJob) -> list[LabelledDocument]:
 
 
 def score_file(job: FilterJob) -> bytes:
-    """Scores a file's documents, float64, rounded to 4 places. The model file was written by this run."""
+    """Scores a file's documents, float64, rounded to 4 places."""
     import numpy as np
 
-    fitted = pickle.loads(Path(job.model).read_bytes())  # noqa: S301
+    fitted = classifier.read_classifier(Path(job.model))
     texts = [document.text for document in read_file(Path(job.documents))]
     scores = classifier.score_texts(texts, fitted) if texts else np.zeros(0)
     return np.round(scores.astype("<f8"), 4).tobytes()
@@ -160,7 +160,7 @@ class FilterRun:
             [row.text for row in rows], [row.points for row in rows], [row.project for row in rows], least
         )
         fitted = self._fitted(labels)
-        model = str(self.work / "model.pickle")
+        model = str(self.work / MODEL)
         jobs = [FilterJob(documents=str(path), model=model) for path in self.paths]
         parts = [np.frombuffer(part, dtype="<f8") for part in each_shard(self.work, "score", jobs, score_file, bytes)]
         scores = np.concatenate([np.zeros(0), *parts])
@@ -197,12 +197,11 @@ class FilterRun:
         ]
 
     def _fitted(self, labels: LabelledSample) -> classifier.FittedClassifier:
-        model = self.work / "model.pickle"
+        model = self.work / MODEL
         if not model.is_file():
             with whole_file(model) as file:
-                pickle.dump(classifier.fit_classifier(labels, self.seed, self.encoder, self.head), file)
-        fitted: classifier.FittedClassifier = pickle.loads(model.read_bytes())  # noqa: S301
-        return fitted
+                classifier.write_classifier(file, classifier.fit_classifier(labels, self.seed, self.encoder, self.head))
+        return classifier.read_classifier(model)
 
     def _outcomes(
         self, scores: Any, kept: Any, threshold: float, labels: dict[str, LabelledDocument], counts: Counts
