@@ -10,8 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rows import row
-
+import rows as kept
 
 # the columns of each table's smallest and largest figure, and what was wanted
 SPANS = {"coverage": ("least", "most"), "power": ("power", "power"), "family-wise error": ("any false rank",) * 2}
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"{title}, {time.perf_counter() - start:.0f} s")
         print_table(rows)
         least, most = SPANS[title]
-        row(title, figure=f"{min(r[least] for r in rows)} to {max(r[most] for r in rows)}%", target=WANTED[title])
+        kept.row(title, figure=f"{min(r[least] for r in rows)} to {max(r[most] for r in rows)}%", target=WANTED[title])
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
