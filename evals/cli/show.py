@@ -71,8 +71,8 @@ def _renew(checkpoint: str | None, as_json: bool) -> None:
         click.echo("all derived scores are up to date")
     else:
         click.echo(
-            f"renewed: {renewed.combined} scores combined over seeds, {renewed.intervals} intervals, "
-            f"{renewed.splits} runs split by searches"
+            f"renewed: combined over seeds {renewed.combined}, intervals {renewed.intervals}, "
+            f"runs split by searches {renewed.splits}"
         )
 
 
