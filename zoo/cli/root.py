@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.errors import CheckFailed, ZooError, nearest
+from zoo.safe_path import protect_children
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -170,6 +171,7 @@ def _is_file(error: OSError) -> bool:
 
 def main() -> None:
     """The console script."""
+    protect_children()
     # How long an idle thread of torch spins before it sleeps. Tokens/s of a 1M-parameter model on two cores, alone and
     # each of two at once: 8,000 and 1,000-1,800 with the default (300,000 turns), 5,000 and 4,800 if it sleeps at once,
     # 7,300 and 2,300 with this.
