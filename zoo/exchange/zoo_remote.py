@@ -23,6 +23,7 @@ from zoo.errors import ZooError, unknown
 from zoo.progress import progress
 from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, Search, manifest_digest, validate_name
 from zoo.registry import Registry, now, open_registry
+from zoo.settings import sqlite_url
 from zoo.store.bucket import BucketStore, filesystem, translate_faults
 from zoo.store.disk import DiskStore
 from zoo.store.store import Store, validate_sha256
@@ -336,7 +337,7 @@ def open_remote(url: str) -> Iterator[RemoteZoo]:
         return
     folder = Path(url.removeprefix("file://")).expanduser().absolute()
     if (folder / "zoo.db").exists():
-        with open_registry(f"sqlite:///{folder / 'zoo.db'}", str(folder / "store")) as registry:
+        with open_registry(sqlite_url(folder / "zoo.db"), str(folder / "store")) as registry:
             yield ZooRemote(registry)
         return
     yield ExchangeRemote(url, DiskStore(folder))
