@@ -21,6 +21,7 @@ from dashboard.board.cells import (
     Row,
     at_chance,
     cell_text,
+    coverage_note,
     overlap_notes,
     overlap_text,
     run_texts,
@@ -31,6 +32,7 @@ from dashboard.board.ranks import board_ranks
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
 from dashboard.escape import html, latex, markdown, plain
 from zoo.cli.output import NONE, count, range_text
+from zoo.cli.output import cell as number_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
@@ -64,18 +66,24 @@ def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" + " ---: |" * (len(heads) - 1)]
     ranks = board_ranks(board)
     for row in board.rows:
-        fields = [markdown(row.label), *_facts(row)]
+        fields = [markdown(row.label), *map(markdown, _facts(row))]
         for column in board.columns:
             standing = ranks[column.key].get(row.key)
             rank = f" #{range_text(standing.first, standing.last)}" if standing else ""
-            fields.append(cell_text(row.cells.get(column.key)) + rank)
+            fields.append(_markdown_cell(row.cells.get(column.key)) + rank)
         lines.append(f"| {' | '.join(fields)} |")
     every = (*notes, *overlap_notes(board))
     return "\n".join([*lines, "", *(markdown(note) for note in every), "", NOTE, ""])
 
 
+def _markdown_cell(cell: Cell | None) -> str:
+    """The cell, with its notes escaped; its own numbers stay readable in the source."""
+    numbers = NONE if cell is None else number_text(value_text(cell), cell.low, cell.high, cell.n)
+    return numbers + markdown(cell_text(cell).removeprefix(numbers))
+
+
 def _facts(row: Row) -> list[str]:
-    return [count(row.parameters), count(row.unique_tokens), count(row.training_tokens), plain(row.date) or NONE]
+    return [count(row.parameters), count(row.unique_tokens), count(row.training_tokens), row.date or NONE]
 
 
 def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
@@ -88,7 +96,7 @@ LONG = (
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
-    *("seeds", "draws", "setting", "worst", "best"),
+    *("seeds", "draws", "setting", "worst", "best", "coverage_note"),
 )
 
 
@@ -107,7 +115,7 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
-            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
+            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best, coverage_note(cell)),
         )
         for row in board.rows
         for column in board.columns
@@ -144,9 +152,9 @@ def _latex_notes(cell: Cell) -> str:
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The board as plain data for `--json`: columns, and rows of cells by column key, in percent, with ranks."""
-    shown = {column.key for column in board.columns}
+    keys = {column.key for column in board.columns}
     rows = [
-        msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in shown})
+        msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in keys})
         for row in board.rows
     ]
     data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
@@ -155,7 +163,8 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
         for key, cell in row["cells"].items():
             standing = ranks[key].get(row["key"])
             cell |= {"rank_first": standing and standing.first, "rank_last": standing and standing.last}
-            cell["at_chance"] = at_chance(cells[row["key"]][key])
+            shown = cells[row["key"]][key]
+            cell |= {"at_chance": at_chance(shown), "coverage_note": coverage_note(shown)}
     return {"notes": list(notes), **data}
 
 

@@ -10,6 +10,7 @@ from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, report_dry_run
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 
 if TYPE_CHECKING:
     from zoo.records import About, Checkpoint, Parent, TrainedOn
@@ -154,12 +155,11 @@ def _trained_on(registry: "Registry", option: str) -> "TrainedOn":
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """Reads a recipe file as plain data, TOML or JSON by its suffix."""
-    import json
     import tomllib
 
     try:
         text = path.read_text(encoding="utf-8")
-        recipe = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        recipe = tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)
     except FileNotFoundError:
         raise ZooError(f"{path}: no such file; --recipe expects a TOML or JSON file.") from None
     except ValueError as error:

@@ -113,7 +113,7 @@ class SqliteDatabase:
                 if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                     connection.execute("PRAGMA journal_mode = wal")
                 return connection
-            quoted = urllib.parse.quote(str(self.file.absolute()))
+            quoted = urllib.parse.quote(os.fsencode(self.file.absolute()))
             try:
                 connection = self._open(f"file:{quoted}?mode=ro")
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

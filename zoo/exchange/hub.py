@@ -9,7 +9,6 @@ so an interrupted phi-2 would start its 5 GB again, and it checks sizes only.
 import contextlib
 import hashlib
 import http.client
-import json
 import os
 import re
 import ssl
@@ -25,6 +24,7 @@ from zoo.admission import gate
 from zoo.api_key import read_key
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 from zoo.lock import lock_file
 from zoo.progress import progress
 from zoo.store.store import leaving_room
@@ -108,11 +108,11 @@ def snapshot(repository: str, revision: str | None) -> Snapshot:
     with _open(url) as answer, _interruptible(url):
         text = answer.read(LISTING_BYTES)
     try:
-        listing = json.loads(text)
+        listing = parse_json(text)
         files = tuple(_parse_file(item) for item in listing.get("siblings", []))
         commit = str(listing.get("sha", ""))
         licence = str((listing.get("cardData") or {}).get("license", "") or "unknown")
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         raise ZooError(f"{url}: the answer is not a listing of a repository; check HF_ENDPOINT.") from None
     if not COMMIT.fullmatch(commit):
         raise ZooError(f"{repository}: the hub names no commit for {revision or 'main'}; give one with --revision.")

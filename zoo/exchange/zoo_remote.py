@@ -21,9 +21,11 @@ from zoo.db.rows import insert_scores, write_run
 from zoo.db.searches import check_search, search_of_header
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
+from zoo.jsonl import parse_json
 from zoo.progress import progress
 from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, Search, manifest_digest, validate_name
 from zoo.registry import Registry, now, open_registry
+from zoo.settings import sqlite_url
 from zoo.store.bucket import BucketStore, filesystem, translate_faults
 from zoo.store.disk import DiskStore
 from zoo.store.store import Store, validate_sha256
@@ -298,8 +300,8 @@ class ExchangeRemote:
                 raise ZooError(f"{path}: is too large for an entry.")
             text = self.fs.cat_file(path)
         try:
-            return msgspec.json.decode(text, type=Entry)
-        except (msgspec.DecodeError, RecursionError) as error:
+            return msgspec.convert(parse_json(text), Entry, str_keys=True)
+        except ValueError as error:
             raise ZooError(f"{path}: cannot be parsed as an entry ({error}); push it again.") from error
 
     def labels(self) -> list[str]:
@@ -338,7 +340,7 @@ def open_remote(url: str) -> Iterator[RemoteZoo]:
         return
     folder = Path(url.removeprefix("file://")).expanduser().absolute()
     if (folder / "zoo.db").exists():
-        with open_registry(f"sqlite:///{folder / 'zoo.db'}", str(folder / "store")) as registry:
+        with open_registry(sqlite_url(folder / "zoo.db"), str(folder / "store")) as registry:
             yield ZooRemote(registry)
         return
     yield ExchangeRemote(url, DiskStore(folder))

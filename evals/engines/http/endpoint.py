@@ -22,6 +22,7 @@ from typing import Any
 
 from zoo.address import shown
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 from zoo.records import Record
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -132,7 +133,7 @@ class Endpoint:
                     text = line.strip().removeprefix(b"data:").strip()
                     if not line.startswith(b"data:") or text == b"[DONE]":
                         continue
-                    event = json.loads(text)
+                    event = parse_json(text, nonfinite=True, repair=True)
                     if not isinstance(event, dict) or "error" in event:
                         raise EndpointError(f"{self.url} failed: {self.clean(text.decode('utf-8', 'replace'))}")
                     events += 1
@@ -226,7 +227,7 @@ class Endpoint:
         ends = time.monotonic() + timeout_seconds
         with self._opener.open(request, timeout=timeout_seconds) as response:
             text = _read(response, ends, timeout_seconds)
-        return json.loads(text)
+        return parse_json(text, nonfinite=True, repair=True)
 
     def _reason(self, error: urllib.error.HTTPError) -> str:
         """The endpoint's own message, on one line, without the key."""
@@ -237,7 +238,7 @@ class Endpoint:
         finally:
             error.close()
         try:
-            body = json.loads(text)
+            body = parse_json(text, repair=True)
             error_part = body.get("error", body) if isinstance(body, dict) else body
             text = str(error_part.get("message", error_part) if isinstance(error_part, dict) else error_part)
         except ValueError:
