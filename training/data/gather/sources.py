@@ -18,8 +18,9 @@ import msgspec
 from training.data.gather import rules
 from training.data.gather.rules import CutFile, SourceFile
 from zoo import gz
-from zoo.address import without_secrets
+from zoo.api_key import read_key
 from zoo.errors import ZooError
+from zoo.exchange.hub import endpoint
 from zoo.records import Record
 
 BLOCK_BYTES = 8_000_000
@@ -312,12 +313,17 @@ def hub_files(wanted: str, split: str) -> tuple[list[tuple[str, str]], str]:
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     name, _, revision = wanted.partition("@")
+    endpoint()  # refuses an address that holds a password
+    read_key("HF_TOKEN")
     try:
         info = HfApi().dataset_info(name, revision=revision or None)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise ZooError(f'no dataset "{name}" with revision "{revision or "main"}" on the hub') from None
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = without_secrets(str(error), os.environ.get("HF_ENDPOINT", ""))[:100]
+    except Exception as error:
+        faults = (HfHubHTTPError, OSError, ValueError)
+        if not isinstance(error, faults) and not type(error).__module__.startswith("httpx"):
+            raise  # the client of the hub: requests, whose errors are OSErrors, httpx or httpx2
+        reason = str(error)[:100]
         raise ZooError(f"the hub cannot be reached for {name} ({reason}); HF_ENDPOINT names another") from None
     files = sorted(file.rfilename for file in info.siblings or () if file.rfilename.endswith(ROWS))
     chosen = [file for file in files if not split or re.search(rf"(^|[/_.-]){re.escape(split)}([/_.-])", file)]

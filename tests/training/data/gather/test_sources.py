@@ -4,6 +4,8 @@ import gzip
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -285,3 +287,15 @@ def test_a_hubs_dataset_is_pinned_and_read_in_stretches(hub: list[tuple[str, str
         gather.gather("hf:me/other", "other")
     with pytest.raises(ZooError, match=r'of split "dev"; it has data/test\.jsonl'):
         gather.gather("hf:me/code", "dev", split="dev")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1", "http://user:s3cr3tPart@127.0.0.1:1"])
+def test_a_hub_that_cannot_be_reached_is_one_line_without_the_password(address: str) -> None:
+    line = "from training.data.gather.sources import hub_files; from zoo.errors import ZooError\n"
+    line += "try:\n    hub_files('a/b', '')\nexcept ZooError as error:\n    print(error)\n"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", line], env={**os.environ, "HF_ENDPOINT": address}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "HF_ENDPOINT" in done.stdout
+    assert "s3cr3tPart" not in done.stdout + done.stderr
