@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import settings
+from zoo.address import shown
 from zoo.db import checkpoints, datasets, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
@@ -90,7 +91,7 @@ class Registry:
             copied = ingest.copy_source(source, tree, self.store.trees, link)
             notes = " ".join(part for part in (about.notes, copied.note()) if part)
             # an address may be recorded, a password may not
-            origin = "" if "@" in str(source) or "://" not in str(source) else str(source)
+            origin = shown(str(source)) if "://" in str(source) else ""
             return copied.files, msgspec.structs.replace(about, notes=notes, source=about.source or origin)
 
         return self._add(name, fill, link)
@@ -304,6 +305,12 @@ class Registry:
         """Keeps a score that combines stored runs which differ by seed alone, in place of an earlier one."""
         with self.database.write():
             rows.insert_scores(self.database, self.run(score.run), protocol, [score], now())
+
+    def restate(self, scores: Sequence[Score]) -> None:
+        """Gives stored scores another interval, and the groups that it was made from."""
+        with self.database.write():
+            for score in scores:
+                rows.restate(self.database, score)
 
     def scores(self, checkpoint: str | None = None, task: str | None = None, chosen: bool = False) -> Sequence[Score]:
         """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given.

@@ -21,6 +21,7 @@ from dashboard.board.cells import (
     Row,
     at_chance,
     cell_text,
+    coverage_note,
     overlap_notes,
     overlap_text,
     run_texts,
@@ -96,7 +97,7 @@ LONG = (
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
-    *("seeds", "draws", "setting", "worst", "best"),
+    *("seeds", "draws", "setting", "worst", "best", "coverage_note"),
 )
 
 
@@ -115,7 +116,7 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
-            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
+            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best, coverage_note(cell)),
         )
         for row in board.rows
         for column in board.columns
@@ -152,9 +153,9 @@ def _latex_notes(cell: Cell) -> str:
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The board as plain data for `--json`: columns, and rows of cells by column key, in percent, with ranks."""
-    shown = {column.key for column in board.columns}
+    keys = {column.key for column in board.columns}
     rows = [
-        msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in shown})
+        msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in keys})
         for row in board.rows
     ]
     data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
@@ -163,7 +164,8 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
         for key, cell in row["cells"].items():
             standing = ranks[key].get(row["key"])
             cell |= {"rank_first": standing and standing.first, "rank_last": standing and standing.last}
-            cell["at_chance"] = at_chance(cells[row["key"]][key])
+            shown = cells[row["key"]][key]
+            cell |= {"at_chance": at_chance(shown), "coverage_note": coverage_note(shown)}
     return {"notes": list(notes), **data}
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from zoo.address import refuse_secrets
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, report_dry_run
@@ -73,6 +74,8 @@ def add(
     if source.startswith("hf:"):
         source, _, pinned = source.removeprefix("hf:").partition("@")
         revision = revision or pinned or None
+    elif not Path(source).expanduser().exists():
+        refuse_secrets(source, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or HF_TOKEN, instead.")
     if dry_run:
         from zoo.exchange.huggingface import plan_import
 

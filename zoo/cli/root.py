@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.errors import CheckFailed, ZooError, nearest
+from zoo.safe_path import protect_children
 from zoo.visible import VisibleStream, plain
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ def guard_streams() -> None:
 
 def main() -> None:
     """The console script."""
+    protect_children()
     guard_streams()
     # How long an idle thread of torch spins before it sleeps. Tokens/s of a 1M-parameter model on two cores, alone and
     # each of two at once: 8,000 and 1,000-1,800 with the default (300,000 turns), 5,000 and 4,800 if it sleeps at once,

@@ -19,7 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from zoo.address import refuse_secrets, same_server, shown
 from zoo.admission import gate
+from zoo.api_key import read_key
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.jsonl import parse_json
@@ -61,26 +63,23 @@ class _NoTokenElsewhere(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, *rest: Any) -> Any:
         following = super().redirect_request(req, *rest)
-        if following is not None and _host(following.full_url) != _host(req.full_url):
+        if following is not None and not same_server(following.full_url, req.full_url):
             following.headers.pop("Authorization", None)
         return following
-
-
-def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).netloc
 
 
 def endpoint() -> str:
     """The hub's address: `HF_ENDPOINT`, or the public one."""
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise ZooError(f"HF_ENDPOINT={address}: expected an address that begins with https://")
+    if not address.startswith(("http://", "https://")):
+        raise ZooError(f"HF_ENDPOINT={shown(address)}: expected an address that begins with https://")
+    refuse_secrets(address, "put the token into HF_TOKEN (HF_ENDPOINT)")
     return address
 
 
 def _open(url: str, offset: int = 0) -> Any:
     request = urllib.request.Request(url)  # noqa: S310  (endpoint() lets only http and https through)
-    if token := os.environ.get("HF_TOKEN"):
+    if token := read_key("HF_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     if offset:
         request.add_header("Range", f"bytes={offset}-")

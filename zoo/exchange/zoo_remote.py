@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from zoo.address import refuse_secrets
 from zoo.admission import gate
 from zoo.db import datasets, names
 from zoo.db.gc import pin
@@ -333,6 +334,7 @@ class ExchangeRemote:
 @contextlib.contextmanager
 def open_remote(url: str) -> Iterator[RemoteZoo]:
     """The zoo at an address: a folder, a PHIZOO_HOME, or s3://bucket/folder."""
+    refuse_secrets(url, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, instead.")
     if "://" in url and not url.startswith("file://"):
         yield ExchangeRemote(url, BucketStore(url))
         return

@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from zoo.address import shown
 from zoo.errors import ZooError
 from zoo.jsonl import parse_json
 from zoo.records import Record
@@ -206,7 +207,7 @@ class Endpoint:
 
     def _final(self, code: int, last: str) -> Exception:
         if code in (401, 403):
-            return EndpointError(f"{self.url} refuses the key ({last}); set PHIZOO_API_KEY")
+            return EndpointError(f"{self.url} refuses the key ({last}); set PHIZOO_API_KEY (for PHIZOO_API_URL)")
         if code in (404, 405) or 300 <= code < 400:
             return EndpointError(f"{self.url} has no such address or model ({last}); it should end in /v1")
         return Refused(last)
@@ -266,10 +267,14 @@ class Endpoint:
 
 def check_url(url: str) -> str:
     """A base URL without its last slash. Raises ZooError unless http or https, or when it carries a secret."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its text quotes the address
+        raise ZooError(f'"{shown(url)[:80]}" is not the address of a server (--url)') from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ZooError(
-            f'"{url[:80]}" is not the address of a server (--url); expected one like http://127.0.0.1:8000/v1'
+            f'"{shown(url)[:80]}" is not the address of a server (--url); expected one like http://127.0.0.1:8000/v1'
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ZooError(

@@ -68,7 +68,7 @@ def test_zero_of_164_has_an_upper_bound(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     score = made.score(mini, under, 0.0, low=0.0, high=0.022888)
     (row,) = build_board([mini], [score], {under.fingerprint: under}).rows
-    assert [cell_text(cell) for cell in row.cells.values()] == ["0.0 [0.0–2.3] n=164"]
+    assert [cell_text(cell) for cell in row.cells.values()] == ["0.0 [0.0–2.3] n=164 (covers 90–99%, not 95%)"]
 
 
 def test_published_interval_is_derived_and_marked(made: SimpleNamespace) -> None:
