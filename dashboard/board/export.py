@@ -30,11 +30,12 @@ from dashboard.board.cells import (
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
-from dashboard.escape import html, latex, markdown, plain
+from dashboard.escape import html, latex, markdown
 from zoo.cli.output import NONE, count, range_text
 from zoo.cli.output import cell as number_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
+from zoo.visible import plain
 
 FACTS = ("Model", "Parameters", "Unique tokens", "Tokens seen", "Date")
 NOTE = "† reported elsewhere, not measured here; its 95% interval, if any, is derived here from value and n."

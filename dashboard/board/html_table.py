@@ -12,11 +12,12 @@ from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, at_chance, cell_text, overlap_text, run_texts, value_text
 from dashboard.board.ranks import board_ranks
 from dashboard.board.view import View
-from dashboard.escape import cut, html, plain
+from dashboard.escape import cut, html
 from evals.stats.ranks import Standing
 from zoo.cli import output
 from zoo.cli.output import NONE, count, range_text
 from zoo.coverage import NOT_SEARCHED
+from zoo.visible import plain
 
 FACTS = (
     *(("name", "Model"), ("parameters", "Parameters"), ("unique", "Unique tokens"), ("tokens", "Tokens seen")),

@@ -8,8 +8,9 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from dashboard.escape import latex, markdown, plain, spreadsheet
+from dashboard.escape import latex, markdown, spreadsheet
 from zoo.cli.output import NONE
+from zoo.visible import plain
 
 TableRows = Sequence[Mapping[str, object]]
 

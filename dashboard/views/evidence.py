@@ -7,9 +7,10 @@ import streamlit as st
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, cell_text
 from dashboard.data import evidence, source
-from dashboard.escape import cut, plain
+from dashboard.escape import cut
 from dashboard.views.style import text
 from zoo.errors import ZooError
+from zoo.visible import plain
 
 
 def open_cell(board: Board, address: str) -> None:

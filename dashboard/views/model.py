@@ -7,12 +7,13 @@ import streamlit as st
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Row, cell_text
 from dashboard.data import lineage, source
-from dashboard.escape import cut, html, plain
+from dashboard.escape import cut, html
 from dashboard.views import style
 from zoo.cli.output import NONE, bytes_text, count
 from zoo.errors import ZooError
 from zoo.exchange.card import model_card
 from zoo.records import Checkpoint
+from zoo.visible import plain
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -10,8 +10,9 @@ from dashboard import charts
 from dashboard.board.cells import Board
 from dashboard.board.html_table import read_asset
 from dashboard.data import source, table_files
-from dashboard.escape import html, markdown, plain
+from dashboard.escape import html, markdown
 from zoo.records import Subset
+from zoo.visible import plain
 
 STYLE = read_asset("page.css")
 MARKUP = (

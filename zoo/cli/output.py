@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from zoo.visible import plain
+
 if TYPE_CHECKING:
     from zoo.records import Score
 
@@ -149,7 +151,7 @@ def table(rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iter
     columns  titles; one that begins with ">" aligns its column to the right; none: no line of titles
     bold     numbers of the rows that a terminal shows bold
     """
-    body = [tuple(row) for row in rows]
+    body = [tuple(map(plain, row)) for row in rows]
     right = [title.startswith(">") for title in columns] or [False] * len(body[0] if body else ())
     titles = tuple(title.removeprefix(">") for title in columns)
     if sys.stdout.isatty():

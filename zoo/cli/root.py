@@ -15,6 +15,7 @@ import click
 
 from zoo.errors import CheckFailed, ZooError, nearest
 from zoo.safe_path import protect_children
+from zoo.visible import VisibleStream, plain
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -114,10 +115,10 @@ def run(args: Sequence[str]) -> int:
         code = phizoo.main(list(args), prog_name="phizoo", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except CheckFailed as error:
-        print(f"phizoo: {error}", file=sys.stderr)
+        print(f"phizoo: {plain(str(error))}", file=sys.stderr)
         return 1
     except ZooError as error:
-        print(f"phizoo: {error}", file=sys.stderr)
+        print(f"phizoo: {plain(str(error))}", file=sys.stderr)
         return 2
     except click.Abort:
         return interrupted()
@@ -126,7 +127,7 @@ def run(args: Sequence[str]) -> int:
         return 2
     except click.ClickException as error:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "phizoo"
-        print(f"phizoo: {error.format_message()} Help: {path} --help", file=sys.stderr)
+        print(f"phizoo: {plain(error.format_message())} Help: {path} --help", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return interrupted()
@@ -162,7 +163,10 @@ def os_fault(error: OSError) -> int:
     }.get(error.errno or 0)
     if message is None:
         raise error
-    print(f"phizoo: {error.filename or 'writing'}: {message}, then run the same command again.", file=sys.stderr)
+    print(
+        f"phizoo: {plain(str(error.filename or 'writing'))}: {message}, then run the same command again.",
+        file=sys.stderr,
+    )
     return 2
 
 
@@ -170,17 +174,16 @@ def _is_file(error: OSError) -> bool:
     return os.path.isfile(error.filename) if isinstance(error.filename, str | os.PathLike) else False
 
 
-def replace_unprintable() -> None:
-    """Lets standard output and error write "?" for a character that they cannot encode, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+def guard_streams() -> None:
+    """Makes standard output and error show literally what comes from outside, on any terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stdout, sys.stderr = VisibleStream(sys.stdout, moves=False), VisibleStream(sys.stderr, moves=True)
 
 
 def main() -> None:
     """The console script."""
     protect_children()
-    replace_unprintable()
+    guard_streams()
     # How long an idle thread of torch spins before it sleeps. Tokens/s of a 1M-parameter model on two cores, alone and
     # each of two at once: 8,000 and 1,000-1,800 with the default (300,000 turns), 5,000 and 4,800 if it sleeps at once,
     # 7,300 and 2,300 with this.

@@ -21,6 +21,7 @@ from evals.sandbox.host import cgroup, syscall_filter
 from evals.sandbox.host.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
 from evals.sandbox.host.spawner import FILTER
 from evals.sandbox.judge.judge import STATUS
+from zoo.jsonl import without_halves
 
 REPOSITORY = str(Path(__file__).resolve().parents[3])
 # of a worker's control group: two children with their files, pipes and sockets
@@ -233,7 +234,8 @@ class Worker:
         self.data += more
         verdicts = []
         while len(self.data) >= 4 and len(self.data) >= (end := 4 + int.from_bytes(self.data[:4], "little")):
-            verdicts.append(json.loads(self.data[4:end]))
+            # a program may raise an error whose text no file can hold
+            verdicts.append(without_halves(json.loads(self.data[4:end])))
             self.data = self.data[end:]
         return verdicts
 

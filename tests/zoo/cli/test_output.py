@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile.texts import STEERING
 from zoo.cli.output import cell, count, emit_json, json_text, share_cell, table
 from zoo.records import Record
 
@@ -88,3 +89,11 @@ def test_json_of_half_a_surrogate_pair_has_no_nan_either() -> None:
 def test_json_of_a_value_without_a_form_is_refused() -> None:
     with pytest.raises(TypeError):
         json_text([object()])
+
+
+@pytest.mark.parametrize("text", STEERING.values(), ids=STEERING.keys())
+def test_a_table_shows_what_came_from_outside_on_its_own_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table([(text, "1"), ("phi-1", "2")], ("NAME", ">N"))
+    lines = capsys.readouterr().out.split("\n")
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)

@@ -4,7 +4,12 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
+
+from tests.hostile.texts import STEERING
+from zoo.cli import root
+from zoo.errors import CheckFailed, ZooError
 
 PRINTER = r"""
 import click
@@ -27,7 +32,21 @@ def test_a_stream_replaces_what_it_cannot_show(encoding: str) -> None:
     assert done.returncode == 2, done.stderr
     assert b"Traceback" not in done.stderr
     assert done.stdout.startswith(b"51.2 [43.6")
-    assert b"?" in done.stdout
+    assert b"D835" in done.stdout
+
+
+@pytest.mark.parametrize("text", STEERING.values(), ids=STEERING.keys())
+@pytest.mark.parametrize("kind", [ZooError, CheckFailed, click.UsageError])
+def test_an_error_is_one_visible_line(
+    kind: type[Exception], text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise kind(f"no checkpoint {text}")
+
+    monkeypatch.setattr(root.phizoo, "main", fail)
+    assert root.run([]) in (1, 2)
+    (line,) = capsys.readouterr().err.split("\n")[:-1]
+    assert line.isprintable()
 
 
 def test_help_is_printed_on_a_plain_terminal() -> None:
