@@ -69,9 +69,13 @@ def add(
               phizoo models add ./smollm2.Q4_1.gguf --name smollm2-q4
               phizoo models add ./my-lora --name my-model --base phi-1@best
     """
+    from zoo.records import has_tokenizer, validate_name
+
     if source.startswith("hf:"):
         source, _, pinned = source.removeprefix("hf:").partition("@")
         revision = revision or pinned or None
+    if name is not None:
+        validate_name(name)  # also an empty one, which is no default
     if dry_run:
         from zoo.exchange.huggingface import plan_import
 
@@ -79,8 +83,6 @@ def add(
         return
     if (link or "://" in source) and (drop_code or convert or revision):
         raise ZooError("--drop-code, --convert and --revision do not go with --link or an address; leave them out")
-    from zoo.records import has_tokenizer
-
     with open_registry() as registry:
         record = _about(registry, recipe, parents, datasets, about)
         if link or "://" in source:

@@ -31,7 +31,10 @@ class Database(Protocol):
         """All rows of a query, inside the current transaction if there is one."""
 
     def write(self) -> Any:
-        """A transaction that may write; writers take turns. Commits if the block does not raise."""
+        """A transaction that may write; writers take turns. Commits if the block does not raise.
+
+        Inside another one it is a part of that one: all or nothing.
+        """
 
     def run(self, sql: str, **values: Any) -> int:
         """Runs one statement inside `write()`; returns the number of rows it changed."""
@@ -171,6 +174,9 @@ class SqliteDatabase:
                 f"{hide_password(self.url)}: is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write."
             )
         with self._turn:
+            if self._connection.in_transaction:  # of this thread, since it has the turn
+                yield
+                return
             self.run("BEGIN IMMEDIATE")
             try:
                 yield
@@ -226,6 +232,9 @@ class EngineDatabase:
     def write(self) -> Iterator[None]:
         if self.readonly:
             raise ZooError(f"{hide_password(self.url)}: opened for reading only; open it for writing.")
+        if getattr(self._inside, "connection", None):
+            yield
+            return
         try:
             with self.engine.begin() as connection:
                 connection.execute(self._text("SELECT id FROM zoo_lock FOR UPDATE"))
