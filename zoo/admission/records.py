@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from zoo.address import shown
 from zoo.admission import gate
 from zoo.admission.scores import MOST, score_fault
 from zoo.db import names
@@ -26,6 +27,7 @@ RUN_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 VERSIONS = 10**9
 TEXT = 400  # characters of a name, a label or a date
 NOTES = 20_000
+ADDRESS = 180  # characters of an address
 FREE_TEXT = ("protocol", "identity", "command")  # of a run's header: prompts and commands may have line breaks
 
 
@@ -83,6 +85,15 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> None:
 def entry_files(entry: Entry) -> list[File]:
     """The files of the checkpoint and of its runs' results."""
     return [*entry.checkpoint.files, *(run.results for run in entry.runs if run.results)]
+
+
+def recorded_address(url: str) -> str:
+    """An address as a record may hold it: without secrets, printable, and not long.
+
+    >>> recorded_address("/mnt/zoo\x1b")
+    '/mnt/zoo?'
+    """
+    return "".join(character if character.isprintable() else "?" for character in shown(url))[:ADDRESS]
 
 
 def check_entry(entry: Entry, spec: str) -> Entry:
@@ -198,6 +209,8 @@ def _run_faults(run: RunEntry, checkpoint: str) -> Iterator[str]:
     for score in run.scores:
         if fault := score_fault(score):
             yield f"a score of {name}: {fault}"
+        elif score.clusters > score.n:
+            yield f"a score of {name} has {score.clusters} clusters in {score.n} samples"
         if (score.run, score.checkpoint) != (header.id, checkpoint):
             yield f"a score of {name} names another run or checkpoint"
         if (score.task, score.metric) != (protocol.task, protocol.metric) or score.protocol not in prints:

@@ -22,8 +22,6 @@ def score_fault(score: Score) -> str:
         count = getattr(score, name)
         if type(count) is not int or not minimum <= count <= MOST:
             return f"{name} is {count!r:.40}, expected {minimum} or more"
-    if score.clusters > score.n:
-        return f"it has {score.clusters} clusters in {score.n} samples"
     shares = (score.low, score.value, score.high)
     if not all(isinstance(share, int | float) and math.isfinite(share) for share in shares):
         return f"its value {score.value!r:.40} or a bound of it is not a finite number"

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from zoo.errors import ZooError
 
 BUSY_SECONDS = 60.0
+UNTOUCHED = "?immutable=1"  # ends the URL of a SQLite file of which not even side files may be made
 
 Row = Sequence[Any]
 
@@ -126,17 +127,22 @@ class SqliteDatabase:
                     connection.execute("PRAGMA journal_mode = wal")
                 return connection
             quoted = urllib.parse.quote(str(self.file.absolute()))
+            if self.url.endswith(UNTOUCHED) and not self.file.with_name(f"{self.file.name}-wal").exists():
+                return self._open_frozen(quoted)  # nobody writes there, and reading makes no side files
             try:
                 connection = self._open(f"file:{quoted}?mode=ro")
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 return connection
             except sqlite3.OperationalError:
                 # WAL needs its side files; if none can be made, nobody here writes: read the file as immutable.
-                stat = self.file.stat()
-                self._frozen = (stat.st_mtime_ns, stat.st_size)
-                return self._open(f"file:{quoted}?immutable=1")
+                return self._open_frozen(quoted)
         except sqlite3.Error as error:
             raise translate_error(error, self.url) from error
+
+    def _open_frozen(self, quoted: str) -> sqlite3.Connection:
+        stat = self.file.stat()
+        self._frozen = (stat.st_mtime_ns, stat.st_size)
+        return self._open(f"file:{quoted}?immutable=1")
 
     def _open(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -174,7 +180,8 @@ class SqliteDatabase:
                 f"{hide_password(self.url)}: is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write."
             )
         with self._turn:
-            if self._connection.in_transaction:  # of this thread, since it has the turn
+            nested = self._connection.in_transaction  # of this thread, since it has the turn
+            if nested:
                 yield
                 return
             self.run("BEGIN IMMEDIATE")

@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo.db.database import Database, DatabaseError, EngineDatabase, SqliteDatabase, hide_password, sqlite_file
 from zoo.errors import ZooError
 
-SCHEMA = "0007"  # the newest revision in zoo/db/migrations/versions; a test checks this
+SCHEMA = "0008"  # the newest revision in zoo/db/migrations/versions; a test checks this
 
 
 def open_database(url: str, readonly: bool = False) -> Database:
