@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 WITHOUT_TRAINING = ("grow", "convert")  # relations that add no training data
-RESPLIT = "phizoo eval contamination --resplit does it"
+RENEW = "phizoo eval runs --renew does it"
 NOT_SEARCHED = "not searched for in training data"
 
 
@@ -133,7 +133,7 @@ def overlap_text(overlapping: int | None, samples: int, unsearchable: int, unsea
     '3 of 164 in training data, 7 could not be searched for; not searched in full: no training data is recorded for a:1'
     """
     if overlapping is None:
-        return f"searched for in training data, not split: {unsearched or RESPLIT}"
+        return f"searched for in training data, not split: {unsearched or RENEW}"
     text = f"{overlapping} of {samples} in training data"
     text += f", {unsearchable} could not be searched for" if unsearchable else ""
     if unsearched:

@@ -117,6 +117,13 @@ def with_ancestors(registry: "Registry", checkpoint: Checkpoint) -> tuple[list[C
 
     Returns  the checkpoints; of each missing digest, the checkpoint that was made from it
     """
+    return _line(checkpoint, lambda digest: _find(registry.get, digest))
+
+
+def _line(
+    checkpoint: Checkpoint, find: Callable[[str], Checkpoint | None]
+) -> tuple[list[Checkpoint], dict[str, Checkpoint]]:
+    """`with_ancestors`, from the record that `find` gives for a digest."""
     known = {checkpoint.digest: checkpoint}
     missing: dict[str, Checkpoint] = {}
     waiting = [checkpoint]
@@ -125,7 +132,7 @@ def with_ancestors(registry: "Registry", checkpoint: Checkpoint) -> tuple[list[C
         for parent in child.parents:
             if parent.digest in known or parent.digest in missing:
                 continue
-            record = _find(registry.get, parent.digest)
+            record = find(parent.digest)
             if record is None:
                 missing[parent.digest] = child
             else:
@@ -147,20 +154,17 @@ def unique_tokens(registry: "Registry") -> dict[str, int | None]:
 def _unique_tokens(
     checkpoint: Checkpoint, checkpoints: Mapping[str, Checkpoint], sizes: Mapping[str, int]
 ) -> int | None:
+    line, missing = _line(checkpoint, checkpoints.get)
+    if missing:
+        return None
     read: dict[str, float] = {}
-    line = {checkpoint.digest: checkpoint}
-    for member in (waiting := [checkpoint]):
-        if any(parent.digest not in checkpoints for parent in member.parents):
-            return None
-        parents = [checkpoints[parent.digest] for parent in member.parents]
+    for member in line:
         trained_here = all(parent.relation not in ("grow", "convert") for parent in member.parents)
         if trained_here and not member.datasets:
             return None
-        if trained_here or all(parent.datasets != member.datasets for parent in parents):
+        if trained_here or all(checkpoints[parent.digest].datasets != member.datasets for parent in member.parents):
             for trained in member.datasets:  # 0: how far it was read is not recorded
                 read[trained.digest] = read.get(trained.digest, 0) + (trained.tokens or inf)
-        waiting += [parent for parent in parents if parent.digest not in line]
-        line |= {parent.digest: parent for parent in parents}
     if not read.keys() <= sizes.keys():
         return None
     return sum(int(min(sizes[digest], tokens)) for digest, tokens in read.items())

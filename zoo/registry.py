@@ -306,6 +306,12 @@ class Registry:
         with self.database.write():
             rows.insert_scores(self.database, self.run(score.run), protocol, [score], now())
 
+    def restate(self, scores: Sequence[Score]) -> None:
+        """Gives stored scores another interval, and the groups that it was made from."""
+        with self.database.write():
+            for score in scores:
+                rows.restate(self.database, score)
+
     def scores(self, checkpoint: str | None = None, task: str | None = None, chosen: bool = False) -> Sequence[Score]:
         """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given.
 

@@ -186,7 +186,7 @@ def at_chance(cell: Cell) -> bool:
 
 
 def cell_text(cell: Cell | None) -> str:
-    """The cell as one line: value, interval, n, chance, seeds, setting, unscored and overlapping samples; or a dash.
+    """The cell as one line: value, interval, n, chance, seeds, setting, unscored samples, coverage, overlap; or a dash.
 
     `†` marks a published number (its interval, if it has one, is derived here from value and n).
 
@@ -209,7 +209,7 @@ def cell_text(cell: Cell | None) -> str:
 
 
 def run_texts(cell: Cell) -> list[str]:
-    """The seeds, the place if not here, the engine and dtype, and the unscored samples with the bounds that they leave; empty for none.
+    """The seeds, the place if it is not here, the setting, the unscored samples with their bounds, and the coverage.
 
     >>> facts = {"unscored": 1, "worst": 49.5, "best": 50.5, "seeds": 3}
     >>> run_texts(Cell(origin="measured", value=50.0, low=40, high=60, n=100, **facts))
@@ -222,7 +222,13 @@ def run_texts(cell: Cell) -> list[str]:
         texts.append(output.unscored_text(cell.unscored, cell.worst / 100, cell.best / 100))
     elif cell.unscored:
         texts.append(f"{cell.unscored} unscored")
-    return texts
+    note = coverage_note(cell)
+    return [*texts, note] if note else texts
+
+
+def coverage_note(cell: Cell) -> str:
+    """What the cell's interval covers where that is not 95%; empty elsewhere, and without an interval."""
+    return "" if cell.low is None else output.coverage_note(cell.value / 100, cell.clusters)
 
 
 def overlap_text(cell: Cell, why: bool = False) -> str:

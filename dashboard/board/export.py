@@ -21,6 +21,7 @@ from dashboard.board.cells import (
     Row,
     at_chance,
     cell_text,
+    coverage_note,
     overlap_notes,
     overlap_text,
     run_texts,
@@ -88,7 +89,7 @@ LONG = (
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
-    *("seeds", "draws", "setting", "worst", "best", "measured_at"),
+    *("seeds", "draws", "setting", "worst", "best", "coverage_note", "measured_at"),
 )
 
 
@@ -101,19 +102,24 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
     return [
         (
             *(row.label, row.own, row.parameters, row.training_tokens, row.date, column.benchmark, column.key),
-            *(cell.protocol or column.protocol, column.metric, cell.origin, cell.value, cell.low, cell.high, cell.n),
+            *(cell.protocol or column.protocol, column.metric, _origin(cell)),
+            *(cell.value, cell.low, cell.high, cell.n),
             *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
             *((standing.first, standing.last) if standing else (None, None)),
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
-            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best, cell.measured_at),
+            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best, coverage_note(cell), cell.measured_at),
         )
         for row in board.rows
         for column in board.columns
         if (cell := row.cells.get(column.key))
         for standing in (ranks[column.key].get(row.key),)
     ]
+
+
+def _origin(cell: Cell) -> str:
+    return "measured elsewhere" if cell.measured_at else cell.origin
 
 
 def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:
@@ -144,9 +150,9 @@ def _latex_notes(cell: Cell) -> str:
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The board as plain data for `--json`: columns, and rows of cells by column key, in percent, with ranks."""
-    shown = {column.key for column in board.columns}
+    keys = {column.key for column in board.columns}
     rows = [
-        msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in shown})
+        msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in keys})
         for row in board.rows
     ]
     data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
@@ -155,7 +161,8 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
         for key, cell in row["cells"].items():
             standing = ranks[key].get(row["key"])
             cell |= {"rank_first": standing and standing.first, "rank_last": standing and standing.last}
-            cell["at_chance"] = at_chance(cells[row["key"]][key])
+            shown = cells[row["key"]][key]
+            cell |= {"at_chance": at_chance(shown), "coverage_note": coverage_note(shown)}
     return {"notes": list(notes), **data}
 
 

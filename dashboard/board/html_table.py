@@ -158,7 +158,7 @@ def cell_tooltip(cell: Cell) -> str:
     if cell.origin == "reported":
         derived = "; interval derived here from n" if cell.derived else ""
         return plain(f"{cell_text(cell)} · reported{derived} · {cell.protocol} · {cell.source}")
-    parts = [cell_text(cell), "measured here"]
+    parts = [cell_text(cell), *(() if cell.measured_at else ("measured here",))]
     if cell.chance is not None:
         parts.append(f"guessing scores {cell.chance:.1f}")
     if cell.clusters and cell.n and cell.clusters != cell.n:
@@ -190,9 +190,14 @@ def _details(cell: Cell) -> str:
     parts = [text] if (text := output.cell("", cell.low, cell.high, cell.n).strip()) else []
     if at_chance(cell):
         parts.append('<span class="guess">at chance</span>')
-    parts += [f'<span class="unscored">{html(text)}</span>' for text in run_texts(cell)]
+    parts += [_note(text, "unscored" in text) for text in run_texts(cell)]
     if overlap := overlap_text(cell):
-        parts.append(f'<span class="unscored">{overlap}</span>')
+        parts.append(_note(overlap, bool(cell.overlaps)))
     if cell.moved is not None and abs(cell.moved) >= 0.05:
         parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.1f}</span>')
     return f' <span class="small">{" ".join(parts)}</span>' if parts else ""
+
+
+def _note(text: str, warns: bool) -> str:
+    """A line of its own below the interval."""
+    return f'<span class="note{" unscored" if warns else ""}">{html(text)}</span>'

@@ -40,7 +40,7 @@ def _option(row: Row) -> str:
 def show_own(board: Board, row: Row, registry: "Registry") -> None:
     """Draws a checkpoint of this zoo."""
     checkpoint = registry.get(row.label)
-    show_facts(checkpoint)
+    show_facts(checkpoint, row.unique_tokens)
     st.subheader("Scores", anchor=False)
     show_scores(board, row)
     st.subheader("Lineage", anchor=False)
@@ -67,10 +67,11 @@ def show_own(board: Board, row: Row, registry: "Registry") -> None:
         st.code(model_card(registry, checkpoint.label), language=None, wrap_lines=True)
 
 
-def show_facts(checkpoint: Checkpoint) -> None:
-    """Draws the main facts of a checkpoint."""
+def show_facts(checkpoint: Checkpoint, unique_tokens: float | None) -> None:
+    """Draws the main facts of a checkpoint. unique_tokens: the size of its training data."""
     facts = {
-        "Parameters": count(checkpoint.parameters), "Tokens seen": count(checkpoint.training_tokens),
+        "Parameters": count(checkpoint.parameters), "Unique tokens": count(unique_tokens),
+        "Tokens seen": count(checkpoint.training_tokens),
         "Context": f"{checkpoint.context_tokens} tokens", "Size": bytes_text(checkpoint.bytes),
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops else NONE,
         "Licence": checkpoint.licence, "Prompt style": checkpoint.prompt_style, "Created": checkpoint.created[:10],

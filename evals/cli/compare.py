@@ -75,6 +75,13 @@ def _notes(comparison: "Comparison") -> list[str]:
         lines.append("No row is significant at 5% (p Holm): the differences may be chance.")
     if any(row.difference and not row.family for row in comparison.rows):
         lines.append("Unadjusted: further readings of a task and published numbers; each p is for that row alone.")
+    drawn: dict[int, list[str]] = {}
+    for row in comparison.rows:
+        if row.difference and row.difference.flips:
+            drawn.setdefault(row.difference.flips, []).append(row.task)
+    for flips, tasks in drawn.items():
+        names = ", ".join(dict.fromkeys(tasks))
+        lines.append(f"{names}: p is drawn from {flips:,} sign flips, so it is never below {1 / (flips + 1):.5f}")
     lines += dict.fromkeys(f"{row.task}: {row.note}" for row in comparison.rows if row.note)
     return lines
 

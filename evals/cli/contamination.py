@@ -46,11 +46,6 @@ WIDTH_PLAIN = 160  # of the two columns if the output is no terminal
 @click.option(
     "--forget", metavar="SEARCH", help="Remove a recorded search by its id, as `phizoo models show` prints it."
 )
-@click.option(
-    "--resplit",
-    is_flag=True,
-    help="Split runs again by the recorded searches (with --checkpoint, its and its family's); search nothing.",
-)
 @AS_JSON
 def contamination(task: str | None, sets: tuple[str, ...], trained: str | None, **options: Any) -> None:
     """Find the samples of a task in training data.
@@ -70,8 +65,8 @@ def contamination(task: str | None, sets: tuple[str, ...], trained: str | None, 
     from evals.contamination.problems import make_problems
     from evals.tasks import task as find_task
 
-    if options["forget"] or options["resplit"]:
-        _change_records(trained, options)
+    if options["forget"]:
+        _forget(options["forget"], options["as_json"])
         return
     if task is None:
         raise ZooError("no task given. Example: phizoo eval contamination humaneval --checkpoint phi-1-small-mini")
@@ -116,19 +111,15 @@ def _record(searches: "Sequence[Flags]", trained: str, ids: Sequence[str], as_js
         click.echo(f"recorded for {checkpoint.label}; its runs on {task} will be split by it", err=as_json)
 
 
-def _change_records(trained: str | None, options: dict[str, Any]) -> None:
-    """Removes a recorded search, or only splits the runs again."""
-    from evals.results.split import split_all, split_runs
+def _forget(prefix: str, as_json: bool) -> None:
+    """Removes a recorded search, and splits the runs without it."""
+    from evals.results.split import split_runs
 
     with open_registry() as registry:
-        if options["forget"]:
-            search = registry.remove_search(options["forget"])
-            count = len(split_runs(registry, search.checkpoint, search.task))
-            message = f"forgot the search {search.id[:12]} of {search.task}; "
-        else:
-            count, message = split_all(registry, trained), ""
-    message += f"{count} run{'s' * (count != 1)} split again"
-    emit_json(message) if options["as_json"] else click.echo(message)
+        search = registry.remove_search(prefix)
+        count = len(split_runs(registry, search.checkpoint, search.task))
+    message = f"forgot the search {search.id[:12]} of {search.task}; {count} run{'s' * (count != 1)} split again"
+    emit_json(message) if as_json else click.echo(message)
 
 
 def _only_sample(flags: "Flags", sample: str, problems: "Sequence[Problem]") -> "Flags":

@@ -7,7 +7,7 @@ import click
 from evals.cli.power import resolution_text
 from zoo.cli.completion import A_CHECKPOINT, A_TASK
 from zoo.cli.options import AS_JSON, open_registry, task_option
-from zoo.cli.output import NONE, emit_json, range_text, share_cell, table
+from zoo.cli.output import NONE, coverage_note, emit_json, range_text, share_cell, table
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def _fields(row: "RankedScore") -> tuple[str, ...]:
     paired = range_text(row.paired.first, row.paired.last) if row.paired else NONE
     value = share_cell(row.score.value, row.score.low, row.score.high, row.score.n)
     value += f" ({row.score.seeds} seeds)" if row.score.seeds > 1 else ""
+    value += f" ({row.coverage_note})" if row.coverage_note else ""
     return range_text(row.rank.first, row.rank.last), paired, row.checkpoint, value, ", ".join(row.alike) or "none"
 
 
@@ -97,6 +98,8 @@ def _show_seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -
 def _print_seeds(row: "Seeds") -> None:
     combined = row.combined
     value = share_cell(combined.value, combined.low, combined.high)
+    note = coverage_note(combined.value, combined.clusters)
+    value += f" ({note})" if note else ""
     click.echo(
         f"{row.column}: {value}, {combined.runs} runs of n={combined.n}; standard deviation "
         f"{100 * combined.between**0.5:.2f} points between seeds, {100 * combined.within**0.5:.2f} between problems"

@@ -13,7 +13,7 @@ import click
 from evals.cli.engine_options import engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
-from zoo.cli.output import emit_json, share_cell, table, unscored_text
+from zoo.cli.output import coverage_note, emit_json, share_cell, table, unscored_text
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
@@ -238,6 +238,7 @@ def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dic
     cut = sum(result.truncated > 0 for result in run.results)
     worth = weakest([(score.value, score.low, score.high, score.n, score.clusters)])
     facts = {"partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
+    facts["coverage_note"] = coverage_note(score.value, score.clusters)
     return {**where, **kept, **facts, "resolution": resolution(worth) if worth else None}
 
 
@@ -263,6 +264,7 @@ def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
     notes += [f"{row['seeds']} seeds"] if row["seeds"] > 1 else []
     notes += [unscored_text(row["unscored"], row["worst"], row["best"])] if row["unscored"] else []
+    notes += [row["coverage_note"]] if row["coverage_note"] else []
     notes += [row["training_data"]] if row["training_data"] else []
     notes += ["not published"] if not row["published"] else []
     notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []

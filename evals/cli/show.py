@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.completion import A_RUN
-from zoo.cli.options import AS_JSON
+from zoo.cli.completion import A_CHECKPOINT, A_RUN
+from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, note_once, share_cell, table
 from zoo.errors import ZooError, nearest
 
@@ -15,13 +15,25 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--renew", is_flag=True, help="Bring the scores made from several runs or searches up to date instead.")
+@click.option("--checkpoint", shell_complete=A_CHECKPOINT, help="With --renew: only of this one and its family.")
 @AS_JSON
-def runs(as_json: bool) -> None:
+def runs(renew: bool, checkpoint: str | None, as_json: bool) -> None:
     """List the runs on this machine, newest first.
 
     \b
     phizoo eval runs
+    phizoo eval runs --renew
+    phizoo eval runs --renew --checkpoint phi-1-small-mini
+
+    --renew makes again what is derived from the runs of the zoo: scores that combine seeds, clean and overlapping
+    parts, and intervals of an older rule. No model runs, and no score of a single run changes its value.
     """
+    if renew:
+        _renew(checkpoint, as_json)
+        return
+    if checkpoint is not None:
+        raise ZooError(f"--checkpoint needs --renew; the scores of a checkpoint: phizoo models show {checkpoint}")
     from evals.run_folder import read_header, read_results
     from zoo import settings
 
@@ -49,6 +61,22 @@ def runs(as_json: bool) -> None:
         table(
             [(row["run"][:12], *(str(row[field]) for field in fields)) for row in rows],
             ("RUN", "CHECKPOINT", "TASK", "DONE", "ENGINE", "STARTED"),
+        )
+
+
+def _renew(checkpoint: str | None, as_json: bool) -> None:
+    from evals.results.renew import Renewed, renew
+
+    with open_registry() as registry:
+        renewed = renew(registry, checkpoint)
+    if as_json:
+        emit_json(renewed)
+    elif renewed == Renewed():
+        click.echo("all derived scores are up to date")
+    else:
+        click.echo(
+            f"renewed: combined over seeds {renewed.combined}, intervals {renewed.intervals}, "
+            f"runs split by searches {renewed.splits}"
         )
 
 

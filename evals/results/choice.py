@@ -13,7 +13,6 @@ from evals.run_folder import read_results
 from evals.stats.seeds import combine
 from evals.stats.summary import SampleScore, by_sample, restated, unscored_samples
 from evals.tasks import groups_of
-from zoo.choice import SETTING
 from zoo.errors import ZooError
 from zoo.records import ProtocolRecord, Score
 from zoo.registry import Registry
@@ -57,29 +56,18 @@ def is_sampled(protocol: ProtocolRecord) -> bool:
     return float(protocol.decoding.get("temperature", 0.0)) > 0
 
 
-def combine_with_seeds(registry: Registry, score: Score, protocol: ProtocolRecord) -> Score | None:
-    """A run's score combined with those of the runs in this zoo that differ by seed alone; None if there are none.
+def combine_with_seeds(registry: Registry, scores: Sequence[Score]) -> Score | None:
+    """The scores of runs that differ by seed alone, as one; None if fewer than two have their result lines here.
 
-    score  on all samples, published already
+    scores  on all samples, the newest of each seed, the newest of all last
     """
-    if not is_sampled(protocol):
-        return None
-    by_seed = {
-        other.seed: other  # the newest of a seed
-        for other in registry.scores(score.checkpoint, score.task)
-        if other.subset == "all" and other.seeds == 1 and other.whole
-        and all(getattr(other, name) == getattr(score, name) for name in SETTING)
-    }  # fmt: skip
-    by_seed.pop(score.seed, None)
     runs: dict[str, list[Result]] = {}
-    for run in (*(other.run for other in by_seed.values()), score.run):
+    for score in scores:
         try:
-            runs[run] = read_run(registry, run)
+            runs[score.run] = read_run(registry, score.run)
         except ZooError:  # a run without its lines cannot be combined; it stands alone if no other does
             continue
-    if len(runs) < 2 or score.run not in runs:
-        return None
-    return _combined(score, runs)
+    return _combined(scores[-1], runs) if len(runs) > 1 and scores[-1].run in runs else None
 
 
 def combine_part(registry: Registry, score: Score, samples: Container[str]) -> Score | None:

@@ -7,8 +7,8 @@ from typing import get_args
 
 import msgspec
 
-from evals.results.choice import combine_with_seeds
-from evals.results.split import make_split, part_scores, split_runs
+from evals.results.renew import renew_task
+from evals.results.split import make_split, part_scores
 from evals.run import FinishedRun
 from evals.scoring.finite import NOT_FINITE
 from evals.stats.summary import summarise, unscored_samples
@@ -70,9 +70,7 @@ def publish(
     header = msgspec.to_builtins(run.header)
     for protocol, score in zip(run.protocols, scores(run), strict=True):
         registry.add_scores(header, protocol, [score], run.path)
-        if combined := combine_with_seeds(registry, score, protocol):
-            registry.add_combined(combined, protocol)
-    split_runs(registry, run.header.checkpoint, run.header.task, again=False)
+    renew_task(registry, run.header.checkpoint, run.header.task, again=False)
     rows = [score for score in registry.scores(run.header.checkpoint, run.header.task) if score.run == run.header.id]
     order = {protocol.metric: number for number, protocol in enumerate(run.protocols)}
     return sorted(rows, key=lambda score: (order[score.metric], get_args(Subset).index(score.subset)))

@@ -14,6 +14,7 @@ from evals.stats.power import Effective, Resolution, draws_needed, observed, res
 from evals.stats.ranks import Rank, ranks
 from evals.stats.seeds import Combined, combine
 from evals.stats.summary import SampleScore
+from zoo.cli.output import coverage_note
 from zoo.errors import ZooError, nearest
 from zoo.protocol_names import current_spec
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
@@ -28,6 +29,7 @@ class RankedScore(Record, frozen=True):
     rank    from the intervals, as on the leaderboard
     paired  from paired tests, if its samples are here; these separate more rows
     alike   the labels of the rows that it cannot be separated from, by the paired tests if there are any
+    coverage_note  what the score's interval covers where that is not 95%
     """
 
     checkpoint: str
@@ -35,6 +37,7 @@ class RankedScore(Record, frozen=True):
     rank: Rank
     alike: tuple[str, ...]
     paired: Rank | None = None
+    coverage_note: str = ""
 
 
 class RankedColumn(Record, frozen=True):
@@ -143,6 +146,7 @@ def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str
             checkpoint=labels[score.checkpoint], score=score, rank=rank,
             paired=closer if row in by_test.paired else None,
             alike=tuple(labels[rows[other].checkpoint] for other in closer.alike),
+            coverage_note=coverage_note(score.value, score.clusters),
         )
         for row, (score, rank, closer) in enumerate(zip(rows, by_interval, closest, strict=True))
     ]  # fmt: skip

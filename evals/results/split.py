@@ -2,8 +2,8 @@
 
 A sample overlaps if any search flagged it. It is clean if each set of the training data was searched for it, by at
 least one method, and nothing flagged it; only a run whose training data was searched in full has clean samples. Other
-samples are neither. Splits and the scores of the parts are derived: whatever made them stale, `split_runs` makes them
-again from the searches and the result lines. Not here: searching (`evals.contamination`), what was searched
+samples are neither. Splits and the scores of the parts are derived from the searches and the result lines. Not here:
+when they are made again (`evals.results.renew`), searching (`evals.contamination`), what was searched
 (`zoo.coverage`).
 """
 
@@ -19,7 +19,6 @@ from evals.stats.summary import summarise
 from evals.tasks import groups_of
 from zoo.coverage import Coverage, coverage
 from zoo.errors import ZooError
-from zoo.lineage import graph
 from zoo.records import Score, Search, Split, Subset
 from zoo.registry import Registry
 
@@ -137,26 +136,15 @@ def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = Tru
     if not searches:
         return []
     covered = coverage(registry, checkpoint, searches)
-    splits, kept = [], {} if again else registry.splits()
-    for run, whole in _whole_scores(registry.scores(checkpoint, task)).items():
-        if run in kept:
+    splits, kept, scores = [], registry.splits(), registry.scores(checkpoint, task)
+    for run, whole in _whole_scores(scores).items():
+        if run in kept and not again:
             continue
         split, parts = split_run(registry, whole, searches, covered)
-        registry.write_split(split, parts)
+        if kept.get(run) != split or set(parts) != {score for score in scores if score.run == run} - set(whole):
+            registry.write_split(split, parts)
         splits.append(split)
     return splits
-
-
-def split_all(registry: Registry, checkpoint: str | None = None) -> int:
-    """Makes the splits of all runs that have searches again; returns how many.
-
-    checkpoint  only of this one (a name or digest), its ancestors and its descendants: as after it was pulled
-    """
-    pairs = registry.searched_tasks()
-    if checkpoint is not None:
-        family = {node.digest for node in graph(registry, checkpoint).nodes}
-        pairs = {pair for pair in pairs if pair[0] in family}
-    return sum(len(split_runs(registry, *pair)) for pair in sorted(pairs))
 
 
 def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:

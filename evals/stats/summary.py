@@ -20,9 +20,6 @@ PASS_AT = re.compile(r"pass@([1-9]\d*)")
 # the protocols that get a derived interval
 PROPORTIONS = ("pass@1", "accuracy", "lighteval score", "exact match", "PAL accuracy")
 
-FEWEST = 5  # 2 * (1/2)^5 is 0.06: so few groups cannot give p below 0.05
-RARE = 2.5  # with fewer groups of the rarer answer, clusters cover up to 99.7% and Wilson 90% to 98%
-
 
 class Summary(Record, frozen=True):
     """A score's facts, named as in `zoo.records.Score`.
@@ -44,11 +41,6 @@ class Summary(Record, frozen=True):
     def effective(self) -> float:
         """The number of independent samples that would give an interval as wide."""
         return effective_n(self.value, self.low, self.high, self.n)
-
-    @property
-    def note(self) -> str:
-        """What the interval covers where that is not 95%."""
-        return coverage_note(self.value, self.clusters)
 
 
 class SampleScore(Record, frozen=True):
@@ -98,19 +90,6 @@ def restated(score: Score, groups: Groups) -> Score:
         return score
     interval = wilson(score.value * score.n, score.n)
     return replace(score, low=interval.low, high=interval.high, clusters=score.n)
-
-
-def coverage_note(value: float, clusters: int) -> str:
-    """Where an interval does not cover 95%, or shows nothing: what it covers; "" where it covers 95%.
-
-    clusters  the independent groups of the score
-
-    >>> coverage_note(0.5, 164), coverage_note(0.5, 4), coverage_note(0.01, 25)
-    ('', '5 or fewer groups: the interval is rough, and no test can be significant', 'covers 90–99%, not 95%')
-    """
-    if clusters <= FEWEST:
-        return f"{FEWEST} or fewer groups: the interval is rough, and no test can be significant"
-    return "covers 90–99%, not 95%" if clusters * min(value, 1 - value) < RARE else ""
 
 
 def by_sample(results: Sequence[Result], metric: str, groups: Groups = "clusters") -> tuple[list[SampleScore], int]:

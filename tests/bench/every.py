@@ -56,6 +56,7 @@ BENCHES = {
     "training": Bench("the training loop", "bench_training.py", quick=("--rounds", "2")),
     "grow": Bench("growing a model", "bench_grow.py", quick=("--rounds", "1")),
     "dashboard": Bench("the page", "bench_dashboard.py"),
+    "statistics": Bench("intervals, power and ranks by simulation", "bench_statistics.py", quick=("--quick",)),
     "parity": Bench("the same scores as the harness", "parity_lm_eval.py", "lm-eval", quick=("--limit", "20")),
     "readings": Bench("the same prompts and readings as the harness", "parity_readings.py", "lm-eval"),
     "mutants": Bench("the same verdicts as EvalPlus", "mutants_evalplus.py", "evalplus"),

@@ -26,7 +26,7 @@ CLUSTERS = {
     "27 clusters": BBH, "57 clusters": MMLU,
 }  # fmt: skip
 STRATA = {"27 strata, as BBH": BBH, "57 strata, as MMLU": MMLU, "57 strata of 20": (20,) * 57}
-SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 CORRELATIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 HETEROGENEITY = (0.003, 0.05, 0.3)
 
@@ -76,7 +76,7 @@ def coverage_table(quick: bool = False) -> list[dict[str, Any]]:
     """For each layout and share the least and the most coverage over the correlations, in percent."""
     count = 60 if quick else 1000
     rows = [
-        _row(name, p, [clusters_cover(sizes, p, rho, count) for rho in CORRELATIONS])
+        _row(name, p, [clusters_cover(sizes, p, rho, 2 * count, seed=1) for rho in CORRELATIONS])
         for name, sizes in CLUSTERS.items()
         for p in SHARES
     ]

@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,14 @@ from evals.stats.summary import summarise
 from zoo.digest import digest
 from zoo.records import About, Checkpoint, Dataset, File, Parent, ProtocolRecord, Reported, Score, Stage, TrainedOn
 from zoo.registry import open_registry
+
+
+@pytest.fixture(autouse=True)
+def _own_main() -> Iterator[None]:
+    """Streamlit's AppTest replaces `__main__` by its script, which a worker process of a later test would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 def checkpoint(name: str = "mini", number: int = 1, **changes: object) -> Checkpoint:

@@ -119,6 +119,16 @@ def test_one_checkpoint_without_scores(made: SimpleNamespace, tmp_path: Path, mo
     assert "lonely:1" in markup(app)
 
 
+def test_a_models_own_page_has_unique_tokens_beside_tokens_seen(zoo: Path) -> None:
+    script = "from dashboard.views import model\nmodel.page()"
+    app = AppTest.from_string(script, default_timeout=60)
+    app.query_params["name"] = "phi-1-small-mini-base:1"
+    app.run()
+    assert not app.exception
+    facts = " ".join(element.proto.body for element in app.get("html"))
+    assert "<dt>Unique tokens</dt><dd>1M</dd></div><div><dt>Tokens seen</dt><dd>1.5M</dd>" in facts
+
+
 def test_address_of_an_unknown_cell_warns(zoo: Path) -> None:
     app = opened(cell="nobody~nothing")
     assert not app.exception

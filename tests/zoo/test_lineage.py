@@ -5,8 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
+import pytest
 
 from zoo import lineage
+from zoo.cli import root
+from zoo.exchange.card import model_card
 from zoo.lineage import Edge, Graph, Node
 from zoo.records import About, Checkpoint, Dataset, Parent, Relation, TrainedOn
 from zoo.registry import open_registry
@@ -53,8 +56,9 @@ def test_the_whole_way_from_raw_data_to_the_last_child(db: str, tmp_path: Path, 
 
 
 def test_the_size_of_the_data_counts_each_dataset_of_the_line_once(
-    db: str, tmp_path: Path, made: SimpleNamespace
+    db: str, tmp_path: Path, made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("PHIZOO_DB", db)
     with open_registry(db) as registry:
         books, code = (
             registry.add_dataset(Dataset(name=name, digest=letter * 64, kind="tokens", documents=1, tokens=100))
@@ -82,6 +86,12 @@ def test_the_size_of_the_data_counts_each_dataset_of_the_line_once(
             "base": 100, "tuned": 130, "grown-": 130, "further": 190, "unsaid-data": None, "from-nowhere": 131,
             "imported": None, "orphan": None,
         }  # fmt: skip
+        assert "| Unique tokens | 130 |" in model_card(registry, "tuned")
+    assert root.run(["models", "show", "tuned"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "unique tokens 130 tokens seen unknown" in shown
+    assert root.run(["models", "show", "tuned", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unique_tokens"] == 130
 
 
 def test_a_circle_and_a_shared_ancestor_end_the_walk() -> None:

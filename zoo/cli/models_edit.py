@@ -3,6 +3,7 @@
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
+from zoo.cli.models_transfer import renew_scores
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import ZooError
@@ -130,15 +131,19 @@ def gc(dry_run: bool, as_json: bool) -> None:
 def upgrade() -> None:
     """Bring the zoo's database to this version's schema.
 
-    Any command that writes does this too. The upgrade is one transaction.
+    Any command that writes does this too. The upgrade is one transaction. Scores that an older version derived from
+    several runs, or with an older interval, are then brought up to date: `phizoo eval runs --renew`.
 
     \b
     Example:  phizoo models upgrade
     """
     from zoo.db.open import SCHEMA
 
-    with open_registry():
+    with open_registry() as registry:
+        scored = bool(registry.scores())
         click.echo(f"the schema is {SCHEMA}, the newest")
+    if scored:
+        renew_scores()
 
 
 # Former commands, which `phizoo models --help` no longer shows: now options of `edit`.

@@ -1,15 +1,16 @@
 """`phizoo models`, the commands that read: list, show, path, verify. Only `verify --repair` writes."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, RenamedOption, open_registry
-from zoo.cli.output import bytes_text, count, emit_json, score_notes, share_cell, table
+from zoo.cli.output import bytes_text, count, coverage_note, emit_json, known_count, score_notes, share_cell, table
 from zoo.coverage import find_splits, search_line, split_line
 from zoo.errors import CheckFailed, ZooError
+from zoo.lineage import unique_tokens
 
 if TYPE_CHECKING:
     from zoo.records import Checkpoint, Score
@@ -71,7 +72,8 @@ def show(checkpoint: str, as_json: bool) -> None:
             searched = [msgspec.to_builtins(search) | {"id": search.id} for search in searches]
             emit_json(
                 fields
-                | {"bytes": record.bytes, "aliases": aliases, "scores": scores}
+                | {"bytes": record.bytes, "unique_tokens": unique_tokens(registry)[record.digest], "aliases": aliases}
+                | {"scores": [_with_note(score) for score in scores]}
                 | {"searches": searched, "splits": list(splits.values())}
             )
             return
@@ -92,6 +94,13 @@ def show(checkpoint: str, as_json: bool) -> None:
             click.echo(f"  {search.id[:12]}  {search_line(search)}")
 
 
+def _with_note(score: "Score") -> dict[str, Any]:
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(score)
+    return fields | {"coverage_note": coverage_note(score.value, score.clusters)}
+
+
 def _runs(scores: "Sequence[Score]") -> set[str]:
     return {run for score in scores for run in score.runs or (score.run,)}
 
@@ -102,7 +111,8 @@ def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[s
         "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",
         "context": f"{record.context_tokens:,} tokens", "quantisation": record.quantisation,
         "prompt style": record.prompt_style,
-        "training tokens": f"{record.training_tokens:,}" if record.training_tokens is not None else "unknown",
+        "unique tokens": known_count(unique_tokens(registry)[record.digest]),
+        "tokens seen": known_count(record.training_tokens),
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
         "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),
         "notes": record.notes, "size": f"{bytes_text(record.bytes)} in {len(record.files)} files",

@@ -74,17 +74,17 @@ def pull(checkpoint: str | None, zoo: str | None, remote: str | None, as_json: b
     with open_registry() as registry:
         moved = fetch(registry, checkpoint, zoo)
         _echo_moved("pulled", moved, as_json)
-        searched = bool(registry.searched_tasks())
-    if searched:
-        _resplit(moved.label)
+        scored = bool(registry.scores())
+    if scored:
+        renew_scores("--checkpoint", moved.label)
 
 
-def _resplit(label: str) -> None:
-    """Splits the runs again by the searches that came with a checkpoint; only `evals` can score a part of a run."""
+def renew_scores(*options: str) -> None:
+    """Brings derived scores up to date by `phizoo eval runs --renew`: only `evals` can score runs."""
     from zoo.cli import root
 
     with contextlib.redirect_stdout(sys.stderr):
-        root.run(["eval", "contamination", "--resplit", "--checkpoint", label])
+        root.run(["eval", "runs", "--renew", *options])
 
 
 def _list_remote(url: str, as_json: bool) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from zoo.records import Score
 
 NONE = "–"  # a value that is not known
+TOO_FEW = 5  # groups: 2 * (1/2)^5 is 0.06, so that no paired test can give p below 0.05
+FEW = 30  # groups: below, Student's quantile and whole counts move coverage up to 97.8% (docs/statistics.md)
+RARE = ((2.5, "90–99%"), (5.0, "93–99%"))  # below so many groups of the rarer answer: what the interval covers
 
 
 def cell(
@@ -54,14 +57,36 @@ def unscored_text(unscored: int, worst: float, best: float) -> str:
     return f"{unscored} unscored: {100 * worst:.1f} to {100 * best:.1f}"
 
 
+def coverage_note(value: float, clusters: int) -> str:
+    """What a 95% interval covers where that may be outside 93.5% to 97%; "" elsewhere.
+
+    value     in 0..1
+    clusters  the independent groups of the score; 0: not known
+    Source    the simulations in docs/statistics.md, Coverage
+
+    >>> coverage_note(0.5, 164), coverage_note(0.5, 25)
+    ('', 'covers 93–99%, not 95%')
+    >>> coverage_note(0.01, 164), coverage_note(0.5, 4)
+    ('covers 90–99%, not 95%', '5 groups or fewer: a rough interval, no test can be significant')
+    """
+    if clusters == 0:
+        return ""
+    if clusters <= TOO_FEW:
+        return f"{TOO_FEW} groups or fewer: a rough interval, no test can be significant"
+    rarer = clusters * min(value, 1 - value)
+    covered = next((share for most, share in RARE if rarer < most), RARE[-1][1] if clusters < FEW else "")
+    return f"covers {covered}, not 95%" if covered else ""
+
+
 def score_notes(score: "Score") -> str:
-    """How a score was measured: engine and dtype, seeds, draws, and the bounds that unscored samples leave."""
+    """How a score was measured: engine and dtype, seeds, draws, the bounds that unscored samples leave, coverage."""
     notes = [" ".join(part for part in (score.engine, score.dtype) if part)]
     notes += [f"{score.seeds} seeds"] if score.seeds > 1 else []
     notes += [f"{score.draws} draws"] if score.draws > 1 else []
     notes += [unscored_text(score.unscored, score.worst, score.best)] if score.unscored else []
     notes += [f"measured elsewhere: {score.measured_at}"] if score.measured_at else []
     notes += [] if score.whole else ["a part of the samples"]
+    notes += [coverage_note(score.value, score.clusters)]
     return ", ".join(note for note in notes if note)
 
 
@@ -77,6 +102,15 @@ def count(number: float | None) -> str:
         if number >= 0.9995 * 10**power:
             return f"{float(f'{number / 10**power:.3g}'):g}{unit}"
     return f"{number:.3g}"
+
+
+def known_count(number: int | None) -> str:
+    """A count in full.
+
+    >>> known_count(1_000_000), known_count(None)
+    ('1,000,000', 'unknown')
+    """
+    return "unknown" if number is None else f"{number:,}"
 
 
 def bytes_text(number: float) -> str:

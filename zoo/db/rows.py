@@ -156,6 +156,16 @@ def _replaces_combined(database: Database, score: Score) -> bool:
     return True
 
 
+def restate(database: Database, score: Score) -> None:
+    """Replaces the interval and the clusters of one stored score, inside the caller's transaction."""
+    key = {name: getattr(score, name) for name in ("run", "protocol", "metric", "subset", "seeds")}
+    where = " AND ".join(f"{name} = :{name}" for name in key)
+    database.run(
+        f"UPDATE scores SET low = :low, high = :high, clusters = :clusters WHERE {where}",
+        **key, low=score.low, high=score.high, clusters=score.clusters,
+    )  # fmt: skip
+
+
 def mark_chosen(database: Database, checkpoint: str, task: str) -> None:
     """Brings the column `chosen` of a checkpoint's scores of a task up to date, inside the caller's transaction.
 

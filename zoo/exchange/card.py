@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import lineage
-from zoo.cli.output import score_notes, share_cell
+from zoo.cli.output import known_count, score_notes, share_cell
 from zoo.coverage import find_splits, split_line
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Dataset, ProtocolRecord, Score
@@ -41,7 +41,7 @@ def model_card(registry: "Registry", spec: str) -> str:
     }
     head = [metadata(checkpoint, scores, protocols), f"# {checkpoint.name}, version {checkpoint.version}"]
     body = [f"## {title}\n\n{text}" for title, text in sections.items()]
-    return "\n\n".join([*head, _facts(checkpoint), *body]) + "\n"
+    return "\n\n".join([*head, _facts(registry, checkpoint), *body]) + "\n"
 
 
 def plain(text: str) -> str:
@@ -83,13 +83,14 @@ def metadata(checkpoint: Checkpoint, scores: Sequence[Score], protocols: dict[st
     return "\n".join(["---", *lines, "---"])
 
 
-def _facts(checkpoint: Checkpoint) -> str:
+def _facts(registry: "Registry", checkpoint: Checkpoint) -> str:
     rows = {
         "Digest": f"`{checkpoint.digest}`", "Family": plain(checkpoint.family) or "unknown",
         "Parameters": f"{checkpoint.parameters:,}", "Context": f"{checkpoint.context_tokens:,} tokens",
         **({"Quantisation": plain(checkpoint.quantisation)} if checkpoint.quantisation else {}),
         "Prompt style": checkpoint.prompt_style,
-        "Tokens seen": f"{checkpoint.training_tokens:,}" if checkpoint.training_tokens is not None else "unknown",
+        "Unique tokens": known_count(lineage.unique_tokens(registry)[checkpoint.digest]),
+        "Tokens seen": known_count(checkpoint.training_tokens),
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops is not None else "unknown",
         "Source": plain(checkpoint.source) or "unknown", "Registered": checkpoint.created,
     }  # fmt: skip

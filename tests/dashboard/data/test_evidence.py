@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dashboard.board.cells import Cell
 from dashboard.data.evidence import flagged_samples, run_facts
-from evals.results.split import split_all
+from evals.results.renew import renew
 from tests.dashboard.conftest import fill
 from zoo.records import Search, SearchedBy, SearchedSet
 from zoo.registry import open_registry
@@ -40,6 +40,6 @@ def test_the_samples_page_marks_what_any_search_flagged(tmp_path: Path) -> None:
                 )
             )
         assert flagged_samples(registry, run) == frozenset(ids[:3])
-        assert split_all(registry) == 1
+        assert renew(registry).splits == 1
         (split,) = registry.splits().values()
         assert (split.run, split.overlapping, split.unsearched) == (run["id"], 3, "")

@@ -139,7 +139,7 @@ def test_memory_that_runs_out_while_a_checkpoint_writes_is_said(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(engine.model, "get_output_embeddings", fail)
+    monkeypatch.setattr(engine.model, "forward", fail)
     ((number, error),) = side_by_side([engine.stream(make_request("x"))])
     assert number == 0
     assert "out of memory" in str(error)

@@ -237,7 +237,7 @@ def test_a_run_is_split_and_its_flags_are_checked_first(
     assert "n=12 resolves differences of" in printed.err
     assert "(without the samples found in training data" in printed.out
     assert "(only samples found in training data" in printed.out
-    assert "(2 of 12 in training data; without them " in printed.out
+    assert "2 of 12 in training data; without them " in printed.out
     assert root.run(["leaderboard", "--print", "--suite", "own"]) == 0
     assert re.search(
         r"n=12 .*\(2 of 12 in training data; without them [\d.]+ \[[\d.–]+\] n=10\)", capsys.readouterr().out
@@ -306,7 +306,7 @@ def test_a_search_is_recorded_for_a_checkpoint_and_travels(
     assert "arc_easy: 2 of 12 samples by ngram at 13 in 2 documents of own, 1 documents of base" in shown
     with open_registry() as registry:
         registry.enter(msgspec.structs.replace(parent, name="parent"))
-    assert run("--resplit") == 0
+    assert root.run(["eval", "runs", "--renew", "--checkpoint", "tuned"]) == 0
     capsys.readouterr()
     assert root.run(["models", "show", "tuned"]) == 0
     assert "acc clean: " in capsys.readouterr().out

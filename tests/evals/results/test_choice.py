@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from dashboard.board.cells import cell_text
+from dashboard.board.html_table import cell_tooltip
+from dashboard.data.evidence import run_facts
 from dashboard.data.source import load_board
 from evals.records import Facts, Result, Run
 from evals.results.choice import chosen_scores, samples_of
@@ -107,6 +109,33 @@ def test_seeds_are_combined_and_every_reader_says_so(add: Publish, capsys: pytes
     assert "(3 seeds)" in capsys.readouterr().out
     assert root.run(["models", "show", "tiny"]) == 0
     assert "3 seeds" in capsys.readouterr().out
+
+
+def test_every_reader_says_what_an_interval_covers(
+    add: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of 40 is right: the interval of so few right answers does not cover 95%; of 20 it does."""
+    note = "covers 90–99%, not 95%"
+    record = msgspec.structs.replace(RECORD, decoding={})
+    add(row(1), record=record)
+    add(row(20), name="other", record=record)
+    commands = {"ranks": ["eval", "ranks", "humaneval"], "show": ["models", "show", "tiny"],
+                "print": ["leaderboard", "--suite", "own", "--print"]}  # fmt: skip
+    for name, words in commands.items():
+        assert root.run(words) == 0
+        assert capsys.readouterr().out.count(note) == 1, name
+        assert root.run([word for word in words if word != "--print"] + ["--json"]) == 0
+        assert capsys.readouterr().out.count(f'"coverage_note": "{note}"') == 1, name
+    for ending in ("md", "csv", "tex", "html"):
+        assert root.run(["leaderboard", "--suite", "own", "--out", str(tmp_path / f"board.{ending}")]) == 0
+        assert "covers 90" in (tmp_path / f"board.{ending}").read_text(), ending
+    with open_registry() as registry:
+        assert note in model_card(registry, "tiny")
+        assert note not in model_card(registry, "other")
+        (own,) = [r for r in load_board(registry).rows if r.name == "tiny"]
+    (cell,) = own.cells.values()
+    assert note in cell_tooltip(cell)
+    assert note in dict(run_facts({}, cell))["scored"]
 
 
 def test_pairs_are_the_means_over_seeds(add: Publish) -> None:

@@ -1,6 +1,7 @@
 """Comparison: paired on shared samples, unpaired and said so otherwise, and what the command prints."""
 
 import json
+import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -363,6 +364,30 @@ def test_the_command_prints_a_table(
     assert "  HumanEval/0  1 against 0" in out
     theirs = out.index("better with phi-b:1, 13 samples")
     assert out.index("  HumanEval/0  ") < theirs < out.index("  HumanEval/91  0 against 1")
+
+
+def test_a_drawn_p_says_from_how_many_flips(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = random.Random(0)
+    for name in ("phi-a", "phi-b"):
+        lines = [
+            msgspec.structs.replace(line, score=score, metrics={"pass@1": score})
+            for line in answers(set())
+            for score in [generator.random()]
+        ]
+        published_run(registry, entered(registry, name), lines, path=tmp_path / f"{name}.jsonl")
+    assert phizoo(["eval", "compare", "phi-a", "phi-b"]) == 0
+    said = "humaneval: p is drawn from 20,000 sign flips, so it is never below 0.00005"
+    assert said in capsys.readouterr().out
+
+
+def test_an_exact_p_says_nothing_of_flips(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two(registry, tmp_path)
+    assert phizoo(["eval", "compare", "phi-a", "phi-b"]) == 0
+    assert "sign flips" not in capsys.readouterr().out
 
 
 def test_a_reported_number_without_n_has_a_difference_and_no_interval(

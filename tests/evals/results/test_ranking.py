@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,33 @@ def test_seeds_of_one_recipe_combine_and_others_are_refused(
     assert "differ by more than the seed: lr is 0.001 and 0.002" in capsys.readouterr().err
     assert root.run(["eval", "ranks", "--seeds", "s0"]) == 2
     assert "no two runs of s0:1 share a protocol" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("groups", "spread", "count", "least", "most"), [("clusters", 0.075, 16, 3.0, 4.5), ("strata", 0.3, 6080, 0.4, 0.8)]
+)
+def test_combined_seeds_keep_passages_and_subjects(
+    groups: str, spread: float, count: int, least: float, most: float, tiny_phi: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Three runs over the same 16 passages, ±3.5 each, stay near ±3.5; the answers alone would give ±0.7.
+
+    Of 16 subjects only the spread inside each counts; the answers alone would give ±0.95.
+    """
+    monkeypatch.setattr("evals.results.choice.groups_of", lambda task: groups)
+    generator = random.Random(1)
+    rates = [min(0.95, max(0.05, generator.gauss(0.5, spread))) for _ in range(16)]
+    with open_registry() as registry:
+        for seed in range(3):
+            rows = [[float(generator.random() < rates[i // 380])] for i in range(6080)]
+            scored(registry, tiny_phi, f"s{seed}", rows, tmp_path, recipe={"seed": seed}, passage=380)
+        alone = [50 * (score.high - score.low) for score in registry.scores()]
+    assert root.run(["eval", "ranks", "--seeds", "s0", "s1", "s2", "--json"]) == 0
+    (seeds,) = json.loads(capsys.readouterr().out)
+    half = 50 * (seeds["combined"]["high"] - seeds["combined"]["low"])
+    assert seeds["combined"]["clusters"] == count
+    assert least < half < most
+    assert groups == "strata" or half == pytest.approx(sum(alone) / 3, rel=0.15)  # a passage is a cluster of arc_easy
 
 
 def test_one_checkpoints_seeds_combine(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from evals.records import Facts, Result, Run
 from evals.results.publish import publish
-from evals.results.split import current_scores, make_split, sides, split_all, split_runs
+from evals.results.renew import Renewed, renew
+from evals.results.split import current_scores, make_split, sides, split_runs
 from evals.run import FinishedRun
 from evals.stats.summary import summarise
 from zoo.coverage import Coverage, coverage, find_splits, split_line
@@ -158,7 +159,7 @@ def test_an_empty_search_reads_differently_from_none(tiny: Checkpoint, tmp_path:
         (whole,) = publish(registry, run)
         assert split_line(None, whole, [whole]) == "not searched for in training data"
         registry.add_search(search(tiny, {OWN: 5}))
-        split_all(registry)
+        renew(registry)
         line = split_line(registry.splits()[run.header.id], whole, registry.scores())
     assert line == "0 of 10 in training data, searched in full"
 
@@ -222,7 +223,7 @@ def test_a_parent_without_data_is_a_gap(tiny_phi: Path, tmp_path: Path) -> None:
         run = finished(tmp_path, tuned, 5)
         publish(registry, run)
         registry.add_search(search(tuned, {OWN: 5}, SAMPLES[:4]))
-        split_all(registry)
+        renew(registry)
         assert "clean" not in by_subset(registry, run)
         converted = msgspec.structs.replace(
             tuned, name="gguf", digest="f" * 64, datasets=(), parents=(Parent(digest=tuned.digest, relation="convert"),)
@@ -259,11 +260,11 @@ def test_samples_are_judged_by_their_ids(tiny: Checkpoint, tmp_path: Path) -> No
         publish(registry, quick)
         publish(registry, whole)
         registry.add_search(search(tiny, {OWN: 5}, SAMPLES[2:4], samples=SAMPLES[2:8]))
-        split_all(registry)
+        renew(registry)
         assert by_subset(registry, quick) == {"all": (6, 0.5), "clean": (4, 0.25), "overlapping": (2, 1.0)}
         assert by_subset(registry, whole) == {"all": (10, 0.5), "overlapping": (2, 1.0)}
         registry.add_search(search(tiny, {OWN: 5}, SAMPLES[:4]))
-        split_all(registry)
+        renew(registry)
         assert by_subset(registry, quick)["clean"] == (4, 0.25)
         assert by_subset(registry, whole)["clean"] == (6, 0.167)
 
@@ -324,8 +325,9 @@ def test_a_search_travels_and_holds_for_the_runs_there(tiny: Checkpoint, tmp_pat
         assert {score.subset: score.n for score in scores} == {"all": 10, "clean": 6, "overlapping": 4}
         assert splits[stands].unsearched == ""
         waiting = find_splits(registry, registry.scores())
-        assert "--resplit" in split_line(waiting[here.header.id], registry.scores()[0], ())
-        assert split_all(registry) == 2
+        assert "eval runs --renew" in split_line(waiting[here.header.id], registry.scores()[0], ())
+        assert renew(registry) == Renewed(splits=2)
+        assert renew(registry) == Renewed()
         assert by_subset(registry, here)["clean"] == (6, 0.5)
         assert by_subset(registry, run)["clean"] == (6, 0.167)
         assert current_scores(registry)[1] == registry.splits()
@@ -377,7 +379,7 @@ def test_an_entry_of_an_older_version_brings_its_flags(tiny: Checkpoint, tmp_pat
     theirs = f"sqlite:///{tmp_path / 'theirs' / 'zoo.db'}", str(tmp_path / "theirs" / "store")
     with open_registry(*theirs) as registry:
         pull(registry, "tiny", str(remote))
-        split_all(registry)
+        renew(registry)
         assert by_subset(registry, run) == {"all": (10, 0.5), "overlapping": (4, 1.0)}
         split = registry.splits()[run.header.id]
         assert split.overlapping == 4
@@ -400,7 +402,7 @@ def test_a_run_without_its_lines_is_not_split(tiny: Checkpoint, tmp_path: Path) 
         registry.add_scores({"id": "bare", "checkpoint": tiny.digest}, run.protocols[0],
                             [msgspec.structs.replace(score, run="bare", value=stat.value)])  # fmt: skip
         registry.add_search(search(tiny, {OWN: 5}, SAMPLES[:4]))
-        split_all(registry)
+        renew(registry)
         split = registry.splits()["bare"]
         assert (split.overlapping, split.samples) == (None, 10)
         line = split_line(split, msgspec.structs.replace(score, run="bare"), registry.scores())

@@ -132,13 +132,6 @@ def test_measured_and_reported_strata_have_the_same_interval() -> None:
     assert measured.high - measured.low == pytest.approx(reported.high - reported.low, rel=0.1)
 
 
-@pytest.mark.parametrize(("groups", "value", "note"), [(164, 0.5, ""), (16, 0.1, "covers"), (4, 0.5, "5 or fewer")])
-def test_an_interval_that_does_not_cover_95_says_so(groups: int, value: float, note: str) -> None:
-    results = [line(i, float(i < groups * 10 * value), cluster=f"p{i % groups}") for i in range(groups * 10)]
-    assert summarise(results, "acc").note.startswith(note)
-    assert bool(summarise(results, "acc").note) == bool(note)
-
-
 def test_each_metric_has_its_own_value() -> None:
     results = [line(i, float(i < 3), acc=float(i < 3), acc_norm=float(i < 6)) for i in range(10)]
     assert summarise(results, "acc").value == 0.3
