@@ -86,10 +86,10 @@ def latex(text: str) -> str:
 
 
 def spreadsheet(text: str) -> str:
-    """The text as a CSV field that no spreadsheet reads as a formula.
+    """The text as a CSV field that no spreadsheet reads as a formula, also after spaces and with full-width signs.
 
-    >>> spreadsheet("=1+1"), spreadsheet("phi-1")
-    ("'=1+1", 'phi-1')
+    >>> spreadsheet("=1+1"), spreadsheet(" +1"), spreadsheet("phi-1")
+    ("'=1+1", "' +1", 'phi-1')
     """
     safe = plain(text)
-    return "'" + safe if safe[:1] in ("=", "+", "-", "@") else safe
+    return "'" + safe if unicodedata.normalize("NFKC", safe).lstrip()[:1] in ("=", "+", "-", "@") else safe

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from zoo.safe_path import python
+
 APP = Path(__file__).with_name("app.py")
 PUBLIC = "PHIZOO_PUBLIC"  # set: the app asks for the password
 
@@ -30,7 +32,7 @@ def server_command(port: int, public: bool, headless: bool = True) -> list[str]:
         "global.developmentMode": "false",
         **THEME,
     }
-    return [sys.executable, "-m", "streamlit", "run", str(APP), *(f"--{key}={value}" for key, value in options.items())]
+    return python("-m", "streamlit", "run", str(APP), *(f"--{key}={value}" for key, value in options.items()))
 
 
 def serve(port: int, public: bool) -> NoReturn:

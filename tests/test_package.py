@@ -3,9 +3,12 @@
 import re
 import subprocess
 import tomllib
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("zoo", "evals", "training", "dashboard")
@@ -33,7 +36,7 @@ def requirements() -> dict[str, set[str]]:
 
 
 def test_every_dependency_has_its_licence_on_the_page() -> None:
-    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").partition("## Licences")[2]
     rows = {
         row[0]: (set(row[1].split(", ")), row[2]) for row in re.findall(r"^\| (\S+) \| (.+?) \| (.+) \|$", page, re.M)
     }
@@ -41,6 +44,25 @@ def test_every_dependency_has_its_licence_on_the_page() -> None:
     wanted.pop("phi-zoo")
     assert {name: extras for name, (extras, _) in rows.items() if name not in ("package", "---")} == wanted
     assert all(licence for _, licence in rows.values())
+
+
+# what checkpoints, data sets and requests from outside are read by: none may lose its bound
+ATTACKED = {"jinja2", "pyarrow", "ray", "scikit-learn", "torch", "transformers", "vllm"}
+
+
+def test_lower_bounds_exclude_the_versions_with_known_holes() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").partition("## Licences")[0]
+    rows = re.findall(r"^\| (\S+) \| ([\d.]+) \| (.+) \| (.+) \|$", page, re.M)
+    assert {package for package, *_ in rows} == ATTACKED
+    bounds = {tuple(line.partition(">=")[::2]) for line in requirements() if ">=" in line}
+    tested = dict(re.findall(r"^(\S+?)==(\S+)$", (ROOT / "constraints.txt").read_text().lower(), re.M))
+    for package, bound, holes, _ in rows:
+        assert {least for name, least in bounds if name == package} == {bound}
+        assert re.search(r"CVE-\d{4}-\d+", holes)
+        versions = [tested[package]] if package in tested else []
+        if find_spec({"scikit-learn": "sklearn"}.get(package, package)):
+            versions.append(version(package))
+        assert all(Version(given) >= Version(bound) for given in versions), (package, versions)
 
 
 def test_no_requirement_has_an_upper_bound_without_a_reason() -> None:

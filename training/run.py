@@ -140,7 +140,7 @@ def _command(spec: str, recipe: Recipe, name: str | None, folder: Path | None, w
     """The command line that resumes or repeats this run, overrides included."""
     start = ["phizoo"]
     if world.size > 1:
-        start = ["torchrun", "--nproc-per-node", str(world.size), "-m", "zoo.cli"]
+        start = ["torchrun", "--nproc-per-node", str(world.size), "--no-python", "phizoo"]
     words = [*start, "train", "run", spec]
     words += [word for override in recipe.overrides for word in ("--set", override)]
     words += ["--name", name] if name else []

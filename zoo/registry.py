@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from zoo import settings
+from zoo.address import shown
 from zoo.db import checkpoints, datasets, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
@@ -90,7 +91,7 @@ class Registry:
             copied = ingest.copy_source(source, tree, self.store.trees, link)
             notes = " ".join(part for part in (about.notes, copied.note()) if part)
             # an address may be recorded, a password may not
-            origin = "" if "@" in str(source) or "://" not in str(source) else str(source)
+            origin = shown(str(source)) if "://" in str(source) else ""
             return copied.files, msgspec.structs.replace(about, notes=notes, source=about.source or origin)
 
         return self._add(name, fill, link)

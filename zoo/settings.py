@@ -16,9 +16,21 @@ def home() -> Path:
     return user_data_path("phizoo", appauthor=False)
 
 
+def sqlite_url(file: Path) -> str:
+    """The URL of a SQLite file, with the characters escaped that mean something in a URL.
+
+    >>> sqlite_url(Path("/srv/50%20off?/zoo.db"))
+    'sqlite:////srv/50%2520off%3F/zoo.db'
+    """
+    path = str(file)
+    for character in "%?#":  # "%" first, since it begins the others' escapes
+        path = path.replace(character, f"%{ord(character):02X}")
+    return f"sqlite:///{path}"
+
+
 def database_url() -> str:
-    """The registry's database as an SQLAlchemy URL: `PHIZOO_DB`, or SQLite under `home()`."""
-    return os.environ.get("PHIZOO_DB") or f"sqlite:///{home() / 'zoo.db'}"
+    """The registry's database as a URL: `PHIZOO_DB`, or SQLite under `home()`."""
+    return os.environ.get("PHIZOO_DB") or sqlite_url(home() / "zoo.db")
 
 
 def store_url() -> str:

@@ -32,6 +32,7 @@ from dashboard.board.ranks import board_ranks
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
 from dashboard.escape import html, latex, markdown, plain
 from zoo.cli.output import NONE, count, range_text
+from zoo.cli.output import cell as number_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
 
@@ -65,18 +66,24 @@ def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" + " ---: |" * (len(heads) - 1)]
     ranks = board_ranks(board)
     for row in board.rows:
-        fields = [markdown(row.label), *_facts(row)]
+        fields = [markdown(row.label), *map(markdown, _facts(row))]
         for column in board.columns:
             standing = ranks[column.key].get(row.key)
             rank = f" #{range_text(standing.first, standing.last)}" if standing else ""
-            fields.append(cell_text(row.cells.get(column.key)) + rank)
+            fields.append(_markdown_cell(row.cells.get(column.key)) + rank)
         lines.append(f"| {' | '.join(fields)} |")
     every = (*notes, *overlap_notes(board))
     return "\n".join([*lines, "", *(markdown(note) for note in every), "", NOTE, ""])
 
 
+def _markdown_cell(cell: Cell | None) -> str:
+    """The cell, with its notes escaped; its own numbers stay readable in the source."""
+    numbers = NONE if cell is None else number_text(value_text(cell), cell.low, cell.high, cell.n)
+    return numbers + markdown(cell_text(cell).removeprefix(numbers))
+
+
 def _facts(row: Row) -> list[str]:
-    return [count(row.parameters), count(row.unique_tokens), count(row.training_tokens), plain(row.date) or NONE]
+    return [count(row.parameters), count(row.unique_tokens), count(row.training_tokens), row.date or NONE]
 
 
 def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:

@@ -3,12 +3,12 @@
 `zoo.lineage` makes the graph; this file only renders it.
 """
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dashboard.escape import cut
 from zoo import lineage
+from zoo.jsonl import parse_json, split_lines
 from zoo.records import Checkpoint
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def training_lines(checkpoint: Checkpoint, registry: "Registry") -> list[dict[st
     if curves is None:
         return []
     try:
-        lines = registry.store.object(curves.sha256).read_text(encoding="utf-8").splitlines()
-        return [line for line in map(json.loads, filter(str.strip, lines)) if isinstance(line, dict)]
+        lines = split_lines(registry.store.object(curves.sha256).read_bytes())
+        return [line for line in map(parse_json, lines) if isinstance(line, dict)]
     except (OSError, ValueError):
         return []  # the page works without a curve

@@ -15,9 +15,10 @@ from evals.engines.http.endpoint import Limits, NoAnswer, Refused, check_url
 from evals.engines.local.rows import is_out_of_memory
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
+from zoo.api_key import belongs
 from zoo.errors import ZooError
 
-KEY = "PHIZOO_API_KEY"  # the only key that the page sends to an address
+KEY = "PHIZOO_API_KEY"  # the only key that the page sends, and only to the server of PHIZOO_API_URL
 PATIENCE = Limits(tries=1, timeout_seconds=60)
 EXAMPLES: dict[str, str] = tomllib.loads(Path(__file__).with_name("examples.toml").read_text(encoding="utf-8"))
 
@@ -41,7 +42,9 @@ def stream_from_server(url: str, model: str, request: GenerateRequest) -> Iterat
     model   its name there; empty where the server has only one
     Raises  ZooError when it cannot be reached or refuses
     """
-    engine = openai.connect(None, url=check_url(url.strip()), model=model, limits=PATIENCE, keys=(KEY,))
+    url = check_url(url.strip())
+    keys = (KEY,) if belongs(KEY, url) else ()
+    engine = openai.connect(None, url=url, model=model, limits=PATIENCE, keys=keys)
     try:
         yield from engine.stream(request)
     except Refused as error:

@@ -22,7 +22,7 @@ def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Rows as CSV with a header; a spreadsheet reads no text as a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(map(spreadsheet, header))
     writer.writerows([spreadsheet(value) if isinstance(value, str) else value for value in row] for row in rows)
     return out.getvalue()
 

@@ -199,20 +199,21 @@ def _datasets() -> list[Diagnosis]:
 
 def _zoo() -> list[Diagnosis]:
     from zoo import settings
-    from zoo.db.database import hide_password, sqlite_file
+    from zoo.address import shown
+    from zoo.db.database import sqlite_file
     from zoo.errors import ZooError
     from zoo.registry import open_registry
 
     url, file = settings.database_url(), sqlite_file(settings.database_url())
     if file is not None and file.name and not file.exists():
-        detail = f"none yet at {hide_password(url)}; the first command that stores something creates it"
+        detail = f"none yet at {shown(url)}; the first command that stores something creates it"
         return [Diagnosis("zoo", "ok", detail)]
     try:
         with open_registry(readonly=True) as registry:
             count = len(registry.list(all_versions=True))
     except ZooError as error:
         return [Diagnosis("zoo", "wrong", str(error), "set PHIZOO_DB to the zoo's database")]
-    detail = f"{count} checkpoints in {hide_password(url)}, bytes in {settings.store_url()}"
+    detail = f"{count} checkpoints in {shown(url)}, bytes in {shown(settings.store_url())}"
     return [Diagnosis("zoo", "ok", detail)]
 
 

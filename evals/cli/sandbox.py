@@ -14,6 +14,7 @@ import click
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER
 from zoo.cli.output import emit_json
 from zoo.errors import CheckFailed, ZooError
+from zoo.jsonl import parse_json
 
 if TYPE_CHECKING:
     from evals.sandbox import Program
@@ -27,7 +28,7 @@ def _program(number: int, line: str) -> "Program":
     from evals.sandbox import Program
 
     try:
-        row: Any = json.loads(line)
+        row: Any = parse_json(line, repair=True)
     except ValueError as error:
         raise ZooError(f"line {number} is not JSON ({error}). {HELP}") from None
     if not isinstance(row, dict) or "id" not in row:
@@ -45,7 +46,7 @@ def _program(number: int, line: str) -> "Program":
 
 
 def _programs() -> "Iterator[Program]":
-    for number, line in enumerate(sys.stdin, 1):
+    for number, line in enumerate(sys.stdin.buffer, 1):
         if line.strip():
             yield _program(number, line)
 

@@ -6,7 +6,6 @@ address needs an API key in PHIZOO_API_KEY.
 """
 
 import importlib.util
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.api_key import read_key
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import DTYPE, open_registry
 from zoo.errors import ZooError
@@ -54,7 +54,7 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
     from evals.engines.local.load import resolve
     from evals.engines.vllm.process import Serving, check_port, free_port
 
-    key, host, port = os.environ.get("PHIZOO_API_KEY"), options["host"], options["port"]
+    key, host, port = read_key("PHIZOO_API_KEY"), options["host"], options["port"]
     if host not in LOOPBACK and not key:
         raise ZooError(
             f"--host {host} exposes the model to other machines: set PHIZOO_API_KEY to a key that clients must send"

@@ -3,13 +3,19 @@
 Not here: trust. Who can reach a Ray cluster can run code on it; keep it on a network of your own.
 """
 
+import contextlib
 import importlib.util
 import logging
 import os
 import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from zoo.address import shown
 from zoo.errors import ZooError
+from zoo.safe_path import protect_children
 
 REMEDY = "Start one: ray start --head"
 
@@ -34,11 +40,23 @@ def connect_ray(address: str, **options: Any) -> Any:
     if ray.is_initialized():
         return ray
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        with _outside_current_folder():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RaySystemError) as error:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ZooError(f"no Ray cluster at {address} ({line[:100]}). {REMEDY}") from None
+        raise ZooError(f"no Ray cluster at {shown(address)} ({line[:100]}). {REMEDY}") from None
     return ray
+
+
+@contextlib.contextmanager
+def _outside_current_folder() -> Iterator[None]:
+    """Connects from Python's own folder: Ray puts the driver's current folder first on the path of every worker."""
+    protect_children()
+    for name in ("PHIZOO_HOME", "PHIZOO_DATA"):  # a local cluster's workers start in that folder, too
+        if given := os.environ.get(name):
+            os.environ[name] = str(Path(given).expanduser().absolute())
+    with contextlib.chdir(sys.prefix):
+        yield
 
 
 def _check_port(address: str) -> None:
@@ -49,4 +67,4 @@ def _check_port(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
-        raise ZooError(f"no Ray cluster at {address} ({error}). {REMEDY}") from None
+        raise ZooError(f"no Ray cluster at {shown(address)} ({error}). {REMEDY}") from None

@@ -4,7 +4,6 @@ A dataset folder holds `documents-*.jsonl.gz`; packed tokens are searched as the
 Nothing here compares a text.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from zoo import gz, settings
 from zoo.digest import digest, file_sha256
 from zoo.errors import ZooError, nearest
+from zoo.jsonl import parse_json
 from zoo.lineage import with_ancestors
 from zoo.records import Dataset, Record
 from zoo.registry import Registry
@@ -143,7 +143,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         for number, line in enumerate(gz.lines(path), 1):  # noqa: B007 - the number is in the error
             if line.strip():
-                row = json.loads(line.decode("utf-8", "replace"))
+                row = parse_json(line.decode("utf-8", "replace"), nonfinite=True, repair=True)
                 yield row if isinstance(row, dict) else {"text": row}
     except ValueError as error:
         raise ZooError(

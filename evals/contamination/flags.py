@@ -18,6 +18,7 @@ import msgspec
 from evals.contamination.thresholds import Method
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
+from zoo.jsonl import parse_json, split_lines
 from zoo.records import Record, Search, SearchedBy, SearchedSet
 
 Line = TypeVar("Line", bound=Record)
@@ -79,7 +80,7 @@ def read(path: Path) -> Flags:
     Raises  ZooError naming the line that is wrong, or a sample that is flagged twice.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = split_lines(path.read_bytes())
     except OSError as error:
         raise ZooError(f"no flags in {path}: {error.strerror}. Expected: JSON lines, the search first") from error
     if not lines:
@@ -150,6 +151,6 @@ def make_search(flags: Flags, checkpoint: str, task: str, samples: Collection[st
 
 def _decoded(path: Path, number: int, line: bytes, kind: type[Line], noun: str) -> Line:
     try:
-        return msgspec.json.decode(line, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.convert(parse_json(line), kind, str_keys=True)
+    except ValueError as error:
         raise ZooError(f"{path} line {number} is no {noun}: {error}; write the flags again") from error

@@ -18,6 +18,7 @@ from evals.contamination.match import Match
 from evals.contamination.problems import Problem
 from evals.contamination.thresholds import Method
 from evals.encoders import MINILM, Encoder
+from zoo import safe_path
 from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import Record
@@ -193,10 +194,9 @@ def _cores() -> int:
 
 def _open_pool(stack: ExitStack, problems: Sequence[Problem], plan: SearchPlan) -> Submit:
     from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
 
     pool = ProcessPoolExecutor(
-        _cores(), mp_context=get_context("forkserver"), initializer=_begin_worker, initargs=(list(problems), plan)
+        _cores(), mp_context=safe_path.forkserver(), initializer=_begin_worker, initargs=(list(problems), plan)
     )
     stack.callback(pool.shutdown, wait=True, cancel_futures=True)
     return lambda texts: pool.submit(_search_in_worker, texts).result

@@ -5,7 +5,6 @@ Formats are facts of the tools: lm_eval 0.4.13, loggers/evaluation_tracker.py (`
 """
 
 import datetime
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from evals.scoring.finite import find_overflow
 from evals.scoring.squad_threshold import at_best_threshold
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json, read_lines
 from zoo.records import Record
 
 SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl")
@@ -85,21 +85,12 @@ def read(path: Path) -> list[TaskResults]:
     try:
         if SAMPLES.fullmatch(path.name):
             return [_lm_eval(path)]
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes(), nonfinite=True, repair=True)
         if isinstance(content, dict) and "eval" in content:
             return _evalplus(path, content)
         if isinstance(content, dict) and "configs" in content:
             raise ZooError(f"{path.name} has only means; give samples_TASK_DATE.jsonl beside it (--log_samples)")
-    except (
-        OSError,
-        LookupError,
-        TypeError,
-        ValueError,
-        OverflowError,
-        AttributeError,
-        RecursionError,
-        StopIteration,
-    ) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, StopIteration) as error:
         raise ZooError(f"{path} cannot be read as results ({type(error).__name__}: {str(error)[:80]})") from error
     raise ZooError(
         f"{path} is no result file: expected lm_eval's samples_TASK_DATE.jsonl or EvalPlus' eval_results.json"
@@ -109,7 +100,7 @@ def read(path: Path) -> list[TaskResults]:
 def _lm_eval(path: Path) -> TaskResults:
     match = SAMPLES.fullmatch(path.name)
     task, date = (match["task"], match["date"]) if match else ("", "")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    rows = [row for _, row in read_lines(path, "an lm_eval sample", nonfinite=True)]
     if not rows:
         raise ZooError(f"{path} holds no samples")
     rows.sort(key=lambda row: int(row["doc_id"]))  # its own order may be the batches'
@@ -210,7 +201,7 @@ def _lm_eval_header(path: Path, task: str, date: str) -> dict[str, Any]:
     beside = path.with_name(f"results_{date}.json")
     if not beside.is_file():
         return {"release": "0.4"}
-    header = json.loads(beside.read_bytes())
+    header = parse_json(beside.read_bytes(), nonfinite=True, repair=True)
     config = header.get("config", {})
     versions = {"lm_eval": header.get("lm_eval_version"), "transformers": header.get("transformers_version")}
     return {

@@ -16,6 +16,7 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.jsonl import parse_json
 from zoo.records import Record
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def parse_grade(text: str) -> tuple[int, str] | None:
     ((9, 'Right.'), None, None)
     """
     try:
-        answer = json.loads(text)
+        answer = parse_json(text, repair=True)
     except ValueError:
         return None
     if not isinstance(answer, dict) or set(answer) != {"evaluation", "grade"}:
@@ -140,7 +141,7 @@ class Grader:
         request = request_body(solution, self.model)
         path = self.cache / f"{_digest([self.endpoint.url, request])}.json"
         if path.exists():
-            return str(json.loads(path.read_text())["answer"])
+            return str(parse_json(path.read_bytes())["answer"])
         self.requests += 1
         bounds = (len(json.dumps(request)), WRITTEN_TOKENS)
         response = self.endpoint.post("/chat/completions", request, bounds)

@@ -28,6 +28,7 @@ from evals.serving.openai_api import (
     stream_texts,
 )
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 
 BODY_BYTES = 1 << 22  # a question with 25 shots and 10 choices as token ids
 IDLE_SECONDS = 60.0  # a connection that sends nothing for so long is closed
@@ -115,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             raise BadRequest(f"the body must have a length of at most {BODY_BYTES} bytes")
         try:
-            body = json.loads(self.rfile.read(int(length)))
+            body = parse_json(self.rfile.read(int(length)), repair=True)
         except ValueError as error:
             raise BadRequest(f"the body is not JSON: {error}") from None
         if not isinstance(body, dict):

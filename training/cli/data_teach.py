@@ -1,12 +1,12 @@
 """The `phizoo data` commands that may call a large model within a budget: annotate and synthesise."""
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from training.cli.data_options import NAME, SEED, print_made, scaled
+from zoo.api_key import key_for
 from zoo.cli.completion import A_DATASET
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import cell, emit_json
@@ -16,13 +16,6 @@ if TYPE_CHECKING:
     from training.data.build import MadeDataset
     from training.data.quality.labeller import Asker, LabellingCost, LabelQuestion
     from training.data.quality.ledger import CostEstimate
-
-KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
-
-
-def api_key() -> str | None:
-    """The endpoint's key, read only from the environment."""
-    return next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
 
 
 def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +49,7 @@ def _asker(question: "LabelQuestion", endpoint: dict[str, Any], dry_run: bool = 
     money = parse_money(budget) if budget else None
     if money is None and any(parse_price(price)) and not dry_run:
         raise ZooError("the model costs money: give --budget, such as --budget 20usd (data annotate has --dry-run)")
-    return Asker(url, api_key(), model, question, parse_price(price), money, endpoint["concurrency"])
+    return Asker(url, key_for(url), model, question, parse_price(price), money, endpoint["concurrency"])
 
 
 @click.command()

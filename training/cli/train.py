@@ -26,7 +26,7 @@ def run(
 
     A checkpoint that exists already (same recipe, data and parent) is not trained again. If the run is killed
     or stopped, the same command continues it, bit for bit. On several GPUs:
-    torchrun --nproc-per-node 8 -m zoo.cli train run RECIPE
+    torchrun --nproc-per-node 8 --no-python phizoo train run RECIPE
 
     \b
     phizoo train run phi-1-small-mini-base

@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from zoo import safe_path
+from zoo.address import shown
+from zoo.api_key import SECRETS
 from zoo.digest import whole_file
 from zoo.errors import ZooError
 from zoo.progress import progress
@@ -112,10 +115,9 @@ def _on_cores(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], w
     from collections import deque
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
 
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("forkserver"), initializer=_exit_with_parent, initargs=(os.getpid(),)
+        workers, mp_context=safe_path.forkserver(), initializer=_exit_with_parent, initargs=(os.getpid(),)
     )
     waiting: deque[tuple[str, Any]] = deque()
     try:
@@ -157,7 +159,8 @@ def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], add
     """Runs a bounded number of Ray tasks at a time; only the driver writes, so a lost node leaves no partial file."""
     from evals.cluster.connection import connect_ray
 
-    environment = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_")}
+    ours = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_") and name not in SECRETS}
+    environment = {name: value for name, value in ours.items() if shown(value) == value}  # Ray's pages show it
     ray = connect_ray(address, runtime_env={"env_vars": environment})
     task = ray.remote(num_cpus=1, max_retries=NODE_DEATHS)(run_packed)
     waiting: dict[Any, str] = {}

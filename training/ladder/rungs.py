@@ -26,6 +26,7 @@ import msgspec
 from training.growth.rules import Depth, Growth, Method
 from training.recipe import Model
 from training.tables import read_table
+from zoo import safe_path
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, Record
 
@@ -214,8 +215,7 @@ def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: 
     waiting, done = list(every), set[str]()
     running: dict[Future[None], Rung] = {}
     say(f"each run's progress: tail -f {log_file()}")
-    spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, spawn, initializer=_start_process, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(jobs, safe_path.spawn(), initializer=_start_process, initargs=(threads,)) as pool:
         try:
             while waiting or running:
                 for rung in [rung for rung in waiting if not rung.parent or rung.parent in done][: jobs - len(running)]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.admission.chat_template import check_template
-from zoo.admission.safetensors_header import strict_json
 from zoo.errors import ZooError, nearest
 from zoo.families import ACCEPTED, check_family
+from zoo.jsonl import parse_json
 from zoo.plain_file import open_plain
 from zoo.shape import read_shape
 
@@ -53,7 +53,7 @@ def _read_any(path: Path) -> Any:
     with open_plain(path) as file:
         try:
             # Python's json writes Infinity, and configurations of state-space models have it (`UNBOUNDED`)
-            return strict_json(file.read(), constants=path.name == "config.json")
+            return parse_json(file.read(), nonfinite=path.name == "config.json")
         except ValueError as error:
             raise ZooError(f"{path}: is not plain JSON: {error}.") from None
 

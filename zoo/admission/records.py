@@ -5,7 +5,6 @@ object stands twice. Not checked, since it cannot be: whether a score was really
 where it comes from (`Score.measured_at`). Not here: the bytes of a checkpoint (`gate`).
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from zoo.db import names
 from zoo.db.searches import check_search
 from zoo.digest import SHA256
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, Search, manifest_digest, validate_name
 from zoo.store.store import validate_sha256
 
@@ -69,17 +69,9 @@ class RunHeader(msgspec.Struct, frozen=True):
 def decode_entry(text: bytes, place: str) -> Entry:
     """The entry that a JSON text holds. Raises ZooError with its place if it cannot be one."""
     try:
-        json.loads(text, object_pairs_hook=_refuse_repeated_keys)
-        return msgspec.json.decode(text, type=Entry)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        return msgspec.convert(parse_json(text), Entry, str_keys=True)
+    except ValueError as error:  # msgspec's errors are ValueErrors
         raise ZooError(f"{place}: cannot be parsed as an entry ({str(error)[:200]}); push it again.") from error
-
-
-def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> None:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) != len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r:.40} stands twice")
 
 
 def entry_files(entry: Entry) -> list[File]:

@@ -8,7 +8,6 @@ interprets in the same way. It never reads tensor data, except `only_nan` on req
 Source: the safetensors README (Format); measured against safetensors 0.8.0 with crafted files.
 """
 
-import json
 import os
 import re
 import struct
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 from zoo.plain_file import open_plain
 
 HEADER_BYTES = 10_000_000  # phi-2 needs 50 kB; the specification's 100 MB would invite attacks
@@ -59,39 +59,6 @@ class Header(NamedTuple):
     data_start: int
 
 
-def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object's pairs as a dict. Raises ValueError for a duplicate key, since readers differ on it."""
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise ValueError(f"the key {key[:80]!r} is a duplicate")
-        values[key] = value
-    return values
-
-
-def strict_json(text: bytes, *, constants: bool = False) -> Any:
-    """The value of JSON bytes, as every reader would read it.
-
-    constants  NaN and Infinity are read too, as Python writes them
-
-    Raises ValueError for a duplicate key, NaN or Infinity, bad UTF-8, text after the end,
-    or nesting too deep to read.
-
-    >>> strict_json(b'{"a": 1}')
-    {'a': 1}
-    """
-
-    def never(constant: str) -> Any:
-        if constants:
-            return float(constant)
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=reject_duplicate_keys, parse_constant=never)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
 def read_header(path: Path) -> Header:
     """Reads and checks the header of one file. Raises ZooError with the file and the fault."""
     with open_plain(path) as file:
@@ -115,7 +82,7 @@ def parse(file: BinaryIO, size: int) -> Header:
     text = file.read(length)
     if text[:1] != b"{":
         raise ValueError("its header does not begin with {")
-    entries = strict_json(text.rstrip(b" "))
+    entries = parse_json(text.rstrip(b" "))
     metadata = _parse_metadata(entries.pop("__metadata__", {}))
     if len(entries) > TENSORS:
         raise ValueError(f"it names {len(entries):,} tensors, allowed are {TENSORS:,}")

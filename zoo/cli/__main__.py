@@ -1,4 +1,4 @@
-"""`python -m zoo.cli`: the `phizoo` command, for torchrun and for a Python without its script."""
+"""`python -m zoo.cli`: the `phizoo` command, for a Python without its script."""
 
 from zoo.cli.root import main
 

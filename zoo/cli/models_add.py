@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from zoo.address import refuse_secrets
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, report_dry_run
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 
 if TYPE_CHECKING:
     from zoo.records import About, Checkpoint, Parent, TrainedOn
@@ -74,6 +76,8 @@ def add(
     if source.startswith("hf:"):
         source, _, pinned = source.removeprefix("hf:").partition("@")
         revision = revision or pinned or None
+    elif not Path(source).expanduser().exists():
+        refuse_secrets(source, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or HF_TOKEN, instead.")
     if name is not None:
         validate_name(name)  # also an empty one, which is no default
     if dry_run:
@@ -153,12 +157,11 @@ def _trained_on(registry: "Registry", option: str) -> "TrainedOn":
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """Reads a recipe file as plain data, TOML or JSON by its suffix."""
-    import json
     import tomllib
 
     try:
         text = path.read_text(encoding="utf-8")
-        recipe = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        recipe = tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)
     except FileNotFoundError:
         raise ZooError(f"{path}: no such file; --recipe expects a TOML or JSON file.") from None
     except ValueError as error:

@@ -5,6 +5,7 @@ each group stands in the table (a test holds that it equals the group's own).
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.errors import CheckFailed, ZooError, nearest
+from zoo.safe_path import protect_children
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -168,8 +170,17 @@ def _is_file(error: OSError) -> bool:
     return os.path.isfile(error.filename) if isinstance(error.filename, str | os.PathLike) else False
 
 
+def replace_unprintable() -> None:
+    """Lets standard output and error write "?" for a character that they cannot encode, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def main() -> None:
     """The console script."""
+    protect_children()
+    replace_unprintable()
     # How long an idle thread of torch spins before it sleeps. Tokens/s of a 1M-parameter model on two cores, alone and
     # each of two at once: 8,000 and 1,000-1,800 with the default (300,000 turns), 5,000 and 4,800 if it sleeps at once,
     # 7,300 and 2,300 with this.

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from zoo.address import shown, without_secrets
 from zoo.errors import ZooError
 
 BUSY_SECONDS = 60.0
@@ -63,16 +64,6 @@ def sqlite_file(url: str) -> Path | None:
     return Path("") if path in ("", ":memory:") else Path(path)
 
 
-def hide_password(url: str) -> str:
-    """Replaces the password of a database URL by `***`, for messages.
-
-    >>> hide_password("postgresql://ann:secret@host/zoo")
-    'postgresql://ann:***@host/zoo'
-    """
-    parts = urllib.parse.urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
-
-
 class DatabaseError(Exception):
     """An error of a database driver, whichever driver it is; the cause is chained."""
 
@@ -88,7 +79,7 @@ def _is_full(file: Path | None) -> bool:
 
 def translate_error(error: Exception, url: str) -> Exception:
     """The exception to raise for a driver's error: a ZooError if the user can fix it."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = without_secrets(str(error).splitlines()[0], url) if str(error) else type(error).__name__
     if "disk I/O" in text and _is_full(sqlite_file(url)):
         text = f"disk is full: {text}"
     remedies = (
@@ -104,7 +95,7 @@ def translate_error(error: Exception, url: str) -> Exception:
     )
     for sign, remedy in remedies:
         if sign in text:
-            return ZooError(f"{hide_password(url)}: {remedy} ({text}).")
+            return ZooError(f"{shown(url)}: {remedy} ({text}).")
     return DatabaseError(text)
 
 
@@ -126,7 +117,7 @@ class SqliteDatabase:
                 if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                     connection.execute("PRAGMA journal_mode = wal")
                 return connection
-            quoted = urllib.parse.quote(str(self.file.absolute()))
+            quoted = urllib.parse.quote(os.fsencode(self.file.absolute()))
             if self.url.endswith(UNTOUCHED) and not self.file.with_name(f"{self.file.name}-wal").exists():
                 return self._open_frozen(quoted)  # nobody writes there, and reading makes no side files
             try:
@@ -176,9 +167,7 @@ class SqliteDatabase:
     @contextmanager
     def write(self) -> Iterator[None]:
         if self.readonly:
-            raise ZooError(
-                f"{hide_password(self.url)}: is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write."
-            )
+            raise ZooError(f"{shown(self.url)}: is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write.")
         with self._turn:
             nested = self._connection.in_transaction  # of this thread, since it has the turn
             if nested:
@@ -219,12 +208,10 @@ class EngineDatabase:
             with self.engine.connect():
                 pass
         except ImportError as error:
-            raise ZooError(
-                f"{hide_password(url)}: {error}; install its driver: pip install 'phi-zoo[postgres]'"
-            ) from error
-        except self._errors as error:
-            reason = str(error.__cause__ or error).strip().splitlines()[0]
-            raise ZooError(f"{hide_password(url)}: cannot be reached ({reason}); check PHIZOO_DB.") from error
+            raise ZooError(f"{shown(url)}: {error}; install its driver: pip install 'phi-zoo[postgres]'") from error
+        except (self._errors, ValueError) as error:  # a ValueError: the port is no number
+            reason = without_secrets((str(error.__cause__ or error).strip().splitlines() or [""])[0], url)
+            raise ZooError(f"{shown(url)}: cannot be reached ({reason}); check PHIZOO_DB.") from None
 
     def rows(self, sql: str, **values: Any) -> Sequence[Row]:
         try:
@@ -238,7 +225,7 @@ class EngineDatabase:
     @contextmanager
     def write(self) -> Iterator[None]:
         if self.readonly:
-            raise ZooError(f"{hide_password(self.url)}: opened for reading only; open it for writing.")
+            raise ZooError(f"{shown(self.url)}: opened for reading only; open it for writing.")
         if getattr(self._inside, "connection", None):
             yield
             return
@@ -261,7 +248,7 @@ class EngineDatabase:
         translated = translate_error(cause, self.url)
         if isinstance(translated, DatabaseError) and isinstance(error, self._lost):
             return ZooError(
-                f"{hide_password(self.url)}: the database does not answer any more ({translated}); nothing is lost: "
+                f"{shown(self.url)}: the database does not answer any more ({translated}); nothing is lost: "
                 "when it is back, run the same command again."
             )
         return translated
@@ -279,6 +266,6 @@ def with_driver(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ZooError(
-            f'PHIZOO_DB is "{url}", expected an address such as sqlite:////srv/zoo.db or postgresql://user@host/zoo'
+            f'PHIZOO_DB is "{shown(url)}", expected an address such as sqlite:////srv/zoo.db or postgresql://user@host/zoo'
         )
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url

@@ -6,7 +6,8 @@ Alembic is imported only if the schema is not the newest.
 import os
 from pathlib import Path
 
-from zoo.db.database import Database, DatabaseError, EngineDatabase, SqliteDatabase, hide_password, sqlite_file
+from zoo.address import shown
+from zoo.db.database import Database, DatabaseError, EngineDatabase, SqliteDatabase, sqlite_file
 from zoo.errors import ZooError
 
 SCHEMA = "0008"  # the newest revision in zoo/db/migrations/versions; a test checks this
@@ -50,7 +51,7 @@ def _upgrade(database: Database) -> None:
     version = schema_version(database)
     if version == SCHEMA:
         return
-    url = hide_password(database.url)
+    url = shown(database.url)
     if version is not None and version > SCHEMA:
         raise ZooError(f"{url}: its schema is {version}, this phizoo knows {SCHEMA}; update it: pip install -U phi-zoo")
     if database.readonly and version is None:

@@ -9,7 +9,6 @@ so an interrupted phi-2 would start its 5 GB again, and it checks sizes only.
 import contextlib
 import hashlib
 import http.client
-import json
 import os
 import re
 import ssl
@@ -20,9 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from zoo.address import refuse_secrets, same_server, shown
 from zoo.admission import gate
+from zoo.api_key import read_key
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 from zoo.lock import lock_file
 from zoo.progress import progress
 from zoo.store.store import leaving_room
@@ -61,26 +63,23 @@ class _NoTokenElsewhere(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, *rest: Any) -> Any:
         following = super().redirect_request(req, *rest)
-        if following is not None and _host(following.full_url) != _host(req.full_url):
+        if following is not None and not same_server(following.full_url, req.full_url):
             following.headers.pop("Authorization", None)
         return following
-
-
-def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).netloc
 
 
 def endpoint() -> str:
     """The hub's address: `HF_ENDPOINT`, or the public one."""
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise ZooError(f"HF_ENDPOINT={address}: expected an address that begins with https://")
+    if not address.startswith(("http://", "https://")):
+        raise ZooError(f"HF_ENDPOINT={shown(address)}: expected an address that begins with https://")
+    refuse_secrets(address, "put the token into HF_TOKEN (HF_ENDPOINT)")
     return address
 
 
 def _open(url: str, offset: int = 0) -> Any:
     request = urllib.request.Request(url)  # noqa: S310  (endpoint() lets only http and https through)
-    if token := os.environ.get("HF_TOKEN"):
+    if token := read_key("HF_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     if offset:
         request.add_header("Range", f"bytes={offset}-")
@@ -109,11 +108,11 @@ def snapshot(repository: str, revision: str | None) -> Snapshot:
     with _open(url) as answer, _interruptible(url):
         text = answer.read(LISTING_BYTES)
     try:
-        listing = json.loads(text)
+        listing = parse_json(text)
         files = tuple(_parse_file(item) for item in listing.get("siblings", []))
         commit = str(listing.get("sha", ""))
         licence = str((listing.get("cardData") or {}).get("license", "") or "unknown")
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         raise ZooError(f"{url}: the answer is not a listing of a repository; check HF_ENDPOINT.") from None
     if not COMMIT.fullmatch(commit):
         raise ZooError(f"{repository}: the hub names no commit for {revision or 'main'}; give one with --revision.")

@@ -7,7 +7,6 @@ Source: huggingface_hub, "Understand caching" (layout; HF_HUB_CACHE, HF_HOME).
 """
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
@@ -17,6 +16,7 @@ from zoo.admission import gate
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
 from zoo.exchange.hub import COMMIT, REPOSITORY
+from zoo.jsonl import parse_json
 from zoo.plain_file import open_plain
 from zoo.store.store import copy_hashed
 
@@ -81,7 +81,7 @@ def _is_complete(folder: Path) -> bool:
     if not index.is_file():
         return any(path.is_file() for path in folder.glob("*.safetensors"))
     try:
-        shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        shards = set(parse_json(index.read_bytes())["weight_map"].values())
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
     return bool(shards) and all((folder / os.path.basename(str(shard))).is_file() for shard in shards)

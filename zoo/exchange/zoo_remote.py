@@ -7,13 +7,13 @@ and scores. A folder that is a PHIZOO_HOME is opened as a zoo.
 
 import contextlib
 import posixpath
-import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from zoo.address import refuse_secrets
 from zoo.admission import gate
 from zoo.admission.records import Entry, RunEntry, check_entry, decode_entry, entry_files, recorded_address
 from zoo.db import datasets, names
@@ -26,6 +26,7 @@ from zoo.errors import ZooError, unknown
 from zoo.progress import progress
 from zoo.records import NAME, Checkpoint, Dataset, File, Record, Score
 from zoo.registry import Registry, now, open_registry
+from zoo.settings import sqlite_url
 from zoo.shape import read_shape
 from zoo.store.bucket import BucketStore, filesystem, translate_faults
 from zoo.store.disk import DiskStore
@@ -359,12 +360,13 @@ def open_remote(url: str, readonly: bool = True) -> Iterator[RemoteZoo]:
 
     readonly  to pull: nothing there is written or migrated
     """
+    refuse_secrets(url, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, instead.")
     if "://" in url and not url.startswith("file://"):
         yield ExchangeRemote(url, BucketStore(url))
         return
     folder = Path(url.removeprefix("file://")).expanduser().absolute()
     if (folder / "zoo.db").exists():
-        database = f"sqlite:///{urllib.parse.quote(str(folder / 'zoo.db'))}" + (UNTOUCHED if readonly else "")
+        database = sqlite_url(folder / "zoo.db") + (UNTOUCHED if readonly else "")
         with open_registry(database, str(folder / "store"), readonly) as registry:
             yield ZooRemote(registry)
         return

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import settings
+from zoo.address import refuse_secrets
 from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import ZooError
 from zoo.records import File
@@ -37,6 +38,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL and the path on it. Raises ZooError naming the missing package."""
     import fsspec
 
+    refuse_secrets(url, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, instead.")
     scheme = url.split("://", 1)[0]
     try:
         options = {} if scheme == "memory" else {"use_listings_cache": False, "skip_instance_cache": True}

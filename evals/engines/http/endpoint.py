@@ -20,7 +20,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from zoo.address import shown
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 from zoo.records import Record
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -131,7 +133,7 @@ class Endpoint:
                     text = line.strip().removeprefix(b"data:").strip()
                     if not line.startswith(b"data:") or text == b"[DONE]":
                         continue
-                    event = json.loads(text)
+                    event = parse_json(text, nonfinite=True, repair=True)
                     if not isinstance(event, dict) or "error" in event:
                         raise EndpointError(f"{self.url} failed: {self.clean(text.decode('utf-8', 'replace'))}")
                     events += 1
@@ -205,7 +207,7 @@ class Endpoint:
 
     def _final(self, code: int, last: str) -> Exception:
         if code in (401, 403):
-            return EndpointError(f"{self.url} refuses the key ({last}); set PHIZOO_API_KEY")
+            return EndpointError(f"{self.url} refuses the key ({last}); set PHIZOO_API_KEY (for PHIZOO_API_URL)")
         if code in (404, 405) or 300 <= code < 400:
             return EndpointError(f"{self.url} has no such address or model ({last}); it should end in /v1")
         return Refused(last)
@@ -225,7 +227,7 @@ class Endpoint:
         ends = time.monotonic() + timeout_seconds
         with self._opener.open(request, timeout=timeout_seconds) as response:
             text = _read(response, ends, timeout_seconds)
-        return json.loads(text)
+        return parse_json(text, nonfinite=True, repair=True)
 
     def _reason(self, error: urllib.error.HTTPError) -> str:
         """The endpoint's own message, on one line, without the key."""
@@ -236,7 +238,7 @@ class Endpoint:
         finally:
             error.close()
         try:
-            body = json.loads(text)
+            body = parse_json(text, repair=True)
             error_part = body.get("error", body) if isinstance(body, dict) else body
             text = str(error_part.get("message", error_part) if isinstance(error_part, dict) else error_part)
         except ValueError:
@@ -265,10 +267,14 @@ class Endpoint:
 
 def check_url(url: str) -> str:
     """A base URL without its last slash. Raises ZooError unless http or https, or when it carries a secret."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its text quotes the address
+        raise ZooError(f'"{shown(url)[:80]}" is not the address of a server (--url)') from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ZooError(
-            f'"{url[:80]}" is not the address of a server (--url); expected one like http://127.0.0.1:8000/v1'
+            f'"{shown(url)[:80]}" is not the address of a server (--url); expected one like http://127.0.0.1:8000/v1'
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ZooError(

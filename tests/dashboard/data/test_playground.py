@@ -96,7 +96,9 @@ def test_a_server_without_the_model_or_without_a_stream_is_one_line(url: str, mo
         list(stream_from_server(url, "", make_request("x")))
 
 
-def test_the_page_sends_no_key_but_its_own(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_sends_its_own_key_alone_and_only_to_the_server_that_it_is_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys: list[str | None] = []
     get = Server.do_GET
     monkeypatch.setattr(Server, "do_GET", lambda self: (keys.append(self.headers["Authorization"]), get(self)))
@@ -104,7 +106,11 @@ def test_the_page_sends_no_key_but_its_own(url: str, monkeypatch: pytest.MonkeyP
     list(stream_from_server(url, "", make_request("x")))
     monkeypatch.setenv("PHIZOO_API_KEY", "own")
     list(stream_from_server(url, "", make_request("x")))
-    assert keys == [None, "Bearer own"]
+    monkeypatch.setenv("PHIZOO_API_URL", "https://api.example/v1")
+    list(stream_from_server(url, "", make_request("x")))
+    monkeypatch.setenv("PHIZOO_API_URL", url)
+    list(stream_from_server(url, "", make_request("x")))
+    assert keys == [None, None, None, "Bearer own"]
 
 
 def test_faults_are_explained() -> None:

@@ -189,11 +189,19 @@ def test_without_the_key_nothing_is_told_but_health(url: str) -> None:
     assert requests.get(url.removesuffix("/v1") + "/health").json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"'])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"[" * 100_000, b'{"prompt": "a", "prompt": "b"}'])
 def test_what_is_no_request_is_a_400(url: str, body: bytes) -> None:
     answer = requests.post(f"{url}/completions", headers={"Authorization": "Bearer the-key"}, data=body)
     assert answer.status_code == 400
     assert "JSON" in answer.json()["error"]["message"]
+
+
+def test_half_a_surrogate_pair_in_a_prompt_is_replaced(url: str) -> None:
+    head = {"Authorization": "Bearer the-key"}
+    body = rb'{"prompt": "a\ud835", "max_tokens": 1, "echo": true}'
+    answer = requests.post(f"{url}/completions", headers=head, data=body)
+    assert answer.status_code == 200
+    assert answer.json()["choices"][0]["text"].startswith("a\ufffd")
 
 
 def test_pieces_hold_back_half_characters_and_begun_stops(backend: TransformersLocal) -> None:

@@ -110,7 +110,7 @@ def test_a_key_that_stands_twice_is_refused(entry: Path, tmp_path: Path) -> None
     text = entry.read_text()
     assert text.count('"name": "one"') == 1
     entry.write_text(text.replace('"name": "one"', '"name": "phi-2", "name": "one"'))
-    with open_registry(*theirs(tmp_path)) as registry, pytest.raises(ZooError, match="'name' stands twice"):
+    with open_registry(*theirs(tmp_path)) as registry, pytest.raises(ZooError, match="the key 'name' is a duplicate"):
         pull(registry, "one", str(tmp_path / "remote"))
 
 

@@ -18,6 +18,7 @@ import msgspec
 from training.data.gather import rules
 from training.data.gather.rules import CutFile, SourceFile
 from zoo import gz
+from zoo.address import without_secrets
 from zoo.errors import ZooError
 from zoo.records import Record
 
@@ -316,9 +317,8 @@ def hub_files(wanted: str, split: str) -> tuple[list[tuple[str, str]], str]:
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise ZooError(f'no dataset "{name}" with revision "{revision or "main"}" on the hub') from None
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise ZooError(
-            f"the hub cannot be reached for {name} ({str(error)[:100]}); HF_ENDPOINT names another"
-        ) from None
+        reason = without_secrets(str(error), os.environ.get("HF_ENDPOINT", ""))[:100]
+        raise ZooError(f"the hub cannot be reached for {name} ({reason}); HF_ENDPOINT names another") from None
     files = sorted(file.rfilename for file in info.siblings or () if file.rfilename.endswith(ROWS))
     chosen = [file for file in files if not split or re.search(rf"(^|[/_.-]){re.escape(split)}([/_.-])", file)]
     if not chosen:

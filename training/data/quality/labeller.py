@@ -20,6 +20,7 @@ from evals.engines.http.price import Price
 from training.data.quality.ledger import Ledger, LedgerLine
 from training.tables import read_table
 from zoo.errors import ZooError
+from zoo.jsonl import parse_json
 from zoo.progress import progress
 from zoo.records import Record
 
@@ -85,13 +86,13 @@ def read_answer(answer: Any, question: LabelQuestion) -> tuple[int, str, str] | 
     try:
         content = answer["choices"][0]["message"]["content"]
         if question.name == "phi-1":
-            verdict = msgspec.json.decode(content, type=_YesNo)
+            verdict = msgspec.convert(parse_json(content, repair=True), _YesNo)
             return 5 * verdict.educational, verdict.reason[:400], ""
         if not question.code:
-            written = msgspec.json.decode(content, type=dict[str, Any])
+            written = msgspec.convert(parse_json(content, repair=True), dict[str, Any])
             return (1, "", content) if set(question.schema["required"]) <= set(written) else None
-        rating = msgspec.json.decode(content, type=_Points)
-    except (KeyError, IndexError, TypeError, msgspec.DecodeError):
+        rating = msgspec.convert(parse_json(content, repair=True), _Points)
+    except (LookupError, TypeError, ValueError):
         return None
     return rating.points, rating.reason[:400], ""
 

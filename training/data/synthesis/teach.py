@@ -27,6 +27,7 @@ from training.data.synthesis.nameless import normalise_words
 from training.data.synthesis.slots import TeachingSlot, shuffled_slots, slot_prompt
 from training.tables import read_table
 from zoo.digest import digest, file_sha256, write_json
+from zoo.jsonl import parse_json
 from zoo.records import Record
 
 VERSION = 1
@@ -175,7 +176,7 @@ def read_draft(what: str, slot: str, number: int, prompt: str, line: LedgerLine 
 
     if line is None:
         return refused("no valid answer")
-    fields = msgspec.json.decode(line.text, type=dict[str, Any])
+    fields: dict[str, Any] = parse_json(line.text, repair=True)
     if what == "textbooks":
         text = str(fields["text"]).strip() + "\n"
         code, tests = "\n\n".join(FENCE.findall(text)), ["assert True"]
