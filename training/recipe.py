@@ -21,9 +21,10 @@ from training.recipe_keys import (
     value_at,
     written_keys,
 )
+from zoo.db.names import check_new
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest, unknown
-from zoo.records import Record, Relation, validate_name
+from zoo.records import Record, Relation
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -268,7 +269,7 @@ def _remedy(kind: Any, value: Any) -> str:
 
 def find_problems(recipe: Recipe) -> Iterable[str]:
     """Validation errors, the most fundamental first; none if the recipe can run."""
-    validate_name(recipe.name)
+    check_new(recipe.name)
     model, data, training, schedule = recipe.model, recipe.data, recipe.training, recipe.schedule
     if model is None and recipe.parent is None:
         yield "neither [model] nor [parent] is given; give the shape, or the checkpoint it starts from"

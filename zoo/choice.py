@@ -1,9 +1,10 @@
 """Decides which score stands for a cell of the leaderboard; every reader of scores asks this file.
 
 A cell is a checkpoint under a protocol's fingerprint, metric and subset, so another version of a task is another cell.
-Of several runs in one cell, a whole run stands before a part, more scored samples before fewer, more draws before
-fewer, then the newest. Runs that differ only by seed stand as one combined score (`evals.results.choice` makes it),
-for as long as all of its runs are here. The parts of a contamination split come from the run that stands.
+Of several runs in one cell, a whole run stands before a part, one measured here before a pulled one, more scored
+samples before fewer, more draws before fewer, then the newest. Runs that differ only by seed, measured at one place,
+stand as one combined score (`evals.results.choice` makes it), for as long as all of its runs are here. The parts of a
+contamination split come from the run that stands.
 
 The database keeps the answer in the column `chosen` (`zoo.db.rows.mark_chosen`). Not here: combining and intervals.
 """
@@ -14,7 +15,8 @@ from typing import Any
 from zoo.records import ProtocolRecord, Score
 
 PASSED_OVER, STANDS, CURRENT = 0, 1, 2  # CURRENT: also the newest task version and data of its task and protocol name
-SETTING = ("checkpoint", "protocol", "metric", "engine", "dtype", "draws")  # equal in runs that differ by seed alone
+# equal in runs that differ by seed alone
+SETTING = ("checkpoint", "protocol", "metric", "engine", "dtype", "draws", "measured_at")
 ELSEWHERE = " elsewhere"  # ends the protocol name of imported results
 
 
@@ -92,13 +94,14 @@ def _winner(scores: Sequence[Score], indices: Sequence[int], protocol: ProtocolR
         and scores[index].seeds > 1
         and (not runs or runs.issuperset(scores[index].runs))  # without any run: chosen before
     ]
-    members = {run for index in combined for run in scores[index].runs}
-    candidates = [*combined, *(index for index in alone if scores[index].run not in members)]
+    members = {(run, scores[index].measured_at) for index in combined for run in scores[index].runs}
+    alone = [index for index in alone if (scores[index].run, scores[index].measured_at) not in members]
+    candidates = [*combined, *alone]
     return max(candidates, key=lambda index: (*_run_order(scores[index]), index), default=None)
 
 
-def _run_order(score: Score) -> tuple[bool, int, int, str]:
-    return score.whole, score.n, score.draws * score.seeds, score.created
+def _run_order(score: Score) -> tuple[bool, bool, int, int, str]:
+    return score.whole, not score.measured_at, score.n, score.draws * score.seeds, score.created
 
 
 def _data_order(protocol: ProtocolRecord | None) -> tuple[int, bool]:

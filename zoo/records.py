@@ -188,6 +188,7 @@ class Score(Record, frozen=True, kw_only=True):
     seeds        runs that differ only by seed behind this score; above 1 it is combined, and `run` is the newest
     runs         the ids of the runs behind a combined score; empty for a single run
     whole        the run asked every sample of the task
+    measured_at  the zoo that it was pulled from or pushed by; empty: measured here
     """
 
     checkpoint: str
@@ -211,6 +212,7 @@ class Score(Record, frozen=True, kw_only=True):
     seeds: int = 1
     runs: tuple[str, ...] = ()
     whole: bool = True
+    measured_at: str = ""
 
     @property
     def worst(self) -> float:

@@ -115,7 +115,8 @@ class Registry:
         """Adds the folder that `fill` writes; it returns the files with their digests, or None to hash them here."""
         from zoo.admission import gate, ingest
 
-        validate_name(name)
+        if not self.database.rows("SELECT name FROM counters WHERE name = :name", name=name):
+            names.check_new(name)
         with self.database.write():
             pass  # a read-only zoo raises before anything is copied
         with self.store.incoming() as staging:

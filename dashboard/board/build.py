@@ -129,7 +129,7 @@ def _measured_cell(score: Score, tier: str, moved: float | None, setting: str) -
         unscored=score.unscored, clusters=score.clusters, subset=score.subset, moved=moved, run=score.run, tier=tier,
         created=score.created, chance=_percent(chance_of(score.task, score.metric)), seeds=score.seeds, runs=score.runs,
         draws=score.draws, setting=setting.strip(), worst=100 * score.worst if score.unscored else None,
-        best=100 * score.best if score.unscored else None,
+        best=100 * score.best if score.unscored else None, measured_at=score.measured_at,
     )  # fmt: skip
 
 

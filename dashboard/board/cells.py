@@ -26,6 +26,7 @@ class Cell(Record, frozen=True):
     address    its source's address, which was read on the day `accessed`
     seeds      runs that differ by seed alone, combined; `runs` are their ids, `run` the newest
     setting    engine and dtype, if cells of this column have different ones
+    measured_at  the zoo that it was pulled from; empty: measured here
     worst      with best: the value if all unscored samples were wrong, or all right; None: all are scored
     chance     what guessing scores, in percent; None: unknown, or nothing to guess
     """
@@ -62,6 +63,7 @@ class Cell(Record, frozen=True):
     runs: tuple[str, ...] = ()
     draws: int = 1
     setting: str = ""
+    measured_at: str = ""
     worst: float | None = None
     best: float | None = None
 
@@ -207,13 +209,14 @@ def cell_text(cell: Cell | None) -> str:
 
 
 def run_texts(cell: Cell) -> list[str]:
-    """The seeds, the engine and dtype, the unscored samples with the bounds that they leave, and the coverage.
+    """The seeds, the place if it is not here, the setting, the unscored samples with their bounds, and the coverage.
 
     >>> facts = {"unscored": 1, "worst": 49.5, "best": 50.5, "seeds": 3}
     >>> run_texts(Cell(origin="measured", value=50.0, low=40, high=60, n=100, **facts))
     ['3 seeds', '1 unscored: 49.5 to 50.5']
     """
     texts = [f"{cell.seeds} seeds"] if cell.seeds > 1 else []
+    texts += [f"measured elsewhere: {cell.measured_at}"] if cell.measured_at else []
     texts += [cell.setting] if cell.setting else []
     if cell.unscored and cell.worst is not None and cell.best is not None:
         texts.append(output.unscored_text(cell.unscored, cell.worst / 100, cell.best / 100))

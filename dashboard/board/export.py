@@ -97,7 +97,7 @@ LONG = (
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
-    *("seeds", "draws", "setting", "worst", "best", "coverage_note"),
+    *("seeds", "draws", "setting", "worst", "best", "coverage_note", "measured_at"),
 )
 
 
@@ -110,19 +110,24 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
     return [
         (
             *(row.label, row.own, row.parameters, row.training_tokens, row.date, column.benchmark, column.key),
-            *(cell.protocol or column.protocol, column.metric, cell.origin, cell.value, cell.low, cell.high, cell.n),
+            *(cell.protocol or column.protocol, column.metric, _origin(cell)),
+            *(cell.value, cell.low, cell.high, cell.n),
             *(cell.unscored, cell.derived, cell.bound, cell.subset, cell.run, cell.tier, cell.source),
             *((standing.first, standing.last) if standing else (None, None)),
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
-            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best, coverage_note(cell)),
+            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best, coverage_note(cell), cell.measured_at),
         )
         for row in board.rows
         for column in board.columns
         if (cell := row.cells.get(column.key))
         for standing in (ranks[column.key].get(row.key),)
     ]
+
+
+def _origin(cell: Cell) -> str:
+    return "measured elsewhere" if cell.measured_at else cell.origin
 
 
 def as_latex(board: Board, notes: tuple[str, ...] = ()) -> str:

@@ -159,7 +159,7 @@ def cell_tooltip(cell: Cell) -> str:
     if cell.origin == "reported":
         derived = "; interval derived here from n" if cell.derived else ""
         return plain(f"{cell_text(cell)} · reported{derived} · {cell.protocol} · {cell.source}")
-    parts = [cell_text(cell), "measured here"]
+    parts = [cell_text(cell), *(() if cell.measured_at else ("measured here",))]
     if cell.chance is not None:
         parts.append(f"guessing scores {cell.chance:.1f}")
     if cell.clusters and cell.n and cell.clusters != cell.n:

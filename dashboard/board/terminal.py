@@ -87,7 +87,9 @@ def _wide_table(board: Board) -> "Table":
 def _print_columns(console: "Console", board: Board) -> None:
     """Prints one table per protocol, best first, narrow enough for 80 columns."""
     for column in board.columns:
-        kind = "measured here" if column.origin == "measured" else "reported †"
+        pulled = any(row.cells[column.key].measured_at for row in board.rows if column.key in row.cells)
+        measured = "measured, some elsewhere" if pulled else "measured here"
+        kind = measured if column.origin == "measured" else "reported †"
         title = f"{benchmarks.title_of(column.benchmark)} · {cut(column.title, 30)} · {cut(column.metric, 20)} · {kind}"
         table = _table(cut(title, console.width))
         table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)

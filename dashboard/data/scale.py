@@ -65,7 +65,8 @@ def scale_points(
             cell, x = row.cells.get(column.key), scale_value(row, axis, flops)
             if cell is not None and x is not None and x > 0 and not cell.bound:
                 point = ScalePoint(
-                    name=row.label, x=x, value=cell.value, low=cell.low, high=cell.high, own=row.own,
+                    name=row.label, x=x, value=cell.value, low=cell.low, high=cell.high,
+                    own=row.own and not cell.measured_at,
                     column=column.key, protocol=cell.protocol or column.protocol, parameters=row.parameters,
                     unique=row.unique_tokens, tokens=row.training_tokens,
                 )  # fmt: skip

@@ -37,7 +37,11 @@ def _bar(name: str, value: float, low: float | None, high: float | None, own: bo
 def _first_bars(rows: Iterable[Row], keys: Sequence[str]) -> list[Bar]:
     """The bars of the rows that have a cell in one of these columns, each of the first that it has."""
     firsts = ((row, next((row.cells[key] for key in keys if key in row.cells), None)) for row in rows)
-    return [_bar(row.label, cell.value, cell.low, cell.high, row.own) for row, cell in firsts if cell is not None]
+    return [
+        _bar(row.label, cell.value, cell.low, cell.high, row.own and not cell.measured_at)
+        for row, cell in firsts
+        if cell is not None
+    ]
 
 
 def source_bars(board: Board, source: str, benchmark: str) -> list[Bar]:

@@ -77,7 +77,8 @@ def show_published(cell: Cell, column: Column) -> None:
 
 def show_measured(row: Row, cell: Cell, column: Column) -> None:
     """Draws the run, the commands that reproduce it, the protocol's prompt, and a link to the samples."""
-    st.markdown(f"**Measured here** under {text(column.protocol)}")
+    place = f"Measured elsewhere ({text(cell.measured_at)})" if cell.measured_at else "Measured here"
+    st.markdown(f"**{place}** under {text(column.protocol)}")
     with source.open_zoo() as registry:
         if registry is None:
             st.warning("The zoo no longer exists.")

@@ -7,7 +7,7 @@ import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_RUN
 from zoo.cli.options import AS_JSON, open_registry
-from zoo.cli.output import emit_json, share_cell, table
+from zoo.cli.output import emit_json, note_once, share_cell, table
 from zoo.errors import ZooError, nearest
 
 if TYPE_CHECKING:
@@ -40,8 +40,12 @@ def runs(renew: bool, checkpoint: str | None, as_json: bool) -> None:
     root = settings.runs_dir()
     rows: list[dict[str, Any]] = []
     for path in sorted(root.glob("*/header.json")) if root.is_dir() else ():
-        header = read_header(path.parent)
-        done = len(read_results(path.parent / "results.jsonl"))
+        try:
+            header = read_header(path.parent)
+            done = len(read_results(path.parent / "results.jsonl"))
+        except ZooError as error:
+            note_once(f"a run is left out: {error}")
+            continue
         row = {"run": header.id, "checkpoint": header.checkpoint_label, "task": header.task, "done": done}
         row |= {"asked": header.samples * header.draws, "started": header.started, "engine": header.backend.engine}
         rows.append({**row, "sandbox": header.sandbox})

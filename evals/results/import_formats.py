@@ -90,7 +90,7 @@ def read(path: Path) -> list[TaskResults]:
             return _evalplus(path, content)
         if isinstance(content, dict) and "configs" in content:
             raise ZooError(f"{path.name} has only means; give samples_TASK_DATE.jsonl beside it (--log_samples)")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, StopIteration) as error:
         raise ZooError(f"{path} cannot be read as results ({type(error).__name__}: {str(error)[:80]})") from error
     raise ZooError(
         f"{path} is no result file: expected lm_eval's samples_TASK_DATE.jsonl or EvalPlus' eval_results.json"

@@ -17,6 +17,7 @@ from evals.datasets import load as datasets
 from evals.protocol import prompts_sha256, protocol, shown
 from evals.protocol_name import ProtocolName
 from evals.records import Facts, Result, Run, Sample
+from evals.results.import_check import check_results
 from evals.results.import_formats import SampleLine, TaskResults
 from evals.results.publish import publish
 from evals.results.publish import scores as run_scores
@@ -56,7 +57,7 @@ def import_results(
     Raises  ZooError when the model has no name, or a file has no score of a sample
     """
     taken = []
-    for tool_run in _merge(tool_runs):
+    for tool_run in _merge([check_results(tool_run) for tool_run in tool_runs]):
         label = model or tool_run.model
         if not label:
             raise ZooError(f"{tool_run.file} does not say which model it is of; name it: --model NAME")

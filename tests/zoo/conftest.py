@@ -84,7 +84,8 @@ def protocol(task: str = "humaneval", metric: str = "pass@1", **told: Any) -> Pr
 def score(checkpoint: str, run: str, value: float = 0.5, of: ProtocolRecord | None = None, **told: Any) -> Score:
     """A score with a bound of 0.1 on both sides."""
     of = of or protocol()
-    given = {"low": value - 0.1, "high": value + 0.1, "n": 164, "clusters": 164, "unscored": 0, "metric": of.metric}
+    given = {"low": max(value - 0.1, 0.0), "high": min(value + 0.1, 1.0), "n": 164, "clusters": told.get("n", 164)}
+    given |= {"unscored": 0, "metric": of.metric}
     return Score(checkpoint=checkpoint, run=run, task=of.task, protocol=of.fingerprint, value=value, **(given | told))
 
 

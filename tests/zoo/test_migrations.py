@@ -192,6 +192,7 @@ def test_scores_of_the_third_schema_get_their_runs_facts_and_one_stands(
         score = stand["acc"]
         assert (score.engine, score.dtype, score.seed, score.draws, score.seeds) == ("vllm", "bfloat16", 3, 20, 1)
         assert [score.whole for score in registry.scores() if score.metric == "acc"] == [True, True, False]
+        assert {score.measured_at for score in registry.scores()} == {""}
         assert [found.version for found in registry.find("humaneval.acc.n >= 164")] == [1]
         assert registry.find("humaneval.acc.n < 164") == []
 

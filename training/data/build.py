@@ -16,10 +16,11 @@ import msgspec
 
 from training.data.document import Document, DocumentFiles
 from zoo import gz, settings
+from zoo.db.names import check_new
 from zoo.digest import digest, file_sha256, whole_file, write_json
 from zoo.errors import ZooError, unknown
 from zoo.lock import locked
-from zoo.records import Dataset, Record, Stage, validate_name
+from zoo.records import Dataset, Record, Stage
 
 Item = TypeVar("Item")
 
@@ -97,7 +98,7 @@ def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], 
     state   a cheap sign that an input has changed (file times); it does not enter the recipe
     build   fills `work/out`, and may keep finished shards in `work` for a later run
     """
-    validate_name(name)
+    check_new(name)
     key = digest([recipe, state])
     if known := _find_built(name, key):
         return MadeDataset(dataset=known, fresh=False)

@@ -71,11 +71,15 @@ def add(
               phizoo models add ./smollm2.Q4_1.gguf --name smollm2-q4
               phizoo models add ./my-lora --name my-model --base phi-1@best
     """
+    from zoo.records import has_tokenizer, validate_name
+
     if source.startswith("hf:"):
         source, _, pinned = source.removeprefix("hf:").partition("@")
         revision = revision or pinned or None
     elif not Path(source).expanduser().exists():
         refuse_secrets(source, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or HF_TOKEN, instead.")
+    if name is not None:
+        validate_name(name)  # also an empty one, which is no default
     if dry_run:
         from zoo.exchange.huggingface import plan_import
 
@@ -83,8 +87,6 @@ def add(
         return
     if (link or "://" in source) and (drop_code or convert or revision):
         raise ZooError("--drop-code, --convert and --revision do not go with --link or an address; leave them out")
-    from zoo.records import has_tokenizer
-
     with open_registry() as registry:
         record = _about(registry, recipe, parents, datasets, about)
         if link or "://" in source:

@@ -58,7 +58,8 @@ def push(checkpoint: str, zoo: str, as_json: bool) -> None:
 def pull(checkpoint: str | None, zoo: str | None, remote: str | None, as_json: bool) -> None:
     """Fetch a checkpoint from another zoo.
 
-    Only files that are missing here are fetched, and they are checked like those of any added checkpoint.
+    Only files that are missing here are fetched, and they are checked like those of any added checkpoint. Its records
+    enter all or none, and its scores say where they come from. The other zoo is only read.
 
     \b
     Example:  phizoo models pull phi-1-mini s3://team-bucket/zoo

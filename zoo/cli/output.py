@@ -3,6 +3,7 @@
 Needs nothing but the standard library at import, so that libraries below the command line may use it too.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -85,6 +86,7 @@ def score_notes(score: "Score") -> str:
     notes += [f"{score.seeds} seeds"] if score.seeds > 1 else []
     notes += [f"{score.draws} draws"] if score.draws > 1 else []
     notes += [unscored_text(score.unscored, score.worst, score.best)] if score.unscored else []
+    notes += [f"measured elsewhere: {score.measured_at}"] if score.measured_at else []
     notes += [] if score.whole else ["a part of the samples"]
     notes += [coverage_note(score.value, score.clusters)]
     return ", ".join(note for note in notes if note)
@@ -177,6 +179,12 @@ def _rich_table(body: list[tuple[str, ...]], titles: tuple[str, ...], right: lis
     for number, row in enumerate(body):
         grid.add_row(*(Text(field, style="bold" if number in bold else "") for field in row))
     Console(soft_wrap=False).print(grid)
+
+
+@functools.cache
+def note_once(text: str) -> None:
+    """Prints a line to stderr, the same line once a process."""
+    print(f"phizoo: {text}", file=sys.stderr)
 
 
 def report_dry_run(lines: Iterable[str], missing: Sequence[str], outcome: str) -> None:

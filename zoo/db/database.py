@@ -18,6 +18,7 @@ from zoo.address import shown, without_secrets
 from zoo.errors import ZooError
 
 BUSY_SECONDS = 60.0
+UNTOUCHED = "?immutable=1"  # ends the URL of a SQLite file of which not even side files may be made
 
 Row = Sequence[Any]
 
@@ -32,7 +33,10 @@ class Database(Protocol):
         """All rows of a query, inside the current transaction if there is one."""
 
     def write(self) -> Any:
-        """A transaction that may write; writers take turns. Commits if the block does not raise."""
+        """A transaction that may write; writers take turns. Commits if the block does not raise.
+
+        Inside another one it is a part of that one: all or nothing.
+        """
 
     def run(self, sql: str, **values: Any) -> int:
         """Runs one statement inside `write()`; returns the number of rows it changed."""
@@ -114,17 +118,22 @@ class SqliteDatabase:
                     connection.execute("PRAGMA journal_mode = wal")
                 return connection
             quoted = urllib.parse.quote(os.fsencode(self.file.absolute()))
+            if self.url.endswith(UNTOUCHED) and not self.file.with_name(f"{self.file.name}-wal").exists():
+                return self._open_frozen(quoted)  # nobody writes there, and reading makes no side files
             try:
                 connection = self._open(f"file:{quoted}?mode=ro")
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 return connection
             except sqlite3.OperationalError:
                 # WAL needs its side files; if none can be made, nobody here writes: read the file as immutable.
-                stat = self.file.stat()
-                self._frozen = (stat.st_mtime_ns, stat.st_size)
-                return self._open(f"file:{quoted}?immutable=1")
+                return self._open_frozen(quoted)
         except sqlite3.Error as error:
             raise translate_error(error, self.url) from error
+
+    def _open_frozen(self, quoted: str) -> sqlite3.Connection:
+        stat = self.file.stat()
+        self._frozen = (stat.st_mtime_ns, stat.st_size)
+        return self._open(f"file:{quoted}?immutable=1")
 
     def _open(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -160,6 +169,10 @@ class SqliteDatabase:
         if self.readonly:
             raise ZooError(f"{shown(self.url)}: is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write.")
         with self._turn:
+            nested = self._connection.in_transaction  # of this thread, since it has the turn
+            if nested:
+                yield
+                return
             self.run("BEGIN IMMEDIATE")
             try:
                 yield
@@ -213,6 +226,9 @@ class EngineDatabase:
     def write(self) -> Iterator[None]:
         if self.readonly:
             raise ZooError(f"{shown(self.url)}: opened for reading only; open it for writing.")
+        if getattr(self._inside, "connection", None):
+            yield
+            return
         try:
             with self.engine.begin() as connection:
                 connection.execute(self._text("SELECT id FROM zoo_lock FOR UPDATE"))

@@ -4,13 +4,15 @@ Plain functions over a database; `Registry` calls them. The bytes are not kept h
 keeps them in a folder named by the digest.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from zoo.db import names, rows
-from zoo.db.database import Database, insert_row
+from zoo.db.database import Database, Row, insert_row
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
-from zoo.records import Dataset, validate_name
+from zoo.records import Dataset
 
 DATASET = msgspec.json.Decoder(Dataset)
 LISTING = "phizoo data list"
@@ -21,7 +23,6 @@ def add(database: Database, dataset: Dataset, moment: str, newest: bool = False)
 
     newest  make it the current dataset of its name, even if the name has moved to another digest since
     """
-    validate_name(dataset.name)
     with database.write():
         existing = database.rows(
             "SELECT id, record, (SELECT max(id) FROM datasets WHERE name = :name) FROM datasets "
@@ -35,6 +36,7 @@ def add(database: Database, dataset: Dataset, moment: str, newest: bool = False)
                 database.run("DELETE FROM datasets WHERE id = :id", id=number)
                 _insert(database, DATASET.decode(record))
             return DATASET.decode(record)
+        names.check_new(dataset.name)
         if dataset.recipe is not None:
             rows.keep_recipe(database, dataset.recipe)
             dataset = msgspec.structs.replace(dataset, recipe_digest=digest(dataset.recipe))
@@ -51,8 +53,8 @@ def _insert(database: Database, dataset: Dataset) -> None:
 
 def get(database: Database, spec: str) -> Dataset:
     """The newest dataset of a name, or the one of a digest prefix of 8 or more (under its first name)."""
-    records = database.rows("SELECT record FROM datasets WHERE name = :name ORDER BY id DESC LIMIT 1", name=spec)
-    if not records and names.PREFIX.fullmatch(spec):
+    records: Sequence[Row] = ()
+    if names.PREFIX.fullmatch(spec):  # a digest wins over a name that looks like one
         records = database.rows(
             "SELECT record, digest FROM datasets WHERE digest >= :low AND digest < :high ORDER BY id",
             low=spec,
@@ -60,6 +62,8 @@ def get(database: Database, spec: str) -> Dataset:
         )
         if len({row[1] for row in records}) > 1:
             raise ZooError(f"{spec} begins the digests of {len(records)} datasets; give more digits. All: {LISTING}")
+    if not records:
+        records = database.rows("SELECT record FROM datasets WHERE name = :name ORDER BY id DESC LIMIT 1", name=spec)
     if not records:
         known = [row[0] for row in database.rows("SELECT DISTINCT name FROM datasets")]
         raise unknown("dataset", spec, known, LISTING)

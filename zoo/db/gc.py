@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from zoo.db import rows, searches
+from zoo.db import names, rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
 from zoo.db.database import Database, insert_row
 from zoo.errors import ZooError
-from zoo.records import Checkpoint, validate_name
+from zoo.records import Checkpoint
 from zoo.store.store import Store, is_alive
 
 BATCH = 200  # objects deleted in one transaction: another writer waits for at most these
@@ -132,7 +132,7 @@ def _refuse_referenced(database: Database, checkpoint: Checkpoint, with_scores: 
 
 def rename(database: Database, old: str, new: str) -> None:
     """Gives all versions and aliases of a name another name. Digests, and so scores and origins, stay."""
-    validate_name(new)
+    names.check_new(new)
     with database.write():
         newest = get_checkpoint(database, old)
         versions = list_checkpoints(database, old, all_versions=True)

@@ -1,12 +1,15 @@
 """Resolves a spec (a name, name:version, name@alias or digest prefix) to one checkpoint's record."""
 
 import re
+from collections.abc import Sequence
 
-from zoo.db.database import Database
+from zoo.db.database import Database, Row
 from zoo.errors import ZooError, nearest, unknown
+from zoo.records import validate_name
 
 PREFIX = re.compile(r"[0-9a-f]{8,64}")
 FULL = re.compile(r"[0-9a-f]{64}")
+VERSION = re.compile(r"[0-9]{1,18}")
 LISTING = "phizoo models list"
 
 BY_NAME = "SELECT record FROM checkpoints WHERE name = :name ORDER BY version DESC LIMIT 1"
@@ -17,7 +20,7 @@ BY_PREFIX = "SELECT record, digest FROM checkpoints WHERE digest >= :low AND dig
 
 
 def record(database: Database, spec: str) -> str:
-    """The JSON record of the one checkpoint that `spec` names.
+    """The JSON record of the one checkpoint that `spec` names. A digest wins over a name that looks like one.
 
     Raises ZooError with the nearest known name, version or alias if there is none, or if there are several.
     """
@@ -27,20 +30,37 @@ def record(database: Database, spec: str) -> str:
         return str(records[0][0]) if records else _no_alias(database, name, alias)
     name, colon, version = spec.partition(":")
     if colon:
-        records = database.rows(BY_VERSION, name=name, version=int(version)) if version.isdecimal() else ()
+        records = database.rows(BY_VERSION, name=name, version=number(version))
         return str(records[0][0]) if records else _no_version(database, name, version)
-    records = database.rows(BY_NAME, name=name)
-    return str(records[0][0]) if records else _by_digest(database, spec)
+    records = _by_digest(database, spec) or database.rows(BY_NAME, name=name)
+    if not records:
+        raise unknown("checkpoint", spec, _names(database), LISTING)
+    return str(records[0][0])
 
 
-def _by_digest(database: Database, spec: str) -> str:
-    if PREFIX.fullmatch(spec):
-        records = database.rows(BY_PREFIX, low=spec, high=spec + "g")  # "g" is after every digit
-        if len({row[1] for row in records}) > 1:
-            raise ZooError(f"{spec} begins the digests of {len(records)} checkpoints; give more digits. All: {LISTING}")
-        if records:
-            return str(records[0][0])
-    raise unknown("checkpoint", spec, _names(database), LISTING)
+def number(version: str) -> int:
+    """The version that a user typed; -1, which no checkpoint has, for anything but up to 18 ASCII digits.
+
+    >>> number("12"), number("²"), number("9" * 40)
+    (12, -1, -1)
+    """
+    return int(version) if VERSION.fullmatch(version) else -1
+
+
+def check_new(name: str) -> str:
+    """The name, if a checkpoint or dataset may get it. Raises ZooError if it is none, or looks like a digest."""
+    if PREFIX.fullmatch(validate_name(name)):
+        raise ZooError(f"{name} cannot be a name: it reads as the beginning of a digest; add a letter after f, - or .")
+    return name
+
+
+def _by_digest(database: Database, spec: str) -> Sequence[Row]:
+    if not PREFIX.fullmatch(spec):
+        return ()
+    records = database.rows(BY_PREFIX, low=spec, high=spec + "g")  # "g" is after every digit
+    if len({row[1] for row in records}) > 1:
+        raise ZooError(f"{spec} begins the digests of {len(records)} checkpoints; give more digits. All: {LISTING}")
+    return records
 
 
 def _names(database: Database) -> list[str]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-from zoo.choice import SETTING, choose, run_facts
+from zoo.admission.scores import score_fault
+from zoo.choice import PASSED_OVER, SETTING, choose, run_facts
+from zoo.cli import output
 from zoo.db.database import Database, insert_row
 from zoo.digest import canonical, digest
 from zoo.records import Checkpoint, ProtocolRecord, Score
@@ -91,6 +93,12 @@ def keep_recipe(database: Database, recipe: dict[str, Any]) -> None:
         insert_row(database, "recipes", digest=digest(recipe), record=canonical(recipe).decode())
 
 
+def keep_protocol(database: Database, protocol: ProtocolRecord) -> None:
+    """Keeps a protocol under its fingerprint, once."""
+    if not database.rows("SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint):
+        insert_row(database, "protocols", fingerprint=protocol.fingerprint, record=canonical(protocol).decode())
+
+
 def write_run(
     database: Database, header: dict[str, Any], protocol: ProtocolRecord, scores: Sequence[Score], sha256: str,
     moment: str,
@@ -101,8 +109,7 @@ def write_run(
     this run with those of other seeds replace the earlier ones of the same seeds' setting.
     """
     run_id = str(header["id"])
-    if not database.rows("SELECT fingerprint FROM protocols WHERE fingerprint = :f", f=protocol.fingerprint):
-        insert_row(database, "protocols", fingerprint=protocol.fingerprint, record=canonical(protocol).decode())
+    keep_protocol(database, protocol)
     replaced = database.rows("SELECT created, results FROM runs WHERE id = :id", id=run_id)
     database.run("DELETE FROM scores WHERE run = :id AND protocol = :f", id=run_id, f=protocol.fingerprint)
     database.run("DELETE FROM runs WHERE id = :id", id=run_id)
@@ -173,19 +180,33 @@ def mark_chosen(database: Database, checkpoint: str, task: str) -> None:
         **key,
     )
     protocols = {row[0]: PROTOCOL.decode(row[1]) for row in records}
-    levels = choose(read_scores(database, checkpoint, task), protocols)
-    for (number, before), level in zip(numbers, levels, strict=True):
-        if before != level:
+    scores = _read_all(database, checkpoint, task)
+    sound = [index for index, score in enumerate(scores) if not score_fault(score)]
+    levels = dict(zip(sound, choose([scores[index] for index in sound], protocols), strict=True))
+    for index, (number, before) in enumerate(numbers):
+        if before != (level := levels.get(index, PASSED_OVER)):
             database.run("UPDATE scores SET chosen = :level WHERE id = :id", level=level, id=number)
 
 
 def read_scores(
     database: Database, checkpoint: str | None = None, task: str | None = None, chosen: bool = False
 ) -> list[Score]:
-    """Scores, oldest first; of one checkpoint digest and of one task if given.
+    """Scores, oldest first; of one checkpoint digest and of one task if given. One that cannot be right is left out.
 
     chosen  only those that stand for their cells, see `zoo.choice`
     """
+    sound = []
+    for score in _read_all(database, checkpoint, task, chosen):
+        if fault := score_fault(score):
+            output.note_once(f"a score of run {score.run[:12]!r} is left out: {fault}")
+        else:
+            sound.append(score)
+    return sound
+
+
+def _read_all(
+    database: Database, checkpoint: str | None = None, task: str | None = None, chosen: bool = False
+) -> list[Score]:
     filters = {"checkpoint": checkpoint, "task": task}
     values = {key: value for key, value in filters.items() if value is not None}
     clauses = [*(f"{key} = :{key}" for key in values), *(["chosen > 0"] if chosen else [])]

@@ -9,55 +9,39 @@ import contextlib
 import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from zoo.address import refuse_secrets
 from zoo.admission import gate
+from zoo.admission.records import Entry, RunEntry, check_entry, decode_entry, entry_files, recorded_address
 from zoo.db import datasets, names
+from zoo.db.database import UNTOUCHED, DatabaseError, sqlite_file
 from zoo.db.gc import pin
-from zoo.db.rows import insert_scores, write_run
-from zoo.db.searches import check_search, search_of_header
+from zoo.db.rows import insert_scores, keep_protocol, write_run
+from zoo.db.searches import search_of_header
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
-from zoo.jsonl import parse_json
 from zoo.progress import progress
-from zoo.records import Checkpoint, Dataset, File, ProtocolRecord, Record, Score, Search, manifest_digest, validate_name
+from zoo.records import NAME, Checkpoint, Dataset, File, Record, Score
 from zoo.registry import Registry, now, open_registry
 from zoo.settings import sqlite_url
+from zoo.shape import read_shape
 from zoo.store.bucket import BucketStore, filesystem, translate_faults
 from zoo.store.disk import DiskStore
-from zoo.store.store import Store, validate_sha256
+from zoo.store.store import Store
 
 ENTRY_BYTES = 100_000_000
 PROGRESS_BYTES = 50_000_000
-
-
-class RunEntry(Record, frozen=True):
-    """One run with its scores under one metric; `results` is the file of its result lines, None if it was not kept."""
-
-    header: dict[str, Any]
-    protocol: ProtocolRecord
-    scores: tuple[Score, ...]
-    results: File | None
-
-
-class Entry(Record, frozen=True):
-    """A checkpoint with everything that its zoo recorded about it. It is checked before it is trusted."""
-
-    checkpoint: Checkpoint
-    recipes: tuple[dict[str, Any], ...]
-    datasets: tuple[Dataset, ...]
-    runs: tuple[RunEntry, ...]
-    aliases: tuple[str, ...]
-    searches: tuple[Search, ...] = ()
+BY_WAY = " by way of "
 
 
 class RemoteZoo(Protocol):
     """Another zoo, to push to or pull from."""
 
     store: Store
+    origin: str  # its address, without secrets
 
     def entry(self, spec: str) -> Entry:
         """The entry of a name (newest version), name:version, name@alias or digest prefix."""
@@ -65,8 +49,11 @@ class RemoteZoo(Protocol):
     def labels(self) -> list[str]:
         """`name:version` of all its checkpoints."""
 
-    def send(self, entry: Entry, source: Store) -> tuple[int, int]:
-        """Stores a checkpoint there; returns how many files were sent and their total size."""
+    def send(self, entry: Entry, source: Store, origin: str) -> tuple[int, int]:
+        """Stores a checkpoint there; returns how many files were sent and their total size.
+
+        origin  the address of the zoo that sends it
+        """
 
 
 class Transfer(Record, frozen=True):
@@ -120,44 +107,23 @@ def _runs(registry: Registry, checkpoint: Checkpoint) -> Iterator[RunEntry]:
         size = registry.store.has(results) if results else None
         file = File(path="results", sha256=results, bytes=size) if size is not None else None
         for fingerprint in dict.fromkeys(score.protocol for score in own):  # each metric has its protocol
+            if fingerprint not in protocols:
+                continue  # a column without its protocol means nothing in another zoo
             metric = tuple(score for score in own if score.protocol == fingerprint)
             yield RunEntry(header=registry.run(run_id), protocol=protocols[fingerprint], scores=metric, results=file)
 
 
-def check_entry(entry: Entry) -> Entry:
-    """The entry, if its names, paths and digests are valid. Raises ZooError otherwise."""
-    checkpoint = entry.checkpoint
-    validate_name(checkpoint.name)
-    for file in _files(entry):
-        validate_sha256(file.sha256)
-        gate.check_path(file.path)
-    for alias in entry.aliases:
-        validate_name(alias)
-    for dataset in entry.datasets:
-        validate_name(dataset.name)
-    for search in entry.searches:
-        if check_search(search).checkpoint != checkpoint.digest:
-            raise ZooError(f"{checkpoint.label}: its entry has a search of {search.checkpoint[:12]}; push it again.")
-    if manifest_digest(checkpoint.files) != checkpoint.digest:
-        raise ZooError(
-            f"{checkpoint.label}: its digest does not match its files; the other zoo is damaged, verify it there."
-        )
-    return entry
+def fetch(registry: Registry, entry: Entry, source: Store, spec: str, origin: str) -> Transfer:
+    """Copies a checkpoint into this zoo: the missing bytes, then their inspection, then the rows, all or none.
 
-
-def _files(entry: Entry) -> list[File]:
-    """The files of the checkpoint and of its runs' results."""
-    return [*entry.checkpoint.files, *(run.results for run in entry.runs if run.results)]
-
-
-def fetch(registry: Registry, entry: Entry, source: Store) -> Transfer:
-    """Copies a checkpoint into this zoo: the missing bytes, then their inspection, then the rows.
-
-    Raises ZooError if a file may not enter; complete files stay for the next attempt until gc
+    spec    what was asked for: the entry must be of it
+    origin  the address that it comes from, without secrets
+    Raises  ZooError if a record or file may not enter; complete files stay for the next attempt until gc
     """
-    received = check_entry(entry).checkpoint
+    entry = check_entry(entry, spec)
+    received = entry.checkpoint
     store, database = registry.store, registry.database
-    files = list({file.sha256: file for file in _files(entry)}.values())
+    files = list({file.sha256: file for file in entry_files(entry)}.values())
     with store.incoming() as staging, pin(database, staging.name, [file.sha256 for file in files], now()):
         missing = [file for file in files if store.has(file.sha256) != file.bytes]
         size = sum(file.bytes for file in missing)
@@ -166,38 +132,68 @@ def fetch(registry: Registry, entry: Entry, source: Store) -> Transfer:
                 keep_fetched(store, source, file)
                 advance(file.bytes)
         inspected = gate.inspect_folder(_staged_tree(store, staging, received.files), linked=True)
-        checkpoint = msgspec.structs.replace(received, architecture=inspected.config, parameters=inspected.parameters)
+        checkpoint = msgspec.structs.replace(
+            received, architecture=inspected.config, parameters=inspected.parameters,
+            quantisation=inspected.quantisation, context_tokens=read_shape(inspected.config).context_tokens,
+        )  # fmt: skip
+        added = _enter_records(registry, entry, checkpoint, origin)
+    return Transfer(label=added.label, digest=added.digest, files=len(missing), bytes=size)
+
+
+def _enter_records(registry: Registry, entry: Entry, checkpoint: Checkpoint, origin: str) -> Checkpoint:
+    """Writes the rows of an entry whose bytes are here: all of them, or none."""
+    database = registry.database
+    recipe = next((recipe for recipe in entry.recipes if digest(recipe) == checkpoint.recipe_digest), None)
+    with database.write():
         for dataset in entry.datasets:
             datasets.add(database, dataset, now())
-        recipe = next((recipe for recipe in entry.recipes if digest(recipe) == received.recipe_digest), None)
         added = registry.enter(checkpoint, recipe)
         for alias in entry.aliases:
             if alias not in registry.aliases(added.name):
                 registry.alias(added.name, alias, added.version)
         for search in entry.searches:
             registry.add_search(search)
+        before = {str(row[0]): str(row[1]) for row in database.rows("SELECT id, checkpoint FROM runs")}
         for run in entry.runs:
-            _enter_run(registry, run)
-    return Transfer(label=added.label, digest=added.digest, files=len(missing), bytes=size)
+            _enter_run(registry, run, before.get(str(run.header["id"])), origin)
+    return added
 
 
-def _enter_run(registry: Registry, run: RunEntry) -> None:
-    """Keeps a pulled run, unless this zoo has it: our own measurements are not overwritten.
+def _enter_run(registry: Registry, run: RunEntry, owner: str | None, origin: str) -> None:
+    """Keeps a pulled run. Of one that was here before, nothing is overwritten; only scores that are new are added.
 
-    Of a run that is here, a score that combines it with those of other seeds is still taken. Scores of its parts are
-    not taken over: they are made here, from the searches and the result lines.
+    Scores of its parts are not taken over: they are made here, from the searches and the result lines.
+
+    owner   the digest of the checkpoint whose run of this id was here before; None if there was none
+    origin  the address that it comes from: every score says that it was not measured here
     """
+    run_id = str(run.header["id"])
+    if owner not in (None, run.header["checkpoint"]):
+        raise ZooError(f"the run {run_id[:12]} is of another checkpoint here; the other zoo's records cannot enter.")
     if search := search_of_header(run.header):
         registry.add_search(search)
-    key = {"run": str(run.header["id"]), "protocol": run.protocol.fingerprint}
-    whole = [score for score in run.scores if score.subset == "all"]
-    with registry.database.write():
-        if registry.database.rows("SELECT id FROM scores WHERE run = :run AND protocol = :protocol", **key):
-            combined = [score for score in whole if score.seeds > 1]
-            insert_scores(registry.database, run.header, run.protocol, combined, now())
-            return
+    scores = [
+        msgspec.structs.replace(score, measured_at=_measured_at(score, origin))
+        for score in run.scores
+        if score.subset == "all"
+    ]
+    if owner is None:
         sha256 = run.results.sha256 if run.results else ""
-        write_run(registry.database, run.header, run.protocol, whole, sha256, now())
+        write_run(registry.database, run.header, run.protocol, scores, sha256, now())
+        return
+    known = registry.database.rows(
+        "SELECT id FROM scores WHERE run = :run AND protocol = :protocol", run=run_id, protocol=run.protocol.fingerprint
+    )
+    new = [score for score in scores if score.seeds > 1 or not known]
+    keep_protocol(registry.database, run.protocol)
+    insert_scores(registry.database, registry.run(run_id), run.protocol, new, now())
+
+
+def _measured_at(score: Score, origin: str) -> str:
+    """Where a pulled score was measured, as far as the other zoo says."""
+    if not score.measured_at or score.measured_at == origin:
+        return origin
+    return f"{score.measured_at.partition(BY_WAY)[0]}{BY_WAY}{origin}"
 
 
 def _staged_tree(store: Store, staging: Path, files: Sequence[File]) -> Path:
@@ -239,23 +235,44 @@ class ZooRemote:
 
     def __init__(self, registry: Registry) -> None:
         self.registry, self.store = registry, registry.store
+        self.origin = zoo_address(registry)
 
     def entry(self, spec: str) -> Entry:
-        return make_entry(self.registry, spec)
+        with self._readable():
+            return check_entry(make_entry(self.registry, spec), spec)
 
     def labels(self) -> list[str]:
-        return [checkpoint.label for checkpoint in self.registry.list(all_versions=True)]
+        with self._readable():
+            return [checkpoint.label for checkpoint in self.registry.list(all_versions=True)]
 
-    def send(self, entry: Entry, source: Store) -> tuple[int, int]:
-        transfer = fetch(self.registry, entry, source)
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turns what cannot be parsed in the other zoo's rows into a ZooError: they are not ours."""
+        try:
+            yield
+        except (msgspec.MsgspecError, DatabaseError, TypeError, ValueError, AttributeError, KeyError) as error:
+            reason = str(error)[:200] or type(error).__name__
+            raise ZooError(f"{self.origin}: its records cannot be read ({reason}); see there: phizoo doctor") from error
+
+    def send(self, entry: Entry, source: Store, origin: str) -> tuple[int, int]:
+        transfer = fetch(self.registry, entry, source, entry.checkpoint.label, origin)
         return transfer.files, transfer.bytes
+
+
+class Place(NamedTuple):
+    """Where an entry lies, and what its path says that it is."""
+
+    name: str
+    version: int
+    digest: str
+    path: str
 
 
 class ExchangeRemote:
     """A folder or bucket of objects and entries."""
 
     def __init__(self, url: str, store: Store) -> None:
-        self.url, self.store = url, store
+        self.url, self.store, self.origin = url, store, recorded_address(url)
         if isinstance(store, BucketStore):
             self.fs, self.root = store.fs, store.root
         else:
@@ -265,10 +282,10 @@ class ExchangeRemote:
         places = self._places()
         if not places:
             raise ZooError(f"{self.url}: no checkpoint is there. Send one: phizoo models push NAME {self.url}")
-        return check_entry(self._read(self._choose(spec, places)))
+        return check_entry(self._read(self._choose(spec, places)), spec)
 
-    def _places(self) -> list[tuple[str, int, str, str]]:
-        """(name, version, digest, path) of every entry, oldest version first."""
+    def _places(self) -> list[Place]:
+        """Every entry, oldest version first."""
         with translate_faults(self.url):
             try:
                 paths = self.fs.find(f"{self.root}/entries")
@@ -277,39 +294,45 @@ class ExchangeRemote:
         places = []
         for path in paths:
             version, _, rest = posixpath.basename(path).partition("-")
-            name = posixpath.basename(posixpath.dirname(path))
-            if version.isdecimal() and names.FULL.fullmatch(rest.removesuffix(".json")):
-                places.append((name, int(version), rest.removesuffix(".json"), path))
+            name, digest_ = posixpath.basename(posixpath.dirname(path)), rest.removesuffix(".json")
+            if names.number(version) > 0 and names.FULL.fullmatch(digest_) and NAME.fullmatch(name):
+                places.append(Place(name, names.number(version), digest_, path))
         return sorted(places)
 
-    def _choose(self, spec: str, places: list[tuple[str, int, str, str]]) -> str:
-        name, at, alias = spec.partition("@")
-        name, _, version = name.partition(":")
-        own = [place for place in places if place[0] == name and (not version or str(place[1]) == version)]
-        if at:
-            own = [place for place in own if alias in self._read(place[3]).aliases]
-        if not own and names.PREFIX.fullmatch(spec):
-            own = [place for place in places if place[2].startswith(spec)]
+    def _choose(self, spec: str, places: list[Place]) -> Place:
+        """The entry that a spec means. A digest wins over a name that looks like one."""
+        own = [place for place in places if names.PREFIX.fullmatch(spec) and place.digest.startswith(spec)]
+        if len({place.digest for place in own}) > 1:
+            raise ZooError(f"{spec} begins several digests there. All: phizoo models pull --list {self.origin}")
         if not own:
-            raise unknown("checkpoint", spec, sorted({p[0] for p in places}), f"phizoo models pull --list {self.url}")
-        return own[-1][3]
+            name, at, alias = spec.partition("@")
+            name, colon, version = name.partition(":")
+            own = [p for p in places if p.name == name and (not colon or p.version == names.number(version))]
+            own = [place for place in own if alias in self._read(place).aliases] if at else own
+        if not own:
+            listing = f"phizoo models pull --list {self.origin}"
+            raise unknown("checkpoint", spec, sorted({place.name for place in places}), listing)
+        return own[-1]
 
-    def _read(self, path: str) -> Entry:
-        with translate_faults(self.url):
-            if self.fs.info(path)["size"] > ENTRY_BYTES:
-                raise ZooError(f"{path}: is too large for an entry.")
-            text = self.fs.cat_file(path)
-        try:
-            return msgspec.convert(parse_json(text), Entry, str_keys=True)
-        except ValueError as error:
-            raise ZooError(f"{path}: cannot be parsed as an entry ({error}); push it again.") from error
+    def _read(self, place: Place) -> Entry:
+        """The entry of a place; its name, version and digest must be those of its path."""
+        with translate_faults(self.origin):
+            if self.fs.info(place.path)["size"] > ENTRY_BYTES:
+                raise ZooError(f"{place.path}: is too large for an entry.")
+            text = self.fs.cat_file(place.path)
+        entry = decode_entry(text, place.path)
+        checkpoint = entry.checkpoint
+        if (checkpoint.name, checkpoint.version, checkpoint.digest) != place[:3]:
+            claimed = f"{checkpoint.name!r:.100} version {checkpoint.version}, {checkpoint.digest[:12]!r}"
+            raise ZooError(f"{place.path}: its record is of {claimed}; push it again.")
+        return entry
 
     def labels(self) -> list[str]:
-        return [f"{name}:{version}" for name, version, _, _ in self._places()]
+        return [f"{place.name}:{place.version}" for place in self._places()]
 
-    def send(self, entry: Entry, source: Store) -> tuple[int, int]:
+    def send(self, entry: Entry, source: Store, origin: str) -> tuple[int, int]:
         checkpoint = entry.checkpoint
-        files = {file.sha256: file for file in _files(entry)}.values()
+        files = {file.sha256: file for file in entry_files(entry)}.values()
         missing = [file for file in files if self.store.has(file.sha256) != file.bytes]
         total = sum(file.bytes for file in missing)
         with _bar(f"pushing {checkpoint.label}", total) as advance:
@@ -332,29 +355,39 @@ class ExchangeRemote:
 
 
 @contextlib.contextmanager
-def open_remote(url: str) -> Iterator[RemoteZoo]:
-    """The zoo at an address: a folder, a PHIZOO_HOME, or s3://bucket/folder."""
+def open_remote(url: str, readonly: bool = True) -> Iterator[RemoteZoo]:
+    """The zoo at an address: a folder, a PHIZOO_HOME, or s3://bucket/folder.
+
+    readonly  to pull: nothing there is written or migrated
+    """
     refuse_secrets(url, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, instead.")
     if "://" in url and not url.startswith("file://"):
         yield ExchangeRemote(url, BucketStore(url))
         return
     folder = Path(url.removeprefix("file://")).expanduser().absolute()
     if (folder / "zoo.db").exists():
-        with open_registry(sqlite_url(folder / "zoo.db"), str(folder / "store")) as registry:
+        database = sqlite_url(folder / "zoo.db") + (UNTOUCHED if readonly else "")
+        with open_registry(database, str(folder / "store"), readonly) as registry:
             yield ZooRemote(registry)
         return
     yield ExchangeRemote(url, DiskStore(folder))
 
 
+def zoo_address(registry: Registry) -> str:
+    """The address of an open zoo: the folder of its database, or its URL without secrets."""
+    file = sqlite_file(registry.database.url)
+    return recorded_address(str(file.absolute().parent) if file else registry.database.url)
+
+
 def push(registry: Registry, spec: str, url: str) -> Transfer:
     """Sends a checkpoint to another zoo, except the files that it has already."""
     entry = make_entry(registry, spec)
-    with open_remote(url) as remote:
-        files, size = remote.send(entry, registry.store)
+    with open_remote(url, readonly=False) as remote:
+        files, size = remote.send(entry, registry.store, zoo_address(registry))
     return Transfer(label=entry.checkpoint.label, digest=entry.checkpoint.digest, files=files, bytes=size)
 
 
 def pull(registry: Registry, spec: str, url: str) -> Transfer:
     """Fetches a checkpoint from another zoo, except the files that are here already."""
     with open_remote(url) as remote:
-        return fetch(registry, remote.entry(spec), remote.store)
+        return fetch(registry, remote.entry(spec), remote.store, spec, remote.origin)

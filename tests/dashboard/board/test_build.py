@@ -4,6 +4,8 @@ import csv
 import io
 from types import SimpleNamespace
 
+from msgspec import structs
+
 from dashboard.board.build import build_board
 from dashboard.board.cells import Board, at_chance, cell_text, overlap_notes, overlap_text
 from dashboard.board.export import as_csv, as_data, as_latex, as_markdown
@@ -273,3 +275,16 @@ def test_an_own_row_has_the_size_of_its_data(made: SimpleNamespace) -> None:
 
 def test_empty_zoo_is_an_empty_board() -> None:
     assert build_board() == Board(columns=(), rows=())
+
+
+def test_a_pulled_score_is_never_shown_as_measured_here(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    score = structs.replace(made.score(mini, under, 0.5), measured_at="s3://team/zoo")
+    board = build_board([mini], [score], {under.fingerprint: under})
+    (cell,) = board.rows[0].cells.values()
+    note = "measured elsewhere: s3://team/zoo"
+    for text in (cell_text(cell), cell_tooltip(cell), render_table(board)):
+        assert note in text and "measured here" not in text
+    assert note in as_markdown(board) and note in as_latex(board)
+    (row,) = csv.DictReader(io.StringIO(as_csv(board)))
+    assert (row["origin"], row["measured_at"]) == ("measured elsewhere", "s3://team/zoo")

@@ -196,10 +196,11 @@ def test_an_entry_that_lies_is_refused(tmp_path: Path, made: SimpleNamespace) ->
         return str(error.value)
 
     files = honest["checkpoint"]["files"]
-    assert "cannot be a name" in lie("name", "../../evil")
+    assert "its record is of '../../evil' version 1" in lie("name", "../../evil")
     assert "is not a sha256" in lie("files", [files[0] | {"sha256": "../../../etc/passwd"}])
     assert "may not enter" in lie("files", [files[0] | {"path": "../../evil"}])
-    assert "its digest does not match its files" in lie("digest", "f" * 64)
+    assert "its record is of 'one' version 1, 'ffffffffffff'" in lie("digest", "f" * 64)
+    assert "its digest does not match its files" in lie("files", [files[0] | {"bytes": 1}])
     assert "cannot be parsed as an entry" in lie("evil", 1)
     path.write_text(json.dumps(honest))
     with open_registry(*other_zoo(tmp_path)) as registry:

@@ -1,0 +1,49 @@
+"""Decides which results of another tool may become a run: finite numbers in range, printable names.
+
+Not here: reading the files (`import_formats`).
+"""
+
+import datetime
+import math
+from collections.abc import Iterator
+
+from evals.results.import_formats import TaskResults
+from zoo.errors import ZooError
+
+NAME = 400  # characters of a name
+SAMPLE = 2_000  # characters of a sample's id
+MOST = 1 << 53
+LAST = datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC).timestamp()
+
+
+def check_results(results: TaskResults) -> TaskResults:
+    """The results, if they may become a run. Raises ZooError with the first fault."""
+    if fault := next(_faults(results), ""):
+        raise ZooError(f"{results.file!r:.100} is not taken in: {fault}; export it again with its tool")
+    return results
+
+
+def _faults(results: TaskResults) -> Iterator[str]:
+    named = {"task": results.task, "model": results.model, "release": results.release, "commit": results.commit}
+    named |= {"dtype": results.dtype, "device": results.device, "file": results.file}
+    named |= {f"metric {name!r:.40}": name for name in results.metrics}
+    named |= {f"version of {name!r:.40}": f"{name} {release}" for name, release in results.versions.items()}
+    for name, text in named.items():
+        if not text.isprintable() or len(text) > NAME:
+            yield f"its {name} is {text[:40]!r}, expected printable text of at most {NAME} characters"
+    numbers = {"version": results.version, "shots": results.shots, "context": results.context_tokens}
+    numbers |= {f"setting {key}": value for key, value in results.decoding.items() if isinstance(value, int | float)}
+    for name, number in numbers.items():
+        if not (math.isfinite(number) and 0 <= number <= MOST):
+            yield f"its {name} is {number}, expected 0 or more"
+    if not -MOST <= results.seed <= MOST:
+        yield f"its seed is {results.seed}"
+    if not 0 <= results.date <= LAST:
+        yield f"its date is {results.date}, expected seconds since 1970"
+    for line in results.lines:
+        if not line.sample.isprintable() or len(line.sample) > SAMPLE:
+            yield f"the id of a sample is {line.sample[:40]!r}, expected printable text"
+        if not all(0 <= value <= 1 for value in line.metrics.values()):
+            yield f"a metric of {line.sample[:40]!r} is not in 0..1"
+        if not all(map(math.isfinite, line.logprobs)):
+            yield f"a log-probability of {line.sample[:40]!r} is not finite"
