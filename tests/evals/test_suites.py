@@ -104,7 +104,7 @@ def measured(tmp_path: Path) -> Callable[..., None]:
         run = f"{spec} {value} {n}"
         score = Score(
             checkpoint=digest, run=run, task=one.name, protocol=record.fingerprint, metric="pass@1", value=value,
-            low=value - 0.1, high=value + 0.1, **{"n": n, "clusters": n, "unscored": 0} | facts,
+            low=max(0.0, value - 0.1), high=min(1.0, value + 0.1), **{"n": n, "clusters": n, "unscored": 0} | facts,
         )  # fmt: skip
         with open_registry() as registry:
             registry.add_scores({"id": run, "checkpoint": digest}, record, [score])

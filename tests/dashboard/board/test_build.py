@@ -13,6 +13,7 @@ from dashboard.board.html_table import cell_tooltip, render_table
 from dashboard.board.ranks import board_ranks
 from dashboard.board.terminal import show
 from dashboard.board.view import View, select
+from dashboard.escape import latex, markdown
 from evals.stats.summary import derive_summary
 from tests.talk_table import talk_table
 from zoo import published
@@ -285,6 +286,6 @@ def test_a_pulled_score_is_never_shown_as_measured_here(made: SimpleNamespace) -
     note = "measured elsewhere: s3://team/zoo"
     for text in (cell_text(cell), cell_tooltip(cell), render_table(board)):
         assert note in text and "measured here" not in text
-    assert note in as_markdown(board) and note in as_latex(board)
+    assert markdown(note) in as_markdown(board) and latex(note) in as_latex(board)
     (row,) = csv.DictReader(io.StringIO(as_csv(board)))
     assert (row["origin"], row["measured_at"]) == ("measured elsewhere", "s3://team/zoo")

@@ -20,10 +20,10 @@ from zoo.registry import Registry, open_registry
 
 RECORD = ProtocolRecord(
     task="humaneval", task_version=1, name="openai t=0.2 p=0.95", metric="pass@1", shots=0, prompt="",
-    prompts_sha256="p", samples=40, decoding={"temperature": 0.2, "top_p": 0.95},
+    prompts_sha256="a" * 64, samples=40, decoding={"temperature": 0.2, "top_p": 0.95},
 )  # fmt: skip
 MMLU = ProtocolRecord(
-    task="mmlu", task_version=1, name="lm-eval-5", metric="acc", shots=5, prompt="", prompts_sha256="q",
+    task="mmlu", task_version=1, name="lm-eval-5", metric="acc", shots=5, prompt="", prompts_sha256="b" * 64,
     samples=14042, decoding={},
 )  # fmt: skip
 
@@ -50,25 +50,29 @@ def stored(registry: Registry) -> list[Any]:
     return list(registry.database.rows("SELECT * FROM scores ORDER BY id"))
 
 
-def test_a_pulled_run_of_another_seed_is_combined(
+def test_pulled_seeds_are_combined_and_stay_apart_from_our_own(
     tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_registry() as registry:
         registry.add(tiny_phi, "tiny")
-        publish(registry, finished(registry, tmp_path, 20, 0))
+        for seed, right in enumerate((20, 22)):
+            publish(registry, finished(registry, tmp_path, right, seed))
+        registry.database.run("DELETE FROM scores WHERE seeds > 1")  # as an older version left them
     assert root.run(["models", "push", "tiny", str(tmp_path / "remote")]) == 0
     monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "theirs"))
-    with open_registry() as registry:
-        registry.add(tiny_phi, "tiny")
-        publish(registry, finished(registry, tmp_path, 22, 1))
     assert root.run(["models", "pull", "tiny", str(tmp_path / "remote")]) == 0
     capsys.readouterr()
     assert root.run(["models", "show", "tiny"]) == 0
-    assert "52.5" in (shown := capsys.readouterr().out) and "2 seeds" in shown
+    shown = capsys.readouterr().out
+    assert all(words in shown for words in ("52.5", "2 seeds", "measured elsewhere"))
     with open_registry() as registry:
         before = stored(registry)
         assert renew(registry) == Renewed()
         assert stored(registry) == before
+        publish(registry, finished(registry, tmp_path, 24, 2))
+    assert root.run(["models", "show", "tiny"]) == 0
+    shown = capsys.readouterr().out
+    assert "60.0" in shown and "seeds" not in shown and "measured elsewhere" not in shown
 
 
 def test_seeds_of_an_old_zoo_are_combined_and_a_second_call_changes_nothing(tiny_phi: Path, tmp_path: Path) -> None:
@@ -124,7 +128,7 @@ def test_an_upgrade_renews(tiny_phi: Path, capsys: pytest.CaptureFixture[str]) -
         score = msgspec.structs.replace(old, checkpoint=digest)
         registry.add_scores({"id": "old", "checkpoint": digest, "samples": 14042}, MMLU, [score])
     assert root.run(["models", "upgrade"]) == 0
-    assert "1 intervals" in capsys.readouterr().err
+    assert "intervals 1" in capsys.readouterr().err
     with open_registry() as registry:
         assert registry.scores("tiny")[0].clusters == 14042
 

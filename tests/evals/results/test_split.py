@@ -374,7 +374,9 @@ def test_an_entry_of_an_older_version_brings_its_flags(tiny: Checkpoint, tmp_pat
     del entry["searches"]
     entry["runs"][0]["header"]["overlapping"] = list(SAMPLES[:4])
     whole = entry["runs"][0]["scores"][0]
-    entry["runs"][0]["scores"].append(whole | {"subset": "clean", "value": 0.99, "n": 6})
+    entry["runs"][0]["scores"].append(
+        whole | {"subset": "clean", "value": 0.99, "low": 0.9, "high": 1.0, "n": 6, "clusters": 6}
+    )
     path.write_text(json.dumps(entry))
     theirs = f"sqlite:///{tmp_path / 'theirs' / 'zoo.db'}", str(tmp_path / "theirs" / "store")
     with open_registry(*theirs) as registry:
