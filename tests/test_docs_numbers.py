@@ -34,11 +34,11 @@ def test_the_pages_say_what_was_recorded(write: Any) -> None:
 
 def test_another_figure_is_another_page(write: Any) -> None:
     records = [
-        *write.read_records(),
-        write.Figures(machine="third", scores={"all": write.Share(50.0, 44.6, 55.4, 320)}),
+        *write.read_records()[:2],
+        write.Figures(machine="another", scores={"all": write.Share(50.0, 44.6, 55.4, 320)}),
     ]
     page = write.write_regions("before\n<!-- quickstart scores -->\nold\n<!-- end -->\nafter\n", records)
-    assert "| third | – | – | – | 50.0 [44.6–55.4] n=320 | – | – |" in page
+    assert "| another | – | – | – | 50.0 [44.6–55.4] n=320 | – | – |" in page
     assert "The scores of 3 machines spread over 43.4 points." in page and "old" not in page
     assert page.startswith("before\n") and page.endswith("<!-- end -->\nafter\n")
 
