@@ -74,7 +74,8 @@ def _place_scores(
     cells: dict[str, dict[str, Cell]] = {}
     for score in best:
         key = f"{score.protocol[:12]}.{score.metric}"
-        columns.setdefault(key, _measured_column(key, score, protocols.get(score.protocol)))
+        if key not in columns:
+            columns[key] = _measured_column(key, score, protocols.get(score.protocol))
         shown, clean = (
             parts.get((score.run, score.runs, score.protocol, score.metric, part)) for part in (subset, "clean")
         )

@@ -63,7 +63,7 @@ class SampleScore(Record, frozen=True):
     @property
     def value(self) -> float:
         """Their mean, the sample's part in the score."""
-        return sum(self.values) / len(self.values)
+        return self.values[0] if len(self.values) == 1 else sum(self.values) / len(self.values)
 
 
 def summarise(results: Sequence[Result], metric: str, groups: Groups = "clusters") -> Summary:

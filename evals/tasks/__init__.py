@@ -119,6 +119,7 @@ def aliases() -> dict[str, str]:
     return {alias: name for name, module in modules.items() for alias in getattr(module, "ALIASES", ())}
 
 
+@cache  # a board asks for each of its thousands of cells
 def benchmark_of(name: str) -> str:
     """The benchmark that a task of ours, of another tool or of a published table measures.
 
