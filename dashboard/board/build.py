@@ -12,8 +12,7 @@ import msgspec
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
-from evals.results.compare import not_comparable
-from evals.stats.summary import derive_summary
+from evals.stats.summary import derive_summary, not_comparable
 from evals.tasks import benchmark_of, chance_of
 from zoo.choice import standing
 from zoo.coverage import overlap_fields

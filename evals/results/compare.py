@@ -16,7 +16,7 @@ from evals.results.choice import chosen_scores, samples_of
 from evals.results.task_of_run import run_options
 from evals.stats.intervals import recover_interval
 from evals.stats.paired import Difference, holm, paired_difference, unpaired_difference
-from evals.stats.summary import SampleScore, Summary, derive_summary
+from evals.stats.summary import SampleScore, Summary, derive_summary, not_comparable
 from evals.tasks import TASKS, benchmark_of
 from evals.tasks import protocols as task_protocols
 from zoo import published
@@ -231,20 +231,6 @@ def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported) -> Comp
         runs=(score.run,), note=f"reported ({origin}), its protocol is not ours ({protocol.shots}-shot){reason}",
         shots=(protocol.shots, row.shots),
     )  # fmt: skip
-
-
-def not_comparable(subset: str, theirs: int | None, ours: int | None) -> str:
-    """Why a published number cannot be compared with a measured one of its benchmark; empty if it roughly can.
-
-    subset        the part of the benchmark that was published
-    theirs, ours  shots; None if unknown
-
-    >>> not_comparable("", 3, 0), not_comparable("", None, 0)
-    ('3-shot there, 0-shot here', '')
-    """
-    if subset:
-        return f"only part of the benchmark ({subset})"
-    return "" if theirs is None or ours is None or theirs == ours else f"{theirs}-shot there, {ours}-shot here"
 
 
 def _family(registry: Registry, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> set[str]:

@@ -16,9 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from math import ceil, inf, sqrt
+from math import ceil, exp, inf, lgamma, log, log2, sqrt
 from statistics import NormalDist
-from typing import Any
 
 from evals.stats.intervals import (
     LEVEL,
@@ -233,11 +232,8 @@ def paired_power(n: int, difference: float, discordant: float, level: float = LE
         return 0.0
     if n * discordant > MANY:  # Connor 1987
         return _power(difference * sqrt(n), sqrt(discordant), sqrt(max(0.0, discordant - difference**2)), level)
-    from scipy.special import bdtr
-
-    chance, count, most = _discordant_counts(n, discordant, level)
-    better = (1 + difference / discordant) / 2
-    return float((chance * (bdtr(most, count, better) + bdtr(most, count, 1 - better))).sum())
+    counts, share = _discordant_counts(n, discordant, level), (1 + difference / discordant) / 2
+    return min(1.0, _rejected(counts, share) + _rejected(counts, 1 - share))
 
 
 def samples_needed(
@@ -308,35 +304,77 @@ def _t_power(difference: float, variance: float, freedom: float) -> float:
     """Power of a two-sided t test of a mean difference."""
     if variance <= 0:
         return 1.0 if difference > 0 else 0.0
-    from scipy.special import nctdtr
-
     signal, critical = difference / sqrt(variance), student_quantile(freedom)
     if freedom >= 1e6:
         return NormalDist().cdf(signal - critical) + NormalDist().cdf(-signal - critical)
+    from scipy.special import nctdtr
+
     far = nctdtr(freedom, signal, -critical) if signal < 3 else 0.0  # SciPy's is nan where it is below 1e-200
     return float(1 - nctdtr(freedom, signal, critical) + far)
 
 
+class _Counts(Record, frozen=True):
+    """Counts of discordant samples from `first` on: the chance of each, and the most losses that are rejected there."""
+
+    first: int
+    chances: tuple[float, ...]
+    most: tuple[int, ...]
+
+
 @lru_cache(maxsize=64)
-def _discordant_counts(n: int, discordant: float, level: float) -> tuple[Any, Any, Any]:
-    """How many samples may be discordant: the chance of each count, the count, and the most losses that are rejected.
+def _discordant_counts(n: int, discordant: float, level: float) -> _Counts:
+    """How many of n samples may be discordant: the counts at which exact McNemar can reject, but for those too rare.
 
-    Counts at which exact McNemar never rejects are left out, and those too rare to matter.
+    In plain floats: SciPy's import would take longer than a whole board.
     """
-    import numpy as np
-    from scipy.special import bdtr, gammaln, xlog1py, xlogy
-
-    mean = n * discordant
+    mean, tail = n * discordant, (1 - level) / 2
     reach = 6 * sqrt(mean) + 20  # counts beyond have a chance of 1e-8
-    count = np.arange(max(FEWEST, int(mean - reach)), min(n, int(mean + reach)) + 1)
-    chance = gammaln(n + 1) - gammaln(count + 1) - gammaln(n - count + 1)
-    chance = np.exp(chance + xlogy(count, discordant) + xlog1py(n - count, -discordant))
-    start = np.floor((count - normal_quantile(level) * np.sqrt(count)) / 2).astype(int)
-    most = np.maximum(start - 3, 0)
-    for step in range(-2, 3):  # the normal approximation is never off by more than one
-        at = np.maximum(start + step, 0)
-        most = np.where(2 * bdtr(at, count, 0.5) <= 1 - level, np.maximum(most, at), most)
-    return chance, count, most
+    first = max(ceil(-log2(tail)), int(mean - reach), n if discordant == 1 else 0)
+    chances, most = [], []
+    chance = exp(_log_binomial(first, n, discordant)) if first <= n else 0.0
+    losses = max(0, int((first - normal_quantile(level) * sqrt(first)) / 2) - 3)
+    term, total = _binomial(losses, first, 0.5)
+    for count in range(first, min(n, int(mean + reach)) + 1):
+        while total + (rise := term * (count - losses) / (losses + 1)) <= tail:
+            term, total, losses = rise, total + rise, losses + 1
+        chances.append(chance)
+        most.append(losses)
+        chance *= (n - count) / (count + 1) * discordant / (1 - discordant) if discordant < 1 else 0.0
+        term, total = term * (count + 1) / (count + 1 - losses) / 2, total - term / 2
+    return _Counts(first=first, chances=tuple(chances), most=tuple(most))
+
+
+def _rejected(counts: _Counts, share: float) -> float:
+    """The chance of at most the rejected losses, if each discordant sample is a loss with this chance."""
+    if not counts.most or share in (0.0, 1.0):
+        return sum(counts.chances) * (1 - share)
+    losses, rejected = counts.most[0], 0.0
+    term, total = _binomial(losses, counts.first, share)
+    for count, (chance, most) in enumerate(zip(counts.chances, counts.most, strict=True), start=counts.first):
+        while losses < most:
+            term *= (count - losses) / (losses + 1) * share / (1 - share)
+            total, losses = total + term, losses + 1
+        rejected += chance * total
+        term, total = term * (count + 1) / (count + 1 - losses) * (1 - share), total - share * term
+    return rejected
+
+
+def _binomial(k: int, n: int, share: float) -> tuple[float, float]:
+    """The chances of exactly k and of at most k of n."""
+    term = exp(_log_binomial(k, n, share))
+    if term == 0.0:  # too far from the mean for a float
+        return 0.0, float(k > n * share)
+    chance = total = term
+    while k > 0 and (k > n * share or term > 1e-18 * total):
+        term *= k / (n - k + 1) * (1 - share) / share
+        total, k = total + term, k - 1
+    return chance, total
+
+
+def _log_binomial(k: int, n: int, share: float) -> float:
+    """The logarithm of the chance of exactly k of n."""
+    ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+    return ways + (k * log(share) if k else 0.0) + ((n - k) * log(1 - share) if k < n else 0.0)
 
 
 def _power(signal: float, null: float, alternative: float, level: float) -> float:

@@ -150,7 +150,7 @@ def _sides(rows: Sequence[HasInterval], level: float, clusters: Sequence[int] | 
 
     value, low, high = (np.array([getattr(row, end) for row in rows], dtype=float) for end in ("value", "low", "high"))
     wider = np.ones(len(rows))
-    if clusters is not None:
+    if clusters is not None and any(clusters):
         from scipy.special import stdtrit
 
         pair = 1 - (1 - level) / max(len(rows) * (len(rows) - 1), 2)

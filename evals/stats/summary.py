@@ -123,6 +123,20 @@ def derive_summary(row: Reported) -> Summary | None:
     )  # fmt: skip
 
 
+def not_comparable(subset: str, theirs: int | None, ours: int | None) -> str:
+    """Why a published number cannot be compared with a measured one of its benchmark; empty if it roughly can.
+
+    subset        the part of the benchmark that was published
+    theirs, ours  shots; None if unknown
+
+    >>> not_comparable("", 3, 0), not_comparable("", None, 0)
+    ('3-shot there, 0-shot here', '')
+    """
+    if subset:
+        return f"only part of the benchmark ({subset})"
+    return "" if theirs is None or ours is None or theirs == ours else f"{theirs}-shot there, {ours}-shot here"
+
+
 def unscored_samples(results: Sequence[Result]) -> set[str]:
     """The samples that have a draw without a score; the last line of a draw counts."""
     last = {(result.sample, result.draw): result.score for result in results}
