@@ -28,11 +28,11 @@ def flagged_samples(registry: "Registry", header: Mapping[str, Any]) -> frozense
     return frozenset(sample for search in searches for sample in search.flagged) if searches else None
 
 
-def reproduction_commands(header: Mapping[str, Any], row: Row) -> str:
+def reproduction_commands(header: Mapping[str, Any], row: Row) -> list[str]:
     """The commands that reproduce a cell: one checks it against the stored run, one makes a new run."""
     run = msgspec.convert(dict(header), Run)
     cell = shlex.quote(f"{row.label}/{run.task}@{run.protocol['name']}")
-    return "\n".join([f"phizoo eval reproduce {cell}", *commands(run)])
+    return [f"phizoo eval reproduce {cell}", *commands(run)]
 
 
 def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:

@@ -90,7 +90,8 @@ def show_measured(row: Row, cell: Cell, column: Column) -> None:
             return
         protocol = registry.protocols().get(column.fingerprint)
     st.markdown("**Reproduce**")
-    st.code(plain(evidence.reproduction_commands(header, row)), language="bash", wrap_lines=True)
+    commands = evidence.reproduction_commands(header, row)
+    st.code("\n".join(map(plain, commands)), language="bash", wrap_lines=True)
     st.table({"": dict(evidence.run_facts(header, cell))})
     with st.expander("The run's whole header"):
         st.json(header, expanded=1)

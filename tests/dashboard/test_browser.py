@@ -92,6 +92,7 @@ def test_measured_cell_opens_its_evidence_and_the_address_restores_it(page: Any,
     page.locator("tr.own td.measured").nth(1).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("phizoo eval reproduce phi-1-small-mini:1/mini_exercises@phizoo").wait_for()
+    assert "\nphizoo eval run " in dialog.get_by_test_id("stCode").first.inner_text()  # a command a line, as copied
     assert "cell=" in page.url
     page.goto(page.url)
     page.get_by_role("dialog").get_by_text("Prompt of the first sample").wait_for()
