@@ -6,6 +6,7 @@ fp32 on a CPU, bf16 on a GPU. `evals.engines.local.load` loads and checks the fo
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ class TransformersLocal:
     def __init__(self, path: Path, facts: Facts, *, budget: int, slots: int) -> None:
         self.path, self.facts, self.budget, self.slots = path, facts, budget, slots
         self._loaded: tuple[Any, Tokens, Paths] | None = None
+        self._loading = Lock()  # a server's first requests come together
 
     @property
     def model(self) -> Any:
@@ -52,12 +54,13 @@ class TransformersLocal:
         return self._load()[2]
 
     def _load(self) -> tuple[Any, Tokens, Paths]:
-        if self._loaded is None:
-            model, tokens = load(self.path, self.facts.dtype, self.facts.device)
-            paths = prove(model, tokens, self.facts.context_tokens)
-            self._loaded = model, tokens, paths
-            self.facts = msgspec.structs.replace(self.facts, path=paths.describe(self.facts.context_tokens))
-        return self._loaded
+        with self._loading:
+            if self._loaded is None:
+                model, tokens = load(self.path, self.facts.dtype, self.facts.device)
+                paths = prove(model, tokens, self.facts.context_tokens)
+                self._loaded = model, tokens, paths
+                self.facts = msgspec.structs.replace(self.facts, path=paths.describe(self.facts.context_tokens))
+            return self._loaded
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
         """Generations as they end."""

@@ -7,6 +7,7 @@ attention, token ids beyond the tokenizer, a wrong end of text, the missing part
 
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from evals.engines import gpus
@@ -19,6 +20,9 @@ from zoo.shape import folder_shape
 
 DTYPES = ("float32", "bfloat16", "float16")
 CONTEXT_TOKENS = 2048  # where a config states none: the context of every Phi
+# while it loads, transformers replaces functions of its own classes (`no_tie_weights`): of two loads at a time, one puts
+# the other's replacement back, and from then on no model of this process has its tied head
+LOADING = Lock()
 
 
 def resolve(path: Path, dtype: str, device: str) -> tuple[str, str, int]:
@@ -68,7 +72,7 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
         options["gguf_file"] = file.name
     where: dict[str, Any] = {"gguf_file": file.name} if file else {"local_files_only": True}
     try:
-        with quick_reading() if file else nullcontext():
+        with LOADING, quick_reading() if file else nullcontext():
             config: Any = transformers.AutoConfig.from_pretrained(folder, **where)
             # the one that the weights were saved with says nothing about this machine
             config._attn_implementation = options.pop("attn_implementation", None)
