@@ -78,15 +78,15 @@ def _spans(address: str) -> list[tuple[int, int]]:
     scheme = SCHEME.match(address)
     kind = scheme[1].lower().partition("+")[0] if scheme else address.partition(":")[0].lower()
     begin = scheme.end() if scheme else 0
-    found = [] if kind in FILES else list(_user_spans(address, begin, kind))
-    after = max([stop for _, stop in found], default=begin)
+    spans = [] if kind in FILES else list(_user_spans(address, begin, kind))
+    after = max([stop for _, stop in spans], default=begin)
     rest, fragment = address[after:].partition("#")[0], address.find("#", after)
     if fragment >= 0 and scheme and kind not in FILES:
-        found.append((fragment + 1, len(address)))
+        spans.append((fragment + 1, len(address)))
     if (query := rest.find("?")) >= 0:
-        found += _parameter_spans(address, after + query + 1, after + len(rest))
-    found += [match.span(1) for match in ASSIGNED.finditer(address)]
-    return _merge([span for span in found if span[0] < span[1]])
+        spans += _parameter_spans(address, after + query + 1, after + len(rest))
+    spans += [match.span(1) for match in ASSIGNED.finditer(address)]
+    return _merge([span for span in spans if span[0] < span[1]])
 
 
 def _user_spans(address: str, begin: int, kind: str) -> Iterator[tuple[int, int]]:

@@ -16,9 +16,8 @@ from zoo import gz
 from zoo.errors import ZooError
 
 DEPTH = 100  # levels of lists and objects; no format here has 20, and Python's own readers fail near 500
-_OPENING = re.compile(r"[\[{]")
 _HALF = re.compile("[\ud800-\udfff]")
-_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # also the halves of whole pairs
+_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")  # also the halves of whole pairs
 
 
 def parse_json(data: bytes | str, *, nonfinite: bool = False, repair: bool = False) -> Any:
@@ -39,8 +38,8 @@ def parse_json(data: bytes | str, *, nonfinite: bool = False, repair: bool = Fal
     except RecursionError:
         raise ValueError("nested too deeply") from None
     _check_depth(text, value)
-    if not _HALF_ESCAPED.search(text):
-        return value
+    if not _HALF_ESCAPED.search(text) and (isinstance(data, bytes) or not _HALF.search(text)):
+        return value  # UTF-8 cannot hold a half
     whole = without_halves(value)
     if not repair and whole != value:
         raise ValueError("a text has half a surrogate pair")
@@ -78,7 +77,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_depth(text: str, value: Any) -> None:
     """Raises ValueError if a value is nested deeper than DEPTH."""
-    if sum(1 for _ in zip(_OPENING.finditer(text), range(DEPTH + 1), strict=False)) <= DEPTH:
+    if text.count("[") + text.count("{") <= DEPTH:
         return  # too few brackets
     level: list[Any] = [value]
     for _ in range(DEPTH):

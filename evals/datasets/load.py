@@ -25,6 +25,7 @@ from evals.datasets.forms import EvalSet, Hub, Row
 from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
+from zoo.jsonl import parse_json
 
 
 class MissingSetError(ZooError):
@@ -140,7 +141,7 @@ def _lines(path: Path) -> Iterator[Row]:
     number = 0
     try:
         for number, line in enumerate(gz.lines(path), 1):  # noqa: B007 - the error names it
-            yield json.loads(line)  # the stdlib's: MBPP+ holds NaN and Infinity
+            yield parse_json(line, nonfinite=True)  # MBPP+ holds NaN and Infinity
     except gz.DamagedError as error:
         raise ZooError(f"{path} is damaged after line {number} ({error}); replace the file") from None
     except ValueError as error:

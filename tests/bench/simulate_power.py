@@ -1,14 +1,12 @@
 """Simulates the tests of `evals.stats`: is the claimed power found, and is the chance of any false rank at most 5%?
 
-    python tests/bench/simulate_power.py [--quick]
-
-`power_table` takes a task's real cluster sizes, asks `evals.stats.power` for the difference that has 80% power, draws
-pairs of models with exactly this difference and runs the test that `phizoo eval compare` runs. `family_table` draws
-columns of models, of which some or all are equal, and counts the columns with any false rank, and the true
-differences that are separated, beside Holm's correction of the same exact tests.
+`bench_statistics.py` prints both tables. `power_table` takes a task's real cluster sizes, asks `evals.stats.power` for
+the difference that has 80% power, draws pairs of models with exactly this difference and runs the test that
+`phizoo eval compare` runs. `family_table` draws columns of models, of which some or all are equal, and counts the
+columns with any false rank, and the true differences that are separated, beside Holm's correction of the same exact
+tests.
 """
 
-import argparse
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -49,11 +47,11 @@ def power_table(quick: bool = False) -> list[dict[str, Any]]:
         if difference is None:
             raise ValueError(f"{name}: no difference is resolved")
         count = 400 if quick else 4000 if effective.n < 5000 else 2000
-        found = _paired_power(sizes, draws, difference, count, np.random.default_rng(0))
+        power = _paired_power(sizes, draws, difference, count, np.random.default_rng(0))
         rows.append(
             {"layout": name + (f" x {draws}" if draws > 1 else "") + (f", first {limit}" if limit else ""),
              "n": effective.n, "clusters": effective.clusters, "test": _test(effective, draws), "runs": count,
-             "resolves": round(100 * difference, 1), "power": round(100 * found, 1)}
+             "resolves": round(100 * difference, 1), "power": round(100 * power, 1)}
         )  # fmt: skip
     for n in (20, 164, 1319):
         difference = resolution(n).unpaired or 1.0
@@ -61,10 +59,10 @@ def power_table(quick: bool = False) -> list[dict[str, Any]]:
         first, second = np.random.default_rng(0).binomial(
             n, [[0.5 + difference / 2], [0.5 - difference / 2]], (2, count)
         )
-        found = np.mean([_unpaired_rejects(int(a), int(b), n) for a, b in zip(first, second, strict=True)])
+        power = float(np.mean([_unpaired_rejects(int(a), int(b), n) for a, b in zip(first, second, strict=True)]))
         rows.append(
             {"layout": f"{n} samples, unpaired", "n": n, "clusters": n, "test": "z", "runs": count,
-             "resolves": round(100 * difference, 1), "power": round(100 * float(found), 1)}
+             "resolves": round(100 * difference, 1), "power": round(100 * power, 1)}
         )  # fmt: skip
     return rows
 
@@ -81,7 +79,7 @@ def _test(effective: Effective, draws: int) -> str:
 
 def _paired_power(sizes: Sequence[int], draws: int, difference: float, count: int, generator: Any) -> float:
     """The share of simulated pairs with that difference that the test finds; a quarter of the samples is discordant."""
-    found = 0
+    significant = 0
     starts = np.cumsum([0, *sizes[:-1]])
     signs = generator.choice(np.array([-1, 1], dtype=np.float32), (len(sizes), FLIPS))
     for _ in range(0, count, BATCH):
@@ -91,12 +89,12 @@ def _paired_power(sizes: Sequence[int], draws: int, difference: float, count: in
             gaps = _gaps(sizes, difference, generator)
         if draws == 1 and max(sizes) == 1:
             wins, losses = (gaps > 0).sum(axis=1), (gaps < 0).sum(axis=1)
-            found += sum(_mcnemar(int(w), int(x)) <= 0.05 for w, x in zip(wins, losses, strict=True))
+            significant += sum(_mcnemar(int(w), int(x)) <= 0.05 for w, x in zip(wins, losses, strict=True))
             continue
         totals = np.add.reduceat(gaps, starts, axis=1).astype(np.float32)
         as_far = (np.abs(totals @ signs) >= np.abs(totals.sum(axis=1))[:, None] - 1e-3).sum(axis=1)
-        found += int(((1 + as_far) / (1 + FLIPS) <= 0.05).sum())
-    return found / count
+        significant += int(((1 + as_far) / (1 + FLIPS) <= 0.05).sum())
+    return significant / count
 
 
 _mcnemar = cache(mcnemar)
@@ -203,17 +201,3 @@ def _holm_beats(scores: Any) -> Any:
         if adjusted <= 0.05:
             beats[(i, j) if wins[i, j] > wins[j, i] else (j, i)] = True
     return beats
-
-
-def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Rows of one kind as lines."""
-    for row in rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the runs")
-    quick = parser.parse_args().quick
-    print_table(power_table(quick))
-    print_table(family_table(quick))

@@ -9,6 +9,7 @@ import pytest
 
 from evals.cli.sandbox import _program
 from evals.contamination import documents, flags
+from evals.datasets import load
 from evals.engines import replay
 from evals.results import import_formats
 from evals.results.judge import parse_grade
@@ -24,6 +25,7 @@ FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "flags": ("x.jsonl", flags.read),
     "documents": ("x.jsonl", lambda path: list(documents._lines(path))),
     "recipe": ("x.json", read_recipe),
+    "evaluation set": ("data.jsonl", lambda path: list(load._lines(path))),
     "programs": ("x.jsonl", lambda path: _program(1, path.read_bytes())),
 }
 
@@ -53,6 +55,13 @@ def test_half_a_pair_in_a_file_does_not_go_further(tmp_path: Path) -> None:
     assert [row["completion"] for row in documents._lines(path)] == ["x \ufffd"]
     texts = dict.fromkeys(("prompt", "completion", "test", "entry_point"), "�")
     assert _program(1, json.dumps({"id": "a", **texts}).encode()).completion == "\ufffd"
+
+
+def test_half_a_pair_in_an_evaluation_set_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps({"question": "\ud835"}) + "\n")
+    with pytest.raises(ZooError, match=r"line 1 is not JSON .*surrogate"):
+        list(load._lines(path))
 
 
 def test_half_a_pair_in_an_answer_does_not_go_further() -> None:

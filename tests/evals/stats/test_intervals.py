@@ -23,15 +23,8 @@ from evals.stats.intervals import (
     totals_interval,
     wilson,
 )
+from tests.bench.simulate_coverage import MMLU, SQUAD, clusters_cover, strata_cover
 from zoo.cli.output import coverage_note
-
-# questions of MMLU's 57 subjects and of the 16 SQuAD articles at hand
-MMLU = (
-    *(100,) * 10, 102, 103, 108, 110, 112, 114, 121, 126, 131, 135, 144, 145, 151, 152, 163, 165, 166, 171, 173,
-    193, 198, 201, 203, 204, 216, 223, 234, 235, 237, 238, 245, 265, 270, 272, 282, 306, 310, 311, 324, 346, 378,
-    390, 545, 612, 783, 895, 1534,
-)  # fmt: skip
-SQUAD = (208, 255, 262, 357, 364, 373, 377, 384, 402, 418, 421, 424, 444, 445, 458, 486)
 
 
 @given(st.integers(1, 20000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -96,34 +89,24 @@ def test_at_a_single_share_wilson_swings_since_counts_are_whole(
     coverage = exact_coverage(n, SHARES.tolist())
     assert least <= min(coverage)
     assert max(coverage) <= most
-    assert np.mean([0.94 <= one <= 0.96 for one in coverage]) >= inside
-
-
-def simulated_coverage(sizes: Sequence[int], p: float, correlation: float, repeats: int, seed: int = 0) -> float:
-    """Coverage with clusters whose chance of success is Beta with mean p: correlation within a cluster."""
-    generator = np.random.default_rng(seed)
-    odds = (1 - correlation) / correlation
-    chances = generator.beta(p * odds, (1 - p) * odds, (repeats, len(sizes)))
-    counts = generator.binomial(np.array(sizes), chances).astype(float)
-    intervals = [totals_interval(row, list(sizes)) for row in counts.tolist()]
-    return float(np.mean([found.low <= p <= found.high for found in intervals]))
+    assert np.mean([0.94 <= share <= 0.96 for share in coverage]) >= inside
 
 
 @pytest.mark.parametrize("draws", [2, 5, 20])
 @pytest.mark.parametrize(("p", "correlation"), [(0.1, 0.6), (0.5, 0.2), (0.5, 0.9), (0.95, 0.6)])
 def test_several_draws_cover_94_to_96(draws: int, p: float, correlation: float) -> None:
-    assert 0.94 <= simulated_coverage((draws,) * 164, p, correlation, 6000) <= 0.96
+    assert 0.94 <= clusters_cover((draws,) * 164, p, correlation, 6000) <= 0.96
 
 
 @pytest.mark.parametrize(("p", "correlation"), [(0.25, 0.003), (0.25, 0.05), (0.6, 0.01), (0.6, 0.1)])
 def test_subjects_of_unlike_size_cover_94_to_96(p: float, correlation: float) -> None:
-    assert 0.935 <= simulated_coverage(MMLU, p, correlation, 6000) <= 0.965
+    assert 0.935 <= clusters_cover(MMLU, p, correlation, 6000) <= 0.965
 
 
 @pytest.mark.parametrize("p", [0.25, 0.6])
 @pytest.mark.parametrize("sizes", [SQUAD, (250,) * 27])
 def test_few_articles_or_subtasks_cover_94_to_96(sizes: tuple[int, ...], p: float) -> None:
-    assert 0.94 <= simulated_coverage(sizes, p, 0.05, 6000) <= 0.96
+    assert 0.94 <= clusters_cover(sizes, p, 0.05, 6000) <= 0.96
 
 
 @pytest.mark.parametrize(
@@ -139,7 +122,7 @@ def test_clusters_cover_95_or_their_cell_says_otherwise(sizes: tuple[int, ...], 
     """Few right answers in few clusters: a cluster that was not seen may hold most of them."""
     band = {"": (0.93, 0.9725), "covers 93–99%, not 95%": (0.93, 0.991), "covers 90–99%, not 95%": (0.93, 0.997)}
     low, high = band[coverage_note(p, len(sizes))]  # right to 0.4 points
-    assert low <= simulated_coverage(sizes, p, correlation, 3000) <= high
+    assert low <= clusters_cover(sizes, p, correlation, 3000) <= high
 
 
 @pytest.mark.parametrize("p", [0.01, 0.25, 0.8])
@@ -147,16 +130,7 @@ def test_clusters_cover_95_or_their_cell_says_otherwise(sizes: tuple[int, ...], 
 @pytest.mark.parametrize("size", [4, 20])
 def test_fixed_strata_cover(size: int, p: float, spread: float) -> None:
     """Rates differ between 57 strata and stay as they are; Wilson on n would cover up to 99.9%."""
-    generator = np.random.default_rng(4)
-    odds = (1 - spread) / spread
-    chances = generator.beta(p * odds, (1 - p) * odds, 57)
-    strata = np.repeat(np.arange(57), size).tolist()
-    hits = []
-    for _ in range(600):
-        values = (generator.random(57 * size) < np.repeat(chances, size)).astype(float).tolist()
-        found = mean_interval(values, strata=strata)
-        hits.append(found.low <= chances.mean() <= found.high)
-    assert 0.925 <= np.mean(hits) <= 0.985
+    assert 0.925 <= strata_cover((size,) * 57, p, spread, 600, seed=4) <= 0.985
 
 
 def test_strata_are_nearly_independent_samples_and_clusters_are_not() -> None:

@@ -7,6 +7,8 @@ and `predict`, bit for bit: the same sums in the same order. Not here: fitting (
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+BLOCK = 256  # documents scored at a time: with 100 trees, 3,000 take 0.06 s and all at once 0.15
+
 
 class ForestHead(NamedTuple):
     """All nodes of a forest's trees, one after the other: shape (nodes,); `roots` has the first of each tree.
@@ -73,13 +75,26 @@ def score_vectors(head: ForestHead | LinearHead, features: Any) -> Any:
         scaled /= head.scale.astype(scaled.dtype)
         return np.clip(scaled @ head.weights + head.intercept, 0.0, 1.0)
     features = np.asarray(features, dtype=np.float32)
-    documents, total = np.arange(len(features)), np.zeros(len(features))
-    for root in head.roots:
-        node = np.full(len(features), root)
-        for _ in range(int(head.depth)):
-            goes_left = features[documents, head.feature[node]] <= head.threshold[node]
-            node = np.where(goes_left, head.left[node], head.right[node])
-        total += head.share[node]
+    blocks = (features[start : start + BLOCK] for start in range(0, len(features), BLOCK))
+    return np.concatenate([np.zeros(0), *(_forest_scores(head, block) for block in blocks)])
+
+
+def _forest_scores(head: ForestHead, features: Any) -> Any:
+    """Takes every document through all trees at once; `walking` are the pairs of both that are not at a leaf yet."""
+    import numpy as np
+
+    inner, below = head.left != np.arange(len(head.left)), np.stack([head.right, head.left], axis=1).ravel()
+    values, documents = features.ravel(), np.tile(np.arange(len(features)), len(head.roots))
+    nodes = np.repeat(head.roots, len(features))
+    walking = np.flatnonzero(inner.take(nodes))
+    for _ in range(int(head.depth)):
+        node = nodes.take(walking)
+        value = values.take(documents.take(walking) * features.shape[1] + head.feature.take(node))
+        nodes[walking] = node = below.take(2 * node + (value <= head.threshold.take(node)))
+        walking = walking[inner.take(node)]
+    total = np.zeros(len(features))
+    for shares in head.share.take(nodes).reshape(len(head.roots), len(features)):
+        total += shares  # one after the other, as scikit-learn does
     return total / len(head.roots)
 
 
