@@ -79,6 +79,7 @@ def test_import_list_show_find_and_export(tmp_path: Path, capsys: pytest.Capture
         return capsys.readouterr().out
 
     path = write(tmp_path / "a.gguf", **{"general.license": (8, "mit")})
+    assert f"from the file {path}" in run("models", "add", str(path), "--name", "small", "--dry-run")
     run("models", "import", str(path), "--name", "small")
     record = json.loads(run("models", "show", "small", "--json"))
     assert (record["quantisation"], record["parameters"], record["licence"]) == ("F32", 40, "mit")
