@@ -243,7 +243,7 @@ class Registry:
         """
         faults: dict[str, str] = {}  # each object is read once, however many checkpoints share it
         problems = []
-        for checkpoint in [self.get(spec)] if spec else self.list(all_versions=True):
+        for checkpoint in [self.get(spec)] if spec is not None else self.list(all_versions=True):
             for file in checkpoint.files:
                 if file.sha256 not in faults:
                     faults[file.sha256] = self.store.damage(file)

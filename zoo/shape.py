@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.admission.gguf import gguf_file, read_model
 from zoo.records import Record
 
 # size -> its keys in config.json; the first that is stated counts
@@ -99,5 +98,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
 
 def folder_shape(folder: Path) -> Shape:
     """The shape of a checkpoint's folder. Raises OSError or ValueError when its config.json cannot be read."""
+    from zoo.admission.gguf import gguf_file, read_model  # commands that list need no shape of a folder
+
     file = gguf_file(folder)
     return read_shape(read_model(file).config if file else json.loads((folder / "config.json").read_bytes()))

@@ -83,13 +83,18 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
     check_index(folder, paths, headers)
     for path in paths:
         check_text(folder, path)
-    warnings = tuple(
+    method = str((config.get("quantization_config") or {}).get("quant_method", ""))
+    return Inspected(
+        paths, config, headers, parameter_count(headers, config), _warn_of_nan(folder, headers), method, left_out
+    )
+
+
+def _warn_of_nan(folder: Path, headers: dict[str, Header]) -> tuple[str, ...]:
+    return tuple(
         f"{path}: tensor {name} holds nothing but NaN"
         for path, header in headers.items()
         for name in only_nan(folder / path, header)
     )
-    method = str((config.get("quantization_config") or {}).get("quant_method", ""))
-    return Inspected(paths, config, headers, parameter_count(headers, config), warnings, method, left_out)
 
 
 def _inspect_single_file(folder: Path, paths: tuple[str, ...]) -> Inspected:
@@ -101,15 +106,15 @@ def _inspect_single_file(folder: Path, paths: tuple[str, ...]) -> Inspected:
                 f"{folder / path}: is beside the GGUF file {file}, and readers would differ on which counts; "
                 f"import the file alone: phizoo models add {folder / file} --name NAME"
             )
-        check_text(folder, path)
     model = inspect_gguf(folder / file)
     check_values(folder / file, model.config)
     for key, value in model.header.metadata.items():
         if key.rpartition(".")[2] in CODE_KEYS and value:
             raise ZooError(f"{folder / file}: names code to run ({key}); convert the model again without it.")
-    header = Header(model.header.tensors, {}, model.header.data_start)
-    warnings = tuple(f"{file}: tensor {name} holds nothing but NaN" for name in only_nan(folder / file, header))
-    return Inspected(paths, model.config, {file: header}, model.parameters, warnings, model.quantisation)
+    return Inspected(
+        paths, model.config, {file: model.header}, model.parameters, _warn_of_nan(folder, {file: model.header}),
+        model.quantisation,
+    )  # fmt: skip
 
 
 def _walk(folder: Path, linked: bool, beside: Collection[str]) -> Iterator[str]:

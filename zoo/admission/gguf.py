@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.admission.chat_template import check_template
-from zoo.admission.gguf_header import GgufHeader, read_gguf
+from zoo.admission.gguf_header import read_gguf
+from zoo.admission.safetensors_header import Header
 from zoo.errors import ZooError
 
 # general.architecture -> transformers' model_type, where it has another name; all are causal language models
@@ -56,7 +57,7 @@ IDS = ("bos", "eos", "eot", "eom", "unknown", "padding")
 class GgufModel(NamedTuple):
     """An accepted file: its header, its facts as config.json states them, its quantisation and its size."""
 
-    header: GgufHeader
+    header: Header
     config: dict[str, Any]
     quantisation: str
     parameters: int
@@ -122,19 +123,19 @@ def _read_config(path: Path, metadata: dict[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = {"model_type": ARCHITECTURES[architecture]}
     for key, name in CONFIG_KEYS.items():
         value = metadata.get(f"{architecture}.{key}")
-        if isinstance(value, list):  # one value a layer
-            value = max(value, default=None) if all(type(part) in (int, float) for part in value) else value
-        if isinstance(value, (str, bool)) or (value is None and key in REQUIRED):
+        numbers = value if isinstance(value, list) else [value]  # some have one a layer
+        if value is None and key not in REQUIRED:
+            continue
+        if not numbers or not all(type(part) in (int, float) for part in numbers):
             raise ZooError(f"{path}: {architecture}.{key} is {str(value)[:40]}, expected a number.")
-        if value is not None:
-            config[name] = value
+        config[name] = max(numbers)
     for name in ("bos", "eos"):
         if (number := metadata.get(f"tokenizer.ggml.{name}_token_id")) is not None:
             config[f"{name}_token_id"] = number
     return config
 
 
-def _check_shapes(path: Path, header: GgufHeader, config: dict[str, Any], vocabulary: int) -> int:
+def _check_shapes(path: Path, header: Header, config: dict[str, Any], vocabulary: int) -> int:
     """The rows of the embedding. Raises ZooError where the tensors are not of the model that the keys describe."""
     shapes = {tensor.name: tensor.shape for tensor in header.tensors}
     width, layers = config["hidden_size"], config["num_hidden_layers"]
@@ -152,7 +153,7 @@ def _check_shapes(path: Path, header: GgufHeader, config: dict[str, Any], vocabu
     return rows[1]
 
 
-def name_quantisation(header: GgufHeader) -> str:
+def name_quantisation(header: Header) -> str:
     """The name of a file's quantisation: as its file type says, if the tensors agree, else that of most numbers.
 
     A mixed file (Q4_K_M) has its name from the file type; the embedding and the head are often finer, so they

@@ -7,16 +7,13 @@ tensors that overlap, no bytes that belong to no tensor.
 Source: ggml's docs/gguf.md, versions 2 and 3. Block sizes: ggml.h, as in gguf-py 0.19 (GGML_QUANT_SIZES).
 """
 
-import os
 import re
 import struct
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
-from zoo.admission.safetensors_header import TENSORS, Tensor
-from zoo.errors import ZooError
-from zoo.plain_file import open_plain
+from zoo.admission.safetensors_header import TENSORS, Header, Tensor, read_checked
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)  # version 1 counted in 32 bits; no converter has written it since August 2023
@@ -42,14 +39,6 @@ TYPES = {
     27: ("I64", 1, 8), 28: ("F64", 1, 8), 29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2), 34: ("TQ1_0", 256, 54),
     35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17),
 }  # fmt: skip
-
-
-class GgufHeader(NamedTuple):
-    """A parsed header: the tensors by offset (shape as ggml has it, fastest first), metadata, start of the data."""
-
-    tensors: tuple[Tensor, ...]
-    metadata: dict[str, Any]
-    data_start: int
 
 
 class _Reader:
@@ -111,17 +100,12 @@ class _Reader:
         return [bool(byte) for byte in taken]
 
 
-def read_gguf(path: Path) -> GgufHeader:
+def read_gguf(path: Path) -> Header:
     """Reads and checks the header of one file. Raises ZooError with the file and the fault."""
-    with open_plain(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            return parse_gguf(file, size)
-        except (ValueError, OverflowError) as error:
-            raise ZooError(f"{path}: not a GGUF file that may enter: {error}.") from None
+    return read_checked(path, parse_gguf, "GGUF")
 
 
-def parse_gguf(file: BinaryIO, size: int) -> GgufHeader:
+def parse_gguf(file: BinaryIO, size: int) -> Header:
     """Parses the header at the start of an open file of `size` bytes. Raises ValueError with the reason."""
     reader = _Reader(file, min(size, HEADER_BYTES))
     if reader.take(4) != MAGIC:
@@ -146,7 +130,7 @@ def parse_gguf(file: BinaryIO, size: int) -> GgufHeader:
     data_start = _align(reader.position, alignment)
     _check_padding(file, reader.position, data_start, size)
     _check_tensor_cover(file, tensors, data_start, alignment, size)
-    return GgufHeader(tuple(tensors), metadata, data_start)
+    return Header(tuple(tensors), metadata, data_start)
 
 
 def _parse_metadata(reader: _Reader, count: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ where it comes from (`Score.measured_at`). Not here: the bytes of a checkpoint (
 import math
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -96,7 +97,7 @@ def check_entry(entry: Entry, spec: str) -> Entry:
     """
     entry = decode_entry(msgspec.json.encode(entry), f"the entry for {spec!r:.100}")  # one from a database is untyped
     checkpoint = entry.checkpoint
-    for name in (checkpoint.name, *entry.aliases, *(dataset.name for dataset in entry.datasets)):
+    for name in (names.check_new(checkpoint.name), *entry.aliases, *(dataset.name for dataset in entry.datasets)):
         validate_name(name)
     if not _is_answer(entry, spec):
         raise ZooError(f"asked for {spec!r:.100}, but the entry there is of {checkpoint.label}; push it again.")
@@ -151,6 +152,12 @@ def _faults(entry: Entry) -> Iterator[str]:
 
 
 def _checkpoint_faults(checkpoint: Checkpoint) -> Iterator[str]:
+    paths = {file.path for file in checkpoint.files}
+    folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    if len(paths) < len(checkpoint.files) or paths & folders:
+        yield "two of its files have one path"
+    if len({*checkpoint.tags}) < len(checkpoint.tags):
+        yield "it has a tag twice"
     texts = ("family", "prompt_style", "licence", "created", "source", "quantisation")
     yield from _text_faults({name: getattr(checkpoint, name) for name in texts})
     yield from _text_faults({"tag": " ".join(checkpoint.tags)})

@@ -11,7 +11,7 @@ Source: the safetensors README (Format); measured against safetensors 0.8.0 with
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -52,21 +52,29 @@ class Tensor(NamedTuple):
 
 
 class Header(NamedTuple):
-    """A parsed header: the tensors by offset, the metadata, and the start of the data part."""
+    """A parsed header: the tensors by offset, the metadata, and the start of the data part.
+
+    Of a GGUF file too: its shapes have the fastest dimension first, its metadata are of any plain type.
+    """
 
     tensors: tuple[Tensor, ...]
-    metadata: dict[str, str]
+    metadata: dict[str, Any]
     data_start: int
 
 
 def read_header(path: Path) -> Header:
     """Reads and checks the header of one file. Raises ZooError with the file and the fault."""
+    return read_checked(path, parse, "safetensors")
+
+
+def read_checked(path: Path, parse: Callable[[BinaryIO, int], Header], kind: str) -> Header:
+    """What `parse` makes of an open file and its size; its ValueError as a ZooError with the file."""
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         try:
             return parse(file, size)
         except (ValueError, OverflowError) as error:
-            raise ZooError(f"{path}: not a safetensors file that may enter: {error}.") from None
+            raise ZooError(f"{path}: not a {kind} file that may enter: {error}.") from None
 
 
 def parse(file: BinaryIO, size: int) -> Header:

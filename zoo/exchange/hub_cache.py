@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from zoo.admission import gate
-from zoo.digest import CHUNK_BYTES
+from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import ZooError
-from zoo.exchange.hub import COMMIT, REPOSITORY
+from zoo.exchange.hub import COMMIT, REPOSITORY, HubFile, Snapshot, select_files
 from zoo.jsonl import parse_json
 from zoo.plain_file import open_plain
 from zoo.store.store import copy_hashed
 
 FOLDER = re.compile(r"models--([A-Za-z0-9][\w.\-]*?)--([A-Za-z0-9][\w.\-]*)")
 REVISION = re.compile(r"[A-Za-z0-9][\w.\-]{0,127}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 LICENCE = re.compile(r"^license:\s*['\"]?([A-Za-z0-9][A-Za-z0-9.+\-]{0,63})['\"]?\s*$", re.MULTILINE)
 CARD_BYTES = 20_000  # the front matter of a card is at its beginning
 
@@ -90,24 +89,25 @@ def _is_complete(folder: Path) -> bool:
 def read_cached(snapshot: CachedSnapshot, target: Path) -> str:
     """Copies the files that may enter into a new folder, each checked; the licence that the card states.
 
-    Raises  ZooError for a link out of the repository's blobs, and for bytes that are not those of their digest
+    Raises  ZooError for no safetensors, a link out of the repository's blobs, or bytes that are not of their digest
     """
-    target.mkdir(parents=True)
-    for path in sorted(snapshot.folder.iterdir()):
-        if not path.is_dir() and not path.name.endswith(".gguf") and _may_enter(path.name):
-            copy_blob(path, target / path.name)
+    paths = (path for path in sorted(snapshot.folder.rglob("*")) if not path.is_dir())
+    files = tuple(HubFile(path.relative_to(snapshot.folder).as_posix(), 0, "", "") for path in paths)
+    for file in select_files(Snapshot(snapshot.repository, snapshot.commit, files, "")):
+        copy_blob(snapshot, file.path, target / file.path)
     card = target / "README.md"
     front = card.read_bytes()[:CARD_BYTES].decode("utf-8", "replace").split("\n---", 1)[0] if card.is_file() else ""
     match = LICENCE.search(front) if front.startswith("---") else None
     return match[1] if match else "unknown"
 
 
-def copy_blob(path: Path, target: Path) -> None:
+def copy_blob(snapshot: CachedSnapshot, name: str, target: Path) -> None:
     """Copies one file of a snapshot, checked by the digest that is its blob's name.
 
     Raises  ZooError as `read_cached` does
     """
-    blobs = Path(os.path.realpath(path.parents[2] / "blobs"))
+    path, blobs = snapshot.folder / name, Path(os.path.realpath(snapshot.folder.parents[1] / "blobs"))
+    target.parent.mkdir(parents=True, exist_ok=True)
     real = Path(os.path.realpath(path)) if path.is_symlink() else path
     if path.is_symlink() and real.parent != blobs:
         raise ZooError(f"{path}: is a link out of the cache's own blobs; fetch the repository again.")
@@ -118,15 +118,6 @@ def copy_blob(path: Path, target: Path) -> None:
     stated = real.name if path.is_symlink() else ""
     if (SHA256.fullmatch(stated) and stated != sha256) or (COMMIT.fullmatch(stated) and stated != blob):
         raise ZooError(f"{path}: its bytes are not those of its digest {stated[:12]}; fetch the repository again.")
-
-
-def _may_enter(name: str) -> bool:
-    try:
-        gate.check_path(name)
-        gate.check_name(name, name)
-    except ZooError:
-        return False
-    return True
 
 
 def _git_blob(reading: BinaryIO) -> str:

@@ -47,7 +47,7 @@ def import_any(
         if cached is None or not folder.is_symlink():
             return import_gguf(registry, folder, name, about)
         with tempfile.TemporaryDirectory(prefix="phizoo-cached-", dir=_conversion_folder()) as temporary:
-            copy_blob(folder.absolute(), Path(temporary, folder.name))
+            copy_blob(cached, folder.name, Path(temporary, folder.name))
             about = msgspec.structs.replace(about, source=about.source or cached.source)
             return import_gguf(registry, Path(temporary, folder.name), name, about, link=True)
     if cached := snapshot_of(folder.absolute()):
@@ -105,10 +105,11 @@ def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tu
     Raises ZooError for a variant that was never published, or an invalid name
     """
     folder = Path(source).expanduser()
-    if folder.is_dir():
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        name = name or _normalise_name(folder.resolve().name)
-        return (f"{name}: from the folder {folder}, {size / 1e9:.2f} GB",), _missing_space(size)
+    if folder.is_dir() or (folder.suffix == ".gguf" and folder.is_file()):
+        size = sum(path.stat().st_size for path in (folder, *folder.rglob("*")) if path.is_file())
+        kind = "folder" if folder.is_dir() else "file"
+        name = name or _normalise_name(folder.resolve().name if folder.is_dir() else folder.stem)
+        return (f"{name}: from the {kind} {folder}, {size / 1e9:.2f} GB",), _missing_space(size)
     variant = _find_variant(source)
     repository = variant.repository if variant else source
     title = validate_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))

@@ -1,20 +1,17 @@
 """Every known attack with a folder is refused, with the file and the reason."""
 
-import json
 import os
 import pickle
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from zoo.admission.config import check_config
+from tests.zoo.admission.changes import Change, check_refused, write
 from zoo.admission.gate import check_path, inspect_folder
 from zoo.errors import ZooError
-from zoo.families import ACCEPTED
 from zoo.phi_variants import phi_shapes
 from zoo.registry import open_registry
 
@@ -26,34 +23,12 @@ class Danger:
         return (os.system, ("touch /tmp/pwned",))
 
 
-def config(**told: Any) -> Callable[[Path], None]:
-    """Changes config.json."""
-
-    def change(folder: Path) -> None:
-        held = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps(held | told))
-
-    return change
-
-
-def write(name: str, data: bytes | str | dict[str, Any]) -> Callable[[Path], None]:
-    """Writes one more file."""
-
-    def change(folder: Path) -> None:
-        place = folder / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        told = json.dumps(data) if isinstance(data, dict) else data
-        place.write_bytes(told if isinstance(told, bytes) else told.encode())
-
-    return change
-
-
 def zipped(folder: Path) -> None:
     with zipfile.ZipFile(folder / "notes.txt", "w") as archive:
         archive.writestr("data.pkl", pickle.dumps(Danger()))
 
 
-def appended(name: str) -> Callable[[Path], None]:
+def appended(name: str) -> Change:
     """Writes text with a zip archive behind it, which zip readers find from the end."""
 
     def change(folder: Path) -> None:
@@ -115,11 +90,11 @@ def linked_folder(folder: Path) -> None:
     (folder / "more").symlink_to("/etc")
 
 
-def template(text: str) -> Callable[[Path], None]:
+def template(text: str) -> Change:
     return write("tokenizer_config.json", {"chat_template": text})
 
 
-ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
+ATTACKS: dict[str, tuple[Change, str]] = {
     "pickle .bin": (write("pytorch_model.bin", pickle.dumps(Danger())), "pytorch_model.bin: is a pickle"),
     "pickle .pt": (write("x.pt", b"x"), "x.pt: is a pickle"),
     "pickle .pkl in a folder": (write("more/x.pkl", b"x"), "more/x.pkl: is a pickle"),
@@ -140,32 +115,6 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "backslash": (write("a\\b.txt", "x"), "may not enter"),
     "control character": (write("a\nb.txt", "x"), "may not enter"),
     "long path": (write("/".join(["a" * 100] * 3) + "/x.txt", "x"), "longer than 255"),
-    "auto_map": (config(auto_map={"AutoModel": "modeling.X"}), "names code to run (auto_map)"),
-    "auto_map inside": (config(text_config={"auto_map": {"a": "b.C"}}), "names code to run (auto_map)"),
-    "trust_remote_code": (config(trust_remote_code=True), "names code to run (trust_remote_code)"),
-    "attention kernel from the hub": (config(attn_implementation="evil/kernel"), "could be fetched and run"),
-    "internal attention": (config(_attn_implementation_internal="evil/kernel"), "private key"),
-    "known private key with a repository": (config(_attn_implementation="evil/kernel:x"), "could be fetched and run"),
-    "other private key": (config(_class_path="x"), "private key"),
-    "unknown model": (config(model_type="evil"), "model_type 'evil' is not supported"),
-    "model type of another kind": (config(model_type=["phi"]), "is not supported"),
-    "absurd layers": (config(num_hidden_layers=10**9), "num_hidden_layers is 1000000000"),
-    "absurd together": (config(hidden_size=10**6, intermediate_size=10**7, num_hidden_layers=1000), "parameters"),
-    "negative size": (config(vocab_size=-1), "vocab_size is -1"),
-    "size as text": (config(vocab_size="11"), "vocab_size is 11"),
-    "number without end": (write("config.json", '{"model_type":"phi","x":1e999}'), "not finite"),
-    "number of 4000 digits": (write("config.json", '{"model_type":"phi","x":' + "9" * 4000 + "}"), "4000 digits"),
-    "config twice": (write("config.json", '{"model_type":"phi","model_type":"gpt2"}'), "is a duplicate"),
-    "config nested": (config(a=json.loads("[" * 30 + "]" * 30)), "nested more than"),
-    "quantizer unknown": (config(quantization_config={"quant_method": "evil"}), "has the method 'evil'"),
-    "quantizer with a path": (config(quantization_config={"quant_method": "gptq", "x": "a/b"}), "is a path"),
-    "custom generation": (write("generation_config.json", {"custom_generate": "evil/repo"}), "custom_generate"),
-    "tokenizer code": (write("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["a.B", None]}}), "auto_map"),
-    "tokenizer class as a path": (write("tokenizer_config.json", {"tokenizer_class": "a.b/C"}), "tokenizer_class"),
-    "other heads": (config(num_attention_heads=3), "do not divide"),
-    "other width": (config(intermediate_size=64), "has shape [32, 8], config.json describes [64, 8]"),
-    "other depth": (config(num_hidden_layers=2), "model.layers.1.input_layernorm.weight is missing"),
-    "fewer layers than tensors": (config(num_hidden_layers=1, vocab_size=12), "has shape [11, 8]"),
     "template that reaches out": (template("{{ ''.__class__ }}"), "accesses __class__"),
     "template by subscript": (template("{{ messages['__class__'] }}"), "private name"),
     "template by filter": (template("{{ messages|attr('x') }}"), "filter attr"),
@@ -217,24 +166,11 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "name that ends with a dot": (write("a./x.txt", "x"), "may not enter"),
     "no JSON": (write("extra.json", "{"), "is not plain JSON"),
     "vocabulary with a word twice": (write("vocab.json", '{"a": 1, "a": 2}'), "is a duplicate"),
-    "code in a config deeper down": (write("sub/config.json", {"auto_map": {"A": "b.C"}}), "auto_map"),
-    "code in any other JSON": (write("other.json", {"x": [{"auto_map": {"A": "b.C"}}]}), "auto_map"),
     "adapter of another model": (
         write("adapter_config.json", {"base_model_name_or_path": "evil/x"}),
         "weights that it names",
     ),
     "classes to import": (write("modules.json", '[{"type": "custom.Evil"}]'), "names classes"),
-    "labels without end": (config(num_labels=10**9), "num_labels is 1000000000"),
-    "size inside": (config(text_config={"vocab_size": 10**12}), "vocab_size is 1000000000000"),
-    "size of an unknown kind": (config(expert_hidden_dim=10**12), "expert_hidden_dim is"),
-    "rotary share": (config(partial_rotary_factor=1e9), "partial_rotary_factor is"),
-    "rotary base": (config(rope_theta=0), "rope_theta is 0"),
-    "positions": (config(max_position_embeddings=10**9), "max_position_embeddings is"),
-    "architecture as a path": (config(architectures=["os.system"]), "architectures"),
-    "activation as a path": (config(hidden_act="os.system"), "hidden_act"),
-    "number type as a path": (config(torch_dtype="os.system"), "torch_dtype"),
-    "quantizer as a text": (config(quantization_config="evil/x"), "has the method"),
-    "quantizer with a path inside": (config(quantization_config={"quant_method": "gptq", "m": ["a/b"]}), "is a path"),
     "template that spells a private name": (template("{{ ''['_'*2~'class'~'_'*2] }}"), "reaches out"),
     "template that formats one": (template("{{ '{0.__class__}'.format(1) }}"), "reaches out"),
     "template with a power": (template("{{ 10**10**8 }}"), "uses a power"),
@@ -262,11 +198,6 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "zip called onnx": (appended("model.onnx"), "model.onnx: is a zip archive"),
     "hidden picture": (write(".card.png", b"\x89PNG"), "may not enter"),
     "TensorFlow's weights": (write("tf_model.h5", b"\x89HDF"), "tf_model.h5: is"),
-    "infinity for another number": (write("config.json", '{"model_type":"phi","rope_theta":Infinity}'), "rope_theta"),
-    "no number for a clamp": (write("config.json", '{"model_type":"phi","time_step_limit":[0, NaN]}'), "not finite"),
-    "size in a list": (config(intermediate_size=[32, 10**9]), "intermediate_size is 1000000000"),
-    "experts from the hub": (config(_experts_implementation="evil/kernel"), "could be fetched and run"),
-    "attention inside": (config(text_config={"_attn_implementation": "evil/kernel"}), "could be fetched and run"),
     "template file of another name": (write("more/x.jinja", "x"), "of a kind that is not allowed"),
 }
 
@@ -274,16 +205,9 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nothing_that_could_run_or_lie_enters(tmp_path: Path, made: SimpleNamespace, attack: str) -> None:
     folder = made.phi(tmp_path / "x")
-    change, said = ATTACKS[attack]
+    change, reason = ATTACKS[attack]
     change(folder)
-    with open_registry() as registry:
-        with pytest.raises(ZooError) as raised:
-            registry.add(folder, "x")
-        assert registry.list() == []
-    assert said in str(raised.value)
-    assert "\n" not in str(raised.value)
-    store = tmp_path / "home" / "store"
-    assert not [path for path in store.rglob("*") if path.is_file()]
+    check_refused(folder, tmp_path / "home", reason)
 
 
 BESIDE = {
@@ -313,53 +237,6 @@ def test_what_stays_outside_of_a_source_may_not_be_in_a_checkpoint(tmp_path: Pat
         inspect_folder(folder)
 
 
-PLAIN: dict[str, Callable[[Path], None]] = {
-    "private keys that transformers writes": config(
-        _name_or_path="microsoft/phi-2", _model_name_or_path="microsoft/phi-2", _sliding_window_pattern=6,
-        _attn_implementation="flash_attention_2", _attn_implementation_autoset=True, _flash_attn_2_enabled=True,
-        _experts_implementation="grouped_mm", _commit_hash="a" * 40, _num_labels=2, _remove_final_layer_norm=False,
-    ),
-    "ends as a list": config(eos_token_id=[1, 10]),
-    "sizes for each layer": config(intermediate_sizes=[32, 64], layer_types=["full_attention"]),
-    "infinity as transformers writes it": config(time_step_limit=[0.0, {"__float__": "Infinity"}]),
-    "infinity as Python writes it": config(time_step_limit=[0.0, float("inf")]),
-    "a layer counted from the end": config(feature_layer=-2),
-    "additional templates": write("additional_chat_templates/rag.jinja", "{{ messages[0]['content'] }}"),
-    "generation settings": write("generation_config.json", {"_from_model_config": True, "eos_token_id": [1, 2]}),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", PLAIN)
-def test_what_transformers_writes_enters_as_it_is(tmp_path: Path, made: SimpleNamespace, name: str) -> None:
-    folder = made.phi(tmp_path / "x")
-    PLAIN[name](folder)
-    with open_registry() as registry:
-        checkpoint = registry.add(folder, "x")
-        stored = registry.path(checkpoint)
-        for file in checkpoint.files:
-            assert (stored / file.path).read_bytes() == (folder / file.path).read_bytes()
-
-
-@pytest.mark.parametrize("part", ["whole", "text"])
-def test_the_config_of_every_causal_family_enters(tmp_path: Path, part: str) -> None:
-    import transformers
-
-    refused = []
-    for kind in ACCEPTED:
-        try:
-            config = transformers.CONFIG_MAPPING[kind]()
-        except Exception:  # a class whose defaults its own validation refuses
-            continue
-        config = config.get_text_config(decoder=True) if part == "text" else config
-        if config.model_type in ACCEPTED:
-            config.save_pretrained(tmp_path)
-            try:
-                check_config(tmp_path / "config.json")
-            except ZooError as error:
-                refused.append((kind, str(error)))
-    assert not refused
-
-
 INDEXES: dict[str, tuple[dict[str, Any], str]] = {
     "outside": ({"weight_map": {"a": "../x.safetensors"}}, "which is not in the folder"),
     "missing": ({"weight_map": {"a": "model-00002.safetensors"}}, "which is not in the folder"),
@@ -372,8 +249,8 @@ INDEXES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("lie", INDEXES)
 def test_an_index_that_lies_is_refused(tmp_path: Path, made: SimpleNamespace, lie: str) -> None:
     folder = made.phi(tmp_path / "x")
-    told, said = INDEXES[lie]
-    weight_map = told["weight_map"]
+    index, said = INDEXES[lie]
+    weight_map = index["weight_map"]
     if isinstance(weight_map, dict):
         weight_map = dict.fromkeys(phi_shapes(made.CONFIG), "model.safetensors") | weight_map
     write("model.safetensors.index.json", {"weight_map": weight_map})(folder)
@@ -410,10 +287,10 @@ def test_an_honest_folder_enters_with_all_its_small_files(tmp_path: Path, made: 
     write("tokenizer_config.json", {"chat_template": chat, "tokenizer_class": "CodeGenTokenizer"})(folder)
     for name in ("LICENSE", "README.md", "merges.txt", "vocab.json", "training_curves.jsonl", "recipe.toml"):
         write(name, "{}")(folder)
-    held = inspect_folder(folder)
-    assert len(held.paths) == 9
-    assert held.warnings == ()
-    assert held.parameters == 1059
+    inspected = inspect_folder(folder)
+    assert len(inspected.paths) == 9
+    assert inspected.warnings == ()
+    assert inspected.parameters == 1059
 
 
 HONEST = """{% for message in messages %}{% if message['role'] == 'system' %}<|system|>{{ message.content|trim }}

@@ -8,8 +8,7 @@ import pytest
 
 from tests.gguf_files import gguf_bytes, small
 from zoo.admission.gguf import inspect_gguf, name_quantisation
-from zoo.admission.gguf_header import GgufHeader
-from zoo.admission.safetensors_header import Tensor
+from zoo.admission.safetensors_header import Header, Tensor
 from zoo.cli import root
 from zoo.errors import ZooError
 from zoo.registry import open_registry
@@ -41,6 +40,9 @@ def test_the_facts_of_a_small_file(tmp_path: Path) -> None:
     ({"tokenizer.ggml.eos_token_id": (4, 4)}, "is no token"),
     ({"llama.context_length": None}, "llama.context_length is None"),
     ({"llama.block_count": (8, "1")}, "expected a number"),
+    ({"llama.attention.sliding_window": (9, (8, ["a"]))}, "expected a number"),
+    ({"llama.attention.head_count_kv": (9, (7, [True]))}, "expected a number"),
+    ({"llama.attention.head_count_kv": (9, (4, []))}, "expected a number"),
     ({"llama.block_count": (4, 2)}, "describe 2 layers"),
     ({"llama.embedding_length": (4, 16)}, "of 16"),
     ({"tokenizer.chat_template": (8, "{{ ''.__class__ }}")}, "chat template"),
@@ -57,11 +59,11 @@ def test_a_size_that_would_exhaust_memory_is_refused(tmp_path: Path) -> None:
         registry.add(path, "a")
 
 
-def header(file_type: int, **dtypes: str) -> GgufHeader:
+def header(file_type: int, **dtypes: str) -> Header:
     names = {"embedding": "token_embd.weight", "inner": "blk.0.ffn_up.weight", "norm": "blk.0.attn_norm.weight"}
     shapes = {"embedding": (256, 1000), "inner": (256, 256), "norm": (256,)}
     tensors = tuple(Tensor(names[part], dtype, shapes[part], 0, 1) for part, dtype in dtypes.items())
-    return GgufHeader(tensors, {"general.file_type": file_type}, 0)
+    return Header(tensors, {"general.file_type": file_type}, 0)
 
 
 @pytest.mark.parametrize(("file_type", "inner", "name"), [
@@ -77,6 +79,7 @@ def test_import_list_show_find_and_export(tmp_path: Path, capsys: pytest.Capture
         return capsys.readouterr().out
 
     path = write(tmp_path / "a.gguf", **{"general.license": (8, "mit")})
+    assert f"from the file {path}" in run("models", "add", str(path), "--name", "small", "--dry-run")
     run("models", "import", str(path), "--name", "small")
     record = json.loads(run("models", "show", "small", "--json"))
     assert (record["quantisation"], record["parameters"], record["licence"]) == ("F32", 40, "mit")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from zoo.admission.records import check_entry, decode_entry
 from zoo.cli.output import score_notes
 from zoo.db.migrations import upgrade
 from zoo.db.open import open_database
@@ -87,6 +88,7 @@ LIES: dict[str, Change] = {
         {"name": "code", "digest": "a" * 64, "kind": "tokens", "documents": 1, "tokens": 1}
     ),
     "a parent that is no digest": lambda e: e["checkpoint"].update(parents=[{"digest": "x", "relation": "grow"}]),
+    "a tag twice": lambda e: e["checkpoint"].update(tags=["keep", "keep"]),
     "another name": lambda e: e["checkpoint"].update(name="phi-2"),
     "another version": lambda e: e["checkpoint"].update(version=2),
 }
@@ -106,6 +108,21 @@ def test_an_entry_whose_parts_do_not_belong_together_is_refused_whole(
         assert not registry.list() and not registry.scores() and not registry.datasets() and not registry.runs()
 
 
+@pytest.mark.parametrize(("name", "path", "said"), [
+    ("one", "model.safetensors", "two of its files have one path"),
+    ("one", "config.json/x.json", "two of its files have one path"),
+    ("deadbeef", "LICENSE", "reads as the beginning of a digest"),
+])  # fmt: skip
+def test_a_checkpoint_that_no_folder_could_be_is_refused(entry: Path, name: str, path: str, said: str) -> None:
+    record = json.loads(entry.read_text())
+    checkpoint = record["checkpoint"]
+    checkpoint["files"].append(dict(checkpoint["files"][0], path=path))
+    digest = manifest_digest(tuple(File(**file) for file in checkpoint["files"]))
+    checkpoint.update(name=name, digest=digest)
+    with pytest.raises(ZooError, match=said):
+        check_entry(decode_entry(json.dumps(record | {"runs": []}).encode(), "x"), f"{name}:1")
+
+
 def test_a_key_that_stands_twice_is_refused(entry: Path, tmp_path: Path) -> None:
     text = entry.read_text()
     assert text.count('"name": "one"') == 1
@@ -114,28 +131,22 @@ def test_a_key_that_stands_twice_is_refused(entry: Path, tmp_path: Path) -> None
         pull(registry, "one", str(tmp_path / "remote"))
 
 
-def test_a_home_that_answers_with_another_checkpoint_is_refused(tmp_path: Path, made: SimpleNamespace) -> None:
+@pytest.mark.parametrize(("record", "said"), [
+    ("replace(record, '\"mini\"', '\"phi-2\"')", "asked for 'mini', but the entry there is of phi-2:1"),
+    ("'{}'", "cannot be read"),
+])  # fmt: skip
+def test_a_home_with_another_record_is_refused_in_one_line(
+    tmp_path: Path, made: SimpleNamespace, record: str, said: str
+) -> None:
     home = tmp_path / "home"
     with open_registry(f"sqlite:///{home / 'zoo.db'}", str(home / "store")) as registry:
         registry.add(made.phi(tmp_path / "a", 1), "mini")
-    with sqlite3.connect(home / "zoo.db") as database:
-        database.execute("UPDATE checkpoints SET record = replace(record, '\"mini\"', '\"phi-2\"')")
-    database.close()
+        with registry.database.write():
+            registry.database.run(f"UPDATE checkpoints SET record = {record}")
     with open_registry(*theirs(tmp_path)) as registry:
-        with pytest.raises(ZooError, match="asked for 'mini', but the entry there is of phi-2:1"):
+        with pytest.raises(ZooError, match=said):
             pull(registry, "mini", str(home))
         assert not registry.list()
-
-
-def test_rows_of_another_home_that_cannot_be_read_end_in_one_line(tmp_path: Path, made: SimpleNamespace) -> None:
-    home = tmp_path / "home"
-    with open_registry(f"sqlite:///{home / 'zoo.db'}", str(home / "store")) as registry:
-        registry.add(made.phi(tmp_path / "a", 1), "mini")
-    with sqlite3.connect(home / "zoo.db") as database:
-        database.execute("UPDATE checkpoints SET record = '{}'")
-    database.close()
-    with open_registry(*theirs(tmp_path)) as registry, pytest.raises(ZooError, match="cannot be read"):
-        pull(registry, "mini", str(home))
 
 
 def test_a_failure_in_the_last_row_leaves_no_row_and_keeps_the_bytes(

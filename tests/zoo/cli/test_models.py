@@ -97,6 +97,7 @@ def test_a_walk_through_the_commands(say: Said, tmp_path: Path, made: SimpleName
     assert say("tag", "one:2", "old", "--remove") == "one:2: no tags\n"
     assert say("note", "one:2", "former") == "one:2: former\n"
     assert "2 checkpoints verified" in say("verify")
+    assert 'no checkpoint ""' in say("verify", "", code=2)
     assert "one@best" in say("remove", "one:2", code=2)
     say("alias", "one", "best", "--remove")
     assert "removed one:2" in say("remove", "one:2")

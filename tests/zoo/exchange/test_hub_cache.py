@@ -101,6 +101,22 @@ def test_a_gguf_file_of_the_cache_is_read_in_place(cache: Path, tmp_path: Path) 
             import_any(registry, str(cache / "out.gguf"), "out", None, About())
 
 
+def test_the_same_files_come_from_the_cache_as_from_the_hub(cache: Path, tmp_path: Path) -> None:
+    data = b"{{ messages[0]['content'] }}"
+    blob = cache.parents[1] / "blobs" / hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    blob.write_bytes(data)
+    for name in ("additional_chat_templates/rag.jinja", "onnx/config.json"):
+        (cache / name).parent.mkdir()
+        (cache / name).symlink_to(f"../../../blobs/{blob.name}")
+    with open_registry() as registry:
+        files = {file.path for file in import_any(registry, "lab/tiny", None, None, About()).files}
+        assert "additional_chat_templates/rag.jinja" in files and "onnx/config.json" not in files
+        (tmp_path / "x.jinja").write_bytes(data)
+        (cache / "additional_chat_templates" / "x.jinja").symlink_to(tmp_path / "x.jinja")
+        with pytest.raises(ZooError, match="link out of the cache"):
+            import_any(registry, "lab/tiny", None, None, About())
+
+
 def test_code_in_the_cache_is_left_out(cache: Path) -> None:
     (cache / "modeling.py").write_text("raise SystemExit")
     with open_registry() as registry:
