@@ -212,7 +212,7 @@ def _publish(
         for search in searches:
             registry.add_search(search)
         published = publish(registry, run, **allowed)
-        return published, registry.splits().get(header.id)
+        return published, registry.splits(header.checkpoint, header.task).get(header.id)
     searches += registry.searches(header.checkpoint, header.task)
     if not searches:
         return scores(run), None
