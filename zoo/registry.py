@@ -373,9 +373,9 @@ class Registry:
         """(checkpoint digest, task) of all searches."""
         return searches.searched_tasks(self.database)
 
-    def splits(self) -> dict[str, Split]:
-        """The splits of runs by their searches, by run."""
-        return searches.read_splits(self.database)
+    def splits(self, checkpoint: str | None = None, task: str | None = None) -> dict[str, Split]:
+        """The splits of runs by their searches, by run; of one checkpoint digest and of one task if given."""
+        return searches.read_splits(self.database, checkpoint, task)
 
     def write_split(self, split: Split, parts: Sequence[Score]) -> None:
         """Keeps the split of a run and the scores of its parts in place of those that it had."""

@@ -74,8 +74,10 @@ def show_table(comparisons: tuple[CheckpointComparison, ...]) -> list[dict[str, 
     st.caption(
         f"Compared with {style.text(comparisons[0].reference)}, sample by sample; p is two-sided and adjusted for "
         f"{sum(pair.p is not None for pair in comparisons)} comparisons (Holm), one reading of each task. "
-        "Not significant does not mean equal."
+        "Not significant does not mean equal. A is the checkpoint, B the one it is compared with."
     )
+    for note in dict.fromkeys(f"{pair.column}: {pair.note}" for pair in comparisons if pair.note):
+        st.caption(style.text(note))
     return rows
 
 

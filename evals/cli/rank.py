@@ -7,7 +7,7 @@ import click
 from evals.cli.power import resolution_text
 from zoo.cli.completion import A_CHECKPOINT, A_TASK
 from zoo.cli.options import AS_JSON, open_registry, task_option
-from zoo.cli.output import NONE, coverage_note, emit_json, range_text, share_cell, table
+from zoo.cli.output import NONE, coverage_note, emit_json, range_text, score_notes, share_cell, table
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -70,14 +70,15 @@ def _print_column(column: "RankedColumn") -> None:
         click.echo("ranks from intervals alone: some samples are missing")
     elif unpaired:
         click.echo(f"compared by intervals, samples are missing: {', '.join(unpaired)}")
-    table([_fields(row) for row in column.rows], ("RANK", "PAIRED", "CHECKPOINT", "SCORE [95%]", "ALIKE"))
+    mixed = len({(row.score.engine, row.score.dtype) for row in column.rows}) > 1
+    table([_fields(row, mixed) for row in column.rows], ("RANK", "PAIRED", "CHECKPOINT", "SCORE [95%]", "ALIKE"))
 
 
-def _fields(row: "RankedScore") -> tuple[str, ...]:
+def _fields(row: "RankedScore", setting: bool) -> tuple[str, ...]:
     paired = range_text(row.paired.first, row.paired.last) if row.paired else NONE
     value = share_cell(row.score.value, row.score.low, row.score.high, row.score.n)
-    value += f" ({row.score.seeds} seeds)" if row.score.seeds > 1 else ""
-    value += f" ({row.coverage_note})" if row.coverage_note else ""
+    notes = score_notes(row.score, setting)
+    value += f" ({notes})" if notes else ""
     return range_text(row.rank.first, row.rank.last), paired, row.checkpoint, value, ", ".join(row.alike) or "none"
 
 

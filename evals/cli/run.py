@@ -13,7 +13,7 @@ import click
 from evals.cli.engine_options import engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
-from zoo.cli.output import coverage_note, emit_json, share_cell, table, unscored_text
+from zoo.cli.output import coverage_note, emit_json, score_notes, share_cell, table
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
-    paths: dict[str, str] = {}
     with open_registry() as registry:
         subjects = [_subject(registry, name, options) for name in names]
         foreign = {subject.digest for subject in subjects if subject.model}
@@ -118,9 +117,8 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
             label, run = outcome.subject.label, outcome.run
             new = [_row(label, run, score, publishable(run)) for score in outcome.scores]
             rows += _with_overlap(new, outcome.scores, splits[run.header.id])
-    for label, path in paths.items():
-        if path:
-            click.echo(f"{label} was read by {path}", err=True)
+    for label, path in {row["checkpoint"]: row["path"] for row in rows if row["path"]}.items():
+        click.echo(f"{label} was read by these paths: {path}", err=True)
     order = [subject.label for subject in subjects]
     _print(sorted(rows, key=lambda row: order.index(row["checkpoint"])), options["as_json"])
 
@@ -212,7 +210,7 @@ def _publish(
         for search in searches:
             registry.add_search(search)
         published = publish(registry, run, **allowed)
-        return published, registry.splits().get(header.id)
+        return published, registry.splits(header.checkpoint, header.task).get(header.id)
     searches += registry.searches(header.checkpoint, header.task)
     if not searches:
         return scores(run), None
@@ -238,7 +236,7 @@ def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dic
     cut = sum(result.truncated > 0 for result in run.results)
     worth = weakest([(score.value, score.low, score.high, score.n, score.clusters)])
     facts = {"partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
-    facts["coverage_note"] = coverage_note(score.value, score.clusters)
+    facts |= {"coverage_note": coverage_note(score.value, score.clusters), "notes": score_notes(score, setting=False)}
     return {**where, **kept, **facts, "resolution": resolution(worth) if worth else None}
 
 
@@ -262,9 +260,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
-    notes += [f"{row['seeds']} seeds"] if row["seeds"] > 1 else []
-    notes += [unscored_text(row["unscored"], row["worst"], row["best"])] if row["unscored"] else []
-    notes += [row["coverage_note"]] if row["coverage_note"] else []
+    notes += [row["notes"]] if row["notes"] else []
     notes += [row["training_data"]] if row["training_data"] else []
     notes += ["not published"] if not row["published"] else []
     notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []

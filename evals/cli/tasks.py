@@ -164,7 +164,11 @@ def _add_values(rows: list[dict[str, Any]], checkpoint: str) -> None:
 def _value_text(row: dict[str, Any]) -> str:
     """An average with its n, unscored samples and task versions; or its parts that are there and those that are not."""
     present = [part for part in row["scores"] if part["score"]]
-    versions = ", ".join(f"{part['task']} v{part['version']} n={part['score']['n']}" for part in present)
+    versions = ", ".join(
+        f"{part['task']} v{part['version']} n={part['score']['n']}"
+        + (f" measured elsewhere: {place}" if (place := part["score"]["measured_at"]) else "")
+        for part in present
+    )
     if row["value"] is None:
         absent = [part for part in row["scores"] if not part["score"]]
         missing = ", ".join(f"{part['task']} v{part['version']} ({part['reason']})" for part in absent)

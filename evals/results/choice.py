@@ -4,7 +4,7 @@ Which score stands is decided by `zoo.choice`. Under greedy decoding and for cho
 seed is the same measurement again, and is not combined. Not here: writing (`evals.results.publish`).
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from evals.run_folder import read_results
 from evals.stats.seeds import combine
 from evals.stats.summary import SampleScore, by_sample, restated, unscored_samples
 from evals.tasks import groups_of
+from zoo.choice import SETTING
 from zoo.errors import ZooError
 from zoo.records import ProtocolRecord, Score
 from zoo.registry import Registry
@@ -49,6 +50,23 @@ def read_run(registry: Registry, run: str) -> list[Result]:
 def by_id(results: Sequence[Result], score: Score) -> dict[str, SampleScore]:
     """The scored samples of a run's lines under the metric of a score, by id."""
     return {sample.sample: sample for sample in by_sample(results, score.metric, groups_of(score.task))[0]}
+
+
+def by_setting(scores: Iterable[Score]) -> list[list[Score]]:
+    """The scores of single runs on all samples, those together that differ by seed alone: the newest of each seed.
+
+    Returns  one list a setting, oldest first
+    """
+    settings: dict[tuple[object, ...], dict[int, Score]] = {}
+    for score in sorted(scores, key=lambda score: score.created):
+        if score.subset == "all" and score.seeds == 1:
+            settings.setdefault(setting_of(score), {})[score.seed] = score
+    return [sorted(by_seed.values(), key=lambda score: score.created) for by_seed in settings.values()]
+
+
+def setting_of(score: Score) -> tuple[object, ...]:
+    """What is equal in runs that differ by seed alone."""
+    return tuple(getattr(score, name) for name in SETTING)
 
 
 def is_sampled(protocol: ProtocolRecord) -> bool:

@@ -14,7 +14,7 @@ from evals.protocol_name import ProtocolName
 from evals.results import imported
 from evals.results.choice import chosen_scores, samples_of
 from evals.results.task_of_run import run_options
-from evals.stats.intervals import recover_interval
+from evals.stats.intervals import Interval, effective_n
 from evals.stats.paired import Difference, holm, paired_difference, unpaired_difference
 from evals.stats.summary import SampleScore, Summary, derive_summary, not_comparable
 from evals.tasks import TASKS, benchmark_of
@@ -152,20 +152,20 @@ def _compare_scores(
     registry: Registry, pair: tuple[Score, Score], protocol: ProtocolRecord, flips: bool
 ) -> ComparisonRow:
     """The row of two scores: paired if the samples of both runs are here."""
+    notes, both = _settings(pair), []
     try:
         first, second = (samples_of(registry, score) for score in pair)
+        both = shared_samples(first, second)
+        reason = "unpaired: the two runs have no scored sample in common"
     except ZooError as error:
-        return _row(pair, protocol, "unpaired", _unpaired(*pair), note=f"unpaired, samples are missing: {error}")
-    both = shared_samples(first, second)
+        reason = f"unpaired, samples are missing: {error}"
     if not both:
-        note = "unpaired: the two runs have no scored sample in common"
-        return _row(pair, protocol, "unpaired", _unpaired(*pair), note=note)
+        return _row(pair, protocol, "unpaired", _unpaired(*pair), note="; ".join([reason, *notes]))
     left_out = len(first.keys() | second.keys()) - len(both)
-    notes = [f"{left_out} samples that only one of them has scored are left out"] if left_out else []
-    notes += _settings(pair)
+    notes = [f"{left_out} samples that only one of them has scored are left out", *notes] if left_out else notes
     moved = [Flip(sample=a.sample, first=a.value, second=b.value) for a, b in both if a.value != b.value]
     return _row(
-        pair, protocol, "paired", sample_difference(both),
+        pair, protocol, "paired", _paired(both),
         scores=(sum(a.value for a, _ in both) / len(both), sum(b.value for _, b in both) / len(both)),
         note="; ".join(notes),
         flips=tuple(moved) if flips else (),
@@ -173,11 +173,13 @@ def _compare_scores(
 
 
 def _settings(pair: tuple[Score, Score]) -> list[str]:
-    """The seeds behind the two scores, and their engines and dtypes where these differ."""
+    """The seeds behind the two scores, their engines and dtypes where these differ, and the places of pulled ones."""
     first, second = pair
     notes = [f"means over {first.seeds} and {second.seeds} seeds"] if max(first.seeds, second.seeds) > 1 else []
     names = [f"{score.engine} {score.dtype}".strip() for score in pair]
-    return [*notes, f"A ran with {names[0]}, B with {names[1]}"] if names[0] != names[1] else notes
+    notes += [f"A ran with {names[0]}, B with {names[1]}"] if names[0] != names[1] else []
+    places = zip("AB", (score.measured_at for score in pair), strict=True)
+    return [*notes, *(f"{side} was measured elsewhere: {place}" for side, place in places if place)]
 
 
 def shared_samples(
@@ -187,13 +189,19 @@ def shared_samples(
     return [(first[sample], second[sample]) for sample in first if sample in second]
 
 
-def sample_difference(pairs: Sequence[tuple[SampleScore, SampleScore]]) -> Difference:
+def _paired(pairs: Sequence[tuple[SampleScore, SampleScore]]) -> Difference:
     """The paired difference over shared samples, clustered as they are."""
     return paired_difference([a.value for a, _ in pairs], [b.value for _, b in pairs], [a.unit for a, _ in pairs])
 
 
 def _unpaired(first: Score | Summary, second: Score | Summary) -> Difference:
-    left, right = (recover_interval(score.value, score.low, score.high) for score in (first, second))
+    left, right = (
+        Interval(
+            value=score.value, low=score.low, high=score.high,
+            effective=effective_n(score.value, score.low, score.high, score.n),
+        )
+        for score in (first, second)
+    )  # fmt: skip
     return unpaired_difference(left, right, min(first.n, second.n))
 
 

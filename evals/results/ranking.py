@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from evals.results.choice import chosen_scores, samples_of
+from evals.results.choice import by_setting, chosen_scores, samples_of
 from evals.results.compare import scores_by_protocol, shared_samples
 from evals.stats.paired_ranks import paired_ranks
 from evals.stats.power import Effective, Resolution, draws_needed, observed, resolution, samples_needed, weakest
@@ -243,14 +243,13 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
 def _by_seed(
     registry: Registry, checkpoint: Checkpoint, protocols: dict[str, ProtocolRecord], tasks: Sequence[str]
 ) -> list[list[Score]]:
-    """The newest score of each seed of one checkpoint, protocols with two seeds or more."""
-    seed_of = {str(run["id"]): int(run["seed"]) for run in registry.runs()}
-    by_protocol: dict[str, dict[int, Score]] = {}
-    for score in registry.scores(checkpoint.digest):
-        name = f"{score.task}@{protocols[score.protocol].name}"
-        if score.subset == "all" and score.seeds == 1 and (not tasks or {score.task, name} & set(tasks)):
-            by_protocol.setdefault(score.protocol, {})[seed_of[score.run]] = score
-    return [list(scores.values()) for scores in by_protocol.values() if len(scores) > 1]
+    """The newest score of each seed of one checkpoint, settings with two seeds or more."""
+    scores = (
+        score
+        for score in registry.scores(checkpoint.digest)
+        if not tasks or {score.task, f"{score.task}@{protocols[score.protocol].name}"} & set(tasks)
+    )
+    return [runs for runs in by_setting(scores) if len(runs) > 1]
 
 
 def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str:

@@ -6,13 +6,12 @@ stored scores and result lines; what is up to date stays as it is. Values of sin
 statistics (`evals.stats`), reading the scores that stand (`evals.results.choice`).
 """
 
-from evals.results.choice import combine_with_seeds, is_sampled
+from evals.results.choice import by_setting, combine_with_seeds, is_sampled, setting_of
 from evals.results.split import split_runs
 from evals.stats.summary import restated
 from evals.tasks import groups_of
-from zoo.choice import SETTING
 from zoo.lineage import graph
-from zoo.records import Record, Score
+from zoo.records import Record
 from zoo.registry import Registry
 
 
@@ -56,36 +55,30 @@ def renew_task(registry: Registry, checkpoint: str, task: str, again: bool = Tru
 
 def _parts(registry: Registry, checkpoint: str, task: str) -> set[tuple[str, Record]]:
     """The scores of the parts of runs, and the splits themselves, each with its run."""
-    scores, splits = registry.scores(checkpoint, task), registry.splits()
+    scores, splits = registry.scores(checkpoint, task), registry.splits(checkpoint, task)
     parts: set[tuple[str, Record]] = {(score.run, score) for score in scores if score.subset != "all"}
     return parts | {(score.run, splits[score.run]) for score in scores if score.run in splits}
 
 
 def _combine(registry: Registry, checkpoint: str, task: str, again: bool) -> int:
     """Combines the runs that differ by seed alone; returns how many scores are new."""
+    scores = registry.scores(checkpoint, task)
+    several = [runs for runs in by_setting(score for score in scores if score.whole) if len(runs) > 1]
+    if not several:
+        return 0
     protocols = registry.protocols()
-    settings: dict[tuple[object, ...], list[Score]] = {}
-    stored: dict[tuple[object, ...], Score] = {}
-    for score in registry.scores(checkpoint, task):
-        setting = tuple(getattr(score, name) for name in SETTING)
-        protocol = protocols.get(score.protocol)
-        if score.subset != "all" or protocol is None or not is_sampled(protocol):
-            continue
-        if score.seeds > 1:
-            stored[setting] = score
-        elif score.whole:
-            settings.setdefault(setting, []).append(score)
+    stored = {setting_of(score): score for score in scores if score.seeds > 1 and score.subset == "all"}
     count = 0
-    for setting, scores in settings.items():
-        by_seed = {score.seed: score for score in sorted(scores, key=lambda score: score.created)}  # newest of a seed
-        newest_last = sorted(by_seed.values(), key=lambda score: score.created)
-        kept = stored.get(setting)
-        if not again and kept is not None and kept.runs == tuple(score.run for score in newest_last):
+    for runs in several:
+        protocol, kept = protocols.get(runs[0].protocol), stored.get(setting_of(runs[0]))
+        if protocol is None or not is_sampled(protocol):
             continue
-        combined = combine_with_seeds(registry, newest_last) if len(newest_last) > 1 else None
+        if not again and kept is not None and kept.runs == tuple(score.run for score in runs):
+            continue
+        combined = combine_with_seeds(registry, runs)
         if combined is None or combined == kept or (kept is not None and kept.seeds > combined.seeds):
             continue
-        registry.add_combined(combined, protocols[combined.protocol])
+        registry.add_combined(combined, protocol)
         count += 1
     return count
 

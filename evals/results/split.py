@@ -31,6 +31,10 @@ class Sides(NamedTuple):
     unsearchable: frozenset[str]
     unasked: frozenset[str]
 
+    def parts(self) -> tuple[tuple[Subset, frozenset[str]], ...]:
+        """The sides that have a score, by the name of its subset."""
+        return ("clean", self.clean), ("overlapping", self.overlapping)
+
 
 def sides(samples: Iterable[str], searches: Sequence[Search], covered: Coverage) -> Sides:
     """The side of each sample, judged by its id: a search of a whole task serves a part of it.
@@ -75,9 +79,8 @@ def make_split(run: str, samples: Iterable[str], searches: Sequence[Search], cov
 def part_scores(whole: Sequence[Score], results: Sequence[Result], by_side: Sides) -> list[Score]:
     """The scores of a run's clean and overlapping parts under each metric; a part without samples has none."""
     parts: list[Score] = []
-    names: tuple[tuple[Subset, frozenset[str]], ...] = (("clean", by_side.clean), ("overlapping", by_side.overlapping))
     for score in whole:
-        for name, ids in names:
+        for name, ids in by_side.parts():
             part = [result for result in results if result.sample in ids]
             try:
                 parts += [score_part(score, part, name)] if part else []
@@ -118,9 +121,8 @@ def split_run(
 
 def _combined_parts(registry: Registry, score: Score, by_side: Sides) -> list[Score]:
     """The parts of a score that combines several seeds; none if the result lines of a run are not here."""
-    names: tuple[tuple[Subset, frozenset[str]], ...] = (("clean", by_side.clean), ("overlapping", by_side.overlapping))
     try:
-        parts = [(name, combine_part(registry, score, ids)) for name, ids in names]
+        parts = [(name, combine_part(registry, score, ids)) for name, ids in by_side.parts()]
     except (ZooError, OSError):
         return []
     return [msgspec.structs.replace(part, subset=name) for name, part in parts if part]
@@ -136,7 +138,7 @@ def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = Tru
     if not searches:
         return []
     covered = coverage(registry, checkpoint, searches)
-    splits, kept, scores = [], registry.splits(), registry.scores(checkpoint, task)
+    splits, kept, scores = [], registry.splits(checkpoint, task), registry.scores(checkpoint, task)
     for run, whole in _whole_scores(scores).items():
         if run in kept and not again:
             continue
@@ -148,7 +150,7 @@ def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = Tru
 
 
 def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:
-    """All scores, and the splits by run; those that a pull left to be made are made now and not kept."""
+    """The scores that stand, and the splits by run; splits that a pull left to be made are made now and not kept."""
     scores, splits = chosen_scores(registry), registry.splits()
     searched = registry.searched_tasks()
     waiting: dict[tuple[str, str], list[list[Score]]] = {}
@@ -156,14 +158,17 @@ def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:
         pair = (whole[0].checkpoint, whole[0].task)
         if pair in searched and run not in splits:
             waiting.setdefault(pair, []).append(whole)
+    made: dict[str, Split] = {}
+    new: list[Score] = []
     for pair, runs in waiting.items():
         searches = registry.searches(*pair)
         covered = coverage(registry, pair[0], searches)
         for whole in runs:
             split, parts = split_run(registry, whole, searches, covered)
-            splits[split.run] = split
-            scores = [score for score in scores if score.run != split.run or score.subset == "all"] + parts
-    return scores, splits
+            made[split.run] = split
+            new += parts
+    kept = [score for score in scores if score.subset == "all" or score.run not in made]
+    return [*kept, *new], splits | made
 
 
 def _whole_scores(scores: Iterable[Score]) -> dict[str, list[Score]]:

@@ -140,6 +140,9 @@ def test_an_average_says_what_is_missing_and_why(measured: Callable[..., None]) 
     assert (values()["value"], values()["missing"]) == (None, ["humaneval@openai", "mbpp@lm-eval"])
     shown = CliRunner().invoke(command, ["--suites", "--of", "tiny"], catch_exceptions=False).output
     assert "humaneval@openai v1 (only version 99 is measured), mbpp@lm-eval v1 (not measured)" in shown
+    measured("mbpp@lm-eval", 0.3, 500, measured_at="/srv/zoo")
+    shown = CliRunner().invoke(command, ["--suites", "--of", "tiny"], catch_exceptions=False).output
+    assert "has mbpp@lm-eval v1 n=500 measured elsewhere: /srv/zoo" in shown
 
 
 def test_quick_is_fixed_stratified_and_its_own_protocol() -> None:

@@ -21,8 +21,8 @@ RARE = ((2.5, "90–99%"), (5.0, "93–99%"))  # below so many groups of the rar
 
 
 def cell(
-    value: float | str | None, low: float | None = None, high: float | None = None, n: int | None = None, digits: int =
-    1,
+    value: float | str | None, low: float | None = None, high: float | None = None, n: int | None = None,
+    digits: int = 1,
 ) -> str:  # fmt: skip
     """A value with its interval and n; a dash for no value. A string is a value as its source printed it.
 
@@ -80,9 +80,12 @@ def coverage_note(value: float, clusters: int) -> str:
     return f"covers {covered}, not 95%" if covered else ""
 
 
-def score_notes(score: "Score") -> str:
-    """How a score was measured: engine and dtype, seeds, draws, the bounds that unscored samples leave, coverage."""
-    notes = [" ".join(part for part in (score.engine, score.dtype) if part)]
+def score_notes(score: "Score", setting: bool = True) -> str:
+    """How a score was measured: its setting, seeds, draws, the bounds that unscored samples leave, coverage.
+
+    setting  also engine and dtype
+    """
+    notes = [f"{score.engine} {score.dtype}".strip()] if setting else []
     notes += [f"{score.seeds} seeds"] if score.seeds > 1 else []
     notes += [f"{score.draws} draws"] if score.draws > 1 else []
     notes += [unscored_text(score.unscored, score.worst, score.best)] if score.unscored else []

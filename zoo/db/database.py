@@ -51,6 +51,19 @@ def insert_row(database: Database, table: str, **values: Any) -> None:
     database.run(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({placeholders})", **values)
 
 
+def where_equal(*clauses: str, **columns: str | None) -> tuple[str, dict[str, str]]:
+    """The WHERE of a query, and its values; empty without a condition.
+
+    columns  the value that each must have; None: any
+
+    >>> where_equal("chosen > 0", task="t", checkpoint=None)
+    (' WHERE chosen > 0 AND task = :task', {'task': 't'})
+    """
+    values = {name: value for name, value in columns.items() if value is not None}
+    every = [*clauses, *(f"{name} = :{name}" for name in values)]
+    return " WHERE " + " AND ".join(every) if every else "", values
+
+
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite URL; None for another database, an empty path for one in memory.
 

@@ -12,7 +12,7 @@ import msgspec
 from zoo.admission.scores import score_fault
 from zoo.choice import PASSED_OVER, SETTING, choose, run_facts
 from zoo.cli import output
-from zoo.db.database import Database, insert_row
+from zoo.db.database import Database, insert_row, where_equal
 from zoo.digest import canonical, digest
 from zoo.records import Checkpoint, ProtocolRecord, Score
 
@@ -207,10 +207,7 @@ def read_scores(
 def _read_all(
     database: Database, checkpoint: str | None = None, task: str | None = None, chosen: bool = False
 ) -> list[Score]:
-    filters = {"checkpoint": checkpoint, "task": task}
-    values = {key: value for key, value in filters.items() if value is not None}
-    clauses = [*(f"{key} = :{key}" for key in values), *(["chosen > 0"] if chosen else [])]
-    where = " WHERE " + " AND ".join(clauses) if clauses else ""
+    where, values = where_equal(*(["chosen > 0"] if chosen else []), checkpoint=checkpoint, task=task)
     rows = database.rows(f"SELECT {', '.join(SCORE_COLUMNS)} FROM scores{where} ORDER BY id", **values)
     return [_score(row) for row in rows]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from zoo.db.database import Database, insert_row
+from zoo.db.database import Database, insert_row, where_equal
 from zoo.db.rows import insert_score, mark_chosen
 from zoo.digest import SHA256, canonical
 from zoo.errors import ZooError
@@ -99,9 +99,7 @@ def _drop_splits(database: Database, search: Search) -> None:
 
 def read(database: Database, checkpoint: str | None, task: str | None) -> list[Search]:
     """Searches, oldest first; of one checkpoint digest and of one task if given."""
-    filters = {"checkpoint": checkpoint, "task": task}
-    values = {key: value for key, value in filters.items() if value is not None}
-    where = " WHERE " + " AND ".join(f"{key} = :{key}" for key in values) if values else ""
+    where, values = where_equal(checkpoint=checkpoint, task=task)
     rows = database.rows(f"SELECT record FROM searches{where} ORDER BY created, id", **values)
     return [SEARCH.decode(row[0]) for row in rows]
 
@@ -129,9 +127,12 @@ def write_split(database: Database, split: Split, parts: Sequence[Score]) -> Non
             mark_chosen(database, checkpoint, task)
 
 
-def read_splits(database: Database) -> dict[str, Split]:
-    """The splits by run."""
-    return {row[0]: SPLIT.decode(row[1]) for row in database.rows("SELECT run, record FROM splits")}
+def read_splits(database: Database, checkpoint: str | None, task: str | None) -> dict[str, Split]:
+    """The splits by run; of one checkpoint digest and of one task if given."""
+    where, values = where_equal(checkpoint=checkpoint, task=task)
+    of_runs = f" WHERE run IN (SELECT run FROM scores{where})" if where else ""
+    rows = database.rows(f"SELECT run, record FROM splits{of_runs}", **values)
+    return {row[0]: SPLIT.decode(row[1]) for row in rows}
 
 
 def forget_checkpoint(database: Database, digest: str) -> None:

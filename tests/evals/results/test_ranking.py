@@ -32,6 +32,7 @@ def scored(
     seed: int = 0,
     passage: int = 0,
     missing: Sequence[int] = (),
+    dtype: str = "float32",
     **about: object,
 ) -> None:
     """A checkpoint with one run: rows of draws, one a sample; so many samples share a passage, some are not scored."""
@@ -58,7 +59,7 @@ def scored(
     )
     path = folder / f"{name}-{seed}.jsonl"
     path.write_bytes(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
-    facts = Facts(engine="transformers", version="1", dtype="float32", device="cpu", context_tokens=1)
+    facts = Facts(engine="transformers", version="1", dtype=dtype, device="cpu", context_tokens=1)
     header = Run(
         id=f"{name}{seed}".encode().hex().ljust(64, "0"), checkpoint=checkpoint.digest, checkpoint_label=checkpoint.label, task="arc_easy",
         protocol=msgspec.to_builtins(record), fingerprint=record.fingerprint, backend=facts, seed=seed, draws=len(rows[0]), limit=None,
@@ -247,6 +248,17 @@ def test_one_checkpoints_seeds_combine(tiny_phi: Path, tmp_path: Path, capsys: p
             scored(registry, tiny_phi, "one", row(right), tmp_path, seed=seed)
     assert root.run(["eval", "ranks", "--seeds", "one"]) == 0
     assert "two seeds say little" in capsys.readouterr().out
+
+
+def test_runs_of_another_dtype_are_no_seeds(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_registry() as registry:
+        for seed, dtype in enumerate(("float32", "float32", "bfloat16")):
+            scored(registry, tiny_phi, "m", row(100 + seed), tmp_path, seed=seed, dtype=dtype)
+    assert root.run(["eval", "ranks", "--seeds", "m", "--json"]) == 0
+    (seeds,) = json.loads(capsys.readouterr().out)
+    assert (seeds["combined"]["runs"], len(seeds["runs"])) == (2, 2)
 
 
 def test_power_tells_samples_and_draws(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,10 @@ def test_pulled_seeds_are_combined_and_stay_apart_from_our_own(
     assert root.run(["models", "show", "tiny"]) == 0
     shown = capsys.readouterr().out
     assert all(words in shown for words in ("52.5", "2 seeds", "measured elsewhere"))
+    readers = (["ranks", "humaneval"], ["compare", "tiny", "tiny"])
+    for words in readers:
+        assert root.run(["eval", *words]) == 0
+        assert f"measured elsewhere: {tmp_path / 'remote'}" in capsys.readouterr().out, words
     with open_registry() as registry:
         before = stored(registry)
         assert renew(registry) == Renewed()

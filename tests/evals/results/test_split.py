@@ -330,7 +330,8 @@ def test_a_search_travels_and_holds_for_the_runs_there(tiny: Checkpoint, tmp_pat
         assert renew(registry) == Renewed()
         assert by_subset(registry, here)["clean"] == (6, 0.5)
         assert by_subset(registry, run)["clean"] == (6, 0.167)
-        assert current_scores(registry)[1] == registry.splits()
+        assert current_scores(registry)[1] == registry.splits() == registry.splits(run.header.checkpoint, "humaneval")
+        assert registry.splits(task="piqa") == registry.splits("0" * 64) == {}
         assert sorted(score.subset for score in current_scores(registry)[0]) == ["all", "clean", "overlapping"]
 
 
