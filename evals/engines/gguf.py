@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zoo.admission.gguf import POSITIONS, gguf_file
+from zoo.admission.gguf import CONFIG_KEYS, POSITIONS, gguf_file
 from zoo.admission.gguf_header import STRING, read_gguf
 from zoo.errors import ZooError
 
@@ -21,12 +21,9 @@ from zoo.errors import ZooError
 GPT2_CUT = ("gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion")  # GPT-2's expression alone
 DIGITS_FIRST = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")  # each digit alone
 # keys of an architecture -> attribute of the config that must have the same value where transformers reads no key
-EQUALS = {
-    "attention.key_length": "head_dim", "attention.value_length": "head_dim", "rope.dimension_count": "head_dim",
-    "attention.sliding_window": "sliding_window", "attn_logit_softcapping": "attn_logit_softcapping",
-    "final_logit_softcapping": "final_logit_softcapping", "rope.freq_base": "rope_theta",
-    "feed_forward_length": "intermediate_size", "attention.layer_norm_epsilon": "layer_norm_eps",
-    "attention.layer_norm_rms_epsilon": "rms_norm_eps", "context_length": "max_position_embeddings",
+EQUALS = CONFIG_KEYS | {
+    "attention.value_length": "head_dim", "rope.dimension_count": "head_dim",
+    "attn_logit_softcapping": "attn_logit_softcapping", "final_logit_softcapping": "final_logit_softcapping",
 }  # fmt: skip
 INERT = ("vocab_size", "rope.scaling.finetuned", "tensor_data_layout")
 # general.architecture -> its name in transformers' table, where that differs

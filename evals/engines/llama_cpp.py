@@ -160,8 +160,9 @@ def _write(session: LlamaSession, tokens: Tokens, waiting: list[Text]) -> Iterat
             places = [(token, place, sequence, place == len(ids) - 1) for place, token in enumerate(ids)]
             active.append((sequence, text))
             _draw([text], session.feed(places), tokens)
-        for sequence, text in [one for one in active if one[1].finish]:
-            active.remove((sequence, text))
+        ended = [(sequence, text) for sequence, text in active if text.finish]
+        active = [(sequence, text) for sequence, text in active if not text.finish]
+        for sequence, text in ended:
             session.forget(sequence, 0)
             free.append(sequence)
             yield text.generation()

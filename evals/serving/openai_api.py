@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from evals.engines.local.generate import Text, encode_prompt
+from evals.engines.local.plain import vocabulary_rows
 from evals.engines.local.stream import Pieces, TokenStep, write_steps
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal
@@ -171,7 +172,7 @@ def _encode(
 
 
 def _is_token_ids(prompt: object, engine: TransformersLocal) -> bool:
-    rows = engine.model.config.get_text_config(decoder=True).vocab_size
+    rows = vocabulary_rows(engine.model)
     return (
         isinstance(prompt, list)
         and bool(prompt)

@@ -140,11 +140,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _fault(self, status: int, message: str) -> None:
-        kind = {401: "authentication_error", 404: "not_found_error", 500: "server_error"}
-        error: dict[str, Any] = {
-            "message": message, "type": kind.get(status, "invalid_request_error"), "param": None, "code": None,
-        }  # fmt: skip
-        self._send(status, {"error": error})
+        self._send(status, _form_error(status, message))
 
     def _stream(self, request: CompletionRequest, head: dict[str, Any], with_usage: bool) -> None:
         """Server-sent events, one a piece of text; a fault after the first is an event too."""
@@ -162,15 +158,19 @@ class Handler(BaseHTTPRequestHandler):
                 for number in range(len(request.requests)):
                     delta = {"role": "assistant", "content": ""}
                     self._event({**head, "choices": [{"index": number, "delta": delta, "finish_reason": None}]})
-            for number, piece, behind, finish in chain([first], pieces):
-                choice: dict[str, Any] = {"index": number, "finish_reason": finish, "logprobs": None}
-                choice |= {"delta": {"content": piece} if piece else {}} if request.chat else {"text": piece}
-                if request.likeliest is not None and request.chat:
-                    choice["logprobs"] = form_chat_logprobs(self.engine, behind)
-                elif request.likeliest is not None:
-                    choice["logprobs"] = form_text_logprobs(self.engine, None, behind, begins[number])
-                written, begins[number] = written + len(behind), begins[number] + len(piece)
-                self._event({**head, "choices": [choice]})
+            try:
+                for number, piece, behind, finish in chain([first], pieces):
+                    choice: dict[str, Any] = {"index": number, "finish_reason": finish, "logprobs": None}
+                    choice |= {"delta": {"content": piece} if piece else {}} if request.chat else {"text": piece}
+                    if request.likeliest is not None and request.chat:
+                        choice["logprobs"] = form_chat_logprobs(self.engine, behind)
+                    elif request.likeliest is not None:
+                        choice["logprobs"] = form_text_logprobs(self.engine, None, behind, begins[number])
+                    written, begins[number] = written + len(behind), begins[number] + len(piece)
+                    self._event({**head, "choices": [choice]})
+            except BadRequest as error:
+                self._event(_form_error(error.status, str(error)))
+                return
             if with_usage:
                 self._event({**head, "choices": [], "usage": count_usage(request, written)})
         self.wfile.write(b"data: [DONE]\n\n")
@@ -178,3 +178,10 @@ class Handler(BaseHTTPRequestHandler):
     def _event(self, body: dict[str, Any]) -> None:
         self.wfile.write(b"data: " + json.dumps(body).encode() + b"\n\n")
         self.wfile.flush()
+
+
+def _form_error(status: int, message: str) -> dict[str, Any]:
+    """A fault in OpenAI's form."""
+    kinds = {401: "authentication_error", 404: "not_found_error", 500: "server_error"}
+    kind = kinds.get(status, "invalid_request_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}

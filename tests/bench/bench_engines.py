@@ -104,7 +104,7 @@ def choices(
     for _ in range(turns):
         for batch in batches:
             # a tokenizer that remembers nothing: the harness encodes every time
-            engine._loaded = (engine.model, Tokens(engine.tokens.tokenizer))
+            engine._loaded = (engine.model, Tokens(engine.tokens.tokenizer, engine.tokens.ends), engine.paths)
             began = time.process_time()
             read = {one.sample: one for one in engine.choose(requests)}
             ours.append(time.process_time() - began)

@@ -28,6 +28,7 @@ from zoo.records import Record
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 BODY_BYTES = 64 << 20  # a longer answer is refused
 LONGEST_WAIT_SECONDS = 60.0  # even if Retry-After asks for more
+MOST_COUNTED = 1 << 40  # tokens that one answer may report
 TIMEOUTS = 2  # timeouts of one request after which the endpoint counts as hanging
 
 
@@ -107,7 +108,7 @@ class Endpoint:
             charged = hold  # an answer that broke off or reports no usage may be billed: count all of it
             try:
                 answer = self._once("POST", path, body, self.limits.timeout_seconds)
-                used = _usage(answer)
+                used = read_usage(answer)
                 return answer
             except urllib.error.URLError:  # never reached, or refused: not billed
                 charged = 0.0
@@ -298,12 +299,18 @@ def _read(response: Any, ends: float, timeout_seconds: float) -> bytes:
     return b"".join(parts)
 
 
-def _usage(answer: Any) -> tuple[int, int] | None:
+def read_usage(answer: Any) -> tuple[int, int] | None:
+    """The (prompt, written) tokens that an answer reports; None if it reports no such counts.
+
+    >>> read_usage({"usage": {"prompt_tokens": 7, "completion_tokens": None}}), read_usage({"usage": {"prompt_tokens": -7}})
+    ((7, 0), None)
+    """
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict):
         return None
-    counts = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens")]
-    return (int(counts[0]), int(counts[1])) if all(isinstance(value, int) for value in counts) else None
+    prompt, written = (usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    counted = all(type(count) is int and 0 <= count <= MOST_COUNTED for count in (prompt, written))
+    return (prompt, written) if counted else None
 
 
 def _timed_out(error: Exception) -> bool:

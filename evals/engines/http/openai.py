@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
-from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
+from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused, read_usage
 from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from evals.scoring.finite import find_overflow
@@ -24,6 +24,7 @@ from zoo.digest import SHA256
 from zoo.errors import ZooError
 from zoo.shape import folder_shape
 
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # from an answer of another form
 STOPS = 4  # the API's limit; more are cut here, which gives the same text
 
 Request = TypeVar("Request", GenerateRequest, ChoiceRequest)
@@ -73,7 +74,10 @@ class OpenAIHttp:
     @cached_property
     def _served(self) -> tuple[str, str, int, str]:
         """(model, its server, context, the place of its weights) from /models; the wanted model must be there."""
-        answer = self.endpoint.get("/models")
+        try:
+            answer = self.endpoint.get("/models")
+        except Refused as no:
+            raise EndpointError(f"{self.endpoint.url}/models refuses the request ({no}); is it such an address?") from None
         models = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(models, list) or not all(isinstance(model, dict) and "id" in model for model in models):
             raise EndpointError(f"{self.endpoint.url}/models lists no models; is it an OpenAI-compatible address?")
@@ -92,7 +96,7 @@ class OpenAIHttp:
                 f"{self.endpoint.url} serves checkpoint {served[:12]} as {name}, not {mine[:12]}: another model"
             )
         root = served if SHA256.fullmatch(served) else root
-        return name, str(by_id[name].get("owned_by", "")), context if isinstance(context, int) else 0, root
+        return name, str(by_id[name].get("owned_by", "")), context if type(context) is int and context > 2 else 0, root
 
     @cached_property
     def _echoes(self) -> bool:
@@ -101,7 +105,7 @@ class OpenAIHttp:
         try:
             answer = self._complete({"prompt": [text], "max_tokens": 1, "echo": True, "logprobs": 1}, (64, 1))
             read = _read_choices(answer, 1)[0]["logprobs"]["token_logprobs"]
-        except (Refused, KeyError, TypeError, EndpointError) as error:
+        except (Refused, EndpointError, *MALFORMED) as error:
             if isinstance(error, EndpointError) and "choices" not in str(error):
                 raise
             return False
@@ -214,8 +218,9 @@ class OpenAIHttp:
         prompt, _, body["max_tokens"] = self._prompt(request)
         for event in self.endpoint.stream("/completions", {"model": self._served[0], **body, "prompt": prompt}):
             choices = event.get("choices")
-            if choices and isinstance(choices[0].get("text"), str):
-                yield choices[0]["text"]
+            first = choices[0] if choices and isinstance(choices, list) else None
+            if isinstance(first, dict) and isinstance(first.get("text"), str):
+                yield first["text"]
 
     def _sampling(self, request: GenerateRequest) -> dict[str, Any]:
         """The part of a request that says how to draw and where to stop."""
@@ -258,7 +263,7 @@ class OpenAIHttp:
                 logprobs = choices[number].get("logprobs") or {}
                 start = pairs[number].start if pairs else _find_start(logprobs, before)
                 read.append(_read_continuation(logprobs, start, len(pairs[number].tokens) if pairs else None))
-        except (Refused, KeyError, TypeError, IndexError) as no:
+        except (Refused, *MALFORMED) as no:
             return ChoiceScores(sample=request.sample, choices=(), fault=str(no) or type(no).__name__)
         return ChoiceScores(
             sample=request.sample,
@@ -272,9 +277,9 @@ def _read_choices(answer: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """The choices of an answer in order. Raises EndpointError for another number or form."""
     choices = answer.get("choices")
     whole = isinstance(choices, list) and len(choices) == count
-    if not whole or not all(isinstance(choice, dict) for choice in choices or ()):
+    if not whole or not all(isinstance(each, dict) and type(each.get("index", 0)) is int for each in choices or ()):
         raise EndpointError(f"the endpoint sent no {count} choices ({str(answer)[:80]!r}); what was answered is kept")
-    return sorted(choices or (), key=lambda choice: int(choice.get("index", 0)))
+    return sorted(choices or (), key=lambda choice: choice.get("index", 0))
 
 
 def _find_start(read: dict[str, Any], before: str) -> int:
@@ -306,16 +311,17 @@ def _read_continuation(read: dict[str, Any], start: int, count: int | None) -> C
 
 def _read_generation(request: GenerateRequest, answer: dict[str, Any], truncated: int, *, chat: bool) -> Generation:
     choice = _read_choices(answer, 1)[0]
-    text = choice.get("message", {}).get("content") if chat else choice.get("text")
-    if text is None and chat:
+    part, name = (choice.get("message"), "content") if chat else (choice, "text")
+    text = part.get(name) if isinstance(part, dict) else part
+    if text is None and isinstance(part, dict) and chat:
         text = ""  # a refusal or a tool call: an answer, and an empty one
-    if not isinstance(text, str):
+    if not isinstance(part, dict) or not isinstance(text, str):
         raise EndpointError(f"the endpoint sent no text ({str(choice)[:80]!r}); what was answered is kept")
-    usage = answer.get("usage") or {}
+    prompt_tokens, tokens = read_usage(answer) or (0, 0)
     ends = [place for stop in request.decoding.stop if stop and (place := text.find(stop)) >= 0]
     return Generation(
         sample=request.sample, draw=request.draw, text=text[: min(ends)] if ends else text,
-        prompt_tokens=int(usage.get("prompt_tokens") or 0), tokens=int(usage.get("completion_tokens") or 0),
+        prompt_tokens=prompt_tokens, tokens=tokens,
         finish="stop" if ends or choice.get("finish_reason") != "length" else "length", truncated=truncated,
     )  # fmt: skip
 

@@ -102,7 +102,7 @@ def choose(
 def choose_fast(model: Any, rows: Sequence[ChoiceRow], budget: int, lean: bool) -> Iterator[ChoiceScores]:
     """The scores of each row by a fast path: without padding (`lean`), or as a rectangle."""
     encode_shared = phi_cpu.encode_shared if lean else padded.encode_shared
-    most_reads = 0 if lean else max(1, plain.LOGIT_CELLS // vocabulary_rows(model))
+    most_reads = 0 if lean else max(1, plain.LOGIT_CELLS // plain.vocabulary_rows(model))
     for shared, members in merge_single_rows(rows):
         waiting = list(make_batches(members, len(shared), budget, with_padding=not lean, most_reads=most_reads))
         cache = encode_shared(model, shared, max(row.fed for row in members) - len(shared)) if shared else None
@@ -129,7 +129,7 @@ def choose_plain(model: Any, rows: Sequence[ChoiceRow], budget: int) -> Iterator
         max(len(fed) - rows[number].branches[place].start + 1 for number, place in asked[fed]) for fed in sequences
     ]
     choices: list[list[Choice | None]] = [[None] * len(row.branches) for row in rows]
-    waiting = list(plain.batches([len(fed) for fed in sequences], keeps, vocabulary_rows(model), budget))
+    waiting = list(plain.batches([len(fed) for fed in sequences], keeps, plain.vocabulary_rows(model), budget))
     while waiting:
         batch = waiting.pop(0)
         keep = max(keeps[index] for index in batch)
@@ -145,11 +145,6 @@ def choose_plain(model: Any, rows: Sequence[ChoiceRow], budget: int) -> Iterator
                 choices[number][place] = _read_choice(rows[number], place, logits_TV)
                 if all(choices[number]):
                     yield _scores(rows[number], [choice for choice in choices[number] if choice])
-
-
-def vocabulary_rows(model: Any) -> int:
-    """The width of the model's logits."""
-    return int(model.config.get_text_config(decoder=True).vocab_size)
 
 
 def _read_choice(row: ChoiceRow, place: int, logits_TV: Any) -> Choice:

@@ -55,7 +55,8 @@ class Text:
         if self.heal:  # the prompt ends in these bytes already
             count = min(len(self.heal), len(piece))
             self.heal, piece = self.heal[count:], piece[count:]
-        seen = max(0, len(self.bytes) - self.longest)
+        # where a text is decoded whole, its end may change and a token may add more than a stop string's length
+        seen = max(0, len(self.bytes) - self.longest) if spelling.joins else 0
         self.bytes += piece
         ends = [place for stop in self.stops if (place := self.bytes.find(stop, seen)) >= 0]
         if ends:

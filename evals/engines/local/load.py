@@ -85,10 +85,9 @@ def load_model(folder: Path | str, kind: str = "AutoModelForCausalLM", dtype: st
     except ImportError as error:
         extra = "gguf" if file else "eval"
         raise ZooError(f"{folder} needs a package more: pip install 'phi-zoo[{extra}]' ({error})") from None
+    _refuse_incomplete(folder, model, info, kind)
     if file:
         check_loaded(file, model)
-    else:
-        _refuse_incomplete(folder, model, info, kind)
     return model.eval()
 
 

@@ -31,7 +31,7 @@ def read_prompts(model: Any, sequences: Sequence[Sequence[int]], size: int, budg
     """
     reads: list[list[TokenRead]] = [[] for _ in sequences]
     lengths = [len(sequence) for sequence in sequences]
-    for batch in plain.batches(lengths, lengths, int(model.config.get_text_config(decoder=True).vocab_size), budget):
+    for batch in plain.batches(lengths, lengths, plain.vocabulary_rows(model), budget):
         logits_BTV = plain.read_logits(model, [sequences[place] for place in batch], lengths[batch[0]])
         for place, logits_TV in zip(batch, logits_BTV, strict=True):
             reads[place] = _read_rows(logits_TV, sequences[place], size)

@@ -25,6 +25,11 @@ def takes(model: Any, option: str) -> bool:
     return option in inspect.signature(model.forward).parameters
 
 
+def vocabulary_rows(model: Any) -> int:
+    """The width of the model's logits."""
+    return int(model.config.get_text_config(decoder=True).vocab_size)
+
+
 def read_logits(model: Any, sequences: Sequence[Sequence[int]], keep: int) -> Any:
     """Logits after each of the last `keep` tokens of sequences of equal length, fp32, shape (B, keep, V)."""
     import torch

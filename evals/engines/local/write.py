@@ -44,10 +44,12 @@ def generate(
 def _write(model: Any, tokens: Tokens, paths: Paths, texts: Sequence[Text], slots: int) -> Iterator[Text]:
     """Yields every text when it has ended: those that stay under the limit in slots, the others by the plain path."""
     in_slots = paths.texts in (SLOTS, SIDE_BY_SIDE)
-    short = [text for text in texts if in_slots and len(text.prompt.tokens) + text.room <= paths.limit]
+    short: list[Text] = []
+    long: list[Text] = []
+    for text in texts:
+        (short if in_slots and len(text.prompt.tokens) + text.room <= paths.limit else long).append(text)
     if short:
         yield from Slots(model, tokens, slots, lean=paths.texts == SIDE_BY_SIDE).run(short)
-    long = [text for text in texts if text not in short]
     if long:
         with_cache = (paths.longer_texts if in_slots else paths.texts) == CACHE
         yield from plain.write_texts(model, tokens, long, slots, with_cache=with_cache)

@@ -150,6 +150,16 @@ def test_a_key_that_transformers_does_not_read_is_refused(
         list(connect("transformers", tmp_path).choose(QUESTIONS[:1]))
 
 
+def test_a_tensor_of_another_shape_is_refused_and_never_filled_at_random(tiny_phi: Path, tmp_path: Path) -> None:
+    tiny_llama(tmp_path / "tiny.gguf", tiny_phi)
+    name, data = b"blk.0.ffn_down.weight", (tmp_path / "tiny.gguf").read_bytes()
+    stored, turned = (name + struct.pack("<IQQ", 2, *shape) for shape in ((128, 64), (64, 128)))
+    assert data.count(stored) == 1
+    (tmp_path / "tiny.gguf").write_bytes(data.replace(stored, turned))
+    with pytest.raises(ZooError, match=r"mlp\.down_proj\.weight"):
+        list(connect("transformers", tmp_path).choose(QUESTIONS[:1]))
+
+
 def test_a_folder_of_safetensors_is_refused_with_the_next_command(tiny_phi: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
     with pytest.raises(ZooError, match=r"phizoo models add FILE\.gguf"):

@@ -71,6 +71,15 @@ def test_a_tokenizer_whose_text_is_not_its_tokens_in_a_row_heals_no_prompt(name:
 
 
 @pytest.mark.parametrize("name", MADE)
+def test_a_stop_string_inside_a_token_ends_the_text_there(name: str) -> None:
+    tokens = Tokens(MADE[name])
+    request = GenerateRequest(sample="s", draw=0, prompt="f", decoding=Decoding(stop=("t",)), seed=0)
+    text = Text(request, tokens.prompt("f", Decoding(), 99), tokens, 4096)
+    text.add(MADE[name].convert_tokens_to_ids("<think>"))
+    assert (text.finish, text.generation().text.strip()) == ("stop", "<")
+
+
+@pytest.mark.parametrize("name", MADE)
 def test_special_tokens_have_no_text_and_other_added_ones_have(name: str) -> None:
     made = MADE[name]
     tokens = Tokens(made)

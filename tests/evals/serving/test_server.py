@@ -11,11 +11,12 @@ import pytest
 import requests
 
 from evals.engines.http.openai import connect as openai_http
-from evals.engines.local.generate import Text
+from evals.engines.local.generate import Text, draw
 from evals.engines.local.stream import Pieces, write_steps
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal, connect
 from evals.records import Decoding, GenerateRequest
+from evals.scoring.finite import NO_LOGITS
 from evals.serving.server import make_server
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}Answer:"
@@ -135,6 +136,20 @@ def test_a_stream_is_the_same_text_in_pieces(client: openai.OpenAI, stop: Any) -
     assert [one.finish_reason for one in pieces if one.finish_reason] == [whole.finish_reason]
     assert len(pieces) > 2 or len(whole.text) < 6
     assert events[-1].usage.completion_tokens == sum(len(one.logprobs.tokens) for one in pieces)
+
+
+def test_a_fault_within_a_stream_is_an_event_that_the_client_raises(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(logits: Any, texts: Any, tokens: Any) -> list[int]:
+        if len(texts[0].written) == 3:
+            texts[0].fail(NO_LOGITS)
+        return draw(logits, texts, tokens)
+
+    monkeypatch.setattr("evals.engines.local.stream.draw", overflow)
+    events = ask(client, stream=True)
+    with pytest.raises(openai.APIError, match="not finite"):
+        list(events)
 
 
 def test_chat_goes_through_the_models_own_template(client: openai.OpenAI) -> None:

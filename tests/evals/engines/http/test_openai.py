@@ -335,6 +335,59 @@ def test_without_a_tokenizer_choices_are_split_by_text_offsets_or_refused() -> N
     assert "straddles" in found["t"].fault
 
 
+ODD = [None, "x", -5, 1.5, 10**400, True, [], {}, ["x"], {"prompt_tokens": "x"}, {"prompt_tokens": 10**400}]
+
+
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("value", ODD, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("name", ["usage", "choices", "index", "message", "text", "finish_reason"])
+def test_an_answer_of_another_form_is_a_text_or_one_line(name: str, value: Any, chat: bool) -> None:
+    def script(handler: Handler, body: dict[str, Any], number: int) -> None:
+        choice = {"index": 0, "text": "ok", "message": {"content": "ok"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1}
+        answer = {"choices": [{**choice, name: value}], "usage": usage}
+        handler.reply(200, {**answer, name: value} if name in answer else answer)
+
+    with serving(script) as (url, _):
+        backend = connected(url, limits=Limits(budget=1e9, price=(1.0, 1.0)), chat=chat)
+        made, fault = until_fault(backend.generate(requests(1)))
+        assert fault or (made[0].text in ("ok", "", "x") and 0 <= made[0].tokens <= 1)
+        assert backend.endpoint.spent.money >= 0
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("name", ["token_logprobs", "text_offset", "top_logprobs", "logprobs"])
+@pytest.mark.parametrize("part", ["all", "each"])
+def test_log_probabilities_of_another_form_are_a_fault(name: str, value: Any, part: str) -> None:
+    def script(handler: Handler, body: dict[str, Any], number: int) -> None:
+        read: Any = {
+            "token_logprobs": [None, -1.0, -0.5, -9.0], "text_offset": [0, 2, 4, 5],
+            "top_logprobs": [None, {"x": -0.2}, {"d": -0.5}, {"y": -9.0}],
+        }  # fmt: skip
+        if number > 1:  # the first request asks whether the endpoint gives any
+            odd = [value] * 4 if part == "each" else value
+            read = odd if name == "logprobs" else {**read, name: odd}
+        count = len(body["prompt"])
+        handler.reply(200, {"choices": [{"index": n, "text": "", "logprobs": read} for n in range(count)]})
+
+    with serving(script) as (url, _):
+        backend = connected(url)
+        assert backend.facts.can_score_choices
+        (scores,) = backend.choose([ChoiceRequest(sample="s", pairs=(("ab", " cd"),))])
+        assert scores.fault and not scores.choices
+
+
+def test_a_list_of_models_that_is_refused_is_one_line() -> None:
+    class Refusing(Handler):
+        def do_GET(self) -> None:
+            self.reply(400, {"error": {"message": "no such thing"}})
+
+    with serving(well) as (url, handler):
+        handler.do_GET = Refusing.do_GET  # type: ignore[method-assign]
+        with pytest.raises(EndpointError, match=r"/models refuses the request \(HTTP 400: no such thing\)"):
+            _ = connected(url).facts
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), True, None])
 def test_a_log_probability_that_is_no_finite_number_is_a_fault(value: object) -> None:
     def script(handler: Handler, body: dict[str, Any], number: int) -> None:
