@@ -302,8 +302,8 @@ def _read(response: Any, ends: float, timeout_seconds: float) -> bytes:
 def read_usage(answer: Any) -> tuple[int, int] | None:
     """The (prompt, written) tokens that an answer reports; None if it reports no such counts.
 
-    >>> read_usage({"usage": {"prompt_tokens": 7, "completion_tokens": None}}), read_usage({"usage": {"prompt_tokens": -7}})
-    ((7, 0), None)
+    >>> read_usage({"usage": {"prompt_tokens": 7, "completion_tokens": None}})
+    (7, 0)
     """
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict):

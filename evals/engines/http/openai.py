@@ -77,7 +77,9 @@ class OpenAIHttp:
         try:
             answer = self.endpoint.get("/models")
         except Refused as no:
-            raise EndpointError(f"{self.endpoint.url}/models refuses the request ({no}); is it such an address?") from None
+            raise EndpointError(
+                f"{self.endpoint.url}/models refuses the request ({no}); is it such an address?"
+            ) from None
         models = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(models, list) or not all(isinstance(model, dict) and "id" in model for model in models):
             raise EndpointError(f"{self.endpoint.url}/models lists no models; is it an OpenAI-compatible address?")

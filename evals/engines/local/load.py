@@ -20,8 +20,8 @@ from zoo.shape import folder_shape
 
 DTYPES = ("float32", "bfloat16", "float16")
 CONTEXT_TOKENS = 2048  # where a config states none: the context of every Phi
-# while it loads, transformers replaces functions of its own classes (`no_tie_weights`): of two loads at a time, one puts
-# the other's replacement back, and from then on no model of this process has its tied head
+# while it loads, transformers replaces functions of its own classes (`no_tie_weights`): of two loads at a time, one
+# puts the other's replacement back, and from then on no model of this process has its tied head
 LOADING = Lock()
 
 

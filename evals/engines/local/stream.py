@@ -1,6 +1,7 @@
 """Writes one text token by token, each with its log-probability, for a server that streams.
 
-For many texts at once there is `evals.engines.local.write`; `Text` and `draw` are the same, so the tokens are too. Log-probabilities are the model's own: before temperature, and over the whole vocabulary.
+For many texts at once there is `evals.engines.local.write`; `Text` and `draw` are the same, so the tokens are too.
+Log-probabilities are the model's own: before temperature, and over the whole vocabulary.
 
 Letters in names: V vocabulary.
 """

@@ -250,9 +250,7 @@ def test_one_checkpoints_seeds_combine(tiny_phi: Path, tmp_path: Path, capsys: p
     assert "two seeds say little" in capsys.readouterr().out
 
 
-def test_runs_of_another_dtype_are_no_seeds(
-    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_of_another_dtype_are_no_seeds(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_registry() as registry:
         for seed, dtype in enumerate(("float32", "float32", "bfloat16")):
             scored(registry, tiny_phi, "m", row(100 + seed), tmp_path, seed=seed, dtype=dtype)
