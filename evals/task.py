@@ -33,6 +33,7 @@ class Task(Record, frozen=True, kw_only=True):
     gold      sample -> the text that a perfect model would write; None if the set has none
     groups    the kind of group that `Sample.cluster` names. clusters: some of many, as passages are; a new
               test would have others. strata: all that there are, as subjects are; a new test would have the same
+    chat      asked by chat always: `prompt` is the last message of the user, and no stop string is sent
     data      the dataset name that `evals.datasets.load` resolves, for listings and provenance
     """
 
@@ -59,3 +60,4 @@ class Task(Record, frozen=True, kw_only=True):
     paper: str = ""
     size: int = 0
     chance: float | None = None
+    chat: bool = False
