@@ -177,7 +177,8 @@ def split_thought(text: str, tags: Sequence[ThoughtTags] = (THINK,), opened: Tho
                 break
             inside, place = begin[1], begin[0] + len(begin[1].begin)
         place = _skip_repeated(text, place, inside.begin)
-        end = _find_tag(text, place, {inside.end: inside})
+        ends = {inside.end: inside}
+        end = _find_tag(text, place, ends, quotes="`") or _find_tag(text, place, ends, quotes="")
         thoughts.append(text[place : end[0]] if end else text[place:])
         if end is None:
             break
@@ -193,7 +194,7 @@ def split_thought(text: str, tags: Sequence[ThoughtTags] = (THINK,), opened: Tho
 
 
 def _find_tag(
-    text: str, place: int, marks: dict[str, ThoughtTags], *, fenced: bool = True
+    text: str, place: int, marks: dict[str, ThoughtTags], *, quotes: str = QUOTES, fenced: bool = True
 ) -> tuple[int, ThoughtTags] | None:
     """The place and tags of the first mark from a place on that is not in quotes.
 
@@ -203,7 +204,7 @@ def _find_tag(
     fence, seen = "", place
     for match in pattern.finditer(text, place):
         around = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
-        if all(mark and mark in QUOTES for mark in around):
+        if all(mark and mark in quotes for mark in around):
             continue
         if not fenced:
             fence, seen = _read_fences(text, seen, match.start(), fence)
