@@ -47,20 +47,53 @@ class Decoding(Record, frozen=True, kw_only=True):
     boundary: Literal["raw", "stripped", "healed"] = "raw"
 
 
+class Message(Record, frozen=True, kw_only=True):
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ChatShape(Record, frozen=True, kw_only=True):
+    """How a task is asked by chat: everything that can change the answer beside the task's own words.
+
+    system            text before the task's own description, as the system message
+    fewshot_as_turns  each example is a message of the user and one of the model; else all are one message
+    thinking          the template's own switch (`enable_thinking`); None: as the template has it
+    budget            tokens of a thought at most; None: as many as the answer may have
+    template          sha256 of the checkpoint's template; empty: not known yet, or the endpoint's own
+    date              the day that the template writes, ISO 8601; empty where it writes none
+    """
+
+    system: str = ""
+    fewshot_as_turns: bool = False
+    thinking: bool | None = None
+    budget: int | None = None
+    template: str = ""
+    date: str = ""
+
+
 class GenerateRequest(Record, frozen=True, kw_only=True):
-    """One text to generate: its sample and draw, the prompt, the seed of this draw."""
+    """One text to generate: its sample and draw, the prompt, the seed of this draw.
+
+    messages  where it is asked by chat: an endpoint is sent these, and `prompt` is what the template makes of them
+    """
 
     sample: str
     draw: int
     prompt: str
     decoding: Decoding
     seed: int
+    messages: tuple[Message, ...] = ()
 
 
 class Generation(Record, frozen=True, kw_only=True):
     """A generated text, cut before the stop string.
 
-    truncated  prompt tokens cut from the left to fit the context; 0 normally
+    truncated       prompt tokens cut from the left to fit the context; 0 normally
+    thought         the model's thought before its answer, which is not part of `text`
+    thought_tokens  how many of `tokens` it took
+    unfinished      the thought has no end, so that there is no answer
     """
 
     sample: str
@@ -71,6 +104,9 @@ class Generation(Record, frozen=True, kw_only=True):
     finish: Literal["stop", "length", "fault"]
     truncated: int = 0
     fault: str = ""
+    thought: str = ""
+    thought_tokens: int = 0
+    unfinished: bool = False
 
 
 class ChoiceRequest(Record, frozen=True, kw_only=True):
@@ -111,6 +147,7 @@ class Result(Record, frozen=True, kw_only=True):
     score    the task's first metric, 0..1; None = not scored, `verdict` and `detail` say why
     metrics  every metric of the task (acc and acc_norm, say)
     verdict  passed | failed | timeout | error | unscored
+    thought  with thought_tokens and unfinished: as in the Generation
     """
 
     sample: str
@@ -128,6 +165,9 @@ class Result(Record, frozen=True, kw_only=True):
     truncated: int = 0
     logprobs: tuple[float, ...] = ()
     seconds: float = 0.0
+    thought: str = ""
+    thought_tokens: int = 0
+    unfinished: bool = False
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -182,6 +222,15 @@ class Run(Record, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "protocol", protocol)
             fingerprint = msgspec.convert(protocol, ProtocolRecord).fingerprint
             msgspec.structs.force_setattr(self, "fingerprint", fingerprint)
+
+
+LATER = ("thought", "thought_tokens", "unfinished")  # fields that a line has only where they say something
+
+
+def encode_line(line: Generation | Result) -> bytes:
+    """A line of a run's file, with its newline. Fields of a later version are left out where they are empty."""
+    fields = msgspec.structs.asdict(line)
+    return msgspec.json.encode({name: value for name, value in fields.items() if value or name not in LATER}) + b"\n"
 
 
 def decode_results(lines: bytes) -> list[Result]:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from evals.records import Generation, Result, Run, decode_results
+from evals.records import Generation, Result, Run, decode_results, encode_line
 from zoo.digest import whole_file, write_json
 from zoo.errors import ZooError, nearest
 from zoo.lock import lock_file
@@ -39,12 +39,12 @@ class RunFolder:
     def add_generation(self, generation: Generation) -> None:
         """Appends one generation, flushed to the operating system."""
         self.generations[generation.sample, generation.draw] = generation
-        _append(self._generations, msgspec.json.encode(generation) + b"\n")
+        _append(self._generations, encode_line(generation))
 
     def add_result(self, result: Result) -> None:
         """Appends one result, flushed to the operating system."""
         self.results[result.sample, result.draw] = result
-        _append(self._results, msgspec.json.encode(result) + b"\n")
+        _append(self._results, encode_line(result))
 
     def ordered(self, samples: Iterable[str], draws: int) -> list[Result]:
         """The results so far in the task's order."""
@@ -166,7 +166,7 @@ def note_path(folder: RunFolder, path: str) -> None:
 def write_ordered(folder: RunFolder, samples: Iterable[str], draws: int) -> Path:
     """Rewrites the results in the task's order, so that equal answers give equal bytes. Returns the file."""
     path = folder.path / "results.jsonl"
-    lines = b"".join(msgspec.json.encode(result) + b"\n" for result in folder.ordered(samples, draws))
+    lines = b"".join(encode_line(result) for result in folder.ordered(samples, draws))
     if path.read_bytes() != lines:
         with whole_file(path) as file:
             file.write(lines)

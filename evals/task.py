@@ -10,9 +10,45 @@ The loop (`evals.run`) knows these three kinds and nothing of any task.
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from evals.records import Choice, Decoding, Groups, Sample, Scored
+from evals.records import ChatShape, Choice, Decoding, Groups, Message, Sample, Scored
 from evals.sandbox import Program
 from zoo.records import Record
+
+Asked = tuple[tuple[Message, ...], str]  # messages, and the continuation that is scored after them ("": generated)
+
+
+class PromptParts(Record, frozen=True, kw_only=True):
+    """The parts of a prompt, of which a completion's text and a chat's messages are made.
+
+    question     the last question, up to the answer
+    description  before everything
+    shots        (question, answer) of each example
+    delimiter    between a question and its answer
+    separator    after an example's answer
+    prefix       the beginning of the answer, which the model goes on with
+    """
+
+    question: str
+    description: str = ""
+    shots: tuple[tuple[str, str], ...] = ()
+    delimiter: str = " "
+    separator: str = "\n\n"
+    prefix: str = ""
+
+    @property
+    def examples(self) -> str:
+        """The examples as one text."""
+        return "".join(f"{asked}{self.delimiter}{answer}{self.separator}" for asked, answer in self.shots)
+
+    def text(self) -> str:
+        """The whole prompt as one text, as a base model reads it."""
+        between = self.delimiter if self.prefix and not _meets_space(self.question, self.prefix) else ""
+        return f"{self.description}{self.examples}{self.question}{between}{self.prefix}"
+
+
+def _meets_space(before: str, after: str) -> bool:
+    """Whether white space stands where two texts meet, or there is no text before."""
+    return not before or before[-1].isspace() or after[0].isspace()
 
 
 def bare_question(sample: Sample) -> str:
@@ -33,8 +69,12 @@ class Task(Record, frozen=True, kw_only=True):
     gold      sample -> the text that a perfect model would write; None if the set has none
     groups    the kind of group that `Sample.cluster` names. clusters: some of many, as passages are; a new
               test would have others. strata: all that there are, as subjects are; a new test would have the same
-    chat      asked by chat always: `prompt` is the last message of the user, and no stop string is sent
     data      the dataset name that `evals.datasets.load` resolves, for listings and provenance
+    parts     the prompt in parts, where it has more than a question; a chat's messages are made of them
+    delimiter between a context and each continuation of `pairs`; a chat's answer begins without it
+    chat      asked by chat always: `prompt` is the last message of the user, and no stop string is sent
+    shape     how it is asked by chat; None: as a completion (`evals.chat.chat_task`)
+    asked     with `shape`: sample -> the messages, and the continuations that are scored after them
     """
 
     name: str
@@ -60,4 +100,8 @@ class Task(Record, frozen=True, kw_only=True):
     paper: str = ""
     size: int = 0
     chance: float | None = None
+    parts: Callable[[Sample], PromptParts] | None = None
+    delimiter: str = " "
     chat: bool = False
+    shape: ChatShape | None = None
+    asked: Callable[[Sample], tuple[Asked, ...]] | None = None

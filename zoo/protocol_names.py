@@ -8,7 +8,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-AFTER = r"(?=$|-quick\d?|-part-\d+|>| t=| check | elsewhere)"  # what may follow a protocol in a name
+AFTER = r"(?=$|-quick\d?|-part-\d+|>|, | t=| check | elsewhere)"  # what may follow a protocol in a name
 
 
 class Renamed(NamedTuple):

@@ -137,7 +137,9 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
 
     name      as it is called today, whatever name the record was written under
     prompt    the exact prompt of the first sample, to be read by a person
-    prompts_sha256  sha256 over all samples' prompt bytes in order: no two protocols share it
+    prompts_sha256  sha256 over all samples' prompt bytes in order: no two protocols share it; by chat, over the
+              messages, before a template
+    chat      how it is asked by chat, with the digest of the checkpoint's template (`evals.records.ChatShape`)
     """
 
     task: str
@@ -151,6 +153,7 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
     decoding: dict[str, Any]
     data: str = ""
     partial: str = ""
+    chat: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # not even stored where a protocol has none
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "name", current_name(self.task, self.name, self.data))
@@ -165,10 +168,18 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
         """The fingerprints of older scores that belong to the same column."""
         return tuple(map(self._fingerprint, other_names(self.task, self.name)))
 
-    def _fingerprint(self, name: str) -> str:
+    def _fingerprint(self, name: str, **chat: str) -> str:
         fields = msgspec.to_builtins(self) | {"name": name}
         fields.pop("prompt")
+        if self.chat:
+            # the day is a fact of a run: another day's answers belong to the same column
+            fields["chat"] = {key: value for key, value in self.chat.items() if key != "date"} | chat
         return digest(fields)
+
+    @property
+    def column_key(self) -> str:
+        """The identity of the leaderboard's column: each chat model is asked by its own template, in one column."""
+        return self._fingerprint(first_name(self.task, self.name), template="")
 
     @property
     def column(self) -> str:

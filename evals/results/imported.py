@@ -16,7 +16,7 @@ import msgspec
 from evals.datasets import load as datasets
 from evals.protocol import prompts_sha256, protocol, shown
 from evals.protocol_name import ProtocolName
-from evals.records import Facts, Result, Run, Sample
+from evals.records import Facts, Result, Run, Sample, encode_line
 from evals.results.import_check import check_results
 from evals.results.import_formats import SampleLine, TaskResults
 from evals.results.publish import publish
@@ -72,7 +72,7 @@ def import_results(
         records = tuple(msgspec.structs.replace(record, metric=metric) for metric in metrics)
         folder = runs / header.id
         with whole_file(folder / "results.jsonl") as file:
-            file.write(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
+            file.write(b"".join(map(encode_line, results)))
         write_json(folder / "header.json", msgspec.to_builtins(header))
         done = FinishedRun(header=header, protocols=records, results=results, path=folder / "results.jsonl")
         scores = run_scores(done) if part else publish(registry, done)

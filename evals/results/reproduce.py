@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from evals.records import Result, Run
+from evals.records import Result, Run, encode_line
 from evals.results.choice import chosen_scores
 from evals.results.task_of_run import commands, name_of_run
 from evals.run_folder import read_results
@@ -93,7 +93,7 @@ def export(registry: Registry, header: Run, folder: Path, form: str) -> list[Pat
         parquet.write_table(Table.from_pylist(rows), buffer)
         data = buffer.getvalue()
     else:
-        data = b"".join(msgspec.json.encode(result) + b"\n" for result in results)
+        data = b"".join(map(encode_line, results))
     card = folder / "README.md"
     for path, content in ((samples, data), (card, run_card(registry, header).encode())):
         with whole_file(path) as file:

@@ -13,6 +13,7 @@ from zoo.errors import ZooError
 
 SUBSETS = ("", "-quick", "-quick2", "-part-40")
 RESCORED = ("", ">evalplus", ">lm-eval")
+CHATS = ("", ", chat", ", turns", ", chat, turns, system 0a1b2c3d, thinking off, budget 512")
 SAMPLED = ("", " t=0.2 p=0.95", " t=0.8 p=1", " t=1e-05 p=0.5", " t=0 p=1")
 CHECKS = ("", " check raw", " check healed", " check stripped newline")
 IMPORTED = ("", " elsewhere")
@@ -20,16 +21,20 @@ IMPORTED = ("", " elsewhere")
 
 def test_every_form_of_every_protocol_comes_back() -> None:
     bases = {one.protocol for one in every()} | {"lm-eval 0.4.13", "evalplus 0.3", "some tool 1.0-rc1"}
-    for base, *forms in itertools.product(sorted(bases), SUBSETS, RESCORED, SAMPLED, CHECKS, IMPORTED):
+    for base, *forms in itertools.product(sorted(bases), SUBSETS, RESCORED, CHATS, SAMPLED, CHECKS, IMPORTED):
         text = base + "".join(forms)
         name = ProtocolName.parse(text)
         assert name.render() == text
         assert name.base == base, text
         assert name.subset == forms[0][1:]
         assert name.rescored_as == forms[1][1:]
-        assert (name.temperature is not None) == bool(forms[2])
-        assert (name.boundary, name.newline) == (forms[3].split()[1] if forms[3] else "", "newline" in forms[3])
-        assert name.imported == bool(forms[4])
+        assert (name.chat, name.turns) == ("chat" in forms[2], "turns" in forms[2])
+        assert (name.system, name.thinking, name.budget) == (
+            ("0a1b2c3d", "off", 512) if "system" in forms[2] else ("", "", None)
+        )
+        assert (name.temperature is not None) == bool(forms[3])
+        assert (name.boundary, name.newline) == (forms[4].split()[1] if forms[4] else "", "newline" in forms[4])
+        assert name.imported == bool(forms[5])
 
 
 def test_no_task_has_a_protocol_whose_own_name_reads_as_a_form() -> None:
@@ -47,6 +52,11 @@ def test_any_text_comes_back_byte_for_byte(text: str) -> None:
         base=st.sampled_from(["openai", "lm-eval", "lm-eval-25", "phizoo", "lm-eval 0.4.13"]),
         subset=st.sampled_from(["", "quick", "quick2", "part-7"]),
         rescored_as=st.sampled_from(["", "evalplus", "lm-eval"]),
+        chat=st.booleans(),
+        turns=st.booleans(),
+        system=st.sampled_from(["", "00000000", "a1b2c3d4"]),
+        thinking=st.sampled_from(["", "on", "off"]),
+        budget=st.none() | st.integers(0, 10**6),
         boundary=st.sampled_from(["", "raw", "healed"]),
         imported=st.booleans(),
     ),

@@ -1,82 +1,157 @@
-"""Checks chat templates, which are programs: first their syntax tree, then one rendering.
+"""Chat templates, which are programs: which may enter, and one class that renders them everywhere.
 
 A renderer without a sandbox gives an attacker a shell (CVE-2024-34359, CVE-2026-5760). Here a template is
 parsed by Jinja's immutable sandbox, refused if it accesses private names, imports, or is too long, and
-rendered in a child process with limits on time, memory and output.
+rendered in a child process with limits on time, memory and output (`zoo.admission.render`): at the door, in an
+evaluation and in a server.
 """
 
 import json
+import os
+import selectors
 import subprocess
 import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from zoo.admission.render import SECONDS, environment
 from zoo.errors import ZooError
 
 TEMPLATE_BYTES = 64 * 1024
-OUTPUT_CHARACTERS = 1_000_000
-SECONDS = 5
-MEMORY_BYTES = 1 << 30
-
-RENDER = """
-import json, resource, sys
-resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
-resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
-resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-from zoo.admission.chat_template import environment
-from jinja2.exceptions import SecurityError
-from zoo.admission.chat_template import TALKS
-text, length = json.loads(sys.stdin.read()), 0
-for talk in TALKS:
-    try:
-        template = environment().from_string(text)
-        for part in template.generate(bos_token="<s>", eos_token="</s>", **talk):
-            length += len(part)
-            if length > {output}:
-                sys.exit(4)
-    except SecurityError:
-        sys.exit(3)
-    except (MemoryError, OverflowError, RecursionError):
-        sys.exit(4)
-    except Exception:
-        pass
-"""
+CHILD = "import sys; sys.path[:0] = [{root!r}]; from zoo.admission.render import serve; serve()"
 # conversations of every kind, so that no branch of a template escapes the limits
 TALKS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("talks.json").read_text(encoding="utf-8"))
+MARKS = {"bos_token": "<s>", "eos_token": "</s>"}
+TOO_MUCH = "needs too much time, memory or output to render"
+OUT = "reaches out of the sandbox"
 
 
-def environment() -> Any:
-    """The sandbox for templates: the names that transformers gives them, and no others."""
-    from jinja2 import nodes
-    from jinja2.exceptions import SecurityError
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+class TemplateFault(ZooError):
+    """A conversation that a template does not render. kind: refused, by its own words; broken, limits or sandbox."""
 
-    class Strict(ImmutableSandboxedEnvironment):
-        """Raises if a template accesses a name that the sandbox hides, even if it is undefined."""
-
-        def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
-            raise SecurityError(f"access to {attribute!r} of {type(obj).__name__}")
-
-    class GenerationTag(Extension):
-        """`{% generation %}` marks the assistant's part; its text is rendered unchanged."""
-
-        tags = {"generation"}
-
-        def parse(self, parser: Any) -> Any:
-            line = next(parser.stream).lineno
-            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return nodes.Scope(body).set_lineno(line)
-
-    sandbox = Strict(trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols])
-    sandbox.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
-    sandbox.globals["raise_exception"] = _raise
-    sandbox.globals["strftime_now"] = lambda _format: "2024-01-01"
-    return sandbox
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
-def _raise(message: str) -> None:
-    raise ValueError(message)
+class ChatTemplate:
+    """A chat template with a model's own marks. It renders in a child process, which starts when first needed.
+
+    source  the file that it is from, for messages
+    marks   bos_token, eos_token and the tokenizer's other marks by name, or a function that reads them when needed
+    """
+
+    def __init__(
+        self, text: str, source: str, marks: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = MARKS
+    ) -> None:
+        self.text, self.source, self._marks = text, source, marks
+        self._turn = threading.Lock()  # a server's requests come from several threads
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end: Callable[[], object] = lambda: None
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the template's text."""
+        return sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def writes_date(self) -> bool:
+        """Whether the template may write the day on which it is rendered."""
+        return "strftime_now" in self.text
+
+    @property
+    def marks(self) -> Mapping[str, Any]:
+        """The model's marks by name."""
+        if callable(self._marks):
+            self._marks = self._marks()
+        return self._marks
+
+    def render(
+        self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True, *,
+        continue_final_message: bool = False, now: datetime | None = None, **switches: Any,
+    ) -> str:  # fmt: skip
+        """The text of a conversation, as transformers' `apply_chat_template` gives it.
+
+        messages  each with `role` and `content`
+        now       the template's clock; the machine's if None
+        switches  further names of the template, such as enable_thinking
+        Raises    TemplateFault where the template refuses the conversation, fails, or needs more than its limits
+        """
+        request = {**self.marks, **switches, "messages": [dict(message) for message in messages]}
+        request |= {"add_generation_prompt": add_generation_prompt, "continue_final_message": continue_final_message}
+        request["now"] = now.isoformat() if now else None
+        with self._turn:
+            answer = self._ask(json.dumps(request).encode() + b"\n")
+        if "text" not in answer:
+            self._raise(answer.get("fault", "limits"), answer.get("message", ""))
+        return str(answer["text"])
+
+    def _raise(self, kind: str, message: str) -> NoReturn:
+        words = " ".join(message.split())[:200]
+        reason = {"limits": TOO_MUCH, "sandbox": OUT, "refused": f"refuses these messages: {words}"}
+        raise TemplateFault(f"{self.source}: the chat template {reason.get(kind, f'fails: {words}')}", kind)
+
+    def _ask(self, line: bytes) -> dict[str, Any]:
+        """The child's answer to a request; the child is ended where it takes too long."""
+        try:
+            process = self._process or self._start()
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(line)
+            process.stdin.flush()
+            data = _read_line(process.stdout.fileno(), time.monotonic() + 2 * SECONDS)
+            answer = json.loads(data)
+        except (OSError, ValueError, TimeoutError):  # ended by a limit of its own, or too slow
+            self.close()
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        code = CHILD.format(root=str(Path(__file__).parents[2]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, env={},
+        )  # fmt: skip
+        self._end = weakref.finalize(self, _end_child, self._process)
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(self.text).encode() + b"\n")
+        return self._process
+
+    def close(self) -> None:
+        """Ends the child; the next rendering starts another."""
+        self._end()
+        self._process = None
+
+
+def _end_child(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        try:
+            if pipe is not None:
+                pipe.close()
+        except OSError:  # what was not sent is not needed any more
+            continue
+    process.wait()
+
+
+def _read_line(file: int, ends: float) -> bytes:
+    """A whole line before a deadline. Raises TimeoutError; ConnectionError where the other side has ended."""
+    parts: list[bytes] = []
+    with selectors.DefaultSelector() as selector:
+        selector.register(file, selectors.EVENT_READ)
+        while not parts or not parts[-1].endswith(b"\n"):
+            if not selector.select(max(0.0, ends - time.monotonic())):
+                raise TimeoutError
+            part = os.read(file, 1 << 16)
+            if not part:
+                raise ConnectionError
+            parts.append(part)
+    return b"".join(parts)
 
 
 def check_template(text: Any, source: str) -> None:
@@ -92,18 +167,15 @@ def check_template(text: Any, source: str) -> None:
     except (TemplateSyntaxError, RecursionError) as error:
         raise ZooError(f"{source}: the chat template cannot be parsed: {str(error).splitlines()[0]}.") from None
     _check_tree(tree, source)
-    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n"
-    code += RENDER.format(seconds=SECONDS, memory=MEMORY_BYTES, output=OUTPUT_CHARACTERS)
+    template = ChatTemplate(text, source)
     try:
-        exit_code = subprocess.run(
-            [sys.executable, "-I", "-c", code], input=json.dumps(text).encode(), stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, timeout=2 * SECONDS, check=False, env={},
-        ).returncode  # fmt: skip
-    except subprocess.TimeoutExpired:
-        exit_code = 4
-    if exit_code:
-        fault = "reaches out of the sandbox" if exit_code == 3 else "needs too much time, memory or output to render"
-        raise ZooError(f"{source}: the chat template {fault}; remove it (a base model needs none).")
+        for talk in TALKS:
+            template.render(**talk)
+    except TemplateFault as fault:
+        if fault.kind in ("limits", "sandbox"):
+            raise ZooError(f"{fault}; remove it (a base model needs none).") from None
+    finally:
+        template.close()
 
 
 def _check_tree(tree: Any, source: str) -> None:

@@ -1,0 +1,169 @@
+"""Tasks asked by chat: the messages of each sample, and what a checkpoint's own template makes of them.
+
+`chat_task` gives a task a shape (system text, examples in one message or as turns), which its protocol's name carries;
+`bind` adds a checkpoint's template, so that local engines read the rendered text. An endpoint is sent the messages.
+
+Source: lm-evaluation-harness 0.4.13, api/task.py (`fewshot_context`, `build_qa_turn`, `construct_requests`) and
+api/utils.py (`multiturn_to_singleturn`), with --apply_chat_template.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from evals.protocol_name import ProtocolName
+from evals.records import ChatShape, Message, Sample
+from evals.task import Asked, PromptParts, Task
+from zoo.admission.chat_template import ChatTemplate, TemplateFault
+from zoo.admission.template_files import find_template
+from zoo.cli import output
+from zoo.errors import ZooError
+
+__all__ = ["ChatShape", "ChatTemplate", "bind", "chat_task", "folder_template", "make_messages"]
+KEPT = 64  # rendered conversations; the choices of a question share one
+
+
+def chat_task(task: Task, shape: ChatShape) -> Task:
+    """The task as it is asked by chat; its protocol's name carries the shape, but neither template nor day.
+
+    Stop strings belong to completions: a protocol of chats has none, another tool's keeps its own, as there.
+    """
+    decoding = replace(task.decoding, stop=()) if task.chat else task.decoding
+    return replace(
+        task, protocol=name_of(task, shape).render(), decoding=decoding, shape=shape, asked=partial(_ask, task, shape)
+    )
+
+
+def name_of(task: Task, shape: ChatShape) -> ProtocolName:
+    """The protocol's name of a task in this shape."""
+    thinking = "" if shape.thinking is None else "on" if shape.thinking else "off"
+    system = hashlib.sha256(shape.system.encode("utf-8", "surrogatepass")).hexdigest()[:8] if shape.system else ""
+    return ProtocolName.parse(task.protocol).replace(
+        chat=not task.chat, turns=shape.fewshot_as_turns, system=system, thinking=thinking, budget=shape.budget
+    )
+
+
+def folder_template(folder: Path) -> ChatTemplate | None:
+    """The template of a checkpoint's folder with the marks of its own tokenizer; None for a base model."""
+    found = find_template(folder)
+    if found is None:
+        return None
+
+    def marks() -> dict[str, Any]:
+        from evals.engines.tokens import folder_tokenizer
+
+        named = folder_tokenizer(folder).special_tokens_map
+        return {name: [str(each) for each in mark] if isinstance(mark, list) else str(mark)
+                for name, mark in named.items()}  # fmt: skip
+
+    return ChatTemplate(found.text, found.source, marks)
+
+
+def bind(task: Task, folder: Path | None, today: date | None = None) -> Task:
+    """A task asked by chat with a checkpoint's template: its prompts and contexts are rendered texts.
+
+    folder  None: only an endpoint has the template, and gets the messages
+    today   the day that the template may write; the machine's if None
+    Raises  ZooError for a base model, which has no template
+    """
+    if task.shape is None or folder is None:
+        return task
+    template = folder_template(folder)
+    if template is None:
+        raise ZooError(
+            f"{task.name}@{task.protocol} is asked by chat, and {folder} has no chat template: it is a base model. "
+            "Leave out --chat, or take a protocol of completions (phizoo eval tasks)"
+        )
+    shape = replace(task.shape, template=template.digest)
+    if template.writes_date:
+        shape = replace(shape, date=task.shape.date or (today or date.today()).isoformat())
+    return render_by(task, template, shape)
+
+
+def render_by(task: Task, template: ChatTemplate, shape: ChatShape) -> Task:
+    """The task with prompts and contexts that the template renders."""
+    asked = task.asked
+    assert asked is not None  # `chat_task` gave it one
+    render = lru_cache(KEPT)(partial(render_messages, template, shape))
+    changed: dict[str, Any] = {"shape": shape, "prompt": lambda sample: render(asked(sample)[0][0])}
+    if task.pairs is not None:
+        changed["pairs"] = lambda sample: tuple((render(messages), text) for messages, text in asked(sample))
+    return replace(task, **changed)
+
+
+def render_messages(template: ChatTemplate, shape: ChatShape, messages: Sequence[Message]) -> str:
+    """The text of a conversation.
+
+    A template without a system role loses a task's description, as in lm-evaluation-harness, and the run says so; a
+    system text of the user's own is refused.
+    Raises  ZooError as `ChatTemplate.render` does
+    """
+    plain = [{"role": message.role, "content": message.content} for message in messages]
+    goes_on = messages[-1].role == "assistant"
+    how: dict[str, Any] = {"add_generation_prompt": not goes_on, "continue_final_message": goes_on}
+    how["now"] = datetime.fromisoformat(shape.date) if shape.date else None
+    how |= {} if shape.thinking is None else {"enable_thinking": shape.thinking}
+    try:
+        return template.render(plain, **how)
+    except TemplateFault as fault:
+        if fault.kind != "refused" or plain[0]["role"] != "system":
+            raise
+        if shape.system:
+            raise ZooError(f"{fault}. Leave out --system, or put its text into the question") from None
+        text = template.render(plain[1:], **how)
+        output.note_once(f"{template.source}: the chat template has no system role; descriptions are left out")
+        return text
+
+
+def _ask(task: Task, shape: ChatShape, sample: Sample) -> tuple[Asked, ...]:
+    """The messages of a sample with each continuation; a task that generates has one, and it is empty."""
+    if task.pairs is None:
+        return ((make_messages(parts_of(task, sample), shape), ""),)
+    asked = []
+    for context, continuation in task.pairs(sample):
+        parts = task.parts(sample) if task.parts is not None else PromptParts(question=context)
+        if not parts.prefix or parts.prefix[-1].isspace():
+            continuation = continuation.removeprefix(task.delimiter)
+        asked.append((make_messages(parts, shape), continuation))
+    return tuple(asked)
+
+
+def parts_of(task: Task, sample: Sample) -> PromptParts:
+    """A sample's prompt in parts; one text is a question without more."""
+    if task.parts is not None:
+        return task.parts(sample)
+    return PromptParts(question=task.prompt(sample) if task.prompt is not None else sample.question)
+
+
+def make_messages(parts: PromptParts, shape: ChatShape) -> tuple[Message, ...]:
+    """The messages of a chat. An answer's beginning is a last message of the model, which goes on with it.
+
+    >>> parts = PromptParts(question="2+2?", shots=(("1+1?", "2"),), description="Add.")
+    >>> [f"{message.role}: {message.content!r}" for message in make_messages(parts, ChatShape())]
+    ["system: 'Add.'", "user: '1+1? 2\\\\n\\\\n2+2?'"]
+    >>> [message.content for message in make_messages(parts, ChatShape(fewshot_as_turns=True, system="Be brief."))]
+    ['Be brief.\\n\\nAdd.', '1+1?', '2', '2+2?']
+    """
+    messages = []
+    if system := _join(shape.system, parts.description, parts.separator):
+        messages.append(Message(role="system", content=system))
+    if shape.fewshot_as_turns:
+        for question, answer in parts.shots:
+            messages += [Message(role="user", content=question), Message(role="assistant", content=answer)]
+        messages.append(Message(role="user", content=parts.question))
+    else:
+        messages.append(Message(role="user", content=parts.examples + parts.question))
+    if parts.prefix:
+        messages.append(Message(role="assistant", content=parts.prefix))
+    return tuple(messages)
+
+
+def _join(first: str, second: str, between: str) -> str:
+    """Two texts, with `between` where neither has white space at the join and neither is empty."""
+    meets = not first or not second or first[-1].isspace() or second[0].isspace()
+    return first + ("" if meets else between) + second
