@@ -58,7 +58,7 @@ ladder: $(VENV)/.installed
 	$(BIN)/phizoo train ladder --scale $(SCALE) --jobs $(JOBS)
 
 # Compares log-probabilities, prompts and readings with lm-evaluation-harness. LM_EVAL_PYTHON: the Python that has it.
-# PARITY: options, such as PARITY='--checkpoint smollm2 --task piqa@lm-eval' (.ci/real-model adds that checkpoint).
+# PARITY: options, such as PARITY='--checkpoint smollm2 --task piqa@lm-eval' for a real model; .ci/real-model adds it.
 PARITY ?=
 parity: $(VENV)/.installed
 	$(BIN)/python tests/bench/parity_lm_eval.py $(PARITY)
