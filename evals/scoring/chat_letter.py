@@ -50,7 +50,7 @@ def read_letter(text: str, letters: str, choices: Sequence[str] = ()) -> str | N
     heads = {letter for line in lines if (letter := _head_letter(line, letters))}
     if len(heads) == 1 and _head_letter(lines[0], letters):
         return heads.pop()
-    for line in (lines[-1], lines[0]) if lines else ():
+    for line in (lines[-1], lines[0]) if lines and not heads else ():
         if letter := _of_choice(line, letters, choices):
             return letter
     marked = set(re.findall(rf"\(([{letters}])\)", body))
