@@ -58,8 +58,10 @@ ladder: $(VENV)/.installed
 	$(BIN)/phizoo train ladder --scale $(SCALE) --jobs $(JOBS)
 
 # Compares log-probabilities, prompts and readings with lm-evaluation-harness. LM_EVAL_PYTHON: the Python that has it.
+# PARITY: options, such as PARITY='--checkpoint smollm2 --task piqa@lm-eval' for a real model; .ci/real-model adds it.
+PARITY ?=
 parity: $(VENV)/.installed
-	$(BIN)/python tests/bench/parity_lm_eval.py
+	$(BIN)/python tests/bench/parity_lm_eval.py $(PARITY)
 	$(BIN)/python tests/bench/parity_readings.py
 
 # Installs vLLM for a CPU into .venv-vllm; .ci/vllm then runs the engine contract on it.

@@ -149,6 +149,11 @@ class Tokens:
         """The bytes of each token id; empty for special tokens."""
         return self.spelling.table
 
+    @cached_property
+    def longest_bytes(self) -> int:
+        """The bytes of the longest token; 0 where a text is not its tokens' bytes in a row."""
+        return max(map(len, self.bytes_of), default=0) if self.spelling.joins else 0
+
     def text(self, tokens: Sequence[int]) -> str:
         """The text of new tokens behind a prompt; bytes that are not UTF-8 become U+FFFD."""
         return self.spelling.text(tokens).decode("utf-8", "replace")

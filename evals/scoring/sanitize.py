@@ -64,7 +64,7 @@ def _valid_end(lines: list[str], filled: list[int], start: int, best: int) -> in
     """The last line of the fullest valid span from a start with more than `best` lines, the shortest of equals."""
     end = len(lines) - 1
     while end > start and filled[end + 1] - filled[start] > best:
-        failed = _error_line("\n".join(lines[start : end + 1]))
+        failed = error_line("\n".join(lines[start : end + 1]))
         if failed is None:
             while end - 1 > start and not lines[end].strip():
                 end -= 1
@@ -73,7 +73,7 @@ def _valid_end(lines: list[str], filled: list[int], start: int, best: int) -> in
     return None
 
 
-def _error_line(text: str) -> int | None:
+def error_line(text: str) -> int | None:
     """The line, counted from 1, at which parsing fails; None when it does not fail."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -9,6 +9,9 @@ Protocols, each with the prompt bytes, stops and extraction of another tool (doc
 `evalplus`  EvalPlus 0.3.1 on the base tests: stripped plus one newline, its stops, sanitized
 `healed`    `openai` with a healed boundary: the prompts end in a newline, which byte-pair
             tokenizers merge with the indentation after it, and some models continue such a prompt badly
+`chat`      asked by chat, in the words of EvalPlus 0.3.1's message to an endpoint; prose around the program does not
+            matter (`evals.scoring.chat_program`), up to 1024 tokens
+`chat-instruct`  the same in the words of the harness's humaneval_instruct, whose begun answer is left out
 """
 
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.scoring.answer import cut, cut_at
+from evals.scoring.chat_program import hoist_future, read_program
 from evals.scoring.sanitize import sanitize
 from evals.task import Task, bare_question
 
@@ -38,6 +42,9 @@ SETS = (
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")  # Chen et al., section 3.2
 BIGCODE_STOPS = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "\n```", "<file_sep>")
 EVALPLUS_ANY = ("<|endoftext|>", "<|endofmask|>", "</s>", "\nif __name__", "\ndef main(", "\nprint(")
+INSTRUCTION = (  # EvalPlus 0.3.1, codegen.py
+    "Please provide a self-contained Python script that solves the following problem in a markdown code block:"
+)
 EVALPLUS_STOPS = (*EVALPLUS_ANY, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
 
 
@@ -64,6 +71,22 @@ def extract_sanitized(sample: Sample, text: str) -> str:
     return sanitize(stripped_line(sample) + written, sample.data["entry_point"])
 
 
+def prompt_chat(sample: Sample) -> str:
+    """The message that EvalPlus sends to a chat endpoint."""
+    return f"{INSTRUCTION}\n```python\n{sample.question.strip()}\n```"
+
+
+def prompt_instruct(sample: Sample) -> str:
+    """The message of the harness's humaneval_instruct."""
+    message = "Write a solution to the following problem and make sure that it passes the tests:"
+    return f"{message}\n```python\n{sample.question}\n```\n"
+
+
+def extract_chat(sample: Sample, text: str) -> str | None:
+    """The program in a chat answer, which may continue the problem's function."""
+    return read_program(text, sample.data["entry_point"], stub=sample.question)
+
+
 def program(sample: Sample, answer: str) -> Program:
     test, entry = sample.data["test"], sample.data["entry_point"]
     return Program(id=sample.id, prompt=sample.question, completion=answer, test=test, entry_point=entry)
@@ -73,12 +96,26 @@ def program_stripped(sample: Sample, answer: str) -> Program:
     return replace(program(sample, answer), prompt=stripped(sample))
 
 
+def program_chat(sample: Sample, answer: str) -> Program:
+    return after_problem(program(sample, ""), answer)
+
+
+def after_problem(program: Program, answer: str) -> Program:
+    """The program of an answer after its problem, whose imports and helpers it may use."""
+    future, rest = hoist_future(answer)
+    return replace(program, prompt=future + program.prompt, completion=f"\n{rest}\n")
+
+
 def gold(sample: Sample) -> str:
     return str(sample.data["solution"])
 
 
 def gold_stripped(sample: Sample) -> str:
     return "\n" + gold(sample)
+
+
+def gold_chat(sample: Sample) -> str:
+    return f"Here is the function:\n\n```python\n{sample.question}{gold(sample)}```\n\nIt passes the tests."
 
 
 OPENAI = Task(
@@ -97,4 +134,9 @@ EVALPLUS = replace(
     decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS),
 )  # fmt: skip
 HEALED = replace(OPENAI, protocol="healed", decoding=Decoding(max_tokens=512, stop=STOPS, boundary="healed"))
-PROTOCOLS = {task.protocol: task for task in (OPENAI, LM_EVAL, BIGCODE, EVALPLUS, HEALED)}
+CHAT = replace(
+    OPENAI, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, program=program_chat, gold=gold_chat,
+    decoding=Decoding(max_tokens=1024),
+)  # fmt: skip
+INSTRUCT = replace(CHAT, protocol="chat-instruct", prompt=prompt_instruct)
+PROTOCOLS = {task.protocol: task for task in (OPENAI, LM_EVAL, BIGCODE, EVALPLUS, HEALED, CHAT, INSTRUCT)}

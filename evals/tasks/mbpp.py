@@ -6,7 +6,9 @@ Protocols:
             3 shots (task ids 2, 3, 4, with their carriage returns), up to 256 tokens or "[DONE]"
 `bigcode-greedy`  the prompt and stops of bigcode-evaluation-harness 8fc5bae: a docstring with the text and one
             assert, 0-shot; the tool draws 15 texts at temperature 0.1, each of at most 512 tokens with the prompt
-As in both tools, neither runs the set's setup lines. The tests of task 367 need them, so its
+`chat`      asked by chat in the words of the harness's mbpp_instruct, 0-shot, without the answer that it begins;
+            prose around the program does not matter (`evals.scoring.chat_program`), up to 1024 tokens
+As in both tools, none of them runs the set's setup lines. The tests of task 367 need them, so its
 reference fails and the best possible score is 499 of 500.
 """
 
@@ -21,6 +23,7 @@ from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.scoring.answer import cut_at
+from evals.scoring.chat_program import read_program
 from evals.task import Task
 
 TITLE = "MBPP"
@@ -76,7 +79,7 @@ def tested_function(code: str, test: str) -> str:
 def samples() -> Iterator[Sample]:
     for row in rows("mbpp"):
         docstring = f'"""\n{row["text"]}\n{row["test_list"][0]}\n"""\n'
-        data = {"docstring": docstring, "tests": row["test_list"], "solution": row["code"]}
+        data = {"text": row["text"], "docstring": docstring, "tests": row["test_list"], "solution": row["code"]}
         data["entry_point"] = tested_function(row["code"], row["test_list"][0])
         yield Sample(id=f"mbpp/{row['task_id']}", question=write_question(row), data=data)
 
@@ -87,6 +90,19 @@ def prompt(sample: Sample) -> str:
 
 def prompt_bigcode(sample: Sample) -> str:
     return str(sample.data["docstring"])
+
+
+def prompt_chat(sample: Sample) -> str:
+    """The message of the harness's mbpp_instruct."""
+    tests = "\n".join(sample.data["tests"][:3])
+    task = f"You are an expert Python programmer, and here is your task:\n{sample.data['text']}"
+    return f"{task}\nYour code should pass these tests:\n{tests}"
+
+
+def extract_chat(sample: Sample, text: str) -> str | None:
+    """The program in a chat answer, with all that the tests call."""
+    names = re.findall(r"(?<![\w.])[A-Za-z_]\w*(?=\()", "\n".join(sample.data["tests"]))
+    return read_program(text, sample.data["entry_point"], names=names)
 
 
 def program(sample: Sample, answer: str) -> Program:
@@ -102,6 +118,10 @@ def gold(sample: Sample) -> str:
     return str(sample.data["solution"]).replace("\r", "")
 
 
+def gold_chat(sample: Sample) -> str:
+    return f"Here is the function:\n\n```python\n{gold(sample)}\n```"
+
+
 LM_EVAL = Task(
     name="mbpp", version=1, kind="code", about="500 short tasks in words, run against three asserts",
     protocol="lm-eval", samples=samples, prompt=prompt, extract=cut_at(STOPS), program=program, gold=gold,
@@ -112,4 +132,8 @@ BIGCODE = replace(
     LM_EVAL, protocol="bigcode-greedy", prompt=prompt_bigcode, extract=cut_at(BIGCODE_STOPS), program=program_bigcode,
     shots=0, decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
 )  # fmt: skip
-PROTOCOLS = {task.protocol: task for task in (LM_EVAL, BIGCODE)}
+CHAT = replace(
+    LM_EVAL, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, gold=gold_chat, shots=0,
+    decoding=Decoding(max_tokens=1024),
+)  # fmt: skip
+PROTOCOLS = {task.protocol: task for task in (LM_EVAL, BIGCODE, CHAT)}

@@ -1,11 +1,13 @@
 """MBPP+: 378 checked tasks of MBPP with many more inputs; right when base and added inputs pass.
 
 Source: Liu et al. 2023, arXiv:2305.01210. Data: evalplus/mbppplus_release v0.2.0 (Apache-2.0).
-Protocols, both with EvalPlus 0.3.1's prompt (a docstring with one assert, 0-shot; not the Austin
-prompt of `mbpp`), its stops, greedy up to 768 tokens, sanitized, compared with the reference:
+Protocols, all with EvalPlus 0.3.1's prompt (a docstring with one assert, 0-shot; not the Austin
+prompt of `mbpp`), its stops, greedy up to 768 tokens, sanitized, compared with the reference (`chat` has neither):
 `evalplus`       base and added inputs
 `evalplus-base`  the base inputs only, which EvalPlus calls MBPP
-Its sanitizer drops functions without `return`, and so the generator that the reference of task 630
+`chat`           the same prompt in the words of EvalPlus's message to an endpoint; base and added inputs; prose around
+                 the program does not matter (`evals.scoring.chat_program`), up to 1024 tokens
+The sanitizer of the first two drops functions without `return`, and so the generator that the reference of task 630
 calls: that reference fails here as in EvalPlus.
 """
 
@@ -19,9 +21,10 @@ from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sandbox.judge.evalplus import make_test
 from evals.scoring.answer import cut
+from evals.scoring.chat_program import read_program
 from evals.scoring.sanitize import sanitize
 from evals.task import Task
-from evals.tasks.humaneval import EVALPLUS_ANY, gold
+from evals.tasks.humaneval import EVALPLUS_ANY, gold, prompt_chat
 from evals.tasks.humaneval_plus import read_samples
 
 TITLE = "MBPP+"
@@ -41,6 +44,15 @@ def prompt(sample: Sample) -> str:
 
 def extract(sample: Sample, text: str) -> str:
     return sanitize(prompt(sample) + cut(text, STOPS).replace("\t", "    "), sample.data["entry_point"])
+
+
+def extract_chat(sample: Sample, text: str) -> str | None:
+    """The program in a chat answer."""
+    return read_program(text, sample.data["entry_point"])
+
+
+def gold_chat(sample: Sample) -> str:
+    return f"Here is the function:\n\n```python\n{gold(sample)}\n```"
 
 
 def program(parts: tuple[str, ...]) -> Callable[[Sample, str], Program]:
@@ -64,4 +76,8 @@ EVALPLUS = Task(
     paper="arXiv:2305.01210", size=378, chance=0.0,
 )  # fmt: skip
 BASE = replace(EVALPLUS, protocol="evalplus-base", program=program(("base_input",)))
-PROTOCOLS = {"evalplus": EVALPLUS, "evalplus-base": BASE}
+CHAT = replace(
+    EVALPLUS, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, gold=gold_chat,
+    decoding=Decoding(max_tokens=1024),
+)  # fmt: skip
+PROTOCOLS = {"evalplus": EVALPLUS, "evalplus-base": BASE, "chat": CHAT}

@@ -43,6 +43,9 @@ class Bench(NamedTuple):
     quick: tuple[str, ...] = ()
 
 
+# .ci/real-model adds the checkpoint; runs that are in PHIZOO_HOME are compared as they are
+REAL = ("--checkpoint", "smollm2", "--task", "arc_easy@lm-eval", "--task", "piqa@lm-eval", "--task", "openbookqa@lm-eval",
+        "--task", "humaneval@openai")  # fmt: skip
 BENCHES = {
     "sanitize": Bench("cutting code out of an answer", "bench_sanitize.py"),
     "startup": Bench("how soon a command answers", "bench_startup.py", quick=("--rounds", "2")),
@@ -58,6 +61,9 @@ BENCHES = {
     "dashboard": Bench("the page", "bench_dashboard.py"),
     "statistics": Bench("intervals, power and ranks by simulation", "bench_statistics.py", quick=("--quick",)),
     "parity": Bench("the same scores as the harness", "parity_lm_eval.py", "lm-eval", quick=("--limit", "20")),
+    "parity-real": Bench(
+        "the same scores of SmolLM2 as the harness", "parity_lm_eval.py", "lm-eval", REAL, ("--limit", "20")
+    ),
     "readings": Bench("the same prompts and readings as the harness", "parity_readings.py", "lm-eval"),
     "mutants": Bench("the same verdicts as EvalPlus", "mutants_evalplus.py", "evalplus"),
 }

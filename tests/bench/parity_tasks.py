@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from evals.datasets.load import rows
 
 Row = dict[str, Any]
@@ -54,6 +56,10 @@ def gsm8k(row: Row) -> Row:
     return {"question": row["question"], "answer": row["answer"]}
 
 
+def humaneval(row: Row) -> Row:
+    return {key: row[key] for key in ("task_id", "prompt", "canonical_solution", "test", "entry_point")}
+
+
 # our task and protocol -> (the harness's YAML, our set, the split, the shape of its rows, samples at most)
 TASKS: dict[str, tuple[str, str, str, Callable[[Row], Row], int | None]] = {
     "arc_easy@lm-eval": ("arc/arc_easy.yaml", "arc_easy", "test", labelled, None),
@@ -69,7 +75,13 @@ TASKS: dict[str, tuple[str, str, str, Callable[[Row], Row], int | None]] = {
         for subject in SUBJECTS
     },
     "gsm8k@lm-eval": ("gsm8k/gsm8k.yaml", "gsm8k", "test", gsm8k, 50),
+    "humaneval@lm-eval": ("humaneval/humaneval.yaml", "humaneval", "test", humaneval, 40),
+    "humaneval@openai": ("humaneval/humaneval.yaml", "humaneval", "test", humaneval, 40),
 }
+# the harness's metric runs the programs by a package that the hub alone has, and loads it with the task: these tasks
+# are compared by prompts and texts, so its functions are left out
+TEXTS_ONLY = ("humaneval",)
+OURS = {"humaneval@openai": {"max_gen_toks": 512}}  # the one setting in which our protocol is not the harness's
 
 
 def harness_name(spec: str) -> str:
@@ -79,10 +91,10 @@ def harness_name(spec: str) -> str:
 
 def written(spec: str, harness: Path, folder: Path, most: int | None) -> int:
     """Writes a task's rows and YAML into a folder; `harness` is lm_eval's folder of tasks. Returns the rows written."""
-    yaml, name, split, shape, limit = TASKS[spec]
+    config, name, split, shape, limit = TASKS[spec]
     subject = spec.partition("/")[2]
     some = [shape(row) for row in rows(name, split) if not subject or row["subject"] == subject]
-    some = some[: min(limit or len(some), most or len(some))]
+    some = some[: most or limit or len(some)]
     files = {split: _lines(folder / f"{harness_name(spec)}.jsonl", some)}
     keys = {"training_split": None, "validation_split": None, "test_split": None, f"{split}_split": split}
     if name == "mmlu":
@@ -94,7 +106,7 @@ def written(spec: str, harness: Path, folder: Path, most: int | None) -> int:
             "train",
         )
     told = {
-        "include": str(harness / yaml),
+        **(_plain(harness / config, OURS.get(spec, {})) if name in TEXTS_ONLY else {"include": str(harness / config)}),
         "task": harness_name(spec),
         "dataset_path": "json",
         "dataset_name": None,
@@ -104,6 +116,21 @@ def written(spec: str, harness: Path, folder: Path, most: int | None) -> int:
     }
     (folder / f"{harness_name(spec)}.yaml").write_text(json.dumps(told, indent=1))  # JSON is YAML
     return len(some)
+
+
+class _Plain(yaml.SafeLoader):
+    """Reads a YAML of the harness without importing the functions that it names."""
+
+
+_Plain.add_constructor("!function", lambda _loader, _node: None)
+
+
+def _plain(path: Path, generation: dict[str, Any]) -> dict[str, Any]:
+    """A task's YAML with the metric that scores nothing, and the settings of `generation` in place of its own."""
+    task: dict[str, Any] = yaml.load(path.read_text(), _Plain)
+    task.pop("filter_list", None)
+    task["generation_kwargs"] |= generation
+    return {**task, "metric_list": [{"metric": "bypass"}], "unsafe_code": False}
 
 
 def _lines(path: Path, some: list[Row]) -> str:

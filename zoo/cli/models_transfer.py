@@ -1,8 +1,7 @@
-"""`phizoo models`, the commands that move checkpoints to and from other places: export, push, pull."""
+"""`phizoo models`, the commands that move checkpoints to and from other zoos: push, pull."""
 
 import contextlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,21 +13,6 @@ from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from zoo.exchange.zoo_remote import Transfer
-
-
-@click.command()
-@click.argument("checkpoint", shell_complete=A_CHECKPOINT)
-@click.argument("folder", shell_complete=A_FOLDER)
-def export(checkpoint: str, folder: str) -> None:
-    """Write a Hugging Face folder with a model card.
-
-    \b
-    Example:  phizoo models export phi-1-mini@best ./phi-1-mini
-    """
-    from zoo.exchange.huggingface import export as write_folder
-
-    with open_registry(readonly=True) as registry:
-        click.echo(write_folder(registry, checkpoint, Path(folder).expanduser()))
 
 
 @click.command()

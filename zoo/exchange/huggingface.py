@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 CODE = (".py", ".bin", ".pt", ".pth", ".pkl", ".ckpt")
+WEIGHTS = (".safetensors", ".safetensors.index.json", ".gguf")
 
 
 def import_any(
@@ -248,9 +250,11 @@ def _conversion_folder() -> Path:
     return folder
 
 
-def export(registry: "Registry", spec: str, target: Path) -> Path:
+def export(registry: "Registry", spec: str, target: Path, convert: Callable[[Path, Path], str] | None = None) -> Path:
     """Writes a checkpoint as a Hugging Face folder of the user's own, with its model card as README.md.
 
+    convert  writes the weights of one folder into another in its own way, and says so in a line for the card; by
+             default they are copied
     Raises ZooError if the folder exists and is not empty
     """
     checkpoint = registry.get(spec)
@@ -260,15 +264,19 @@ def export(registry: "Registry", spec: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
         folder = Path(temporary, "model")
+        folder.mkdir()
         for file in checkpoint.files:
+            if convert and file.path.endswith(WEIGHTS):
+                continue
             copy = folder / file.path
             copy.parent.mkdir(parents=True, exist_ok=True)
             sha256, _ = copy_hashed(Path(os.path.realpath(tree / file.path)), copy)
             if sha256 != file.sha256:
                 raise ZooError(f"{tree / file.path}: its bytes are not those that were added; see phizoo models verify")
+        note = f"\n{convert(tree, folder)}\n" if convert else ""
         if (folder / "README.md").exists():
             (folder / "README.md").rename(folder / "README-original.md")
-        (folder / "README.md").write_text(model_card(registry, checkpoint.label), encoding="utf-8")
+        (folder / "README.md").write_text(model_card(registry, checkpoint.label) + note, encoding="utf-8")
         if target.exists():
             target.rmdir()
         folder.rename(target)

@@ -25,6 +25,7 @@ from zoo.errors import ZooError
 from zoo.shape import folder_shape
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # from an answer of another form
+ROUNDING = 1e-3  # a server may give a log-probability so far above 0
 STOPS = 4  # the API's limit; more are cut here, which gives the same text
 
 Request = TypeVar("Request", GenerateRequest, ChoiceRequest)
@@ -302,12 +303,15 @@ def _read_continuation(read: dict[str, Any], start: int, count: int | None) -> C
         raise Refused(f"{len(logprobs)} log-probabilities for a prompt of {count} tokens")
     end = len(logprobs) - 1 if count is None else count
     mine = logprobs[start:end]
-    if not mine or any(not isinstance(value, int | float) or isinstance(value, bool) for value in mine):
+    best = [max(top.values()) for top in read["top_logprobs"][start:end]]
+    numbers = [*mine, *best]
+    if not mine or any(type(value) not in (int, float) for value in numbers):
         raise Refused("a token without a log-probability")
-    if fault := find_overflow(mine):
+    if fault := find_overflow(numbers):
         raise Refused(fault)
-    best = read["top_logprobs"][start:end]
-    greedy = all(value >= max(top.values()) for value, top in zip(mine, best, strict=True))
+    if max(numbers) > ROUNDING:
+        raise Refused(f"a log-probability of {max(numbers):g}, which is above 0")
+    greedy = all(value >= top for value, top in zip(mine, best, strict=True))
     return Choice(logprob=float(sum(mine)), tokens=len(mine), greedy=greedy)
 
 

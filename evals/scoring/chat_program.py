@@ -1,0 +1,262 @@
+"""Reads the program in a chat answer: prose before and after does not matter, the last definition counts.
+
+The program is the last fenced block that defines the entry point, without example calls (`evals.scoring.needed`).
+Imports and helpers that it lacks come from the other blocks. Without such a block it is, in this order: a class with a
+method of that name, a body that continues the prompt's function, the same in the text without its fences.
+A definition that Python cannot parse is sanitised as EvalPlus does (`evals.scoring.sanitize`); one that is cut off by
+the end of the answer does not replace a whole one before it. It runs nothing.
+"""
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from evals.scoring.fences import FencedBlock, loose_blocks, split_fences, split_lines
+from evals.scoring.needed import BUILTINS, Statement, pick_needed, read_statements
+from evals.scoring.sanitize import error_line, parse_module, sanitize
+from zoo.records import Record
+
+STARTS = re.compile(r"(?P<indent>[ \t]*)(?:(?:import|from|def|async\s+def|class)\s+\w|@\w|\w+(?:\s*:[^=]+)?\s*=(?!=))")
+PROMPTS = re.compile(r"(?:>>>|\.\.\.|In \[\d+\]:) ?")
+IMPORT = re.compile(r"import \w|from [\w.]+ import ")
+SPACES = str.maketrans(dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000", " "))
+MOST_PARSES = 2000  # of one answer; more would be a hostile text
+
+
+class Part(Record, frozen=True, kw_only=True):
+    """The statements of one block or one span of it. cut: the answer ends before its last definition does."""
+
+    statements: tuple[Statement, ...]
+    cut: bool = False
+
+    def defines(self, name: str) -> bool:
+        """Whether a statement gives the name a value; an import of it does not, nor a function without a body."""
+        return any(name in one.binds and not one.imports and not one.stub for one in self.statements)
+
+
+def read_program(text: str, entry_point: str, stub: str = "", names: Sequence[str] = ()) -> str | None:
+    """The program that an answer gives for a function, or None if it gives none.
+
+    entry_point  the function that is asked for
+    stub         the code of the prompt that the answer may continue: imports, helpers, the function without its body
+    names        further names that the tests use
+
+    >>> print(read_program("Sure:\\n```\\nimport re\\ndef f(x):\\n    return x + 1\\nprint(f(2))\\n```\\nDone.", "f"))
+    def f(x):
+        return x + 1
+    >>> read_program("I am not able to write that.", "f") is None
+    True
+    """
+    wanted = frozenset((entry_point, *names))
+    fenced, outside = split_fences(text)
+    whole_text = FencedBlock(text="\n".join(split_lines(text)), closed=False)
+    for blocks in (fenced, loose_blocks(text), [whole_text]):
+        parts = [part for block in blocks for part in _read_parts(block, entry_point)]
+        parts.insert(0, _imports(outside))
+        program = _defined(parts, entry_point, wanted) or _method(parts, entry_point, wanted)
+        program = program or _continued(blocks, parts, entry_point, stub)
+        if program is not None:
+            return program
+    return None
+
+
+def hoist_future(program: str) -> tuple[str, str]:
+    """The `from __future__` lines of a program, which must stand before all else, and the rest.
+
+    >>> hoist_future("from __future__ import annotations\\nx = 1")
+    ('from __future__ import annotations\\n', 'x = 1')
+    """
+    tree = parse_module(program)
+    lines = program.split("\n")
+    at = [
+        node.lineno - 1
+        for node in (tree.body if tree else ())
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__" and node.end_lineno == node.lineno
+    ]
+    first = "".join(f"{lines[number]}\n" for number in at)
+    return first, "\n".join(line for number, line in enumerate(lines) if number not in at)
+
+
+def _read_parts(block: FencedBlock, entry_point: str) -> Iterator[Part]:
+    """The block as one part if it parses; otherwise the spans of it that do."""
+    for code in _spellings(block.text):
+        if (tree := parse_module(code)) is not None:
+            yield Part(statements=tuple(read_statements(code, tree)))
+            return
+    spans = list(_spans(block.text))
+    if not any(re.search(rf"\b{re.escape(entry_point)}\b", code) for code, _ in spans):
+        spans.append((sanitize(block.text, entry_point), False))
+    for code, broken in spans:
+        if (tree := parse_module(code)) is not None:
+            yield Part(statements=tuple(read_statements(code, tree)), cut=broken and not block.closed)
+
+
+def _imports(text: str) -> Part:
+    """The lines of prose that are imports."""
+    lines = [line.strip().strip("`") for line in text.split("\n")]
+    trees = [(line, parse_module(line)) for line in lines if IMPORT.match(line)]
+    return Part(statements=tuple(one for line, tree in trees if tree for one in read_statements(line, tree)))
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """A text, and its forms without the marks that keep it from being Python."""
+    yield text
+    plain = text.translate(SPACES)
+    yield plain
+    yield textwrap.dedent(plain)
+    yield _spaced(plain)
+    lines = plain.split("\n")
+    if PROMPTS.match(next((line for line in lines if line.strip()), "")):
+        yield "\n".join(PROMPTS.sub("", line, count=1) for line in lines if PROMPTS.match(line))
+
+
+def _spaced(text: str) -> str:
+    """The text with spaces for the tabs of its indents."""
+    return re.sub(r"^[ \t]+", lambda indent: indent[0].expandtabs(4), text, flags=re.M)
+
+
+def _spans(text: str) -> Iterator[tuple[str, bool]]:
+    """The longest runs of lines that are Python, each from a line that looks like code, as if at no indent.
+
+    The second value says whether a run breaks off inside a definition: an indented line follows that is not Python.
+    """
+    lines, at, budget = _spaced(text.translate(SPACES)).split("\n"), 0, MOST_PARSES
+    while at < len(lines):
+        start = STARTS.match(lines[at])
+        length = 0
+        if start is not None and budget > 0:
+            run = list(_run_of(lines, at, start["indent"]))
+            length, parses = _longest(run)
+            budget -= parses
+        if length:
+            after = next((line for line in run[length:] if line.strip()), "")
+            yield "\n".join(run[:length]), after[:1].isspace()
+        at += max(length, 1)
+
+
+def _run_of(lines: Sequence[str], first: int, indent: str) -> Iterator[str]:
+    """The lines from one on without an indent, up to the first that stands further left."""
+    for line in lines[first:]:
+        if line.strip() and not line.startswith(indent):
+            return
+        yield line.removeprefix(indent)
+
+
+def _longest(lines: list[str], least: int = 0) -> tuple[int, int]:
+    """The length of the longest beginning of more than `least` lines that parses, or 0, and the number of parses."""
+    end, parses = len(lines), 0
+    while end > least:
+        parses += 1
+        failed = error_line("\n".join(lines[:end]))
+        if failed is None:
+            return end, parses
+        end = min(end - 1, max(failed, 1) - 1)
+    return 0, parses
+
+
+def _defined(parts: Sequence[Part], entry_point: str, wanted: frozenset[str]) -> str | None:
+    """The program around the last definition that is not cut off, or the last one; None without a definition."""
+    defining = [at for at, part in enumerate(parts) if part.defines(entry_point)]
+    if not defining:
+        return None
+    whole = [at for at in defining if not parts[at].cut]
+    return _assembled(parts, (whole or defining)[-1], wanted)
+
+
+def _method(parts: Sequence[Part], entry_point: str, wanted: frozenset[str]) -> str | None:
+    """The program of the last class with a method of the entry point's name, and that method of an object of it."""
+    for at in reversed(range(len(parts))):
+        for statement in reversed(parts[at].statements):
+            if entry_point in statement.methods:
+                (name,) = statement.binds
+                return f"{_assembled(parts, at, wanted | {name})}\n{entry_point} = {name}().{entry_point}"
+    return None
+
+
+def _assembled(parts: Sequence[Part], main: int, wanted: frozenset[str]) -> str:
+    """The needed statements of a part, after those of other parts that it lacks.
+
+    A missing name comes from the nearest part before, else from the nearest after. A part after gives imports and
+    definitions only: its values are those of examples.
+    """
+    order = [*reversed(range(main)), *range(main + 1, len(parts))]
+    chosen: dict[int, set[int]] = {}
+    queue, known = [(main, wanted)], set(BUILTINS)
+    while queue:
+        at, names = queue.pop()
+        indices, used = pick_needed(_offered(parts, at, main), names)
+        chosen.setdefault(at, set()).update(indices)
+        known |= frozenset[str]().union(*(parts[at].statements[index].binds for index in indices))
+        for name in sorted(used - known):
+            known.add(name)
+            for other in order:
+                if other != at and any(name in one.binds for one in _offered(parts, other, main)):
+                    queue.append((other, frozenset({name})))
+                    break
+    others = [at for at in sorted(chosen) if at != main]
+    return "\n".join(parts[at].statements[index].text for at in [*others, main] for index in sorted(chosen[at]))
+
+
+def _offered(parts: Sequence[Part], at: int, main: int) -> list[Statement]:
+    """The statements that a part may give; one that may not stays in its place, without names."""
+    statements = parts[at].statements
+    if at <= main:
+        return list(statements)
+    none = frozenset[str]()
+    return [
+        one if one.imports or one.defines else Statement(text=one.text, binds=none, changes=none, uses=none)
+        for one in statements
+    ]
+
+
+def _continued(blocks: Sequence[FencedBlock], parts: Sequence[Part], entry_point: str, stub: str) -> str | None:
+    """The program of the last block that is the body of a function: the prompt's, or one that the answer left empty."""
+    stubs = [one.text for part in parts for one in part.statements if one.stub and entry_point in one.binds]
+    bases = [stub] if stub else stubs[-1:]
+    for base in bases:
+        for block in reversed(blocks):
+            for body in _bodies(block.text):
+                if program := _grown(base, body, entry_point):
+                    return program
+    return None
+
+
+def _bodies(text: str) -> Iterator[str]:
+    """The forms in which a text may be the body of a function, indented by four spaces."""
+    plain = text.translate(SPACES)
+    lines = plain.strip("\n").split("\n")
+    if lines[0][:1].isspace():
+        yield plain
+    yield textwrap.indent(textwrap.dedent(_spaced(plain)), "    ")
+    yield "\n".join([f"    {lines[0].lstrip()}", *lines[1:]])  # the first line may have lost its indent
+    starts = [at for at, line in enumerate(lines) if line[:1].isspace() and (at == 0 or not lines[at - 1].strip())]
+    for at in reversed(starts):
+        indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
+        yield textwrap.indent("\n".join(_run_of(lines, at, indent)), "    ")
+
+
+def _grown(base: str, body: str, entry_point: str) -> str | None:
+    """The base with as much of a body as parses, if its function then returns or yields."""
+    before = base.rstrip().split("\n")
+    lines = [*before, *body.rstrip().split("\n")]
+    length, _ = _longest(lines, least=len(before))
+    code = "\n".join(lines[:length])
+    tree = parse_module(code) if length else None
+    functions = [node for node in (tree.body if tree else ()) if isinstance(node, ast.FunctionDef)]
+    if tree is None or not functions or functions[-1].name != entry_point or not _returns(functions[-1]):
+        return None
+    part = Part(statements=tuple(read_statements(code, tree)))
+    return _assembled([part], 0, frozenset({entry_point}))
+
+
+def _returns(function: ast.FunctionDef) -> bool:
+    """Whether a function returns or yields itself, not only a function inside it."""
+    queue: list[ast.AST] = list(function.body)
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            queue += ast.iter_child_nodes(node)
+    return False
