@@ -5,6 +5,7 @@ continues: it asks the engine only for answers that are missing from the run's f
 """
 
 import hashlib
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -14,9 +15,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evals import environment, run_folder
-from evals.engines import Engine
+from evals.engines import Engine, FactsChanged
 from evals.protocol import protocol, shown
-from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, Result, Run, Sample
+from evals.records import (
+    ChatShape,
+    ChoiceRequest,
+    ChoiceScores,
+    Facts,
+    GenerateRequest,
+    Generation,
+    Result,
+    Run,
+    Sample,
+)
 from evals.run_folder import RunFolder
 from evals.sandbox import open_sandbox, selftest
 from evals.scoring.finite import find_overflow
@@ -31,6 +42,7 @@ from zoo.records import ProtocolRecord, Record
 if TYPE_CHECKING:
     from evals.sandbox.tiers import Sandbox
 
+UNFINISHED = "the thought has no end, so there is no answer"
 CODE_BATCH = 64  # programs given to the sandbox at a time: keeps its workers busy, and a kill loses few
 
 
@@ -42,6 +54,7 @@ class RunOptions(Record, frozen=True, kw_only=True):
     samples      the ids to ask, all if empty; of these the first `limit`
     draws        texts drawn per sample; 1 for choice tasks in any case
     temperature  with top_p: the sampling instead of the protocol's own
+    chat         the tasks are asked by chat, in this shape; None: each as its protocol has it
     pass_at      k of which pass@k is scored, beside the usual ones (`evals.stats.pass_at_k.COLUMNS`)
     tier         the sandbox's tier; None for the best one. allow_weak: also one that isolates nothing
     workers      programs run at a time; None for one per core
@@ -58,6 +71,7 @@ class RunOptions(Record, frozen=True, kw_only=True):
     samples: tuple[str, ...] = ()
     temperature: float | None = None
     top_p: float | None = None
+    chat: ChatShape | None = None
     pass_at: tuple[int, ...] = ()
     tier: str | None = None
     allow_weak: bool = False
@@ -128,9 +142,19 @@ def evaluate(engine: Engine, task: Task, checkpoint: tuple[str, str], runs: Path
             sandbox = stack.enter_context(open_sandbox(options.workers, options.tier, allow_weak=options.allow_weak))
             if sandbox.tier != "process":  # that one contains nothing: it was allowed by name, and is recorded
                 selftest.require(sandbox.tier, options.workers)
-        plan = plan_run(engine.facts, task, checkpoint, options, sandbox.tier if sandbox else "")
-        folder = stack.enter_context(run_folder.open_run(runs, plan.header))
-        with progress(f"{task.name} {checkpoint[1]}", len(plan.samples) * plan.header.draws, "samples") as bar:
+        while True:
+            plan = plan_run(engine.facts, task, checkpoint, options, sandbox.tier if sandbox else "")
+            try:
+                return _finish(engine, plan, checkpoint[1], runs, sandbox)
+            except FactsChanged as change:
+                print(f"{task.name}@{task.protocol}: {change}", file=sys.stderr)
+                run_folder.drop_unanswered(runs / plan.header.id)
+
+
+def _finish(engine: Engine, plan: RunPlan, label: str, runs: Path, sandbox: "Sandbox | None") -> FinishedRun:
+    """Asks for the answers that a planned run does not have yet, and returns it scored."""
+    with run_folder.open_run(runs, plan.header) as folder:
+        with progress(f"{plan.task.name} {label}", len(plan.samples) * plan.header.draws, "samples") as bar:
             tally = _Tally(bar, folder)
             for result in _results(engine, plan, folder, sandbox):
                 folder.add_result(result)
@@ -186,7 +210,8 @@ def missing_requests(plan: RunPlan, folder: RunFolder) -> list[ChoiceRequest] | 
     ]
     return [
         GenerateRequest(sample=sample.id, draw=draw, prompt=shown(task, sample), decoding=task.decoding,
-                        seed=draw_seed(header.seed, sample.id, draw))
+                        seed=draw_seed(header.seed, sample.id, draw),
+                        messages=task.asked(sample)[0][0] if task.asked else ())
         for sample, draw in unwritten
     ]  # fmt: skip
 
@@ -199,6 +224,8 @@ def _header(
     ids = digest([sample.id for sample in samples])
     determines: list[object] = [checkpoint[0], record.fingerprint, task.metrics, facts.engine, facts.version]
     determines += [facts.dtype, facts.identity]
+    if task.shape is not None and task.shape.date:  # the template writes the day: another day asks other words
+        determines.append(task.shape.date)
     return Run(
         id=digest([*determines, options.seed, draws, ids, tier]), checkpoint=checkpoint[0],
         checkpoint_label=checkpoint[1], task=task.name, protocol=msgspec.to_builtins(record),
@@ -286,10 +313,11 @@ def score_texts(
         if text.finish == "fault":
             yield _result(sample, text, verdict="unscored", detail=text.fault)
             continue
-        answer = task.extract(sample, text.text) if task.extract else text.text
+        answer = None if text.unfinished else task.extract(sample, text.text) if task.extract else text.text
         if answer is None:
             zeros = dict.fromkeys(task.metrics, 0.0)
-            yield _result(sample, text, score=0.0, metrics=zeros, verdict="failed", detail="no answer found")
+            detail = UNFINISHED if text.unfinished else "no answer found"
+            yield _result(sample, text, score=0.0, metrics=zeros, verdict="failed", detail=detail)
         elif task.program is not None:
             programs.append(msgspec.structs.replace(task.program(sample, answer), id=str(number)))
             running[str(number)] = (sample, text, answer)
@@ -313,5 +341,6 @@ def _result(sample: Sample, text: Generation, score: float | None = None, **fiel
     """The result line of one text; `fields` are those that its score gives."""
     return Result(
         sample=sample.id, draw=text.draw, score=score, text=text.text, cluster=sample.cluster, finish=text.finish,
-        prompt_tokens=text.prompt_tokens, tokens=text.tokens, truncated=text.truncated, **fields,
+        prompt_tokens=text.prompt_tokens, tokens=text.tokens, truncated=text.truncated,
+        thought=text.thought, thought_tokens=text.thought_tokens, unfinished=text.unfinished, **fields,
     )  # fmt: skip

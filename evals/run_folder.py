@@ -108,6 +108,16 @@ def _mend(path: Path, *, keep_unscored: bool) -> None:
             file.write(whole)
 
 
+def drop_unanswered(path: Path) -> None:
+    """Removes the folder of a run that has no answer yet: the same question is asked as another run."""
+    if read_generations(path) or read_results(path / "results.jsonl"):
+        return
+    for name in ("header.json", "generations.jsonl", "results.jsonl", ".lock"):
+        (path / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a file of the user's own is kept
+        path.rmdir()
+
+
 def read_results(path: Path) -> list[Result]:
     """The results in a file, its whole lines only. Raises ZooError when a line is damaged."""
     if not path.exists():

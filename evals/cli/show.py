@@ -125,7 +125,11 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
     click.echo(f"tokens fed ({len(view.tokens)}): {' '.join(map(str, view.tokens))}" if view.tokens else view.why)
     for result in draws:
         click.echo(f"draw {result.draw}: {result.verdict}, score {result.score}, {result.detail}")
-        click.echo(f"  tokens {result.prompt_tokens} + {result.tokens}, truncated {result.truncated}, {result.finish}")
+        of_thought = f" ({result.thought_tokens} of thought)" if result.thought_tokens else ""
+        written = f"{result.prompt_tokens} + {result.tokens}{of_thought}"
+        click.echo(f"  tokens {written}, truncated {result.truncated}, {result.finish}")
+        if result.thought:
+            click.echo(f"  thought{' (unfinished)' if result.unfinished else ''}: {result.thought!r}")
         if not result.logprobs:
             click.echo(f"  text:   {result.text!r}")
             click.echo(f"  answer: {result.answer!r}")
@@ -139,16 +143,29 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
     from collections import Counter
 
     verdicts = dict(Counter(result.verdict for result in results))
+    thoughts = {
+        "unfinished": sum(result.unfinished for result in results),
+        "thought_tokens": sum(result.thought_tokens for result in results),
+        "answer_tokens": sum(result.tokens - result.thought_tokens for result in results),
+    }
     if as_json:
-        emit_json({**header, "verdicts": verdicts})
+        emit_json({**header, "verdicts": verdicts, **thoughts})
         return
     for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
         click.echo(f"{key:<17} {header[key]}")
     backend = header["backend"]
     click.echo(f"{'engine':<17} {backend['engine']} {backend['version']}, {backend['dtype']} on {backend['device']}")
+    if without := (backend.get("identity") or {}).get("without"):
+        click.echo(f"{'without':<17} {', '.join(without)}: the endpoint refuses them")
     if backend.get("path"):
         click.echo(f"{'path':<17} {backend['path']}")
     click.echo(f"{'verdicts':<17} " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
+    if any(result.thought or result.unfinished for result in results):
+        thought, answer = thoughts["thought_tokens"], thoughts["answer_tokens"]
+        click.echo(f"{'tokens':<17} {thought:,} of thoughts, {answer:,} of answers")
+    if unfinished := [result.sample for result in results if result.unfinished]:
+        first = ", ".join(dict.fromkeys(unfinished[:5])) + (", …" if len(unfinished) > 5 else "")
+        click.echo(f"{'unfinished':<17} {len(unfinished)} thoughts without an end, scored as no answer: {first}")
     cut = [result.sample for result in results if result.truncated]
     if cut:
         first = ", ".join(dict.fromkeys(cut[:5])) + (", …" if len(cut) > 5 else "")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from zoo.errors import unknown
+from zoo.errors import ZooError, unknown
 
 # engine -> module with `connect(folder, **options) -> Engine`
 ENGINES = {
@@ -17,6 +17,15 @@ ENGINES = {
     "openai_http": "evals.engines.http.openai",
     "replay": "evals.engines.replay",
 }
+# engines that send a chat's messages, or none: a checkpoint's template is not rendered here
+SENDS_MESSAGES = frozenset({"openai_http", "replay"})
+
+
+class FactsChanged(ZooError):
+    """An engine's facts are other ones than those that a run was planned with, so it is to be planned again.
+
+    An endpoint that refuses a parameter is an example: the run's identity then says that it was left out.
+    """
 
 
 class Engine(Protocol):

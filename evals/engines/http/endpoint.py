@@ -17,9 +17,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from evals.engines.http.parameters import refused_parameter
 from zoo.address import shown
 from zoo.errors import ZooError
 from zoo.jsonl import parse_json
@@ -27,6 +28,7 @@ from zoo.records import Record
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 BODY_BYTES = 64 << 20  # a longer answer is refused
+ERROR_BYTES = 64 << 10  # of an error, which may quote the request
 LONGEST_WAIT_SECONDS = 60.0  # even if Retry-After asks for more
 MOST_COUNTED = 1 << 40  # tokens that one answer may report
 TIMEOUTS = 2  # timeouts of one request after which the endpoint counts as hanging
@@ -53,7 +55,14 @@ class Limits(Record, frozen=True, kw_only=True):
 
 
 class Refused(Exception):
-    """The endpoint refuses this one request (4xx); the text is its reason. Others may succeed."""
+    """The endpoint refuses this one request (4xx); the text is its reason. Others may succeed.
+
+    parameter  the parameter of the request that it refuses, "" if its error names none
+    """
+
+    def __init__(self, text: str, parameter: str = "") -> None:
+        super().__init__(text)
+        self.parameter = parameter
 
 
 class EndpointError(ZooError):
@@ -116,7 +125,7 @@ class Endpoint:
             finally:
                 self._settle(hold, used, charged)
 
-        answer = self._try(once)
+        answer = self._try(once, body)
         if not isinstance(answer, dict):
             raise EndpointError(f"{self.url}{path} answered {str(answer)[:60]!r}, expected a JSON object")
         return answer
@@ -140,7 +149,8 @@ class Endpoint:
                     events += 1
                     yield event
         except urllib.error.HTTPError as error:
-            raise self._final(error.code, f"HTTP {error.code}: {self._reason(error)}") from None
+            reason, parameter = self._reason(error, body)
+            raise self._final(error.code, f"HTTP {error.code}: {reason}", parameter) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = self._describe(error)
             raise NoAnswer(f"{self.url} broke off ({reason})", reason) from None
@@ -179,7 +189,7 @@ class Endpoint:
                 self._money += (used[0] * price[0] + used[1] * price[1]) / 1e6
             self._turn.notify_all()
 
-    def _try(self, once: Callable[[], Any]) -> Any:
+    def _try(self, once: Callable[[], Any], sent: Collection[str] = ()) -> Any:
         """Repeats `once` until it returns; waits 1, 2, 4, ... seconds between tries, or as Retry-After asks."""
         last, tried, silences = "", 0, 0
         for attempt in range(self.limits.tries):
@@ -187,9 +197,11 @@ class Endpoint:
             try:
                 return once()
             except urllib.error.HTTPError as error:
-                last = f"HTTP {error.code}: {self._reason(error)}"
-                if error.code not in RETRIED:
-                    raise self._final(error.code, last) from None
+                reason, parameter = self._reason(error, sent)
+                last = f"HTTP {error.code}: {reason}"
+                # some servers refuse a parameter with a 500
+                if error.code not in RETRIED or (error.code == 500 and parameter):
+                    raise self._final(error.code, last, parameter) from None
                 wait = _retry_after(error.headers.get("Retry-After"))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 last, wait = self._describe(error), None
@@ -206,12 +218,12 @@ class Endpoint:
             last,
         ) from None
 
-    def _final(self, code: int, last: str) -> Exception:
+    def _final(self, code: int, last: str, parameter: str) -> Exception:
         if code in (401, 403):
             return EndpointError(f"{self.url} refuses the key ({last}); set PHIZOO_API_KEY (for PHIZOO_API_URL)")
         if code in (404, 405) or 300 <= code < 400:
             return EndpointError(f"{self.url} has no such address or model ({last}); it should end in /v1")
-        return Refused(last)
+        return Refused(last, parameter)
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None) -> urllib.request.Request:
         headers = {"Accept": "application/json", "User-Agent": "phi-zoo"}
@@ -230,21 +242,24 @@ class Endpoint:
             text = _read(response, ends, timeout_seconds)
         return parse_json(text, nonfinite=True, repair=True)
 
-    def _reason(self, error: urllib.error.HTTPError) -> str:
-        """The endpoint's own message, on one line, without the key."""
+    def _reason(self, error: urllib.error.HTTPError, sent: Collection[str]) -> tuple[str, str]:
+        """The endpoint's own message, on one line, without the key; and the parameter that it refuses, or ""."""
         try:
-            text = error.read(4096).decode("utf-8", "replace")
+            text = error.read(ERROR_BYTES).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             text = ""
         finally:
             error.close()
+        body: Any = text
         try:
             body = parse_json(text, repair=True)
-            error_part = body.get("error", body) if isinstance(body, dict) else body
+            first = body[0] if isinstance(body, list) and body else body
+            error_part = first.get("error", first) if isinstance(first, dict) else first
             text = str(error_part.get("message", error_part) if isinstance(error_part, dict) else error_part)
         except ValueError:
             pass
-        return self.clean(text)
+        parameter = refused_parameter(body, sent)
+        return self.clean(text), parameter
 
     def clean(self, text: str) -> str:
         """A text on one line of at most 200 characters, without the key."""

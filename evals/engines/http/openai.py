@@ -15,17 +15,18 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
-from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused, read_usage
+from evals.engines import FactsChanged
+from evals.engines.http.answer import find_start, make_fault, read_choices, read_continuation, read_generation
+from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
+from evals.engines.http.parameters import EFFECTS, why_needed
 from evals.engines.tokens import Pair, Tokens, folder_tokens
-from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
-from evals.scoring.finite import find_overflow
+from evals.records import ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation
 from zoo.api_key import ENDPOINT_KEYS, key_for
 from zoo.digest import SHA256
 from zoo.errors import ZooError
 from zoo.shape import folder_shape
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # from an answer of another form
-ROUNDING = 1e-3  # a server may give a log-probability so far above 0
 STOPS = 4  # the API's limit; more are cut here, which gives the same text
 
 Request = TypeVar("Request", GenerateRequest, ChoiceRequest)
@@ -38,12 +39,15 @@ class OpenAIHttp:
     def __init__(self, endpoint: Endpoint, model: str, folder: Path | None, *, chat: bool, concurrency: int) -> None:
         self.endpoint, self.wanted_model, self.folder = endpoint, model, folder
         self.chat, self.concurrency = chat, concurrency
-        self._renamed = False
+        self._without: frozenset[str] = frozenset()  # parameters that the endpoint refuses
+        self._planned = self._without  # those of them that the run's identity names
+        self._renamed = self._several = False
 
     @cached_property
     def facts(self) -> Facts:
         """The endpoint's facts, requested once: its model, and whether it gives the log-probabilities of prompts."""
         model, owner, context, root = self._served
+        without = {"without": sorted(self._without)} if self._without else {}
         return Facts(
             engine="openai_http",
             version="1",
@@ -53,7 +57,7 @@ class OpenAIHttp:
             identity={
                 "url": self.endpoint.url, "model": model, "api": "chat" if self.chat else "completions",
                 "server": owner, "root": root, "prompts": "ids" if self.tokens is not None else "text",
-            },
+            } | without,
             can_score_choices=not self.chat and self._echoes,
         )  # fmt: skip
 
@@ -107,7 +111,7 @@ class OpenAIHttp:
         text = "def add(a, b):"
         try:
             answer = self._complete({"prompt": [text], "max_tokens": 1, "echo": True, "logprobs": 1}, (64, 1))
-            read = _read_choices(answer, 1)[0]["logprobs"]["token_logprobs"]
+            read = read_choices(answer, 1)[0]["logprobs"]["token_logprobs"]
         except (Refused, EndpointError, *MALFORMED) as error:
             if isinstance(error, EndpointError) and "choices" not in str(error):
                 raise
@@ -120,7 +124,14 @@ class OpenAIHttp:
         return True
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Generation]:
-        """Generations as they come. Raises EndpointError after the answers that came before the fault."""
+        """Generations as they come. Raises EndpointError after the answers that came before the fault.
+
+        Raises  FactsChanged when the endpoint refuses a parameter that the requests can do without
+        """
+        self._several = any(request.draw for request in requests)
+        self._planned = self._without
+        for name in sorted(self._without if requests else ()):  # an earlier task could do without, this one perhaps not
+            self._check_needed(name, requests[0].decoding, "as before")
         if any(request.decoding.boundary == "healed" for request in requests) and self._served[1] != "phi-zoo":
             raise ZooError(
                 f"{self.endpoint.url} cannot heal a prompt's last token, which this protocol asks for; "
@@ -179,21 +190,47 @@ class OpenAIHttp:
         if fault is not None:
             raise fault
 
-    def _complete(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
-        return self.endpoint.post("/completions", {"model": self._served[0], "temperature": 0, **body}, most_tokens)
-
-    def _chat(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
-        """A chat's answer; newer models want max_tokens under another name, and say so."""
-        request = {"model": self._served[0], **body}
-        if self._renamed:
-            request["max_completion_tokens"] = request.pop("max_tokens")
+    def _post(self, path: str, body: dict[str, Any], most: tuple[int, int], how: Decoding | None) -> dict[str, Any]:
+        """The answer to as much of a request as the endpoint takes. how: None where it scores a prompt."""
+        without = self._planned
+        sent = {"model": self._served[0]} | {name: value for name, value in body.items() if name not in without}
+        if self._renamed and "max_tokens" in sent:
+            sent["max_completion_tokens"] = sent.pop("max_tokens")
         try:
-            return self.endpoint.post("/chat/completions", request, most_tokens)
+            return self.endpoint.post(path, sent, most)
         except Refused as no:
-            if self._renamed or "max_completion_tokens" not in str(no):
-                raise
-            self._renamed = True
-            return self._chat(body, most_tokens)
+            # newer models want max_tokens under another name, and say so in one form or another
+            if "max_tokens" in sent and (no.parameter == "max_tokens" or "max_completion_tokens" in str(no)):
+                self._renamed = True
+            elif how is None and no.parameter == "temperature":  # a score is no draw
+                body = {name: value for name, value in body.items() if name != "temperature"}
+            else:
+                self._leave_out(no, how)
+        return self._post(path, body, most, how)
+
+    def _leave_out(self, refusal: Refused, how: Decoding | None) -> None:
+        """Leaves a refused parameter out from now on, which is another run: raises FactsChanged.
+
+        Raises  the refusal itself if it names no parameter; EndpointError if the run cannot do without
+        """
+        name = refusal.parameter
+        if how is None or not name:
+            raise refusal
+        self._check_needed(name, how, str(refusal))
+        self._without |= {name}
+        self.__dict__.pop("facts", None)
+        raise FactsChanged(
+            f"{self.endpoint.url} refuses {name} ({refusal}), so it is left out of this run: {EFFECTS[name]}"
+        ) from None
+
+    def _check_needed(self, name: str, how: Decoding, reason: str) -> None:
+        """Raises EndpointError where the requests need a parameter that the endpoint refuses."""
+        why = why_needed(name, how, several=self._several, greedy_only=self.folder is not None)
+        if why:
+            raise EndpointError(f"{self.endpoint.url} refuses {name} ({reason}): {why}") from None
+
+    def _complete(self, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
+        return self._post("/completions", {"temperature": 0, **body}, most_tokens, None)
 
     def _generation(self, request: GenerateRequest) -> Generation:
         how, body, truncated = request.decoding, self._sampling(request), 0
@@ -201,7 +238,7 @@ class OpenAIHttp:
             if self.chat:
                 text = request.prompt.rstrip() if how.boundary == "stripped" else request.prompt
                 body["messages"] = [{"role": "user", "content": text}]
-                answer = self._chat(body, (len(text.encode()) + 64, how.max_tokens))
+                answer = self._post("/chat/completions", body, (len(text.encode()) + 64, how.max_tokens), how)
             else:
                 prompt, truncated, body["max_tokens"] = self._prompt(request)
                 body["prompt"] = prompt
@@ -210,10 +247,10 @@ class OpenAIHttp:
                 if how.boundary == "healed":
                     body["boundary"] = "healed"
                 size = len(prompt.encode()) if isinstance(prompt, str) else len(prompt)
-                answer = self._complete(body, (size + 1, how.max_tokens))
-            return _read_generation(request, answer, truncated, chat=self.chat)
+                answer = self._post("/completions", body, (size + 1, how.max_tokens), how)
+            return read_generation(request, answer, truncated, chat=self.chat, tokens=self.tokens)
         except Refused as no:
-            return _make_fault(request, str(no))
+            return make_fault(request, str(no))
 
     def stream(self, request: GenerateRequest) -> Iterator[str]:
         """One text in pieces, as the endpoint writes it, by /completions."""
@@ -260,12 +297,12 @@ class OpenAIHttp:
         size = sum(len(prompt) if isinstance(prompt, list) else len(prompt.encode()) for prompt in prompts)
         try:
             body = {"prompt": prompts, "max_tokens": 1, "echo": True, "logprobs": 1}
-            choices = _read_choices(self._complete(body, (size, len(prompts))), len(prompts))
+            choices = read_choices(self._complete(body, (size, len(prompts))), len(prompts))
             read = []
             for number, (before, _) in enumerate(request.pairs):
                 logprobs = choices[number].get("logprobs") or {}
-                start = pairs[number].start if pairs else _find_start(logprobs, before)
-                read.append(_read_continuation(logprobs, start, len(pairs[number].tokens) if pairs else None))
+                start = pairs[number].start if pairs else find_start(logprobs, before)
+                read.append(read_continuation(logprobs, start, len(pairs[number].tokens) if pairs else None))
         except (Refused, *MALFORMED) as no:
             return ChoiceScores(sample=request.sample, choices=(), fault=str(no) or type(no).__name__)
         return ChoiceScores(
@@ -274,68 +311,6 @@ class OpenAIHttp:
             prompt_tokens=max((pair.start + pair.truncated for pair in pairs), default=0),
             truncated=max((pair.truncated for pair in pairs), default=0),
         )
-
-
-def _read_choices(answer: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """The choices of an answer in order. Raises EndpointError for another number or form."""
-    choices = answer.get("choices")
-    whole = isinstance(choices, list) and len(choices) == count
-    if not whole or not all(isinstance(each, dict) and type(each.get("index", 0)) is int for each in choices or ()):
-        raise EndpointError(f"the endpoint sent no {count} choices ({str(answer)[:80]!r}); what was answered is kept")
-    return sorted(choices or (), key=lambda choice: choice.get("index", 0))
-
-
-def _find_start(read: dict[str, Any], before: str) -> int:
-    """The index of the continuation's first token, from text offsets. Raises Refused when no token starts there."""
-    boundary = len(before.rstrip())
-    offsets = list(read["text_offset"])
-    if not boundary:
-        raise Refused("an empty context cannot be scored without the model's tokenizer")
-    if boundary not in offsets:
-        raise Refused("a token straddles context and continuation; only the model's own tokenizer can split it")
-    return offsets.index(boundary)
-
-
-def _read_continuation(read: dict[str, Any], start: int, count: int | None) -> Choice:
-    """The continuation's share of a prompt's log-probabilities; the last token is the generated one."""
-    logprobs = read["token_logprobs"]
-    if count is not None and len(logprobs) not in (count, count + 1):
-        raise Refused(f"{len(logprobs)} log-probabilities for a prompt of {count} tokens")
-    end = len(logprobs) - 1 if count is None else count
-    mine = logprobs[start:end]
-    best = [max(top.values()) for top in read["top_logprobs"][start:end]]
-    numbers = [*mine, *best]
-    if not mine or any(type(value) not in (int, float) for value in numbers):
-        raise Refused("a token without a log-probability")
-    if fault := find_overflow(numbers):
-        raise Refused(fault)
-    if max(numbers) > ROUNDING:
-        raise Refused(f"a log-probability of {max(numbers):g}, which is above 0")
-    greedy = all(value >= top for value, top in zip(mine, best, strict=True))
-    return Choice(logprob=float(sum(mine)), tokens=len(mine), greedy=greedy)
-
-
-def _read_generation(request: GenerateRequest, answer: dict[str, Any], truncated: int, *, chat: bool) -> Generation:
-    choice = _read_choices(answer, 1)[0]
-    part, name = (choice.get("message"), "content") if chat else (choice, "text")
-    text = part.get(name) if isinstance(part, dict) else part
-    if text is None and isinstance(part, dict) and chat:
-        text = ""  # a refusal or a tool call: an answer, and an empty one
-    if not isinstance(part, dict) or not isinstance(text, str):
-        raise EndpointError(f"the endpoint sent no text ({str(choice)[:80]!r}); what was answered is kept")
-    prompt_tokens, tokens = read_usage(answer) or (0, 0)
-    ends = [place for stop in request.decoding.stop if stop and (place := text.find(stop)) >= 0]
-    return Generation(
-        sample=request.sample, draw=request.draw, text=text[: min(ends)] if ends else text,
-        prompt_tokens=prompt_tokens, tokens=tokens,
-        finish="stop" if ends or choice.get("finish_reason") != "length" else "length", truncated=truncated,
-    )  # fmt: skip
-
-
-def _make_fault(request: GenerateRequest, fault: str) -> Generation:
-    return Generation(
-        sample=request.sample, draw=request.draw, text="", prompt_tokens=0, tokens=0, finish="fault", fault=fault
-    )
 
 
 def connect(
