@@ -98,7 +98,8 @@ SHAPES: dict[str, Shape] = {
     "body only, bare, with prose": lambda body, _: f"Continue so:\n\n{body}\nThat is all.",
     "a lambda": lambda body, _: fenced(
         "import itertools\nrunning_max = lambda numbers: list(itertools.accumulate(numbers, "
-        + ("max" if body == RIGHT else "min") + "))\n"
+        + ("max" if body == RIGHT else "min")
+        + "))\n"
     ),
     "a class": lambda body, _: fenced(
         "class Solution:\n" + textwrap.indent("def running_max(self, numbers):\n" + body, "    ")
@@ -110,11 +111,15 @@ SHAPES: dict[str, Shape] = {
     ),
     "a helper after it": lambda body, _: fenced(f"{HEAD}    return work(numbers)\n\n{helper('work', body)}"),
     "a helper without return": lambda body, _: fenced(
-        "def fill(numbers, result):\n" + body.replace("    result = []\n", "").replace("    return result\n", "")
-        + HEAD + "    result = []\n    fill(numbers, result)\n    return result\n"
+        "def fill(numbers, result):\n"
+        + body.replace("    result = []\n", "").replace("    return result\n", "")
+        + HEAD
+        + "    result = []\n    fill(numbers, result)\n    return result\n"
     ),
     "a generator": lambda body, _: fenced(
-        helper("steps", body.replace("    return result", "    yield from result")) + HEAD + "    return [*steps(numbers)]\n"
+        helper("steps", body.replace("    return result", "    yield from result"))
+        + HEAD
+        + "    return [*steps(numbers)]\n"
     ),
     "a table that is filled": lambda body, _: fenced(
         f"memo = {{}}\nmemo['f'] = None\n{helper('work', body)}memo['f'] = work\n{HEAD}    return memo['f'](numbers)\n"
@@ -128,7 +133,9 @@ SHAPES: dict[str, Shape] = {
     "an assert that is wrong": lambda body, _: fenced(HEAD + body + "\nassert running_max([1, 3, 2]) == [0]\n"),
     "a main block": lambda body, _: fenced(HEAD + body + '\nif __name__ == "__main__":\n    raise SystemExit\n'),
     "unit tests": lambda body, _: fenced(
-        "import unittest\n" + HEAD + body
+        "import unittest\n"
+        + HEAD
+        + body
         + "\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(running_max([]), [1])\n"
         + "unittest.main()\n"
     ),
@@ -154,7 +161,9 @@ SHAPES: dict[str, Shape] = {
     "a helper in a block after": lambda body, _: (
         f"Main:\n{fenced(HEAD + '    return work(numbers)' + chr(10))}Helper:\n{fenced(helper('work', body))}"
     ),
-    "usage in a block after": lambda body, _: f"{fenced(HEAD + body)}Use:\n{fenced('print(running_max([3]))' + chr(10))}",
+    "usage in a block after": lambda body, _: (
+        f"{fenced(HEAD + body)}Use:\n{fenced('print(running_max([3]))' + chr(10))}"
+    ),
     "a test file after": lambda body, _: (
         f"{fenced(HEAD + body)}Test it:\n"
         + fenced("from solution import running_max\n\ndef test_it():\n    assert running_max([1]) == [1]\n")
@@ -162,9 +171,13 @@ SHAPES: dict[str, Shape] = {
     "installing before": lambda body, _: f"{fenced('pip install numpy' + chr(10), 'bash')}{fenced(HEAD + body)}",
     "another language after": lambda body, _: fenced(HEAD + body) + fenced("function running_max() {}\n", "javascript"),
     "the signature before": lambda body, _: f"Complete this:\n{fenced(STUB)}Answer:\n{fenced(HEAD + body)}",
-    "the signature after": lambda body, _: f"{fenced(HEAD + body)}The signature:\n{fenced(HEAD + '    pass' + chr(10))}",
+    "the signature after": lambda body, _: (
+        f"{fenced(HEAD + body)}The signature:\n{fenced(HEAD + '    pass' + chr(10))}"
+    ),
     "the body in a block after the signature": lambda body, _: f"{fenced(STUB)}Its body:\n{fenced(body)}",
-    "corrected": lambda body, other: f"{fenced(HEAD + other)}Wait, that is wrong.\n{fenced(HEAD + body)}Now it is right.",
+    "corrected": lambda body, other: (
+        f"{fenced(HEAD + other)}Wait, that is wrong.\n{fenced(HEAD + body)}Now it is right."
+    ),
     "corrected in one block": lambda body, other: fenced(f"{HEAD}{other}\n\n{HEAD}{body}"),
     "corrected without fences": lambda body, other: f"Try:\n\n{HEAD}{other}\nNo. Better:\n\n{HEAD}{body}\nDone.",
     "begun again and cut off": lambda body, other: (
