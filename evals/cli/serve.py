@@ -32,6 +32,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True,
               help="auto: vLLM if it is installed.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs PHIZOO_API_KEY.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="NAME",
+              help="transformers: another name that clients call this server by.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")
 @DTYPE
 @click.option("--seed", type=int, default=0, show_default=True, help="vllm: seed of requests that set none.")
@@ -54,7 +56,7 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
     from evals.engines.local.load import resolve
     from evals.engines.vllm.process import Serving, check_port, free_port
 
-    key, host, port = read_key("PHIZOO_API_KEY"), options["host"], options["port"]
+    key, host, port, hosts = read_key("PHIZOO_API_KEY"), options["host"], options["port"], options.pop("hosts")
     if host not in LOOPBACK and not key:
         raise ZooError(
             f"--host {host} exposes the model to other machines: set PHIZOO_API_KEY to a key that clients must send"
@@ -84,7 +86,7 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
         context, cpu = checkpoint.context_tokens, device == "cpu"
         _vllm(Serving(path=path, name=checkpoint.name, context_tokens=context, cpu=cpu, **options), key, start_seconds)
     else:
-        _transformers(path, checkpoint.name, checkpoint.digest, host, port, dtype, key)
+        _transformers(path, checkpoint.name, checkpoint.digest, (host, port, hosts), dtype, key)
 
 
 def _show_plan(name: str, vllm: bool, options: dict[str, Any]) -> None:
@@ -137,14 +139,17 @@ def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
     click.echo("stopped")
 
 
-def _transformers(path: Path, name: str, digest: str, host: str, port: int, dtype: str, key: str | None) -> None:
+def _transformers(
+    path: Path, name: str, digest: str, place: tuple[str, int, tuple[str, ...]], dtype: str, key: str | None
+) -> None:
     from evals.engines.transformers_local import connect
     from evals.serving.server import make_server
 
+    host, port, hosts = place
     backend = connect(path, dtype=dtype)
     _ = backend.model  # loaded before the server is ready
     try:
-        running = make_server(backend, name, host, port, key, digest)
+        running = make_server(backend, name, host, port, key, digest, hosts)
     except OSError as error:
         raise ZooError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
     with _stop_signal() as stopped:

@@ -167,6 +167,11 @@ class Tokens:
             self._marks[tags] = find_marks(self.tokenizer, tags)
         return self._marks[tags]
 
+    @cached_property
+    def longest_bytes(self) -> int:
+        """The bytes of the longest token; 0 where a text is not its tokens' bytes in a row."""
+        return max(map(len, self.bytes_of), default=0) if self.spelling.joins else 0
+
     def text(self, tokens: Sequence[int]) -> str:
         """The text of new tokens behind a prompt; bytes that are not UTF-8 become U+FFFD."""
         return self.spelling.text(tokens).decode("utf-8", "replace")

@@ -14,12 +14,13 @@ import msgspec
 from evals.engines.local.choices import choose
 from evals.engines.local.generate import Text, encode_prompt
 from evals.engines.local.load import load, resolve
-from evals.engines.local.logprobs import TokenRead, read_prompts
+from evals.engines.local.logprobs import TokenRead, read_prompts, step_prompts
 from evals.engines.local.paths import Paths
+from evals.engines.local.plain import vocabulary_rows
 from evals.engines.local.probe import prove
-from evals.engines.local.stream import Pieces, write_steps
-from evals.engines.local.write import generate
-from evals.engines.tokens import Prompt, Tokens
+from evals.engines.local.stream import Pieces, TokenStep, write_steps
+from evals.engines.local.write import generate, step_texts
+from evals.engines.tokens import Tokens
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.errors import ZooError
 from zoo.families import folder_family
@@ -72,11 +73,18 @@ class TransformersLocal:
         if requests:
             yield from choose(self.model, self.tokens, self.paths, requests, self.facts.context_tokens, self.budget)
 
-    def continue_tokens(self, requests: Sequence[GenerateRequest], prompts: Sequence[Prompt]) -> Iterator[Generation]:
-        """Generations from prompts that come as tokens; each must leave room in the context."""
-        yield from generate(
-            self.model, self.tokens, self.paths, requests, self.facts.context_tokens, self.slots, prompts
-        )
+    @property
+    def rows(self) -> int:
+        """The width of the model's logits."""
+        return vocabulary_rows(self.model)
+
+    def step_texts(self, texts: Sequence[Text], slots: int) -> Iterator[list[Text]]:
+        """Writes texts, `slots` at a time; yields after each step of the model those that ended with it."""
+        return step_texts(self.model, self.tokens, self.paths, texts, min(slots, self.slots))
+
+    def write_steps(self, text: Text, likeliest: int) -> Iterator[TokenStep]:
+        """Writes one text; yields each token with its log-probability and those of the likeliest ones there."""
+        return write_steps(self.model, self.tokens, self.paths, text, likeliest)
 
     def stream(self, request: GenerateRequest) -> Iterator[str]:
         """One text in pieces, as it is written."""
@@ -92,6 +100,10 @@ class TransformersLocal:
     def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[TokenRead]]:
         """The log-probability of every token of every sequence but its first, and the likeliest next token."""
         return read_prompts(self.model, sequences, self.tokens.size, self.budget)
+
+    def step_prompts(self, sequences: Sequence[Sequence[int]]) -> Iterator[list[tuple[int, list[TokenRead]]]]:
+        """As `prompt_logprobs`: yields after each forward pass its sequences' places with their reads."""
+        return step_prompts(self.model, sequences, self.tokens.size, self.budget)
 
     def close(self) -> None:
         """Frees the weights."""

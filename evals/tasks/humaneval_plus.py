@@ -4,8 +4,8 @@ Source: Liu et al. 2023, arXiv:2305.01210. Data: evalplus/humanevalplus_release 
 Protocol `evalplus`: the prompt stripped plus one newline, EvalPlus 0.3.1's stops, greedy up to 768
 tokens, sanitized; `evals.sandbox` compares the outputs with the reference's. Our verdict differs from
 EvalPlus's only on problem 32, which EvalPlus fails for every solution (docs/protocols.md).
-Protocol `chat`: the same tests, asked by chat as `humaneval@chat`. `humaneval@evalplus` has the same prompts with
-the base tests only.
+Protocol `chat`: the same tests, asked by chat as in `humaneval@chat`.
+`humaneval@evalplus` has the prompts of `evalplus` with the base tests only.
 """
 
 from collections.abc import Iterator

@@ -6,7 +6,7 @@ sequences by the plain path, since an HTTP client may ask for any.
 Letters in names: B rows, T tokens, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from evals.engines.local import plain
@@ -30,12 +30,23 @@ def read_prompts(model: Any, sequences: Sequence[Sequence[int]], size: int, budg
     budget     tokens a forward pass
     """
     reads: list[list[TokenRead]] = [[] for _ in sequences]
+    for step in step_prompts(model, sequences, size, budget):
+        for place, read in step:
+            reads[place] = read
+    return reads
+
+
+def step_prompts(
+    model: Any, sequences: Sequence[Sequence[int]], size: int, budget: int
+) -> Iterator[list[tuple[int, list[TokenRead]]]]:
+    """As `read_prompts`, but yields after each forward pass its sequences' places with their reads."""
     lengths = [len(sequence) for sequence in sequences]
     for batch in plain.batches(lengths, lengths, plain.vocabulary_rows(model), budget):
         logits_BTV = plain.read_logits(model, [sequences[place] for place in batch], lengths[batch[0]])
-        for place, logits_TV in zip(batch, logits_BTV, strict=True):
-            reads[place] = _read_rows(logits_TV, sequences[place], size)
-    return reads
+        yield [
+            (place, _read_rows(logits_TV, sequences[place], size))
+            for place, logits_TV in zip(batch, logits_BTV, strict=True)
+        ]
 
 
 def _read_rows(logits_TV: Any, tokens: Sequence[int], size: int) -> list[TokenRead]:

@@ -108,14 +108,22 @@ class Reader:
 
 def write_texts(model: Any, tokens: Tokens, texts: Sequence[Text], slots: int, *, with_cache: bool) -> Iterator[Text]:
     """Writes every text to its end, texts with prompts of equal length in step, and yields each as it ends."""
+    for ended in step_texts(model, tokens, texts, slots, with_cache=with_cache):
+        yield from ended
+
+
+def step_texts(
+    model: Any, tokens: Tokens, texts: Sequence[Text], slots: int, *, with_cache: bool
+) -> Iterator[list[Text]]:
+    """As `write_texts`, but yields after each step of the model the texts that ended with it."""
     lengths = [len(text.prompt.tokens) for text in texts]
     for places in batches(lengths, [1] * len(texts), 1, GROUP_TOKENS):
         group = [texts[place] for place in places]
         for begin in range(0, len(group), slots):
-            yield from _write_group(model, tokens, group[begin : begin + slots], with_cache)
+            yield from _step_group(model, tokens, group[begin : begin + slots], with_cache)
 
 
-def _write_group(model: Any, tokens: Tokens, texts: list[Text], with_cache: bool) -> Iterator[Text]:
+def _step_group(model: Any, tokens: Tokens, texts: list[Text], with_cache: bool) -> Iterator[list[Text]]:
     reader = Reader(model, [text.prompt.tokens for text in texts], with_cache=with_cache)
     while texts:
         logits_BV, writing = reader.next_logits(), [row for row, text in enumerate(texts) if not text.finish]
@@ -124,8 +132,7 @@ def _write_group(model: Any, tokens: Tokens, texts: list[Text], with_cache: bool
         for row, token in zip(writing, drawn, strict=True):
             last[row] = token
             texts[row].add(token)
-            if texts[row].finish:
-                yield texts[row]
+        yield [texts[row] for row in writing if texts[row].finish]
         reader.append(last)
         open_rows = [row for row, text in enumerate(texts) if not text.finish]
         if len(open_rows) * 2 <= len(texts):  # each text is read again at most log2(texts) times

@@ -107,6 +107,11 @@ class Slots:
 
     def run(self, waiting: Sequence[Text]) -> Iterator[Text]:
         """Yields every text when it has ended."""
+        for ended in self.steps(waiting):
+            yield from ended
+
+    def steps(self, waiting: Sequence[Text]) -> Iterator[list[Text]]:
+        """Yields after each step of the model the texts that ended with it."""
         import torch
         from transformers.cache_utils import CacheLayerMixin
 
@@ -122,7 +127,7 @@ class Slots:
             if queue and (free * 4 >= self.count or not self.texts):
                 new, queue = queue[:free], queue[free:]
                 self._fill(new)
-            yield from self._take_ended()
+            yield list(self._take_ended())
             if self.texts:
                 self._step()
 

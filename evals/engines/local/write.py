@@ -8,23 +8,20 @@ from evals.engines.local.generate import Text, encode_prompt
 from evals.engines.local.paths import CACHE, SIDE_BY_SIDE, SLOTS, Paths
 from evals.engines.local.rows import is_out_of_memory
 from evals.engines.local.slots import Slots
-from evals.engines.tokens import Prompt, Tokens
+from evals.engines.tokens import Tokens
 from evals.records import GenerateRequest, Generation
 
 
 def generate(
-    model: Any, tokens: Tokens, paths: Paths, requests: Sequence[GenerateRequest], context_tokens: int, slots: int,
-    prompts: Sequence[Prompt] | None = None,
-) -> Iterator[Generation]:  # fmt: skip
+    model: Any, tokens: Tokens, paths: Paths, requests: Sequence[GenerateRequest], context_tokens: int, slots: int
+) -> Iterator[Generation]:
     """Generates every text and yields each as it ends; longest prompts first, so that the last ones are short.
-
-    prompts  already encoded, one a request; by default each request's text under its boundary
 
     When memory runs out, the number of slots is halved and unfinished texts are begun again.
     """
-    if prompts is None:
-        prompts = [encode_prompt(request, tokens, context_tokens) for request in requests]
-    waiting = [Text(*pair, tokens, context_tokens) for pair in zip(requests, prompts, strict=True)]
+    waiting = [
+        Text(request, encode_prompt(request, tokens, context_tokens), tokens, context_tokens) for request in requests
+    ]
     waiting.sort(key=lambda text: (-len(text.prompt.tokens), text.request.sample, text.request.draw))
     while waiting:
         done: set[tuple[str, int]] = set()
@@ -42,14 +39,22 @@ def generate(
 
 
 def _write(model: Any, tokens: Tokens, paths: Paths, texts: Sequence[Text], slots: int) -> Iterator[Text]:
-    """Yields every text when it has ended: those that stay under the limit in slots, the others by the plain path."""
+    for ended in step_texts(model, tokens, paths, texts, slots):
+        yield from ended
+
+
+def step_texts(model: Any, tokens: Tokens, paths: Paths, texts: Sequence[Text], slots: int) -> Iterator[list[Text]]:
+    """Yields after each step of the model the texts that ended with it, so that others can take turns between steps.
+
+    Texts that stay under the limit are written in slots, the others by the plain path.
+    """
     in_slots = paths.texts in (SLOTS, SIDE_BY_SIDE)
     short: list[Text] = []
     long: list[Text] = []
     for text in texts:
         (short if in_slots and len(text.prompt.tokens) + text.room <= paths.limit else long).append(text)
     if short:
-        yield from Slots(model, tokens, slots, lean=paths.texts == SIDE_BY_SIDE).run(short)
+        yield from Slots(model, tokens, slots, lean=paths.texts == SIDE_BY_SIDE).steps(short)
     if long:
         with_cache = (paths.longer_texts if in_slots else paths.texts) == CACHE
-        yield from plain.write_texts(model, tokens, long, slots, with_cache=with_cache)
+        yield from plain.step_texts(model, tokens, long, slots, with_cache=with_cache)

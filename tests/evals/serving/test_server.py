@@ -21,6 +21,7 @@ from evals.serving.server import make_server
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}Answer:"
 PROMPT = "def add(a, b):\n"
+HEAD = {"Authorization": "Bearer the-key", "Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "many": ({"logprobs": 21}, "logprobs must be 0 to 20"),
     "echo": ({"logprobs": 2, "echo": True}, "with echo"),
     "stream": ({"stream": True, "echo": True}, "echo cannot be streamed"),
-    "long": ({"prompt": "def add " * 200, "logprobs": 0, "echo": True}, "the context 128"),
+    "long": ({"prompt": "def add " * 200, "logprobs": 0, "echo": True}, "maximum context length is 128 tokens"),
     "ids": ({"prompt": [1, 2, 5000]}, "token ids of this model"),
     "tokens": ({"max_tokens": 0}, "max_tokens must be 1 or more"),
 }
@@ -206,13 +207,13 @@ def test_without_the_key_nothing_is_told_but_health(url: str) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"[" * 100_000, b'{"prompt": "a", "prompt": "b"}'])
 def test_what_is_no_request_is_a_400(url: str, body: bytes) -> None:
-    answer = requests.post(f"{url}/completions", headers={"Authorization": "Bearer the-key"}, data=body)
+    answer = requests.post(f"{url}/completions", headers=HEAD, data=body)
     assert answer.status_code == 400
     assert "JSON" in answer.json()["error"]["message"]
 
 
 def test_half_a_surrogate_pair_in_a_prompt_is_replaced(url: str) -> None:
-    head = {"Authorization": "Bearer the-key"}
+    head = HEAD
     body = rb'{"prompt": "a\ud835", "max_tokens": 1, "echo": true}'
     answer = requests.post(f"{url}/completions", headers=head, data=body)
     assert answer.status_code == 200
