@@ -33,10 +33,15 @@ def chat_task(task: Task, shape: ChatShape) -> Task:
 
     Stop strings belong to completions: a protocol of chats has none, another tool's keeps its own, as there.
     """
-    decoding = replace(task.decoding, stop=()) if task.chat else task.decoding
+    decoding = replace(task.decoding, boundary="raw", stop=() if task.chat else task.decoding.stop)
     return replace(
         task, protocol=name_of(task, shape).render(), decoding=decoding, shape=shape, asked=partial(_ask, task, shape)
     )
+
+
+def shape_task(task: Task, shape: ChatShape | None) -> Task:
+    """The task in a shape; without one, a protocol of completions stays as it is."""
+    return task if shape is None else chat_task(task, shape)
 
 
 def name_of(task: Task, shape: ChatShape) -> ProtocolName:
@@ -67,12 +72,15 @@ def folder_template(folder: Path) -> ChatTemplate | None:
 def bind(task: Task, folder: Path | None, today: date | None = None) -> Task:
     """A task asked by chat with a checkpoint's template: its prompts and contexts are rendered texts.
 
-    folder  None: only an endpoint has the template, and gets the messages
+    folder  None: only an endpoint has the template, and gets the messages; the prompt is theirs in one text
     today   the day that the template may write; the machine's if None
     Raises  ZooError for a base model, which has no template
     """
-    if task.shape is None or folder is None:
+    if task.shape is None or task.asked is None:
         return task
+    if folder is None:
+        asked = task.asked
+        return replace(task, prompt=lambda sample: "\n\n".join(each.content for each in asked(sample)[0][0]))
     template = folder_template(folder)
     if template is None:
         raise ZooError(

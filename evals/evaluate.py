@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from evals.engines import connect
+from evals.chat import bind, shape_task
+from evals.engines import SENDS_MESSAGES, connect
 from evals.protocol import sampled_task
 from evals.run import FinishedRun, RunOptions, evaluate
 from evals.task import Task
@@ -42,17 +43,27 @@ def evaluate_many(
 ) -> Iterator[RunOutcome]:  # fmt: skip
     """Runs each subject on each task and yields the finished runs as they end.
 
-    tasks     may carry the sampling of the options already
+    tasks     may carry the sampling and the shape of the options already
     subjects  taken one by one, so that a checkpoint may be fetched when its turn comes
     runs      the folder of runs; a run that was killed continues there
     publish   called with each run; returns its scores, which it may have written to a registry
     announce  called with a task before it is run, once the engine or the cluster has been found
     Raises   ZooError as `evals.run.evaluate` does, and for an engine that Ray cannot start
     """
-    tasks = [sampled_task(task, options.temperature, options.top_p) for task in tasks]
+    tasks = [ask_as(task, options) for task in tasks]
     spread = options.ray or (options.replicas and options.engine != "vllm_server")
     for subject, run in (_on_cluster if spread else _in_process)(subjects, tasks, options, runs, announce):
         yield RunOutcome(subject=subject, run=run, scores=tuple(publish(run)) if publish else ())
+
+
+def ask_as(task: Task, options: RunOptions) -> Task:
+    """The task with the sampling and the shape by chat that the options ask for."""
+    return sampled_task(shape_task(task, options.chat), options.temperature, options.top_p)
+
+
+def bind_to(task: Task, subject: Subject, engine: str) -> Task:
+    """The task with a subject's own template, where it is asked by chat by an engine that reads rendered texts."""
+    return bind(task, None if engine in SENDS_MESSAGES else subject.path)
 
 
 def _in_process(
@@ -70,7 +81,8 @@ def _in_process(
             for task in tasks:
                 if announce:
                     announce(task)
-                yield subject, evaluate(engine, task, (subject.digest, subject.label), runs, options)
+                bound = bind_to(task, subject, options.engine)
+                yield subject, evaluate(engine, bound, (subject.digest, subject.label), runs, options)
         finally:
             engine.close()
 
@@ -95,7 +107,13 @@ def _on_cluster(
         cpus = cpus or max(1, len(os.sched_getaffinity(0)) // count)
     by_digest = {subject.digest: subject for subject in subjects}
     jobs = [
-        SpreadJob(digest=subject.digest, label=subject.label, path=subject.path, task=task, options=options)
+        SpreadJob(
+            digest=subject.digest,
+            label=subject.label,
+            path=subject.path,
+            task=bind_to(task, subject, options.engine),
+            options=options,
+        )
         for subject in by_digest.values()
         if subject.path is not None
         for task in tasks

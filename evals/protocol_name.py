@@ -90,6 +90,15 @@ class ProtocolName(Record, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **changes)
 
     @property
+    def shape(self) -> bool:
+        """Whether a part of it says how a chat is asked."""
+        return self.without_shape() != self
+
+    def without_shape(self) -> "ProtocolName":
+        """The name without the parts that say how a chat is asked."""
+        return self.replace(chat=False, turns=False, system="", thinking="", budget=None)
+
+    @property
     def own(self) -> str:
         """The protocol of our task that it started from, with its subset: a name that `phizoo eval run` knows."""
         return ProtocolName(base=self.base, subset=self.subset).render()

@@ -17,7 +17,17 @@ import msgspec
 from evals import environment, run_folder
 from evals.engines import Engine, FactsChanged
 from evals.protocol import protocol, shown
-from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, Result, Run, Sample
+from evals.records import (
+    ChatShape,
+    ChoiceRequest,
+    ChoiceScores,
+    Facts,
+    GenerateRequest,
+    Generation,
+    Result,
+    Run,
+    Sample,
+)
 from evals.run_folder import RunFolder
 from evals.sandbox import open_sandbox, selftest
 from evals.scoring.finite import find_overflow
@@ -44,6 +54,7 @@ class RunOptions(Record, frozen=True, kw_only=True):
     samples      the ids to ask, all if empty; of these the first `limit`
     draws        texts drawn per sample; 1 for choice tasks in any case
     temperature  with top_p: the sampling instead of the protocol's own
+    chat         the tasks are asked by chat, in this shape; None: each as its protocol has it
     pass_at      k of which pass@k is scored, beside the usual ones (`evals.stats.pass_at_k.COLUMNS`)
     tier         the sandbox's tier; None for the best one. allow_weak: also one that isolates nothing
     workers      programs run at a time; None for one per core
@@ -60,6 +71,7 @@ class RunOptions(Record, frozen=True, kw_only=True):
     samples: tuple[str, ...] = ()
     temperature: float | None = None
     top_p: float | None = None
+    chat: ChatShape | None = None
     pass_at: tuple[int, ...] = ()
     tier: str | None = None
     allow_weak: bool = False
@@ -198,7 +210,8 @@ def missing_requests(plan: RunPlan, folder: RunFolder) -> list[ChoiceRequest] | 
     ]
     return [
         GenerateRequest(sample=sample.id, draw=draw, prompt=shown(task, sample), decoding=task.decoding,
-                        seed=draw_seed(header.seed, sample.id, draw))
+                        seed=draw_seed(header.seed, sample.id, draw),
+                        messages=task.asked(sample)[0][0] if task.asked else ())
         for sample, draw in unwritten
     ]  # fmt: skip
 
@@ -211,6 +224,8 @@ def _header(
     ids = digest([sample.id for sample in samples])
     determines: list[object] = [checkpoint[0], record.fingerprint, task.metrics, facts.engine, facts.version]
     determines += [facts.dtype, facts.identity]
+    if task.shape is not None and task.shape.date:  # the template writes the day: another day asks other words
+        determines.append(task.shape.date)
     return Run(
         id=digest([*determines, options.seed, draws, ids, tier]), checkpoint=checkpoint[0],
         checkpoint_label=checkpoint[1], task=task.name, protocol=msgspec.to_builtins(record),

@@ -5,6 +5,7 @@ of their tasks; a changed part makes a new version, so a name never changes its 
 (tests/golden/aggregates.json holds the fingerprints). `SUITES` includes the tables of the Phi reports.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 
@@ -16,7 +17,7 @@ from evals.tasks import task as find_task
 from zoo.choice import CURRENT, choose
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
-from zoo.protocol_names import first_name
+from zoo.protocol_names import BETWEEN_NAMES, first_name
 from zoo.records import ProtocolRecord, Record, Score
 
 Z = 1.959963984540054  # the normal's 97.5% point, as in the intervals of the parts
@@ -174,7 +175,7 @@ def find_tasks(spec: str) -> list[Task]:
     ['humaneval@openai', 'mbpp@lm-eval', 'arc_easy@lm-eval-quick2']
     """
     tasks: dict[tuple[str, str], Task] = {}
-    for word in filter(None, (part.strip() for part in spec.split(","))):
+    for word in filter(None, (part.strip() for part in re.split(BETWEEN_NAMES, spec))):
         for task in map(find_task, _expand(word)):
             tasks.setdefault((task.name, task.protocol), task)
     if not tasks:

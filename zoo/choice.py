@@ -1,6 +1,7 @@
 """Decides which score stands for a cell of the leaderboard; every reader of scores asks this file.
 
-A cell is a checkpoint under a protocol's fingerprint, metric and subset, so another version of a task is another cell.
+A cell is a checkpoint under a protocol's column (its fingerprint, by chat without the template), metric and subset, so
+another version of a task is another cell.
 Of several runs in one cell, a whole run stands before a part, one measured here before a pulled one, more scored
 samples before fewer, more draws before fewer, then the newest. Runs that differ only by seed, measured at one place,
 stand as one combined score (`evals.results.choice` makes it), for as long as all of its runs are here. The parts of a
@@ -29,13 +30,14 @@ def choose(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> 
     levels = [PASSED_OVER] * len(scores)
     cells: dict[tuple[str, str, str], list[int]] = {}
     for index, score in enumerate(scores):
-        cells.setdefault((score.checkpoint, score.protocol, score.metric), []).append(index)
+        cells.setdefault(_cell_of(score, protocols), []).append(index)
     names: dict[tuple[str, str, str, str], list[int]] = {}
-    for (checkpoint, fingerprint, metric), indices in cells.items():
-        winner = _winner(scores, indices, protocols.get(fingerprint))
+    for (checkpoint, _, metric), indices in cells.items():
+        winner = _winner(scores, indices, protocols.get(scores[indices[0]].protocol))
         if winner is None:
             continue
         _mark(levels, scores, indices, winner, STANDS)
+        fingerprint = scores[winner].protocol
         name = protocols[fingerprint].name if fingerprint in protocols else fingerprint
         names.setdefault((checkpoint, scores[winner].task, name, metric), []).append(winner)
     for winners in names.values():
@@ -49,9 +51,18 @@ def choose(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> 
                     index,
                 ),
             )
-        key = (scores[newest].checkpoint, scores[newest].protocol, scores[newest].metric)
-        _mark(levels, scores, cells[key], newest, CURRENT)
+        _mark(levels, scores, cells[_cell_of(scores[newest], protocols)], newest, CURRENT)
     return levels
+
+
+def column_of(fingerprint: str, protocols: Mapping[str, ProtocolRecord]) -> str:
+    """The leaderboard's column of a protocol: its fingerprint, or of a chat the same for every model's template."""
+    protocol = protocols.get(fingerprint)
+    return protocol.column_key if protocol is not None and protocol.chat else fingerprint
+
+
+def _cell_of(score: Score, protocols: Mapping[str, ProtocolRecord]) -> tuple[str, str, str]:
+    return score.checkpoint, column_of(score.protocol, protocols), score.metric
 
 
 def standing(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> list[Score]:

@@ -9,6 +9,8 @@ from functools import cache
 from typing import NamedTuple
 
 AFTER = r"(?=$|-quick\d?|-part-\d+|>|, | t=| check | elsewhere)"  # what may follow a protocol in a name
+# the commas between names in a list, and not those inside the name of a protocol asked by chat
+BETWEEN_NAMES = r",(?! (?:chat|turns|system|thinking|budget)\b)"
 
 
 class Renamed(NamedTuple):

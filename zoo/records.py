@@ -73,6 +73,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     architecture  the model's config.json as plain data
     created       UTC, ISO 8601
     quantisation  how its weights are stored, such as Q4_1 or gptq; empty: not quantised
+    chat_template  sha256 of its chat template; UNSET: a base model, or a record of an older version
     """
 
     name: str
@@ -95,6 +96,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     notes: str = ""
     quantisation: str = ""
+    chat_template: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def label(self) -> str:

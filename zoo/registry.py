@@ -393,5 +393,5 @@ def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspecte
         family=about.family or str(inspected.config.get("model_type", "")), training_flops=about.training_flops,
         tags=tuple(sorted(set(about.tags))),
         notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in inspected.warnings)]),
-        quantisation=inspected.quantisation,
+        quantisation=inspected.quantisation, chat_template=inspected.chat_template,
     )  # fmt: skip

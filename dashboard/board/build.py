@@ -1,6 +1,7 @@
 """Builds the board from records: scores, protocols, checkpoints and published numbers.
 
-A column is one protocol (a fingerprint and a metric), so two protocols never share one. A published number has a
+A column is one protocol (a fingerprint and a metric), so two protocols never share one; by chat each model is asked by
+its own template. A published number has a
 column of its own under the same benchmark: a paper's prompt and decoding are not known to the byte, so it never shares
 a column with a number measured here. The talk's tables are one such column per benchmark, as printed.
 """
@@ -14,7 +15,7 @@ from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
 from evals.stats.summary import derive_summary, not_comparable
 from evals.tasks import benchmark_of, chance_of
-from zoo.choice import standing
+from zoo.choice import column_of, standing
 from zoo.coverage import overlap_fields
 from zoo.digest import digest
 from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE
@@ -68,11 +69,12 @@ def _place_scores(
     every = list(scores)
     parts = {(score.run, score.runs, score.protocol, score.metric, score.subset): score for score in every}
     best = standing(every, protocols)
-    settings = _settings(best)
+    settings = _settings(best, protocols)
     columns: dict[str, Column] = {}
     cells: dict[str, dict[str, Cell]] = {}
     for score in best:
-        key = f"{score.protocol[:12]}.{score.metric}"
+        column = column_of(score.protocol, protocols)
+        key = f"{column[:12]}.{score.metric}"
         if key not in columns:
             columns[key] = _measured_column(key, score, protocols.get(score.protocol))
         shown, clean = (
@@ -81,17 +83,17 @@ def _place_scores(
         if score.subset != "all" or shown is None:
             continue
         moved = 100 * (shown.value - score.value) if subset != "all" else None
-        setting = f"{score.engine} {score.dtype}" if len(settings[score.protocol]) > 1 else ""
+        setting = f"{score.engine} {score.dtype}" if len(settings[column]) > 1 else ""
         cell = _measured_cell(shown, tiers.get(score.run, ""), moved, setting)
         cells.setdefault(score.checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
     return columns, cells
 
 
-def _settings(scores: Iterable[Score]) -> dict[str, set[tuple[str, str]]]:
-    """The engines and dtypes behind each protocol."""
+def _settings(scores: Iterable[Score], protocols: Mapping[str, ProtocolRecord]) -> dict[str, set[tuple[str, str]]]:
+    """The engines and dtypes behind each column."""
     settings: dict[str, set[tuple[str, str]]] = {}
     for score in scores:
-        settings.setdefault(score.protocol, set()).add((score.engine, score.dtype))
+        settings.setdefault(column_of(score.protocol, protocols), set()).add((score.engine, score.dtype))
     return settings
 
 
@@ -103,11 +105,23 @@ def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) ->
         text = f"{protocol.task} v{protocol.task_version}, protocol {protocol.name}, {protocol.shots}-shot, "
         text += f"{score.metric}, {decoding_text(protocol.decoding)}, prompts {protocol.prompts_sha256[:12]}"
         text += f"; {protocol.partial}" if protocol.partial else ""
+        text += chat_text(protocol.chat) if protocol.chat else ""
         name, shots = f"{protocol.name} v{protocol.task_version}", protocol.shots
     return Column(
         key=key, benchmark=benchmark_of(score.task), title=name, protocol=text, origin="measured",
         metric=score.metric, shots=shots, fingerprint=score.protocol, task=score.task,
     )  # fmt: skip
+
+
+def chat_text(chat: Mapping[str, Any]) -> str:
+    """How a protocol is asked by chat, in a few words.
+
+    >>> chat_text({"system": "", "fewshot_as_turns": True})
+    "; by chat, each model's own template, examples as turns"
+    """
+    turns = "examples as turns" if chat.get("fewshot_as_turns") else "examples in one message"
+    system = f", system text {chat['system']!r:.80}" if chat.get("system") else ""
+    return f"; by chat, each model's own template, {turns}{system}"
 
 
 def decoding_text(decoding: Mapping[str, Any]) -> str:

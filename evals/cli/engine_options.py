@@ -13,7 +13,7 @@ from zoo.errors import ZooError
 
 # option -> the engines that take it
 ENGINES = {
-    "url": ("openai_http", "vllm_server"), "model": ("openai_http", "vllm_server"), "chat": ("openai_http",),
+    "url": ("openai_http", "vllm_server"), "model": ("openai_http", "vllm_server"),
     "concurrency": ("openai_http", "vllm_server"), "timeout": ("openai_http",), "requests": ("openai_http",),
     "budget": ("openai_http",), "price": ("openai_http",), "generations": ("replay",),
     "tensor_parallel": ("vllm", "vllm_server"),
@@ -22,9 +22,6 @@ ENGINES = {
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--url", help="openai_http: the endpoint, like http://127.0.0.1:8000/v1."),
     click.option("--model", help="openai_http: the model's name there, if it serves several."),
-    click.option(
-        "--chat", is_flag=True, default=None, help="openai_http: send prompts as chats; not for choice tasks."
-    ),
     click.option("--concurrency", type=click.IntRange(1, 256), help="openai_http: requests at a time (default 8)."),
     click.option("--timeout", type=click.FloatRange(0.1), help="openai_http: seconds for one answer (default 180)."),
     click.option("--requests", type=click.IntRange(1), help="openai_http: most requests that this command may send."),

@@ -56,6 +56,9 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--data-parallel", type=click.IntRange(1), help="Replicas of the model on this machine (Ray).")
 @click.option("--cpus-per-replica", type=click.IntRange(1),
               help="CPUs of each replica on machines without a GPU (default: 4 or all).")  # fmt: skip
+@click.option("--chat", is_flag=True, help="Ask by chat, with the checkpoint's own template; endpoints by messages.")
+@click.option("--system", metavar="TEXT", help="With --chat: the system message.")
+@click.option("--fewshot-as-turns", is_flag=True, help="With --chat: examples as turns of the chat.")
 @engine_options
 @click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
 @AS_JSON
@@ -68,6 +71,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     phizoo eval run phi-1-small-mini --task humaneval --draws 20 --temperature 0.2 --pass-at 3
     phizoo eval run phi-1-small-mini --task arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
     phizoo eval run endpoint:gpt-5 --task humaneval --engine openai_http --url https://api.openai.com/v1 --chat
+    phizoo eval run smollm2 --task arc_easy --engine llama_cpp --chat --system "Answer in one word."
     phizoo eval run phi-1-small-mini phi-1-mini --task suite:quick --ray auto --engine vllm
     phizoo eval run phi-2 --task suite:phi-2 --engine vllm --dry-run
 
@@ -75,10 +79,9 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     """
     from msgspec.structs import replace
 
+    from evals.cli.chat_options import choose_tasks, note_kinds
     from evals.engines import ENGINES
     from evals.evaluate import evaluate_many
-    from evals.protocol import sampled_task
-    from evals.suites import find_tasks
     from zoo import settings
 
     if options["data_dir"]:
@@ -88,7 +91,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     if options["engine"] not in ENGINES:
         raise unknown("engine", options["engine"], ENGINES, ", ".join(ENGINES))
     run_options = _run_options(options)
-    chosen = [sampled_task(task, run_options.temperature, run_options.top_p) for task in find_tasks(",".join(tasks))]
+    chosen = choose_tasks(tasks, run_options)
     if options["dry_run"]:
         from evals.checks import estimate
 
@@ -98,6 +101,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     rows: list[dict[str, Any]] = []
     with open_registry() as registry:
         subjects = [_subject(registry, name, options) for name in names]
+        note_kinds(registry, subjects, chosen, run_options.engine)
         foreign = {subject.digest for subject in subjects if subject.model}
 
         def publishable(run: "FinishedRun") -> bool:
@@ -125,16 +129,19 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
 
 def _run_options(options: dict[str, Any]) -> "RunOptions":
     """The command line as a record. Raises ZooError for an option that belongs to another engine."""
+    from evals.cli.chat_options import read_shape
     from evals.cli.engine_options import given
     from evals.run import RunOptions
 
     engine = options["engine"]
+    chat = read_shape(options)
     connection = {name: options[name] for name in ("dtype", "device", "batch")} | given(engine, options)
+    connection |= {"chat": True} if chat is not None and engine == "openai_http" else {}
     if engine == "vllm_server":
         connection["data_parallel"] = options["data_parallel"] or 1
     same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "pass_at", "tier", "cpus_per_replica")
     return RunOptions(
-        connection=connection, samples=tuple(filter(None, (options["ids"] or "").split(","))),
+        connection=connection, chat=chat, samples=tuple(filter(None, (options["ids"] or "").split(","))),
         allow_weak=options["allow_weak"], ray=options["ray"] or "", replicas=options["data_parallel"] or 0,
         command=shlex.join(["phizoo", *sys.argv[1:]]), **{name: options[name] for name in same},
     )  # fmt: skip

@@ -17,6 +17,8 @@ ENGINES = {
     "openai_http": "evals.engines.http.openai",
     "replay": "evals.engines.replay",
 }
+# engines that send a chat's messages, or none: a checkpoint's template is not rendered here
+SENDS_MESSAGES = frozenset({"openai_http", "replay"})
 
 
 class FactsChanged(ZooError):

@@ -103,9 +103,9 @@ def model_of(registry: Registry, name: str) -> Checkpoint | None:
 
 
 def pairing_key(record: ProtocolRecord) -> str:
-    """The fingerprint that two runs must share to be paired: of the protocol, wherever it was measured."""
+    """The column that two runs must share to be paired: of the protocol, wherever it was measured."""
     name = ProtocolName.parse(record.name).replace(imported=False)
-    return msgspec.structs.replace(record, name=name.render()).fingerprint
+    return msgspec.structs.replace(record, name=name.render()).column_key
 
 
 def _foreign(name: str) -> str:

@@ -14,6 +14,7 @@ from evals.stats.power import Effective, Resolution, draws_needed, observed, res
 from evals.stats.ranks import Rank, ranks
 from evals.stats.seeds import Combined, combine
 from evals.stats.summary import SampleScore
+from zoo.choice import column_of
 from zoo.cli.output import coverage_note
 from zoo.errors import ZooError, nearest
 from zoo.protocol_names import current_spec
@@ -117,7 +118,8 @@ def rank_columns(
             f"Next: phizoo eval run NAME --task {spec}"
         )
     labels = _labels(registry, all_versions)
-    return [_column(registry, record, labels) for record in wanted]
+    by_column = {column_of(record.fingerprint, known): record for record in reversed(wanted)}
+    return [_column(registry, record, labels, known) for record in reversed(by_column.values())]
 
 
 def _labels(registry: Registry, all_versions: bool) -> dict[str, str]:
@@ -129,11 +131,14 @@ def _labels(registry: Registry, all_versions: bool) -> dict[str, str]:
     return elsewhere | {checkpoint.digest: checkpoint.label for checkpoint in registry.list(all_versions=all_versions)}
 
 
-def _column(registry: Registry, record: ProtocolRecord, labels: Mapping[str, str]) -> RankedColumn:
+def _column(
+    registry: Registry, record: ProtocolRecord, labels: Mapping[str, str], known: Mapping[str, ProtocolRecord]
+) -> RankedColumn:
+    column = column_of(record.fingerprint, known)
     scores = (
         score
         for score in chosen_scores(registry, task=record.task)
-        if score.protocol == record.fingerprint and score.subset == "all" and score.checkpoint in labels
+        if column_of(score.protocol, known) == column and score.subset == "all" and score.checkpoint in labels
     )
     rows = sorted(scores, key=lambda score: -score.value)
     samples = _sample_table([_read_samples(registry, score) for score in rows])

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from evals.engines import ENGINES, connect
+from evals.evaluate import Subject, bind_to
 from evals.records import Run
 from evals.results.rescore import rescore
 from evals.results.task_of_run import name_of_run, source_of, task_of_run
@@ -47,8 +48,12 @@ def _repeat(registry: Registry, header: Run, runs: Path, options: RunOptions) ->
     connection: dict[str, Any] = {"dtype": header.backend.dtype}
     if engine_name == "replay":  # the texts that it was given are in the run's folder
         connection["generations"] = str(settings.runs_dir() / source_of(header))
-    engine = connect(engine_name, registry.path(checkpoint), **connection)
+    path = registry.path(checkpoint)
+    engine = connect(engine_name, path, **connection)
     try:
-        return evaluate(engine, task, (checkpoint.digest, checkpoint.label), runs, options)
+        subject = Subject(digest=checkpoint.digest, label=checkpoint.label, path=path)
+        return evaluate(
+            engine, bind_to(task, subject, engine_name), (checkpoint.digest, checkpoint.label), runs, options
+        )
     finally:
         engine.close()

@@ -4,6 +4,7 @@ import shlex
 
 import msgspec
 
+from evals.chat import ChatShape, chat_task
 from evals.checks.engine_check import change_ending
 from evals.protocol_name import ProtocolName
 from evals.records import Decoding, Run
@@ -24,6 +25,8 @@ def task_of_run(header: Run) -> Task:
     """
     name = name_of_run(header)
     task = find_task(f"{header.task}@{name.own}")
+    if (shape := shape_of_run(header)) is not None:
+        task = chat_task(task, shape)
     if header.protocol["decoding"]:
         decoding = msgspec.convert(header.protocol["decoding"], Decoding)
         task = msgspec.structs.replace(task, decoding=decoding)
@@ -32,6 +35,12 @@ def task_of_run(header: Run) -> Task:
     if name.rescored_as:
         task = rescored_task(task, name.rescored_as)
     return msgspec.structs.replace(task, protocol=name.render())
+
+
+def shape_of_run(header: Run) -> ChatShape | None:
+    """How a run was asked by chat, with its template and day; None: as a completion."""
+    chat = header.protocol.get("chat")
+    return msgspec.convert(chat, ChatShape) if chat else None
 
 
 def rescored_task(task: Task, protocol: str) -> Task:
@@ -59,7 +68,7 @@ def commands(header: Run) -> list[str]:
     words += ["--engine", engine, "--dtype", header.backend.dtype]
     words += ["--generations", source_of(header)[:12]] if engine == "replay" else []
     words += ["--seed", str(header.seed), "--draws", str(header.draws)]
-    lines = [shlex.join([*words, *_sampling(name)])]
+    lines = [shlex.join([*words, *_chat(name, shape_of_run(header)), *_sampling(name)])]
     if name.rescored_as:
         words = ["phizoo", "eval", "rescore", source_of(header)[:12], "--protocol", name.rescored_as]
         lines.append(shlex.join(words))
@@ -70,7 +79,17 @@ def run_options(record: ProtocolRecord) -> str:
     """The options of `phizoo eval run` that ask for a protocol."""
     name = ProtocolName.parse(record.name)
     words = ["--task", f"{record.task}@{name.own}"]
-    return shlex.join([*words, *_sampling(name)])
+    shape = msgspec.convert(record.chat, ChatShape) if record.chat else None
+    return shlex.join([*words, *_chat(name, shape), *_sampling(name)])
+
+
+def _chat(name: ProtocolName, shape: ChatShape | None) -> list[str]:
+    """The options that ask in this shape; none where the protocol is always asked so."""
+    if shape is None or not name.shape:
+        return []
+    words = ["--chat"]
+    words += ["--system", shape.system] if shape.system else []
+    return words + (["--fewshot-as-turns"] if shape.fewshot_as_turns else [])
 
 
 def _sampling(name: ProtocolName) -> list[str]:

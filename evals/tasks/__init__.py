@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from evals.chat import ChatShape, chat_task
 from evals.protocol_name import ProtocolName
 from evals.records import Groups
 from evals.subset import VERSIONS, quick_task
@@ -38,7 +39,7 @@ def protocols(name: str) -> dict[str, Task]:
     if name not in TASKS:
         raise unknown("task", name, TASKS, "phizoo eval tasks")
     table: dict[str, Task] = importlib.import_module(TASKS[name]).PROTOCOLS
-    return table
+    return {protocol: chat_task(task, ChatShape()) if task.chat else task for protocol, task in table.items()}
 
 
 def task(spec: str) -> Task:
@@ -51,6 +52,8 @@ def task(spec: str) -> Task:
     if not protocol:
         return next(iter(known.values()))
     parsed = ProtocolName.parse(protocol)
+    if parsed.shape and parsed.without_shape().render() != protocol:
+        return chat_task(task(f"{name}@{parsed.without_shape().render()}"), _shape_of(spec, parsed))
     whole = parsed.replace(subset="").render()
     if parsed.subset in VERSIONS and whole in known:
         return quick_task(known[whole], parsed.subset)
@@ -66,6 +69,14 @@ def task(spec: str) -> Task:
             "All tasks: phizoo eval tasks"
         )
     return known[protocol]
+
+
+def _shape_of(spec: str, name: ProtocolName) -> ChatShape:
+    """The shape that a protocol's name gives. Raises ZooError for a system text, of which it has only the digest."""
+    if name.system:
+        raise ZooError(f"{spec} does not say its system text; ask with --chat --system TEXT instead")
+    thinking = {"on": True, "off": False}.get(name.thinking)
+    return ChatShape(fewshot_as_turns=name.turns, thinking=thinking, budget=name.budget)
 
 
 def groups_of(name: str) -> Groups:

@@ -14,11 +14,14 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from msgspec import UNSET, UnsetType
+
 from zoo.admission.chat_template import check_template
 from zoo.admission.config import CODE_KEYS, check_config, check_json, check_values, read_json
 from zoo.admission.file_kind import forbidden_kind
 from zoo.admission.gguf import inspect_gguf
 from zoo.admission.safetensors_header import Header, only_nan, read_header
+from zoo.admission.template_files import template_digest
 from zoo.admission.tensors import check_tensors
 from zoo.errors import ZooError
 from zoo.plain_file import open_inside, open_plain
@@ -50,6 +53,7 @@ class Inspected(NamedTuple):
     warnings: tuple[str, ...]
     quantisation: str = ""
     left_out: tuple[str, ...] = ()
+    chat_template: str | UnsetType = UNSET
 
 
 def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] = ()) -> Inspected:
@@ -85,8 +89,9 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
         check_text(folder, path)
     method = str((config.get("quantization_config") or {}).get("quant_method", ""))
     return Inspected(
-        paths, config, headers, parameter_count(headers, config), _warn_of_nan(folder, headers), method, left_out
-    )
+        paths, config, headers, parameter_count(headers, config), _warn_of_nan(folder, headers), method, left_out,
+        template_digest(folder),
+    )  # fmt: skip
 
 
 def _warn_of_nan(folder: Path, headers: dict[str, Header]) -> tuple[str, ...]:
@@ -113,7 +118,7 @@ def _inspect_single_file(folder: Path, paths: tuple[str, ...]) -> Inspected:
             raise ZooError(f"{folder / file}: names code to run ({key}); convert the model again without it.")
     return Inspected(
         paths, model.config, {file: model.header}, model.parameters, _warn_of_nan(folder, {file: model.header}),
-        model.quantisation,
+        model.quantisation, chat_template=template_digest(folder),
     )  # fmt: skip
 
 

@@ -7,8 +7,11 @@ a conversation without tools gets `default`.
 Source: transformers 5, tokenization_utils_base.py (`_from_pretrained`, `get_chat_template`).
 """
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import UNSET, UnsetType
 
 from zoo.admission.gguf import gguf_file
 from zoo.admission.gguf_header import read_gguf
@@ -42,7 +45,7 @@ def find_template(folder: Path) -> FoundTemplate | None:
         path = named.get("default")
         if path is None:
             raise _no_default(folder / FOLDER, list(named))
-        return FoundTemplate(path.read_text(encoding="utf-8"), str(path))
+        return FoundTemplate(path.read_bytes().decode("utf-8", "replace"), str(path))
     settings = folder / SETTINGS
     stated = _stated(settings) if settings.is_file() else None
     if isinstance(stated, list):
@@ -51,6 +54,15 @@ def find_template(folder: Path) -> FoundTemplate | None:
             raise _no_default(settings, list(texts))
         stated = texts.get("default")
     return FoundTemplate(stated, str(settings)) if isinstance(stated, str) and stated else None
+
+
+def template_digest(folder: Path) -> str | UnsetType:
+    """sha256 of the template of a checkpoint's folder, as its record has it; UNSET for a base model."""
+    try:
+        found = find_template(folder)
+    except ZooError:  # several, and none is the default: it may enter, and cannot be asked by chat
+        return UNSET
+    return sha256(found.text.encode("utf-8", "surrogatepass")).hexdigest() if found else UNSET
 
 
 def _stated(path: Path) -> Any:

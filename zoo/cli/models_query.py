@@ -27,7 +27,7 @@ from zoo.errors import ZooError
 def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filters: Any) -> None:
     """Find checkpoints by their properties and scores.
 
-    A condition compares fields (name family licence tag parent dataset source created quantisation version
+    A condition compares fields (name family licence tag parent dataset source created quantisation version chat
     parameters context_tokens training_tokens training_flops bytes) and scores (TASK.low TASK.value
     TASK.high, in 0..1; TASK.METRIC.low; TASK.clean.low) with < <= > >= = != or ~ (contains), and
     joins them with and, or, not and parentheses. 3e9, 3B and 350M are numbers.

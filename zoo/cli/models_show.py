@@ -111,6 +111,7 @@ def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[s
         "digest": record.digest, "family": record.family, "parameters": f"{record.parameters:,}",
         "context": f"{record.context_tokens:,} tokens", "quantisation": record.quantisation,
         "prompt style": record.prompt_style,
+        "chat template": (record.chat_template or "")[:12],
         "unique tokens": known_count(unique_tokens(registry)[record.digest]),
         "tokens seen": known_count(record.training_tokens),
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,

@@ -1,5 +1,6 @@
 """Options that commands of several groups share, and options that still accept a former name."""
 
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_TASK
-from zoo.protocol_names import current_spec
+from zoo.protocol_names import BETWEEN_NAMES, current_spec
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -40,14 +41,16 @@ class RenamedOption(click.Option):
         self.opts = shown
 
 
-def split_commas(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """The values of a repeated option, each of which may also be a list with commas."""
-    return tuple(word for value in values for part in value.split(",") if (word := part.strip()))
+def split_commas(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...], at: str = ","
+) -> tuple[str, ...]:
+    """The values of a repeated option, each of which may also be a list with commas. at: the expression that parts."""
+    return tuple(word for value in values for part in re.split(at, value) if (word := part.strip()))
 
 
 def split_tasks(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """The tasks of a repeated option, each protocol by the name that it has today."""
-    return tuple(map(current_spec, split_commas(context, option, values)))
+    return tuple(map(current_spec, split_commas(context, option, values, BETWEEN_NAMES)))
 
 
 def repeated(name: str, destination: str, former: Sequence[str] = (), **attributes: Any) -> Decorator:

@@ -3,6 +3,7 @@
     parameters < 3e9 and (humaneval.low > 0.4 or tag = 'keep')
     mbpp.pass@10.value >= 0.5        a metric other than the task's headline
     humaneval.clean.low > 0.3        on the samples that do not overlap with training data
+    chat = yes                       with a chat template
 
 A score condition holds if any protocol of that task gave such a score, in its newest version and in the run that
 stands for it (`zoo.choice`). `low`, `value` and `high` are in 0..1. Values are bound and never become SQL text.
@@ -23,10 +24,11 @@ TOKEN = re.compile(
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 NUMBERS = ("version", "parameters", "context_tokens", "training_tokens", "training_flops", "bytes")
 TEXTS = ("name", "family", "licence", "prompt_style", "source", "created", "digest", "quantisation")
+FLAGS = {"chat": "c.chat_template != ''"}  # compared with yes or no
 LINKED = ("tag", "parent", "dataset")
 BOUNDS = ("low", "value", "high", "n", "unscored")
 SUBSETS = ("all", "clean", "overlapping")
-FIELDS = (*NUMBERS, *TEXTS, *LINKED)
+FIELDS = (*NUMBERS, *TEXTS, *FLAGS, *LINKED)
 DEPTH = 50
 EXAMPLE = "expected such as 'humaneval.low > 0.4 and parameters < 3e9'. All: phizoo models find --help"
 
@@ -153,6 +155,10 @@ class _ConditionParser:
             return f"c.{field} {op} {self.bind(self.as_number(field, value))}"
         if field in TEXTS:
             return self.compare_text(f"c.{field}", op, _plain(value))
+        if field in FLAGS:
+            if op not in ("=", "!=") or value not in ("yes", "no"):
+                raise self.error(f"{field} is yes or no: {field} = yes")
+            return FLAGS[field] if (op == "=") == (value == "yes") else f"NOT ({FLAGS[field]})"
         if field in LINKED:
             return self.compare_linked(field, op, _plain(value))
         if "." in field:

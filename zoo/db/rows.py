@@ -26,7 +26,8 @@ SCORE_COLUMNS = Score.__struct_fields__
 
 def columns_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """The columns of a checkpoint's row."""
-    return {name: getattr(checkpoint, name) for name in COLUMNS} | {"record": canonical(checkpoint).decode()}
+    columns = {name: getattr(checkpoint, name) for name in COLUMNS} | {"record": canonical(checkpoint).decode()}
+    return columns | {"chat_template": checkpoint.chat_template or ""}
 
 
 def next_version(database: Database, name: str) -> int:

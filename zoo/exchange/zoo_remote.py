@@ -134,7 +134,8 @@ def fetch(registry: Registry, entry: Entry, source: Store, spec: str, origin: st
         inspected = gate.inspect_folder(_staged_tree(store, staging, received.files), linked=True)
         checkpoint = msgspec.structs.replace(
             received, architecture=inspected.config, parameters=inspected.parameters,
-            quantisation=inspected.quantisation, context_tokens=read_shape(inspected.config).context_tokens,
+            quantisation=inspected.quantisation, chat_template=inspected.chat_template,
+            context_tokens=read_shape(inspected.config).context_tokens,
         )  # fmt: skip
         added = _enter_records(registry, entry, checkpoint, origin)
     return Transfer(label=added.label, digest=added.digest, files=len(missing), bytes=size)
