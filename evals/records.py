@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from evals.scoring.thought import ThoughtPlan
 from zoo.protocol_names import current_name
 from zoo.records import ProtocolRecord, Record
 
@@ -77,6 +78,7 @@ class GenerateRequest(Record, frozen=True, kw_only=True):
     """One text to generate: its sample and draw, the prompt, the seed of this draw.
 
     messages  where it is asked by chat: an endpoint is sent these, and `prompt` is what the template makes of them
+    thought   where it is asked by chat: how the thought before its answer is found, and when it is closed
     """
 
     sample: str
@@ -85,6 +87,7 @@ class GenerateRequest(Record, frozen=True, kw_only=True):
     decoding: Decoding
     seed: int
     messages: tuple[Message, ...] = ()
+    thought: ThoughtPlan | None = None
 
 
 class Generation(Record, frozen=True, kw_only=True):
