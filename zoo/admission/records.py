@@ -29,6 +29,7 @@ VERSIONS = 10**9
 TEXT = 400  # characters of a name, a label or a date
 NOTES = 20_000
 ADDRESS = 180  # characters of an address
+TRIALS = 8  # of one sample, at most: IFEval's prompts have up to 3 instructions
 FREE_TEXT = ("protocol", "identity", "command")  # of a run's header: prompts and commands may have line breaks
 
 
@@ -214,8 +215,10 @@ def _run_faults(run: RunEntry, checkpoint: str) -> Iterator[str]:
             yield f"a score of {name} names another run or checkpoint"
         if (score.task, score.metric) != (protocol.task, protocol.metric) or score.protocol not in prints:
             yield f"a score of {name} is not under its protocol, {protocol.column}"
-        if score.n + score.unscored > protocol.samples:
-            yield f"a score of {name} has {score.n + score.unscored} samples, its protocol {protocol.samples}"
+        # a mean over the trials of samples counts these, each sample being a cluster
+        samples = score.clusters if score.n <= TRIALS * score.clusters else score.n
+        if samples + score.unscored > protocol.samples:
+            yield f"a score of {name} has {samples + score.unscored} samples, its protocol {protocol.samples}"
         if score.results and not SHA256.fullmatch(score.results):
             yield f"a score of {name} has no digest of its results"
         yield from _text_faults({"created": score.created, "measured_at": score.measured_at})
