@@ -49,6 +49,10 @@ def instructions(sample: Sample) -> list[tuple[str, dict[str, Any]]]:
     return list(zip(sample.target, sample.data["arguments"], strict=True))
 
 
+def trials(sample: Sample) -> dict[str, int]:
+    return dict.fromkeys(("inst_strict", "inst_loose"), len(sample.target))
+
+
 def extract(sample: Sample, text: str) -> str:
     return text
 
@@ -62,8 +66,8 @@ def score(sample: Sample, answer: str) -> Scored:
     values = (float(all(strict)), sum(strict) / len(strict), float(all(loose)), sum(loose) / len(loose))
     missed = ", ".join(kind for kind, followed in zip(sample.target, strict, strict=True) if not followed)
     detail = f"{int(sum(strict))} of {len(strict)} followed" + (f"; not: {missed}" if missed else "")
-    trials = {"inst_strict": strict, "inst_loose": loose}
-    return Scored(metrics=dict(zip(METRICS, values, strict=True)), trials=trials, detail=detail)
+    outcomes = {"inst_strict": strict, "inst_loose": loose}
+    return Scored(metrics=dict(zip(METRICS, values, strict=True)), trials=outcomes, detail=detail)
 
 
 def gold(sample: Sample) -> str | None:
@@ -74,7 +78,7 @@ PROTOCOLS = {
     "lm-eval": Task(
         name="ifeval", version=1, kind="generate", about="instructions that code can verify", protocol="lm-eval",
         samples=samples, prompt=bare_question, extract=extract, score=score, gold=gold, metrics=METRICS,
-        needs=check_libraries, decoding=Decoding(max_tokens=1280), data="ifeval", split="train", licence="Apache-2.0",
-        paper="arXiv:2311.07911", size=541, chance=0.11,  # one short sentence to every prompt
+        trials=trials, needs=check_libraries, decoding=Decoding(max_tokens=1280), data="ifeval", split="train",
+        licence="Apache-2.0", paper="arXiv:2311.07911", size=541, chance=0.11,  # one short sentence to every prompt
     ),
 }  # fmt: skip
