@@ -23,7 +23,11 @@ SPACING = re.compile(
 WORDING = re.compile(r"\\(?:text(?:bf|it|rm)?|mbox|math(?:rm|bf|it)|operatorname)\s*\{([^{}]*)\}(\^\{?\d\}?)?")
 DEGREES = re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree|\\(?:circ)\b")
 THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d])")
-UNIT = re.compile(r"(?<=[\d)}.])\s*(?!(?:sqrt|pi|sin|cos|tan|log|ln|infty)\b)(?:[A-Za-z]{2,}\.?\s*)+(?:\^\{?\d\}?)?$")
+# words beside a number; glued to it only the common ones, since "2xy" is a product
+GLUED = r"cm|mm|km|kg|ft|mph|dollars?|cents?|degrees?|units?|inch(?:es)?|feet|hours?|minutes?|seconds?|meters?|miles?|pounds?"
+UNIT = re.compile(
+    rf"(?<=[\d)}}.])\s*(?:(?<=\s)(?!sqrt|infty)[A-Za-z]{{3,}}[A-Za-z. ]*|(?:{GLUED})\.?)(?:\^\{{?\d\}}?)?$"
+)
 MATRIX = re.compile(
     r"\\begin\{[pbvB]?(?:matrix|array)\}(?:\{[lcr|]*\})?(.*?)\\end\{[pbvB]?(?:matrix|array)\}", re.DOTALL
 )
