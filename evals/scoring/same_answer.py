@@ -24,7 +24,10 @@ WORDING = re.compile(r"\\(?:text(?:bf|it|rm)?|mbox|math(?:rm|bf|it)|operatorname
 DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ\b)|\\degree|\\circ\b")
 THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d])")
 # words beside a number; glued to it only the common ones, since "2xy" is a product
-GLUED = "cm|mm|km|kg|ft|mph|dollars?|cents?|degrees?|units?|inch(?:es)?|feet|hours?|minutes?|seconds?|meters?|miles?|pounds?"
+GLUED = (
+    "cm|mm|km|kg|ft|mph|dollars?|cents?|degrees?|units?|inch(?:es)?|feet|hours?|minutes?|seconds?|meters?|miles?"
+    "|pounds?"
+)
 UNIT = re.compile(
     rf"(?:(?<=[\d)}}.])\s*(?:(?<=\s)(?!sqrt|infty)[A-Za-z]{{3,}}[A-Za-z. ]*|(?:{GLUED})\.?)|\s(?:{GLUED}))"
     r"(?:\^\{?\d\}?)?$"

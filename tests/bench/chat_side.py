@@ -32,7 +32,7 @@ def harness(asked):
 
 
 def evalplus(asked):
-    for name in ("openai", "tqdm", "tree_sitter", "tree_sitter_python", "wget", "appdirs", "tempdir", "multipledispatch",
+    for name in ("datasets", "openai", "openai.types", "openai.types.chat", "tqdm", "tree_sitter", "tree_sitter_python", "wget", "appdirs", "tempdir", "multipledispatch",
                  "numpy", "rich", "rich.progress", "fire", "termcolor", "psutil"):  # fmt: skip
         try:
             __import__(name)
