@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from evals.scoring.thought import ThoughtPlan
 from zoo.protocol_names import current_name
 from zoo.records import ProtocolRecord, Record
 
@@ -77,6 +78,7 @@ class GenerateRequest(Record, frozen=True, kw_only=True):
     """One text to generate: its sample and draw, the prompt, the seed of this draw.
 
     messages  where it is asked by chat: an endpoint is sent these, and `prompt` is what the template makes of them
+    thought   where it is asked by chat: how the thought before its answer is found, and when it is closed
     """
 
     sample: str
@@ -85,6 +87,7 @@ class GenerateRequest(Record, frozen=True, kw_only=True):
     decoding: Decoding
     seed: int
     messages: tuple[Message, ...] = ()
+    thought: ThoughtPlan | None = None
 
 
 class Generation(Record, frozen=True, kw_only=True):
@@ -135,10 +138,15 @@ class ChoiceScores(Record, frozen=True, kw_only=True):
 
 
 class Scored(Record, frozen=True, kw_only=True):
-    """A task's verdict on one answer. metrics: every metric of the task by name, each 0..1."""
+    """A task's verdict on one answer.
+
+    metrics  every metric of the task by name, each 0..1
+    trials   metric -> the outcomes of which the sample's value is the mean, where it has several (its instructions)
+    """
 
     metrics: dict[str, float]
     detail: str = ""
+    trials: dict[str, tuple[float, ...]] = {}
 
 
 class Result(Record, frozen=True, kw_only=True):
@@ -146,6 +154,7 @@ class Result(Record, frozen=True, kw_only=True):
 
     score    the task's first metric, 0..1; None = not scored, `verdict` and `detail` say why
     metrics  every metric of the task (acc and acc_norm, say)
+    trials   as in Scored: a metric with trials is a mean over those of all samples, and a sample is their cluster
     verdict  passed | failed | timeout | error | unscored
     thought  with thought_tokens and unfinished: as in the Generation
     """
@@ -168,6 +177,7 @@ class Result(Record, frozen=True, kw_only=True):
     thought: str = ""
     thought_tokens: int = 0
     unfinished: bool = False
+    trials: dict[str, tuple[float, ...]] = {}
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -224,7 +234,7 @@ class Run(Record, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "fingerprint", fingerprint)
 
 
-LATER = ("thought", "thought_tokens", "unfinished")  # fields that a line has only where they say something
+LATER = ("thought", "thought_tokens", "unfinished", "trials")  # fields that a line has only where they say something
 
 
 def encode_line(line: Generation | Result) -> bytes:

@@ -15,6 +15,7 @@ from evals.engines.gguf import gguf_ends, gguf_tokenizer
 from evals.engines.spelling import Spelling
 from evals.engines.spelling import byte_of_character as byte_of_character  # its former place
 from evals.records import Decoding
+from evals.scoring.thought import ThoughtTags
 from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError
 from zoo.records import Record, has_tokenizer
@@ -95,6 +96,16 @@ def folder_ends(path: Path) -> frozenset[int]:
     return frozenset(ends)
 
 
+def find_marks(tokenizer: Any, tags: Iterable[ThoughtTags]) -> dict[int, bytes]:
+    """The special tokens that are a part of a tag, which have no text otherwise: token -> its text."""
+    texts = [text for each in tags for text in (each.begin, each.end, each.close, *sum(each.wraps, ())) if text]
+    return {
+        number: token.content.encode()
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if token.special and len(token.content) > 2 and any(token.content in text for text in texts)
+    }
+
+
 def listed_ids(stated: Any) -> tuple[int, ...]:
     """Token ids as a configuration states them: one, a list of them, or none.
 
@@ -126,6 +137,7 @@ class Tokens:
         # ids from here on are padding rows of the embedding, never trained; a vocabulary may have gaps below
         self.size = 1 + max(tokenizer.get_vocab().values(), default=-1)
         self.spelling = Spelling(tokenizer, self.size)
+        self._marks: dict[tuple[ThoughtTags, ...], dict[int, bytes]] = {}
         self._line = lru_cache(LINES_KEPT)(self._whole) if splits_by_line(tokenizer) else None
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
@@ -148,6 +160,12 @@ class Tokens:
     def bytes_of(self) -> list[bytes]:
         """The bytes of each token id; empty for special tokens."""
         return self.spelling.table
+
+    def marks_of(self, tags: tuple[ThoughtTags, ...]) -> dict[int, bytes]:
+        """The text of the special tokens that are parts of a chat's tags of thought."""
+        if tags not in self._marks:
+            self._marks[tags] = find_marks(self.tokenizer, tags)
+        return self._marks[tags]
 
     @cached_property
     def longest_bytes(self) -> int:

@@ -50,7 +50,7 @@ class ThoughtPlan(Record, frozen=True):
 class SplitText(Record, frozen=True):
     """A text in its parts. unfinished: a thought was begun and not closed, so the answer is none.
 
-    begins  where the answer begins in the text, in characters; 0 without a thought
+    begins  where the text goes on behind its last tag, in characters; 0 without a thought
     """
 
     thought: str
@@ -159,7 +159,7 @@ def split_thought(text: str, tags: Sequence[ThoughtTags] = (THINK,), opened: Tho
     opened  the tags of the thought that the text begins in, where the prompt has opened it (`find_opened`)
 
     >>> split_thought("<think>2 and 2 is 4.</think>\\n\\nIt is 4.")
-    SplitText(thought='2 and 2 is 4.', answer='It is 4.', unfinished=False, begins=30)
+    SplitText(thought='2 and 2 is 4.', answer='It is 4.', unfinished=False, begins=28)
     >>> split_thought("2 and 2 is 4.</think>It is 4.", opened=THINK).answer
     'It is 4.'
     >>> split_thought("<think>2 and 2 is").unfinished
@@ -186,7 +186,7 @@ def split_thought(text: str, tags: Sequence[ThoughtTags] = (THINK,), opened: Tho
     if not thoughts:
         return SplitText("", text)
     answer = "".join(outside).lstrip()
-    begins = len(text) if inside is not None else len(text) - len(outside[-1].lstrip())
+    begins = len(text) if inside is not None else len(text) - len(outside[-1])
     for each in tags:
         answer = _unwrap(answer, each.wraps)
     thought = "\n\n".join(part for part in (HARMONY_MARKS.sub("", each).strip() for each in thoughts) if part)

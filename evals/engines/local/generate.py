@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from evals.engines.local.rows import find_likeliest
+from evals.engines.local.thinking import Thinking
 from evals.engines.tokens import Prompt, Tokens
 from evals.records import GenerateRequest, Generation
 from evals.scoring.finite import NO_LOGITS
@@ -31,9 +32,12 @@ class Text:
         self.first = not prompt.heal and not any(map(tokens.spelling.of, prompt.tokens))
         self.written: list[int] = []
         self.bytes = b""
+        self._spelled, self._before = 0, b""  # tokens and bytes up to the last mark, where texts are decoded whole
         self.stops = [stop.encode() for stop in request.decoding.stop if stop]
         self.longest = max((len(stop) for stop in self.stops), default=1)
-        self.room = min(request.decoding.max_tokens, context_tokens - len(prompt.tokens))
+        self.thinking = None if request.thought is None else Thinking(request.thought, tokens)
+        closing = self.thinking.closing_tokens if self.thinking else 0
+        self.room = min(request.decoding.max_tokens + closing, context_tokens - len(prompt.tokens))
         self.finish: Literal["", "stop", "length", "fault"] = ""
         self.fault = ""
         self.chance = numpy.random.Generator(numpy.random.PCG64(request.seed))
@@ -42,14 +46,18 @@ class Text:
         """Takes the next token; sets `finish` when the text ends with it. A text that has ended takes none."""
         if self.finish:
             return
-        if token in self.tokens.ends:
+        if token in self.tokens.ends and not self.forced:
             self.finish = "stop"
             return
         spelling = self.tokens.spelling
         piece = spelling.of(token, first=self.first)
         self.written.append(token)
-        if not spelling.joins:
-            self.bytes, piece = spelling.text(self.written, before=self.prompt.tokens[-CONTEXT_SPELLED:]), b""
+        if self.thinking and token in self.thinking.marks:
+            self.bytes, piece = self.bytes + self.thinking.marks[token], b""
+            self._spelled, self._before, self.first = len(self.written), self.bytes, False
+        elif not spelling.joins:
+            before = self.prompt.tokens[-CONTEXT_SPELLED:]
+            self.bytes, piece = self._before + spelling.text(self.written[self._spelled :], before=before), b""
         elif self.first:
             self.first = not spelling.of(token)
         if self.heal:  # the prompt ends in these bytes already
@@ -58,22 +66,45 @@ class Text:
         # where a text is decoded whole, its end may change and a token may add more than a stop string's length
         seen = max(0, len(self.bytes) - self.longest) if spelling.joins else 0
         self.bytes += piece
+        if self.thinking:
+            self.thinking.step(self.bytes)
+            seen = len(self.bytes) if self.thinking.inside else max(seen, self.thinking.behind)
         ends = [place for stop in self.stops if (place := self.bytes.find(stop, seen)) >= 0]
         if ends:
             self.bytes, self.finish = self.bytes[: min(ends)], "stop"
-        elif len(self.written) >= self.room:
+        elif len(self.written) >= self.limit:
             self.finish = "length"
+
+    def add_forced(self) -> None:
+        """Takes the tokens that close a thought, for an engine that draws several tokens at a time."""
+        while self.forced and not self.finish:
+            self.add(self.forced[0])
 
     def fail(self, fault: str) -> None:
         """Ends the text without an answer."""
         self.finish, self.fault, self.bytes = "fault", fault, b""
 
+    @property
+    def limit(self) -> int:
+        """Tokens of the text at most. Those that close a thought are given on top of the protocol's own."""
+        given = self.thinking.given + len(self.forced) if self.thinking else 0
+        return min(self.room, self.request.decoding.max_tokens + given)
+
+    @property
+    def forced(self) -> list[int]:
+        """The tokens that come next, whatever the model would write: they close a thought."""
+        return self.thinking.forced if self.thinking else []
+
     def generation(self) -> Generation:
         """The text as a run keeps it."""
+        answer, thought, thought_tokens, unfinished = self.bytes.decode("utf-8", "replace"), "", 0, False
+        if self.thinking and not self.fault:
+            answer, thought, thought_tokens, unfinished = self.thinking.split(self.bytes)
         return Generation(
-            sample=self.request.sample, draw=self.request.draw, text=self.bytes.decode("utf-8", "replace"),
+            sample=self.request.sample, draw=self.request.draw, text=answer,
             prompt_tokens=len(self.prompt.tokens), tokens=len(self.written),
             finish=self.finish or "length", truncated=self.prompt.truncated, fault=self.fault,
+            thought=thought, thought_tokens=thought_tokens, unfinished=unfinished,
         )  # fmt: skip
 
 
@@ -104,6 +135,9 @@ def draw(logits_BV: Any, texts: Sequence[Text], tokens: Tokens) -> list[int]:
     # NaN and infinity are the largest of their row
     finite = torch.isfinite(logits_BV.gather(1, best_B.to(logits_BV.device)[:, None]))[:, 0].tolist()
     for number, text in enumerate(texts):
+        if text.forced:
+            best[number] = text.forced[0]
+            continue
         if not finite[number]:
             text.fail(NO_LOGITS)
             continue

@@ -47,7 +47,10 @@ class VllmLocal:
         engine, tokens = self._load()
         context = self.facts.context_tokens
         texts = {str(n): Text(r, encode_prompt(r, tokens, context), tokens, context) for n, r in enumerate(requests)}
-        waiting = [(name, list(text.prompt.tokens), _sampling(text, tokens, engine)) for name, text in texts.items()]
+        waiting = []
+        for name, text in texts.items():
+            text.add_forced()
+            waiting.append((name, [*text.prompt.tokens, *text.written], _sampling(text, tokens, engine)))
         while waiting:
             again = []
             for name, ended in _run(engine, waiting, len(waiting)):
@@ -58,6 +61,7 @@ class VllmLocal:
                     text.add(token)
                     if text.finish:
                         break
+                text.add_forced()
                 if text.finish:
                     yield text.generation()
                 else:  # a healing step has ended: the next one, or the rest
@@ -129,13 +133,14 @@ def _sampling(text: Text, tokens: Tokens, engine: Any) -> Any:
     decoding = text.request.decoding
     rows = engine.llm_engine.model_config.get_vocab_size()
     allowed = list(range(tokens.size)) if rows > tokens.size else None  # padding rows were never trained
+    left = (text.thinking.left() if text.thinking else None) or text.limit
     if text.heal:
         allowed = healing_tokens(text.heal, tokens)
     return SamplingParams(
         temperature=decoding.temperature,
         top_p=decoding.top_p if decoding.temperature else 1.0,
         seed=(text.request.seed + len(text.written)) & 0x7FFFFFFFFFFFFFFF,
-        max_tokens=1 if text.heal else text.room - len(text.written),
+        max_tokens=1 if text.heal else min(left, text.limit - len(text.written)),
         stop=[] if text.heal else [stop for stop in decoding.stop if stop],
         stop_token_ids=sorted(end for end in tokens.ends if end < rows),
         ignore_eos=True,  # the line above says where a text ends, as in the other engines
