@@ -26,11 +26,14 @@ OTHER_TOOL = "lm-eval"  # protocols of lm-evaluation-harness: by chat as that to
 def read_shape(options: dict[str, Any]) -> ChatShape | None:
     """The shape that the options ask for; None without --chat. Raises ZooError for its options alone."""
     if not options["chat"]:
-        for name in ("system", "fewshot_as_turns"):
-            if options[name]:
+        for name in ("system", "fewshot_as_turns", "thinking", "thinking_budget"):
+            if options[name] not in (None, "", False):
                 raise ZooError(f"--{name.replace('_', '-')} belongs to a chat: add --chat")
         return None
-    return ChatShape(system=options["system"] or "", fewshot_as_turns=options["fewshot_as_turns"])
+    return ChatShape(
+        system=options["system"] or "", fewshot_as_turns=options["fewshot_as_turns"],
+        thinking={"on": True, "off": False}.get(options["thinking"]), budget=options["thinking_budget"],
+    )  # fmt: skip
 
 
 def choose_tasks(words: Sequence[str], options: "RunOptions") -> "list[Task]":

@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 from evals.engines import FactsChanged
 from evals.engines.http.answer import find_start, make_fault, read_choices, read_continuation, read_generation
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
-from evals.engines.http.parameters import EFFECTS, why_needed
+from evals.engines.http.parameters import EFFECTS, thinking_fields, why_needed
 from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.records import ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation
+from evals.scoring.thought import ThoughtPlan
 from zoo.api_key import ENDPOINT_KEYS, key_for
 from zoo.digest import SHA256
 from zoo.errors import ZooError
@@ -236,14 +237,16 @@ class OpenAIHttp:
         how, body, truncated = request.decoding, self._sampling(request), 0
         try:
             if self.chat:
-                text = request.prompt.rstrip() if how.boundary == "stripped" else request.prompt
-                body["messages"] = [{"role": "user", "content": text}]
-                answer = self._post("/chat/completions", body, (len(text.encode()) + 64, how.max_tokens), how)
+                body |= self._chat_fields(request)
+                size = sum(len(message["content"].encode()) + 64 for message in body["messages"])
+                answer = self._post("/chat/completions", body, (size, how.max_tokens), how)
             else:
                 prompt, truncated, body["max_tokens"] = self._prompt(request)
                 body["prompt"] = prompt
                 if self._padding and self._served[1] == "vllm":
                     body["logit_bias"] = self._padding
+                if request.thought is not None:
+                    body |= self._thought_fields(request.thought)
                 if how.boundary == "healed":
                     body["boundary"] = "healed"
                 size = len(prompt.encode()) if isinstance(prompt, str) else len(prompt)
@@ -251,6 +254,24 @@ class OpenAIHttp:
             return read_generation(request, answer, truncated, chat=self.chat, tokens=self.tokens)
         except Refused as no:
             return make_fault(request, str(no))
+
+    def _thought_fields(self, plan: ThoughtPlan) -> dict[str, Any]:
+        """The part of a rendered chat's request that keeps its tags. Raises ZooError for a budget."""
+        if plan.budget is not None:
+            raise ZooError(
+                f"{self.endpoint.url} cannot close a thought at --thinking-budget in a completion; take --engine vllm, "
+                "transformers or llama_cpp"
+            )
+        special = self.tokens is not None and self.tokens.marks_of(plan.tags)
+        return {"skip_special_tokens": False} if special and self._served[1] == "vllm" else {}
+
+    def _chat_fields(self, request: GenerateRequest) -> dict[str, Any]:
+        """The part of a request that is a chat's own: its messages, and how the model thinks."""
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if not messages:
+            text = request.prompt.rstrip() if request.decoding.boundary == "stripped" else request.prompt
+            messages = [{"role": "user", "content": text}]
+        return {"messages": messages} | thinking_fields(request.thought, self._served[1])
 
     def stream(self, request: GenerateRequest) -> Iterator[str]:
         """One text in pieces, as the endpoint writes it, by /completions."""
@@ -267,7 +288,7 @@ class OpenAIHttp:
         how = request.decoding
         body: dict[str, Any] = {"max_tokens": how.max_tokens, "temperature": how.temperature, "top_p": how.top_p}
         body["seed"] = request.seed & 0x7FFFFFFFFFFFFFFF
-        stops = [stop for stop in how.stop if stop]
+        stops = [stop for stop in how.stop if stop and not self.chat]  # they would end a thought; a chat is cut here
         if stops:
             body["stop"] = stops if self._served[1] in ("vllm", "phi-zoo") else stops[:STOPS]
         return body
