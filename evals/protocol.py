@@ -1,6 +1,7 @@
 """The protocol of a task: everything that can change a score, with a fingerprint."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,14 @@ def _chat_fields(shape: ChatShape) -> dict[str, Any]:
     return fields | {name: value for name, value in more.items() if value is not None}
 
 
+def _count_trials(task: Task, samples: Sequence[Sample]) -> dict[str, int]:
+    """metric -> the trials of all samples."""
+    counts: Counter[str] = Counter()
+    for sample in samples:
+        counts.update(task.trials(sample) if task.trials is not None else {})
+    return dict(counts)
+
+
 def protocol(task: Task, samples: Sequence[Sample], metric: str) -> ProtocolRecord:
     """The record of a task's protocol under one metric, over all of its samples, not over a limited few."""
     entry = load.entry(task.data, task.split) if task.data else None
@@ -68,4 +77,5 @@ def protocol(task: Task, samples: Sequence[Sample], metric: str) -> ProtocolReco
         samples=len(samples), decoding=msgspec.to_builtins(task.decoding) if task.kind != "choices" else {},
         data=entry.digest if entry else "", partial=entry.partial if entry else "",
         chat=_chat_fields(task.shape) if task.shape is not None else msgspec.UNSET,
+        trials=_count_trials(task, samples) if task.trials is not None else msgspec.UNSET,
     )  # fmt: skip

@@ -138,10 +138,15 @@ class ChoiceScores(Record, frozen=True, kw_only=True):
 
 
 class Scored(Record, frozen=True, kw_only=True):
-    """A task's verdict on one answer. metrics: every metric of the task by name, each 0..1."""
+    """A task's verdict on one answer.
+
+    metrics  every metric of the task by name, each 0..1
+    trials   metric -> the outcomes of which the sample's value is the mean, where it has several (its instructions)
+    """
 
     metrics: dict[str, float]
     detail: str = ""
+    trials: dict[str, tuple[float, ...]] = {}
 
 
 class Result(Record, frozen=True, kw_only=True):
@@ -149,6 +154,7 @@ class Result(Record, frozen=True, kw_only=True):
 
     score    the task's first metric, 0..1; None = not scored, `verdict` and `detail` say why
     metrics  every metric of the task (acc and acc_norm, say)
+    trials   as in Scored: a metric with trials is a mean over those of all samples, and a sample is their cluster
     verdict  passed | failed | timeout | error | unscored
     thought  with thought_tokens and unfinished: as in the Generation
     """
@@ -171,6 +177,7 @@ class Result(Record, frozen=True, kw_only=True):
     thought: str = ""
     thought_tokens: int = 0
     unfinished: bool = False
+    trials: dict[str, tuple[float, ...]] = {}
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -227,7 +234,7 @@ class Run(Record, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "fingerprint", fingerprint)
 
 
-LATER = ("thought", "thought_tokens", "unfinished")  # fields that a line has only where they say something
+LATER = ("thought", "thought_tokens", "unfinished", "trials")  # fields that a line has only where they say something
 
 
 def encode_line(line: Generation | Result) -> bytes:

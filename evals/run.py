@@ -184,6 +184,8 @@ def plan_run(facts: Facts, task: Task, checkpoint: tuple[str, str], options: Run
 
 def check_options(facts: Facts, task: Task, options: RunOptions) -> None:
     """Raises ZooError for a run that cannot be made: several greedy draws, or an engine without log-probabilities."""
+    if task.needs is not None:
+        task.needs()
     if count_draws(task, options) > 1 and task.decoding.temperature == 0.0:
         raise ZooError(
             f"{task.name}@{task.protocol} decodes greedily, so {options.draws} draws would be the same; "
@@ -331,8 +333,9 @@ def score_texts(
             score = scored.metrics[task.metrics[0]]
             verdict = "passed" if score == 1.0 else "failed"
             yield _result(
-                sample, text, score=score, metrics=scored.metrics, answer=answer, verdict=verdict, detail=scored.detail
-            )
+                sample, text, score=score, metrics=scored.metrics, trials=scored.trials, answer=answer, verdict=verdict,
+                detail=scored.detail,
+            )  # fmt: skip
     for outcome in sandbox.run(programs) if programs and sandbox is not None else ():
         sample, text, answer = running[outcome.id]
         passed = None if outcome.verdict == "unscored" else float(outcome.verdict == "passed")

@@ -70,6 +70,8 @@ class Task(Record, frozen=True, kw_only=True):
     gold      sample -> the text that a perfect model would write; None if the set has none
     groups    the kind of group that `Sample.cluster` names. clusters: some of many, as passages are; a new
               test would have others. strata: all that there are, as subjects are; a new test would have the same
+    trials    sample -> of the metrics that are means over several outcomes a sample, how many it has
+    needs     raises ZooError where a library that scoring needs is missing: before anything is asked
     data      the dataset name that `evals.datasets.load` resolves, for listings and provenance
     parts     the prompt in parts, where it has more than a question; a chat's messages are made of them
     delimiter between a context and each continuation of `pairs`; a chat's answer begins without it
@@ -95,6 +97,8 @@ class Task(Record, frozen=True, kw_only=True):
     program: Callable[[Sample, str], Program] | None = None
     gold: Callable[[Sample], str | None] | None = None
     groups: Groups = "clusters"
+    trials: Callable[[Sample], dict[str, int]] | None = None
+    needs: Callable[[], None] | None = None
     decoding: Decoding = Decoding(max_tokens=512)
     data: str = ""
     split: str = ""

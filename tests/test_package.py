@@ -47,7 +47,7 @@ def test_every_dependency_has_its_licence_on_the_page() -> None:
 
 
 # what checkpoints, data sets and requests from outside are read by: none may lose its bound
-ATTACKED = {"jinja2", "pyarrow", "ray", "scikit-learn", "torch", "transformers", "vllm"}
+ATTACKED = {"h11", "jinja2", "pyarrow", "ray", "scikit-learn", "starlette", "torch", "transformers", "vllm"}
 
 
 def test_lower_bounds_exclude_the_versions_with_known_holes() -> None:

@@ -142,6 +142,7 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
     prompts_sha256  sha256 over all samples' prompt bytes in order: no two protocols share it; by chat, over the
               messages, before a template
     chat      how it is asked by chat, with the digest of the checkpoint's template (`evals.records.ChatShape`)
+    trials    metric -> how many outcomes it is a mean of, where a sample has several (the instructions of a prompt)
     """
 
     task: str
@@ -156,6 +157,7 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
     data: str = ""
     partial: str = ""
     chat: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # not even stored where a protocol has none
+    trials: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "name", current_name(self.task, self.name, self.data))
@@ -184,6 +186,12 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
         return self._fingerprint(first_name(self.task, self.name), template="")
 
     @property
+    def most(self) -> int:
+        """The largest n of its scores: the samples, or their trials under its metric."""
+        trials = {} if self.trials is msgspec.UNSET else self.trials
+        return trials.get(self.metric, self.samples)
+
+    @property
     def column(self) -> str:
         """The readable column name: task, protocol, shots, metric."""
         shots = f" {self.shots}-shot" if self.shots else ""
@@ -191,7 +199,7 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """The score of a leaderboard cell: a value in 0..1 with its 95% interval, over n samples.
+    """The score of a leaderboard cell: a value in 0..1 with its 95% interval, over n samples or their trials.
 
     checkpoint   digest of the checkpoint (measured); empty for a reported score
     clusters     groups of dependent samples (n if all are independent)

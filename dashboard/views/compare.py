@@ -108,7 +108,9 @@ def show_side_by_side(pair: CheckpointComparison) -> None:
         results = [samples.load_results(registry, run) if registry is not None else None for run in pair.runs]
     labels = (pair.checkpoint, pair.reference)
     for column, label, run, of_run in zip(st.columns(2), labels, pair.runs, results, strict=True):
-        result = next((result for result in of_run or () if result.sample == chosen), None)
+        # of a metric with several trials a sample, the flip names the trial: "id#2"
+        names = (chosen, chosen.rpartition("#")[0])
+        result = next((result for result in of_run or () if result.sample in names), None)
         with column:
             if result is None:
                 st.caption(samples.NOT_STORED)
@@ -119,5 +121,5 @@ def show_side_by_side(pair: CheckpointComparison) -> None:
                 st.caption(style.text(cut(result.detail, 300)))
             st.page_link(
                 st.session_state["pages"]["samples"], label="Prompt and tests",
-                query_params={"run": run, "sample": chosen},
+                query_params={"run": run, "sample": result.sample},
             )  # fmt: skip

@@ -4,8 +4,10 @@ Every value is checked for its type and its range, and every request for the wor
 would change the answer and is not supported is refused, never ignored. `evals.serving.answer` forms the answers.
 """
 
+import json
 import math
 import time
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +17,7 @@ from evals.engines.local.stream import TokenStep
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
+from zoo.admission.chat_template import ChatTemplate, TemplateFault
 from zoo.records import Record
 
 MOST_LIKELIEST = 20  # as OpenAI's API
@@ -213,13 +216,22 @@ def read_messages(messages: object) -> list[dict[str, str]]:
 def render_chat(messages: list[dict[str, str]], engine: TransformersLocal) -> str:
     """The prompt that the model's own chat template makes of messages. Raises BadRequest where it refuses them."""
     tokenizer = engine.tokens.tokenizer
-    if not getattr(tokenizer, "chat_template", None):
+    text = getattr(tokenizer, "chat_template", None)
+    if isinstance(text, dict):  # several by name
+        text = text.get("default")
+    if not text:
         raise BadRequest("this model has no chat template: it is a base model, ask /v1/completions")
+    marks = {name: mark if isinstance(mark, list) else str(mark) for name, mark in tokenizer.special_tokens_map.items()}
     try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # the template is the checkpoint's own program: any error is its answer
-        reason = " ".join(str(error).split())[:200]
-        raise BadRequest(f"the chat template refuses these messages: {reason}", param="messages") from None
+        return _open_template(text, json.dumps(marks, default=str)).render(messages)
+    except TemplateFault as fault:
+        raise BadRequest(str(fault), param="messages") from None
+
+
+@lru_cache(2)
+def _open_template(text: str, marks: str) -> ChatTemplate:
+    """The template of the served model; it renders in a child with limits, which stays for the next request."""
+    return ChatTemplate(text, "this model", json.loads(marks))
 
 
 def _read_form(body: dict[str, Any]) -> CompletionRequest:

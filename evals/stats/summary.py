@@ -24,7 +24,7 @@ PROPORTIONS = ("pass@1", "accuracy", "lighteval score", "exact match", "PAL accu
 class Summary(Record, frozen=True):
     """A score's facts, named as in `zoo.records.Score`.
 
-    n         samples with a score (not draws)
+    n         samples with a score (not draws); their trials, where a sample has several (its instructions)
     clusters  the independent groups among them; n when all are alone, or grouped in strata
     origin    "derived": a published number, its interval made from its n
     """
@@ -46,6 +46,7 @@ class Summary(Record, frozen=True):
 class SampleScore(Record, frozen=True):
     """One sample's values under a metric: one a draw, or the single pass@k that the draws give.
 
+    sample   its id; of one trial of a sample "id#2", the sample being its cluster
     cluster  what it shares with dependent samples; "" if it is alone
     stratum  the part of the task that it belongs to; "" if the task has none
     """
@@ -100,13 +101,24 @@ def by_sample(results: Sequence[Result], metric: str, groups: Groups = "clusters
         if result.sample not in missing and _applies(result, metric):
             lines.setdefault(result.sample, {})[result.draw] = result
     _check(metric, results)
-    scored = []
+    scored: list[SampleScore] = []
     for sample, draws in lines.items():
-        values = _over_draws([_value(draw, metric) for _, draw in sorted(draws.items())], metric)
-        group = next(iter(draws.values())).cluster
-        cluster, stratum = (group, "") if groups == "clusters" else ("", group)
-        scored.append(SampleScore(sample=sample, cluster=cluster, values=values, stratum=stratum))
+        scored += _of_sample(sample, [draw for _, draw in sorted(draws.items())], metric, groups)
     return scored, len(missing)
+
+
+def _of_sample(sample: str, draws: Sequence[Result], metric: str, groups: Groups) -> list[SampleScore]:
+    """A sample's score under a metric; of its trials one each, which depend on each other as draws of one text do."""
+    group = draws[0].cluster
+    cluster, stratum = (group, "") if groups == "clusters" else ("", group)
+    trials = [draw.trials.get(metric, ()) for draw in draws]
+    if not any(trials):
+        values = _over_draws([_value(draw, metric) for draw in draws], metric)
+        return [SampleScore(sample=sample, cluster=cluster, values=values, stratum=stratum)]
+    return [
+        SampleScore(sample=f"{sample}#{number}", cluster=cluster or sample, values=values, stratum=stratum)
+        for number, values in enumerate(zip(*trials, strict=True), start=1)
+    ]
 
 
 def derive_summary(row: Reported) -> Summary | None:

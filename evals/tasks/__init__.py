@@ -21,7 +21,8 @@ from zoo.protocol_names import current_spec
 NAMES = (
     "humaneval", "humaneval_plus", "mini_exercises", "mbpp", "mbpp_sanitized", "mbpp_plus", "unconventional",
     "arc_easy", "arc_challenge", "piqa", "siqa", "winogrande", "hellaswag", "boolq", "openbookqa",
-    "commonsense_qa", "mmlu", "squad", "squad_v2", "sciq", "copa", "lambada", "gsm8k", "bbh", "trivia_qa",
+    "commonsense_qa", "mmlu", "squad", "squad_v2", "sciq", "copa", "lambada", "gsm8k", "math_500", "bbh", "trivia_qa",
+    "ifeval",
 )  # fmt: skip
 TASKS = {name: f"evals.tasks.{name}" for name in NAMES}
 

@@ -2,13 +2,15 @@
 
 Source: Suzgun et al. 2022, arXiv:2210.09261. Data: suzgunmirac/BIG-Bench-Hard (MIT), all of it, with its
 three worked examples per subtask.
-Protocols, all 3-shot:
+Protocols, 3-shot but for `chat`:
 `lm-eval`  lm-evaluation-harness 0.4.13 (bbh_cot_fewshot, version 4): worked examples; the answer is
            the rest of the line after "the answer is " without its last character, compared
            unchanged. Generation stops at any "Q", which cuts an answer that contains a Q
 `phi`      phi-2 was reported with 3 shots and chain of thought: the same prompt, stopped only where a
            new question begins; the last "answer is" counts, without a full stop at its end
 `direct`   the same examples without the work; the first line is the answer
+`chat`     asked by chat, 0-shot and worked, in the words of the harness's bbh_cot_zeroshot; each subtask's kind of
+           answer (`KINDS`) is read where the text states it, whatever its spelling, up to 1024 tokens
 The 27 subtasks are strata: BBH is these 27, and a new edition would have the same ones. The
 harness's group value is this mean over questions.
 """
@@ -22,7 +24,10 @@ from msgspec.structs import replace
 from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
-from evals.scoring.answer import find_match
+from evals.scoring.answer import find_match, plain_words
+from evals.scoring.chat_answers import read_number, read_word
+from evals.scoring.chat_letter import read_letter
+from evals.scoring.chat_sequences import read_brackets, read_order
 from evals.task import Task
 
 TITLE = "BBH"
@@ -40,6 +45,21 @@ SETS = (
 COT = "A: Let's think step by step.\n"
 ANSWER = re.compile(r"(?<=the answer is )(.*)(?=.)")
 ANSWER_IS = re.compile(r"answer is (.*)")
+OPTION = re.compile(r"^\(([A-Z])\) ?(.*?) *$", re.MULTILINE)
+# subtask -> its kind of answer, where that is no letter; patterns of words -> their value (`read_word`)
+YES_NO = {r"yes": "Yes", r"no": "No"}
+TRUTH = {
+    r"does(?: not|n't) tell the truth|lies|is lying": "No",
+    r"tells the truth|is telling the truth": "Yes",
+    **YES_NO,
+}
+PLAUSIBLE = {r"implausible|not (?:\w+ )?plausible": "no", r"plausible": "yes", r"yes": "yes", r"no": "no"}
+KINDS: dict[str, dict[str, str] | str] = {
+    "boolean_expressions": {r"true": "True", r"false": "False"}, "causal_judgement": YES_NO, "navigate": YES_NO,
+    "formal_fallacies": {r"invalid|not (?:\w+ )?valid": "invalid", r"valid": "valid"}, "web_of_lies": TRUTH,
+    "sports_understanding": PLAUSIBLE, "object_counting": "number", "multistep_arithmetic_two": "number",
+    "dyck_languages": "brackets", "word_sorting": "words",
+}  # fmt: skip
 
 
 @cache
@@ -78,6 +98,12 @@ def prompt_direct(sample: Sample) -> str:
     return f"{examples_direct(sample.cluster)}\n\nQ: {sample.question}\nA:"
 
 
+def prompt_chat(sample: Sample) -> str:
+    """The message of the harness's bbh_cot_zeroshot: the subtask's description, the question, a call to work it out."""
+    description = examples(sample.cluster).split("\n\nQ: ", 1)[0]
+    return f"{description}\n\nQ: {sample.question}\n{COT[:-1]}"
+
+
 def extract(sample: Sample, text: str) -> str | None:
     return find_match(ANSWER, text)
 
@@ -91,6 +117,30 @@ def extract_direct(sample: Sample, text: str) -> str | None:
     return text.strip().split("\n")[0].strip() or None
 
 
+def extract_chat(sample: Sample, text: str) -> str | None:
+    """The answer of a chat in the form of the subtask's targets, or None."""
+    kind = KINDS.get(sample.cluster, "letter")
+    if isinstance(kind, dict):
+        return read_word(text, kind, anywhere=sample.cluster == "boolean_expressions")
+    if kind == "number":
+        number = read_number(text)
+        return None if number is None else str(number)
+    if kind == "brackets":
+        return read_brackets(text, sample.question.rpartition("Input:")[2])
+    if kind == "words":
+        return read_order(text, sample.question.partition("List:")[2].split())
+    options = dict(OPTION.findall(sample.question))
+    letter = read_letter(text, "".join(options), tuple(options.values()))
+    return None if letter is None else f"({letter})"
+
+
+def score_chat(sample: Sample, answer: str) -> Scored:
+    """As `score`; a few targets are the text of an option instead of its letter."""
+    chosen = dict(OPTION.findall(sample.question)).get(answer.strip("()"), "")
+    by_text = not sample.target.startswith("(") and plain_words(chosen) == plain_words(sample.target) != []
+    return Scored(metrics={"exact_match": 1.0}, detail="its text is the target") if by_text else score(sample, answer)
+
+
 def score(sample: Sample, answer: str) -> Scored:
     right = float(answer == sample.target)
     return Scored(metrics={"exact_match": right}, detail=f"read {answer!r}, right is {sample.target!r}")
@@ -98,6 +148,12 @@ def score(sample: Sample, answer: str) -> Scored:
 
 def gold(sample: Sample) -> str:
     return f"So the answer is {sample.target}."
+
+
+def gold_chat(sample: Sample) -> str:
+    options = dict(OPTION.findall(sample.question))
+    letters = [letter for letter, text in options.items() if plain_words(text) == plain_words(sample.target)]
+    return f"So the answer is {f'({letters[0]})' if letters else sample.target}."
 
 
 def gold_direct(sample: Sample) -> str:
@@ -116,4 +172,9 @@ DIRECT = replace(
     LM_EVAL, about="27 subtasks that models found hard, answered at once", protocol="direct", prompt=prompt_direct,
     extract=extract_direct, gold=gold_direct, decoding=Decoding(max_tokens=64, stop=("\n\n", "\nQ:")),
 )  # fmt: skip
-PROTOCOLS = {"lm-eval": LM_EVAL, "phi": PHI, "direct": DIRECT}
+CHAT = replace(
+    LM_EVAL, about="27 subtasks that models found hard, worked without examples", protocol="chat", chat=True,
+    prompt=prompt_chat, extract=extract_chat, score=score_chat, gold=gold_chat, shots=0,
+    decoding=Decoding(max_tokens=1024),
+)  # fmt: skip
+PROTOCOLS = {"lm-eval": LM_EVAL, "phi": PHI, "direct": DIRECT, "chat": CHAT}

@@ -8,6 +8,8 @@ Protocols:
 `phi`          phi-2 was reported with 8 shots and no prompt: these 8, and more tokens for the answer
 `code`         phi-1.5 was reported "via coding", prompt unpublished: the model completes a Python
                function whose docstring is the question, and its return value is compared
+`chat`         asked by chat in the words of the harness's gsm8k_cot_llama, 0-shot, up to 1024 tokens; the number is
+               read where the answer states it, else it is the last one (`evals.scoring.chat_answers`)
 The first three have the harness's two metrics: `strict-match` needs a fixed phrase before the number,
 `flexible-extract` takes the last number.
 """
@@ -16,6 +18,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -25,6 +28,7 @@ from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.sandbox import Program
 from evals.scoring.answer import cut_at, find_match
+from evals.scoring.chat_answers import read_number
 from evals.task import Task
 
 TITLE = "GSM8K"
@@ -88,6 +92,14 @@ def prompt_code(sample: Sample) -> str:
     return f'def solution():\n    """{sample.question}\n    """'
 
 
+def prompt_chat(sample: Sample) -> str:
+    """The message of the harness's gsm8k_cot_llama."""
+    return (
+        f"Given the following problem, reason and give a final answer to the problem.\nProblem: {sample.question}\n"
+        'Your response should end with "The final answer is [answer]" where [answer] is the response to the problem.\n'
+    )
+
+
 def normalize(text: str) -> str:
     """The answer in the form for comparison: lower case, without the patterns in IGNORED."""
     for ignored in IGNORED:
@@ -108,6 +120,17 @@ def score(strict: re.Pattern[str]) -> Callable[[Sample, str], Scored]:
         return Scored(metrics=dict(zip(METRICS, right, strict=True)), detail=detail)
 
     return scored
+
+
+def extract_chat(sample: Sample, text: str) -> str | None:
+    """The number that a chat answer gives, as a fraction in lowest terms."""
+    number = read_number(text)
+    return None if number is None else str(number)
+
+
+def score_chat(sample: Sample, answer: str) -> Scored:
+    right = Fraction(answer) == Fraction(sample.target.replace(",", ""))
+    return Scored(metrics={"accuracy": float(right)}, detail=f"read {answer}, right is {sample.target}")
 
 
 def program(sample: Sample, answer: str) -> Program:
@@ -148,4 +171,8 @@ CODE = replace(
     prompt=prompt_code, extract=cut_at(CODE_STOPS), score=None, program=program, gold=gold_code, metrics=("pass@1",),
     shots=0, decoding=Decoding(max_tokens=256, stop=CODE_STOPS), chance=0.0,
 )  # fmt: skip
-PROTOCOLS = {"lm-eval": LM_EVAL, "lm-eval-cot": COT, "phi": PHI, "code": CODE}
+CHAT = replace(
+    COT, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, score=score_chat, gold=gold,
+    metrics=("accuracy",), shots=0, decoding=Decoding(max_tokens=1024),
+)  # fmt: skip
+PROTOCOLS = {"lm-eval": LM_EVAL, "lm-eval-cot": COT, "phi": PHI, "code": CODE, "chat": CHAT}

@@ -5,6 +5,8 @@ the same subject's split dev (MIT).
 Protocols: `lm-eval` (0-shot) and `lm-eval-5` are lm-evaluation-harness 0.4.13's mmlu, whose group value
 is the mean over questions, not over subjects: acc. The Phi reports give 5 shots (phi-2) and 2 (phi-1.5)
 and no prompt; `phi-1.5` shows its 2 in the harness's words, and phi-2's 5 are `lm-eval-5` (once called `phi-2`).
+`chat` (worked) and `chat-direct` ask by chat for a letter, 0-shot, in the words of the harness's mmlu_cot_llama and
+mmlu_llama, without the answer that the latter begins; the letter is read from the text (`evals.scoring.chat_letter`).
 The 57 subjects are strata: they are the whole of what MMLU asks about, and a new edition would have the same ones.
 `GROUPS` holds the four groups of subjects.
 """
@@ -14,9 +16,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
-from evals.records import Sample
+from evals.records import Decoding, Sample, Scored
+from evals.scoring.chat_letter import read_letter
 from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 
@@ -87,5 +92,73 @@ def _task(protocol: str, shots: int) -> Task:
     )  # fmt: skip
 
 
+def samples_chat() -> Iterator[Sample]:
+    for sample, row in zip(samples(), rows("mmlu"), strict=True):
+        yield replace(sample, question=row["question"].strip(), data={"choices": row["choices"]})
+
+
+BEFORE = "Given the following question and four candidate answers (A, B, C and D), choose the best answer."
+STEPS = """- For simple problems:
+Directly provide the answer with minimal explanation.
+
+- For complex problems:
+Use this step-by-step format:
+## Step 1: [Concise description]
+[Brief explanation]
+## Step 2: [Concise description]
+[Brief explanation]
+
+Regardless of the approach, always conclude with:
+The best answer is [the_answer_letter].
+where the [the_answer_letter] is one of A, B, C or D.
+
+Let's think step by step."""
+DIRECTLY = (
+    'Your response should end with "The best answer is [the_answer_letter]" where the [the_answer_letter] is one of '
+    "A, B, C or D."
+)
+
+
+def listed(sample: Sample) -> str:
+    """The question and its choices as both chat protocols write them."""
+    choices = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, sample.data["choices"], strict=True))
+    return f"Question: {sample.question}\n{choices}\n"
+
+
+def prompt_chat(sample: Sample) -> str:
+    """The message of the harness's mmlu_cot_llama."""
+    return f"{BEFORE}\n\n{listed(sample)}\n{STEPS}"
+
+
+def prompt_direct(sample: Sample) -> str:
+    """The message of the harness's mmlu_llama."""
+    return f"{BEFORE}\n{listed(sample)}{DIRECTLY}"
+
+
+def extract_chat(sample: Sample, text: str) -> str | None:
+    """The letter that a chat answer takes."""
+    return read_letter(text, "".join(LETTERS), sample.data["choices"])
+
+
+def score_chat(sample: Sample, answer: str) -> Scored:
+    right = LETTERS[sample.target]
+    return Scored(metrics={"accuracy": float(answer == right)}, detail=f"read {answer}, right is {right}")
+
+
+def gold_chat(sample: Sample) -> str:
+    return f"The best answer is {LETTERS[sample.target]}."
+
+
+CHAT = Task(
+    name="mmlu", version=1, kind="generate", about="exam questions of 57 subjects, worked, a letter asked",
+    protocol="chat", chat=True, samples=samples_chat, prompt=prompt_chat, extract=extract_chat, score=score_chat,
+    gold=gold_chat, groups="strata", decoding=Decoding(max_tokens=1024), data="mmlu", split="test", licence="MIT",
+    paper="arXiv:2009.03300", size=14042, chance=0.269,  # always D
+)  # fmt: skip
+DIRECT = replace(
+    CHAT, protocol="chat-direct", about="exam questions of 57 subjects, a letter asked", prompt=prompt_direct,
+    decoding=Decoding(max_tokens=64),
+)  # fmt: skip
 SHOTS = {"lm-eval": 0, "lm-eval-5": 5, "phi-1.5": 2}
 PROTOCOLS = {protocol: _task(protocol, shots) for protocol, shots in SHOTS.items()}
+PROTOCOLS |= {task.protocol: task for task in (CHAT, DIRECT)}

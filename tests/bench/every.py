@@ -65,6 +65,9 @@ BENCHES = {
         "the same scores of SmolLM2 as the harness", "parity_lm_eval.py", "lm-eval", REAL, ("--limit", "20")
     ),
     "readings": Bench("the same prompts and readings as the harness", "parity_readings.py", "lm-eval"),
+    "ifeval": Bench(
+        "the same verdicts on instructions as the harness", "parity_ifeval.py", "lm-eval", quick=("--prompts", "40")
+    ),
     "mutants": Bench("the same verdicts as EvalPlus", "mutants_evalplus.py", "evalplus"),
 }
 

@@ -214,8 +214,8 @@ def _run_faults(run: RunEntry, checkpoint: str) -> Iterator[str]:
             yield f"a score of {name} names another run or checkpoint"
         if (score.task, score.metric) != (protocol.task, protocol.metric) or score.protocol not in prints:
             yield f"a score of {name} is not under its protocol, {protocol.column}"
-        if score.n + score.unscored > protocol.samples:
-            yield f"a score of {name} has {score.n + score.unscored} samples, its protocol {protocol.samples}"
+        if score.n + score.unscored > protocol.most or score.clusters > protocol.samples:
+            yield f"a score of {name} has {score.n + score.unscored} samples, its protocol {protocol.most}"
         if score.results and not SHA256.fullmatch(score.results):
             yield f"a score of {name} has no digest of its results"
         yield from _text_faults({"created": score.created, "measured_at": score.measured_at})
@@ -224,6 +224,7 @@ def _run_faults(run: RunEntry, checkpoint: str) -> Iterator[str]:
 def _protocol_faults(protocol: ProtocolRecord) -> Iterator[str]:
     yield from _text_faults({name: getattr(protocol, name) for name in ("task", "name", "metric", "data", "partial")})
     counts = {"task_version": protocol.task_version, "shots": protocol.shots, "samples": protocol.samples}
+    counts["trials"] = protocol.most
     yield from _count_faults(counts)
     if protocol.prompts_sha256 and not SHA256.fullmatch(protocol.prompts_sha256):
         yield f"the prompts of {protocol.column} have no digest"

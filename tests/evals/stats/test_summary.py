@@ -200,3 +200,41 @@ def test_every_derived_interval_of_the_table_holds_its_value() -> None:
     intervals = [(one, told) for one, told in found if told is not None]
     assert len(intervals) > 700
     assert all(told.low <= one.value / 100 <= told.high and told.low < told.high for one, told in intervals)
+
+
+def trials(sample: int, *outcomes: float, draw: int = 0) -> Result:
+    """A line whose metric "each" is a mean over its instructions."""
+    mean = sum(outcomes) / len(outcomes)
+    return Result(
+        sample=f"s/{sample}", draw=draw, score=float(all(outcomes)), verdict="passed",
+        metrics={"all": float(all(outcomes)), "each": mean}, trials={"each": outcomes},
+    )  # fmt: skip
+
+
+def test_a_mean_over_instructions_weighs_each_sample_by_its_own_and_clusters_them() -> None:
+    results = [trials(0, 1.0, 1.0, 0.0), trials(1, 0.0), trials(2, 1.0, 1.0)]
+    found = summarise(results, "each")
+    assert found.value == pytest.approx(4 / 6)  # not the mean of 2/3, 0 and 1
+    assert (found.n, found.clusters) == (6, 3)
+    expected = clustered_interval([1, 1, 0, 0, 1, 1], ["a", "a", "a", "b", "c", "c"])
+    assert (found.low, found.high) == (expected.low, expected.high)
+    assert summarise(results, "all") == summarise([line(0, 0.0), line(1, 0.0), line(2, 1.0)], "all")
+    assert [sample.sample for sample in by_sample(results, "each")[0]][:3] == ["s/0#1", "s/0#2", "s/0#3"]
+
+
+def test_instructions_of_several_draws_stay_in_their_sample() -> None:
+    results = [trials(i, float(i % 2), float((i + draw) % 3 == 0), draw=draw) for i in range(30) for draw in range(2)]
+    found = summarise(results, "each")
+    assert (found.n, found.clusters) == (60, 30)
+    values = [value for result in results for value in result.trials["each"]]
+    expected = clustered_interval(values, [result.sample for result in results for _ in range(2)])
+    assert found.low == pytest.approx(expected.low)
+    assert found.high == pytest.approx(expected.high)
+
+
+def test_instructions_that_agree_within_a_prompt_are_worth_fewer() -> None:
+    apart = [trials(i, 1.0, 0.0) for i in range(100)]
+    alike = [trials(i, *[float(i % 2)] * 2) for i in range(100)]
+    assert summarise(apart, "each").value == summarise(alike, "each").value == 0.5
+    assert summarise(alike, "each").effective == pytest.approx(100, rel=0.05)
+    assert summarise(apart, "each").effective > 150
