@@ -170,7 +170,7 @@ def _ask(task: Task, shape: ChatShape, sample: Sample) -> tuple[Asked, ...]:
         return ((make_messages(parts_of(task, sample), shape), ""),)
     asked = []
     for context, continuation in task.pairs(sample):
-        parts = task.parts(sample) if task.parts is not None else PromptParts(question=context)
+        parts = _parts_of_text(task, sample, context)
         if not parts.prefix or parts.prefix[-1].isspace():
             continuation = continuation.removeprefix(task.delimiter)
         asked.append((make_messages(parts, shape), continuation))
@@ -179,9 +179,14 @@ def _ask(task: Task, shape: ChatShape, sample: Sample) -> tuple[Asked, ...]:
 
 def parts_of(task: Task, sample: Sample) -> PromptParts:
     """A sample's prompt in parts; one text is a question without more."""
-    if task.parts is not None:
-        return task.parts(sample)
-    return PromptParts(question=task.prompt(sample) if task.prompt is not None else sample.question)
+    return _parts_of_text(task, sample, task.prompt(sample) if task.prompt is not None else sample.question)
+
+
+def _parts_of_text(task: Task, sample: Sample, text: str) -> PromptParts:
+    """The parts of a prompt or context; those that a task took over from another protocol make another text."""
+    if task.parts is not None and (parts := task.parts(sample)).text() == text:
+        return parts
+    return PromptParts(question=text)
 
 
 def make_messages(parts: PromptParts, shape: ChatShape) -> tuple[Message, ...]:

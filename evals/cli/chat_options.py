@@ -46,11 +46,17 @@ def choose_tasks(words: Sequence[str], options: "RunOptions") -> "list[Task]":
     tasks = [ask_as(task, options) for task in find_tasks(",".join(words))]
     for task in tasks:
         base = task.protocol.split(",")[0]
-        if options.chat is not None and not task.chat and CHAT in protocols(task.name):
-            click.echo(
-                f"{task.name}@{base} is a protocol of completions, whose reading and stop strings are kept; made for "
-                f"chats: --task {task.name}@{CHAT}", err=True,
-            )  # fmt: skip
+        if options.chat is None or task.chat or CHAT not in protocols(task.name):
+            continue
+        if not base.startswith(OTHER_TOOL):
+            raise ZooError(
+                f"{task.name}@{base} reads completions, and its stop strings would cut a chat's answer; made for chats: "
+                f"--task {task.name}@{CHAT}"
+            )
+        click.echo(
+            f"{task.name}@{base} is a protocol of completions, whose reading and stop strings are kept; made for chats: "
+            f"--task {task.name}@{CHAT}", err=True,
+        )  # fmt: skip
     return tasks
 
 
