@@ -59,6 +59,10 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--chat", is_flag=True, help="Ask by chat, with the checkpoint's own template; endpoints by messages.")
 @click.option("--system", metavar="TEXT", help="With --chat: the system message.")
 @click.option("--fewshot-as-turns", is_flag=True, help="With --chat: examples as turns of the chat.")
+@click.option("--thinking", type=click.Choice(["on", "off"]),
+              help="With --chat: the template's own switch of thinking.")  # fmt: skip
+@click.option("--thinking-budget", type=click.IntRange(0), metavar="N",
+              help="With --chat: a thought is closed after N tokens.")  # fmt: skip
 @engine_options
 @click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
 @AS_JSON
