@@ -136,7 +136,6 @@ def _run_options(options: dict[str, Any]) -> "RunOptions":
     engine = options["engine"]
     chat = read_shape(options)
     connection = {name: options[name] for name in ("dtype", "device", "batch")} | given(engine, options)
-    connection |= {"chat": True} if chat is not None and engine == "openai_http" else {}
     if engine == "vllm_server":
         connection["data_parallel"] = options["data_parallel"] or 1
     same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "pass_at", "tier", "cpus_per_replica")
