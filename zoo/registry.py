@@ -114,6 +114,7 @@ class Registry:
     ) -> Checkpoint:
         """Adds the folder that `fill` writes; it returns the files with their digests, or None to hash them here."""
         from zoo.admission import gate, ingest
+        from zoo.admission.tokenizer import check_tokenizer
 
         if not self.database.rows("SELECT name FROM counters WHERE name = :name", name=name):
             names.check_new(name)
@@ -123,6 +124,7 @@ class Registry:
             tree = staging / "tree"
             files, about = fill(tree)
             inspected = gate.inspect_folder(tree, linked)  # the copy, since the source may have changed meanwhile
+            check_tokenizer(tree, inspected.config)
             files = files or ingest.hash_files(tree, inspected.paths)
             checkpoint = describe_checkpoint(name, files, inspected, about)
             with pin(self.database, staging.name, [file.sha256 for file in files], now()):
