@@ -14,7 +14,7 @@ import click
 
 from zoo.cli import root
 
-Path_ = tuple[str, ...]
+Words = tuple[str, ...]
 
 
 class Ended(NamedTuple):
@@ -37,7 +37,7 @@ class Ended(NamedTuple):
         return "a terminal escape" if "\x1b" in self.text or "\x9b" in self.text else ""
 
 
-def leaves(command: click.Command = root.phizoo, path: Path_ = ()) -> Iterator[tuple[Path_, click.Command]]:
+def leaves(command: click.Command = root.phizoo, path: Words = ()) -> Iterator[tuple[Words, click.Command]]:
     """Every command that is no group, with its words."""
     if not isinstance(command, click.Group):
         yield path, command
