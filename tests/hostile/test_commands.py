@@ -136,8 +136,17 @@ def _steer(folder: Path) -> None:
     connection.close()
 
 
+def _write_noise(folder: Path) -> None:
+    (folder / "zoo.db").write_bytes(bytes(range(256)) * 40)
+
+
+def _make_folder(folder: Path) -> None:
+    (folder / "zoo.db").unlink()
+    (folder / "zoo.db").mkdir()
+
+
 HOMES: dict[str, Callable[[Path], None]] = {
-    "random bytes": lambda folder: print(file=(folder / "zoo.db").open("w"), end="no database " * 999),
+    "random bytes": _write_noise,
     "cut short": lambda folder: os.truncate(folder / "zoo.db", 5000),
     "a later schema": _change("UPDATE alembic_version SET version_num = '9999'"),
     "a record cut short": _change("UPDATE checkpoints SET record = '{'"),
@@ -147,7 +156,7 @@ HOMES: dict[str, Callable[[Path], None]] = {
     "no table": _change("DROP TABLE checkpoints"),
     "no column": _change("ALTER TABLE scores RENAME TO other"),
     "steering text": _steer,
-    "a folder as the database": lambda folder: (folder / "zoo.db").replace(folder / "old").parent.joinpath("zoo.db").mkdir(),
+    "a folder as the database": _make_folder,
 }  # fmt: skip
 
 
