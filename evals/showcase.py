@@ -106,6 +106,7 @@ def check_answer(prompt: ShowcasePrompt, text: str) -> tuple[Check, float | None
 
 
 def samples() -> Iterator[Sample]:
+    """The prompts as samples of a task."""
     for prompt in PROMPTS:
         yield Sample(id=f"showcase/{prompt.name}", question=prompt.question)
 
