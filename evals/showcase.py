@@ -112,6 +112,7 @@ def samples() -> Iterator[Sample]:
 
 
 def score(sample: Sample, answer: str) -> Scored:
+    """Whether the model wrote anything: a showcase has no score."""
     return Scored(metrics={"written": float(bool(answer.strip()))})
 
 
