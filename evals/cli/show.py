@@ -153,6 +153,14 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
         return
     for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
         click.echo(f"{key:<17} {header[key]}")
+    click.echo(f"{'protocol':<17} {header['protocol']['name']}")
+    if chat := header["protocol"].get("chat"):
+        turns = "examples as turns" if chat["fewshot_as_turns"] else "examples in one message"
+        template = f"template {chat['template'][:12]}" if chat["template"] else "the endpoint's own template"
+        date = f", written on {chat['date']}" if chat.get("date") else ""
+        click.echo(f"{'chat':<17} {template}, {turns}{date}")
+        if chat["system"]:
+            click.echo(f"{'system':<17} {chat['system']!r}")
     backend = header["backend"]
     click.echo(f"{'engine':<17} {backend['engine']} {backend['version']}, {backend['dtype']} on {backend['device']}")
     if without := (backend.get("identity") or {}).get("without"):

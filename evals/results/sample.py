@@ -4,8 +4,11 @@ The prompt comes from the task that the run's protocol names, the tokens from th
 are left out if the checkpoint is not in this zoo, or another machine encoded them.
 """
 
+import contextlib
 from typing import Any
 
+from evals.chat import bind
+from evals.engines import SENDS_MESSAGES
 from evals.protocol import shown
 from evals.records import Run, Sample
 from evals.results.task_of_run import name_of_run, task_of_run
@@ -38,7 +41,7 @@ def view_sample(header: Run, sample_id: str) -> SampleView:
     name = name_of_run(header)
     if name.imported and name.own not in protocols(header.task):
         return SampleView(prompt="", why="tokens fed: another tool's own prompts, which it kept")
-    task = task_of_run(header)
+    task = _bind(header, task_of_run(header))
     sample = next((sample for sample in task.samples() if sample.id == sample_id), None)
     if sample is None:
         raise ZooError(
@@ -51,6 +54,17 @@ def view_sample(header: Run, sample_id: str) -> SampleView:
         choices = tuple(ChoiceView(text=text) for text in texts)
         return SampleView(prompt=shown(task, sample), choices=choices, why=f"tokens fed: not known here ({error})")
     return _encode(header, task, sample, tokens)
+
+
+def _bind(header: Run, task: Task) -> Task:
+    """The task with the template of the run's checkpoint, if it was asked by chat and the checkpoint is here."""
+    from zoo.registry import open_registry
+
+    path = None
+    if task.shape is not None and header.backend.engine not in SENDS_MESSAGES:
+        with contextlib.suppress(ZooError), open_registry(readonly=True) as registry:
+            path = registry.path(header.checkpoint)
+    return bind(task, path)
 
 
 def _tokens(header: Run) -> Any:

@@ -94,6 +94,12 @@ def test_a_run_by_chat_has_its_own_identity_and_is_made_again(zoo: None, capsys:
     by_chat = by_name["chat:1 lm-eval, chat"]
     assert by_chat.protocol["chat"]["template"] and "chat" not in by_name["chat:1 lm-eval"].protocol
     assert capsys.readouterr().out.count("piqa [lm-eval, chat]") == 2
+    assert root.run(["eval", "show", shaped.id[:12]]) == 0
+    shown = capsys.readouterr().out
+    assert "protocol          lm-eval, chat, system " in shown and "'Be brief; it\\'s short.'" not in shown
+    assert 'system            "Be brief; it\'s short."' in shown and "examples in one message" in shown
+    assert root.run(["eval", "show", shaped.id[:12], "--sample", "piqa/0000"]) == 0
+    assert "system: Be brief; it's short.\\nuser: Question:" in capsys.readouterr().out
 
 
 def test_the_rendered_prompt_gets_no_second_mark(zoo: None) -> None:
