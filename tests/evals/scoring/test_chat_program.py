@@ -95,6 +95,9 @@ SHAPES: dict[str, Shape] = {
     "body only, fenced": lambda body, _: f"The body:\n{fenced(body)}",
     "body only, without indent": lambda body, _: fenced(textwrap.dedent(body)),
     "body only, first line without indent": lambda body, _: body.lstrip(),
+    "body only, over a variable of its name": lambda body, _: fenced(
+        textwrap.dedent(body).replace("result", "running_max")
+    ),
     "body only, with tabs": lambda body, _: fenced(body.replace("    ", "\t")),
     "body only, bare, with prose": lambda body, _: f"Continue so:\n\n{body}\nThat is all.",
     "a lambda": lambda body, _: fenced(
