@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evals import environment, run_folder
+from evals.chat import plan_thought
 from evals.engines import Engine, FactsChanged
 from evals.protocol import protocol, shown
 from evals.records import (
@@ -221,12 +222,16 @@ def missing_requests(plan: RunPlan, folder: RunFolder) -> list[ChoiceRequest] | 
         for sample in plan.samples
         if (sample.id, draw) not in folder.results and (sample.id, draw) not in folder.generations
     ]
-    return [
-        GenerateRequest(sample=sample.id, draw=draw, prompt=shown(task, sample), decoding=task.decoding,
-                        seed=draw_seed(header.seed, sample.id, draw),
-                        messages=task.asked(sample)[0][0] if task.asked else ())
-        for sample, draw in unwritten
-    ]  # fmt: skip
+    return [make_request(task, sample, draw, header.seed) for sample, draw in unwritten]
+
+
+def make_request(task: Task, sample: Sample, draw: int, seed: int) -> GenerateRequest:
+    """The request for one draw of a sample. seed: the run's."""
+    prompt, messages = shown(task, sample), task.asked(sample)[0][0] if task.asked else ()
+    return GenerateRequest(
+        sample=sample.id, draw=draw, prompt=prompt, decoding=task.decoding, seed=draw_seed(seed, sample.id, draw),
+        messages=messages, thought=plan_thought(task, prompt, messages),
+    )  # fmt: skip
 
 
 def _header(

@@ -106,13 +106,13 @@ def check_answer(prompt: ShowcasePrompt, text: str) -> tuple[Check, float | None
 
 
 def samples() -> Iterator[Sample]:
-    """The prompts, as a task's samples."""
+    """The prompts as samples of a task."""
     for prompt in PROMPTS:
         yield Sample(id=f"showcase/{prompt.name}", question=prompt.question)
 
 
 def score(sample: Sample, answer: str) -> Scored:
-    """Whether anything was written; the check of an answer is no score (`check_answer`)."""
+    """Whether the model wrote anything: a showcase has no score."""
     return Scored(metrics={"written": float(bool(answer.strip()))})
 
 

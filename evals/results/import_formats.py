@@ -89,6 +89,8 @@ def read(path: Path) -> list[TaskResults]:
                 f"{path} holds no samples_TASK_DATE.jsonl (lm_eval --log_samples) and no *_eval_results.json (EvalPlus)"
             )
         return [results for file in files for results in read(file)]
+    if path.exists() and not path.is_file():  # a device may have no end
+        raise ZooError(f"{path} is no file; expected a result file of lm_eval or EvalPlus, or a folder of them")
     try:
         if SAMPLES.fullmatch(path.name):
             return [_lm_eval(path)]

@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 from evals.engines import FactsChanged
 from evals.engines.http.answer import find_start, make_fault, read_choices, read_continuation, read_generation
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
-from evals.engines.http.parameters import EFFECTS, why_needed
+from evals.engines.http.parameters import EFFECTS, thinking_fields, why_needed
 from evals.engines.tokens import Pair, Tokens, folder_tokens
-from evals.records import ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation, Message
+from evals.records import ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation
+from evals.scoring.thought import ThoughtPlan
 from zoo.api_key import ENDPOINT_KEYS, key_for
 from zoo.digest import SHA256
 from zoo.errors import ZooError
@@ -249,20 +250,20 @@ class OpenAIHttp:
         return self._post("/completions", {"temperature": 0, **body}, most_tokens, None)
 
     def _generation(self, request: GenerateRequest) -> Generation:
-        how, body, truncated = request.decoding, self._sampling(request), 0
         chat = bool(request.messages) if self.chat is None else self.chat
+        how, body, truncated = request.decoding, self._sampling(request, chat), 0
         try:
             if chat:
-                text = request.prompt.rstrip() if how.boundary == "stripped" else request.prompt
-                messages = request.messages or (Message(role="user", content=text),)
-                body["messages"] = [{"role": each.role, "content": each.content} for each in messages]
-                size = sum(len(each.content.encode()) for each in messages)
-                answer = self._post("/chat/completions", body, (size + 64, how.max_tokens), how)
+                body |= self._chat_fields(request)
+                size = sum(len(message["content"].encode()) + 64 for message in body["messages"])
+                answer = self._post("/chat/completions", body, (size, how.max_tokens), how)
             else:
                 prompt, truncated, body["max_tokens"] = self._prompt(request)
                 body["prompt"] = prompt
                 if self._padding and self._served[1] == "vllm":
                     body["logit_bias"] = self._padding
+                if request.thought is not None:
+                    body |= self._thought_fields(request.thought)
                 if how.boundary == "healed":
                     body["boundary"] = "healed"
                 size = len(prompt.encode()) if isinstance(prompt, str) else len(prompt)
@@ -271,9 +272,27 @@ class OpenAIHttp:
         except Refused as no:
             return make_fault(request, str(no))
 
+    def _thought_fields(self, plan: ThoughtPlan) -> dict[str, Any]:
+        """The part of a rendered chat's request that keeps its tags. Raises ZooError for a budget."""
+        if plan.budget is not None:
+            raise ZooError(
+                f"{self.endpoint.url} cannot close a thought at --thinking-budget in a completion; take --engine vllm, "
+                "transformers or llama_cpp"
+            )
+        special = self.tokens is not None and self.tokens.marks_of(plan.tags)
+        return {"skip_special_tokens": False} if special and self._served[1] == "vllm" else {}
+
+    def _chat_fields(self, request: GenerateRequest) -> dict[str, Any]:
+        """The part of a request that is a chat's own: its messages, and how the model thinks."""
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if not messages:
+            text = request.prompt.rstrip() if request.decoding.boundary == "stripped" else request.prompt
+            messages = [{"role": "user", "content": text}]
+        return {"messages": messages} | thinking_fields(request.thought, self._served[1])
+
     def stream(self, request: GenerateRequest) -> Iterator[str]:
         """One text in pieces, as the endpoint writes it, by /completions."""
-        body = self._sampling(request)
+        body = self._sampling(request, chat=False)
         prompt, _, body["max_tokens"] = self._prompt(request)
         for event in self.endpoint.stream("/completions", {"model": self._served[0], **body, "prompt": prompt}):
             choices = event.get("choices")
@@ -281,12 +300,12 @@ class OpenAIHttp:
             if isinstance(first, dict) and isinstance(first.get("text"), str):
                 yield first["text"]
 
-    def _sampling(self, request: GenerateRequest) -> dict[str, Any]:
+    def _sampling(self, request: GenerateRequest, chat: bool) -> dict[str, Any]:
         """The part of a request that says how to draw and where to stop."""
         how = request.decoding
         body: dict[str, Any] = {"max_tokens": how.max_tokens, "temperature": how.temperature, "top_p": how.top_p}
         body["seed"] = request.seed & 0x7FFFFFFFFFFFFFFF
-        stops = [stop for stop in how.stop if stop]
+        stops = [stop for stop in how.stop if stop and not chat]  # they would end a thought; a chat is cut here
         if stops:
             body["stop"] = stops if self._served[1] in ("vllm", "phi-zoo") else stops[:STOPS]
         return body
