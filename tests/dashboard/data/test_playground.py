@@ -164,7 +164,7 @@ def test_a_folder_that_an_evaluation_refuses_is_refused(tiny_phi: Path, tmp_path
         open_checkpoint(tmp_path)
 
 
-THINKING = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|><think>\n"
+THINKING = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|><think>{{ '\\n' }}"
 
 
 def test_a_chat_is_rendered_by_the_checkpoints_template_and_its_thought_is_apart(
