@@ -26,7 +26,7 @@ def read_message(message: dict[str, Any]) -> tuple[str, str] | None:
     True
     """
     thought = next((value for name in FIELDS if isinstance(value := message.get(name), str) and value), "")
-    content = message.get("content")
+    content: Any = message.get("content")
     if content is None:
         return thought, ""
     if isinstance(content, str):
