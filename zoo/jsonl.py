@@ -20,21 +20,24 @@ _HALF = re.compile("[\ud800-\udfff]")
 _HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")  # also the halves of whole pairs
 
 
-def parse_json(data: bytes | str, *, nonfinite: bool = False, repair: bool = False) -> Any:
+def parse_json(data: bytes | str, *, nonfinite: bool = False, repair: bool = False, negative_zero: bool = True) -> Any:
     """The value of one JSON text.
 
-    nonfinite  NaN and infinities are read too, as Python writes them
-    repair     half a surrogate pair, which no file can hold, becomes U+FFFD, and a byte order mark is skipped
-    Raises     ValueError for what is not JSON, a duplicate key, NaN or an infinity, nesting deeper than DEPTH, bytes
-               that are not UTF-8, and half a surrogate pair
+    nonfinite      NaN and infinities are read too, as Python writes them
+    repair         half a surrogate pair, which no file can hold, becomes U+FFFD, and a byte order mark is skipped
+    negative_zero  whether -0 is read as a whole number; loaders in other languages refuse it
+    Raises         ValueError for what is not JSON, a duplicate key, NaN or an infinity, nesting deeper than DEPTH,
+                   bytes that are not UTF-8, and half a surrogate pair
 
     >>> parse_json(b'{"a": 1}'), parse_json('"a\\\\ud835"', repair=True)
     ({'a': 1}, 'a\\ufffd')
     """
     text = data if isinstance(data, str) else data.decode("utf-8-sig" if repair else "utf-8")
-    number = {} if nonfinite else {"parse_float": _finite, "parse_constant": _refuse_constant}
+    number: dict[str, Any] = {} if nonfinite else {"parse_float": _finite, "parse_constant": _refuse_constant}
+    if not negative_zero:
+        number["parse_int"] = _unsigned_zero
     try:
-        value = json.loads(text, object_pairs_hook=_unique_keys, **number)  # type: ignore[arg-type]
+        value = json.loads(text, object_pairs_hook=_unique_keys, **number)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     _check_depth(text, value)
@@ -60,6 +63,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"the number {text[:40]} is out of range")
     return number
+
+
+def _unsigned_zero(text: str) -> int:
+    if text == "-0":
+        raise ValueError("-0 is not a whole number for every reader")
+    return int(text)
 
 
 def _refuse_constant(text: str) -> Any:

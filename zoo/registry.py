@@ -20,6 +20,7 @@ from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
 from zoo.db.gc import Collected, pin
 from zoo.db.open import open_database
+from zoo.db.stored import PLAIN
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import (
@@ -114,6 +115,7 @@ class Registry:
     ) -> Checkpoint:
         """Adds the folder that `fill` writes; it returns the files with their digests, or None to hash them here."""
         from zoo.admission import gate, ingest
+        from zoo.admission.tokenizer import check_tokenizer
 
         if not self.database.rows("SELECT name FROM counters WHERE name = :name", name=name):
             names.check_new(name)
@@ -123,6 +125,7 @@ class Registry:
             tree = staging / "tree"
             files, about = fill(tree)
             inspected = gate.inspect_folder(tree, linked)  # the copy, since the source may have changed meanwhile
+            check_tokenizer(tree, inspected.config)
             files = files or ingest.hash_files(tree, inspected.paths)
             checkpoint = describe_checkpoint(name, files, inspected, about)
             with pin(self.database, staging.name, [file.sha256 for file in files], now()):
@@ -278,8 +281,7 @@ class Registry:
         records = self.database.rows("SELECT record FROM recipes WHERE digest = :digest", digest=recipe_digest)
         if not records:
             raise ZooError(f"no recipe {recipe_digest[:12]}. A checkpoint's recipe: phizoo models show NAME")
-        recipe: dict[str, Any] = msgspec.json.decode(records[0][0])
-        return recipe
+        return PLAIN.decode(records[0][0])
 
     # -- scores -----------------------------------------------------------------------------------
 
@@ -335,13 +337,12 @@ class Registry:
         if not run_id or len(runs) != 1:
             reason = f"{run_id} begins the ids of {len(runs)} runs" if runs else f'no run "{run_id}"'
             raise ZooError(f"{reason}. The runs of a checkpoint: phizoo models show NAME")
-        header: dict[str, Any] = msgspec.json.decode(runs[0][1])
-        return header
+        return PLAIN.decode(runs[0][1])
 
     def runs(self) -> Sequence[dict[str, Any]]:
         """The headers of all runs, oldest first."""
         records = self.database.rows("SELECT record FROM runs ORDER BY created, id")
-        return [msgspec.json.decode(row[0]) for row in records]
+        return [PLAIN.decode(row[0]) for row in records]
 
     def results(self, run_id: str) -> Path:
         """A local file with a run's result lines."""

@@ -13,7 +13,7 @@ from dashboard.data import playground, source
 from dashboard.data.playground import EXAMPLES
 from dashboard.escape import cut, plain_lines
 from dashboard.server import PUBLIC
-from dashboard.views import style
+from dashboard.views import showcase, style
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
 from evals.scoring.thought import SplitText
@@ -69,6 +69,7 @@ def page() -> None:
         for side, answer in zip(sides, answers, strict=True):
             if answer is not None:
                 st.session_state.setdefault(TURNS, {}).setdefault(side.name, []).append((prompt, answer))
+    showcase.show()
 
 
 def _forget() -> None:

@@ -50,11 +50,11 @@ def choose_tasks(words: Sequence[str], options: "RunOptions") -> "list[Task]":
             continue
         if not base.startswith(OTHER_TOOL):
             raise ZooError(
-                f"{task.name}@{base} reads completions: its stop strings would cut a chat; made for chats: "
+                f"{task.name}@{base} reads completions; its stop strings would cut a chat's answer; made for chats: "
                 f"--task {task.name}@{CHAT}"
             )
         click.echo(
-            f"{task.name}@{base} is a protocol of completions; its reading and stop strings are kept. Made for chats: "
+            f"{task.name}@{base} reads completions; its reading and stop strings are kept; made for chats: "
             f"--task {task.name}@{CHAT}", err=True,
         )  # fmt: skip
     return tasks

@@ -50,7 +50,7 @@ def parse_expression(text: str) -> Tree:
         at = match.end()
     if text[at:].strip() or not tokens:
         raise NotReadable(f"{text[at:]!r}")
-    reader = _Reader(tokens)
+    reader = _LatexReader(tokens)
     tree = reader.sum(0)
     if reader.next is not None:
         raise NotReadable(f"{reader.next!r}")
@@ -156,7 +156,7 @@ def _split_word(token: str) -> list[str]:
     return [token.replace(" ", "")] if token[0].isdigit() else [token]
 
 
-class _Reader:
+class _LatexReader:
     """Recursive descent over tokens; `depth` counts nested parts."""
 
     def __init__(self, tokens: list[str]) -> None:

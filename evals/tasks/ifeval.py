@@ -50,6 +50,7 @@ def instructions(sample: Sample) -> list[tuple[str, dict[str, Any]]]:
 
 
 def trials(sample: Sample) -> dict[str, int]:
+    """Instructions of a prompt, under each metric that counts instructions."""
     return dict.fromkeys(("inst_strict", "inst_loose"), len(sample.target))
 
 

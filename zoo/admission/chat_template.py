@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +27,7 @@ TEMPLATE_BYTES = 64 * 1024
 CHILD = "import sys; sys.path[:0] = [{root!r}]; from zoo.admission.render import serve; serve()"
 # conversations of every kind, so that no branch of a template escapes the limits
 TALKS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("talks.json").read_text(encoding="utf-8"))
+MARK_CHARACTERS, MARKS_TRIED = 40, 24  # texts of a template that a mark may be compared with
 MARKS = {"bos_token": "<s>", "eos_token": "</s>"}
 TOO_MUCH = "needs too much time, memory or output to render"
 OUT = "reaches out of the sandbox"
@@ -169,13 +170,37 @@ def check_template(text: Any, source: str) -> None:
     _check_tree(tree, source)
     template = ChatTemplate(text, source)
     try:
-        for talk in TALKS:
-            template.render(**talk)
+        for conversation in _conversations(tree):
+            _try(template, conversation)
+    finally:
+        template.close()
+
+
+def _try(template: ChatTemplate, conversation: dict[str, Any]) -> None:
+    """Raises ZooError where a conversation needs more than the limits; a refusal is the template's own affair."""
+    try:
+        template.render(**conversation)
     except TemplateFault as fault:
         if fault.kind in ("limits", "sandbox"):
             raise ZooError(f"{fault}; remove it (a base model needs none).") from None
-    finally:
-        template.close()
+
+
+def _conversations(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every kind of conversation, long ones, and each under marks, a date and switches that a template may look at."""
+    from jinja2 import nodes
+
+    yield from TALKS
+    turns = [{"role": role, "content": "word " * 200} for _ in range(32) for role in ("user", "assistant")]
+    long = {"messages": turns, "add_generation_prompt": True}
+    yield long
+    yield {"messages": [{"role": "user", "content": "word " * 40_000}], "add_generation_prompt": True}
+    texts = (const.value for const in tree.find_all(nodes.Const) if isinstance(const.value, str) and const.value)
+    marks = list(dict.fromkeys(["", "<|endoftext|>", *(text for text in texts if len(text) <= MARK_CHARACTERS)]))
+    for mark in marks[:MARKS_TRIED]:
+        for talk in (TALKS[3], long):
+            yield {**talk, "bos_token": mark, "eos_token": mark}
+    for switch in (True, False):
+        yield {**TALKS[3], "enable_thinking": switch, "now": datetime(2099, 12, 31, 23)}
 
 
 def _check_tree(tree: Any, source: str) -> None:

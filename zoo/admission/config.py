@@ -24,6 +24,7 @@ CODE_KEYS, PRIVATE_KEYS = frozenset(RULES["code_keys"]), frozenset(RULES["privat
 SETTINGS, WORD_FILES, DIVERTING = RULES["settings"], RULES["word_files"], RULES["diverting"]
 LIMITS: dict[str, int] = RULES["limits"]
 SHARES: dict[str, tuple[float, float]] = RULES["shares"]
+GENERATION: dict[str, tuple[float, float]] = RULES["generation"]
 UNBOUNDED = frozenset(RULES["unbounded"])
 # any other key that names a size, at any depth; some may be 0 or -1
 SIZE_KEY = re.compile(
@@ -73,6 +74,8 @@ def check_json(path: Path) -> None:
             _check_entry(path, key, value)
         else:
             _check_code(path, key, value)
+        if path.name == "generation_config.json":
+            _check_generation(path, key, value)
         if key == "chat_template":
             for template in value if isinstance(value, list) else [value]:
                 check_template(template.get("template") if isinstance(template, dict) else template, str(path))
@@ -174,10 +177,25 @@ def _check_value(path: Path, key: str, value: Any) -> None:
             raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected {low:g} to {high:g}.")
     elif is_number and SIZE_KEY.fullmatch(key) and not LEAST_SIZE <= value <= SIZE:
         raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected at most {SIZE:,}.")
+    elif key == "rope_type" and not CLASS_NAME.fullmatch(str(value)):
+        raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, not the name of a rope.")
     elif key in ACTIVATIONS and not CLASS_NAME.fullmatch(str(value)):
         raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, not the name of an activation.")
     elif key in DTYPES and not DTYPE.fullmatch(str(value)):
         raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, not the name of a number type.")
+
+
+def _check_generation(path: Path, key: str, value: Any) -> None:
+    """Checks one value of generation_config.json: a number in its range, a token's id."""
+    if value is None or isinstance(value, list):
+        return
+    if key in GENERATION:
+        low, high = GENERATION[key]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high:
+            raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected {low:g} to {high:g}.")
+    elif key.endswith("_token_id") and (type(value) is not int or not -1 <= value <= SIZE):
+        raise ZooError(f"{path}: {key} is {str(value)[:40]}, which is no token.")
 
 
 def _check_size(path: Path, config: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ def parse(file: BinaryIO, size: int) -> Header:
     text = file.read(length)
     if text[:1] != b"{":
         raise ValueError("its header does not begin with {")
-    entries = parse_json(text.rstrip(b" "))
+    entries = parse_json(text.rstrip(b" "), negative_zero=False)
     metadata = _parse_metadata(entries.pop("__metadata__", {}))
     if len(entries) > TENSORS:
         raise ValueError(f"it names {len(entries):,} tensors, allowed are {TENSORS:,}")

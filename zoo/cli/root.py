@@ -112,6 +112,8 @@ def phizoo() -> None:
 def run(args: Sequence[str]) -> int:
     """Runs one command line in this process and gives its exit code: 0, 1, 2 or 130."""
     try:
+        for argument in args:
+            check_text(argument)
         code = phizoo.main(list(args), prog_name="phizoo", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except CheckFailed as error:
@@ -140,6 +142,15 @@ def run(args: Sequence[str]) -> int:
         return os_fault(error)
 
 
+def check_text(argument: str) -> None:
+    """Raises ZooError for an argument that is not UTF-8: no name is, no file of records can hold it."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        shown = argument.encode("utf-8", "backslashreplace").decode()
+        raise ZooError(f'the argument "{shown[:80]}" is not UTF-8; rename the file, or type the name again') from None
+
+
 def interrupted() -> int:
     """Reports an interrupt; exit code 130."""
     print("phizoo: interrupted. Finished work is kept; run the same command again to continue.", file=sys.stderr)
@@ -147,7 +158,10 @@ def interrupted() -> int:
 
 
 def os_fault(error: OSError) -> int:
-    """Prints one line for an error of the operating system (disk full, no permission, no folder); exit code 2."""
+    """Prints one line for an error of the operating system (disk full, no permission, no folder); exit code 2.
+
+    Raises  the error, if it can only be ours: a closed or wrong descriptor
+    """
     import errno
 
     remedy = "choose another path, or set PHIZOO_HOME to a folder of yours"
@@ -161,8 +175,9 @@ def os_fault(error: OSError) -> int:
         errno.ENOTDIR: f"there is a file where a folder is needed; {remedy}",
         errno.ENAMETOOLONG: f"the name is too long for this disk; {remedy}",
     }.get(error.errno or 0)
-    if message is None:
+    if message is None and error.filename is None and error.errno in (errno.EBADF, errno.EINVAL, errno.ENOTSOCK):
         raise error
+    message = message or f"{os.strerror(error.errno or 0).lower()}; check the path"
     print(
         f"phizoo: {plain(str(error.filename or 'writing'))}: {message}, then run the same command again.",
         file=sys.stderr,

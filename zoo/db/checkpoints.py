@@ -2,13 +2,12 @@
 
 from typing import NamedTuple
 
-import msgspec
-
 from zoo.db import names
 from zoo.db.database import Database, insert_row
+from zoo.db.stored import StoredRecord
 from zoo.records import Checkpoint
 
-CHECKPOINT = msgspec.json.Decoder(Checkpoint)
+CHECKPOINT = StoredRecord(Checkpoint)
 
 
 class AliasMove(NamedTuple):

@@ -10,11 +10,12 @@ import msgspec
 
 from zoo.db import names, rows
 from zoo.db.database import Database, Row, insert_row
+from zoo.db.stored import StoredRecord
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
 from zoo.records import Dataset
 
-DATASET = msgspec.json.Decoder(Dataset)
+DATASET = StoredRecord(Dataset)
 LISTING = "phizoo data list"
 
 

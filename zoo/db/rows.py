@@ -13,10 +13,12 @@ from zoo.admission.scores import score_fault
 from zoo.choice import PASSED_OVER, SETTING, choose, run_facts
 from zoo.cli import output
 from zoo.db.database import Database, insert_row, where_equal
+from zoo.db.stored import StoredRecord
 from zoo.digest import canonical, digest
+from zoo.errors import ZooError
 from zoo.records import Checkpoint, ProtocolRecord, Score
 
-PROTOCOL = msgspec.json.Decoder(ProtocolRecord)
+PROTOCOL = StoredRecord(ProtocolRecord)
 COLUMNS = (
     "name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
     "training_flops", "licence", "source", "created", "bytes", "quantisation",
@@ -57,12 +59,14 @@ def insert(database: Database, checkpoint: Checkpoint) -> None:
 
 
 def number_of(database: Database, checkpoint: Checkpoint) -> int:
-    """The row number of a checkpoint."""
+    """The row number of a checkpoint. Raises ZooError if the record is not its row's."""
     numbers = database.rows(
         "SELECT id FROM checkpoints WHERE name = :name AND version = :version",
         name=checkpoint.name,
         version=checkpoint.version,
     )
+    if not numbers:
+        raise ZooError(f"the record of {checkpoint.label} is not in its own row: this zoo's database is damaged")
     return int(numbers[0][0])
 
 

@@ -12,12 +12,13 @@ import msgspec
 
 from zoo.db.database import Database, insert_row, where_equal
 from zoo.db.rows import insert_score, mark_chosen
+from zoo.db.stored import StoredRecord
 from zoo.digest import SHA256, canonical
 from zoo.errors import ZooError
 from zoo.records import Score, Search, Split
 
-SEARCH = msgspec.json.Decoder(Search)
-SPLIT = msgspec.json.Decoder(Split)
+SEARCH = StoredRecord(Search)
+SPLIT = StoredRecord(Split)
 SHOWN = 400  # characters of a name or an id in a record
 
 

@@ -16,6 +16,7 @@ import msgspec
 from zoo.address import refuse_secrets
 from zoo.admission import gate
 from zoo.admission.records import Entry, RunEntry, check_entry, decode_entry, entry_files, recorded_address
+from zoo.admission.tokenizer import check_tokenizer
 from zoo.db import datasets, names
 from zoo.db.database import UNTOUCHED, DatabaseError, sqlite_file
 from zoo.db.gc import pin
@@ -131,7 +132,9 @@ def fetch(registry: Registry, entry: Entry, source: Store, spec: str, origin: st
             for file in missing:
                 keep_fetched(store, source, file)
                 advance(file.bytes)
-        inspected = gate.inspect_folder(_staged_tree(store, staging, received.files), linked=True)
+        tree = _staged_tree(store, staging, received.files)
+        inspected = gate.inspect_folder(tree, linked=True)
+        check_tokenizer(tree, inspected.config)
         checkpoint = msgspec.structs.replace(
             received, architecture=inspected.config, parameters=inspected.parameters,
             quantisation=inspected.quantisation, chat_template=inspected.chat_template,

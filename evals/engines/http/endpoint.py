@@ -27,7 +27,9 @@ from zoo.jsonl import parse_json
 from zoo.records import Record
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-BODY_BYTES = 64 << 20  # a longer answer is refused
+BODY_BYTES = 64 << 20  # a longer answer is refused, however much was asked for
+# An answer may have so many bytes, and so many a token: a log-probability with its likeliest tokens takes some 200
+LEAST_BYTES, TOKEN_BYTES = 1 << 20, 4096
 ERROR_BYTES = 64 << 10  # of an error, which may quote the request
 LONGEST_WAIT_SECONDS = 60.0  # even if Retry-After asks for more
 MOST_COUNTED = 1 << 40  # tokens that one answer may report
@@ -100,7 +102,7 @@ class Endpoint:
 
     def get(self, path: str) -> Any:
         """A GET's JSON, tried as often as a POST. Not counted, since no model is asked."""
-        return self._try(lambda: self._once("GET", path, None, min(self.limits.timeout_seconds, 30.0)))
+        return self._try(lambda: self._once("GET", path, None, min(self.limits.timeout_seconds, 30.0), 4 * LEAST_BYTES))
 
     def post(self, path: str, body: dict[str, Any], most_tokens: tuple[int, int]) -> dict[str, Any]:
         """The endpoint's JSON object for a request.
@@ -109,6 +111,7 @@ class Endpoint:
         Raises       Refused for this request alone; EndpointError if no request can succeed
         """
         price = self.limits.price
+        limit = most_bytes(sum(most_tokens))
         hold = (most_tokens[0] * price[0] + most_tokens[1] * price[1]) / 1e6
 
         def once() -> Any:
@@ -116,7 +119,7 @@ class Endpoint:
             used: tuple[int, int] | None = None
             charged = hold  # an answer that broke off or reports no usage may be billed: count all of it
             try:
-                answer = self._once("POST", path, body, self.limits.timeout_seconds)
+                answer = self._once("POST", path, body, self.limits.timeout_seconds, limit)
                 used = read_usage(answer)
                 return answer
             except urllib.error.URLError:  # never reached, or refused: not billed
@@ -136,10 +139,13 @@ class Endpoint:
         Raises  Refused, or EndpointError for an answer that breaks off or is no stream
         """
         request = self._request("POST", path, {**body, "stream": True})
-        events = 0
+        events, received, limit = 0, 0, most_bytes(int(body.get("max_tokens") or LEAST_BYTES))
         try:
             with self._opener.open(request, timeout=self.limits.timeout_seconds) as response:
-                for line in iter(lambda: response.readline(BODY_BYTES), b""):
+                for line in iter(lambda: response.readline(LEAST_BYTES), b""):
+                    received += len(line)
+                    if received > limit:
+                        raise ValueError(f"an answer of over {limit:,} bytes, more than was asked for")
                     text = line.strip().removeprefix(b"data:").strip()
                     if not line.startswith(b"data:") or text == b"[DONE]":
                         continue
@@ -235,11 +241,11 @@ class Endpoint:
         # check_url allows http and https only
         return urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310
 
-    def _once(self, method: str, path: str, body: dict[str, Any] | None, timeout_seconds: float) -> Any:
+    def _once(self, method: str, path: str, body: dict[str, Any] | None, timeout_seconds: float, limit: int) -> Any:
         request = self._request(method, path, body)
         ends = time.monotonic() + timeout_seconds
         with self._opener.open(request, timeout=timeout_seconds) as response:
-            text = _read(response, ends, timeout_seconds)
+            text = _read(response, ends, timeout_seconds, limit)
         return parse_json(text, nonfinite=True, repair=True)
 
     def _reason(self, error: urllib.error.HTTPError, sent: Collection[str]) -> tuple[str, str]:
@@ -299,7 +305,16 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _read(response: Any, ends: float, timeout_seconds: float) -> bytes:
+def most_bytes(tokens: int) -> int:
+    """The bytes that an answer with so many tokens, read or written, may have.
+
+    >>> most_bytes(16), most_bytes(1 << 40) == BODY_BYTES
+    (1114112, True)
+    """
+    return min(BODY_BYTES, LEAST_BYTES + TOKEN_BYTES * tokens)
+
+
+def _read(response: Any, ends: float, timeout_seconds: float, limit: int) -> bytes:
     """The whole body before the deadline; a body shorter than announced raises IncompleteRead."""
     parts, size = [], 0
     while part := response.read1(65536):
@@ -307,8 +322,8 @@ def _read(response: Any, ends: float, timeout_seconds: float) -> bytes:
         size += len(part)
         if time.monotonic() > ends:
             raise TimeoutError(timeout_seconds)
-        if size > BODY_BYTES:
-            raise ValueError(f"an answer of over {BODY_BYTES >> 20} MB")
+        if size > limit:
+            raise ValueError(f"an answer of over {limit:,} bytes, more than was asked for")
     if response.length:  # read1 ends silently where a connection broke off
         raise http.client.IncompleteRead(b"".join(parts), response.length)
     return b"".join(parts)

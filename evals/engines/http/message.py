@@ -25,17 +25,19 @@ def read_message(message: dict[str, Any]) -> tuple[str, str] | None:
     >>> read_message({"content": 4}) is None
     True
     """
-    thought = next((value for name in FIELDS if isinstance(value := message.get(name), str) and value), "")
-    content: Any = message.get("content")
+    thought: str = next((value for name in FIELDS if isinstance(value := message.get(name), str) and value), "")
+    content = message.get("content")
     if content is None:
         return thought, ""
     if isinstance(content, str):
         return thought, content
-    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+    if not isinstance(content, list):
         return None
-    thoughts = [_text_of(part) for part in content if part.get("type") in THOUGHTS]
-    texts = [_text_of(part) for part in content if part.get("type") not in THOUGHTS]
-    return thought or "".join(thoughts), "".join(texts)
+    if not all(isinstance(part, dict) for part in content):
+        return None
+    thoughts = "".join(_text_of(part) for part in content if part.get("type") in THOUGHTS)
+    texts = "".join(_text_of(part) for part in content if part.get("type") not in THOUGHTS)
+    return thought if thought else thoughts, texts
 
 
 def _text_of(part: dict[str, Any]) -> str:

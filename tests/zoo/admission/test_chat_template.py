@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.admission.chat_template import ChatTemplate, TemplateFault
+from zoo.admission.chat_template import ChatTemplate, TemplateFault, check_template
 from zoo.admission.template_files import find_template
 from zoo.errors import ZooError
 
@@ -103,3 +103,21 @@ def test_the_places_of_a_template_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").unlink()
     with pytest.raises(ZooError, match="rag and none named default"):
         find_template(tmp_path)
+
+
+LOOP = "{% for a in range(99999) %}{{ 'x' * 99999 }}{% endfor %}"
+LATE = {
+    "on long talks": "{% if messages|length > 40 %}" + LOOP + "{% endif %}",
+    "on long messages": "{% if messages and messages[0].content|length > 9999 %}" + LOOP + "{% endif %}",
+    "under another bos": "{% if bos_token == '<|begin|>' %}" + LOOP + "{% endif %}",
+    "without a bos": "{% if not bos_token %}" + LOOP + "{% endif %}",
+    "on a later day": "{% if strftime_now('%Y') > '2090' %}" + LOOP + "{% endif %}",
+    "with thoughts": "{% if enable_thinking %}" + LOOP + "{% endif %}",
+}
+
+
+@pytest.mark.parametrize("when", LATE)
+def test_a_template_that_grows_later_is_refused_at_the_door(when: str) -> None:
+    with pytest.raises(ZooError, match=r"^t: the chat template needs too much time.*remove it") as error:
+        check_template(LATE[when], "t")
+    assert "\n" not in str(error.value)

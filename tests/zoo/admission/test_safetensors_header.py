@@ -67,6 +67,8 @@ HEADERS = {
     "NUL in a name": (header(**{"a\0b": ONE}), 8, "plain dotted name"),
     "nine dimensions": (header(a=ONE | {"shape": [1] * 8 + [2]}), 8, "up to 8"),
     "deep nesting": (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", 0, ""),
+    "minus zero": (header(a=ONE).replace(b"[0, 8]", b"[-0, 8]").replace(b"[0,8]", b"[-0,8]"), 8, "-0 is not"),
+    "half a pair in the metadata": (header(__metadata__={"a": "\ud835"}, a=ONE), 8, "half a surrogate pair"),
     "not a number": (b'{"a": NaN}', 0, "NaN is not JSON"),
 }
 

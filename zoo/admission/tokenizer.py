@@ -1,0 +1,166 @@
+"""Tries a checkpoint's tokenizer.json where it runs: in a child process with limits, before the checkpoint enters.
+
+A tokenizer is a program of small steps (replace, split by an expression, decorate), and three lines of it can make
+terabytes of a letter or take hours for a word. So each step may add only so much, the token ids must fit the model's
+embedding, and texts that make expressions slow are encoded under limits of time, memory and growth. An expression that
+is slow for no text tried here is not found; the server and the runs read only texts of bounded length.
+
+Not here: vocab.json with merges.txt and SentencePiece models, whose loaders make the steps themselves; GGUF
+(`zoo.admission.gguf`). Without the tokenizers package there is nothing to ask.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.admission.tokenizer_steps import find_fault, find_patterns, growth_letters
+from zoo.errors import ZooError
+from zoo.plain_file import open_plain
+from zoo.shape import read_shape
+
+FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+SECONDS = 20  # of processor time; a vocabulary of 262,144 tokens takes 3
+MEMORY_BYTES = 4 << 30
+PROBE_CHARACTERS, PROBE_SECONDS = 2_000, 2.0  # ordinary tokenizers take milliseconds
+TOKENS_PER_BYTE, EXTRA_TOKENS = 2, 32  # bytes are the smallest pieces; a template adds a few marks
+BYTES_PER_CHARACTER, EXTRA_BYTES = 16, 64  # of a decoded token, by the characters of its name
+ADDED, ADDED_CHARACTERS = 20_000, 1_000
+TEXTS = (
+    "",
+    "a",
+    "def f(x):\n    return  x + 1234\n\n\n7 It's, we'll! naïve café — Привет 你好 1.5e-3\t\t'q'  \n",
+    "\u2581😀\x00\ufeff",
+)
+LETTERS = "a1 \n\t.'-_A\"é你😀\u00a0\u2581"
+
+CHILD = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
+resource.setrlimit(resource.RLIMIT_AS, ({MEMORY_BYTES}, {MEMORY_BYTES}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+from zoo.admission.tokenizer import try_tokenizer
+print("fault", try_tokenizer(sys.stdin.buffer.read(), int(sys.argv[1])))
+"""
+
+
+def check_tokenizer(folder: Path, config: dict[str, Any]) -> None:
+    """Checks the tokenizer of a folder that the gate accepted. Raises ZooError with the file and the reason.
+
+    config  config.json's values: its vocab_size is the number of the embedding's rows
+    """
+    path, rows = folder / FILE, count_rows(config)
+    _check_added(folder / SETTINGS, rows)
+    if not path.is_file():
+        return
+    with open_plain(path) as file:
+        text = file.read()
+    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n{CHILD}"
+    env = {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code, str(rows)], input=text, capture_output=True, timeout=4 * SECONDS,
+            check=False, env=env,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ZooError(f"{path}: the tokenizer takes too long to load or to encode short texts.") from None
+    lines = done.stdout.decode(errors="replace").splitlines()
+    last = lines[-1] if lines else ""
+    if not last.startswith("fault"):  # ended by a limit, or by the library itself
+        raise ZooError(f"{path}: the tokenizer takes too much time or memory for short texts, or cannot be loaded.")
+    fault = last.removeprefix("fault").strip()
+    if fault:
+        raise ZooError(f"{path}: {fault}.")
+
+
+def count_rows(config: dict[str, Any]) -> int:
+    """The rows of the embedding that a config.json states; 0 where it states none."""
+    inner = config.get("text_config")
+    return read_shape(config).vocabulary or (read_shape(inner).vocabulary if isinstance(inner, dict) else 0)
+
+
+def _check_added(path: Path, rows: int) -> None:
+    """Checks the tokens that tokenizer_config.json adds; its other values are checked as settings."""
+    if not path.is_file():
+        return
+    with open_plain(path) as file:
+        added = json.loads(file.read()).get("added_tokens_decoder") or {}
+    if not isinstance(added, dict) or len(added) > ADDED:
+        raise ZooError(f"{path}: added_tokens_decoder is not an object of at most {ADDED:,} tokens.")
+    for number, token in added.items():
+        content = token.get("content") if isinstance(token, dict) else token
+        if not number.isascii() or not number.isdigit() or (rows and int(number[:12]) >= rows):
+            raise ZooError(f"{path}: adds the token {number[:40]!r}, the model has {rows:,} rows of tokens.")
+        if not isinstance(content, str) or not 0 < len(content) <= ADDED_CHARACTERS:
+            raise ZooError(f"{path}: the added token {number} is no text of 1 to {ADDED_CHARACTERS:,} characters.")
+
+
+def try_tokenizer(data: bytes, rows: int) -> str:
+    """The fault of a tokenizer.json, "" for none; runs in the child, whose end by a limit is a fault too."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        return ""  # an installation that cannot load it either
+    text = data.decode("utf-8")
+    content = json.loads(text)
+    if fault := find_fault(content) or _find_added(content):
+        return fault
+    try:
+        tokenizer: Any = Tokenizer.from_str(text)
+    except BaseException as error:  # the library's panics are no Exception
+        return "it cannot be loaded: " + " ".join(str(error).split())[:120]
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    most = max(vocabulary.values(), default=-1)
+    if rows and most >= rows:
+        return f"it has the token {most:,}, the model {rows:,} rows; they do not belong together"
+    try:
+        return _find_growth(tokenizer, find_patterns(content), vocabulary)
+    except BaseException as error:
+        return "it cannot encode short texts: " + " ".join(str(error).split())[:120]
+
+
+def _find_added(content: dict[str, Any]) -> str:
+    added = content.get("added_tokens") or []
+    if not isinstance(added, list) or len(added) > ADDED:
+        return f"it adds more than {ADDED:,} tokens"
+    for token in added:
+        text = token.get("content") if isinstance(token, dict) else None
+        if not isinstance(text, str) or not 0 < len(text) <= ADDED_CHARACTERS:
+            return f"an added token is no text of 1 to {ADDED_CHARACTERS:,} characters"
+    return ""
+
+
+def _find_growth(tokenizer: Any, patterns: Sequence[str], vocabulary: dict[str, int]) -> str:
+    """Encodes texts that could grow or take long, and decodes every token."""
+    for text in _probes(patterns):
+        begin = time.process_time()
+        count = len(tokenizer.encode(text).ids)
+        if time.process_time() - begin > PROBE_SECONDS:
+            return f"it takes over {PROBE_SECONDS:g} s to encode {len(text):,} characters ({text[:8]!a}…)"
+        if count > TOKENS_PER_BYTE * len(text.encode()) + EXTRA_TOKENS:
+            return f"it makes {count:,} tokens of {len(text):,} characters ({text[:8]!a}…)"
+    names = list(vocabulary.items())
+    for begin_at in range(0, len(names), 4096):
+        part = names[begin_at : begin_at + 4096]
+        texts = tokenizer.decode_batch([[number] for _, number in part], skip_special_tokens=False)
+        for (name, number), decoded in zip(part, texts, strict=True):
+            if len(decoded.encode("utf-8", "replace")) > BYTES_PER_CHARACTER * len(name) + EXTRA_BYTES:
+                return f"its token {number} decodes to {len(decoded):,} characters"
+    return ""
+
+
+def _probes(patterns: Sequence[str]) -> Iterator[str]:
+    """Texts that make an expression that backtracks slow: its own letters, repeated, with another one at the end."""
+    yield from TEXTS
+    letters = list(dict.fromkeys([*LETTERS, *growth_letters(patterns)]))
+    every = "!" + "".join(letters)  # without the letters behind, an engine may see that nothing can match
+    for letter in letters:
+        for end in ("", "!", every):
+            yield letter * PROBE_CHARACTERS + end
+    for first, second in zip(letters, [*letters[1:], letters[0]], strict=True):
+        yield (first + second) * (PROBE_CHARACTERS // 2) + every
