@@ -75,10 +75,16 @@ def test_the_templates_switch_and_the_budget_are_part_of_the_protocol(folder: Pa
     assert runs["budget"].protocols[0].decoding["max_tokens"] == 16 + 5
 
 
-def test_the_shape_is_applied_once(folder: Path) -> None:
-    shape = ChatShape(budget=5)
-    once = chat_task(TASK, shape)
-    assert chat_task(once, shape) == once and once.decoding.max_tokens == 21
+def test_a_task_may_be_shaped_again() -> None:
+    shapes = [ChatShape(), ChatShape(budget=5), ChatShape(budget=5), ChatShape(thinking=False), ChatShape(budget=9)]
+    task, again = TASK, []
+    for shape in shapes:
+        task = chat_task(task, shape)
+        again.append((task.protocol, task.decoding.max_tokens))
+    assert again == [
+        ("own, chat", 16), ("own, chat, budget 5", 21), ("own, chat, budget 5", 21), ("own, chat, thinking off", 16),
+        ("own, chat, budget 9", 25),
+    ]  # fmt: skip
 
 
 def test_a_template_without_a_switch_is_one_line(folder: Path, tmp_path: Path) -> None:
