@@ -136,6 +136,7 @@ def try_door(valid: Any, read: Callable[[Any], Any], count: int) -> None:
 
     every()
     assert seen[1], "no change was refused"
+    print(f"tried {sum(seen)}")  # for tests/hostile/count.py
 
 
 # --- the doors: name -> (valid input, reader) --------------------------------------------------------------------------
