@@ -104,7 +104,7 @@ def translate_error(error: Exception, url: str) -> Exception:
         ("not a database", "it is not a database; restore it from a backup, or set PHIZOO_DB to another file"),
         ("malformed", "it is damaged; restore it from a backup, or set PHIZOO_DB to another file"),
         ("too large to convert", "a number is beyond 64 bits; take a smaller one"),
-        ("out of range", "a number is beyond its range; take a smaller one"),
+        ("out of range", "a number is beyond 64 bits; take a smaller one"),
         ("no such ", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another file"),
         ("has no column", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another file"),
         ("does not exist", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another database"),
