@@ -8,6 +8,7 @@ api/utils.py (`multiturn_to_singleturn`), with --apply_chat_template.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from functools import lru_cache, partial
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 
 from evals.protocol_name import ProtocolName
 from evals.records import ChatShape, Message, Sample
+from evals.scoring.thought import THINK, ThoughtPlan, find_opened, find_tags
 from evals.task import Asked, PromptParts, Task
 from zoo.admission.chat_template import ChatTemplate, TemplateFault
 from zoo.admission.template_files import find_template
@@ -25,18 +27,24 @@ from zoo.cli import output
 from zoo.errors import ZooError
 
 __all__ = ["ChatShape", "ChatTemplate", "bind", "chat_task", "folder_template", "make_messages"]
+SWITCHES = ("enable_thinking", "thinking")  # Qwen 3, SmolLM 3, GLM; DeepSeek V3.1, Granite
 KEPT = 64  # rendered conversations; the choices of a question share one
 
 
 def chat_task(task: Task, shape: ChatShape) -> Task:
     """The task as it is asked by chat; its protocol's name carries the shape, but neither template nor day.
 
-    Stop strings belong to completions: a protocol of chats has none, another tool's keeps its own, as there.
+    Stop strings belong to completions: a protocol of chats has none, another tool's keeps its own, as there. A thought
+    with a budget has these tokens beside those of the answer.
     """
-    decoding = replace(task.decoding, boundary="raw", stop=() if task.chat else task.decoding.stop)
+    if task.shape is not None:
+        return task
+    most = task.decoding.max_tokens + (shape.budget or 0)
+    decoding = replace(task.decoding, boundary="raw", stop=() if task.chat else task.decoding.stop, max_tokens=most)
     return replace(
-        task, protocol=name_of(task, shape).render(), decoding=decoding, shape=shape, asked=partial(_ask, task, shape)
-    )
+        task, protocol=name_of(task, shape).render(), decoding=decoding, shape=shape, asked=partial(_ask, task, shape),
+        tags=(THINK,),
+    )  # fmt: skip
 
 
 def shape_task(task: Task, shape: ChatShape | None) -> Task:
@@ -99,6 +107,7 @@ def render_by(task: Task, template: ChatTemplate, shape: ChatShape) -> Task:
     assert asked is not None  # `chat_task` gave it one
     render = lru_cache(KEPT)(partial(render_messages, template, shape))
     changed: dict[str, Any] = {"shape": shape, "prompt": lambda sample: render(asked(sample)[0][0])}
+    changed["tags"] = find_tags(template.text)
     if task.pairs is not None:
         changed["pairs"] = lambda sample: tuple((render(messages), text) for messages, text in asked(sample))
     return replace(task, **changed)
@@ -115,7 +124,7 @@ def render_messages(template: ChatTemplate, shape: ChatShape, messages: Sequence
     goes_on = messages[-1].role == "assistant"
     how: dict[str, Any] = {"add_generation_prompt": not goes_on, "continue_final_message": goes_on}
     how["now"] = datetime.fromisoformat(shape.date) if shape.date else None
-    how |= {} if shape.thinking is None else {"enable_thinking": shape.thinking}
+    how |= thinking_switch(template, shape.thinking)
     try:
         return template.render(plain, **how)
     except TemplateFault as fault:
@@ -128,13 +137,40 @@ def render_messages(template: ChatTemplate, shape: ChatShape, messages: Sequence
         return text
 
 
+def thinking_switch(template: ChatTemplate, thinking: bool | None) -> dict[str, bool]:
+    """The template's own switch of thinking with its value; nothing for None.
+
+    Raises  ZooError for a template without one: the model would be asked as without the option
+    """
+    if thinking is None:
+        return {}
+    name = next((name for name in SWITCHES if re.search(rf"\b{name}\b", template.text)), None)
+    if name is None:
+        raise ZooError(f"{template.source}: this chat template has no switch of thinking; leave out --thinking")
+    return {name: thinking}
+
+
+def plan_thought(task: Task, prompt: str, messages: Sequence[Message]) -> ThoughtPlan | None:
+    """How the thought before an answer is found; None for a completion, whose tags are text.
+
+    prompt  the rendered text, where this machine has rendered one
+    """
+    if task.shape is None:
+        return None
+    rendered, last = task.shape.template, messages[-1] if messages else None
+    opened = None
+    if rendered and last is not None and last.role == "user":
+        opened = find_opened(prompt, task.tags, last.content)
+    return ThoughtPlan(task.tags, opened, task.shape.budget, task.shape.thinking)
+
+
 def _ask(task: Task, shape: ChatShape, sample: Sample) -> tuple[Asked, ...]:
     """The messages of a sample with each continuation; a task that generates has one, and it is empty."""
     if task.pairs is None:
         return ((make_messages(parts_of(task, sample), shape), ""),)
     asked = []
     for context, continuation in task.pairs(sample):
-        parts = task.parts(sample) if task.parts is not None else PromptParts(question=context)
+        parts = _parts_of_text(task, sample, context)
         if not parts.prefix or parts.prefix[-1].isspace():
             continuation = continuation.removeprefix(task.delimiter)
         asked.append((make_messages(parts, shape), continuation))
@@ -143,9 +179,14 @@ def _ask(task: Task, shape: ChatShape, sample: Sample) -> tuple[Asked, ...]:
 
 def parts_of(task: Task, sample: Sample) -> PromptParts:
     """A sample's prompt in parts; one text is a question without more."""
-    if task.parts is not None:
-        return task.parts(sample)
-    return PromptParts(question=task.prompt(sample) if task.prompt is not None else sample.question)
+    return _parts_of_text(task, sample, task.prompt(sample) if task.prompt is not None else sample.question)
+
+
+def _parts_of_text(task: Task, sample: Sample, text: str) -> PromptParts:
+    """The parts of a prompt or context; those that a task took over from another protocol make another text."""
+    if task.parts is not None and (parts := task.parts(sample)).text() == text:
+        return parts
+    return PromptParts(question=text)
 
 
 def make_messages(parts: PromptParts, shape: ChatShape) -> tuple[Message, ...]:

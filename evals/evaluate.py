@@ -21,12 +21,17 @@ Announce = Callable[[Task], None]
 
 
 class Subject(Record, frozen=True, kw_only=True):
-    """A model to evaluate. path: the folder of its weights; None: only an endpoint has it, under `model`."""
+    """A model to evaluate.
+
+    path    the folder of its weights; None: only an endpoint has it, under `model`
+    engine  the engine that runs it, where it is not that of the options
+    """
 
     digest: str
     label: str
     path: Path | None = None
     model: str = ""
+    engine: str = ""
 
 
 class RunOutcome(Record, frozen=True, kw_only=True):
@@ -76,7 +81,7 @@ def _in_process(
     """Every run in this process; an engine loads the weights only if a run is not finished yet."""
     for subject in subjects:
         named = {"model": subject.model} if subject.model else {}
-        engine = connect(options.engine, subject.path, **options.connection, **named)
+        engine = connect(subject.engine or options.engine, subject.path, **options.connection, **named)
         try:
             for task in tasks:
                 if announce:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evals import environment, run_folder
+from evals.chat import plan_thought
 from evals.engines import Engine, FactsChanged
 from evals.protocol import protocol, shown
 from evals.records import (
@@ -138,12 +139,12 @@ def evaluate(engine: Engine, task: Task, checkpoint: tuple[str, str], runs: Path
     with ExitStack() as stack:
         sandbox = None
         if task.kind == "code":
-            check_options(engine.facts, task, options)  # before a sandbox is built
+            check_options(facts_of(engine, task), task, options)  # before a sandbox is built
             sandbox = stack.enter_context(open_sandbox(options.workers, options.tier, allow_weak=options.allow_weak))
             if sandbox.tier != "process":  # that one contains nothing: it was allowed by name, and is recorded
                 selftest.require(sandbox.tier, options.workers)
         while True:
-            plan = plan_run(engine.facts, task, checkpoint, options, sandbox.tier if sandbox else "")
+            plan = plan_run(facts_of(engine, task), task, checkpoint, options, sandbox.tier if sandbox else "")
             try:
                 return _finish(engine, plan, checkpoint[1], runs, sandbox)
             except FactsChanged as change:
@@ -160,11 +161,17 @@ def _finish(engine: Engine, plan: RunPlan, label: str, runs: Path, sandbox: "San
                 folder.add_result(result)
                 tally.add(result)
         ids = [sample.id for sample in plan.samples]
-        run_folder.note_path(folder, engine.facts.path)
+        run_folder.note_path(folder, facts_of(engine, plan.task).path)
         path = run_folder.write_ordered(folder, ids, plan.header.draws)
         results = tuple(folder.ordered(ids, plan.header.draws))
     header = run_folder.read_header(path.parent)
     return FinishedRun(header=header, protocols=plan.protocols, results=results, path=path)
+
+
+def facts_of(engine: Engine, task: Task) -> Facts:
+    """An engine's facts for a task: one that sends messages has others for a task that is asked by chat."""
+    by_chat: Facts | None = getattr(engine, "chat_facts", None) if task.shape is not None else None
+    return by_chat or engine.facts
 
 
 def plan_run(facts: Facts, task: Task, checkpoint: tuple[str, str], options: RunOptions, tier: str) -> RunPlan:
@@ -192,6 +199,11 @@ def check_options(facts: Facts, task: Task, options: RunOptions) -> None:
         )
     if high := next((k for k in options.pass_at if k > options.draws and "pass@1" in task.metrics), None):
         raise ZooError(f"pass@{high} needs at least {high} draws a problem, not {options.draws}; add --draws {high}")
+    if task.kind == "choices" and task.shape is not None and not facts.can_score_choices:
+        raise ZooError(
+            f"{facts.engine} gives no log-probabilities of a chat, so {task.name}@{task.protocol} cannot be "
+            "scored with it; on a checkpoint of this zoo: --engine vllm_server --url URL, or a local engine"
+        )
     if task.kind == "choices" and not facts.can_score_choices:
         raise ZooError(f"{facts.engine} gives no log-probabilities, so {task.name} cannot be scored with it")
     if task.kind != "choices" and not facts.can_generate:
@@ -210,12 +222,16 @@ def missing_requests(plan: RunPlan, folder: RunFolder) -> list[ChoiceRequest] | 
         for sample in plan.samples
         if (sample.id, draw) not in folder.results and (sample.id, draw) not in folder.generations
     ]
-    return [
-        GenerateRequest(sample=sample.id, draw=draw, prompt=shown(task, sample), decoding=task.decoding,
-                        seed=draw_seed(header.seed, sample.id, draw),
-                        messages=task.asked(sample)[0][0] if task.asked else ())
-        for sample, draw in unwritten
-    ]  # fmt: skip
+    return [make_request(task, sample, draw, header.seed) for sample, draw in unwritten]
+
+
+def make_request(task: Task, sample: Sample, draw: int, seed: int) -> GenerateRequest:
+    """The request for one draw of a sample. seed: the run's."""
+    prompt, messages = shown(task, sample), task.asked(sample)[0][0] if task.asked else ()
+    return GenerateRequest(
+        sample=sample.id, draw=draw, prompt=prompt, decoding=task.decoding, seed=draw_seed(seed, sample.id, draw),
+        messages=messages, thought=plan_thought(task, prompt, messages),
+    )  # fmt: skip
 
 
 def _header(

@@ -12,6 +12,7 @@ from typing import Literal
 
 from evals.records import ChatShape, Choice, Decoding, Groups, Message, Sample, Scored
 from evals.sandbox import Program
+from evals.scoring.thought import ThoughtTags
 from zoo.records import Record
 
 Asked = tuple[tuple[Message, ...], str]  # messages, and the continuation that is scored after them ("": generated)
@@ -77,6 +78,7 @@ class Task(Record, frozen=True, kw_only=True):
     chat      asked by chat always: `prompt` is the last message of the user, and no stop string is sent
     shape     how it is asked by chat; None: as a completion (`evals.chat.chat_task`)
     asked     with `shape`: sample -> the messages, and the continuations that are scored after them
+    tags      with `shape`: the tags around a thought, as the checkpoint's template names them
     """
 
     name: str
@@ -109,3 +111,4 @@ class Task(Record, frozen=True, kw_only=True):
     chat: bool = False
     shape: ChatShape | None = None
     asked: Callable[[Sample], tuple[Asked, ...]] | None = None
+    tags: tuple[ThoughtTags, ...] = ()

@@ -57,8 +57,12 @@ def small(**changes: Any) -> tuple[Values, dict[str, tuple[int, tuple[int, ...],
     return values, tensors
 
 
-def tiny_llama(file: Path, tiny_phi: Path, **changes: Any) -> Any:
-    """Writes a random Llama in F32 with the tiny Phi's vocabulary; the same model in transformers, for its logits."""
+def tiny_llama(file: Path, tiny_phi: Path, rope: dict[str, Any] | None = None, **changes: Any) -> Any:
+    """Writes a random Llama in F32 with the tiny Phi's vocabulary; the same model in transformers, for its logits.
+
+    rope     rope_parameters of the model; the file gets the tensor that converters write for them, rope_freqs
+    changes  keys of the file
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -69,7 +73,7 @@ def tiny_llama(file: Path, tiny_phi: Path, **changes: Any) -> Any:
     config = LlamaConfig(
         vocab_size=len(tokens), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.2,
-        bos_token_id=end, eos_token_id=end,
+        bos_token_id=end, eos_token_id=end, rope_parameters=rope,
     )  # fmt: skip
     made: Any = LlamaForCausalLM(config)
     model = made.eval()
@@ -102,5 +106,9 @@ def tiny_llama(file: Path, tiny_phi: Path, **changes: Any) -> Any:
             if heads := {"attn_q": 4, "attn_k": 2}.get(names[name].split(".")[-2]):  # llama.cpp rotates neighbours
                 array = array.reshape(heads, 2, 8, 64).swapaxes(1, 2).reshape(array.shape)
             tensors[names[name]] = (0, tuple(reversed(array.shape)), array.astype("<f4").tobytes())
+    if rope:  # by how much each frequency is divided
+        plain = 10000.0 ** -(torch.arange(0, 16, 2) / 16)
+        factors = (plain / model.model.rotary_emb.inv_freq).numpy()
+        tensors["rope_freqs.weight"] = (0, (8,), factors.astype("<f4").tobytes())
     file.write_bytes(gguf_bytes(values, tensors))
     return model

@@ -5,7 +5,7 @@ without the size of its change.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,9 +116,9 @@ def _tensors(registry: "Registry", old: Checkpoint, new: Checkpoint) -> tuple[li
         return [], 0  # blocks of one format cannot be compared with numbers of another
     if old.digest == new.digest:
         return [], sum(len(read_header(path).tensors) for path in _weights(registry, old))
-    before, after = _locate_tensors(registry, old), _locate_tensors(registry, new)
+    before, after = (locate_tensors(_weights(registry, record)) for record in (old, new))
     names = sorted(before.keys() | after.keys())
-    changed = [change for name in names if (change := _compare_tensor(name, before.get(name), after.get(name)))]
+    changed = [change for name in names if (change := compare_tensor(name, before.get(name), after.get(name)))]
     return changed, len(names) - len(changed)
 
 
@@ -128,16 +128,17 @@ def _weights(registry: "Registry", checkpoint: Checkpoint) -> list[Path]:
     return [Path(os.path.realpath(folder / name)) for name in names]
 
 
-def _locate_tensors(registry: "Registry", checkpoint: Checkpoint) -> dict[str, Located]:
-    """name -> (file, start of its data part, tensor)."""
+def locate_tensors(paths: Iterable[Path]) -> dict[str, Located]:
+    """The tensors of safetensors files: name -> (file, start of its data part, tensor)."""
     located = {}
-    for path in _weights(registry, checkpoint):
+    for path in paths:
         header = read_header(path)
         located.update({tensor.name: (path, header.data_start, tensor) for tensor in header.tensors})
     return located
 
 
-def _compare_tensor(name: str, old: Located | None, new: Located | None) -> TensorChange | None:
+def compare_tensor(name: str, old: Located | None, new: Located | None) -> TensorChange | None:
+    """The difference of a tensor; None where both are the same bytes of the same type."""
     texts = [f"{located[2].dtype}{list(located[2].shape)}" if located else "" for located in (old, new)]
     if old is None or new is None:
         return TensorChange(name=name, what="added" if old is None else "removed", before=texts[0], after=texts[1])

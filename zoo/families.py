@@ -19,19 +19,21 @@ class Family(Record, frozen=True, kw_only=True):
     path       "tree": a fast path may be taken where the model's own probe proves it; "plain": never; "refused"
     reason     why it is refused
     attention  transformers' own implementation for it: "sdpa", or "eager" where it has no other
+    gated      whether its layers have a Llama's form (`evals.engines.local.gated_cpu`)
     """
 
     name: str
     path: str
     reason: str = ""
     attention: str = "sdpa"
+    gated: bool = False
 
 
 def _read_table() -> dict[str, Family]:
     table = tomllib.loads(Path(__file__).with_name("families.toml").read_text(encoding="utf-8"))
-    eager = frozenset(table["eager"])
+    eager, gated = frozenset(table["eager"]), frozenset(table["gated"])
     families = {
-        name: Family(name=name, path=path, attention="eager" if name in eager else "sdpa")
+        name: Family(name=name, path=path, attention="eager" if name in eager else "sdpa", gated=name in gated)
         for path in (TREE, PLAIN)
         for name in table[path]
     }

@@ -125,6 +125,11 @@ class Row(Record, frozen=True):
     quantisation: str = ""
 
 
+def size_text(row: Row) -> str:
+    """A row's number of parameters, and how its weights are quantised where they are: 134.5M Q4_1."""
+    return f"{output.count(row.parameters)} {row.quantisation}".strip()
+
+
 class Board(Record, frozen=True):
     """The whole table: ordered columns; own rows, then published ones."""
 

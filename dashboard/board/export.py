@@ -25,6 +25,7 @@ from dashboard.board.cells import (
     overlap_notes,
     overlap_text,
     run_texts,
+    size_text,
     value_text,
 )  # fmt: skip
 from dashboard.board.html_table import LEGEND, read_asset, render_table
@@ -84,7 +85,7 @@ def _markdown_cell(cell: Cell | None) -> str:
 
 
 def _facts(row: Row) -> list[str]:
-    return [count(row.parameters), count(row.unique_tokens), count(row.training_tokens), row.date or NONE]
+    return [size_text(row), count(row.unique_tokens), count(row.training_tokens), row.date or NONE]
 
 
 def as_csv(board: Board, notes: tuple[str, ...] = ()) -> str:
@@ -97,7 +98,7 @@ LONG = (
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
-    *("seeds", "draws", "setting", "worst", "best", "coverage_note", "measured_at"),
+    *("seeds", "draws", "setting", "worst", "best", "coverage_note", "measured_at", "quantisation"),
 )
 
 
@@ -117,7 +118,16 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
-            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best, coverage_note(cell), cell.measured_at),
+            *(
+                cell.seeds,
+                cell.draws,
+                cell.setting,
+                cell.worst,
+                cell.best,
+                coverage_note(cell),
+                cell.measured_at,
+                row.quantisation,
+            ),
         )
         for row in board.rows
         for column in board.columns

@@ -9,7 +9,18 @@ from importlib.resources import files
 from itertools import groupby, pairwise
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, Row, at_chance, cell_text, overlap_text, run_texts, value_text
+from dashboard.board.cells import (
+    Board,
+    Cell,
+    Column,
+    Row,
+    at_chance,
+    cell_text,
+    overlap_text,
+    run_texts,
+    size_text,
+    value_text,
+)  # fmt: skip
 from dashboard.board.ranks import board_ranks
 from dashboard.board.view import View
 from dashboard.escape import cut, html
@@ -116,13 +127,13 @@ def _published_metric(column: Column) -> str:
 def _row(row: Row, columns: Sequence[Column], ranks: Mapping[str, Mapping[str, Standing]], names: str) -> str:
     tooltip = html(row.name if row.name == row.label else f"{row.label} — {row.name}")
     tokens = f"{count(row.unique_tokens)} unique tokens", f"{count(row.training_tokens)} seen"
-    facts = (count(row.parameters), *tokens, html(row.date) or NONE)
+    facts = (html(size_text(row)), *tokens, html(row.date) or NONE)
     details = " · ".join(f"<span>{fact}</span>" for fact in facts)
     lines = [
         f'<tr class="{names}" data-row="{html(row.key)}">'
         f'<th scope="row" class="model" data-v="{html(row.label.lower())}" title="{tooltip}">'
         f'<span class="name">{html(cut(row.label))}</span><span class="sub">{details}</span></th>',
-        _fact(row.parameters, count(row.parameters)),
+        _fact(row.parameters, html(size_text(row))),
         _fact(row.unique_tokens, count(row.unique_tokens)),
         _fact(row.training_tokens, count(row.training_tokens)),
         f'<td class="fact" data-v="{html(row.date)}">{html(row.date) or NONE}</td>',

@@ -6,7 +6,7 @@ Names are printed as plain text, without markup and control characters; colours 
 from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, cell_text, overlap_notes
+from dashboard.board.cells import Board, Cell, Column, cell_text, overlap_notes, size_text
 from dashboard.board.export import NOTE
 from dashboard.escape import cut
 from zoo.cli.output import NONE, count
@@ -79,7 +79,7 @@ def _wide_table(board: Board) -> "Table":
         table.add_column(_head(column), no_wrap=True)
     for row in board.rows:
         tokens = count(row.unique_tokens), count(row.training_tokens)
-        facts = (count(row.parameters), *tokens, cut(row.date, 10) or NONE)
+        facts = (size_text(row), *tokens, cut(row.date, 10) or NONE)
         table.add_row(_name(row.label, row.own), *facts, *(_cell(row.cells.get(c.key)) for c in board.columns))
     return table
 
@@ -97,7 +97,7 @@ def _print_columns(console: "Console", board: Board) -> None:
         table.add_column("Score, 95% interval")
         cells = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
         for row, cell in sorted(cells, key=lambda pair: -pair[1].value):
-            table.add_row(_name(row.label, row.own), count(row.parameters), _cell(cell))
+            table.add_row(_name(row.label, row.own), size_text(row), _cell(cell))
         console.print(table)
     unscored = [row.label for row in board.rows if not any(column.key in row.cells for column in board.columns)]
     if unscored:

@@ -10,7 +10,7 @@ from dashboard.data import playground, source
 from dashboard.data.playground import EXAMPLES
 from dashboard.escape import cut, plain_lines
 from dashboard.server import PUBLIC
-from dashboard.views import style
+from dashboard.views import showcase, style
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import GenerateRequest
 from zoo.errors import ZooError
@@ -44,6 +44,7 @@ def page() -> None:
     sides = [side for number, column in columns if (side := choose_side(column, number)) is not None]
     if st.button("Write", type="primary", disabled=not prompt or not sides):
         write(sides, playground.make_request(prompt, int(tokens), float(temperature), int(seed)))
+    showcase.show()
 
 
 def choose_side(column: Any, number: int) -> Side | None:

@@ -168,7 +168,7 @@ def estimate_seconds(model: PlannedModel, dtype: str, work: Work, gpu: Gpu) -> f
 def resolve_dtype(dtype: str, engine: str = "vllm") -> str:
     """A dtype with "auto" resolved: fp32 for transformers without a GPU, else bf16. ZooError for an unknown one."""
     if dtype == "auto":
-        return "float32" if engine == "transformers" and not gpus.count() else "bfloat16"
+        return "float32" if engine in ("transformers", "auto") and not gpus.count() else "bfloat16"
     if dtype not in BYTES:
         raise ZooError(f'no dtype "{dtype}"{nearest(dtype, BYTES)}; one of auto, {", ".join(BYTES)}')
     return dtype

@@ -26,11 +26,14 @@ OTHER_TOOL = "lm-eval"  # protocols of lm-evaluation-harness: by chat as that to
 def read_shape(options: dict[str, Any]) -> ChatShape | None:
     """The shape that the options ask for; None without --chat. Raises ZooError for its options alone."""
     if not options["chat"]:
-        for name in ("system", "fewshot_as_turns"):
-            if options[name]:
+        for name in ("system", "fewshot_as_turns", "thinking", "thinking_budget"):
+            if options[name] not in (None, "", False):
                 raise ZooError(f"--{name.replace('_', '-')} belongs to a chat: add --chat")
         return None
-    return ChatShape(system=options["system"] or "", fewshot_as_turns=options["fewshot_as_turns"])
+    return ChatShape(
+        system=options["system"] or "", fewshot_as_turns=options["fewshot_as_turns"],
+        thinking={"on": True, "off": False}.get(options["thinking"]), budget=options["thinking_budget"],
+    )  # fmt: skip
 
 
 def choose_tasks(words: Sequence[str], options: "RunOptions") -> "list[Task]":
@@ -43,11 +46,17 @@ def choose_tasks(words: Sequence[str], options: "RunOptions") -> "list[Task]":
     tasks = [ask_as(task, options) for task in find_tasks(",".join(words))]
     for task in tasks:
         base = task.protocol.split(",")[0]
-        if options.chat is not None and not task.chat and CHAT in protocols(task.name):
-            click.echo(
-                f"{task.name}@{base} is a protocol of completions, whose reading and stop strings are kept; made for "
-                f"chats: --task {task.name}@{CHAT}", err=True,
-            )  # fmt: skip
+        if options.chat is None or task.chat or CHAT not in protocols(task.name):
+            continue
+        if not base.startswith(OTHER_TOOL):
+            raise ZooError(
+                f"{task.name}@{base} reads completions; its stop strings would cut a chat's answer; made for chats: "
+                f"--task {task.name}@{CHAT}"
+            )
+        click.echo(
+            f"{task.name}@{base} reads completions; its reading and stop strings are kept; made for chats: "
+            f"--task {task.name}@{CHAT}", err=True,
+        )  # fmt: skip
     return tasks
 
 

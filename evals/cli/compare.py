@@ -19,14 +19,16 @@ COLUMNS = ("task [protocol] metric", ">A", ">B", ">A - B [95%]", ">won/lost/tied
 @click.argument("second", shell_complete=A_CHECKPOINT)
 @task_option("Only this task, or TASK@PROTOCOL; may be given again.", ())
 @click.option("--flips", is_flag=True, help="List the samples that only one of the two gets right.")
+@click.option("--chat", is_flag=True, help="A as completions, B by chat; may be the same checkpoint.")
 @AS_JSON
-def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, as_json: bool) -> None:
+def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, chat: bool, as_json: bool) -> None:
     """Compare two checkpoints, or one with a published model.
 
     \b
     phizoo eval compare phi-1-small-mini phi-1-small-mini-base
     phizoo eval compare phi-1-small-mini phi-1-small-mini-base --task humaneval --flips
     phizoo eval compare phi-1-small-mini "Code Llama 34B"
+    phizoo eval compare smollm2 smollm2 --chat --task arc_easy --flips
 
     Won, lost and tied samples, the difference with its 95% interval, the exact McNemar p (of a sign-flip test
     if scores are not only 0 or 1), and Holm's p over one reading of each task, its main metric. Further readings and
@@ -35,7 +37,7 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, as_jso
     from evals.results.compare import compare as compare_runs
 
     with open_registry() as registry:
-        comparison = compare_runs(registry, first, second, tasks, flips=flips)
+        comparison = compare_runs(registry, first, second, tasks, flips=flips, chat=chat)
     if as_json:
         emit_json(comparison)
         return

@@ -15,8 +15,9 @@ def task_names(typed: str) -> list[tuple[str, str]]:
 def engine_names(_typed: str) -> list[str]:
     """Names of the engines."""
     from evals.engines import ENGINES
+    from evals.engines.fastest import AUTO
 
-    return list(ENGINES)
+    return [AUTO, *ENGINES]
 
 
 def run_ids(typed: str) -> list[tuple[str, str]]:

@@ -19,6 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints of a task, or combine their seeds into one number."),
     "code": ("evals.cli.code:code", "Run a file of completions and print pass@k with its interval."),
     "rescore": ("evals.cli.rescore:rescore", "Score a run's saved texts under another protocol of its task."),
+    "showcase": (
+        "evals.cli.showcase:showcase",
+        "Ask chat models the talk's four prompts, and show their answers side by side.",
+    ),
     "judge": ("evals.cli.judge:judge", "Grade the solutions of a code task with a judge model."),
     "check": ("evals.cli.group:check", "Check that an engine's answers can be trusted."),
     "sandbox": ("evals.cli.group:sandbox", "Run programs in the sandbox, or test it on this machine."),

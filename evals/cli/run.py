@@ -31,7 +31,7 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.argument("names", shell_complete=A_CHECKPOINT, nargs=-1, required=True, metavar="NAME...")
 @task_option("A task, TASK@PROTOCOL or suite:NAME; may be given again, or with commas.", required=True)
 @click.option("--engine", shell_complete=AN_ENGINE, default="transformers", show_default=True,
-              help="The engine that runs the model.")  # fmt: skip
+              help="The engine that runs the model; auto: the fastest installed one proven for it.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")
@@ -59,6 +59,10 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--chat", is_flag=True, help="Ask by chat, with the checkpoint's own template; endpoints by messages.")
 @click.option("--system", metavar="TEXT", help="With --chat: the system message.")
 @click.option("--fewshot-as-turns", is_flag=True, help="With --chat: examples as turns of the chat.")
+@click.option("--thinking", type=click.Choice(["on", "off"]),
+              help="With --chat: the template's own switch of thinking.")  # fmt: skip
+@click.option("--thinking-budget", type=click.IntRange(0), metavar="N",
+              help="With --chat: a thought is closed after N tokens.")  # fmt: skip
 @engine_options
 @click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
 @AS_JSON
@@ -77,10 +81,10 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
 
     If it is killed, the same command continues where it stopped.
     """
-    from msgspec.structs import replace
 
     from evals.cli.chat_options import choose_tasks, note_kinds
     from evals.engines import ENGINES
+    from evals.engines.fastest import AUTO
     from evals.evaluate import evaluate_many
     from zoo import settings
 
@@ -88,8 +92,8 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         if not options["data_dir"].is_dir():
             raise ZooError(f"--data-dir {options['data_dir']} is not a folder; it should hold NAME/data.jsonl files")
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
-    if options["engine"] not in ENGINES:
-        raise unknown("engine", options["engine"], ENGINES, ", ".join(ENGINES))
+    if options["engine"] not in (AUTO, *ENGINES):
+        raise unknown("engine", options["engine"], (AUTO, *ENGINES), ", ".join((AUTO, *ENGINES)))
     run_options = _run_options(options)
     chosen = choose_tasks(tasks, run_options)
     if options["dry_run"]:
@@ -115,7 +119,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
             return scores
 
         # a shared store sends the weights when their turn comes
-        ready = (each if each.model else replace(each, path=registry.path(each.label)) for each in subjects)
+        ready = (each if each.model else _open_subject(registry, each, run_options.engine) for each in subjects)
         resolution = partial(_print_resolution, run_options)
         for outcome in evaluate_many(ready, chosen, run_options, settings.runs_dir(), publish, resolution):
             label, run = outcome.subject.label, outcome.run
@@ -136,7 +140,6 @@ def _run_options(options: dict[str, Any]) -> "RunOptions":
     engine = options["engine"]
     chat = read_shape(options)
     connection = {name: options[name] for name in ("dtype", "device", "batch")} | given(engine, options)
-    connection |= {"chat": True} if chat is not None and engine == "openai_http" else {}
     if engine == "vllm_server":
         connection["data_parallel"] = options["data_parallel"] or 1
     same = ("engine", "seed", "draws", "limit", "temperature", "top_p", "pass_at", "tier", "cpus_per_replica")
@@ -159,6 +162,20 @@ def _subject(registry: "Registry", name: str, options: dict[str, Any]) -> "Subje
         raise ZooError(f"{name} needs --engine openai_http and no --model: the name already says the model")
     model = name.removeprefix("endpoint:")
     return Subject(digest=digest(["endpoint", options["url"], name]), label=name, model=model)
+
+
+def _open_subject(registry: "Registry", subject: "Subject", engine: str) -> "Subject":
+    """A checkpoint with its files, and under `--engine auto` with its engine, which a line names."""
+    from msgspec.structs import replace
+
+    from evals.engines.fastest import AUTO, fastest_engine
+
+    opened = replace(subject, path=registry.path(subject.label))
+    if engine != AUTO or opened.path is None:
+        return opened
+    name, reason = fastest_engine(opened.path)
+    click.echo(f"{subject.label}: engine {name}: {reason}", err=True)
+    return replace(opened, engine=name)
 
 
 def _read_flags(paths: tuple[Path, ...], tasks: "list[Task]") -> "dict[str, list[Flags]]":

@@ -72,19 +72,25 @@ class Comparison(Record, frozen=True):
     rows: tuple[ComparisonRow, ...]
 
 
-def compare(registry: Registry, first: str, second: str, tasks: Sequence[str] = (), flips: bool = False) -> Comparison:
+def compare(
+    registry: Registry, first: str, second: str, tasks: Sequence[str] = (), flips: bool = False, chat: bool = False
+) -> Comparison:
     """Compares a checkpoint with another, or with a published model, under all protocols that they share.
 
     first   a checkpoint of the zoo
     second  a checkpoint, or the name of a published model (`published:NAME` where both have the name)
     tasks   only these: `humaneval`, or `humaneval@healed` for one protocol; all shared ones if empty
     flips   whether the rows list the samples that differ
+    chat    the second's scores by chat beside the first's of the same protocols as completions; the two names may be
+            one checkpoint, whose rows then show what the chat template changes
     Raises  ZooError for unknown names with the nearest; if nothing is shared, with the command to run next.
     """
     checkpoint = _first(registry, first)
     other = _second(registry, second)
     protocols = registry.protocols()
     scores = scores_by_protocol(registry, checkpoint, protocols, tasks)
+    if isinstance(other, Checkpoint) and chat:
+        return _compare_shapes(registry, (checkpoint, other), protocols, tasks, flips)
     if isinstance(other, Checkpoint):
         theirs = scores_by_protocol(registry, other, protocols, tasks)
         shared = [(scores[key], theirs[key]) for key in scores if key in theirs]
@@ -99,6 +105,37 @@ def compare(registry: Registry, first: str, second: str, tasks: Sequence[str] = 
     if not rows:
         raise _nothing_published(checkpoint, other, scores, tasks)
     return Comparison(first=_label(checkpoint), second=other[0].model, rows=tuple(rows))
+
+
+def _compare_shapes(
+    registry: Registry, pair: tuple[Checkpoint, Checkpoint], protocols: Mapping[str, ProtocolRecord],
+    tasks: Sequence[str], flips: bool,
+) -> Comparison:  # fmt: skip
+    """The first as completions, the second by chat: one row a protocol, metric and shape that both have."""
+    plain = scores_by_protocol(registry, pair[0], protocols, tasks).values()
+    shaped = scores_by_protocol(registry, pair[1], protocols, ()).values()
+    completions = {_unshaped(protocols[score.protocol]): score for score in plain if not protocols[score.protocol].chat}
+    rows = []
+    for score in shaped:
+        record = protocols[score.protocol]
+        own = completions.get(_unshaped(record)) if record.chat else None
+        if own is not None:
+            name = protocols[own.protocol].name
+            row = _compare_scores(registry, (own, score), record, flips)
+            rows.append(replace(row, column=f"{record.task} [{name}] and [{record.name}] {record.metric}"))
+    if not rows:
+        wanted = protocols[next(iter(completions.values())).protocol] if completions else None
+        options = run_options(wanted) if wanted else f"--task {tasks[0] if tasks else 'arc_easy'}"
+        raise ZooError(
+            f"no protocol was asked of {_label(pair[0])} as a completion and of {_label(pair[1])} by chat. "
+            f"Next: phizoo eval run {_label(pair[1])} {options}{' --chat' if wanted else ''}"
+        )
+    return Comparison(first=f"{_label(pair[0])}, completions", second=f"{_label(pair[1])}, by chat", rows=tuple(rows))
+
+
+def _unshaped(record: ProtocolRecord) -> tuple[str, int, str, str]:
+    """What a protocol of completions and the same protocol by chat have in common."""
+    return record.task, record.task_version, ProtocolName.parse(record.name).without_shape().render(), record.metric
 
 
 def _first(registry: Registry, name: str) -> Checkpoint:

@@ -45,5 +45,7 @@ def _faults(results: TaskResults) -> Iterator[str]:
             yield f"the id of a sample is {line.sample[:40]!r}, expected printable text"
         if not all(0 <= value <= 1 for value in line.metrics.values()):
             yield f"a metric of {line.sample[:40]!r} is not in 0..1"
+        if not all(outcome in (0.0, 1.0) for outcomes in line.trials.values() for outcome in outcomes):
+            yield f"an instruction of {line.sample[:40]!r} is neither followed nor not"
         if not all(map(math.isfinite, line.logprobs)):
             yield f"a log-probability of {line.sample[:40]!r} is not finite"

@@ -20,13 +20,19 @@ from zoo.jsonl import parse_json, read_lines
 from zoo.records import Record
 
 SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl")
+# the harness's metrics of IFEval, of which those by instruction are lists -> ours
+IFEVAL = {
+    "prompt_level_strict_acc": "prompt_strict", "inst_level_strict_acc": "inst_strict",
+    "prompt_level_loose_acc": "prompt_loose", "inst_level_loose_acc": "inst_loose",
+}  # fmt: skip
 EVALPLUS = {"HumanEval": ("humaneval", "humaneval_plus"), "Mbpp": ("mbpp_plus", "mbpp_plus")}
 
 
 class SampleLine(Record, frozen=True):
     """One sample and draw. asked: the (context, continuation) pairs to the byte; () if the file has none.
 
-    fault  why it has no score; its metrics then count for nothing
+    trials  metric -> the outcomes that it is the mean of, as in `evals.records.Result`
+    fault   why it has no score; its metrics then count for nothing
     """
 
     sample: str
@@ -38,6 +44,7 @@ class SampleLine(Record, frozen=True):
     logprobs: tuple[float, ...] = ()
     cluster: str = ""
     detail: str = ""
+    trials: dict[str, tuple[float, ...]] = {}
     fault: str = ""
 
 
@@ -114,6 +121,8 @@ def _lm_eval(path: Path) -> TaskResults:
             for name in row["metrics"]
             if isinstance(row.get(name), int | float) and 0 <= row[name] <= 1
         }
+        if set(row["metrics"]) == set(IFEVAL):
+            metrics = _ifeval(row)
         if row["metrics"] and _is_squad(row[row["metrics"][0]]):
             metrics = _squad(row[row["metrics"][0]])
         earlier = lines.get(row["doc_id"])
@@ -134,6 +143,22 @@ def _lm_eval(path: Path) -> TaskResults:
         tool="lm-eval", task=task, file=path.name, sha256=file_sha256(path), metrics=metrics_, lines=kept,
         decoding=_decoding(rows[0]), **_lm_eval_header(path, task, date),
     )  # fmt: skip
+
+
+def _ifeval(row: dict[str, Any]) -> dict[str, float]:
+    """IFEval's metrics under our names; one by instruction is the mean of its list."""
+    values = {ours: row[name] if isinstance(row[name], list) else [row[name]] for name, ours in IFEVAL.items()}
+    if not all(values.values()):
+        raise ValueError("a sample of IFEval has no instruction")
+    return {name: sum(map(float, outcomes)) / len(outcomes) for name, outcomes in values.items()}
+
+
+def _trials(row: dict[str, Any]) -> dict[str, tuple[float, ...]]:
+    return {
+        ours: tuple(map(float, row[name]))
+        for name, ours in IFEVAL.items()
+        if name in row["metrics"] and isinstance(row.get(name), list)
+    }
 
 
 def _is_squad(value: Any) -> bool:
@@ -183,7 +208,7 @@ def _lm_eval_line(task: str, row: dict[str, Any], metrics: dict[str, float]) -> 
     return SampleLine(
         sample=f"{task}/{row['doc_id']}", draw=0, metrics=metrics, asked=asked,
         answer=str(answer) if answer is not None else None, text=str(first) if generated else "",
-        logprobs=() if fault else logprobs, fault=fault,
+        logprobs=() if fault else logprobs, trials=_trials(row), fault=fault,
     )  # fmt: skip
 
 

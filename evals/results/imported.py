@@ -211,7 +211,7 @@ def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine
             name=ProtocolName(base=f"{tool_run.tool} {tool_run.release}", imported=True).render(), metric=metric,
             shots=tool_run.shots, prompt=lines[0].asked[0][0] if lines[0].asked else "",
             prompts_sha256=digest([[line.sample, line.asked] for line in lines]), samples=len(asked),
-            decoding=tool_run.decoding, partial=part,
+            decoding=tool_run.decoding, partial=part, trials=_count_trials(lines),
         )  # fmt: skip
     every = list(task.samples())
     imported_samples = [sample for sample in every if sample.id in asked]
@@ -224,7 +224,16 @@ def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine
     if part:
         seen = prompts_sha256(task, imported_samples) if record.prompts_sha256 else ""
         record = msgspec.structs.replace(record, samples=len(imported_samples), prompts_sha256=seen, partial=part)
+        record = msgspec.structs.replace(record, trials=_count_trials(lines))
     return record
+
+
+def _count_trials(lines: Sequence[SampleLine]) -> dict[str, int] | msgspec.UnsetType:
+    """metric -> the trials of all samples; unset where no metric has several a sample."""
+    counts: Counter[str] = Counter()
+    for line in lines:
+        counts.update({metric: len(outcomes) for metric, outcomes in line.trials.items()})
+    return dict(counts) or msgspec.UNSET
 
 
 def _as_ours(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
@@ -244,7 +253,7 @@ def _result(line: SampleLine) -> Result:
     return Result(
         sample=line.sample, draw=line.draw, score=values[0], metrics=line.metrics, answer=line.answer, text=line.text,
         verdict="passed" if values[0] == 1.0 else "failed", cluster=line.cluster, logprobs=line.logprobs,
-        detail=line.detail,
+        detail=line.detail, trials=line.trials,
     )  # fmt: skip
 
 

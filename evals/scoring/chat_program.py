@@ -21,7 +21,11 @@ STARTS = re.compile(r"(?P<indent>[ \t]*)(?:(?:import|from|def|async\s+def|class)
 PROMPTS = re.compile(r"(?:>>>|\.\.\.|In \[\d+\]:) ?")
 IMPORT = re.compile(r"import \w|from [\w.]+ import ")
 SPACES = str.maketrans(dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000", " "))
-MOST_PARSES = 2000  # of one answer; more would be a hostile text
+# bounds for a hostile text; an answer of 4,000 tokens has some 500 lines
+MOST_BLOCKS = 100
+MOST_LINES = 50_000  # given to the parser, for one block
+MOST_SANITISED = 1500  # lines
+MOST_STARTS = 20  # of a body among prose
 
 
 class AnswerPart(Record, frozen=True, kw_only=True):
@@ -51,7 +55,7 @@ def read_program(text: str, entry_point: str, stub: str = "", names: Sequence[st
     wanted = frozenset((entry_point, *names))
     fenced, outside = split_fences(text)
     whole_text = FencedBlock(text="\n".join(split_lines(text)), closed=False)
-    for blocks in (fenced, loose_blocks(text), [whole_text]):
+    for blocks in (fenced[-MOST_BLOCKS:], loose_blocks(text)[-MOST_BLOCKS:], [whole_text]):
         parts = [part for block in blocks for part in _read_parts(block, entry_point)]
         parts.insert(0, _imports(outside))
         program = _defined(parts, entry_point, wanted) or _method(parts, entry_point, wanted)
@@ -85,7 +89,8 @@ def _read_parts(block: FencedBlock, entry_point: str) -> Iterator[AnswerPart]:
             yield AnswerPart(statements=tuple(read_statements(code, tree)))
             return
     spans = list(_spans(block.text))
-    if not any(re.search(rf"\b{re.escape(entry_point)}\b", code) for code, _ in spans):
+    named = any(re.search(rf"\b{re.escape(entry_point)}\b", code) for code, _ in spans)
+    if not named and block.text.count("\n") < MOST_SANITISED:
         spans.append((sanitize(block.text, entry_point), False))
     for code, broken in spans:
         if (tree := parse_module(code)) is not None:
@@ -95,7 +100,8 @@ def _read_parts(block: FencedBlock, entry_point: str) -> Iterator[AnswerPart]:
 def _imports(text: str) -> AnswerPart:
     """The lines of prose that are imports."""
     lines = [line.strip().strip("`") for line in text.split("\n")]
-    trees = [(line, parse_module(line)) for line in lines if IMPORT.match(line)]
+    imports = [line for line in lines if IMPORT.match(line)][:MOST_BLOCKS]
+    trees = [(line, parse_module(line)) for line in imports]
     return AnswerPart(statements=tuple(one for line, tree in trees if tree for one in read_statements(line, tree)))
 
 
@@ -121,14 +127,14 @@ def _spans(text: str) -> Iterator[tuple[str, bool]]:
 
     The second value says whether a run breaks off inside a definition: an indented line follows that is not Python.
     """
-    lines, at, budget = _spaced(text.translate(SPACES)).split("\n"), 0, MOST_PARSES
+    lines, at, budget = _spaced(text.translate(SPACES)).split("\n"), 0, MOST_LINES
     while at < len(lines):
         start = STARTS.match(lines[at])
         length = 0
         if start is not None and budget > 0:
             run = list(_run_of(lines, at, start["indent"]))
-            length, parses = _longest(run)
-            budget -= parses
+            length, parses = _longest(run, most=budget)
+            budget -= parses * len(run)
         if length:
             after = next((line for line in run[length:] if line.strip()), "")
             yield "\n".join(run[:length]), after[:1].isspace()
@@ -143,10 +149,13 @@ def _run_of(lines: Sequence[str], first: int, indent: str) -> Iterator[str]:
         yield line.removeprefix(indent)
 
 
-def _longest(lines: list[str], least: int = 0) -> tuple[int, int]:
-    """The length of the longest beginning of more than `least` lines that parses, or 0, and the number of parses."""
+def _longest(lines: list[str], least: int = 0, most: int = MOST_LINES) -> tuple[int, int]:
+    """The length of the longest beginning of more than `least` lines that parses, or 0, and the number of parses.
+
+    most  lines that the parser may be given, all in all
+    """
     end, parses = len(lines), 0
-    while end > least:
+    while end > least and parses * len(lines) <= most:
         parses += 1
         failed = error_line("\n".join(lines[:end]))
         if failed is None:
@@ -231,7 +240,7 @@ def _bodies(text: str) -> Iterator[str]:
     yield textwrap.indent(textwrap.dedent(_spaced(plain)), "    ")
     yield "\n".join([f"    {lines[0].lstrip()}", *lines[1:]])  # the first line may have lost its indent
     starts = [at for at, line in enumerate(lines) if line[:1].isspace() and (at == 0 or not lines[at - 1].strip())]
-    for at in reversed(starts):
+    for at in reversed(starts[-MOST_STARTS:]):
         indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
         yield textwrap.indent("\n".join(_run_of(lines, at, indent)), "    ")
 

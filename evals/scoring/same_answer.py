@@ -21,9 +21,17 @@ SPACING = re.compile(
     r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|quad|qquad|limits|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\[,;:!\s]|~"
 )
 WORDING = re.compile(r"\\(?:text(?:bf|it|rm)?|mbox|math(?:rm|bf|it)|operatorname)\s*\{([^{}]*)\}(\^\{?\d\}?)?")
-DEGREES = re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree|\\(?:circ)\b")
+DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ\b)|\\degree|\\circ\b")
 THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d])")
-UNIT = re.compile(r"(?<=[\d)}.])\s*(?!(?:sqrt|pi|sin|cos|tan|log|ln|infty)\b)(?:[A-Za-z]{2,}\.?\s*)+(?:\^\{?\d\}?)?$")
+# words beside a number; glued to it only the common ones, since "2xy" is a product
+GLUED = (
+    "cm|mm|km|kg|ft|mph|dollars?|cents?|degrees?|units?|inch(?:es)?|feet|hours?|minutes?|seconds?|meters?|miles?"
+    "|pounds?"
+)
+UNIT = re.compile(
+    rf"(?:(?<=[\d)}}.])\s*(?:(?<=\s)(?!sqrt|infty)[A-Za-z]{{3,}}[A-Za-z. ]*|(?:{GLUED})\.?)|\s(?:{GLUED}))"
+    r"(?:\^\{?\d\}?)?$"
+)
 MATRIX = re.compile(
     r"\\begin\{[pbvB]?(?:matrix|array)\}(?:\{[lcr|]*\})?(.*?)\\end\{[pbvB]?(?:matrix|array)\}", re.DOTALL
 )
@@ -46,6 +54,10 @@ def same_answer(answer: str, right: str) -> bool:
     mine, theirs = tidy(answer), tidy(right)
     if not mine or not theirs:
         return False
+    if "=" in mine and "=" not in theirs:
+        mine = NAMED.sub("", mine, count=1).strip()
+    if "=" in theirs and "=" not in mine:
+        theirs = NAMED.sub("", theirs, count=1).strip()
     return _bare(mine) == _bare(theirs) or _same(mine, theirs, 0)
 
 
@@ -71,7 +83,7 @@ def tidy(text: str) -> str:
     text = re.sub(r"\\frac\s*(\d)\s*(?=\{)", r"\\frac{\1}", text)
     text = re.sub(r"(\\frac\{[^{}]*\})\s*(\d)", r"\1{\2}", text)
     text = re.sub(r"\\sqrt\s*(\d|[A-Za-z](?![A-Za-z]))", r"\\sqrt{\1}", text)
-    text = UNIT.sub("", text.strip()) if re.match(r"[-+.\d\\({]", text.strip()) else text
+    text = UNIT.sub("", text.strip())
     return MEMBER.sub("", text).strip()
 
 

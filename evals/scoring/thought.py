@@ -40,11 +40,13 @@ class ThoughtPlan(Record, frozen=True):
 
     opened  the prompt ends inside a thought with these tags, so the text begins in it
     budget  tokens after which the thought is closed; None: never
+    switch  the template's own switch of thinking, which an endpoint is sent; None: as the template has it
     """
 
     tags: tuple[ThoughtTags, ...]
     opened: ThoughtTags | None = None
     budget: int | None = None
+    switch: bool | None = None
 
 
 class SplitText(Record, frozen=True):

@@ -28,7 +28,7 @@ from evals.scoring.answer import find_match, plain_words
 from evals.scoring.chat_answers import read_number, read_word
 from evals.scoring.chat_letter import read_letter
 from evals.scoring.chat_sequences import read_brackets, read_order
-from evals.task import Task
+from evals.task import PromptParts, Task
 
 TITLE = "BBH"
 ALIASES = ("bbh_cot_fewshot",)
@@ -71,14 +71,10 @@ def examples(subtask: str) -> str:
 
 
 @cache
-def examples_direct(subtask: str) -> str:
-    """The same, with the work of each example reduced to its answer."""
+def split_examples(subtask: str) -> tuple[str, list[list[str]]]:
+    """The description, and the question and the work of each example."""
     description, *worked = examples(subtask).split("\n\nQ: ")
-    parts = [description]
-    for example in worked:
-        question, work = example.split(f"\n{COT}", 1)
-        parts.append(f"Q: {question}\nA: {ANSWER_IS.findall(work)[-1].removesuffix('.')}")
-    return "\n\n".join(parts)
+    return f"{description}\n\n", [example.split(f"\n{COT}", 1) for example in worked]
 
 
 def samples() -> Iterator[Sample]:
@@ -90,12 +86,25 @@ def samples() -> Iterator[Sample]:
         yield Sample(id=identity, question=row["input"], target=row["target"], cluster=subtask)
 
 
+def parts(sample: Sample) -> PromptParts:
+    description, worked = split_examples(sample.cluster)
+    shots = tuple((f"Q: {question}\n{COT}", work) for question, work in worked)
+    return PromptParts(question=f"Q: {sample.question}\n{COT}", description=description, shots=shots, delimiter="")
+
+
 def prompt(sample: Sample) -> str:
-    return f"{examples(sample.cluster)}\n\nQ: {sample.question}\n{COT}"
+    return parts(sample).text()
+
+
+def parts_direct(sample: Sample) -> PromptParts:
+    """The same, with the work of each example reduced to its answer."""
+    description, worked = split_examples(sample.cluster)
+    answers = [(f"Q: {q}\nA:", ANSWER_IS.findall(work)[-1].removesuffix(".")) for q, work in worked]
+    return PromptParts(question=f"Q: {sample.question}\nA:", description=description, shots=tuple(answers))
 
 
 def prompt_direct(sample: Sample) -> str:
-    return f"{examples_direct(sample.cluster)}\n\nQ: {sample.question}\nA:"
+    return parts_direct(sample).text()
 
 
 def prompt_chat(sample: Sample) -> str:
@@ -162,7 +171,7 @@ def gold_direct(sample: Sample) -> str:
 
 LM_EVAL = Task(
     name="bbh", version=1, kind="generate", about="27 subtasks that models found hard, worked examples",
-    protocol="lm-eval", samples=samples, prompt=prompt, extract=extract, score=score, gold=gold,
+    protocol="lm-eval", samples=samples, prompt=prompt, parts=parts, extract=extract, score=score, gold=gold,
     metrics=("exact_match",), shots=3, groups="strata",
     decoding=Decoding(max_tokens=1024, stop=("</s>", "Q", "\n\n")), data="bbh", split="test", licence="MIT",
     paper="arXiv:2210.09261", size=6511, chance=0.158,  # always (B)
@@ -170,7 +179,8 @@ LM_EVAL = Task(
 PHI = replace(LM_EVAL, protocol="phi", extract=extract_phi, decoding=Decoding(max_tokens=512, stop=("\n\nQ:",)))
 DIRECT = replace(
     LM_EVAL, about="27 subtasks that models found hard, answered at once", protocol="direct", prompt=prompt_direct,
-    extract=extract_direct, gold=gold_direct, decoding=Decoding(max_tokens=64, stop=("\n\n", "\nQ:")),
+    parts=parts_direct, extract=extract_direct, gold=gold_direct,
+    decoding=Decoding(max_tokens=64, stop=("\n\n", "\nQ:")),
 )  # fmt: skip
 CHAT = replace(
     LM_EVAL, about="27 subtasks that models found hard, worked without examples", protocol="chat", chat=True,

@@ -29,7 +29,7 @@ from evals.records import Decoding, Sample, Scored
 from evals.sandbox import Program
 from evals.scoring.answer import cut_at, find_match
 from evals.scoring.chat_answers import read_number
-from evals.task import Task
+from evals.task import PromptParts, Task
 
 TITLE = "GSM8K"
 ALIASES = ("gsm8k_cot",)
@@ -76,16 +76,26 @@ def samples_shot() -> Iterator[Sample]:
     # the harness's own draws, in the order of the questions
     draw, train = random.Random(1234), rows("gsm8k", split="train")  # noqa: S311
     for sample in samples():
-        shots = [f"Question: {row['question']}\nAnswer: {row['answer']}\n\n" for row in draw.sample(train, 5)]
+        shots = [(f"Question: {row['question']}\nAnswer:", row["answer"]) for row in draw.sample(train, 5)]
         yield Sample(id=sample.id, question=sample.question, target=sample.target, data={**sample.data, "shots": shots})
 
 
+def parts(sample: Sample) -> PromptParts:
+    shots = tuple((asked, answer) for asked, answer in sample.data["shots"])
+    return PromptParts(question=f"Question: {sample.question}\nAnswer:", shots=shots)
+
+
 def prompt(sample: Sample) -> str:
-    return "".join(sample.data["shots"]) + f"Question: {sample.question}\nAnswer:"
+    return parts(sample).text()
+
+
+def parts_cot(sample: Sample) -> PromptParts:
+    shots = tuple((f"Q: {question}\nA:", answer) for question, answer in EXAMPLES)
+    return PromptParts(question=f"Q: {sample.question}\nA:", shots=shots)
 
 
 def prompt_cot(sample: Sample) -> str:
-    return "".join(f"Q: {q}\nA: {a}\n\n" for q, a in EXAMPLES) + f"Q: {sample.question}\nA:"
+    return parts_cot(sample).text()
 
 
 def prompt_code(sample: Sample) -> str:
@@ -156,13 +166,13 @@ def gold_code(sample: Sample) -> str:
 
 LM_EVAL = Task(
     name="gsm8k", version=1, kind="generate", about="grade-school word problems, a number asked", protocol="lm-eval",
-    samples=samples_shot, prompt=prompt, extract=extract, score=score(STRICT), gold=gold, metrics=METRICS, shots=5,
-    decoding=Decoding(max_tokens=256, stop=("Question:", "</s>", "<|im_end|>")), data="gsm8k", split="test",
+    samples=samples_shot, prompt=prompt, parts=parts, extract=extract, score=score(STRICT), gold=gold, metrics=METRICS,
+    shots=5, decoding=Decoding(max_tokens=256, stop=("Question:", "</s>", "<|im_end|>")), data="gsm8k", split="test",
     licence="MIT", paper="arXiv:2110.14168", size=1319, chance=0.03,  # always 5
 )  # fmt: skip
 COT = replace(
     LM_EVAL, about="grade-school word problems, worked, a number asked", protocol="lm-eval-cot", samples=samples,
-    prompt=prompt_cot, score=score(STRICT_COT), gold=gold_cot, shots=8,
+    prompt=prompt_cot, parts=parts_cot, score=score(STRICT_COT), gold=gold_cot, shots=8,
     decoding=Decoding(max_tokens=256, stop=("Q:", "</s>", "<|im_end|>")),
 )  # fmt: skip
 PHI = replace(COT, protocol="phi", decoding=Decoding(max_tokens=512, stop=("\nQ:",)))

@@ -42,7 +42,7 @@ def judge(sample: Sample, read: tuple[Choice, ...]) -> Scored:
 PROTOCOLS = {
     "lm-eval": Task(
         name="lambada", version=1, kind="choices", about="the last word of a passage", protocol="lm-eval",
-        samples=samples, prompt=bare_question, pairs=pairs, judge=judge, metrics=("acc",), data="lambada_openai",
-        split="test", licence="CC-BY-4.0", paper="arXiv:1606.06031", size=5153, chance=0.0,
+        samples=samples, prompt=bare_question, pairs=pairs, delimiter="", judge=judge, metrics=("acc",),
+        data="lambada_openai", split="test", licence="CC-BY-4.0", paper="arXiv:1606.06031", size=5153, chance=0.0,
     ),
 }  # fmt: skip

@@ -24,7 +24,7 @@ from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.scoring.answer import cut_at
 from evals.scoring.chat_program import read_program
-from evals.task import Task
+from evals.task import PromptParts, Task
 
 TITLE = "MBPP"
 STOPS = ("[DONE]",)
@@ -65,10 +65,10 @@ def write_question(row: Row) -> str:
 
 
 @cache
-def shots() -> str:
+def shots() -> tuple[tuple[str, str], ...]:
     """The three solved problems before each prompt."""
     by_id = {row["task_id"]: row for row in rows("mbpp", split="prompt")}
-    return "".join(f"{write_question(by_id[number])}{by_id[number]['code']}\n[DONE]\n\n" for number in SHOTS)
+    return tuple((write_question(by_id[number]), f"{by_id[number]['code']}\n[DONE]") for number in SHOTS)
 
 
 def tested_function(code: str, test: str) -> str:
@@ -84,8 +84,12 @@ def samples() -> Iterator[Sample]:
         yield Sample(id=f"mbpp/{row['task_id']}", question=write_question(row), data=data)
 
 
+def parts(sample: Sample) -> PromptParts:
+    return PromptParts(question=sample.question, shots=shots(), delimiter="")
+
+
 def prompt(sample: Sample) -> str:
-    return shots() + sample.question
+    return parts(sample).text()
 
 
 def prompt_bigcode(sample: Sample) -> str:
@@ -124,7 +128,7 @@ def gold_chat(sample: Sample) -> str:
 
 LM_EVAL = Task(
     name="mbpp", version=1, kind="code", about="500 short tasks in words, run against three asserts",
-    protocol="lm-eval", samples=samples, prompt=prompt, extract=cut_at(STOPS), program=program, gold=gold,
+    protocol="lm-eval", samples=samples, prompt=prompt, parts=parts, extract=cut_at(STOPS), program=program, gold=gold,
     metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=STOPS), data="mbpp", split="test",
     licence="CC-BY-4.0", paper="arXiv:2108.07732", size=500, chance=0.0,
 )  # fmt: skip

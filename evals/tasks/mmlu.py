@@ -23,7 +23,7 @@ from evals.datasets.load import rows
 from evals.records import Decoding, Sample, Scored
 from evals.scoring.chat_letter import read_letter
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import PromptParts, Task
 
 TITLE = "MMLU"
 METRICS = ("acc",)
@@ -63,12 +63,14 @@ def write_question(row: Row) -> str:
 
 
 @cache
-def shown_before(subject: str, shots: int) -> str:
+def shown_before(subject: str, shots: int) -> PromptParts:
     """The subject's description and its first `shots` questions of split dev, answered."""
     dev = [row for row in rows("mmlu", split="dev") if row["subject"] == subject][:shots] if shots else []
-    examples = "".join(f"{write_question(row)} {LETTERS[row['gold']]}\n\n" for row in dev)
     name = subject.replace("_", " ")
-    return f"The following are multiple choice questions (with answers) about {name}.\n\n{examples}"
+    return PromptParts(
+        question="", description=f"The following are multiple choice questions (with answers) about {name}.\n\n",
+        shots=tuple((write_question(row), LETTERS[row["gold"]]) for row in dev),
+    )  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -81,12 +83,15 @@ def samples() -> Iterator[Sample]:
 
 
 def _task(protocol: str, shots: int) -> Task:
+    def parts(sample: Sample) -> PromptParts:
+        return replace(shown_before(sample.cluster, shots), question=sample.question)
+
     def prompt(sample: Sample) -> str:
-        return shown_before(sample.cluster, shots) + sample.question
+        return parts(sample).text()
 
     return Task(
         name="mmlu", version=1, kind="choices", about="exam questions of 57 subjects, a letter asked",
-        protocol=protocol, samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
+        protocol=protocol, samples=samples, prompt=prompt, parts=parts, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, shots=shots, groups="strata", data="mmlu", split="test", licence="MIT",
         paper="arXiv:2009.03300", size=14042, chance=0.25,
     )  # fmt: skip

@@ -53,6 +53,12 @@ BENCHES = {
     "add": Bench("taking a checkpoint in", "bench_add.py", quick=("--gib", "0.25", "--rounds", "2")),
     "sandbox": Bench("running programs", "bench_sandbox.py", quick=("--repeats", "1", "--turns", "2")),
     "engines": Bench("scoring and generating", "bench_engines.py", "lm-eval", quick=("--questions", "20")),
+    "small": Bench(
+        "a real small model (SMALL_MODEL_GGUF)",
+        "bench_small.py",
+        "lm-eval",
+        quick=("--prompts", "16", "--questions", "20"),
+    ),
     "data": Bench("deduplicating and packing", "bench_data.py", "data"),
     "memory": Bench("memory while the corpus doubles", "bench_memory.py"),
     "decontamination": Bench("finding leaks", "bench_decontamination.py"),
@@ -147,7 +153,12 @@ def cells(bench: str, row: dict[str, Any]) -> str:
     ratio = f"{row['ratio']:.3g}" if "ratio" in row else ""
     spread = f"{row['low']:.3g}–{row['high']:.3g}, n={row['n']}" if "ratio" in row else ""
     parts = (bench, row["what"], row.get("peer", ""), ratio, spread)
-    parts += (row.get("figure", ""), row.get("target", ""), row.get("note", ""))
+    parts += (
+        f"{row['share']:.0%}" if "share" in row else "",
+        row.get("figure", ""),
+        row.get("target", ""),
+        row.get("note", ""),
+    )
     return "| " + " | ".join(part.replace("|", "\\|").replace("\n", " ") for part in parts) + " |"
 
 
@@ -156,14 +167,15 @@ def table(results: list[dict[str, Any]]) -> str:
     about = (
         "Each bench runs on one machine, and the sides take turns within it. A ratio is the number of times that phi-zoo is as\n"
         "fast as the other tool: above 1 phi-zoo is faster, below 1 it is slower. The spread is the least and the greatest ratio\n"
-        "over the turns. A comparison that was not made has a row that gives the reason.\n"
+        "over the turns. The share of limit is the time that the model's matrix products alone would take, divided by the time\n"
+        "taken. A comparison that was not made has a row that gives the reason.\n"
     )
     days = sorted({result["day"] for result in results if "day" in result})
     when = days[0] if days[:1] == days[-1:] else f"{days[0]} to {days[-1]}" if days else "never"
     facts = [f"Measured {when}.", f"Machine: {machine()}.", *(f"{line}." for line in versions())]
     if any(result["quick"] for result in results):
         facts.append("Some benches ran shortened (--quick): their figures are rougher.")
-    head = "| bench | measured | against | times as fast | spread | value | target | note |\n| --- | --- | --- | ---: | --- | --- | --- | --- |"
+    head = "| bench | measured | against | times as fast | spread | share of limit | value | target | note |\n| --- | --- | --- | ---: | --- | ---: | --- | --- | --- |"
     lines = [cells(result["bench"], row) for result in results for row in result["rows"]]
     return about + "\n" + "\n".join(f"- {fact}" for fact in facts) + "\n\n" + "\n".join([head, *lines]) + "\n"
 

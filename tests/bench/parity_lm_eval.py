@@ -3,6 +3,7 @@
     LM_EVAL_PYTHON=lm-eval/bin/python make parity       bench_engines.py says how to make that Python
     python tests/bench/parity_lm_eval.py --lm-eval PYTHON [--model FOLDER] [--limit 100] [--task piqa@lm-eval]
     make parity PARITY='--checkpoint smollm2 --task piqa@lm-eval'      a checkpoint of the zoo; .ci/real-model adds it
+    make parity PARITY='--checkpoint smollm2 --chat --limit 100'       by chat: the harness with --apply_chat_template
 
 The harness itself is run: `lm_eval run --model hf`, fp32, batch 8, its own tasks over files of our rows
 (parity_tasks.py), samples logged. Ours goes through the loop with the transformers engine. Without --model a Phi of
@@ -74,7 +75,21 @@ def trained_phi(folder: Path, steps: int) -> Path:
     return folder
 
 
-def harness(python: str, model: Path, tasks: Path, specs: list[str], out: Path) -> dict[str, Logged]:
+def read_shape(given: argparse.Namespace) -> Any:
+    """How our side asks by chat; None: as a completion."""
+    from evals.chat import ChatShape
+
+    shape = ChatShape(system=given.system, fewshot_as_turns=given.fewshot_as_turns)
+    return shape if given.chat else None
+
+
+def chat_words(given: argparse.Namespace) -> list[str]:
+    """The harness's options for the same."""
+    words = ["--apply_chat_template", "--fewshot_as_multiturn", str(given.fewshot_as_turns)] if given.chat else []
+    return words + (["--system_instruction", given.system] if given.system else [])
+
+
+def harness(python: str, model: Path, tasks: Path, specs: list[str], out: Path, words: list[str]) -> dict[str, Logged]:
     """Runs the harness's command over the tasks, and gives what it logged of each."""
     environment = {
         "OMP_NUM_THREADS": "1", **os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
@@ -83,7 +98,7 @@ def harness(python: str, model: Path, tasks: Path, specs: list[str], out: Path) 
     command = [
         python, "-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32",
         "--tasks", ",".join(map(harness_name, specs)), "--include_path", str(tasks), "--device", "cpu",
-        "--batch_size", "8", "--log_samples", "--output_path", str(out),
+        "--batch_size", "8", "--log_samples", "--output_path", str(out), *words,
     ]  # fmt: skip
     with (out / "log").open("wb") as log:
         ended = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
@@ -101,21 +116,27 @@ def harness(python: str, model: Path, tasks: Path, specs: list[str], out: Path) 
 
 
 class Model(NamedTuple):
-    """Our side's model: its engine, (digest, label), the folder of its runs, and whether whole runs are taken."""
+    """Our side's model: its engine, (digest, label), the folder of its runs, and whether whole runs are taken.
+
+    folder, shape  where it is, and how it is asked by chat
+    """
 
     engine: Any
     about: tuple[str, str]
     runs: Path
+    folder: Path
+    shape: Any
     kept: bool = False
 
 
 def ours(model: Model, spec: str, count: int) -> tuple[Any, list[Any], list[Any]]:
     """The task, its first `count` samples and their results: of a whole run that is there, or through the loop."""
+    from evals.chat import bind, shape_task
     from evals.run import RunOptions, evaluate
     from evals.tasks import task
 
     name, _, subject = spec.partition("/")
-    chosen = task(name)
+    chosen = bind(shape_task(task(name), model.shape), model.folder)
     samples = [sample for sample in chosen.samples() if not subject or sample.cluster == subject][:count]
     if model.kept and (results := whole_run(model, chosen)):
         return chosen, samples, [results[sample.id] for sample in samples]
@@ -194,12 +215,13 @@ def opened(given: argparse.Namespace, weights: Path, runs: Path) -> tuple[Model,
 
     if not given.checkpoint:
         path = given.model or trained_phi(weights, given.steps)
-        return Model(transformers_local.connect(path, device="cpu"), ("0" * 64, "parity"), runs), path
+        engine = transformers_local.connect(path, device="cpu")
+        return Model(engine, ("0" * 64, "parity"), runs, path, read_shape(given)), path
     with open_registry(readonly=True) as registry:
         record = registry.get(given.checkpoint)
         folder = registry.path(record)
     engine = transformers_local.connect(folder, device="cpu", dtype="float32")
-    model = Model(engine, (record.digest, record.label), settings.runs_dir(), kept=True)
+    model = Model(engine, (record.digest, record.label), settings.runs_dir(), folder, read_shape(given), kept=True)
     if not gguf_file(folder):
         return model, folder
     write_dequantised(folder, weights)
@@ -218,6 +240,9 @@ def main() -> None:
         help="samples of each task at most; without it HellaSwag 1000, GSM8K 50, HumanEval 40, of the others all",
     )
     parser.add_argument("--task", choices=list(TASKS), action="append")
+    parser.add_argument("--chat", action="store_true", help="by chat, with the model's own template")
+    parser.add_argument("--system", default="", help="with --chat: the system message")
+    parser.add_argument("--fewshot-as-turns", action="store_true", help="with --chat: examples as turns")
     given = parser.parse_args()
     if not given.lm_eval:
         print("skipped: no --lm-eval PYTHON (or LM_EVAL_PYTHON); bench_engines.py says how to make it")
@@ -245,7 +270,7 @@ def main() -> None:
         mine = {spec: ours(model, spec, counts[spec]) for spec in specs}
         spent = time.process_time() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        told = harness(given.lm_eval, path, tasks, specs, out)
+        told = harness(given.lm_eval, path, tasks, specs, out, chat_words(given))
         theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
         print(
             f"{'task':<36} {'n':>5} {'same prompts':>13} {'max |dll|':>9} {'acc  equal':>10} {'norm equal':>10} flips  same texts"
@@ -260,7 +285,7 @@ def main() -> None:
             f"CPU time: ours {spent:.0f} s, {peak:.0f} MB (none for a run that was there); lm_eval at batch 8 "
             f"{its:.0f} s with its start, {theirs.ru_maxrss / 1024:.0f} MB"
         )
-        whose = f"{given.checkpoint}: " if given.checkpoint else ""
+        whose = f"{given.checkpoint}{', by chat' if given.chat else ''}: " if given.checkpoint else ""
         what = f"{whose}{len(specs)} tasks, {sum(len(results) for _, _, results in mine.values()):,} samples: all of prompts, choices, scores and texts"
         figure = f"{len(specs) - len(others)} of {len(specs)} tasks equal"
         row(what, peer="lm-evaluation-harness", figure=figure, target="all", note="; ".join(others))

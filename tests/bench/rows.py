@@ -17,6 +17,7 @@ def row(
     figure: str = "",
     target: str = "",
     note: str = "",
+    share: Sequence[float] = (),
 ) -> None:
     """Keeps one line of the table.
 
@@ -25,12 +26,15 @@ def row(
     ratios  how many times as fast as the peer ours was (or as small), turn by turn; over 1 is better for ours
     figure  what was seen, where it is no ratio, or beside it
     target  what was wanted, in the same unit
+    share   the part of the machine's own matrix speed that was reached, turn by turn
     note    what a reader must know (the peer's best setting, a lack)
     """
     place = os.environ.get("BENCH_ROWS")
     if not place:
         return
     found = {"what": what, "peer": peer, "figure": figure, "target": target, "note": note, "n": len(ratios)}
+    if share:
+        found["share"] = statistics.median(share)
     if ratios:
         found |= {"ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
     with open(place, "a", encoding="utf-8") as file:

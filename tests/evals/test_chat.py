@@ -48,7 +48,11 @@ def test_choices_begin_without_their_delimiter() -> None:
 
 
 def test_an_answers_beginning_is_the_models_message() -> None:
-    task = replace(CHOICES, parts=lambda sample: PromptParts(question=sample.question, prefix="The answer is"))
+    def parts(sample: Sample) -> PromptParts:
+        return PromptParts(question=sample.question, prefix="The answer is")
+
+    prompt = lambda sample: parts(sample).text()  # noqa: E731
+    task = replace(CHOICES, parts=parts, prompt=prompt, pairs=each_choice(prompt))
     asked = chat_task(task, PLAIN).asked
     assert asked is not None
     messages, text = asked(SAMPLES[0])[0]

@@ -19,7 +19,7 @@ from msgspec import UNSET, UnsetType
 from zoo.admission.chat_template import check_template
 from zoo.admission.config import CODE_KEYS, check_config, check_json, check_values, read_json
 from zoo.admission.file_kind import forbidden_kind
-from zoo.admission.gguf import inspect_gguf
+from zoo.admission.gguf import inspect_gguf, refuse_part
 from zoo.admission.safetensors_header import Header, only_nan, read_header
 from zoo.admission.template_files import template_digest
 from zoo.admission.tensors import check_tensors
@@ -105,6 +105,7 @@ def _warn_of_nan(folder: Path, headers: dict[str, Header]) -> tuple[str, ...]:
 def _inspect_single_file(folder: Path, paths: tuple[str, ...]) -> Inspected:
     """Inspects a folder whose weights are one GGUF file, which has its config and its tokenizer in itself."""
     file = next(path for path in paths if path.endswith(".gguf"))
+    refuse_part(folder / file)
     for path in paths:
         if path != file and not path.endswith((".md", ".txt")) and PurePosixPath(path).name not in LICENCES:
             raise ZooError(

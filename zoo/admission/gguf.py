@@ -47,6 +47,7 @@ FILE_TYPES = {
     21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S",
     29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4_MOE",
 }  # fmt: skip
+PART = re.compile(r"(.+)-\d{5}-of-(\d{5})\.gguf")  # as llama-gguf-split names the parts
 LAYER = re.compile(r"blk\.(\d{1,6})\.")
 EMBEDDING = "token_embd.weight"
 ENDS = (EMBEDDING, "output.weight")
@@ -90,11 +91,23 @@ def read_model(path: Path) -> GgufModel:
     return GgufModel(header, config, name_quantisation(header), sum(sizes))
 
 
+def refuse_part(path: Path, count: str = "1") -> None:
+    """Raises ZooError where a file is one part of a split model, by its name or by the count that it states."""
+    named = PART.fullmatch(path.name)
+    if named is None and count in ("0", "1"):
+        return
+    stem, parts = (named[1], named[2]) if named else (path.stem, f"{int(count):05}" if count.isdecimal() else "0000N")
+    first = path.with_name(f"{stem}-00001-of-{parts}.gguf")
+    raise ZooError(
+        f"{path}: is one part of a split model; join the parts first: llama-gguf-split --merge {first} {stem}.gguf"
+    )
+
+
 def _check_kind(path: Path, metadata: dict[str, Any]) -> None:
     architecture, kind = metadata.get("general.architecture"), metadata.get("general.type", "model")
-    if kind != "model" or metadata.get("split.count", 0) not in (0, 1):
-        part = f"a GGUF of the type {str(kind)[:40]!r}" if kind != "model" else "one part of a split model"
-        raise ZooError(f"{path}: is {part}; expected one whole model (llama-gguf-split --merge joins parts).")
+    refuse_part(path, str(metadata.get("split.count", 1)))
+    if kind != "model":
+        raise ZooError(f"{path}: is a GGUF of the type {str(kind)[:40]!r}; expected one whole model.")
     if architecture not in ARCHITECTURES:
         known = ", ".join(list(ARCHITECTURES)[:6])
         raise ZooError(f"{path}: general.architecture {str(architecture)[:40]!r} is not supported: {known}, ...")

@@ -139,6 +139,9 @@ def _copy_url(url: str, target: Path) -> Copied:
     with translate_faults(url):
         listing: dict[str, Any] = fs.find(root, detail=True)
     sizes = {name[len(root) :].lstrip("/"): int(info.get("size") or 0) for name, info in listing.items()}
+    if set(sizes) == {""} and root.endswith(".gguf"):  # the address of one file, which is a whole checkpoint
+        root, _, file = root.rpartition("/")
+        sizes = {file: sizes[""]}
     sizes.pop("", None)
     if not sizes:
         raise ZooError(f"{url}: nothing is there; expected a folder with config.json and *.safetensors.")

@@ -57,12 +57,13 @@ def add(
 ) -> None:  # fmt: skip
     """Add a checkpoint: a folder of weights, a repository of the hub, a Phi by name.
 
-    SOURCE is a folder, its address (s3://bucket/folder), a GGUF file, a LoRA adapter (with --base), a repository
-    (microsoft/phi-2, hf:microsoft/phi-2@COMMIT) or a published model of `phizoo models variants`. A repository in the
-    hub's own cache (HF_HOME) is taken from there. Weights enter as safetensors, with config.json and the tokenizer's
-    files, or as one GGUF file; anything that could run (pickles, Python files, code named in the config) is refused.
-    Phi's older formats are converted, and equal logits prove the conversion. Files of git and the hub (.git, .cache)
-    are skipped. The same bytes are stored once. A broken download continues where it ended.
+    SOURCE is a folder or a GGUF file, the address of one (s3://bucket/folder), a LoRA adapter (with --base), a
+    repository (microsoft/phi-2, hf:microsoft/phi-2@COMMIT) or a published model of `phizoo models variants`. A
+    repository in the hub's own cache (HF_HOME) is taken from there. Weights enter as safetensors, with config.json
+    and the tokenizer's files, or as one GGUF file; anything that could run (pickles, Python files, code named in
+    the config) is refused. Phi's older formats are converted, and equal logits prove the conversion. Files of git
+    and the hub (.git, .cache) are skipped. The same bytes are stored once. A broken download continues where it
+    ended.
 
     \b
     Example:  phizoo models add ./my-phi --name my-phi --licence mit --parent phi-1@best=finetune
@@ -90,7 +91,8 @@ def add(
     with open_registry() as registry:
         record = _about(registry, recipe, parents, datasets, about)
         if link or "://" in source:
-            checkpoint = registry.add(source, name or source.rstrip("/").rpartition("/")[2], record, link)
+            own_name = source.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
+            checkpoint = registry.add(source, name or own_name, record, link)
         else:
             checkpoint = _import(registry, source, name, revision, base, record, drop_code, convert)
     if as_json:

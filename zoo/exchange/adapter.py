@@ -3,7 +3,9 @@
 W becomes W + s B A, with s = alpha / r (alpha / sqrt(r) under rsLoRA): what peft's `merge_and_unload` computes, without
 peft and without a model in memory (a test compares the logits). Only plain LoRA of linear layers is known; a setting
 that would mean another computation is refused by name, never left out. The adapter must fit the base exactly: each of
-its pairs a tensor of the base, with its shape, and each of the base's target modules a pair.
+its pairs a tensor of the base, with its shape, and each of the base's target modules a pair; and the base that it
+names must be that base (`zoo.exchange.adapter_base`). If it comes with a tokenizer, the merged model has that one, with
+its chat template.
 
 Source: Hu et al. 2021, arXiv:2106.09685, section 4.1; Kalajdzievski 2023, arXiv:2312.03732 (rsLoRA); peft 0.21,
 tuners/lora (names of settings and tensors).
@@ -21,14 +23,19 @@ import msgspec
 from zoo.admission import gate
 from zoo.admission.config import check_settings
 from zoo.admission.safetensors_header import Tensor, read_header
+from zoo.diff import Located, compare_tensor, locate_tensors
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
+from zoo.exchange.adapter_base import prove_base
+from zoo.exchange.adapter_tokenizer import check_tokenizer, copy_tokenizer, has_tokenizer
 from zoo.records import About, Checkpoint, Parent
+from zoo.shape import read_shape
 from zoo.store.store import copy_hashed
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
+BY_PEFT = "merge it with peft (merge_and_unload), and add that folder"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
 PAIR = re.compile(r"(.+)\.lora_([AB])\.weight")
@@ -38,8 +45,10 @@ READ = ("r", "lora_alpha", "target_modules", "use_rslora", "fan_in_fan_out", "ra
 INERT = ("peft_type", "task_type", "base_model_name_or_path", "revision", "inference_mode", "lora_dropout",
          "peft_version", "megatron_core", "runtime_config", "qalora_group_size", "ensure_weight_tying", "bias",
          "init_lora_weights", "lora_ga_config", "velora_config")  # fmt: skip
-# ways to begin that also change the base's weights, unless the adapter was converted when it was saved
-CHANGE_BASE = ("pissa", "olora", "loftq", "corda", "lora_ga")
+# ways to begin that leave the base's weights as they are; others (pissa, olora, loftq, corda, lora_ga) change them,
+# unless the adapter was converted when it was saved, and is then saved as True
+STARTS = ("true", "false", "none", "gaussian", "eva", "orthogonal", "mica")
+PATTERN_KEY = re.compile(r"[\w.]+")  # the end of a module's name; peft also takes expressions
 
 
 class LoraPair(NamedTuple):
@@ -68,9 +77,15 @@ def import_adapter(registry: "Registry", folder: Path, name: str, base: str, abo
     shards = [file.path for file in parent.files if file.path.endswith(".safetensors")]
     if not shards or parent.quantisation:
         raise ZooError(f"{parent.label} has no full weights as safetensors, so nothing can be merged into it.")
-    located = {t.name: t for path in shards for t in read_header(Path(os.path.realpath(tree / path))).tensors}
-    pairs = _match(folder, settings, parent.label, located)
+    located = locate_tensors(Path(os.path.realpath(tree / path)) for path in shards)
+    pairs = _match(folder, settings, parent.label, {name: tensor for name, (_, _, tensor) in located.items()})
+    _check_tied(folder, pairs, located)
+    if has_tokenizer(folder):
+        check_tokenizer(folder, tree, read_shape(parent.architecture).vocabulary, parent.label)
+    is_proven = prove_base(registry, parent, settings, folder / CONFIG)
     stated = str(settings.get("base_model_name_or_path") or "unknown")[:200]
+    unproven = "" if is_proven else f" Nothing here shows whether {parent.label} is that base."
+    note = f"LoRA adapter for {stated}, merged.{unproven}"
     recipe = {
         "adapter": {key: settings[key] for key in READ if settings.get(key)} | {"base": stated},
         "sha256": file_sha256(folder / WEIGHTS), "parent": parent.digest,
@@ -81,13 +96,15 @@ def import_adapter(registry: "Registry", folder: Path, name: str, base: str, abo
             if file.path not in shards:
                 (target / file.path).parent.mkdir(parents=True, exist_ok=True)
                 copy_hashed(Path(os.path.realpath(tree / file.path)), target / file.path)
+        if has_tokenizer(folder):
+            copy_tokenizer(folder, target)
         for path in shards:
             _merge_shard(Path(os.path.realpath(tree / path)), target / path, folder / WEIGHTS, pairs, settings)
         return msgspec.structs.replace(
             about, parents=(*about.parents, Parent(digest=parent.digest, relation="finetune")),
             recipe=about.recipe or recipe, source=about.source or folder.resolve().name,
             licence=parent.licence if about.licence == "unknown" else about.licence,
-            notes=" ".join(part for part in (about.notes, f"LoRA adapter for {stated}, merged.") if part),
+            notes=" ".join(part for part in (about.notes, note) if part),
         )  # fmt: skip
 
     return registry.make(name, write)
@@ -98,16 +115,19 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         raise ZooError(f"{path}: peft_type is {str(settings.get('peft_type'))[:40]!r}; only LORA can be merged here.")
     for key, value in settings.items():
         if value and key not in (*READ, *INERT):
-            raise ZooError(f"{path}: {key} is {str(value)[:60]}, which this merge does not know; merge it with peft.")
-    start = settings.get("init_lora_weights", True)
-    if settings.get("bias", "none") != "none" or any(word in str(start).lower() for word in CHANGE_BASE):
-        changed = "init_lora_weights" if settings.get("bias", "none") == "none" else "bias"
-        raise ZooError(f"{path}: {changed} is {str(settings[changed])[:40]!r}, which changes more than its pairs.")
+            raise ZooError(f"{path}: {key} is {str(value)[:60]}, which this merge does not know; {BY_PEFT}")
+    biases, start = settings.get("bias", "none"), settings.get("init_lora_weights", True)
+    if biases != "none" or str(start).lower() not in STARTS:
+        changed, value = ("bias", biases) if biases != "none" else ("init_lora_weights", start)
+        raise ZooError(f"{path}: {changed} is {str(value)[:40]!r}, which changes more than its pairs; {BY_PEFT}")
     rank = settings.get("r")
     numbers = {"r": rank, "lora_alpha": settings.get("lora_alpha", 8)}
     for key in ("rank_pattern", "alpha_pattern"):
         pattern = settings.get(key) or {}
-        numbers |= pattern if isinstance(pattern, dict) else {key: pattern}
+        pattern = pattern if isinstance(pattern, dict) else {key: pattern}
+        numbers |= pattern
+        if expression := next((name for name in pattern if not PATTERN_KEY.fullmatch(name)), ""):
+            raise ZooError(f"{path}: {key} has the expression {expression[:60]!r}, not the end of a name; {BY_PEFT}")
     for key, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
             raise ZooError(f"{path}: {str(key)[:80]} is {str(value)[:40]}, expected a positive number.")
@@ -139,6 +159,20 @@ def _match(folder: Path, settings: Mapping[str, Any], base: str, located: Mappin
         pairs[weight.name] = LoraPair(module, alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank))
     _check_targets(folder, settings, base, located, pairs)
     return pairs
+
+
+def _check_tied(folder: Path, pairs: Mapping[str, LoraPair], located: Mapping[str, Located]) -> None:
+    """Refuses a pair for one of two tensors that are the same: a head that is tied and also stored.
+
+    peft merges into both, a merge here into one, and which one a loader keeps differs.
+    """
+    for name in pairs:
+        if not name.endswith("lm_head.weight"):
+            continue
+        shape = located[name][2].shape
+        twins = (other for other, (_, _, tensor) in located.items() if other != name and tensor.shape == shape)
+        if twin := next((other for other in twins if not compare_tensor(name, located[name], located[other])), ""):
+            raise ZooError(f"{folder / WEIGHTS}: has a pair for {name}, which is tied to {twin}; {BY_PEFT}")
 
 
 def _stated(settings: Mapping[str, Any]) -> str:

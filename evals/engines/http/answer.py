@@ -64,7 +64,11 @@ def read_generation(
     if read is None or not (chat or isinstance(choice.get("text"), str)):
         raise EndpointError(f"the endpoint sent no text ({str(choice)[:80]!r}); what was answered is kept")
     (thought, text), cut, counted = read, choice.get("finish_reason") == "length", count_reasoning(answer)
-    split = split_message(thought, text, cut=cut, counted=counted) if chat else SplitText("", text)
+    split, plan = SplitText("", text), request.thought
+    if plan is not None:
+        split = split_message(thought, text, cut=cut, counted=counted, tags=plan.tags, opened=plan.opened)
+    elif chat:
+        split = split_message(thought, text, cut=cut, counted=counted)
     counted = counted or (len(tokens.encode(split.thought, special=False)) if tokens and split.thought else 0)
     prompt_tokens, written = read_usage(answer) or (0, 0)
     text = split.answer

@@ -1,6 +1,6 @@
 """The engine of any OpenAI-compatible endpoint: vLLM's server, `phizoo serve`, larger baselines behind an API.
 
-Completions by default, chat with `chat=True`. With the checkpoint's tokenizer, prompts are sent as token
+Completions, and chat where a request has messages. With the checkpoint's tokenizer, prompts are sent as token
 ids, so the endpoint reads the same tokens as a local engine; without it, as text. Choices are scored from
 the prompt's own log-probabilities (`echo`). An unsupported request is refused, never approximated: no
 log-probabilities (chat), a healed boundary on a server that does not know it, a token that straddles
@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 from evals.engines import FactsChanged
 from evals.engines.http.answer import find_start, make_fault, read_choices, read_continuation, read_generation
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
-from evals.engines.http.parameters import EFFECTS, why_needed
+from evals.engines.http.parameters import EFFECTS, thinking_fields, why_needed
 from evals.engines.tokens import Pair, Tokens, folder_tokens
 from evals.records import ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation
+from evals.scoring.thought import ThoughtPlan
 from zoo.api_key import ENDPOINT_KEYS, key_for
 from zoo.digest import SHA256
 from zoo.errors import ZooError
@@ -34,9 +35,15 @@ Answer = TypeVar("Answer", Generation, ChoiceScores)
 
 
 class OpenAIHttp:
-    """One model at one endpoint; asked from `concurrency` threads."""
+    """One model at one endpoint; asked from `concurrency` threads.
 
-    def __init__(self, endpoint: Endpoint, model: str, folder: Path | None, *, chat: bool, concurrency: int) -> None:
+    chat  None: a request with messages is sent as a chat, any other as a completion; True: all as chats; False: none,
+          since their prompts are rendered already
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, model: str, folder: Path | None, *, chat: bool | None, concurrency: int
+    ) -> None:
         self.endpoint, self.wanted_model, self.folder = endpoint, model, folder
         self.chat, self.concurrency = chat, concurrency
         self._without: frozenset[str] = frozenset()  # parameters that the endpoint refuses
@@ -46,7 +53,16 @@ class OpenAIHttp:
     @cached_property
     def facts(self) -> Facts:
         """The endpoint's facts, requested once: its model, and whether it gives the log-probabilities of prompts."""
+        return self._describe(bool(self.chat))
+
+    @cached_property
+    def chat_facts(self) -> Facts:
+        """The same for a task that is asked by chat; where no messages are sent, the same facts."""
+        return self.facts if self.chat is False else self._describe(chat=True)
+
+    def _describe(self, chat: bool) -> Facts:
         model, owner, context, root = self._served
+        prompts = "ids" if not chat and self.tokens is not None else "text"
         without = {"without": sorted(self._without)} if self._without else {}
         return Facts(
             engine="openai_http",
@@ -55,10 +71,10 @@ class OpenAIHttp:
             device="endpoint",
             context_tokens=context,
             identity={
-                "url": self.endpoint.url, "model": model, "api": "chat" if self.chat else "completions",
-                "server": owner, "root": root, "prompts": "ids" if self.tokens is not None else "text",
+                "url": self.endpoint.url, "model": model, "api": "chat" if chat else "completions",
+                "server": owner, "root": root, "prompts": prompts,
             } | without,
-            can_score_choices=not self.chat and self._echoes,
+            can_score_choices=not chat and self._echoes,
         )  # fmt: skip
 
     @cached_property
@@ -218,7 +234,8 @@ class OpenAIHttp:
             raise refusal
         self._check_needed(name, how, str(refusal))
         self._without |= {name}
-        self.__dict__.pop("facts", None)
+        for known in ("facts", "chat_facts"):
+            self.__dict__.pop(known, None)
         raise FactsChanged(
             f"{self.endpoint.url} refuses {name} ({refusal}), so it is left out of this run: {EFFECTS[name]}"
         ) from None
@@ -233,28 +250,49 @@ class OpenAIHttp:
         return self._post("/completions", {"temperature": 0, **body}, most_tokens, None)
 
     def _generation(self, request: GenerateRequest) -> Generation:
-        how, body, truncated = request.decoding, self._sampling(request), 0
+        chat = bool(request.messages) if self.chat is None else self.chat
+        how, body, truncated = request.decoding, self._sampling(request, chat), 0
         try:
-            if self.chat:
-                text = request.prompt.rstrip() if how.boundary == "stripped" else request.prompt
-                body["messages"] = [{"role": "user", "content": text}]
-                answer = self._post("/chat/completions", body, (len(text.encode()) + 64, how.max_tokens), how)
+            if chat:
+                body |= self._chat_fields(request)
+                size = sum(len(message["content"].encode()) + 64 for message in body["messages"])
+                answer = self._post("/chat/completions", body, (size, how.max_tokens), how)
             else:
                 prompt, truncated, body["max_tokens"] = self._prompt(request)
                 body["prompt"] = prompt
                 if self._padding and self._served[1] == "vllm":
                     body["logit_bias"] = self._padding
+                if request.thought is not None:
+                    body |= self._thought_fields(request.thought)
                 if how.boundary == "healed":
                     body["boundary"] = "healed"
                 size = len(prompt.encode()) if isinstance(prompt, str) else len(prompt)
                 answer = self._post("/completions", body, (size + 1, how.max_tokens), how)
-            return read_generation(request, answer, truncated, chat=self.chat, tokens=self.tokens)
+            return read_generation(request, answer, truncated, chat=chat, tokens=self.tokens)
         except Refused as no:
             return make_fault(request, str(no))
 
+    def _thought_fields(self, plan: ThoughtPlan) -> dict[str, Any]:
+        """The part of a rendered chat's request that keeps its tags. Raises ZooError for a budget."""
+        if plan.budget is not None:
+            raise ZooError(
+                f"{self.endpoint.url} cannot close a thought at --thinking-budget in a completion; take --engine vllm, "
+                "transformers or llama_cpp"
+            )
+        special = self.tokens is not None and self.tokens.marks_of(plan.tags)
+        return {"skip_special_tokens": False} if special and self._served[1] == "vllm" else {}
+
+    def _chat_fields(self, request: GenerateRequest) -> dict[str, Any]:
+        """The part of a request that is a chat's own: its messages, and how the model thinks."""
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if not messages:
+            text = request.prompt.rstrip() if request.decoding.boundary == "stripped" else request.prompt
+            messages = [{"role": "user", "content": text}]
+        return {"messages": messages} | thinking_fields(request.thought, self._served[1])
+
     def stream(self, request: GenerateRequest) -> Iterator[str]:
         """One text in pieces, as the endpoint writes it, by /completions."""
-        body = self._sampling(request)
+        body = self._sampling(request, chat=False)
         prompt, _, body["max_tokens"] = self._prompt(request)
         for event in self.endpoint.stream("/completions", {"model": self._served[0], **body, "prompt": prompt}):
             choices = event.get("choices")
@@ -262,12 +300,12 @@ class OpenAIHttp:
             if isinstance(first, dict) and isinstance(first.get("text"), str):
                 yield first["text"]
 
-    def _sampling(self, request: GenerateRequest) -> dict[str, Any]:
+    def _sampling(self, request: GenerateRequest, chat: bool) -> dict[str, Any]:
         """The part of a request that says how to draw and where to stop."""
         how = request.decoding
         body: dict[str, Any] = {"max_tokens": how.max_tokens, "temperature": how.temperature, "top_p": how.top_p}
         body["seed"] = request.seed & 0x7FFFFFFFFFFFFFFF
-        stops = [stop for stop in how.stop if stop]
+        stops = [stop for stop in how.stop if stop and not chat]  # they would end a thought; a chat is cut here
         if stops:
             body["stop"] = stops if self._served[1] in ("vllm", "phi-zoo") else stops[:STOPS]
         return body
@@ -318,7 +356,7 @@ def connect(
     *,
     url: str = "",
     model: str = "",
-    chat: bool = False,
+    chat: bool | None = None,
     concurrency: int = 8,
     limits: Limits | None = None,
     keys: Sequence[str] = ENDPOINT_KEYS,

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from evals.records import Decoding
+from evals.scoring.thought import ThoughtPlan
+from zoo.errors import ZooError
 
 REFUSAL = re.compile(
     r"unsupported|not supported|n't supported|does not support|doesn't support|unknown|unrecogni[sz]ed|unexpected"
@@ -27,6 +29,7 @@ EFFECTS = {
     "stop": "texts are cut here, after they are written",
 }
 NO_PARAMETERS = ("model", "messages", "prompt", "stream", "echo")  # words of any message
+TEMPLATE_SERVERS = ("vllm", "sglang", "llamacpp")  # take the template's names in chat_template_kwargs
 MOST_SEARCHED = 4096  # characters of a message
 MOST_PARTS = 1000  # of an error's body
 
@@ -75,6 +78,32 @@ def _walk(body: Any) -> Iterator[tuple[str, str]]:
             waiting += [(name, each) for each in value[:MOST_PARTS]]
         elif isinstance(value, str):
             yield name, value
+
+
+def thinking_fields(plan: ThoughtPlan | None, server: str) -> dict[str, Any]:
+    """The part of a chat's request that switches thinking on or off, or ends it, in the words of a server.
+
+    server  as it names itself in /models
+    Raises  ZooError where the words are not known: the model would be asked as without the option
+    """
+    fields: dict[str, Any] = {}
+    if plan is None:
+        return fields
+    if plan.switch is not None:
+        if server not in TEMPLATE_SERVERS:
+            raise ZooError(
+                f'--thinking: no switch of thinking is known for a server that calls itself "{server}"; known: '
+                f"{', '.join(TEMPLATE_SERVERS)}. Set it there and leave out --thinking, or take another engine"
+            )
+        fields["chat_template_kwargs"] = {"enable_thinking": plan.switch, "thinking": plan.switch}
+    if plan.budget is not None:
+        if server != "vllm":
+            raise ZooError(
+                f'--thinking-budget: no such parameter is known for a server that calls itself "{server}"; known: '
+                "vllm. Take --engine transformers, llama_cpp or vllm, which close a thought themselves"
+            )
+        fields["thinking_token_budget"] = plan.budget
+    return fields
 
 
 def why_needed(name: str, decoding: Decoding, *, several: bool, greedy_only: bool) -> str:

@@ -7,7 +7,7 @@ log-probability is read at the context's last one. Questions that share a long b
 examples) share its keys and values. Rows are sorted by length and batched by token budget; when
 memory runs out the batch is halved and done again.
 
-A Phi on a CPU is read without padding (`evals.engines.local.phi_cpu`), other models of which it is proven as a
+A Phi or a Llama on a CPU is read without padding (`evals.engines.local.lean`), other models of which it is proven as a
 rectangle with a mask (`padded`). Everything else takes the plain path: each choice by itself, in one forward pass over
 its question and its own tokens.
 
@@ -17,9 +17,11 @@ Letters in names: B rows, T tokens fed, P tokens of the shared beginning, U read
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evals.engines.local import padded, phi_cpu, plain
+from evals.engines.local import padded, plain, side_by_side
+from evals.engines.local.lean import lean_pass
 from evals.engines.local.paths import PLAIN, SIDE_BY_SIDE, Paths
 from evals.engines.local.rows import ChoiceRow, find_likeliest, is_out_of_memory, make_row, shared_length
+from evals.engines.local.side_by_side import LeanPass
 from evals.engines.tokens import Tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores
 
@@ -88,7 +90,7 @@ def choose(
     Raises the engine's out-of-memory error only when a single row does not fit.
     """
     rows = [make_row(request, tokens, context_tokens) for request in requests]
-    lean = paths.choices == SIDE_BY_SIDE
+    lean = lean_pass(model) if paths.choices == SIDE_BY_SIDE else None
     fast: list[ChoiceRow] = []
     slow: list[ChoiceRow] = []
     for row in rows:
@@ -99,13 +101,15 @@ def choose(
     yield from choose_plain(model, slow, budget)
 
 
-def choose_fast(model: Any, rows: Sequence[ChoiceRow], budget: int, lean: bool) -> Iterator[ChoiceScores]:
+def choose_fast(model: Any, rows: Sequence[ChoiceRow], budget: int, lean: LeanPass | None) -> Iterator[ChoiceScores]:
     """The scores of each row by a fast path: without padding (`lean`), or as a rectangle."""
-    encode_shared = phi_cpu.encode_shared if lean else padded.encode_shared
     most_reads = 0 if lean else max(1, plain.LOGIT_CELLS // plain.vocabulary_rows(model))
     for shared, members in merge_single_rows(rows):
         waiting = list(make_batches(members, len(shared), budget, with_padding=not lean, most_reads=most_reads))
-        cache = encode_shared(model, shared, max(row.fed for row in members) - len(shared)) if shared else None
+        room = max(row.fed for row in members) - len(shared)
+        cache: Any = None
+        if shared:
+            cache = side_by_side.encode_shared(lean, shared, room) if lean else padded.encode_shared(model, shared)
         while waiting:
             batch = waiting.pop(0)
             try:
@@ -166,7 +170,7 @@ def _scores(row: ChoiceRow, choices: Sequence[Choice]) -> ChoiceScores:
     )
 
 
-def _read(model: Any, batch: Sequence[ChoiceRow], shared: int, cache: Any, lean: bool) -> list[ChoiceScores]:
+def _read(model: Any, batch: Sequence[ChoiceRow], shared: int, cache: Any, lean: LeanPass | None) -> list[ChoiceScores]:
     """One forward pass over a batch of rows, and the log-probabilities read out of it."""
     import torch
 
@@ -177,9 +181,12 @@ def _read(model: Any, batch: Sequence[ChoiceRow], shared: int, cache: Any, lean:
         # each place once: choices of one token all read the same one
         index_of = {place: index for index, place in enumerate(dict.fromkeys(place for place, _ in targets))}
         states = [index_of[place] for place, _ in targets]
-        read, head = (phi_cpu.read_states, model.get_output_embeddings()) if lean else (padded.read_logits, None)
-        read_U = read(model, batch, shared, cache, list(index_of))
-        logprobs, greedy = _read_heads(head, read_U, states, [token for _, token in targets])
+        if lean:
+            read_U = side_by_side.read_states(lean, batch, shared, cache, list(index_of))
+        else:
+            read_U = padded.read_logits(model, batch, shared, cache, list(index_of))
+        head, width = lean.head if lean else None, plain.vocabulary_rows(model)
+        logprobs, greedy = _read_heads(head, width, read_U, states, [token for _, token in targets])
     scores, begin = [], 0
     for row in batch:
         choices = []
@@ -205,16 +212,16 @@ def target_places(row: ChoiceRow, shared: int) -> Iterator[tuple[int, int]]:
         begin += len(branch.tokens) - 1
 
 
-def _read_heads(head: Any, read_U: Any, states: Sequence[int], tokens: Sequence[int]) -> tuple[Any, Any]:
+def _read_heads(head: Any, width: int, read_U: Any, states: Sequence[int], tokens: Sequence[int]) -> tuple[Any, Any]:
     """Log-probability of each token and whether it is the likeliest, never computing all logits at once.
 
     head    makes logits of the rows of read_U; None if they are logits already
+    width   the number of logits of a row
     states  for each token, the row of read_U that predicts it
     """
     import torch
 
     state_M, token_M = torch.tensor(states), torch.tensor(tokens)
-    width = head.weight.shape[0] if head is not None else read_U.shape[1]
     rows = HEAD_ROWS if read_U.is_cuda else max(128, HEAD_CELLS // width)
     logprob_M, greedy_M = torch.empty(len(states), dtype=torch.float64), torch.empty(len(states), dtype=torch.bool)
     for begin in range(0, len(read_U), rows):

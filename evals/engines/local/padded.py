@@ -12,7 +12,7 @@ from typing import Any
 from evals.engines.local.rows import ChoiceRow
 
 
-def encode_shared(model: Any, shared: Sequence[int], _room: int) -> list[tuple[Any, Any]]:
+def encode_shared(model: Any, shared: Sequence[int]) -> list[tuple[Any, Any]]:
     """Keys and values of the shared beginning, one pair a layer, shape (1, heads, P, head size)."""
     import torch
     from transformers import DynamicCache

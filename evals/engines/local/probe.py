@@ -9,16 +9,18 @@ frequencies change ends it in any case: texts of both kinds in one batch would b
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evals.engines.local import phi_cpu, plain
+from evals.engines.local import lean, plain
 from evals.engines.local.choices import SHARED_TOKENS, choose_fast, choose_plain
 from evals.engines.local.generate import Text
 from evals.engines.local.paths import CACHE, PLAIN, SIDE_BY_SIDE, SLOTS, TREE, Paths
 from evals.engines.local.rope import changes_frequencies, switch_lengths, window_lengths
 from evals.engines.local.rows import Branch, ChoiceRow, is_out_of_memory
+from evals.engines.local.side_by_side import LeanPass
 from evals.engines.local.slots import Slots
 from evals.engines.tokens import Prompt, Tokens
 from evals.records import Decoding, GenerateRequest
-from zoo.families import FAMILIES
+from zoo.families import FAMILIES, Family
+from zoo.families import TREE as FAMILY_TREE
 
 TOLERANCE, RELATIVE = 1e-3, 1e-5  # of a log-probability: |difference| <= TOLERANCE + RELATIVE * |value|
 SHORT = SHARED_TOKENS + 8  # tokens of a question of the short probe: long enough to share a beginning
@@ -32,21 +34,30 @@ def prove(model: Any, tokens: Tokens, context_tokens: int) -> Paths:
     """The paths of a model: the fast ones that are proven, up to the length for which they are."""
     family = FAMILIES.get(str(model.config.model_type))
     cache = CACHE if _agrees(_compare_cache, model, tokens, min(SHORT, context_tokens - STEPS - 1)) else PLAIN
-    lean = phi_cpu.fits(model)
-    if not lean and (family is None or family.path != "tree" or model.get_output_embeddings() is None):
-        return Paths(texts=cache)
+    forms = _forms(model, family)
     longest = min([context_tokens, *switch_lengths(model.config)])
     windows = [length for length in window_lengths(model.config) if length < longest]
-    for length, limit in _probes(model, windows, longest):
-        choices = _agrees(_compare_choices, model, tokens, lean, length)
-        texts = _agrees(_compare_slots, model, tokens, lean, length)
-        if choices or texts:
-            fast = (SIDE_BY_SIDE, SIDE_BY_SIDE) if lean else (TREE, SLOTS)
-            return Paths(
-                choices=fast[0] if choices else PLAIN, texts=fast[1] if texts else cache, limit=limit,
-                longer_texts=cache,
-            )  # fmt: skip
+    for form in forms:
+        for length, limit in _probes(model, windows, longest):
+            choices = _agrees(_compare_choices, model, tokens, form, length)
+            texts = _agrees(_compare_slots, model, tokens, form, length)
+            if choices or texts:
+                fast = (SIDE_BY_SIDE, SIDE_BY_SIDE) if form else (TREE, SLOTS)
+                return Paths(
+                    choices=fast[0] if choices else PLAIN, texts=fast[1] if texts else cache, limit=limit,
+                    longer_texts=cache,
+                )  # fmt: skip
     return Paths(texts=cache)
+
+
+def _forms(model: Any, family: Family | None) -> list[LeanPass | None]:
+    """The fast forms of a model to try, the fastest first: a pass without padding, and None for the rectangle."""
+    forms: list[LeanPass | None] = []
+    if lean.fits(model):
+        forms.append(lean.lean_pass(model))
+    if family and family.path == FAMILY_TREE and model.get_output_embeddings() is not None:
+        forms.append(None)
+    return forms
 
 
 def _probes(model: Any, windows: Sequence[int], longest: int) -> Iterator[tuple[int, int]]:
@@ -95,7 +106,7 @@ def _sequence(tokens: Tokens, length: int) -> list[int]:
     return [going_on[place] for place in drawn]
 
 
-def _compare_choices(model: Any, tokens: Tokens, lean: bool, length: int) -> bool:
+def _compare_choices(model: Any, tokens: Tokens, form: LeanPass | None, length: int) -> bool:
     """Two questions that share a beginning, two choices each."""
     import torch
 
@@ -113,7 +124,7 @@ def _compare_choices(model: Any, tokens: Tokens, lean: bool, length: int) -> boo
     budget = 4 * length + 64
     fast, reference = (
         [choice.logprob for scores in sorted(made, key=lambda scores: scores.sample) for choice in scores.choices]
-        for made in (choose_fast(model, rows, budget, lean), choose_plain(model, rows, budget))
+        for made in (choose_fast(model, rows, budget, form), choose_plain(model, rows, budget))
     )
     return _is_close(model, torch.tensor(fast), torch.tensor(reference))
 
@@ -146,7 +157,7 @@ def _compare_cache(model: Any, tokens: Tokens, length: int) -> bool:
     return _is_close(model, fast_BTV, torch.stack(references))
 
 
-def _compare_slots(model: Any, tokens: Tokens, lean: bool, length: int) -> bool:
+def _compare_slots(model: Any, tokens: Tokens, form: LeanPass | None, length: int) -> bool:
     """Two texts of unequal length in slots, which write the tokens that follow in one sequence."""
     import torch
 
@@ -169,7 +180,7 @@ def _compare_slots(model: Any, tokens: Tokens, lean: bool, length: int) -> bool:
             read[name].append(logits_V.float().clone())
         return following
 
-    for _ in Slots(model, tokens, 2, lean=lean, draw=follow).run(texts):
+    for _ in Slots(model, tokens, 2, lean=form, draw=follow).run(texts):
         pass
     return all(
         len(read[name]) == STEPS

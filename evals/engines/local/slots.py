@@ -3,8 +3,8 @@
 Keys and values are in one buffer, a row a slot, every row at its own length. When a text ends, the last one
 takes its slot, so that no step is computed for an empty slot, and new prompts follow behind. The mask is ours, so a
 window of the model's own is not applied: `evals.engines.local.probe` says for which models and up to which length this
-path may be taken. A Phi on a CPU is read without padding (`evals.engines.local.phi_cpu`), any other model by its own
-forward pass.
+path may be taken. A Phi or a Llama on a CPU is read without padding (`evals.engines.local.lean`), any other model by
+its own forward pass.
 
 Letters in names: B slots, T tokens, V vocabulary.
 """
@@ -12,9 +12,10 @@ Letters in names: B slots, T tokens, V vocabulary.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from evals.engines.local import phi_cpu
+from evals.engines.local import side_by_side
 from evals.engines.local.generate import Text, draw
 from evals.engines.local.padded import read_head
+from evals.engines.local.side_by_side import LeanPass
 from evals.engines.tokens import Tokens
 
 Draw = Callable[[Any, Sequence[Text], Tokens], list[int]]  # logits, texts, tokenizer -> the next token of each
@@ -95,9 +96,9 @@ def _zeros(shape: tuple[int, ...], like: Any) -> Any:
 class Slots:
     """The slots of one model: prompts in, finished texts out. Texts fill the first slots, without gaps."""
 
-    def __init__(self, model: Any, tokens: Tokens, count: int, *, lean: bool, draw: Draw = draw) -> None:
+    def __init__(self, model: Any, tokens: Tokens, count: int, *, lean: LeanPass | None, draw: Draw = draw) -> None:
         self.model, self.tokens, self.count, self.capacity = model, tokens, count, 0
-        self.lean, self.draw = lean, draw  # lean: a Phi on a CPU, without padding
+        self.lean, self.draw = lean, draw  # lean: on a CPU, without padding
         self.texts: list[Text] = []
         self.layers: list[Any] = []  # of SlotLayer
         self.rows: Any = None
@@ -152,17 +153,18 @@ class Slots:
         """The logits at each prompt's end, prompts read without padding, some at a time."""
         import torch
 
+        assert self.lean is not None
         states = []
         while texts:
             prompts, size = [texts[0].prompt.tokens], len(texts[0].prompt.tokens)
             for text in texts[1:]:
                 size += len(text.prompt.tokens)
-                if size > phi_cpu.PASS_TOKENS:
+                if size > side_by_side.PASS_TOKENS:
                     break
                 prompts.append(text.prompt.tokens)
-            states.append(phi_cpu.encode_prompts(self.model, prompts, begin, self.layers))
+            states.append(side_by_side.encode_prompts(self.lean, prompts, begin, self.layers))
             begin, texts = begin + len(prompts), texts[len(prompts) :]
-        return self.model.get_output_embeddings()(torch.cat(states))
+        return self.lean.head(torch.cat(states))
 
     def _encode_padded(self, begin: int, texts: Sequence[Text]) -> Any:
         """The logits at each prompt's end for any model: right-padded, no real token sees the padding."""
@@ -199,8 +201,8 @@ class Slots:
 
     def _step_side_by_side(self) -> Any:
         """The logits after the newest token of each text, by the pass without padding."""
-        states_BD = phi_cpu.step(self.model, self.last, self.lengths, self.layers)
-        return self.model.get_output_embeddings()(states_BD)
+        assert self.lean is not None
+        return self.lean.head(side_by_side.step(self.lean, self.last, self.lengths, self.layers))
 
     def _step_padded(self) -> Any:
         """The logits after the newest token of each text, by the model's own forward pass."""
@@ -209,7 +211,7 @@ class Slots:
         return self.model(
             input_ids=self.last[:, None],
             position_ids=self.lengths[:, None],
-            attention_mask=phi_cpu.make_past_mask(self.lengths, self.width, self.model.dtype),
+            attention_mask=side_by_side.make_past_mask(self.lengths, self.width, self.model.dtype),
             past_key_values=Cache(layers=self.layers),
             use_cache=True,
         ).logits[:, 0]

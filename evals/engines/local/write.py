@@ -5,6 +5,7 @@ from typing import Any
 
 from evals.engines.local import plain
 from evals.engines.local.generate import Text, encode_prompt
+from evals.engines.local.lean import lean_pass
 from evals.engines.local.paths import CACHE, SIDE_BY_SIDE, SLOTS, Paths
 from evals.engines.local.rows import is_out_of_memory
 from evals.engines.local.slots import Slots
@@ -54,7 +55,8 @@ def step_texts(model: Any, tokens: Tokens, paths: Paths, texts: Sequence[Text], 
     for text in texts:
         (short if in_slots and len(text.prompt.tokens) + text.room <= paths.limit else long).append(text)
     if short:
-        yield from Slots(model, tokens, slots, lean=paths.texts == SIDE_BY_SIDE).steps(short)
+        lean = lean_pass(model) if paths.texts == SIDE_BY_SIDE else None
+        yield from Slots(model, tokens, slots, lean=lean).steps(short)
     if long:
         with_cache = (paths.longer_texts if in_slots else paths.texts) == CACHE
         yield from plain.step_texts(model, tokens, long, slots, with_cache=with_cache)

@@ -76,7 +76,7 @@ def connect(
     Raises   ZooError when vLLM is not installed (without a url), or as `openai_http.connect` does
     """
     if url:
-        return openai.connect(path, url=url, concurrency=concurrency, **more)
+        return openai.connect(path, url=url, concurrency=concurrency, chat=False, **more)
     from evals.engines.local.load import resolve
     from evals.engines.vllm.offline import engine_version
 

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from dashboard.board import export
@@ -17,6 +18,7 @@ from dashboard.board.terminal import show
 from dashboard.board.view import View, select
 from tests.talk_table import talk_table
 from zoo import published
+from zoo.cli.output import count
 from zoo.errors import ZooError
 
 HOSTILE = '"><img src=x onerror=alert(1)>|[a](javascript:alert(1))\x1b[2J\u202e\n=1+1 \\input{x} ' + "long " * 400
@@ -180,6 +182,18 @@ def test_terminal_shows_value_interval_n_and_origin(whole: Board, width: int | N
     assert "\u202e" not in text
     if width:
         assert max(map(len, out.getvalue().split("Sandbox:")[0].splitlines())) <= width
+
+
+def test_every_format_says_how_a_models_weights_are_quantised(whole: Board) -> None:
+    board = select(whole, View(suite="all"))
+    first = msgspec.structs.replace(board.rows[0], quantisation="Q4_K")
+    board = msgspec.structs.replace(board, rows=(first, *board.rows[1:]))
+    size, out = count(first.parameters), io.StringIO()
+    show(board, file=out)
+    for text in (export.html_page(board), export.as_markdown(board), export.as_latex(board), out.getvalue()):
+        assert f"{size} Q4_K" in text.replace("\\_", "_")
+    rows = list(csv.DictReader(io.StringIO(export.as_csv(board))))
+    assert {row["quantisation"] for row in rows if row["model"] == first.label} == {"Q4_K"}
 
 
 def test_terminal_shows_an_empty_board() -> None:

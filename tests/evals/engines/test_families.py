@@ -213,27 +213,73 @@ def test_a_short_question_does_not_depend_on_its_neighbours(kind: str, tokenizer
     )
 
 
-def test_the_fast_path_ends_at_the_window(tokenizer: Any, tmp_path: Path) -> None:
+GATED = [kind for kind, family in FAMILIES.items() if family.gated]
+
+
+@pytest.mark.parametrize("kind", GATED)
+def test_a_llama_is_read_without_padding(kind: str, tokenizer: Any, tmp_path: Path) -> None:
+    more = {"no_rope_layers": [1, 0]} if kind == "smollm3" else {}
+    engine = hold(tmp_path, save(tiny_config(kind, **more), tokenizer, tmp_path))
+    assert (engine.paths.choices, engine.paths.texts) == ("side by side", "side by side")
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_biases_of_a_llama_are_read(bias: bool, tokenizer: Any, tmp_path: Path) -> None:
+    model = tiny_model(tiny_config("llama", attention_bias=bias, mlp_bias=bias))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.5)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    engine = hold(tmp_path, model)
+    assert (engine.paths.choices, engine.paths.texts) == ("side by side", "side by side")
+
+
+@pytest.mark.parametrize(
+    ("gated", "choices", "texts"), [(True, "side by side", "side by side"), (False, "tree", "slots")]
+)
+def test_the_fast_path_ends_at_the_window(
+    gated: bool, choices: str, texts: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evals.engines.local import lean
+
     save(tiny_config("mistral"), tokenizer, tmp_path)
+    if not gated:
+        monkeypatch.setattr(lean, "fits", lambda _model: False)
     engine = connect(tmp_path, device="cpu")
     assert engine.facts.path == ""
-    assert (engine.paths.choices, engine.paths.texts, engine.paths.limit) == ("tree", "slots", WINDOW)
-    assert engine.facts.path == f"choices: tree, texts: slots; beyond {WINDOW} tokens: plain"
+    assert (engine.paths.choices, engine.paths.texts, engine.paths.limit) == (choices, texts, WINDOW)
+    assert engine.facts.path == f"choices: {choices}, texts: {texts}; beyond {WINDOW} tokens: plain"
 
 
-def test_a_model_that_differs_by_the_fast_path_is_read_plainly(
+def test_a_model_that_differs_without_padding_is_read_as_a_rectangle(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evals.engines.local import padded, phi_cpu
+    from evals.engines.local import gated_cpu
 
     model = save(tiny_config("llama"), tokenizer, tmp_path)
-    lay_out, past = padded._lay_out, phi_cpu.make_past_mask
+    normalise = gated_cpu._normalise
+    monkeypatch.setattr(gated_cpu, "_normalise", lambda x, norm: normalise(x, norm) * 1.01)
+    engine = hold(tmp_path, model)
+    assert (engine.paths.choices, engine.paths.texts) == ("tree", "slots")
+
+
+@pytest.mark.parametrize("kind", ["llama", "olmo2"])
+def test_a_model_that_differs_by_every_fast_path_is_read_plainly(
+    kind: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evals.engines.local import padded, side_by_side
+
+    model = save(tiny_config(kind), tokenizer, tmp_path)
+    lay_out, past, branches = padded._lay_out, side_by_side.make_past_mask, side_by_side.make_branch_mask
 
     def blind(*arguments: Any) -> Any:
         ids, places, mask = lay_out(*arguments)
         return ids, places, mask.roll(1, dims=-1)
 
     monkeypatch.setattr(padded, "_lay_out", blind)
-    monkeypatch.setattr(phi_cpu, "make_past_mask", lambda *arguments: past(*arguments).roll(1, dims=-1))
+    monkeypatch.setattr(side_by_side, "make_branch_mask", lambda *arguments: branches(*arguments).roll(1, dims=-1))
+    monkeypatch.setattr(side_by_side, "make_past_mask", lambda *arguments: past(*arguments).roll(1, dims=-1))
     engine = hold(tmp_path, model)
     assert (engine.paths.choices, engine.paths.texts) == ("plain", "cache")

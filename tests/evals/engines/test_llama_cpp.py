@@ -16,6 +16,8 @@ from evals.engines.tokens import folder_tokens
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
 from tests.gguf_files import tiny_llama
 from zoo.errors import ZooError
+from zoo.exchange.huggingface import export
+from zoo.registry import open_registry
 
 pytestmark = [
     pytest.mark.skipif(find_spec("gguf") is None, reason="an extra: pip install 'phi-zoo[gguf]'"),
@@ -148,6 +150,41 @@ def test_a_key_that_transformers_does_not_read_is_refused(
     tiny_llama(tmp_path / "tiny.gguf", tiny_phi, **{key: value})
     with pytest.raises(ZooError, match=reason):
         list(connect("transformers", tmp_path).choose(QUESTIONS[:1]))
+
+
+def test_an_exported_file_is_loaded_by_transformers_and_by_the_engine(made: tuple[Path, Any], tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with open_registry() as registry:
+        registry.add(made[0] / "tiny.gguf", "tiny")
+        folder = export(registry, "tiny", tmp_path / "out")
+    theirs = AutoModelForCausalLM.from_pretrained(folder, gguf_file="tiny.gguf").eval()
+    ids = torch.arange(1, 60)[None] % 300
+    with torch.inference_mode():
+        assert torch.allclose(theirs(ids).logits, made[1](ids).logits, atol=1e-4)
+    engine = connect("transformers", folder)  # with the model card beside it
+    test_choices_are_within_a_thousandth(engine, made)
+    engine.close()
+
+
+LLAMA_3 = {
+    "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}  # fmt: skip
+
+
+def test_llama_3s_frequencies_are_read_by_llama_cpp_and_refused_by_transformers(tiny_phi: Path, tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
+    made = tmp_path, tiny_llama(tmp_path / "tiny.gguf", tiny_phi, LLAMA_3)
+    with pytest.raises(
+        ZooError, match=r"ignores rope_freqs\.weight, so positions would be wrong; take --engine llama_cpp"
+    ):
+        list(connect("transformers", tmp_path).choose(QUESTIONS[:1]))
+    engine = connect("llama_cpp", tmp_path)
+    test_choices_are_within_a_thousandth(engine, made)
+    test_greedy_text_is_the_plain_one(engine, made, "greedy")
+    engine.close()
 
 
 def test_a_tensor_of_another_shape_is_refused_and_never_filled_at_random(tiny_phi: Path, tmp_path: Path) -> None:

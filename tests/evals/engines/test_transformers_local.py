@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
 
-from evals.engines.local import choices, generate, phi_cpu, rows, write
+from evals.engines.local import choices, generate, phi_cpu, rows, side_by_side, write
 from evals.engines.local.paths import CACHE, PLAIN, SIDE_BY_SIDE, SLOTS, TREE, Paths
 from evals.engines.tokens import Tokens
 from evals.engines.transformers_local import TransformersLocal, connect, load
@@ -190,15 +190,15 @@ def test_out_of_memory_halves_the_slots_and_draws_the_same(
     free = {
         g.sample: g.text for g in write.generate(engine.model, engine.tokens, engine.paths, prompts(decoding), 128, 4)
     }
-    step, sizes = phi_cpu.step, []
+    step, sizes = side_by_side.step, []
 
-    def tight(model: Any, last_B: Any, *rest: Any) -> Any:
+    def tight(lean: Any, last_B: Any, *rest: Any) -> Any:
         sizes.append(len(last_B))
         if len(last_B) > 1 and len(sizes) > 5:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return step(model, last_B, *rest)
+        return step(lean, last_B, *rest)
 
-    monkeypatch.setattr(phi_cpu, "step", tight)
+    monkeypatch.setattr(side_by_side, "step", tight)
     found = [
         (g.sample, g.text) for g in write.generate(engine.model, engine.tokens, engine.paths, prompts(decoding), 128, 4)
     ]

@@ -16,6 +16,7 @@ from zoo.cli import root
 from zoo.registry import open_registry
 from zoo.settings import runs_dir
 
+SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "evals"
 DATE = "2026-11-25T23-43-44.184510"
 
 
@@ -259,3 +260,43 @@ def test_a_file_of_neither_tool_is_one_line(
     said = capsys.readouterr().err
     assert told in said
     assert len(said.strip().splitlines()) == 1
+
+
+def ifeval_line(number: int, prompt: str, strict: list[bool], loose: list[bool]) -> dict[str, Any]:
+    """One line of lm_eval 0.4.13's samples file of IFEval: its metrics by instruction are lists."""
+    settings = {"until": [], "do_sample": False, "temperature": 0.0, "max_gen_toks": 1280}
+    return {
+        "doc_id": number, "doc": {}, "target": "0", "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": settings}},
+        "resps": [["text"]], "filtered_resps": ["text"], "filter": "none", "doc_hash": "d", "prompt_hash": "p",
+        "target_hash": "t", "prompt_level_strict_acc": all(strict), "inst_level_strict_acc": strict,
+        "prompt_level_loose_acc": all(loose), "inst_level_loose_acc": loose,
+        "metrics": ["prompt_level_strict_acc", "inst_level_strict_acc", "prompt_level_loose_acc", "inst_level_loose_acc"],
+    }  # fmt: skip
+
+
+def test_the_harness_file_of_ifeval_has_its_four_metrics_with_their_instructions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (SHARED / "ifeval").is_dir():
+        pytest.skip("the shared data folder is not beside the repository")
+    monkeypatch.setenv("PHIZOO_DATA", str(SHARED))
+    lines = [
+        ifeval_line(number, sample.question, [True] * (len(sample.target) - 1) + [False], [True] * len(sample.target))
+        for number, sample in enumerate(task("ifeval").samples())
+    ]
+    (one,) = imported(str(written(tmp_path, "ifeval", lines)), capsys=capsys)
+    assert (one["column"], one["same"]) == ("ifeval [lm-eval elsewhere] prompt_strict", 541)
+    scores = {score["metric"]: (score["value"], score["n"]) for score in one["scores"]}
+    assert scores == {
+        "prompt_strict": (0.0, 541), "inst_strict": (pytest.approx((834 - 541) / 834), 834), "prompt_loose": (1.0, 541),
+        "inst_loose": (1.0, 834),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("outcomes", [[], [2.0], ["x"], [None], [-1]])
+def test_an_instruction_that_is_neither_followed_nor_not_is_refused(
+    outcomes: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ifeval_line(0, "p", outcomes, outcomes) if outcomes != ["x"] else ifeval_line(0, "p", outcomes, [True])
+    assert root.run(["eval", "import", str(written(tmp_path, "ifeval", [line]))]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

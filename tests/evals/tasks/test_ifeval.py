@@ -1,14 +1,19 @@
 """IFEval as a task: its data, its four metrics, and answers that follow every instruction of a prompt."""
 
+import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from evals.run_folder import read_results
 from evals.scoring import language
 from evals.scoring.instructions import VERIFIERS
 from evals.tasks import ifeval
 from evals.tasks import task as find
+from zoo.cli import root
+from zoo.registry import open_registry
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "evals"
 TASK = find("ifeval")
@@ -61,3 +66,45 @@ def test_the_metrics_of_an_answer() -> None:
     blank = ifeval.score(sample, ifeval.extract(sample, "\n"))
     assert set(blank.metrics.values()) == {0.0}
     assert blank.trials["inst_loose"] == (0.0, 0.0, 0.0)
+
+
+def write_texts(path: Path, texts: dict[str, str]) -> Path:
+    """A file of completions, as the engine of saved answers reads it."""
+    path.write_text("".join(json.dumps({"task_id": name, "completion": text}) + "\n" for name, text in texts.items()))
+    return path
+
+
+def test_a_run_is_published_with_n_of_prompts_and_of_instructions_and_compared(
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_registry() as registry:
+        registry.add(tiny_phi, "good")
+        other = tmp_path / "other"
+        shutil.copytree(tiny_phi, other)
+        (other / "generation_config.json").write_text('{"max_length": 99}')
+        registry.add(other, "worse")
+    good = {sample.id: ifeval.gold(sample) or "no" for sample in TASK.samples()}
+    worse = {name: f"{text}," if number % 2 else text for number, (name, text) in enumerate(good.items())}
+    for name, texts in (("good", good), ("worse", worse)):
+        file = str(write_texts(tmp_path / f"{name}.jsonl", texts))
+        assert root.run(["eval", "run", name, "--task", "ifeval", "--engine", "replay", "--generations", file]) == 0
+    capsys.readouterr()
+    with open_registry() as registry:
+        scores = {score.metric: score for score in registry.scores("good")}
+        assert {metric: (score.n, score.clusters) for metric, score in scores.items()} == {
+            "prompt_strict": (541, 541), "inst_strict": (834, 541), "prompt_loose": (541, 541), "inst_loose": (834, 541),
+        }  # fmt: skip
+        assert scores["prompt_strict"].value == pytest.approx(535 / 541)
+        lines = read_results(registry.results(scores["inst_strict"].run))
+    followed = [outcome for line in lines for outcome in line.trials["inst_strict"]]
+    assert scores["inst_strict"].value == pytest.approx(sum(followed) / 834)
+    assert root.run(["eval", "compare", "good", "worse", "--json"]) == 0
+    rows = {row["metric"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert (rows["inst_strict"]["difference"]["n"], rows["inst_strict"]["difference"]["clusters"]) == (834, 541)
+    assert rows["inst_strict"]["kind"] == rows["prompt_strict"]["kind"] == "paired"
+    assert rows["inst_strict"]["first"] == pytest.approx(scores["inst_strict"].value)
+    assert rows["inst_strict"]["difference"]["p"] < 1e-6
+    # the record of another zoo with more instructions than the set has is refused
+    with open_registry() as registry:
+        record = next(record for record in registry.protocols().values() if record.metric == "inst_loose")
+        assert (record.samples, record.most, record.trials) == (541, 834, {"inst_strict": 834, "inst_loose": 834})

@@ -33,7 +33,8 @@ def test_the_facts_of_a_small_file(tmp_path: Path) -> None:
     ({"general.architecture": (8, "bert")}, "'bert' is not supported"),
     ({"general.architecture": (4, 7)}, "'7' is not supported"),
     ({"general.type": (8, "adapter")}, "of the type 'adapter'"),
-    ({"split.count": (2, 3)}, "one part of a split model"),
+    ({"split.count": (2, 3)}, "--merge .*/a-00001-of-00003.gguf a.gguf$"),
+    ({"split.count": (8, "three")}, "--merge .*/a-00001-of-0000N.gguf a.gguf$"),
     ({"tokenizer.ggml.tokens": None}, "has no vocabulary"),
     ({"tokenizer.ggml.tokens": (9, (8, ["<end>", "a", "b", "b"]))}, "spelled the same"),
     ({"tokenizer.ggml.token_type": (9, (5, [3, 1]))}, "not a list of 4"),
@@ -51,6 +52,20 @@ def test_the_facts_of_a_small_file(tmp_path: Path) -> None:
 def test_a_file_that_may_not_enter(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(ZooError, match=reason):
         inspect_gguf(write(tmp_path / "a.gguf", **changes))
+
+
+@pytest.mark.parametrize("name", ["small-00001-of-00002.gguf", "small-00002-of-00002.gguf"])
+def test_a_part_of_a_split_model_is_refused_with_the_command_that_joins_them(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    write(folder / "small-00001-of-00002.gguf", **{"split.count": (2, 2)})
+    only_split = {"split.no": (2, 1), "split.count": (2, 2)}  # later parts have no other keys
+    (folder / "small-00002-of-00002.gguf").write_bytes(gguf_bytes(only_split, small()[1]))
+    line = rf"llama-gguf-split --merge {folder}/small-00001-of-00002\.gguf small\.gguf"
+    with open_registry() as registry:
+        for source in (folder / name, folder):
+            with pytest.raises(ZooError, match=line):
+                registry.add(source, "small")
 
 
 def test_a_size_that_would_exhaust_memory_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.gguf_files import gguf_bytes, small
+from zoo.cli import root
 from zoo.errors import ZooError
 from zoo.exchange.zoo_remote import open_remote, pull, push
 from zoo.records import About, Dataset, File, TrainedOn
@@ -279,6 +281,29 @@ def test_a_checkpoint_is_added_from_an_address(bucket: str, tmp_path: Path, made
             registry.add(f"{bucket}/models/x", "two")
         with pytest.raises(ZooError, match="nothing is there"):
             registry.add(f"{bucket}/models/y", "two")
+
+
+def test_a_gguf_file_is_added_from_an_address_kept_in_a_bucket_and_sent_on(bucket: str, tmp_path: Path) -> None:
+    store, path = BucketStore(bucket), tmp_path / "small.gguf"
+    path.write_bytes(gguf_bytes(*small()))
+    store.fs.put_file(str(path), f"{store.root}/models/small.gguf")
+    assert root.run(["models", "add", f"{bucket}/models/small.gguf"]) == 0
+    store.fs.pipe_file(f"{store.root}/models/broken.gguf", path.read_bytes()[:-8])
+    with open_registry() as registry:
+        added = registry.get("small")
+        assert (added.quantisation, added.source) == ("F32", f"{bucket}/models/small.gguf")
+        with pytest.raises(ZooError, match=r"broken\.gguf"):
+            registry.add(f"{bucket}/models/broken.gguf", "broken")
+        assert push(registry, "small", bucket).files == 1
+    db = f"sqlite:///{tmp_path / 'zoo.db'}"
+    with open_registry(db, f"{bucket}/store") as registry:  # a zoo whose bytes are in a bucket, too
+        pull(registry, "small", bucket)
+    os.environ["PHIZOO_HOME"] = str(tmp_path / "another")  # nothing is cached there
+    with open_registry(db, f"{bucket}/store") as registry:
+        pulled = registry.get("small")
+        assert (pulled.digest, pulled.quantisation) == (added.digest, "F32")
+        assert (registry.path("small") / "small.gguf").read_bytes() == path.read_bytes()
+        assert registry.verify() == []
 
 
 def test_a_bad_cache_limit_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
