@@ -106,11 +106,13 @@ def check_answer(prompt: ShowcasePrompt, text: str) -> tuple[Check, float | None
 
 
 def samples() -> Iterator[Sample]:
+    """The prompts as samples of a task."""
     for prompt in PROMPTS:
         yield Sample(id=f"showcase/{prompt.name}", question=prompt.question)
 
 
 def score(sample: Sample, answer: str) -> Scored:
+    """Whether the model wrote anything: a showcase has no score."""
     return Scored(metrics={"written": float(bool(answer.strip()))})
 
 
