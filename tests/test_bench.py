@@ -23,7 +23,7 @@ def every(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     good.write_text(
         "from pathlib import Path\nfrom rows import row\n"
         f"Path({str(tmp_path / 'runs')!r}).open('a').write('x')\n"
-        "row('sorting | merging', peer='theirs', ratios=[2.0, 4.0, 3.0], target='2')\n"
+        "row('sorting | merging', peer='theirs', ratios=[2.0, 4.0, 3.0], target='2', share=[0.8, 0.9])\n"
     )
     bad.write_text("from rows import row\nrow('half', figure='7 s')\nraise SystemExit('no luck')\n")
     benches = {
@@ -49,9 +49,9 @@ def test_one_table_of_all_and_a_fault_is_a_row(
     table = tmp_path / "table.md"
     assert run(every, monkeypatch, "--table", str(table)) == 1
     told = table.read_text()
-    assert "| good | sorting \\| merging | theirs | 3 | 2–4, n=3 |  | 2 |  |" in told
-    assert "| bad | half |  |  |  | 7 s |  |  |" in told
-    assert "| bad | a bad one |  |  |  |  |  | ended with code 1: no luck |" in told
+    assert "| good | sorting \\| merging | theirs | 3 | 2–4, n=3 | 85% |  | 2 |  |" in told
+    assert "| bad | half |  |  |  |  | 7 s |  |  |" in told
+    assert "| bad | a bad one |  |  |  |  |  |  | ended with code 1: no luck |" in told
     assert "not measured: no Python with mlflow (NO_SUCH_PYTHON" in told
     assert "Python" in told.split("Machine: ")[1].splitlines()[0]
 
