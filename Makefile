@@ -63,6 +63,7 @@ PARITY ?=
 parity: $(VENV)/.installed
 	$(BIN)/python tests/bench/parity_lm_eval.py $(PARITY)
 	$(BIN)/python tests/bench/parity_readings.py
+	$(BIN)/python tests/bench/parity_chat.py
 	$(BIN)/python tests/bench/parity_ifeval.py
 
 # Installs vLLM for a CPU into .venv-vllm; .ci/vllm then runs the engine contract on it.

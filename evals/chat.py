@@ -37,9 +37,8 @@ def chat_task(task: Task, shape: ChatShape) -> Task:
     Stop strings belong to completions: a protocol of chats has none, another tool's keeps its own, as there. A thought
     with a budget has these tokens beside those of the answer.
     """
-    if task.shape is not None:
-        return task
-    most = task.decoding.max_tokens + (shape.budget or 0)
+    before = task.shape.budget or 0 if task.shape is not None else 0  # a task may be shaped again
+    most = task.decoding.max_tokens - before + (shape.budget or 0)
     decoding = replace(task.decoding, boundary="raw", stop=() if task.chat else task.decoding.stop, max_tokens=most)
     return replace(
         task, protocol=name_of(task, shape).render(), decoding=decoding, shape=shape, asked=partial(_ask, task, shape),

@@ -9,12 +9,16 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
+from evals.chat import ChatShape, folder_template, render_messages
 from evals.engines import transformers_local
 from evals.engines.http import openai
 from evals.engines.http.endpoint import Limits, NoAnswer, Refused, check_url
 from evals.engines.local.rows import is_out_of_memory
 from evals.engines.transformers_local import TransformersLocal
-from evals.records import Decoding, GenerateRequest
+from evals.records import Decoding, GenerateRequest, Message
+from evals.scoring.thought import THINK, SplitText, ThoughtPlan, find_opened, find_tags, split_thought
 from zoo.api_key import belongs
 from zoo.errors import ZooError
 
@@ -27,6 +31,47 @@ def make_request(prompt: str, max_tokens: int = 256, temperature: float = 0.0, s
     """The request for one text after a prompt, byte for byte."""
     decoding = Decoding(max_tokens=max_tokens, temperature=temperature)
     return GenerateRequest(sample="playground", draw=0, prompt=prompt, decoding=decoding, seed=seed)
+
+
+def make_chat(
+    system: str, turns: Sequence[tuple[str, str]], message: str, decoding: Decoding, seed: int = 0
+) -> GenerateRequest:
+    """The request for the next answer of a chat, which a server's template or `render_chat` makes a prompt of.
+
+    system  "" for none
+    turns   (message, answer without its thought) of each turn so far
+    """
+    messages = [Message(role="system", content=system)] if system.strip() else []
+    for asked, answer in turns:
+        messages += [Message(role="user", content=asked), Message(role="assistant", content=answer)]
+    messages.append(Message(role="user", content=message))
+    return GenerateRequest(
+        sample="playground", draw=0, prompt=message, decoding=decoding, seed=seed, messages=tuple(messages),
+        thought=ThoughtPlan((THINK,)),
+    )  # fmt: skip
+
+
+def render_chat(folder: Path, request: GenerateRequest) -> GenerateRequest:
+    """A chat's request with the prompt that the checkpoint's own template makes of it, and the tags of its thought.
+
+    Raises  ZooError for a base model, which has no template, and as the template refuses
+    """
+    template = folder_template(folder)
+    if template is None:
+        raise ZooError("this checkpoint has no chat template: it is a base model; ask it as a completion")
+    try:
+        prompt = render_messages(template, ChatShape(), request.messages)
+        tags = find_tags(template.text)
+    finally:
+        template.close()
+    plan = ThoughtPlan(tags, find_opened(prompt, tags, request.messages[-1].content))
+    return msgspec.structs.replace(request, prompt=prompt, thought=plan)
+
+
+def split_answer(text: str, request: GenerateRequest) -> SplitText:
+    """A text so far as its thought and its answer; a completion is all answer."""
+    plan = request.thought
+    return SplitText("", text) if plan is None else split_thought(text, plan.tags, plan.opened)
 
 
 def open_checkpoint(folder: Path) -> TransformersLocal:

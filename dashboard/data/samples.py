@@ -24,7 +24,7 @@ class SampleQuery(Record, frozen=True):
 
 
 class SampleFilter(Record, frozen=True):
-    """The samples to show, by verdict (empty: all) and by words in id, text, answer or detail.
+    """The samples to show, by verdict (empty: all) and by words in id, thought, text, answer or detail.
 
     truncated  only samples whose prompt was cut or whose text ended at the token limit
     among      only these samples, such as those found in training data; None: all
@@ -41,7 +41,7 @@ def filter_results(results: Sequence[Result], wanted: SampleFilter) -> list[int]
     words = wanted.search.lower().split()
 
     def has_words(result: Result) -> bool:
-        text = f"{result.sample}\n{result.text}\n{result.answer or ''}\n{result.detail}".lower()
+        text = f"{result.sample}\n{result.thought}\n{result.text}\n{result.answer or ''}\n{result.detail}".lower()
         return all(word in text for word in words)
 
     def passes(result: Result) -> bool:

@@ -1,4 +1,7 @@
-"""One prompt, one or two models side by side, streamed. Output is text: never run, never rendered as HTML."""
+"""One prompt or a chat, one or two models side by side, streamed, thoughts folded away.
+
+Output is text: never run, never rendered as HTML.
+"""
 
 import os
 from collections.abc import Iterator
@@ -12,10 +15,13 @@ from dashboard.escape import cut, plain_lines
 from dashboard.server import PUBLIC
 from dashboard.views import showcase, style
 from evals.engines.transformers_local import TransformersLocal
-from evals.records import GenerateRequest
+from evals.records import Decoding, GenerateRequest
+from evals.scoring.thought import SplitText
 from zoo.errors import ZooError
 
 NOTHING, SERVER = "–", "a server's address"
+COMPLETION, CHAT = "Completion", "Chat"
+TURNS = "playground-turns"  # of the session: the chat with each model, its turns as (message, answer)
 
 
 class Side(NamedTuple):
@@ -26,6 +32,11 @@ class Side(NamedTuple):
     url: str = ""
     model: str = ""
 
+    @property
+    def name(self) -> str:
+        """The model by a name of its own, under which its chat is kept."""
+        return f"{self.label} {self.url} {self.model}"
+
 
 def page() -> None:
     """Draws the prompt, the two sides and the texts that they write."""
@@ -35,20 +46,63 @@ def page() -> None:
     if example and st.session_state.get("example-shown") != example:
         st.session_state["prompt"] = EXAMPLES[example]
     st.session_state["example-shown"] = example
-    prompt = st.text_area("Prompt, byte for byte", key="prompt", height=160)
+    chat = st.segmented_control("Ask as", [COMPLETION, CHAT], default=COMPLETION, required=True, key="as") == CHAT
+    system = st.text_input("System text (empty: none)", key="system") if chat else ""
+    prompt = st.text_area("Message" if chat else "Prompt, byte for byte", key="prompt", height=160)
     left, middle, right = st.columns(3)
     tokens = left.number_input("Tokens at most", 1, 2048, 128)
     temperature = middle.number_input("Temperature (0: greedy)", 0.0, 2.0, 0.0, 0.1)
     seed = right.number_input("Seed", 0, 2**31 - 1, 0)
     columns = enumerate(st.columns(2))
-    sides = [side for number, column in columns if (side := choose_side(column, number)) is not None]
-    if st.button("Write", type="primary", disabled=not prompt or not sides):
-        write(sides, playground.make_request(prompt, int(tokens), float(temperature), int(seed)))
+    sides = [side for number, column in columns if (side := choose_side(column, number, chat)) is not None]
+    with st.container(horizontal=True):
+        asked = st.button("Write", type="primary", disabled=not prompt or not sides)
+        if chat:
+            st.button("New chat", on_click=_forget, disabled=not st.session_state.get(TURNS))
+    if asked and not chat:
+        request = playground.make_request(prompt, int(tokens), float(temperature), int(seed))
+        write(sides, [request] * len(sides))
+    elif asked:
+        decoding = Decoding(max_tokens=int(tokens), temperature=float(temperature))
+        requests = [playground.make_chat(system, read_turns(side), prompt, decoding, int(seed)) for side in sides]
+        answers = write(sides, requests)
+        for side, answer in zip(sides, answers, strict=True):
+            if answer is not None:
+                st.session_state.setdefault(TURNS, {}).setdefault(side.name, []).append((prompt, answer))
     showcase.show()
 
 
-def choose_side(column: Any, number: int) -> Side | None:
-    """Draws the choice of one side; None when nothing is chosen."""
+def _forget() -> None:
+    st.session_state.pop(TURNS, None)
+
+
+def read_turns(side: "Side") -> list[tuple[str, str]]:
+    """The (message, answer) of each turn so far with the model of a side; a thought is no part of a later prompt."""
+    turns: list[tuple[str, SplitText]] = st.session_state.get(TURNS, {}).get(side.name, [])
+    return [(message, answer.answer) for message, answer in turns]
+
+
+def show_turns(name: str) -> None:
+    """Draws the turns so far with one model."""
+    for message, answer in st.session_state.get(TURNS, {}).get(name, []):
+        st.caption("You")
+        st.code(plain_lines(message), language=None, wrap_lines=True)
+        st.caption("Answer")
+        show_answer(answer)
+
+
+def show_answer(answer: SplitText) -> None:
+    """Draws a text, with its thought folded away."""
+    if answer.thought or answer.unfinished:
+        name = "Thought, without an end: no answer" if answer.unfinished else "Thought"
+        with st.expander(name, expanded=False):
+            st.code(plain_lines(answer.thought), language=None, wrap_lines=True)
+    if answer.answer:
+        st.code(plain_lines(answer.answer), language=None, wrap_lines=True)
+
+
+def choose_side(column: Any, number: int, chat: bool) -> Side | None:
+    """Draws the choice of one side and its chat so far; None when nothing is chosen."""
     own = [row.label for row in style.load_board(all_versions=True).rows if row.own]
     servers = [] if os.environ.get(PUBLIC) else [SERVER]  # a public page asks no address that a stranger typed
     title = "Model" if number == 0 else "Beside it"
@@ -56,10 +110,17 @@ def choose_side(column: Any, number: int) -> Side | None:
     if label == NOTHING:
         return None
     if label != SERVER:
-        return Side(column.empty(), label)
+        return _make_side(column, chat, label)
     url = column.text_input("OpenAI-compatible address", "http://127.0.0.1:8000/v1", key=f"url-{number}")
     model = column.text_input("Its model (empty: the only one)", key=f"model-{number}")
-    return Side(column.empty(), url=url, model=model)
+    return _make_side(column, chat, "", url, model)
+
+
+def _make_side(column: Any, chat: bool, label: str, url: str = "", model: str = "") -> Side:
+    if chat:
+        with column:
+            show_turns(f"{label} {url} {model}")
+    return Side(column.empty(), label, url, model)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint")
@@ -70,22 +131,25 @@ def _open_checkpoint(digest: str, label: str) -> TransformersLocal:
         return playground.open_checkpoint(registry.path(label))
 
 
-def open_stream(side: Side, request: GenerateRequest) -> Iterator[str]:
-    """The stream of one side's text. A checkpoint is loaded before this returns."""
+def open_stream(side: Side, request: GenerateRequest) -> tuple[Iterator[str], GenerateRequest]:
+    """The stream of one side's text, and the request as it was sent. A checkpoint is loaded before this returns."""
     if side.url:
-        return playground.stream_from_server(side.url, side.model, request)
+        return playground.stream_from_server(side.url, side.model, request), request
     with source.open_zoo() as registry:
         digest = registry.get(side.label).digest if registry is not None else ""
-    return _open_checkpoint(digest, side.label).stream(request)
+        if registry is not None and request.messages:
+            request = playground.render_chat(registry.path(side.label), request)
+    return _open_checkpoint(digest, side.label).stream(request), request
 
 
-def write(sides: list[Side], request: GenerateRequest) -> None:
-    """Streams all sides at once into their places; a fault is shown in the place of its own side."""
+def write(sides: list[Side], requests: list[GenerateRequest]) -> list[SplitText | None]:
+    """Streams all sides at once into their places; a fault is shown in the place of its own side, which gives None."""
     texts, failed = ["" for _ in sides], [False for _ in sides]
     streams: list[Iterator[str]] = []
     for number, side in enumerate(sides):
         try:
-            streams.append(open_stream(side, request))
+            stream, requests[number] = open_stream(side, requests[number])
+            streams.append(stream)
         except Exception as error:  # a fault ends its own side, not the page
             side.place.error(style.text(str(playground.explain(error))))
             failed[number] = True
@@ -96,7 +160,12 @@ def write(sides: list[Side], request: GenerateRequest) -> None:
             failed[number] = True
         else:
             texts[number] += piece
-            sides[number].place.code(plain_lines(texts[number]), language=None, wrap_lines=True)
+            with sides[number].place.container():
+                show_answer(playground.split_answer(texts[number], requests[number]))
     for side, text, fault in zip(sides, texts, failed, strict=True):
         if not text and not fault:
             side.place.caption("The model wrote nothing: its first token ends the text.")
+    return [
+        None if fault else playground.split_answer(text, request)
+        for text, request, fault in zip(texts, requests, failed, strict=True)
+    ]

@@ -223,6 +223,8 @@ def show_sample(runs: dict[str, dict[str, Any]], run: str, result: Result) -> No
 def show_facts(result: Result, flagged: bool) -> None:
     """Draws the verdict, token counts and times of one result on a line."""
     facts = [result.verdict, f"{result.prompt_tokens} prompt tokens", f"{result.tokens} tokens"]
+    facts += [f"{result.thought_tokens} of them thought"] if result.thought_tokens else []
+    facts += ["unfinished"] if result.unfinished else []
     facts.append(f"ended by {result.finish or '?'}")
     facts += [f"{result.truncated} prompt tokens cut off"] if result.truncated else []
     facts += ["flagged: found in the training data"] if flagged else []
@@ -231,7 +233,11 @@ def show_facts(result: Result, flagged: bool) -> None:
 
 
 def show_text(result: Result, choices: tuple[str, ...] = ()) -> None:
-    """Draws the text that the model wrote, with its end of answer marked, and the extracted answer."""
+    """Draws the text that the model wrote, with its end of answer marked, its thought folded, and its answer."""
+    if result.thought:
+        title = "Thought, without an end" if result.unfinished else "Thought (not part of the answer)"
+        with st.expander(title, expanded=False):
+            st.code(plain_lines(result.thought), language=None, wrap_lines=True)
     if result.text:
         st.markdown("**Written by the model** (the text after ✂ was not scored)")
         end = samples.answer_end(result)

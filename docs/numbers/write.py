@@ -85,14 +85,14 @@ def scores_text(records: Sequence[Figures]) -> str:
         "| machine | documents searched | exercises found in them | too short | score | without those | on those |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for one in records:
-        counts = [NONE if one.documents is None else f"{one.documents:,}"]
-        counts += [NONE if one.flagged is None else f"{one.flagged} at {one.threshold:g}"]
-        counts += [NONE if one.unsearchable is None else str(one.unsearchable)]
-        cells = (one.scores.get(subset) for subset in ("all", "clean", "overlapping"))
+    for figures in records:
+        counts = [NONE if figures.documents is None else f"{figures.documents:,}"]
+        counts += [NONE if figures.flagged is None else f"{figures.flagged} at {figures.threshold:g}"]
+        counts += [NONE if figures.unsearchable is None else str(figures.unsearchable)]
+        cells = (figures.scores.get(subset) for subset in ("all", "clean", "overlapping"))
         shares = [NONE if share is None else cell(share.value, share.low, share.high, share.n) for share in cells]
-        lines.append(f"| {' | '.join([one.machine, *counts, *shares])} |")
-    values = [one.scores["all"].value for one in records]
+        lines.append(f"| {' | '.join([figures.machine, *counts, *shares])} |")
+    values = [figures.scores["all"].value for figures in records]
     spread = (
         f"The scores of {len(records)} machines spread over {max(values) - min(values):.1f} points. The training text "
         "is each machine's own Python files, and an interval covers the choice of exercises only. So compare models "
@@ -103,7 +103,7 @@ def scores_text(records: Sequence[Figures]) -> str:
 
 def times_text(records: Sequence[Figures]) -> str:
     """The quickstart's time on each machine that recorded it, with its longest sections."""
-    timed = [(one.machine, one.seconds) for one in records if one.seconds]
+    timed = [(figures.machine, figures.seconds) for figures in records if figures.seconds]
     lines = []
     for machine, seconds in timed:
         longest = sorted(seconds, key=lambda name: -seconds[name])[:3]
@@ -131,7 +131,7 @@ def main() -> None:
     if sys.argv[1:]:
         with open_registry(readonly=True) as registry:
             figures = measure(registry, sys.argv[1], settings.home())
-        records = [*(one for one in records if one.machine != figures.machine), figures]
+        records = [*(known for known in records if known.machine != figures.machine), figures]
         RECORDS.write_bytes(msgspec.json.format(msgspec.json.encode(records), indent=1) + b"\n")
     for page in PAGES:
         page.write_text(write_regions(page.read_text(encoding="utf-8"), records), encoding="utf-8")

@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -46,6 +47,8 @@ def showcase(names: tuple[str, ...], engine: str, system: str, max_tokens: int, 
     with open_registry() as registry:
         subjects = [_subject(registry, checkpoint) for checkpoint in _checkpoints(registry, names)]
         asked = [answers for subject in subjects for answers in _ask(subject, engine, system, max_tokens)]
+    if not asked:
+        raise ZooError("no model was asked, for the reasons above; chat models: phizoo models list")
     if as_json:
         emit_json([answer for answers in asked for answer in answers])
         return
@@ -88,7 +91,8 @@ def _ask(subject: "Subject", engine: str, system: str, max_tokens: int) -> "list
     from zoo.admission.gguf import gguf_file
 
     assert subject.path is not None  # it came from the registry
-    chosen = engine if engine != "auto" else GGUF if gguf_file(subject.path) else FOLDER
+    native = gguf_file(subject.path) is not None and find_spec("llama_cpp") is not None
+    chosen = engine if engine != "auto" else GGUF if native else FOLDER
     options = RunOptions(engine=chosen, chat=ChatShape(system=system))
     task = replace(talk.TASK, decoding=replace(talk.TASK.decoding, max_tokens=max_tokens))
     try:

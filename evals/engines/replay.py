@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from evals.scoring.thought import split_thought
 from zoo import jsonl
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
@@ -35,7 +36,7 @@ class Replay:
         """The saved text of each request, or a fault."""
         for request in requests:
             text = self.saved.get((request.sample, request.draw))
-            yield text if isinstance(text, Generation) else Generation(
+            yield split_generation(text, request) if isinstance(text, Generation) else Generation(
                 sample=request.sample, draw=request.draw, text="", prompt_tokens=0, tokens=0, finish="fault",
                 fault=self.missing,
             )  # fmt: skip
@@ -49,6 +50,15 @@ class Replay:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def split_generation(text: Generation, request: GenerateRequest) -> Generation:
+    """A saved text by chat without its thought, which another tool has left in it; any other text as it is."""
+    plan = request.thought
+    if plan is None or text.thought or text.unfinished:
+        return text
+    split = split_thought(text.text, plan.tags)
+    return msgspec.structs.replace(text, text=split.answer, thought=split.thought, unfinished=split.unfinished)
 
 
 def connect(path: Path | None = None, *, generations: str = "", **_others: object) -> Replay:

@@ -87,13 +87,15 @@ class TransformersLocal:
         return write_steps(self.model, self.tokens, self.paths, text, likeliest)
 
     def stream(self, request: GenerateRequest) -> Iterator[str]:
-        """One text in pieces, as it is written."""
+        """One text in pieces, as it is written. Raises ZooError where its logits stop being finite."""
         prompt = encode_prompt(request, self.tokens, self.facts.context_tokens)
         text = Text(request, prompt, self.tokens, self.facts.context_tokens)
         pieces = Pieces(text)
         for _ in write_steps(self.model, self.tokens, self.paths, text, 0):
             if piece := pieces.new():
                 yield piece
+        if text.fault:
+            raise ZooError(text.fault)
         if piece := pieces.new():
             yield piece
 

@@ -85,7 +85,7 @@ def hoist_future(program: str) -> tuple[str, str]:
 def _read_parts(block: FencedBlock, entry_point: str) -> Iterator[AnswerPart]:
     """The block as one part if it parses; otherwise the spans of it that do."""
     for code in _spellings(block.text):
-        if (tree := parse_module(code)) is not None:
+        if (tree := _parse_program(code)) is not None:
             yield AnswerPart(statements=tuple(read_statements(code, tree)))
             return
     spans = list(_spans(block.text))
@@ -93,8 +93,14 @@ def _read_parts(block: FencedBlock, entry_point: str) -> Iterator[AnswerPart]:
     if not named and block.text.count("\n") < MOST_SANITISED:
         spans.append((sanitize(block.text, entry_point), False))
     for code, broken in spans:
-        if (tree := parse_module(code)) is not None:
+        if (tree := _parse_program(code)) is not None:
             yield AnswerPart(statements=tuple(read_statements(code, tree)), cut=broken and not block.closed)
+
+
+def _parse_program(code: str) -> ast.Module | None:
+    """The tree of a text that Python would run; None for one that returns outside a function: it is a body."""
+    tree = parse_module(code)
+    return None if tree is None or _returns(tree) else tree
 
 
 def _imports(text: str) -> AnswerPart:
@@ -259,8 +265,8 @@ def _grown(base: str, body: str, entry_point: str) -> str | None:
     return _assembled([part], 0, frozenset({entry_point}))
 
 
-def _returns(function: ast.FunctionDef) -> bool:
-    """Whether a function returns or yields itself, not only a function inside it."""
+def _returns(function: ast.FunctionDef | ast.Module) -> bool:
+    """Whether a function, or a program at top level, returns or yields itself, not only a function inside it."""
     queue: list[ast.AST] = list(function.body)
     while queue:
         node = queue.pop()

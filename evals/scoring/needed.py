@@ -2,7 +2,7 @@
 
 EvalPlus' sanitising (`evals.scoring.sanitize`) has the same purpose; this one keeps decorated functions, generators,
 functions without `return`, and of several definitions all, so that the last one counts, as in Python. Example calls,
-asserts and main blocks at top level are left out: they are no part of an answer and may fail, wait for input or exit.
+asserts and loops at top level that fill nothing are left out: they are no part of an answer and may fail, wait or exit.
 Names are Python's own (`symtable`), so a local variable does not keep a global one. It runs nothing.
 """
 
@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 
 from zoo.records import Record
 
-Compound = ast.If | ast.For | ast.While | ast.With | ast.Try
 SETTINGS = frozenset({"setrecursionlimit", "set_int_max_str_digits", "seed", "stack_size", "setcontext"})
 BUILTINS = frozenset(dir(builtins))
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
@@ -72,7 +71,7 @@ def _read_statement(node: ast.stmt, lines: list[bytes], modules: set[str]) -> St
         return Statement(text=text, binds=binds, changes=frozenset(), uses=frozenset(), imports=True, settings=future)
     changes = frozenset(_changed(node))
     settings = _sets_limit(node, modules)
-    if not (binds or changes or settings) or _is_main(node) or isinstance(node, ast.Assert):
+    if not (binds or changes or settings):
         return None
     methods = [part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef)]
     return Statement(
@@ -144,13 +143,6 @@ def _sets_limit(node: ast.stmt, modules: set[str]) -> bool:
         root = _root(inner.func if isinstance(inner, ast.Call) else inner)
         return bool({*root} & modules)
     return False
-
-
-def _is_main(node: ast.stmt) -> bool:
-    """Whether a statement is `if __name__ == "__main__"`."""
-    return isinstance(node, ast.If) and any(
-        isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test)
-    )
 
 
 def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -51,13 +51,13 @@ def same_answer(answer: str, right: str) -> bool:
     >>> same_answer("x = 5", "5"), same_answer("-2, 1", "1,-2"), same_answer("3.14", "\\\\pi"), same_answer("", "0")
     (True, True, False, False)
     """
+    if "=" in answer and "=" not in right:
+        answer = NAMED.sub("", answer.strip(" $"), count=1)
+    if "=" in right and "=" not in answer:
+        right = NAMED.sub("", right.strip(" $"), count=1)
     mine, theirs = tidy(answer), tidy(right)
     if not mine or not theirs:
         return False
-    if "=" in mine and "=" not in theirs:
-        mine = NAMED.sub("", mine, count=1).strip()
-    if "=" in theirs and "=" not in mine:
-        theirs = NAMED.sub("", theirs, count=1).strip()
     return _bare(mine) == _bare(theirs) or _same(mine, theirs, 0)
 
 

@@ -67,7 +67,7 @@ class SampleScore(Record, frozen=True):
         return self.values[0] if len(self.values) == 1 else sum(self.values) / len(self.values)
 
 
-def summarise(results: Sequence[Result], metric: str, groups: Groups = "clusters") -> Summary:
+def summarise(results: Sequence[Result], metric: str, groups: Groups) -> Summary:
     """The score of a run under one metric, with the interval that fits its structure.
 
     results  the lines of one run; the last line of a sample and draw counts
@@ -93,7 +93,7 @@ def restated(score: Score, groups: Groups) -> Score:
     return replace(score, low=interval.low, high=interval.high, clusters=score.n)
 
 
-def by_sample(results: Sequence[Result], metric: str, groups: Groups = "clusters") -> tuple[list[SampleScore], int]:
+def by_sample(results: Sequence[Result], metric: str, groups: Groups) -> tuple[list[SampleScore], int]:
     """Each scored sample's value under a metric in order of first appearance, and how many are unscored."""
     missing = unscored_samples(results)
     lines: dict[str, dict[int, Result]] = {}

@@ -135,8 +135,8 @@ EVALPLUS = replace(
 )  # fmt: skip
 HEALED = replace(OPENAI, protocol="healed", decoding=Decoding(max_tokens=512, stop=STOPS, boundary="healed"))
 CHAT = replace(
-    OPENAI, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, program=program_chat, gold=gold_chat,
-    decoding=Decoding(max_tokens=1024),
+    OPENAI, about="164 Python functions asked by chat, run against their tests", protocol="chat", chat=True,
+    prompt=prompt_chat, extract=extract_chat, program=program_chat, gold=gold_chat, decoding=Decoding(max_tokens=1024),
 )  # fmt: skip
 INSTRUCT = replace(CHAT, protocol="chat-instruct", prompt=prompt_instruct)
 PROTOCOLS = {task.protocol: task for task in (OPENAI, LM_EVAL, BIGCODE, EVALPLUS, HEALED, CHAT, INSTRUCT)}

@@ -69,7 +69,7 @@ EVALPLUS = Task(
     data="humaneval_plus", split="test", licence="Apache-2.0", paper="arXiv:2305.01210", size=164, chance=0.0,
 )  # fmt: skip
 CHAT = replace(
-    EVALPLUS, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, program=program_chat,
-    gold=gold_chat, decoding=Decoding(max_tokens=1024),
+    EVALPLUS, about="HumanEval with many more inputs, asked by chat", protocol="chat", chat=True, prompt=prompt_chat,
+    extract=extract_chat, program=program_chat, gold=gold_chat, decoding=Decoding(max_tokens=1024),
 )  # fmt: skip
 PROTOCOLS = {"evalplus": EVALPLUS, "chat": CHAT}

@@ -63,7 +63,7 @@ def gold(sample: Sample) -> str:
 
 PROTOCOLS = {
     "chat": Task(
-        name="math_500", version=1, kind="generate", about="competition mathematics, worked, a boxed answer asked",
+        name="math_500", version=1, kind="generate", about="competition mathematics asked by chat, a boxed answer",
         protocol="chat", chat=True, samples=samples, prompt=prompt, extract=extract, score=score, gold=gold,
         decoding=Decoding(max_tokens=2048), data="math_500", split="test", licence="MIT", paper="arXiv:2103.03874",
         size=500, chance=0.038,  # always 3

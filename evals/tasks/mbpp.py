@@ -13,7 +13,7 @@ reference fails and the best possible score is 499 of 500.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from msgspec.structs import replace
@@ -96,11 +96,15 @@ def prompt_bigcode(sample: Sample) -> str:
     return str(sample.data["docstring"])
 
 
+def message(text: str, tests: Sequence[str]) -> str:
+    """A task and its tests in the words of the harness's mbpp_instruct."""
+    task = f"You are an expert Python programmer, and here is your task:\n{text}"
+    return "\n".join([task, "Your code should pass these tests:", *tests])
+
+
 def prompt_chat(sample: Sample) -> str:
     """The message of the harness's mbpp_instruct."""
-    tests = "\n".join(sample.data["tests"][:3])
-    task = f"You are an expert Python programmer, and here is your task:\n{sample.data['text']}"
-    return f"{task}\nYour code should pass these tests:\n{tests}"
+    return message(sample.data["text"], sample.data["tests"][:3])
 
 
 def extract_chat(sample: Sample, text: str) -> str | None:
@@ -137,7 +141,7 @@ BIGCODE = replace(
     shots=0, decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
 )  # fmt: skip
 CHAT = replace(
-    LM_EVAL, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, gold=gold_chat, shots=0,
-    decoding=Decoding(max_tokens=1024),
+    LM_EVAL, about="500 short tasks asked by chat, run against three asserts", protocol="chat", chat=True,
+    prompt=prompt_chat, extract=extract_chat, gold=gold_chat, shots=0, decoding=Decoding(max_tokens=1024),
 )  # fmt: skip
 PROTOCOLS = {task.protocol: task for task in (LM_EVAL, BIGCODE, CHAT)}

@@ -3,19 +3,21 @@
 Source: Austin et al. 2021, arXiv:2108.07732, section 2.1. Data: google-research/mbpp, sanitized, task ids 11
 to 510 of its 427 (CC-BY-4.0).
 Protocol `austin`: the paper's prompt with all asserts, 3 shots (task ids 2, 3, 4 of the same set), until
-"[DONE]". The imports of the tests run before them.
+"[DONE]". The imports of the tests run before them. Protocol `chat` asks by chat, as `mbpp@chat` does.
 """
 
 import re
 from collections.abc import Iterator
 from functools import cache
 
+from msgspec.structs import replace
+
 from evals.datasets.forms import EvalSet, Row
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.scoring.answer import cut_at
 from evals.task import Task
-from evals.tasks.mbpp import SHOTS, STOPS, gold, program
+from evals.tasks.mbpp import SHOTS, STOPS, extract_chat, gold, gold_chat, message, program
 
 TITLE = "MBPP sanitized"
 SETS = (
@@ -56,11 +58,19 @@ def prompt(sample: Sample) -> str:
     return shots() + sample.question
 
 
-PROTOCOLS = {
-    "austin": Task(
-        name="mbpp_sanitized", version=1, kind="code", about="257 checked tasks in words, run against their asserts",
-        protocol="austin", samples=samples, prompt=prompt, extract=cut_at(STOPS), program=program, gold=gold,
-        metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=STOPS), data="mbpp_sanitized",
-        split="full", licence="CC-BY-4.0", paper="arXiv:2108.07732", size=257, chance=0.0,
-    ),
-}  # fmt: skip
+def prompt_chat(sample: Sample) -> str:
+    """The message of `mbpp@chat` over this set's words and all its tests."""
+    return message(sample.data["docstring"], sample.data["tests"])
+
+
+AUSTIN = Task(
+    name="mbpp_sanitized", version=1, kind="code", about="257 checked tasks in words, run against their asserts",
+    protocol="austin", samples=samples, prompt=prompt, extract=cut_at(STOPS), program=program, gold=gold,
+    metrics=("pass@1",), shots=3, decoding=Decoding(max_tokens=256, stop=STOPS), data="mbpp_sanitized",
+    split="full", licence="CC-BY-4.0", paper="arXiv:2108.07732", size=257, chance=0.0,
+)  # fmt: skip
+CHAT = replace(
+    AUSTIN, about="257 checked tasks asked by chat, run against their asserts", protocol="chat", chat=True,
+    prompt=prompt_chat, extract=extract_chat, gold=gold_chat, shots=0, decoding=Decoding(max_tokens=1024),
+)  # fmt: skip
+PROTOCOLS = {"austin": AUSTIN, "chat": CHAT}

@@ -5,15 +5,18 @@ training set of that teacher is checked to contain none of them (same prompt, or
 names). They measure models of a few million parameters, which score 0 on HumanEval.
 The prompts end right after the docstring's quotes, not in a newline: the same trained model solved
 0 of 300 with the newline and 202 of 300 without it, since the tokenizer merges it with the indentation.
+Protocol `chat` asks by chat, as `humaneval@chat` does.
 """
 
 from functools import partial
+
+from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Shipped, humaneval
 from evals.records import Decoding
 from evals.scoring.answer import cut_at
 from evals.task import Task, bare_question
-from evals.tasks.humaneval import gold, program, read_samples
+from evals.tasks.humaneval import extract_chat, gold, gold_chat, program, program_chat, prompt_chat, read_samples
 
 TITLE = "Mini exercises"
 SETS = (
@@ -25,12 +28,16 @@ SETS = (
 )  # fmt: skip
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert", "\n\n\n")
 
-PROTOCOLS = {
-    "phizoo": Task(
-        name="mini_exercises", version=1, kind="code",
-        about="320 small held-out functions of the template teacher, run against their tests",
-        samples=partial(read_samples, "mini_exercises"), prompt=bare_question, extract=cut_at(STOPS), program=program,
-        gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=160, stop=STOPS), data="mini_exercises",
-        split="test", licence="Apache-2.0", paper="this project", size=320, chance=0.0,
-    ),
-}  # fmt: skip
+PHIZOO = Task(
+    name="mini_exercises", version=1, kind="code",
+    about="320 small held-out functions of the template teacher, run against their tests",
+    samples=partial(read_samples, "mini_exercises"), prompt=bare_question, extract=cut_at(STOPS), program=program,
+    gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=160, stop=STOPS), data="mini_exercises",
+    split="test", licence="Apache-2.0", paper="this project", size=320, chance=0.0,
+)  # fmt: skip
+CHAT = replace(
+    PHIZOO, about="320 small held-out functions asked by chat, run against their tests", protocol="chat",
+    chat=True, prompt=prompt_chat, extract=extract_chat, program=program_chat, gold=gold_chat,
+    decoding=Decoding(max_tokens=1024),
+)  # fmt: skip
+PROTOCOLS = {"phizoo": PHIZOO, "chat": CHAT}

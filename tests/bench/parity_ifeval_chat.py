@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--lm-eval", default=os.environ.get("LM_EVAL_PYTHON"))
     parser.add_argument("--prompts", type=int, default=24)
-    parser.add_argument("--tokens", type=int, default=96)
+    parser.add_argument("--tokens", type=int, default=96, help="of each text; 0 compares the prompts alone")
     parser.add_argument("--plain", action="store_true", help="without the template, as the harness does by default")
     given = parser.parse_args()
     if not given.lm_eval:
@@ -97,7 +97,9 @@ def main() -> None:
         for sample in chosen
     ]  # fmt: skip
     engine = transformers_local.connect(given.folder, dtype="float32", device="cpu")
-    texts = {generation.sample: generation.text for generation in engine.generate(requests)}
+    texts = dict.fromkeys((sample.id for sample in chosen), "")
+    if given.tokens:
+        texts = {generation.sample: generation.text for generation in engine.generate(requests)}
     with tempfile.TemporaryDirectory() as scratch:
         other = {one["key"]: one for one in theirs(given.lm_eval, given.folder, given, Path(scratch))}
     prompts = parted = verdicts = 0

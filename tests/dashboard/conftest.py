@@ -175,7 +175,7 @@ def add_run(registry: Any, folder: Path, of: Checkpoint, under: ProtocolRecord, 
     run = digest([of.digest, under.fingerprint])[:32]
     path = folder / f"{run}.jsonl"
     path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in results))
-    summary = summarise(results, under.metric)
+    summary = summarise(results, under.metric, "clusters")
     tier = "namespaces" if under.metric == "pass@1" else ""
     facts = Facts(engine="transformers", version="5.0", dtype="float32", device="cpu", context_tokens=512)
     header = Run(

@@ -287,6 +287,59 @@ def test_playground_streams_text_that_stays_text(page: Any, address: str) -> Non
         writer.server_close()
 
 
+class ChatWriter(Writer):
+    """A server of a chat model that thinks: its thought comes apart, and repeats the messages that it was sent."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        said = " | ".join(f"{message['role']}: {message['content']}" for message in body["messages"])
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        deltas = [{"reasoning_content": "<b>pondered</b>"}, {"content": f"<img src=x> {said}"}]
+        for delta in deltas:
+            event = {"id": "1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]}
+            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
+
+
+def test_a_chat_in_the_playground_has_turns_and_folds_its_thought(page: Any, address: str, tmp_path: Path) -> None:
+    writer = ThreadingHTTPServer(("127.0.0.1", 0), ChatWriter)
+    threading.Thread(target=writer.serve_forever, daemon=True).start()
+    try:
+        page.goto(f"{address}/playground")
+        settled(page)
+        page.get_by_text("Chat", exact=True).click()
+        settled(page)
+        choose(page, "Model", -1)
+        for label, text in (
+            ("OpenAI-compatible address", f"http://127.0.0.1:{writer.server_port}/v1"),
+            ("System text (empty: none)", "Be brief."),
+        ):
+            page.get_by_label(label).fill(text)
+            page.get_by_label(label).press("Enter")
+            settled(page)
+        for message in ("first?", "second?"):
+            page.get_by_label("Message").fill(message)
+            page.get_by_label("Message").press("Control+Enter")
+            settled(page)
+            page.get_by_role("button", name="Write").click()
+            page.get_by_text(f"user: {message}").first.wait_for()
+            settled(page)
+        page.get_by_text("assistant: <img src=x> system: Be brief. | user: first? | user: second?").wait_for()
+        assert not page.get_by_text("<b>pondered</b>").first.is_visible()
+        page.get_by_text("Thought", exact=True).last.click()
+        page.get_by_text("<b>pondered</b>").last.wait_for()
+        assert page.locator("img[src=x]").count() == 0
+        page.screenshot(path=str(tmp_path / "chat.png"), full_page=True)
+        page.get_by_role("button", name="New chat").click()
+        settled(page)
+        assert page.get_by_text("You", exact=True).count() == 0
+    finally:
+        writer.shutdown()
+        writer.server_close()
+
+
 def test_hostile_names_in_a_zoo_are_shown_and_do_nothing(page: Any, made: SimpleNamespace, tmp_path: Path) -> None:
     hostile = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>**b** [a](javascript:x) \x1b[2J|'
     under = made.protocol(hostile, hostile, metric="pass@1")

@@ -78,6 +78,7 @@ def words_of(path: tuple[str, ...], word: str) -> list[str]:
 
 def check(words: list[str], env: Mapping[str, str], folder: Path, seconds: float = 60.0) -> list[str]:
     """The fault of a command line's end, in a list; an empty list for a good end."""
+    print("tried 1")  # for tests/hostile/count.py
     fault = run(words, env, folder, seconds).fault()
     return [f"{' '.join(words)[:80]!r}: {fault[:200]}"] if fault else []
 

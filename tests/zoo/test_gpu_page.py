@@ -1,15 +1,20 @@
 """docs/gpu.md as far as a machine without a GPU can follow it: its dry runs, its import, its numbers."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals.checks import estimate
+from evals.engines import gpus
 from evals.run import RunOptions
 from evals.suites import find_tasks
+from tests.test_docs import resolve
 from zoo.cli import root
 from zoo.errors import ZooError
 
@@ -25,6 +30,41 @@ def tiny(server: Any) -> Any:
     """The hub of these tests, with the commit that the page pins."""
     server.commit = COMMIT
     return server
+
+
+SCRIPT = Path(__file__).resolve().parents[2] / ".ci" / "gpu"
+
+
+def run_script(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    env = {**os.environ, "PYTHON": sys.executable, **environment}
+    return subprocess.run([str(SCRIPT), *words], capture_output=True, text=True, check=False, env=env, timeout=300)
+
+
+def test_the_scripts_steps_are_on_the_page_and_its_commands_exist() -> None:
+    done = run_script("--check", MODEL="one")
+    steps = dict(line.split(": ", 1) for line in done.stdout.splitlines() if not line.startswith("missing here: "))
+    page = {name for row in re.findall(r"^\| ([a-z, ]+) \|", PAGE, re.MULTILINE) for name in row.split(", ")}
+    assert steps.keys() - {"model"} <= page
+    phizoo = [shlex.split(command)[1:] for command in steps.values() if command.startswith("phizoo ")]
+    assert len(phizoo) == 4
+    for words in phizoo:
+        resolve(words)
+    for command in steps.values():
+        for path in re.findall(r"tests/[\w/]+\.py", command):
+            assert (SCRIPT.parents[1] / path).is_file()
+    for spec in (
+        word for words in phizoo for word, option in zip(words[1:], words, strict=False) if option == "--task"
+    ):
+        assert find_tasks(spec)
+
+
+@pytest.mark.skipif(gpus.count() > 0, reason="there is a GPU here")
+def test_the_script_runs_nothing_without_a_gpu(tmp_path: Path) -> None:
+    done = run_script("contract", GPU_OUT=str(tmp_path / "out"))
+    assert done.returncode == 1 and "missing here: a GPU that torch sees" in done.stdout
+    assert not (tmp_path / "out").exists()
+    unknown = run_script("contrakt")
+    assert unknown.returncode == 2 and "no step contrakt; one of model contract" in unknown.stderr
 
 
 def test_the_page_has_a_dry_run_for_each_step_that_needs_the_network_or_the_gpu() -> None:

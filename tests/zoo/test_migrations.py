@@ -43,7 +43,8 @@ def populated_0001(url: str, folder: Path, made: SimpleNamespace) -> list[Checkp
             one = Checkpoint(
                 **{name: getattr(one, name) for name in one.__struct_fields__} | {"version": version, "digest": digest}
             )
-            row = {name: value for name, value in columns_of(one).items() if name != "quantisation"}
+            later = ("quantisation", "chat_template")  # columns of later schemas
+            row = {name: value for name, value in columns_of(one).items() if name not in later}
             database.run(
                 f"INSERT INTO checkpoints ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", **row
             )

@@ -87,8 +87,8 @@ def _longest_replacement(step: dict[str, Any]) -> int:
 
 
 def _template_tokens(step: dict[str, Any]) -> int:
-    marks = sum(len(mark.get("ids") or ()) for mark in _walk(step.get("special_tokens")) if isinstance(mark, dict))
-    return marks + sum(len(step.get(kind) or ()) for kind in ("single", "pair"))
+    lists = [mark.get("ids") for mark in _walk(step.get("special_tokens"))] + [step.get("single"), step.get("pair")]
+    return sum(len(part) for part in lists if isinstance(part, list))
 
 
 def find_patterns(content: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ A score condition holds if any protocol of that task gave such a score, in its n
 stands for it (`zoo.choice`). `low`, `value` and `high` are in 0..1. Values are bound and never become SQL text.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from zoo.choice import CURRENT
 from zoo.errors import ZooError, nearest
 
 TOKEN = re.compile(
-    r"\s*(?:(?P<number>-?(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?[KMBT]?)(?![\w@.])"
+    r"\s*(?:(?P<number>-?(?:[0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[KMBT]?)(?![\w@.])"
     r"|'(?P<quoted>[^']*)'|\"(?P<doubled>[^\"]*)\""
     r"|(?P<op><=|>=|!=|==|=|<|>|~)|(?P<paren>[()])|(?P<word>[A-Za-z0-9_][\w@.:/+\-]*))"
 )
@@ -131,7 +132,10 @@ class _ConditionParser:
         number = self.take("number")
         if number is not None:
             unit = UNITS.get(number[-1], 1.0)
-            return float(number.rstrip("KMBT").replace("_", "")) * unit
+            value = float(number.rstrip("KMBT").replace("_", "")) * unit
+            if not math.isfinite(value):
+                raise self.error(f"{number[:40]} is beyond every number here")
+            return value
         for kind in ("quoted", "doubled", "word"):
             text = self.take(kind)
             if text is not None:

@@ -103,6 +103,8 @@ def translate_error(error: Exception, url: str) -> Exception:
         ("locked", "another process has been writing for a minute; run the same command again"),
         ("not a database", "it is not a database; restore it from a backup, or set PHIZOO_DB to another file"),
         ("malformed", "it is damaged; restore it from a backup, or set PHIZOO_DB to another file"),
+        ("too large to convert", "a number is beyond 64 bits; take a smaller one"),
+        ("out of range", "a number is beyond 64 bits; take a smaller one"),
         ("no such ", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another file"),
         ("has no column", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another file"),
         ("does not exist", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another database"),
@@ -143,7 +145,7 @@ class SqliteDatabase:
             except sqlite3.OperationalError:
                 # WAL needs its side files; if none can be made, nobody here writes: read the file as immutable.
                 return self._open_frozen(quoted)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise translate_error(error, self.url) from error
 
     def _open_frozen(self, quoted: str) -> sqlite3.Connection:
@@ -170,7 +172,7 @@ class SqliteDatabase:
                 self._reopen_if_changed()
             try:
                 return self._connection.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OverflowError) as error:
                 raise translate_error(error, self.url) from error
 
     def _reopen_if_changed(self) -> None:
@@ -201,7 +203,7 @@ class SqliteDatabase:
     def run(self, sql: str, **values: Any) -> int:
         try:
             return self._connection.execute(sql, values).rowcount
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise translate_error(error, self.url) from error
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 An answer of another form is a fault of the endpoint, never a score.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from evals.engines.http.endpoint import EndpointError, Refused, read_usage
@@ -10,7 +11,7 @@ from evals.engines.http.message import count_reasoning, read_message, split_mess
 from evals.engines.tokens import Tokens
 from evals.records import Choice, GenerateRequest, Generation
 from evals.scoring.finite import find_overflow
-from evals.scoring.thought import SplitText
+from evals.scoring.thought import THINK, SplitText
 
 ROUNDING = 1e-3  # a server may give a log-probability so far above 0
 
@@ -78,6 +79,27 @@ def read_generation(
         prompt_tokens=prompt_tokens, tokens=written, finish="length" if cut and not ends else "stop",
         truncated=truncated, thought=split.thought, thought_tokens=counted, unfinished=split.unfinished,
     )  # fmt: skip
+
+
+def read_stream(events: Iterable[dict[str, Any]], *, chat: bool) -> Iterator[str]:
+    """The pieces of a streamed text; by chat, a thought that is sent apart stands in `<think>` tags before it.
+
+    >>> events = [{"choices": [{"delta": {"reasoning": "2 + 2"}}]}, {"choices": [{"delta": {"content": "4"}}]}]
+    >>> "".join(read_stream(events, chat=True))
+    '<think>2 + 2</think>4'
+    """
+    thinking = False
+    for event in events:
+        choices = event.get("choices")
+        first = choices[0] if choices and isinstance(choices, list) else None
+        part = first.get("delta") if chat and isinstance(first, dict) else {"content": (first or {}).get("text")}
+        thought, text = (read_message(part) if isinstance(part, dict) else None) or ("", "")
+        if thought:
+            yield thought if thinking else THINK.begin + thought
+            thinking = True
+        if text:
+            yield THINK.end + text if thinking else text
+            thinking = False
 
 
 def make_fault(request: GenerateRequest, fault: str) -> Generation:

@@ -16,7 +16,14 @@ from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from evals.engines import FactsChanged
-from evals.engines.http.answer import find_start, make_fault, read_choices, read_continuation, read_generation
+from evals.engines.http.answer import (
+    find_start,
+    make_fault,
+    read_choices,
+    read_continuation,
+    read_generation,
+    read_stream,
+)
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
 from evals.engines.http.parameters import EFFECTS, thinking_fields, why_needed
 from evals.engines.tokens import Pair, Tokens, folder_tokens
@@ -291,14 +298,25 @@ class OpenAIHttp:
         return {"messages": messages} | thinking_fields(request.thought, self._served[1])
 
     def stream(self, request: GenerateRequest) -> Iterator[str]:
-        """One text in pieces, as the endpoint writes it, by /completions."""
-        body = self._sampling(request, chat=False)
-        prompt, _, body["max_tokens"] = self._prompt(request)
-        for event in self.endpoint.stream("/completions", {"model": self._served[0], **body, "prompt": prompt}):
-            choices = event.get("choices")
-            first = choices[0] if choices and isinstance(choices, list) else None
-            if isinstance(first, dict) and isinstance(first.get("text"), str):
-                yield first["text"]
+        """One text in pieces, as the endpoint writes it; a chat's thought, sent apart, stands in `<think>` tags."""
+        chat = bool(request.messages)
+        path, body = ("/chat/completions" if chat else "/completions"), self._sampling(request, chat)
+        if chat:
+            body |= self._chat_fields(request)
+        else:
+            body["prompt"], _, body["max_tokens"] = self._prompt(request)
+        body["model"] = self._served[0]
+        while True:
+            try:
+                yield from read_stream(self.endpoint.stream(path, body), chat=chat)
+                return
+            except Refused as no:  # nothing was written yet; a single text does without, and is no measurement
+                if no.parameter == "max_tokens":
+                    body["max_completion_tokens"] = body.pop("max_tokens")
+                elif no.parameter in EFFECTS:
+                    del body[no.parameter]
+                else:
+                    raise
 
     def _sampling(self, request: GenerateRequest, chat: bool) -> dict[str, Any]:
         """The part of a request that says how to draw and where to stop."""

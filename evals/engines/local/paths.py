@@ -9,7 +9,7 @@ SLOTS, CACHE = "slots", "cache"
 class Paths(Record, frozen=True, kw_only=True):
     """How one loaded model reads choices and writes texts.
 
-    choices       "side by side" (a Phi on a CPU), "tree" (choices share their question), or "plain"
+    choices       "side by side" (a Phi or a Llama on a CPU), "tree" (choices share their question), or "plain"
     texts         "side by side", "slots" (texts of any length in one batch), "cache" (plain, with the model's own
                   cache), or "plain" (each token reads the whole text)
     limit         the longest text that a fast path takes; longer ones take the plain path

@@ -11,11 +11,16 @@ import pytest
 from dashboard.data.playground import (
     EXAMPLES,
     explain,
+    make_chat,
     make_request,
     open_checkpoint,
+    render_chat,
     side_by_side,
+    split_answer,
     stream_from_server,
 )
+from evals.records import Decoding
+from evals.scoring.thought import THINK
 from zoo.errors import ZooError
 
 
@@ -157,3 +162,55 @@ def test_a_folder_that_an_evaluation_refuses_is_refused(tiny_phi: Path, tmp_path
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ZooError, match=r"expected 0\.4"):
         open_checkpoint(tmp_path)
+
+
+THINKING = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|><think>{{ '\\n' }}"
+
+
+def test_a_chat_is_rendered_by_the_checkpoints_template_and_its_thought_is_apart(
+    tiny_phi: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_phi, folder)
+    chat = make_chat("Be brief.", [("add", "the last")], "the first", Decoding(max_tokens=6))
+    assert [message.role for message in chat.messages] == ["system", "user", "assistant", "user"]
+    with pytest.raises(ZooError, match="no chat template"):
+        render_chat(folder, chat)
+    (folder / "chat_template.jinja").write_text(THINKING)
+    asked = render_chat(folder, chat)
+    assert asked.prompt == (
+        "<|system|>Be brief.<|user|>add<|assistant|>the last<|user|>the first<|assistant|><think>\n"
+    )
+    assert asked.thought is not None and asked.thought.opened == THINK
+    text = "".join(open_checkpoint(folder).stream(asked))
+    assert text and split_answer(text, asked).unfinished
+    assert split_answer(text + "</think>Yes", asked).answer == "Yes"
+    assert split_answer("<think>a</think>b", make_request("x")).answer == "<think>a</think>b"
+
+
+def test_a_server_is_sent_a_chat_and_its_thought_comes_apart(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = []
+
+    def answer(self: Server) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        bodies.append((self.path, body))
+        if "temperature" in body:
+            self.send_response(400)
+            text = json.dumps({"error": {"message": "Unsupported parameter", "param": "temperature"}}).encode()
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+            return
+        deltas = [{"role": "assistant", "content": ""}, {"reasoning_content": "2 and"}, {"reasoning_content": " 2"},
+                  {"content": "It"}, {"content": " is 4."}]  # fmt: skip
+        events = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+        self._answer("".join(f"data: {json.dumps(event)}\n\n" for event in events), "text/event-stream")
+
+    monkeypatch.setattr(Server, "do_POST", answer)
+    chat = make_chat("", [], "2+2?", Decoding(max_tokens=6))
+    split = split_answer("".join(stream_from_server(url, "", chat)), chat)
+    assert (split.thought, split.answer) == ("2 and 2", "It is 4.")
+    path, body = bodies[-1]
+    assert path.endswith("/chat/completions") and body["messages"] == [{"role": "user", "content": "2+2?"}]

@@ -54,6 +54,9 @@ def test_a_base_model_is_left_out_in_one_line(capsys: pytest.CaptureFixture[str]
     assert "base:1 is left out" in printed.err and "chat template" in printed.err
     assert "28 m/s" in printed.out and "talker:1 (transformers)" in printed.out
     assert max(map(len, printed.out.splitlines())) <= 80
+    assert root.run(["eval", "showcase", "base"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and "no model was asked" in printed.err
 
 
 def test_an_empty_zoo_says_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:

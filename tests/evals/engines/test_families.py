@@ -236,6 +236,19 @@ def test_biases_of_a_llama_are_read(bias: bool, tokenizer: Any, tmp_path: Path) 
     assert (engine.paths.choices, engine.paths.texts) == ("side by side", "side by side")
 
 
+@pytest.mark.parametrize("kind", ["llama", "phi"])
+def test_bfloat16_on_a_cpu_answers_as_its_plain_forward(kind: str, tokenizer: Any, tmp_path: Path) -> None:
+    more = {"num_key_value_heads": 4} if kind == "phi" else {}
+    save(tiny_config(kind, **more), tokenizer, tmp_path)
+    engine = connect(tmp_path, device="cpu", dtype="bfloat16")
+    assert (engine.paths.choices, engine.paths.texts) == ("side by side", "side by side")
+    for scores in engine.choose(CHOICES):
+        pairs = next(request.pairs for request in CHOICES if request.sample == scores.sample)
+        for pair, choice in zip(pairs, scores.choices, strict=True):
+            wanted = plain_choice(engine.model, engine.tokens, pair)
+            assert choice.logprob == pytest.approx(wanted.logprob, abs=0.02 * choice.tokens, rel=0.04)
+
+
 @pytest.mark.parametrize(
     ("gated", "choices", "texts"), [(True, "side by side", "side by side"), (False, "tree", "slots")]
 )

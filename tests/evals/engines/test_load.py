@@ -1,11 +1,16 @@
-"""Models that are loaded at the same time, as the Playground's sides are, are whole."""
+"""Loaded models are whole: two loads give the same bits, at the same time too, and nothing is filled at random."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
 from evals.engines.local.load import load_model
 from tests.evals.engines.tiny_families import tiny_config, tiny_model
+from zoo.errors import ZooError
 
 
 def has_tied_head(folder: Path) -> bool:
@@ -18,3 +23,37 @@ def test_models_loaded_in_threads_keep_their_tied_heads(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(has_tied_head, [tmp_path] * 12))
     assert has_tied_head(tmp_path)
+
+
+def bits(model: Any) -> dict[str, bytes]:
+    """The bytes of every parameter and buffer, those that no file has included."""
+    named = (*model.named_parameters(), *model.named_buffers())
+    return {name: bytes(tensor.detach().reshape(-1).view(torch.uint8).numpy()) for name, tensor in named}
+
+
+@pytest.mark.parametrize("kind", [
+    kind if kind in ("llama", "gpt2", "mamba2") else pytest.param(kind, marks=pytest.mark.long)
+    for kind in ("llama", "gpt2", "mamba2", "phi3", "gemma3_text", "qwen3_5_text", "mixtral", "deepseek_v3", "falcon_h1",
+                 "recurrent_gemma", "rwkv", "bloom", "mpt", "lfm2", "gpt_oss", "granitemoehybrid", "xlstm", "opt")
+])  # fmt: skip
+def test_two_loads_give_the_bits_that_were_saved(kind: str, tmp_path: Path) -> None:
+    made = tiny_model(tiny_config(kind))
+    made.save_pretrained(tmp_path)
+    loaded = []
+    for seed in (1, 2):  # a tensor that is filled at random would follow the seed
+        torch.manual_seed(seed)
+        loaded.append(bits(load_model(tmp_path)))
+    assert loaded[0] == loaded[1]
+    saved = {name: bits for name, bits in bits(made).items() if name in dict(made.named_parameters())}
+    assert saved.items() <= loaded[0].items()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "mamba2", "mixtral", "qwen3_5_text", "rwkv"])
+def test_a_tensor_that_the_files_lack_is_refused_at_load(kind: str, tmp_path: Path) -> None:
+    tiny_model(tiny_config(kind)).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    weights = load_file(file)
+    lost = max(name for name, tensor in weights.items() if tensor.ndim > 1 and "embed" not in name)
+    save_file({name: tensor for name, tensor in weights.items() if name != lost}, file, metadata={"format": "pt"})
+    with pytest.raises(ZooError, match="lack the tensor"):
+        load_model(tmp_path)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
 
 from evals.engines.local import choices, generate, phi_cpu, rows, side_by_side, write
@@ -78,6 +79,23 @@ def test_a_text_from_logits_that_are_not_finite_is_a_fault(overflowing_phi: Path
     (made,) = connect(overflowing_phi, device="cpu").generate([request])
     assert (made.finish, made.text) == ("fault", "")
     assert "not finite" in made.fault
+
+
+def test_a_stream_whose_logits_stop_being_finite_ends_in_an_error(tiny_phi: Path, tmp_path: Path) -> None:
+    request = GenerateRequest(sample="s", draw=0, prompt="def add(a, b):", decoding=Decoding(max_tokens=12), seed=0)
+    engine = connect(tiny_phi, device="cpu")
+    (made,) = engine.generate([request])
+    read, written = (engine.tokens.encode(text) for text in (request.prompt, made.text))
+    later = next(token for token in written[2:] if token not in (*read, *written[:2]))
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_phi, broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["model.embed_tokens.weight"][later] = torch.nan  # read once it was written
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    pieces: list[str] = []
+    with pytest.raises(ZooError, match="not finite"):
+        pieces.extend(connect(broken, device="cpu").stream(request))
+    assert "".join(pieces) and made.text.startswith("".join(pieces))
 
 
 def test_one_text_that_overflows_leaves_its_neighbours_alone(engine: TransformersLocal) -> None:

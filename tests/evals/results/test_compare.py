@@ -75,7 +75,7 @@ def published_run(
 ) -> Score:
     """Publishes results as `evals.results.publish` does; without a path the samples are not kept."""
     told = record or protocol()
-    summary = summarise(results, told.metric)
+    summary = summarise(results, told.metric, "clusters")
     run = Run(
         id=digest([checkpoint.digest, told.fingerprint, seed]),
         checkpoint=checkpoint.digest,

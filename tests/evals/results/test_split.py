@@ -399,7 +399,7 @@ def test_scores_go_with_their_checkpoint_and_so_do_its_searches(tiny: Checkpoint
 
 def test_a_run_without_its_lines_is_not_split(tiny: Checkpoint, tmp_path: Path) -> None:
     run = finished(tmp_path, tiny, 5)
-    stat = summarise(run.results, "pass@1")
+    stat = summarise(run.results, "pass@1", "clusters")
     with open_registry() as registry:
         (score,) = publish(registry, run)
         registry.add_scores({"id": "bare", "checkpoint": tiny.digest}, run.protocols[0],

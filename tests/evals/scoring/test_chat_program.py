@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from evals.sandbox import Program, open_sandbox
 from evals.scoring.chat_program import hoist_future, read_program
+from evals.scoring.fences import fenced_blocks
 from evals.scoring.sanitize import parse_module
 from zoo.errors import ZooError
 
@@ -94,6 +95,9 @@ SHAPES: dict[str, Shape] = {
     "body only, fenced": lambda body, _: f"The body:\n{fenced(body)}",
     "body only, without indent": lambda body, _: fenced(textwrap.dedent(body)),
     "body only, first line without indent": lambda body, _: body.lstrip(),
+    "body only, over a variable of its name": lambda body, _: fenced(
+        textwrap.dedent(body).replace("result", "running_max")
+    ),
     "body only, with tabs": lambda body, _: fenced(body.replace("    ", "\t")),
     "body only, bare, with prose": lambda body, _: f"Continue so:\n\n{body}\nThat is all.",
     "a lambda": lambda body, _: fenced(
@@ -230,6 +234,14 @@ def test_a_right_program_passes_and_a_wrong_one_does_not(shape: str, verdicts: d
 def test_the_two_bodies_differ_in_one_word() -> None:
     assert len(SHAPES) >= 60
     assert WRONG != RIGHT
+
+
+def test_a_fence_inside_a_docstring_ends_no_block() -> None:
+    code = f'{HEAD}    """\n    ```\n    running_max([1])\n    ```\n    """\n{RIGHT}'
+    assert [block.text for block in fenced_blocks(f"So:\n{fenced(code)}Done.\n{fenced('x = 1')}")] == [
+        code.rstrip(),
+        "x = 1",
+    ]
 
 
 @pytest.mark.parametrize("answer", NO_PROGRAM.values(), ids=NO_PROGRAM)

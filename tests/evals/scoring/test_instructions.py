@@ -111,7 +111,7 @@ def test_the_loose_forms_drop_the_first_line_the_last_and_the_asterisks() -> Non
 
 
 def test_the_language_of_a_text_is_the_same_each_time() -> None:
-    mixed = "hola amigo the cat ist da und there is un chat"
+    mixed = "radio"  # unseeded, three draws in four say Croatian and one says Welsh
     assert len({language.detect_language(mixed) for _ in range(20)}) == 1
 
 

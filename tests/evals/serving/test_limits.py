@@ -50,6 +50,7 @@ def port(engine: TransformersLocal) -> Iterator[int]:
 
 def ask(port: int, body: Any, path: str = "/v1/completions", headers: Any = JSON, method: str = "POST") -> Any:
     """(status, the answer's JSON) of one request. body: bytes, or what is sent as JSON."""
+    print("tried 1")  # for tests/hostile/count.py
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()

@@ -22,31 +22,31 @@ def line(sample: int, score: float | None, draw: int = 0, cluster: str = "", **m
 
 
 def test_one_draw_is_a_count_with_wilsons_interval() -> None:
-    found = summarise([line(i, float(i < 84)) for i in range(164)], "pass@1")
+    found = summarise([line(i, float(i < 84)) for i in range(164)], "pass@1", "clusters")
     assert (found.value, found.low, found.high) == (84 / 164, wilson(84, 164).low, wilson(84, 164).high)
     assert (found.n, found.clusters, found.unscored, found.origin) == (164, 164, 0, "measured")
 
 
 def test_what_a_fault_left_unscored_counts_in_no_value() -> None:
-    found = summarise([line(0, 1.0), line(1, None), line(2, 0.0)], "pass@1")
+    found = summarise([line(0, 1.0), line(1, None), line(2, 0.0)], "pass@1", "clusters")
     assert (found.value, found.n, found.unscored) == (0.5, 2, 1)
 
 
 def test_a_sample_with_one_unscored_draw_is_left_out_whole() -> None:
     results = [line(0, 1.0, 0), line(0, None, 1), line(1, 0.0, 0), line(1, 1.0, 1)]
-    found = summarise(results, "pass@1")
+    found = summarise(results, "pass@1", "clusters")
     assert (found.value, found.n, found.unscored) == (0.5, 1, 1)
 
 
 def test_of_two_lines_for_a_draw_the_last_counts() -> None:
-    found = summarise([line(0, None), line(1, 0.0), line(0, 1.0)], "pass@1")
+    found = summarise([line(0, None), line(1, 0.0), line(0, 1.0)], "pass@1", "clusters")
     assert (found.value, found.n, found.unscored) == (0.5, 2, 0)
-    assert summarise([line(0, 1.0), line(1, 0.0), line(0, None)], "pass@1").unscored == 1
+    assert summarise([line(0, 1.0), line(1, 0.0), line(0, None)], "pass@1", "clusters").unscored == 1
 
 
 def test_several_draws_are_clustered_by_problem() -> None:
     results = [line(i, float((i + draw) % 3 == 0), draw) for i in range(50) for draw in range(4)]
-    found = summarise(results, "pass@1")
+    found = summarise(results, "pass@1", "clusters")
     expected = clustered_interval([r.score or 0.0 for r in results], [r.sample for r in results])
     assert (found.low, found.high) == (expected.low, expected.high)
     assert (found.n, found.clusters) == (50, 50)
@@ -55,7 +55,7 @@ def test_several_draws_are_clustered_by_problem() -> None:
 def test_pass_at_k_is_the_mean_over_problems() -> None:
     right = [0, 1, 3, 4, 2]
     results = [line(i, float(draw < c), draw) for i, c in enumerate(right) for draw in range(4)]
-    found = summarise(results, "pass@2")
+    found = summarise(results, "pass@2", "clusters")
     assert found.value == pytest.approx(sum(pass_at_k(right, 4, 2)) / 5)
     assert (found.n, found.clusters) == (5, 5)
     assert found.low < found.value < found.high
@@ -63,19 +63,19 @@ def test_pass_at_k_is_the_mean_over_problems() -> None:
 
 def test_pass_at_k_needs_k_draws() -> None:
     with pytest.raises(ZooError, match=r"pass@10 needs at least 10 draws.*--draws 10"):
-        summarise([line(0, 1.0)], "pass@10")
+        summarise([line(0, 1.0)], "pass@10", "clusters")
 
 
 def test_passages_are_the_clusters_where_samples_share_one() -> None:
     results = [line(i, float(i // 10 % 2), cluster=f"passage {i // 10}") for i in range(80)]
-    found = summarise(results, "accuracy")
+    found = summarise(results, "accuracy", "clusters")
     assert (found.n, found.clusters) == (80, 8)
     assert found.high - found.low > 2 * (wilson(40, 80).high - wilson(40, 80).low)
 
 
 def test_draws_of_samples_that_share_a_passage_are_in_its_cluster() -> None:
     results = [line(i, float(i // 10 % 2), draw, f"p{i // 10}") for i in range(80) for draw in range(2)]
-    assert summarise(results, "pass@1").clusters == 8
+    assert summarise(results, "pass@1", "clusters").clusters == 8
 
 
 def subjects() -> list[Result]:
@@ -86,7 +86,7 @@ def subjects() -> list[Result]:
 
 
 def test_strata_do_not_widen_the_interval() -> None:
-    found, between = summarise(subjects(), "acc", "strata"), summarise(subjects(), "acc")
+    found, between = summarise(subjects(), "acc", "strata"), summarise(subjects(), "acc", "clusters")
     alone = wilson(found.value * 1140, 1140)
     assert (found.n, found.clusters, between.clusters) == (1140, 1140, 57)
     assert 0.7 * (alone.high - alone.low) < found.high - found.low < alone.high - alone.low
@@ -103,8 +103,8 @@ def test_draws_in_strata_are_clustered_by_problem() -> None:
 
 def test_a_cluster_never_has_the_name_of_a_sample() -> None:
     results = [line(0, 1.0), line(1, 0.0, cluster="s/0"), line(2, 1.0, cluster="s/0")]
-    scored, _ = by_sample(results, "acc")
-    assert len({sample.unit for sample in scored}) == summarise(results, "acc").clusters == 2
+    scored, _ = by_sample(results, "acc", "clusters")
+    assert len({sample.unit for sample in scored}) == summarise(results, "acc", "clusters").clusters == 2
     assert scored[0].unit != scored[1].unit == scored[2].unit
 
 
@@ -134,16 +134,16 @@ def test_measured_and_reported_strata_have_the_same_interval() -> None:
 
 def test_each_metric_has_its_own_value() -> None:
     results = [line(i, float(i < 3), acc=float(i < 3), acc_norm=float(i < 6)) for i in range(10)]
-    assert summarise(results, "acc").value == 0.3
-    assert summarise(results, "acc_norm").value == 0.6
+    assert summarise(results, "acc", "clusters").value == 0.3
+    assert summarise(results, "acc_norm", "clusters").value == 0.6
     with pytest.raises(ZooError, match='no metric "acc_nor" \\(nearest: "acc_norm"\\)'):
-        summarise(results, "acc_nor")
+        summarise(results, "acc_nor", "clusters")
 
 
 def test_no_answer_is_wrong_under_every_metric() -> None:
     results = [line(0, 1.0, exact=1.0, f1=1.0), line(1, 0.0)]
-    assert summarise(results, "f1").value == 0.5
-    assert summarise([line(0, 0.5), line(1, 1.0)], "f1").value == 0.75
+    assert summarise(results, "f1", "clusters").value == 0.5
+    assert summarise([line(0, 0.5), line(1, 1.0)], "f1", "clusters").value == 0.75
 
 
 def test_a_metric_of_some_samples_counts_only_those() -> None:
@@ -152,25 +152,25 @@ def test_a_metric_of_some_samples_counts_only_those() -> None:
         line(1, 0.0, exact=0.0, answerable=0.0),
         line(2, 1.0, exact=1.0),
     ]
-    assert summarise(results, "exact").n == 3
-    found = summarise(results, "answerable")
+    assert summarise(results, "exact", "clusters").n == 3
+    found = summarise(results, "answerable", "clusters")
     assert (found.value, found.n, found.unscored) == (0.5, 2, 0)
 
 
 def test_nothing_scored_is_no_number() -> None:
     with pytest.raises(ZooError, match="nothing is scored under pass@1: 2 samples"):
-        summarise([line(0, None), line(1, None)], "pass@1")
+        summarise([line(0, None), line(1, None)], "pass@1", "clusters")
     with pytest.raises(ZooError, match="nothing is scored"):
-        summarise([], "pass@1")
+        summarise([], "pass@1", "clusters")
 
 
 def test_unlike_numbers_of_draws_weigh_each_problem_once() -> None:
     results = [line(0, 1.0, 0), line(0, 1.0, 1), line(0, 1.0, 2), line(1, 0.0)]
-    assert summarise(results, "pass@1").value == 0.5
+    assert summarise(results, "pass@1", "clusters").value == 0.5
 
 
 def test_samples_keep_their_order() -> None:
-    scored, unscored = by_sample([line(2, 1.0), line(0, 0.0), line(1, None)], "pass@1")
+    scored, unscored = by_sample([line(2, 1.0), line(0, 0.0), line(1, None)], "pass@1", "clusters")
     assert ([one.sample for one in scored], unscored) == (["s/2", "s/0"], 1)
 
 
@@ -213,18 +213,20 @@ def trials(sample: int, *outcomes: float, draw: int = 0) -> Result:
 
 def test_a_mean_over_instructions_weighs_each_sample_by_its_own_and_clusters_them() -> None:
     results = [trials(0, 1.0, 1.0, 0.0), trials(1, 0.0), trials(2, 1.0, 1.0)]
-    found = summarise(results, "each")
+    found = summarise(results, "each", "clusters")
     assert found.value == pytest.approx(4 / 6)  # not the mean of 2/3, 0 and 1
     assert (found.n, found.clusters) == (6, 3)
     expected = clustered_interval([1, 1, 0, 0, 1, 1], ["a", "a", "a", "b", "c", "c"])
     assert (found.low, found.high) == (expected.low, expected.high)
-    assert summarise(results, "all") == summarise([line(0, 0.0), line(1, 0.0), line(2, 1.0)], "all")
-    assert [sample.sample for sample in by_sample(results, "each")[0]][:3] == ["s/0#1", "s/0#2", "s/0#3"]
+    assert summarise(results, "all", "clusters") == summarise(
+        [line(0, 0.0), line(1, 0.0), line(2, 1.0)], "all", "clusters"
+    )
+    assert [sample.sample for sample in by_sample(results, "each", "clusters")[0]][:3] == ["s/0#1", "s/0#2", "s/0#3"]
 
 
 def test_instructions_of_several_draws_stay_in_their_sample() -> None:
     results = [trials(i, float(i % 2), float((i + draw) % 3 == 0), draw=draw) for i in range(30) for draw in range(2)]
-    found = summarise(results, "each")
+    found = summarise(results, "each", "clusters")
     assert (found.n, found.clusters) == (60, 30)
     values = [value for result in results for value in result.trials["each"]]
     expected = clustered_interval(values, [result.sample for result in results for _ in range(2)])
@@ -235,6 +237,6 @@ def test_instructions_of_several_draws_stay_in_their_sample() -> None:
 def test_instructions_that_agree_within_a_prompt_are_worth_fewer() -> None:
     apart = [trials(i, 1.0, 0.0) for i in range(100)]
     alike = [trials(i, *[float(i % 2)] * 2) for i in range(100)]
-    assert summarise(apart, "each").value == summarise(alike, "each").value == 0.5
-    assert summarise(alike, "each").effective == pytest.approx(100, rel=0.05)
-    assert summarise(apart, "each").effective > 150
+    assert summarise(apart, "each", "clusters").value == summarise(alike, "each", "clusters").value == 0.5
+    assert summarise(alike, "each", "clusters").effective == pytest.approx(100, rel=0.05)
+    assert summarise(apart, "each", "clusters").effective > 150

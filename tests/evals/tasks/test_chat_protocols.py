@@ -9,11 +9,25 @@ from evals.tasks import every, task
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "data" / "evals"
 CHATS = [one for one in every() if one.chat]
-NAMES = {"humaneval", "humaneval_plus", "mbpp", "mbpp_plus", "gsm8k", "math_500", "mmlu", "bbh"}
+NAMES = {
+    "mini_exercises",
+    "unconventional",
+    "mbpp_sanitized",
+    "humaneval",
+    "humaneval_plus",
+    "mbpp",
+    "mbpp_plus",
+    "gsm8k",
+    "math_500",
+    "mmlu",
+    "bbh",
+}
 
 
-def test_each_of_the_eight_benchmarks_is_asked_by_chat() -> None:
-    assert {one.name for one in CHATS if one.protocol == "chat"} >= NAMES
+def test_each_benchmark_of_programs_and_four_more_are_asked_by_chat() -> None:
+    asked = {one.name for one in CHATS if one.protocol == "chat"}
+    assert asked >= NAMES
+    assert asked >= {one.name for one in every() if one.kind == "code"}
 
 
 @pytest.mark.parametrize("spec", [f"{one.name}@{one.protocol}" for one in CHATS])

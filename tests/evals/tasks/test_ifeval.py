@@ -75,7 +75,7 @@ def write_texts(path: Path, texts: dict[str, str]) -> Path:
 
 
 def test_a_run_is_published_with_n_of_prompts_and_of_instructions_and_compared(
-    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_registry() as registry:
         registry.add(tiny_phi, "good")
@@ -104,7 +104,19 @@ def test_a_run_is_published_with_n_of_prompts_and_of_instructions_and_compared(
     assert rows["inst_strict"]["kind"] == rows["prompt_strict"]["kind"] == "paired"
     assert rows["inst_strict"]["first"] == pytest.approx(scores["inst_strict"].value)
     assert rows["inst_strict"]["difference"]["p"] < 1e-6
-    # the record of another zoo with more instructions than the set has is refused
     with open_registry() as registry:
         record = next(record for record in registry.protocols().values() if record.metric == "inst_loose")
         assert (record.samples, record.most, record.trials) == (541, 834, {"inst_strict": 834, "inst_loose": 834})
+    # a pulled score may have as many instructions as its protocol's record, and no more
+    shared = tmp_path / "shared"
+    assert root.run(["models", "push", "good", str(shared)]) == 0
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "elsewhere"))
+    assert root.run(["models", "pull", "good", str(shared)]) == 0
+    with open_registry() as registry:
+        assert {score.metric: score.n for score in registry.scores("good")}["inst_strict"] == 834
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "third"))
+    record_file = next(path for path in shared.rglob("*.json") if '"inst_strict"' in path.read_text())
+    record_file.write_text(record_file.read_text().replace('"n":834', '"n":835').replace('"n": 834', '"n": 835'))
+    capsys.readouterr()
+    assert root.run(["models", "pull", "good", str(shared)]) == 2
+    assert "835 samples, its protocol 834" in capsys.readouterr().err

@@ -96,6 +96,9 @@ CONDITIONS = {
     "name = 'open": None,
     "record = x": None,
     "(" * 100 + "name = base" + ")" * 100: None,
+    "parameters > -1e400": None,
+    "parameters < 1e308K": None,
+    "parameters > ٣": None,
 }
 
 
@@ -114,6 +117,8 @@ def test_filters_and_several_conditions_must_all_hold(registry: Registry) -> Non
     assert [one.name for one in registry.find(["licence = mit", "humaneval.low > 0.35"])] == ["child"]
     assert [one.name for one in registry.find(tag=("keep",), parent=None)] == ["base"]
     assert [one.name for one in registry.find(limit=2)] == ["base", "child"]
+    with pytest.raises(ZooError, match="beyond 64 bits"):
+        registry.find(limit=10**20)
     assert [one.name for one in registry.find(name="it's")] == []
     with pytest.raises(ZooError, match='nearest: "licence"'):
         registry.find(license="mit")

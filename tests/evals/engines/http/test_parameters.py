@@ -119,6 +119,7 @@ def test_a_run_goes_on_without_what_it_does_not_need_and_says_so(
         again = run(url, tmp_path)
         assert all({"temperature", "seed", "top_p"} & set(body) for body in seen.asked[before:])  # refused ones only
     assert [result.score for result in finished.results] == [1.0] * 3 and answered
+    assert not any("stop" in body for body in seen.asked)  # a completion's stop strings would cut a chat
     assert finished.header.backend.identity["without"] == ["seed", "temperature", "top_p"]
     assert again.header.id == finished.header.id
     assert [path.name for path in tmp_path.iterdir()] == [finished.header.id]  # no folders of runs that were not asked
@@ -163,6 +164,20 @@ def test_a_parameter_left_out_for_one_task_is_needed_by_the_next(tmp_path: Path)
         assert evaluate(engine, TASK, ("0" * 64, "endpoint:m"), tmp_path, options).complete
         with pytest.raises(EndpointError, match="refuses temperature"):
             evaluate(engine, sampled, ("0" * 64, "endpoint:m"), tmp_path, options)
+
+
+def test_stop_strings_that_a_completion_server_refuses_are_applied_here(tmp_path: Path) -> None:
+    def script(handler: Handler, body: dict[str, Any], number: int) -> None:
+        if "stop" in body:
+            handler.reply(422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "stop"], "msg": "forbidden"}]})
+            return
+        handler.reply(200, {"choices": [{"index": 0, "text": "4\nQ: and then", "finish_reason": "length"}]})
+
+    with serving(script) as (url, _):
+        engine = connected(url)
+        finished = evaluate(engine, TASK, ("0" * 64, "endpoint:m"), tmp_path, RunOptions(engine="openai_http"))
+    assert finished.header.backend.identity["without"] == ["stop"]
+    assert [(result.text, result.finish) for result in finished.results] == [("4", "stop")] * 3
 
 
 def test_a_refused_temperature_does_not_change_a_score_of_choices() -> None:

@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 def _fill(database: sa.Connection) -> None:
     protocols = {
-        row[0]: msgspec.convert(msgspec.structs.asdict(UNKNOWN) | json.loads(row[1]), ProtocolRecord)
+        row[0]: msgspec.convert(msgspec.to_builtins(UNKNOWN) | json.loads(row[1]), ProtocolRecord)
         for row in database.execute(sa.text("SELECT fingerprint, record FROM protocols"))
     }
     headers = {row[0]: json.loads(row[1]) for row in database.execute(sa.text("SELECT id, record FROM runs"))}

@@ -1,0 +1,3 @@
+"""The small checkpoints of `tests/zoo`."""
+
+from tests.zoo.conftest import made as made
