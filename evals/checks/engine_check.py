@@ -15,15 +15,23 @@ from evals.task import Task
 from zoo.records import Record
 
 Answer = ChoiceScores | Generation
+# of a log-probability: an engine adds up a continuation's tokens in float32, and a long sum rounds by more
+RELATIVE = 1e-5
 
 
 class ChangedAnswer(Record, frozen=True, kw_only=True):
-    """One sample whose answer differs between two settings. flip: the picked choice, or the text, is another."""
+    """One sample whose answer differs between two settings.
+
+    difference  the largest absolute difference of a log-probability, in nats
+    excess      how far a difference is beyond the rounding of its sum, in nats
+    flip        the picked choice, or the text, is another
+    """
 
     sample: str
     first: str
     second: str
     difference: float
+    excess: float
     flip: bool
 
 
@@ -54,13 +62,13 @@ def ask_engine(engine: Engine, task: Task, samples: Sequence[Sample]) -> dict[st
 def compare_answers(
     names: tuple[str, str], first: dict[str, Answer], second: dict[str, Answer], tolerance: float
 ) -> EngineDifference:
-    """The answers that differ: log-probabilities by more than `tolerance` nats, or another text."""
+    """The answers that differ: log-probabilities by more than `tolerance` nats + 1e-5 of the value, or another text."""
     moved = []
     largest = 0.0
     for sample, answer in first.items():
         change = _compare(sample, answer, second[sample])
         largest = max(largest, change.difference)
-        if change.flip or change.difference > tolerance:
+        if change.flip or change.excess > tolerance:
             moved.append(change)
     return EngineDifference(
         first=names[0], second=names[1], samples=len(first), largest=largest,
@@ -71,12 +79,17 @@ def compare_answers(
 def _compare(sample: str, first: Answer, second: Answer) -> ChangedAnswer:
     if isinstance(first, ChoiceScores) and isinstance(second, ChoiceScores):
         before, after = ([choice.logprob for choice in scores.choices] for scores in (first, second))
-        largest = max((abs(a - b) for a, b in zip(before, after, strict=True)), default=0.0)
+        pairs = list(zip(before, after, strict=True))
+        largest = max((abs(a - b) for a, b in pairs), default=0.0)
+        excess = max((abs(a - b) - RELATIVE * abs(a) for a, b in pairs), default=0.0)
         flip = _pick(before) != _pick(after) or bool(first.fault) != bool(second.fault)
         texts = [", ".join(f"{value:.4f}" for value in logprobs) for logprobs in (before, after)]
-        return ChangedAnswer(sample=sample, first=texts[0], second=texts[1], difference=largest, flip=flip)
+        return ChangedAnswer(
+            sample=sample, first=texts[0], second=texts[1], difference=largest, excess=excess, flip=flip
+        )
     texts = [answer.text if isinstance(answer, Generation) else "" for answer in (first, second)]
-    return ChangedAnswer(sample=sample, first=texts[0], second=texts[1], difference=0.0, flip=texts[0] != texts[1])
+    flip = texts[0] != texts[1]
+    return ChangedAnswer(sample=sample, first=texts[0], second=texts[1], difference=0.0, excess=0.0, flip=flip)
 
 
 def _pick(logprobs: Sequence[float]) -> int:

@@ -28,6 +28,14 @@ def test_choices_that_moved_and_flipped() -> None:
     assert (told.samples, told.flips) == (3, 1)
 
 
+def test_a_long_sum_may_round_by_more_than_a_short_one() -> None:
+    moved = [
+        compare_answers(("a", "b"), {"s": read("s", value, -9.0)}, {"s": read("s", value - 0.002, -9.0)}, 1e-3).moved
+        for value in (-5.0, -150.0, -5e5)
+    ]
+    assert [len(one) for one in moved] == [1, 0, 0]
+
+
 def test_texts_that_differ() -> None:
     first, second = {"a": made("a", "x"), "b": made("b", "y")}, {"a": made("a", "x"), "b": made("b", "z")}
     told = compare_answers(("a", "b"), first, second, 1e-3)
