@@ -266,6 +266,14 @@ def test_the_fast_path_ends_at_the_window(
     assert engine.facts.path == f"choices: {choices}, texts: {texts}; beyond {WINDOW} tokens: plain"
 
 
+@pytest.mark.parametrize("kind", ["cohere2", "gpt_neo", "olmo3"])
+def test_bfloat16_takes_the_same_paths_as_fp32(kind: str, tokenizer: Any, tmp_path: Path) -> None:
+    save(tiny_config(kind), tokenizer, tmp_path)
+    wide, half = (connect(tmp_path, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16"))
+    assert half.paths == wide.paths
+    assert half.paths.limit == WINDOW  # neither tree nor slots knows the window
+
+
 def test_a_model_that_differs_without_padding_is_read_as_a_rectangle(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,3 +304,5 @@ def test_a_model_that_differs_by_every_fast_path_is_read_plainly(
     monkeypatch.setattr(side_by_side, "make_past_mask", lambda *arguments: past(*arguments).roll(1, dims=-1))
     engine = hold(tmp_path, model)
     assert (engine.paths.choices, engine.paths.texts) == ("plain", "cache")
+    half = connect(tmp_path, device="cpu", dtype="bfloat16")
+    assert half.paths.texts == "cache"
