@@ -189,8 +189,7 @@ def split_thought(text: str, tags: Sequence[ThoughtTags] = (THINK,), opened: Tho
         return SplitText("", text)
     answer = "".join(outside).lstrip()
     begins = len(text) if inside is not None else len(text) - len(outside[-1])
-    for each in tags:
-        answer = _unwrap(answer, each.wraps)
+    answer = unwrap_answer(answer, tags)
     thought = "\n\n".join(part for part in (HARMONY_MARKS.sub("", each).strip() for each in thoughts) if part)
     return SplitText(thought, answer, inside is not None, begins)
 
@@ -209,14 +208,14 @@ def _find_tag(
         if all(mark and mark in quotes for mark in around):
             continue
         if not fenced:
-            fence, seen = _read_fences(text, seen, match.start(), fence)
+            fence, seen = read_fences(text, seen, match.start(), fence)
             if fence:
                 continue
         return match.start(), marks[match[0]]
     return None
 
 
-def _read_fences(text: str, seen: int, end: int, fence: str) -> tuple[str, int]:
+def read_fences(text: str, seen: int, end: int, fence: str) -> tuple[str, int]:
     """The fence that is open at the line of `end` ("" for none), and where that line begins; reads on from `seen`."""
     for line in text[seen:end].split("\n")[:-1]:
         seen += len(line) + 1
@@ -239,6 +238,17 @@ def _skip_repeated(text: str, place: int, begin: str) -> int:
     """Behind a begin tag that the model wrote again, at the start of a thought."""
     rest = text[place:].lstrip() if text[place : place + 1].isspace() else text[place:]
     return len(text) - len(rest) + len(begin) if rest.startswith(begin) else place
+
+
+def unwrap_answer(answer: str, tags: Sequence[ThoughtTags]) -> str:
+    """An answer behind a thought, without the marks that its tags put around it.
+
+    >>> unwrap_answer("<answer>4</answer>", (THINK,))
+    '4'
+    """
+    for each in tags:
+        answer = _unwrap(answer, each.wraps)
+    return answer
 
 
 def _unwrap(answer: str, wraps: Sequence[tuple[str, str]]) -> str:

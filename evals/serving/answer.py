@@ -13,10 +13,11 @@ from evals.engines.local.logprobs import TokenRead
 from evals.engines.local.stream import Pieces, TokenStep
 from evals.engines.transformers_local import TransformersLocal
 from evals.scoring.finite import find_overflow
-from evals.serving.request import BadRequest, CompletionRequest, CompletionText
+from evals.serving.request import BadRequest, CompletionRequest, CompletionText, count_thought, open_stream
+from zoo.records import Record
 
 SIDE_BY_SIDE = 8  # texts of one request that are written at once: a step, and the cache, stay small
-Answer = tuple[list[dict[str, Any]], dict[str, int]]
+Answer = tuple[list[dict[str, Any]], dict[str, Any]]
 NO_TEXT = CompletionText(text="", finish="length", tokens=0, steps=())
 
 
@@ -40,15 +41,19 @@ def step_answer(engine: TransformersLocal, request: CompletionRequest) -> Genera
         for number in range(len(request.requests)):
             texts.append((yield from _step_text(engine, request, number)))
     choices = [_form_choice(engine, request, *row) for row in zip(range(len(texts)), texts, before, strict=True)]
-    return choices, count_usage(request, sum(text.tokens for text in texts))
+    written, thought = (
+        sum(column) for column in zip(*((each.tokens, each.thought_tokens) for each in texts), strict=True)
+    )
+    return choices, count_usage(request, written, thought)
 
 
-def count_usage(request: CompletionRequest, written: int) -> dict[str, int]:
-    """Tokens of the prompts, each counted once, and tokens written."""
+def count_usage(request: CompletionRequest, written: int, thought: int) -> dict[str, Any]:
+    """Tokens of the prompts, each counted once, tokens written, and those of thoughts among them."""
     prompts = zip(request.requests, request.prompts, strict=True)
     by_prompt = {each.sample: len(prompt.tokens) for each, prompt in prompts}
     read = sum(by_prompt.values())
-    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+    details = {"completion_tokens_details": {"reasoning_tokens": thought}} if thought else {}
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written, **details}
 
 
 def _open_text(engine: TransformersLocal, request: CompletionRequest, number: int) -> Text:
@@ -125,6 +130,8 @@ def _form_choice(
         if made.steps is not None:
             logprobs = form_chat_logprobs(engine, made.steps)
         message = {"role": "assistant", "content": made.text}
+        if made.thought:
+            message["reasoning_content"] = made.thought
         return {"index": index, "message": message, "finish_reason": made.finish, "logprobs": logprobs}
     shown, prompt = before or ("", None)
     if made.steps is not None:
@@ -197,10 +204,11 @@ def step_stream(
     head  the parts that every event has
     """
     head = {**head, "object": "chat.completion.chunk" if request.chat else "text_completion"}
-    written, roles = 0, len(request.requests) if request.chat else 0
+    written, thought, roles = 0, 0, len(request.requests) if request.chat else 0
     for number in range(len(request.requests)):
-        begins = 0
-        for step in _step_pieces(engine, request, number):
+        begins, text = 0, _open_text(engine, request, number)
+        pieces = _step_pieces(engine, request, text)
+        for step in _step_parts(pieces, text) if request.chat else pieces:
             if step is None:
                 yield None
                 continue
@@ -208,31 +216,63 @@ def step_stream(
                 delta = {"role": "assistant", "content": ""}
                 yield {**head, "choices": [{"index": each, "delta": delta, "finish_reason": None}]}
             roles = 0
-            piece, behind, finish = step
-            choice: dict[str, Any] = {"index": number, "finish_reason": finish, "logprobs": None}
-            choice |= {"delta": {"content": piece} if piece else {}} if request.chat else {"text": piece}
+            choice: dict[str, Any] = {"index": number, "finish_reason": step.finish, "logprobs": None}
+            choice |= {"delta": {step.field: step.text} if step.text else {}} if request.chat else {"text": step.text}
             if request.likeliest is not None and request.chat:
-                choice["logprobs"] = form_chat_logprobs(engine, behind)
+                choice["logprobs"] = form_chat_logprobs(engine, step.steps)
             elif request.likeliest is not None:
-                choice["logprobs"] = form_text_logprobs(engine, None, behind, begins)
-            written, begins = written + len(behind), begins + len(piece)
+                choice["logprobs"] = form_text_logprobs(engine, None, list(step.steps), begins)
+            written, begins = written + len(step.steps), begins + len(step.text)
+            thought += step.thought_tokens
             yield {**head, "choices": [choice]}
     if request.with_usage:
-        yield {**head, "choices": [], "usage": count_usage(request, written)}
+        yield {**head, "choices": [], "usage": count_usage(request, written, thought)}
 
 
-def _step_pieces(
-    engine: TransformersLocal, request: CompletionRequest, number: int
-) -> Iterator[tuple[str, list[TokenStep], str | None] | None]:
-    """Yields after each token None, or a text's new piece, the piece's tokens, and the text's end at its last."""
-    text = _open_text(engine, request, number)
+class Piece(Record, frozen=True, kw_only=True):
+    """A part of a streamed text: the tokens behind it, and the text's end at its last.
+
+    field           where it stands in a chat's message
+    thought_tokens  at the text's end: how many of its tokens were a thought
+    """
+
+    text: str
+    steps: tuple[TokenStep, ...]
+    finish: str | None = None
+    field: str = "content"
+    thought_tokens: int = 0
+
+
+def _step_pieces(engine: TransformersLocal, request: CompletionRequest, text: Text) -> Iterator[Piece | None]:
+    """Yields after each token None, or a text's new piece."""
     pieces, behind = Pieces(text), []  # type: Pieces, list[TokenStep]
     for step in engine.write_steps(text, request.likeliest or 0):
         behind.append(step)
         if not text.finish and (piece := pieces.new()):
-            yield piece, behind, None
+            yield Piece(text=piece, steps=tuple(behind))
             behind = []
         else:
             yield None
     _refuse_overflow(text.fault)
-    yield pieces.new(), behind, text.finish
+    yield Piece(text=pieces.new(), steps=tuple(behind), finish=text.finish)
+
+
+def _step_parts(pieces: Iterator[Piece | None], text: Text) -> Iterator[Piece | None]:
+    """The pieces of a chat's text as parts of its thought and of its answer."""
+    stream = open_stream(text)
+    assert stream is not None  # every chat has a plan
+    thought, behind = "", ()  # type: str, tuple[TokenStep, ...]
+    for piece in pieces:
+        if piece is None:
+            yield None
+            continue
+        behind += piece.steps
+        parts = stream.feed(piece.text, ended=piece.finish is not None)
+        for kind, part in parts:
+            thought += part if kind == "thought" else ""
+            yield Piece(text=part, steps=behind, field="reasoning_content" if kind == "thought" else "content")
+            behind = ()
+        if piece.finish is not None:
+            yield Piece(text="", steps=behind, finish=piece.finish, thought_tokens=count_thought(text, stream, thought))
+        elif not parts:
+            yield None

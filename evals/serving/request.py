@@ -6,17 +6,21 @@ would change the answer and is not supported is refused, never ignored. `evals.s
 
 import json
 import math
+import re
 import time
 from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
 
+from evals.chat import SWITCHES
 from evals.engines.local.generate import Text, encode_prompt
 from evals.engines.local.stream import TokenStep
 from evals.engines.tokens import Prompt
 from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
+from evals.scoring.thought import ThoughtPlan, ThoughtTags, find_opened, find_tags
+from evals.scoring.thought_stream import ThoughtStream
 from zoo.admission.chat_template import ChatTemplate, TemplateFault
 from zoo.records import Record
 
@@ -69,18 +73,45 @@ class CompletionRequest(Record, frozen=True, kw_only=True):
 
 
 class CompletionText(Record, frozen=True, kw_only=True):
-    """One text of an answer: its characters, its end, its tokens with their log-probabilities (None: none)."""
+    """One text of an answer: its characters, its end, its tokens with their log-probabilities (None: none).
+
+    thought         a chat's thought, which is no part of the text
+    thought_tokens  how many of the tokens it took
+    """
 
     text: str
     finish: str
     tokens: int
     steps: tuple[TokenStep, ...] | None = None
+    thought: str = ""
+    thought_tokens: int = 0
 
     @classmethod
     def of(cls, text: Text, steps: tuple[TokenStep, ...] | None = None) -> "CompletionText":
         """The record of a text that has ended."""
-        written = text.bytes.decode("utf-8", "replace")
-        return cls(text=written, finish=text.finish or "length", tokens=len(text.written), steps=steps)
+        parts = {"thought": "", "answer": text.bytes.decode("utf-8", "replace")}
+        stream = open_stream(text)
+        if stream is not None:
+            whole, parts["answer"] = parts["answer"], ""
+            for kind, part in stream.feed(whole, ended=True):
+                parts[kind] += part
+        return cls(
+            text=parts["answer"], finish=text.finish or "length", tokens=len(text.written), steps=steps,
+            thought=parts["thought"], thought_tokens=count_thought(text, stream, parts["thought"]),
+        )  # fmt: skip
+
+
+def open_stream(text: Text) -> ThoughtStream | None:
+    """What splits a chat's text into thought and answer; None for a completion, whose tags are text."""
+    plan = text.request.thought
+    return None if plan is None else ThoughtStream(plan.tags, plan.opened)
+
+
+def count_thought(text: Text, stream: ThoughtStream | None, thought: str) -> int:
+    """The tokens of a text that its thought took, up to its end tag."""
+    if text.thinking is None or stream is None or not (thought or stream.inside):
+        return 0
+    return text.thinking.split(text.bytes)[2]
 
 
 def read_number(body: dict[str, Any], name: str, default: float, low: float, high: float) -> float:
@@ -177,7 +208,7 @@ def read_completion(body: dict[str, Any], engine: TransformersLocal) -> Completi
 def read_chat(body: dict[str, Any], engine: TransformersLocal) -> CompletionRequest:
     """Reads a request to /v1/chat/completions through the model's own chat template. Raises BadRequest."""
     about = _read_form(body)
-    text = render_chat(read_messages(body.get("messages")), engine)
+    text, plan = render_chat(read_messages(body.get("messages")), engine, read_switches(body))
     top = read_whole(body, "top_logprobs", 0, 0, MOST_LIKELIEST)
     with_logprobs = read_flag(body, "logprobs")
     if top and not with_logprobs:
@@ -186,7 +217,25 @@ def read_chat(body: dict[str, Any], engine: TransformersLocal) -> CompletionRequ
     ids = list(engine.tokens.tokenizer(text, add_special_tokens=False)["input_ids"])
     how = read_decoding(body, max(1, engine.facts.context_tokens - len(ids)))
     about = msgspec.structs.replace(about, likeliest=top if with_logprobs else None, chat=True)
-    return _encode([ids], how, body, engine, about)
+    asked = _encode([ids], how, body, engine, about)
+    requests = tuple(msgspec.structs.replace(each, thought=plan) for each in asked.requests)
+    return msgspec.structs.replace(asked, requests=requests)
+
+
+def read_switches(body: dict[str, Any]) -> dict[str, bool]:
+    """The switches of thinking in a request's `chat_template_kwargs`. Raises BadRequest."""
+    switches = body.get("chat_template_kwargs")
+    if switches is None:
+        return {}
+    if not isinstance(switches, dict):
+        raise BadRequest("chat_template_kwargs must be an object", param="chat_template_kwargs")
+    for name, value in switches.items():
+        if name not in SWITCHES or not isinstance(value, bool):
+            raise BadRequest(
+                f"chat_template_kwargs may have {' or '.join(SWITCHES)}, each true or false; got {name[:40]!r}",
+                param="chat_template_kwargs",
+            )
+    return switches
 
 
 def read_messages(messages: object) -> list[dict[str, str]]:
@@ -213,8 +262,14 @@ def read_messages(messages: object) -> list[dict[str, str]]:
     return read
 
 
-def render_chat(messages: list[dict[str, str]], engine: TransformersLocal) -> str:
-    """The prompt that the model's own chat template makes of messages. Raises BadRequest where it refuses them."""
+def render_chat(
+    messages: list[dict[str, str]], engine: TransformersLocal, switches: dict[str, bool]
+) -> tuple[str, ThoughtPlan]:
+    """The prompt that the model's own chat template makes of messages, and how the thought behind it is found.
+
+    switches  the template's switch of thinking, which may be sent under each of its names
+    Raises    BadRequest where the template refuses the messages, or has no such switch
+    """
     tokenizer = engine.tokens.tokenizer
     text = getattr(tokenizer, "chat_template", None)
     if isinstance(text, dict):  # several by name
@@ -222,16 +277,21 @@ def render_chat(messages: list[dict[str, str]], engine: TransformersLocal) -> st
     if not text:
         raise BadRequest("this model has no chat template: it is a base model, ask /v1/completions")
     marks = {name: mark if isinstance(mark, list) else str(mark) for name, mark in tokenizer.special_tokens_map.items()}
+    template, tags = _open_template(text, json.dumps(marks, default=str))
+    named = {name: value for name, value in switches.items() if re.search(rf"\b{name}\b", text)}
+    if switches and not named:
+        raise BadRequest("this model's chat template has no switch of thinking", param="chat_template_kwargs")
     try:
-        return _open_template(text, json.dumps(marks, default=str)).render(messages)
+        prompt = template.render(messages, **named)
     except TemplateFault as fault:
         raise BadRequest(str(fault), param="messages") from None
+    return prompt, ThoughtPlan(tags, find_opened(prompt, tags, messages[-1]["content"]))
 
 
 @lru_cache(2)
-def _open_template(text: str, marks: str) -> ChatTemplate:
-    """The template of the served model; it renders in a child with limits, which stays for the next request."""
-    return ChatTemplate(text, "this model", json.loads(marks))
+def _open_template(text: str, marks: str) -> tuple[ChatTemplate, tuple[ThoughtTags, ...]]:
+    """The served model's template with its tags; it renders in a child with limits, which stays."""
+    return ChatTemplate(text, "this model", json.loads(marks)), find_tags(text)
 
 
 def _read_form(body: dict[str, Any]) -> CompletionRequest:

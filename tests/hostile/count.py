@@ -21,7 +21,10 @@ DOORS = {
     "folder: configuration": (
         "tests/zoo/admission/test_config.py", f"{HOSTILE}::test_files[folder: config", f"{HOSTILE}::test_files[folder: gen",
     ),
-    "folder: tokenizer": ("tests/zoo/admission/test_tokenizer.py", f"{HOSTILE}::test_files[folder: tokenizer"),
+    "folder: tokenizer": (
+        "tests/zoo/admission/test_tokenizer.py", "tests/zoo/admission/test_tokenizer_files.py",
+        f"{HOSTILE}::test_files[folder: tokenizer",
+    ),
     "folder: chat template": ("tests/zoo/admission/test_chat_template.py",),
     "GGUF": ("tests/zoo/admission/test_gguf", f"{HOSTILE}::test_files[GGUF"),
     "adapter": (f"{HOSTILE}::test_files[adapter",),

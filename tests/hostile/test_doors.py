@@ -26,11 +26,13 @@ from evals.results import import_formats
 from evals.serving.request import BadRequest, read_chat, read_completion
 from tests import gguf_files
 from tests.hostile.texts import DEEP, STEERING
+from tests.zoo.admission.test_tokenizer_files import BYTES, sentencepiece
 from zoo.admission.chat_template import check_template
 from zoo.admission.config import check_config, check_json
 from zoo.admission.gguf import inspect_gguf
 from zoo.admission.records import check_entry, decode_entry
 from zoo.admission.safetensors_header import read_header
+from zoo.admission.tokenizer_files import read_byte_pairs, read_sentencepiece
 from zoo.admission.tokenizer_steps import find_fault, find_patterns, growth_letters
 from zoo.errors import ZooError
 from zoo.exchange import adapter
@@ -205,6 +207,13 @@ def file_doors(folder: Path) -> dict[str, tuple[Any, Callable[[Any], Any]]]:
         "folder: tokenizer.json": (
             TOKENIZER, lambda value: refuse(find_fault(value)) or growth_letters(find_patterns(value))
         ),
+        "folder: tokenizer.model": (
+            sentencepiece(before=BYTES[:3]), lambda data: read_vocabulary(lambda: read_sentencepiece(data, 512))
+        ),
+        "folder: tokenizer in vocab.json": (
+            {"a": 0, "b": 1, "ab": 2},
+            lambda value: read_vocabulary(lambda: read_byte_pairs(text_of(value), b"a b\n", 512)),
+        ),
         "folder: safetensors": (
             {"a": TENSOR, "__metadata__": {"format": "pt"}},
             lambda value: read_header(write(folder / "x.safetensors", safetensors(value))),
@@ -224,6 +233,14 @@ def file_doors(folder: Path) -> dict[str, tuple[Any, Callable[[Any], Any]]]:
             EVALPLUS, lambda value: import_formats.read(write(folder / "x_eval_results.json", text_of(value)))
         ),
     }  # fmt: skip
+
+
+def read_vocabulary(read: Callable[[], Any]) -> None:
+    """Reads a vocabulary as the child does: each fault is one line."""
+    try:
+        read()
+    except (ValueError, RecursionError) as fault:
+        refuse(" ".join(str(fault).split()))
 
 
 def refuse(fault: str) -> None:

@@ -1,12 +1,13 @@
-"""Tries a checkpoint's tokenizer.json where it runs: in a child process with limits, before the checkpoint enters.
+"""Tries a checkpoint's tokenizer where it runs: in a child process with limits, before the checkpoint enters.
 
 A tokenizer is a program of small steps (replace, split by an expression, decorate), and three lines of it can make
 terabytes of a letter or take hours for a word. So each step may add only so much, the token ids must fit the model's
 embedding, and texts that make expressions slow are encoded under limits of time, memory and growth. An expression that
 is slow for no text tried here is not found; the server and the runs read only texts of bounded length.
 
-Not here: vocab.json with merges.txt and SentencePiece models, whose loaders make the steps themselves; GGUF
-(`zoo.admission.gguf`). Without the tokenizers package there is nothing to ask.
+Loaders read tokenizer.json alone where it is there, else a SentencePiece model (*.model) or vocab.json with
+merges.txt: `zoo.admission.tokenizer_files` reads these as one. Not here: GGUF (`zoo.admission.gguf`). Without the
+tokenizers package there is nothing to ask.
 """
 
 import json
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.admission.tokenizer_files import read_byte_pairs, read_sentencepiece
 from zoo.admission.tokenizer_steps import find_fault, find_patterns, growth_letters
 from zoo.errors import ZooError
 from zoo.plain_file import open_plain
@@ -24,6 +26,7 @@ from zoo.shape import read_shape
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 SECONDS = 20  # of processor time; a vocabulary of 262,144 tokens takes 3
+READING_SECONDS = 60  # of a file that is read as one first; a SentencePiece model of 262,144 pieces takes 10
 MEMORY_BYTES = 4 << 30
 PROBE_CHARACTERS, PROBE_SECONDS = 2_000, 2.0  # ordinary tokenizers take milliseconds
 TOKENS_PER_BYTE, EXTRA_TOKENS = 2, 32  # bytes are the smallest pieces; a template adds a few marks
@@ -39,11 +42,11 @@ LETTERS = "a1 \n\t.'-_A\"é你😀\u00a0\u2581"
 
 CHILD = f"""
 import resource, sys
-resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
+resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[4]), int(sys.argv[4])))
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY_BYTES}, {MEMORY_BYTES}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-from zoo.admission.tokenizer import try_tokenizer
-print("fault", try_tokenizer(sys.stdin.buffer.read(), int(sys.argv[1])))
+from zoo.admission.tokenizer import try_file
+print("fault", try_file(sys.stdin.buffer.read(), int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
 """
 
 
@@ -52,18 +55,30 @@ def check_tokenizer(folder: Path, config: dict[str, Any]) -> None:
 
     config  config.json's values: its vocab_size is the number of the embedding's rows
     """
-    path, rows = folder / FILE, count_rows(config)
+    rows = count_rows(config)
     _check_added(folder / SETTINGS, rows)
-    if not path.is_file():
-        return
+    if (folder / FILE).is_file():
+        return _try_in_child(folder / FILE, rows)
+    for path in sorted(folder.glob("*.model")):
+        _try_in_child(path, rows)
+    if (folder / "vocab.json").is_file():
+        _try_in_child(folder / "vocab.json", rows, folder / "merges.txt")
+
+
+def _try_in_child(path: Path, rows: int, merges: Path | None = None) -> None:
+    """Tries one tokenizer. merges: the file beside it, which may be missing. Raises ZooError."""
     with open_plain(path) as file:
         text = file.read()
+    size, seconds = len(text), SECONDS if path.name == FILE else READING_SECONDS
+    if merges is not None and merges.is_file():
+        with open_plain(merges) as file:
+            text += file.read()
     code = f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n{CHILD}"
     env = {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", code, str(rows)], input=text, capture_output=True, timeout=4 * SECONDS,
-            check=False, env=env,
+            [sys.executable, "-I", "-c", code, str(rows), path.name, str(size), str(seconds)],
+            input=text, capture_output=True, timeout=4 * seconds, check=False, env=env,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ZooError(f"{path}: the tokenizer takes too long to load or to encode short texts.") from None
@@ -96,6 +111,21 @@ def _check_added(path: Path, rows: int) -> None:
             raise ZooError(f"{path}: adds the token {number[:40]!r}, the model has {rows:,} rows of tokens.")
         if not isinstance(content, str) or not 0 < len(content) <= ADDED_CHARACTERS:
             raise ZooError(f"{path}: the added token {number} is no text of 1 to {ADDED_CHARACTERS:,} characters.")
+
+
+def try_file(data: bytes, rows: int, name: str, size: int) -> str:
+    """The fault of a tokenizer's file, "" for none; runs in the child. size: bytes of it, behind which merges stand."""
+    if name == FILE:
+        return try_tokenizer(data, rows)
+    try:
+        read = (
+            read_sentencepiece(data, rows)
+            if name.endswith(".model")
+            else read_byte_pairs(data[:size], data[size:], rows)
+        )
+    except (ValueError, RecursionError) as fault:
+        return " ".join(str(fault).split())[:160]
+    return try_tokenizer(json.dumps(read).encode(), rows)
 
 
 def try_tokenizer(data: bytes, rows: int) -> str:

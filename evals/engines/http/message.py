@@ -7,7 +7,7 @@ themselves and count its tokens (OpenAI).
 
 from typing import Any
 
-from evals.scoring.thought import THINK, SplitText, ThoughtTags, split_thought
+from evals.scoring.thought import THINK, SplitText, ThoughtTags, split_thought, unwrap_answer
 
 FIELDS = ("reasoning_content", "reasoning", "thinking")
 THOUGHTS = ("thinking", "reasoning", "redacted_thinking")  # kinds of parts
@@ -52,7 +52,7 @@ def split_message(
     thought: str, text: str, *, cut: bool, counted: int, tags: tuple[ThoughtTags, ...] = (THINK,),
     opened: ThoughtTags | None = None,
 ) -> SplitText:  # fmt: skip
-    """The parts of an answer. What the server has split stays as it is; else the tags in the text split it.
+    """The parts of an answer. A server's own split stays, without marks around the answer; else tags split the text.
 
     cut      the text ended at its limit
     counted  tokens that the server counts as thought
@@ -61,7 +61,7 @@ def split_message(
     True
     """
     if thought:
-        return SplitText(thought, text.lstrip(), cut and not text.strip(), 0)
+        return SplitText(thought, unwrap_answer(text.lstrip(), tags), cut and not text.strip(), 0)
     if not text.strip() and cut and counted:  # the server keeps the thought to itself
         return SplitText("", "", True, 0)
     return split_thought(text, tags, opened)

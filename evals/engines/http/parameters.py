@@ -29,7 +29,7 @@ EFFECTS = {
     "stop": "texts are cut here, after they are written",
 }
 NO_PARAMETERS = ("model", "messages", "prompt", "stream", "echo")  # words of any message
-TEMPLATE_SERVERS = ("vllm", "sglang", "llamacpp")  # take the template's names in chat_template_kwargs
+TEMPLATE_SERVERS = ("vllm", "sglang", "llamacpp", "phi-zoo")  # take the template's names in chat_template_kwargs
 MOST_SEARCHED = 4096  # characters of a message
 MOST_PARTS = 1000  # of an error's body
 
