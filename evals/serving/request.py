@@ -278,7 +278,7 @@ def render_chat(
         raise BadRequest("this model has no chat template: it is a base model, ask /v1/completions")
     marks = {name: mark if isinstance(mark, list) else str(mark) for name, mark in tokenizer.special_tokens_map.items()}
     template, tags = _open_template(text, json.dumps(marks, default=str))
-    named = {name: value for name, value in switches.items() if re.search(rf"\b{name}\b", text)}
+    named: dict[str, Any] = {name: value for name, value in switches.items() if re.search(rf"\b{name}\b", text)}
     if switches and not named:
         raise BadRequest("this model's chat template has no switch of thinking", param="chat_template_kwargs")
     try:

@@ -58,9 +58,8 @@ def read_sentencepiece(data: bytes, rows: int) -> dict[str, Any]:
         model |= {"type": "BPE", "vocab": vocabulary, "unk_token": pieces[unknown][0], "fuse_unk": True}
         model["merges"] = _make_merges(vocabulary)
     steps: list[dict[str, Any]] = [{"type": "Replace", "pattern": {"String": " "}, "content": SPACE}]
-    if letters:
-        letters = base64.b64encode(letters if isinstance(letters, bytes) else b"").decode()
-        steps.insert(0, {"type": "Precompiled", "precompiled_charsmap": letters})
+    if isinstance(letters, bytes) and letters:
+        steps.insert(0, {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(letters).decode()})
     decoders = [{**steps[-1], "pattern": {"String": SPACE}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
     added = [
         {**_flags(), "id": number, "content": name, "special": kind == CONTROL}
