@@ -78,7 +78,12 @@ def test_cut_prompts_are_counted_and_named(capsys: pytest.CaptureFixture[str]) -
     path = "choices: tree, texts: slots; beyond 512 tokens: plain"
     facts = {"engine": "transformers", "version": "1", "dtype": "float32", "device": "cpu", "path": path}
     names = ("id", "checkpoint_label", "checkpoint", "fingerprint", "seed", "draws", "samples", "sandbox", "command")
-    header = {**dict.fromkeys(names, ""), "task": "arc_easy", "protocol": {"name": "lm-eval", "metric": "acc"}, "backend": facts}
+    header = {
+        **dict.fromkeys(names, ""),
+        "task": "arc_easy",
+        "protocol": {"name": "lm-eval", "metric": "acc"},
+        "backend": facts,
+    }
     _show_run(header, [Result(sample=f"s/{n}", draw=0, score=1.0, truncated=n % 2) for n in range(14)], False)
     shown = capsys.readouterr().out
     assert "7 prompts cut from the left to the context: s/1, s/3, s/5, s/7, s/9, …" in shown
