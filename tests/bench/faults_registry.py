@@ -130,7 +130,7 @@ def kills(place: Path, work: str, count: int) -> int:
     folders = []
     for number in range(5):
         folder = make.phi(place / f"x{number}", number, vocab_size=40_000)
-        (folder / "vocab.json").write_text(json.dumps({"shared": "x" * 1_000_000}))
+        (folder / "shared.json").write_text(json.dumps({"shared": "x" * 1_000_000}))
         folders.append(str(folder))
     with zoo_at(place / "whole") as registry:
         known = {registry.add(folder, "one").digest for folder in folders}

@@ -84,7 +84,7 @@ def folders(tmp_path: Path, made: SimpleNamespace) -> list[str]:
     found = []
     for number in range(5):
         folder = made.phi(tmp_path / f"x{number}", number, vocab_size=40_000)
-        (folder / "vocab.json").write_text(json.dumps({"shared": "x" * 300_000}))
+        (folder / "shared.json").write_text(json.dumps({"shared": "x" * 300_000}))
         found.append(str(folder))
     return found
 
