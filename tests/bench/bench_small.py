@@ -121,6 +121,7 @@ def run_generation(engine: Any, harness: Harness, folder: Path, prompts: int, tu
     for _ in range(turns):
         seconds, made = write_all(engine, requests)
         ours.append(seconds)
+        print(f"  ours: {seconds:.1f} s", flush=True)
         read, written = sum(text.prompt_tokens for text in made.values()), sum(text.tokens for text in made.values())
         limit, speeds = limit_seconds(engine.model, read, written, written)
         shares.append(limit / seconds)
@@ -129,9 +130,9 @@ def run_generation(engine: Any, harness: Harness, folder: Path, prompts: int, tu
             for begin in range(0, prompts, batch):
                 texts = [request.prompt for request in requests[begin : begin + batch]]
                 theirs[batch] += harness.ask(prompts=texts, max_tokens=TOKENS, batch=batch)["seconds"]
+            print(f"  generate, batch {batch}: {theirs[batch]:.1f} s", flush=True)
         best = min(theirs, key=lambda batch: theirs[batch])
         ratios.append(theirs[best] / seconds)
-        print(f"  ours {seconds:.1f} s, {written} tokens; generate {theirs}", flush=True)
     keep(
         f"SmolLM2-135M: {prompts} HumanEval prompts, at most {TOKENS} tokens, fp32",
         peer=f"transformers generate, batch {best}", ratios=ratios, target="1.4",
@@ -147,13 +148,11 @@ def run_choices(engine: Any, harness: Harness, title: str, target: str, asked: A
     )  # fmt: skip
 
 
-def read_all(engine: Any, count: int) -> tuple[float, dict[str, list[float]]]:
-    """(processor seconds, the choices' log-probabilities of HellaSwag's first questions by sample)."""
+def read_all(engine: Any, task: str, count: int) -> tuple[float, dict[str, list[float]]]:
+    """(processor seconds, the choices' log-probabilities of a task's first questions by sample)."""
     from evals.records import ChoiceRequest
 
-    requests = [
-        ChoiceRequest(sample=str(n), pairs=tuple(pairs)) for n, pairs in enumerate(questions("hellaswag", count))
-    ]
+    requests = [ChoiceRequest(sample=str(n), pairs=tuple(pairs)) for n, pairs in enumerate(questions(task, count))]
     began = time.process_time()
     read = {scores.sample: [choice.logprob for choice in scores.choices] for scores in engine.choose(requests)}
     return time.process_time() - began, read
@@ -172,11 +171,12 @@ def run_dtype(engine: Any, folder: Path, prompts: int, count: int) -> None:
         target="1.3", figure=f"{sum(text.tokens for text in made.values()) / narrow:.0f} tokens/s and CPU core",
         note=half.facts.path,
     )  # fmt: skip
-    (wide, exact), (narrow, read) = read_all(engine, count), read_all(half, count)
-    keep(
-        f"SmolLM2-135M: HellaSwag 0-shot, {count} questions, bfloat16", peer="ours in fp32", ratios=[wide / narrow],
-        target="1.3", figure=compare(exact, read),
-    )  # fmt: skip
+    for name, task in (("HellaSwag", "hellaswag"), ("ARC-Easy", "arc_easy")):
+        (wide, exact), (narrow, read) = read_all(engine, task, count), read_all(half, task, count)
+        keep(
+            f"SmolLM2-135M: {name} 0-shot, {count} questions, bfloat16", peer="ours in fp32", ratios=[wide / narrow],
+            target="1.3", figure=compare(exact, read),
+        )  # fmt: skip
 
 
 def compare(exact: dict[str, list[float]], read: dict[str, list[float]]) -> str:
@@ -203,7 +203,7 @@ def run_int8(folder: Path, engine: Any, count: int) -> None:
     assert model.get_output_embeddings() is head
     model.model = quantised
     plain._loaded = model, tokens, Paths(choices="tree", texts="slots", limit=2048, longer_texts="cache")
-    (wide, exact), (narrow, read) = read_all(engine, count), read_all(plain, count)
+    (wide, exact), (narrow, read) = read_all(engine, "hellaswag", count), read_all(plain, "hellaswag", count)
     keep(
         f"SmolLM2-135M: HellaSwag 0-shot, {count} questions, int8 by torch", peer="ours in fp32",
         ratios=[wide / narrow], target="1.3", figure=compare(exact, read), note="torch.ao dynamic quantisation, tree",
@@ -217,7 +217,7 @@ def run_llama_cpp(file_folder: Path, engine: Any, prompts: int) -> None:
     requests = humaneval_requests(prompts)
     ours, made = write_all(engine, requests)
     written = sum(text.tokens for text in made.values())
-    for sequences in (1, 8, 32):
+    for sequences in (1, 8):
         other = llama_cpp.connect(file_folder, batch=sequences)
         theirs, texts = write_all(other, requests)
         other.close()

@@ -1,8 +1,9 @@
 """Matrix products of a model's linear layers on a CPU, their weights laid out once as oneDNN's kernels read them.
 
 A product of few rows spends much of its time on rearranging the weights, each time anew. Rearranged once they are read
-1.0 to 1.4 times as fast in fp32 and 1.1 to 1.7 times in bf16 (64 rows, SmolLM2's sizes, one core with AVX-512 and AMX;
-MKL's own packed product was 1.08 times as fast again, but wants the number of rows that it was packed for).
+1.1 times as fast in fp32 and 1.3 to 1.7 times in bf16 (64 rows, SmolLM2's sizes, one core with AVX-512 and AMX; MKL's
+own packed product was 1.1 to 1.6 times as fast as torch's, but wants the number of rows that it was packed for).
+Measured by tests/bench/try_products.py.
 The copy takes as much memory as the weights; above a share of the machine's memory, or where torch has no oneDNN, the
 product is torch's own. Both give the same numbers up to rounding.
 
