@@ -3,6 +3,7 @@
 The transformers engine is held to the same on the same file, and to the model that the file was written from.
 """
 
+import random
 import struct
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -30,6 +31,8 @@ HOW = {
     "drawn": Decoding(max_tokens=20, temperature=0.8, top_p=0.95),
 }  # fmt: skip
 LONG = "Question: What is the answer to the first of the questions? " * 12
+SHOTS = "Question: What is the sum?\nAnswer: a + b\n\nQuestion: What is the last of the items?\nAnswer: items\n\n" * 2
+OTHER_SHOTS = f"{SHOTS[: len(SHOTS) * 2 // 3]} and add the first to the last of the items, or the last to the first:"
 QUESTIONS = [
     ChoiceRequest(sample="letters", pairs=tuple(("Question: which?\nAnswer:", f" {one}") for one in "ABCD")),
     ChoiceRequest(
@@ -38,6 +41,15 @@ QUESTIONS = [
     ChoiceRequest(sample="contexts", pairs=(("add the first ", "and the last"), ("add b", " and the last"))),
     ChoiceRequest(sample="empty", pairs=(("", "def add"), ("", "Question"))),
     ChoiceRequest(sample="long", pairs=((LONG, " a b"), (LONG, " None of the items"))),
+    *(
+        ChoiceRequest(sample=f"shots/{asked}", pairs=tuple((f"{SHOTS}{asked}\nAnswer:", text) for text in texts))
+        for asked, texts in {
+            "first?": (" the first", " None"),
+            "which of the items?": (" a", " b", " c"),
+            "": (" add a b", " add b a"),
+        }.items()
+    ),
+    ChoiceRequest(sample="other shots", pairs=((OTHER_SHOTS, " a"), (OTHER_SHOTS, " b"))),
 ]
 
 
@@ -122,6 +134,47 @@ def test_choices_are_within_a_thousandth(engine: Engine, made: tuple[Path, Any])
             best = [int(row.argmax()) for row in logprobs]
             assert choice.greedy == (best == list(pair.tokens[pair.start :]))
     assert answers["long"].truncated > 0
+
+
+def test_a_question_does_not_depend_on_the_other_questions(
+    made: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal to the last bit, by the same calls: a quantised file rounds to 8 bits, which makes a last bit much more."""
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
+    from evals.engines.llama_cpp import LlamaSession
+
+    calls: list[str] = []
+    decode = LlamaSession._decode
+    monkeypatch.setattr(
+        LlamaSession, "_decode", lambda session, places: (calls.append(repr(places)), decode(session, places))
+    )
+    engine = connect("llama_cpp", made[0])
+    alone = {one.sample: one for question in QUESTIONS for one in engine.choose([question])}
+    calls_alone = set(calls)
+    assert len(calls_alone) < len(calls)  # some blocks are shared
+    for seed in range(4):
+        calls.clear()
+        some = random.Random(seed).sample(QUESTIONS, len(QUESTIONS) - seed)
+        assert {one.sample: one for one in engine.choose(some)} == {one.sample: alone[one.sample] for one in some}
+        assert set(calls) <= calls_alone
+    engine.close()
+
+
+@pytest.mark.parametrize("reason", ["a recurrent state", "more choices than sequences"])
+def test_choices_that_cannot_share_tokens_are_read_by_themselves(
+    made: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    llama_cpp = pytest.importorskip(
+        "llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'"
+    )
+    if reason == "a recurrent state":
+        monkeypatch.setattr(llama_cpp, "llama_model_is_recurrent", lambda _model: True)
+        monkeypatch.delattr("evals.engines.llama_cpp.LlamaSession.share")  # so that a call of it fails
+    else:
+        monkeypatch.setattr("evals.engines.llama_cpp.MOST_SEQUENCES", 3)
+    engine = connect("llama_cpp", made[0])
+    test_choices_are_within_a_thousandth(engine, made)
+    engine.close()
 
 
 def test_a_logit_that_is_not_finite_is_no_answer(tiny_phi: Path, tmp_path: Path) -> None:
