@@ -334,8 +334,11 @@ def score_texts(
         answer = None if text.unfinished else task.extract(sample, text.text) if task.extract else text.text
         if answer is None:
             zeros = dict.fromkeys(task.metrics, 0.0)
-            detail = UNFINISHED if text.unfinished else "no answer found"
-            yield _result(sample, text, score=0.0, metrics=zeros, verdict="failed", detail=detail)
+            counts = task.trials(sample) if task.trials is not None else {}
+            yield _result(
+                sample, text, score=0.0, metrics=zeros, trials={name: (0.0,) * counts[name] for name in counts},
+                verdict="failed", detail=UNFINISHED if text.unfinished else "no answer found",
+            )  # fmt: skip
         elif task.program is not None:
             programs.append(msgspec.structs.replace(task.program(sample, answer), id=str(number)))
             running[str(number)] = (sample, text, answer)

@@ -27,7 +27,7 @@ def read_shape(options: dict[str, Any]) -> ChatShape | None:
     """The shape that the options ask for; None without --chat. Raises ZooError for its options alone."""
     if not options["chat"]:
         for name in ("system", "fewshot_as_turns", "thinking", "thinking_budget"):
-            if options[name] not in (None, "", False):
+            if options[name] is not None and options[name] is not False:  # a budget of 0 is one
                 raise ZooError(f"--{name.replace('_', '-')} belongs to a chat: add --chat")
         return None
     return ChatShape(

@@ -89,7 +89,9 @@ def _chat(name: ProtocolName, shape: ChatShape | None) -> list[str]:
         return []
     words = ["--chat"]
     words += ["--system", shape.system] if shape.system else []
-    return words + (["--fewshot-as-turns"] if shape.fewshot_as_turns else [])
+    words += ["--fewshot-as-turns"] if shape.fewshot_as_turns else []
+    words += ["--thinking", name.thinking] if name.thinking else []
+    return words + (["--thinking-budget", str(shape.budget)] if shape.budget is not None else [])
 
 
 def _sampling(name: ProtocolName) -> list[str]:

@@ -72,6 +72,8 @@ def test_the_wrong_form_is_said_in_one_line(zoo: None, capsys: pytest.CaptureFix
     assert "chat:1 is a chat model and is asked as a completion; by chat: add --chat" in capsys.readouterr().err
     assert run("chat", "--task", "piqa", "--limit", "2", "--system", "Hm") == 2
     assert "--system belongs to a chat: add --chat" in capsys.readouterr().err
+    assert run("chat", "--task", "piqa", "--limit", "2", "--thinking-budget", "0") == 2
+    assert "--thinking-budget belongs to a chat: add --chat" in capsys.readouterr().err
     assert run("strict", "--task", "piqa", "--limit", "2", "--chat", "--system", "Hm") == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("phizoo: ")]
     assert len(said) == 1 and "refuses these messages: No system role. Leave out --system" in said[0]

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from evals.chat import ChatShape, chat_task
 from evals.evaluate import Subject, evaluate_many
-from evals.records import Decoding, Sample, Scored
-from evals.run import FinishedRun, RunOptions
+from evals.records import Decoding, Generation, Sample, Scored
+from evals.results.task_of_run import commands
+from evals.run import FinishedRun, RunOptions, score_texts
+from evals.stats.summary import summarise
 from evals.task import Task
 from zoo.errors import ZooError
 
@@ -52,6 +55,27 @@ def test_a_thought_without_an_end_is_counted_and_scores_nothing(folder: Path, tm
         assert result.thought and result.thought_tokens == result.tokens > 0 and "no end" in result.detail
     again = run(folder, tmp_path, ChatShape())
     assert again.results == finished.results
+
+
+def test_an_unfinished_thought_misses_every_trial_of_its_sample() -> None:
+    asked = replace(TASK, metrics=("all", "each"), trials=lambda sample: {"each": 3})
+    sample = next(iter(TASK.samples()))
+    texts = [
+        Generation(
+            sample=sample.id, draw=0, text="", prompt_tokens=1, tokens=1, finish="length", thought="so", unfinished=True
+        )
+    ]  # fmt: skip
+    (result,) = score_texts(asked, {sample.id: sample}, texts, None)
+    assert result.trials == {"each": (0.0, 0.0, 0.0)}
+    finished = replace(result, draw=1, trials={"each": (1.0, 1.0, 0.0)})
+    summary = summarise([result, finished], "each", "clusters")
+    assert (summary.n, summary.clusters) == (3, 1) and summary.value == pytest.approx(1 / 3)
+
+
+def test_the_commands_of_a_run_ask_with_its_switch_and_budget(folder: Path, tmp_path: Path) -> None:
+    finished = run(folder, tmp_path, ChatShape(thinking=False, budget=0))
+    (words,) = commands(finished.header)
+    assert words.endswith("--chat --thinking off --thinking-budget 0")
 
 
 def test_the_templates_switch_and_the_budget_are_part_of_the_protocol(folder: Path, tmp_path: Path) -> None:
