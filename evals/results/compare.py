@@ -89,8 +89,10 @@ def compare(
     other = _second(registry, second)
     protocols = registry.protocols()
     scores = scores_by_protocol(registry, checkpoint, protocols, tasks)
-    if isinstance(other, Checkpoint) and chat:
-        return _compare_shapes(registry, (checkpoint, other), protocols, tasks, flips)
+    if chat:
+        if not isinstance(other, Checkpoint):
+            raise ZooError(f'"{other[0].model}" is a published model, which nobody here asks by chat; leave out --chat')
+        return _compare_shapes(registry, (checkpoint, other), (scores, protocols), tasks, flips)
     if isinstance(other, Checkpoint):
         theirs = scores_by_protocol(registry, other, protocols, tasks)
         shared = [(scores[key], theirs[key]) for key in scores if key in theirs]
@@ -108,13 +110,18 @@ def compare(
 
 
 def _compare_shapes(
-    registry: Registry, pair: tuple[Checkpoint, Checkpoint], protocols: Mapping[str, ProtocolRecord],
-    tasks: Sequence[str], flips: bool,
+    registry: Registry, pair: tuple[Checkpoint, Checkpoint],
+    known: tuple[Mapping[str, Score], Mapping[str, ProtocolRecord]], tasks: Sequence[str], flips: bool,
 ) -> Comparison:  # fmt: skip
-    """The first as completions, the second by chat: one row a protocol, metric and shape that both have."""
-    plain = scores_by_protocol(registry, pair[0], protocols, tasks).values()
+    """The first as completions, the second by chat: one row a protocol, metric and shape that both have.
+
+    known  the first's scores of these tasks, and all protocols
+    """
+    plain, protocols = known
     shaped = scores_by_protocol(registry, pair[1], protocols, ()).values()
-    completions = {_unshaped(protocols[score.protocol]): score for score in plain if not protocols[score.protocol].chat}
+    completions = {
+        _unshaped(protocols[score.protocol]): score for score in plain.values() if not protocols[score.protocol].chat
+    }
     rows = []
     for score in shaped:
         record = protocols[score.protocol]
@@ -124,11 +131,14 @@ def _compare_shapes(
             row = _compare_scores(registry, (own, score), record, flips)
             rows.append(replace(row, column=f"{record.task} [{name}] and [{record.name}] {record.metric}"))
     if not rows:
-        wanted = protocols[next(iter(completions.values())).protocol] if completions else None
-        options = run_options(wanted) if wanted else f"--task {tasks[0] if tasks else 'arc_easy'}"
+        if fault := _unknown_task(registry, pair, tasks):
+            raise fault
+        first, second = map(_label, pair)
+        step = f"{first} --task {tasks[0] if tasks else 'arc_easy'}, then {second} with --chat"
+        if completions:
+            step = f"{second} {run_options(protocols[next(iter(completions.values())).protocol])} --chat"
         raise ZooError(
-            f"no protocol was asked of {_label(pair[0])} as a completion and of {_label(pair[1])} by chat. "
-            f"Next: phizoo eval run {_label(pair[1])} {options}{' --chat' if wanted else ''}"
+            f"no protocol was asked of {first} as a completion and of {second} by chat. Next: phizoo eval run {step}"
         )
     return Comparison(first=f"{_label(pair[0])}, completions", second=f"{_label(pair[1])}, by chat", rows=tuple(rows))
 
@@ -306,11 +316,8 @@ def _nothing_shared(
     protocols: Mapping[str, ProtocolRecord], tasks: Sequence[str],
 ) -> ZooError:  # fmt: skip
     """The error that names the run which would make the two comparable, or an unknown task."""
-    known = {score.task for checkpoint in pair for score in registry.scores(checkpoint.digest)}
-    for task in tasks:
-        name = task.split("@")[0]
-        if name not in known and (close := nearest(name, known)):
-            return ZooError(f'no task "{task}" among their scores{close}. All tasks: phizoo eval tasks')
+    if fault := _unknown_task(registry, pair, tasks):
+        return fault
     for scored, other in ((0, 1), (1, 0)):
         if scores[scored]:
             wanted = protocols[next(iter(scores[scored].values())).protocol]
@@ -324,6 +331,16 @@ def _nothing_shared(
         f"neither {pair[0].label} nor {pair[1].label} has a score{' of ' + ', '.join(tasks) if tasks else ''}. "
         f"Next: phizoo eval run {pair[0].label} --task {names}, then the same for {pair[1].label}"
     )
+
+
+def _unknown_task(registry: Registry, pair: tuple[Checkpoint, Checkpoint], tasks: Sequence[str]) -> ZooError | None:
+    """The error for a task of which neither has a score, and whose name is nearly another's."""
+    known = {score.task for checkpoint in pair for score in registry.scores(checkpoint.digest)}
+    for task in tasks:
+        name = task.split("@")[0]
+        if name not in known and (close := nearest(name, known)):
+            return ZooError(f'no task "{task}" among their scores{close}. All tasks: phizoo eval tasks')
+    return None
 
 
 def _nothing_published(

@@ -21,6 +21,7 @@ from evals.run_folder import read_header
 from evals.tasks import task
 from zoo import settings
 from zoo.cli import root
+from zoo.errors import ZooError
 from zoo.registry import open_registry
 
 TEMPLATE = (
@@ -121,6 +122,19 @@ def test_the_rendered_prompt_gets_no_second_mark(zoo: None) -> None:
 def test_a_column_of_its_own_that_chat_models_share(zoo: None, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = task("piqa").samples
     monkeypatch.setitem(__import__("evals.tasks.piqa", fromlist=["PROTOCOLS"]).PROTOCOLS, "lm-eval", small(whole))
+    assert run("chat", "--task", "piqa", "--chat") == run("other", "--task", "piqa") == 0
+    for second, reason in (
+        ("chat", "Next: phizoo eval run chat:1 --task arc_easy, then chat:1 with --chat"),
+        ("phi-2", '"phi-2" is a published model, which nobody here asks by chat; leave out --chat'),
+    ):
+        with open_registry() as registry, pytest.raises(ZooError) as refused:
+            compare(registry, "chat", second, chat=True)
+        assert reason in str(refused.value)
+    with open_registry() as registry:
+        with pytest.raises(ZooError, match="Next: phizoo eval run other:1 --task piqa@lm-eval --chat"):
+            compare(registry, "other", "other", chat=True)
+        with pytest.raises(ZooError, match='no task "pika" among their scores'):
+            compare(registry, "chat", "chat", ("pika",), chat=True)
     assert run("chat", "other", "--task", "piqa") == run("chat", "other", "--task", "piqa", "--chat") == 0
     with open_registry() as registry:
         board = build_board(registry.list(), registry.scores(), registry.protocols())
