@@ -61,19 +61,24 @@ def name_of(task: Task, shape: ChatShape) -> ProtocolName:
 
 
 def folder_template(folder: Path) -> ChatTemplate | None:
-    """The template of a checkpoint's folder with the marks of its own tokenizer; None for a base model."""
-    found = find_template(folder)
-    if found is None:
-        return None
+    """The template of a checkpoint's folder with the marks of its own tokenizer; None for a base model.
 
-    def marks() -> dict[str, Any]:
-        from evals.engines.tokens import folder_tokenizer
+    The tasks and messages that follow each other share one: loading a tokenizer takes a second, a child a tenth.
+    """
+    template_file = find_template(folder)
+    return None if template_file is None else _open_template(folder, *template_file)
 
-        named = folder_tokenizer(folder).special_tokens_map
-        return {name: [str(each) for each in mark] if isinstance(mark, list) else str(mark)
-                for name, mark in named.items()}  # fmt: skip
 
-    return ChatTemplate(found.text, found.source, marks)
+@lru_cache(2)  # models beside each other
+def _open_template(folder: Path, text: str, source: str) -> ChatTemplate:
+    return ChatTemplate(text, source, partial(_read_marks, folder))
+
+
+def _read_marks(folder: Path) -> dict[str, Any]:
+    from evals.engines.tokens import folder_tokenizer
+
+    named = folder_tokenizer(folder).special_tokens_map
+    return {name: list(map(str, mark)) if isinstance(mark, list) else str(mark) for name, mark in named.items()}
 
 
 def bind(task: Task, folder: Path | None, today: date | None = None) -> Task:
@@ -105,11 +110,14 @@ def render_by(task: Task, template: ChatTemplate, shape: ChatShape) -> Task:
     asked = task.asked
     assert asked is not None  # `chat_task` gave it one
     render = lru_cache(KEPT)(partial(render_messages, template, shape))
-    changed: dict[str, Any] = {"shape": shape, "prompt": lambda sample: render(asked(sample)[0][0])}
-    changed["tags"] = find_tags(template.text)
-    if task.pairs is not None:
-        changed["pairs"] = lambda sample: tuple((render(messages), text) for messages, text in asked(sample))
-    return replace(task, **changed)
+
+    def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
+        return tuple((render(messages), text) for messages, text in asked(sample))
+
+    return replace(
+        task, shape=shape, tags=find_tags(template.text), prompt=lambda sample: render(asked(sample)[0][0]),
+        pairs=pairs if task.pairs is not None else None,
+    )  # fmt: skip
 
 
 def render_messages(template: ChatTemplate, shape: ChatShape, messages: Sequence[Message]) -> str:

@@ -59,11 +59,7 @@ def render_chat(folder: Path, request: GenerateRequest) -> GenerateRequest:
     template = folder_template(folder)
     if template is None:
         raise ZooError("this checkpoint has no chat template: it is a base model; ask it as a completion")
-    try:
-        prompt = render_messages(template, ChatShape(), request.messages)
-        tags = find_tags(template.text)
-    finally:
-        template.close()
+    prompt, tags = render_messages(template, ChatShape(), request.messages), find_tags(template.text)
     plan = ThoughtPlan(tags, find_opened(prompt, tags, request.messages[-1].content))
     return msgspec.structs.replace(request, prompt=prompt, thought=plan)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dashboard.board.build import build_board
-from evals.chat import ChatShape, bind, chat_task
+from evals.chat import ChatShape, bind, chat_task, folder_template
 from evals.engines.tokens import folder_tokens
 from evals.results.compare import compare
 from evals.results.ranking import rank_columns
@@ -67,8 +67,8 @@ def test_a_record_says_whether_there_is_a_template(zoo: None, capsys: pytest.Cap
 
 def test_the_wrong_form_is_said_in_one_line(zoo: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("base", "--task", "piqa", "--chat", "--limit", "2") == 2
-    said = capsys.readouterr().err
-    assert "base:1 has no chat template: it is a base model" in said and "Leave out --chat" in said
+    line = capsys.readouterr().err
+    assert "base:1 has no chat template: it is a base model" in line and "Leave out --chat" in line
     assert run("chat", "--task", "piqa", "--limit", "2") == 0
     assert "chat:1 is a chat model and is asked as a completion; by chat: add --chat" in capsys.readouterr().err
     assert run("chat", "--task", "piqa", "--limit", "2", "--system", "Hm") == 2
@@ -76,8 +76,8 @@ def test_the_wrong_form_is_said_in_one_line(zoo: None, capsys: pytest.CaptureFix
     assert run("chat", "--task", "piqa", "--limit", "2", "--thinking-budget", "0") == 2
     assert "--thinking-budget belongs to a chat: add --chat" in capsys.readouterr().err
     assert run("strict", "--task", "piqa", "--limit", "2", "--chat", "--system", "Hm") == 2
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("phizoo: ")]
-    assert len(said) == 1 and "refuses these messages: No system role. Leave out --system" in said[0]
+    lines = [each for each in capsys.readouterr().err.splitlines() if each.startswith("phizoo: ")]
+    assert len(lines) == 1 and "refuses these messages: No system role. Leave out --system" in lines[0]
     # a description is left out, as in lm-evaluation-harness, and the run says so
     assert run("strict", "--task", "mmlu", "--limit", "2", "--chat") == 0
     assert "has no system role; descriptions are left out" in capsys.readouterr().err
@@ -117,6 +117,15 @@ def test_the_rendered_prompt_gets_no_second_mark(zoo: None) -> None:
     assert pair.tokens.count(tokens.prefix) == 1 and pair.tokens[0] == tokens.prefix
     # white space at the template's end moves to the answer, as there
     assert tokens.text(pair.tokens[pair.start :]) == "\n" + choice
+
+
+def test_the_tasks_of_a_checkpoint_share_its_template(zoo: None) -> None:
+    with open_registry() as registry:
+        folder, other = registry.path("chat"), registry.path("other")
+    assert folder_template(folder) is folder_template(folder) is not folder_template(other)
+    (folder / "chat_template.jinja").chmod(0o644)
+    (folder / "chat_template.jinja").write_text("another")
+    assert (template := folder_template(folder)) and template.text == "another"
 
 
 def test_a_column_of_its_own_that_chat_models_share(zoo: None, monkeypatch: pytest.MonkeyPatch) -> None:
