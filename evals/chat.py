@@ -173,27 +173,22 @@ def plan_thought(task: Task, prompt: str, messages: Sequence[Message]) -> Though
 
 def _ask(task: Task, shape: ChatShape, sample: Sample) -> tuple[Asked, ...]:
     """The messages of a sample with each continuation; a task that generates has one, and it is empty."""
+    own = task.parts(sample) if task.parts is not None else None
     if task.pairs is None:
-        return ((make_messages(parts_of(task, sample), shape), ""),)
+        text = task.prompt(sample) if task.prompt is not None else sample.question
+        return ((make_messages(_parts_of_text(own, text), shape), ""),)
     asked = []
     for context, continuation in task.pairs(sample):
-        parts = _parts_of_text(task, sample, context)
+        parts = _parts_of_text(own, context)
         if not parts.prefix or parts.prefix[-1].isspace():
             continuation = continuation.removeprefix(task.delimiter)
         asked.append((make_messages(parts, shape), continuation))
     return tuple(asked)
 
 
-def parts_of(task: Task, sample: Sample) -> PromptParts:
-    """A sample's prompt in parts; one text is a question without more."""
-    return _parts_of_text(task, sample, task.prompt(sample) if task.prompt is not None else sample.question)
-
-
-def _parts_of_text(task: Task, sample: Sample, text: str) -> PromptParts:
+def _parts_of_text(parts: PromptParts | None, text: str) -> PromptParts:
     """The parts of a prompt or context; those that a task took over from another protocol make another text."""
-    if task.parts is not None and (parts := task.parts(sample)).text() == text:
-        return parts
-    return PromptParts(question=text)
+    return parts if parts is not None and parts.text() == text else PromptParts(question=text)
 
 
 def make_messages(parts: PromptParts, shape: ChatShape) -> tuple[Message, ...]:

@@ -66,9 +66,9 @@ def ask_as(task: Task, options: RunOptions) -> Task:
     return sampled_task(shape_task(task, options.chat), options.temperature, options.top_p)
 
 
-def bind_to(task: Task, subject: Subject, engine: str) -> Task:
-    """The task with a subject's own template, where it is asked by chat by an engine that reads rendered texts."""
-    return bind(task, None if engine in SENDS_MESSAGES else subject.path)
+def bind_to(task: Task, folder: Path | None, engine: str) -> Task:
+    """The task with a checkpoint's own template, where it is asked by chat by an engine that reads rendered texts."""
+    return bind(task, None if engine in SENDS_MESSAGES else folder)
 
 
 def _in_process(
@@ -81,12 +81,13 @@ def _in_process(
     """Every run in this process; an engine loads the weights only if a run is not finished yet."""
     for subject in subjects:
         named = {"model": subject.model} if subject.model else {}
-        engine = connect(subject.engine or options.engine, subject.path, **options.connection, **named)
+        engine_name = subject.engine or options.engine
+        engine = connect(engine_name, subject.path, **options.connection, **named)
         try:
             for task in tasks:
                 if announce:
                     announce(task)
-                bound = bind_to(task, subject, options.engine)
+                bound = bind_to(task, subject.path, engine_name)
                 yield subject, evaluate(engine, bound, (subject.digest, subject.label), runs, options)
         finally:
             engine.close()
@@ -116,7 +117,7 @@ def _on_cluster(
             digest=subject.digest,
             label=subject.label,
             path=subject.path,
-            task=bind_to(task, subject, options.engine),
+            task=bind_to(task, subject.path, options.engine),
             options=options,
         )
         for subject in by_digest.values()

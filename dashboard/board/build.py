@@ -1,9 +1,9 @@
 """Builds the board from records: scores, protocols, checkpoints and published numbers.
 
 A column is one protocol (a fingerprint and a metric), so two protocols never share one; by chat each model is asked by
-its own template. A published number has a
-column of its own under the same benchmark: a paper's prompt and decoding are not known to the byte, so it never shares
-a column with a number measured here. The talk's tables are one such column per benchmark, as printed.
+its own template. A published number has a column of its own under the same benchmark: a paper's prompt and decoding are
+not known to the byte, so it never shares a column with a number measured here. The talk's tables are one such column
+per benchmark, as printed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

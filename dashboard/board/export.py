@@ -118,16 +118,8 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.overlaps, cell.clean, row.unique_tokens, cell.chance, at_chance(cell), cell.address, cell.accessed),
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
-            *(
-                cell.seeds,
-                cell.draws,
-                cell.setting,
-                cell.worst,
-                cell.best,
-                coverage_note(cell),
-                cell.measured_at,
-                row.quantisation,
-            ),
+            *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
+            *(coverage_note(cell), cell.measured_at, row.quantisation),
         )
         for row in board.rows
         for column in board.columns

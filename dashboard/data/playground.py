@@ -42,8 +42,8 @@ def make_chat(
     turns   (message, answer without its thought) of each turn so far
     """
     messages = [Message(role="system", content=system)] if system.strip() else []
-    for asked, answer in turns:
-        messages += [Message(role="user", content=asked), Message(role="assistant", content=answer)]
+    for question, answer in turns:
+        messages += [Message(role="user", content=question), Message(role="assistant", content=answer)]
     messages.append(Message(role="user", content=message))
     return GenerateRequest(
         sample="playground", draw=0, prompt=message, decoding=decoding, seed=seed, messages=tuple(messages),

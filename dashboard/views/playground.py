@@ -56,13 +56,13 @@ def page() -> None:
     columns = enumerate(st.columns(2))
     sides = [side for number, column in columns if (side := choose_side(column, number, chat)) is not None]
     with st.container(horizontal=True):
-        asked = st.button("Write", type="primary", disabled=not prompt or not sides)
+        pressed = st.button("Write", type="primary", disabled=not prompt or not sides)
         if chat:
             st.button("New chat", on_click=_forget, disabled=not st.session_state.get(TURNS))
-    if asked and not chat:
+    if pressed and not chat:
         request = playground.make_request(prompt, int(tokens), float(temperature), int(seed))
         write(sides, [request] * len(sides))
-    elif asked:
+    elif pressed:
         decoding = Decoding(max_tokens=int(tokens), temperature=float(temperature))
         requests = [playground.make_chat(system, read_turns(side), prompt, decoding, int(seed)) for side in sides]
         answers = write(sides, requests)
@@ -76,15 +76,15 @@ def _forget() -> None:
     st.session_state.pop(TURNS, None)
 
 
-def read_turns(side: "Side") -> list[tuple[str, str]]:
+def read_turns(side: Side) -> list[tuple[str, str]]:
     """The (message, answer) of each turn so far with the model of a side; a thought is no part of a later prompt."""
     turns: list[tuple[str, SplitText]] = st.session_state.get(TURNS, {}).get(side.name, [])
     return [(message, answer.answer) for message, answer in turns]
 
 
-def show_turns(name: str) -> None:
-    """Draws the turns so far with one model."""
-    for message, answer in st.session_state.get(TURNS, {}).get(name, []):
+def show_turns(side: Side) -> None:
+    """Draws the turns so far with the model of a side."""
+    for message, answer in st.session_state.get(TURNS, {}).get(side.name, []):
         st.caption("You")
         st.code(plain_lines(message), language=None, wrap_lines=True)
         st.caption("Answer")
@@ -109,18 +109,17 @@ def choose_side(column: Any, number: int, chat: bool) -> Side | None:
     label = column.selectbox(title, [NOTHING, *own, *servers], format_func=cut, key=f"side-{number}")
     if label == NOTHING:
         return None
-    if label != SERVER:
-        return _make_side(column, chat, label)
-    url = column.text_input("OpenAI-compatible address", "http://127.0.0.1:8000/v1", key=f"url-{number}")
-    model = column.text_input("Its model (empty: the only one)", key=f"model-{number}")
-    return _make_side(column, chat, "", url, model)
-
-
-def _make_side(column: Any, chat: bool, label: str, url: str = "", model: str = "") -> Side:
+    url = model = ""
+    if label == SERVER:
+        label = ""
+        url = column.text_input("OpenAI-compatible address", "http://127.0.0.1:8000/v1", key=f"url-{number}")
+        model = column.text_input("Its model (empty: the only one)", key=f"model-{number}")
+    turns = column.container()
+    side = Side(column.empty(), label, url, model)
     if chat:
-        with column:
-            show_turns(f"{label} {url} {model}")
-    return Side(column.empty(), label, url, model)
+        with turns:
+            show_turns(side)
+    return side
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint")

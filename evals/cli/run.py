@@ -81,7 +81,6 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
 
     If it is killed, the same command continues where it stopped.
     """
-
     from evals.cli.chat_options import choose_tasks, note_kinds
     from evals.engines import ENGINES
     from evals.engines.fastest import AUTO

@@ -46,14 +46,14 @@ def showcase(names: tuple[str, ...], engine: str, system: str, max_tokens: int, 
 
     with open_registry() as registry:
         subjects = [_subject(registry, checkpoint) for checkpoint in _checkpoints(registry, names)]
-        asked = [answers for subject in subjects for answers in _ask(subject, engine, system, max_tokens)]
-    if not asked:
+        by_model = [answers for subject in subjects for answers in _ask(subject, engine, system, max_tokens)]
+    if not by_model:
         raise ZooError("no model was asked, for the reasons above; chat models: phizoo models list")
     if as_json:
-        emit_json([answer for answers in asked for answer in answers])
+        emit_json([answer for answers in by_model for answer in answers])
         return
     width = min(shutil.get_terminal_size().columns, 200)
-    table = talk.newest(asked)
+    table = talk.newest(by_model)
     for prompt in talk.PROMPTS:
         click.echo(click.style(prompt.title, bold=True))
         _echo_lines(wrap_text(prompt.question, width))

@@ -223,8 +223,9 @@ def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine
         record = msgspec.structs.replace(record, decoding=tool_run.decoding)
     if part:
         seen = prompts_sha256(task, imported_samples) if record.prompts_sha256 else ""
-        record = msgspec.structs.replace(record, samples=len(imported_samples), prompts_sha256=seen, partial=part)
-        record = msgspec.structs.replace(record, trials=_count_trials(lines))
+        record = msgspec.structs.replace(
+            record, samples=len(imported_samples), prompts_sha256=seen, partial=part, trials=_count_trials(lines)
+        )
     return record
 
 

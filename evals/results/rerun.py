@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from evals.engines import ENGINES, connect
-from evals.evaluate import Subject, bind_to
+from evals.evaluate import bind_to
 from evals.records import Run
 from evals.results.rescore import rescore
 from evals.results.task_of_run import name_of_run, source_of, task_of_run
@@ -51,9 +51,7 @@ def _repeat(registry: Registry, header: Run, runs: Path, options: RunOptions) ->
     path = registry.path(checkpoint)
     engine = connect(engine_name, path, **connection)
     try:
-        subject = Subject(digest=checkpoint.digest, label=checkpoint.label, path=path)
-        return evaluate(
-            engine, bind_to(task, subject, engine_name), (checkpoint.digest, checkpoint.label), runs, options
-        )
+        bound = bind_to(task, path, engine_name)
+        return evaluate(engine, bound, (checkpoint.digest, checkpoint.label), runs, options)
     finally:
         engine.close()
