@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 
 # option -> the engines that take it
 ENGINES = {
@@ -41,6 +41,15 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(OPTIONS):
         command = option(command)
     return command
+
+
+def check_engine(name: str) -> None:
+    """Raises ZooError for an engine that there is not, with the nearest; auto is one."""
+    from evals.cli.completion import engine_names
+
+    names = engine_names("")
+    if name not in names:
+        raise unknown("engine", name, names, ", ".join(names))
 
 
 def given(engine: str, options: dict[str, Any]) -> dict[str, Any]:

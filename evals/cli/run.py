@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evals.cli.engine_options import engine_options
+from evals.cli.engine_options import check_engine, engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
 from zoo.cli.output import coverage_note, emit_json, score_notes, share_cell, table
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from evals.contamination.flags import Flags
@@ -82,8 +82,6 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     If it is killed, the same command continues where it stopped.
     """
     from evals.cli.chat_options import choose_tasks, note_kinds
-    from evals.engines import ENGINES
-    from evals.engines.fastest import AUTO
     from evals.evaluate import evaluate_many
     from zoo import settings
 
@@ -91,8 +89,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         if not options["data_dir"].is_dir():
             raise ZooError(f"--data-dir {options['data_dir']} is not a folder; it should hold NAME/data.jsonl files")
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
-    if options["engine"] not in (AUTO, *ENGINES):
-        raise unknown("engine", options["engine"], (AUTO, *ENGINES), ", ".join((AUTO, *ENGINES)))
+    check_engine(options["engine"])
     run_options = _run_options(options)
     chosen = choose_tasks(tasks, run_options)
     if options["dry_run"]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.completion import A_CHECKPOINT
+from evals.cli.engine_options import check_engine
+from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, note_once
 from zoo.errors import ZooError
@@ -27,7 +28,8 @@ GGUF, FOLDER = "llama_cpp", "transformers"  # engines
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=A_CHECKPOINT)
-@click.option("--engine", default="auto", show_default=True, help="auto: llama_cpp for a GGUF file, else transformers.")
+@click.option("--engine", shell_complete=AN_ENGINE, default="auto", show_default=True,
+              help="auto: llama_cpp for a GGUF file, else transformers.")  # fmt: skip
 @click.option("--system", default="", metavar="TEXT", help="The system message.")
 @click.option("--max-tokens", type=click.IntRange(1, 8192), default=640, show_default=True, help="Of one answer.")
 @AS_JSON
@@ -44,6 +46,7 @@ def showcase(names: tuple[str, ...], engine: str, system: str, max_tokens: int, 
     """
     from evals import showcase as talk
 
+    check_engine(engine)
     with open_registry() as registry:
         subjects = [_subject(registry, checkpoint) for checkpoint in _checkpoints(registry, names)]
         by_model = [answers for subject in subjects for answers in _ask(subject, engine, system, max_tokens)]

@@ -57,6 +57,9 @@ def test_a_base_model_is_left_out_in_one_line(capsys: pytest.CaptureFixture[str]
     assert root.run(["eval", "showcase", "base"]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and "no model was asked" in printed.err
+    assert root.run(["eval", "showcase", "talker", "base", "--engine", "transformer"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()  # not one a model
+    assert 'no engine "transformer" (nearest: "transformers")' in line
 
 
 def test_an_empty_zoo_says_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
