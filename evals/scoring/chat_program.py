@@ -216,7 +216,7 @@ def _assembled(parts: Sequence[AnswerPart], main: int, wanted: frozenset[str]) -
 
 def _giver(parts: Sequence[AnswerPart], at: int, main: int, name: str) -> int | None:
     """The part that gives another one a name."""
-    order = [*reversed(range(main)), *range(main + 1, len(parts))]
+    order: list[int] = [*range(main - 1, -1, -1), *range(main + 1, len(parts))]
     for other in order:
         if other != at and any(name in statement.binds for statement in _offered(parts, other, main)):
             return other
