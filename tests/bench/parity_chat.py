@@ -18,9 +18,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from peers import use_shared_data
 from rows import missing, row
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "evals"
 LETTERS = ("A", "B", "C", "D")
 # ours -> the harness's file below lm_eval/tasks
 HARNESS = {
@@ -142,8 +142,7 @@ def main() -> None:
     parser.add_argument("--evalplus", default=os.environ.get("EVALPLUS_PYTHON"))
     parser.add_argument("--pairs", type=int, default=1_000_000, help="made answers of MATH-500 at most")
     given = parser.parse_args()
-    if SHARED.is_dir():
-        os.environ.setdefault("PHIZOO_DATA", str(SHARED))
+    use_shared_data()
     differ = 0
     if given.lm_eval:
         differ += harness_messages(given.lm_eval)[1]

@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 from parity_ifeval import write_tables
-from parity_readings import SHARED
+from peers import parse_with_harness
 from rows import row
 
 from evals.chat import ChatShape, bind, chat_task
@@ -76,16 +76,10 @@ def margin(engine: Any, prompt: str, first: str, second: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--lm-eval", default=os.environ.get("LM_EVAL_PYTHON"))
     parser.add_argument("--prompts", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=96, help="of each text; 0 compares the prompts alone")
     parser.add_argument("--plain", action="store_true", help="without the template, as the harness does by default")
-    given = parser.parse_args()
-    if not given.lm_eval:
-        print("skipped: no --lm-eval PYTHON (or LM_EVAL_PYTHON); bench_engines.py says how to make it")
-        return
-    if SHARED.is_dir():
-        os.environ.setdefault("PHIZOO_DATA", str(SHARED))
+    given = parse_with_harness(parser)
     task = ifeval.PROTOCOLS["lm-eval"]
     bound = task if given.plain else bind(chat_task(task, ChatShape()), given.folder)
     assert bound.prompt is not None
