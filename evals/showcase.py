@@ -91,8 +91,8 @@ def last_speed(text: str) -> float | None:
     >>> last_speed("v = \\\\sqrt{784} \\\\approx 28 \\\\, \\\\text{m/s}, as g is 9.8 m/s^2"), last_speed("28 km/h")
     (28.0, None)
     """
-    found = SPOKEN.findall(text)
-    return float(found[-1]) if found else None
+    speeds = SPOKEN.findall(text)
+    return float(speeds[-1]) if speeds else None
 
 
 def check_answer(prompt: ShowcasePrompt, text: str) -> tuple[Check, float | None]:

@@ -95,24 +95,24 @@ def main() -> None:
     if given.tokens:
         texts = {generation.sample: generation.text for generation in engine.generate(requests)}
     with tempfile.TemporaryDirectory() as scratch:
-        other = {one["key"]: one for one in theirs(given.lm_eval, given.folder, given, Path(scratch))}
+        other = {answer["key"]: answer for answer in theirs(given.lm_eval, given.folder, given, Path(scratch))}
     prompts = parted = verdicts = 0
     for sample, request in zip(chosen, requests, strict=True):
-        one, text = other[sample.id], texts[sample.id]
-        if one["prompt"] != request.prompt:
+        their, text = other[sample.id], texts[sample.id]
+        if their["prompt"] != request.prompt:
             prompts += 1
-            print(f"{sample.id}: other prompt {one['prompt'][-80:]!r}, ours {request.prompt[-80:]!r}")
-        if one["text"] != text:
-            apart = margin(engine, request.prompt, one["text"], text)
+            print(f"{sample.id}: other prompt {their['prompt'][-80:]!r}, ours {request.prompt[-80:]!r}")
+        if their["text"] != text:
+            apart = margin(engine, request.prompt, their["text"], text)
             parted += apart >= CLOSE
             print(f"{sample.id}: the texts part where two logits are {apart:.2g} apart")
-        scored = ifeval.score(sample, one["text"])
+        scored = ifeval.score(sample, their["text"])
         own = {
             name: list(map(bool, scored.trials.get(name, ()))) or bool(scored.metrics[name]) for name in OURS.values()
         }
-        if any(own[OURS[name]] != value for name, value in one["metrics"].items()):
+        if any(own[OURS[name]] != value for name, value in their["metrics"].items()):
             verdicts += 1
-            print(f"{sample.id}: other verdicts {one['metrics']}, ours {own}")
+            print(f"{sample.id}: other verdicts {their['metrics']}, ours {own}")
     way = "plain" if given.plain else "by chat"
     figure = f"{len(chosen)} prompts of {given.tokens} tokens: {prompts} other prompts, {parted} other texts, {verdicts} other verdicts"
     print(f"ifeval, {way}: {figure}", flush=True)

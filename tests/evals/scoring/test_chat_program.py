@@ -247,7 +247,7 @@ def verdicts() -> dict[str, str]:
     programs += [as_program(f"{name}/wrong", make(WRONG, RIGHT)) for name, make in SHAPES.items()]
     try:
         with open_sandbox(workers=2) as sandbox:
-            return {one.id: f"{one.verdict} {one.detail}".strip() for one in sandbox.run(programs)}
+            return {each.id: f"{each.verdict} {each.detail}".strip() for each in sandbox.run(programs)}
     except ZooError as error:
         pytest.skip(f"no isolation here: {error}")
 
