@@ -115,8 +115,11 @@ def _bound(node: ast.stmt) -> Iterator[str]:
 def _changed(node: ast.stmt, modules: set[str]) -> Iterator[str]:
     """The names whose objects a statement fills: memo[0] = 1, f.calls = 0, table.append(x), heapq.heappush(heap, x).
 
-    A call into a module fills no module: sys.exit(main()) is no part of an answer.
+    So does a decorator of an object's method: @f.register. A call into a module fills no module: sys.exit(main()) is no
+    part of an answer.
     """
+    for decorator in getattr(node, "decorator_list", ()):
+        yield from {*_root(decorator.func if isinstance(decorator, ast.Call) else decorator)} - modules
     for part in _own_nodes(node):
         if isinstance(part, ast.Attribute | ast.Subscript) and isinstance(part.ctx, ast.Store | ast.Del):
             yield from _root(part)

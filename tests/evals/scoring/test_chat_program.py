@@ -142,6 +142,10 @@ SHAPES: dict[str, Shape] = {
     "a heap that is filled": lambda body, _: fenced(
         f"import heapq\nheap = []\nheapq.heappush(heap, 0)\n{HEAD}    assert heap.copy() == [0]\n{body}"
     ),
+    "a function of several types": lambda body, _: fenced(
+        "import functools\n\n@functools.singledispatch\n"
+        + f"{HEAD}    raise TypeError\n\n@running_max.register(list)\n{helper('_', body)}"
+    ),
     # examples
     "an example call": lambda body, _: fenced(HEAD + body + "\nprint(running_max([1, 3, 2]))\n"),
     "an example that waits for input": lambda body, _: fenced(
