@@ -88,13 +88,13 @@ def read_word(text: str, forms: dict[str, str], anywhere: bool = False) -> str |
     pattern = re.compile("|".join(rf"(?P<p{at}>\b(?:{form})\b)" for at, form in enumerate(forms)), re.IGNORECASE)
     values = list(forms.values())
 
-    def found(part: str) -> list[str]:
+    def values_in(part: str) -> list[str]:
         return [values[int(str(match.lastgroup)[1:])] for match in pattern.finditer(part)]
 
     for clause in reversed(statements(text)):
-        in_clause = found(clause.rpartition("=")[2]) or found(clause)
+        in_clause = values_in(clause.rpartition("=")[2]) or values_in(clause)
         if in_clause:
-            return in_clause[0] if len({*in_clause[:1]}) == 1 else None
+            return in_clause[0]
         if abstains(clause):
             return None
     body = plain(text)
@@ -102,8 +102,8 @@ def read_word(text: str, forms: dict[str, str], anywhere: bool = False) -> str |
         return None
     sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n+", body) if part.strip()]
     for part in sentences[-1:] + sentences[:1]:
-        in_part = found(part.rpartition("=")[2]) or found(part)
+        in_part = values_in(part.rpartition("=")[2]) or values_in(part)
         if len(set(in_part)) == 1:
             return in_part[0]
-    everywhere = found(body)
+    everywhere = values_in(body)
     return everywhere[-1] if anywhere and everywhere else None

@@ -36,7 +36,7 @@ class AnswerPart(Record, frozen=True, kw_only=True):
 
     def defines(self, name: str) -> bool:
         """Whether a statement gives the name a value; an import of it does not, nor a function without a body."""
-        return any(name in one.binds and not one.imports and not one.stub for one in self.statements)
+        return any(name in each.binds and not each.imports and not each.stub for each in self.statements)
 
 
 def read_program(text: str, entry_point: str, stub: str = "", names: Sequence[str] = ()) -> str | None:
@@ -108,7 +108,9 @@ def _imports(text: str) -> AnswerPart:
     lines = [line.strip().strip("`") for line in text.split("\n")]
     imports = [line for line in lines if IMPORT.match(line)][:MOST_BLOCKS]
     trees = [(line, parse_module(line)) for line in imports]
-    return AnswerPart(statements=tuple(one for line, tree in trees if tree for one in read_statements(line, tree)))
+    return AnswerPart(
+        statements=tuple(statement for line, tree in trees if tree for statement in read_statements(line, tree))
+    )
 
 
 def _spellings(text: str) -> Iterator[str]:
@@ -192,10 +194,9 @@ def _method(parts: Sequence[AnswerPart], entry_point: str, wanted: frozenset[str
 def _assembled(parts: Sequence[AnswerPart], main: int, wanted: frozenset[str]) -> str:
     """The needed statements of a part, after those of other parts that it lacks.
 
-    A missing name comes from the nearest part before, else from the nearest after. A part after gives imports and
-    definitions only: its values are those of examples.
+    A missing name comes from the nearest part before, else from the nearest after, else from an import of all names
+    before. A part after gives imports and definitions only: its values are those of examples.
     """
-    order = [*reversed(range(main)), *range(main + 1, len(parts))]
     chosen: dict[int, set[int]] = {}
     queue, known = [(main, wanted)], set(BUILTINS)
     while queue:
@@ -203,14 +204,23 @@ def _assembled(parts: Sequence[AnswerPart], main: int, wanted: frozenset[str]) -
         indices, used = pick_needed(_offered(parts, at, main), names)
         chosen.setdefault(at, set()).update(indices)
         known |= frozenset[str]().union(*(parts[at].statements[index].binds for index in indices))
-        for name in sorted(used - known):
-            known.add(name)
-            for other in order:
-                if other != at and any(name in one.binds for one in _offered(parts, other, main)):
-                    queue.append((other, frozenset({name})))
-                    break
+        givers = {name: _giver(parts, at, main, name) for name in sorted(used - known)}
+        known |= used
+        if None in givers.values() and "*" not in known:
+            givers["*"] = _giver(parts, at, main, "*")
+            known.add("*")
+        queue += [(giver, frozenset({name})) for name, giver in givers.items() if giver is not None]
     others = [at for at in sorted(chosen) if at != main]
     return "\n".join(parts[at].statements[index].text for at in [*others, main] for index in sorted(chosen[at]))
+
+
+def _giver(parts: Sequence[AnswerPart], at: int, main: int, name: str) -> int | None:
+    """The part that gives another one a name."""
+    order: list[int] = [*range(main - 1, -1, -1), *range(main + 1, len(parts))]
+    for other in order:
+        if other != at and any(name in statement.binds for statement in _offered(parts, other, main)):
+            return other
+    return None
 
 
 def _offered(parts: Sequence[AnswerPart], at: int, main: int) -> list[Statement]:
@@ -220,14 +230,16 @@ def _offered(parts: Sequence[AnswerPart], at: int, main: int) -> list[Statement]
         return list(statements)
     none = frozenset[str]()
     return [
-        one if one.imports or one.defines else Statement(text=one.text, binds=none, changes=none, uses=none)
-        for one in statements
+        each
+        if (each.imports and "*" not in each.binds) or each.defines
+        else Statement(text=each.text, binds=none, changes=none, uses=none)
+        for each in statements
     ]
 
 
 def _continued(blocks: Sequence[FencedBlock], parts: Sequence[AnswerPart], entry_point: str, stub: str) -> str | None:
     """The program of the last block that is the body of a function: the prompt's, or one that the answer left empty."""
-    stubs = [one.text for part in parts for one in part.statements if one.stub and entry_point in one.binds]
+    stubs = [each.text for part in parts for each in part.statements if each.stub and entry_point in each.binds]
     bases = [stub] if stub else stubs[-1:]
     for base in bases:
         for block in reversed(blocks):

@@ -18,9 +18,8 @@ def read_brackets(text: str, opened: str) -> str | None:
     """
     text = EMPHASIS.sub("", text)
     for match in reversed(list(CUE.finditer(text))):
-        runs = [run for run in BRACKETS.findall(text[match.end() :]) if len(run.strip()) > 0]
-        if runs:
-            return _completion(runs[0], opened)
+        if run := BRACKETS.search(text, match.end()):
+            return _completion(run[0], opened)
     runs = BRACKETS.findall(text)
     return _completion(runs[-1], opened) if runs and not abstains(text) else None
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 
 from zoo.records import Record
 
-SETTINGS = frozenset({"setrecursionlimit", "set_int_max_str_digits", "seed", "stack_size", "setcontext"})
+SETTINGS = frozenset({"setrecursionlimit", "set_int_max_str_digits", "seed", "stack_size", "setcontext", "setlocale"})
+FILLS = frozenset({"heappush", "heapify", "insort", "insort_left", "insort_right", "shuffle"})  # their first argument
 BUILTINS = frozenset(dir(builtins))
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -22,13 +23,14 @@ SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 class Statement(Record, frozen=True, kw_only=True):
     """One statement at the top level of a program.
 
-    binds     the names that it defines
+    binds     the names that it defines; "*" of an import of all names
     changes   the names whose objects it fills or sets attributes of
     uses      the global names that it needs, now or when its functions run
     imports   whether it is an import
     defines   whether it holds a function or class, not only values
     stub      whether it is a function without a body yet
-    settings  whether it sets a limit of the interpreter, of a module or of its own text: always kept
+    settings  whether it sets a limit of the interpreter, of a module or of its own text, or imports all names: always
+              kept
     methods   the names of the methods, of a class
     """
 
@@ -55,7 +57,10 @@ def pick_needed(statements: Sequence[Statement], names: frozenset[str]) -> tuple
     wanted, kept = names, {at for at, statement in enumerate(statements) if statement.settings}
     wanted |= frozenset[str]().union(*(statements[at].uses for at in kept))
     while True:
-        new = {at for at, one in enumerate(statements) if at not in kept and (one.binds | one.changes) & wanted}
+        new = {
+            at for at, statement in enumerate(statements)
+            if at not in kept and (statement.binds | statement.changes) & wanted
+        }  # fmt: skip
         if not new:
             return sorted(kept), wanted
         kept |= new
@@ -67,9 +72,9 @@ def _read_statement(node: ast.stmt, lines: list[bytes], modules: set[str]) -> St
     text = _source(node, lines)
     binds = frozenset(_bound(node))
     if isinstance(node, ast.Import | ast.ImportFrom):
-        future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
-        return Statement(text=text, binds=binds, changes=frozenset(), uses=frozenset(), imports=True, settings=future)
-    changes = frozenset(_changed(node))
+        always = "*" in binds or (isinstance(node, ast.ImportFrom) and node.module == "__future__")
+        return Statement(text=text, binds=binds, changes=frozenset(), uses=frozenset(), imports=True, settings=always)
+    changes = frozenset(_changed(node, modules))
     settings = _sets_limit(node, modules)
     if not (binds or changes or settings):
         return None
@@ -107,13 +112,21 @@ def _bound(node: ast.stmt) -> Iterator[str]:
             yield part.id
 
 
-def _changed(node: ast.stmt) -> Iterator[str]:
-    """The names whose objects a statement fills: memo[0] = 1, f.calls = 0, table.append(x)."""
+def _changed(node: ast.stmt, modules: set[str]) -> Iterator[str]:
+    """The names whose objects a statement fills: memo[0] = 1, f.calls = 0, table.append(x), heapq.heappush(heap, x).
+
+    So does a decorator of an object's method: @f.register. A call into a module fills no module: sys.exit(main()) is no
+    part of an answer.
+    """
+    for decorator in getattr(node, "decorator_list", ()):
+        yield from {*_root(decorator.func if isinstance(decorator, ast.Call) else decorator)} - modules
     for part in _own_nodes(node):
         if isinstance(part, ast.Attribute | ast.Subscript) and isinstance(part.ctx, ast.Store | ast.Del):
             yield from _root(part)
+        elif isinstance(part, ast.Call) and _called(part) in FILLS and part.args:
+            yield from _root(part.args[0])
         elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute):
-            yield from _root(part.func)
+            yield from {*_root(part.func)} - modules
 
 
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -126,6 +139,11 @@ def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
             queue += ast.iter_child_nodes(part)
 
 
+def _called(call: ast.Call) -> str:
+    """The name of a function that is called, without its module."""
+    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
+
+
 def _root(node: ast.AST) -> Iterator[str]:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
@@ -136,8 +154,7 @@ def _root(node: ast.AST) -> Iterator[str]:
 def _sets_limit(node: ast.stmt, modules: set[str]) -> bool:
     """Whether a statement sets a limit: sys.setrecursionlimit(10**6), getcontext().prec = 50."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        func = node.value.func
-        return getattr(func, "attr", getattr(func, "id", "")) in SETTINGS and bool({*_root(func)} & modules)
+        return _called(node.value) in SETTINGS and bool({*_root(node.value.func), "*"} & modules)
     if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Attribute):
         inner = node.targets[0].value
         root = _root(inner.func if isinstance(inner, ast.Call) else inner)

@@ -102,8 +102,8 @@ def last_boxed(text: str) -> str | None:
     >>> last_boxed("so \\\\boxed{1} or $\\\\boxed{\\\\frac{1}{2}}$")
     '\\\\frac{1}{2}'
     """
-    found = [match.end() for match in BOX.finditer(text)]
-    return braced(text, found[-1]).removeprefix("{").strip() or None if found else None
+    ends = [match.end() for match in BOX.finditer(text)]
+    return braced(text, ends[-1]).removeprefix("{").strip() or None if ends else None
 
 
 def abstains(text: str) -> bool:

@@ -96,16 +96,6 @@ def program_stripped(sample: Sample, answer: str) -> Program:
     return replace(program(sample, answer), prompt=stripped(sample))
 
 
-def program_chat(sample: Sample, answer: str) -> Program:
-    return after_problem(program(sample, ""), answer)
-
-
-def after_problem(program: Program, answer: str) -> Program:
-    """The program of an answer after its problem, whose imports and helpers it may use."""
-    future, rest = hoist_future(answer)
-    return replace(program, prompt=future + program.prompt, completion=f"\n{rest}\n")
-
-
 def gold(sample: Sample) -> str:
     return str(sample.data["solution"])
 
@@ -116,6 +106,25 @@ def gold_stripped(sample: Sample) -> str:
 
 def gold_chat(sample: Sample) -> str:
     return f"Here is the function:\n\n```python\n{sample.question}{gold(sample)}```\n\nIt passes the tests."
+
+
+def make_chat(task: Task, about: str) -> Task:
+    """The protocol `chat` of a task of HumanEval's form: an answer's program runs after its problem, as `task` runs it.
+
+    So it may use the imports and helpers of its problem.
+    """
+    assert task.program is not None
+    as_completed = task.program
+
+    def after_problem(sample: Sample, answer: str) -> Program:
+        future, rest = hoist_future(answer)
+        completed = as_completed(sample, f"\n{rest}\n")
+        return replace(completed, prompt=future + completed.prompt)
+
+    return replace(
+        task, about=about, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, program=after_problem,
+        gold=gold_chat, decoding=Decoding(max_tokens=1024),
+    )  # fmt: skip
 
 
 OPENAI = Task(
@@ -134,9 +143,6 @@ EVALPLUS = replace(
     decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS),
 )  # fmt: skip
 HEALED = replace(OPENAI, protocol="healed", decoding=Decoding(max_tokens=512, stop=STOPS, boundary="healed"))
-CHAT = replace(
-    OPENAI, about="164 Python functions asked by chat, run against their tests", protocol="chat", chat=True,
-    prompt=prompt_chat, extract=extract_chat, program=program_chat, gold=gold_chat, decoding=Decoding(max_tokens=1024),
-)  # fmt: skip
+CHAT = make_chat(OPENAI, "164 Python functions asked by chat, run against their tests")
 INSTRUCT = replace(CHAT, protocol="chat-instruct", prompt=prompt_instruct)
 PROTOCOLS = {task.protocol: task for task in (OPENAI, LM_EVAL, BIGCODE, EVALPLUS, HEALED, CHAT, INSTRUCT)}

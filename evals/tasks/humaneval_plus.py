@@ -11,24 +11,13 @@ Protocol `chat`: the same tests, asked by chat as in `humaneval@chat`.
 from collections.abc import Iterator
 from functools import partial
 
-from msgspec.structs import replace
-
 from evals.datasets.forms import EvalSet
 from evals.datasets.load import rows
 from evals.records import Decoding, Sample
 from evals.sandbox import Program
 from evals.sandbox.judge.evalplus import make_test
 from evals.task import Task
-from evals.tasks.humaneval import (
-    EVALPLUS_STOPS,
-    after_problem,
-    extract_chat,
-    extract_sanitized,
-    gold,
-    gold_chat,
-    prompt_chat,
-    stripped_line,
-)
+from evals.tasks.humaneval import EVALPLUS_STOPS, extract_sanitized, gold, make_chat, stripped_line
 
 TITLE = "HumanEval+"
 ALIASES = ("humanevalplus",)
@@ -58,18 +47,10 @@ def program(sample: Sample, answer: str) -> Program:
     )  # fmt: skip
 
 
-def program_chat(sample: Sample, answer: str) -> Program:
-    return after_problem(program(sample, ""), answer)
-
-
 EVALPLUS = Task(
     name="humaneval_plus", version=1, kind="code", about="HumanEval with many more inputs", protocol="evalplus",
     samples=partial(read_samples, "humaneval_plus"), prompt=stripped_line, extract=extract_sanitized,
     program=program, gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=768, stop=EVALPLUS_STOPS),
     data="humaneval_plus", split="test", licence="Apache-2.0", paper="arXiv:2305.01210", size=164, chance=0.0,
 )  # fmt: skip
-CHAT = replace(
-    EVALPLUS, about="HumanEval with many more inputs, asked by chat", protocol="chat", chat=True, prompt=prompt_chat,
-    extract=extract_chat, program=program_chat, gold=gold_chat, decoding=Decoding(max_tokens=1024),
-)  # fmt: skip
-PROTOCOLS = {"evalplus": EVALPLUS, "chat": CHAT}
+PROTOCOLS = {"evalplus": EVALPLUS, "chat": make_chat(EVALPLUS, "HumanEval with many more inputs, asked by chat")}

@@ -26,6 +26,7 @@ from evals.scoring.sanitize import sanitize
 from evals.task import Task
 from evals.tasks.humaneval import EVALPLUS_ANY, gold, prompt_chat
 from evals.tasks.humaneval_plus import read_samples
+from evals.tasks.mbpp import gold_chat
 
 TITLE = "MBPP+"
 ALIASES = ("mbppplus",)
@@ -49,10 +50,6 @@ def extract(sample: Sample, text: str) -> str:
 def extract_chat(sample: Sample, text: str) -> str | None:
     """The program in a chat answer."""
     return read_program(text, sample.data["entry_point"])
-
-
-def gold_chat(sample: Sample) -> str:
-    return f"Here is the function:\n\n```python\n{gold(sample)}\n```"
 
 
 def program(parts: tuple[str, ...]) -> Callable[[Sample, str], Program]:

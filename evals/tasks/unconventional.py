@@ -10,13 +10,11 @@ Protocol `chat` asks by chat, as `humaneval@chat` does.
 
 from functools import partial
 
-from msgspec.structs import replace
-
 from evals.datasets.forms import EvalSet, Shipped, humaneval
 from evals.records import Decoding
 from evals.scoring.answer import cut_at
 from evals.task import Task, bare_question
-from evals.tasks.humaneval import extract_chat, gold, gold_chat, program, program_chat, prompt_chat, read_samples
+from evals.tasks.humaneval import gold, make_chat, program, read_samples
 
 TITLE = "Unconventional 25"
 SETS = (
@@ -35,9 +33,5 @@ PHIZOO = Task(
     gold=gold, metrics=("pass@1",), decoding=Decoding(max_tokens=384, stop=STOPS), data="unconventional",
     split="test", licence="Apache-2.0", paper="this project", size=25, chance=0.0,
 )  # fmt: skip
-CHAT = replace(
-    PHIZOO, about="25 problems unlike any textbook's, asked by chat; also graded by a model", protocol="chat",
-    chat=True, prompt=prompt_chat, extract=extract_chat, program=program_chat, gold=gold_chat,
-    decoding=Decoding(max_tokens=1024),
-)  # fmt: skip
+CHAT = make_chat(PHIZOO, "25 problems unlike any textbook's, asked by chat; also graded by a model")
 PROTOCOLS = {"phizoo": PHIZOO, "chat": CHAT}

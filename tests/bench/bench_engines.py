@@ -24,10 +24,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from peers import use_shared_data
 from rows import missing, row
 
 SIDE = Path(__file__).with_name("harness_side.py")
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
 BATCHES = (1, 8, 32)
 Pairs = list[list[tuple[str, str]]]
 
@@ -204,8 +204,7 @@ def main() -> None:
             "the transformers engine", "lm-evaluation-harness", "no --lm-eval PYTHON (or LM_EVAL_PYTHON), see this file"
         )
         return
-    if SHARED.is_dir():
-        os.environ.setdefault("PHIZOO_DATA", str(SHARED))
+    use_shared_data()
     import torch
 
     from evals.engines import transformers_local

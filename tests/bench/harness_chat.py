@@ -30,15 +30,15 @@ if tokens == "0":
         limit=int(limit), rank=0, world_size=1, apply_chat_template=way == "chat", chat_template=reader.apply_chat_template,
         tokenizer_name="a",
     )  # fmt: skip
-    kept = [{"key": one.doc["key"], "prompt": one.args[0], "text": "", "metrics": {}} for one in task.instances]
+    kept = [{"key": each.doc["key"], "prompt": each.args[0], "text": "", "metrics": {}} for each in task.instances]
     answers.write(json.dumps(kept))
     sys.exit()
 model = HFLM(pretrained=folder, device="cpu", dtype="float32", batch_size=1)
-found = lm_eval.simple_evaluate(
+outcome = lm_eval.simple_evaluate(
     model=model, tasks=[ConfigurableTask(config=config)], limit=int(limit), bootstrap_iters=0, log_samples=True,
     apply_chat_template=way == "chat",
 )  # fmt: skip
-samples = sorted(next(iter(found["samples"].values())), key=lambda sample: sample["doc_id"])
+samples = sorted(next(iter(outcome["samples"].values())), key=lambda sample: sample["doc_id"])
 kept = [
     {
         "key": sample["doc"]["key"],

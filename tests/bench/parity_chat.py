@@ -18,9 +18,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from peers import use_shared_data
 from rows import missing, row
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "evals"
 LETTERS = ("A", "B", "C", "D")
 # ours -> the harness's file below lm_eval/tasks
 HARNESS = {
@@ -56,7 +56,7 @@ def ask(python: str, tool: str, asked: list[dict[str, Any]]) -> list[Any]:
     return answers
 
 
-def harness_messages(python: str) -> tuple[int, int]:
+def harness_messages(python: str) -> int:
     """The messages in the harness's words, and how many differ from its own."""
     from evals.tasks import task as find
 
@@ -65,15 +65,15 @@ def harness_messages(python: str) -> tuple[int, int]:
         task = find(spec)
         assert task.prompt is not None
         samples = list(task.samples())
-        groups = sorted({one.cluster for one in samples}) if "{cluster}" in config else [""]
-        for group in groups:
-            some = [one for one in samples if not group or one.cluster == group]
-            requests.append({"config": config.format(cluster=group), "rows": [native(one) for one in some]})
-            mine.append([task.prompt(one) for one in some])
+        clusters = sorted({sample.cluster for sample in samples}) if "{cluster}" in config else [""]
+        for cluster in clusters:
+            members = [sample for sample in samples if not cluster or sample.cluster == cluster]
+            requests.append({"config": config.format(cluster=cluster), "rows": list(map(native, members))})
+            mine.append(list(map(task.prompt, members)))
     return differing("messages in the harness's words", mine, ask(python, "harness", requests))
 
 
-def evalplus_messages(python: str) -> tuple[int, int]:
+def evalplus_messages(python: str) -> int:
     """The messages in EvalPlus's words, and how many differ from its own."""
     from evals.tasks import task as find
 
@@ -82,13 +82,14 @@ def evalplus_messages(python: str) -> tuple[int, int]:
         task = find(spec)
         assert task.prompt is not None
         samples = list(task.samples())
-        requests.append({"prompts": {one.id: one.question for one in samples}})
-        mine.append([task.prompt(one) for one in samples])
+        requests.append({"prompts": {sample.id: sample.question for sample in samples}})
+        mine.append(list(map(task.prompt, samples)))
     return differing("messages in EvalPlus's words", mine, ask(python, "evalplus", requests))
 
 
-def differing(what: str, mine: list[list[str]], theirs: list[list[str]]) -> tuple[int, int]:
-    count, differ = 0, 0
+def differing(what: str, mine: list[list[str]], theirs: list[list[str]]) -> int:
+    """How many messages differ; keeps and prints the count."""
+    count = differ = 0
     for ours, others in zip(mine, theirs, strict=True):
         for a, b in zip(ours, others, strict=True):
             count += 1
@@ -97,7 +98,7 @@ def differing(what: str, mine: list[list[str]], theirs: list[list[str]]) -> tupl
                 print(f"first that differs:\n{a!r}\n{b!r}")
     print(f"{what}: {count:,} compared, {differ:,} differ", flush=True)
     row(what, figure=f"{count:,} compared, {differ:,} differ", target="0 differ")
-    return count, differ
+    return differ
 
 
 def made_answers(right: str, others: list[str], draw: random.Random) -> set[str]:
@@ -121,7 +122,7 @@ def equality(python: str, most: int) -> None:
     from evals.tasks import task as find
 
     draw = random.Random(5)
-    rights = [one.target for one in find("math_500@chat").samples()]
+    rights = [sample.target for sample in find("math_500@chat").samples()]
     pairs = [(answer, right) for right in rights for answer in sorted(made_answers(right, rights, draw))]
     pairs = pairs if most >= len(pairs) else draw.sample(pairs, most)
     theirs = ask(python, "harness", [{"pairs": pairs}])[0]
@@ -142,16 +143,15 @@ def main() -> None:
     parser.add_argument("--evalplus", default=os.environ.get("EVALPLUS_PYTHON"))
     parser.add_argument("--pairs", type=int, default=1_000_000, help="made answers of MATH-500 at most")
     given = parser.parse_args()
-    if SHARED.is_dir():
-        os.environ.setdefault("PHIZOO_DATA", str(SHARED))
+    use_shared_data()
     differ = 0
     if given.lm_eval:
-        differ += harness_messages(given.lm_eval)[1]
+        differ += harness_messages(given.lm_eval)
         equality(given.lm_eval, given.pairs)
     else:
         missing("messages in the harness's words", "lm-evaluation-harness", "no LM_EVAL_PYTHON")
     if given.evalplus:
-        differ += evalplus_messages(given.evalplus)[1]
+        differ += evalplus_messages(given.evalplus)
     else:
         missing("messages in EvalPlus's words", "EvalPlus", "no EVALPLUS_PYTHON")
     sys.exit(1 if differ else 0)

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parity_readings import SHARED, saved
+from parity_readings import saved
+from peers import parse_with_harness
 from rows import row
 
 from evals.scoring import language
@@ -152,15 +153,9 @@ def explained(verdict: Verdict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lm-eval", default=os.environ.get("LM_EVAL_PYTHON"))
     parser.add_argument("--prompts", type=int, default=PROTOCOLS["lm-eval"].size)
     parser.add_argument("--run", type=Path, help="a run's folder whose saved texts are judged too")
-    given = parser.parse_args()
-    if not given.lm_eval:
-        print("skipped: no --lm-eval PYTHON (or LM_EVAL_PYTHON); bench_engines.py says how to make it")
-        return
-    if SHARED.is_dir():
-        os.environ.setdefault("PHIZOO_DATA", str(SHARED))
+    given = parse_with_harness(parser)
     language.check_libraries()
     draw, texts = random.Random(0), saved(given.run)
     chosen = list(samples())[: given.prompts]

@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 from parity_ifeval import write_tables
-from parity_readings import SHARED
+from peers import parse_with_harness
 from rows import row
 
 from evals.chat import ChatShape, bind, chat_task
@@ -76,16 +76,10 @@ def margin(engine: Any, prompt: str, first: str, second: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--lm-eval", default=os.environ.get("LM_EVAL_PYTHON"))
     parser.add_argument("--prompts", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=96, help="of each text; 0 compares the prompts alone")
     parser.add_argument("--plain", action="store_true", help="without the template, as the harness does by default")
-    given = parser.parse_args()
-    if not given.lm_eval:
-        print("skipped: no --lm-eval PYTHON (or LM_EVAL_PYTHON); bench_engines.py says how to make it")
-        return
-    if SHARED.is_dir():
-        os.environ.setdefault("PHIZOO_DATA", str(SHARED))
+    given = parse_with_harness(parser)
     task = ifeval.PROTOCOLS["lm-eval"]
     bound = task if given.plain else bind(chat_task(task, ChatShape()), given.folder)
     assert bound.prompt is not None
@@ -101,24 +95,24 @@ def main() -> None:
     if given.tokens:
         texts = {generation.sample: generation.text for generation in engine.generate(requests)}
     with tempfile.TemporaryDirectory() as scratch:
-        other = {one["key"]: one for one in theirs(given.lm_eval, given.folder, given, Path(scratch))}
+        other = {answer["key"]: answer for answer in theirs(given.lm_eval, given.folder, given, Path(scratch))}
     prompts = parted = verdicts = 0
     for sample, request in zip(chosen, requests, strict=True):
-        one, text = other[sample.id], texts[sample.id]
-        if one["prompt"] != request.prompt:
+        their, text = other[sample.id], texts[sample.id]
+        if their["prompt"] != request.prompt:
             prompts += 1
-            print(f"{sample.id}: other prompt {one['prompt'][-80:]!r}, ours {request.prompt[-80:]!r}")
-        if one["text"] != text:
-            apart = margin(engine, request.prompt, one["text"], text)
+            print(f"{sample.id}: other prompt {their['prompt'][-80:]!r}, ours {request.prompt[-80:]!r}")
+        if their["text"] != text:
+            apart = margin(engine, request.prompt, their["text"], text)
             parted += apart >= CLOSE
             print(f"{sample.id}: the texts part where two logits are {apart:.2g} apart")
-        scored = ifeval.score(sample, one["text"])
+        scored = ifeval.score(sample, their["text"])
         own = {
             name: list(map(bool, scored.trials.get(name, ()))) or bool(scored.metrics[name]) for name in OURS.values()
         }
-        if any(own[OURS[name]] != value for name, value in one["metrics"].items()):
+        if any(own[OURS[name]] != value for name, value in their["metrics"].items()):
             verdicts += 1
-            print(f"{sample.id}: other verdicts {one['metrics']}, ours {own}")
+            print(f"{sample.id}: other verdicts {their['metrics']}, ours {own}")
     way = "plain" if given.plain else "by chat"
     figure = f"{len(chosen)} prompts of {given.tokens} tokens: {prompts} other prompts, {parted} other texts, {verdicts} other verdicts"
     print(f"ifeval, {way}: {figure}", flush=True)

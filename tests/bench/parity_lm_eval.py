@@ -27,8 +27,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench_engines import SHARED, bpe, questions
+from bench_engines import bpe, questions
 from parity_tasks import TASKS, harness_name, written
+from peers import parse_with_harness
 from rows import row
 
 TOLERANCE = (1e-4, 2**-23)  # nats, and one float32 step of the value: the harness adds in float32
@@ -230,7 +231,6 @@ def opened(given: argparse.Namespace, weights: Path, runs: Path) -> tuple[Model,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lm-eval", default=os.environ.get("LM_EVAL_PYTHON"))
     parser.add_argument("--model", type=Path)
     parser.add_argument("--checkpoint", help="a checkpoint of the zoo in PHIZOO_HOME")
     parser.add_argument("--steps", type=int, default=200, help="training steps of the model made without --model")
@@ -243,12 +243,7 @@ def main() -> None:
     parser.add_argument("--chat", action="store_true", help="by chat, with the model's own template")
     parser.add_argument("--system", default="", help="with --chat: the system message")
     parser.add_argument("--fewshot-as-turns", action="store_true", help="with --chat: examples as turns")
-    given = parser.parse_args()
-    if not given.lm_eval:
-        print("skipped: no --lm-eval PYTHON (or LM_EVAL_PYTHON); bench_engines.py says how to make it")
-        return
-    if SHARED.is_dir():
-        os.environ.setdefault("PHIZOO_DATA", str(SHARED))
+    given = parse_with_harness(parser)
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

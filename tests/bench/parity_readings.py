@@ -17,9 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from peers import parse_with_harness
 from rows import row
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "evals"
 # ours -> the harness's file below lm_eval/tasks, and our rows' set and split by the harness's split
 TASKS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "gsm8k@lm-eval": ("gsm8k/gsm8k.yaml", {"test": ("gsm8k", "test"), "train": ("gsm8k", "train")}),
@@ -128,15 +128,9 @@ def in_words(found: tuple[int, int, int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lm-eval", default=os.environ.get("LM_EVAL_PYTHON"))
     parser.add_argument("--run", type=Path, help="a run's folder whose saved generations are read too")
     parser.add_argument("--task", choices=TASKS, action="append")
-    given = parser.parse_args()
-    if not given.lm_eval:
-        print("skipped: no --lm-eval PYTHON (or LM_EVAL_PYTHON); bench_engines.py says how to make it")
-        return
-    if SHARED.is_dir():
-        os.environ.setdefault("PHIZOO_DATA", str(SHARED))
+    given = parse_with_harness(parser)
     script = Path(__file__).with_name("harness_readings.py")
     every = list[tuple[int, int, int]]()
     with tempfile.TemporaryDirectory() as scratch:

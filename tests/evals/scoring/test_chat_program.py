@@ -48,6 +48,16 @@ def helper(name: str, body: str) -> str:
     return f"def {name}(numbers):\n{body}"
 
 
+def using_sys(body: str) -> str:
+    """The function with a use of a module."""
+    return f"import sys\n\n{HEAD}    sys.getrecursionlimit()\n{body}"
+
+
+def accumulated(body: str) -> str:
+    """The body in one line over itertools."""
+    return f"    return list(accumulate(numbers, {'max' if body == RIGHT else 'min'}))\n"
+
+
 # name -> the answer, from the body that it gives and another one that it takes back or does not mean
 SHAPES: dict[str, Shape] = {
     # fences
@@ -129,6 +139,13 @@ SHAPES: dict[str, Shape] = {
         f"memo = {{}}\nmemo['f'] = None\n{helper('work', body)}memo['f'] = work\n{HEAD}    return memo['f'](numbers)\n"
     ),
     "defined as another name": lambda body, _: fenced(helper("work", body) + "running_max = work\n"),
+    "a heap that is filled": lambda body, _: fenced(
+        f"import heapq\nheap = []\nheapq.heappush(heap, 0)\n{HEAD}    assert heap.copy() == [0]\n{body}"
+    ),
+    "a function of several types": lambda body, _: fenced(
+        "import functools\n\n@functools.singledispatch\n"
+        + f"{HEAD}    raise TypeError\n\n@running_max.register(list)\n{helper('_', body)}"
+    ),
     # examples
     "an example call": lambda body, _: fenced(HEAD + body + "\nprint(running_max([1, 3, 2]))\n"),
     "an example that waits for input": lambda body, _: fenced(
@@ -143,6 +160,13 @@ SHAPES: dict[str, Shape] = {
         + "\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(running_max([]), [1])\n"
         + "unittest.main()\n"
     ),
+    "an exit by a module that it uses": lambda body, _: fenced(using_sys(body) + "\nsys.exit(0)\n"),
+    "a main function that waits, run by a module that it uses": lambda body, _: fenced(
+        f"{using_sys(body)}\ndef main():\n    return input()\n\nif True:\n    sys.exit(main())\n"
+    ),
+    "a wrong assert over a module that it uses": lambda body, _: fenced(
+        f"{using_sys(body)}\nassert sys.intern(str(running_max([1]))) == ''\n"
+    ),
     "a session": lambda body, _: fenced(
         "".join(f"{'>>> ' if at == 0 else '... '}{line}\n" for at, line in enumerate((HEAD + body).splitlines()))
         + ">>> running_max([1])\n[1]\n",
@@ -154,6 +178,13 @@ SHAPES: dict[str, Shape] = {
     "imports in another block": lambda body, _: (
         f"First:\n{fenced('import itertools as it' + chr(10))}Then:\n"
         + fenced(HEAD + "    return list(it.accumulate(numbers, " + ("max" if body == RIGHT else "min") + "))\n")
+    ),
+    "an import of all names": lambda body, _: fenced("from itertools import *\n" + HEAD + accumulated(body)),
+    "an import of all names in a block before": lambda body, _: (
+        f"{fenced('from itertools import *' + chr(10))}Then:\n{fenced(HEAD + accumulated(body))}"
+    ),
+    "an import of all names in a test file after": lambda body, _: (
+        f"{fenced(HEAD + body)}Test it:\n{fenced('from solution import *' + chr(10) + 'print(running_max([1]))' + chr(10))}"
     ),
     "imports outside the fence": lambda body, _: (
         "import itertools\n\n"
@@ -220,7 +251,7 @@ def verdicts() -> dict[str, str]:
     programs += [as_program(f"{name}/wrong", make(WRONG, RIGHT)) for name, make in SHAPES.items()]
     try:
         with open_sandbox(workers=2) as sandbox:
-            return {one.id: f"{one.verdict} {one.detail}".strip() for one in sandbox.run(programs)}
+            return {each.id: f"{each.verdict} {each.detail}".strip() for each in sandbox.run(programs)}
     except ZooError as error:
         pytest.skip(f"no isolation here: {error}")
 
