@@ -202,7 +202,7 @@ def _compare_slots(model: Any, tokens: Tokens, form: LeanPass | None, length: in
             read[name].append(logits_V.float().clone())
         return following
 
-    for _ in Slots(model, tokens, 2, lean=form, draw=follow).run(texts):
+    for _ in Slots(model, tokens, 2, lean=form, draw=follow).steps(texts):
         pass
     return all(
         len(read[name]) == STEPS

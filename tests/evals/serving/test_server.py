@@ -117,7 +117,7 @@ def test_log_probabilities_of_what_is_written_are_those_of_reading_it(
     assert [
         step.logprob for step in write_steps(backend.model, backend.tokens, backend.paths, text, 0)
     ] == read.token_logprobs
-    (again,) = backend.prompt_logprobs([[*ids, *text.written]])
+    (((_, again),),) = backend.step_prompts([[*ids, *text.written]])
     assert read.token_logprobs == pytest.approx([one.logprob for one in again[len(ids) - 1 : -1]], abs=1e-4)
     assert read.text_offset[0] == 0 and len(read.tokens) == len(read.text_offset) == 12
     for piece, value, top in zip(read.tokens, read.token_logprobs, read.top_logprobs, strict=True):
