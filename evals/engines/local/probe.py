@@ -51,6 +51,7 @@ def prove(model: Any, tokens: Tokens, context_tokens: int) -> Paths:
                     choices=fast[0] if choices else PLAIN, texts=fast[1] if texts else cache, limit=limit,
                     longer_texts=cache,
                 )  # fmt: skip
+        lean.forget_pass(model)
     return Paths(texts=cache)
 
 
