@@ -102,7 +102,7 @@ class CompletionText(Record, frozen=True, kw_only=True):
 
 
 def open_stream(text: Text) -> ThoughtStream | None:
-    """What splits a chat's text into thought and answer; None for a completion, whose tags are text."""
+    """The splitter of a chat's text into thought and answer; None for a completion, whose tags are text."""
     plan = text.request.thought
     return None if plan is None else ThoughtStream(plan.tags, plan.opened)
 
