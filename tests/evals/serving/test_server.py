@@ -35,7 +35,7 @@ def backend(tiny_phi: Path) -> TransformersLocal:
 def serving(engine: TransformersLocal) -> Iterator[str]:
     """The address of a running server of an engine."""
     running = make_server(engine, "tiny", "127.0.0.1", 0, "the-key", "d" * 64)
-    thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_address[1]}/v1"
     running.shutdown()
