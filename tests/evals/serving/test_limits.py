@@ -167,8 +167,8 @@ def test_a_foreign_host_is_a_421(engine: TransformersLocal) -> None:
 def test_web_pages_are_refused(port: int) -> None:
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
         check_error(ask(port, SMALL, headers={**JSON, **headers}), 403, "web pages")
-    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-    assert ask(port, None, headers=asked, method="OPTIONS")[0] == 403
+    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    assert ask(port, None, headers=headers, method="OPTIONS")[0] == 403
     own = {"Origin": f"http://127.0.0.1:{port}", "Host": f"127.0.0.1:{port}"}
     assert ask(port, SMALL, headers={**JSON, **own})[0] == 200
 
