@@ -151,9 +151,9 @@ def _transformers(
     try:
         running = make_server(backend, name, host, port, key, digest, hosts)
     except OSError as error:
-        raise ZooError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
+        raise ZooError(f"cannot listen on {host}:{port} ({error.strerror}); take another --port") from None
     with _stop_signal() as stopped:
-        thread = threading.Thread(target=running.serve_forever, args=(0.1,), daemon=True)
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
         _print_ready(name, host, running.server_address[1])
         stopped.wait()

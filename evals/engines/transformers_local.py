@@ -14,7 +14,7 @@ import msgspec
 from evals.engines.local.choices import choose
 from evals.engines.local.generate import Text, encode_prompt
 from evals.engines.local.load import load, resolve
-from evals.engines.local.logprobs import TokenRead, read_prompts, step_prompts
+from evals.engines.local.logprobs import TokenRead, step_prompts
 from evals.engines.local.paths import Paths
 from evals.engines.local.plain import vocabulary_rows
 from evals.engines.local.probe import prove
@@ -99,12 +99,11 @@ class TransformersLocal:
         if piece := pieces.new():
             yield piece
 
-    def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[TokenRead]]:
-        """The log-probability of every token of every sequence but its first, and the likeliest next token."""
-        return read_prompts(self.model, sequences, self.tokens.size, self.budget)
-
     def step_prompts(self, sequences: Sequence[Sequence[int]]) -> Iterator[list[tuple[int, list[TokenRead]]]]:
-        """As `prompt_logprobs`: yields after each forward pass its sequences' places with their reads."""
+        """Reads every token of every sequence but its first, and the likeliest next one.
+
+        Yields after each forward pass its sequences' places with their reads.
+        """
         return step_prompts(self.model, sequences, self.tokens.size, self.budget)
 
     def close(self) -> None:

@@ -102,7 +102,7 @@ class CompletionText(Record, frozen=True, kw_only=True):
 
 
 def open_stream(text: Text) -> ThoughtStream | None:
-    """What splits a chat's text into thought and answer; None for a completion, whose tags are text."""
+    """The splitter of a chat's text into thought and answer; None for a completion, whose tags are text."""
     plan = text.request.thought
     return None if plan is None else ThoughtStream(plan.tags, plan.opened)
 
@@ -217,9 +217,9 @@ def read_chat(body: dict[str, Any], engine: TransformersLocal) -> CompletionRequ
     ids = list(engine.tokens.tokenizer(text, add_special_tokens=False)["input_ids"])
     how = read_decoding(body, max(1, engine.facts.context_tokens - len(ids)))
     about = msgspec.structs.replace(about, likeliest=top if with_logprobs else None, chat=True)
-    asked = _encode([ids], how, body, engine, about)
-    requests = tuple(msgspec.structs.replace(each, thought=plan) for each in asked.requests)
-    return msgspec.structs.replace(asked, requests=requests)
+    request = _encode([ids], how, body, engine, about)
+    requests = tuple(msgspec.structs.replace(each, thought=plan) for each in request.requests)
+    return msgspec.structs.replace(request, requests=requests)
 
 
 def read_switches(body: dict[str, Any]) -> dict[str, bool]:

@@ -56,7 +56,7 @@ class Server:
         self.server_address: tuple[str, int] = listening.getsockname()[:2]
         self._ended = threading.Event()
 
-    def serve_forever(self, _poll_seconds: float = 0.0) -> None:
+    def serve_forever(self) -> None:
         """Answers requests until `shutdown`."""
         try:
             self._server.run(sockets=[self._listening])
@@ -168,22 +168,25 @@ class Api:
             fault = f"the model {model[:80]!r} is not served here; {self.name!r} is"
             raise BadRequest(fault, 404, param="model", code="model_not_found")
         read = read_chat if request.url.path.startswith("/v1/chat") else read_completion
-        return await unless_gone(request.receive, self._complete(read, body))
+        try:
+            return await unless_gone(request.receive, self._complete(read, body))
+        except asyncio.CancelledError:
+            raise BadRequest("the server stops", 503) from None
 
     async def _complete(self, read: Any, body: dict[str, Any]) -> Response:
-        asked: CompletionRequest = await self.turns.read(lambda: read(body, self.engine))
-        name = f"{'chatcmpl' if asked.chat else 'cmpl'}-{uuid.uuid4().hex}"
+        request: CompletionRequest = await self.turns.read(lambda: read(body, self.engine))
+        name = f"{'chatcmpl' if request.chat else 'cmpl'}-{uuid.uuid4().hex}"
         head = {"id": name, "model": self.name, "created": int(time.time())}
-        if asked.stream:
-            events = self._stream(asked, head)
+        if request.stream:
+            events = self._stream(request, head)
             return EventStream(await anext(events), events)  # a refusal is an ordinary error, before the stream begins
         async with self.turns.seat():
-            choices, used = await self.turns.finish(step_answer(self.engine, asked))
-        kind = "chat.completion" if asked.chat else "text_completion"
+            choices, used = await self.turns.finish(step_answer(self.engine, request))
+        kind = "chat.completion" if request.chat else "text_completion"
         return _json({**head, "object": kind, "choices": choices, "usage": used})
 
-    async def _stream(self, asked: CompletionRequest, head: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        async with self.turns.seat(), aclosing(self.turns.items(step_stream(self.engine, asked, head))) as events:
+    async def _stream(self, request: CompletionRequest, head: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        async with self.turns.seat(), aclosing(self.turns.items(step_stream(self.engine, request, head))) as events:
             async for event in events:
                 yield event
 

@@ -11,7 +11,7 @@ from evals.engines.http.message import count_reasoning, read_message, split_mess
 from evals.engines.tokens import Tokens
 from evals.records import Choice, GenerateRequest, Generation
 from evals.scoring.finite import find_overflow
-from evals.scoring.thought import THINK, SplitText
+from evals.scoring.thought import THINK, SplitText, ThoughtPlan
 
 ROUNDING = 1e-3  # a server may give a log-probability so far above 0
 
@@ -65,11 +65,8 @@ def read_generation(
     if read is None or not (chat or isinstance(choice.get("text"), str)):
         raise EndpointError(f"the endpoint sent no text ({str(choice)[:80]!r}); what was answered is kept")
     (thought, text), cut, counted = read, choice.get("finish_reason") == "length", count_reasoning(answer)
-    split, plan = SplitText("", text), request.thought
-    if plan is not None:
-        split = split_message(thought, text, cut=cut, counted=counted, tags=plan.tags, opened=plan.opened)
-    elif chat:
-        split = split_message(thought, text, cut=cut, counted=counted)
+    plan = request.thought or (ThoughtPlan((THINK,)) if chat else None)
+    split = split_message(thought, text, plan, cut=cut, counted=counted) if plan else SplitText("", text)
     counted = counted or (len(tokens.encode(split.thought, special=False)) if tokens and split.thought else 0)
     prompt_tokens, written = read_usage(answer) or (0, 0)
     text = split.answer

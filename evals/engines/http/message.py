@@ -7,7 +7,7 @@ themselves and count its tokens (OpenAI).
 
 from typing import Any
 
-from evals.scoring.thought import THINK, SplitText, ThoughtTags, split_thought, unwrap_answer
+from evals.scoring.thought import SplitText, ThoughtPlan, split_thought, unwrap_answer
 
 FIELDS = ("reasoning_content", "reasoning", "thinking")
 THOUGHTS = ("thinking", "reasoning", "redacted_thinking")  # kinds of parts
@@ -48,23 +48,21 @@ def _text_of(part: dict[str, Any]) -> str:
     return value if isinstance(value, str) else ""
 
 
-def split_message(
-    thought: str, text: str, *, cut: bool, counted: int, tags: tuple[ThoughtTags, ...] = (THINK,),
-    opened: ThoughtTags | None = None,
-) -> SplitText:  # fmt: skip
+def split_message(thought: str, text: str, plan: ThoughtPlan, *, cut: bool, counted: int) -> SplitText:
     """The parts of an answer. A server's own split stays, without marks around the answer; else tags split the text.
 
     cut      the text ended at its limit
     counted  tokens that the server counts as thought
 
-    >>> split_message("2 and", "", cut=True, counted=0).unfinished
+    >>> from evals.scoring.thought import THINK
+    >>> split_message("2 and", "", ThoughtPlan((THINK,)), cut=True, counted=0).unfinished
     True
     """
     if thought:
-        return SplitText(thought, unwrap_answer(text.lstrip(), tags), cut and not text.strip(), 0)
+        return SplitText(thought, unwrap_answer(text.lstrip(), plan.tags), cut and not text.strip(), 0)
     if not text.strip() and cut and counted:  # the server keeps the thought to itself
         return SplitText("", "", True, 0)
-    return split_thought(text, tags, opened)
+    return split_thought(text, plan.tags, plan.opened)
 
 
 def count_reasoning(answer: dict[str, Any]) -> int:

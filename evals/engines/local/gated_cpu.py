@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals.engines.local.products import Product, can_pack, make_product
-from evals.engines.local.side_by_side import Attend, LeanPass, find_angles, join, rotate
+from evals.engines.local.side_by_side import Attend, LeanPass, compute_by_rows, find_angles, rotate
 from zoo.families import FAMILIES
 from zoo.records import Record
-
-INNER_ROWS = 256  # rows of the inner layer at a time, so that they stay in a core's second-level cache
 
 
 class GatedLayer(Record, frozen=True, kw_only=True):
@@ -108,8 +106,8 @@ def _normalise(x_ND: Any, norm: Any) -> Any:
 def _apply_gate(layer: GatedLayer, normal_ND: Any) -> Any:
     from torch.nn.functional import silu
 
-    parts = []
-    for rows in normal_ND.split(INNER_ROWS):
+    def compute(rows: Any) -> Any:
         gate, up = layer.gate_up(rows).chunk(2, dim=-1)
-        parts.append(layer.down(silu(gate).mul_(up)))
-    return join(parts)
+        return layer.down(silu(gate).mul_(up))
+
+    return compute_by_rows(compute, normal_ND)

@@ -22,3 +22,8 @@ def lean_pass(model: Any) -> LeanPass:
     if model not in _PASSES:
         _PASSES[model] = phi_cpu.open_phi(model) if phi_cpu.fits(model) else gated_cpu.open_gated(model)
     return _PASSES[model]
+
+
+def forget_pass(model: Any) -> None:
+    """Frees the pass of a model, which may hold a copy of its weights."""
+    _PASSES.pop(model, None)

@@ -22,24 +22,17 @@ class TokenRead(Record, frozen=True, kw_only=True):
     best_logprob: float
 
 
-def read_prompts(model: Any, sequences: Sequence[Sequence[int]], size: int, budget: int) -> list[list[TokenRead]]:
-    """For each sequence one TokenRead per token from the second on, and one for the likeliest next token.
+def step_prompts(
+    model: Any, sequences: Sequence[Sequence[int]], size: int, budget: int
+) -> Iterator[list[tuple[int, list[TokenRead]]]]:
+    """Yields after each forward pass (place, reads) of its sequences.
+
+    The reads are one TokenRead per token from the second on, and one for the likeliest next token.
 
     sequences  token ids, each at least one
     size       ids from here on are padding rows of the embedding, never given as likeliest
     budget     tokens a forward pass
     """
-    reads: list[list[TokenRead]] = [[] for _ in sequences]
-    for step in step_prompts(model, sequences, size, budget):
-        for place, read in step:
-            reads[place] = read
-    return reads
-
-
-def step_prompts(
-    model: Any, sequences: Sequence[Sequence[int]], size: int, budget: int
-) -> Iterator[list[tuple[int, list[TokenRead]]]]:
-    """As `read_prompts`, but yields after each forward pass its sequences' places with their reads."""
     lengths = [len(sequence) for sequence in sequences]
     for batch in plain.batches(lengths, lengths, plain.vocabulary_rows(model), budget):
         logits_BTV = plain.read_logits(model, [sequences[place] for place in batch], lengths[batch[0]])

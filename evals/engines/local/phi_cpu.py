@@ -5,12 +5,11 @@ The arithmetic is transformers' Phi (models/phi/modeling_phi.py of 5.23), so log
 Letters in names: N tokens side by side, D width, H heads, S head size.
 """
 
+from functools import partial
 from typing import Any
 
-from evals.engines.local.products import can_pack, make_product
-from evals.engines.local.side_by_side import Attend, LeanPass, find_angles, join, rotate
-
-INNER_ROWS = 256  # rows of the inner layer at a time: 256 x 1024 floats stay in a core's second-level cache
+from evals.engines.local.products import Product, can_pack, make_product
+from evals.engines.local.side_by_side import Attend, LeanPass, compute_by_rows, find_angles, rotate
 
 
 def fits(model: Any) -> bool:
@@ -44,6 +43,9 @@ def open_phi(model: Any) -> LeanPass:
     def normalise(x_ND: Any, norm: Any) -> Any:
         return layer_norm(x_ND, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
+    def apply_inner(inner: Product, outer: Product, rows: Any) -> Any:
+        return outer(gelu(inner(rows), approximate="tanh"))
+
     def forward(token_N: Any, position_N: Any, attend: Attend, reads: Any = None) -> Any:
         out_ND = body.embed_tokens(token_N)
         angles = find_angles(body, out_ND, position_N)
@@ -55,8 +57,7 @@ def open_phi(model: Any) -> LeanPass:
             if reads is not None and number == len(layers) - 1:
                 mixed_NHS, normal_ND, out_ND = mixed_NHS[reads], normal_ND[reads], out_ND[reads]
             sum_ND = dense(mixed_NHS.reshape(-1, heads * size))
-            inner_ND = [outer(gelu(inner(rows), approximate="tanh")) for rows in normal_ND.split(INNER_ROWS)]
-            sum_ND += join(inner_ND)
+            sum_ND += compute_by_rows(partial(apply_inner, inner, outer), normal_ND)
             out_ND = sum_ND.add_(out_ND)
         return normalise(out_ND, body.final_layernorm)
 

@@ -106,16 +106,10 @@ class Reader:
         self.input_BT, self._state = self.input_BT[list(rows)], {}
 
 
-def write_texts(model: Any, tokens: Tokens, texts: Sequence[Text], slots: int, *, with_cache: bool) -> Iterator[Text]:
-    """Writes every text to its end, texts with prompts of equal length in step, and yields each as it ends."""
-    for ended in step_texts(model, tokens, texts, slots, with_cache=with_cache):
-        yield from ended
-
-
 def step_texts(
     model: Any, tokens: Tokens, texts: Sequence[Text], slots: int, *, with_cache: bool
 ) -> Iterator[list[Text]]:
-    """As `write_texts`, but yields after each step of the model the texts that ended with it."""
+    """Writes texts with prompts of equal length in step; yields after each step of the model those that ended."""
     lengths = [len(text.prompt.tokens) for text in texts]
     for places in batches(lengths, [1] * len(texts), 1, GROUP_TOKENS):
         group = [texts[place] for place in places]

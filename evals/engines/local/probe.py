@@ -51,6 +51,7 @@ def prove(model: Any, tokens: Tokens, context_tokens: int) -> Paths:
                     choices=fast[0] if choices else PLAIN, texts=fast[1] if texts else cache, limit=limit,
                     longer_texts=cache,
                 )  # fmt: skip
+        lean.forget_pass(model)
     return Paths(texts=cache)
 
 
@@ -202,7 +203,7 @@ def _compare_slots(model: Any, tokens: Tokens, form: LeanPass | None, length: in
             read[name].append(logits_V.float().clone())
         return following
 
-    for _ in Slots(model, tokens, 2, lean=form, draw=follow).run(texts):
+    for _ in Slots(model, tokens, 2, lean=form, draw=follow).steps(texts):
         pass
     return all(
         len(read[name]) == STEPS

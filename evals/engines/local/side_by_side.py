@@ -20,6 +20,7 @@ Reads = Sequence[tuple[int, int]]  # (row, place among its fed tokens)
 Attend = Callable[[int, Any, Any, Any], Any]  # (layer, q_NHS, k_NKS, v_NKS) -> the output of attention, (N, H, S)
 
 STEP_ROWS = 8  # texts whose attention is computed together in a step
+INNER_ROWS = 256  # rows of an inner layer at a time: 256 x 1024 floats stay in a core's second-level cache
 PASS_TOKENS = 512  # prompt tokens a pass: 512 read HellaSwag 2.4 times as fast as 8192 with 9M parameters
 
 
@@ -58,11 +59,12 @@ def rotate(x: Any, angles: tuple[Any, Any]) -> None:
     first.copy_(rotated)
 
 
-def join(parts: Sequence[Any]) -> Any:
-    """Rows that were computed some at a time, as one tensor."""
+def compute_by_rows(compute: Callable[[Any], Any], x_ND: Any) -> Any:
+    """The results of `compute` for all rows, INNER_ROWS at a time."""
     import torch
 
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+    parts = [compute(rows) for rows in x_ND.split(INNER_ROWS)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class QuestionSpan(Record, frozen=True, kw_only=True):

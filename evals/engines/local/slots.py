@@ -106,11 +106,6 @@ class Slots:
         self.last: Any = None  # each text's newest token, not fed yet
         self.width = 0
 
-    def run(self, waiting: Sequence[Text]) -> Iterator[Text]:
-        """Yields every text when it has ended."""
-        for ended in self.steps(waiting):
-            yield from ended
-
     def steps(self, waiting: Sequence[Text]) -> Iterator[list[Text]]:
         """Yields after each step of the model the texts that ended with it."""
         import torch

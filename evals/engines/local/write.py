@@ -1,6 +1,7 @@
 """Writes many texts, each by the fastest path that is proven for the model and for the text's length."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from evals.engines.local import plain
@@ -27,7 +28,7 @@ def generate(
     while waiting:
         done: set[tuple[str, int]] = set()
         try:
-            for text in _write(model, tokens, paths, waiting, slots):
+            for text in chain.from_iterable(step_texts(model, tokens, paths, waiting, slots)):
                 done.add((text.request.sample, text.request.draw))
                 yield text.generation()
             return
@@ -37,11 +38,6 @@ def generate(
             slots = max(1, slots // 2)
             unfinished = [text for text in waiting if (text.request.sample, text.request.draw) not in done]
             waiting = [Text(text.request, text.prompt, tokens, context_tokens) for text in unfinished]
-
-
-def _write(model: Any, tokens: Tokens, paths: Paths, texts: Sequence[Text], slots: int) -> Iterator[Text]:
-    for ended in step_texts(model, tokens, paths, texts, slots):
-        yield from ended
 
 
 def step_texts(model: Any, tokens: Tokens, paths: Paths, texts: Sequence[Text], slots: int) -> Iterator[list[Text]]:

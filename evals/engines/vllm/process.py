@@ -5,6 +5,7 @@ command line, where every user of a machine can read it.
 """
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -159,5 +160,8 @@ def check_port(host: str, port: int) -> None:
         try:
             listening.bind((host, port))
         except (OSError, OverflowError) as error:
-            what = getattr(error, "strerror", None) or error
-            raise ZooError(f"cannot listen on {host}:{port} ({what}); take another --port") from None
+            reason = getattr(error, "strerror", None) or error
+            # a name without an address, or an address of another machine
+            wrong_host = isinstance(error, socket.gaierror) or getattr(error, "errno", 0) == errno.EADDRNOTAVAIL
+            option = "--host" if wrong_host else "--port"
+            raise ZooError(f"cannot listen on {host}:{port} ({reason}); take another {option}") from None

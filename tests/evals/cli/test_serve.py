@@ -133,6 +133,14 @@ def test_what_cannot_be_served_is_told_before_anything_is_loaded(
     assert told in said and said.count("\n") == 1
 
 
+def test_an_address_of_another_machine_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHIZOO_API_KEY", "key")
+    assert cli.run(["serve", "tiny", "--engine", "transformers", "--host", "192.0.2.1"]) == 2
+    assert "take another --host" in capsys.readouterr().err
+
+
 def test_a_taken_port_and_a_damaged_file_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

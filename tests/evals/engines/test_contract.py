@@ -58,7 +58,7 @@ def engine(
         yield local
     elif request.param == "openai_http":
         running = make_server(local, "tiny", "127.0.0.1", 0, None)
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
         yield openai.connect(folder, url=f"http://127.0.0.1:{running.server_address[1]}/v1")
         running.shutdown()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from evals.engines.local import lean, probe
 from evals.engines.tokens import Tokens
 from evals.engines.transformers_local import connect
 from evals.records import Choice, ChoiceRequest, Decoding, GenerateRequest
@@ -221,6 +222,17 @@ def test_a_llama_is_read_without_padding(kind: str, tokenizer: Any, tmp_path: Pa
     more = {"no_rope_layers": [1, 0]} if kind == "smollm3" else {}
     engine = hold(tmp_path, save(tiny_config(kind, **more), tokenizer, tmp_path))
     assert (engine.paths.choices, engine.paths.texts) == ("side by side", "side by side")
+
+
+def test_a_pass_that_is_not_proven_leaves_no_copy_of_the_weights(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tiny_config("llama"), tokenizer, tmp_path)
+    for name in ("_compare_choices", "_compare_slots"):
+        monkeypatch.setattr(probe, name, lambda _model, _tokens, form, _length: form is None)
+    engine = connect(tmp_path, device="cpu")
+    assert (engine.paths.choices, engine.paths.texts) == ("tree", "slots")
+    assert engine.model not in lean._PASSES
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -88,21 +88,32 @@ def test_no_model_is_refused(family: str, words: str, tmp_path: Path) -> None:
 def test_a_run_says_which_engine_it_took_and_records_it(tiny_phi: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_registry() as registry:
         registry.add(tiny_phi, "tiny")
-    asked = ["eval", "run", "tiny", "--task", "mini_exercises", "--limit", "2", "--no-publish", "--json", "--engine"]
-    assert root.run([*asked, "auto"]) == 0
+    arguments = [
+        "eval",
+        "run",
+        "tiny",
+        "--task",
+        "mini_exercises",
+        "--limit",
+        "2",
+        "--no-publish",
+        "--json",
+        "--engine",
+    ]
+    assert root.run([*arguments, "auto"]) == 0
     printed = capsys.readouterr()
     assert "tiny:1: engine transformers: the fastest on a CPU" in printed.err
     run = json.loads(printed.out)[0]["run"]
     assert read_header(settings.runs_dir() / run).backend.engine == "transformers"
-    assert root.run([*asked, "transformers"]) == 0  # the same run
+    assert root.run([*arguments, "transformers"]) == 0  # the same run
     assert json.loads(capsys.readouterr().out)[0]["run"] == run
 
 
 def test_auto_is_refused_on_a_cluster_and_for_an_endpoint(tiny_phi: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_registry() as registry:
         registry.add(tiny_phi, "tiny")
-    asked = ["eval", "run", "--task", "mini_exercises", "--engine", "auto"]
-    assert root.run([*asked, "tiny", "--ray", "auto"]) == 2
+    arguments = ["eval", "run", "--task", "mini_exercises", "--engine", "auto"]
+    assert root.run([*arguments, "tiny", "--ray", "auto"]) == 2
     assert "spread transformers or vllm, not auto" in capsys.readouterr().err
-    assert root.run([*asked, "endpoint:gpt-5"]) == 2
+    assert root.run([*arguments, "endpoint:gpt-5"]) == 2
     assert "--engine openai_http" in capsys.readouterr().err

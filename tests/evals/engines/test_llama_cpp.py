@@ -42,8 +42,8 @@ QUESTIONS = [
     ChoiceRequest(sample="empty", pairs=(("", "def add"), ("", "Question"))),
     ChoiceRequest(sample="long", pairs=((LONG, " a b"), (LONG, " None of the items"))),
     *(
-        ChoiceRequest(sample=f"shots/{asked}", pairs=tuple((f"{SHOTS}{asked}\nAnswer:", text) for text in texts))
-        for asked, texts in {
+        ChoiceRequest(sample=f"shots/{question}", pairs=tuple((f"{SHOTS}{question}\nAnswer:", text) for text in texts))
+        for question, texts in {
             "first?": (" the first", " None"),
             "which of the items?": (" a", " b", " c"),
             "": (" add a b", " add b a"),
@@ -149,13 +149,14 @@ def test_a_question_does_not_depend_on_the_other_questions(
         LlamaSession, "_decode", lambda session, places: (calls.append(repr(places)), decode(session, places))
     )
     engine = connect("llama_cpp", made[0])
-    alone = {one.sample: one for question in QUESTIONS for one in engine.choose([question])}
+    alone = {scores.sample: scores for question in QUESTIONS for scores in engine.choose([question])}
     calls_alone = set(calls)
     assert len(calls_alone) < len(calls)  # some blocks are shared
     for seed in range(4):
         calls.clear()
-        some = random.Random(seed).sample(QUESTIONS, len(QUESTIONS) - seed)
-        assert {one.sample: one for one in engine.choose(some)} == {one.sample: alone[one.sample] for one in some}
+        questions = random.Random(seed).sample(QUESTIONS, len(QUESTIONS) - seed)
+        scores_of = {scores.sample: scores for scores in engine.choose(questions)}
+        assert scores_of == {question.sample: alone[question.sample] for question in questions}
         assert set(calls) <= calls_alone
     engine.close()
 

@@ -55,8 +55,8 @@ def write_tokens(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch, mad
 
 
 def chat(client: openai.OpenAI, **more: Any) -> Any:
-    asked: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "2+2?"}], "temperature": 0}
-    return client.chat.completions.create(**{**asked, "max_tokens": 90, **more})
+    body: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "2+2?"}], "temperature": 0}
+    return client.chat.completions.create(**{**body, "max_tokens": 90, **more})
 
 
 CASES: dict[str, tuple[str, str, str, str]] = {

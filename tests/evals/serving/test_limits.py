@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,8 @@ def test_a_foreign_host_is_a_421(engine: TransformersLocal) -> None:
 def test_web_pages_are_refused(port: int) -> None:
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
         check_error(ask(port, SMALL, headers={**JSON, **headers}), 403, "web pages")
-    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-    assert ask(port, None, headers=asked, method="OPTIONS")[0] == 403
+    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    assert ask(port, None, headers=headers, method="OPTIONS")[0] == 403
     own = {"Origin": f"http://127.0.0.1:{port}", "Host": f"127.0.0.1:{port}"}
     assert ask(port, SMALL, headers={**JSON, **own})[0] == 200
 
@@ -301,6 +302,16 @@ def test_a_client_that_left_frees_its_work(engine: TransformersLocal, more: dict
         steps = slow.steps
         time.sleep(0.3)
         assert slow.closed and slow.steps == steps
+
+
+def test_a_server_that_stops_says_so_to_a_client_that_waits(engine: TransformersLocal) -> None:
+    slow = Slow(engine, 0.02)
+    with ThreadPoolExecutor(1) as pool:
+        with serving(slow) as port:
+            waiting = pool.submit(ask, port, {"prompt": [1, 2], "n": 64, "max_tokens": 100, "seed": 1})
+            while slow.steps < 3:
+                time.sleep(0.01)
+        check_error(waiting.result(), 503, "the server stops")
 
 
 def test_a_client_that_does_not_read_stops_nobody(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def backend(tiny_phi: Path) -> TransformersLocal:
 def serving(engine: TransformersLocal) -> Iterator[str]:
     """The address of a running server of an engine."""
     running = make_server(engine, "tiny", "127.0.0.1", 0, "the-key", "d" * 64)
-    thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_address[1]}/v1"
     running.shutdown()
@@ -117,7 +117,7 @@ def test_log_probabilities_of_what_is_written_are_those_of_reading_it(
     assert [
         step.logprob for step in write_steps(backend.model, backend.tokens, backend.paths, text, 0)
     ] == read.token_logprobs
-    (again,) = backend.prompt_logprobs([[*ids, *text.written]])
+    (((_, again),),) = backend.step_prompts([[*ids, *text.written]])
     assert read.token_logprobs == pytest.approx([one.logprob for one in again[len(ids) - 1 : -1]], abs=1e-4)
     assert read.text_offset[0] == 0 and len(read.tokens) == len(read.text_offset) == 12
     for piece, value, top in zip(read.tokens, read.token_logprobs, read.top_logprobs, strict=True):
