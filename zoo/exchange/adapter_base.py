@@ -59,9 +59,8 @@ def prove_base(registry: "Registry", parent: Checkpoint, settings: Mapping[str, 
 
 def _find_named(registry: "Registry", named: str, revision: str) -> tuple[str, list[Path]]:
     """The named base's weights on this machine, and how to name them to a user; no files where it is not here."""
-    folder = Path(named)
-    if named and folder.is_dir():
-        return named, _safetensors(folder)
+    if os.path.isdir(named):  # not Path.is_dir, which raises for a name that is too long for the disk
+        return named, _safetensors(Path(named))
     if cached := find_cached(named, revision or None):
         return f"{named} in the hub's cache", _safetensors(cached.folder)
     for checkpoint in registry.list(all_versions=True):

@@ -203,6 +203,7 @@ def test_a_named_base_with_the_same_weights_is_proven(
     ({"base_model_name_or_path": "someone/base-instruct"}, "its base is someone/base-instruct, and base:1 is someone"),
     ({"base_model_name_or_path": "/content/base"}, "unproven"),
     ({"base_model_name_or_path": None}, "unproven"),
+    ({"base_model_name_or_path": "/content/" + "x" * 5000}, "unproven"),
 ])  # fmt: skip
 def test_a_recorded_origin_is_held_against_the_named_one(
     tiny_phi: Path, tmp_path: Path, settings: dict[str, Any], fault: str
