@@ -28,9 +28,10 @@ def choose(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> 
     protocols  by fingerprint; a score whose protocol is missing is judged without it
     """
     levels = [PASSED_OVER] * len(scores)
+    columns = {protocol: column_of(protocol, protocols) for protocol in {score.protocol for score in scores}}
     cells: dict[tuple[str, str, str], list[int]] = {}
     for index, score in enumerate(scores):
-        cells.setdefault(_cell_of(score, protocols), []).append(index)
+        cells.setdefault((score.checkpoint, columns[score.protocol], score.metric), []).append(index)
     names: dict[tuple[str, str, str, str], list[int]] = {}
     for (checkpoint, _, metric), indices in cells.items():
         winner = _winner(scores, indices, protocols.get(scores[indices[0]].protocol))
@@ -51,7 +52,8 @@ def choose(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> 
                     index,
                 ),
             )
-        _mark(levels, scores, cells[_cell_of(scores[newest], protocols)], newest, CURRENT)
+        key = (scores[newest].checkpoint, columns[scores[newest].protocol], scores[newest].metric)
+        _mark(levels, scores, cells[key], newest, CURRENT)
     return levels
 
 
@@ -59,10 +61,6 @@ def column_of(fingerprint: str, protocols: Mapping[str, ProtocolRecord]) -> str:
     """The leaderboard's column of a protocol: its fingerprint, or of a chat the same for every model's template."""
     protocol = protocols.get(fingerprint)
     return protocol.column_key if protocol is not None and protocol.chat else fingerprint
-
-
-def _cell_of(score: Score, protocols: Mapping[str, ProtocolRecord]) -> tuple[str, str, str]:
-    return score.checkpoint, column_of(score.protocol, protocols), score.metric
 
 
 def standing(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> list[Score]:

@@ -115,14 +115,15 @@ def _tensors(registry: "Registry", old: Checkpoint, new: Checkpoint) -> tuple[li
     if any(file.path.endswith(".gguf") for record in (old, new) for file in record.files):
         return [], 0  # blocks of one format cannot be compared with numbers of another
     if old.digest == new.digest:
-        return [], sum(len(read_header(path).tensors) for path in _weights(registry, old))
-    before, after = (locate_tensors(_weights(registry, record)) for record in (old, new))
+        return [], sum(len(read_header(path).tensors) for path in weight_files(registry, old))
+    before, after = (locate_tensors(weight_files(registry, record)) for record in (old, new))
     names = sorted(before.keys() | after.keys())
     changed = [change for name in names if (change := compare_tensor(name, before.get(name), after.get(name)))]
     return changed, len(names) - len(changed)
 
 
-def _weights(registry: "Registry", checkpoint: Checkpoint) -> list[Path]:
+def weight_files(registry: "Registry", checkpoint: Checkpoint) -> list[Path]:
+    """The safetensors files of a checkpoint, without symlinks."""
     folder = registry.path(checkpoint)  # a folder of symlinks, if the store is read-only
     names = [file.path for file in checkpoint.files if file.path.endswith(".safetensors")]
     return [Path(os.path.realpath(folder / name)) for name in names]

@@ -71,7 +71,8 @@ def main() -> int:
     print("| door | tried | held |\n| --- | ---: | ---: |")
     for door in DOORS:
         print(f"| {door} | {tally.tried[door]:,} | {tally.tried[door] - tally.failed[door]:,} |")
-    print(f"| all | {sum(tally.tried.values()):,} | {sum(tally.tried.values()) - sum(tally.failed.values()):,} |")
+    tried, failed = (sum(counts[door] for door in DOORS) for counts in (tally.tried, tally.failed))
+    print(f"| all | {tried:,} | {tried - failed:,} |")
     return int(bool(sum(tally.failed.values())))
 
 

@@ -36,6 +36,7 @@ from zoo.admission.tokenizer_files import read_byte_pairs, read_sentencepiece
 from zoo.admission.tokenizer_steps import find_fault, find_patterns, growth_letters
 from zoo.errors import ZooError
 from zoo.exchange import adapter
+from zoo.exchange.adapter_tokenizer import read_vocabulary as read_adapter_vocabulary
 from zoo.exchange.zoo_remote import push
 from zoo.registry import open_registry
 
@@ -227,6 +228,9 @@ def file_doors(folder: Path) -> dict[str, tuple[Any, Callable[[Any], Any]]]:
         ),
         "adapter": (ADAPTER, lambda value: adapter._check_settings(folder / "adapter_config.json", adapter.check_settings(
             write(folder / "adapter_config.json", text_of(value))))),
+        "adapter: tokenizer.json": (
+            TOKENIZER, lambda value: read_adapter_vocabulary(write(folder / "tokenizer.json", text_of(value)))
+        ),
         "result file: lm_eval": (LINE, lambda value: import_formats.read(write(samples, text_of(value) + b"\n"))),
         "result file: lm_eval, bytes": (text_of(LINE), lambda data: import_formats.read(write(samples, data + b"\n"))),
         "result file: EvalPlus": (

@@ -68,7 +68,7 @@ def read_header(path: Path) -> Header:
 
 
 def read_checked(path: Path, parse: Callable[[BinaryIO, int], Header], kind: str) -> Header:
-    """What `parse` makes of an open file and its size; its ValueError as a ZooError with the file."""
+    """The header that `parse` reads from an open file and its size. Raises ZooError with the file and the fault."""
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         try:

@@ -7,12 +7,12 @@ a conversation without tools gets `default`.
 Source: transformers 5, tokenization_utils_base.py (`_from_pretrained`, `get_chat_template`).
 """
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from zoo.admission.chat_template import ChatTemplate
 from zoo.admission.gguf import gguf_file
 from zoo.admission.gguf_header import read_gguf
 from zoo.errors import ZooError
@@ -59,10 +59,10 @@ def find_template(folder: Path) -> FoundTemplate | None:
 def template_digest(folder: Path) -> str | UnsetType:
     """sha256 of the template of a checkpoint's folder, as its record has it; UNSET for a base model."""
     try:
-        found = find_template(folder)
+        template = find_template(folder)
     except ZooError:  # several, and none is the default: it may enter, and cannot be asked by chat
         return UNSET
-    return sha256(found.text.encode("utf-8", "surrogatepass")).hexdigest() if found else UNSET
+    return ChatTemplate(*template).digest if template else UNSET
 
 
 def _stated(path: Path) -> Any:

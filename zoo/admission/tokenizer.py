@@ -22,7 +22,6 @@ from zoo.admission.tokenizer_files import read_byte_pairs, read_sentencepiece
 from zoo.admission.tokenizer_steps import find_fault, find_patterns, growth_letters
 from zoo.errors import ZooError
 from zoo.plain_file import open_plain
-from zoo.shape import read_shape
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 SECONDS = 20  # of processor time; a vocabulary of 262,144 tokens takes 3
@@ -93,6 +92,8 @@ def _try_in_child(path: Path, rows: int, merges: Path | None = None) -> None:
 
 def count_rows(config: dict[str, Any]) -> int:
     """The rows of the embedding that a config.json states; 0 where it states none."""
+    from zoo.shape import read_shape  # the child needs no records, and starts in half the time
+
     inner = config.get("text_config")
     return read_shape(config).vocabulary or (read_shape(inner).vocabulary if isinstance(inner, dict) else 0)
 

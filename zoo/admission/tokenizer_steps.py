@@ -38,11 +38,12 @@ def find_fault(content: Any) -> str:
     for key, value in model.items():
         if key in INSERTING and isinstance(value, str) and len(value) > INSERTED:
             return f"its model has a {key} of {len(value):,} characters"
-    padding = content.get("padding") or {}
-    sizes = [padding.get("pad_to_multiple_of"), (padding.get("strategy") or {})] if isinstance(padding, dict) else []
-    fixed = sizes[1].get("Fixed") if sizes and isinstance(sizes[1], dict) else None
-    if any(isinstance(size, int) and size > PADDING for size in (*sizes[:1], fixed)):
-        return f"it pads every text to more than {PADDING:,} tokens"
+    padding = content.get("padding")
+    if isinstance(padding, dict):
+        strategy = padding.get("strategy")
+        sizes = (padding.get("pad_to_multiple_of"), strategy.get("Fixed") if isinstance(strategy, dict) else None)
+        if any(isinstance(size, int) and size > PADDING for size in sizes):
+            return f"it pads every text to more than {PADDING:,} tokens"
     return ""
 
 

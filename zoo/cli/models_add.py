@@ -86,8 +86,9 @@ def add(
 
         report_dry_run(*plan_import(source, name, revision), "nothing was fetched")
         return
-    if (link or "://" in source) and (drop_code or convert or revision):
-        raise ZooError("--drop-code, --convert and --revision do not go with --link or an address; leave them out")
+    if (link or "://" in source) and (base or drop_code or convert or revision):
+        options = "--base, --drop-code, --convert and --revision"
+        raise ZooError(f"{options} do not go with --link or an address; leave them out")
     with open_registry() as registry:
         record = _about(registry, recipe, parents, datasets, about)
         if link or "://" in source:

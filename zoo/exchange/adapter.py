@@ -23,7 +23,7 @@ import msgspec
 from zoo.admission import gate
 from zoo.admission.config import check_settings
 from zoo.admission.safetensors_header import Tensor, read_header
-from zoo.diff import Located, compare_tensor, locate_tensors
+from zoo.diff import Located, compare_tensor, locate_tensors, weight_files
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
 from zoo.exchange.adapter_base import prove_base
@@ -77,7 +77,7 @@ def import_adapter(registry: "Registry", folder: Path, name: str, base: str, abo
     shards = [file.path for file in parent.files if file.path.endswith(".safetensors")]
     if not shards or parent.quantisation:
         raise ZooError(f"{parent.label} has no full weights as safetensors, so nothing can be merged into it.")
-    located = locate_tensors(Path(os.path.realpath(tree / path)) for path in shards)
+    located = locate_tensors(weight_files(registry, parent))
     pairs = _match(folder, settings, parent.label, {name: tensor for name, (_, _, tensor) in located.items()})
     _check_tied(folder, pairs, located)
     if has_tokenizer(folder):

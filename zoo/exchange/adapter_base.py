@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.diff import compare_tensor, locate_tensors
+from zoo.diff import compare_tensor, locate_tensors, weight_files
 from zoo.errors import ZooError
 from zoo.exchange.hub import COMMIT, REPOSITORY
 from zoo.exchange.hub_cache import find_cached
@@ -41,7 +41,7 @@ def prove_base(registry: "Registry", parent: Checkpoint, settings: Mapping[str, 
     if same_name and (not COMMIT.fullmatch(revision) or revision == commit):
         return True
     label, files = _find_named(registry, named, revision)
-    common, difference = _compare(files, _weights(registry, parent))
+    common, difference = _compare(files, weight_files(registry, parent))
     if difference:
         raise ZooError(
             f"{where}: its base is {named[:80]}, and {parent.label} is another model than {label}: {difference}. "
@@ -59,24 +59,19 @@ def prove_base(registry: "Registry", parent: Checkpoint, settings: Mapping[str, 
 
 def _find_named(registry: "Registry", named: str, revision: str) -> tuple[str, list[Path]]:
     """The named base's weights on this machine, and how to name them to a user; no files where it is not here."""
-    folder = Path(named)
-    if named and folder.is_dir():
-        return named, _safetensors(folder)
+    if os.path.isdir(named):  # not Path.is_dir, which raises for a name that is too long for the disk
+        return named, _safetensors(Path(named))
     if cached := find_cached(named, revision or None):
         return f"{named} in the hub's cache", _safetensors(cached.folder)
     for checkpoint in registry.list(all_versions=True):
         origin = ORIGIN.fullmatch(checkpoint.source)
         if origin and origin[1].lower() == named.lower() and origin[2].startswith(revision):
-            return checkpoint.label, _weights(registry, checkpoint)
+            return checkpoint.label, weight_files(registry, checkpoint)
     return "", []
 
 
 def _safetensors(folder: Path) -> list[Path]:
     return [Path(os.path.realpath(path)) for path in sorted(folder.glob("*.safetensors"))]
-
-
-def _weights(registry: "Registry", checkpoint: Checkpoint) -> list[Path]:
-    return _safetensors(registry.path(checkpoint))
 
 
 def _compare(named: list[Path], own: list[Path]) -> tuple[int, str]:

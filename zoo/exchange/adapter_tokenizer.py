@@ -55,15 +55,17 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     content = read_json(path)
     model: Any = content.get("model")
     listed = model.get("vocab") if isinstance(model, dict) else None
-    if isinstance(listed, list):  # Unigram: pairs of a token and its score
-        listed = {pair[0]: number for number, pair in enumerate(listed) if isinstance(pair, list) and pair}
     added = content.get("added_tokens") or []
-    if not isinstance(listed, dict) or not isinstance(added, list):
+    if not isinstance(listed, dict | list) or not isinstance(added, list):
         raise ZooError(f"{path}: has no vocabulary (model.vocab).")
-    numbers = {**listed, **{token.get("content"): token.get("id") for token in added if isinstance(token, dict)}}
-    if not all(isinstance(token, str) and type(number) is int for token, number in numbers.items()):
+    if isinstance(listed, dict):
+        pairs = list(listed.items())
+    else:  # Unigram: pairs of a token and its score
+        pairs = [(entry[0], number) for number, entry in enumerate(listed) if isinstance(entry, list) and entry]
+    pairs += [(token.get("content"), token.get("id")) for token in added if isinstance(token, dict)]
+    if not all(isinstance(token, str) and type(number) is int for token, number in pairs):
         raise ZooError(f"{path}: its vocabulary is not of words and their numbers.")
-    return numbers
+    return dict(pairs)
 
 
 def copy_tokenizer(folder: Path, target: Path) -> None:

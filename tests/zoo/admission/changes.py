@@ -1,12 +1,14 @@
 """Changes of a small Phi's folder, and the check that a changed folder does not enter."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from zoo.admission.tokenizer import check_tokenizer
 from zoo.errors import ZooError
 from zoo.registry import open_registry
 
@@ -44,3 +46,12 @@ def check_refused(folder: Path, home: Path, reason: str) -> None:
     assert reason in str(raised.value)
     assert "\n" not in str(raised.value)
     assert not [path for path in (home / "store").rglob("*") if path.is_file()]
+
+
+def check_tokenizer_refused(folder: Path, name: str, rows: int, reason: str, seconds: float) -> None:
+    """The tokenizer of a folder is refused in one line with its file's name and the reason, in so many seconds."""
+    begin = time.monotonic()
+    with pytest.raises(ZooError, match=reason) as raised:
+        check_tokenizer(folder, {"vocab_size": rows})
+    assert "\n" not in str(raised.value) and name in str(raised.value)
+    assert time.monotonic() - begin < seconds

@@ -3,8 +3,8 @@
 import base64
 import contextlib
 import json
+import shutil
 import struct
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
+from tests.zoo.admission.changes import check_tokenizer_refused
 from zoo.admission.tokenizer import check_tokenizer
 from zoo.admission.tokenizer_files import PIECE_CHARACTERS, read_byte_pairs, read_sentencepiece
 from zoo.errors import ZooError
@@ -117,11 +118,7 @@ PAIRS: dict[str, tuple[Any, str, str]] = {
 def test_a_crafted_model_is_refused_with_its_reason(name: str, tmp_path: Path) -> None:
     data, reason = MODELS[name]
     (tmp_path / "tokenizer.model").write_bytes(data)
-    begin = time.monotonic()
-    with pytest.raises(ZooError, match=reason) as raised:
-        check_tokenizer(tmp_path, {"vocab_size": ROWS})
-    assert "\n" not in str(raised.value) and "tokenizer.model" in str(raised.value)
-    assert time.monotonic() - begin < 30
+    check_tokenizer_refused(tmp_path, "tokenizer.model", ROWS, reason, seconds=30)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -130,9 +127,7 @@ def test_crafted_byte_pairs_are_refused_with_their_reason(name: str, tmp_path: P
     text = vocabulary if isinstance(vocabulary, str) else json.dumps(vocabulary)
     (tmp_path / "vocab.json").write_text(text)
     (tmp_path / "merges.txt").write_text(merges)
-    with pytest.raises(ZooError, match=reason) as raised:
-        check_tokenizer(tmp_path, {"vocab_size": ROWS})
-    assert "\n" not in str(raised.value) and "vocab.json" in str(raised.value)
+    check_tokenizer_refused(tmp_path, "vocab.json", ROWS, reason, seconds=30)
 
 
 @pytest.mark.parametrize("kind", [1, 2])
@@ -170,10 +165,7 @@ def test_the_files_beside_a_tokenizer_json_are_not_read(tiny_phi: Path, tmp_path
 @pytest.mark.parametrize("name", ["tokenizer.model", "vocab.json"])
 def test_a_checkpoint_with_such_a_tokenizer_does_not_enter(name: str, tiny_phi: Path, tmp_path: Path) -> None:
     folder = tmp_path / "crafted"
-    folder.mkdir()
-    for file in tiny_phi.iterdir():
-        if file.name not in ("tokenizer.json", "vocab.json", "merges.txt"):
-            (folder / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(tiny_phi, folder, ignore=shutil.ignore_patterns("tokenizer.json", "vocab.json", "merges.txt"))
     (folder / name).write_bytes(sentencepiece(unknown=9999) if name.endswith("model") else b'{"a": 999999999}')
     with open_registry(f"sqlite:///{tmp_path}/zoo.db", str(tmp_path / "store")) as registry:
         with pytest.raises(ZooError, match=name):

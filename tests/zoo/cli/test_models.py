@@ -126,6 +126,7 @@ BAD = {
     "name too long": (["export", "one", "{a}/" + "x" * 300], "too long"),
     "no name": (["add", "/nowhere"], "not a folder"),
     "options of the hub": (["add", "{a}", "--link", "--drop-code"], "do not go with --link"),
+    "a base of an address": (["add", "s3://b/lora", "--base", "x"], "do not go with --link or an address"),
     "nothing to edit": (["edit", "one"], "nothing to change"),
     "bad name": (["add", "{a}", "--name", "A B"], "cannot be a name"),
     "unknown relation": (["add", "{a}", "--name", "x", "--parent", "one=child"], "no relation"),

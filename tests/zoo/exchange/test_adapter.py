@@ -13,6 +13,7 @@ from zoo.cli import root
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
 from zoo.exchange.adapter import import_adapter
+from zoo.exchange.adapter_tokenizer import read_vocabulary
 from zoo.records import About
 from zoo.registry import Registry, open_registry
 
@@ -202,6 +203,7 @@ def test_a_named_base_with_the_same_weights_is_proven(
     ({"base_model_name_or_path": "someone/base-instruct"}, "its base is someone/base-instruct, and base:1 is someone"),
     ({"base_model_name_or_path": "/content/base"}, "unproven"),
     ({"base_model_name_or_path": None}, "unproven"),
+    ({"base_model_name_or_path": "/content/" + "x" * 5000}, "unproven"),
 ])  # fmt: skip
 def test_a_recorded_origin_is_held_against_the_named_one(
     tiny_phi: Path, tmp_path: Path, settings: dict[str, Any], fault: str
@@ -276,6 +278,16 @@ def test_a_tokenizer_that_numbers_tokens_differently_is_refused(
     (tmp_path / "lora" / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(ZooError, match="gives the token 'a' the number"):
         import_adapter(registry, tmp_path / "lora", "tuned", "base", About())
+
+
+@pytest.mark.parametrize("content", [
+    {"model": {"vocab": {}}, "added_tokens": [{"content": [], "id": 1}]}, {"model": {"vocab": [[["a"], 0.0]]}},
+    {"model": {"vocab": {"a": True}}}, {"model": {"vocab": "a"}}, {"model": []},
+])  # fmt: skip
+def test_a_vocabulary_of_no_words_is_one_line(content: Any, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(ZooError, match=r"tokenizer\.json: (its vocabulary is not of words|has no vocabulary)"):
+        read_vocabulary(tmp_path / "tokenizer.json")
 
 
 def test_embeddings_that_were_resized_in_training_are_refused(
