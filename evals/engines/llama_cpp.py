@@ -209,6 +209,7 @@ def choose_rows(model: Any, rows: Sequence[ChoiceRow]) -> Iterator[ChoiceScores]
         cached: Sequence[int] = ()
         for row in rows:
             if has_state or len(row.branches) >= MOST_SEQUENCES:
+                cached = _keep_blocks(session, cached, ())  # this question needs their room
                 singles = [structs.replace(row, branches=(branch,)) for branch in row.branches]
                 choices = [choice for single in singles for choice in _read(session, single, 0)]
             else:

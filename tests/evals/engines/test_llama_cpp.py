@@ -178,6 +178,24 @@ def test_choices_that_cannot_share_tokens_are_read_by_themselves(
     engine.close()
 
 
+def test_a_question_read_by_itself_has_the_room_of_the_one_before(
+    tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
+    tiny_llama(tmp_path / "tiny.gguf", tiny_phi, **{"llama.context_length": (4, 512)})
+    engine = connect("llama_cpp", tmp_path)
+    shared = ChoiceRequest(sample="shared", pairs=((LONG, " a b"), (LONG, " None of the items")))
+    other = " ".join(reversed(LONG.split()))
+    many = ChoiceRequest(sample="many", pairs=tuple((other, f" {letter}") for letter in "ABCD"))
+    (alone,) = engine.choose([many])
+    monkeypatch.setattr("evals.engines.llama_cpp.MOST_SEQUENCES", 3)
+    _, behind = engine.choose([shared, many])
+    assert [choice.logprob for choice in behind.choices] == pytest.approx(
+        [choice.logprob for choice in alone.choices], abs=1e-3
+    )
+    engine.close()
+
+
 def test_a_logit_that_is_not_finite_is_no_answer(tiny_phi: Path, tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
     tiny_llama(tmp_path / "tiny.gguf", tiny_phi)
