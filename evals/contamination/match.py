@@ -1,4 +1,7 @@
-"""One match: a document that is close to a problem, and the characters of it that are."""
+"""One match: a document that is close to a problem, and the characters of it that are; and what finds it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from zoo.records import Record
 
@@ -20,6 +23,17 @@ class Match(Record, frozen=True):
     start: int
     end: int
     text: str
+
+
+class SearchMethod(Protocol):
+    """Finds the matches between some texts and the problems that it was opened for."""
+
+    @property
+    def unsearched(self) -> frozenset[int]:
+        """Numbers of the problems that this method cannot search for (too short, not parsable)."""
+
+    def matches(self, texts: Sequence[str]) -> Iterator[Match]:
+        """The matches of each text, the closest one of each problem."""
 
 
 def excerpt(text: str, start: int, end: int) -> str:

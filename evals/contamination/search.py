@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain, islice
-from typing import Protocol
 
 import msgspec
 
 from evals.contamination.documents import TrainingSet, documents
 from evals.contamination.flags import Flag, Flags, FlagsHeader, MatchedDocument
-from evals.contamination.match import Match
+from evals.contamination.fold import FoldedSearch, fold_problem
+from evals.contamination.match import Match, SearchMethod
 from evals.contamination.problems import Problem
 from evals.contamination.thresholds import Method
 from evals.encoders import MINILM, Encoder
@@ -30,17 +30,6 @@ KEPT = 5  # matches that are kept of each sample, the closest
 Chunk = list[tuple[str, str]]  # (where the document is, its text)
 
 
-class SearchMethod(Protocol):
-    """Finds the matches between some texts and the problems that it was opened for."""
-
-    @property
-    def unsearched(self) -> frozenset[int]:
-        """Numbers of the problems that this method cannot search for (too short, not parsable)."""
-
-    def matches(self, texts: Sequence[str]) -> Iterator[Match]:
-        """The matches of each text, the closest one of each problem."""
-
-
 class SearchPlan(Record, frozen=True):
     """How to search: the method, its threshold, and for embeddings the model of the vectors (None: words)."""
 
@@ -54,12 +43,10 @@ class SearchPlan(Record, frozen=True):
         if self.method == "ast":
             from evals.contamination.syntax_trees import SERIALISATION
 
-            return SERIALISATION
+            return f"{SERIALISATION}, of folded text"
         if self.method == "embedding":
             return f"L2 distance of unit vectors, {embedder_name(self.encoder)}"
-        return "words in lower case" + (
-            "; shorter questions whole" if self.method == "ngram" else ", without docstrings"
-        )
+        return "folded words" + ("; shorter questions whole" if self.method == "ngram" else ", without docstrings")
 
 
 def embedder_name(encoder: Encoder | None) -> str:
@@ -70,7 +57,11 @@ def embedder_name(encoder: Encoder | None) -> str:
 
 
 def open_method(problems: Sequence[Problem], plan: SearchPlan) -> SearchMethod:
-    """The method of a plan, ready to search for these problems."""
+    """The method of a plan, ready to search for these problems; all methods compare folded texts."""
+    return FoldedSearch(_open_folded([fold_problem(problem) for problem in problems], plan))
+
+
+def _open_folded(problems: Sequence[Problem], plan: SearchPlan) -> SearchMethod:
     if plan.method == "ast":
         from evals.contamination.trees import TreeSearch
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from evals.contamination import syntax_trees
-from evals.contamination.embeddings import EmbeddingSearch
+from evals.contamination.embeddings import EmbeddingSearch, make_embed
 from evals.contamination.problems import Problem, make_problems
 from evals.contamination.search import SearchPlan, embedder_name, open_method
 from evals.contamination.thresholds import default_threshold
@@ -115,8 +115,7 @@ def embedding_rows(planted: Planted, embedder: str) -> Iterator[LeakRow]:
 
     encoder = None if embedder == "words" else find_encoder(embedder)
     threshold = default_threshold("embedding", embedder)
-    method = open_method(planted.problems, SearchPlan(method="embedding", threshold=threshold, encoder=encoder))
-    assert isinstance(method, EmbeddingSearch)
+    method = EmbeddingSearch(planted.problems, threshold, make_embed(planted.problems, encoder))
     distances = {grade: np.array([closest(method, text) for text in texts]) for grade, texts in planted.texts.items()}
     nearest = distances[""].min(axis=1)
     calibrated = distance_at(FALSE_POSITIVES, nearest)

