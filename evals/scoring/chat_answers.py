@@ -14,6 +14,8 @@ NUMBER = re.compile(
     r"(?<![\w.,])(?P<sign>(?<!\))-(?=[\d.$€£]))?(?:[$€£]\s?(?P<late>-)?)?"
     r"(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?P<part>\.\d+)?(?:\s*/\s*(?P<below>\d+))?"
 )
+DENIED = re.compile(r"\bnot\s+(?:[$€£]\s?)?-?\d[\d,./]*(?<![,./])(?:\s*%)?", re.IGNORECASE)  # "not 5 but 6"
+RESULT = re.compile(r",?\s*\b(?:which|that|this)\s+(?:is|equals|makes|gives|comes to)\b", re.IGNORECASE)
 
 
 def read_number(text: str) -> Fraction | None:
@@ -31,7 +33,7 @@ def read_number(text: str) -> Fraction | None:
         return None
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
     bold = [number for part in re.findall(r"\*\*([^*]+)\*\*", last) if (number := _only_number(part)) is not None]
-    numbers = find_numbers(plain(text))
+    numbers = find_numbers(DENIED.sub(" ", plain(text)))
     return bold[-1] if bold else numbers[-1] if numbers else None
 
 
@@ -41,7 +43,11 @@ def number_of_clause(clause: str) -> Fraction | None:
     >>> number_of_clause("x = 5 + 13 = 18 dollars for 3 days"), number_of_clause("\\\\frac{1}{2}")
     (Fraction(18, 1), Fraction(1, 2))
     """
+    clause = DENIED.sub(" ", clause)
     part = clause.rpartition("=")[2]
+    worked = RESULT.search(part)
+    if worked and len(find_numbers(part[: worked.start()])) > 1 and (only := _only_number(part[worked.end() :])):
+        return only
     numbers = find_numbers(part) or find_numbers(clause)
     return numbers[0] if numbers else None
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from evals.scoring.answer import plain_words
-from evals.scoring.statements import abstains, plain, statements
+from evals.scoring.statements import RETRACTION, abstains, plain, statement_places
 
 # words that follow a letter, and no noun after an article: "A because …"
 CONNECTIVES = frozenset(
@@ -34,15 +34,19 @@ def read_letter(text: str, letters: str, choices: Sequence[str] = ()) -> str | N
     ('B', None)
     """
     body = plain(text).strip()
-    for clause in reversed(statements(text)):
+    verdicts = _verdicts(body, letters)
+    for place, clause in reversed(statement_places(body)):
+        retraction = RETRACTION.search(body, place)
+        later = [letter for at, letter in verdicts if retraction and at >= retraction.end()]
+        if later:
+            return later[-1] or None
         letter = _letter_of_clause(clause, letters, choices)
         if letter is not None:
             return letter or None
         if abstains(clause):
             return None
-    verbs = list(_verdicts(body, letters))
-    if verbs:
-        return verbs[-1] or None
+    if verdicts:
+        return verdicts[-1][1] or None
     lines = [line.strip() for line in body.split("\n") if line.strip()]
     for line in (lines[-1], lines[0]) if lines else ():
         if letter := _lone_letter(line, letters):
@@ -67,7 +71,8 @@ def _letter_of_clause(clause: str, letters: str, choices: Sequence[str]) -> str 
     if match is None:
         return _of_choice(clause, letters, choices)
     rest = match["rest"]
-    other = rf"(?:option\s+|choice\s+)?[(\[]?[{letters}][)\]]?\s*(?:[.,;!]|$)"
+    after = r"(?:[.,;!]|$|\b(?:both|are|together|equally|alike|as well)\b)"
+    other = rf"(?:option\s+|choice\s+)?[(\[]?[{letters}][)\]]?\s*{after}"
     if re.match(rf"\s*(?:,|/|&|\bor\b|\band\b)\s*(?:both\s+)?{other}", rest):
         return ""
     word = re.match(r" ([a-z]+)", rest)
@@ -79,20 +84,21 @@ def _letter_of_clause(clause: str, letters: str, choices: Sequence[str]) -> str 
     return match["letter"].upper()
 
 
-def _verdicts(text: str, letters: str) -> list[str]:
-    """The letters that a text calls right or says it takes, in their order; "" where it names several."""
+def _verdicts(text: str, letters: str) -> list[tuple[int, str]]:
+    """The letters that a text calls right or says it takes, (place, letter) in order; "" where it names several."""
     mark = rf"[(\[\"']?(?P<letter>[{letters}])[)\]\"']?"
     both = rf"(?P<both>\s*(?:/|,|&|or|and)\s*(?:option\s+)?[(\[]?[{letters}][)\]]?(?!\w))?"
+    filler = rf"(?:(?!\b[{letters}]\s+(?:is|are|seems|must|would)\b)[^.\n]){{0,80}}?"  # the choice's text
     patterns = (
-        rf"(?<![\w'])(?:option|choice|answer|letter)?\s*{mark}(?:[.:)]\s*[^.\n]{{0,80}}?)?{both}"
+        rf"(?<![\w'])(?:option|choice|answer|letter)?\s*{mark}(?:[.:)]\s*{filler}|{both})"
         rf"\s*(?:is|are|seems|must be|would be)\s+{RIGHT}",
         rf"\b{CHOSEN}\s+(?:option|choice|answer|letter)?\s*:?\s*{mark}(?![\w'’]){both}",
+        rf"\b[Ii]t(?:['’]s| is| must be)\s+(?:option|choice|answer)?\s*{mark}{both}(?=[.!]?\s*(?:\n|$))",
     )
-    places = [
-        (match.start(), "" if match["both"] else match["letter"])
+    return sorted(
+        (match.start("letter"), "" if match["both"] else match["letter"])
         for pattern in patterns for match in re.finditer(pattern, text)
-    ]  # fmt: skip
-    return [letter for _, letter in sorted(places)]
+    )  # fmt: skip
 
 
 def _lone_letter(line: str, letters: str) -> str | None:

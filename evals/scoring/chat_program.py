@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from evals.scoring.fences import FencedBlock, loose_blocks, split_fences, split_lines
+from evals.scoring.fences import FencedBlock, inline_code, loose_blocks, split_fences, split_lines
 from evals.scoring.needed import BUILTINS, Statement, pick_needed, read_statements
 from evals.scoring.sanitize import error_line, parse_module, sanitize
 from zoo.records import Record
@@ -20,6 +20,9 @@ from zoo.records import Record
 STARTS = re.compile(r"(?P<indent>[ \t]*)(?:(?:import|from|def|async\s+def|class)\s+\w|@\w|\w+(?:\s*:[^=]+)?\s*=(?!=))")
 PROMPTS = re.compile(r"(?:>>>|\.\.\.|In \[\d+\]:) ?")
 IMPORT = re.compile(r"import \w|from [\w.]+ import ")
+NUMBERED = re.compile(r"[ \t]*\d{1,4}(?:[.:|)](?=\s|$)|(?=\s|$))[ \t]?\|?[ \t]?")  # "12: x = 1", "12 | x = 1"
+DIFF_HEAD = re.compile(r"---|\+\+\+|@@|diff |index ")
+QUOTES = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u201a\u2032\u2033\u2212", "\"\"\"''''\"-")
 SPACES = str.maketrans(dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000", " "))
 # bounds for a hostile text; an answer of 4,000 tokens has some 500 lines
 MOST_BLOCKS = 100
@@ -55,7 +58,12 @@ def read_program(text: str, entry_point: str, stub: str = "", names: Sequence[st
     wanted = frozenset((entry_point, *names))
     fenced, outside = split_fences(text)
     whole_text = FencedBlock(text="\n".join(split_lines(text)), closed=False)
-    for blocks in (fenced[-MOST_BLOCKS:], loose_blocks(text)[-MOST_BLOCKS:], [whole_text]):
+    for blocks in (
+        fenced[-MOST_BLOCKS:],
+        loose_blocks(text)[-MOST_BLOCKS:],
+        [whole_text],
+        inline_code(text)[-MOST_BLOCKS:],
+    ):
         parts = [part for block in blocks for part in _read_parts(block, entry_point)]
         parts.insert(0, _imports(outside))
         program = _defined(parts, entry_point, wanted) or _method(parts, entry_point, wanted)
@@ -121,8 +129,16 @@ def _spellings(text: str) -> Iterator[str]:
     yield textwrap.dedent(plain)
     yield _spaced(plain)
     lines = plain.split("\n")
-    if PROMPTS.match(next((line for line in lines if line.strip()), "")):
+    first = next((line for line in lines if line.strip()), "")
+    if PROMPTS.match(first):
         yield "\n".join(PROMPTS.sub("", line, count=1) for line in lines if PROMPTS.match(line))
+    yield plain.translate(QUOTES)
+    if NUMBERED.match(first) and all(NUMBERED.match(line) for line in lines if line.strip()):
+        yield textwrap.dedent("\n".join(NUMBERED.sub("", line, count=1) for line in lines))
+    if any(line.startswith("+") for line in lines):
+        changed = [line for line in lines if not DIFF_HEAD.match(line)]
+        if all(line[:1] in ("+", "-", " ", "") for line in changed):
+            yield textwrap.dedent("\n".join(line[1:] for line in changed if line[:1] != "-"))
 
 
 def _spaced(text: str) -> str:

@@ -12,6 +12,7 @@ from zoo.records import Record
 OPEN = re.compile(r"(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})(?P<info>[^`\n]*)")
 LATE = re.compile(r"(?P<indent>)[^`]*[^`\s][^`]*(?P<mark>`{3,})(?P<info>[A-Za-z][\w+#.-]*|)[ \t]*")  # "So: ```python"
 MIDDLE = re.compile(r"(?P<mark>`{3,})[ \t]*(?:[A-Za-z][\w+#.-]*)?[ \t]*")  # a fence after words, with its language
+SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 QUOTED = re.compile(r"[ \t]{0,3}> ?")
 INNER = ("markdown", "md", "")  # blocks that may hold fences of their own
 ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?=[`~]{3})")  # "1. ```python"
@@ -73,6 +74,15 @@ def loose_blocks(text: str) -> list[FencedBlock]:
     parts = MIDDLE.split("\n".join(split_lines(text)))[::2]
     inside = parts[1::2]
     return [FencedBlock(text=part.strip("\n"), closed=len(parts) > 2 * at + 2) for at, part in enumerate(inside)]
+
+
+def inline_code(text: str) -> list[FencedBlock]:
+    """The spans between single backticks, for programs that were not put into a fence.
+
+    >>> inline_code("Use `f = len` here")
+    [FencedBlock(text='f = len', closed=True)]
+    """
+    return [FencedBlock(text=code) for code in SPAN.findall("\n".join(split_lines(text)))]
 
 
 def _read_block(lines: list[str], first: int, opening: re.Match[str]) -> tuple[FencedBlock, int]:

@@ -29,6 +29,11 @@ ABSTENTION = re.compile(
     r"|not (?:given|sure|certain|clear|stated|provided|possible))\b",
     re.IGNORECASE,
 )
+RETRACTION = re.compile(
+    r"\b(?:wait|actually|correction|sorry|scratch that|on second thoughts?|on reflection|let me (?:re|correct)"
+    r"|I (?:made|was) (?:a mistake|an error|wrong|mistaken)|my mistake|hold on|rather)\b|(?:^|[.!?\n]\s*)no\b[,.:!—-]",
+    re.IGNORECASE,
+)  # fmt: skip
 
 
 def plain(text: str) -> str:
@@ -49,7 +54,11 @@ def statements(text: str) -> list[str]:
     >>> statements("It is 4. Thus the answer is 5. No: the final answer is \\\\boxed{6}.")
     ['5', '6']
     """
-    text = plain(text)
+    return [clause for _, clause in statement_places(plain(text))]
+
+
+def statement_places(text: str) -> list[tuple[int, str]]:
+    """The statements of a plain text: (place of the cue, clause), in their order."""
     boxes = [(match.start(), match.end(), braced(text, match.end())) for match in BOX.finditer(text)]
     places = [(start, content.removeprefix("{").strip()) for start, _, content in boxes]
     for pattern in (MARK, CUE):
@@ -61,7 +70,7 @@ def statements(text: str) -> list[str]:
             colon = pattern is CUE and match["link"] == ":"
             if clause and not (colon and len(clause.split()) > MOST_WORDS):
                 places.append((match.start(), clause))
-    return [clause for _, clause in sorted(places) if clause]
+    return [(place, clause) for place, clause in sorted(places) if clause]
 
 
 def _clause(text: str, at: int) -> tuple[int, int]:

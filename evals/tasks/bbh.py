@@ -183,7 +183,7 @@ DIRECT = replace(
     decoding=Decoding(max_tokens=64, stop=("\n\n", "\nQ:")),
 )  # fmt: skip
 CHAT = replace(
-    LM_EVAL, about="27 subtasks that models found hard, asked by chat", protocol="chat", chat=True,
+    LM_EVAL, about="27 subtasks that models found hard, asked by chat", protocol="chat", chat=True, version=2,
     prompt=prompt_chat, extract=extract_chat, score=score_chat, gold=gold_chat, shots=0,
     decoding=Decoding(max_tokens=1024),
 )  # fmt: skip

@@ -182,7 +182,7 @@ CODE = replace(
     shots=0, decoding=Decoding(max_tokens=256, stop=CODE_STOPS), chance=0.0,
 )  # fmt: skip
 CHAT = replace(
-    COT, about="grade-school word problems asked by chat", protocol="chat", chat=True, prompt=prompt_chat,
+    COT, about="grade-school word problems asked by chat", protocol="chat", chat=True, version=2, prompt=prompt_chat,
     extract=extract_chat, score=score_chat, gold=gold, metrics=("accuracy",), shots=0,
     decoding=Decoding(max_tokens=1024),
 )  # fmt: skip

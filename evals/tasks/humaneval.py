@@ -122,8 +122,8 @@ def make_chat(task: Task, about: str) -> Task:
         return replace(completed, prompt=future + completed.prompt)
 
     return replace(
-        task, about=about, protocol="chat", chat=True, prompt=prompt_chat, extract=extract_chat, program=after_problem,
-        gold=gold_chat, decoding=Decoding(max_tokens=1024),
+        task, about=about, protocol="chat", chat=True, version=2, prompt=prompt_chat, extract=extract_chat,
+        program=after_problem, gold=gold_chat, decoding=Decoding(max_tokens=1024),
     )  # fmt: skip
 
 

@@ -141,7 +141,7 @@ BIGCODE = replace(
     shots=0, decoding=Decoding(max_tokens=512, stop=BIGCODE_STOPS),
 )  # fmt: skip
 CHAT = replace(
-    LM_EVAL, about="500 short tasks asked by chat, run against three asserts", protocol="chat", chat=True,
+    LM_EVAL, about="500 short tasks asked by chat, run against three asserts", protocol="chat", chat=True, version=2,
     prompt=prompt_chat, extract=extract_chat, gold=gold_chat, shots=0, decoding=Decoding(max_tokens=1024),
 )  # fmt: skip
 PROTOCOLS = {task.protocol: task for task in (LM_EVAL, BIGCODE, CHAT)}

@@ -74,7 +74,7 @@ EVALPLUS = Task(
 )  # fmt: skip
 BASE = replace(EVALPLUS, protocol="evalplus-base", program=program(("base_input",)))
 CHAT = replace(
-    EVALPLUS, about="short tasks asked by chat, with many more inputs", protocol="chat", chat=True,
+    EVALPLUS, about="short tasks asked by chat, with many more inputs", protocol="chat", chat=True, version=2,
     prompt=prompt_chat, extract=extract_chat, gold=gold_chat, decoding=Decoding(max_tokens=1024),
 )  # fmt: skip
 PROTOCOLS = {"evalplus": EVALPLUS, "evalplus-base": BASE, "chat": CHAT}

@@ -70,7 +70,7 @@ AUSTIN = Task(
     split="full", licence="CC-BY-4.0", paper="arXiv:2108.07732", size=257, chance=0.0,
 )  # fmt: skip
 CHAT = replace(
-    AUSTIN, about="257 checked tasks asked by chat, run against their asserts", protocol="chat", chat=True,
+    AUSTIN, about="257 checked tasks asked by chat, run against their asserts", protocol="chat", chat=True, version=2,
     prompt=prompt_chat, extract=extract_chat, gold=gold_chat, shots=0, decoding=Decoding(max_tokens=1024),
 )  # fmt: skip
 PROTOCOLS = {"austin": AUSTIN, "chat": CHAT}

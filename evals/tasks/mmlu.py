@@ -155,7 +155,7 @@ def gold_chat(sample: Sample) -> str:
 
 
 CHAT = Task(
-    name="mmlu", version=1, kind="generate", about="exam questions of 57 subjects asked by chat, worked",
+    name="mmlu", version=2, kind="generate", about="exam questions of 57 subjects asked by chat, worked",
     protocol="chat", chat=True, samples=samples_chat, prompt=prompt_chat, extract=extract_chat, score=score_chat,
     gold=gold_chat, groups="strata", decoding=Decoding(max_tokens=1024), data="mmlu", split="test", licence="MIT",
     paper="arXiv:2009.03300", size=14042, chance=0.269,  # always D

@@ -20,13 +20,15 @@ NUMBERS = (
     "The answer to the question is {} dollars for 3 days.", "The answer is 3 x 6 = {}.", "The answer is that she has {}.",
     "<answer>{}</answer>", '{{"reasoning": "9 * 2", "answer": "{}"}}', "Answer: {}\n\nNote that 16 eggs are laid.",
     "Answer: Janet has 16 - 3 - 4 = 9 eggs to sell each day. She makes 9 * 2 = ${}.", "The answer is $x = {}$.",
+    "The answer is not 5 but {}.", "It is not 12, it is {}.", "The answer is 3/4 of 8, which is {}.", "The answer is {}, not 5.",
+    "The answer is 2 times 3, which is {} apples.", "The answer is {}, which is 3 more than 15.",
     "The total is {}.0", "Therefore the answer is {}.00 dollars.", "Answer:\nShe has 16 eggs.\nShe sells 9.\nThat is {}",
     "The answer is {}.\r\n", "Let's see: 3 and 4.\n\n**{}**", "The correct answer is:\n\n**${}**",
 )  # fmt: skip
 ABSTENTIONS = (
     "", "I don't know.", "I cannot determine the answer from 16 eggs and 18 days.", "The answer is unknown.",
     "There is not enough information, only 18 eggs.", "The answer cannot be determined.", "Hello!",
-    "I am unable to solve this; 18 may be a guess.", "No answer.",
+    "I am unable to solve this; 18 may be a guess.", "No answer.", "The answer is not 18.", "It is not 18.",
 )  # fmt: skip
 
 

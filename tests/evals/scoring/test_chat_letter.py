@@ -22,6 +22,8 @@ SHAPES = (
     "A and C are wrong. The answer is X.", "<answer>X</answer>", '{"answer": "X"}', "The answer choice is X.",
     "The answer to this question is (X).", "X\n\nExplanation: the river flows there.", "The best answer is [X].",
     "T", "The answer is T.", "The answer is (X). I hope this answer is helpful.", "Answer: X\r\n", "#### X",
+    "The answer is A. Wait, no, X is correct.", "The answer is B. No, wait. It's X.", "The answer is X because A is true of any.",
+    "The answer is C. Actually, I choose X.", "The answer is D. Sorry, the right one is wrong: X is the correct answer.",
     "X. T\n\nThis is right since the others are not.", "The best answer is\n\nX.", "The answer is “X”.",
 )  # fmt: skip
 NONE = (
@@ -29,6 +31,7 @@ NONE = (
     "None of A, B, C and D.", "The answer cannot be determined.", "A cat is an animal.", "The answer is a measure of heat.",
     "The answer is A measure of heat.", "I think so.", "It could be any of A, B, C and D.", "The options are (A) and (B).",
     "A. Paris\nB. The Thames at London\nC. Berlin\nD. None of the above", "The answer is E.", "Cambridge", "DNA", "B-cells",
+    "A and B both.", "The answer is A and C both", "The answer is B and D are right.", "The answer is A. Wait, B or C is correct.",
     "As an AI, I cannot answer this.", "The answer is not A.", "A is wrong. B is wrong.", "Is A correct?",
 )  # fmt: skip
 

@@ -174,6 +174,30 @@ SHAPES: dict[str, Shape] = {
     ),
     "a session after it": lambda body, _: fenced(HEAD + body + "\n>>> running_max([1, 3, 2])\n[1, 3, 3]\n"),
     "output after it": lambda body, _: fenced(HEAD + body) + "Output:\n" + fenced("[1, 3, 3]\n", ""),
+    # marks that are no Python
+    "curly quotes": lambda body, _: fenced(
+        HEAD + "    \u201c\u201d\u201cKeeps the largest.\u201d\u201d\u201d\n" + body
+    ),
+    "numbered lines": lambda body, _: fenced(
+        "".join(f"{at:>2}  {line}\n" for at, line in enumerate((HEAD + body).splitlines(), 1))
+    ),
+    "numbered lines with colons": lambda body, _: fenced(
+        "".join(f"{at}: {line}\n" for at, line in enumerate((HEAD + body).splitlines(), 1))
+    ),
+    "numbered lines with bars": lambda body, _: fenced(
+        "".join(f"{at} | {line}\n" for at, line in enumerate((HEAD + body).splitlines(), 1))
+    ),
+    "a diff": lambda body, other: fenced(
+        "--- a.py\n+++ a.py\n@@ -1,4 +1,4 @@\n"
+        + textwrap.indent(HEAD, " ")
+        + textwrap.indent(other, "-")
+        + textwrap.indent(body, "+"),
+        "diff",
+    ),
+    "code in single backticks": lambda body, _: (
+        "Use `def running_max(numbers): from itertools import accumulate; "
+        f"return list(accumulate(numbers, {'max' if body == RIGHT else 'min'}))` for it."
+    ),
     # several blocks
     "imports in another block": lambda body, _: (
         f"First:\n{fenced('import itertools as it' + chr(10))}Then:\n"
