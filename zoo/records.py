@@ -204,6 +204,7 @@ class Score(Record, frozen=True, kw_only=True):
     checkpoint   digest of the checkpoint (measured); empty for a reported score
     clusters     groups of dependent samples (n if all are independent)
     unscored     samples without a score because of a fault of ours; they are left out of the value
+    unfinished   answers whose thought has no end; they count as wrong
     results      sha256 of the result lines: the evidence
     engine       with dtype, seed, draws: of the run
     seeds        runs that differ only by seed behind this score; above 1 it is combined, and `run` is the newest
@@ -234,6 +235,7 @@ class Score(Record, frozen=True, kw_only=True):
     runs: tuple[str, ...] = ()
     whole: bool = True
     measured_at: str = ""
+    unfinished: int = 0
 
     @property
     def worst(self) -> float:

@@ -27,6 +27,7 @@ class Cell(Record, frozen=True):
     seeds      runs that differ by seed alone, combined; `runs` are their ids, `run` the newest
     setting    engine and dtype, if cells of this column have different ones
     measured_at  the zoo that it was pulled from; empty: measured here
+    unfinished answers whose thought has no end
     worst      with best: the value if all unscored samples were wrong, or all right; None: all are scored
     chance     what guessing scores, in percent; None: unknown, or nothing to guess
     """
@@ -37,6 +38,7 @@ class Cell(Record, frozen=True):
     high: float | None
     n: int | None
     unscored: int = 0
+    unfinished: int = 0
     clusters: int = 0
     derived: bool = False
     bound: bool = False
@@ -214,7 +216,7 @@ def cell_text(cell: Cell | None) -> str:
 
 
 def run_texts(cell: Cell) -> list[str]:
-    """The seeds, the place if it is not here, the setting, the unscored samples with their bounds, and the coverage.
+    """Seeds, the place if it is not here, the setting, unscored samples with bounds, thoughts without an end, coverage.
 
     >>> facts = {"unscored": 1, "worst": 49.5, "best": 50.5, "seeds": 3}
     >>> run_texts(Cell(origin="measured", value=50.0, low=40, high=60, n=100, **facts))
@@ -227,6 +229,7 @@ def run_texts(cell: Cell) -> list[str]:
         texts.append(output.unscored_text(cell.unscored, cell.worst / 100, cell.best / 100))
     elif cell.unscored:
         texts.append(f"{cell.unscored} unscored")
+    texts += [f"{cell.unfinished:,} unfinished"] if cell.unfinished else []
     note = coverage_note(cell)
     return [*texts, note] if note else texts
 

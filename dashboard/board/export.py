@@ -98,7 +98,7 @@ LONG = (
     *("value", "low", "high", "n", "unscored", "interval_derived", "bound", "subset", "run", "sandbox", "source"),
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
-    *("seeds", "draws", "setting", "worst", "best", "coverage_note", "measured_at", "quantisation"),
+    *("seeds", "draws", "setting", "worst", "best", "coverage_note", "measured_at", "quantisation", "unfinished"),
 )
 
 
@@ -119,7 +119,7 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
             *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
-            *(coverage_note(cell), cell.measured_at, row.quantisation),
+            *(coverage_note(cell), cell.measured_at, row.quantisation, cell.unfinished),
         )
         for row in board.rows
         for column in board.columns
@@ -181,7 +181,9 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     import pyarrow as pa
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound", "at_chance"), pa.bool_())
-    kinds |= dict.fromkeys(("n", "unscored", "rank_first", "rank_last", "overlaps", "seeds", "draws"), pa.int64())
+    kinds |= dict.fromkeys(
+        ("n", "unscored", "rank_first", "rank_last", "overlaps", "seeds", "draws", "unfinished"), pa.int64()
+    )
     floats = (
         "parameters",
         "training_tokens",

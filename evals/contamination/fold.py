@@ -33,7 +33,7 @@ _LOOK_ALIKES = {
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
-class _Table(dict[int, str]):
+class _PlainForms(dict[int, str]):
     """What each character becomes, worked out once a character."""
 
     def __missing__(self, code: int) -> str:
@@ -43,7 +43,7 @@ class _Table(dict[int, str]):
 
 
 _LATIN = {mark: latin for marks, latins in _LOOK_ALIKES.items() for mark, latin in zip(marks, latins, strict=True)}
-_TABLE = _Table()
+_TABLE = _PlainForms()
 
 
 def _plain_form(character: str) -> str:

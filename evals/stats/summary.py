@@ -155,6 +155,11 @@ def unscored_samples(results: Sequence[Result]) -> set[str]:
     return {sample for (sample, _), score in last.items() if score is None}
 
 
+def count_unfinished(results: Sequence[Result]) -> int:
+    """How many answers have a thought without an end; the last line of a draw counts."""
+    return sum({(result.sample, result.draw): result.unfinished for result in results}.values())
+
+
 def _check(metric: str, results: Sequence[Result]) -> None:
     """Refuses a metric that no line of the run has. A run whose lines name none has one: its score."""
     known = sorted({name for result in results for name in result.metrics})

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from evals.chat import ChatShape, chat_task
 from evals.evaluate import Subject, evaluate_many
 from evals.records import Decoding, Generation, Sample, Scored
+from evals.results.publish import scores
 from evals.results.task_of_run import commands
 from evals.run import FinishedRun, RunOptions, score_texts
 from evals.stats.summary import summarise
 from evals.task import Task
+from zoo.cli.output import score_notes
 from zoo.errors import ZooError
 
 SWITCHED = (
@@ -55,6 +57,9 @@ def test_a_thought_without_an_end_is_counted_and_scores_nothing(folder: Path, tm
         assert result.thought and result.thought_tokens == result.tokens > 0 and "no end" in result.detail
     again = run(folder, tmp_path, ChatShape())
     assert again.results == finished.results
+    (score,) = scores(finished)
+    assert (score.value, score.n, score.unfinished) == (0.0, 3, 3)
+    assert "3 unfinished" in score_notes(score)
 
 
 def test_an_unfinished_thought_misses_every_trial_of_its_sample() -> None:

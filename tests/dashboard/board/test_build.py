@@ -92,6 +92,16 @@ def test_missing_is_a_dash_and_unscored_is_counted(made: SimpleNamespace) -> Non
     assert cell_text(None) == "–"
 
 
+def test_thoughts_without_an_end_are_counted_in_the_cell_and_the_exports(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    board = build_board([mini], [made.score(mini, under, 0.5, unfinished=12)], {under.fingerprint: under})
+    (cell,) = board.rows[0].cells.values()
+    assert cell_text(cell).endswith("(12 unfinished)")
+    assert "(12 unfinished)" in as_latex(board) and "12 unfinished" in as_markdown(board)
+    (line,) = csv.DictReader(io.StringIO(as_csv(board)))
+    assert line["unfinished"] == "12"
+
+
 def test_sandbox_tier_is_in_the_cell_and_the_head(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     score = made.score(mini, under, 0.5)
