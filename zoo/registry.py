@@ -51,8 +51,10 @@ def open_registry(db: str | None = None, store: str | None = None, readonly: boo
     """The registry at a database URL and a store (default: from the environment), closed at the end.
 
     readonly  needs no write permission, creates nothing, migrates nothing
-    Raises    ZooError if either cannot be opened
+    Raises    ZooError if either cannot be opened, or only one of a shared pair is set
     """
+    if db is None and store is None:
+        settings.check_pair()
     database = open_database(db or settings.database_url(), readonly)
     try:
         yield Registry(database, open_store(store or settings.store_url()))
@@ -235,9 +237,9 @@ class Registry:
         """Removes one version, unless something refers to it; see `zoo.db.gc`."""
         return gc.remove(self.database, spec, with_scores)
 
-    def gc(self, dry: bool = False) -> Collected:
-        """Deletes the bytes that nothing refers to; see `zoo.db.gc`."""
-        return gc.collect(self.database, self.store, datetime.datetime.now(datetime.UTC), dry)
+    def gc(self, dry: bool = False, most: float = 1.0) -> Collected:
+        """Deletes the bytes that nothing refers to, at most this share of the objects; see `zoo.db.gc`."""
+        return gc.collect(self.database, self.store, datetime.datetime.now(datetime.UTC), dry, most)
 
     def verify(self, spec: str | None = None, repair: bool = False) -> Lines:
         """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.

@@ -6,6 +6,8 @@ They are read on each call, never at import, so that a test or a script may set 
 import os
 from pathlib import Path
 
+from zoo.errors import ZooError
+
 
 def home() -> Path:
     """The folder of one user's files: `PHIZOO_HOME`, or the platform's data folder."""
@@ -36,6 +38,24 @@ def database_url() -> str:
 def store_url() -> str:
     """The store of checkpoint bytes, a path or an fsspec URL: `PHIZOO_STORE`, or `home()/store`."""
     return os.environ.get("PHIZOO_STORE") or str(home() / "store")
+
+
+def check_pair() -> None:
+    """Raises ZooError if only one half of a shared zoo is set: the other half would be this user's own.
+
+    Writing to such a pair puts a team's bytes into one person's home, and gc there would delete the team's.
+    """
+    database, store = os.environ.get("PHIZOO_DB", ""), os.environ.get("PHIZOO_STORE", "")
+    if database.startswith("postgres") and not store:
+        raise ZooError(
+            "PHIZOO_DB is a shared database, but PHIZOO_STORE is not set, so bytes would lie in your own home; "
+            "set it to the store of that zoo, such as PHIZOO_STORE=s3://bucket/folder."
+        )
+    if "://" in store and not store.startswith("file://") and not database:
+        raise ZooError(
+            "PHIZOO_STORE is a shared store, but PHIZOO_DB is not set, so your own database would own its bytes; "
+            "set it to the database of that zoo, such as PHIZOO_DB=postgresql+psycopg://…"
+        )
 
 
 def data_dir() -> Path | None:

@@ -8,6 +8,8 @@ from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import ZooError
 
+MOST_SHARE = 0.5  # of a store's files: more garbage than that looks like the wrong pair
+
 
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
@@ -109,17 +111,19 @@ def remove(checkpoint: str, with_scores: bool) -> None:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only count what would be freed.")
+@click.option("--yes", is_flag=True, help="Free them even if they are more than half of the store's files.")
 @AS_JSON
-def gc(dry_run: bool, as_json: bool) -> None:
+def gc(dry_run: bool, yes: bool, as_json: bool) -> None:
     """Free the bytes that nothing refers to.
 
-    Safe while other commands run: files in use, or being added, stay.
+    Safe while other commands run: files in use, or being added, stay. More than half of a store's files
+    are freed only with --yes, since that looks like another zoo's store.
 
     \b
     Example:  phizoo models gc --dry-run
     """
     with open_registry() as registry:
-        freed = registry.gc(dry_run)
+        freed = registry.gc(dry_run, most=1.0 if yes else MOST_SHARE)
     if as_json:
         emit_json(freed._asdict())
     else:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from zoo.address import shown
 from zoo.db import names, rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
 from zoo.db.database import Database, insert_row
@@ -31,13 +32,28 @@ class Collected(NamedTuple):
     bytes: int
 
 
-def collect(database: Database, store: Store, moment: datetime.datetime, dry: bool = False) -> Collected:
+def collect(
+    database: Database, store: Store, moment: datetime.datetime, dry: bool = False, most: float = 1.0
+) -> Collected:
     """Deletes the bytes that nothing refers to. Safe beside any number of writers and readers.
+
+    Objects that `entries/` name stay too: somebody pushed checkpoints to this store's address.
 
     moment  now, to recognise old pins of other hosts
     dry     only counts
+    most    the share of the store's objects that may be deleted, 0 to 1
+    Raises  ZooError if more than `most` of them are garbage; nothing is deleted then
     """
-    candidates = list(store.objects())
+    pushed = store.entry_objects()
+    stored = list(store.objects())
+    candidates = [(sha256, size) for sha256, size in stored if sha256 not in pushed]
+    if most < 1 and not dry:
+        garbage = collect(database, store, moment, dry=True)
+        if garbage.objects > most * len(stored):
+            raise ZooError(
+                f"{shown(store.url)}: {garbage.objects} of its {len(stored)} files belong to nothing in "
+                f"{shown(database.url)}; nothing was deleted. If this database owns that store: phizoo models gc --yes"
+            )
     count = size = 0
     for start in range(0, len(candidates), BATCH):
         with database.write() if not dry else contextlib.nullcontext():

@@ -387,6 +387,8 @@ def push(registry: Registry, spec: str, url: str) -> Transfer:
     """Sends a checkpoint to another zoo, except the files that it has already."""
     entry = make_entry(registry, spec)
     with open_remote(url, readonly=False) as remote:
+        if remote.store.url.rstrip("/") == registry.store.url.rstrip("/"):
+            raise ZooError(f"{remote.origin}: is this zoo's own store; push to another address.")
         files, size = remote.send(entry, registry.store, zoo_address(registry))
     return Transfer(label=entry.checkpoint.label, digest=entry.checkpoint.digest, files=files, bytes=size)
 

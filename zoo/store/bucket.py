@@ -20,7 +20,7 @@ from zoo.errors import ZooError
 from zoo.records import File
 from zoo.store import multipart
 from zoo.store.disk import DiskStore
-from zoo.store.store import fetch_resumed, validate_sha256
+from zoo.store.store import NAMED, fetch_resumed, validate_sha256
 
 WHOLE_UPLOADS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")
 CACHE_BYTES = 50_000_000_000
@@ -239,6 +239,14 @@ class BucketStore:
             sha256 = name.rpartition("/")[2]
             if SHA256.fullmatch(sha256):
                 yield sha256, int(info["size"])
+
+    def entry_objects(self) -> set[str]:
+        with translate_faults(self.url):
+            try:
+                paths = self.fs.find(f"{self.root}/entries")
+            except FileNotFoundError:
+                return set()
+            return {digest.decode() for path in paths for digest in NAMED.findall(self.fs.cat_file(path))}
 
     def delete(self, sha256: str) -> None:
         with translate_faults(self.url), contextlib.suppress(FileNotFoundError):

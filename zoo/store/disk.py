@@ -12,7 +12,7 @@ from pathlib import Path
 from zoo.digest import CHUNK_BYTES, SHA256, file_sha256
 from zoo.errors import ZooError
 from zoo.records import File
-from zoo.store.store import fetch_resumed, owner, validate_sha256
+from zoo.store.store import NAMED, fetch_resumed, owner, validate_sha256
 
 READ_ONLY = 0o444
 LEFTOVER_SECONDS = 7 * 24 * 3600.0
@@ -162,6 +162,10 @@ class DiskStore:
             if SHA256.fullmatch(path.name):
                 with contextlib.suppress(FileNotFoundError):
                     yield path.name, path.stat().st_size
+
+    def entry_objects(self) -> set[str]:
+        texts = [path.read_bytes() for path in self.folder.glob("entries/*/*.json")]
+        return {digest.decode() for text in texts for digest in NAMED.findall(text)}
 
     def delete(self, sha256: str) -> None:
         self._path(sha256).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from zoo.plain_file import open_plain
 from zoo.records import File
 
 ROOM_BYTES = 16 << 20
+NAMED = re.compile(rb"[0-9a-f]{64}")  # a digest in an entry's JSON: rather one too many than a byte lost
 Advance = Callable[[float], None]
 
 
@@ -62,6 +64,9 @@ class Store(Protocol):
 
     def objects(self) -> Iterator[tuple[str, int]]:
         """(sha256, bytes) of every object."""
+
+    def entry_objects(self) -> set[str]:
+        """Every sha256 that a pushed entry at this address names; `zoo.exchange` writes them."""
 
     def delete(self, sha256: str) -> None:
         """Deletes one object, if it exists."""
