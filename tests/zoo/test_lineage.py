@@ -59,6 +59,7 @@ def test_the_size_of_the_data_counts_each_dataset_of_the_line_once(
     db: str, tmp_path: Path, made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PHIZOO_DB", db)
+    monkeypatch.setenv("PHIZOO_STORE", str(tmp_path / "store"))  # a shared database without one is refused
     with open_registry(db) as registry:
         books, code = (
             registry.add_dataset(Dataset(name=name, digest=letter * 64, kind="tokens", documents=1, tokens=100))
