@@ -6,8 +6,8 @@ embedding, and texts that make expressions slow are encoded under limits of time
 is slow for no text tried here is not found; the server and the runs read only texts of bounded length.
 
 Loaders read tokenizer.json alone where it is there, else a SentencePiece model (*.model) or vocab.json with
-merges.txt: `zoo.admission.tokenizer_files` reads these as one. Not here: GGUF (`zoo.admission.gguf`). Without the
-tokenizers package there is nothing to ask.
+merges.txt: `zoo.admission.tokenizer_files` reads these as one. Other forms are refused. Not here: GGUF
+(`zoo.admission.gguf`). Without the tokenizers package there is nothing to ask.
 """
 
 import json
@@ -58,10 +58,16 @@ def check_tokenizer(folder: Path, config: dict[str, Any]) -> None:
     _check_added(folder / SETTINGS, rows)
     if (folder / FILE).is_file():
         return _try_in_child(folder / FILE, rows)
-    for path in sorted(folder.glob("*.model")):
+    models = sorted(folder.glob("*.model"))
+    for path in models:
         _try_in_child(path, rows)
     if (folder / "vocab.json").is_file():
         _try_in_child(folder / "vocab.json", rows, folder / "merges.txt")
+    elif untried := [] if models else [*folder.glob("vocab.txt"), *folder.glob("*.tiktoken")]:
+        raise ZooError(
+            f"{untried[0]}: a tokenizer in this form cannot be tried before it is used. Add {FILE} beside it: "
+            'AutoTokenizer.from_pretrained("FOLDER").save_pretrained("FOLDER")'
+        )
 
 
 def _try_in_child(path: Path, rows: int, merges: Path | None = None) -> None:

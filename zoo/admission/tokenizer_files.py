@@ -2,7 +2,7 @@
 
 Their loaders add the steps themselves, so these files are data alone: pieces, scores, merges, a map of letters. What
 is made of them here is tried as any tokenizer.json (`zoo.admission.tokenizer`), in the same child. It encodes as the
-loader's tokenizer does, but for the expression that cuts a text and for marks around it. vocab.txt is not read.
+loader's tokenizer does, but for the expression that cuts a text and for marks around it.
 
 Source: sentencepiece_model.proto of SentencePiece 0.2; transformers 5.23, `convert_slow_tokenizer.py`, for the merges.
 """

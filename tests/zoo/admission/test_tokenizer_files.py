@@ -156,6 +156,16 @@ def test_a_model_is_read_as_its_loader_reads_it() -> None:
     assert core.decode(core.encode("ab é a").ids) == "ab é a"
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "qwen.tiktoken"])
+def test_a_form_that_cannot_be_tried_does_not_enter_alone(name: str, tiny_phi: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_phi, tmp_path / "model")
+    (tmp_path / "model" / name).write_text("a\nb\n")
+    check_tokenizer(tmp_path / "model", {"vocab_size": 512})  # its loader reads tokenizer.json
+    (tmp_path / "model" / "tokenizer.json").unlink()
+    with pytest.raises(ZooError, match=rf"{name}: a tokenizer in this form cannot be tried .* tokenizer.json"):
+        check_tokenizer(tmp_path / "model", {"vocab_size": 512})
+
+
 def test_the_files_beside_a_tokenizer_json_are_not_read(tiny_phi: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_bytes((tiny_phi / "tokenizer.json").read_bytes())
     (tmp_path / "tokenizer.model").write_bytes(b"")
