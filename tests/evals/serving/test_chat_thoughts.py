@@ -129,6 +129,32 @@ def test_the_switch_of_thinking_is_taken_where_the_template_has_it(
         chat(client, extra_body={"chat_template_kwargs": {"enable_thinking": False}})
 
 
+@pytest.mark.parametrize("budget", [0, 4, 9])
+def test_a_budget_closes_the_thought_streamed_or_not(
+    budget: int, client: openai.OpenAI, engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.tokens.tokenizer.chat_template = TURNS + SWITCH
+    write(engine, monkeypatch, "4 + 4 - 4 " * 20)  # never closes its thought
+    closing = len(engine.tokens.encode(THINK.closing, special=False))
+    body = {"thinking_token_budget": budget}
+    whole = chat(client, max_tokens=12, extra_body=body)
+    message = whole.choices[0].message.to_dict()
+    assert whole.usage.completion_tokens == 12 + closing  # the end tag's tokens stand beside those of max_tokens
+    assert whole.usage.completion_tokens_details.reasoning_tokens == budget + closing
+    assert message["content"]
+    assert bool(budget) == ("reasoning_content" in message)
+    deltas = [event.choices[0].delta.to_dict() for event in chat(client, max_tokens=12, extra_body=body, stream=True)]
+    for part in ("content", "reasoning_content"):
+        assert "".join(delta.get(part, "") for delta in deltas) == message.get(part, "")
+    assert chat(client, max_tokens=12).choices[0].message.content == ""
+
+
+@pytest.mark.parametrize("wrong", [-1, 2.5, "5", True, 1 << 30])
+def test_a_budget_that_is_no_number_of_tokens_is_refused(wrong: object, client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="thinking_token_budget"):
+        chat(client, extra_body={"thinking_token_budget": wrong})
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_our_own_client_reads_what_a_local_engine_gives(
     case: str, client: openai.OpenAI, engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch
