@@ -34,7 +34,7 @@ from evals.sandbox import open_sandbox, selftest
 from evals.scoring.finite import find_overflow
 from evals.stats.intervals import wilson
 from evals.stats.pass_at_k import pass_metrics
-from evals.task import Task
+from evals.task import NO_SCORE, Task
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
 from zoo.progress import Bar, progress, rate_text
@@ -156,7 +156,7 @@ def _finish(engine: Engine, plan: RunPlan, label: str, runs: Path, sandbox: "San
     """Asks for the answers that a planned run does not have yet, and returns it scored."""
     with run_folder.open_run(runs, plan.header) as folder:
         with progress(f"{plan.task.name} {label}", len(plan.samples) * plan.header.draws, "samples") as bar:
-            tally = _Tally(bar, folder)
+            tally = _Tally(bar, folder, with_score=plan.task.metrics != NO_SCORE)
             for result in _results(engine, plan, folder, sandbox):
                 folder.add_result(result)
                 tally.add(result)
@@ -257,8 +257,8 @@ def _header(
 class _Tally:
     """The running score, its interval and the tokens per second, shown beside the progress bar."""
 
-    def __init__(self, bar: Bar, folder: RunFolder) -> None:
-        self.bar = bar
+    def __init__(self, bar: Bar, folder: RunFolder, *, with_score: bool) -> None:
+        self.bar, self.with_score = bar, with_score
         scores = [result.score for result in folder.results.values() if result.score is not None]
         self.scored, self.total = len(scores), sum(scores)
         self.tokens, self.began = 0, time.monotonic()
@@ -268,7 +268,7 @@ class _Tally:
     def note(self) -> str:
         """The mean so far with Wilson's interval, which ignores clusters; the report's interval does not."""
         parts = []
-        if self.scored:
+        if self.scored and self.with_score:
             running = wilson(min(self.total, self.scored), self.scored)
             parts.append(f"{100 * self.total / self.scored:.1f}% [{100 * running.low:.1f}–{100 * running.high:.1f}]")
         if self.tokens:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from evals.records import Decoding, Result, Run, Sample, Scored
 from evals.run_folder import read_header, read_results
-from evals.task import Task, bare_question
+from evals.task import NO_SCORE, Task, bare_question
 from zoo import settings
 from zoo.errors import ZooError
 from zoo.records import Record
@@ -113,13 +113,13 @@ def samples() -> Iterator[Sample]:
 
 def score(sample: Sample, answer: str) -> Scored:
     """Whether the model wrote anything: a showcase has no score."""
-    return Scored(metrics={"written": float(bool(answer.strip()))})
+    return Scored(metrics={NO_SCORE[0]: float(bool(answer.strip()))})
 
 
 # not in `evals.tasks.TASKS`: it has no column
 TASK = Task(
     name="showcase", version=1, kind="generate", about="the talk's prompts", protocol="talk", samples=samples,
-    prompt=bare_question, extract=lambda sample, text: text, score=score, metrics=("written",), chat=True,
+    prompt=bare_question, extract=lambda sample, text: text, score=score, metrics=NO_SCORE, chat=True,
     decoding=Decoding(max_tokens=640), size=len(PROMPTS), chance=0.0,
 )  # fmt: skip
 

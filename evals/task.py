@@ -16,6 +16,7 @@ from evals.scoring.thought import ThoughtTags
 from zoo.records import Record
 
 Asked = tuple[tuple[Message, ...], str]  # messages, and the continuation that is scored after them ("": generated)
+NO_SCORE = ("written",)  # the metric of a task without a score: whether the model wrote anything
 
 
 class PromptParts(Record, frozen=True, kw_only=True):

@@ -218,6 +218,7 @@ def read_chat(body: dict[str, Any], engine: TransformersLocal) -> CompletionRequ
     how = read_decoding(body, max(1, engine.facts.context_tokens - len(ids)))
     about = msgspec.structs.replace(about, likeliest=top if with_logprobs else None, chat=True)
     request = _encode([ids], how, body, engine, about)
+    plan = msgspec.structs.replace(plan, budget=read_thought_budget(body))
     requests = tuple(msgspec.structs.replace(each, thought=plan) for each in request.requests)
     return msgspec.structs.replace(request, requests=requests)
 
@@ -236,6 +237,12 @@ def read_switches(body: dict[str, Any]) -> dict[str, bool]:
                 param="chat_template_kwargs",
             )
     return switches
+
+
+def read_thought_budget(body: dict[str, Any]) -> int | None:
+    """The tokens after which a request's thought is closed (vLLM's name); None: never. Raises BadRequest."""
+    name = "thinking_token_budget"
+    return None if body.get(name) is None else read_whole(body, name, 0, 0, MAX_TOKENS)
 
 
 def read_messages(messages: object) -> list[dict[str, str]]:

@@ -11,7 +11,8 @@ Protocols, each with the prompt bytes, stops and extraction of another tool (doc
             tokenizers merge with the indentation after it, and some models continue such a prompt badly
 `chat`      asked by chat, in the words of EvalPlus 0.3.1's message to an endpoint; prose around the program does not
             matter (`evals.scoring.chat_program`), up to 1024 tokens
-`chat-instruct`  the same in the words of the harness's humaneval_instruct, whose begun answer is left out
+`chat-instruct`  the same in the words of the harness's humaneval_instruct, whose begun answer is left out: it is a
+            completion of the function, which leaves no place for a thought or prose
 """
 
 from collections.abc import Iterator

@@ -29,6 +29,7 @@ EFFECTS = {
     "stop": "texts are cut here, after they are written",
 }
 NO_PARAMETERS = ("model", "messages", "prompt", "stream", "echo")  # words of any message
+BUDGET_SERVERS = ("vllm", "phi-zoo")  # take thinking_token_budget
 TEMPLATE_SERVERS = ("vllm", "sglang", "llamacpp", "phi-zoo")  # take the template's names in chat_template_kwargs
 MOST_SEARCHED = 4096  # characters of a message
 MOST_PARTS = 1000  # of an error's body
@@ -97,10 +98,11 @@ def thinking_fields(plan: ThoughtPlan | None, server: str) -> dict[str, Any]:
             )
         fields["chat_template_kwargs"] = {"enable_thinking": plan.switch, "thinking": plan.switch}
     if plan.budget is not None:
-        if server != "vllm":
+        if server not in BUDGET_SERVERS:
             raise ZooError(
                 f'--thinking-budget: no such parameter is known for a server that calls itself "{server}"; known: '
-                "vllm. Take --engine transformers, llama_cpp or vllm, which close a thought themselves"
+                f"{', '.join(BUDGET_SERVERS)}. Take --engine transformers, llama_cpp or vllm, which close a thought "
+                "themselves"
             )
         fields["thinking_token_budget"] = plan.budget
     return fields

@@ -30,7 +30,9 @@ def test_every_chat_model_is_asked_once_and_its_answers_are_kept(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert root.run(["eval", "showcase", "--max-tokens", "4", "--json"]) == 0
-    answers = json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    assert "4/4 samples" in shown.err and "%" not in shown.err  # no score, so none beside the bar
+    answers = json.loads(shown.out)
     assert [answer["prompt"] for answer in answers] == [prompt.name for prompt in PROMPTS]
     assert {answer["model"] for answer in answers} == {"talker:1"}
     assert answers[0]["check"] in ("right", "wrong", "no speed") and answers[1]["check"] == ""

@@ -47,7 +47,7 @@ def write_tokens(engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch, mad
     script = [*made, end]
 
     def draw(logits: Any, texts: Any, tokens: Any) -> list[int]:
-        return [script[len(text.written)] for text in texts]
+        return [(text.forced or script[len(text.written) :])[0] for text in texts]
 
     for place in ("stream", "plain"):
         monkeypatch.setattr(f"evals.engines.local.{place}.draw", draw)
@@ -127,6 +127,33 @@ def test_the_switch_of_thinking_is_taken_where_the_template_has_it(
     engine.tokens.tokenizer.chat_template = TURNS
     with pytest.raises(openai.BadRequestError, match="no switch of thinking"):
         chat(client, extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+
+
+@pytest.mark.parametrize("budget", [0, 4, 9])
+def test_a_budget_closes_the_thought_streamed_or_not(
+    budget: int, client: openai.OpenAI, engine: TransformersLocal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.tokens.tokenizer.chat_template = TURNS + SWITCH
+    write(engine, monkeypatch, "4 + 4 - 4 " * 20)  # never closes its thought
+    closing, tag = (len(engine.tokens.encode(text, special=False)) for text in (THINK.closing, THINK.closing.rstrip()))
+    body = {"thinking_token_budget": budget}
+    whole = chat(client, max_tokens=12, extra_body=body)
+    message = whole.choices[0].message.to_dict()
+    assert whole.usage.completion_tokens == 12 + closing  # the end tag's tokens stand beside those of max_tokens
+    details = whole.usage.completion_tokens_details
+    assert (details.reasoning_tokens if details else 0) == (budget + tag if budget else 0)  # none of an empty thought
+    assert message["content"]
+    assert bool(budget) == ("reasoning_content" in message)
+    deltas = [event.choices[0].delta.to_dict() for event in chat(client, max_tokens=12, extra_body=body, stream=True)]
+    for part in ("content", "reasoning_content"):
+        assert "".join(delta.get(part, "") for delta in deltas) == message.get(part, "")
+    assert chat(client, max_tokens=12).choices[0].message.content == ""
+
+
+@pytest.mark.parametrize("wrong", [-1, 2.5, "5", True, 1 << 30])
+def test_a_budget_that_is_no_number_of_tokens_is_refused(wrong: object, client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="thinking_token_budget"):
+        chat(client, extra_body={"thinking_token_budget": wrong})
 
 
 @pytest.mark.parametrize("case", CASES)

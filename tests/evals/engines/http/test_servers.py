@@ -88,9 +88,10 @@ def test_the_switch_of_thinking_is_sent_only_where_it_is_known(server: str, monk
             assert not seen.asked
 
 
-def test_a_budget_is_sent_to_vllm_and_refused_elsewhere() -> None:
+def test_a_budget_is_sent_to_vllm_and_our_server_and_refused_elsewhere() -> None:
     plan = ThoughtPlan((THINK,), budget=64)
-    assert thinking_fields(plan, "vllm") == {"thinking_token_budget": 64}
+    for server in ("vllm", "phi-zoo"):
+        assert thinking_fields(plan, server) == {"thinking_token_budget": 64}
     for server in ("sglang", "llamacpp", "library", ""):
         with pytest.raises(ZooError, match="--thinking-budget"):
             thinking_fields(plan, server)
