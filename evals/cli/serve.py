@@ -1,8 +1,8 @@
 """`phizoo serve NAME`: serves a checkpoint of the zoo over an OpenAI-compatible address.
 
 Resolves the name, verifies the files' digests and starts an engine on the checkpoint's folder: vLLM if it
-is installed (`vllm serve`), otherwise our own small server on transformers. It binds to 127.0.0.1; another
-address needs an API key in PHIZOO_API_KEY.
+is installed (`vllm serve`), otherwise our own small server on transformers, or on llama.cpp for a GGUF file. It binds
+to 127.0.0.1; another address needs an API key in PHIZOO_API_KEY.
 """
 
 import importlib.util
@@ -22,6 +22,7 @@ from zoo.cli.options import DTYPE, open_registry
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
+    from evals.engines.stepping import SteppingEngine
     from evals.engines.vllm.process import Serving
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,8 +30,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @click.command()
 @click.argument("name", shell_complete=A_CHECKPOINT)
-@click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True,
-              help="auto: vLLM if it is installed.")  # fmt: skip
+@click.option("--engine", type=click.Choice(["auto", "vllm", "transformers", "llama_cpp"]), default="auto",
+              show_default=True, help="auto: vLLM if it is installed; for a GGUF file llama_cpp.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs PHIZOO_API_KEY.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME",
               help="transformers: another name that clients call this server by.")  # fmt: skip
@@ -53,6 +54,7 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
 
     Prints one line when the server is ready. Stops on Ctrl-C or SIGTERM.
     """
+    from evals.engines import llama_cpp, transformers_local
     from evals.engines.local.load import resolve
     from evals.engines.vllm.process import Serving, check_port, free_port
 
@@ -62,11 +64,13 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
             f"--host {host} exposes the model to other machines: set PHIZOO_API_KEY to a key that clients must send"
         )
     with_vllm = importlib.util.find_spec("vllm") is not None
-    vllm = engine == "vllm" or (engine == "auto" and with_vllm)
+    if engine == "auto":
+        engine = _automatic_engine(name, with_vllm)
+    vllm = engine == "vllm"
     if not vllm and (options["tensor_parallel"], options["data_parallel"]) != (1, 1):
         raise ZooError("--tensor-parallel and --data-parallel are options of --engine vllm")
     if dry_run:
-        _show_plan(name, vllm, options)
+        _show_plan(name, engine, options)
         return
     if vllm and not with_vllm:
         raise ZooError(
@@ -80,25 +84,44 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
         if problems:
             raise ZooError(f"{checkpoint.label} is damaged: {problems[0]}. All problems: phizoo models verify {name}")
         path = registry.path(checkpoint)
+    if engine == "llama_cpp":
+        backend = llama_cpp.connect(path, dtype=options["dtype"])
+        _in_process(backend, checkpoint.name, checkpoint.digest, (host, port, hosts), key)
+        return
     dtype, device, _ = resolve(path, options["dtype"], "auto")
     if vllm:
         options |= {"dtype": dtype, "port": port or free_port()}
         context, cpu = checkpoint.context_tokens, device == "cpu"
         _vllm(Serving(path=path, name=checkpoint.name, context_tokens=context, cpu=cpu, **options), key, start_seconds)
     else:
-        _transformers(path, checkpoint.name, checkpoint.digest, (host, port, hosts), dtype, key)
+        local = transformers_local.connect(path, dtype=dtype)
+        _in_process(local, checkpoint.name, checkpoint.digest, (host, port, hosts), key)
 
 
-def _show_plan(name: str, vllm: bool, options: dict[str, Any]) -> None:
+def _automatic_engine(name: str, with_vllm: bool) -> str:
+    """vLLM if it is installed, and for a GGUF file llama_cpp if that is; else transformers."""
+    from zoo.admission.gguf import gguf_file
+
+    try:
+        with open_registry(readonly=True) as registry:
+            file = gguf_file(registry.path(registry.get(name)))
+    except ZooError:  # a name of the dry run's table, or an error that is reported below
+        file = None
+    if file:
+        return "llama_cpp" if importlib.util.find_spec("llama_cpp") else "transformers"
+    return "vllm" if with_vllm else "transformers"
+
+
+def _show_plan(name: str, engine: str, options: dict[str, Any]) -> None:
     from evals.checks import estimate
     from evals.engines.vllm.process import Serving, command
 
-    model, engine, dtype = estimate.find_model(name), "vllm" if vllm else "transformers", options["dtype"]
+    model, dtype = estimate.find_model(name), options["dtype"]
     options = {**options, "dtype": estimate.resolve_dtype(dtype, engine)}
     path = Path(f"<the folder of {model.label}>")
     serving = Serving(path=path, name=name, context_tokens=model.context_tokens, **options)
     gpus = options["tensor_parallel"] * options["data_parallel"]
-    estimate.report(estimate.plan_serving(name, engine, dtype, command(serving) if vllm else [], gpus))
+    estimate.report(estimate.plan_serving(name, engine, dtype, command(serving) if engine == "vllm" else [], gpus))
 
 
 @contextmanager
@@ -139,15 +162,14 @@ def _vllm(serving: "Serving", key: str | None, start_seconds: int) -> None:
     click.echo("stopped")
 
 
-def _transformers(
-    path: Path, name: str, digest: str, place: tuple[str, int, tuple[str, ...]], dtype: str, key: str | None
+def _in_process(
+    backend: "SteppingEngine", name: str, digest: str, place: tuple[str, int, tuple[str, ...]], key: str | None
 ) -> None:
-    from evals.engines.transformers_local import connect
+    """Serves an engine of this process until a signal stops it."""
     from evals.serving.server import make_server
 
     host, port, hosts = place
-    backend = connect(path, dtype=dtype)
-    _ = backend.model  # loaded before the server is ready
+    _ = backend.tokens  # the model is loaded with it, before the server is ready
     try:
         running = make_server(backend, name, host, port, key, digest, hosts)
     except OSError as error:

@@ -13,27 +13,26 @@ Source: llama.cpp, include/llama.h, through the low-level half of llama-cpp-pyth
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import structs
 
+from evals.engines.llama_session import BATCH_TOKENS, FedToken, LlamaSession, SequenceReader, open_session
 from evals.engines.local.generate import Text, draw, encode_prompt
+from evals.engines.local.logprobs import TokenRead, read_rows
 from evals.engines.local.rows import ChoiceRow, make_row, shared_length
+from evals.engines.local.stream import TokenStep, read_steps
 from evals.engines.tokens import Tokens, folder_tokens
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.admission.gguf import gguf_file, read_model
 from zoo.errors import ZooError
 
 SLOTS = 8  # texts at a time; above 8 a step on two cores takes as much longer as it writes more
-BATCH_TOKENS = 512  # tokens in one call
 BLOCK_TOKENS = 32  # questions share whole blocks of this many tokens
 MOST_SEQUENCES = 256  # llama.cpp's own limit
-FLOAT32 = 0  # ggml's number; the cache is kept in it, so that an F32 file gives the plain forward's numbers
-NO_FLASH = 0  # its kernel on a CPU rounds the cache's products to 16 bits
 # code, digits, spaces, marks and letters of several scripts: where tokenizers differ, they differ here
 PROBE = "def f(x):\n    return  x + 1234\n\n\n7 It's, we'll! naïve café — Привет 你好 1.5e-3\t\t'q'  \n  \"end\"\n"
 
@@ -54,14 +53,11 @@ class LlamaCpp:
         """Generations as they end; longest prompts first."""
         if not requests:
             return
-        model, tokens = self._load()
-        context = self.facts.context_tokens
-        waiting = [Text(request, encode_prompt(request, tokens, context), tokens, context) for request in requests]
-        waiting.sort(key=lambda text: (len(text.prompt.tokens), text.request.sample, text.request.draw))
-        slots = min(self.slots, len(waiting))
-        longest = max(len(text.prompt.tokens) + text.room for text in waiting)
-        with open_session(model, slots, slots * (-(-longest // 256) * 256)) as session:
-            yield from _write(session, tokens, waiting)
+        tokens, context = self.tokens, self.facts.context_tokens
+        texts = [Text(request, encode_prompt(request, tokens, context), tokens, context) for request in requests]
+        texts.sort(key=lambda text: (len(text.prompt.tokens), text.request.sample, text.request.draw), reverse=True)
+        for ended in self.step_texts(texts, self.slots):
+            yield from (text.generation() for text in ended)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
         """Choice scores, question by question."""
@@ -69,6 +65,47 @@ class LlamaCpp:
             return
         model, tokens = self._load()
         yield from choose_rows(model, [make_row(request, tokens, self.facts.context_tokens) for request in requests])
+
+    @property
+    def tokens(self) -> Tokens:
+        """Its tokenizer."""
+        return self._load()[1]
+
+    @property
+    def rows(self) -> int:
+        """The width of the model's logits."""
+        import llama_cpp
+
+        return int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._load()[0])))
+
+    def step_texts(self, texts: Sequence[Text], slots: int) -> Iterator[list[Text]]:
+        """Writes texts, `slots` at a time; yields after each prompt and each token those that ended with it."""
+        model, tokens = self._load()
+        slots = min(slots, self.slots, len(texts))
+        with open_session(model, slots, slots * max(map(_cells, texts))) as session:
+            yield from _write(session, tokens, [*reversed(texts)])
+
+    def write_steps(self, text: Text, likeliest: int) -> Iterator[TokenStep]:
+        """Writes one text; yields each token with its log-probability and those of the likeliest ones there."""
+        model, tokens = self._load()
+        with open_session(model, 1, _cells(text)) as session:
+            yield from read_steps(SequenceReader(session, text.prompt.tokens), tokens, text, likeliest)
+
+    def step_prompts(self, sequences: Sequence[Sequence[int]]) -> Iterator[list[tuple[int, list[TokenRead]]]]:
+        """Reads every token of every sequence but its first, and the likeliest next one; yields after each sequence."""
+        import numpy
+        import torch
+
+        model, tokens = self._load()
+        for place, ids in enumerate(sequences):
+            reads: list[TokenRead] = []
+            with open_session(model, 1, len(ids)) as session:
+                for begin in range(0, len(ids), BATCH_TOKENS):
+                    end = min(begin + BATCH_TOKENS, len(ids))
+                    fed = [FedToken(ids[position], position, (0,), True) for position in range(begin, end)]
+                    logits_TV = torch.from_numpy(numpy.stack([row_V.copy() for row_V in session.feed(fed)]))
+                    reads += read_rows(logits_TV, ids[begin + 1 : end + 1], tokens.size)
+            yield [(place, reads)]
 
     def close(self) -> None:
         """Frees the weights."""
@@ -79,110 +116,36 @@ class LlamaCpp:
         self._loaded = None
 
 
-class FedToken(NamedTuple):
-    """One token to be fed, and the sequences that it belongs to."""
-
-    token: int
-    position: int
-    sequences: Sequence[int]
-    is_read: bool  # whether the logits after it are read
+def _cells(text: Text) -> int:
+    """The room of a text and its prompt, in whole blocks of llama.cpp's cache."""
+    return -(-(len(text.prompt.tokens) + text.room) // 256) * 256
 
 
-class LlamaSession:
-    """An open context of a model, with its sequences and a batch; made by `open_session`."""
-
-    def __init__(self, context: Any, batch: Any, rows: int) -> None:
-        self.context, self.batch, self.rows = context, batch, rows
-
-    def feed(self, places: Sequence[FedToken]) -> Iterator[Any]:
-        """Feeds tokens; the logits after each that is read, in order: shape (V,), float32, valid until the next."""
-        import numpy
-        from llama_cpp import llama_get_logits_ith
-
-        for begin in range(0, len(places), BATCH_TOKENS):
-            fed = places[begin : begin + BATCH_TOKENS]
-            self._decode(fed)
-            for number, place in enumerate(fed):
-                if place.is_read:
-                    yield numpy.ctypeslib.as_array(llama_get_logits_ith(self.context, number), (self.rows,))
-
-    def _decode(self, places: Sequence[FedToken]) -> None:
-        from llama_cpp import llama_decode
-
-        batch = self.batch
-        batch.n_tokens = len(places)
-        for number, (token, position, sequences, is_read) in enumerate(places):
-            batch.token[number], batch.pos[number], batch.logits[number] = token, position, is_read
-            batch.n_seq_id[number] = len(sequences)
-            for place, sequence in enumerate(sequences):
-                batch.seq_id[number][place] = sequence
-        if status := llama_decode(self.context, batch):
-            raise ZooError(f"llama.cpp failed (status {status}); what was answered is kept. Try --engine transformers")
-
-    def share(self, source: int, target: int) -> None:
-        """Makes the tokens of one sequence the beginning of another, without a copy."""
-        import llama_cpp
-
-        llama_cpp.llama_memory_seq_cp(llama_cpp.llama_get_memory(self.context), source, target, -1, -1)
-
-    def forget(self, sequence: int, begin: int = 0) -> None:
-        """Drops a sequence from a position on; tokens that no other sequence has make room."""
-        import llama_cpp
-
-        llama_cpp.llama_memory_seq_rm(llama_cpp.llama_get_memory(self.context), sequence, begin, -1)
-
-
-@contextmanager
-def open_session(model: Any, sequences: int, cells: int, unified: bool = False) -> Iterator[LlamaSession]:
-    """A context with room for so many tokens in all its sequences together.
-
-    unified  sequences may share tokens; else each has its own equal part of the room
-    """
-    import llama_cpp
-    import torch
-
-    options = llama_cpp.llama_context_default_params()
-    options.n_ctx, options.n_seq_max, options.kv_unified = -(-cells // 256) * 256, sequences, unified
-    options.n_batch = options.n_ubatch = BATCH_TOKENS
-    options.n_threads = options.n_threads_batch = torch.get_num_threads()
-    options.type_k = options.type_v = FLOAT32
-    options.flash_attn_type, options.swa_full, options.no_perf = NO_FLASH, True, True
-    context = llama_cpp.llama_init_from_model(model, options)
-    if not context:
-        raise ZooError(f"llama.cpp has no memory for {cells:,} tokens in {sequences} sequences; take --batch 1")
-    batch = llama_cpp.llama_batch_init(BATCH_TOKENS, 0, sequences)
-    try:
-        yield LlamaSession(context, batch, llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model)))
-    finally:
-        llama_cpp.llama_batch_free(batch)
-        llama_cpp.llama_free(context)
-
-
-def _write(session: LlamaSession, tokens: Tokens, waiting: list[Text]) -> Iterator[Generation]:
+def _write(session: LlamaSession, tokens: Tokens, waiting: list[Text]) -> Iterator[list[Text]]:
     """Writes texts in as many sequences as there are; an ended one makes room for the next. Takes from the end."""
     from llama_cpp import llama_n_seq_max
 
     free = list(range(llama_n_seq_max(session.context)))
     active: list[tuple[int, Text]] = []
     while waiting or active:
-        while free and waiting:
+        if free and waiting:
             text, sequence = waiting.pop(), free.pop()
             ids = text.prompt.tokens
             places = [FedToken(token, place, (sequence,), place == len(ids) - 1) for place, token in enumerate(ids)]
             active.append((sequence, text))
             _draw([text], session.feed(places), tokens)
-        ended = [(sequence, text) for sequence, text in active if text.finish]
-        active = [(sequence, text) for sequence, text in active if not text.finish]
-        for sequence, text in ended:
-            session.forget(sequence)
-            free.append(sequence)
-            yield text.generation()
-        if active and not (free and waiting):
+        else:
             places = [
                 FedToken(text.written[-1], len(text.prompt.tokens) + len(text.written) - 1, (sequence,), True)
                 for sequence, text in active
             ]
             _draw([text for _, text in active], session.feed(places), tokens)
+        ended = [(sequence, text) for sequence, text in active if text.finish]
+        active = [(sequence, text) for sequence, text in active if not text.finish]
+        for sequence, _ in ended:
+            session.forget(sequence)
+            free.append(sequence)
+        yield [text for _, text in ended]
 
 
 def _draw(texts: Sequence[Text], logits: Iterator[Any], tokens: Tokens) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from evals.engines.local.generate import Text
 from evals.engines.local.logprobs import TokenRead
 from evals.engines.local.stream import Pieces, TokenStep
-from evals.engines.transformers_local import TransformersLocal
+from evals.engines.stepping import SteppingEngine
 from evals.scoring.finite import find_overflow
 from evals.serving.request import BadRequest, CompletionRequest, CompletionText, count_thought, open_stream
 from zoo.records import Record
@@ -27,7 +27,7 @@ def _refuse_overflow(fault: str) -> None:
         raise BadRequest(fault, 422)
 
 
-def step_answer(engine: TransformersLocal, request: CompletionRequest) -> Generator[None, None, Answer]:
+def step_answer(engine: SteppingEngine, request: CompletionRequest) -> Generator[None, None, Answer]:
     """Answers a request; yields after each step of the model. Returns the choices in the order asked, and the usage."""
     before: list[Any] = [None] * len(request.requests)
     if request.likeliest is None:
@@ -56,13 +56,11 @@ def count_usage(request: CompletionRequest, written: int, thought: int) -> dict[
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written, **details}
 
 
-def _open_text(engine: TransformersLocal, request: CompletionRequest, number: int) -> Text:
+def _open_text(engine: SteppingEngine, request: CompletionRequest, number: int) -> Text:
     return Text(request.requests[number], request.prompts[number], engine.tokens, engine.facts.context_tokens)
 
 
-def _step_texts(
-    engine: TransformersLocal, request: CompletionRequest
-) -> Generator[None, None, Sequence[CompletionText]]:
+def _step_texts(engine: SteppingEngine, request: CompletionRequest) -> Generator[None, None, Sequence[CompletionText]]:
     """Writes all texts side by side, without log-probabilities."""
     if not request.requests[0].decoding.max_tokens:
         return [CompletionText(text="", finish="length", tokens=0)] * len(request.requests)
@@ -76,7 +74,7 @@ def _step_texts(
 
 
 def _step_text(
-    engine: TransformersLocal, request: CompletionRequest, number: int
+    engine: SteppingEngine, request: CompletionRequest, number: int
 ) -> Generator[None, None, CompletionText]:
     """Writes one text to its end with the log-probabilities of its tokens."""
     if not request.requests[number].decoding.max_tokens:
@@ -90,7 +88,7 @@ def _step_text(
 
 
 def _step_prompts(
-    engine: TransformersLocal, request: CompletionRequest
+    engine: SteppingEngine, request: CompletionRequest
 ) -> Generator[None, None, tuple[list[Any], list[CompletionText]]]:
     """Each prompt's text and tokens with their log-probabilities (the first has none), and the text after it.
 
@@ -118,12 +116,12 @@ def _step_prompts(
     return before, texts
 
 
-def _spell(engine: TransformersLocal, tokens: Sequence[int]) -> bytes:
+def _spell(engine: SteppingEngine, tokens: Sequence[int]) -> bytes:
     return b"".join(map(engine.tokens.spelling.of, tokens))
 
 
 def _form_choice(
-    engine: TransformersLocal, request: CompletionRequest, index: int, made: CompletionText, before: Any
+    engine: SteppingEngine, request: CompletionRequest, index: int, made: CompletionText, before: Any
 ) -> dict[str, Any]:
     logprobs = None
     if request.chat:
@@ -141,7 +139,7 @@ def _form_choice(
 
 
 def form_text_logprobs(
-    engine: TransformersLocal, first: int | None, made: list[TokenStep], begins: int = 0
+    engine: SteppingEngine, first: int | None, made: list[TokenStep], begins: int = 0
 ) -> dict[str, Any]:
     """Log-probabilities in the form of /v1/completions.
 
@@ -181,7 +179,7 @@ def _offsets(pieces: Sequence[bytes]) -> Iterator[int]:
         count += len(decoder.decode(piece))
 
 
-def form_chat_logprobs(engine: TransformersLocal, made: Sequence[TokenStep]) -> dict[str, Any]:
+def form_chat_logprobs(engine: SteppingEngine, made: Sequence[TokenStep]) -> dict[str, Any]:
     """Log-probabilities in the form of /v1/chat/completions."""
 
     def describe(token: int, logprob: float) -> dict[str, Any]:
@@ -197,7 +195,7 @@ def form_chat_logprobs(engine: TransformersLocal, made: Sequence[TokenStep]) -> 
 
 
 def step_stream(
-    engine: TransformersLocal, request: CompletionRequest, head: dict[str, Any]
+    engine: SteppingEngine, request: CompletionRequest, head: dict[str, Any]
 ) -> Generator[dict[str, Any] | None, None, None]:
     """The events of a streamed answer, one text after the other; None after a step that gives nothing to send.
 
@@ -243,7 +241,7 @@ class Piece(Record, frozen=True, kw_only=True):
     thought_tokens: int = 0
 
 
-def _step_pieces(engine: TransformersLocal, request: CompletionRequest, text: Text) -> Iterator[Piece | None]:
+def _step_pieces(engine: SteppingEngine, request: CompletionRequest, text: Text) -> Iterator[Piece | None]:
     """Yields after each token None, or a text's new piece."""
     pieces, behind = Pieces(text), []  # type: Pieces, list[TokenStep]
     for step in engine.write_steps(text, request.likeliest or 0):

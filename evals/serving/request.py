@@ -16,8 +16,8 @@ import msgspec
 from evals.chat import SWITCHES
 from evals.engines.local.generate import Text, encode_prompt
 from evals.engines.local.stream import TokenStep
+from evals.engines.stepping import SteppingEngine
 from evals.engines.tokens import Prompt
-from evals.engines.transformers_local import TransformersLocal
 from evals.records import Decoding, GenerateRequest
 from evals.scoring.thought import ThoughtPlan, ThoughtTags, find_opened, find_tags
 from evals.scoring.thought_stream import ThoughtStream
@@ -183,7 +183,7 @@ def read_decoding(body: dict[str, Any], tokens: int, *, least: int = 1) -> Decod
     return Decoding(max_tokens=most, stop=read_stops(body), temperature=temperature, top_p=top_p, boundary=kind)
 
 
-def read_completion(body: dict[str, Any], engine: TransformersLocal) -> CompletionRequest:
+def read_completion(body: dict[str, Any], engine: SteppingEngine) -> CompletionRequest:
     """Reads a request to /v1/completions: one text per prompt and draw (`n`). Raises BadRequest."""
     about = _read_form(body)
     prompt = body.get("prompt", "")
@@ -205,7 +205,7 @@ def read_completion(body: dict[str, Any], engine: TransformersLocal) -> Completi
     return _encode(prompts, read_decoding(body, 16, least=0 if echo else 1), body, engine, about)
 
 
-def read_chat(body: dict[str, Any], engine: TransformersLocal) -> CompletionRequest:
+def read_chat(body: dict[str, Any], engine: SteppingEngine) -> CompletionRequest:
     """Reads a request to /v1/chat/completions through the model's own chat template. Raises BadRequest."""
     about = _read_form(body)
     text, plan = render_chat(read_messages(body.get("messages")), engine, read_switches(body))
@@ -270,7 +270,7 @@ def read_messages(messages: object) -> list[dict[str, str]]:
 
 
 def render_chat(
-    messages: list[dict[str, str]], engine: TransformersLocal, switches: dict[str, bool]
+    messages: list[dict[str, str]], engine: SteppingEngine, switches: dict[str, bool]
 ) -> tuple[str, ThoughtPlan]:
     """The prompt that the model's own chat template makes of messages, and how the thought behind it is found.
 
@@ -316,7 +316,7 @@ def _read_form(body: dict[str, Any]) -> CompletionRequest:
 
 
 def _encode(
-    prompts: list[Any], how: Decoding, body: dict[str, Any], engine: TransformersLocal, about: CompletionRequest
+    prompts: list[Any], how: Decoding, body: dict[str, Any], engine: SteppingEngine, about: CompletionRequest
 ) -> CompletionRequest:
     """Adds the encoded prompts and the seeded draws to a request."""
     draws = read_whole(body, "n", 1, 1, DRAWS)
@@ -345,7 +345,7 @@ def _encode(
     return msgspec.structs.replace(about, requests=tuple(requests), prompts=tuple(encoded))
 
 
-def _encode_one(prompt: Any, how: Decoding, engine: TransformersLocal, *, scored: bool) -> Prompt:
+def _encode_one(prompt: Any, how: Decoding, engine: SteppingEngine, *, scored: bool) -> Prompt:
     """One prompt's tokens, whole: it is never cut."""
     if not isinstance(prompt, str):
         return Prompt(tokens=tuple(prompt))
@@ -356,7 +356,7 @@ def _encode_one(prompt: Any, how: Decoding, engine: TransformersLocal, *, scored
     return encode_prompt(request, engine.tokens, 1 << 40)  # no cut: `_encode` refuses what is too long
 
 
-def _refuse_long(text: str, engine: TransformersLocal, param: str) -> None:
+def _refuse_long(text: str, engine: SteppingEngine, param: str) -> None:
     """Refuses a text that cannot fit the context whatever its tokens, before time is spent on them."""
     context, longest = engine.facts.context_tokens, engine.tokens.longest_bytes
     if longest and len(text) > (context + 1) * longest:
@@ -372,7 +372,7 @@ def _over_context(prompt: int, completion: int, context: int, param: str = "prom
     )  # fmt: skip
 
 
-def _is_token_ids(prompt: object, engine: TransformersLocal) -> bool:
+def _is_token_ids(prompt: object, engine: SteppingEngine) -> bool:
     rows = engine.rows
     return (
         isinstance(prompt, list) and bool(prompt) and all(type(token) is int and 0 <= token < rows for token in prompt)

@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from evals.engines.transformers_local import TransformersLocal
+from evals.engines.stepping import SteppingEngine
 from evals.serving.answer import step_answer, step_stream
 from evals.serving.connection import IDLE_SECONDS, WRITE_SECONDS, LimitedConnection, form_error
 from evals.serving.guard import Guard, read_body, refusal
@@ -74,7 +74,7 @@ class Server:
 
 
 def make_server(
-    engine: TransformersLocal, name: str, host: str, port: int, key: str | None, digest: str = "",
+    engine: SteppingEngine, name: str, host: str, port: int, key: str | None, digest: str = "",
     hosts: Sequence[str] = (),
 ) -> Server:  # fmt: skip
     """A server bound to host:port (port 0: any free one), ready to `serve_forever`.
@@ -89,7 +89,7 @@ def make_server(
     return Server(_make_app(engine, name, digest, Middleware(Guard, host=host, hosts=hosts, key=key)), listening)
 
 
-def _make_app(engine: TransformersLocal, name: str, digest: str, guard: Middleware) -> Starlette:
+def _make_app(engine: SteppingEngine, name: str, digest: str, guard: Middleware) -> Starlette:
     api = Api(engine, name, digest)
     routes = [
         Route("/health", api.show_health),
@@ -127,7 +127,7 @@ async def _answer_fault(_: Request, fault: Exception) -> Response:
 class Api:
     """The addresses of the API for one engine."""
 
-    def __init__(self, engine: TransformersLocal, name: str, digest: str) -> None:
+    def __init__(self, engine: SteppingEngine, name: str, digest: str) -> None:
         self.engine, self.name, self.digest = engine, name, digest
         self.turns: Turns
 

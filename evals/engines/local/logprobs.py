@@ -37,17 +37,18 @@ def step_prompts(
     for batch in plain.batches(lengths, lengths, plain.vocabulary_rows(model), budget):
         logits_BTV = plain.read_logits(model, [sequences[place] for place in batch], lengths[batch[0]])
         yield [
-            (place, _read_rows(logits_TV, sequences[place], size))
+            (place, read_rows(logits_TV, sequences[place][1:], size))
             for place, logits_TV in zip(batch, logits_BTV, strict=True)
         ]
 
 
-def _read_rows(logits_TV: Any, tokens: Sequence[int], size: int) -> list[TokenRead]:
+def read_rows(logits_TV: Any, nexts: Sequence[int], size: int) -> list[TokenRead]:
+    """The read of the token that follows each row; where `nexts` ends a row early, that is the likeliest one."""
     import torch
 
     normal_T = torch.logsumexp(logits_TV, dim=-1)
     best_T = logits_TV[:, :size].argmax(dim=-1)
-    targets = [*tokens[1:], int(best_T[-1])]
+    targets = [*nexts, *best_T[len(nexts) :].tolist()]
     rows = torch.arange(len(logits_TV), device=logits_TV.device)
     mine = (logits_TV[rows, torch.tensor(targets, device=logits_TV.device)] - normal_T).tolist()
     top = (logits_TV[rows, best_T] - normal_T).tolist()

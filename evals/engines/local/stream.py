@@ -6,8 +6,8 @@ Log-probabilities are the model's own: before temperature, and over the whole vo
 Letters in names: V vocabulary.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 from evals.engines.local.generate import Text, draw
 from evals.engines.local.paths import CACHE, Paths
@@ -29,10 +29,24 @@ def write_steps(model: Any, tokens: Tokens, paths: Paths, text: Text, likeliest:
 
     likeliest  how many of the likeliest tokens to give with each, 0 or more
     """
+    with_cache = CACHE in (paths.texts, paths.longer_texts)
+    return read_steps(Reader(model, [text.prompt.tokens], with_cache=with_cache), tokens, text, likeliest)
+
+
+class NextLogits(Protocol):
+    """Reads one text on."""
+
+    def next_logits(self) -> Any:
+        """Logits of its next token, fp32, shape (1, V)."""
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """Adds the token that was drawn."""
+
+
+def read_steps(reader: NextLogits, tokens: Tokens, text: Text, likeliest: int) -> Iterator[TokenStep]:
+    """Writes a text to its end from any reader of it; as `write_steps`."""
     import torch
 
-    with_cache = CACHE in (paths.texts, paths.longer_texts)
-    reader = Reader(model, [text.prompt.tokens], with_cache=with_cache)
     while not text.finish:
         logits_V = reader.next_logits()[0]
         token = draw(logits_V[None], [text], tokens)[0]

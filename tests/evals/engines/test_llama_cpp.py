@@ -5,6 +5,7 @@ The transformers engine is held to the same on the same file, and to the model t
 
 import random
 import struct
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from evals.engines import Engine, connect
 from evals.engines.tokens import folder_tokens
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
+from evals.serving.server import make_server
 from tests.gguf_files import tiny_llama
 from zoo.errors import ZooError
 from zoo.exchange.huggingface import export
@@ -141,7 +143,7 @@ def test_a_question_does_not_depend_on_the_other_questions(
 ) -> None:
     """Equal to the last bit, by the same calls: a quantised file rounds to 8 bits, which makes a last bit much more."""
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
-    from evals.engines.llama_cpp import LlamaSession
+    from evals.engines.llama_session import LlamaSession
 
     calls: list[str] = []
     decode = LlamaSession._decode
@@ -170,7 +172,7 @@ def test_choices_that_cannot_share_tokens_are_read_by_themselves(
     )
     if reason == "a recurrent state":
         monkeypatch.setattr(llama_cpp, "llama_model_is_recurrent", lambda _model: True)
-        monkeypatch.delattr("evals.engines.llama_cpp.LlamaSession.share")  # so that a call of it fails
+        monkeypatch.delattr("evals.engines.llama_session.LlamaSession.share")  # so that a call of it fails
     else:
         monkeypatch.setattr("evals.engines.llama_cpp.MOST_SEQUENCES", 3)
     engine = connect("llama_cpp", made[0])
@@ -273,3 +275,35 @@ def test_a_folder_of_safetensors_is_refused_with_the_next_command(tiny_phi: Path
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is an extra: pip install 'phi-zoo[llama-cpp]'")
     with pytest.raises(ZooError, match=r"phizoo models add FILE\.gguf"):
         connect("llama_cpp", tiny_phi)
+
+
+@pytest.mark.skipif(find_spec("llama_cpp") is None, reason="an extra: pip install 'phi-zoo[llama-cpp]'")
+def test_a_served_file_answers_as_the_engine_does(made: tuple[Path, Any]) -> None:
+    import openai
+
+    engine: Any = connect("llama_cpp", made[0])
+    request = GenerateRequest(sample="s", draw=0, prompt=PROMPTS[0], decoding=Decoding(max_tokens=20), seed=0)
+    (expected,) = engine.generate([request])
+    server = make_server(engine, "tiny", "127.0.0.1", 0, None)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    how: dict[str, Any] = {"model": "tiny", "prompt": PROMPTS[0], "max_tokens": 20, "temperature": 0}
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        texts = [
+            choice.text for choice in client.completions.create(**how | {"prompt": [PROMPTS[0], PROMPTS[1]]}).choices
+        ]
+        streamed = "".join(event.choices[0].text for event in client.completions.create(stream=True, **how))
+        scored = client.completions.create(**how | {"echo": True, "logprobs": 1, "max_tokens": 1}).choices[0].logprobs
+        with pytest.raises(openai.BadRequestError, match="maximum context length"):
+            client.completions.create(**how | {"prompt": LONG * 9})
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    ids = engine.tokens.encode(PROMPTS[0])
+    rows = plain_logprobs(made[1], ids)
+    assert texts[0] == streamed == expected.text
+    assert scored is not None and scored.token_logprobs is not None
+    plain = [float(rows[place][token]) for place, token in enumerate(ids[1:])] + [float(rows[-1].max())]
+    assert scored.token_logprobs[1:] == pytest.approx(plain, abs=1e-3)
+    engine.close()
