@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from evals.engines.local.load import load_model
 from tests.evals.engines.tiny_families import tiny_config, tiny_model
 from zoo.errors import ZooError
+from zoo.families import FAMILIES, REFUSED
 
 
 def has_tied_head(folder: Path) -> bool:
@@ -33,8 +34,7 @@ def bits(model: Any) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", [
     kind if kind in ("llama", "gpt2", "mamba2") else pytest.param(kind, marks=pytest.mark.long)
-    for kind in ("llama", "gpt2", "mamba2", "phi3", "gemma3_text", "qwen3_5_text", "mixtral", "deepseek_v3", "falcon_h1",
-                 "recurrent_gemma", "rwkv", "bloom", "mpt", "lfm2", "gpt_oss", "granitemoehybrid", "xlstm", "opt")
+    for kind, family in FAMILIES.items() if family.path != REFUSED
 ])  # fmt: skip
 def test_two_loads_give_the_bits_that_were_saved(kind: str, tmp_path: Path) -> None:
     made = tiny_model(tiny_config(kind))
@@ -42,10 +42,14 @@ def test_two_loads_give_the_bits_that_were_saved(kind: str, tmp_path: Path) -> N
     loaded = []
     for seed in (1, 2):  # a tensor that is filled at random would follow the seed
         torch.manual_seed(seed)
-        loaded.append(bits(load_model(tmp_path)))
-    assert loaded[0] == loaded[1]
-    saved = {name: bits for name, bits in bits(made).items() if name in dict(made.named_parameters())}
-    assert saved.items() <= loaded[0].items()
+        loaded.append(load_model(tmp_path))
+    assert bits(loaded[0]) == bits(loaded[1])
+    saved, read = (dict(model.named_parameters()) for model in (made, loaded[0]))
+    if type(made) is type(loaded[0]):
+        assert saved.keys() == read.keys()
+    # the text model alone of one that sees, too, has other names
+    same = {tensor.detach().numpy().tobytes() for tensor in saved.values()}
+    assert [name for name, tensor in read.items() if tensor.detach().numpy().tobytes() not in same] == []
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "mamba2", "mixtral", "qwen3_5_text", "rwkv"])
