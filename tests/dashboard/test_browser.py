@@ -334,7 +334,7 @@ def test_a_chat_in_the_playground_has_turns_and_folds_its_thought(page: Any, add
         page.screenshot(path=str(tmp_path / "chat.png"), full_page=True)
         page.get_by_role("button", name="New chat").click()
         settled(page)
-        assert page.get_by_text("You", exact=True).count() == 0
+        page.get_by_text("You", exact=True).first.wait_for(state="detached")
     finally:
         writer.shutdown()
         writer.server_close()
