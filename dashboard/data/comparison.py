@@ -45,19 +45,22 @@ def compare_checkpoints(
 ) -> tuple[CheckpointComparison, ...]:
     """Compares every checkpoint with the first, on each protocol that both have.
 
+    One alone is compared with itself: as completions against by chat, which shows what its template changes.
     Leaves out a checkpoint that shares no protocol with the first. Raises ZooError for unknown names.
     """
-    comparisons = []
-    for label in labels[1:MAX_CHECKPOINTS]:
+    alone, comparisons = len(labels) == 1, []
+    for label in labels if alone else labels[1:MAX_CHECKPOINTS]:
         try:
-            rows = compare(registry, label, labels[0], tasks, flips=True).rows
+            rows = compare(registry, label, labels[0], tasks, flips=True, chat=alone).rows
         except ZooError:
             registry.get(label)  # raises if the name is unknown; no shared protocol is no error
             registry.get(labels[0])
             continue
         for row in rows:
             comparison = CheckpointComparison(
-                checkpoint=label, reference=labels[0], task=row.task, column=row.column, metric=row.metric,
+                checkpoint=f"{label}, completions" if alone else label,
+                reference=f"{label}, by chat" if alone else labels[0],
+                task=row.task, column=row.column, metric=row.metric,
                 kind=row.kind, value=row.first, reference_value=row.second, difference=row.difference,
                 p=row.difference.p if row.difference and row.family else None, runs=row.runs, note=row.note,
                 flips=row.flips,

@@ -1,4 +1,7 @@
-"""The page that compares two to six checkpoints sample by sample: differences, adjusted p, a forest plot, flips."""
+"""The page that compares checkpoints sample by sample, or one by chat and as completions.
+
+It has the differences, adjusted p, a forest plot, and the samples that flipped.
+"""
 
 from typing import Any
 
@@ -21,17 +24,20 @@ def page() -> None:
     st.title("Compare", anchor=False)
     board = style.load_board(all_versions=True)
     own = [row.label for row in board.rows if row.own and row.cells]
-    if len(own) < 2:
-        st.info("This page needs two checkpoints with scores. Score one: `phizoo eval run NAME --task humaneval`")
+    if not own:
+        st.info("This page needs checkpoints with scores. Score one: `phizoo eval run NAME --task humaneval`")
         return
     chosen = st.multiselect(
         "Checkpoints; the others are compared with the first", own, max_selections=MAX_CHECKPOINTS, key="with",
         bind="query-params", format_func=cut,
     )  # fmt: skip
-    if len(chosen) < 2:
-        st.info("Choose two to six checkpoints. They are compared on the same samples, protocol by protocol.")
+    comparisons = _compare(tuple(chosen), repr(source.stamp())) if chosen else ()
+    if len(chosen) < 2 and not comparisons:
+        st.info(
+            "Choose two to six checkpoints. They are compared on the same samples, protocol by protocol. One alone is "
+            "compared with itself, by chat and as completions."
+        )
         return
-    comparisons = _compare(tuple(chosen), repr(source.stamp()))
     if not comparisons:
         st.warning("These checkpoints share no protocol: run the same tasks on each.")
         return

@@ -122,14 +122,16 @@ def _compare_shapes(
     completions = {
         _unshaped(protocols[score.protocol]): score for score in plain.values() if not protocols[score.protocol].chat
     }
-    rows = []
+    rows, own_scores = [], []
     for score in shaped:
         record = protocols[score.protocol]
         own = completions.get(_unshaped(record)) if record.chat else None
         if own is not None:
             name = protocols[own.protocol].name
             row = _compare_scores(registry, (own, score), record, flips)
-            rows.append(replace(row, column=f"{record.task} [{name}] and [{record.name}] {record.metric}"))
+            row = replace(row, column=f"{record.task} [{name}] and [{record.name}] {record.metric}")
+            rows.append((row, own.protocol))
+            own_scores.append(own)
     if not rows:
         if fault := _unknown_task(registry, pair, tasks):
             raise fault
@@ -140,7 +142,11 @@ def _compare_shapes(
         raise ZooError(
             f"no protocol was asked of {first} as a completion and of {second} by chat. Next: phizoo eval run {step}"
         )
-    return Comparison(first=f"{_label(pair[0])}, completions", second=f"{_label(pair[1])}, by chat", rows=tuple(rows))
+    return Comparison(
+        first=f"{_label(pair[0])}, completions",
+        second=f"{_label(pair[1])}, by chat",
+        rows=_adjust(rows, _family(registry, own_scores, protocols)),
+    )
 
 
 def _unshaped(record: ProtocolRecord) -> tuple[str, int, str, str]:

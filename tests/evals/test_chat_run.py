@@ -159,6 +159,7 @@ def test_a_column_of_its_own_that_chat_models_share(zoo: None, monkeypatch: pyte
         }  # fmt: skip
         rows = compare(registry, "chat", "chat", flips=True, chat=True).rows
         assert rows[0].column == "piqa [lm-eval] and [lm-eval, chat] acc" and rows[0].kind == "paired"
+        assert [row.metric for row in rows if row.family] == ["acc"] and rows[0].p_holm is not None
     assert root.run(["eval", "reproduce", "chat/piqa@lm-eval, chat"]) == 0
 
 

@@ -8,6 +8,7 @@ import pytest
 from dashboard.data.comparison import CheckpointComparison, compare_checkpoints, difference_text
 from dashboard.data.notes import board_notes, headline_note, lift_note, lift_steps
 from dashboard.data.source import load_board
+from evals.results.compare import Comparison, compare
 from evals.stats.paired import holm, mcnemar, paired_difference
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
@@ -44,6 +45,21 @@ def test_an_unscored_sample_is_left_out_of_the_pairs(registry: Registry) -> None
     assert pair.difference is not None
     assert pair.difference.n == 319
     assert "left out" in pair.note
+
+
+def test_one_alone_is_compared_by_chat_and_as_completions(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compare_checkpoints(registry, NAMES[2:]) == ()  # nothing was asked by chat
+
+    def compare_shapes(*names: object, chat: bool, **options: object) -> Comparison:
+        assert chat and names[1:3] == (NAMES[2], NAMES[2])
+        return compare(registry, NAMES[2], NAMES[0], flips=True)
+
+    monkeypatch.setattr("dashboard.data.comparison.compare", compare_shapes)
+    pairs = compare_checkpoints(registry, NAMES[2:])
+    assert {(pair.checkpoint, pair.reference) for pair in pairs} == {
+        (f"{NAMES[2]}, completions", f"{NAMES[2]}, by chat")
+    }
+    assert all(pair.flips for pair in pairs if pair.task == "mini_exercises")
 
 
 def test_unknown_checkpoint_is_an_error(registry: Registry) -> None:
