@@ -152,9 +152,7 @@ def check_loaded(file: Path, model: Any) -> None:
         if prefix != architecture or read.get(name) is not None or name in INERT:
             continue
         if not _is_equal(name, value, model.config):
-            raise ZooError(
-                f"{file}: transformers ignores {key} ({str(value)[:40]}), which changes answers; {LLAMA_CPP}"
-            )
+            raise ZooError(f"{file}: transformers ignores {key} ({value!r:.40}), which changes answers; {LLAMA_CPP}")
 
 
 def _is_equal(name: str, value: Any, config: Any) -> bool:

@@ -170,13 +170,13 @@ def _check_value(path: Path, key: str, value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if key in LIMITS:
         if type(value) is not int or not 1 <= value <= LIMITS[key]:
-            raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected a whole number of 1 to {LIMITS[key]:,}.")
+            raise ZooError(f"{path}: {key} is {value!r:.40}, expected a whole number of 1 to {LIMITS[key]:,}.")
     elif key in SHARES:
         low, high = SHARES[key]
         if not is_number or not low <= value <= high:
-            raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected {low:g} to {high:g}.")
+            raise ZooError(f"{path}: {key} is {value!r:.40}, expected {low:g} to {high:g}.")
     elif is_number and SIZE_KEY.fullmatch(key) and not LEAST_SIZE <= value <= SIZE:
-        raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected at most {SIZE:,}.")
+        raise ZooError(f"{path}: {key} is {value!r:.40}, expected at most {SIZE:,}.")
     elif key == "rope_type" and not CLASS_NAME.fullmatch(str(value)):
         raise ZooError(f"{path}: {key} is {str(value)[:80]!r}, not the name of a rope.")
     elif key in ACTIVATIONS and not CLASS_NAME.fullmatch(str(value)):
@@ -193,9 +193,9 @@ def _check_generation(path: Path, key: str, value: Any) -> None:
         low, high = GENERATION[key]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high:
-            raise ZooError(f"{path}: {key} is {str(value)[:40]}, expected {low:g} to {high:g}.")
+            raise ZooError(f"{path}: {key} is {value!r:.40}, expected {low:g} to {high:g}.")
     elif key.endswith("_token_id") and (type(value) is not int or not -1 <= value <= SIZE):
-        raise ZooError(f"{path}: {key} is {str(value)[:40]}, which is no token.")
+        raise ZooError(f"{path}: {key} is {value!r:.40}, which is no token.")
 
 
 def _check_size(path: Path, config: dict[str, Any]) -> None:

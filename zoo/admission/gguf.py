@@ -127,7 +127,7 @@ def _check_tokens(path: Path, metadata: dict[str, Any]) -> int:
     for name in IDS:
         number = metadata.get(f"tokenizer.ggml.{name}_token_id", 0)
         if type(number) is not int or not 0 <= number < len(tokens):
-            raise ZooError(f"{path}: tokenizer.ggml.{name}_token_id is {str(number)[:40]}, which is no token.")
+            raise ZooError(f"{path}: tokenizer.ggml.{name}_token_id is {number!r:.40}, which is no token.")
     return len(tokens)
 
 
@@ -140,7 +140,7 @@ def _read_config(path: Path, metadata: dict[str, Any]) -> dict[str, Any]:
         if value is None and key not in REQUIRED:
             continue
         if not numbers or not all(type(part) in (int, float) for part in numbers):
-            raise ZooError(f"{path}: {architecture}.{key} is {str(value)[:40]}, expected a number.")
+            raise ZooError(f"{path}: {architecture}.{key} is {value!r:.40}, expected a number.")
         config[name] = max(numbers)
     for name in ("bos", "eos"):
         if (number := metadata.get(f"tokenizer.ggml.{name}_token_id")) is not None:

@@ -122,7 +122,7 @@ def parse_gguf(file: BinaryIO, size: int) -> Header:
     metadata = _parse_metadata(reader, keys)
     alignment = metadata.get("general.alignment", ALIGNMENT)
     if type(alignment) is not int or not 8 <= alignment <= LARGEST_ALIGNMENT or alignment & (alignment - 1):
-        raise ValueError(f"general.alignment is {str(alignment)[:40]}, expected a power of two from 8")
+        raise ValueError(f"general.alignment is {alignment!r:.40}, expected a power of two from 8")
     tensors = [_parse_tensor(reader, alignment) for _ in range(count)]
     if len({tensor.name for tensor in tensors}) < count:
         raise ValueError("two of its tensors have the same name")
@@ -154,7 +154,7 @@ def _parse_tensor(reader: _Reader, alignment: int) -> Tensor:
         raise ValueError(f"tensor {name} has {dimensions:,} dimensions, expected 1 to {DIMENSIONS}")
     shape = tuple(reader.number("Q") for _ in range(dimensions))
     if not all(1 <= length < 2**53 for length in shape) or prod(shape) >= 2**53:
-        raise ValueError(f"tensor {name} has the shape {str(list(shape))[:80]}, which no tensor has")
+        raise ValueError(f"tensor {name} has the shape {list(shape)!r:.80}, which no tensor has")
     kind, begin = reader.number("I"), reader.number("Q")
     if kind not in TYPES:
         raise ValueError(f"tensor {name} has the unknown type {kind}")

@@ -117,9 +117,9 @@ def _parse_tensor(name: str, entry: Any) -> Tensor:
     if not isinstance(dtype, str) or dtype not in BITS:
         raise ValueError(f"tensor {name} has the unknown dtype {str(dtype)[:40]!r}")
     if not _whole_numbers(shape) or len(shape) > DIMENSIONS:
-        raise ValueError(f"tensor {name} has the shape {str(shape)[:80]}, expected up to {DIMENSIONS} whole numbers")
+        raise ValueError(f"tensor {name} has the shape {shape!r:.80}, expected up to {DIMENSIONS} whole numbers")
     if not _whole_numbers(offsets) or len(offsets) != 2:
-        raise ValueError(f"tensor {name} has data_offsets {str(offsets)[:80]}, expected two whole numbers")
+        raise ValueError(f"tensor {name} has data_offsets {offsets!r:.80}, expected two whole numbers")
     begin, end = offsets
     size = prod(shape) * BITS[dtype] // 8
     if end - begin != size:

@@ -115,7 +115,7 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         raise ZooError(f"{path}: peft_type is {str(settings.get('peft_type'))[:40]!r}; only LORA can be merged here.")
     for key, value in settings.items():
         if value and key not in (*READ, *INERT):
-            raise ZooError(f"{path}: {key} is {str(value)[:60]}, which this merge does not know; {BY_PEFT}")
+            raise ZooError(f"{path}: {key} is {value!r:.60}, which this merge does not know; {BY_PEFT}")
     biases, start = settings.get("bias", "none"), settings.get("init_lora_weights", True)
     if biases != "none" or str(start).lower() not in STARTS:
         changed, value = ("bias", biases) if biases != "none" else ("init_lora_weights", start)
@@ -130,7 +130,7 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
             raise ZooError(f"{path}: {key} has the expression {expression[:60]!r}, not the end of a name; {BY_PEFT}")
     for key, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
-            raise ZooError(f"{path}: {str(key)[:80]} is {str(value)[:40]}, expected a positive number.")
+            raise ZooError(f"{path}: {key!r:.80} is {value!r:.40}, expected a positive number.")
 
 
 def _match(folder: Path, settings: Mapping[str, Any], base: str, located: Mapping[str, Tensor]) -> dict[str, LoraPair]:
@@ -176,7 +176,7 @@ def _check_tied(folder: Path, pairs: Mapping[str, LoraPair], located: Mapping[st
 
 
 def _stated(settings: Mapping[str, Any]) -> str:
-    return f"it names {str(settings.get('base_model_name_or_path') or 'none')[:80]}"
+    return f"it names {settings.get('base_model_name_or_path') or 'none'!r:.80}"
 
 
 def _of_pattern(pattern: Any, module: str, default: Any) -> Any:
