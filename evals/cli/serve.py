@@ -34,7 +34,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
               show_default=True, help="auto: vLLM if it is installed; for a GGUF file llama_cpp.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs PHIZOO_API_KEY.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME",
-              help="transformers: another name that clients call this server by.")  # fmt: skip
+              help="Not vllm: another name that clients call this server by.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")
 @DTYPE
 @click.option("--seed", type=int, default=0, show_default=True, help="vllm: seed of requests that set none.")
@@ -100,14 +100,12 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
 
 def _automatic_engine(name: str, with_vllm: bool) -> str:
     """vLLM if it is installed, and for a GGUF file llama_cpp if that is; else transformers."""
-    from zoo.admission.gguf import gguf_file
-
     try:
         with open_registry(readonly=True) as registry:
-            file = gguf_file(registry.path(registry.get(name)))
+            files = [file.path for file in registry.get(name).files]
     except ZooError:  # a name of the dry run's table, or an error that is reported below
-        file = None
-    if file:
+        files = []
+    if any(path.endswith(".gguf") for path in files):
         return "llama_cpp" if importlib.util.find_spec("llama_cpp") else "transformers"
     return "vllm" if with_vllm else "transformers"
 

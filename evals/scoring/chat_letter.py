@@ -35,11 +35,11 @@ def read_letter(text: str, letters: str, choices: Sequence[str] = ()) -> str | N
     """
     body = plain(text).strip()
     verdicts = _verdicts(body, letters)
+    last = verdicts[-1][0] if verdicts else 0
+    retracted = max((match.start() for match in RETRACTION.finditer(body, 0, last)), default=-1)  # before the last one
     for place, clause in reversed(statement_places(body)):
-        retraction = RETRACTION.search(body, place)
-        later = [letter for at, letter in verdicts if retraction and at >= retraction.end()]
-        if later:
-            return later[-1] or None
+        if place <= retracted:
+            return verdicts[-1][1] or None
         letter = _letter_of_clause(clause, letters, choices)
         if letter is not None:
             return letter or None

@@ -58,16 +58,14 @@ def read_program(text: str, entry_point: str, stub: str = "", names: Sequence[st
     wanted = frozenset((entry_point, *names))
     fenced, outside = split_fences(text)
     whole_text = FencedBlock(text="\n".join(split_lines(text)), closed=False)
-    for blocks in (
-        fenced[-MOST_BLOCKS:],
-        loose_blocks(text)[-MOST_BLOCKS:],
-        [whole_text],
-        inline_code(text)[-MOST_BLOCKS:],
-    ):
+    inline = inline_code(text)  # a body in a sentence is no answer: such code must define the function
+    for form in (fenced, loose_blocks(text), [whole_text], inline):
+        blocks = form[-MOST_BLOCKS:]
         parts = [part for block in blocks for part in _read_parts(block, entry_point)]
         parts.insert(0, _imports(outside))
         program = _defined(parts, entry_point, wanted) or _method(parts, entry_point, wanted)
-        program = program or _continued(blocks, parts, entry_point, stub)
+        if program is None and form is not inline:
+            program = _continued(blocks, parts, entry_point, stub)
         if program is not None:
             return program
     return None

@@ -161,7 +161,7 @@ def _check_shapes(path: Path, header: Header, config: dict[str, Any], vocabulary
     if shapes.get("output.weight", rows) != rows:
         raise ZooError(f"{path}: tensor output.weight has another shape than {EMBEDDING}.")
     numbers = {int(match[1]) for name in shapes if (match := LAYER.match(name))}
-    if numbers != set(range(layers)):
+    if len(numbers) != layers or numbers != set(range(len(numbers))):  # the stated number may be any
         raise ZooError(f"{path}: its tensors are of {len(numbers)} layers, its keys describe {layers} layers.")
     return rows[1]
 

@@ -95,8 +95,9 @@ def _check_embedding(folder: Path, shapes: dict[str, tuple[int, ...]], config: d
 def _check_layers(folder: Path, shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> None:
     layers = read_shape(config).layers
     numbers = {int(match[1]) for name in shapes if (match := LAYER.search(f".{name}"))}
-    more = int(config.get("num_nextn_predict_layers") or 0)  # they guess further tokens ahead, and no engine reads them
-    whole = set(range(layers)) <= numbers <= set(range(layers + more))
+    ahead = config.get("num_nextn_predict_layers")  # they guess further tokens, and no engine reads them
+    most = layers + (ahead if type(ahead) is int else 0)
+    whole = numbers.issuperset(range(layers)) and all(number < most for number in numbers)
     if layers and not whole and config["model_type"] not in REPEATED:
         last = f", the last is {max(numbers)}" if numbers else ""
         raise ZooError(

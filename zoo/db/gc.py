@@ -44,8 +44,8 @@ def collect(
     most    the share of the store's objects that may be deleted, 0 to 1
     Raises  ZooError if more than `most` of them are garbage; nothing is deleted then
     """
-    pushed = store.entry_objects()
     stored = list(store.objects())
+    pushed = store.entry_objects()  # after the objects: an entry that is written meanwhile keeps its own
     candidates = [(sha256, size) for sha256, size in stored if sha256 not in pushed]
     if most < 1 and not dry:
         garbage = collect(database, store, moment, dry=True)

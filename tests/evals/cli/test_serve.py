@@ -17,15 +17,17 @@ from pathlib import Path
 
 import pytest
 
+from evals.cli.serve import _automatic_engine
 from evals.engines import transformers_local
 from evals.engines.http import openai as openai_http
 from evals.engines.vllm import process as vllm_process
 from evals.engines.vllm.process import Serving, free_port, start, stop, wait_healthy
 from evals.records import ChoiceRequest, Decoding, GenerateRequest
+from tests.gguf_files import tiny_llama
 from zoo import settings
 from zoo.cli import root as cli
 from zoo.errors import ZooError
-from zoo.registry import open_registry
+from zoo.registry import Registry, open_registry
 
 MARK = "PHIZOO_TEST_MARK"
 BROKEN = "\ufffd"  # what stands for bytes that are no character
@@ -242,3 +244,17 @@ def test_on_a_gpu_that_others_use_vllm_is_told_to_take_what_is_free(
     monkeypatch.undo()
     assert "--gpu-memory-utilization 0.7" in " ".join(vllm_process.command(asked[0]))
     assert "utilization" not in " ".join(vllm_process.command(asked[1]))
+
+
+@pytest.mark.skipif(find_spec("gguf") is None, reason="an extra: pip install 'phi-zoo[gguf]'")
+def test_auto_serves_a_gguf_file_by_llama_cpp_and_fetches_nothing_to_know_it(
+    tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_llama(tmp_path / "tiny.gguf", tiny_phi)
+    with open_registry() as registry:
+        registry.add(tmp_path / "tiny.gguf", "file")
+        registry.add(tiny_phi, "folder")
+    monkeypatch.setattr(Registry, "path", None)
+    by_file = "llama_cpp" if find_spec("llama_cpp") else "transformers"
+    assert [_automatic_engine("file", vllm) for vllm in (True, False)] == [by_file, by_file]
+    assert [_automatic_engine("folder", vllm) for vllm in (True, False)] == ["vllm", "transformers"]

@@ -258,6 +258,7 @@ NO_PROGRAM = {
     "only the signature": fenced(STUB),
     "only tests": fenced("def check(candidate):\n    assert candidate([]) == []\n"),
     "a body that returns nothing": fenced("    print(numbers)\n"),
+    "a body in a sentence": "I am not sure; `return sorted(numbers)` would not be right.",
     "another function": fenced("def maximum(numbers):\n    return max(numbers)\n"),
 }
 

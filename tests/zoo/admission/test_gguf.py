@@ -45,6 +45,8 @@ def test_the_facts_of_a_small_file(tmp_path: Path) -> None:
     ({"llama.attention.head_count_kv": (9, (7, [True]))}, "expected a number"),
     ({"llama.attention.head_count_kv": (9, (4, []))}, "expected a number"),
     ({"llama.block_count": (4, 2)}, "describe 2 layers"),
+    ({"llama.block_count": (10, 2**62)}, "describe 4611686018427387904 layers"),  # no memory for so many numbers
+    ({"llama.block_count": (6, 1.5)}, "describe 1.5 layers"),
     ({"llama.embedding_length": (4, 16)}, "of 16"),
     ({"tokenizer.chat_template": (8, "{{ ''.__class__ }}")}, "chat template"),
     ({"tokenizer.chat_template.tool_use": (8, "{% include 'x' %}")}, "chat template"),
