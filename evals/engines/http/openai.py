@@ -33,6 +33,7 @@ from zoo.api_key import ENDPOINT_KEYS, key_for
 from zoo.digest import SHA256
 from zoo.errors import ZooError
 from zoo.shape import folder_shape
+from zoo.visible import plain
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # from an answer of another form
 STOPS = 4  # the API's limit; more are cut here, which gives the same text
@@ -114,7 +115,7 @@ class OpenAIHttp:
         by_id = {str(model["id"]): model for model in models}
         name = self.wanted_model or (next(iter(by_id)) if len(by_id) == 1 else "")
         if name not in by_id:
-            known = ", ".join(list(by_id)[:8]) or "none"
+            known = ", ".join(plain(served)[:80] for served in list(by_id)[:8]) or "none"
             missing = f'does not serve "{name}"; it serves' if name else "serves not just one model, but"
             raise EndpointError(f"{self.endpoint.url} {missing}: {known}. Name one of them (--model NAME)")
         context = by_id[name].get("max_model_len")
