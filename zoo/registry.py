@@ -61,6 +61,12 @@ def open_registry(db: str | None = None, store: str | None = None, readonly: boo
         database.close()
 
 
+def check_writable() -> None:
+    """Raises ZooError if this user may not write to the zoo: call it before long work whose end is a write."""
+    with open_registry():
+        pass
+
+
 class Registry:
     """An open zoo, created by `open_registry`."""
 
