@@ -33,7 +33,7 @@ def pin(database: Database, owner: str, objects: Sequence[str]) -> Iterator[Call
         for sha256 in pinned:
             insert_row(database, "pins", owner=owner, sha256=sha256, created=moment)
     ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(database, owner, ended), daemon=True)
+    renewing = threading.Thread(target=_renew, args=(database, owner, ended), name="pins", daemon=True)
     renewing.start()
     try:
         yield lambda: database.rows("SELECT count(*) FROM pins WHERE owner = :owner", owner=owner)[0][0] == len(pinned)
