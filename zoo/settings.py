@@ -6,6 +6,7 @@ They are read on each call, never at import, so that a test or a script may set 
 import os
 from pathlib import Path
 
+from zoo.address import shown
 from zoo.errors import ZooError
 
 
@@ -40,6 +41,14 @@ def store_url() -> str:
     return os.environ.get("PHIZOO_STORE") or str(home() / "store")
 
 
+def chosen_zoo() -> str:
+    """The line that names the database and the store, without secrets; "" if the environment names neither."""
+    chosen = [name for name in ("PHIZOO_DB", "PHIZOO_STORE") if os.environ.get(name)]
+    if not chosen:
+        return ""
+    return f"zoo {shown(database_url())}, bytes in {shown(store_url())} ({' and '.join(chosen)})"
+
+
 def check_pair() -> None:
     """Raises ZooError if only one half of a shared zoo is set: the other half would be this user's own.
 
@@ -54,7 +63,7 @@ def check_pair() -> None:
     if "://" in store and not store.startswith("file://") and not database:
         raise ZooError(
             "PHIZOO_STORE is a shared store, but PHIZOO_DB is not set, so your own database would own its bytes; "
-            "set it to the database of that zoo, such as PHIZOO_DB=postgresql+psycopg://…"
+            "set it to the database of that zoo, such as PHIZOO_DB=postgresql://…"
         )
 
 
