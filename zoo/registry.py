@@ -86,7 +86,7 @@ class Registry:
 
         adopting  make the database the store's owner first
         """
-        if adopting:
+        if adopting and ownership.report(self.database, self._store).fault:
             ownership.adopt(self.database, self._store)
         return ownership.report(self.database, self._store)
 
