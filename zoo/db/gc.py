@@ -1,15 +1,14 @@
 """Removes and renames checkpoints and collects garbage, but never anything that is referenced or being added.
 
-An object is garbage if no checkpoint, no run and no living writer's pin names it. A writer pins its
-objects before it checks whether they exist; gc decides and deletes inside one write transaction. Since
-writers take turns, an object is either pinned before gc checks or deleted before the writer checks;
-there is no moment between. Three more guards stand before it: the pair is that of `zoo.ownership`, what is younger
-than a grace time stays, and more than half of a store goes only if asked for.
+An object is garbage if no checkpoint, no run and no living writer's pin (`zoo.db.pins`) names it. A writer pins
+its objects before it checks whether they exist; gc decides and deletes inside one write transaction. Since writers
+take turns, an object is either pinned before gc checks or deleted before the writer checks; there is no moment
+between. Three more guards stand before it: the pair is that of `zoo.ownership`, what is younger than a grace time
+stays, and more than half of a store goes only if asked for.
 """
 
-import contextlib
 import datetime
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +16,8 @@ import msgspec
 from zoo.address import shown
 from zoo.db import names, rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
-from zoo.db.database import Database, insert_row
+from zoo.db.database import Database
+from zoo.db.pins import dead_owners, drop_dead_pins
 from zoo.errors import ZooError
 from zoo.records import Checkpoint
 from zoo.store.store import Leftover, Store, Stored, is_alive
@@ -25,7 +25,6 @@ from zoo.store.store import Leftover, Store, Stored, is_alive
 BATCH = 200  # objects deleted in one transaction: another writer waits for at most these
 GRACE_SECONDS = 24 * 3600.0
 MOST_SHARE = 0.5  # of a store's files: more garbage than that looks like the wrong pair
-FAR_PIN_DAYS = 7  # we cannot check a process on another host; nobody adds for a week
 
 
 class Garbage(NamedTuple):
@@ -64,22 +63,22 @@ class Collected(NamedTuple):
     upload_bytes: int = 0
 
 
-def find_garbage(database: Database, store: Store, moment: datetime.datetime, grace: float) -> Garbage:
-    """What nothing refers to, by ages of the store's own clock. Objects that `entries/` name are none.
+def find_garbage(database: Database, store: Store, grace: float) -> Garbage:
+    """What nothing refers to, by ages of the store's own clock (else the database's). What `entries/` name is none.
 
-    moment  now, for a store that does not tell its time
     grace   the age in seconds below which everything stays: its writer may have no row yet
     """
     stored = list(store.stored())
     pushed = store.entry_objects()  # after the objects: an entry that is written meanwhile keeps its own
     told = store.clock()
-    clock = moment.timestamp() if told is None else told
+    clock = datetime.datetime.fromisoformat(database.now()).timestamp() if told is None else told
     candidates = [found for found in stored if found.sha256 not in pushed]
     if candidates:
-        named = _all_named(database, moment)
+        named = _all_named(database)
         candidates = [found for found in candidates if found.sha256 not in named]
-    old = [found for found in candidates if clock - found.modified >= grace]
-    leftovers = [found for found in store.leftovers() if clock - found.modified >= grace]
+    oldest = clock - grace if grace > 0 else float("inf")  # a clock of whole seconds may seem to be behind
+    old = [found for found in candidates if found.modified <= oldest]
+    leftovers = [found for found in store.leftovers() if found.modified <= oldest]
     size = sum(found.bytes for found in stored)
     return Garbage(old, leftovers, len(stored), size, len(candidates) - len(old), clock)
 
@@ -87,7 +86,6 @@ def find_garbage(database: Database, store: Store, moment: datetime.datetime, gr
 def collect(
     database: Database,
     store: Store,
-    moment: datetime.datetime,
     dry: bool = False,
     most: float = 1.0,
     grace: float = 0.0,
@@ -97,14 +95,13 @@ def collect(
 
     Objects that `entries/` name stay too: somebody pushed checkpoints to this store's address.
 
-    moment  now, to recognise old pins of other hosts
     dry     only counts
     most    the share of the store's objects, and of their bytes, that may be deleted, 0 to 1
     grace   what is younger stays, in seconds
     tell    is given what was found, before anything is deleted
     Raises  ZooError if more than `most` of them are garbage; nothing is deleted then
     """
-    garbage = find_garbage(database, store, moment, grace)
+    garbage = find_garbage(database, store, grace)
     tell(garbage)
     count = len(garbage.objects)
     if dry:
@@ -118,7 +115,7 @@ def collect(
     count = size = 0
     for start in range(0, len(garbage.objects), BATCH):
         with database.write():
-            _drop_dead_pins(database, moment)
+            drop_dead_pins(database)
             for found in garbage.objects[start : start + BATCH]:
                 if not _is_referenced(database, found.sha256):
                     count, size = count + 1, size + found.bytes
@@ -131,35 +128,11 @@ def collect(
     return Collected(count, size, len(garbage.leftovers), garbage.leftover_bytes)
 
 
-def _all_named(database: Database, moment: datetime.datetime) -> set[str]:
+def _all_named(database: Database) -> set[str]:
     """Every object that a row names, but for the pins of the dead."""
     rows = database.rows("SELECT sha256 FROM files UNION SELECT results FROM runs WHERE results <> ''")
-    dead, pins = _dead_owners(database, moment), database.rows("SELECT sha256, owner FROM pins")
+    dead, pins = dead_owners(database), database.rows("SELECT sha256, owner FROM pins")
     return {str(row[0]) for row in rows} | {str(sha256) for sha256, owner in pins if owner not in dead}
-
-
-@contextlib.contextmanager
-def pin(database: Database, owner: str, objects: Sequence[str], moment: str) -> Iterator[None]:
-    """Protects these objects from gc while the block runs, and after a crash until the owner is known to be dead."""
-    with database.write():
-        for sha256 in sorted(set(objects)):
-            insert_row(database, "pins", owner=owner, sha256=sha256, created=moment)
-    try:
-        yield
-    finally:
-        with database.write():
-            database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
-
-
-def _dead_owners(database: Database, moment: datetime.datetime) -> set[str]:
-    oldest = (moment - datetime.timedelta(days=FAR_PIN_DAYS)).isoformat()
-    owners = database.rows("SELECT owner, min(created) FROM pins GROUP BY owner")
-    return {str(owner) for owner, created in owners if not is_alive(owner) or created < oldest}
-
-
-def _drop_dead_pins(database: Database, moment: datetime.datetime) -> None:
-    for owner in _dead_owners(database, moment):
-        database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
 
 
 def _is_referenced(database: Database, sha256: str) -> bool:

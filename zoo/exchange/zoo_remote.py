@@ -13,11 +13,12 @@ import msgspec
 
 from zoo.address import refuse_secrets
 from zoo.admission import gate
+from zoo.admission.describe import now
 from zoo.admission.records import Entry, RunEntry, check_entry, entry_files, recorded_address
 from zoo.admission.tokenizer import check_tokenizer
 from zoo.db import datasets, identity
 from zoo.db.database import UNTOUCHED, DatabaseError, sqlite_file
-from zoo.db.gc import pin
+from zoo.db.pins import enter_pinned
 from zoo.db.rows import insert_scores, keep_protocol, write_run
 from zoo.db.searches import search_of_header
 from zoo.digest import digest
@@ -26,7 +27,7 @@ from zoo.exchange.exchange import ExchangeRemote, Removed, keep_fetched
 from zoo.exchange.name_file import Sender, make_sender, split_owner
 from zoo.progress import transfer_bar
 from zoo.records import Checkpoint, Dataset, File, Record, Score
-from zoo.registry import Registry, now, open_registry
+from zoo.registry import Registry, open_registry
 from zoo.settings import sqlite_url
 from zoo.shape import read_shape
 from zoo.store.bucket import BucketStore
@@ -125,22 +126,35 @@ def fetch(registry: Registry, entry: Entry, source: Store, spec: str, origin: st
     received = entry.checkpoint
     store, database = registry.store, registry.database
     files = list({file.sha256: file for file in entry_files(entry)}.values())
-    with store.incoming() as staging, pin(database, staging.name, [file.sha256 for file in files], now()):
-        missing = [file for file in files if store.has(file.sha256) != file.bytes]
-        size = sum(file.bytes for file in missing)
-        with transfer_bar(f"pulling {received.label}", size) as advance:
-            for file in missing:
-                keep_fetched(store, source, file, advance)
-        tree = _staged_tree(store, staging, received.files)
-        inspected = gate.inspect_folder(tree, linked=True)
-        check_tokenizer(tree, inspected.config)
-        checkpoint = msgspec.structs.replace(
-            received, architecture=inspected.config, parameters=inspected.parameters,
-            quantisation=inspected.quantisation, chat_template=inspected.chat_template,
-            context_tokens=read_shape(inspected.config).context_tokens,
-        )  # fmt: skip
-        added, notes = _enter_records(registry, entry, checkpoint, origin, spec.partition("@")[2])
-    return Transfer(label=added.label, digest=added.digest, files=len(missing), bytes=size, notes=notes)
+    moved: dict[str, int] = {}
+    inspected: list[Checkpoint] = []
+    with store.incoming() as staging:
+
+        def receive() -> None:
+            missing = [file for file in files if store.has(file.sha256) != file.bytes]
+            moved.update((file.sha256, file.bytes) for file in missing)
+            with transfer_bar(f"pulling {received.label}", sum(file.bytes for file in missing)) as advance:
+                for file in missing:
+                    keep_fetched(store, source, file, advance)
+            inspected[:] = [_inspected(received, _staged_tree(store, staging, received.files))]
+
+        def enter() -> tuple[Checkpoint, tuple[str, ...]]:
+            return _enter_records(registry, entry, inspected[0], origin, spec.partition("@")[2])
+
+        added, notes = enter_pinned(database, staging.name, [file.sha256 for file in files], receive, enter)
+    size = sum(moved.values())
+    return Transfer(label=added.label, digest=added.digest, files=len(moved), bytes=size, notes=notes)
+
+
+def _inspected(received: Checkpoint, tree: Path) -> Checkpoint:
+    """A received record with what its own files say in place of what another zoo claims."""
+    inspected = gate.inspect_folder(tree, linked=True)
+    check_tokenizer(tree, inspected.config)
+    return msgspec.structs.replace(
+        received, architecture=inspected.config, parameters=inspected.parameters,
+        quantisation=inspected.quantisation, chat_template=inspected.chat_template,
+        context_tokens=read_shape(inspected.config).context_tokens,
+    )  # fmt: skip
 
 
 def _enter_records(
@@ -215,6 +229,8 @@ def _staged_tree(store: Store, staging: Path, files: Sequence[File]) -> Path:
     """The files of a checkpoint as a folder, for the inspection before its row is written."""
     for file in files:
         path = staging / "tree" / file.path
+        if path.exists():
+            continue  # of a first try, whose objects gc took
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = store.object(file.sha256)
         try:
