@@ -5,6 +5,7 @@ resumed run has the same lines as one that was never interrupted. Only `metrics.
 leaves it out, so the same training gives the same checkpoint bytes.
 """
 
+import contextlib
 import io
 import json
 from collections.abc import Iterable, Mapping
@@ -45,9 +46,18 @@ class Metrics:
             if self.board is not None and key != "step":
                 self.board.add_scalar(key, value, line["step"])
 
+    def try_add(self, line: Mapping[str, Any]) -> OSError | None:
+        """As `add`, but returns the error of a full disk, so that all processes can end together."""
+        try:
+            self.add(line)
+        except OSError as error:
+            return error
+        return None
+
     def close(self) -> None:
         """Closes the file."""
-        self.file.close()
+        with contextlib.suppress(OSError):  # `add` has raised it already
+            self.file.close()
         if self.board is not None:
             self.board.close()
 

@@ -134,7 +134,7 @@ def _remedy(kind: Any, value: Any) -> str:
 
 def resolve_recipe(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain data with every default written out (except of keys in ADDED), as the registry keeps it."""
-    plain: dict[str, Any] = msgspec.to_builtins(recipe)
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe))
     defaults = {"branch": None, **dict(defaults_of(Recipe))}
     for key in ADDED:
         *tables, last = key.split(".")

@@ -8,6 +8,8 @@ from typing import Literal
 
 from zoo.records import Record, Relation
 
+EPSILON, INITIALIZER_RANGE = 1e-5, 0.02  # of every published Phi's config.json
+
 
 class Model(Record, frozen=True):
     """The model's shape. vocabulary, bos and eos: None takes the tokenizer's (the mini and tiny models).
@@ -27,11 +29,16 @@ class Model(Record, frozen=True):
     vocabulary: int | None = None
     bos: int | None = None
     eos: int | None = None
-    layer_norm_epsilon: float = 1e-5
-    initializer_range: float = 0.02
+    layer_norm_epsilon: float = EPSILON
+    initializer_range: float = INITIALIZER_RANGE
     kind: Literal["phi", "phi3"] = "phi"
     key_heads: int | None = None
     tied: bool = False
+
+    @property
+    def keys(self) -> int:
+        """The number of key heads."""
+        return self.key_heads or self.heads
 
 
 class DataSource(Record, frozen=True):

@@ -86,8 +86,6 @@ def find_problems(recipe: Recipe, plain: Mapping[str, Any]) -> Iterator[str]:
     starts = [recipe.parent is not None, recipe.branch is not None]
     if model is None and not any(starts):
         yield "neither [model] nor [parent] is given; give the shape, or the checkpoint it starts from"
-    if all(starts):
-        yield "[parent] and [branch] exclude each other: a branch goes on from a run's state, weights included"
     yield from _range_problems(plain)
     if model is not None:
         yield from _model_problems(model)
@@ -133,7 +131,7 @@ def _selection_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _model_problems(model: Model) -> Iterator[str]:
-    key_heads = model.key_heads or model.heads
+    key_heads = model.keys
     if model.width < 1 or model.heads < 1 or key_heads < 1:
         return  # out of range, said above
     if model.width % model.heads:

@@ -118,7 +118,6 @@ def test_a_wrong_key_or_value_is_told(override: str, says: str) -> None:
         (["model.kind=phi3", "model.heads=4", "model.rotary_dim=32", "model.key_heads=3"], "no multiple of model.key_"),
         (['data.sources=[{name="a"}, {name="a"}]'], "data.sources names a twice"),
         (["branch.checkpoint=a", "branch.step=700"], "leaves nothing to train"),
-        (["branch.checkpoint=a", "branch.step=7", "parent.checkpoint=b"], "exclude each other"),
         (["data.sources=[]"], "data.sources is empty"),
         (['data.sources=[{name="a", weight=0.0}]'], "data.sources.weight is 0: it must be above 0"),
     ],
