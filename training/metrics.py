@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from training.loop.validate import BITS, LOSS, by_source
 from zoo.digest import whole_file
 
 TIMED = ("seconds", "tokens_per_second", "memory_bytes", "mfu")
@@ -78,10 +79,11 @@ def curves(lines: Iterable[Mapping[str, Any]]) -> bytes:
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px system-ui,sans-serif;margin:2rem auto;max-width:46rem}}svg{{width:100%;height:auto}}</style>
-{picture}</html>
+{table}{picture}</html>
 """
 PLOTS = (
-    ("loss", "Training loss (nats a token); dots: validation", "validation_loss"),
+    ("loss", "Training loss (nats a token); dots: validation", LOSS),
+    (BITS, "Validation, bits a byte", BITS),
     ("learning_rate", "Learning rate", ""),
     ("gradient_norm", "Gradient norm before clipping", ""),
     ("tokens_per_second", "Tokens per second", ""),
@@ -89,13 +91,18 @@ PLOTS = (
 
 
 def plots(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """(key, label, key of the dots) of every recorded quantity; evaluation scores come last."""
+    """(key, label, key of the dots) of every recorded quantity; evaluation scores and the sources' losses come last."""
     tasks = sorted({key for line in lines for key in line if key.startswith("eval_") and f"{key}_low" in line})
     scores = []
     for key in tasks:
         last = next(line for line in reversed(lines) if key in line)
         label = f"{key.removeprefix('eval_')}, {last[f'{key}_n']} samples; last {100 * last[key]:.1f}%"
         scores.append((key, f"{label} [{100 * last[f'{key}_low']:.1f}–{100 * last[f'{key}_high']:.1f}]", key))
+    named = dict.fromkeys(key for line in lines for key in line if key.startswith(f"{LOSS}/"))
+    for key in named:
+        source = key.removeprefix(f"{LOSS}/")
+        scores.append((key, f"Validation loss of {source} (nats a token)", key))
+        scores.append((f"{BITS}/{source}", f"Validation of {source}, bits a byte", f"{BITS}/{source}"))
     return [plot for plot in (*PLOTS, *scores) if any(line.get(plot[0]) is not None for line in lines)]
 
 
@@ -143,4 +150,17 @@ def svg(figure: Any) -> str:
 
 def page(title: str, lines: list[dict[str, Any]]) -> str:
     """The curves as one HTML page that loads nothing else."""
-    return PAGE.format(title=escape(title), picture=svg(draw(title, lines)))
+    return PAGE.format(title=escape(title), table=_table(lines), picture=svg(draw(title, lines)))
+
+
+def _table(lines: list[dict[str, Any]]) -> str:
+    """The last validation as an HTML table, one source a row; empty without one."""
+    last = next((line for line in reversed(lines) if LOSS in line), None)
+    if last is None:
+        return ""
+    cells = [
+        f"<tr><td>{escape(name)}</td><td>{loss:.4f}</td><td>{'' if bits is None else f'{bits:.4f}'}</td></tr>"
+        for name, loss, bits in by_source(last)
+    ]
+    head = "<tr><th>source</th><th>nats a token</th><th>bits a byte</th></tr>"
+    return f"<table><caption>Validation after step {last['step']}</caption>{head}{''.join(cells)}</table>"

@@ -117,7 +117,7 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
         raise ZooError(
             f"recipe key {key}: {fault}{given}{_remedy(known.get(key), value)}. All keys: phizoo train recipes --keys"
         ) from error
-    for wrong in find_problems(recipe, resolve_recipe(recipe)):
+    for wrong in find_problems(recipe, msgspec.to_builtins(recipe)):
         raise ZooError(f"recipe {recipe.name}: {wrong}")
     return recipe
 

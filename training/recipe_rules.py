@@ -80,7 +80,7 @@ def _range_problems(plain: Mapping[str, Any]) -> Iterator[str]:
 
 
 def find_problems(recipe: Recipe, plain: Mapping[str, Any]) -> Iterator[str]:
-    """Validation errors, the most fundamental first; none if the recipe can run. plain: the recipe resolved."""
+    """Validation errors, the most fundamental first; none if the recipe can run. plain: the recipe as plain data."""
     check_new(recipe.name)
     model, data, training = recipe.model, recipe.data, recipe.training
     starts = [recipe.parent is not None, recipe.branch is not None]
