@@ -8,12 +8,12 @@ leaves it out, so the same training gives the same checkpoint bytes.
 import contextlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from training.loop.trackers import Tracker
 from training.loop.validate import BITS, LOSS, by_source
 from zoo.digest import whole_file
 
@@ -21,9 +21,9 @@ TIMED = ("seconds", "tokens_per_second", "memory_bytes", "mfu")
 
 
 class Metrics:
-    """The open metrics file of one run; TensorBoard gets the same numbers if it is installed."""
+    """The open metrics file of one run; its trackers get the same numbers."""
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = ()) -> None:
         self.path = folder / "metrics.jsonl"
         lines = [line for line in read(self.path) if line["step"] <= step]
         with whole_file(self.path) as file:
@@ -31,11 +31,7 @@ class Metrics:
         self.losses = [line["loss"] for line in lines if "loss" in line]
         self.seconds = lines[-1].get("seconds", 0.0) if lines else 0.0
         self.file = self.path.open("a", encoding="utf-8")
-        self.board: Any = None
-        if find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+        self.trackers = trackers
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Writes one line and flushes it."""
@@ -43,9 +39,9 @@ class Metrics:
         self.file.flush()
         if "loss" in line:
             self.losses.append(line["loss"])
-        for key, value in line.items():
-            if self.board is not None and key != "step":
-                self.board.add_scalar(key, value, line["step"])
+        numbers = {key: value for key, value in line.items() if key != "step"}
+        for tracker in self.trackers:
+            tracker.log(numbers, line["step"])
 
     def try_add(self, line: Mapping[str, Any]) -> OSError | None:
         """As `add`, but returns the error of a full disk, so that all processes can end together."""
@@ -56,11 +52,11 @@ class Metrics:
         return None
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file and the trackers."""
         with contextlib.suppress(OSError):  # `add` has raised it already
             self.file.close()
-        if self.board is not None:
-            self.board.close()
+        for tracker in self.trackers:
+            tracker.close()
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ from zoo.errors import ZooError, nearest, unknown
 __all__ = [
     "FOLDER", "RECIPES", "Branch", "Data", "DataSource", "Evaluation", "Execution", "Model", "Optimizer", "Published",
     "Recipe", "Schedule", "Selection", "Start", "States", "Training", "Validation", "complete_recipe", "from_plain",
-    "identity", "keys", "load", "recipe_digest", "resolve_recipe", "shape",
+    "identity", "keys", "load", "override_recipe", "recipe_digest", "resolve_recipe", "shape",
 ]  # fmt: skip
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -93,11 +93,16 @@ def load(spec: str, overrides: Iterable[str] = ()) -> Recipe:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ZooError(f"{path.name} is not TOML: {error}; fix that line and run again") from error
+    return override_recipe(plain, overrides)
+
+
+def override_recipe(plain: dict[str, Any], overrides: Iterable[str]) -> Recipe:
+    """Applies `a.b=c` overrides to a recipe as plain data, records them in it, and checks it."""
     given = tuple(overrides)
     for assignment in given:
         override(plain, assignment, dict(keys_of(Recipe)))
     if given:
-        plain["overrides"] = list(given)
+        plain["overrides"] = [*plain.get("overrides", []), *given]
     return from_plain(plain)
 
 

@@ -24,8 +24,9 @@ from training.loop.request import (
     open_datasets,
     parent_moments,
 )
+from training.loop.trackers import check_trackers
 from training.plan import config_flops_per_token
-from training.recipe import Recipe, load, resolve_recipe
+from training.recipe import Recipe, load, override_recipe, resolve_recipe
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError
 from zoo.lock import locked
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 def run(
     spec: str, overrides: tuple[str, ...] = (), name: str | None = None, folder: Path | None = None,
     device: str = "auto", stop_after: int | None = None, say: Callable[[str], None] = print,
+    track: tuple[str, ...] = (),
 ) -> Checkpoint | None:  # fmt: skip
     """Trains a recipe and registers its checkpoint, unless that exists; None if the run was stopped.
 
@@ -50,17 +52,19 @@ def run(
     name        the checkpoint's name, the recipe's by default
     folder      the folder of the run's state, by default named by the run's digest
     stop_after  total number of steps after which the run saves and stops, to be resumed later
+    track       trackers that get the run's numbers too (training.loop.trackers)
     Raises      ZooError for an unknown name, a foreign or locked state, or a missing device; with the state saved,
                 SystemExit(0) after SIGTERM and KeyboardInterrupt after an interrupt
     """
-    return run_recipe(load(spec, overrides), spec, name, folder, device, stop_after, say)
+    return run_recipe(load(spec, overrides), spec, name, folder, device, stop_after, say, track=track)
 
 
 def run_recipe(
     recipe: Recipe, spec: str, name: str | None = None, folder: Path | None = None, device: str = "auto",
-    stop_after: int | None = None, say: Callable[[str], None] = print, command: str = "",
+    stop_after: int | None = None, say: Callable[[str], None] = print, command: str = "", track: tuple[str, ...] = (),
 ) -> Checkpoint | None:  # fmt: skip
     """As `run`, for a recipe already read; `spec` is its name or file, `command` the command that resumes the run."""
+    check_trackers(track)
     several = parallel.process_count() > 1
     # a single process needs torch only to train; several join first, so that each decision is taken by all
     world = parallel.enter(device) if several else parallel.World(0, 1, device)
@@ -80,7 +84,7 @@ def run_recipe(
                     )
                 return existing
             world = world if several else parallel.enter(device)
-            return _run_new(registry, request, world, _Typed(spec, name, folder, stop_after, command), tell)
+            return _run_new(registry, request, world, _Typed(spec, name, folder, stop_after, command, track), tell)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -107,6 +111,7 @@ class _Typed(NamedTuple):
     folder: Path | None
     stop_after: int | None
     command: str
+    track: tuple[str, ...]
 
 
 def _run_new(
@@ -118,7 +123,7 @@ def _run_new(
     parallel.together(world, lambda: lock.enter_context(_lock_folder(place, world)))
     with lock:
         command = typed.command or _command(typed, recipe, world)
-        outcome = _train(registry, request, place, world, typed.stop_after, command)
+        outcome = _train(registry, request, place, world, typed, command)
         for note in outcome.notes:
             tell(note)
         if outcome.status == "stopped":
@@ -151,11 +156,12 @@ def _command(typed: _Typed, recipe: Recipe, world: "World") -> str:
     words += [word for override in recipe.overrides for word in ("--set", override)]
     words += ["--name", typed.name] if typed.name else []
     words += ["--folder", str(typed.folder)] if typed.folder else []
+    words += [word for tracker in typed.track for word in ("--track", tracker)]
     return shlex.join(words)
 
 
 def _train(
-    registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None, command: str
+    registry: Registry, request: Request, place: Path, world: "World", typed: _Typed, command: str
 ) -> "TrainOutcome":
     from safetensors.torch import load_file
 
@@ -176,7 +182,8 @@ def _train(
             score = online_eval.make_scorer(evaluation, settings, tokenizer, place, request.identity, world.device)
         return trainer.TrainJob(
             recipe=request.recipe, settings=settings, sources=sources, folder=place, identity=request.identity,
-            start=start, stop_after=stop_after, score=score, command=command, moments=moments, trunk=request.trunk,
+            start=start, moments=moments, trunk=request.trunk, stop_after=typed.stop_after, score=score,
+            command=command, track=typed.track,
             flops_per_token=config_flops_per_token(settings.to_dict(), request.recipe.data.sequence_tokens),
         )  # fmt: skip
 
@@ -275,6 +282,18 @@ def _lock_folder(place: Path, world: "World") -> Iterator[None]:
         return
     with locked(place / "lock", f"another command trains in {place} already; wait for it, or stop it first"):
         yield
+
+
+def branch_recipe(spec: str, step: int, overrides: tuple[str, ...], name: str) -> Recipe:
+    """The recipe of a finished run, to go on from its state after `step` steps, with overrides.
+
+    Raises ZooError if the checkpoint was not made by `phizoo train run`
+    """
+    with open_registry() as registry:
+        checkpoint = registry.get(spec)
+        before = branch.recipe_of_run(registry, checkpoint)
+    plain = resolve_recipe(before) | {"parent": None, "branch": {"checkpoint": checkpoint.label, "step": step}}
+    return override_recipe(plain | {"name": name, "overrides": list(before.overrides)}, overrides)
 
 
 def recipe_of(spec: str) -> dict[str, Any]:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from training import optimizer, parallel, sharded, state
 from training.data.tokens.loader import TokenBatch, mix
-from training.loop import averages, spikes, validate
+from training.loop import averages, spikes, trackers, validate
 from training.loop.job import Parts, TrainJob, TrainOutcome, open_parts
 from training.loop.watchdog import watch
 from training.metrics import Metrics
 from training.parallel import World
+from training.recipe import resolve_recipe
 from zoo.errors import ZooError
 from zoo.progress import progress
 
@@ -42,7 +43,7 @@ def train(job: TrainJob, world: World) -> TrainOutcome:
         parts = open_parts(job, world, watchdog)
         watchdog.at("restoring the state")
         begin, notes = _restore(job, parts)
-        metrics = parallel.together(world, lambda: Metrics(job.folder, begin) if world.first else None)
+        metrics = parallel.together(world, lambda: _open_metrics(job, begin) if world.first else None)
         try:
             step, seconds, stopped_by = _loop(job, parts, begin, metrics)
         except BaseException:
@@ -58,6 +59,11 @@ def train(job: TrainJob, world: World) -> TrainOutcome:
             return TrainOutcome("stopped", step, step, {}, seconds, tuple(notes), stopped_by)
         watchdog.at("choosing the weights")
         return _choose_weights(job, parts, step, seconds, notes)
+
+
+def _open_metrics(job: TrainJob, begin: int) -> Metrics:
+    opened = trackers.open_trackers(job.track, job.folder, begin, job.recipe.name, resolve_recipe(job.recipe))
+    return Metrics(job.folder, begin, opened)
 
 
 def _loop(job: TrainJob, parts: Parts, begin: int, metrics: Metrics | None) -> tuple[int, float, int]:

@@ -41,6 +41,7 @@ class TrainJob:
     score: "Scorer | None" = None  # scores the weights of a step (training.online_eval)
     command: str = ""  # the command that resumes this run
     moments: "dict[str, torch.Tensor] | None" = None  # its first optimizer state, named as in training.state
+    track: tuple[str, ...] = ()  # trackers that were asked for (training.loop.trackers)
     trunk: state.Trunk | None = None  # the run and the step that it goes on from
 
     @property
