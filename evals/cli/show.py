@@ -143,7 +143,7 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
         if not result.logprobs:
             click.echo(f"  text:   {result.text!r}")
             click.echo(f"  answer: {result.answer!r}")
-        for choice, logprob in zip(view.choices, result.logprobs, strict=True):
+        for choice, logprob in zip(view.choices, result.logprobs, strict=bool(view.choices)):
             click.echo(f"  choice {choice.text!r} ({len(choice.text.encode())} bytes): log-probability {logprob:.4f}")
             if choice.tokens:
                 click.echo(f"    its tokens: {' '.join(map(str, choice.tokens))}")

@@ -34,7 +34,7 @@ import zoo.store.store as store
 store._host = lambda: "elsewhere-1"
 from zoo.registry import open_registry
 with open_registry() as registry:
-    print(registry.gc().objects)
+    print(registry.gc(most=1.0, grace=0).objects)
 """
 
 
@@ -166,6 +166,6 @@ def test_a_dead_writer_on_another_host_is_forgotten_after_a_week_of_the_database
         zoo.database.sql(f"INSERT INTO pins VALUES ('{owner}', '{'b' * 64}', {week.format(age)})")
     with open_registry() as registry:
         registry.store.upload(garbage, "c" * 64)  # type: ignore[attr-defined]
-        registry.gc()
+        registry.gc(most=1.0, grace=0)
     assert zoo.database.sql("SELECT owner FROM pins") == [("elsewhere-3.1.1",)]
     assert stores._host().startswith(socket.gethostname()[:3])
