@@ -16,7 +16,7 @@ from zoo import ownership, settings
 from zoo.address import shown
 from zoo.admission.describe import describe_checkpoint, now
 from zoo.cli import output
-from zoo.db import audit, checkpoints, datasets, gc, names, query, rows, searches
+from zoo.db import audit, checkpoints, datasets, edits, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
 from zoo.db.gc import Collected, Garbage
@@ -33,7 +33,6 @@ from zoo.records import (
     Score,
     Search,
     Split,
-    validate_name,
 )
 from zoo.store.open import open_store
 from zoo.store.store import Store, copy_hashed
@@ -153,20 +152,7 @@ class Registry:
 
     def enter(self, checkpoint: Checkpoint, recipe: dict[str, Any] | None = None) -> Checkpoint:
         """Writes the row of a checkpoint whose bytes are in the store, as the next version of its name."""
-        with self.database.write():
-            existing = self.database.rows(
-                "SELECT record FROM checkpoints WHERE name = :name AND digest = :digest",
-                name=checkpoint.name,
-                digest=checkpoint.digest,
-            )
-            if existing:
-                return checkpoints.CHECKPOINT.decode(existing[0][0])
-            version = rows.next_version(self.database, checkpoint.name)
-            checkpoint = msgspec.structs.replace(checkpoint, version=version)
-            if recipe is not None:
-                rows.keep_recipe(self.database, recipe)
-            rows.insert(self.database, checkpoint)
-        return checkpoint
+        return edits.enter(self.database, checkpoint, recipe)
 
     def get(self, spec: str) -> Checkpoint:
         """The checkpoint of a name (its newest version), `name:3`, `name@alias` or a digest prefix.
@@ -204,27 +190,11 @@ class Registry:
         expect  the version that it must point at now (0: it must not exist); None moves it in any case
         Raises  ZooError if the version is unknown, or `expect` does not hold
         """
-        validate_name(alias)
-        with self.database.write():
-            if not self.database.rows(
-                "SELECT id FROM checkpoints WHERE name = :name AND version = :version", name=name, version=version
-            ):
-                self.get(name)  # the error for an unknown name gives its nearest
-                raise ZooError(f"{name} has no version {version}. Its versions: {LISTING} {name} --all")
-            current = self.aliases(name).get(alias, 0)
-            if expect is not None and expect != current:
-                is_at = f"is at version {current}" if current else "does not exist"
-                raise ZooError(
-                    f"{name}@{alias} {is_at}, expected {expect}: it was moved meanwhile. "
-                    f"Look: phizoo models show {name}"
-                )
-            checkpoints.move_alias(self.database, name, AliasMove(alias, current, version, now()))
+        edits.set_alias(self.database, name, alias, version, expect)
 
     def unalias(self, name: str, alias: str) -> None:
         """Removes an alias. Raises ZooError if there is none."""
-        with self.database.write():
-            self.get(f"{name}@{alias}")
-            checkpoints.move_alias(self.database, name, AliasMove(alias, self.aliases(name)[alias], 0, now()))
+        edits.remove_alias(self.database, name, alias)
 
     def aliases(self, name: str) -> dict[str, int]:
         """The aliases of a name and the version that each points at."""
@@ -249,20 +219,11 @@ class Registry:
 
     def tag(self, spec: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
         """The checkpoint with tags added and removed."""
-        with self.database.write():
-            before = self.get(spec)
-            tags = tuple(sorted((set(before.tags) | set(add)) - set(remove)))
-            after = msgspec.structs.replace(before, tags=tags)
-            rows.rewrite(self.database, before, after)
-        return after
+        return edits.set_tags(self.database, spec, add, remove)
 
     def note(self, spec: str, text: str) -> Checkpoint:
         """The checkpoint with its note replaced."""
-        with self.database.write():
-            before = self.get(spec)
-            after = msgspec.structs.replace(before, notes=text)
-            rows.rewrite(self.database, before, after)
-        return after
+        return edits.set_note(self.database, spec, text)
 
     def rename(self, old: str, new: str) -> None:
         """Gives all versions and aliases of a name another name."""

@@ -149,7 +149,9 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
                 click.echo(f"    its tokens: {' '.join(map(str, choice.tokens))}")
 
 
-def _show_run(header: dict[str, Any], results: "Sequence[Result]", author: "Author | None", as_json: bool) -> None:
+def _show_run(
+    header: dict[str, Any], results: "Sequence[Result]", as_json: bool, author: "Author | None" = None
+) -> None:
     from collections import Counter
 
     verdicts = dict(Counter(result.verdict for result in results))
