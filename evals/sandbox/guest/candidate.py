@@ -7,8 +7,8 @@ and nothing else. It only has to serve honest programs: values keep their types,
 and lists changed in place are sent back.
 
 To the candidate: marshal (the judge is trusted here). Back: a kind byte and JSON, which the judge
-can parse safely. Kinds: c compiled, o loaded, v plain value, t tagged value, x exception,
-k call of one of the test's functions, f a fault of the sandbox. Standard library only.
+can parse safely. Kinds: c compiled, o loaded, v plain value, t tagged value, n tagged and not exactly plain,
+x exception, k call of one of the test's functions, f a fault of the sandbox. Standard library only.
 """
 
 import builtins
@@ -25,6 +25,8 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from evals.sandbox.guest.faithful import exactly_plain
 
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
 globals()["__builtins__"] = dict(vars(builtins))
@@ -257,13 +259,14 @@ def write_value(value: Any, channel: CandidateChannel) -> tuple[bytes, bytes]:
         channel.written.clear()
         if is_plain(value):
             return b"v", _dumps(value).encode()
-        return b"t", _dumps(tag_value(value, channel)).encode()
+        kind = b"t" if exactly_plain(value) else b"n"
+        return kind, _dumps(tag_value(value, channel)).encode()
     except Exception:
-        return b"t", _dumps(["o", channel.keep(value), "unsendable", False]).encode()
+        return b"n", _dumps(["o", channel.keep(value), "unsendable", False]).encode()
 
 
-def write_exception(error: BaseException, channel: CandidateChannel) -> bytes:
-    """[builtin class, own class, arguments, message, line of the program] of an exception."""
+def write_exception(error: BaseException, channel: CandidateChannel, *more: int) -> bytes:
+    """[builtin class, own class, arguments, message, line of the program, *more] of an exception."""
     base = next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
     line, trace = 0, error.__traceback__
     while trace is not None:
@@ -280,7 +283,7 @@ def write_exception(error: BaseException, channel: CandidateChannel) -> bytes:
             arguments = None
     except BaseException:
         arguments = None
-    return _dumps([base, type(error).__name__, arguments, text, line]).encode()
+    return _dumps([base, type(error).__name__, arguments, text, line, *more]).encode()
 
 
 class _Arguments(pickle.Unpickler):

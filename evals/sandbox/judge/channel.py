@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from evals.sandbox.judge import faithful
 from evals.sandbox.judge.mirrored import SPACE, MirroredObjects
 from evals.sandbox.judge.values import Violation, read, untag
 
@@ -184,6 +185,7 @@ class Channel:
         self.last_error = ""
         self.mirrored = MirroredObjects()
         self.restores = True  # whether arguments changed in place are restored in the judge
+        self.crossed, self.enough = faithful.ALIKE, faithful.MUTABLE  # `faithful.difference`; looked for up to `enough`
         self.stage = "error"  # the verdict if the child dies now: "error" until the program has compiled
 
     def close(self) -> None:
@@ -231,14 +233,14 @@ class Channel:
             raise self._break(Violation("a reply out of turn"))
         return kind, payload
 
-    def load(self, source: str, cpu_seconds: int, ahead: list[Call]) -> tuple[str, Any]:
-        """Sends the program and the forecast calls. Returns ("loaded", None), or a failure:
+    def load(self, source: str, cpu_seconds: int, ahead: list[Call], *official: Any) -> tuple[str, Any]:
+        """Sends the program and the forecast calls, or an `Official` test. Returns ("loaded", None), or a failure:
 
         ("error", exception)   the program does not compile
         ("failed", exception)  it raised an exception while it was executed
         ("fault", text)        the sandbox failed
         """
-        program = (source, cpu_seconds, self.mirrored.names)
+        program = (source, cpu_seconds, self.mirrored.names, *official)
         self.ahead = ahead
         self._send(program, *([[tuple(call) for call in ahead]] if ahead else []))
         while True:
@@ -253,6 +255,18 @@ class Channel:
                 return "fault", payload.decode(errors="replace")
             else:
                 raise self._break(Violation("a reply of unknown kind"))
+
+    def read_official(self) -> bytes | None:
+        """The exception of a test that the child ran as plain Python does, as it sent it; None if the test passed."""
+        kind, payload = self._frame()
+        if kind not in (b"o", b"x"):
+            raise self._break(Violation("a reply of unknown kind"))
+        return None if kind == b"o" else payload
+
+    def _see(self, values: Any, exact: bool) -> None:
+        """Notes whether values that cross could be told from their copies. exact: they have the types they show."""
+        if self.crossed < self.enough:
+            self.crossed = max(self.crossed, faithful.safe_difference(values) if exact else faithful.OBJECT)
 
     def _pack(self, positional: tuple[Any, ...], named: dict[str, Any]) -> bytes:
         """Packs arguments for the candidate: marshal where exact, else pickle with numbered objects."""
@@ -269,6 +283,7 @@ class Channel:
         """Makes one request and returns its answer; raises the candidate's exception as one of the judge's."""
         if self.broken is not None:
             raise self.broken
+        self._see((positional, *named.values()), exact=verb == "call")
         raw = self._pack(positional, named)
         call = Call((verb, target, raw, self.restores and (_mutable(positional) or bool(self.mirrored.things))))
         self.made.append(call)
@@ -288,8 +303,10 @@ class Channel:
                 break
             self._outside(payload)
         try:
-            if kind in (b"v", b"t"):
-                return read(kind, payload, self.remote, self.mirrored.fill)
+            if kind in (b"v", b"t", b"n"):
+                result = read(kind, payload, self.remote, self.mirrored.fill)
+                self._see(result, exact=kind != b"n")
+                return result
             if kind == b"w":
                 result, changed = read(kind, payload, self.remote, self.mirrored.fill)
                 _restore(positional, changed)
@@ -299,6 +316,7 @@ class Channel:
         except (ValueError, TypeError):
             raise self._break(Violation("an unreadable reply")) from None
         if kind == b"x":
+            self._see((), exact=False)
             raise self._exception(payload)
         raise self._break(Violation("a reply of unknown kind"))
 

@@ -26,16 +26,18 @@ import traceback
 from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
-from evals.sandbox.judge import evalplus
+from evals.sandbox.judge import evalplus, faithful
 from evals.sandbox.judge.channel import AHEAD, BYTES_AHEAD, Call, Channel, Died, Unexpected
 from evals.sandbox.judge.mirrored import SPACE
+from evals.sandbox.judge.values import Violation
 
 STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), its start, our CPU time then
 MOST_MEMORY = 4 << 30
 DEEP = 4000  # results nested deeper than this fail: the C stack allows about twice as many
 TEST = "<test>"
+LOST = "the sandbox did not read the program"  # a failure of the second view that is the sandbox's own
 
 
 class BrokenTest(Exception):
@@ -148,16 +150,35 @@ def describe(error: BaseException, test: str, last_error: str) -> str:
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename == TEST:
             number = frame.lineno or 0
-    lines = test.splitlines()
-    where = ""
-    if 0 < number <= len(lines):
-        ordinal = sum(line.lstrip().startswith("assert") for line in lines[:number])
-        where = f" in test {ordinal}, line {number}: {lines[number - 1].strip()[:200]}"
     try:
         message = last_error or f"{type(error).__name__}: {error}".rstrip(": ")
     except Exception:
         message = type(error).__name__
-    return message[:600] + where
+    return message[:600] + at_line(test, number)
+
+
+def at_line(test: str, number: int) -> str:
+    """The place of a failure in the words of `describe`; "" if the line is not one of the test's."""
+    lines = test.splitlines()
+    if not 0 < number <= len(lines):
+        return ""
+    ordinal = sum(line.lstrip().startswith("assert") for line in lines[:number])
+    return f" in test {ordinal}, line {number}: {lines[number - 1].strip()[:200]}"
+
+
+class Judgement(NamedTuple):
+    """The outcome for one program.
+
+    due       why a second view is due; "" if none is
+    disputed  the verdict rests on one view alone: plain Python passes what the judge fails, or could not look
+    stands    the verdict is final, even if the watch killed the child of the second view
+    """
+
+    verdict: str
+    detail: str = ""
+    due: str = ""
+    disputed: bool = False
+    stands: bool = False
 
 
 class Judge:
@@ -187,34 +208,81 @@ class Judge:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead zygote is noticed at the next child
             self.zygote.send(b"d")
 
-    def attempt(self, job: dict[str, Any], ahead: list[Call]) -> tuple[str, str]:
-        """(verdict, detail) of one run; raises Unexpected if the forecast was wrong."""
+    def attempt(self, job: dict[str, Any], ahead: list[Call]) -> Judgement:
+        """The judge's own view in one run; raises Unexpected if the forecast was wrong."""
         channel = self.next_child()
+        channel.enough = faithful.enough(job["form"])
         if job["form"] == "humaneval":
             channel.mirrored.names = defined_classes(job["prompt"])
         try:
             state, error = channel.load(job["source"], job["cpu_seconds"], ahead)
             if state == "fault":
-                return "unscored", str(error)
+                return Judgement("unscored", str(error))
             if state != "loaded":
-                return state, channel.last_error
+                return Judgement(state, channel.last_error)
             random.seed(0)  # tests may draw random arguments: the same ones for every program
             FORMS[job["form"]](job, channel)
             if channel.broken is not None:
                 raise channel.broken
         except BrokenTest as error:
-            return "unscored", f"the test cannot run: {error}"
+            return Judgement("unscored", f"the test cannot run: {error}")
         except Unexpected:
             raise
         except BaseException as error:
             if isinstance(channel.broken, Unexpected):
                 raise channel.broken from None
-            state = "error" if isinstance(channel.broken, Died) and channel.stage == "error" else "failed"
-            return state, describe(channel.broken or error, job["test"], channel.last_error)
+            detail = describe(channel.broken or error, job["test"], channel.last_error)
+            if isinstance(channel.broken, Died):  # it ended, or the watch killed it
+                return Judgement("error" if channel.stage == "error" else "failed", detail)
+            return Judgement("failed", detail, due=self._due(job, channel))
         finally:
             self.end(channel)
         self._remember(job, channel.made)
-        return "passed", ""
+        return Judgement("passed", due=self._due(job, channel))
+
+    @staticmethod
+    def _due(job: dict[str, Any], channel: Channel) -> str:
+        return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], channel.crossed)
+
+    def look_again(self, job: dict[str, Any], first: Judgement) -> Judgement:
+        """The verdict of both views: the test as plain Python runs it, in a fresh child, vetoes or disputes."""
+        failed = first.verdict != "passed"
+        alone = first._replace(disputed=True, stands=failed)
+        note = f"{first.detail}; " if first.detail else ""
+        if missing := faithful.unavailable(job["form"], job["test"], job["entry_point"]):
+            return alone._replace(detail=f"{note}judged on copies alone: no module {missing} in the sandbox")
+        try:
+            official = faithful.official(job, prepare(job["test"]) if job["form"] == "evalplus" else None)
+        except Exception as error:  # outputs of a reference that cannot be sent
+            return alone._replace(detail=f"{note}judged on copies alone: {type(error).__name__}")
+        failure = self._run_official(job, official)
+        if failure == LOST:  # the sandbox's fault, since no code of the program ran
+            failure = self._run_official(job, official)
+        if failure is None:
+            return alone._replace(detail=f"{note}plain Python passes it") if failed else first
+        if failure == LOST:
+            return alone._replace(detail=f"{note}judged on copies alone: {failure}")
+        if failed:
+            return first._replace(stands=True)
+        return Judgement("failed", f"passes on copies, fails as plain Python: {failure}")
+
+    def _run_official(self, job: dict[str, Any], official: faithful.Official) -> str | None:
+        """The failure of the program under plain Python; None if it passes."""
+        channel = self.next_child()
+        try:
+            state, error = channel.load(job["source"], job["cpu_seconds"], [], *official)
+            if state != "loaded":
+                return LOST if state == "fault" else channel.last_error or str(error)
+            if (failure := channel.read_official()) is None:
+                return None
+            text, line = faithful.read_failure(failure)
+            return text if official.given else text + at_line(job["test"], line)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        except (Died, Violation) as error:
+            return LOST if channel.stage == "error" else f"{type(error).__name__}: {error}"
+        finally:
+            self.end(channel)
 
     def _remember(self, job: dict[str, Any], made: list[Call]) -> None:
         key = (job["entry_point"], job["test"])
@@ -223,19 +291,26 @@ class Judge:
                 self.forecasts.clear()
             self.forecasts[key] = made
 
-    def judge(self, job: dict[str, Any]) -> tuple[str, str]:
-        """(verdict, detail) of the program, with the forecast of its test if there is one."""
+    def judge(self, job: dict[str, Any]) -> Judgement:
+        """The verdict on the program, by the judge and, where that is due, by plain Python."""
+        first = self.first_view(job)
+        return self.look_again(job, first) if first.due else first
+
+    def first_view(self, job: dict[str, Any]) -> Judgement:
+        """The judge's own view of the program, with the forecast of its test if there is one."""
         if job["form"] == "evalplus":
             try:
                 prepare(job["test"])  # before a child is watched: the reference's time does not count for the program
             except Exception as error:
-                return "unscored", f"the reference cannot run: {type(error).__name__}: {error}"
+                return Judgement("unscored", f"the reference cannot run: {type(error).__name__}: {error}")
         ahead = self.forecasts.get((job["entry_point"], job["test"]), []) if job["forecast"] else []
         try:
             verdict = self.attempt(job, ahead)
         except Unexpected:
             return self.attempt(job, [])
-        if verdict[0] == "error" and verdict[1].startswith("Died"):  # while compiling, or before it had the program
+        if verdict.verdict == "error" and verdict.detail.startswith(
+            "Died"
+        ):  # while compiling, or before it had the program
             return self.attempt(job, [])
         return verdict
 
@@ -245,8 +320,9 @@ class Judge:
         while head := stream.read(4):
             job = marshal.loads(stream.read(int.from_bytes(head, "little")))
             begun = time.monotonic()
-            verdict, detail = self.judge(job)
-            reply = json.dumps([job["index"], verdict, detail, time.monotonic() - begun]).encode()
+            made = self.judge(job)
+            facts = [job["index"], made.verdict, made.detail, time.monotonic() - begun, made.disputed, made.stands]
+            reply = json.dumps(facts).encode()
             self.pool.sendall(len(reply).to_bytes(4, "little") + reply)
 
 
