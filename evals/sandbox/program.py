@@ -4,6 +4,7 @@ from typing import Literal
 
 from zoo.records import Record
 
+VIEWS = 2  # behind a verdict: the judge's and, where copies can differ, plain Python's
 Form = Literal["humaneval", "asserts", "evalplus"]
 Outcome = Literal["passed", "failed", "timeout", "error", "unscored"]
 
