@@ -35,6 +35,18 @@ TELLING = frozenset((
     "setattr", "delattr", "hasattr", "hash", "repr", "ascii", "format", "exec", "eval", "compile", "breakpoint", "help",
     "callable", "memoryview", "object", "super",
 ))  # fmt: skip
+# what the judge's process and the program's never share, in the words of docs/sandbox.md; a test that needs it fails a
+# right answer on copies, and the failure is disputed
+OUTSIDE = {
+    "files": ("glob", "os", "pathlib", "shutil", "sqlite3", "tempfile", "open()"),
+    "processes, threads and signals": ("concurrent", "multiprocessing", "signal", "subprocess", "threading"),
+    "event loops": ("asyncio",),
+    "the interpreter's own state": (
+        "builtins", "decimal", "faulthandler", "gc", "importlib", "locale", "logging", "sys", "tracemalloc", "unittest",
+        "warnings", "weakref", "globals()", "locals()",
+    ),
+    "sockets": ("http", "select", "selectors", "socket", "urllib"),
+}  # fmt: skip
 ONE_OF_A_KIND = (type(None), bool, type(Ellipsis))  # constants that `is` compares by value
 
 
@@ -74,12 +86,14 @@ def safe_difference(value: Any) -> int:
 class TestTraits(NamedTuple):
     """The properties of a test's text that decide whether a second view is due, and whether there can be one.
 
-    looks    what it looks at beside values, in words; "" if nothing
+    looks    the first thing that it looks at beside values, in words; "" if there is none
+    outside  the first that the judge and the program do not share, in words; "" if there is none
     uses     the builtin names that it uses, which a program could define itself
     missing  a module that it imports and no program of the sandbox has; "" if there is none
     """
 
     looks: str
+    outside: str
     uses: tuple[str, ...]
     missing: str
 
@@ -89,7 +103,7 @@ def traits(test: str, entry_point: str) -> TestTraits:
     """The traits of a test in source form.
 
     >>> traits("def check(candidate):\\n    assert candidate(1) == abs(-1)", "f")
-    TestTraits(looks='', uses=('abs',), missing='')
+    TestTraits(looks='', outside='', uses=('abs',), missing='')
     >>> traits("import sys\\nassert f() is f()", "f").looks
     'the module sys'
     """
@@ -120,7 +134,9 @@ def traits(test: str, entry_point: str) -> TestTraits:
     looks += [f"{name}()" for name in sorted(used & TELLING - bound)]
     looks += [f"the program's {name}" for name in sorted(used - bound - own)]
     looks += [name for name in sorted(used - bound) if name.startswith("__")]
-    return TestTraits(next(iter(looks), ""), tuple(sorted(used & own - bound)), missing)
+    kinds = {name: kind for kind, names in OUTSIDE.items() for name in names}
+    outside = (f"{kinds[name]} ({look})" for look in looks if (name := look.removeprefix("the module ")) in kinds)
+    return TestTraits(next(iter(looks), ""), next(outside, ""), tuple(sorted(used & own - bound)), missing)
 
 
 def _compares_identity(node: ast.Compare) -> bool:
@@ -221,6 +237,18 @@ def official(job: dict[str, Any], reference: evalplus.Reference | None = None) -
 
 def _given(reference: evalplus.Reference) -> bytes:
     return pickle.dumps({"reference": types.SimpleNamespace(**vars(reference))}, 4)
+
+
+def outside(form: str, test: str, entry_point: str) -> str:
+    """What a test needs that one of the two views cannot have, in words; "" if both can judge it.
+
+    >>> outside("asserts", "import os\nassert f(os.getcwd())", "f"), outside("asserts", "import attrs", "f")
+    ('files (the module os)', 'the module attrs, which is not in the sandbox')
+    """
+    if form == "evalplus":
+        return ""
+    seen = traits(test, entry_point)
+    return f"the module {seen.missing}, which is not in the sandbox" if seen.missing else seen.outside
 
 
 def unavailable(form: str, test: str, entry_point: str) -> str:
