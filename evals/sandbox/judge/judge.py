@@ -242,7 +242,8 @@ class Judge:
 
     @staticmethod
     def _due(job: dict[str, Any], channel: Channel) -> str:
-        return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], channel.crossed)
+        crossed = faithful.OBJECT if isinstance(channel.broken, Violation) else channel.crossed  # a refused reply
+        return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], crossed)
 
     def look_again(self, job: dict[str, Any], first: Judgement) -> Judgement:
         """The verdict of both views: the test as plain Python runs it, in a fresh child, vetoes or disputes."""

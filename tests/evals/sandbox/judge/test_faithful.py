@@ -169,6 +169,13 @@ def test_a_failure_that_plain_python_passes_stays_and_is_disputed(sandbox: Sandb
     assert (made.verdict, made.disputed) == ("failed", False)
 
 
+def test_a_reply_that_the_judge_refuses_is_looked_at_again(sandbox: Sandbox) -> None:
+    test = "def check(candidate):\n    assert len(candidate(40)) == 40 << 20\n"
+    made = judged(sandbox, "    return 'x' * (x << 20)\n", test, timeout_seconds=10.0)
+    assert (made.verdict, made.disputed) == ("failed", True)
+    assert "forbidden size" in made.detail
+
+
 def test_a_forged_pass_of_the_second_view_passes_nothing(sandbox: Sandbox) -> None:
     """A program that rewrites its test in its own process, or answers for it, has failed in the judge already."""
     liar = (
