@@ -265,8 +265,8 @@ def write_value(value: Any, channel: CandidateChannel) -> tuple[bytes, bytes]:
         return b"n", _dumps(["o", channel.keep(value), "unsendable", False]).encode()
 
 
-def write_exception(error: BaseException, channel: CandidateChannel, *more: int) -> bytes:
-    """[builtin class, own class, arguments, message, line of the program, *more] of an exception."""
+def write_exception(error: BaseException, channel: CandidateChannel) -> bytes:
+    """[builtin class, own class, arguments, message, line of the program] of an exception."""
     base = next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
     line, trace = 0, error.__traceback__
     while trace is not None:
@@ -283,7 +283,7 @@ def write_exception(error: BaseException, channel: CandidateChannel, *more: int)
             arguments = None
     except BaseException:
         arguments = None
-    return _dumps([base, type(error).__name__, arguments, text, line, *more]).encode()
+    return _dumps([base, type(error).__name__, arguments, text, line]).encode()
 
 
 class _Arguments(pickle.Unpickler):

@@ -28,7 +28,7 @@ import struct
 import sys
 from typing import Any, NamedTuple
 
-from evals.sandbox.guest import candidate, faithful, linux, preload
+from evals.sandbox.guest import candidate, linux, preload
 
 READY = 2  # children kept waiting: one in use, one made while the other runs
 SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWIPC | linux.NEWUTS
@@ -98,9 +98,9 @@ def _prepare_steps(judge: int, code: bytes) -> ChildSteps:
 
 
 def serve_program(session: candidate.Session) -> None:
-    """Loads the program that the judge sends; answers until it hangs up, or runs its test as plain Python does."""
+    """Loads the program that the judge sends and answers until it hangs up."""
     channel = session.channel
-    source, cpu_seconds, classes, *official = channel.message()
+    source, cpu_seconds, classes = channel.message()
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     try:
         session.load(source, classes)
@@ -108,14 +108,6 @@ def serve_program(session: candidate.Session) -> None:
         channel.send(session.sequence, b"x", candidate.write_exception(error, channel))
         return
     channel.send(session.sequence, b"o")
-    if official:
-        try:
-            faithful.run_official(session.module.__dict__, *official)
-        except BaseException as error:
-            channel.send(session.sequence, b"x", candidate.write_exception(error, channel, faithful.test_line(error)))
-        else:
-            channel.send(session.sequence, b"o")
-        return
     try:
         while True:
             for verb, target, raw, mutable in channel.message():

@@ -233,14 +233,14 @@ class Channel:
             raise self._break(Violation("a reply out of turn"))
         return kind, payload
 
-    def load(self, source: str, cpu_seconds: int, ahead: list[Call], *official: Any) -> tuple[str, Any]:
-        """Sends the program and the forecast calls, or an `Official` test. Returns ("loaded", None), or a failure:
+    def load(self, source: str, cpu_seconds: int, ahead: list[Call]) -> tuple[str, Any]:
+        """Sends the program and the forecast calls. Returns ("loaded", None), or a failure:
 
         ("error", exception)   the program does not compile
         ("failed", exception)  it raised an exception while it was executed
         ("fault", text)        the sandbox failed
         """
-        program = (source, cpu_seconds, self.mirrored.names, *official)
+        program = (source, cpu_seconds, self.mirrored.names)
         self.ahead = ahead
         self._send(program, *([[tuple(call) for call in ahead]] if ahead else []))
         while True:
@@ -255,13 +255,6 @@ class Channel:
                 return "fault", payload.decode(errors="replace")
             else:
                 raise self._break(Violation("a reply of unknown kind"))
-
-    def read_official(self) -> bytes | None:
-        """The exception of a test that the child ran as plain Python does, as it sent it; None if the test passed."""
-        kind, payload = self._frame()
-        if kind not in (b"o", b"x"):
-            raise self._break(Violation("a reply of unknown kind"))
-        return None if kind == b"o" else payload
 
     def _see(self, values: Any, exact: bool) -> None:
         """Notes whether values that cross could be told from their copies. exact: they have the types they show."""
