@@ -91,12 +91,15 @@ def plain_inside(value: Any) -> bool:
     if kind is list:
         return plain_parts(value) or all(map(_plain, value))
     if kind is dict:
-        return set(map(type, value)) <= {str} and (plain_parts(list(value.values())) or all(map(_plain, value.values())))
+        parts = value.values()
+        return set(map(type, value)) <= {str} and (plain_parts(list(parts)) or all(map(_plain, parts)))
     return kind in TEXTS or ((kind is int or kind is float) and plain_parts([value]))
 
 
 def _plain(value: Any) -> bool:
-    return plain_inside(value) if _references(value) <= ALONE else type(value) not in (list, dict) and plain_inside(value)
+    return (
+        plain_inside(value) if _references(value) <= ALONE else type(value) not in (list, dict) and plain_inside(value)
+    )
 
 
 def _count(value: Any) -> int:
@@ -217,7 +220,9 @@ class Session:
             return b"t", _dumps([tree, graph.changes(), *self.around.taken()])
         except Exception:
             graph.written = set()
-            return b"t", _dumps([["o", graph.enter(result), ["k", 0, "unsendable", "", [], []]], [], *self.around.taken()])
+            return b"t", _dumps(
+                [["o", graph.enter(result), ["k", 0, "unsendable", "", [], []]], [], *self.around.taken()]
+            )
 
     def _write_exception(self, error: BaseException) -> bytes:
         """[exception, changes, output, own class, message, line of the program]."""
@@ -236,9 +241,18 @@ class Session:
             tree = ["x", number, ["T", "builtins", base.__name__], ["t", text], ["d", None], None, None, False, None]
             return _dumps([tree, [], *self.around.taken(), *shown])
 
-    def loading_failed(self, error: BaseException) -> None:
+    def report_failure(self, error: BaseException) -> None:
         """Reports that the program did not compile or raised an exception while it was executed."""
         self.channel.send(self.sequence, b"x", self._write_exception(error))
+
+    def report_official(self, error: BaseException, where: int) -> None:
+        """Reports the exception of a test that ran as plain Python does. where: its line in the test."""
+        try:
+            text = str(error)[:TEXT]
+        except BaseException:
+            text = ""
+        payload = _dumps([type(error).__name__, text, last_line(error), where])
+        self.channel.send(self.sequence, b"x", payload)
 
     def serve(self) -> None:
         """Answers until the judge hangs up."""

@@ -19,10 +19,28 @@ from collections.abc import Callable
 from typing import Any
 
 from evals.sandbox.guest.kinds import (
-    BY_TAG, INTEGER, KINDS, MOST_BITS, NAN, SMALL, Kind, Refused, _flat, _pairs, base_kind, hexadecimal, rare,
+    BY_TAG,
+    INTEGER,
+    KINDS,
+    MOST_BITS,
+    NAN,
+    SMALL,
+    Kind,
+    Refused,
+    _flat,
+    _pairs,
+    base_kind,
+    hexadecimal,
+    rare,
 )  # fmt: skip
 from evals.sandbox.guest.standins import (
-    NUMBER, VALUES, Ask, StandInClass, StandIns, number_of, special_names,
+    NUMBER,
+    VALUES,
+    Ask,
+    StandInClass,
+    StandIns,
+    number_of,
+    special_names,
 )  # fmt: skip
 
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
@@ -34,6 +52,8 @@ _TEXTS = frozenset((str, bool, type(None)))
 _BY_VALUE = frozenset((str, int, float, bytes, tuple, bool))
 CLASS_MODULES = ("builtins", "collections", "collections.abc", "datetime", "decimal", "fractions", "numbers", "enum",
                  "array", "uuid", "numpy", "pathlib", "types", "typing", "abc")  # fmt: skip
+PYTHONS = frozenset((*sys.stdlib_module_names, "numpy")) - {"test"}  # "test" is the test's own namespace here
+MOST_TEXT = 10_000  # characters of an exception's own text
 NO_NUMBER = 1 << 60  # above every count of references: nothing gets a number
 
 
@@ -46,7 +66,7 @@ def plain_parts(parts: list[Any]) -> bool:
         return False
     if int in kinds:
         whole = parts if len(kinds) == 1 else [part for part in parts if type(part) is int]
-        if not (-SMALL < min(whole) and max(whole) < SMALL):
+        if not (min(whole) > -SMALL and max(whole) < SMALL):
             return False
     return float not in kinds or not any(map(operator.ne, parts, parts))
 
@@ -179,7 +199,7 @@ class Graph:
         if scalar is not None:
             return self._stay(value, self.write(scalar.__new__(scalar, _bare(value, scalar))))
         if (found := base_kind(kind)) is not None:
-            base, form = found
+            form = found[1]
             return self._stay(value, [form.tag, None, *self.all(form.take(value), True)])
         return self._stay(value)
 
@@ -197,7 +217,7 @@ class Graph:
         if self.shared.get(kind.__name__) is kind:
             return ["G", kind.__name__]
         module, name = kind.__module__, kind.__qualname__
-        usual = module in CLASS_MODULES or issubclass(kind, BaseException)
+        usual = module in CLASS_MODULES or (issubclass(kind, BaseException) and _is_pythons(module))
         if usual and getattr(sys.modules.get(module), name, None) is kind:
             return ["T", module, name]
         if (found := self.reference(kind)) is not None:
@@ -218,7 +238,7 @@ class Graph:
         return ["k", number, kind.__name__, str(kind.__module__), bases, special_names(kind)]
 
     def write_exception(self, error: BaseException, depth: int = 0) -> Any:
-        """The tree of an exception: class, arguments, attributes, what it was raised from, its text if that is its own."""
+        """The tree of an exception: class, arguments, attributes, causes, and its text if its class makes one."""
         number = self.enter(error)
         if number in self.written:
             return ["=", number]
@@ -229,8 +249,9 @@ class Graph:
         own = type(error).__str__ is not _builtin_base(type(error)).__str__
         causes = [None if cause is None or depth > 2 else self.write_exception(cause, depth + 1)
                   for cause in (error.__cause__, error.__context__)]  # fmt: skip
-        return ["x", number, kind, self.write(tuple(error.args), True), self.write({k: v for k, v in vars(error).items() if k != NUMBER}), *causes, error.__suppress_context__,
-                str(error)[:10000] if own else None]  # fmt: skip
+        state = {name: value for name, value in vars(error).items() if name != NUMBER}
+        return ["x", number, kind, self.write(tuple(error.args), True), self.write(state), *causes,
+                error.__suppress_context__, str(error)[:MOST_TEXT] if own else None]  # fmt: skip
 
     def changes(self) -> list[Any]:
         """The trees of the numbered values that changed since the sides last agreed and are not in this message."""
@@ -348,7 +369,7 @@ class Graph:
         if module is None:
             import pickle
 
-            value = pickle.loads(name)
+            value = pickle.loads(name)  # noqa: S301 (from the judge)
         else:
             value = _imported(module)
             for part in name.split(".") if name else ():
@@ -439,9 +460,13 @@ class Graph:
         return tuple.__new__(kind, parts[1:])
 
 
+def _is_pythons(module: str) -> bool:
+    return module.partition(".")[0] in PYTHONS
+
+
 def _crossing(base: Any) -> Any:
     """A base of a class as the other side has it: one of Python's own that it does not know is replaced by its base."""
-    if base in VALUES or issubclass(base, BaseException) or base.__module__ not in sys.stdlib_module_names:
+    if base in VALUES or issubclass(base, BaseException) or not _is_pythons(base.__module__):
         return base
     return next(one for one in base.__mro__ if one in VALUES)
 
@@ -459,7 +484,9 @@ def _imported(module: str) -> Any:
 
 def _bare(value: Any, base: Any) -> Any:
     """The plain value of an object of a class derived from a scalar's."""
-    return base.__add__(value, "") if base is str else base.__pos__(value) if base not in (bytes,) else bytes.__add__(value, b"")
+    if base is str or base is bytes:
+        return base.__add__(value, base())
+    return base.__pos__(value)
 
 
 def _filled(kind: Any, content: Any) -> Any:

@@ -232,7 +232,7 @@ BY_TAG = {kind.tag: kind for kind in (*KINDS.values(), *RARE.values(), NUMPY_SCA
 def rare(value: Any, kind: type) -> Kind | None:
     """The kind of a value of a class outside builtins and collections; None if it has none."""
     module, name = kind.__module__, kind.__qualname__
-    if type(kind) is not type or module not in sys.modules:
+    if module not in sys.modules:
         return None
     if module == "numpy" and isinstance(value, _named("numpy", "generic")) and value.dtype.kind in "biufcSUMm":
         return NUMPY_SCALAR if type(value.dtype.type) is type(kind) else None

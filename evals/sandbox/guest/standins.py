@@ -15,16 +15,14 @@ from evals.sandbox.guest.kinds import KINDS
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
 globals()["__builtins__"] = dict(vars(builtins))
 
-BINARY = tuple("add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or".split())
+BINARY = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or".split()  # noqa: SIM905
 COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 ARITHMETIC = tuple(f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in BINARY)
-SPECIAL = (
-    *COMPARISONS, *ARITHMETIC,
-    *(f"__{name}__" for name in (
-        "hash bool len length_hint contains missing iter next reversed getitem setitem delitem call enter exit str repr format "
-        "int float complex index round trunc floor ceil abs neg pos invert bytes fspath"
-    ).split()),
-)  # fmt: skip
+OTHERS = (
+    "hash bool len length_hint contains missing iter next reversed getitem setitem delitem call enter exit str repr "
+    "format int float complex index round trunc floor ceil abs neg pos invert bytes fspath"
+)
+SPECIAL = (*COMPARISONS, *ARITHMETIC, *(f"__{name}__" for name in OTHERS.split()))
 # what may be read of a function or an object by a name with underscores
 DATA = frozenset(
     ("__name__", "__qualname__", "__module__", "__doc__", "__dict__", "__annotations__", "__defaults__", "__wrapped__",

@@ -28,14 +28,14 @@ import struct
 import sys
 from typing import Any, NamedTuple
 
-from evals.sandbox.guest import candidate, linux, preload
+from evals.sandbox.guest import candidate, faithful, linux, preload
 
 READY = 2  # children kept waiting: one in use, one made while the other runs
 SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWIPC | linux.NEWUTS
 MIB = 1 << 20
 # (limit, value): address space 2 GiB: Mbpp+/255 makes a list of over 1 GiB; 64 processes and threads run a pool
 LIMITS = (
-    (resource.RLIMIT_AS, 2048 * MIB), (resource.RLIMIT_FSIZE, 64 * MIB), (resource.RLIMIT_NOFILE, 256),
+    (resource.RLIMIT_AS, 2048 * MIB), (resource.RLIMIT_FSIZE, 64 * MIB), (resource.RLIMIT_NOFILE, 1024),
     (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_MEMLOCK, 0),
     (getattr(resource, "RLIMIT_SIGPENDING", 11), 256),
 )  # fmt: skip
@@ -98,23 +98,24 @@ def _prepare_steps(judge: int, code: bytes) -> ChildSteps:
 
 
 def serve_program(session: candidate.Session) -> None:
-    """Loads the program that the judge sends and answers until it hangs up."""
+    """Loads the program that the judge sends; answers until it hangs up, or runs its test as plain Python does."""
     channel = session.channel
-    source, cpu_seconds, classes = channel.message()
+    source, cpu_seconds, classes, entry_point, *official = channel.message()
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     try:
-        session.load(source, classes)
+        session.load(source, classes, entry_point)
     except BaseException as error:
-        channel.send(session.sequence, b"x", candidate.write_exception(error, channel))
+        session.report_failure(error)
         return
-    channel.send(session.sequence, b"o")
-    try:
-        while True:
-            for verb, target, raw, mutable in channel.message():
-                session.sequence += 1
-                session.answer(verb, target, raw, mutable)
-    except candidate.Ended:
+    if official:
+        try:
+            faithful.run_official(session.module.__dict__, *official)
+        except BaseException as error:
+            session.report_official(error, faithful.test_line(error))
+        else:
+            channel.send(session.sequence, b"o")
         return
+    session.serve()
 
 
 def _child(ready: ChildSteps) -> None:

@@ -44,7 +44,8 @@ class SandboxJob:
         self.faults = 0
         self.alone = False
         self.killed = ""  # why the watch killed it
-        self.wide = wants_wide(program.prompt + program.completion)
+        tested = program.test if program.form != "evalplus" else ""  # the second view runs it beside the program
+        self.wide = wants_wide(program.prompt + program.completion + tested)
 
     def message(self) -> dict[str, Any]:
         """The message to the judge."""
@@ -55,9 +56,10 @@ class SandboxJob:
             "cpu_seconds": math.ceil(program.timeout_seconds) + 1, "forecast": not self.alone,
         }  # fmt: skip
 
-    def verdict(self, verdict: Any, detail: str, seconds: float) -> Verdict:
+    def verdict(self, verdict: Any, detail: str, seconds: float, disputed: bool = False) -> Verdict:
         """The record of its verdict."""
-        return Verdict(id=self.program.id, verdict=verdict, detail=detail, seconds=round(seconds, 4), runs=self.runs)
+        return Verdict(id=self.program.id, verdict=verdict, detail=detail, seconds=round(seconds, 4), runs=self.runs,
+                       disputed=disputed)  # fmt: skip
 
     def killed_verdict(self, seconds: float) -> Verdict:
         """The verdict of a program that the watch killed, whatever the judge reported."""
@@ -239,11 +241,12 @@ class Sandbox:
             if following is not None:
                 yield following, None
             return
-        for _, verdict, detail, seconds in replies:
+        for _, verdict, detail, seconds, disputed, stands in replies:
             job = slot.job
             assert job is not None  # a judge answers once for each program
             slot.finish()
-            yield job, job.killed_verdict(seconds) if job.killed else job.verdict(verdict, detail, seconds)
+            killed = job.killed and not stands
+            yield job, job.killed_verdict(seconds) if killed else job.verdict(verdict, detail, seconds, disputed)
 
     def _lost(self, slot: PoolSlot, job: SandboxJob) -> Verdict | None:
         """Replaces a worker whose judge ended: the watch killed it, or the sandbox is at fault."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from evals.sandbox.guest.graph import NO_NUMBER, Graph
 from evals.sandbox.guest.kinds import Refused
-from evals.sandbox.guest.standins import number_of
+from evals.sandbox.judge import faithful
 from evals.sandbox.judge.lending import Lending, reference
 from evals.sandbox.judge.opinions import Opinions
 from evals.sandbox.judge.surroundings import Surroundings
@@ -49,7 +49,7 @@ class Channel:
         self.broken: BaseException | None = None  # an error that a bare except of a test must not hide
         self.last_error = ""
         self.restores = restores
-        self.copied = False  # whether something other than plain values crossed
+        self.crossed, self.enough = faithful.ALIKE, faithful.MUTABLE  # `faithful.difference`; looked for up to `enough`
         self.opinions = Opinions(self.ask, self._thing)
         self.graph = Graph(1, self.opinions.use, reference=reference)
         if not restores:
@@ -57,7 +57,7 @@ class Channel:
         self.lending = Lending(self.graph)
         self.surroundings = Surroundings(self.graph, test)
         self.stage = "error"  # the verdict if the child dies now: "error" until the program has compiled
-        self.entry: list[Any] = []  # the object that the program defines under the name asked for, if it does
+        self.entry = b"[]"  # the message of the object that the program defines under the name asked for
 
     def _thing(self, number: int) -> Any:
         return self.graph.things[number]
@@ -108,9 +108,10 @@ class Channel:
         return kind, payload
 
     def load(
-        self, source: str, cpu_seconds: int, classes: tuple[str, ...], entry_point: str, ahead: list[bytes]
-    ) -> tuple[str, Any]:
-        """Sends the program and the forecast calls. classes: those that both sides define.
+        self, source: str, cpu_seconds: int, classes: tuple[str, ...], entry_point: str, ahead: list[bytes],
+        *official: Any,
+    ) -> tuple[str, Any]:  # fmt: skip
+        """Sends the program and the forecast calls, or an `Official` test. classes: those that both sides define.
 
         Returns ("loaded", None), or a failure:
 
@@ -119,13 +120,13 @@ class Channel:
         ("fault", text)        the sandbox failed
         """
         self.ahead = ahead
-        self._send((source, cpu_seconds, classes, entry_point), *([("c", ahead)] if ahead else []))
+        self._send((source, cpu_seconds, classes, entry_point, *official), *([("c", ahead)] if ahead else []))
         while True:
             kind, payload = self._frame(0)
             if kind == b"c" and self.stage == "error":
                 self.stage = "failed"
             elif kind == b"o" and self.stage == "failed":
-                self._read_entry(payload)
+                self.entry = payload
                 return "loaded", None
             elif kind == b"x":
                 return self.stage, self._exception(payload)
@@ -134,9 +135,22 @@ class Channel:
             else:
                 raise self._break(Violation("a reply of unknown kind"))
 
-    def _read_entry(self, payload: bytes) -> None:
+    def read_official(self) -> bytes | None:
+        """The exception of a test that the child ran as plain Python does, as it sent it; None if the test passed."""
+        kind, payload = self._frame(0)
+        if kind not in (b"o", b"x"):
+            raise self._break(Violation("a reply of unknown kind"))
+        return None if kind == b"o" else payload
+
+    def _see(self, value: Any) -> None:
+        """Notes whether a value that crosses could be told from its copy."""
+        if self.crossed < self.enough:
+            self.crossed = max(self.crossed, faithful.safe_difference(value))
+
+    def read_entry(self) -> list[Any]:
+        """The object that the program defines under the name asked for, in a list; empty if it defines none."""
         try:
-            self.entry = [guarded(self.graph.read, tree) for tree in guarded(list, parse(payload))]
+            return [guarded(self.graph.read, tree) for tree in guarded(list, parse(self.entry))]
         except Violation as error:
             raise self._break(error) from None
 
@@ -144,6 +158,7 @@ class Channel:
         """Makes one request and returns its answer; raises the candidate's exception as one of the judge's."""
         if self.broken is not None:
             raise self.broken
+        self._see((positional, *named.values()) if verb == "call" else ...)
         raw = self._pack(verb, target, positional, named)
         self.made.append(raw)
         if self.depth >= NESTED:
@@ -185,21 +200,22 @@ class Channel:
             raise self._exception(payload)
         try:
             if kind == b"v":
-                return guarded(_untagged, parse(payload))
-            if kind == b"t":
-                self.copied = True
+                value = parse(payload)
+            elif kind == b"t":
                 value, rest = read_message(self.graph, payload, 4)
                 guarded(self.surroundings.after, *rest)
-                return value
+            else:
+                raise Violation("a reply of unknown kind")
         except Violation as error:
             raise self._break(error) from None
-        raise self._break(Violation("a reply of unknown kind"))
+        self._see(value)
+        return value
 
     def _serve(self, payload: bytes) -> None:
         """Carries out the candidate's request for one of the test's objects."""
         try:
             verb, number, positional, named, changes, printed, states = guarded(_seven, parse(payload))
-            self.copied = True
+            self._see(...)
             self.graph.written = set()
             given = [guarded(self.graph.read, tree) for tree in guarded(list, positional)]
             keywords = {str(name): guarded(self.graph.read, tree) for name, tree in guarded(_items, named)}
@@ -222,7 +238,7 @@ class Channel:
 
     def _exception(self, payload: bytes) -> BaseException:
         """The candidate's exception, as one of the judge's own."""
-        self.copied = True
+        self._see(...)
         try:
             error, rest = read_message(self.graph, payload, 7)
             guarded(self.surroundings.after, *rest[:2])
@@ -235,11 +251,6 @@ class Channel:
         return error
 
 
-def _untagged(value: Any) -> Any:
-    """A reply of kind v, which has no tags and may be a mapping."""
-    return value
-
-
 def _seven(parts: list[Any]) -> list[Any]:
     if len(parts) != 7 or type(parts[4]) is not list:
         raise Refused("a request of another form")
@@ -248,6 +259,3 @@ def _seven(parts: list[Any]) -> list[Any]:
 
 def _items(named: dict[str, Any]) -> Any:
     return named.items()
-
-
-__all__ = ["AHEAD", "BYTES_AHEAD", "Channel", "Died", "Unexpected", "number_of"]

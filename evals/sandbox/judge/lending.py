@@ -18,8 +18,8 @@ from evals.sandbox.guest.standins import SPECIAL, StandInClass
 from evals.sandbox.judge.values import Violation
 
 SPACE = "test"  # __name__ of the module in which prompts and tests are executed
-FUNCTIONS = types.FunctionType | types.MethodType | types.BuiltinFunctionType | types.MethodWrapperType
 OPEN = ("unittest.mock", SPACE)
+HOMES = frozenset((*sys.stdlib_module_names, "numpy")) - {SPACE}
 SHOWN = ("__name__", "__doc__", "__qualname__")
 ITERATOR_NAMES = ("send", "throw", "close")
 HIDDEN = types.ModuleType | types.FrameType | types.CodeType | types.TracebackType
@@ -36,7 +36,8 @@ def reference(value: Any) -> Any:
     if module is None and isinstance(getattr(value, "__objclass__", None), type):
         module = value.__objclass__.__module__
     named = value if isinstance(value, type) else type(value)
-    if named.__module__ == SPACE or type(named) is StandInClass or module == SPACE:
+    home = named.__module__.partition(".")[0]
+    if home not in HOMES or type(named) is StandInClass or module == SPACE:
         return None
     if isinstance(module, str) and isinstance(name, str) and module in sys.modules:
         found: Any = sys.modules[module]
@@ -66,13 +67,15 @@ class Lending:
         if type(number) is not int or number not in self.graph.lent or number < 0:
             raise Violation("a request for an object that was not lent")
         thing = self.graph.things[number]
-        if verb == "call" and (isinstance(thing, FUNCTIONS) or callable(thing)):
-            if isinstance(thing, type) and thing.__module__ != SPACE:
-                raise Violation("a call of a class that is not the test's")
-        elif verb == "next" and isinstance(thing, Iterator) and positional == [1]:
-            pass
-        elif verb == "special" and not isinstance(thing, type) and positional and positional[0] in SPECIAL:
-            pass
+        if verb == "call":
+            if not callable(thing) or (isinstance(thing, type) and thing.__module__ != SPACE):
+                raise Violation("a call of what is not the test's")
+        elif verb == "next":
+            if not isinstance(thing, Iterator) or positional != [1]:
+                raise Violation("a request for more than the next item")
+        elif verb == "special":
+            if isinstance(thing, type) or not positional or positional[0] not in SPECIAL:
+                raise Violation("a method of no kind")
         elif verb == "operator" and not isinstance(thing, HIDDEN) and positional:
             self._operator(thing, positional[0])
         elif verb in ("get", "set", "delete") and positional and type(positional[0]) is str:
@@ -82,7 +85,8 @@ class Lending:
         return REQUESTS[verb](thing, *positional, **named)
 
     def _operator(self, thing: Any, name: Any) -> None:
-        if name not in ("iter", "len", "item") and not (name in ("copy", "deepcopy") and type(thing).__module__ in OPEN):
+        copies = name in ("copy", "deepcopy") and type(thing).__module__ in OPEN
+        if name not in ("iter", "len", "item") and not copies:
             raise Violation("an operator of no kind")
 
     def _name(self, thing: Any, name: str, verb: str) -> None:

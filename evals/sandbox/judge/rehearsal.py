@@ -1,4 +1,3 @@
-# ruff: noqa: S102
 """Which calls of a test depend on no answer: those that it makes when it gets none.
 
 A call that holds an earlier answer (`decode(encode(x))`) would, sent ahead, tell a program what that answer must be. So
@@ -8,6 +7,7 @@ can hold one. Calls are sent ahead as long as they are those of the rehearsal.
 """
 
 import ast
+import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -18,6 +18,7 @@ from evals.sandbox.guest.standins import ARITHMETIC, COMPARISONS
 from evals.sandbox.judge.channel import Channel
 
 MOST_SECONDS = 1.0
+FUNCTION = b'[["o", -1, ["k", -2, "function", "builtins", [], ["__call__"]]]]'  # what a program defines
 
 
 class Ended(BaseException):
@@ -64,6 +65,7 @@ class Rehearsal(Channel):
         super().__init__(-1, test)
         self.recorded = recorded
         self.same = 0
+        self.entry = FUNCTION
 
     def _exchange(self, raw: bytes) -> Any:
         if self.same >= len(self.recorded) or self.recorded[self.same] != raw:
@@ -95,9 +97,8 @@ def independent(channel: Rehearsal, run: Callable[[Channel], None]) -> list[byte
     before = signal.signal(signal.SIGALRM, _late)
     signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
     try:
-        run(channel)
-    except BaseException:
-        pass
+        with contextlib.suppress(BaseException):
+            run(channel)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

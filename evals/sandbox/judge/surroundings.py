@@ -13,6 +13,7 @@ from evals.sandbox.guest.around import STREAMS, random_states, set_random_states
 from evals.sandbox.guest.graph import Graph
 from evals.sandbox.guest.kinds import Refused
 
+MOST_DRAWN = 624  # of a generator's numbers, which numpy does not check
 REPLACED = ("input", "print", "open")
 USUAL = {name: getattr(builtins, name) for name in REPLACED}
 
@@ -36,7 +37,7 @@ class Surroundings:
     def __init__(self, graph: Graph, test: str) -> None:
         self.graph = graph
         self.random = ("random" in test or "seed" in test) + ("random" in test and ("np." in test or "numpy" in test))
-        self.streams = {name: SINK for name in STREAMS}
+        self.streams = dict.fromkeys(STREAMS, SINK)
         for name in STREAMS:
             setattr(sys, name, SINK)
         for name, usual in USUAL.items():
@@ -68,4 +69,7 @@ class Surroundings:
         if states is not None:
             if not self.random:
                 raise Refused("a state that was not asked for")
-            set_random_states(self.graph.read(states))
+            given = self.graph.read(states)
+            if len(given) > 1 and not 0 <= given[1][2] <= MOST_DRAWN:
+                raise Refused("a state of no generator")
+            set_random_states(given)
