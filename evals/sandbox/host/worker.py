@@ -59,7 +59,7 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
             # the loader's default folder: a program's second interpreter has no environment variable that names another
             links.append((f"/usr/lib/{os.path.basename(path)}", place))
     here = Path(__file__).resolve().parents[1] / "guest"
-    names = ("candidate.py", "faithful.py", "linux.py", "preload.py", "zygote.py")
+    names = sorted(path.name for path in here.glob("*.py") if path.name != "__init__.py")
     binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/guest/{name}") for name in names]
     if numpy:
         import numpy as package
