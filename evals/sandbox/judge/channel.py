@@ -56,6 +56,7 @@ class Channel:
             self.graph.base = NO_NUMBER
         self.lending = Lending(self.graph)
         self.surroundings = Surroundings(self.graph, test)
+        self.same = False  # whether the program compares identity
         self.stage = "error"  # the verdict if the child dies now: "error" until the program has compiled
         self.entry = b"[]"  # the message of the object that the program defines under the name asked for
 
@@ -123,7 +124,7 @@ class Channel:
         while True:
             kind, payload = self._frame(0)
             if kind == b"c" and self.stage == "error":
-                self.stage = "failed"
+                self.stage, self.same = "failed", payload == b"i"
             elif kind == b"o" and self.stage == "failed":
                 self.entry = payload
                 return "loaded", None

@@ -201,10 +201,11 @@ def enough(form: str, test: str, entry_point: str) -> int:
         return MUTABLE
 
 
-def due(form: str, test: str, entry_point: str, source: str, crossed: int) -> str:
+def due(form: str, test: str, entry_point: str, source: str, crossed: int, same: bool = False) -> str:
     """Why a second view is due, in words; "" if no test could tell copies from originals here.
 
     crossed  the largest `difference` of a value that crossed between the judge and the program
+    same     whether the program compares identity: a number or text that is one object here is two there
 
     >>> check = "def check(candidate):\\n    a = [1]\\n    assert candidate(a) == a"
     >>> due("humaneval", check, "f", "def f(x): return x", ALIKE)
@@ -214,6 +215,8 @@ def due(form: str, test: str, entry_point: str, source: str, crossed: int) -> st
     """
     if crossed >= enough(form, test, entry_point):
         return WORDS[crossed]
+    if same:
+        return "identity in the program"
     if form == "evalplus":
         return ""
     seen = traits(test, entry_point)

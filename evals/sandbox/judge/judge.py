@@ -112,8 +112,8 @@ class Judge:
         """The judge's own view in one run; raises Unexpected if the forecast was wrong."""
         try:
             code = compiled(job)
-        except BrokenTest as error:
-            return Judgement("unscored", f"the test cannot run: {error}")
+        except BrokenTest as broken:
+            return Judgement("unscored", f"the test cannot run: {broken}")
         channel = self.next_child(job)
         channel.enough = faithful.enough(job["form"], job["test"], job["entry_point"])
         try:
@@ -146,7 +146,7 @@ class Judge:
     @staticmethod
     def _due(job: dict[str, Any], channel: Channel) -> str:
         crossed = faithful.OBJECT if isinstance(channel.broken, Violation) else channel.crossed  # a refused reply
-        return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], crossed)
+        return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], crossed, channel.same)
 
     def look_again(self, job: dict[str, Any], first: Judgement) -> Judgement:
         """The verdict of both views: the test as plain Python runs it, in a fresh child, vetoes or disputes."""

@@ -148,14 +148,16 @@ def judged(sandbox: Sandbox, completion: str, test: str, **more: Any) -> Verdict
     return verdict
 
 
-GRID = "def check(candidate):\n    g = candidate(2)\n    g[0][0] = 7\n    assert g == [[7, 0], [0, 0]]\n"
+SUMS = "def check(candidate):\n    got = candidate(2)\n    assert sum(got) == 2\n"
 
 
 def test_a_pass_on_copies_is_vetoed_by_plain_python(sandbox: Sandbox) -> None:
-    made = judged(sandbox, "    return [[0] * x] * x\n", GRID)
+    made = judged(sandbox, "    return [x]\n\ndef sum(items):\n    return 0\n", SUMS)
     assert (made.verdict, made.disputed) == ("failed", False)
-    assert made.detail.startswith("passes on copies, fails as plain Python: AssertionError in test 1, line 4")
-    made = judged(sandbox, "    return [[0] * x for _ in range(x)]\n", GRID)
+    assert made.detail == (
+        "passes on copies, fails as plain Python: AssertionError in test 1, line 3: assert sum(got) == 2"
+    )
+    made = judged(sandbox, "    return [x]\n", SUMS)
     assert (made.verdict, made.disputed, made.detail) == ("passed", False, "")
 
 
@@ -169,6 +171,14 @@ def test_a_failure_that_plain_python_passes_stays_and_is_disputed(sandbox: Sandb
     assert made.detail.endswith("; plain Python passes it")
     made = judged(sandbox, "    return [1]\n", "def check(candidate):\n    assert candidate(1) == [2]\n")
     assert (made.verdict, made.disputed) == ("failed", False)
+
+
+def test_a_program_that_compares_identity_is_looked_at_again(sandbox: Sandbox) -> None:
+    test = "def check(candidate):\n    assert candidate((1000, 1000))\n"
+    made = judged(sandbox, "    return x[0] is x[1]\n", test)
+    assert (made.verdict, made.disputed) == ("failed", True)
+    assert judged(sandbox, "    return x is not None\n", test).verdict == "passed"
+    assert due("humaneval", CHECK, "f", "", ALIKE, same=True) and not due("humaneval", CHECK, "f", "", ALIKE)
 
 
 def test_a_reply_that_the_judge_refuses_is_looked_at_again(sandbox: Sandbox) -> None:
