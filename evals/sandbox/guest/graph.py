@@ -39,6 +39,8 @@ from evals.sandbox.guest.standins import (
     Ask,
     StandInClass,
     StandIns,
+    awaited,
+    awaited_items,
     number_of,
     special_names,
 )  # fmt: skip
@@ -200,7 +202,8 @@ class Graph:
             return self._stay(value, self.write(scalar.__new__(scalar, _bare(value, scalar))))
         if (found := base_kind(kind)) is not None:
             form = found[1]
-            return self._stay(value, [form.tag, None, *self.all(form.take(value), True)])
+            number_or_none = [] if form.fill is None else [None]
+            return self._stay(value, [form.tag, *number_or_none, *self.all(form.take(value), True)])
         return self._stay(value)
 
     def _stay(self, value: Any, content: Any = None) -> Any:
@@ -250,7 +253,10 @@ class Graph:
         causes = [None if cause is None or depth > 2 else self.write_exception(cause, depth + 1)
                   for cause in (error.__cause__, error.__context__)]  # fmt: skip
         state = {name: value for name, value in vars(error).items() if name != NUMBER}
-        return ["x", number, kind, self.write(tuple(error.args), True), self.write(state), *causes,
+        arguments = tuple(error.args)
+        if isinstance(error, OSError) and error.filename is not None and len(arguments) == 2:
+            arguments = *arguments, error.filename, None, error.filename2
+        return ["x", number, kind, self.write(arguments, True), self.write(state), *causes,
                 error.__suppress_context__, str(error)[:MOST_TEXT] if own else None]  # fmt: skip
 
     def changes(self) -> list[Any]:
@@ -330,8 +336,10 @@ class Graph:
         known = self.things.get(self._checked(number))
         if known is not None and type(known) is kind:
             return known
-        if type(kind) is not StandInClass or number in self.lent:
+        if not isinstance(kind, StandInClass) or number in self.lent:
             raise Refused("an object of no class")
+        if kind.__module__ == "builtins" and kind.__name__ in _AWAITED:
+            return _AWAITED[kind.__name__](self.stand_ins.ask, number)
         if content is not None and not issubclass(kind, BaseException):
             value = _filled(kind, self.read(content))
             vars(value)[NUMBER] = number
@@ -389,7 +397,7 @@ class Graph:
         for name, value in state.items():
             if type(name) is str and not hasattr(kind, name):
                 vars(error)[name] = value
-        if type(kind) is StandInClass:
+        if isinstance(kind, StandInClass):
             vars(error)[NUMBER] = number
             if type(parts[5]) is str:
                 text = parts[5]
@@ -471,6 +479,7 @@ def _crossing(base: Any) -> Any:
     return next(one for one in base.__mro__ if one in VALUES)
 
 
+_AWAITED: dict[str, Callable[[Ask, int], Any]] = {"coroutine": awaited, "async_generator": awaited_items}
 _READERS = {
     "=": "_known", INTEGER: "_read_integer", NAN: "_read_nan", "e": "_read_constant", "E": "_read_enum",
     "h": "_read_home", "o": "_read_remote", "G": "_read_global", "T": "_read_type", "k": "_read_class",
@@ -518,7 +527,8 @@ def _raised(kind: Any, arguments: tuple[Any, ...]) -> BaseException:
         base.__init__(error, *arguments)
     except Exception:
         error = base.__new__(kind) if not issubclass(base, BaseExceptionGroup) else RuntimeError.__new__(RuntimeError)
-    error.args = arguments
+    if not isinstance(error, OSError):
+        error.args = arguments
     return error
 
 

@@ -171,12 +171,12 @@ class Channel:
 
     def _pack(self, verb: str, target: int, positional: tuple[Any, ...], named: dict[str, Any]) -> bytes:
         graph = self.graph
-        graph.purge()
         graph.written = set()
         shares = self.restores
         trees = [graph.write(value, shares) for value in positional]
         keywords = {name: graph.write(value, shares) for name, value in named.items()}
         changes = graph.changes() if graph.before else []
+        graph.purge()
         try:
             return marshal.dumps((verb, target, trees, keywords, changes, self.surroundings.now()), 2)
         except ValueError:
