@@ -6,7 +6,7 @@ test, no expected value and no verdict, and `evals.sandbox.judge.channel` reads 
 and nothing else. It only has to serve honest programs (`evals.sandbox.guest.graph`).
 
 To the candidate: marshal (the judge is trusted here). Back: a kind byte and JSON, which the judge
-can parse safely. Kinds: c compiled, o loaded, v plain value, t value with tags, x exception,
+can parse safely. Kinds: c compiled (i: compares identity), o loaded, v plain value, t value with tags, x exception,
 k request for an object of the test's, f a fault of the sandbox. Standard library only.
 """
 
@@ -23,6 +23,7 @@ from typing import Any
 
 from evals.sandbox.guest.around import Around
 from evals.sandbox.guest.graph import Graph, plain_parts
+from evals.sandbox.guest.identity import compares_identity
 from evals.sandbox.guest.requests import REQUESTS
 
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
@@ -142,7 +143,7 @@ class Session:
     def load(self, source: str, classes: tuple[str, ...], entry_point: str) -> None:
         """Compiles and executes the program as a module of its own. classes: those that the prompt defines."""
         code = compile(source, FILE, "exec", dont_inherit=True)
-        self.channel.send(self.sequence, b"c")
+        self.channel.send(self.sequence, b"c", b"i" if compares_identity(code) else b"")
         linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)  # inspect.getsource works
         sys.modules[MODULE] = self.module
         exec(code, self.module.__dict__)
@@ -244,15 +245,6 @@ class Session:
     def report_failure(self, error: BaseException) -> None:
         """Reports that the program did not compile or raised an exception while it was executed."""
         self.channel.send(self.sequence, b"x", self._write_exception(error))
-
-    def report_official(self, error: BaseException, where: int) -> None:
-        """Reports the exception of a test that ran as plain Python does. where: its line in the test."""
-        try:
-            text = str(error)[:TEXT]
-        except BaseException:
-            text = ""
-        payload = _dumps([type(error).__name__, text, last_line(error), where])
-        self.channel.send(self.sequence, b"x", payload)
 
     def serve(self) -> None:
         """Answers until the judge hangs up."""

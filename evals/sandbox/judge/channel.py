@@ -56,6 +56,7 @@ class Channel:
             self.graph.base = NO_NUMBER
         self.lending = Lending(self.graph)
         self.surroundings = Surroundings(self.graph, test)
+        self.same = False  # whether the program compares identity
         self.stage = "error"  # the verdict if the child dies now: "error" until the program has compiled
         self.entry = b"[]"  # the message of the object that the program defines under the name asked for
 
@@ -108,10 +109,9 @@ class Channel:
         return kind, payload
 
     def load(
-        self, source: str, cpu_seconds: int, classes: tuple[str, ...], entry_point: str, ahead: list[bytes],
-        *official: Any,
-    ) -> tuple[str, Any]:  # fmt: skip
-        """Sends the program and the forecast calls, or an `Official` test. classes: those that both sides define.
+        self, source: str, cpu_seconds: int, classes: tuple[str, ...], entry_point: str, ahead: list[bytes]
+    ) -> tuple[str, Any]:
+        """Sends the program and the forecast calls. classes: those that both sides define.
 
         Returns ("loaded", None), or a failure:
 
@@ -120,11 +120,11 @@ class Channel:
         ("fault", text)        the sandbox failed
         """
         self.ahead = ahead
-        self._send((source, cpu_seconds, classes, entry_point, *official), *([("c", ahead)] if ahead else []))
+        self._send((source, cpu_seconds, classes, entry_point), *([("c", ahead)] if ahead else []))
         while True:
             kind, payload = self._frame(0)
             if kind == b"c" and self.stage == "error":
-                self.stage = "failed"
+                self.stage, self.same = "failed", payload == b"i"
             elif kind == b"o" and self.stage == "failed":
                 self.entry = payload
                 return "loaded", None
@@ -134,13 +134,6 @@ class Channel:
                 return "fault", payload.decode(errors="replace")
             else:
                 raise self._break(Violation("a reply of unknown kind"))
-
-    def read_official(self) -> bytes | None:
-        """The exception of a test that the child ran as plain Python does, as it sent it; None if the test passed."""
-        kind, payload = self._frame(0)
-        if kind not in (b"o", b"x"):
-            raise self._break(Violation("a reply of unknown kind"))
-        return None if kind == b"o" else payload
 
     def _see(self, value: Any) -> None:
         """Notes whether a value that crosses could be told from its copy."""

@@ -2,8 +2,8 @@
 
 The judge sees copies. It cannot be cheated, but it cannot see identity, exact types or side effects either.
 Plain Python sees those, but shares its interpreter with the program, which may forge any outcome. So both look:
-after the judge's verdict, where a copy could be told from the original, the test as it is published runs in a
-fresh child of the sandbox (`evals.sandbox.guest.faithful`). Its failure vetoes a pass. Its pass changes nothing,
+after the judge's verdict, where a copy could be told from the original, a fresh child of the sandbox runs program and
+test as one text, as it is published. Its failure vetoes a pass. Its pass changes nothing,
 since it may be forged: where the judge fails what plain Python passes, the verdict stays and is disputed.
 
 Not here: the comparison of copies (`evals.sandbox.judge.judge`), the child's side.
@@ -13,7 +13,6 @@ import ast
 import builtins
 import inspect
 import itertools
-import json
 import pickle
 import re
 import sys
@@ -22,9 +21,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from evals.sandbox.judge import evalplus
+from evals.sandbox.judge.momentary import is_momentary
 
-# how far a value can be told from its copy
-ALIKE, MUTABLE, OBJECT = 0, 1, 2
+# how far a value can be told from its copy, and in words
+ALIKE, MUTABLE, NAN, OBJECT = 0, 1, 2, 3
+WORDS = ("", "a mutable value", "a NaN", "a value that is not exactly plain")
 SCALARS = frozenset((int, str, bytes, bool, type(None)))
 PLAIN = frozenset((list, dict, set))
 # modules that hold no state which a program could share with its test
@@ -35,6 +36,27 @@ TELLING = frozenset((
     "setattr", "delattr", "hasattr", "hash", "repr", "ascii", "format", "exec", "eval", "compile", "breakpoint", "help",
     "callable", "memoryview", "object", "super",
 ))  # fmt: skip
+# what the judge's process and the program's never share, in the words of docs/sandbox.md; a test that needs it fails a
+# right answer on copies, and the failure is disputed
+OUTSIDE = {
+    "files": ("glob", "os", "pathlib", "shutil", "sqlite3", "tempfile", "open()"),
+    "processes, threads and signals": ("concurrent", "multiprocessing", "signal", "subprocess", "threading"),
+    "event loops": ("asyncio",),
+    "the interpreter's own state": (
+        "builtins", "decimal", "faulthandler", "gc", "importlib", "locale", "logging", "sys", "tracemalloc", "unittest",
+        "warnings", "weakref", "globals()", "locals()",
+    ),
+    "sockets": ("http", "select", "selectors", "socket", "urllib"),
+}  # fmt: skip
+IN_LINE = re.compile(r" \(line (\d+) of the program\)$")  # `Channel.last_error`
+NEWLINE = re.compile(r"\r\n|\r|\n")
+# EvalPlus's comparison in a namespace of its own, after a program
+EVALPLUS = """
+(lambda own: (
+    __import__('builtins').exec({module!r}, own),
+    own['compare_apart'](__import__('pickle').loads({given!r}), {entry_point}),
+))({{'__name__': 'official'}})
+"""
 ONE_OF_A_KIND = (type(None), bool, type(Ellipsis))  # constants that `is` compares by value
 
 
@@ -42,17 +64,18 @@ def difference(value: Any) -> int:
     """How far a value can be told from its copy.
 
     ALIKE    exactly plain and immutable: by nothing
-    MUTABLE  exactly plain, with a list, dict, set or NaN in it: by identity and later changes
+    MUTABLE  exactly plain, with a list, dict or set in it: by identity and later changes
+    NAN      exactly plain, with a NaN in it: by comparing it with itself too
     OBJECT   anything else
 
-    >>> difference((1, "a", None)), difference(([1], 2)), difference(range(3)), difference(float("nan"))
-    (0, 1, 2, 1)
+    >>> difference((1, "a", None)), difference(([1], 2)), difference([float("nan")]), difference(range(3))
+    (0, 1, 2, 3)
     """
     kind = type(value)
     if kind in SCALARS:
         return ALIKE
     if kind is float or kind is complex:
-        return ALIKE if value == value else MUTABLE  # NaN equals itself by identity alone
+        return ALIKE if value == value else NAN  # NaN equals itself by identity alone
     if kind is tuple or kind is frozenset:
         return max(map(difference, value), default=ALIKE)
     if kind in PLAIN:
@@ -71,25 +94,29 @@ def safe_difference(value: Any) -> int:
         return OBJECT
 
 
-class TestTraits(NamedTuple):
+class Traits(NamedTuple):
     """The properties of a test's text that decide whether a second view is due, and whether there can be one.
 
-    looks    what it looks at beside values, in words; "" if nothing
+    looks    the first thing that it looks at beside values, in words; "" if there is none
+    outside  the first that the judge and the program do not share, in words; "" if there is none
+    holds    whether it may hold a value beyond the line that it stands in (`evals.sandbox.judge.momentary`)
     uses     the builtin names that it uses, which a program could define itself
     missing  a module that it imports and no program of the sandbox has; "" if there is none
     """
 
     looks: str
+    outside: str
+    holds: bool
     uses: tuple[str, ...]
     missing: str
 
 
 @lru_cache(maxsize=4096)
-def traits(test: str, entry_point: str) -> TestTraits:
+def traits(test: str, entry_point: str) -> Traits:
     """The traits of a test in source form.
 
     >>> traits("def check(candidate):\\n    assert candidate(1) == abs(-1)", "f")
-    TestTraits(looks='', uses=('abs',), missing='')
+    Traits(looks='', outside='', holds=False, uses=('abs',), missing='')
     >>> traits("import sys\\nassert f() is f()", "f").looks
     'the module sys'
     """
@@ -120,7 +147,10 @@ def traits(test: str, entry_point: str) -> TestTraits:
     looks += [f"{name}()" for name in sorted(used & TELLING - bound)]
     looks += [f"the program's {name}" for name in sorted(used - bound - own)]
     looks += [name for name in sorted(used - bound) if name.startswith("__")]
-    return TestTraits(next(iter(looks), ""), tuple(sorted(used & own - bound)), missing)
+    kinds = {name: kind for kind, names in OUTSIDE.items() for name in names}
+    outside = (f"{kinds[name]} ({look})" for look in looks if (name := look.removeprefix("the module ")) in kinds)
+    holds = not is_momentary(test, entry_point)
+    return Traits(next(iter(looks), ""), next(outside, ""), holds, tuple(sorted(used & own - bound)), missing)
 
 
 def _compares_identity(node: ast.Compare) -> bool:
@@ -157,69 +187,86 @@ def rebinds(source: str, names: tuple[str, ...]) -> bool:
     return bool(names) and bool(OPEN_NAMES.search(source) or _binding(names).search(source))
 
 
-def enough(form: str) -> int:
+def enough(form: str, test: str, entry_point: str) -> int:
     """The difference from which a value makes a second view due.
 
-    EvalPlus's test compares each output at once and by value, and keeps neither it nor the input: there a list
-    is as good as its copy.
+    A test that holds no value sees a list as well by its copy. EvalPlus's compares each output at once and by value,
+    and keeps neither it nor the input.
     """
-    return OBJECT if form == "evalplus" else MUTABLE
+    if form == "evalplus":
+        return OBJECT
+    try:
+        return MUTABLE if traits(test, entry_point).holds else NAN
+    except (SyntaxError, ValueError):  # it cannot run at all
+        return MUTABLE
 
 
-def due(form: str, test: str, entry_point: str, source: str, crossed: int) -> str:
+def due(form: str, test: str, entry_point: str, source: str, crossed: int, same: bool = False) -> str:
     """Why a second view is due, in words; "" if no test could tell copies from originals here.
 
     crossed  the largest `difference` of a value that crossed between the judge and the program
+    same     whether the program compares identity: a number or text that is one object here is two there
 
-    >>> check = "def check(candidate):\\n    assert candidate(1) == 2"
-    >>> due("humaneval", check, "f", "def f(x): return x + 1", ALIKE)
+    >>> check = "def check(candidate):\\n    a = [1]\\n    assert candidate(a) == a"
+    >>> due("humaneval", check, "f", "def f(x): return x", ALIKE)
     ''
-    >>> due("humaneval", check, "f", "def f(x): return x + 1", MUTABLE)
+    >>> due("humaneval", check, "f", "def f(x): return x", MUTABLE)
     'a mutable value'
     """
-    if crossed >= enough(form):
-        return "a mutable value" if crossed == MUTABLE else "a value that is not exactly plain"
+    if crossed >= enough(form, test, entry_point):
+        return WORDS[crossed]
+    if same:
+        return "identity in the program"
     if form == "evalplus":
         return ""
     seen = traits(test, entry_point)
     return seen.looks or ("the program's own names" if rebinds(source, seen.uses) else "")
 
 
-def read_failure(payload: bytes) -> tuple[str, int]:
-    """(the error, the line of the test) of a failure under plain Python, from a child that may send anything."""
-    try:
-        own, text, line, where = json.loads(str(payload, "utf-8", "surrogatepass"))
-        of_program = f" (line {line} of the program)" if type(line) is int and line else ""
-        return f"{str(own)[:80]}: {str(text)[:500]}".rstrip(": ") + of_program, where if type(where) is int else 0
-    except (ValueError, TypeError, RecursionError):
-        return "an unreadable exception", 0
+def place(error: str, source: str) -> tuple[str, int]:
+    """(an error as the program reported it, the line of the test that it names) of a text with program and test.
+
+    >>> place("AssertionError:  (line 5 of the program)", "def f():\\n    return 1")
+    ('AssertionError', 3)
+    >>> place("ValueError: no (line 2 of the program)", "def f():\\n    return int('no')")
+    ('ValueError: no (line 2 of the program)', 0)
+    """
+    if match := IN_LINE.search(error):
+        line = int(match[1]) - len(NEWLINE.split(source))
+        if line > 0:
+            return error[: match.start()].rstrip(": "), line
+    return error, 0
 
 
-class Official(NamedTuple):
-    """A test as plain Python runs it; the fields are the arguments of `evals.sandbox.guest.faithful.run_official`."""
-
-    test: str
-    call: str
-    given: bytes
-
-
-def official(job: dict[str, Any], reference: evalplus.Reference | None = None) -> Official:
-    """The official form of a program's test.
+def official(job: dict[str, Any], reference: evalplus.Reference | None = None) -> str:
+    """A program and its test as one text, as plain Python runs it.
 
     reference  for the form evalplus: its inputs and expected outputs
     """
-    if reference is not None:
-        return Official(
-            inspect.getsource(evalplus),
-            f"compare_apart(reference, program[{reference.entry_point!r}])",
-            _given(reference),
-        )
-    call = f"check({job['entry_point']})" if job["form"] == "humaneval" else ""
-    return Official(job["test"], call, b"")
+    source, entry_point = job["source"], job["entry_point"]
+    if reference is None:
+        call = f"check({entry_point})" if job["form"] == "humaneval" else ""
+        return f"{source}\n{job['test']}\n{call}\n"
+    given = pickle.dumps(types.SimpleNamespace(**vars(reference)), 4)
+    apart = EVALPLUS.format(module=_source_of_evalplus(), given=given, entry_point=entry_point)
+    return f"{source}{apart}"
 
 
-def _given(reference: evalplus.Reference) -> bytes:
-    return pickle.dumps({"reference": types.SimpleNamespace(**vars(reference))}, 4)
+@lru_cache(maxsize=1)
+def _source_of_evalplus() -> str:
+    return inspect.getsource(evalplus)
+
+
+def outside(form: str, test: str, entry_point: str) -> str:
+    """What a test needs that one of the two views cannot have, in words; "" if both can judge it.
+
+    >>> outside("asserts", "import os\\nassert f(os.getcwd())", "f"), outside("asserts", "import attrs", "f")
+    ('files (the module os)', 'the module attrs, which is not in the sandbox')
+    """
+    if form == "evalplus":
+        return ""
+    seen = traits(test, entry_point)
+    return f"the module {seen.missing}, which is not in the sandbox" if seen.missing else seen.outside
 
 
 def unavailable(form: str, test: str, entry_point: str) -> str:

@@ -112,10 +112,10 @@ class Judge:
         """The judge's own view in one run; raises Unexpected if the forecast was wrong."""
         try:
             code = compiled(job)
-        except BrokenTest as error:
-            return Judgement("unscored", f"the test cannot run: {error}")
+        except BrokenTest as broken:
+            return Judgement("unscored", f"the test cannot run: {broken}")
         channel = self.next_child(job)
-        channel.enough = faithful.enough(job["form"])
+        channel.enough = faithful.enough(job["form"], job["test"], job["entry_point"])
         try:
             state, error = channel.load(job["source"], job["cpu_seconds"], *_names(job), ahead)
             if state == "fault":
@@ -145,7 +145,8 @@ class Judge:
 
     @staticmethod
     def _due(job: dict[str, Any], channel: Channel) -> str:
-        return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], channel.crossed)
+        crossed = faithful.OBJECT if isinstance(channel.broken, Violation) else channel.crossed  # a refused reply
+        return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], crossed, channel.same)
 
     def look_again(self, job: dict[str, Any], first: Judgement) -> Judgement:
         """The verdict of both views: the test as plain Python runs it, in a fresh child, vetoes or disputes."""
@@ -155,12 +156,12 @@ class Judge:
         if missing := faithful.unavailable(job["form"], job["test"], job["entry_point"]):
             return alone._replace(detail=f"{note}judged on copies alone: no module {missing} in the sandbox")
         try:
-            official = faithful.official(job, prepare(job["test"]) if job["form"] == "evalplus" else None)
+            source = faithful.official(job, prepare(job["test"]) if job["form"] == "evalplus" else None)
         except Exception as error:  # outputs of a reference that cannot be sent
             return alone._replace(detail=f"{note}judged on copies alone: {type(error).__name__}")
-        failure = self._run_official(job, official)
+        failure = self._run_official(job, source)
         if failure == LOST:  # the sandbox's fault, since no code of the program ran
-            failure = self._run_official(job, official)
+            failure = self._run_official(job, source)
         if failure is None:
             return alone._replace(detail=f"{note}plain Python passes it") if failed else first
         if failure == LOST:
@@ -169,19 +170,17 @@ class Judge:
             return first._replace(stands=True)
         return Judgement("failed", f"passes on copies, fails as plain Python: {failure}")
 
-    def _run_official(self, job: dict[str, Any], official: faithful.Official) -> str | None:
-        """The failure of the program under plain Python; None if it passes."""
+    def _run_official(self, job: dict[str, Any], source: str) -> str | None:
+        """The failure of a program with its test in one text; None if it passes."""
         channel = self.next_child(job)
         try:
-            state, error = channel.load(job["source"], job["cpu_seconds"], *_names(job), [], *official)
-            if state != "loaded":
-                return LOST if state == "fault" else channel.last_error or str(error)
-            if (failure := channel.read_official()) is None:
+            state, error = channel.load(source, job["cpu_seconds"], (), "", [])
+            if state == "loaded":
                 return None
-            text, line = faithful.read_failure(failure)
-            return text if official.given else text + at_line(job["test"], line)
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
+            if state == "fault":
+                return LOST
+            text, line = faithful.place(channel.last_error or str(error), job["source"])
+            return text + (at_line(job["test"], line) if job["form"] != "evalplus" else "")
         except (Died, Violation) as error:
             return LOST if channel.stage == "error" else f"{type(error).__name__}: {error}"
         finally:
