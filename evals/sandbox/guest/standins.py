@@ -30,6 +30,7 @@ DATA = frozenset(
 )  # fmt: skip
 TEXTS = ("__repr__", "__format__", "__missing__")  # of a class derived from a plain value's: the rest is the value's
 ITERATORS = ("builtins", "itertools", "_collections", "collections", "re", "_sre", "numpy")
+TEXT = "_text_on_the_other_side"
 NUMBER = "_number_on_the_other_side"
 MOST_AHEAD = 256  # items of an iterator that are fetched at once
 ONE_BY_ONE = 16  # items at first: a test may look at what was done so far
@@ -166,6 +167,14 @@ def _doc(self: Any) -> Any:
     return type(self)._ask("get", number_of(self), ("__doc__",), {})
 
 
+def _python_base(kind: type) -> Any:
+    return next(one for one in kind.__mro__ if not isinstance(one, StandInClass))
+
+
+def _text(self: Any) -> Any:
+    return vars(self)[TEXT] if TEXT in vars(self) else _python_base(type(self)).__str__(self)
+
+
 class _Reader:
     """What was fetched of an iterator and not yet read: items, then perhaps the exception at its end."""
 
@@ -255,6 +264,8 @@ class StandIns:
         body: dict[str, Any] = {"_ask": staticmethod(self.ask), "_class_number": number, "__module__": module}
         body |= {one[1:]: None for one in special if one[:1] == "-" and one[1:] in SPECIAL}
         if values:
+            if any(issubclass(base, BaseException) for base in bases):
+                body["__str__"] = _text
             body["__getattr__"] = StandIn.__getattr__
             body |= {one: _forward(one) for one in special if one in TEXTS}
         else:

@@ -10,8 +10,9 @@ import os
 import struct
 from typing import Any
 
-from evals.sandbox.guest.graph import NO_NUMBER, Graph
+from evals.sandbox.guest.graph import Graph
 from evals.sandbox.guest.kinds import Refused
+from evals.sandbox.guest.table import NO_NUMBER
 from evals.sandbox.judge import faithful
 from evals.sandbox.judge.lending import Lending, reference
 from evals.sandbox.judge.opinions import Opinions
