@@ -22,9 +22,10 @@ import types
 from typing import Any
 
 from evals.sandbox.guest.around import Around
-from evals.sandbox.guest.graph import Graph, plain_parts
+from evals.sandbox.guest.graph import Graph
 from evals.sandbox.guest.identity import compares_identity
 from evals.sandbox.guest.requests import REQUESTS
+from evals.sandbox.guest.writing import plain_parts
 
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
 globals()["__builtins__"] = dict(vars(builtins))

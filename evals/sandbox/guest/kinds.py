@@ -20,6 +20,7 @@ globals()["__builtins__"] = dict(vars(builtins))
 SMALL = 1 << 63  # larger integers are sent as hexadecimal: no digit limit, no quadratic conversion
 MOST_BITS = 1 << 24
 MOST_EXPONENT = 100_000  # of a Decimal: int(Decimal("1e999999")) would keep the judge busy in C
+MOST_DTYPE = 16  # characters of an array's type
 MOST_ITEM = 1024  # bytes of one item of an array
 
 
@@ -41,24 +42,26 @@ class Kind(NamedTuple):
     fill: Callable[[Any, list[Any]], None] | None = None
 
 
-def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
-    return [part for pair in pairs for part in pair]
+def flat(items: Iterable[tuple[Any, Any]]) -> list[Any]:
+    """The parts of pairs, one after another."""
+    return [part for item in items for part in item]
 
 
-def _pairs(parts: list[Any]) -> dict[Any, Any]:
+def pairs(parts: list[Any]) -> dict[Any, Any]:
+    """The mapping of parts that follow one another."""
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _fill_dict(value: dict[Any, Any], parts: list[Any]) -> None:
-    pairs = _pairs(parts)
+    given = pairs(parts)
     dict.clear(value)
-    for key, part in pairs.items():
+    for key, part in given.items():
         dict.__setitem__(value, key, part)
 
 
 def _fill_ordered(value: OrderedDict[Any, Any], parts: list[Any]) -> None:
     OrderedDict.clear(value)
-    for key, part in _pairs(parts).items():
+    for key, part in pairs(parts).items():
         OrderedDict.__setitem__(value, key, part)
 
 
@@ -87,7 +90,7 @@ def _fill_bytes(value: bytearray, parts: list[Any]) -> None:
 
 def _fill_state(value: Any, parts: list[Any]) -> None:
     vars(value).clear()
-    vars(value).update(_pairs(parts))
+    vars(value).update(pairs(parts))
 
 
 def _setter(name: str) -> Callable[[Any, list[Any]], None]:
@@ -106,7 +109,7 @@ def _take_decimal(value: Any) -> list[Any]:
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, str) and (abs(exponent) > MOST_EXPONENT or len(digits) > MOST_EXPONENT):
         raise Refused("a Decimal of too many digits")
-    return [type(value).__str__(value)]
+    return [str(value)]
 
 
 def _make_decimal(parts: list[Any]) -> Any:
@@ -116,6 +119,12 @@ def _make_decimal(parts: list[Any]) -> Any:
     value = _named("decimal", "Decimal")(text)
     _take_decimal(value)
     return value
+
+
+def _make_fraction(parts: list[Any]) -> Any:
+    if list(map(type, parts)) != [int, int]:  # of a text it would compute any power of ten
+        raise Refused("a Fraction of other parts")
+    return _named("fractions", "Fraction")(*parts)
 
 
 def _bytes(parts: list[Any]) -> bytes:
@@ -133,8 +142,10 @@ def _call(module: str, name: str) -> Callable[[list[Any]], Any]:
 
 
 def _dtype(text: Any) -> Any:
+    if type(text) is not str or len(text) > MOST_DTYPE:
+        raise Refused("an array of that type")
     kind = _named("numpy", "dtype")(text)
-    if type(text) is not str or kind.kind not in "biufcSUMm" or kind.itemsize > MOST_ITEM:
+    if kind.kind not in "biufcSUMm" or kind.itemsize > MOST_ITEM:
         raise Refused("an array of that type")
     return kind
 
@@ -173,19 +184,19 @@ def _uuid(parts: list[Any]) -> Any:
 # tag, type, and how; those that change in place have a `fill`
 KINDS: dict[type, Kind] = {
     list: Kind("l", list, lambda parts: [], _fill_list),
-    dict: Kind("d", lambda v: _flat(dict.items(v)), lambda parts: {}, _fill_dict),
+    dict: Kind("d", lambda v: flat(dict.items(v)), lambda parts: {}, _fill_dict),
     set: Kind("s", list, lambda parts: set(), _fill_set),
     bytearray: Kind("B", lambda v: [bytes.decode(bytes(v), "latin-1")], lambda parts: bytearray(), _fill_bytes),
     deque: Kind("q", lambda v: [v.maxlen, *deque.__iter__(v)], lambda parts: deque(maxlen=parts[0]), _fill_deque),
-    defaultdict: Kind("D", lambda v: [v.default_factory, *_flat(dict.items(v))], lambda parts: defaultdict(),
+    defaultdict: Kind("D", lambda v: [v.default_factory, *flat(dict.items(v))], lambda parts: defaultdict(),
                       _fill_default),
-    Counter: Kind("C", lambda v: _flat(dict.items(v)), lambda parts: Counter(), _fill_dict),
-    OrderedDict: Kind("O", lambda v: _flat(OrderedDict.items(v)), lambda parts: OrderedDict(), _fill_ordered),
+    Counter: Kind("C", lambda v: flat(dict.items(v)), lambda parts: Counter(), _fill_dict),
+    OrderedDict: Kind("O", lambda v: flat(OrderedDict.items(v)), lambda parts: OrderedDict(), _fill_ordered),
     UserList: Kind("ul", lambda v: [v.data], lambda parts: UserList(), _setter("data")),
     UserDict: Kind("ud", lambda v: [v.data], lambda parts: UserDict(), _setter("data")),
     UserString: Kind("us", lambda v: [v.data], lambda parts: UserString(""), _setter("data")),
     ChainMap: Kind("cm", lambda v: [v.maps], lambda parts: ChainMap(), _setter("maps")),
-    SimpleNamespace: Kind("sn", lambda v: _flat(vars(v).items()), lambda parts: SimpleNamespace(), _fill_state),
+    SimpleNamespace: Kind("sn", lambda v: flat(vars(v).items()), lambda parts: SimpleNamespace(), _fill_state),
     tuple: Kind("t", list, tuple),
     frozenset: Kind("z", list, frozenset),
     bytes: Kind("b", lambda v: [bytes.decode(v, "latin-1")], _bytes),
@@ -207,7 +218,7 @@ def _path(name: str) -> Kind:
 # (module, class) -> kind, for modules that may not have been imported
 RARE: dict[tuple[str, str], Kind] = {
     ("decimal", "Decimal"): Kind("Dc", _take_decimal, _make_decimal),
-    ("fractions", "Fraction"): Kind("F", lambda v: [v.numerator, v.denominator], _call("fractions", "Fraction")),
+    ("fractions", "Fraction"): Kind("F", lambda v: [v.numerator, v.denominator], _make_fraction),
     ("datetime", "datetime"): Kind("dt", lambda v: [v.isoformat()],
                                    lambda parts: _named("datetime", "datetime").fromisoformat(*parts)),
     ("datetime", "date"): Kind("da", lambda v: [v.isoformat()],

@@ -55,6 +55,34 @@ def _await(thing: Any) -> Any:
     return asyncio.run(wait())
 
 
+_loops: list[Any] = []
+
+
+def _await_items(thing: Any) -> list[Any]:
+    """The next item of an asynchronous generator, in a list; empty at its end."""
+    import asyncio
+
+    async def wait() -> list[Any]:
+        try:
+            return [await thing.__anext__()]
+        except StopAsyncIteration:
+            return []
+
+    loop = _loops[0] if _loops else asyncio.new_event_loop()  # one for all items: asyncio.run would end the generator
+    _loops[:] = [loop]
+    return loop.run_until_complete(wait())
+
+
+def _subclass(thing: Any, name: str, names: dict[str, Any]) -> Any:
+    """A class derived from one here, with functions of the other side as its methods."""
+
+    def method(function: Any) -> Any:
+        return lambda self, *positional, **named: function(self, *positional, **named)
+
+    body = {one: method(value) if type(value).__name__ == "function" else value for one, value in names.items()}
+    return type(thing)(name, (thing,), body)
+
+
 OPERATORS: dict[str, Callable[..., Any]] = {
     "iter": iter, "len": len, "item": lambda thing, key: thing[key], "dir": dir, "copy": copy.copy,
     "deepcopy": copy.deepcopy,
@@ -70,5 +98,6 @@ def _name(space: dict[str, Any], name: str) -> Any:
 
 REQUESTS: dict[str, Callable[..., Any]] = {
     "call": _call, "get": _get, "set": setattr, "delete": delattr, "special": _special, "next": _next,
-    "await": _await, "name": _name, "operator": lambda thing, name, *given: OPERATORS[name](thing, *given),
+    "await": _await, "await items": _await_items, "subclass": _subclass, "name": _name,
+    "operator": lambda thing, name, *given: OPERATORS[name](thing, *given),
 }  # fmt: skip

@@ -29,8 +29,11 @@ DATA = frozenset(
      "__kwdefaults__", "__code__", "__signature__", "__self__", "__func__", "__args__", "__type_params__")
 )  # fmt: skip
 TEXTS = ("__repr__", "__format__", "__missing__")  # of a class derived from a plain value's: the rest is the value's
+ITERATORS = ("builtins", "itertools", "_collections", "collections", "re", "_sre", "numpy")
+TEXT = "_text_on_the_other_side"
 NUMBER = "_number_on_the_other_side"
 MOST_AHEAD = 256  # items of an iterator that are fetched at once
+ONE_BY_ONE = 16  # items at first: a test may look at what was done so far
 VALUES = frozenset((object, int, float, complex, str, bytes, bool, *KINDS))  # their values cross as they are
 TYPES = {kind.__name__: kind for kind in vars(types).values() if isinstance(kind, type)}
 
@@ -38,10 +41,26 @@ Ask = Callable[[str, int, tuple[Any, ...], dict[str, Any]], Any]
 
 
 class StandInClass(type):
-    """The class of the stand-ins' classes: calling one asks the other side to make an object."""
+    """The class of the stand-ins' classes: calling one asks the other side to make an object.
+
+    A class statement with a stand-in as its base makes the class on the other side, with the functions of this one.
+    """
 
     _ask: Ask
     _class_number: int
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+        if "_class_number" in body or not any(isinstance(base, StandInClass) for base in bases):
+            return type.__new__(cls, name, bases, body)
+        if len(bases) > 1:
+            raise TypeError(f"class {name}: a class of the program's as one of several bases")
+        cell = body.pop("__classcell__", None)
+        names = {one: value for one, value in body.items() if one not in ("__module__", "__qualname__")}
+        (base,) = bases
+        made = base._ask("subclass", base._class_number, (name, names), {})  # type: ignore[attr-defined]
+        if cell is not None:
+            cell.cell_contents = made
+        return made
 
     def __call__(cls, *positional: Any, **named: Any) -> Any:
         return cls._ask("call", cls._class_number, positional, named)
@@ -71,7 +90,7 @@ class StandInClass(type):
 class StandIn(metaclass=StandInClass):
     """An object that stayed on the other side."""
 
-    __slots__ = (NUMBER,)
+    __slots__ = (NUMBER, "__weakref__")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in DATA:
@@ -101,9 +120,9 @@ class StandIn(metaclass=StandInClass):
 def number_of(value: Any) -> Any:
     """The number of a stand-in; None of any other value."""
     kind = type(value)
-    if kind is StandInClass:
+    if issubclass(kind, StandInClass):
         return value._class_number if "_class_number" in vars(value) else None
-    if type(kind) is not StandInClass:
+    if not isinstance(kind, StandInClass):
         return None
     return getattr(kind, NUMBER).__get__(value) if issubclass(kind, StandIn) else vars(value).get(NUMBER)
 
@@ -148,16 +167,25 @@ def _doc(self: Any) -> Any:
     return type(self)._ask("get", number_of(self), ("__doc__",), {})
 
 
+def _python_base(kind: type) -> Any:
+    return next(one for one in kind.__mro__ if not isinstance(one, StandInClass))
+
+
+def _text(self: Any) -> Any:
+    return vars(self)[TEXT] if TEXT in vars(self) else _python_base(type(self)).__str__(self)
+
+
 class _Reader:
     """What was fetched of an iterator and not yet read: items, then perhaps the exception at its end."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
+        self.read = 0
         self.batch = 1
         self.end: BaseException | None = None
 
 
-def _next_of(readers: dict[int, _Reader], limit: int) -> Callable[[Any], Any]:
+def _next_of(readers: dict[int, _Reader], most: int) -> Callable[[Any], Any]:
     def read_next(self: Any) -> Any:
         number = number_of(self)
         reader = readers.setdefault(number, _Reader())
@@ -166,14 +194,54 @@ def _next_of(readers: dict[int, _Reader], limit: int) -> Callable[[Any], Any]:
                 error, reader.end = reader.end, None
                 raise error
             items, ended, error = type(self)._ask("next", number, (reader.batch,), {})
-            reader.batch = min(reader.batch * 2, limit)
             reader.items = list(items)[::-1]
             reader.end = error if isinstance(error, BaseException) else StopIteration() if ended else None
             if not reader.items:
-                return read_next(self) if reader.end is not None else None
+                raise StopIteration if reader.end is None else reader.end
+        reader.read += 1
+        reader.batch = min(reader.batch * 2, most) if reader.read >= ONE_BY_ONE else 1
         return reader.items.pop()
 
     return read_next
+
+
+def _iter_of(readers: dict[int, _Reader]) -> Callable[[Any], Any]:
+    def iterate(self: Any) -> Any:
+        readers.pop(number_of(self), None)
+        return type(self)._ask("special", number_of(self), ("__iter__",), {})
+
+    return iterate
+
+
+def _attribute(self: Any, name: str) -> Any:
+    """A name of an object whose class has a base here: its methods are those of the other side all the same."""
+    return object.__getattribute__(self, name) if name[:2] == "__" else StandIn.__getattr__(self, name)
+
+
+def _new_class(name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+    others = {type(base) for base in bases} - {type, StandInClass}
+    try:
+        maker = StandInClass if not others else type("StandInClass", (StandInClass, *others), {})
+        kind: Any = maker.__new__(maker, name, bases, body)
+        if others:
+            kind.__abstractmethods__ = frozenset()  # abc: the other side makes the objects
+    except TypeError:  # bases that do not go together here
+        kind = StandInClass.__new__(StandInClass, name, (StandIn,), {**body, "__slots__": ()})
+    return kind
+
+
+async def awaited(ask: Ask, number: int) -> Any:
+    """A coroutine of the other side's, which runs there."""
+    return ask("await", number, (), {})
+
+
+async def awaited_items(ask: Ask, number: int) -> Any:
+    """An asynchronous generator of the other side's."""
+    while True:
+        items = ask("await items", number, (), {})
+        if not items:
+            return
+        yield items[0]
 
 
 class StandIns:
@@ -192,31 +260,30 @@ class StandIns:
     def add_class(self, number: int, name: str, module: str, bases: tuple[type, ...], special: list[str]) -> Any:
         """The class that stands for one of the other side's, with its special methods."""
         real = TYPES.get(name) if module == "builtins" else None
+        values = any(base in VALUES or issubclass(base, BaseException) for base in bases if base is not object)
         body: dict[str, Any] = {"_ask": staticmethod(self.ask), "_class_number": number, "__module__": module}
-        plain = not any(type(base) is type and base is not object for base in bases)
-        for one in special:
-            if one in SPECIAL and plain:
-                body[one] = _forward(one)
-            elif one[:1] == "-" and one[1:] in SPECIAL:
-                body[one[1:]] = None
-        if "__call__" in body:
-            body["__call__"] = _call
-        if "__exit__" in body:
-            body["__exit__"] = _exit
-        if "__next__" in body:
-            body["__next__"], body["__iter__"] = _next_of(self.readers, self.limit), lambda self: self
-        if real is not None:
-            body["__class__"], body["__doc__"] = property(lambda self: real), property(_doc)
-        if plain:
-            body["__slots__"] = ()
-            bases = tuple(base for base in bases if base is not object) or (StandIn,)
-        else:
+        body |= {one[1:]: None for one in special if one[:1] == "-" and one[1:] in SPECIAL}
+        if values:
+            if any(issubclass(base, BaseException) for base in bases):
+                body["__str__"] = _text
             body["__getattr__"] = StandIn.__getattr__
             body |= {one: _forward(one) for one in special if one in TEXTS}
-        try:
-            kind: Any = StandInClass.__new__(StandInClass, name, bases, body)
-        except TypeError:  # bases that do not go together here
-            kind = StandInClass.__new__(StandInClass, name, (StandIn,), {**body, "__slots__": ()})
+        else:
+            body |= {"__slots__": (), **{one: _forward(one) for one in special if one in SPECIAL}}
+            body |= {one: method for one, method in (("__call__", _call), ("__exit__", _exit)) if one in body}
+            if "__next__" in body:
+                own = module not in ITERATORS  # of the program's: what it did so far can be seen in its attributes
+                body["__next__"] = _next_of(self.readers, 1 if own else self.limit)
+                body["__iter__"] = _iter_of(self.readers) if own and "__iter__" in body else lambda self: self
+            if real is not None:
+                body["__class__"], body["__doc__"] = property(lambda self: real), property(_doc)
+            own_bases = tuple(base for base in bases if base is not object)
+            if not any(isinstance(base, StandInClass) for base in own_bases):
+                own_bases = (StandIn, *own_bases)
+            if any(not isinstance(base, StandInClass) for base in own_bases):
+                body["__getattribute__"] = _attribute
+            bases = own_bases
+        kind: Any = _new_class(name, bases, body)
         self.classes[number] = kind
         return kind
 

@@ -26,6 +26,7 @@ from evals.sandbox.program import Program, Verdict
 
 TICK_SECONDS = 0.05
 BLOCKED_SECONDS = 1.5  # a program's wall bound, without waiting for a core, is its limit plus this
+BLOCKED_ALONE = 0.25  # and this in its last run: to sleep past the limit is a timeout
 FIRST_SHARE = 0.5  # of the limit, for the run beside others: an endless program costs 1.5 limits, not 2
 WALL_FACTOR = 20.0  # times the limit: the wall bound on any machine
 MOST_MEMORY = 2 << 30  # resident bytes of one program's tree
@@ -251,6 +252,7 @@ class Sandbox:
     def _lost(self, slot: PoolSlot, job: SandboxJob) -> Verdict | None:
         """Replaces a worker whose judge ended: the watch killed it, or the sandbox is at fault."""
         seconds = time.monotonic() - slot.since
+        reading = bool(slot.worker.running()[1])  # a program ran when the judge ended
         slot.renew()
         slot.job = slot.ahead = None
         if job.killed:
@@ -258,6 +260,8 @@ class Sandbox:
         job.faults += 1
         if job.faults < FAULTS:
             return None
+        if reading:
+            return job.verdict("failed", "the judge ended twice over what the program gave", seconds)
         return job.verdict("unscored", "the judge ended without a verdict", seconds)
 
     def _watch(self) -> None:
@@ -290,6 +294,7 @@ class Sandbox:
         judging = processes.cpu_seconds(judge) - spent
         why = kill_reason(
             limit,
+            BLOCKED_ALONE if job.alone else BLOCKED_SECONDS,
             usage.cpu_seconds + judging,
             now - start,
             now - start - usage.waited_seconds / max(1, usage.processes) - (waited - slot.waited[1]),
@@ -304,24 +309,25 @@ class Sandbox:
             os.kill(process, signal.SIGKILL)
 
 
-def kill_reason(limit: float, spent: float, wall: float, unstarved: float, resident_bytes: int) -> str:
+def kill_reason(limit: float, blocked: float, spent: float, wall: float, unstarved: float, resident_bytes: int) -> str:
     """The reason to kill a program now, or an empty string.
 
     limit      its time limit, seconds
+    blocked    seconds above it that a blocked program may take
     spent      CPU seconds of its tree and of the judge
     wall       since it began; unstarved: without the time it was ready and had no core
 
-    >>> kill_reason(3.0, spent=0.1, wall=4.0, unstarved=4.0, resident_bytes=0)
+    >>> kill_reason(3.0, 1.5, spent=0.1, wall=4.0, unstarved=4.0, resident_bytes=0)
     ''
-    >>> kill_reason(3.0, spent=3.1, wall=4.0, unstarved=4.0, resident_bytes=0)
+    >>> kill_reason(3.0, 1.5, spent=3.1, wall=4.0, unstarved=4.0, resident_bytes=0)
     'over 3 s of CPU time'
-    >>> kill_reason(3.0, spent=0.1, wall=9.0, unstarved=3.0, resident_bytes=0)
+    >>> kill_reason(3.0, 1.5, spent=0.1, wall=9.0, unstarved=3.0, resident_bytes=0)
     ''
     """
     if resident_bytes > MOST_MEMORY:
         return f"{MEMORY}: over {MOST_MEMORY >> 20} MiB"
     if spent > limit:
         return f"over {limit:g} s of CPU time"
-    if unstarved > limit + BLOCKED_SECONDS or wall > limit * WALL_FACTOR + STILL_SECONDS:
+    if unstarved > limit + blocked or wall > limit * WALL_FACTOR + STILL_SECONDS:
         return f"not done after {wall:.1f} s"
     return ""

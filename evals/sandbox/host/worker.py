@@ -20,7 +20,7 @@ from typing import Any
 from evals.sandbox.host import cgroup, syscall_filter
 from evals.sandbox.host.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
 from evals.sandbox.host.spawner import FILTER
-from evals.sandbox.judge.judge import STATUS
+from evals.sandbox.judge.judge import MOST_MEMORY, STATUS
 from zoo.jsonl import without_halves
 
 REPOSITORY = str(Path(__file__).resolve().parents[3])
@@ -208,6 +208,7 @@ class Worker:
             env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
             pass_fds=[int(n) for n in numbers], stderr=subprocess.DEVNULL, **common,
         )  # fmt: skip
+        self.groups += cgroup.enclose(self.judge_process.pid, MOST_MEMORY, GROUP_PROCESSES)
         for end in (control, judge_end, zygote_end, pool_end):
             end.close()
         os.close(page)

@@ -10,8 +10,9 @@ import os
 import struct
 from typing import Any
 
-from evals.sandbox.guest.graph import NO_NUMBER, Graph
+from evals.sandbox.guest.graph import Graph
 from evals.sandbox.guest.kinds import Refused
+from evals.sandbox.guest.table import NO_NUMBER
 from evals.sandbox.judge import faithful
 from evals.sandbox.judge.lending import Lending, reference
 from evals.sandbox.judge.opinions import Opinions
@@ -164,12 +165,12 @@ class Channel:
 
     def _pack(self, verb: str, target: int, positional: tuple[Any, ...], named: dict[str, Any]) -> bytes:
         graph = self.graph
-        graph.purge()
         graph.written = set()
         shares = self.restores
         trees = [graph.write(value, shares) for value in positional]
         keywords = {name: graph.write(value, shares) for name, value in named.items()}
         changes = graph.changes() if graph.before else []
+        graph.purge()
         try:
             return marshal.dumps((verb, target, trees, keywords, changes, self.surroundings.now()), 2)
         except ValueError:

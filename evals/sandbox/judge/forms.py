@@ -15,7 +15,7 @@ import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 from evals.sandbox.judge import evalplus
@@ -155,9 +155,10 @@ class TestSpace(dict[str, Any]):
         if name not in self.names:
             raise KeyError(name)
         value = self.channel.ask("name", 0, (name,), {})  # a NameError if the program does not define it either
-        if own := standard(name):
+        own = standard(name)
+        if own and (callable(value) or name not in MEASURES):
             value = own[0]
-        if callable(value) or own:
+        if callable(value) or isinstance(value, ModuleType):
             self[name] = value
         return value
 

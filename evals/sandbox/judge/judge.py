@@ -30,6 +30,7 @@ from evals.sandbox.judge.values import Violation
 
 STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), its start, our CPU time then
 MOST_MEMORY = 4 << 30
+MOST_KEPT = 512 << 20  # resident bytes after a program; usually below 100 MiB
 DEEP = 4000  # results nested deeper than this fail: the C stack allows about twice as many
 LOST = "the sandbox did not read the program"  # a failure of the second view that is the sandbox's own
 
@@ -42,7 +43,7 @@ def describe(error: BaseException, test: str, last_error: str) -> str:
             number = frame.lineno or 0
     try:
         message = last_error or f"{type(error).__name__}: {error}".rstrip(": ")
-    except Exception:
+    except BaseException:  # an object of the program's in it, which cannot be asked any more
         message = type(error).__name__
     return message[:600] + at_line(test, number)
 
@@ -54,6 +55,12 @@ def at_line(test: str, number: int) -> str:
         return ""
     ordinal = sum(line.lstrip().startswith("assert") for line in lines[:number])
     return f" in test {ordinal}, line {number}: {lines[number - 1].strip()[:200]}"
+
+
+def resident_bytes() -> int:
+    """The resident memory of this process."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 class Judgement(NamedTuple):
@@ -84,7 +91,7 @@ class Judge:
         self.pool = socket.socket(fileno=pool)
         self.zygote = socket.socket(fileno=zygote)
         self.status = mmap.mmap(status, STATUS.size)
-        self.begun = 0
+        self.begun = STATUS.unpack_from(self.status, 0)[0]  # 0 but in a renewed judge
         self.made: dict[tuple[str, str], list[bytes]] = {}  # the calls of each test that passed
         self.forecasts: dict[tuple[str, str], list[bytes]] = {}  # those of them that depend on no answer
 
@@ -230,14 +237,22 @@ class Judge:
 
     def serve(self) -> None:
         """Judges programs until the pool closes the socket."""
-        stream = self.pool.makefile("rb")
-        while head := stream.read(4):
-            job = marshal.loads(stream.read(int.from_bytes(head, "little")))
+        while head := self._receive(4):
+            job = marshal.loads(self._receive(int.from_bytes(head, "little")))
             begun = time.monotonic()
             made = self.judge(job)
             facts = [job["index"], made.verdict, made.detail, time.monotonic() - begun, made.disputed, made.stands]
             reply = json.dumps(facts).encode()
             self.pool.sendall(len(reply).to_bytes(4, "little") + reply)
+            if resident_bytes() > MOST_KEPT:
+                os.execv(sys.executable, sys.orig_argv)  # renewed: the same process with its sockets, without memory
+
+    def _receive(self, size: int) -> bytes:
+        """Exactly `size` bytes of the pool's, and none of the next message; b"" at its end."""
+        data = b""
+        while len(data) < size and (more := self.pool.recv(size - len(data))):
+            data += more
+        return data
 
 
 def main(arguments: list[str]) -> None:

@@ -37,7 +37,7 @@ def reference(value: Any) -> Any:
         module = value.__objclass__.__module__
     named = value if isinstance(value, type) else type(value)
     home = named.__module__.partition(".")[0]
-    if home not in HOMES or type(named) is StandInClass or module == SPACE:
+    if home not in HOMES or isinstance(named, StandInClass) or module == SPACE:
         return None
     if isinstance(module, str) and isinstance(name, str) and module in sys.modules:
         found: Any = sys.modules[module]

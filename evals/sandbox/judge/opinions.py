@@ -73,7 +73,7 @@ class Opinions:
         """A test's use of a program's object."""
         if verb == "special" and positional[0] in OPINIONS:
             return self._operator(number, *positional)
-        if (verb == "get" and positional[0] in PLAIN_NAMES) or (verb == "get" and self.names):
+        if verb == "get":
             self._note(number, positional[0])
         return self.ask(verb, number, positional, named)
 
@@ -81,11 +81,11 @@ class Opinions:
         return type(self.name_of(number))
 
     def _is_meant(self, kind: Any) -> bool:
-        return any(type(one) is StandInClass and one.__name__ in self.meant for one in kind.__mro__)
+        return any(isinstance(one, StandInClass) and one.__name__ in self.meant for one in kind.__mro__)
 
     def _note(self, number: int, name: str) -> None:
         kind = self._class_of(number)
-        if type(kind) is StandInClass and kind.__name__ not in TYPE_NAMES and not self._is_meant(kind):
+        if isinstance(kind, StandInClass) and kind.__name__ not in TYPE_NAMES and not self._is_meant(kind):
             self.names.setdefault(kind, set()).add(name)
 
     def check(self) -> None:

@@ -52,25 +52,26 @@ def _self(self: Any, *given: Any) -> Any:
 
 for _name in (*COMPARISONS, *ARITHMETIC, "__getitem__", "__enter__", "__neg__", "__abs__", "__round__", "__reversed__"):
     setattr(NoAnswer, _name, _self)
-for _name, _value in {"hash": 0, "len": 0, "int": 0, "index": 0, "float": 0.0, "complex": 0j, "bool": True,
-                      "contains": True}.items():  # fmt: skip
-    setattr(NoAnswer, f"__{_name}__", lambda self, *given, value=_value: value)
+_ANSWERS: dict[str, Any] = {"hash": 0, "len": 0, "int": 0, "index": 0, "float": 0.0, "complex": 0j, "bool": True,
+                            "contains": True}  # fmt: skip
+for _name, _answer in _ANSWERS.items():
+    setattr(NoAnswer, f"__{_name}__", lambda self, *given, answer=_answer: answer)
 NO_ANSWER = NoAnswer()
 
 
 class Rehearsal(Channel):
-    """A channel to no program. recorded: the calls of a test that passed; `same` counts those that recur."""
+    """A channel to no program. recorded: the calls of a test that passed; `recurred` counts those that recur."""
 
     def __init__(self, recorded: list[bytes], test: str) -> None:
         super().__init__(-1, test)
         self.recorded = recorded
-        self.same = 0
+        self.recurred = 0
         self.entry = FUNCTION
 
     def _exchange(self, raw: bytes) -> Any:
-        if self.same >= len(self.recorded) or self.recorded[self.same] != raw:
+        if self.recurred >= len(self.recorded) or self.recorded[self.recurred] != raw:
             raise Ended
-        self.same += 1
+        self.recurred += 1
         return NO_ANSWER
 
 
@@ -102,4 +103,4 @@ def independent(channel: Rehearsal, run: Callable[[Channel], None]) -> list[byte
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    return channel.recorded[: channel.same]
+    return channel.recorded[: channel.recurred]
