@@ -55,7 +55,7 @@ FOLDER = Path(__file__).parent / "recipes"
 RECIPES: tuple[str, ...] = (
     "phi-1-small-base", "phi-1-small", "phi-1-base", "phi-1", "phi-1.5", "phi-1.5-web", "phi-1.5-web-only", "phi-2",
     "phi-1-small-mini-unfiltered", "phi-1-small-mini-base", "phi-1-small-mini", "phi-1-mini-base", "phi-1-mini",
-    "phi-1.5-mini", "phi-1.5-web-mini", "phi-1.5-web-only-mini", "phi-2-mini",
+    "phi-1-small-mini-chat", "phi-1.5-mini", "phi-1.5-web-mini", "phi-1.5-web-only-mini", "phi-2-mini",
     "phi-1-small-tiny", "phi-1-tiny", "phi-2-tiny",
 )  # fmt: skip
 

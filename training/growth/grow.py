@@ -36,7 +36,7 @@ EXACT_LOGITS = 1e-5  # largest difference allowed for an exact method (fp32 weig
 AT_ONCE = 2  # tensors made in parallel while the previous one is written
 PROOF_ROWS, PROOF_TOKENS, PROOF_SEED = 2, 16, 20231210
 COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
-          "added_tokens.json", "generation_config.json")  # fmt: skip
+          "added_tokens.json", "generation_config.json", "chat_template.jinja")  # fmt: skip
 
 
 class Proof(Record, frozen=True, kw_only=True):
