@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from training import model as phi
+from training import optimizer, parallel
 from training.export import config_json
 from training.growth import grow, rules, rules_phi3
 from training.growth.rules import Growth
-from training.recipe import Model, load, shape
+from training.recipe import Model, Optimizer, load, shape
 from training.state import weight_tensors
 from zoo.errors import ZooError
 
@@ -79,6 +80,34 @@ def test_exact_methods_keep_the_logits(tmp_path: Path, old: Model, growth: Growt
     proof = grow.prove(parent, tmp_path / "grown", preserves=True)
     assert proof.largest < grow.EXACT_LOGITS < 0.1 * proof.spread
     assert phi.model_of(json.loads((tmp_path / "grown" / "config.json").read_text())).width == new.width
+
+
+@pytest.mark.parametrize("old", [UNTIED, TIED], ids=["untied", "tied, shared keys"])
+def test_the_rule_of_tiled_copies_follows_the_small_model(tmp_path: Path, old: Model) -> None:
+    """Ten steps of both, some of them clipped: the grown model with 1/n of the rate stays the small one's copy."""
+    growth, new = Growth(method="tile-exact"), msgspec.structs.replace(target(old, "tile-exact"), layers=old.layers)
+    parent = saved(old, tmp_path / "parent")
+    (tmp_path / "grown").mkdir()
+    grow.write(parent, tmp_path / "grown", msgspec.structs.replace(old, vocabulary=VOCABULARY), new, growth)
+    tokens = torch.randint(0, VOCABULARY, (2, 11), generator=torch.Generator().manual_seed(0))
+    ended, norms = [], []
+    for folder, of, copies in ((parent, old, 1), (tmp_path / "grown", new, 2)):
+        built = phi.build(phi.config(of, VOCABULARY, 0, 0), 0)
+        phi.load_weights(built, load_file(folder / "model.safetensors"))
+        built = built.double().train()
+        settings = Optimizer(weight_decay=0.1, epsilon=1e-30, tiled_copies=copies)
+        made = optimizer.build(built, settings, 1e-3)
+        optimizer.set_rate(made, 1e-3)
+        for _ in range(10):
+            built(tokens, labels=tokens).loss.backward()
+            norms.append(parallel.clip(built, 4.0, optimizer.norm_scales(built, settings)))
+            made[0].step()
+            made[0].zero_grad()
+        ended.append(built.eval()(tokens).logits.detach())
+    assert norms[10:] == pytest.approx(norms[:10], rel=1e-4)
+    assert min(norms) < 4.0 < max(norms)
+    assert float((ended[0] - ended[1]).abs().max()) < 1e-4 * float(ended[0].abs().max())
+    assert float((ended[0] - logits(parent)).abs().max()) > 0.05  # they did move
 
 
 def test_a_copied_layer_changes_the_logits(tmp_path: Path) -> None:
