@@ -165,7 +165,7 @@ class Registry:
 
     def list(self, name: str | None = None, all_versions: bool = False) -> list[Checkpoint]:
         """All checkpoints by name, only the newest version of each unless all are requested."""
-        return checkpoints.list_checkpoints(self.database, name, all_versions)
+        return list(checkpoints.list_checkpoints(self.database, name, all_versions))
 
     def find(self, where: str | Sequence[str] = (), limit: int | None = None, **filters: Any) -> Sequence[Checkpoint]:
         """All versions that satisfy every condition and filter, by name and version.
@@ -173,7 +173,7 @@ class Registry:
         where    conditions such as "humaneval.low > 0.4 and parameters < 3e9", see `zoo.db.condition`
         filters  name, family, licence, tag, parent, dataset, prompt_style, min_parameters, max_parameters
         """
-        return query.find(self.database, [where] if isinstance(where, str) else where, filters, limit)
+        return list(query.find(self.database, [where] if isinstance(where, str) else where, filters, limit))
 
     def alias(self, name: str, alias: str, version: int, expect: int | None = None) -> None:
         """Points `name@alias` at a version, atomically.

@@ -151,7 +151,7 @@ def rename(database: Database, old: str, new: str) -> None:
     names.check_new(new)
     with database.write():
         newest = get_checkpoint(database, old)
-        versions = list_checkpoints(database, old, all_versions=True)
+        versions = list(list_checkpoints(database, old, all_versions=True))
         if not versions:
             raise ZooError(f"{old} is not a plain name; expected one without version or alias, such as {newest.name}")
         if database.rows("SELECT name FROM counters WHERE name = :name", name=new):

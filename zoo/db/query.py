@@ -1,9 +1,9 @@
 """Finds checkpoints by what they are, where they come from and how they score."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zoo.db.checkpoints import CHECKPOINT, get_checkpoint
+from zoo.db.checkpoints import get_checkpoint, walk
 from zoo.db.condition import Resolve, parse_condition
 from zoo.db.database import Database
 from zoo.errors import ZooError, nearest, unknown
@@ -18,7 +18,7 @@ FILTERS = {
 
 def find(
     database: Database, conditions: Sequence[str], filters: dict[str, Any], limit: int | None = None
-) -> list[Checkpoint]:
+) -> Iterator[Checkpoint]:
     """All versions that satisfy every condition and filter, by name and version.
 
     conditions  in the language of `zoo.db.condition`
@@ -36,14 +36,7 @@ def find(
         condition = parse_condition(text, resolve, start=len(values))
         clauses.append(f"({condition.sql})")
         values |= condition.values
-    sql = "SELECT c.record FROM checkpoints c"
-    if clauses:
-        sql += " WHERE " + " AND ".join(clauses)
-    sql += " ORDER BY c.name, c.version"
-    if limit is not None:
-        sql += " LIMIT :limit"
-        values["limit"] = limit
-    return [CHECKPOINT.decode(row[0]) for row in database.rows(sql, **values)]
+    return walk(database, clauses, values, limit)
 
 
 def _as_conditions(filters: dict[str, Any]) -> list[str]:
