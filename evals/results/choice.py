@@ -19,15 +19,13 @@ from zoo.records import ProtocolRecord, Score
 from zoo.registry import Registry
 
 
-def chosen_scores(registry: Registry, checkpoint: str | None = None, task: str | None = None) -> list[Score]:
-    """The score that stands for each cell, with the interval of today's rule.
-
-    checkpoint  only of this one (a name or digest)
-    task        only of this one
-    """
+def chosen_scores(
+    registry: Registry, checkpoint: str | None = None, task: str | Sequence[str] | None = None, newest: bool = False
+) -> list[Score]:
+    """The score that stands for each cell, with the interval of today's rule; the arguments of `Registry.scores`."""
     return [
         score if score.clusters == score.n else restated(score, groups_of(score.task))
-        for score in registry.scores(checkpoint, task, chosen=True)
+        for score in registry.scores(checkpoint, task, chosen=True, newest=newest)
     ]
 
 

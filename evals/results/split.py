@@ -149,9 +149,14 @@ def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = Tru
     return splits
 
 
-def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:
-    """The scores that stand, and the splits by run; splits that a pull left to be made are made now and not kept."""
-    scores, splits = chosen_scores(registry), registry.splits()
+def current_scores(
+    registry: Registry, task: Sequence[str] | None = None, newest: bool = False
+) -> tuple[list[Score], dict[str, Split]]:
+    """The scores that stand, and the splits by run; splits that a pull left to be made are made now and not kept.
+
+    task, newest  as of `Registry.scores`
+    """
+    scores, splits = chosen_scores(registry, None, task, newest), registry.splits(None, task, newest)
     searched = registry.searched_tasks()
     waiting: dict[tuple[str, str], list[list[Score]]] = {}
     for run, whole in _whole_scores(scores).items():

@@ -144,7 +144,7 @@ def upgrade() -> None:
     from zoo.db.open import SCHEMA
 
     with open_registry() as registry:
-        scored = bool(registry.scores())
+        scored = bool(registry.database.rows("SELECT 1 FROM scores LIMIT 1"))
         click.echo(f"the schema is {SCHEMA}, the newest")
     if scored:
         renew_scores()

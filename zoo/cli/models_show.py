@@ -105,9 +105,10 @@ def show(checkpoint: str, as_json: bool) -> None:
 
             fields = msgspec.to_builtins(record)
             searched = [msgspec.to_builtins(search) | {"id": search.id} for search in searches]
+            unique = unique_tokens(registry, [record.digest])[record.digest]
             emit_json(
                 fields
-                | {"bytes": record.bytes, "unique_tokens": unique_tokens(registry)[record.digest], "aliases": aliases}
+                | {"bytes": record.bytes, "unique_tokens": unique, "aliases": aliases}
                 | {"scores": [_with_note(score) for score in scores]}
                 | {"searches": searched, "splits": list(splits.values())}
             )
@@ -147,7 +148,7 @@ def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[s
         "context": f"{record.context_tokens:,} tokens", "quantisation": record.quantisation,
         "prompt style": record.prompt_style,
         "chat template": (record.chat_template or "")[:12],
-        "unique tokens": known_count(unique_tokens(registry)[record.digest]),
+        "unique tokens": known_count(unique_tokens(registry, [record.digest])[record.digest]),
         "tokens seen": known_count(record.training_tokens),
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
         "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),

@@ -10,7 +10,7 @@ from zoo.address import shown
 from zoo.db.database import Database, DatabaseError, EngineDatabase, SqliteDatabase, sqlite_file
 from zoo.errors import ZooError
 
-SCHEMA = "0010"  # the newest revision in zoo/db/migrations/versions; a test checks this
+SCHEMA = "0013"  # the newest revision in zoo/db/migrations/versions; a test checks this
 
 
 def open_database(url: str, readonly: bool = False) -> Database:

@@ -28,7 +28,7 @@ def find(
     resolve = Resolve(
         lambda spec: get_checkpoint(database, spec).digest,
         lambda spec: _dataset_digests(database, spec),
-        lambda: _tasks(database),
+        lambda: list_tasks(database),
     )
     clauses: list[str] = []
     values: dict[str, Any] = {}
@@ -60,16 +60,17 @@ def _quote(value: str) -> str:
     raise ZooError(f"{value[:80]!r}: a value with both kinds of quotes cannot be searched for.")
 
 
-def _tasks(database: Database) -> list[str]:
+def list_tasks(database: Database) -> list[str]:
+    """The tasks with scores, by name."""
     # One step of the index per task; DISTINCT would scan all scores (1M: 40 ms).
-    tasks: list[str] = []
-    last = ""
-    while rows := database.rows("SELECT min(task) FROM scores WHERE task > :last", last=last):
-        if rows[0][0] is None:
-            break
-        last = rows[0][0]
-        tasks.append(last)
-    return tasks
+    step = "SELECT min(task) AS task FROM scores"
+    return [
+        row[0]
+        for row in database.rows(
+            f"WITH RECURSIVE tasks(task) AS ({step} UNION ALL SELECT ({step} WHERE task > tasks.task) FROM tasks "
+            "WHERE tasks.task IS NOT NULL) SELECT task FROM tasks WHERE task IS NOT NULL ORDER BY task"
+        )
+    ]
 
 
 def _dataset_digests(database: Database, spec: str) -> Sequence[str]:

@@ -12,8 +12,9 @@ import msgspec
 from zoo.admission.scores import score_fault
 from zoo.choice import PASSED_OVER, SETTING, choose, run_facts
 from zoo.cli import output
+from zoo.db.checkpoints import NEWEST
 from zoo.db.database import Database, insert_row, where_equal
-from zoo.db.stored import StoredRecord
+from zoo.db.stored import PLAIN, StoredRecord
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, ProtocolRecord, Score
@@ -23,7 +24,9 @@ COLUMNS = (
     "name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
     "training_flops", "licence", "source", "created", "bytes", "quantisation",
 )  # fmt: skip
+Tasks = str | Sequence[str] | None  # one task, several, or (None) all
 SCORE_COLUMNS = Score.__struct_fields__
+ELSEWHERE = "SELECT checkpoint FROM runs EXCEPT SELECT digest FROM checkpoints"  # digests that are not in this zoo
 
 
 def columns_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -122,7 +125,7 @@ def write_run(
     insert_row(
         database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
         results=sha256 or (replaced[0][1] if replaced else ""), created=replaced[0][0] if replaced else moment,
-        record=canonical(header).decode(),
+        record=canonical(header).decode(), sandbox=str(header.get("sandbox") or ""),
     )  # fmt: skip
     insert_scores(database, header, protocol, scores, moment)
 
@@ -194,14 +197,15 @@ def mark_chosen(database: Database, checkpoint: str, task: str) -> None:
 
 
 def read_scores(
-    database: Database, checkpoint: str | None = None, task: str | None = None, chosen: bool = False
+    database: Database, checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: bool = False
 ) -> list[Score]:
-    """Scores, oldest first; of one checkpoint digest and of one task if given. One that cannot be right is left out.
+    """Scores, oldest first; of one checkpoint digest and of some tasks if given. One that cannot be right is left out.
 
     chosen  only those that stand for their cells, see `zoo.choice`
+    newest  only of the newest version of each name, and of checkpoints that are not in this zoo
     """
     sound = []
-    for score in _read_all(database, checkpoint, task, chosen):
+    for score in _read_all(database, checkpoint, task, chosen, newest):
         if fault := score_fault(score):
             output.note_once(f"a score of run {score.run[:12]!r} is left out: {fault}")
         else:
@@ -209,10 +213,36 @@ def read_scores(
     return sound
 
 
-def _read_all(
-    database: Database, checkpoint: str | None = None, task: str | None = None, chosen: bool = False
-) -> list[Score]:
-    where, values = where_equal(*(["chosen > 0"] if chosen else []), checkpoint=checkpoint, task=task)
+def where_scores(
+    checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: bool = False
+) -> tuple[str, dict[str, str]]:
+    """The WHERE of a query of `scores`, and its values; the arguments are those of `read_scores`."""
+    tasks = {} if task is None or isinstance(task, str) else {f"task_{n}": name for n, name in enumerate(task)}
+    clauses = ["chosen > 0"] if chosen else []
+    if tasks:
+        clauses.append(f"task IN ({', '.join(f':{name}' for name in tasks)})")
+    if newest:
+        clauses.append(f"checkpoint IN ({ELSEWHERE} UNION ALL SELECT c.digest FROM checkpoints c WHERE {NEWEST})")
+    where, values = where_equal(*clauses, checkpoint=checkpoint, task=task if isinstance(task, str) else None)
+    return where, values | tasks
+
+
+def read_sandboxes(database: Database, task: Sequence[str] | None = None, newest: bool = False) -> dict[str, str]:
+    """The sandbox tier of each run behind a score that stands, where it had one; the arguments of `read_scores`."""
+    where, values = where_scores(task=task, chosen=True, newest=newest)
+    runs = f"SELECT id, sandbox FROM runs WHERE sandbox <> '' AND id IN (SELECT run FROM scores{where})"
+    return {row[0]: row[1] for row in database.rows(runs, **values)}
+
+
+def read_elsewhere(database: Database) -> dict[str, str]:
+    """Digest -> name of the models whose runs are here and that are not in this zoo, oldest run first."""
+    rows = database.rows(f"SELECT record FROM runs WHERE checkpoint IN ({ELSEWHERE}) ORDER BY created, id")
+    headers = [PLAIN.decode(row[0]) for row in rows]
+    return {str(header["checkpoint"]): str(header["checkpoint_label"]) for header in headers}
+
+
+def _read_all(database: Database, *which: Any) -> list[Score]:
+    where, values = where_scores(*which)
     rows = database.rows(f"SELECT {', '.join(SCORE_COLUMNS)} FROM scores{where} ORDER BY id", **values)
     return [_score(row) for row in rows]
 
