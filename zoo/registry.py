@@ -20,7 +20,7 @@ from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database, where_equal
 from zoo.db.gc import Collected, pin
 from zoo.db.open import open_database
-from zoo.db.rows import Tasks
+from zoo.db.rows import Newest, Tasks
 from zoo.db.stored import PLAIN
 from zoo.digest import digest
 from zoo.errors import ZooError
@@ -316,12 +316,12 @@ class Registry:
                 rows.restate(self.database, score)
 
     def scores(
-        self, checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: bool = False
+        self, checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: Newest = None
     ) -> Sequence[Score]:
         """Measured scores, oldest first; of one checkpoint (a name or digest) and of some tasks if given.
 
         chosen  only the score that stands for each cell, see `zoo.choice`: what every table shows
-        newest  only of the newest version of each name, and of models that are not in this zoo
+        newest  only of the newest version of each name, and of these digests
         """
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
@@ -376,7 +376,7 @@ class Registry:
         """(checkpoint digest, task) of all searches, or of those of one checkpoint digest."""
         return searches.searched_tasks(self.database, checkpoint)
 
-    def splits(self, checkpoint: str | None = None, task: Tasks = None, newest: bool = False) -> dict[str, Split]:
+    def splits(self, checkpoint: str | None = None, task: Tasks = None, newest: Newest = None) -> dict[str, Split]:
         """The splits of runs by their searches, by run; of the checkpoints and tasks that `scores` gives for these."""
         return searches.read_splits(self.database, checkpoint, task, newest)
 

@@ -69,13 +69,13 @@ def load_board(
     """
     if registry is None:
         return build_board(reported=published.load(), subset=subset)
-    tasks = _tasks_of(registry, suite)
-    newest = not all_versions
-    scores, splits = current_scores(registry, tasks, newest)
+    imported = read_elsewhere(registry.database)
+    newest = None if all_versions else tuple(imported)
+    scores, splits = current_scores(registry, _tasks_of(registry, suite), newest)
     checkpoints = registry.list(all_versions=all_versions)
     return build_board(
-        imported=read_elsewhere(registry.database), checkpoints=checkpoints, scores=scores, splits=splits,
-        protocols=registry.protocols(), tiers=read_sandboxes(registry.database, tasks, newest),
+        imported=imported, checkpoints=checkpoints, scores=scores, splits=splits,
+        protocols=registry.protocols(), tiers=read_sandboxes(registry.database, newest),
         reported=published.load(), subset=subset,
         unique_tokens=unique_tokens(registry, [checkpoint.digest for checkpoint in checkpoints]),
     )  # fmt: skip

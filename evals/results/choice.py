@@ -14,13 +14,14 @@ from evals.stats.seeds import combine
 from evals.stats.summary import SampleScore, by_sample, count_unfinished, restated, unscored_samples
 from evals.tasks import groups_of
 from zoo.choice import SETTING
+from zoo.db.rows import Newest, Tasks
 from zoo.errors import ZooError
 from zoo.records import ProtocolRecord, Score
 from zoo.registry import Registry
 
 
 def chosen_scores(
-    registry: Registry, checkpoint: str | None = None, task: str | Sequence[str] | None = None, newest: bool = False
+    registry: Registry, checkpoint: str | None = None, task: Tasks = None, newest: Newest = None
 ) -> list[Score]:
     """The score that stands for each cell, with the interval of today's rule; the arguments of `Registry.scores`."""
     return [

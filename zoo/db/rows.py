@@ -4,7 +4,7 @@ The record is the only source; the other columns and the small tables are derive
 with it, inside the caller's transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,8 @@ COLUMNS = (
     "name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
     "training_flops", "licence", "source", "created", "bytes", "quantisation",
 )  # fmt: skip
+NEWEST_DIGESTS = f"SELECT c.digest FROM checkpoints c WHERE {NEWEST}"
+Newest = Collection[str] | None
 Tasks = str | Sequence[str] | None  # one task, several, or (None) all
 SCORE_COLUMNS = Score.__struct_fields__
 ELSEWHERE = "SELECT checkpoint FROM runs EXCEPT SELECT digest FROM checkpoints"  # digests that are not in this zoo
@@ -197,12 +199,12 @@ def mark_chosen(database: Database, checkpoint: str, task: str) -> None:
 
 
 def read_scores(
-    database: Database, checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: bool = False
+    database: Database, checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: Newest = None
 ) -> list[Score]:
     """Scores, oldest first; of one checkpoint digest and of some tasks if given. One that cannot be right is left out.
 
     chosen  only those that stand for their cells, see `zoo.choice`
-    newest  only of the newest version of each name, and of checkpoints that are not in this zoo
+    newest  only of the newest version of each name, and of these digests
     """
     sound = []
     for score in _read_all(database, checkpoint, task, chosen, newest):
@@ -214,24 +216,26 @@ def read_scores(
 
 
 def where_scores(
-    checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: bool = False
+    checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: Newest = None
 ) -> tuple[str, dict[str, str]]:
     """The WHERE of a query of `scores`, and its values; the arguments are those of `read_scores`."""
     tasks = {} if task is None or isinstance(task, str) else {f"task_{n}": name for n, name in enumerate(task)}
+    others = {f"other_{n}": digest for n, digest in enumerate(newest or ())}
     clauses = ["chosen > 0"] if chosen else []
-    if tasks:
-        clauses.append(f"task IN ({', '.join(f':{name}' for name in tasks)})")
-    if newest:
-        clauses.append(f"checkpoint IN ({ELSEWHERE} UNION ALL SELECT c.digest FROM checkpoints c WHERE {NEWEST})")
+    if task is not None and not isinstance(task, str):
+        clauses.append(f"task IN ({', '.join(f':{name}' for name in tasks) or 'NULL'})")
+    if newest is not None:
+        listed = f" UNION ALL VALUES {', '.join(f'(:{name})' for name in others)}" if others else ""
+        clauses.append(f"checkpoint IN ({NEWEST_DIGESTS}{listed})")
     where, values = where_equal(*clauses, checkpoint=checkpoint, task=task if isinstance(task, str) else None)
-    return where, values | tasks
+    return where, values | tasks | others
 
 
-def read_sandboxes(database: Database, task: Sequence[str] | None = None, newest: bool = False) -> dict[str, str]:
-    """The sandbox tier of each run behind a score that stands, where it had one; the arguments of `read_scores`."""
-    where, values = where_scores(task=task, chosen=True, newest=newest)
-    runs = f"SELECT id, sandbox FROM runs WHERE sandbox <> '' AND id IN (SELECT run FROM scores{where})"
-    return {row[0]: row[1] for row in database.rows(runs, **values)}
+def read_sandboxes(database: Database, newest: Newest = None) -> dict[str, str]:
+    """The sandbox tier of each run that had one; newest: as of `read_scores`."""
+    where, values = where_scores(newest=newest)
+    rows = database.rows(f"SELECT id, sandbox FROM runs{where}{' AND' if where else ' WHERE'} sandbox > ''", **values)
+    return {row[0]: row[1] for row in rows}
 
 
 def read_elsewhere(database: Database) -> dict[str, str]:
@@ -241,8 +245,10 @@ def read_elsewhere(database: Database) -> dict[str, str]:
     return {str(header["checkpoint"]): str(header["checkpoint_label"]) for header in headers}
 
 
-def _read_all(database: Database, *which: Any) -> list[Score]:
-    where, values = where_scores(*which)
+def _read_all(
+    database: Database, checkpoint: str | None, task: Tasks, chosen: bool = False, newest: Newest = None
+) -> list[Score]:
+    where, values = where_scores(checkpoint, task, chosen, newest)
     rows = database.rows(f"SELECT {', '.join(SCORE_COLUMNS)} FROM scores{where} ORDER BY id", **values)
     return [_score(row) for row in rows]
 

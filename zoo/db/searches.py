@@ -12,7 +12,7 @@ import msgspec
 
 from zoo.db.database import Database, insert_row, where_equal
 from zoo.db.names import with_prefix
-from zoo.db.rows import Tasks, insert_score, mark_chosen, where_scores
+from zoo.db.rows import Newest, Tasks, insert_score, mark_chosen, where_scores
 from zoo.db.stored import StoredRecord
 from zoo.digest import SHA256, canonical
 from zoo.errors import ZooError
@@ -130,7 +130,7 @@ def write_split(database: Database, split: Split, parts: Sequence[Score]) -> Non
             mark_chosen(database, checkpoint, task)
 
 
-def read_splits(database: Database, checkpoint: str | None, task: Tasks, newest: bool = False) -> dict[str, Split]:
+def read_splits(database: Database, checkpoint: str | None, task: Tasks, newest: Newest = None) -> dict[str, Split]:
     """The splits by run; of the checkpoints and tasks that `rows.read_scores` gives for these arguments."""
     where, values = where_scores(checkpoint, task, newest=newest)
     of_runs = f" WHERE run IN (SELECT run FROM scores{where})" if where else ""

@@ -24,6 +24,8 @@ def upgrade() -> None:
     op.drop_index("ix_scores_checkpoint", "scores")  # ix_scores_by_cell begins with the same column
     op.create_index("ix_runs_created", "runs", ["created", "id"])
     op.add_column("runs", sa.Column("sandbox", sa.Text, nullable=False, server_default=""))
+    op.create_index("ix_runs_by_checkpoint", "runs", ["checkpoint", "sandbox", "id"])
+    op.drop_index("ix_runs_checkpoint", "runs")
     database, after = op.get_bind(), ""
     page = sa.text("SELECT id, record FROM runs WHERE id > :after ORDER BY id LIMIT :size")
     while rows := database.execute(page, {"after": after, "size": BATCH}).all():
