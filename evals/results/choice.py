@@ -30,17 +30,18 @@ def chosen_scores(
     ]
 
 
-def samples_of(registry: Registry, score: Score) -> dict[str, SampleScore]:
+def samples_of(registry: Registry, score: Score, results: Mapping[str, str] | None = None) -> dict[str, SampleScore]:
     """A score's samples by id; of several seeds, the samples that all have scored, with the values of all.
 
-    Raises ZooError if results are missing or damaged.
+    results  the sha256 of each run's lines, where they are known already
+    Raises   ZooError if results are missing or damaged
     """
-    return _together([by_id(read_run(registry, run), score) for run in score.runs or (score.run,)])
+    return _together([by_id(read_run(registry, run, results), score) for run in score.runs or (score.run,)])
 
 
-def read_run(registry: Registry, run: str) -> list[Result]:
-    """A run's result lines. Raises ZooError if they are missing or damaged."""
-    path = registry.results(run)
+def read_run(registry: Registry, run: str, results: Mapping[str, str] | None = None) -> list[Result]:
+    """A run's result lines; results: as of `samples_of`. Raises ZooError if they are missing or damaged."""
+    path = registry.results(run) if results is None or run not in results else registry.store.object(results[run])
     if not path.is_file():
         raise ZooError(f"the results of run {run[:12]} are gone. See: phizoo models verify")
     return read_results(path)

@@ -195,4 +195,5 @@ def _record_runs(recorder: Recorder, checkpoint: Checkpoint, task: str, results:
         if metric == metrics[0]:
             rows.write_run(recorder, header, under, [score], results, MOMENT)
         else:
+            rows.keep_protocol(recorder, under)
             rows.insert_scores(recorder, header, under, [score], MOMENT)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from zoo.visible import plain
 
@@ -154,7 +154,9 @@ def range_text(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}–{last}"
 
 
-def table(rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iterable[int] = ()) -> None:
+def table(
+    rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iterable[int] = (), file: IO[str] | None = None
+) -> None:
     """Prints rows in columns: on a terminal folded to its width, in a pipe as wide as the cells need.
 
     A table of more than FOLDED rows is not folded, and of one of any length only BLOCK rows are held: columns may
@@ -162,12 +164,13 @@ def table(rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iter
 
     columns  titles; one that begins with ">" aligns its column to the right; none: no line of titles
     bold     numbers of the rows that a terminal shows bold
+    file     where a table that is not folded is printed
     """
     titles = tuple(title.removeprefix(">") for title in columns)
     cells = (tuple(map(plain, row)) for row in rows)
     block = list(islice(cells, BLOCK))
     right = [title.startswith(">") for title in columns] or [False] * len(block[0] if block else ())
-    if sys.stdout.isatty() and len(block) <= FOLDED:
+    if file is None and sys.stdout.isatty() and len(block) <= FOLDED:
         _rich_table(block, titles, right, frozenset(bold))
         return
     widths = [len(title) for title in titles] or [0] * len(right)
@@ -177,7 +180,7 @@ def table(rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iter
         for line in lines:
             fields = zip(line, widths, right, strict=True)
             text = "  ".join(field.rjust(width) if ends else field.ljust(width) for field, width, ends in fields)
-            print(text.rstrip())
+            print(text.rstrip(), file=file)
         lines = list(islice(cells, BLOCK))
 
 

@@ -70,6 +70,13 @@ def walk(
         page |= {"skip": 0, "after_name": records[-1][1], "after_version": records[-1][2]}
 
 
+def read_labels(database: Database, all_versions: bool = False) -> dict[str, str]:
+    """Digest -> label of the newest version of each name, or of all versions."""
+    where = "" if all_versions else f" WHERE {NEWEST}"
+    rows = database.rows(f"SELECT c.digest, c.name, c.version FROM checkpoints c{where} ORDER BY c.name, c.version")
+    return {digest: f"{name}:{version}" for digest, name, version in rows}
+
+
 def aliases_between(database: Database, first: str, last: str) -> dict[tuple[str, int], list[str]]:
     """The aliases of all names from one to another, by name and version."""
     rows = database.rows(

@@ -238,6 +238,19 @@ def read_sandboxes(database: Database, newest: Newest = None) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
+def read_results_of(database: Database, task: str) -> dict[str, str]:
+    """The sha256 of the result lines of each run of a task that has them."""
+    runs = "SELECT id, results FROM runs WHERE results <> '' AND id IN (SELECT run FROM scores WHERE task = :task)"
+    return {row[0]: row[1] for row in database.rows(runs, task=task)}
+
+
+def read_headline(database: Database, task: str) -> str:
+    """The main metric of a task, as its newest run has it; "" if none is here."""
+    newest = "SELECT metric FROM scores WHERE task = :task AND headline = 1 GROUP BY metric ORDER BY max(created) DESC"
+    rows = database.rows(f"{newest} LIMIT 1", task=task)
+    return str(rows[0][0]) if rows else ""
+
+
 def read_elsewhere(database: Database) -> dict[str, str]:
     """Digest -> name of the models whose runs are here and that are not in this zoo, oldest run first."""
     rows = database.rows(f"SELECT record FROM runs WHERE checkpoint IN ({ELSEWHERE}) ORDER BY created, id")
