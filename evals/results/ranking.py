@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from evals.results.choice import by_setting, chosen_scores, samples_of
 from evals.results.compare import scores_by_protocol, shared_samples
-from evals.stats.paired_ranks import paired_ranks
+from evals.stats.paired_ranks import PairedRanks, paired_ranks
 from evals.stats.power import Effective, Resolution, draws_needed, observed, resolution, samples_needed, weakest
 from evals.stats.ranks import Rank, ranks
 from evals.stats.seeds import Combined, combine
@@ -142,7 +142,9 @@ def _column(
     rows = sorted(scores, key=lambda score: -score.value)
     samples = _sample_table([_read_samples(registry, score, results) for score in rows])
     groups = [score.clusters if score.clusters < score.n else 0 for score in rows]
-    by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
+    by_test = PairedRanks(ranks=(), paired=(), flips=0, exact=True)
+    if samples.clusters:
+        by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
     by_interval = ranks(rows, clusters=groups)
     closest = by_test.ranks if by_test.paired else by_interval
     ranked = [
