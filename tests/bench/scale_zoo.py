@@ -59,6 +59,14 @@ class Recorder:
             return [(values["f"],)] if values["f"] in self.protocols else []
         return [(self.checkpoints,)] if sql.startswith("SELECT id FROM checkpoints") else []
 
+    def now(self) -> str:
+        """The same moment for all."""
+        return MOMENT
+
+    def role(self) -> str:
+        """Nobody's."""
+        return ""
+
     @contextmanager
     def write(self) -> Iterator[None]:
         """A transaction, which `flush` makes."""

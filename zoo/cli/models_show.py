@@ -26,6 +26,7 @@ from zoo.errors import CheckFailed, ZooError
 from zoo.lineage import unique_tokens
 
 if TYPE_CHECKING:
+    from zoo.db.audit import Author
     from zoo.records import Checkpoint, Score
     from zoo.registry import Registry
 
@@ -95,6 +96,8 @@ def show(checkpoint: str, as_json: bool) -> None:
     \b
     Example:  phizoo models show phi-1-mini@best
     """
+    from zoo.db.audit import NOBODY, run_authors
+
     with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
@@ -106,10 +109,12 @@ def show(checkpoint: str, as_json: bool) -> None:
             fields = msgspec.to_builtins(record)
             searched = [msgspec.to_builtins(search) | {"id": search.id} for search in searches]
             unique = unique_tokens(registry, [record.digest])[record.digest]
+            authors = run_authors(registry.database, record.digest)
             emit_json(
                 fields
+                | {"added_by": registry.author(record).fields()}
                 | {"bytes": record.bytes, "unique_tokens": unique, "aliases": aliases}
-                | {"scores": [_with_note(score) for score in scores]}
+                | {"scores": [_with_note(score, authors.get(score.run, NOBODY)) for score in scores]}
                 | {"searches": searched, "splits": list(splits.values())}
             )
             return
@@ -130,11 +135,11 @@ def show(checkpoint: str, as_json: bool) -> None:
             click.echo(f"  {search.id[:12]}  {search_line(search)}")
 
 
-def _with_note(score: "Score") -> dict[str, Any]:
+def _with_note(score: "Score", author: "Author") -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(score)
-    return fields | {"coverage_note": coverage_note(score.value, score.clusters)}
+    return fields | {"coverage_note": coverage_note(score.value, score.clusters), "published_by": author.fields()}
 
 
 def _runs(scores: "Sequence[Score]") -> set[str]:
@@ -151,7 +156,8 @@ def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[s
         "unique tokens": known_count(unique_tokens(registry, [record.digest])[record.digest]),
         "tokens seen": known_count(record.training_tokens),
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
-        "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),
+        "source": record.source or "unknown", "created": record.created,
+        "added by": registry.author(record).text(), "tags": ", ".join(record.tags),
         "notes": record.notes, "size": f"{bytes_text(record.bytes)} in {len(record.files)} files",
     }  # fmt: skip
     for key, value in lines.items():
@@ -202,7 +208,7 @@ def verify(checkpoint: str | None, repair: bool, as_json: bool) -> None:
     """
     with open_registry(readonly=not repair) as registry:
         problems = registry.verify(checkpoint, repair)
-        checked = 1 if checkpoint else len(registry.list(all_versions=True))
+        checked = 1 if checkpoint else registry.database.rows("SELECT count(*) FROM checkpoints")[0][0]
     if as_json:
         emit_json(problems)
     else:
