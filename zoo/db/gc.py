@@ -143,7 +143,8 @@ def _named_of(database: Database, objects: Sequence[str]) -> set[str]:
     listed = ", ".join(f":{name}" for name in values)
     rows = database.rows(
         f"SELECT sha256 FROM files WHERE sha256 IN ({listed}) "
-        f"UNION SELECT results FROM runs WHERE results IN ({listed}) UNION SELECT sha256 FROM pins WHERE sha256 IN ({listed})",
+        f"UNION SELECT results FROM runs WHERE results IN ({listed}) "
+        f"UNION SELECT sha256 FROM pins WHERE sha256 IN ({listed})",
         **values,
     )
     return {str(row[0]) for row in rows}

@@ -48,10 +48,10 @@ class Recorder:
 
     url, readonly = "", False
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.statements: dict[str, list[dict[str, Any]]] = {}
-        self.checkpoints = 0
-        self.protocols: set[str] = set()
+        self.checkpoints = int(registry.database.rows("SELECT count(*) FROM checkpoints")[0][0])
+        self.protocols = {row[0] for row in registry.database.rows("SELECT fingerprint FROM protocols")}
 
     def rows(self, sql: str, **values: Any) -> Sequence[Sequence[Any]]:
         """None, but for the number of the checkpoint just written (rows are numbered from 1) and known protocols."""
@@ -105,9 +105,10 @@ def protocol(task: str, metric: str) -> ProtocolRecord:
     )  # fmt: skip
 
 
-def fill(registry: Registry, size: Size, stored: bool = False) -> None:
+def fill(registry: Registry, size: Size, stored: bool = False, first: int = 0) -> None:
     """Fills an empty zoo: checkpoints with files, parents, data, tags and aliases; runs with scores.
 
+    first   the number of the first name: names below it are here already, from another call
     stored  also writes the bytes that the rows name: one small file for each version and for each run
     """
     data = [
@@ -116,9 +117,10 @@ def fill(registry: Registry, size: Size, stored: bool = False) -> None:
         )
         for n in range(20)
     ]
-    recorder = Recorder()
+    objects = Path(registry.store.trees).parent / "objects"  # now: an empty store is marked as this zoo's
+    recorder = Recorder(registry)
     texts: list[bytes] = [b"{}"]
-    for place in range(size.checkpoints):
+    for place in range(first * size.versions, (first + size.names) * size.versions):
         texts.append(b"weights %d" % place)
         checkpoint = _checkpoint(place, size, data)
         rows.insert(recorder, checkpoint)
@@ -127,7 +129,7 @@ def fill(registry: Registry, size: Size, stored: bool = False) -> None:
             _record_runs(recorder, checkpoint, task, sha(texts[-1]), place, number)
         if place % BATCH == BATCH - 1:
             recorder.flush(registry)
-    for name in range(size.names):
+    for name in range(first, first + size.names):
         recorder.run("INSERT INTO counters (name, last) VALUES (:name, :last)", name=_name(name), last=size.versions)
         move = AliasMove("best", 0, 1 + name % size.versions, MOMENT)
         checkpoints.move_alias(recorder, _name(name), move)
@@ -135,9 +137,9 @@ def fill(registry: Registry, size: Size, stored: bool = False) -> None:
     with registry.database.write():  # each cell has one run, on all samples: it stands, see `zoo.choice`
         registry.database.run("UPDATE scores SET chosen = :level", level=CURRENT)
     _analyse(registry)
-    if stored and isinstance(trees := registry.store.trees, Path):
+    if stored:
         for text in texts:
-            path = trees.parent / "objects" / sha(text)[:2] / sha(text)
+            path = objects / sha(text)[:2] / sha(text)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text)
 
