@@ -66,7 +66,7 @@ class StandInClass(type):
         return cls._ask("call", cls._class_number, positional, named)
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__") and name not in DATA:
+        if name in ("_ask", "_class_number") or (name.startswith("__") and name not in DATA) or cls is StandIn:
             raise AttributeError(name)
         value = cls._ask("get", cls._class_number, (name,), {})
         return value if name != "__signature__" else _signature(value)
