@@ -10,6 +10,11 @@ from evals.sandbox import Sandbox, Verdict
 from evals.sandbox.catalogue.case import Case, fidelity, program
 
 CASES = fidelity()
+# what docs/sandbox.md lists as outside: the judge's process and the program's do not share it
+OUTSIDE = {
+    "right: module state that the test reads", "right: a warning", "right: a file of the test's",
+    "right: a variable of the environment", "right: one constant asked for twice is one object",
+}  # fmt: skip
 RIGHT = [case for case in CASES if case.passes]
 WRONG = [case for case in CASES if not case.passes]
 
@@ -45,6 +50,9 @@ def test_what_plain_python_fails_does_not_pass(case: Case, judged: dict[str, Ver
 
 
 @pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.name)
-def test_what_plain_python_passes_passes_or_is_disputed(case: Case, judged: dict[str, Verdict]) -> None:
+def test_what_plain_python_passes_passes_and_what_is_outside_is_disputed(
+    case: Case, judged: dict[str, Verdict]
+) -> None:
     verdict = judged[case.name]
-    assert (verdict.verdict, verdict.disputed) in {("passed", False), ("failed", True)}, verdict.detail
+    expected = ("failed", True) if case.name in OUTSIDE else ("passed", False)
+    assert (verdict.verdict, verdict.disputed) == expected, verdict.detail
