@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.state import save_tensors
 from zoo.digest import write_json
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ def write_folder(
 ) -> None:  # fmt: skip
     """Writes the checkpoint folder, replacing an earlier one; `tokenizer` is a folder whose files are copied."""
     import transformers
-    from safetensors.torch import save_file
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -50,7 +50,7 @@ def write_folder(
         if file.is_file():
             shutil.copyfile(file, folder / file.name)
     _bound_tokenizer(folder / "tokenizer_config.json", settings.max_position_embeddings)
-    save_file(dict(sorted(weights.items())), folder / WEIGHTS, metadata={"format": "pt"})
+    save_tensors(dict(sorted(weights.items())), folder / WEIGHTS, {"format": "pt"})
     write_json(folder / "config.json", config_json(settings))
     generation = {
         "_from_model_config": False, "bos_token_id": settings.bos_token_id, "eos_token_id": settings.eos_token_id,

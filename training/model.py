@@ -7,10 +7,12 @@ Shape legend: B batch, T tokens, D width, V vocabulary.
 """
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from training.recipe import Model
-from zoo.shape import Shape
+from training.recipe_records import EPSILON, INITIALIZER_RANGE
+from zoo.shape import read_shape
 
 if TYPE_CHECKING:
     import torch
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
 HEAD_STD_TIMES_ROOT_WIDTH = 0.3
 
 
-def model_of(shape: Shape) -> Model:
-    """The recipe's record of a checkpoint's shape."""
+def model_of(config: Mapping[str, Any]) -> Model:
+    """The recipe's record of the shape in a config.json."""
+    shape = read_shape(config)
     return Model(
         layers=shape.layers, width=shape.width, heads=shape.heads, mlp=shape.inner, rotary_dim=shape.rotary_dimensions,
         rotary_theta=shape.rotary_theta, context_tokens=shape.context_tokens, vocabulary=shape.vocabulary,
+        layer_norm_epsilon=float(config.get("layer_norm_eps", EPSILON)),
+        initializer_range=float(config.get("initializer_range", INITIALIZER_RANGE)),
     )  # fmt: skip
 
 
@@ -71,11 +76,13 @@ def config(model: Model, vocabulary: int, bos: int, eos: int) -> "PhiConfig":
 
 
 def build(
-    settings: "PhiConfig", seed: int, dropout: float = 0.0, device: str = "cpu", documents_apart: bool = True
-) -> "PhiForCausalLM":
+    settings: "PhiConfig", seed: int, dropout: float = 0.0, device: str = "cpu", documents_apart: bool = True,
+    attention_dropout: float | None = None,
+) -> "PhiForCausalLM":  # fmt: skip
     """Builds the model on a device in float32, its weights drawn from the seed.
 
-    dropout          for attention and residual branches in training; `settings` itself is not changed
+    dropout          of the residual branches in training, and of attention unless attention_dropout is given;
+                     `settings` itself is not changed
     documents_apart  False: every token attends to all tokens before it, whatever their positions. This selects a
                      GPU's fast kernel: when compiled, transformers makes a mask for each batch, and masks are slower
     """
@@ -85,7 +92,8 @@ def build(
     from transformers import PhiForCausalLM
 
     training = copy.deepcopy(settings)
-    training.resid_pdrop = training.attention_dropout = dropout
+    training.resid_pdrop = dropout
+    training.attention_dropout = dropout if attention_dropout is None else attention_dropout
     training.use_cache = False
     training._attn_implementation = "sdpa" if documents_apart else _causal_attention()
     model = PhiForCausalLM(training)

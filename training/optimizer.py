@@ -73,6 +73,25 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
     return [adamw, muon]
 
 
+def norm_scales(model: "torch.nn.Module", settings: Optimizer) -> dict[str, float]:
+    """The weight of each parameter's squared gradient in the norm that is clipped; {} without tiled copies.
+
+    n copies that are each read with weight 1/n have g/n as gradient, so a vector or the embedding adds 1/n of the
+    small model's square; a tiled matrix (n x n blocks) adds the same, and the head (n blocks, each g) n times as much.
+    With these weights the grown model is clipped exactly when the small one is.
+    """
+    copies = settings.tiled_copies
+    if copies == 1:
+        return {}
+    scales = {}
+    for name, parameter in model.named_parameters():
+        if name.startswith("lm_head"):
+            scales[name] = 1.0 / copies if parameter.dim() == 2 else 1.0
+        else:
+            scales[name] = 1.0 if parameter.dim() == 2 and "embed" not in name else float(copies)
+    return scales
+
+
 def set_rate(optimizers: "list[torch.optim.Optimizer]", rate: float) -> None:
     """Sets this step's learning rate in every group, multiplied by the group's scale."""
     for optimizer in optimizers:

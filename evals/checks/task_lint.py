@@ -52,7 +52,15 @@ def lint(task: Task, golden: dict[str, object] | None = None, sandbox: "Sandbox 
     else:
         findings.extend(_programs(task, samples, sandbox))
         findings.append(_views(task, samples, sandbox))
-    return findings
+    return [_excuse(task, finding) for finding in findings]
+
+
+def _excuse(task: Task, finding: LintFinding) -> LintFinding:
+    """A failed check that the task's source fails by its own design is no fault of the task; the reason is shown."""
+    if finding.ok is not False or finding.check not in task.known:
+        return finding
+    detail = f"{finding.detail}: {task.known[finding.check]}"
+    return msgspec.structs.replace(finding, ok=True, detail=detail)
 
 
 def first_prompt(task: Task, samples: Sequence[Sample]) -> dict[str, object]:

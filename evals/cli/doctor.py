@@ -5,13 +5,16 @@ import os
 import platform
 import shutil
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import emit_json
 from zoo.records import Record
+
+if TYPE_CHECKING:
+    from zoo.db.database import Database
 
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight
 # package -> the distribution that has it, the extra that installs it
@@ -210,11 +213,23 @@ def _zoo() -> list[Diagnosis]:
         return [Diagnosis("zoo", "ok", detail)]
     try:
         with open_registry(readonly=True) as registry:
-            count = len(registry.list(all_versions=True))
+            count = registry.database.rows("SELECT count(*) FROM checkpoints")[0][0]
+            rights = "" if file is not None else _rights(registry.database)
     except ZooError as error:
         return [Diagnosis("zoo", "wrong", str(error), "set PHIZOO_DB to the zoo's database")]
-    detail = f"{count} checkpoints in {shown(url)}, bytes in {shown(settings.store_url())}"
+    detail = f"{count} checkpoints in {shown(url)}{rights}, bytes in {shown(settings.store_url())}"
     return [Diagnosis("zoo", "ok", detail)]
+
+
+def _rights(database: "Database") -> str:
+    """What this role may do in a shared database, as the server says."""
+    from zoo.errors import ZooError
+
+    try:
+        database.check_writable()
+    except ZooError as error:
+        return f" (reading only: {error})"
+    return " (reading and writing)"
 
 
 def _disk() -> list[Diagnosis]:

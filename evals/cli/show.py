@@ -12,6 +12,7 @@ from zoo.errors import ZooError, nearest
 
 if TYPE_CHECKING:
     from evals.records import Result
+    from zoo.db.audit import Author
 
 
 @click.command()
@@ -102,9 +103,18 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     header = read_header(folder)
     results = read_results(folder / "results.jsonl")
     if sample_id is None:
-        _show_run(msgspec.to_builtins(header), results, as_json)
+        _show_run(msgspec.to_builtins(header), results, _published_by(header.id), as_json)
     else:
         _show_sample(header, results, sample_id, as_json)
+
+
+def _published_by(run_id: str) -> "Author | None":
+    """Who published a run; None if nobody did, or its zoo cannot be asked."""
+    import contextlib
+
+    with contextlib.suppress(ZooError), open_registry(readonly=True) as registry:
+        return registry.run_author(run_id)
+    return None
 
 
 def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_json: bool) -> None:
@@ -134,7 +144,7 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
         if not result.logprobs:
             click.echo(f"  text:   {result.text!r}")
             click.echo(f"  answer: {result.answer!r}")
-        for choice, logprob in zip(view.choices, result.logprobs, strict=True):
+        for choice, logprob in zip(view.choices, result.logprobs, strict=bool(view.choices)):
             click.echo(f"  choice {choice.text!r} ({len(choice.text.encode())} bytes): log-probability {logprob:.4f}")
             if choice.tokens:
                 click.echo(f"    its tokens: {' '.join(map(str, choice.tokens))}")
@@ -145,7 +155,7 @@ def _first(samples: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(samples[:5])) + (", …" if len(samples) > 5 else "")
 
 
-def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool) -> None:
+def _show_run(header: dict[str, Any], results: "Sequence[Result]", author: "Author | None", as_json: bool) -> None:
     from collections import Counter
 
     verdicts = dict(Counter(result.verdict for result in results))
@@ -156,7 +166,8 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
     }
     if as_json:
         disputed = sorted({result.sample for result in results if result.disputed})
-        emit_json({**header, "verdicts": verdicts, **thoughts, "disputed": disputed})
+        by = author.fields() if author else None
+        emit_json({**header, "verdicts": verdicts, **thoughts, "disputed": disputed, "published_by": by})
         return
     for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
         click.echo(f"{key:<17} {header[key]}")
@@ -192,6 +203,7 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
     for name, value in _groups(header["task"], header["protocol"]["metric"], results):
         click.echo(f"{name:<17} {value}")
     click.echo(f"{'command':<17} {header['command']}")
+    click.echo(f"{'published by':<17} {author.text() if author else 'nobody: it is not in the zoo'}")
 
 
 def _groups(task_name: str, metric: str, results: "Sequence[Result]") -> list[tuple[str, str]]:

@@ -171,18 +171,6 @@ def test_a_spike_stops(small_job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         trainer.train(job, ALONE)
 
 
-def test_scattered_losses_are_no_spike(small_job: Any) -> None:
-    """Batches of sources that differ by nats from step to step: one of the harder source does not stop a run."""
-    parts: Any = None
-    quiet, mixed = [2.0, 2.1] * 25, [1.0, 3.0] * 25
-    job = small_job(training={"spike_nats": 1.0})
-    trainer._check_loss(job, parts, 60, parts, 5.0, 1.0, mixed)
-    trainer._check_loss(job, parts, 60, parts, 3.0, 1.0, quiet)
-    trainer._check_loss(job, parts, 60, parts, 99.0, 1.0, quiet[:49])  # too early to know
-    with pytest.raises(AttributeError):  # it goes on to save the state, of which there is none here
-        trainer._check_loss(job, parts, 60, parts, 3.2, 1.0, quiet)
-
-
 def test_bf16_trains_on_a_cpu_too(small_job: Any) -> None:
     job = small_job(execution={"precision": "bf16"}, training={"steps": 12})
     trainer.train(job, ALONE)

@@ -24,6 +24,7 @@ from training.growth.rules import Growth, tensor_shapes
 from training.growth.tensors import TensorFolder
 from training.model import model_of
 from training.recipe import Model
+from training.state import save_tensors
 from zoo.digest import write_json
 from zoo.errors import ZooError
 from zoo.progress import progress
@@ -60,11 +61,7 @@ def shape_of(config: dict[str, Any]) -> Model:
         raise ZooError("its keys and values are shared by several heads; growth knows one key a head, as all Phi have")
     if config.get("qk_layernorm"):
         raise ZooError("it normalises queries and keys (qk_layernorm), which no method here preserves")
-    return msgspec.structs.replace(
-        model_of(shape),
-        layer_norm_epsilon=float(config["layer_norm_eps"]),
-        initializer_range=float(config.get("initializer_range", 0.02)),
-    )
+    return model_of(config)
 
 
 def grow(
@@ -151,7 +148,6 @@ def _moments(parent: Checkpoint, growth: Growth) -> Path:
 def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: Growth) -> None:
     """Writes the grown optimizer state of a checkpoint."""
     from safetensors import safe_open
-    from safetensors.torch import save_file
 
     file.parent.mkdir(parents=True, exist_ok=True)
     opened: Any = safe_open(parent, framework="pt")
@@ -167,7 +163,7 @@ def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: G
                     moment = opened.get_tensor(f"{number}.{taken}.{key}")
                     tensors[f"{number}.{name}.{key}"] = rules.grow_moment(name, key, moment, old, target, growth)
     part = file.with_suffix(".part")
-    save_file(tensors, part)
+    save_tensors(tensors, part)
     part.replace(file)
 
 
