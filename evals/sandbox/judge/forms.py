@@ -126,7 +126,8 @@ def meant_classes(prompt: str, test: str, form: str) -> frozenset[str]:
     if form == "evalplus":
         return frozenset()
     called = (node.func for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call))
-    return frozenset(name.id for name in called if isinstance(name, ast.Name) and name.id[:1].isupper())
+    capital = frozenset(name.id for name in called if isinstance(name, ast.Name) and name.id[:1].isupper())
+    return capital & frozenset(free_names(test))
 
 
 @lru_cache(maxsize=4096)
