@@ -72,24 +72,32 @@ def _take(database: Database, owner: str, pinned: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def claimed(
-    database: Database, objects: Sequence[str], is_referenced: Callable[[str], bool]
+    database: Database, objects: Sequence[str], named: Callable[[Sequence[str]], set[str]]
 ) -> Iterator[tuple[list[str], Callable[[], bool]]]:
     """Keeps writers from pinning those of the objects that nothing refers to, while the block deletes them.
 
+    named   which of the objects a row or a writer's pin names
     Gives these objects, and a function that says whether the claim still holds: ask it before each deletion.
     """
+    began = _uptime()
     owner = f"{CLAIM}{this_process()}.{threading.get_ident()}"
     with database.write():
         drop_dead_pins(database)
-        free = [sha256 for sha256 in objects if not is_referenced(sha256)]
+        used = named(objects)
+        free = [sha256 for sha256 in objects if sha256 not in used]
         moment = database.now()
         for sha256 in free:
             insert_row(database, "pins", owner=owner, sha256=sha256, created=moment)
     try:
-        yield free, lambda: bool(database.rows("SELECT 1 FROM pins WHERE owner = :owner LIMIT 1", owner=owner))
+        yield free, lambda: _uptime() - began < CLAIM_HOURS * 1800  # half of it: the other half for one deletion
     finally:
         with contextlib.suppress(ZooError, DatabaseError), database.write():  # the next gc drops what stays
             database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
+
+
+def _uptime() -> float:
+    """Seconds that no change of the clock touches, those of a closed laptop included where the system counts them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _renew(database: Database, owner: str, ended: threading.Event) -> None:
