@@ -44,6 +44,7 @@ def main() -> None:
     if kind == "phi3":
         plain["model"] = {**RECIPE["model"], "kind": "phi3", "key_heads": 1, "tied": True}  # type: ignore[dict-item]
         plain["selection"] = {"rule": "average", "average_steps": 8}
+        plain["validation"] = {"every_steps": 7, "sequences": 4}  # it stops there: a state right after a validation
     recipe = from_plain(plain)
     assert recipe.model is not None
     settings = model.config(recipe.model, 50, 0, 0)
