@@ -71,10 +71,11 @@ class StandInClass(type):
         if len(bases) > 1:
             raise TypeError(f"class {name}: a class of the program's as one of several bases")
         cell = body.pop("__classcell__", None)
-        names = {one: value for one, value in body.items() if one not in ("__module__", "__qualname__")}
+        names = {one: value for one, value in body.items() if one != "__qualname__"}
         (base,) = bases
         _add_methods(base)
         made = base._ask("subclass", base._class_number, (name, names), {})  # type: ignore[attr-defined]
+        type.__setattr__(made, "__getattribute__", _attribute)  # its methods come before those that `super` finds
         if cell is not None:
             cell.cell_contents = made
         return made
