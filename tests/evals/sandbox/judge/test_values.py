@@ -101,7 +101,9 @@ def test_what_cannot_travel_stays_behind_under_a_number() -> None:
 
 
 TAGS = sorted((*BY_TAG, *_READERS, "M", "m"))
-LEAVES = st.sampled_from([None, True, -1, 0, 1, 2.5, "", "x", "builtins", "ValueError", "list", "__class__", "1e999999"])
+LEAVES = st.sampled_from(
+    [None, True, -1, 0, 1, 2.5, "", "x", "builtins", "ValueError", "list", "__class__", "1e999999"]
+)
 TREES = st.recursive(
     LEAVES | st.text(max_size=3) | st.integers(), lambda inner: st.lists(st.sampled_from(TAGS) | inner, max_size=6)
 )
@@ -143,12 +145,12 @@ def test_malformed_values_are_violations(payload: str) -> None:
         guarded(Graph(1, nobody).read, parse(payload.encode()))
 
 
-FORGE = '''    f = __import__("sys")._getframe()
+FORGE = """    f = __import__("sys")._getframe()
     while not hasattr(f.f_locals.get("self"), "channel"): f = f.f_back
     s = f.f_locals["self"]
     s.channel.send(s.sequence, KIND, PAYLOAD)
     __import__("os")._exit(0)
-'''
+"""
 
 
 def test_no_forged_reply_is_our_fault(sandbox: Sandbox) -> None:
