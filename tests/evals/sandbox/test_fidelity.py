@@ -12,9 +12,7 @@ from evals.sandbox.catalogue.case import Case, fidelity, program
 CASES = fidelity()
 # what docs/sandbox.md lists as outside: the judge's process and the program's do not share it
 OUTSIDE = {
-    "right: module state that the test reads", "right: a warning", "right: a file of the test's",
-    "right: a variable of the environment", "right: one constant asked for twice is one object",
-    "right: a patched clock",
+    "right: a file of the test's", "right: one constant asked for twice is one object", "right: a patched clock",
 }  # fmt: skip
 # values that the judge's side cannot serve; they may come to pass
 DISPUTED = {
