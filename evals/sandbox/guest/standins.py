@@ -205,7 +205,7 @@ def _text(self: Any) -> Any:
 _special_names |= {kind: special_names(kind) for kind in (types.FunctionType, types.GeneratorType)}
 
 
-class _Reader:
+class FetchedItems:
     """What was fetched of an iterator and not yet read: items, then perhaps the exception at its end."""
 
     def __init__(self) -> None:
@@ -215,10 +215,10 @@ class _Reader:
         self.end: BaseException | None = None
 
 
-def _next_of(readers: dict[int, _Reader], most: int) -> Callable[[Any], Any]:
+def _next_of(readers: dict[int, FetchedItems], most: int) -> Callable[[Any], Any]:
     def read_next(self: Any) -> Any:
         number = number_of(self)
-        reader = readers.setdefault(number, _Reader())
+        reader = readers.setdefault(number, FetchedItems())
         if not reader.items:
             if reader.end is not None:
                 error, reader.end = reader.end, None
@@ -235,7 +235,7 @@ def _next_of(readers: dict[int, _Reader], most: int) -> Callable[[Any], Any]:
     return read_next
 
 
-def _iter_of(readers: dict[int, _Reader]) -> Callable[[Any], Any]:
+def _iter_of(readers: dict[int, FetchedItems]) -> Callable[[Any], Any]:
     def iterate(self: Any) -> Any:
         readers.pop(number_of(self), None)
         return type(self)._ask("special", number_of(self), ("__iter__",), {})
@@ -280,7 +280,7 @@ class StandIns:
     def __init__(self, ask: Ask, limit: int = MOST_AHEAD) -> None:
         self.ask, self.limit = ask, limit
         self.classes: dict[int, Any] = {}
-        self.readers: dict[int, _Reader] = {}
+        self.readers: dict[int, FetchedItems] = {}
 
     def fetched(self, number: int) -> list[Any]:
         """The items of an iterator that were fetched and not read, which go back with it."""
