@@ -32,6 +32,7 @@ globals()["__builtins__"] = dict(vars(builtins))
 
 MODULE = "solution"  # not __main__: main blocks must not run
 FILE = "/tmp/solution.py"  # the value of __file__; no such file exists  # noqa: S108
+DEEP = 30_000  # calls while a result is written
 TEXT = 500  # characters of an exception's message
 TEXTS = frozenset((str, bool, type(None)))
 _loads, _write, _read, _pack = marshal.loads, os.write, os.read, struct.pack
@@ -226,6 +227,8 @@ class Session:
         """(kind, payload). A value that recurses for ever or misreports itself becomes an object equal to nothing."""
         graph = self.graph
         graph.written = set()
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, DEEP))
         try:
             if (not watched or type(result) in (int, str, float)) and plain_inside(result) and not self.around.any():
                 changes = graph.changes() if graph.before else []
@@ -236,9 +239,10 @@ class Session:
             return b"t", _dumps([tree, graph.changes(), *self.around.taken()])
         except Exception:
             graph.written = set()
-            return b"t", _dumps(
-                [["o", graph.enter(result), ["k", 0, "unsendable", "", [], []]], [], *self.around.taken()]
-            )
+            tree = ["o", graph.enter(result), ["k", graph.new_number(), "unsendable", "", [], []]]
+            return b"t", _dumps([tree, [], *self.around.taken()])
+        finally:
+            sys.setrecursionlimit(limit)
 
     def _write_exception(self, error: BaseException) -> bytes:
         """[exception, changes, output, own class, message, line of the program]."""

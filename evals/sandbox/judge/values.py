@@ -5,6 +5,7 @@ program's. Malformed input is a `Violation`.
 """
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,9 @@ MALFORMED = (
     Refused, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError,
     AssertionError, NameError, ImportError, OSError,
 )  # fmt: skip
+
+
+DEEP = 30_000  # calls while a tree is read: Python's own, which need no stack of C's
 
 
 class Violation(BaseException):
@@ -47,10 +51,14 @@ def guarded(read: Callable[..., Any], *given: Any) -> Any:
 
     Raises  Violation when they are malformed.
     """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(DEEP)
     try:
         return read(*given)
     except MALFORMED as error:
         raise Violation(f"an unreadable reply ({type(error).__name__}: {error!s:.80})") from None
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def read_message(graph: Graph, payload: bytes, least: int) -> tuple[Any, list[Any]]:
