@@ -190,6 +190,10 @@ def _exit(self: Any, kind: Any, error: Any, trace: Any) -> Any:
     return type(self)._ask("special", number_of(self), ("__exit__", kind, error, None), {})
 
 
+def _absent(self: Any) -> Any:
+    raise AttributeError("__copy__")
+
+
 def _doc(self: Any) -> Any:
     return type(self)._ask("get", number_of(self), ("__doc__",), {})
 
@@ -305,6 +309,7 @@ class StandIns:
             body |= {"__slots__": (), **{one: _forward(one) for one in special if one in SPECIAL}}
             body |= {one: method for one, method in (("__call__", _call), ("__exit__", _exit)) if one in body}
             if "__next__" in body:
+                body["__copy__"] = property(_absent)  # itertools.tee reads on where there is none
                 own = module not in ITERATORS  # of the program's: what it did so far can be seen in its attributes
                 body["__next__"] = _next_of(self.readers, 1 if own else self.limit)
                 body["__iter__"] = _iter_of(self.readers) if own and "__iter__" in body else lambda self: self
