@@ -14,6 +14,7 @@ from zoo.cli.output import emit_json
 from zoo.records import Record
 
 if TYPE_CHECKING:
+    from zoo.db.database import Database
     from zoo.registry import Registry
 
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight
@@ -213,8 +214,9 @@ def _zoo() -> list[Diagnosis]:
         return [Diagnosis("zoo", "ok", detail), *([_new_store()] if os.environ.get("PHIZOO_STORE") else [])]
     try:
         with open_registry(readonly=True) as registry:
-            count = len(registry.list(all_versions=True))
-            return [Diagnosis("zoo", "ok", f"{count} checkpoints in {shown(url)}"), _store(registry)]
+            count = registry.database.rows("SELECT count(*) FROM checkpoints")[0][0]
+            rights = "" if file is not None else _rights(registry.database)
+            return [Diagnosis("zoo", "ok", f"{count} checkpoints in {shown(url)}{rights}"), _store(registry)]
     except ZooError as error:
         return [Diagnosis("zoo", "wrong", str(error), "set PHIZOO_DB to the zoo's database")]
 
@@ -247,6 +249,17 @@ def _new_store() -> Diagnosis:
         return Diagnosis("store", "ok", f"{count} files in {store.url}")
     detail = f"{store.url} belongs to another zoo ({mark.address or mark.kind})"
     return Diagnosis("store", "wrong", detail, "set PHIZOO_DB to the database of that zoo")
+
+
+def _rights(database: "Database") -> str:
+    """What this role may do in a shared database, as the server says."""
+    from zoo.errors import ZooError
+
+    try:
+        database.check_writable()
+    except ZooError as error:
+        return f" (reading only: {error})"
+    return " (reading and writing)"
 
 
 def _disk() -> list[Diagnosis]:
