@@ -85,7 +85,7 @@ class PairJudgement(NamedTuple):
     reason: str = ""
 
 
-class Pair(NamedTuple):
+class OwnerPair(NamedTuple):
     """What a database and a store say about each other."""
 
     own: Identity
@@ -108,7 +108,7 @@ def read_mark(store: Store) -> Mark | None:
         ) from error
 
 
-def judge(pair: Pair) -> PairJudgement:
+def judge(pair: OwnerPair) -> PairJudgement:
     """Whether a database and a store belong together. What is only asked of a claim is not asked here: the fit."""
     own, mark = pair.own, pair.mark
     is_recorded = bool(own.store)
@@ -146,10 +146,10 @@ def judge(pair: Pair) -> PairJudgement:
     )
 
 
-def look(database: Database, store: Store) -> Pair:
+def look(database: Database, store: Store) -> OwnerPair:
     """What a database and a store say about each other."""
     mark = read_mark(store)
-    return Pair(identity.read(database), identity.place(database), mark, store.place() if mark else ())
+    return OwnerPair(identity.read(database), identity.place(database), mark, store.place() if mark else ())
 
 
 def check(database: Database, store: Store, writing: bool) -> None:
@@ -239,7 +239,7 @@ def adopt(database: Database, store: Store) -> None:
     """
     mark = _lenient_mark(store)
     if mark is not None and mark.kind == "exchange":
-        raise ZooError(f"{shown(store.url)}: {judge(Pair(identity.read(database), (), mark, ())).reason}")
+        raise ZooError(f"{shown(store.url)}: {judge(OwnerPair(identity.read(database), (), mark, ())).reason}")
     identity.renew(database)
     _write(database, store, first=False)
 
