@@ -24,7 +24,7 @@ from zoo.db.open import open_database
 from zoo.db.pins import enter_pinned
 from zoo.db.rows import Newest, Tasks
 from zoo.db.stored import PLAIN
-from zoo.errors import UnreachableError, ZooError
+from zoo.errors import ZooError
 from zoo.records import (
     About,
     Checkpoint,
@@ -35,7 +35,7 @@ from zoo.records import (
     Search,
     Split,
 )
-from zoo.store.damage import find_damage
+from zoo.store.damage import find_problems
 from zoo.store.open import open_store
 from zoo.store.store import Store, copy_hashed
 
@@ -72,24 +72,15 @@ class Registry:
     """An open zoo, created by `open_registry`."""
 
     def __init__(self, database: Database, store: Store) -> None:
-        self.database, self._store, self._is_checked = database, store, False
+        self.database, self.unchecked_store, self._is_checked = database, store, False
 
     @property
     def store(self) -> Store:
         """The store, once it is known to belong to the database. Raises ZooError in one line if it does not."""
         if not self._is_checked:
-            ownership.check(self.database, self._store, writing=not self.database.readonly)
+            ownership.check(self.database, self.unchecked_store, writing=not self.database.readonly)
             self._is_checked = True
-        return self._store
-
-    def pair(self, adopting: bool = False) -> ownership.PairReport:
-        """How the database and the store belong together, see `zoo.ownership`.
-
-        adopting  make the database the store's owner first
-        """
-        if adopting and ownership.report(self.database, self._store).fault:
-            ownership.adopt(self.database, self._store)
-        return ownership.report(self.database, self._store)
+        return self.unchecked_store
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -166,12 +157,7 @@ class Registry:
     def path(self, spec: str | Checkpoint) -> Path:
         """A local folder with exactly the checkpoint's files, ready for `from_pretrained`."""
         checkpoint = self.get(spec) if isinstance(spec, str) else spec
-        try:
-            store = self.store
-        except UnreachableError:
-            if not self._store.is_local(checkpoint.files):
-                raise
-            store = self._store  # bytes are named by their digest: those of the cache are right in any case
+        store = ownership.within_reach(lambda: self.store, self.unchecked_store, checkpoint.files)
         return store.tree(checkpoint.digest, checkpoint.files)
 
     def list(self, name: str | None = None, all_versions: bool = False) -> list[Checkpoint]:
@@ -239,41 +225,16 @@ class Registry:
         self, dry: bool = False, most: float = gc.MOST_SHARE, grace: float = gc.GRACE_SECONDS,
         tell: Callable[[Garbage], None] = lambda _garbage: None,
     ) -> Collected:  # fmt: skip
-        """Deletes the bytes that nothing refers to, as `phizoo models gc` does; see `zoo.db.gc`.
-
-        most   the largest share of the store that may go; grace: what is younger stays, in seconds
-        tell   is given what was found before anything is deleted
-        """
+        """Deletes the bytes that nothing refers to, as `phizoo models gc` does; see `zoo.db.gc.collect`."""
         return gc.collect(self.database, self.store, dry, most, grace, tell)
-
-    def leftovers(self) -> str:
-        """A line about uploads that were not completed, "" if there are none, or if these credentials may not ask."""
-        try:
-            found = self.store.leftovers()
-        except ZooError:
-            return ""
-        size = sum(one.bytes for one in found)
-        many = f"{len(found)} upload{'s' * (len(found) != 1)} not completed ({size / 1e6:,.1f} MB)"
-        return f"{many}; to free them: phizoo models gc" if found else ""
 
     def verify(self, spec: str | None = None, repair: bool = False) -> Lines:
         """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.
 
         repair  also removes damaged files from the store, so that adding or pulling restores them
         """
-        store, problems = self.store, []
         chosen = [self.get(spec)] if spec is not None else self.list(all_versions=True)
-        # each object is read once, however many checkpoints share it
-        faults = find_damage(store, list({file.sha256: file for one in chosen for file in one.files}.values()))
-        for sha256, fault in faults.items():
-            if repair and fault:
-                store.set_aside(sha256)
-        for checkpoint in chosen:
-            bad = [file for file in checkpoint.files if faults[file.sha256]]
-            problems += [f"{checkpoint.label}: {file.path}: {faults[file.sha256]}" for file in bad]
-            strays = store.strays(checkpoint.digest, checkpoint.files)
-            problems += [f"{checkpoint.label}: {stray} is not one of its files; delete it" for stray in strays]
-        return problems
+        return find_problems(self.store, chosen, repair)
 
     # -- datasets and recipes ---------------------------------------------------------------------
 
