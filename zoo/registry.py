@@ -288,8 +288,7 @@ class Registry:
         """
         faults: dict[str, str] = {}  # each object is read once, however many checkpoints share it
         problems = []
-        every = checkpoints.list_checkpoints(self.database, all_versions=True)
-        for checkpoint in [self.get(spec)] if spec is not None else every:
+        for checkpoint in checkpoints.list_checkpoints(self.database, None, True) if spec is None else [self.get(spec)]:
             for file in checkpoint.files:
                 if file.sha256 not in faults:
                     faults[file.sha256] = self.store.damage(file)
