@@ -1,4 +1,4 @@
-"""Writes a trained run as a Hugging Face folder that `PhiForCausalLM.from_pretrained`, vLLM and lm_eval load.
+"""Writes a trained run as a Hugging Face folder that `AutoModelForCausalLM`, vLLM and lm_eval load.
 
 Every value with a wrong class default is written out: bos and eos, `partial_rotary_factor` (at the top
 level for vLLM and older transformers, and in `rope_parameters` for newer ones), the generation config. The
@@ -26,9 +26,10 @@ def config_json(settings: "PhiConfig") -> dict[str, Any]:
     """The content of config.json, in the form of the published Phi checkpoints."""
     plain: dict[str, Any] = json.loads(settings.to_json_string(use_diff=False))
     rope = plain.get("rope_parameters") or {}
+    is_phi3 = settings.model_type == "phi3"
     plain |= {
-        "architectures": ["PhiForCausalLM"],
-        "partial_rotary_factor": rope.get("partial_rotary_factor", 0.5),
+        "architectures": ["Phi3ForCausalLM" if is_phi3 else "PhiForCausalLM"],
+        "partial_rotary_factor": rope.get("partial_rotary_factor", 1.0 if is_phi3 else 0.5),
         "rope_theta": rope.get("rope_theta", 10000.0),
         "dtype": "float32",
     }

@@ -50,7 +50,8 @@ def memory_bytes(recipe: Recipe, gpus: int) -> dict[str, float]:
     how = recipe.execution
     rows = how.microbatch_sequences or max(1, recipe.training.batch_sequences // gpus)
     tokens = rows * recipe.data.sequence_tokens
-    layer = tokens * (2 * 8 * model.width + 2 * 2 * model.mlp)
+    inner = 4 if model.kind == "phi3" else 2  # kept vectors of the MLP's width: gate, up, their product, its input
+    layer = tokens * (2 * 8 * model.width + 2 * inner * model.mlp)
     kept = model.layers * tokens * 2 * model.width + layer if how.activation_checkpointing else model.layers * layer
     parts = {
         "weights": 4.0 * count / gpus, "gradients": 4.0 * count / gpus, "optimizer": 8.0 * count / gpus,

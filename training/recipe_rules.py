@@ -96,6 +96,8 @@ def find_problems(recipe: Recipe, plain: Mapping[str, Any]) -> Iterator[str]:
     names = [source.name for source in data.sources]
     if twice := next((name for name in names if names.count(name) > 1), None):
         yield f"data.sources names {twice} twice; give it once, with a larger weight"
+    if data.loss == "answers" and data.packing != "documents":
+        yield "data.loss answers needs data.packing documents: a slice would cut an answer off from its question"
     micro = recipe.execution.microbatch_sequences
     if micro is not None and training.batch_sequences % micro:
         yield f"training.batch_sequences {training.batch_sequences} is no multiple of microbatch_sequences {micro}"

@@ -154,14 +154,12 @@ def open_datasets(datasets: tuple[Dataset, ...]) -> "list[TokenDataset]":
 
 def model_settings(request: Request, sources: "list[TokenDataset]") -> Any:
     """The model's configuration: the recipe's shape or the parent's; the tokenizer gives ids that the recipe omits."""
-    from transformers import PhiConfig
-
     from training import model
 
     tokens = sources[0]
     if request.parent is not None:
         # the parent's configuration, because pad-exact growth changes the epsilon
-        settings = PhiConfig.from_dict(dict(request.parent.architecture))
+        settings = model.read_config(request.parent.architecture)
     else:
         wanted = shape(request.recipe)
         bos, eos = (tokens.eos if given is None else given for given in (wanted.bos, wanted.eos))

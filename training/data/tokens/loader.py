@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 IGNORED = -100
+ANSWER, END = 1, 2  # the bits of a token's mark in a dataset of conversations
 PERIOD = 1024  # sequences over which the sources' shares are exact; a weight is rounded to 1/1024
 ROUNDS = 6
 
@@ -94,11 +95,25 @@ class TokenArray:
         return np.concatenate(parts).astype(np.int64) if parts else np.empty(0, dtype=np.int64)
 
 
+class ConversationEnds:
+    """1 at each token that ends a conversation, 0 elsewhere: a turn's EOS inside one does not cut it."""
+
+    def __init__(self, marks: TokenArray) -> None:
+        self.marks = marks
+
+    def __len__(self) -> int:
+        return len(self.marks)
+
+    def read(self, start: int, count: int) -> "Ints":
+        """The `count` numbers from `start`."""
+        return (self.marks.read(start, count) & END) // END
+
+
 @dataclass(frozen=True)
 class TokenDataset:
     """An open token dataset: its name and digest, its tokenizer's EOS and vocabulary, its arrays.
 
-    answers  1 for each token of an answer, 0 for the others, in the place of train's and validation's; None without
+    answers  the mark of each token of train and validation (training.data.tokens.chats); None without
     """
 
     name: str
@@ -175,7 +190,7 @@ class Loader:
     ) -> None:  # fmt: skip
         self.data, self.sources, self.batch, self.seed = data, sources, batch_sequences, seed
         self.length = data.sequence_tokens
-        self.bins = [self._pack(tokens.train, tokens) for tokens in sources]
+        self.bins = [self._pack(tokens.train, tokens, 0) for tokens in sources]
         self.sizes = [self._size(number) for number in range(len(sources))]
         self.weights = [source.weight for source in data.sources]
         self.shares = _shares(self.weights)
@@ -189,9 +204,12 @@ class Loader:
             counts = sequences_by_source(self.weights, seed, begin_step * batch_sequences)
             self.shift = [before - count for before, count in zip(read_before, counts, strict=True)]
 
-    def _pack(self, array: TokenArray, tokens: TokenDataset) -> Bins | None:
+    def _pack(self, array: TokenArray, tokens: TokenDataset, part: int) -> Bins | None:
+        """The packing of a dataset's training (part 0) or validation tokens; a conversation is one document."""
         if self.data.packing != "documents":
             return None
+        if tokens.answers is not None:
+            return pack_documents(ConversationEnds(tokens.answers[part]), 1, self.length, tokens.folder)
         return pack_documents(array, tokens.eos, self.length, tokens.folder)
 
     def _size(self, number: int) -> int:
@@ -238,7 +256,7 @@ class Loader:
         if bins is not None:
             return self._packed(array, answers, eos, bins[which])
         start = offset + which * self.length
-        marks = None if answers is None else answers.read(start, self.length + 1)
+        marks = None if answers is None else answers.read(start, self.length + 1) & ANSWER
         return Row(array.read(start, self.length + 1), None, marks)
 
     def _packed(self, array: TokenArray, answers: TokenArray | None, eos: int, pieces: list[tuple[int, int]]) -> Row:
@@ -250,7 +268,7 @@ class Loader:
             ids[place : place + count] = array.read(start, count)
             positions[place : place + count] = np.arange(count)
             if answers is not None and marks is not None:
-                marks[place : place + count] = answers.read(start, count)
+                marks[place : place + count] = answers.read(start, count) & ANSWER
             place += count
         return Row(ids, positions, marks)
 
@@ -292,7 +310,7 @@ class Loader:
         batches = []
         for number, tokens in enumerate(self.sources):
             held = tokens.validation
-            bins = self._pack(held, tokens)
+            bins = self._pack(held, tokens, 1)
             whole = (len(held) - 1) // self.length if bins is None else len(bins)
             answers = tokens.answers[1] if tokens.answers and self.data.loss == "answers" else None
             chosen = np.unique(np.linspace(0, whole - 1, min(sequences, max(whole, 0))).astype(np.int64))
