@@ -5,23 +5,24 @@ all its bytes are in the store and durable, so every checkpoint that can be foun
 here runs, unpickles or loads a model.
 """
 
-import datetime
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from zoo import settings
 from zoo.address import shown
-from zoo.db import checkpoints, datasets, gc, names, query, rows, searches
+from zoo.admission.describe import describe_checkpoint, now
+from zoo.cli import output
+from zoo.db import audit, checkpoints, datasets, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
-from zoo.db.gc import Collected, pin
+from zoo.db.gc import Collected
 from zoo.db.open import open_database
+from zoo.db.pins import enter_pinned
 from zoo.db.stored import PLAIN
-from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import (
     About,
@@ -32,15 +33,10 @@ from zoo.records import (
     Score,
     Search,
     Split,
-    manifest_digest,
     validate_name,
 )
-from zoo.shape import read_shape
 from zoo.store.open import open_store
 from zoo.store.store import Store, copy_hashed
-
-if TYPE_CHECKING:
-    from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
 Lines = list[str]  # inside the class, `list` is the registry's own
@@ -50,21 +46,19 @@ Lines = list[str]  # inside the class, `list` is the registry's own
 def open_registry(db: str | None = None, store: str | None = None, readonly: bool = False) -> Iterator["Registry"]:
     """The registry at a database URL and a store (default: from the environment), closed at the end.
 
-    readonly  needs no write permission, creates nothing, migrates nothing
+    readonly  needs no write permission, creates nothing, migrates nothing; otherwise the right to write is checked
+              here, before any long work whose end is a write
     Raises    ZooError if either cannot be opened, or only one of a shared pair is set
     """
     if db is None and store is None:
         settings.check_pair()
     database = open_database(db or settings.database_url(), readonly)
+    if db is None and store is None:
+        output.state_zoo(settings.chosen_zoo())
     try:
         yield Registry(database, open_store(store or settings.store_url()))
     finally:
         database.close()
-
-
-def now() -> str:
-    """The current time in UTC, ISO 8601, with microseconds so that order is preserved."""
-    return datetime.datetime.now(datetime.UTC).isoformat()
 
 
 class Registry:
@@ -121,8 +115,7 @@ class Registry:
 
         if not self.database.rows("SELECT name FROM counters WHERE name = :name", name=name):
             names.check_new(name)
-        with self.database.write():
-            pass  # a read-only zoo raises before anything is copied
+        self.database.check_writable()  # before anything is copied
         with self.store.incoming() as staging:
             tree = staging / "tree"
             files, about = fill(tree)
@@ -130,9 +123,10 @@ class Registry:
             check_tokenizer(tree, inspected.config)
             files = files or ingest.hash_files(tree, inspected.paths)
             checkpoint = describe_checkpoint(name, files, inspected, about)
-            with pin(self.database, staging.name, [file.sha256 for file in files], now()):
-                self.store.publish(tree, files)
-                return self.enter(checkpoint, about.recipe)
+            return enter_pinned(
+                self.database, staging.name, [file.sha256 for file in files],
+                lambda: self.store.publish(tree, files), lambda: self.enter(checkpoint, about.recipe),
+            )  # fmt: skip
 
     def enter(self, checkpoint: Checkpoint, recipe: dict[str, Any] | None = None) -> Checkpoint:
         """Writes the row of a checkpoint whose bytes are in the store, as the next version of its name."""
@@ -209,8 +203,20 @@ class Registry:
 
     def alias_history(self, name: str) -> Sequence[AliasMove]:
         """Every move of a name's aliases, oldest first."""
-        moves = "SELECT alias, previous, version, moved FROM alias_history WHERE name = :name ORDER BY id"
-        return [AliasMove(*row) for row in self.database.rows(moves, name=name)]
+        return checkpoints.alias_history(self.database, name)
+
+    def author(self, checkpoint: Checkpoint) -> audit.Author:
+        """Who added a checkpoint; nobody for one of an older version."""
+        key = {"name": checkpoint.name, "version": checkpoint.version}
+        return audit.author_of(self.database, "checkpoints", **key) or audit.NOBODY
+
+    def run_author(self, run_id: str) -> audit.Author | None:
+        """Who published a run, by its whole id; None if it is not here."""
+        return audit.author_of(self.database, "runs", id=run_id)
+
+    def audit(self, limit: int) -> Sequence[audit.AuditEntry]:
+        """Who wrote what: at most `limit` writes, the newest first."""
+        return audit.read_audit(self.database, limit)
 
     def tag(self, spec: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
         """The checkpoint with tags added and removed."""
@@ -239,7 +245,7 @@ class Registry:
 
     def gc(self, dry: bool = False, most: float = 1.0) -> Collected:
         """Deletes the bytes that nothing refers to, at most this share of the objects; see `zoo.db.gc`."""
-        return gc.collect(self.database, self.store, datetime.datetime.now(datetime.UTC), dry, most)
+        return gc.collect(self.database, self.store, dry, most)
 
     def verify(self, spec: str | None = None, repair: bool = False) -> Lines:
         """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.
@@ -301,10 +307,11 @@ class Registry:
             return
         with self.store.incoming() as staging:
             sha256, size = copy_hashed(results, staging / "results")
-            with pin(self.database, staging.name, [sha256], moment):
-                self.store.publish(staging, [File(path="results", sha256=sha256, bytes=size)])
-                with self.database.write():
-                    rows.write_run(self.database, header, protocol, scores, sha256, moment)
+            file = File(path="results", sha256=sha256, bytes=size)
+            enter_pinned(
+                self.database, staging.name, [sha256], lambda: self.store.publish(staging, [file]),
+                lambda: rows.write_run(self.database, header, protocol, scores, sha256, moment),
+            )  # fmt: skip
 
     def add_combined(self, score: Score, protocol: ProtocolRecord) -> None:
         """Keeps a score that combines stored runs which differ by seed alone, in place of an earlier one."""
@@ -383,18 +390,3 @@ class Registry:
     def write_split(self, split: Split, parts: Sequence[Score]) -> None:
         """Keeps the split of a run and the scores of its parts in place of those that it had."""
         searches.write_split(self.database, split, parts)
-
-
-def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspected", about: About) -> Checkpoint:
-    """The record of an inspected folder and a user's description; `enter` assigns its version."""
-    return Checkpoint(
-        name=name, version=0, digest=manifest_digest(files), files=files, architecture=inspected.config,
-        parameters=inspected.parameters, context_tokens=read_shape(inspected.config).context_tokens,
-        prompt_style=about.prompt_style, training_tokens=about.training_tokens,
-        recipe_digest=digest(about.recipe) if about.recipe is not None else None, parents=about.parents,
-        datasets=about.datasets, licence=about.licence, created=now(), source=about.source,
-        family=about.family or str(inspected.config.get("model_type", "")), training_flops=about.training_flops,
-        tags=tuple(sorted(set(about.tags))),
-        notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in inspected.warnings)]),
-        quantisation=inspected.quantisation, chat_template=inspected.chat_template,
-    )  # fmt: skip

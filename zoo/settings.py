@@ -6,6 +6,7 @@ They are read on each call, never at import, so that a test or a script may set 
 import os
 from pathlib import Path
 
+from zoo.address import shown
 from zoo.errors import ZooError
 
 
@@ -38,6 +39,14 @@ def database_url() -> str:
 def store_url() -> str:
     """The store of checkpoint bytes, a path or an fsspec URL: `PHIZOO_STORE`, or `home()/store`."""
     return os.environ.get("PHIZOO_STORE") or str(home() / "store")
+
+
+def chosen_zoo() -> str:
+    """The line that names the database and the store, without secrets; "" if the environment names neither."""
+    chosen = [name for name in ("PHIZOO_DB", "PHIZOO_STORE") if os.environ.get(name)]
+    if not chosen:
+        return ""
+    return f"zoo {shown(database_url())}, bytes in {shown(store_url())} ({' and '.join(chosen)})"
 
 
 def check_pair() -> None:

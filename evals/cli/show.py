@@ -12,6 +12,7 @@ from zoo.errors import ZooError, nearest
 
 if TYPE_CHECKING:
     from evals.records import Result
+    from zoo.db.audit import Author
 
 
 @click.command()
@@ -102,9 +103,18 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     header = read_header(folder)
     results = read_results(folder / "results.jsonl")
     if sample_id is None:
-        _show_run(msgspec.to_builtins(header), results, as_json)
+        _show_run(msgspec.to_builtins(header), results, _published_by(header.id), as_json)
     else:
         _show_sample(header, results, sample_id, as_json)
+
+
+def _published_by(run_id: str) -> "Author | None":
+    """Who published a run; None if nobody did, or its zoo cannot be asked."""
+    import contextlib
+
+    with contextlib.suppress(ZooError), open_registry(readonly=True) as registry:
+        return registry.run_author(run_id)
+    return None
 
 
 def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_json: bool) -> None:
@@ -139,7 +149,7 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
                 click.echo(f"    its tokens: {' '.join(map(str, choice.tokens))}")
 
 
-def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool) -> None:
+def _show_run(header: dict[str, Any], results: "Sequence[Result]", author: "Author | None", as_json: bool) -> None:
     from collections import Counter
 
     verdicts = dict(Counter(result.verdict for result in results))
@@ -149,7 +159,7 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
         "answer_tokens": sum(result.tokens - result.thought_tokens for result in results),
     }
     if as_json:
-        emit_json({**header, "verdicts": verdicts, **thoughts})
+        emit_json({**header, "verdicts": verdicts, **thoughts, "published_by": author.fields() if author else None})
         return
     for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
         click.echo(f"{key:<17} {header[key]}")
@@ -181,6 +191,7 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
     for name, value in _groups(header["task"], header["protocol"]["metric"], results):
         click.echo(f"{name:<17} {value}")
     click.echo(f"{'command':<17} {header['command']}")
+    click.echo(f"{'published by':<17} {author.text() if author else 'nobody: it is not in the zoo'}")
 
 
 def _groups(task_name: str, metric: str, results: "Sequence[Result]") -> list[tuple[str, str]]:

@@ -35,8 +35,8 @@ import alembic.command  # noqa: E402, F401
 
 import zoo.admission.gate  # noqa: E402, F401
 from tests.zoo import conftest as make  # noqa: E402
-from zoo.db.database import with_driver  # noqa: E402
-from zoo.db.open import SCHEMA, schema_version  # noqa: E402
+from zoo.db.open import SCHEMA  # noqa: E402
+from zoo.db.postgres import with_driver  # noqa: E402
 from zoo.exchange.zoo_remote import pull, push  # noqa: E402
 from zoo.registry import Registry, open_registry  # noqa: E402
 
@@ -220,7 +220,7 @@ def kill_migrate(place: Path, count: int) -> int:
         shutil.copytree(begin, home)
         early += killed(started("migrate", [], home), chance.uniform(0, 1.05 * seconds))
         database = opened(f"sqlite:///{home}/zoo.db")
-        version = schema_version(database)
+        version = database.schema_version()
         database.close()
         old += version == "0001"
         if version not in ("0001", SCHEMA):

@@ -45,12 +45,11 @@ def _echo_history(checkpoint: str, as_json: bool) -> None:
     with open_registry(readonly=True) as registry:
         moves = registry.alias_history(registry.get(checkpoint).name)
     if as_json:
-        emit_json([move._asdict() for move in moves])
+        emit_json([move._asdict() | {"author": move.author.fields()} for move in moves])
         return
     for move in moves:
-        click.echo(
-            f"{move.moved[:19] or 'before 0002':19}  @{move.alias}  {move.previous or '-'} -> {move.version or '-'}"
-        )
+        when, by = move.moved[:19] or "before 0002", move.author.text()
+        click.echo(f"{when:19}  @{move.alias}  {move.previous or '-'} -> {move.version or '-'}  by {by}")
 
 
 @click.command()
@@ -135,17 +134,24 @@ def gc(dry_run: bool, yes: bool, as_json: bool) -> None:
 def upgrade() -> None:
     """Bring the zoo's database to this version's schema.
 
-    Any command that writes does this too. The upgrade is one transaction. Scores that an older version derived from
-    several runs, or with an older interval, are then brought up to date: `phizoo eval runs --renew`.
+    In PostgreSQL this command alone does it, as the owner of the tables, and it makes a new zoo there; roles that may
+    read or write the older tables get the same rights on the new ones. In SQLite any command that writes does it too.
+    The upgrade is one transaction. Scores that an older version derived from several runs, or with an older interval,
+    are then brought up to date: `phizoo eval runs --renew`.
 
     \b
     Example:  phizoo models upgrade
     """
-    from zoo.db.open import SCHEMA
+    from zoo import settings
+    from zoo.db.open import SCHEMA, upgrade_database
 
+    settings.check_pair()
+    grants = upgrade_database(settings.database_url())
     with open_registry() as registry:
         scored = bool(registry.scores())
-        click.echo(f"the schema is {SCHEMA}, the newest")
+    click.echo(f"the schema is {SCHEMA}, the newest")
+    for grant in grants:
+        click.echo(f"renewed: {grant}")
     if scored:
         renew_scores()
 

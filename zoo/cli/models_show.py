@@ -13,6 +13,7 @@ from zoo.errors import CheckFailed, ZooError
 from zoo.lineage import unique_tokens
 
 if TYPE_CHECKING:
+    from zoo.db.audit import Author
     from zoo.records import Checkpoint, Score
     from zoo.registry import Registry
 
@@ -60,6 +61,8 @@ def show(checkpoint: str, as_json: bool) -> None:
     \b
     Example:  phizoo models show phi-1-mini@best
     """
+    from zoo.db.audit import NOBODY, run_authors
+
     with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
@@ -70,10 +73,12 @@ def show(checkpoint: str, as_json: bool) -> None:
 
             fields = msgspec.to_builtins(record)
             searched = [msgspec.to_builtins(search) | {"id": search.id} for search in searches]
+            authors = run_authors(registry.database, record.digest)
             emit_json(
                 fields
+                | {"added_by": registry.author(record).fields()}
                 | {"bytes": record.bytes, "unique_tokens": unique_tokens(registry)[record.digest], "aliases": aliases}
-                | {"scores": [_with_note(score) for score in scores]}
+                | {"scores": [_with_note(score, authors.get(score.run, NOBODY)) for score in scores]}
                 | {"searches": searched, "splits": list(splits.values())}
             )
             return
@@ -94,11 +99,11 @@ def show(checkpoint: str, as_json: bool) -> None:
             click.echo(f"  {search.id[:12]}  {search_line(search)}")
 
 
-def _with_note(score: "Score") -> dict[str, Any]:
+def _with_note(score: "Score", author: "Author") -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(score)
-    return fields | {"coverage_note": coverage_note(score.value, score.clusters)}
+    return fields | {"coverage_note": coverage_note(score.value, score.clusters), "published_by": author.fields()}
 
 
 def _runs(scores: "Sequence[Score]") -> set[str]:
@@ -115,7 +120,8 @@ def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[s
         "unique tokens": known_count(unique_tokens(registry)[record.digest]),
         "tokens seen": known_count(record.training_tokens),
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
-        "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),
+        "source": record.source or "unknown", "created": record.created,
+        "added by": registry.author(record).text(), "tags": ", ".join(record.tags),
         "notes": record.notes, "size": f"{bytes_text(record.bytes)} in {len(record.files)} files",
     }  # fmt: skip
     for key, value in lines.items():

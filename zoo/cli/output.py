@@ -3,10 +3,11 @@
 Needs nothing but the standard library at import, so that libraries below the command line may use it too.
 """
 
+import contextlib
 import functools
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.visible import plain
@@ -190,6 +191,31 @@ def _rich_table(body: list[tuple[str, ...]], titles: tuple[str, ...], right: lis
 def note_once(text: str) -> None:
     """Prints a line to stderr, the same line once a process."""
     print(f"phizoo: {text}", file=sys.stderr)
+
+
+class _Command:
+    """The command that runs in this process, and whether it has said which zoo it speaks to."""
+
+    running = stated = False
+
+
+@contextlib.contextmanager
+def one_command() -> Iterator[None]:
+    """While the block runs, the first zoo that is opened is stated. A command inside another is a part of it."""
+    outer = _Command.running
+    if not outer:
+        _Command.running, _Command.stated = True, False
+    try:
+        yield
+    finally:
+        _Command.running = outer
+
+
+def state_zoo(line: str) -> None:
+    """Prints to stderr which zoo a command speaks to, once a command; a library, and an empty line, print nothing."""
+    if line and _Command.running and not _Command.stated:
+        _Command.stated = True
+        print(f"phizoo: {plain(line)}", file=sys.stderr)
 
 
 def report_dry_run(lines: Iterable[str], missing: Sequence[str], outcome: str) -> None:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from zoo.db import names
+from zoo.db.audit import BY, NOBODY, Author, author_columns
 from zoo.db.database import Database, insert_row
 from zoo.db.stored import StoredRecord
 from zoo.records import Checkpoint
@@ -11,12 +12,13 @@ CHECKPOINT = StoredRecord(Checkpoint)
 
 
 class AliasMove(NamedTuple):
-    """One move of an alias: from a version (0: it did not exist) to another (0: it was removed), and when."""
+    """One move of an alias: from a version (0: it did not exist) to another (0: it was removed), when, and by whom."""
 
     alias: str
     previous: int
     version: int
     moved: str
+    author: Author = NOBODY
 
 
 def get_checkpoint(database: Database, spec: str) -> Checkpoint:
@@ -53,4 +55,16 @@ def move_alias(database: Database, name: str, move: AliasMove) -> None:
     database.run("DELETE FROM aliases WHERE name = :name AND alias = :alias", name=name, alias=move.alias)
     if move.version:
         insert_row(database, "aliases", name=name, alias=move.alias, version=move.version)
-    insert_row(database, "alias_history", name=name, **move._asdict())
+    insert_row(
+        database, "alias_history", name=name, alias=move.alias, version=move.version, previous=move.previous,
+        moved=move.moved, **author_columns(database),
+    )  # fmt: skip
+
+
+def alias_history(database: Database, name: str) -> list[AliasMove]:
+    """Every move of a name's aliases, oldest first."""
+    moves = f"SELECT alias, previous, version, moved, {BY} FROM alias_history WHERE name = :name ORDER BY id"
+    return [
+        AliasMove(alias, previous, version, moved, Author(*by))
+        for alias, previous, version, moved, *by in database.rows(moves, name=name)
+    ]

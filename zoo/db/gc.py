@@ -1,14 +1,12 @@
 """Removes and renames checkpoints and collects garbage, but never anything that is referenced or being added.
 
-An object is garbage if no checkpoint, no run and no living writer's pin names it. A writer pins its
-objects before it checks whether they exist; gc decides and deletes inside one write transaction. Since
-writers take turns, an object is either pinned before gc checks or deleted before the writer checks;
-there is no moment between.
+An object is garbage if no checkpoint, no run and no living writer's pin (`zoo.db.pins`) names it. A writer pins
+its objects before it checks whether they exist; gc decides and deletes inside one write transaction. Since writers
+take turns, an object is either pinned before gc checks or deleted before the writer checks; there is no moment
+between.
 """
 
 import contextlib
-import datetime
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,13 +14,13 @@ import msgspec
 from zoo.address import shown
 from zoo.db import names, rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
-from zoo.db.database import Database, insert_row
+from zoo.db.database import Database
+from zoo.db.pins import drop_dead_pins
 from zoo.errors import ZooError
 from zoo.records import Checkpoint
 from zoo.store.store import Store, is_alive
 
 BATCH = 200  # objects deleted in one transaction: another writer waits for at most these
-FAR_PIN_DAYS = 7  # we cannot check a process on another host; nobody adds for a week
 
 
 class Collected(NamedTuple):
@@ -32,14 +30,11 @@ class Collected(NamedTuple):
     bytes: int
 
 
-def collect(
-    database: Database, store: Store, moment: datetime.datetime, dry: bool = False, most: float = 1.0
-) -> Collected:
+def collect(database: Database, store: Store, dry: bool = False, most: float = 1.0) -> Collected:
     """Deletes the bytes that nothing refers to. Safe beside any number of writers and readers.
 
     Objects that `entries/` name stay too: somebody pushed checkpoints to this store's address.
 
-    moment  now, to recognise old pins of other hosts
     dry     only counts
     most    the share of the store's objects that may be deleted, 0 to 1
     Raises  ZooError if more than `most` of them are garbage; nothing is deleted then
@@ -48,7 +43,7 @@ def collect(
     pushed = store.entry_objects()  # after the objects: an entry that is written meanwhile keeps its own
     candidates = [(sha256, size) for sha256, size in stored if sha256 not in pushed]
     if most < 1 and not dry:
-        garbage = collect(database, store, moment, dry=True)
+        garbage = collect(database, store, dry=True)
         if garbage.objects > most * len(stored):
             raise ZooError(
                 f"{shown(store.url)}: {garbage.objects} of its {len(stored)} files belong to nothing in "
@@ -57,7 +52,8 @@ def collect(
     count = size = 0
     for start in range(0, len(candidates), BATCH):
         with database.write() if not dry else contextlib.nullcontext():
-            _drop_dead_pins(database, moment, dry)
+            if not dry:
+                drop_dead_pins(database)
             for sha256, object_bytes in candidates[start : start + BATCH]:
                 if not _is_referenced(database, sha256):
                     count, size = count + 1, size + object_bytes
@@ -68,26 +64,6 @@ def collect(
             digests = {row[0] for row in database.rows("SELECT digest FROM checkpoints")}
             store.sweep(digests, is_alive)
     return Collected(count, size)
-
-
-@contextlib.contextmanager
-def pin(database: Database, owner: str, objects: Sequence[str], moment: str) -> Iterator[None]:
-    """Protects these objects from gc while the block runs, and after a crash until the owner is known to be dead."""
-    with database.write():
-        for sha256 in sorted(set(objects)):
-            insert_row(database, "pins", owner=owner, sha256=sha256, created=moment)
-    try:
-        yield
-    finally:
-        with database.write():
-            database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
-
-
-def _drop_dead_pins(database: Database, moment: datetime.datetime, dry: bool) -> None:
-    oldest = (moment - datetime.timedelta(days=FAR_PIN_DAYS)).isoformat()
-    for owner, created in database.rows("SELECT owner, min(created) FROM pins GROUP BY owner"):
-        if not dry and (not is_alive(owner) or created < oldest):
-            database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
 
 
 def _is_referenced(database: Database, sha256: str) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from zoo.admission.scores import score_fault
 from zoo.choice import PASSED_OVER, SETTING, choose, run_facts
 from zoo.cli import output
+from zoo.db.audit import author_columns
 from zoo.db.database import Database, insert_row, where_equal
 from zoo.db.stored import StoredRecord
 from zoo.digest import canonical, digest
@@ -44,7 +45,7 @@ def next_version(database: Database, name: str) -> int:
 
 def insert(database: Database, checkpoint: Checkpoint) -> None:
     """Writes a new checkpoint's rows."""
-    insert_row(database, "checkpoints", **columns_of(checkpoint))
+    insert_row(database, "checkpoints", **columns_of(checkpoint), **author_columns(database))
     number = number_of(database, checkpoint)
     for file in checkpoint.files:
         insert_row(database, "files", checkpoint_id=number, path=file.path, sha256=file.sha256, bytes=file.bytes)
@@ -85,8 +86,10 @@ def rewrite(database: Database, before: Checkpoint, after: Checkpoint) -> None:
 
 
 def delete(database: Database, checkpoint: Checkpoint) -> None:
-    """Deletes a checkpoint's rows."""
+    """Deletes a checkpoint's rows, and keeps who did."""
     number = number_of(database, checkpoint)
+    removed = {"name": checkpoint.name, "version": checkpoint.version, "digest": checkpoint.digest}
+    insert_row(database, "removals", **removed, **author_columns(database))
     for table in ("files", "parents", "trained_on", "tags"):
         database.run(f"DELETE FROM {table} WHERE checkpoint_id = :id", id=number)
     database.run("DELETE FROM checkpoints WHERE id = :id", id=number)
@@ -122,7 +125,7 @@ def write_run(
     insert_row(
         database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
         results=sha256 or (replaced[0][1] if replaced else ""), created=replaced[0][0] if replaced else moment,
-        record=canonical(header).decode(),
+        record=canonical(header).decode(), **author_columns(database),
     )  # fmt: skip
     insert_scores(database, header, protocol, scores, moment)
 

@@ -15,18 +15,19 @@ import msgspec
 
 from zoo.address import refuse_secrets
 from zoo.admission import gate
+from zoo.admission.describe import now
 from zoo.admission.records import Entry, RunEntry, check_entry, decode_entry, entry_files, recorded_address
 from zoo.admission.tokenizer import check_tokenizer
 from zoo.db import datasets, names
 from zoo.db.database import UNTOUCHED, DatabaseError, sqlite_file
-from zoo.db.gc import pin
+from zoo.db.pins import enter_pinned
 from zoo.db.rows import insert_scores, keep_protocol, write_run
 from zoo.db.searches import search_of_header
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError, unknown
 from zoo.progress import progress
 from zoo.records import NAME, Checkpoint, Dataset, File, Record, Score
-from zoo.registry import Registry, now, open_registry
+from zoo.registry import Registry, open_registry
 from zoo.settings import sqlite_url
 from zoo.shape import read_shape
 from zoo.store.bucket import BucketStore, filesystem, translate_faults
@@ -125,23 +126,35 @@ def fetch(registry: Registry, entry: Entry, source: Store, spec: str, origin: st
     received = entry.checkpoint
     store, database = registry.store, registry.database
     files = list({file.sha256: file for file in entry_files(entry)}.values())
-    with store.incoming() as staging, pin(database, staging.name, [file.sha256 for file in files], now()):
-        missing = [file for file in files if store.has(file.sha256) != file.bytes]
-        size = sum(file.bytes for file in missing)
-        with _bar(f"pulling {received.label}", size) as advance:
-            for file in missing:
-                keep_fetched(store, source, file)
-                advance(file.bytes)
-        tree = _staged_tree(store, staging, received.files)
-        inspected = gate.inspect_folder(tree, linked=True)
-        check_tokenizer(tree, inspected.config)
-        checkpoint = msgspec.structs.replace(
-            received, architecture=inspected.config, parameters=inspected.parameters,
-            quantisation=inspected.quantisation, chat_template=inspected.chat_template,
-            context_tokens=read_shape(inspected.config).context_tokens,
-        )  # fmt: skip
-        added = _enter_records(registry, entry, checkpoint, origin)
-    return Transfer(label=added.label, digest=added.digest, files=len(missing), bytes=size)
+    moved: dict[str, int] = {}
+    inspected: list[Checkpoint] = []
+    with store.incoming() as staging:
+
+        def receive() -> None:
+            missing = [file for file in files if store.has(file.sha256) != file.bytes]
+            moved.update((file.sha256, file.bytes) for file in missing)
+            with _bar(f"pulling {received.label}", sum(file.bytes for file in missing)) as advance:
+                for file in missing:
+                    keep_fetched(store, source, file)
+                    advance(file.bytes)
+            inspected[:] = [_inspected(received, _staged_tree(store, staging, received.files))]
+
+        def enter() -> Checkpoint:
+            return _enter_records(registry, entry, inspected[0], origin)
+
+        added = enter_pinned(database, staging.name, [file.sha256 for file in files], receive, enter)
+    return Transfer(label=added.label, digest=added.digest, files=len(moved), bytes=sum(moved.values()))
+
+
+def _inspected(received: Checkpoint, tree: Path) -> Checkpoint:
+    """A received record with what its own files say in place of what another zoo claims."""
+    inspected = gate.inspect_folder(tree, linked=True)
+    check_tokenizer(tree, inspected.config)
+    return msgspec.structs.replace(
+        received, architecture=inspected.config, parameters=inspected.parameters,
+        quantisation=inspected.quantisation, chat_template=inspected.chat_template,
+        context_tokens=read_shape(inspected.config).context_tokens,
+    )  # fmt: skip
 
 
 def _enter_records(registry: Registry, entry: Entry, checkpoint: Checkpoint, origin: str) -> Checkpoint:
@@ -204,6 +217,8 @@ def _staged_tree(store: Store, staging: Path, files: Sequence[File]) -> Path:
     """The files of a checkpoint as a folder, for the inspection before its row is written."""
     for file in files:
         path = staging / "tree" / file.path
+        if path.exists():
+            continue  # of a first try, whose objects gc took
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = store.object(file.sha256)
         try:
