@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training import parallel
+from training.begun import check_begun
 from training.model import model_of
 from training.plan import config_flops_per_token
 from training.recipe import Recipe, identity, load, resolve_recipe, shape
@@ -106,10 +107,14 @@ def run_recipe(
             say(f"{existing.label} is in the zoo already, from this recipe and this data ({existing.digest[:12]})")
             return existing
         place = folder or training_dir() / digest(request.identity)[:16]
+        check_begun(
+            request.identity, place, folder is not None,
+            lambda processes: command or _command(spec, recipe, name, folder, processes),
+        )  # fmt: skip
         world = parallel.enter(device)
         try:
             with _lock_folder(place, world):
-                typed = command or _command(spec, recipe, name, place if folder else None, world)
+                typed = command or _command(spec, recipe, name, folder, world.size)
                 outcome = _train(registry, request, place, world, stop_after, typed)
                 for note in outcome.notes:
                     say(note)
@@ -136,11 +141,11 @@ def _leave(stopped_by: int) -> None:
         raise KeyboardInterrupt
 
 
-def _command(spec: str, recipe: Recipe, name: str | None, folder: Path | None, world: "World") -> str:
+def _command(spec: str, recipe: Recipe, name: str | None, folder: Path | None, processes: int) -> str:
     """The command line that resumes or repeats this run, overrides included."""
     start = ["phizoo"]
-    if world.size > 1:
-        start = ["torchrun", "--nproc-per-node", str(world.size), "--no-python", "phizoo"]
+    if processes > 1:
+        start = ["torchrun", "--nproc-per-node", str(processes), "--no-python", "phizoo"]
     words = [*start, "train", "run", spec]
     words += [word for override in recipe.overrides for word in ("--set", override)]
     words += ["--name", name] if name else []
