@@ -343,7 +343,7 @@ def recipe_of(spec: str) -> dict[str, Any]:
 
     if spec in RECIPES or spec.endswith(".toml"):
         return resolve_recipe(load(spec))
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         checkpoint = registry.get(spec)
         if checkpoint.recipe_digest is None:
             raise ZooError(f"{checkpoint.label} was added without a recipe. All recipes: phizoo train recipes")
@@ -360,7 +360,7 @@ def metrics_of(spec: str) -> list[dict[str, Any]]:
 
     file = Path(spec) / "metrics.jsonl"
     if not file.is_file():
-        with open_registry() as registry:
+        with open_registry(readonly=True) as registry:
             file = registry.path(spec) / export.CURVES
     if not file.is_file():
         raise ZooError(f"{spec} has no training curves; only checkpoints made by phizoo train run have them")

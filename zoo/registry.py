@@ -12,18 +12,18 @@ from typing import Any
 
 import msgspec
 
-from zoo import settings
+from zoo import ownership, settings
 from zoo.address import shown
 from zoo.admission.describe import describe_checkpoint, now
 from zoo.cli import output
 from zoo.db import audit, checkpoints, datasets, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database
-from zoo.db.gc import Collected
+from zoo.db.gc import Collected, Garbage
 from zoo.db.open import open_database
 from zoo.db.pins import enter_pinned
 from zoo.db.stored import PLAIN
-from zoo.errors import ZooError
+from zoo.errors import UnreachableError, ZooError
 from zoo.records import (
     About,
     Checkpoint,
@@ -61,11 +61,34 @@ def open_registry(db: str | None = None, store: str | None = None, readonly: boo
         database.close()
 
 
+def check_writable() -> None:
+    """Raises ZooError if this user may not write to the zoo: call it before long work whose end is a write."""
+    with open_registry():
+        pass
+
+
 class Registry:
     """An open zoo, created by `open_registry`."""
 
     def __init__(self, database: Database, store: Store) -> None:
-        self.database, self.store = database, store
+        self.database, self._store, self._is_checked = database, store, False
+
+    @property
+    def store(self) -> Store:
+        """The store, once it is known to belong to the database. Raises ZooError in one line if it does not."""
+        if not self._is_checked:
+            ownership.check(self.database, self._store, writing=not self.database.readonly)
+            self._is_checked = True
+        return self._store
+
+    def pair(self, adopting: bool = False) -> ownership.PairReport:
+        """How the database and the store belong together, see `zoo.ownership`.
+
+        adopting  make the database the store's owner first
+        """
+        if adopting and ownership.report(self.database, self._store).fault:
+            ownership.adopt(self.database, self._store)
+        return ownership.report(self.database, self._store)
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -155,7 +178,13 @@ class Registry:
     def path(self, spec: str | Checkpoint) -> Path:
         """A local folder with exactly the checkpoint's files, ready for `from_pretrained`."""
         checkpoint = self.get(spec) if isinstance(spec, str) else spec
-        return self.store.tree(checkpoint.digest, checkpoint.files)
+        try:
+            store = self.store
+        except UnreachableError:
+            if not self._store.is_local(checkpoint.files):
+                raise
+            store = self._store  # bytes are named by their digest: those of the cache are right in any case
+        return store.tree(checkpoint.digest, checkpoint.files)
 
     def list(self, name: str | None = None, all_versions: bool = False) -> list[Checkpoint]:
         """All checkpoints by name, only the newest version of each unless all are requested."""
@@ -243,9 +272,16 @@ class Registry:
         """Removes one version, unless something refers to it; see `zoo.db.gc`."""
         return gc.remove(self.database, spec, with_scores)
 
-    def gc(self, dry: bool = False, most: float = 1.0) -> Collected:
-        """Deletes the bytes that nothing refers to, at most this share of the objects; see `zoo.db.gc`."""
-        return gc.collect(self.database, self.store, dry, most)
+    def gc(
+        self, dry: bool = False, most: float = gc.MOST_SHARE, grace: float = gc.GRACE_SECONDS,
+        tell: Callable[[Garbage], None] = lambda _garbage: None,
+    ) -> Collected:  # fmt: skip
+        """Deletes the bytes that nothing refers to, as `phizoo models gc` does; see `zoo.db.gc`.
+
+        most   the largest share of the store that may go; grace: what is younger stays, in seconds
+        tell   is given what was found before anything is deleted
+        """
+        return gc.collect(self.database, self.store, dry, most, grace, tell)
 
     def verify(self, spec: str | None = None, repair: bool = False) -> Lines:
         """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.

@@ -67,6 +67,17 @@ def check_pair() -> None:
         )
 
 
+def half_pair(database: str, store: str) -> str:
+    """The reason not to give this database this store, new as it is, if only PHIZOO_DB is set; "" otherwise.
+
+    A store alone may be set, for a larger disk; a database alone is a team's, and the bytes would lie in one home.
+    """
+    is_half = bool(os.environ.get("PHIZOO_DB")) and not os.environ.get("PHIZOO_STORE")
+    if not is_half or (database, store) != (database_url(), store_url()) or database == sqlite_url(home() / "zoo.db"):
+        return ""
+    return "is in your own home: PHIZOO_DB is set, but PHIZOO_STORE is not; set it to the store of that zoo"
+
+
 def data_dir() -> Path | None:
     """The folder of evaluation sets that a user keeps: `PHIZOO_DATA`, or None."""
     given = os.environ.get("PHIZOO_DATA")

@@ -53,7 +53,7 @@ def ranks(
         raise ZooError("ranks are of one task: phizoo eval ranks TASK; of several runs: phizoo eval ranks --seeds")
     from evals.results.ranking import rank_columns
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         columns = rank_columns(registry, names[0], metric, all_versions)
     if as_json:
         emit_json(columns)
@@ -85,7 +85,7 @@ def _fields(row: "RankedScore", setting: bool) -> tuple[str, ...]:
 def _show_seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -> None:
     from evals.results.ranking import combine_seeds
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         rows = combine_seeds(registry, names, tasks)
     if as_json:
         emit_json(rows)

@@ -99,7 +99,8 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
-    with open_registry() as registry:
+    publishing = not options["no_publish"] and any(not name.startswith("endpoint:") for name in names)
+    with open_registry(readonly=not publishing) as registry:
         subjects = [_subject(registry, name, options) for name in names]
         note_kinds(registry, subjects, chosen, run_options.engine)
         foreign = {subject.digest for subject in subjects if subject.model}

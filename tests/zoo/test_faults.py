@@ -48,7 +48,7 @@ from zoo.registry import open_registry
 with open_registry() as registry:
     print("ready", flush=True)
     for _ in range(200):
-        registry.gc()
+        registry.gc(most=1.0, grace=0)
 """
 # The long form of all this is tests/bench/faults_registry.py: 200 kills of each kind, 8 writers of 500 operations.
 ROUNDS = int(os.environ.get("PHIZOO_FAULT_ROUNDS", "6"))  # kills of each of four kinds
@@ -99,7 +99,7 @@ def test_a_kill_while_adding_leaves_no_half_version_and_the_next_command_works(
             whole(registry)
     with open_registry() as registry:
         digests = [registry.add(folder, "one").digest for folder in folders]
-        registry.gc()
+        registry.gc(most=1.0, grace=0)
         assert sorted(one.digest for one in registry.list(all_versions=True)) == sorted(digests)
         whole(registry)
     store = tmp_path / "home" / "store"
@@ -128,7 +128,7 @@ def test_killed_while_collecting_or_beside_adding_nothing_wanted_is_lost(folders
             for one in registry.list("one", all_versions=True):
                 registry.remove(one.label)
     with open_registry() as registry:
-        registry.gc()
+        registry.gc(most=1.0, grace=0)
         assert registry.verify() == []
         assert registry.get("kept") == kept
 
@@ -358,9 +358,9 @@ def test_writing_where_one_may_only_read_ends_in_one_line(
         assert done.stderr.count("\n") == 1, done.stderr
         assert "read-only" in done.stderr or "permission denied" in done.stderr
     (tmp_path / "writable").mkdir()
-    os.environ["PHIZOO_DB"] = f"sqlite:///{tmp_path / 'writable' / 'zoo.db'}"
+    os.environ |= {"PHIZOO_DB": f"sqlite:///{tmp_path / 'writable' / 'zoo.db'}", "PHIZOO_STORE": str(read_only / "new")}
     done = powerless("models", "add", str(other), "--name", "two")
-    del os.environ["PHIZOO_DB"]
+    del os.environ["PHIZOO_DB"], os.environ["PHIZOO_STORE"]
     assert done.returncode == 2
     assert "permission denied" in done.stderr
     assert done.stderr.count("\n") == 2  # one says which zoo the variable names

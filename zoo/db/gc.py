@@ -3,10 +3,12 @@
 An object is garbage if no checkpoint, no run and no living writer's pin (`zoo.db.pins`) names it. A writer pins
 its objects before it checks whether they exist; gc decides and deletes inside one write transaction. Since writers
 take turns, an object is either pinned before gc checks or deleted before the writer checks; there is no moment
-between.
+between. Three more guards stand before it: the pair is that of `zoo.ownership`, what is younger than a grace time
+stays, and more than half of a store goes only if asked for.
 """
 
-import contextlib
+import datetime
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,55 +17,122 @@ from zoo.address import shown
 from zoo.db import names, rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
 from zoo.db.database import Database
-from zoo.db.pins import drop_dead_pins
+from zoo.db.pins import dead_owners, drop_dead_pins
 from zoo.errors import ZooError
 from zoo.records import Checkpoint
-from zoo.store.store import Store, is_alive
+from zoo.store.store import Leftover, Store, Stored, is_alive
 
 BATCH = 200  # objects deleted in one transaction: another writer waits for at most these
+GRACE_SECONDS = 24 * 3600.0
+MOST_SHARE = 0.5  # of a store's files: more garbage than that looks like the wrong pair
+
+
+class Garbage(NamedTuple):
+    """What gc would free, before it frees anything.
+
+    objects    that nothing refers to and that are older than the grace time
+    leftovers  uploads that were not completed, older than it
+    stored, stored_bytes  of all objects; young: how many objects are garbage, but younger
+    clock      now, by the clock that dates the objects, in seconds since 1970
+    """
+
+    objects: Sequence[Stored]
+    leftovers: Sequence[Leftover]
+    stored: int
+    stored_bytes: int
+    young: int
+    clock: float
+
+    @property
+    def bytes(self) -> int:
+        """The total size of the objects."""
+        return sum(found.bytes for found in self.objects)
+
+    @property
+    def leftover_bytes(self) -> int:
+        """The total size of the leftovers."""
+        return sum(found.bytes for found in self.leftovers)
 
 
 class Collected(NamedTuple):
-    """What gc deleted: the number of objects and their total size."""
+    """What gc deleted (what it would, in a dry run): objects, their total size, and uploads that were not completed."""
 
     objects: int
     bytes: int
+    uploads: int = 0
+    upload_bytes: int = 0
 
 
-def collect(database: Database, store: Store, dry: bool = False, most: float = 1.0) -> Collected:
+def find_garbage(database: Database, store: Store, grace: float) -> Garbage:
+    """What nothing refers to, by ages of the store's own clock (else the database's). What `entries/` name is none.
+
+    grace   the age in seconds below which everything stays: its writer may have no row yet
+    """
+    stored = list(store.stored())
+    pushed = store.entry_objects()  # after the objects: an entry that is written meanwhile keeps its own
+    told = store.clock()
+    clock = datetime.datetime.fromisoformat(database.now()).timestamp() if told is None else told
+    candidates = [found for found in stored if found.sha256 not in pushed]
+    if candidates:
+        named = _all_named(database)
+        candidates = [found for found in candidates if found.sha256 not in named]
+    oldest = clock - grace if grace > 0 else float("inf")  # a clock of whole seconds may seem to be behind
+    old = [found for found in candidates if found.modified <= oldest]
+    leftovers = [found for found in store.leftovers() if found.modified <= oldest]
+    size = sum(found.bytes for found in stored)
+    return Garbage(old, leftovers, len(stored), size, len(candidates) - len(old), clock)
+
+
+def collect(
+    database: Database,
+    store: Store,
+    dry: bool = False,
+    most: float = 1.0,
+    grace: float = 0.0,
+    tell: Callable[[Garbage], None] = lambda _garbage: None,
+) -> Collected:
     """Deletes the bytes that nothing refers to. Safe beside any number of writers and readers.
 
     Objects that `entries/` name stay too: somebody pushed checkpoints to this store's address.
 
     dry     only counts
-    most    the share of the store's objects that may be deleted, 0 to 1
+    most    the share of the store's objects, and of their bytes, that may be deleted, 0 to 1
+    grace   what is younger stays, in seconds
+    tell    is given what was found, before anything is deleted
     Raises  ZooError if more than `most` of them are garbage; nothing is deleted then
     """
-    stored = list(store.objects())
-    pushed = store.entry_objects()  # after the objects: an entry that is written meanwhile keeps its own
-    candidates = [(sha256, size) for sha256, size in stored if sha256 not in pushed]
-    if most < 1 and not dry:
-        garbage = collect(database, store, dry=True)
-        if garbage.objects > most * len(stored):
-            raise ZooError(
-                f"{shown(store.url)}: {garbage.objects} of its {len(stored)} files belong to nothing in "
-                f"{shown(database.url)}; nothing was deleted. If this database owns that store: phizoo models gc --yes"
-            )
+    garbage = find_garbage(database, store, grace)
+    tell(garbage)
+    count = len(garbage.objects)
+    if dry:
+        return Collected(count, garbage.bytes, len(garbage.leftovers), garbage.leftover_bytes)
+    if count > most * garbage.stored or garbage.bytes > most * garbage.stored_bytes:
+        raise ZooError(
+            f"{shown(store.url)}: {count} of its {garbage.stored} files belong to nothing in {shown(database.url)} "
+            f"({garbage.bytes:,} of {garbage.stored_bytes:,} bytes); nothing was deleted. "
+            "If these may go: phizoo models gc --yes"
+        )
     count = size = 0
-    for start in range(0, len(candidates), BATCH):
-        with database.write() if not dry else contextlib.nullcontext():
-            if not dry:
-                drop_dead_pins(database)
-            for sha256, object_bytes in candidates[start : start + BATCH]:
-                if not _is_referenced(database, sha256):
-                    count, size = count + 1, size + object_bytes
-                    if not dry:
-                        store.delete(sha256)
-    if not dry:
+    for start in range(0, len(garbage.objects), BATCH):
         with database.write():
-            digests = {row[0] for row in database.rows("SELECT digest FROM checkpoints")}
-            store.sweep(digests, is_alive)
-    return Collected(count, size)
+            drop_dead_pins(database)
+            for found in garbage.objects[start : start + BATCH]:
+                if not _is_referenced(database, found.sha256):
+                    count, size = count + 1, size + found.bytes
+                    store.delete(found.sha256)
+    for leftover in garbage.leftovers:
+        store.drop(leftover)
+    with database.write():
+        digests = {row[0] for row in database.rows("SELECT digest FROM checkpoints")}
+        store.sweep(digests, is_alive)
+    return Collected(count, size, len(garbage.leftovers), garbage.leftover_bytes)
+
+
+def _all_named(database: Database) -> set[str]:
+    """Every object that a row names, but for the pins of the dead."""
+    rows = database.rows("SELECT sha256 FROM files UNION SELECT results FROM runs WHERE results <> ''")
+    dead, pins = dead_owners(database), database.rows("SELECT sha256, owner FROM pins")
+    return {str(row[0]) for row in rows} | {str(sha256) for sha256, owner in pins if owner not in dead}
 
 
 def _is_referenced(database: Database, sha256: str) -> bool:

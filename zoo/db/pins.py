@@ -33,7 +33,7 @@ def pin(database: Database, owner: str, objects: Sequence[str]) -> Iterator[Call
         for sha256 in pinned:
             insert_row(database, "pins", owner=owner, sha256=sha256, created=moment)
     ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(database, owner, ended), daemon=True)
+    renewing = threading.Thread(target=_renew, args=(database, owner, ended), name="pins", daemon=True)
     renewing.start()
     try:
         yield lambda: database.rows("SELECT count(*) FROM pins WHERE owner = :owner", owner=owner)[0][0] == len(pinned)
@@ -71,10 +71,15 @@ def enter_pinned(
     )
 
 
-def drop_dead_pins(database: Database) -> None:
-    """Drops the pins of dead writers, inside `write()`."""
+def dead_owners(database: Database) -> set[str]:
+    """The writers that have ended, or that have not renewed their pins for a week."""
     moment = datetime.datetime.fromisoformat(database.now())
     oldest = (moment - datetime.timedelta(days=FAR_PIN_DAYS)).isoformat()
-    for owner, created in database.rows("SELECT owner, min(created) FROM pins GROUP BY owner"):
-        if not is_alive(owner) or created < oldest:
-            database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
+    owners = database.rows("SELECT owner, min(created) FROM pins GROUP BY owner")
+    return {str(owner) for owner, created in owners if not is_alive(owner) or created < oldest}
+
+
+def drop_dead_pins(database: Database) -> None:
+    """Drops the pins of dead writers, inside `write()`."""
+    for owner in dead_owners(database):
+        database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)

@@ -20,7 +20,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         EVERY,
     ),
 }  # fmt: skip
-FIRST = ("checkpoints", "files", "parents", "trained_on", "aliases", "datasets", "runs", "scores")  # since schema 0001
+FIRST = ("checkpoints", "files", "runs", "scores")  # since schema 0001, never made anew
 MOST_NAMED = 4  # tables in one GRANT; more are "ALL TABLES"
 
 FIND = """SELECT n.nspname, has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),

@@ -207,7 +207,7 @@ def test_a_missing_remote_is_reported_in_one_line(tmp_path: Path, bucket: str, m
     with open_registry() as registry:
         with pytest.raises(ZooError, match="no checkpoint is there"):
             pull(registry, "one", str(tmp_path / "nowhere"))
-        with pytest.raises(ZooError, match="no checkpoint is there"):
+        with pytest.raises(ZooError, match="there is no such bucket"):
             pull(registry, "one", f"s3://no-such-{uuid.uuid4().hex}/x")
         with pytest.raises(ZooError, match="unknown kind of address"):
             pull(registry, "one", "gopher://x/y")
@@ -238,7 +238,7 @@ def test_a_zoo_with_its_store_in_a_bucket(bucket: str, tmp_path: Path, made: Sim
         registry.add(tmp_path / "a", "one")
         assert registry.verify() == []
         registry.remove("one:2")
-        assert registry.gc().objects == 1
+        assert registry.gc(most=1.0, grace=0).objects == 1
         assert registry.verify() == []
 
 

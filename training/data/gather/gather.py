@@ -62,6 +62,9 @@ def gather(
     form    "python" cuts each row as a Python file, "text" keeps it whole; "" decides by the column
     split   the split of a dataset on the Hub
     """
+    from zoo.registry import check_writable
+
+    check_writable()  # before anything is fetched
     if source == PYTHON:
         files, state = python_files(limit)
         recipe: dict[str, Any] = {"stage": "gather", "version": VERSION, "source": "python", "limit": limit}
