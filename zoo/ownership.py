@@ -42,15 +42,21 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fit(NamedTuple):
-    """How a store's objects fit a database: how many it has, how many of those the database names, and lacks."""
+    """How a store's objects fit a database: how many there are, how many of them it names, how many others it names.
+
+    The shares are of bytes too, since zoos that have nothing in common share small files.
+    """
 
     stored: int
     known: int
     missing: int
+    stored_bytes: int = 0
+    known_bytes: int = 0
 
     def is_good(self) -> bool:
-        """Whether both know most of the other's files, or both have none."""
-        return self.known * 2 >= self.stored and self.known >= self.missing
+        """Whether nearly all that the database names is there, and half of the store is that; or both are empty."""
+        is_whole = self.missing * 10 <= self.known + self.missing
+        return is_whole and self.known * 2 >= self.stored and self.known_bytes * 2 >= self.stored_bytes
 
     def __str__(self) -> str:
         return f"this zoo names {self.known:,} of its {self.stored:,} files, and {self.missing:,} that are not there"
@@ -202,9 +208,11 @@ def measure(database: Database, store: Store) -> Fit:
         str(row[0])
         for row in database.rows("SELECT sha256 FROM files UNION SELECT results FROM runs WHERE results <> ''")
     }
-    stored = {sha256 for sha256, _ in store.objects()}
-    stored -= store.entry_objects() - named
-    return Fit(len(stored), len(stored & named), len(named - stored))
+    pushed = store.entry_objects() - named
+    sizes = {sha256: size for sha256, size in store.objects() if sha256 not in pushed}
+    known = sizes.keys() & named
+    of_known = sum(sizes[sha256] for sha256 in known)
+    return Fit(len(sizes), len(known), len(named - known), sum(sizes.values()), of_known)
 
 
 def adopt(database: Database, store: Store) -> None:

@@ -35,6 +35,7 @@ from zoo.records import (
     Split,
     validate_name,
 )
+from zoo.store.damage import find_damage
 from zoo.store.open import open_store
 from zoo.store.store import Store, copy_hashed
 
@@ -283,22 +284,32 @@ class Registry:
         """
         return gc.collect(self.database, self.store, dry, most, grace, tell)
 
+    def leftovers(self) -> str:
+        """A line about uploads that were not completed, "" if there are none, or if these credentials may not ask."""
+        try:
+            found = self.store.leftovers()
+        except ZooError:
+            return ""
+        size = sum(one.bytes for one in found)
+        many = f"{len(found)} upload{'s' * (len(found) != 1)} not completed ({size / 1e6:,.1f} MB)"
+        return f"{many}; to free them: phizoo models gc" if found else ""
+
     def verify(self, spec: str | None = None, repair: bool = False) -> Lines:
         """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.
 
         repair  also removes damaged files from the store, so that adding or pulling restores them
         """
-        faults: dict[str, str] = {}  # each object is read once, however many checkpoints share it
-        problems = []
-        for checkpoint in [self.get(spec)] if spec is not None else self.list(all_versions=True):
-            for file in checkpoint.files:
-                if file.sha256 not in faults:
-                    faults[file.sha256] = self.store.damage(file)
-                    if repair and faults[file.sha256]:
-                        self.store.set_aside(file.sha256)
-                if faults[file.sha256]:
-                    problems.append(f"{checkpoint.label}: {file.path}: {faults[file.sha256]}")
-            strays = self.store.strays(checkpoint.digest, checkpoint.files)
+        store, problems = self.store, []
+        chosen = [self.get(spec)] if spec is not None else self.list(all_versions=True)
+        # each object is read once, however many checkpoints share it
+        faults = find_damage(store, list({file.sha256: file for one in chosen for file in one.files}.values()))
+        for sha256, fault in faults.items():
+            if repair and fault:
+                store.set_aside(sha256)
+        for checkpoint in chosen:
+            bad = [file for file in checkpoint.files if faults[file.sha256]]
+            problems += [f"{checkpoint.label}: {file.path}: {faults[file.sha256]}" for file in bad]
+            strays = store.strays(checkpoint.digest, checkpoint.files)
             problems += [f"{checkpoint.label}: {stray} is not one of its files; delete it" for stray in strays]
         return problems
 

@@ -63,7 +63,7 @@ def check_pair() -> None:
     if "://" in store and not store.startswith("file://") and not database:
         raise ZooError(
             "PHIZOO_STORE is a shared store, but PHIZOO_DB is not set, so your own database would own its bytes; "
-            "set it to the database of that zoo, such as PHIZOO_DB=postgresql+psycopg://…"
+            "set it to the database of that zoo, such as PHIZOO_DB=postgresql://…"
         )
 
 

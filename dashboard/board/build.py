@@ -140,7 +140,7 @@ def decoding_text(decoding: Mapping[str, Any]) -> str:
 def _measured_cell(score: Score, tier: str, moved: float | None, setting: str) -> Cell:
     return Cell(
         origin="measured", value=100 * score.value, low=100 * score.low, high=100 * score.high, n=score.n,
-        unscored=score.unscored, unfinished=score.unfinished, clusters=score.clusters,
+        unscored=score.unscored, unfinished=score.unfinished, disputed=score.disputed, clusters=score.clusters,
         subset=score.subset, moved=moved, run=score.run, tier=tier,
         created=score.created, chance=_percent(chance_of(score.task, score.metric)), seeds=score.seeds, runs=score.runs,
         draws=score.draws, setting=setting.strip(), worst=100 * score.worst if score.unscored else None,

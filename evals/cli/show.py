@@ -134,7 +134,8 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
     click.echo(f"prompt ({len(view.prompt.encode())} bytes): {view.prompt!r}")
     click.echo(f"tokens fed ({len(view.tokens)}): {' '.join(map(str, view.tokens))}" if view.tokens else view.why)
     for result in draws:
-        click.echo(f"draw {result.draw}: {result.verdict}, score {result.score}, {result.detail}")
+        verdict = f"{result.verdict} (disputed)" if result.disputed else result.verdict
+        click.echo(f"draw {result.draw}: {verdict}, score {result.score}, {result.detail}")
         of_thought = f" ({result.thought_tokens} of thought)" if result.thought_tokens else ""
         written = f"{result.prompt_tokens} + {result.tokens}{of_thought}"
         click.echo(f"  tokens {written}, truncated {result.truncated}, {result.finish}")
@@ -143,10 +144,15 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
         if not result.logprobs:
             click.echo(f"  text:   {result.text!r}")
             click.echo(f"  answer: {result.answer!r}")
-        for choice, logprob in zip(view.choices, result.logprobs, strict=True):
+        for choice, logprob in zip(view.choices, result.logprobs, strict=bool(view.choices)):
             click.echo(f"  choice {choice.text!r} ({len(choice.text.encode())} bytes): log-probability {logprob:.4f}")
             if choice.tokens:
                 click.echo(f"    its tokens: {' '.join(map(str, choice.tokens))}")
+
+
+def _first(samples: Sequence[str]) -> str:
+    """The first five of the samples, each once, in words."""
+    return ", ".join(dict.fromkeys(samples[:5])) + (", …" if len(samples) > 5 else "")
 
 
 def _show_run(header: dict[str, Any], results: "Sequence[Result]", author: "Author | None", as_json: bool) -> None:
@@ -159,7 +165,9 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", author: "Auth
         "answer_tokens": sum(result.tokens - result.thought_tokens for result in results),
     }
     if as_json:
-        emit_json({**header, "verdicts": verdicts, **thoughts, "published_by": author.fields() if author else None})
+        disputed = sorted({result.sample for result in results if result.disputed})
+        author_fields = author.fields() if author else None
+        emit_json({**header, "verdicts": verdicts, **thoughts, "disputed": disputed, "published_by": author_fields})
         return
     for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
         click.echo(f"{key:<17} {header[key]}")
@@ -182,12 +190,16 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", author: "Auth
         thought, answer = thoughts["thought_tokens"], thoughts["answer_tokens"]
         click.echo(f"{'tokens':<17} {thought:,} of thoughts, {answer:,} of answers")
     if unfinished := [result.sample for result in results if result.unfinished]:
-        first = ", ".join(dict.fromkeys(unfinished[:5])) + (", …" if len(unfinished) > 5 else "")
-        click.echo(f"{'unfinished':<17} {len(unfinished)} thoughts without an end, scored as no answer: {first}")
+        note = f"{len(unfinished)} thoughts without an end, scored as no answer: {_first(unfinished)}"
+        click.echo(f"{'unfinished':<17} {note}")
+    if header["sandbox"] and not header["views"]:
+        click.echo(f"{'disputed':<17} not known: scored by a sandbox of one view")
+    elif disputed := [result.sample for result in results if result.disputed]:
+        note = f"{len(disputed)} verdicts rest on one view of the sandbox alone: {', '.join(dict.fromkeys(disputed))}"
+        click.echo(f"{'disputed':<17} {note}")
     cut = [result.sample for result in results if result.truncated]
     if cut:
-        first = ", ".join(dict.fromkeys(cut[:5])) + (", …" if len(cut) > 5 else "")
-        click.echo(f"{'truncated':<17} {len(cut)} prompts cut from the left to the context: {first}")
+        click.echo(f"{'truncated':<17} {len(cut)} prompts cut from the left to the context: {_first(cut)}")
     for name, value in _groups(header["task"], header["protocol"]["metric"], results):
         click.echo(f"{name:<17} {value}")
     click.echo(f"{'command':<17} {header['command']}")

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from evals.records import Result
 from evals.run_folder import read_results
 from evals.stats.seeds import combine
-from evals.stats.summary import SampleScore, by_sample, count_unfinished, restated, unscored_samples
+from evals.stats.summary import SampleScore, by_sample, count_disputed, count_unfinished, restated, unscored_samples
 from evals.tasks import groups_of
 from zoo.choice import SETTING
 from zoo.errors import ZooError
@@ -111,7 +111,7 @@ def _combined(score: Score, runs: Mapping[str, Sequence[Result]]) -> Score | Non
     return replace(
         score, value=stat.value, low=stat.low, high=stat.high, n=len(both), unscored=len(unscored),
         clusters=len({sample.unit for sample in both}), seeds=len(runs), runs=tuple(runs),
-        unfinished=sum(map(count_unfinished, runs.values())),
+        unfinished=sum(map(count_unfinished, runs.values())), disputed=sum(map(count_disputed, runs.values())),
     )  # fmt: skip
 
 

@@ -42,6 +42,9 @@ def view_sample(header: Run, sample_id: str) -> SampleView:
     if name.imported and name.own not in protocols(header.task):
         return SampleView(prompt="", why="tokens fed: another tool's own prompts, which it kept")
     task = _bind(header, task_of_run(header))
+    if (before := header.protocol["task_version"]) != task.version:
+        own = f"the prompt of version {before} is not kept, here is version {task.version} of {header.task}"
+        return SampleView(prompt="", why=f"tokens fed: not known here ({own})")
     sample = next((sample for sample in task.samples() if sample.id == sample_id), None)
     if sample is None:
         raise ZooError(

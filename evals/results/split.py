@@ -15,7 +15,7 @@ import msgspec
 from evals.records import Result
 from evals.results.choice import chosen_scores, combine_part
 from evals.run_folder import read_results
-from evals.stats.summary import count_unfinished, summarise
+from evals.stats.summary import count_disputed, count_unfinished, summarise
 from evals.tasks import groups_of
 from zoo.coverage import Coverage, coverage
 from zoo.errors import ZooError
@@ -94,7 +94,7 @@ def score_part(whole: Score, results: Sequence[Result], subset: Subset) -> Score
     stat = summarise(results, whole.metric, groups_of(whole.task))
     return msgspec.structs.replace(
         whole, subset=subset, value=stat.value, low=stat.low, high=stat.high, n=stat.n, clusters=stat.clusters,
-        unscored=stat.unscored, unfinished=count_unfinished(results),
+        unscored=stat.unscored, unfinished=count_unfinished(results), disputed=count_disputed(results),
     )  # fmt: skip
 
 

@@ -15,12 +15,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "refine": ("training.cli.data_make:refine", "Filter, deduplicate and decontaminate, with a table of the steps."),
     "tokenizer": ("training.cli.data_make:tokenizer", "Train a byte-level BPE tokenizer."),
     "pack": ("training.cli.data_make:pack", "Turn documents into tokens, mixed by weight."),
+    "chats": ("training.cli.data_chats:chats", "Turn conversations into tokens, with the answers marked."),
     "list": ("training.cli.data_inspect:list_datasets", "List the datasets."),
     "show": ("training.cli.data_inspect:show", "Show a dataset, or the history of one of its documents."),
+    "why": ("training.cli.data_inspect:why", "Show each stage's decision on a file, in every dataset."),
     "card": ("training.cli.data_inspect:card", "Print a dataset's card."),
 }
 RENAMED: dict[str, tuple[str, str]] = {
-    "why": ("training.cli.data_inspect:why", "data show NAME DOCUMENT"),
     "agree": ("training.cli.data_inspect:show", "data show --agreement"),
     "contamination": ("training.cli.data_inspect:contamination", "eval contamination TASK --dataset NAME"),
 }
@@ -33,5 +34,5 @@ def data() -> None:
     \b
     Example:  phizoo data gather python --name code
               phizoo data filter code --name code-filtered --keep 0.3
-              phizoo data show code-filtered heapq.py::merge
+              phizoo data why heapq.py
     """

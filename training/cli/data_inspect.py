@@ -46,8 +46,8 @@ def list_datasets(as_json: bool) -> None:
 def show(name: str, document: str | None, number: int, agreement: bool, as_json: bool) -> None:
     """Show a dataset, or the history of one of its documents.
 
-    A dataset made by `filter` shows its best and its worst documents. DOCUMENT is an id (its first 6 characters
-    are enough) or a source such as "heapq.py::merge"; each stage's decision on it is shown.
+    A dataset made by `filter` shows its best and its worst documents. DOCUMENT is a file's path, a part of a file such
+    as "heapq.py::merge", or an id (its first 6 characters are enough); each stage's decision on it is shown.
 
     \b
     Example:  phizoo data show code-filtered --documents 5
@@ -63,6 +63,22 @@ def show(name: str, document: str | None, number: int, agreement: bool, as_json:
         _show_documents(dataset, number, as_json)
     else:
         _show_history(document, dataset, as_json)
+
+
+@click.command()
+@click.argument("document", metavar="PATH")
+@AS_JSON
+def why(document: str, as_json: bool) -> None:
+    """Show each stage's decision on a file, in every dataset.
+
+    PATH is a file's path as you would type it, or its last parts; such a path with a part, as heapq.py::merge; or a
+    document's id.
+
+    \b
+    phizoo data why heapq.py
+    phizoo data why my-folder/main.py
+    """
+    _show_history(document, None, as_json)
 
 
 def _show_documents(dataset: "Dataset", number: int, as_json: bool) -> None:
@@ -84,21 +100,24 @@ def _show_documents(dataset: "Dataset", number: int, as_json: bool) -> None:
 
 
 def _show_history(document: str, dataset: "Dataset | None", as_json: bool) -> None:
-    from training.data.inspect import document_history
+    from training.data.inspect import document_histories
 
-    if dataset is not None:
-        document = document_history(document, [dataset]).id
-    history = document_history(document)
+    histories = document_histories(document, None if dataset is None else [dataset])
+    if dataset is not None and len(histories) == 1:
+        histories = document_histories(histories[0].id)  # in the other datasets too
     if as_json:
-        emit_json(history)
+        emit_json(histories[0] if len(histories) == 1 else histories)
         return
-    origin = f"{history.project}, {history.licence}; {history.kind}, {history.tokens:,} tokens"
-    click.echo(f"{history.id}  {history.source}  ({origin})")
-    for verdict in history.verdicts:
-        decision = "kept" if verdict.kept else f"dropped by {verdict.stage}: {verdict.reason}"
-        click.echo(f"  {verdict.dataset} ({verdict.digest[:12]}): {decision}")
-        for key, value in verdict.facts.items():
-            click.echo(f"    {key}: {value}")
+    if len(histories) > 1:
+        click.echo(f"{len(histories)} documents; the history of one: phizoo data why ID")
+    for history in histories:
+        origin = f"{history.project}, {history.licence}; {history.kind}, {history.tokens:,} tokens"
+        click.echo(f"{history.id}  {history.source}  ({origin})")
+        for verdict in history.verdicts:
+            decision = "kept" if verdict.kept else f"dropped by {verdict.stage}: {verdict.reason}"
+            click.echo(f"  {verdict.dataset} ({verdict.digest[:12]}): {decision}")
+            for key, value in verdict.facts.items() if len(histories) == 1 else ():
+                click.echo(f"    {key}: {value}")
 
 
 def _show_agreement(dataset: "Dataset", as_json: bool) -> None:
@@ -135,14 +154,6 @@ def card(name: str) -> None:
 
 
 # Former commands, which `phizoo data --help` no longer shows.
-
-
-@click.command()
-@click.argument("document")
-@AS_JSON
-def why(document: str, as_json: bool) -> None:
-    """Show the history of one document of any dataset."""
-    _show_history(document, None, as_json)
 
 
 @click.command()

@@ -18,7 +18,7 @@ from zoo.digest import whole_file
 from zoo.errors import ZooError
 from zoo.records import Record
 
-Kind = Literal["file", "function", "class", "text", "textbook", "exercise"]
+Kind = Literal["file", "function", "class", "script", "text", "textbook", "exercise"]
 
 SHARD_DOCUMENTS = 20_000  # about 20 MB of code: memory holds many such shards
 SHARD_BYTES = 64_000_000  # with long texts a file holds fewer documents

@@ -3,6 +3,7 @@
 This file writes no dataset.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -11,6 +12,7 @@ from training.data.build import folder_of
 from training.data.document import Document, read_documents
 from zoo.errors import ZooError
 from zoo.records import Dataset, Record
+from zoo.visible import plain
 
 
 class StageDecision(Record, frozen=True):
@@ -45,27 +47,63 @@ def all_datasets() -> list[Dataset]:
         return list(registry.datasets())
 
 
-def document_history(wanted: str, datasets: Sequence[Dataset] | None = None) -> DocumentHistory:
-    """Every stage's decision on a document, found by its source, its id or at least 6 first characters of its id.
+def document_histories(wanted: str, datasets: Sequence[Dataset] | None = None) -> list[DocumentHistory]:
+    """Every stage's decision on each document of a file, or on one document.
 
-    Raises ZooError if no dataset holds it, or several documents match.
+    wanted    a file's path as it was gathered, typed in full, or its last parts; such a path with `::PART`; a
+              document's id, or at least 6 first characters of it
+    datasets  those to look in; None: all
+
+    Raises ZooError if no dataset holds it, or several files match.
     """
     matches: dict[str, list[tuple[Dataset, Document]]] = {}
+    closeness: dict[str, tuple[int, int]] = {}
     for dataset in all_datasets() if datasets is None else datasets:
         if dataset.kind != "documents":
             continue
         for document in _all_documents(dataset):
-            if (len(wanted) >= 6 and document.id.startswith(wanted)) or document.source == wanted:
+            if close := _closeness(wanted, document):
+                closeness[document.id] = close
                 matches.setdefault(document.id, []).append((dataset, document))
     if not matches:
-        raise ZooError(f'no document "{wanted}" in any dataset; ids are shown by: phizoo data show NAME')
-    if len(matches) > 1:
-        examples = ", ".join(sorted(matches)[:5])
-        raise ZooError(f'{len(matches)} documents match "{wanted}" ({examples}); give one of these ids')
-    ((mark, seen),) = matches.items()
+        raise ZooError(f'no document "{plain(wanted)}" in any dataset; ids are shown by: phizoo data show NAME')
+    best = max(closeness.values())
+    chosen = [seen for mark, seen in matches.items() if closeness[mark] == best]
+    files = sorted({_path_of(seen[0][1].source) for seen in chosen})
+    if len(files) > 1:
+        examples = ", ".join(plain(file) for file in files[:5])
+        raise ZooError(f'{len(files)} files match "{plain(wanted)}" ({examples}); give one of these paths')
+    return [_history(seen) for seen in chosen]
+
+
+def _path_of(source: str) -> str:
+    """The path of a document's file: a source without its part, and without a dropped file's digest.
+
+    >>> _path_of("a/b.py::f"), _path_of("a/b.py#0123456789ab"), _path_of("a/b.py#")
+    ('a/b.py', 'a/b.py', 'a/b.py')
+    """
+    return re.sub(r"#([0-9a-f]{12})?$", "", source.partition("::")[0])
+
+
+def _closeness(wanted: str, document: Document) -> tuple[int, int] | None:
+    """How well a document matches what a person typed, larger is closer; None is no match."""
+    if (len(wanted) >= 6 and document.id.startswith(wanted)) or document.source == wanted:
+        return 3, 0
+    path, mark, part = wanted.removeprefix("./").rstrip("/").partition("::")
+    own, own_part = _path_of(document.source), document.source.partition("::")[2]
+    if not path or (mark and own_part and part != own_part):  # a short file is one document without parts
+        return None
+    if own == path:
+        return 2, 0
+    if own.endswith("/" + path):
+        return 1, 0
+    return (0, len(own)) if path.endswith("/" + own) else None
+
+
+def _history(seen: Sequence[tuple[Dataset, Document]]) -> DocumentHistory:
     first = seen[0][1]
     return DocumentHistory(
-        id=mark, source=first.source, project=first.project, licence=first.licence, kind=first.kind,
+        id=first.id, source=first.source, project=first.project, licence=first.licence, kind=first.kind,
         tokens=first.tokens,
         text=next((document.text for _, document in seen if document.text), ""),
         verdicts=tuple(

@@ -172,6 +172,7 @@ def verify(checkpoint: str | None, repair: bool, as_json: bool) -> None:
     """
     with open_registry(readonly=not repair) as registry:
         problems = registry.verify(checkpoint, repair)
+        unfinished = registry.leftovers() if checkpoint is None else ""
         checked = 1 if checkpoint else len(registry.list(all_versions=True))
     if as_json:
         emit_json(problems)
@@ -185,5 +186,7 @@ def verify(checkpoint: str | None, repair: bool, as_json: bool) -> None:
             else "To repair: phizoo models verify --repair, then add or pull those checkpoints again."
         )
         raise CheckFailed(f"{len(problems)} problem{'s' * (len(problems) > 1)}. {remedy}")
+    if unfinished:
+        click.echo(f"phizoo: {unfinished}", err=True)
     if not as_json:
         click.echo(f"{checked} checkpoint{'s' * (checked != 1)} verified")

@@ -83,7 +83,7 @@ def coverage_note(value: float, clusters: int) -> str:
 
 def score_notes(score: "Score", setting: bool = True) -> str:
     """How a score was measured: its setting, seeds, draws, the bounds that unscored samples leave, thoughts without
-    an end, coverage.
+    an end, disputed verdicts, coverage.
 
     setting  also engine and dtype
     """
@@ -92,6 +92,7 @@ def score_notes(score: "Score", setting: bool = True) -> str:
     notes += [f"{score.draws} draws"] if score.draws > 1 else []
     notes += [unscored_text(score.unscored, score.worst, score.best)] if score.unscored else []
     notes += [f"{score.unfinished:,} unfinished"] if score.unfinished else []
+    notes += [f"{score.disputed:,} disputed"] if score.disputed else []
     notes += [f"measured elsewhere: {score.measured_at}"] if score.measured_at else []
     notes += [] if score.whole else ["a part of the samples"]
     notes += [coverage_note(score.value, score.clusters)]

@@ -14,7 +14,7 @@ from zoo.db.database import Database, SqliteDatabase, sqlite_file
 from zoo.db.postgres import PostgresDatabase, with_driver
 from zoo.errors import ZooError
 
-SCHEMA = "0012"  # the newest revision in zoo/db/migrations/versions; a test checks this
+SCHEMA = "0014"  # the newest revision in zoo/db/migrations/versions; a test checks this
 REVISION = re.compile(r"[0-9]{4}")
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import threading
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -51,7 +52,7 @@ class PostgresDatabase:
     def __init__(self, url: str, readonly: bool) -> None:
         import sqlalchemy
 
-        self.url, self.readonly = url, readonly
+        self.url, self.readonly, self._role = url, readonly, ""
         self._text = sqlalchemy.text
         self._errors = sqlalchemy.exc.SQLAlchemyError
         self._lost = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)  # the server failed, not we
@@ -85,7 +86,8 @@ class PostgresDatabase:
         return str(self.rows(NOW)[0][0])
 
     def role(self) -> str:
-        return str(self.rows("SELECT session_user")[0][0])
+        self._role = self._role or str(self.rows("SELECT session_user")[0][0])
+        return self._role
 
     @contextmanager
     def write(self) -> Iterator[None]:
@@ -107,16 +109,21 @@ class PostgresDatabase:
 
     def schema_version(self) -> str | None:
         """The schema's revision; None where no zoo is. Raises ZooError if this role may not read it."""
-        place = rights.find_zoo(self.rows)
-        if place is None:
-            return None
-        if not place.readable:
-            raise ZooError(f"{shown(self.url)}: {self._lacking(write=not self.readonly)}")
-        found = self.rows("SELECT version_num FROM alembic_version")
+        try:
+            found = self.rows("SELECT version_num FROM alembic_version")
+        except ZooError:
+            place = rights.find_zoo(self.rows)
+            if place is None:
+                return None
+            if place.readable:
+                raise
+            raise ZooError(f"{shown(self.url)}: {self._lacking(write=not self.readonly)}") from None
         return str(found[0][0]) if found else None
 
     def check_writable(self) -> None:
         """Raises ZooError, with the GRANT that is missing, unless this role may write to the zoo's tables."""
+        if self.rows(rights.WRITABLE)[0][0]:
+            return
         if self.rows("SHOW transaction_read_only")[0][0] == "on":
             raise ZooError(
                 f"{shown(self.url)}: it is read-only (a standby, or default_transaction_read_only is on); "
@@ -211,7 +218,7 @@ def make_engine(url: str, statement_seconds: int | None = None) -> Any:
 def _role_of(url: str) -> str:
     """The role in an address, or the one that libpq would take."""
     match = re.match(r"[^/]*//([^:@/]+)(?::[^/]*)?@", url)
-    return match[1] if match else os.environ.get("PGUSER") or user_name()
+    return urllib.parse.unquote(match[1]) if match else os.environ.get("PGUSER") or user_name()
 
 
 def session_name() -> str:

@@ -11,12 +11,10 @@ CONNECTIONS: tuple[tuple[str, str], ...] = (
      "the server asks for a password; write it into ~/.pgpass, or set PGPASSWORD"),
     (r'pg_hba\.conf rejects connection for host "(?P<host>[^"]*)", user "(?P<role>[^"]*)", '
      r'database "(?P<database>[^"]*)"',
-     'the server\'s pg_hba.conf rejects the role "{role}" from {host}; its administrator can allow it: '
-     "host {database} {role} {host}/32 scram-sha-256"),
+     'the server\'s pg_hba.conf rejects the role "{role}" from {host}; its administrator can allow it: {rule}'),
     (r'no pg_hba\.conf entry for host "(?P<host>[^"]*)", user "(?P<role>[^"]*)", database "(?P<database>[^"]*)"'
      r"(?P<plain>, no encryption)?",
-     'the server\'s pg_hba.conf has no entry for the role "{role}" from {host}; its administrator can add one: '
-     "host {database} {role} {host}/32 scram-sha-256"),
+     'the server\'s pg_hba.conf has no entry for the role "{role}" from {host}; its administrator can add one: {rule}'),
     (r'permission denied for database "?(?P<database>[^"\n]*)"?',
      "the role in PHIZOO_DB may not connect; its owner can allow it: GRANT CONNECT ON DATABASE {database} TO {user}"),
     (r'database "(?P<database>[^"]*)" does not exist',
@@ -68,11 +66,24 @@ def connection_refusal(reason: str, user: str = "the role") -> str:
         if match := re.search(sign, reason):
             words = {name: text or "" for name, text in match.groupdict().items()}
             words |= {"quoted": quoted(words.get("role", "")), "quoted_database": quoted(words.get("database", ""))}
+            words["rule"] = _rule(words) if "host" in words else ""
             line = remedy.format(**words, user=quoted(user))
             unencrypted = " (or it asks for encryption: add ?sslmode=require)" if words.get("plain") else ""
             return f"{line}{unencrypted}."
     first = " ".join(reason.split())[:300]
     return f"cannot be reached ({first}); check PHIZOO_DB."
+
+
+def _rule(words: dict[str, str]) -> str:
+    """The line of pg_hba.conf that lets a role in.
+
+    >>> _rule({"host": "::1", "role": "ann", "database": "zoo"})
+    'host zoo ann ::1/128 scram-sha-256'
+    """
+    host, who = words["host"], f"{quoted(words['database'])} {quoted(words['role'])}"
+    if host == "[local]":
+        return f"local {who} scram-sha-256"
+    return f"host {who} {host}/{128 if ':' in host else 32} scram-sha-256"
 
 
 def query_refusal(state: str, text: str) -> str:

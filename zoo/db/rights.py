@@ -38,6 +38,17 @@ OF_SEQUENCES = """SELECT s.relname, t.relname,
     FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
       JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass JOIN pg_class t ON t.oid = d.refobjid
     WHERE n.nspname = :schema AND s.relkind = 'S' AND d.deptype IN ('a', 'i')"""
+# Whether the current role may do all that a writer does, in one round trip; `lacking` says what is missing.
+_NEEDED = ", ".join(f"('{table}', '{right}')" for table, needed in TABLES.items() for right in needed)
+_NAMES = ", ".join(f"'{table}'" for table in TABLES)
+WRITABLE = f"""SELECT current_setting('transaction_read_only') = 'off'
+    AND NOT EXISTS (SELECT 1 FROM (VALUES {_NEEDED}) AS needed(name, held)
+      WHERE NOT coalesce(has_table_privilege(to_regclass(name)::oid, held), true))
+    AND NOT EXISTS (SELECT 1 FROM pg_class s
+      JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+      JOIN pg_class t ON t.oid = d.refobjid
+      WHERE t.relname IN ({_NAMES}) AND t.oid = to_regclass(t.relname::text)::oid AND CASE WHEN s.relkind = 'S'
+        THEN NOT (has_sequence_privilege(s.oid, 'USAGE') OR has_sequence_privilege(s.oid, 'UPDATE')) ELSE false END)"""
 OWNERS = """SELECT DISTINCT pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = :schema AND c.relkind IN ('r', 'p')"""

@@ -179,7 +179,7 @@ class ExchangeRemote:
                 for file in missing:
                     send_file(self.store, source, file, advance)
             path = f"{folder_of(owner)}entries/{checkpoint.name}/{checkpoint.version}-{checkpoint.digest}.json"
-            self.files.write(path, msgspec.json.encode(entry))
+            self.files.write(path, msgspec.json.format(msgspec.json.encode(entry), indent=2))
             name_file.move_aliases(self.files, owner, checkpoint.name, sender)
         return len(missing), total
 

@@ -81,7 +81,7 @@ class BucketStore:
         self.url = url
         self.fs, self.root = filesystem(url)
         self.cache = DiskStore(cache or settings.home() / "cache")
-        self.trees = self.cache.trees
+        self.trees, self.readers = self.cache.trees, 8
         self.limit = cache_bytes() if limit is None else limit
 
     def _faults(self) -> contextlib.AbstractContextManager[None]:
@@ -222,17 +222,18 @@ class BucketStore:
                     self.cache.delete(sha256)
 
     def damage(self, file: File) -> str:
-        size = self.has(file.sha256)
-        if size is None:
-            return f"{self._path(file.sha256)} is missing"
+        sha, size, path = hashlib.sha256(), 0, self._path(file.sha256)
+        try:
+            for chunk in resume_cuts(lambda offset: self._read(file, offset), 0, file.bytes):
+                sha.update(chunk)
+                size += len(chunk)
+        except ZooError:
+            if self.has(file.sha256) is not None:
+                raise
+            return f"{path} is missing"
         if size != file.bytes:
-            return f"{self._path(file.sha256)} has {size:,} bytes, expected {file.bytes:,}"
-        sha = hashlib.sha256()
-        for chunk in resume_cuts(lambda offset: self._read(file, offset), 0, size):
-            sha.update(chunk)
-        if sha.hexdigest() != file.sha256:
-            return f"{self._path(file.sha256)}: its bytes are not those that were added"
-        return ""
+            return f"{path} has {self.has(file.sha256) or 0:,} bytes, expected {file.bytes:,}"
+        return "" if sha.hexdigest() == file.sha256 else f"{path}: its bytes are not those that were added"
 
     def set_aside(self, sha256: str) -> None:
         self.cache.set_aside(sha256)

@@ -34,7 +34,7 @@ class DiskStore:
     """A store in a local folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.url, self.trees = folder, str(folder), folder / "trees"
+        self.folder, self.url, self.trees, self.readers = folder, str(folder), folder / "trees", 2
 
     def _path(self, sha256: str) -> Path:
         validate_sha256(sha256)

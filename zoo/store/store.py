@@ -57,6 +57,7 @@ class Store(Protocol):
 
     url: str
     trees: Path  # the local folder of checkpoints' folders
+    readers: int  # how many objects are read at once
 
     def has(self, sha256: str) -> int | None:
         """The size of an object, or None when it is absent."""

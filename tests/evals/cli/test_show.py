@@ -90,3 +90,21 @@ def test_cut_prompts_are_counted_and_named(capsys: pytest.CaptureFixture[str]) -
     assert f"path              {path}" in shown
     _show_run(header, [Result(sample="s/0", draw=0, score=1.0)], False)
     assert "cut" not in capsys.readouterr().out
+
+
+def test_disputed_verdicts_are_listed_and_of_older_runs_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"engine": "transformers", "version": "1", "dtype": "float32", "device": "cpu"}
+    names = ("id", "checkpoint_label", "checkpoint", "fingerprint", "seed", "draws", "samples", "command")
+    header = {
+        **dict.fromkeys(names, ""), "task": "humaneval", "protocol": {"name": "openai", "metric": "pass@1"},
+        "backend": facts, "sandbox": "namespaces", "views": 2,
+    }  # fmt: skip
+    results = [Result(sample=f"s/{n}", draw=0, score=0.0, disputed=n in (3, 8)) for n in range(9)]
+    _show_run(header, results, False)
+    assert "disputed          2 verdicts rest on one view of the sandbox alone: s/3, s/8" in capsys.readouterr().out
+    _show_run(header, results, True)
+    assert json.loads(capsys.readouterr().out)["disputed"] == ["s/3", "s/8"]
+    _show_run(header, results[:2], False)
+    assert "disputed" not in capsys.readouterr().out
+    _show_run({**header, "views": 0}, results[:2], False)
+    assert "disputed          not known: scored by a sandbox of one view" in capsys.readouterr().out

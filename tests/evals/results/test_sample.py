@@ -40,3 +40,12 @@ def test_a_boundary_checks_run_shows_the_end_that_it_had(ending: str) -> None:
     assert tried.prompt is not None and again.prompt is not None
     assert again.prompt(sample) == tried.prompt(sample)
     assert again.decoding == tried.decoding
+
+
+def test_a_run_of_an_older_version_shows_no_prompt_of_todays() -> None:
+    of = task("mini_exercises")
+    run = header(of, "phizoo")
+    old = msgspec.structs.replace(run, protocol={**run.protocol, "task_version": 1})
+    view = view_sample(old, next(iter(of.samples())).id)
+    assert view.prompt == ""
+    assert "version 1 is not kept, here is version 2 of mini_exercises" in view.why

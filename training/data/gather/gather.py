@@ -31,7 +31,7 @@ from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import Record
 
-VERSION = 4
+VERSION = 5
 SHARD_FILES = 400
 CUT = "read and cut"
 REASONS = rules.EXACT, rules.NEAR
@@ -59,7 +59,7 @@ def gather(
 
     limit   the number of files to take, spread by hash; of rows: the number of blocks
     column  the column of a table that holds the text
-    form    "python" cuts each row as a Python file, "text" keeps it whole; "" decides by the column
+    form    "python" cuts each row as a Python file, "text" cuts only a long one; "" decides by the column
     split   the split of a dataset on the Hub
     """
     from zoo.registry import check_writable
@@ -345,14 +345,15 @@ def _cut_file(origin: SourceFile) -> tuple[CutFile, str]:
     try:
         if reason := sources.why_unfit(Path(origin.path)):
             return CutFile(origin=origin, sha256="", reason=reason), ""
-        if origin.bytes > rules.FILE_BYTES:
+        python = origin.relative.endswith(".py")
+        if origin.bytes > (rules.FILE_BYTES if python else rules.TEXT_BYTES):
             from zoo.digest import file_sha256
 
             return CutFile(origin=origin, sha256=file_sha256(Path(origin.path)), reason=rules.TOO_BIG), ""
         data = Path(origin.path).read_bytes()
     except OSError:
         return CutFile(origin=origin, sha256="", reason=rules.UNREADABLE), ""
-    cut = rules.cut_file(origin, data) if origin.relative.endswith(".py") else rules.keep_whole(origin, data)
+    cut = rules.cut_file(origin, data) if python else rules.cut_prose(origin, data)
     return cut, "" if cut.reason else rules.plain_text(data)
 
 

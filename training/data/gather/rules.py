@@ -1,17 +1,20 @@
 """Rules for one file: whether it is accepted, and how it is cut into documents.
 
-A Python file is cut at top-level functions and classes; a file under 4 kB stays whole. All reasons for dropping
-a file or a piece are defined here. This file does not judge quality.
+A Python file is cut at its top-level functions and classes (`pieces`); a file under 4 kB stays whole. All reasons for
+dropping a file or a piece are defined here. This file does not judge quality.
 """
 
 import ast
 import hashlib
+from collections.abc import Iterator
 
 from evals.contamination.syntax_trees import parsed
 from training.data.document import Document, drop_document, make_document
+from training.data.gather.pieces import cut_module, cut_text
 from zoo.records import Record
 
-FILE_BYTES = 200_000  # larger files are tables and bundles: 0.3% of the files, a quarter of the bytes
+FILE_BYTES = 200_000  # larger Python files are tables and bundles: 0.3% of the files, a quarter of the bytes
+TEXT_BYTES = 16_000_000  # larger texts are not read into memory
 WHOLE_BYTES = 4_000
 PIECE_CHARACTERS = (60, 24_000)  # shorter: one-line wrappers; longer: classes longer than any context here
 
@@ -21,6 +24,7 @@ UNREADABLE, NOT_UTF8, TOO_BIG, EMPTY, NUL, NOT_PARSING = (
 SURROGATES, NO_TEXT, NOT_JSON, BROKEN_GROUP = "lone surrogates", "no text", "not JSON", "broken row group"
 NOT_A_FILE, ENDLESS = "not a regular file", "unpacks to over 200 times its size"
 BROKEN = frozenset((BROKEN_GROUP,))  # one entry counts all rows that are lost with it
+PART = "part"  # the fact that holds the id of a piece without its context
 EXACT, NEAR, SHORT, LONG, TWICE = "exact duplicate", "near duplicate", "too short", "too long", "duplicate piece"
 
 
@@ -50,13 +54,13 @@ class CutFile(Record, frozen=True):
     dropped: tuple[Document, ...] = ()
 
 
-def refusal(data: bytes) -> str:
+def refusal(data: bytes, most: int = FILE_BYTES) -> str:
     """Why these bytes cannot be a document's text, or "" if they can.
 
     >>> refusal(b""), refusal(b"x = 1"), refusal(b"\\xff"), refusal(b"a\\0"), refusal(b"\\xed\\xa0\\x80")
     ('empty', '', 'undecodable', 'NUL bytes', 'lone surrogates')
     """
-    if len(data) > FILE_BYTES:
+    if len(data) > most:
         return TOO_BIG
     try:
         text = plain_text(data)
@@ -100,10 +104,7 @@ def cut_file(origin: SourceFile, data: bytes) -> CutFile:
         return CutFile(origin=origin, sha256=sha, reason=NOT_PARSING)
     kept: list[Document] = []
     out: list[Document] = []
-    for piece in _pieces(origin, text, tree):
-        reason = (
-            SHORT if len(piece.text) < PIECE_CHARACTERS[0] else LONG if len(piece.text) > PIECE_CHARACTERS[1] else ""
-        )
+    for piece, reason in _pieces(origin, text, tree):
         if reason:
             out.append(drop_document(piece, "cut", reason))
         else:
@@ -111,29 +112,36 @@ def cut_file(origin: SourceFile, data: bytes) -> CutFile:
     return CutFile(origin=origin, sha256=sha, pieces=tuple(kept), dropped=tuple(out))
 
 
-def keep_whole(origin: SourceFile, data: bytes) -> CutFile:
-    """Keeps a text as one document, or gives the reason to drop it."""
+def cut_prose(origin: SourceFile, data: bytes) -> CutFile:
+    """Cuts a text between paragraphs, if it is long, or gives the reason to drop it."""
     sha = hashlib.sha256(data).hexdigest()
-    if reason := refusal(data):
+    if reason := refusal(data, TEXT_BYTES):
         return CutFile(origin=origin, sha256=sha, reason=reason)
-    text = plain_text(data).strip() + "\n"
-    document = make_document(text, origin.relative, origin.project, origin.licence, "text")
-    if len(text) < PIECE_CHARACTERS[0]:
-        return CutFile(origin=origin, sha256=sha, dropped=(drop_document(document, "cut", SHORT),))
-    return CutFile(origin=origin, sha256=sha, pieces=(document,))
+    parts = cut_text(plain_text(data).strip())
+    pieces = [
+        make_document(
+            part, origin.relative if len(parts) == 1 else f"{origin.relative}::{number}", origin.project,
+            origin.licence, "text",
+        )
+        for number, part in enumerate(parts, 1)
+    ]  # fmt: skip
+    short = tuple(drop_document(piece, "cut", SHORT) for piece in pieces if len(piece.text) < PIECE_CHARACTERS[0])
+    kept = tuple(piece for piece in pieces if len(piece.text) >= PIECE_CHARACTERS[0])
+    return CutFile(origin=origin, sha256=sha, pieces=kept, dropped=short)
 
 
-def _pieces(origin: SourceFile, text: str, tree: ast.Module) -> list[Document]:
+def _pieces(origin: SourceFile, text: str, tree: ast.Module) -> Iterator[tuple[Document, str]]:
+    """The documents of a file, each with the reason to drop it or ""."""
     if len(text) < WHOLE_BYTES:
-        return [make_document(text.strip() + "\n", origin.relative, origin.project, origin.licence, "file")]
-    lines = text.split("\n")
-    pieces = []
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            continue
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
-        body = "\n".join(lines[first : node.end_lineno]).rstrip() + "\n"
-        kind = "class" if isinstance(node, ast.ClassDef) else "function"
-        source = f"{origin.relative}::{node.name}"
-        pieces.append(make_document(body, source, origin.project, origin.licence, kind))  # type: ignore[arg-type]
-    return pieces
+        whole = make_document(text.strip() + "\n", origin.relative, origin.project, origin.licence, "file")
+        yield whole, SHORT if len(whole.text) < PIECE_CHARACTERS[0] else ""
+        return
+    for piece in cut_module(text, tree):
+        source = f"{origin.relative}::{piece.part}"
+        own = make_document(piece.text, source, origin.project, origin.licence, piece.kind)  # type: ignore[arg-type]
+        short, document = len(piece.text) < PIECE_CHARACTERS[0], own
+        if piece.context:
+            document = make_document(
+                f"{piece.context}\n\n{piece.text}", source, origin.project, origin.licence, own.kind, {PART: own.id}
+            )
+        yield document, SHORT if short else LONG if len(document.text) > PIECE_CHARACTERS[1] else ""

@@ -24,7 +24,7 @@ from zoo.exchange.hub import endpoint
 from zoo.records import Record
 
 BLOCK_BYTES = 8_000_000
-LINE_BYTES = 4_000_000  # a text of rules.FILE_BYTES with every character escaped, and as much again for other fields
+LINE_BYTES = 24_000_000  # a text of rules.TEXT_BYTES, and half as much again for escapes and other fields
 READ_BYTES = 1 << 20
 GROUP_BYTES = 64_000_000  # of a row group that is read at once; larger groups are read in parts
 BATCH_ROWS = 500
@@ -46,7 +46,7 @@ class Block(Record, frozen=True):
 
     path     the path or address for fsspec
     name     the name in documents: the path inside its root
-    form     how rows are treated: cut as Python, or kept whole as text; "" decides by the column
+    form     how rows are treated: cut as Python, or as text; "" decides by the column
     refused  why it is not read, or ""; a refused block counts as one lost row
     """
 
@@ -175,7 +175,7 @@ def _cut_row(origin: SourceFile, reason: str, row: dict[str, Any], block: Block,
     data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
     origin = msgspec.structs.replace(origin, bytes=len(data))
     python = block.form == "python" or (not block.form and column in CODE)
-    cut = rules.cut_file(origin, data) if python else rules.keep_whole(origin, data)
+    cut = rules.cut_file(origin, data) if python else rules.cut_prose(origin, data)
     return cut, "" if cut.reason else rules.plain_text(data)
 
 

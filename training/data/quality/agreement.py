@@ -14,6 +14,7 @@ import msgspec
 
 from training.data.build import folder_of
 from training.data.document import read_documents
+from training.data.gather.rules import PART
 from training.data.quality.classifier import ClassifierQuality, measure_quality
 from zoo.errors import ZooError
 from zoo.records import Dataset, Record
@@ -67,8 +68,9 @@ def measure_agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Labe
     threshold = 0.5
     for stem in ("documents", "dropped"):
         for label in read_documents(folder_of(dataset), stem):
-            if label.id in labels and "score" in label.facts:
-                scores[label.id], threshold = label.facts["score"], label.facts["threshold"]
+            mark = label.facts.get(PART, label.id)  # a piece was labelled without its imports
+            if mark in labels and "score" in label.facts:
+                scores[mark], threshold = label.facts["score"], label.facts["threshold"]
     scored = [label for label in labels.values() if label.id in scores]
     truth = np.array([label.educational for label in scored], dtype=bool)
     if len(scored) < FEWEST or truth.all() or not truth.any():

@@ -22,7 +22,7 @@ from zoo.errors import ZooError
 from zoo.progress import progress
 from zoo.records import Record
 
-VERSION = 4
+VERSION = 5
 CHUNK = 2_000
 BATCH = 100  # exercises run together in one program: 40 times as fast as one program each
 AHEAD = 1.25  # drafts made for each wanted document; more follow if they are too few

@@ -10,22 +10,22 @@ import keyword
 import random
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
+from training.data.synthesis.cases import choose_cases, source_text
 from training.data.synthesis.function_templates import FUNCTION_TEMPLATES, FunctionTemplate
 from training.data.synthesis.operations import OPERATIONS, Operation
 from training.tables import read_table
 from zoo.records import Record
 
-TESTS = 4
 EXAMPLE = re.compile(r">>> (.*)\n    (.*)\n")
 EXAMPLES = 0.2  # share with a doctest, whose random values cannot be learnt: at 1.0 a mini model solved 1 of 320
 
 
 class TeacherTexts(Record, frozen=True):
-    """The teacher's words and sentences; templates.toml explains them."""
+    """The teacher's sentences; templates.toml explains them."""
 
-    words: tuple[str, ...]
     frames: tuple[str, ...]
     titles: tuple[str, ...]
     first: tuple[str, ...]
@@ -55,46 +55,12 @@ class TemplateDraft(Record, frozen=True):
     test: str
 
 
-def _random_value(kind: str, random_: random.Random) -> Any:
-    """A random argument of a kind, short enough for a docstring."""
-    if kind == "numbers":
-        return [random_.randint(0, 15) for _ in range(random_.randint(2, 4))]
-    if kind == "text":
-        return " ".join(random_.sample(TEXTS.words, random_.choice((1, 1, 2))))
-    if kind == "words":
-        return random_.sample(TEXTS.words, random_.randint(2, 3))
-    if kind == "table":
-        return {word: random_.randint(0, 15) for word in random_.sample(TEXTS.words[:8], 2)}
-    return random_.randint(1, 20)
-
-
-def source_text(value: Any) -> str:
-    """A value as source text: like repr, with strings in double quotes.
-
-    >>> print(source_text(["a", 1]), source_text({"k": "v"}))
-    ["a", 1] {"k": "v"}
-    """
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, list):
-        return "[" + ", ".join(map(source_text, value)) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{source_text(key)}: {source_text(item)}" for key, item in value.items()) + "}"
-    return repr(value)
-
-
-def _draft(family: str, name: str, arguments: Sequence[str], kinds: Sequence[str], sentence: str, body: Sequence[str],
-           meaning: Callable[..., Any], random_: random.Random) -> TemplateDraft | None:  # fmt: skip
+def _draft(
+    family: str, name: str, arguments: Sequence[str], kinds: Sequence[str], sentence: str, body: Sequence[str],
+    meaning: Callable[..., Any], constants: Sequence[Any], random_: random.Random,
+) -> TemplateDraft | None:  # fmt: skip
     """Assembles a draft; None if the meaning fails on all examples, such as the largest of an empty list."""
-    cases: list[tuple[list[Any], Any]] = []
-    for _ in range(4 * TESTS):
-        given = [_random_value(kind, random_) for kind in kinds]
-        try:
-            cases.append((given, meaning(*given)))
-        except (ValueError, IndexError, StopIteration, TypeError):
-            continue
-    spread = {source_text(result): (given, result) for given, result in cases}
-    chosen = [*spread.values(), *cases][:TESTS]
+    chosen = choose_cases(kinds, meaning, constants, random_)
     if not chosen:
         return None
     given, result = chosen[0]
@@ -144,10 +110,8 @@ def _shape_draft(shape: FunctionTemplate, random_: random.Random) -> TemplateDra
     body = [line.format(f=name, **words) for line in shape.body]
     sentence = _sentence(random_.choice(shape.phrases).format(**words), chosen[0][0], random_)
 
-    def meaning(*given: Any) -> Any:
-        return shape.meaning(*given, *constants)
-
-    return _draft(shape.family, name, [name for name, _ in chosen], shape.arguments, sentence, body, meaning, random_)
+    names = [name for name, _ in chosen]
+    return _draft(shape.family, name, names, shape.arguments, sentence, body, shape.meaning, constants, random_)
 
 
 def _object(operation: Operation, place: int, argument: str, item: str, random_: random.Random) -> str:
@@ -177,13 +141,15 @@ def _chain_draft(family: str, chain: Sequence[Operation], random_: random.Random
         steps.append((operation.meaning, constants))
     name = _function_name("_".join(operation.name for operation in chain), argument, random_)
 
-    def meaning(value: Any) -> Any:
+    def meaning(value: Any, *given: Any) -> Any:
+        left = iter(given)
         for step, constants in steps:
-            value = step(value, *constants)
+            value = step(value, *islice(left, len(constants)))
         return value
 
     sentence = _sentence(", then ".join(phrases), argument, random_)
-    return _draft(family, name, [argument], [chain[0].source], sentence, body, meaning, random_)
+    every = [constant for _, constants in steps for constant in constants]
+    return _draft(family, name, [argument], [chain[0].source], sentence, body, meaning, every, random_)
 
 
 def _choose(random_: random.Random, *groups: str) -> Operation:

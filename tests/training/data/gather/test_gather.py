@@ -1,5 +1,6 @@
 """Gathering: each file of the corpus is kept or dropped for the right reason, the same bytes each time."""
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from training.data.build import MadeDataset, folder_of
 from training.data.document import read_documents
 from training.data.gather import gather
+from training.data.inspect import document_histories
 
 
 def test_each_file_is_accounted_for(code: MadeDataset) -> None:
@@ -66,3 +68,20 @@ def test_a_file_that_vanishes_is_counted(corpus: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(gather, "python_files", listing)
     assert gather.gather("python", "code").dataset.stages[0].dropped["unreadable"] == 1
+
+
+@pytest.mark.parametrize("part", ["json", "email", "importlib", "collections", "lib2to3"])
+def test_the_standard_library_adds_up_at_each_stage(part: str, tmp_path: Path) -> None:
+    """Each file is kept or dropped with a reason; a kept one has a document, whose history its path finds."""
+    folder = Path(sysconfig.get_paths()["stdlib"]) / part
+    listed = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
+    made = gather.gather(str(folder), "part")
+    files, cut = made.dataset.stages
+    documents = [*read_documents(folder_of(made.dataset)), *read_documents(folder_of(made.dataset), "dropped")]
+    assert files.entered == len([d for d in folder.rglob("*") if d.suffix in (".py", ".txt", ".md", ".rst")])
+    assert files.entered == files.kept + sum(files.dropped.values())
+    assert cut.entered == cut.kept + sum(cut.dropped.values()) == len(documents) - sum(files.dropped.values())
+    for path in listed:
+        histories = document_histories(str(folder / path))
+        assert {history.source.partition("::")[0].split("#")[0] for history in histories} == {path}
+        assert all(history.verdicts[0].kept or history.verdicts[0].reason for history in histories)

@@ -15,7 +15,7 @@ import pytest
 from evals.engines.http.price import Price
 from training.data.build import folder_of
 from training.data.document import read_documents
-from training.data.inspect import document_history
+from training.data.inspect import document_histories
 from training.data.quality.labeller import Asker
 from training.data.synthesis import teach
 from training.data.synthesis.diversity import Novelty, diversity
@@ -98,7 +98,7 @@ def test_exercises_are_tested_and_carry_where_they_are_from(teacher: SimpleNames
     told = json.loads((folder / "diversity.json").read_text())
     assert told["all"]["documents"] == 50
     assert sum(slot["documents"] for slot in told["slots"].values()) == 50
-    assert document_history(one.id).verdicts[0].facts["slot"] == one.facts["slot"]
+    assert document_histories(one.id)[0].verdicts[0].facts["slot"] == one.facts["slot"]
     before = len(teacher.asked)
     more, _ = teach.teach("exercises", "more", 60, 0, asker(teacher))
     assert more.dataset.documents == 60
