@@ -153,6 +153,7 @@ STARTED = {
     ("evals/sandbox/host/launch.py", "python"): "in the sandbox's own root, with -P",
     ("evals/sandbox/host/spawner.py", "[*self.config['remove'], name]"): "docker or podman",
     ("evals/sandbox/host/spawner.py", "command"): "bwrap, docker, podman, or process_command, by isolated",
+    ("evals/sandbox/judge/judge.py", "sys.executable"): "the judge again, by its own command line",
     ("evals/sandbox/tiers.py", "[engine, 'info']"): "docker or podman",
 }
 POOLS = re.compile(r"(.*\.)?(get_context|set_start_method|Process|Pool|ProcessPoolExecutor)")
