@@ -18,10 +18,11 @@ from zoo.admission.describe import describe_checkpoint, now
 from zoo.cli import output
 from zoo.db import audit, checkpoints, datasets, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
-from zoo.db.database import Database
+from zoo.db.database import Database, where_equal
 from zoo.db.gc import Collected, Garbage
 from zoo.db.open import open_database
 from zoo.db.pins import enter_pinned
+from zoo.db.rows import Newest, Tasks
 from zoo.db.stored import PLAIN
 from zoo.errors import UnreachableError, ZooError
 from zoo.records import (
@@ -155,11 +156,8 @@ class Registry:
     def enter(self, checkpoint: Checkpoint, recipe: dict[str, Any] | None = None) -> Checkpoint:
         """Writes the row of a checkpoint whose bytes are in the store, as the next version of its name."""
         with self.database.write():
-            existing = self.database.rows(
-                "SELECT record FROM checkpoints WHERE name = :name AND digest = :digest",
-                name=checkpoint.name,
-                digest=checkpoint.digest,
-            )
+            same = "SELECT record FROM checkpoints WHERE name = :name AND digest = :digest"
+            existing = self.database.rows(same, name=checkpoint.name, digest=checkpoint.digest)
             if existing:
                 return checkpoints.CHECKPOINT.decode(existing[0][0])
             version = rows.next_version(self.database, checkpoint.name)
@@ -189,7 +187,7 @@ class Registry:
 
     def list(self, name: str | None = None, all_versions: bool = False) -> list[Checkpoint]:
         """All checkpoints by name, only the newest version of each unless all are requested."""
-        return checkpoints.list_checkpoints(self.database, name, all_versions)
+        return list(checkpoints.list_checkpoints(self.database, name, all_versions))
 
     def find(self, where: str | Sequence[str] = (), limit: int | None = None, **filters: Any) -> Sequence[Checkpoint]:
         """All versions that satisfy every condition and filter, by name and version.
@@ -197,7 +195,7 @@ class Registry:
         where    conditions such as "humaneval.low > 0.4 and parameters < 3e9", see `zoo.db.condition`
         filters  name, family, licence, tag, parent, dataset, prompt_style, min_parameters, max_parameters
         """
-        return query.find(self.database, [where] if isinstance(where, str) else where, filters, limit)
+        return list(query.find(self.database, [where] if isinstance(where, str) else where, filters, limit))
 
     def alias(self, name: str, alias: str, version: int, expect: int | None = None) -> None:
         """Points `name@alias` at a version, atomically.
@@ -371,14 +369,17 @@ class Registry:
             for score in scores:
                 rows.restate(self.database, score)
 
-    def scores(self, checkpoint: str | None = None, task: str | None = None, chosen: bool = False) -> Sequence[Score]:
-        """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given.
+    def scores(
+        self, checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: Newest = None
+    ) -> Sequence[Score]:
+        """Measured scores, oldest first; of one checkpoint (a name or digest) and of some tasks if given.
 
         chosen  only the score that stands for each cell, see `zoo.choice`: what every table shows
+        newest  only of the newest version of each name, and of these digests
         """
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
-        return rows.read_scores(self.database, checkpoint, task, chosen)
+        return rows.read_scores(self.database, checkpoint, task, chosen, newest)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""
@@ -387,17 +388,16 @@ class Registry:
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run's header as plain data, by its id or a unique prefix of it."""
-        runs = self.database.rows("SELECT id, record FROM runs WHERE id = :id", id=run_id) or self.database.rows(
-            "SELECT id, record FROM runs WHERE substr(id, 1, :length) = :id", id=run_id, length=len(run_id)
-        )
+        runs = names.with_prefix(self.database, "runs", run_id)
         if not run_id or len(runs) != 1:
             reason = f"{run_id} begins the ids of {len(runs)} runs" if runs else f'no run "{run_id}"'
             raise ZooError(f"{reason}. The runs of a checkpoint: phizoo models show NAME")
         return PLAIN.decode(runs[0][1])
 
-    def runs(self) -> Sequence[dict[str, Any]]:
-        """The headers of all runs, oldest first."""
-        records = self.database.rows("SELECT record FROM runs ORDER BY created, id")
+    def runs(self, checkpoint: str | None = None) -> Sequence[dict[str, Any]]:
+        """The headers of all runs, or of those of one checkpoint digest, oldest first."""
+        where, values = where_equal(checkpoint=checkpoint)
+        records = self.database.rows(f"SELECT record FROM runs{where} ORDER BY created, id", **values)
         return [PLAIN.decode(row[0]) for row in records]
 
     def results(self, run_id: str) -> Path:
@@ -426,13 +426,13 @@ class Registry:
             checkpoint = self.get(checkpoint).digest
         return searches.read(self.database, checkpoint, task)
 
-    def searched_tasks(self) -> set[tuple[str, str]]:
-        """(checkpoint digest, task) of all searches."""
-        return searches.searched_tasks(self.database)
+    def searched_tasks(self, checkpoint: str | None = None) -> set[tuple[str, str]]:
+        """(checkpoint digest, task) of all searches, or of those of one checkpoint digest."""
+        return searches.searched_tasks(self.database, checkpoint)
 
-    def splits(self, checkpoint: str | None = None, task: str | None = None) -> dict[str, Split]:
-        """The splits of runs by their searches, by run; of one checkpoint digest and of one task if given."""
-        return searches.read_splits(self.database, checkpoint, task)
+    def splits(self, checkpoint: str | None = None, task: Tasks = None, newest: Newest = None) -> dict[str, Split]:
+        """The splits of runs by their searches, by run; of the checkpoints and tasks that `scores` gives for these."""
+        return searches.read_splits(self.database, checkpoint, task, newest)
 
     def write_split(self, split: Split, parts: Sequence[Score]) -> None:
         """Keeps the split of a run and the scores of its parts in place of those that it had."""

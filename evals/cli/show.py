@@ -166,8 +166,8 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", author: "Auth
     }
     if as_json:
         disputed = sorted({result.sample for result in results if result.disputed})
-        author_fields = author.fields() if author else None
-        emit_json({**header, "verdicts": verdicts, **thoughts, "disputed": disputed, "published_by": author_fields})
+        by = author.fields() if author else None
+        emit_json({**header, "verdicts": verdicts, **thoughts, "disputed": disputed, "published_by": by})
         return
     for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
         click.echo(f"{key:<17} {header[key]}")

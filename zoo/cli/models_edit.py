@@ -194,7 +194,7 @@ def upgrade() -> None:
     settings.check_pair()
     grants = upgrade_database(settings.database_url())
     with open_registry() as registry:
-        scored = bool(registry.scores())
+        scored = bool(registry.database.rows("SELECT 1 FROM scores LIMIT 1"))
     click.echo(f"the schema is {SCHEMA}, the newest")
     for grant in grants:
         click.echo(f"renewed: {grant}")

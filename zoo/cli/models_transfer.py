@@ -73,7 +73,7 @@ def pull(checkpoint: str | None, zoo: str | None, remote: str | None, as_json: b
     with open_registry() as registry:
         moved = fetch(registry, checkpoint, zoo)
         _echo_moved("pulled", moved, as_json)
-        scored = bool(registry.scores())
+        scored = bool(registry.database.rows("SELECT 1 FROM scores LIMIT 1"))
     if scored:
         renew_scores("--checkpoint", moved.label)
 

@@ -10,7 +10,7 @@ of fidelity are judged by plain Python: copies of their values would hide what i
 A file opens with its subject. A blank line and `@@` open each section: `must pass` or `must fail`; `entry NAME`,
 `seconds N`, `prompt`, `test` and `around` (the text in which a case replaces `<code>`) for the whole file; then
 `case NAME`, or `thorough NAME` for a program that only ends at its time limit and is left to `selftest --thorough`.
-`prompt` and `test` below a case are that case's own.
+`entry`, `prompt` and `test` below a case are that case's own.
 """
 
 import sys
@@ -31,10 +31,10 @@ def check(candidate):
 """
 CHEATS = (
     "objects", "subclasses", "modules", "bodies", "stolen_files", "escapes", "liars", "lying_subclasses", "values",
-    "raised", "frames", "hooks", "contains", "mirrored", "calls", "attempts", "resources", "called",
+    "raised", "frames", "hooks", "contains", "mirrored", "calls", "attempts", "resources", "called", "opinions",
 )  # fmt: skip
 HONEST = ("sums", "answers", "prompted")
-FIDELITY = ("right", "wrong")
+FIDELITY = ("right", "right_values", "right_objects", "wrong", "wrong_objects")
 # Python 3.12 and 3.13 count calls through C that may nest apart, whatever limit a program sets
 NESTED = (300, 300) if (3, 12) <= sys.version_info < (3, 14) else (15000, 20000)
 TOKENS = {"<CR>": "\r", "<FF>": "\x0c", "<CACHED_DEEP>": str(NESTED[0]), "<SORTED_DEEP>": str(NESTED[1])}
@@ -93,7 +93,7 @@ def read_cases(text: str) -> list[Case]:
             case "must":
                 common["passes"] = value == "pass"
             case "entry":
-                common["entry_point"] = value
+                (cases[-1] if cases else common)["entry_point"] = value
             case "seconds":
                 common["timeout_seconds"] = float(value)
             case "around":

@@ -8,7 +8,9 @@ library only.
 import builtins
 import contextlib
 import io
+import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,14 +48,19 @@ class Around:
         self.graph = graph
         self.streams: dict[str, io.StringIO] = {}
         self.random = 0  # generators whose state goes back
+        self.warned: list[Any] = []
 
     def any(self) -> bool:
         """Whether something beside the result goes back."""
-        return bool(self.streams or self.random)
+        return bool(self.streams or self.random or self.warned)
 
     def taken(self) -> tuple[list[list[str]], Any]:
-        """([stream, text] of what was printed since the last message, the state of `random` or None)."""
-        printed = []
+        """([stream, text] of what was printed since the last message, the state of `random` or None).
+
+        A warning is printed to the "stream" of its class's name.
+        """
+        printed = [[one.category.__name__, str(one.message)] for one in self.warned]
+        self.warned.clear()
         for name, stream in self.streams.items():
             if text := stream.getvalue():
                 printed.append([name, text])
@@ -67,7 +74,7 @@ class Around:
         """Surrounds one call. given: what `evals.sandbox.judge.surroundings` sends."""
         before = {name: getattr(sys, name) for name in (*STREAMS, "stdin")}
         replaced = {name: getattr(builtins, name) for name in given["builtins"]}
-        outer = self.streams, self.random
+        outer = self.streams, self.random, self.warned
         self.streams = {name: io.StringIO() for name in given["streams"]}
         self.random = 0 if given["random"] is None else len(given["random"]) - 2
         for name, stream in self.streams.items():
@@ -78,11 +85,18 @@ class Around:
             setattr(builtins, name, self.graph.read(tree))
         if self.random:
             set_random_states(self.graph.read(given["random"]))
+        os.environ.update(given["environment"])
+        self.warned = []
         try:
-            yield
+            if given["warnings"]:
+                with warnings.catch_warnings(record=True) as self.warned:
+                    warnings.simplefilter("always")
+                    yield
+            else:
+                yield
         finally:
             for name, stream in before.items():
                 setattr(sys, name, stream)
             for name, function in replaced.items():
                 setattr(builtins, name, function)
-            self.streams, self.random = outer
+            self.streams, self.random, self.warned = outer

@@ -23,6 +23,7 @@ OTHERS = (
     "format int float complex index round trunc floor ceil abs neg pos invert bytes fspath"
 )
 SPECIAL = (*COMPARISONS, *ARITHMETIC, *(f"__{name}__" for name in OTHERS.split()))
+SPECIAL_NAMES = frozenset(SPECIAL)
 # what may be read of a function or an object by a name with underscores
 DATA = frozenset(
     ("__name__", "__qualname__", "__module__", "__doc__", "__dict__", "__annotations__", "__defaults__", "__wrapped__",
@@ -66,7 +67,7 @@ class StandInClass(type):
         return cls._ask("call", cls._class_number, positional, named)
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__") and name not in DATA:
+        if name in ("_ask", "_class_number") or (name.startswith("__") and name not in DATA) or cls is StandIn:
             raise AttributeError(name)
         value = cls._ask("get", cls._class_number, (name,), {})
         return value if name != "__signature__" else _signature(value)
@@ -127,15 +128,19 @@ def number_of(value: Any) -> Any:
     return getattr(kind, NUMBER).__get__(value) if issubclass(kind, StandIn) else vars(value).get(NUMBER)
 
 
+_special_names: dict[type, list[str]] = {}  # of some classes, found before a program is there
+
+
 def special_names(kind: type) -> list[str]:
     """The special methods that a class has beside those of objects and plain values; "-" before one that it removed."""
-    found = []
-    for name in SPECIAL:
-        for base in kind.__mro__:
-            if base not in VALUES and name in base.__dict__:
-                found.append(name if base.__dict__[name] is not None else "-" + name)
-                break
-    return found
+    if kind in _special_names:
+        return _special_names[kind]
+    found: dict[str, str] = {}
+    for base in kind.__mro__[::-1]:
+        if base not in VALUES:
+            own = base.__dict__
+            found |= {name: name if own[name] is not None else "-" + name for name in SPECIAL_NAMES & own.keys()}
+    return list(found.values())
 
 
 def _signature(parameters: list[Any]) -> Any:
@@ -173,6 +178,9 @@ def _python_base(kind: type) -> Any:
 
 def _text(self: Any) -> Any:
     return vars(self)[TEXT] if TEXT in vars(self) else _python_base(type(self)).__str__(self)
+
+
+_special_names |= {kind: special_names(kind) for kind in (types.FunctionType, types.GeneratorType)}
 
 
 class _Reader:

@@ -5,7 +5,6 @@ See `evals.sandbox.guest.graph`. Standard library only.
 
 import builtins
 import enum
-import inspect
 import operator
 import sys
 from collections.abc import Callable
@@ -148,7 +147,7 @@ class Table:
             found[1].fill(value, rest[:count])
         state = pairs(rest[count:])
         for name in list(state):
-            own = inspect.getattr_static(type(value), name, None)
+            own = next((base.__dict__[name] for base in type(value).__mro__ if name in base.__dict__), None)
             if type(own).__name__ == "cached_property":
                 del state[name]  # this side finds it itself
             elif callable(own) or (hasattr(own, "__get__") and type(own).__name__ != "member_descriptor"):

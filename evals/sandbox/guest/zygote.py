@@ -183,6 +183,7 @@ def _prepare(given: dict[str, Any]) -> ChildSteps:
     set_limits()
     os.umask(0o077)
     random.seed(0)
+    candidate.warm_up()
     return _prepare_steps(given["judge"], os.read(given["control"], 1 << 20))
 
 

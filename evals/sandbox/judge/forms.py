@@ -80,6 +80,25 @@ def own_classes(space: dict[str, Any]) -> dict[str, type]:
 
 
 @lru_cache(maxsize=4096)
+def state_names(prompt: str) -> frozenset[str]:
+    """The names under which a prompt keeps something that its program may change.
+
+    >>> state_names("import re\\nCACHE = {}\\nLIMIT = 5\\n\\ndef f(a):\\n") == {"CACHE"}
+    True
+    """
+    tree = parse_prompt(prompt)
+    if tree is None or not any(isinstance(node, ast.Assign | ast.AnnAssign) for node in tree.body):
+        return frozenset()
+    space = run_helpers(prompt)
+    return frozenset(name for name in space if name[:2] != "__" and isinstance(space[name], list | dict | set))
+
+
+@lru_cache(maxsize=4096)
+def _used_names(test: str) -> frozenset[str]:
+    return frozenset(node.id for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name))
+
+
+@lru_cache(maxsize=4096)
 def shared_classes(prompt: str, entry_point: str) -> tuple[str, ...]:
     """The names of the classes that a prompt defines whole.
 
@@ -107,7 +126,8 @@ def meant_classes(prompt: str, test: str, form: str) -> frozenset[str]:
     if form == "evalplus":
         return frozenset()
     called = (node.func for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call))
-    return frozenset(name.id for name in called if isinstance(name, ast.Name) and name.id[:1].isupper())
+    capital = frozenset(name.id for name in called if isinstance(name, ast.Name) and name.id[:1].isupper())
+    return capital & frozenset(free_names(test))
 
 
 @lru_cache(maxsize=4096)
@@ -174,6 +194,8 @@ def run_check(job: dict[str, Any], channel: Channel, code: CodeType) -> None:
     kinds = own_classes(space)
     channel.graph.shared = {name: kinds[name] for name in shared_classes(job["prompt"], job["entry_point"])}
     space.pop(job["entry_point"], None)
+    for name in state_names(job["prompt"]) & _used_names(job["test"]):
+        del space[name]  # what the program keeps there is the program's
     entry = channel.read_entry()
     space |= {job["entry_point"]: entry[0]} if entry else {}
     space = _with_names(space, job["test"], channel)

@@ -245,7 +245,7 @@ class Judge:
             reply = json.dumps(facts).encode()
             self.pool.sendall(len(reply).to_bytes(4, "little") + reply)
             if resident_bytes() > MOST_KEPT:
-                os.execv(sys.executable, sys.orig_argv)  # renewed: the same process with its sockets, without memory
+                os.execv(sys.executable, sys.orig_argv)  # noqa: S606 (renewed: its sockets stay, its memory goes)
 
     def _receive(self, size: int) -> bytes:
         """Exactly `size` bytes of the pool's, and none of the next message; b"" at its end."""

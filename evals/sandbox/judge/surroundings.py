@@ -6,7 +6,9 @@ put in the place of `input`, `print` or `open`, are lent; the state of `random` 
 
 import builtins
 import io
+import os
 import sys
+import warnings
 from typing import Any
 
 from evals.sandbox.guest.around import STREAMS, random_states, set_random_states
@@ -37,7 +39,8 @@ class Surroundings:
     def __init__(self, graph: Graph, test: str) -> None:
         self.graph = graph
         self.random = ("random" in test or "seed" in test) + ("random" in test and ("np." in test or "numpy" in test))
-        self.streams = dict.fromkeys(STREAMS, SINK)
+        self.environment = dict(os.environ) if "environ" in test or "getenv" in test else None
+        self.warnings = "warn" in test
         for name in STREAMS:
             setattr(sys, name, SINK)
         for name, usual in USUAL.items():
@@ -49,10 +52,12 @@ class Surroundings:
         streams = [name for name in STREAMS if getattr(sys, name) is not SINK]
         replaced = [name for name, usual in USUAL.items() if getattr(builtins, name) is not usual]
         stdin = sys.stdin is not self.stdin
-        if not (streams or replaced or stdin or self.random):
+        own = {} if self.environment is None else dict(os.environ.items() - self.environment.items())
+        if not (streams or replaced or stdin or self.random or own or self.warnings):
             return None
         return {
-            "streams": streams, "stdin": self.graph.write(sys.stdin, True) if stdin else None,
+            "streams": streams, "environment": own, "warnings": self.warnings,
+            "stdin": self.graph.write(sys.stdin, True) if stdin else None,
             "builtins": {name: self.graph.write(getattr(builtins, name), True) for name in replaced},
             "random": self.graph.write(random_states("numpy" in sys.modules and self.random > 1))
             if self.random else None,
@@ -63,9 +68,14 @@ class Surroundings:
         if type(printed) is not list:
             raise Refused("no output")
         for name, text in printed:
-            if name not in STREAMS or type(text) is not str:
-                raise Refused("output to no stream")
-            getattr(sys, name).write(text)
+            if type(text) is not str:
+                raise Refused("output of no text")
+            if name in STREAMS:
+                getattr(sys, name).write(text)
+            elif self.warnings:
+                kind = getattr(builtins, name, UserWarning)
+                category = kind if isinstance(kind, type) and issubclass(kind, Warning) else UserWarning
+                warnings.warn_explicit(text, category, "<program>", 1, registry={})
         if states is not None:
             if not self.random:
                 raise Refused("a state that was not asked for")

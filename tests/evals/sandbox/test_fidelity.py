@@ -11,10 +11,7 @@ from evals.sandbox.catalogue.case import Case, fidelity, program
 
 CASES = fidelity()
 # what docs/sandbox.md lists as outside: the judge's process and the program's do not share it
-OUTSIDE = {
-    "right: module state that the test reads", "right: a warning", "right: a file of the test's",
-    "right: a variable of the environment", "right: one constant asked for twice is one object",
-}  # fmt: skip
+OUTSIDE = {"right: a file of the test's", "right: one constant asked for twice is one object"}
 RIGHT = [case for case in CASES if case.passes]
 WRONG = [case for case in CASES if not case.passes]
 
