@@ -1,5 +1,6 @@
 """A run that other processes began is named with the command that goes on, and nothing on disk changes."""
 
+import json
 import os
 import shlex
 import socket
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from training import parallel
 from training import run as running
+from training.begun import check_begun
 from zoo import settings
 from zoo.cli.root import run as phizoo
 from zoo.digest import file_sha256
@@ -46,10 +47,11 @@ def torchrun(processes: int, *line: str) -> "subprocess.CompletedProcess[str]":
     start = [str(BIN / "torchrun"), "--nproc-per-node", str(processes), "--master-addr", "127.0.0.1"]
     start += ["--master-port", port, "--no-python"]
     given = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run([*start, str(BIN / "phizoo"), *line], env=given, capture_output=True, text=True, timeout=250)
+    return subprocess.run([*start, str(BIN / "phizoo"), *line], env=given, capture_output=True, text=True, timeout=400)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("tiny")
 def test_two_processes_to_one_and_back(capsys: pytest.CaptureFixture[str]) -> None:
     begun = torchrun(2, *words(stop=4))
@@ -64,25 +66,36 @@ def test_two_processes_to_one_and_back(capsys: pytest.CaptureFixture[str]) -> No
     assert done.returncode == 0 and "resumed after step 4" in done.stdout and "registered" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("own_folder", [False, True])
-def test_one_process_to_two(own_folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = settings.training_dir() / "mine" if own_folder else None
-    running.run("phi-1-small-tiny", QUICK, folder=folder, device="cpu", stop_after=2, say=lambda _: None)
+def test_one_process_to_two() -> None:
+    assert phizoo(words(stop=2)) == 0
     before = snapshot()
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ZooError, match=r"^processes: 1 -> 2; .* It goes on with: phizoo train run phi-1-small-tiny"):
-        running.run("phi-1-small-tiny", QUICK, folder=folder, device="cpu", say=lambda _: None)
-    assert snapshot() == before
-    with pytest.raises(ZooError, match="processes: 1 -> 2"):  # another number alone
-        running.run("phi-1-small-tiny", QUICK, folder=folder, device="cpu", say=lambda _: None)
-    if own_folder:  # another recipe in it: told before run.json is written
-        monkeypatch.delenv("WORLD_SIZE")
+    told = torchrun(2, *words())
+    assert told.returncode != 0 and snapshot() == before
+    assert "processes: 1 -> 2" in told.stderr and "It goes on with: phizoo train run phi-1-small-tiny" in told.stderr
+    assert "training/run.py" not in told.stderr  # the only traceback is torchrun's own
+    assert phizoo(words()) == 0
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("chosen", [False, True])
+def test_a_run_is_known_by_its_states_wherever_they_are(chosen: bool) -> None:
+    folder = settings.training_dir() / "mine" if chosen else None
+    running.run("phi-1-small-tiny", QUICK, folder=folder, device="cpu", stop_after=2, say=lambda _: None)
+    (file,) = settings.training_dir().glob("*/run.json")
+    identity = json.loads(file.read_text())["identity"]
+    before = snapshot()
+    for processes in (2, 4):
+        place = file.parent if chosen else settings.training_dir() / "elsewhere"
+        with pytest.raises(ZooError, match=rf"^processes: 1 -> {processes}; .* It goes on with: 1 of them"):
+            check_begun({**identity, "processes": processes}, place, chosen, lambda was: f"{was} of them")
+    check_begun(identity, file.parent, chosen, str)
+    if chosen:  # another recipe in it: told before run.json is written
         with pytest.raises(ZooError, match=r"holds another run: recipe\.training\.seed"):
             running.run("phi-1-small-tiny", (*QUICK, "training.seed=7"), folder=folder, say=lambda _: None)
-        assert snapshot() == before
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert parallel.process_count() == 1
+    assert snapshot() == before
     assert running.run("phi-1-small-tiny", QUICK, folder=folder, device="cpu", say=lambda _: None) is not None
 
 
