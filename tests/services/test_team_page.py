@@ -70,7 +70,7 @@ class Page:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=250,
+            timeout=800,
         )
         assert done.returncode == 0, f"{person}:\n{lines}\n{done.stdout}\n{done.stderr}"
         left = dict(part.split("=", 1) for part in (self.folder / "environment").read_text().split("\0") if part)
@@ -100,7 +100,7 @@ def write_on(page: Page, made: SimpleNamespace, ended: threading.Event, added: l
         number += 1
         folder = made.phi(page.folder / f"more{number}", 10 + number)
         line = ["phizoo", "models", "add", str(folder), "--name", f"more-{number}", "--json"]
-        done = subprocess.run(line, env=page.environment("ann"), capture_output=True, text=True, timeout=250)
+        done = subprocess.run(line, env=page.environment("ann"), capture_output=True, text=True, timeout=800)
         assert done.returncode == 0, done.stderr
         added.append(json.loads(done.stdout)["name"])
 
@@ -111,13 +111,13 @@ def listed(page: Page) -> set[str]:
         env=page.environment("owner"),
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=800,
     )
     return {row["name"] for row in json.loads(done.stdout)}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 def test_every_block_of_the_page_runs_as_it_stands(page: Page, made: SimpleNamespace) -> None:
     made.phi(page.folder / "my-model", 1)
     blocks = BLOCK.findall(PAGE.read_text())

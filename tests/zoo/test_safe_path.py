@@ -134,6 +134,13 @@ def test_each_command_works_in_a_folder_of_traps(
         assert imported([program, *shlex.split(line.format(**names))], trap, **more) == "", line
 
 
+def test_python_m_imports_the_current_folder_only_until_our_code_is_there(trap: Path) -> None:
+    for name in ("sitecustomize", "zoo", "runpy"):  # those Python itself looks for there
+        shutil.rmtree(trap / name)
+    assert imported([sys.executable, "-m", "zoo.cli", "data", "--help"], trap) == ""
+    assert imported([sys.executable, "-P", "-m", "zoo.cli", "models", "list"], trap) == ""
+
+
 def test_the_servers_start_with_a_safe_path(trap: Path) -> None:
     assert imported(command(Serving(path=trap, name="mine")), trap) == ""
     page = server_command(0, public=False)
