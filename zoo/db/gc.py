@@ -126,6 +126,7 @@ def collect(
     for leftover in garbage.leftovers:
         store.drop(leftover)
     with database.write():
+        drop_dead_pins(database)  # also where there was no garbage
         digests = {row[0] for row in database.rows("SELECT digest FROM checkpoints")}
         store.sweep(digests, is_alive)
     return Collected(count, size, len(garbage.leftovers), garbage.leftover_bytes)
