@@ -23,7 +23,7 @@ from training.recipe_keys import (
     written_keys,
 )
 from training.recipe_records import (
-    Branch,
+    BranchPoint,
     Data,
     DataSource,
     Evaluation,
@@ -44,9 +44,9 @@ from zoo.digest import digest
 from zoo.errors import ZooError, nearest, unknown
 
 __all__ = [
-    "FOLDER", "RECIPES", "Branch", "Data", "DataSource", "Evaluation", "Execution", "Model", "Optimizer", "Published",
-    "Recipe", "Schedule", "Selection", "Start", "States", "Training", "Validation", "complete_recipe", "from_plain",
-    "identity", "keys", "load", "override_recipe", "recipe_digest", "resolve_recipe", "shape",
+    "FOLDER", "RECIPES", "BranchPoint", "Data", "DataSource", "Evaluation", "Execution", "Model", "Optimizer",
+    "Published", "Recipe", "Schedule", "Selection", "Start", "States", "Training", "Validation", "complete_recipe",
+    "from_plain", "identity", "keys", "load", "override_recipe", "recipe_digest", "resolve_recipe", "shape",
 ]  # fmt: skip
 
 FOLDER = Path(__file__).parent / "recipes"

@@ -11,10 +11,12 @@ import shlex
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from training import parallel
+from training.begun import check_begun
 from training.loop import branch, validate
 from training.loop.request import (
     Request,
@@ -119,11 +121,12 @@ def _run_new(
 ) -> Checkpoint | None:  # fmt: skip
     """Trains and registers a checkpoint that the zoo does not have."""
     recipe, place = request.recipe, typed.folder or training_dir() / digest(request.identity)[:16]
+    goes_on = partial(_command, typed, recipe)
+    parallel.together(world, lambda: check_begun(request.identity, place, typed.folder is not None, goes_on))
     lock = contextlib.ExitStack()
     parallel.together(world, lambda: lock.enter_context(_lock_folder(place, world)))
     with lock:
-        command = typed.command or _command(typed, recipe, world)
-        outcome = _train(registry, request, place, world, typed, command)
+        outcome = _train(registry, request, place, world, typed, goes_on(world.size))
         for note in outcome.notes:
             tell(note)
         if outcome.status == "stopped":
@@ -147,11 +150,13 @@ def _leave(stopped_by: int) -> None:
         raise KeyboardInterrupt
 
 
-def _command(typed: _Typed, recipe: Recipe, world: "World") -> str:
-    """The command line that resumes or repeats this run, overrides included."""
+def _command(typed: _Typed, recipe: Recipe, processes: int) -> str:
+    """The command line that resumes or repeats this run with a number of processes, overrides included."""
+    if typed.command:
+        return typed.command
     start = ["phizoo"]
-    if world.size > 1:
-        start = ["torchrun", "--nproc-per-node", str(world.size), "--no-python", "phizoo"]
+    if processes > 1:
+        start = ["torchrun", "--nproc-per-node", str(processes), "--no-python", "phizoo"]
     words = [*start, "train", "run", typed.spec]
     words += [word for override in recipe.overrides for word in ("--set", override)]
     words += ["--name", typed.name] if typed.name else []

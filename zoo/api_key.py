@@ -2,17 +2,32 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from zoo.address import same_server
+from zoo.address import same_server, shown
 from zoo.errors import ZooError
 
 # the key's variable -> the variable with the one address that it is for; without it, the address on the command line
 ADDRESS_OF = {"PHIZOO_API_KEY": "PHIZOO_API_URL", "OPENAI_API_KEY": "OPENAI_BASE_URL"}
 ENDPOINT_KEYS = tuple(ADDRESS_OF)  # in this order
-# not even for the workers of a cluster, whose pages show their environment
-SECRETS = (*ENDPOINT_KEYS, "HF_TOKEN", "PHIZOO_PASSWORD")
+# a variable that holds a secret, by its name; Ray's and vLLM's own belong to their processes
+SECRET = re.compile(
+    r"(?i)(?!RAY_|VLLM_)(?:\w*_)?(?:\w*API_?KEY|KEY|KEY_ID|TOKEN|\w*SECRET|\w*PASSWORD|PASSWD|CREDENTIALS?)"
+)
 USABLE = re.compile(r"[!-~]+(?: [!-~]+)*")
+
+
+def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process that needs no key: without those, and without addresses that hold a password.
+
+    >>> without_keys({"PHIZOO_DB": "postgresql://a:b@c/d", "HF_TOKEN": "x", "HOME": "/root", "VLLM_API_KEY": "y"})
+    {'HOME': '/root', 'VLLM_API_KEY': 'y'}
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not SECRET.fullmatch(name) and not ("://" in value and shown(value) != value)
+    }
 
 
 def read_key(name: str) -> str | None:

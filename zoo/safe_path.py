@@ -1,24 +1,36 @@
-"""Keeps the current folder out of what child processes import: a `json.py` or `vllm.py` there is somebody's text.
+"""Keeps the current folder out of what processes import: a `json.py` or `vllm.py` there is somebody's text.
 
 Python puts the current folder first on the path of `python -m` and `python -c`, which is how servers, worker pools and
 their own children are started, and for an empty or relative part of PYTHONPATH. `protect_children` ends both for every
-process that is started afterwards, at any depth, through the environment; whoever builds a command line starts it with
-`python`. Not here: a folder that the user names in full in PYTHONPATH, and the interpreters of the sandbox.
+process that is started afterwards, at any depth, through the environment, and takes the folder out of this process's
+own path, which pools hand on. Whoever starts an interpreter takes its command line from `python` or `isolated`; a test
+holds that nobody starts one otherwise. Not here: a folder that the user names in full in PYTHONPATH, and modules that
+the interpreter imports before ours (`sitecustomize` and `zoo` with an empty part of PYTHONPATH, or by `python -m`).
 """
 
 import os
 import sys
+import sysconfig
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # the folder of our packages
+ENTER = "import sys; sys.path[:0] = [{!r}]\n"
+
 
 def protect_children() -> None:
     """Sets the environment so that no child imports from the current folder; it may be called any number of times."""
     os.environ["PYTHONSAFEPATH"] = "1"  # read by each new interpreter as its option -P
-    if given := os.environ.get("PYTHONPATH"):
-        os.environ["PYTHONPATH"] = os.pathsep.join(part for part in given.split(os.pathsep) if os.path.isabs(part))
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    whole = [part for part in given if os.path.isabs(part)]
+    if "PYTHONPATH" in os.environ:
+        os.environ["PYTHONPATH"] = os.pathsep.join(whole)
+    here, standard = os.path.realpath(os.curdir), sysconfig.get_path("stdlib")
+    end = sys.path.index(standard) if standard in sys.path else 0  # what follows is installed, not found here
+    if here != os.path.realpath(ROOT) and here not in map(os.path.realpath, whole):
+        sys.path[:end] = [part for part in sys.path[:end] if os.path.realpath(part) != here]
 
 
 def python(*arguments: str) -> list[str]:
@@ -29,6 +41,15 @@ def python(*arguments: str) -> list[str]:
     """
     protect_children()
     return [sys.executable, "-P", *arguments]
+
+
+def isolated(code: str, *arguments: str, options: tuple[str, ...] = (), executable: str = "") -> list[str]:
+    """The command line of a child that runs code of ours, without the environment's and the user's own modules.
+
+    >>> isolated("import zoo", "a")[1:3], isolated("import zoo", "a")[-1]
+    (['-I', '-c'], 'a')
+    """
+    return [executable or sys.executable, "-I", *options, "-c", ENTER.format(ROOT) + code, *arguments]
 
 
 def spawn() -> "SpawnContext":

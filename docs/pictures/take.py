@@ -24,7 +24,7 @@ def main() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen(server.command(port, public=False), env={**os.environ, server.PUBLIC: ""})
+    process = subprocess.Popen(server.server_command(port, public=False), env={**os.environ, server.PUBLIC: ""})
     try:
         for _ in range(240):
             try:

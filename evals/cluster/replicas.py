@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.cluster.connection import connect_ray
+from evals.cluster.connection import connect_ray, find_cause
 from evals.engines import Engine, connect
 from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
 from zoo.admission.gguf import gguf_file
@@ -155,7 +155,7 @@ class Cluster:
             try:
                 self.facts_of[digest] = self.ray.get(replica.facts.remote(digest, path))
             except self.ray.exceptions.RayTaskError as error:
-                raise _cause(error) from None
+                raise find_cause(error) from None
             except self.ray.exceptions.RayError:
                 del self.idle[replica]
         return self.facts_of.get(digest)
@@ -170,7 +170,7 @@ class Cluster:
             try:
                 answers = self.ray.get(future)
             except self.ray.exceptions.RayTaskError as error:
-                raise _cause(error) from None
+                raise find_cause(error) from None
             except self.ray.exceptions.RayError:  # the replica died, or its machine with the answers on it
                 self.ray.kill(replica)
                 if piece is not None:
@@ -192,11 +192,6 @@ def _share(machines: Sequence[dict[str, float]], cpus: int | None, gpus: int) ->
     if not most or (cpus or 1) > most:
         raise ZooError(f"no machine of the cluster has {cpus or 1} CPUs (the largest has {most}); see: ray status")
     return Share(cpus=cpus or min(4, most), gpus=0)
-
-
-def _cause(error: Any) -> Exception:
-    """The error to raise: a replica's own ZooError as it is, anything else with its traceback."""
-    return error.cause if isinstance(error.cause, ZooError) else error
 
 
 @contextmanager

@@ -56,8 +56,8 @@ def _asker(question: "LabelQuestion", endpoint: dict[str, Any], dry_run: bool = 
 @click.argument("source", shell_complete=A_DATASET)
 @NAME
 @click.option("--sample", type=click.IntRange(min=1), default=4_000, show_default=True, help="Documents to label.")
-@click.option("--question", type=click.Choice(["phi-1", "additive"]), default="additive", show_default=True,
-              help="The question that is sent.")  # fmt: skip
+@click.option("--question", type=click.Choice(["phi-1", "additive", "prose"]), default="additive", show_default=True,
+              help="The question that is sent: the first two are about code.")  # fmt: skip
 @endpoint_options
 @click.option("--dry-run", is_flag=True, help="Print tokens and cost with an interval; send nothing.")
 @SEED

@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from zoo import safe_path
-from zoo.address import shown
-from zoo.api_key import SECRETS
+from zoo.api_key import without_keys
 from zoo.digest import whole_file
 from zoo.errors import ZooError
 from zoo.progress import progress
@@ -155,18 +154,29 @@ def _exit_with_parent(run: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def needed_variables() -> dict[str, str]:
+    """The environment variables that a shard on another machine needs: all that it reads but its own files."""
+    kept = without_keys(os.environ)
+    needed: dict[str, str] = {name: kept[name] for name in ("HF_HUB_OFFLINE", "HF_HOME") if name in kept}
+    for name in ("PHIZOO_HOME", "PHIZOO_DATA"):
+        if given := kept.get(name):
+            needed[name] = str(Path(given).expanduser().absolute())
+    return needed
+
+
 def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], address: str) -> Iterator[str]:
     """Runs a bounded number of Ray tasks at a time; only the driver writes, so a lost node leaves no partial file."""
-    from evals.cluster.connection import connect_ray
+    from evals.cluster.connection import connect_ray, find_cause
 
-    ours = {name: value for name, value in os.environ.items() if name.startswith("PHIZOO_") and name not in SECRETS}
-    environment = {name: value for name, value in ours.items() if shown(value) == value}  # Ray's pages show it
-    ray = connect_ray(address, runtime_env={"env_vars": environment})
+    ray = connect_ray(address, needed_variables())
     task = ray.remote(num_cpus=1, max_retries=NODE_DEATHS)(run_packed)
     waiting: dict[Any, str] = {}
     left = iter(jobs)
     while True:
-        room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(waiting)
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        if not cpus:
+            raise ZooError("the Ray cluster has no CPU (left) for a shard; finished shards are kept. See: ray status")
+        room = AHEAD * cpus - len(waiting)
         for path, shard in islice(left, max(0, room)):
             waiting[task.remote(function, shard)] = path
         if not waiting:
@@ -176,7 +186,7 @@ def _on_ray(function: Callable[[Any], Any], jobs: Sequence[tuple[str, Any]], add
         try:
             write_shard(path, ray.get(ready))
         except ray.exceptions.RayTaskError as error:
-            raise error.cause if isinstance(error.cause, ZooError) else error from None
+            raise find_cause(error) from None
         except ray.exceptions.RayError as error:
             raise ZooError(
                 f"a shard was lost {NODE_DEATHS} times with its Ray worker ({type(error).__name__}); "

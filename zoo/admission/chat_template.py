@@ -10,7 +10,6 @@ import json
 import os
 import selectors
 import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -22,9 +21,10 @@ from typing import Any, NoReturn
 
 from zoo.admission.render import SECONDS, environment
 from zoo.errors import ZooError
+from zoo.safe_path import isolated
 
 TEMPLATE_BYTES = 64 * 1024
-CHILD = "import sys; sys.path[:0] = [{root!r}]; from zoo.admission.render import serve; serve()"
+CHILD = "from zoo.admission.render import serve; serve()"
 # conversations of every kind, so that no branch of a template escapes the limits
 TALKS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("talks.json").read_text(encoding="utf-8"))
 MARK_CHARACTERS, MARKS_TRIED = 40, 24  # texts of a template that a mark may be compared with
@@ -113,11 +113,9 @@ class ChatTemplate:
         return answer if isinstance(answer, dict) else {}
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        code = CHILD.format(root=str(Path(__file__).parents[2]))
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, env={},
-        )  # fmt: skip
+            isolated(CHILD), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
+        )
         self._end = weakref.finalize(self, _end_child, self._process)
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(self.text).encode() + b"\n")

@@ -9,13 +9,13 @@ of their own, and without transformers there is nothing to ask: then loading is 
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from zoo.admission.safetensors_header import Header
 from zoo.admission.tensors import BUFFER, LAYER
 from zoo.errors import ZooError
+from zoo.safe_path import isolated
 
 SECONDS = 120
 MEMORY_BYTES = 16 << 30  # of addresses, of which torch's libraries take half
@@ -143,12 +143,10 @@ def check_complete(source: Path | str, config: dict[str, Any], headers: dict[str
 
 def _ask(question: str, source: Path | str) -> dict[str, Any]:
     """The child's answer; "unknown" with the reason if the model could not be laid out."""
-    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n{CHILD}"
     env = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_DEACTIVATE_ASYNC_LOAD": "1"}
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", code], input=question.encode(), capture_output=True, timeout=2 * SECONDS,
-            check=False, env=env,
+            isolated(CHILD), input=question.encode(), capture_output=True, timeout=2 * SECONDS, check=False, env=env,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ZooError(f"{source}: config.json describes a model that takes minutes to lay out; is it right?") from None

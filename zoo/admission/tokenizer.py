@@ -12,7 +12,6 @@ merges.txt: `zoo.admission.tokenizer_files` reads these as one. Other forms are 
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from zoo.admission.tokenizer_files import read_byte_pairs, read_sentencepiece
 from zoo.admission.tokenizer_steps import find_fault, find_patterns, growth_letters
 from zoo.errors import ZooError
 from zoo.plain_file import open_plain
+from zoo.safe_path import isolated
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 SECONDS = 20  # of processor time; a vocabulary of 262,144 tokens takes 3
@@ -78,11 +78,10 @@ def _try_in_child(path: Path, rows: int, merges: Path | None = None) -> None:
     if merges is not None and merges.is_file():
         with open_plain(merges) as file:
             text += file.read()
-    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n{CHILD}"
     env = {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", code, str(rows), path.name, str(size), str(seconds)],
+            isolated(CHILD, str(rows), path.name, str(size), str(seconds)),
             input=text, capture_output=True, timeout=4 * seconds, check=False, env=env,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

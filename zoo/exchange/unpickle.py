@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from zoo.admission.safetensors_header import BITS
 from zoo.errors import ZooError
 from zoo.exchange.phi_convert import TensorPiece, write_safetensors
+from zoo.safe_path import isolated
 
 STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
@@ -138,13 +139,10 @@ def _bytes(archive: zipfile.ZipFile, root: str, name: str, tensor: _Tensor) -> b
 
 def convert_pickle(source: Path, target: Path) -> None:
     """Converts one pickle to a safetensors file in an isolated child. Raises ZooError with the reason."""
-    code = (
-        f"import sys; sys.path[:0] = {[str(Path(__file__).parents[2])]!r}\n"
-        "from zoo.exchange.unpickle import child\nsys.exit(child(sys.argv[1], sys.argv[2], int(sys.argv[3])))"
-    )
+    code = "from zoo.exchange.unpickle import child\nsys.exit(child(sys.argv[1], sys.argv[2], int(sys.argv[3])))"
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", code, str(source.absolute()), str(target.absolute()), str(READ_SECONDS)],
+            isolated(code, str(source.absolute()), str(target.absolute()), str(READ_SECONDS)),
             stdin=subprocess.DEVNULL, capture_output=True, env={}, timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

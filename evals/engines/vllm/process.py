@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from evals.engines import gpus
+from zoo.api_key import without_keys
 from zoo.errors import ZooError
 from zoo.records import Record
 from zoo.safe_path import python
@@ -89,7 +90,7 @@ def start(serving: Serving, key: str | None) -> subprocess.Popen[bytes]:
     if not serving.cpu and serving.memory_share is None:
         serving = msgspec.structs.replace(serving, memory_share=gpus.free_share())
     line = command(serving)
-    mine = {**quiet, **cpu, **precise(serving.dtype), **os.environ}
+    mine = {**quiet, **cpu, **precise(serving.dtype), **without_keys(os.environ)}
     if key:
         mine["VLLM_API_KEY"] = key
     # its standard output is log lines, which must not mix with ours

@@ -22,7 +22,7 @@ from _thread import RLock
 from typing import Any
 
 from evals.sandbox.guest.around import Around
-from evals.sandbox.guest.graph import Graph
+from evals.sandbox.guest.graph import ObjectGraph
 from evals.sandbox.guest.identity import compares_identity
 from evals.sandbox.guest.requests import REQUESTS
 from evals.sandbox.guest.writing import plain_parts
@@ -153,7 +153,7 @@ class Session:
         self.received = 0  # requests so far
         self.sequence = 0  # of the innermost request that is being answered
         self.lock = RLock()
-        self.graph = Graph(-1, self.ask, limit=1)
+        self.graph = ObjectGraph(-1, self.ask, limit=1)
         self.around = Around(self.graph)
 
     def load(self, source: str, classes: tuple[str, ...], entry_point: str) -> None:

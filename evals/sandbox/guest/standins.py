@@ -190,6 +190,10 @@ def _exit(self: Any, kind: Any, error: Any, trace: Any) -> Any:
     return type(self)._ask("special", number_of(self), ("__exit__", kind, error, None), {})
 
 
+def _absent(self: Any) -> Any:
+    raise AttributeError("__copy__")
+
+
 def _doc(self: Any) -> Any:
     return type(self)._ask("get", number_of(self), ("__doc__",), {})
 
@@ -205,7 +209,7 @@ def _text(self: Any) -> Any:
 _special_names |= {kind: special_names(kind) for kind in (types.FunctionType, types.GeneratorType)}
 
 
-class _Reader:
+class FetchedItems:
     """What was fetched of an iterator and not yet read: items, then perhaps the exception at its end."""
 
     def __init__(self) -> None:
@@ -215,10 +219,10 @@ class _Reader:
         self.end: BaseException | None = None
 
 
-def _next_of(readers: dict[int, _Reader], most: int) -> Callable[[Any], Any]:
+def _next_of(readers: dict[int, FetchedItems], most: int) -> Callable[[Any], Any]:
     def read_next(self: Any) -> Any:
         number = number_of(self)
-        reader = readers.setdefault(number, _Reader())
+        reader = readers.setdefault(number, FetchedItems())
         if not reader.items:
             if reader.end is not None:
                 error, reader.end = reader.end, None
@@ -235,7 +239,7 @@ def _next_of(readers: dict[int, _Reader], most: int) -> Callable[[Any], Any]:
     return read_next
 
 
-def _iter_of(readers: dict[int, _Reader]) -> Callable[[Any], Any]:
+def _iter_of(readers: dict[int, FetchedItems]) -> Callable[[Any], Any]:
     def iterate(self: Any) -> Any:
         readers.pop(number_of(self), None)
         return type(self)._ask("special", number_of(self), ("__iter__",), {})
@@ -280,7 +284,7 @@ class StandIns:
     def __init__(self, ask: Ask, limit: int = MOST_AHEAD) -> None:
         self.ask, self.limit = ask, limit
         self.classes: dict[int, Any] = {}
-        self.readers: dict[int, _Reader] = {}
+        self.readers: dict[int, FetchedItems] = {}
 
     def fetched(self, number: int) -> list[Any]:
         """The items of an iterator that were fetched and not read, which go back with it."""
@@ -305,6 +309,7 @@ class StandIns:
             body |= {"__slots__": (), **{one: _forward(one) for one in special if one in SPECIAL}}
             body |= {one: method for one, method in (("__call__", _call), ("__exit__", _exit)) if one in body}
             if "__next__" in body:
+                body["__copy__"] = property(_absent)  # itertools.tee reads on where there is none
                 own = module not in ITERATORS  # of the program's: what it did so far can be seen in its attributes
                 body["__next__"] = _next_of(self.readers, 1 if own else self.limit)
                 body["__iter__"] = _iter_of(self.readers) if own and "__iter__" in body else lambda self: self

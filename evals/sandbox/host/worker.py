@@ -22,14 +22,12 @@ from evals.sandbox.host.launch import ENVIRONMENT, INSIDE, ZONES, library_folder
 from evals.sandbox.host.spawner import FILTER
 from evals.sandbox.judge.judge import MOST_MEMORY, STATUS
 from zoo.jsonl import without_halves
+from zoo.safe_path import ENTER, ROOT, isolated, python
 
-REPOSITORY = str(Path(__file__).resolve().parents[3])
 # of a worker's control group: two children with their files, pipes and sockets
 GROUP_MEMORY, GROUP_PROCESSES = 2560 << 20, 160
 START_SECONDS = 60.0  # a zygote is ready in half a second, later on an overloaded machine
-START = "import sys; sys.path.insert(0, sys.argv[1]); from evals.sandbox.{0} import main; main({1})"
-
-
+START = "from evals.sandbox.{0} import main; main(*sys.argv[1:])"
 ALONE = ("-s", "-S", "-P", "-B", "-c", f"import sys; sys.path.insert(0, '{INSIDE}/phizoo'); "
          "from evals.sandbox.guest.zygote import serve_alone; serve_alone()")  # fmt: skip
 
@@ -152,8 +150,8 @@ def container_command(config: dict[str, Any], engine: str) -> list[str]:
 def process_command(config: dict[str, Any]) -> list[str]:
     """The bare interpreter, with limits only."""
     numpy = [os.path.dirname(source) for source, target in config["binds"] if target == f"{INSIDE}/numpy/numpy"]
-    start = START.format("guest.zygote", "").replace("main", "serve_alone")
-    return [str(config["binds"][0][0]), "-I", "-S", "-B", "-c", start, REPOSITORY, *numpy]
+    start = "from evals.sandbox.guest.zygote import serve_alone; serve_alone()"
+    return isolated(start, *numpy, options=("-S", "-B"), executable=str(config["binds"][0][0]))
 
 
 def _starter(tier: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -197,14 +195,14 @@ class Worker:
         module, settings = _starter(tier, config)
         common: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "start_new_session": True}
         self.zygote_process = subprocess.Popen(
-            [config["binds"][0][0], "-I", "-S", "-B", "-c", START.format(f"host.{module}", "sys.argv[2]"), REPOSITORY,
-             json.dumps(settings)],
+            isolated(START.format(f"host.{module}"), json.dumps(settings), options=("-S", "-B"),
+                     executable=config["binds"][0][0]),
             env={}, pass_fds=(zygote_end.fileno(), control.fileno()), stderr=self.errors, **common,
         )  # fmt: skip
         self.groups = cgroup.enclose(self.zygote_process.pid, GROUP_MEMORY, GROUP_PROCESSES)
         numbers = [str(s.fileno()) for s in (pool_end, judge_end)] + [str(page)]
         self.judge_process = subprocess.Popen(
-            [sys.executable, "-P", "-B", "-c", START.format("judge.judge", "sys.argv[2:]"), REPOSITORY, *numbers],
+            python("-B", "-c", ENTER.format(ROOT) + START.format("judge.judge"), *numbers),
             env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
             pass_fds=[int(n) for n in numbers], stderr=subprocess.DEVNULL, **common,
         )  # fmt: skip

@@ -11,8 +11,8 @@ import re
 import struct
 from typing import Any
 
-from evals.sandbox.guest.graph import Graph
-from evals.sandbox.guest.kinds import Refused
+from evals.sandbox.guest.graph import ObjectGraph
+from evals.sandbox.guest.kinds import RefusedValue
 from evals.sandbox.guest.table import NO_NUMBER
 from evals.sandbox.judge import faithful
 from evals.sandbox.judge.lending import Lending, reference
@@ -56,7 +56,7 @@ class Channel:
         self.looks_at_identity = IDENTITY.search(test) is not None
         self.crossed, self.enough = faithful.ALIKE, faithful.MUTABLE  # `faithful.difference`; looked for up to `enough`
         self.opinions = Opinions(self.ask, self._thing)
-        self.graph = Graph(1, self.opinions.use, reference=reference)
+        self.graph = ObjectGraph(1, self.opinions.use, reference=reference)
         if not restores:
             self.graph.base = NO_NUMBER
         self.lending = Lending(self.graph)
@@ -266,7 +266,7 @@ def _same_bytes(one: Any, other: Any) -> bool:
 
 def _seven(parts: list[Any]) -> list[Any]:
     if len(parts) != 7 or type(parts[4]) is not list:
-        raise Refused("a request of another form")
+        raise RefusedValue("a request of another form")
     return parts
 
 

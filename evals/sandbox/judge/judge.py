@@ -255,7 +255,7 @@ class Judge:
         return data
 
 
-def main(arguments: list[str]) -> None:
+def main(*arguments: str) -> None:
     """Runs the judge's process. arguments: descriptors of the pool, the zygote and the status page."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setrecursionlimit(DEEP)

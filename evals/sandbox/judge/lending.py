@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from evals.sandbox.guest.graph import Graph
+from evals.sandbox.guest.graph import ObjectGraph
 from evals.sandbox.guest.requests import REQUESTS
 from evals.sandbox.guest.standins import SPECIAL, StandInClass
 from evals.sandbox.judge.values import Violation
@@ -57,7 +57,7 @@ def reference(value: Any) -> Any:
 class Lending:
     """A program's requests for the objects that the test lent to it."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: ObjectGraph) -> None:
         self.graph = graph
 
     def carry_out(self, verb: Any, number: Any, positional: list[Any], named: dict[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """Gathers documents from this machine's Python files, or from a folder, a table or a dataset on the Hub.
 
 Every file and row is counted as kept or dropped; `rules` holds the rules for one file. Across files it drops exact
-duplicates by sha256 and near duplicates by word 5-grams at Jaccard 0.8. Memory holds the texts of one shard, and
+duplicates by sha256 and near duplicates by folded word 5-grams at Jaccard 0.8. Memory holds the texts of one shard, and
 about 50 bytes of each file and piece to find duplicates.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from evals.contamination.fold import fold_case
 from training.data.build import Built, Counts, MadeDataset, make, slices, write_result
 from training.data.columns import Columns
 from training.data.dedup import minhash, shingles
@@ -291,7 +292,7 @@ def _find_repeats(work: Path, shards: Sequence[GatherShard]) -> SourceRepeats:
                 numbers += (len(cut.grams) // 8 if signed else 0).to_bytes(4, "little")
                 pieces += len(cut.pieces).to_bytes(4, "little")
                 for piece in cut.pieces:
-                    texts += hashlib.sha256(piece.text.encode()).digest()[:16]
+                    texts += hashlib.sha256(fold_case(piece.text).encode()).digest()[:16]
             del shard  # free it before the next one is made
     left = np.frombuffer(good, np.bool_).copy()
     counts = np.frombuffer(numbers, "<u4")
@@ -329,7 +330,7 @@ def cut_shard(shard: GatherShard) -> list[CutFile]:
             texts.append(text)
         if not cuts:  # the block lies inside one long line
             return []
-        grams = shingles.grams(texts)
+        grams = shingles.grams([fold_case(text) for text in texts])
         of_texts = np.split(grams.flat.astype("<u8"), grams.offsets[1:-1])
         return [
             msgspec.structs.replace(cut, signature=row.astype("<u4").tobytes(), grams=part.tobytes())
