@@ -79,7 +79,7 @@ def select_board(
 
     view = View(suite=suite, search=search, sort=sort, every_metric=every_metric, descending=sort != "name")
     find_suite(suite)
-    whole, notes = load_with_notes(suite, subset)
+    whole, notes = load_with_notes(view, subset)
     return select(whole, view), notes
 
 
@@ -87,12 +87,12 @@ def view_board(address: str) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo as the page shows it at an address, and the notes above it."""
     from dashboard.board.address import parameters, read
     from dashboard.board.view import select
-    from dashboard.data.source import load_with_notes
+    from dashboard.data.source import load_board, load_with_notes, open_zoo
 
     query = parameters(address)
-    whole, _ = load_with_notes("own", "all")
-    view, subset = read(query, whole)
-    whole, notes = load_with_notes(view.suite, subset)
+    with open_zoo() as registry:
+        view, subset = read(query, load_board(registry))
+    whole, notes = load_with_notes(view, subset)
     return select(whole, view), notes
 
 

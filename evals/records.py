@@ -156,6 +156,7 @@ class Result(Record, frozen=True, kw_only=True):
     metrics  every metric of the task (acc and acc_norm, say)
     trials   as in Scored: a metric with trials is a mean over those of all samples, and a sample is their cluster
     verdict  passed | failed | timeout | error | unscored
+    disputed  a program's verdict that rests on one view of the sandbox alone (docs/sandbox.md)
     thought  with thought_tokens and unfinished: as in the Generation
     """
 
@@ -178,6 +179,7 @@ class Result(Record, frozen=True, kw_only=True):
     thought_tokens: int = 0
     unfinished: bool = False
     trials: dict[str, tuple[float, ...]] = {}
+    disputed: bool = False
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -202,6 +204,7 @@ class Run(Record, frozen=True, kw_only=True):
     """A run's header: the checkpoint, task, engine and options. id: digest of all that determines the answers.
 
     protocol     the name in it is today's, whatever name the header was written under
+    views        views behind the sandbox's verdicts; 0: no program was run, or disputed verdicts are not known
     overlapping  samples in training data, in the headers of older versions; today a `zoo.records.Search` names them
     """
 
@@ -220,6 +223,7 @@ class Run(Record, frozen=True, kw_only=True):
     versions: dict[str, str]
     commit: str
     sandbox: str = ""
+    views: int = 0
     started: str = ""
     command: str = ""
     overlapping: tuple[str, ...] | None = None
@@ -234,7 +238,8 @@ class Run(Record, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "fingerprint", fingerprint)
 
 
-LATER = ("thought", "thought_tokens", "unfinished", "trials")  # fields that a line has only where they say something
+# fields that a line has only where they say something
+LATER = ("thought", "thought_tokens", "unfinished", "trials", "disputed")
 
 
 def encode_line(line: Generation | Result) -> bytes:

@@ -31,6 +31,7 @@ from evals.records import (
 )
 from evals.run_folder import RunFolder
 from evals.sandbox import open_sandbox, selftest
+from evals.sandbox.program import VIEWS
 from evals.scoring.finite import find_overflow
 from evals.stats.intervals import wilson
 from evals.stats.pass_at_k import pass_metrics
@@ -249,8 +250,8 @@ def _header(
         checkpoint_label=checkpoint[1], task=task.name, protocol=msgspec.to_builtins(record),
         fingerprint=record.fingerprint, backend=facts, seed=options.seed, draws=draws, limit=options.limit,
         samples=len(samples), hardware=environment.hardware(), versions=environment.versions(),
-        commit=environment.commit(), sandbox=tier, started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        command=options.command,
+        commit=environment.commit(), sandbox=tier, views=VIEWS if tier else 0,
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), command=options.command,
     )  # fmt: skip
 
 
@@ -355,7 +356,7 @@ def score_texts(
         passed = None if outcome.verdict == "unscored" else float(outcome.verdict == "passed")
         yield _result(
             sample, text, score=passed, metrics={} if passed is None else {task.metrics[0]: passed}, answer=answer,
-            verdict=outcome.verdict, detail=outcome.detail, seconds=outcome.seconds,
+            verdict=outcome.verdict, detail=outcome.detail, seconds=outcome.seconds, disputed=outcome.disputed,
         )  # fmt: skip
 
 

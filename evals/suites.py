@@ -22,6 +22,11 @@ from zoo.records import ProtocolRecord, Record, Score
 
 Z = 1.959963984540054  # the normal's 97.5% point, as in the intervals of the parts
 
+OLMES = (  # task, the metric of its cloze form
+    ("arc_challenge", "acc_uncond"), ("arc_easy", "acc_per_char"), ("boolq", "acc_raw"),
+    ("commonsense_qa", "acc_uncond"), ("hellaswag", "acc_per_char"), ("openbookqa", "acc_uncond"),
+    ("piqa", "acc_per_char"), ("siqa", "acc_per_char"), ("winogrande", "acc_raw"),
+)  # fmt: skip
 SUITES: dict[str, tuple[str, ...]] = {
     # arXiv:2306.11644, table 1
     "phi-1": ("humaneval@openai", "mbpp@lm-eval"),
@@ -42,6 +47,8 @@ SUITES: dict[str, tuple[str, ...]] = {
         "winogrande@lm-eval-quick2", "hellaswag@lm-eval-quick2", "boolq@lm-eval-quick2", "openbookqa@lm-eval-quick2",
         "mmlu@lm-eval-quick2",
     ),
+    # arXiv:2406.08446: nine of its ten tasks, MMLU's prompts are not shipped
+    "olmes": tuple(f"{task}@olmes-{form}" for task, _ in OLMES for form in ("rc", "mc")),
     "all": (),  # every task under its default protocol, see `task_names`
 }  # fmt: skip
 
@@ -49,11 +56,19 @@ SUITES: dict[str, tuple[str, ...]] = {
 class Part(Record, frozen=True, kw_only=True):
     """One score of an aggregate.
 
-    task  task@protocol
+    task   task@protocol
+    other  another form of the same questions, task@protocol and metric: the better of the two counts
     """
 
     task: str
     metric: str
+    other: tuple[str, str] | None = None
+
+    @property
+    def forms(self) -> "tuple[Part, ...]":
+        """The part itself, or each of its two forms."""
+        own = Part(task=self.task, metric=self.metric)
+        return (own,) if self.other is None else (own, Part(task=self.other[0], metric=self.other[1]))
 
 
 class Aggregate(Record, frozen=True, kw_only=True):
@@ -67,7 +82,8 @@ class Aggregate(Record, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """sha256 over the parts and the versions of their tasks: the identity of this version."""
-        parts = ((part, *part.task.partition("@")[::2]) for part in self.parts)
+        forms = (form for part in self.parts for form in part.forms)
+        parts = ((part, *part.task.partition("@")[::2]) for part in forms)
         return digest(
             [
                 [f"{task}@{first_name(task, name)}", part.metric, find_task(part.task).version]
@@ -113,7 +129,7 @@ def _aggregate(name: str, version: int, about: str, *parts: str) -> Aggregate:
     return Aggregate(name=name, version=version, about=about, parts=listed)
 
 
-AGGREGATES = (
+AGGREGATES: tuple[Aggregate, ...] = (
     _aggregate("phi-1 code", 1, "arXiv:2306.11644, table 1", "humaneval@openai pass@1", "mbpp@lm-eval pass@1"),
     _aggregate(
         "phi-1.5 common sense", 2, "arXiv:2309.05463, table 2",
@@ -147,6 +163,13 @@ AGGREGATES = (
         "humaneval@openai-quick2 pass@1", "mini_exercises@phizoo-quick2 pass@1", "arc_easy@lm-eval-quick2 acc",
         "piqa@lm-eval-quick2 acc", "winogrande@lm-eval-quick2 acc", "hellaswag@lm-eval-quick2 acc",
         "boolq@lm-eval-quick2 acc", "openbookqa@lm-eval-quick2 acc", "mmlu@lm-eval-quick2 acc",
+    ),
+    Aggregate(
+        name="olmes", version=1, about="arXiv:2406.08446: the better of cloze and letters, nine of its ten tasks",
+        parts=tuple(
+            Part(task=f"{name}@olmes-rc", metric=metric, other=(f"{name}@olmes-mc", "acc_raw"))
+            for name, metric in OLMES
+        ),
     ),
 )  # fmt: skip
 
@@ -224,7 +247,14 @@ def averages(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -
     protocols  by fingerprint
     """
     for aggregate in AGGREGATES:
-        yield average(aggregate, [_part_score(part, scores, protocols) for part in aggregate.parts])
+        yield average(aggregate, [_better_form(part, scores, protocols) for part in aggregate.parts])
+
+
+def _better_form(part: Part, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> PartScore:
+    """The score of a part; of two forms the larger, if both are measured. The larger of two leans upwards."""
+    forms = [_part_score(form, scores, protocols) for form in part.forms]
+    missing = next((form for form in forms if form.score is None), None)
+    return missing or max(forms, key=lambda form: form.score.value if form.score else 0.0)
 
 
 def _part_score(part: Part, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> PartScore:

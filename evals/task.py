@@ -79,6 +79,7 @@ class Task(Record, frozen=True, kw_only=True):
     chat      asked by chat always: `prompt` is the last message of the user, and no stop string is sent
     shape     how it is asked by chat; None: as a completion (`evals.chat.chat_task`)
     asked     with `shape`: sample -> the messages, and the continuations that are scored after them
+    known     check of `phizoo eval lint` -> why the task's source fails it, where that is a fact of the source
     tags      with `shape`: the tags around a thought, as the checkpoint's template names them
     """
 
@@ -112,4 +113,5 @@ class Task(Record, frozen=True, kw_only=True):
     chat: bool = False
     shape: ChatShape | None = None
     asked: Callable[[Sample], tuple[Asked, ...]] | None = None
+    known: dict[str, str] = {}
     tags: tuple[ThoughtTags, ...] = ()

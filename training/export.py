@@ -1,4 +1,4 @@
-"""Writes a trained run as a Hugging Face folder that `PhiForCausalLM.from_pretrained`, vLLM and lm_eval load.
+"""Writes a trained run as a Hugging Face folder that `AutoModelForCausalLM`, vLLM and lm_eval load.
 
 Every value with a wrong class default is written out: bos and eos, `partial_rotary_factor` (at the top
 level for vLLM and older transformers, and in `rope_parameters` for newer ones), the generation config. The
@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.state import save_tensors
 from zoo.digest import write_json
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ def config_json(settings: "PhiConfig") -> dict[str, Any]:
     """The content of config.json, in the form of the published Phi checkpoints."""
     plain: dict[str, Any] = json.loads(settings.to_json_string(use_diff=False))
     rope = plain.get("rope_parameters") or {}
+    is_phi3 = settings.model_type == "phi3"
     plain |= {
-        "architectures": ["PhiForCausalLM"],
-        "partial_rotary_factor": rope.get("partial_rotary_factor", 0.5),
+        "architectures": ["Phi3ForCausalLM" if is_phi3 else "PhiForCausalLM"],
+        "partial_rotary_factor": rope.get("partial_rotary_factor", 1.0 if is_phi3 else 0.5),
         "rope_theta": rope.get("rope_theta", 10000.0),
         "dtype": "float32",
     }
@@ -42,7 +44,6 @@ def write_folder(
 ) -> None:  # fmt: skip
     """Writes the checkpoint folder, replacing an earlier one; `tokenizer` is a folder whose files are copied."""
     import transformers
-    from safetensors.torch import save_file
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -50,7 +51,7 @@ def write_folder(
         if file.is_file():
             shutil.copyfile(file, folder / file.name)
     _bound_tokenizer(folder / "tokenizer_config.json", settings.max_position_embeddings)
-    save_file(dict(sorted(weights.items())), folder / WEIGHTS, metadata={"format": "pt"})
+    save_tensors(dict(sorted(weights.items())), folder / WEIGHTS, {"format": "pt"})
     write_json(folder / "config.json", config_json(settings))
     generation = {
         "_from_model_config": False, "bos_token_id": settings.bos_token_id, "eos_token_id": settings.eos_token_id,

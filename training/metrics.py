@@ -5,23 +5,25 @@ resumed run has the same lines as one that was never interrupted. Only `metrics.
 leaves it out, so the same training gives the same checkpoint bytes.
 """
 
+import contextlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from training.loop.trackers import Tracker
+from training.loop.validate import BITS, LOSS, by_source
 from zoo.digest import whole_file
 
 TIMED = ("seconds", "tokens_per_second", "memory_bytes", "mfu")
 
 
 class Metrics:
-    """The open metrics file of one run; TensorBoard gets the same numbers if it is installed."""
+    """The open metrics file of one run; its trackers get the same numbers."""
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = ()) -> None:
         self.path = folder / "metrics.jsonl"
         lines = [line for line in read(self.path) if line["step"] <= step]
         with whole_file(self.path) as file:
@@ -29,11 +31,7 @@ class Metrics:
         self.losses = [line["loss"] for line in lines if "loss" in line]
         self.seconds = lines[-1].get("seconds", 0.0) if lines else 0.0
         self.file = self.path.open("a", encoding="utf-8")
-        self.board: Any = None
-        if find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+        self.trackers = trackers
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Writes one line and flushes it."""
@@ -41,15 +39,24 @@ class Metrics:
         self.file.flush()
         if "loss" in line:
             self.losses.append(line["loss"])
-        for key, value in line.items():
-            if self.board is not None and key != "step":
-                self.board.add_scalar(key, value, line["step"])
+        numbers = {key: value for key, value in line.items() if key != "step"}
+        for tracker in self.trackers:
+            tracker.log(numbers, line["step"])
+
+    def try_add(self, line: Mapping[str, Any]) -> OSError | None:
+        """As `add`, but returns the error of a full disk, so that all processes can end together."""
+        try:
+            self.add(line)
+        except OSError as error:
+            return error
+        return None
 
     def close(self) -> None:
-        """Closes the file."""
-        self.file.close()
-        if self.board is not None:
-            self.board.close()
+        """Closes the file and the trackers."""
+        with contextlib.suppress(OSError):  # `add` has raised it already
+            self.file.close()
+        for tracker in self.trackers:
+            tracker.close()
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -68,10 +75,11 @@ def curves(lines: Iterable[Mapping[str, Any]]) -> bytes:
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px system-ui,sans-serif;margin:2rem auto;max-width:46rem}}svg{{width:100%;height:auto}}</style>
-{picture}</html>
+{table}{picture}</html>
 """
 PLOTS = (
-    ("loss", "Training loss (nats a token); dots: validation", "validation_loss"),
+    ("loss", "Training loss (nats a token); dots: validation", LOSS),
+    (BITS, "Validation, bits a byte", BITS),
     ("learning_rate", "Learning rate", ""),
     ("gradient_norm", "Gradient norm before clipping", ""),
     ("tokens_per_second", "Tokens per second", ""),
@@ -79,13 +87,18 @@ PLOTS = (
 
 
 def plots(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """(key, label, key of the dots) of every recorded quantity; evaluation scores come last."""
+    """(key, label, key of the dots) of every recorded quantity; evaluation scores and the sources' losses come last."""
     tasks = sorted({key for line in lines for key in line if key.startswith("eval_") and f"{key}_low" in line})
     scores = []
     for key in tasks:
         last = next(line for line in reversed(lines) if key in line)
         label = f"{key.removeprefix('eval_')}, {last[f'{key}_n']} samples; last {100 * last[key]:.1f}%"
         scores.append((key, f"{label} [{100 * last[f'{key}_low']:.1f}–{100 * last[f'{key}_high']:.1f}]", key))
+    named = dict.fromkeys(key for line in lines for key in line if key.startswith(f"{LOSS}/"))
+    for key in named:
+        source = key.removeprefix(f"{LOSS}/")
+        scores.append((key, f"Validation loss of {source} (nats a token)", key))
+        scores.append((f"{BITS}/{source}", f"Validation of {source}, bits a byte", f"{BITS}/{source}"))
     return [plot for plot in (*PLOTS, *scores) if any(line.get(plot[0]) is not None for line in lines)]
 
 
@@ -133,4 +146,17 @@ def svg(figure: Any) -> str:
 
 def page(title: str, lines: list[dict[str, Any]]) -> str:
     """The curves as one HTML page that loads nothing else."""
-    return PAGE.format(title=escape(title), picture=svg(draw(title, lines)))
+    return PAGE.format(title=escape(title), table=_table(lines), picture=svg(draw(title, lines)))
+
+
+def _table(lines: list[dict[str, Any]]) -> str:
+    """The last validation as an HTML table, one source a row; empty without one."""
+    last = next((line for line in reversed(lines) if LOSS in line), None)
+    if last is None:
+        return ""
+    cells = [
+        f"<tr><td>{escape(name)}</td><td>{loss:.4f}</td><td>{'' if bits is None else f'{bits:.4f}'}</td></tr>"
+        for name, loss, bits in by_source(last)
+    ]
+    head = "<tr><th>source</th><th>nats a token</th><th>bits a byte</th></tr>"
+    return f"<table><caption>Validation after step {last['step']}</caption>{head}{''.join(cells)}</table>"

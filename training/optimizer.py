@@ -49,7 +49,9 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
     copies = settings.tiled_copies
     # matrices with a tiled input: all but the embedding, whose rows are looked up
     tiled = [p for name, p in named if copies > 1 and p.dim() == 2 and "embed" not in name and id(p) not in chosen]
-    chosen |= {id(parameter) for parameter in tiled}
+    # a growth divides the final norm by n if n copies of the embedding are the head: it moves n times as far too
+    shared = [p for name, p in named if copies > 1 and name == "model.norm.weight" and is_tied(model)]
+    chosen |= {id(parameter) for parameter in [*tiled, *shared]}
     rest = [p for _, p in named if id(p) not in chosen]
     decayed = [p for p in rest if p.dim() >= 2 or settings.decay == "all"]
     kept = [p for p in rest if p.dim() < 2 and settings.decay != "all"]
@@ -57,7 +59,9 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
         {"params": decayed, "weight_decay": settings.weight_decay, "scale": 1.0},
         {"params": kept, "weight_decay": 0.0, "scale": 1.0},
         {"params": tiled, "weight_decay": settings.weight_decay * copies, "scale": 1.0 / copies},
-    ]
+        {"params": shared, "weight_decay": settings.weight_decay if settings.decay == "all" else 0.0,
+         "scale": 1.0 / copies},
+    ]  # fmt: skip
     adamw = torch.optim.AdamW(
         [group for group in groups if group["params"]], lr=peak, betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon, fused=True,
@@ -71,6 +75,32 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
         momentum=settings.muon_momentum,
     )
     return [adamw, muon]
+
+
+def is_tied(model: "torch.nn.Module") -> bool:
+    """Whether the head's matrix is the embedding."""
+    return not any(name.startswith("lm_head") for name, _ in model.named_parameters())
+
+
+def norm_scales(model: "torch.nn.Module", settings: Optimizer) -> dict[str, float]:
+    """The weight of each parameter's squared gradient in the norm that is clipped; {} without tiled copies.
+
+    n copies that are each read with weight 1/n have g/n as gradient, so a vector or the embedding adds 1/n of the
+    small model's square; a tiled matrix (n x n blocks) adds the same, and the head (n blocks, each g) n times as much.
+    With these weights the grown model is clipped exactly when the small one is.
+    """
+    copies = settings.tiled_copies
+    if copies == 1:
+        return {}
+    scales = {}
+    for name, parameter in model.named_parameters():
+        if name == "model.norm.weight" and is_tied(model):
+            scales[name] = 1.0 / copies
+        elif name.startswith("lm_head"):
+            scales[name] = 1.0 / copies if parameter.dim() == 2 else 1.0
+        else:
+            scales[name] = 1.0 if parameter.dim() == 2 and "embed" not in name else float(copies)
+    return scales
 
 
 def set_rate(optimizers: "list[torch.optim.Optimizer]", rate: float) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from evals.engines.gpus import GPUS
 from training import model as phi
 from training.recipe import RECIPES, Model, Recipe, load, shape
-from zoo.shape import read_shape
 
 # USD for an hour of one GPU: estimates of on-demand prices, to be overridden with --usd.
 USD_PER_GPU_HOUR = {"A100": 1.8, "H100": 3.0, "H200": 3.8}
@@ -34,8 +33,8 @@ def flops_per_token(model: Model, vocabulary: int, sequence_tokens: int) -> floa
 
 def config_flops_per_token(config: dict[str, Any], sequence_tokens: int) -> float:
     """FLOPs to train the model of a config.json on one token."""
-    shape = read_shape(config)
-    return flops_per_token(phi.model_of(shape), shape.vocabulary, sequence_tokens)
+    model = phi.model_of(config)
+    return flops_per_token(model, model.vocabulary or 0, sequence_tokens)
 
 
 def memory_bytes(recipe: Recipe, gpus: int) -> dict[str, float]:
@@ -51,7 +50,8 @@ def memory_bytes(recipe: Recipe, gpus: int) -> dict[str, float]:
     how = recipe.execution
     rows = how.microbatch_sequences or max(1, recipe.training.batch_sequences // gpus)
     tokens = rows * recipe.data.sequence_tokens
-    layer = tokens * (2 * 8 * model.width + 2 * 2 * model.mlp)
+    inner = 4 if model.kind == "phi3" else 2  # kept vectors of the MLP's width: gate, up, their product, its input
+    layer = tokens * (2 * 8 * model.width + 2 * inner * model.mlp)
     kept = model.layers * tokens * 2 * model.width + layer if how.activation_checkpointing else model.layers * layer
     parts = {
         "weights": 4.0 * count / gpus, "gradients": 4.0 * count / gpus, "optimizer": 8.0 * count / gpus,

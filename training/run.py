@@ -6,82 +6,45 @@ kill, and another recipe never uses its state.
 """
 
 import contextlib
+import errno
 import shlex
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from training import parallel
-from training.model import model_of
+from training.loop import branch, validate
+from training.loop.request import (
+    Request,
+    find_existing,
+    look_up,
+    model_settings,
+    open_datasets,
+    parent_moments,
+)
+from training.loop.trackers import check_trackers
 from training.plan import config_flops_per_token
-from training.recipe import Recipe, identity, load, resolve_recipe, shape
+from training.recipe import Recipe, load, override_recipe, resolve_recipe
 from zoo.digest import digest, write_json
 from zoo.errors import ZooError
 from zoo.lock import locked
-from zoo.records import About, Checkpoint, Dataset, Parent, TrainedOn
+from zoo.records import About, Checkpoint, Parent, TrainedOn
 from zoo.registry import Registry, open_registry
-from zoo.settings import datasets_dir, training_dir
-from zoo.shape import read_shape
+from zoo.settings import training_dir
+from zoo.visible import plain
 
 if TYPE_CHECKING:
-    import torch
-
-    from training.data.tokens.loader import TokenDataset
     from training.parallel import World
     from training.state import Keeper
     from training.trainer import TrainOutcome
 
 
-@dataclass(frozen=True)
-class Request:
-    """A recipe with the records that it names, looked up."""
-
-    recipe: Recipe
-    name: str
-    datasets: tuple[Dataset, ...]
-    parent: Checkpoint | None
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Everything that determines the weights; its digest names the run's folder."""
-        return {
-            "recipe": identity(self.recipe),
-            "datasets": [dataset.digest for dataset in self.datasets],
-            "parent": self.parent.digest if self.parent else None,
-            "processes": parallel.process_count(),
-        }
-
-
-def look_up(registry: Registry, recipe: Recipe, name: str | None = None) -> Request:
-    """Looks up the datasets and the parent that a recipe names. Raises ZooError for a missing one."""
-    datasets = tuple(registry.dataset(source.name) for source in recipe.data.sources)
-    for dataset in datasets:
-        if dataset.kind != "tokens":
-            raise ZooError(f"{dataset.name} holds {dataset.kind}, training reads tokens; make them: phizoo data pack")
-    parent = registry.get(recipe.parent.checkpoint) if recipe.parent else None
-    return Request(recipe, name or recipe.name, datasets, parent)
-
-
-def find_existing(registry: Registry, request: Request) -> Checkpoint | None:
-    """The newest checkpoint of that name with the same recipe, data and parent, or None."""
-    digests = [dataset.digest for dataset in request.datasets]
-    parents = [request.parent.digest] if request.parent else []
-    for checkpoint in reversed(registry.list(request.name, all_versions=True)):
-        if checkpoint.recipe_digest is None or [record.digest for record in checkpoint.datasets] != digests:
-            continue
-        kept = registry.recipe(checkpoint.recipe_digest)
-        same = {key: kept.get(key) for key in identity(request.recipe)} == identity(request.recipe)
-        if same and [record.digest for record in checkpoint.parents] == parents:
-            return checkpoint
-    return None
-
-
 def run(
     spec: str, overrides: tuple[str, ...] = (), name: str | None = None, folder: Path | None = None,
     device: str = "auto", stop_after: int | None = None, say: Callable[[str], None] = print,
+    track: tuple[str, ...] = (),
 ) -> Checkpoint | None:  # fmt: skip
     """Trains a recipe and registers its checkpoint, unless that exists; None if the run was stopped.
 
@@ -89,40 +52,88 @@ def run(
     name        the checkpoint's name, the recipe's by default
     folder      the folder of the run's state, by default named by the run's digest
     stop_after  total number of steps after which the run saves and stops, to be resumed later
+    track       trackers that get the run's numbers too (training.loop.trackers)
     Raises      ZooError for an unknown name, a foreign or locked state, or a missing device; with the state saved,
                 SystemExit(0) after SIGTERM and KeyboardInterrupt after an interrupt
     """
-    return run_recipe(load(spec, overrides), spec, name, folder, device, stop_after, say)
+    return run_recipe(load(spec, overrides), spec, name, folder, device, stop_after, say, track=track)
 
 
 def run_recipe(
     recipe: Recipe, spec: str, name: str | None = None, folder: Path | None = None, device: str = "auto",
-    stop_after: int | None = None, say: Callable[[str], None] = print, command: str = "",
+    stop_after: int | None = None, say: Callable[[str], None] = print, command: str = "", track: tuple[str, ...] = (),
 ) -> Checkpoint | None:  # fmt: skip
     """As `run`, for a recipe already read; `spec` is its name or file, `command` the command that resumes the run."""
-    with open_registry() as registry:
-        request = look_up(registry, recipe, name)
-        if existing := find_existing(registry, request):
-            say(f"{existing.label} is in the zoo already, from this recipe and this data ({existing.digest[:12]})")
-            return existing
-        place = folder or training_dir() / digest(request.identity)[:16]
-        world = parallel.enter(device)
-        try:
-            with _lock_folder(place, world):
-                typed = command or _command(spec, recipe, name, place if folder else None, world)
-                outcome = _train(registry, request, place, world, stop_after, typed)
-                for note in outcome.notes:
-                    say(note)
-                if outcome.status == "stopped":
-                    say(
-                        f"stopped after step {outcome.step} of {recipe.training.steps}, state saved; "
-                        "the same command resumes it"
+    check_trackers(track)
+    several = parallel.process_count() > 1
+    # a single process needs torch only to train; several join first, so that each decision is taken by all
+    world = parallel.enter(device) if several else parallel.World(0, 1, device)
+    tell = say if world.first else lambda _: None
+    try:
+        with open_registry() as registry:
+            request = parallel.together(world, lambda: look_up(registry, recipe, name))
+            existing = find_existing(registry, request)
+            if existing and recipe.states.keep_finished and not branch.kept_file(existing.digest).is_file():
+                existing = None  # trained again, to the same weights, for its states
+            if parallel.any_process(world, existing is not None):
+                existing = existing or find_existing(registry, request)
+                if existing is not None:
+                    tell(
+                        f"{existing.label} is in the zoo already, from this recipe and this data "
+                        f"({existing.digest[:12]})"
                     )
-                    _leave(outcome.signal)
-                    return None
-                return _register(registry, request, place, world, outcome, say)
-        finally:
-            parallel.leave(world)
+                return existing
+            world = world if several else parallel.enter(device)
+            return _run_new(registry, request, world, _Typed(spec, name, folder, stop_after, command, track), tell)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ZooError(
+            f"the disk is full: {error.filename or 'a write failed'}. The run keeps its last whole state; free some "
+            "space and type the same command, which goes on from there"
+        ) from error
+    except RuntimeError as error:
+        if not several or not parallel.lost(error):
+            raise
+        raise ZooError(
+            f"process {world.rank} lost another process, whose own line has the reason; the same command resumes the "
+            f"run from its last state ({plain(str(error))[:80]})"
+        ) from error
+    finally:
+        parallel.leave(world)
+
+
+class _Typed(NamedTuple):
+    """The command line of a run."""
+
+    spec: str
+    name: str | None
+    folder: Path | None
+    stop_after: int | None
+    command: str
+    track: tuple[str, ...]
+
+
+def _run_new(
+    registry: Registry, request: Request, world: "World", typed: _Typed, tell: Callable[[str], None]
+) -> Checkpoint | None:  # fmt: skip
+    """Trains and registers a checkpoint that the zoo does not have."""
+    recipe, place = request.recipe, typed.folder or training_dir() / digest(request.identity)[:16]
+    lock = contextlib.ExitStack()
+    parallel.together(world, lambda: lock.enter_context(_lock_folder(place, world)))
+    with lock:
+        command = typed.command or _command(typed, recipe, world)
+        outcome = _train(registry, request, place, world, typed, command)
+        for note in outcome.notes:
+            tell(note)
+        if outcome.status == "stopped":
+            tell(
+                f"stopped after step {outcome.step} of {recipe.training.steps}, state saved; "
+                "the same command resumes it"
+            )
+            _leave(outcome.signal)
+            return None
+        return _register(registry, request, place, world, outcome, tell)
 
 
 def _leave(stopped_by: int) -> None:
@@ -136,124 +147,47 @@ def _leave(stopped_by: int) -> None:
         raise KeyboardInterrupt
 
 
-def _command(spec: str, recipe: Recipe, name: str | None, folder: Path | None, world: "World") -> str:
+def _command(typed: _Typed, recipe: Recipe, world: "World") -> str:
     """The command line that resumes or repeats this run, overrides included."""
     start = ["phizoo"]
     if world.size > 1:
         start = ["torchrun", "--nproc-per-node", str(world.size), "--no-python", "phizoo"]
-    words = [*start, "train", "run", spec]
+    words = [*start, "train", "run", typed.spec]
     words += [word for override in recipe.overrides for word in ("--set", override)]
-    words += ["--name", name] if name else []
-    words += ["--folder", str(folder)] if folder else []
+    words += ["--name", typed.name] if typed.name else []
+    words += ["--folder", str(typed.folder)] if typed.folder else []
+    words += [word for tracker in typed.track for word in ("--track", tracker)]
     return shlex.join(words)
 
 
 def _train(
-    registry: Registry, request: Request, place: Path, world: "World", stop_after: int | None, command: str
+    registry: Registry, request: Request, place: Path, world: "World", typed: _Typed, command: str
 ) -> "TrainOutcome":
     from safetensors.torch import load_file
 
     from training import online_eval, trainer
 
-    sources = _open_datasets(request.datasets)
-    settings = _model_settings(request, sources)
-    start = moments = None
-    if request.parent is not None:
-        files = sorted(registry.path(request.parent).glob("*.safetensors"))
-        start = {key: value.float() for file in files for key, value in load_file(file).items()}
-        moments = _moments(request)
-    if world.first:
-        write_json(place / "run.json", {"identity": request.identity, "recipe": resolve_recipe(request.recipe)})
-    score = None
-    if world.first:
-        tokenizer, evaluation = sources[0].folder / "tokenizer", request.recipe.evaluation
-        score = online_eval.make_scorer(evaluation, settings, tokenizer, place, request.identity, world.device)
-    job = trainer.TrainJob(
-        recipe=request.recipe, settings=settings, sources=sources, folder=place, identity=request.identity, start=start,
-        flops_per_token=config_flops_per_token(settings.to_dict(), request.recipe.data.sequence_tokens),
-        stop_after=stop_after, score=score, command=command, moments=moments,
-    )  # fmt: skip
-    return trainer.train(job, world)
+    def prepare() -> trainer.TrainJob:
+        sources = open_datasets(request.datasets)
+        settings = model_settings(request, sources)
+        start = moments = None
+        if request.parent is not None and request.trunk is None:
+            files = sorted(registry.path(request.parent).glob("*.safetensors"))
+            start = {key: value.float() for file in files for key, value in load_file(file).items()}
+            moments = parent_moments(request)
+        score = None
+        if world.first:
+            write_json(place / "run.json", {"identity": request.identity, "recipe": resolve_recipe(request.recipe)})
+            tokenizer, evaluation = sources[0].folder / "tokenizer", request.recipe.evaluation
+            score = online_eval.make_scorer(evaluation, settings, tokenizer, place, request.identity, world.device)
+        return trainer.TrainJob(
+            recipe=request.recipe, settings=settings, sources=sources, folder=place, identity=request.identity,
+            start=start, moments=moments, trunk=request.trunk, stop_after=typed.stop_after, score=score,
+            command=command, track=typed.track,
+            flops_per_token=config_flops_per_token(settings.to_dict(), request.recipe.data.sequence_tokens),
+        )  # fmt: skip
 
-
-def _moments(request: Request) -> "dict[str, torch.Tensor] | None":
-    """The parent's optimizer state if the recipe starts from it, else None."""
-    from safetensors.torch import load_file
-
-    from training.growth.grow import moments_file
-
-    start, parent = request.recipe.parent, request.parent
-    if start is None or parent is None or not start.optimizer_state:
-        return None
-    if not (file := moments_file(parent.digest)).is_file():
-        raise ZooError(
-            f"this machine has no optimizer state of {parent.label}; train or grow it with one (states.keep_optimizer, "
-            "phizoo train grow --optimizer-state), or --set parent.optimizer_state=false"
-        )
-    moments = load_file(file)
-    kind = "muon" if any(key.startswith("1.") for key in moments) else "adamw"
-    if kind != request.recipe.optimizer.kind:
-        raise ZooError(
-            f"the optimizer state of {parent.label} is {kind}'s, the recipe's optimizer.kind is "
-            f"{request.recipe.optimizer.kind}; take --set optimizer.kind={kind}, or parent.optimizer_state=false"
-        )
-    return moments
-
-
-def _open_datasets(datasets: tuple[Dataset, ...]) -> "list[TokenDataset]":
-    """Opens the token datasets; all must have the same vocabulary."""
-    from training.data.tokens.loader import open_tokens
-
-    sources = [open_tokens(datasets_dir() / dataset.digest, dataset.name, dataset.digest) for dataset in datasets]
-    for other in sources[1:]:
-        if (other.vocabulary, other.eos) != (sources[0].vocabulary, sources[0].eos):
-            raise ZooError(
-                f"{other.name} and {sources[0].name} have different tokenizers ({other.vocabulary} and "
-                f"{sources[0].vocabulary} tokens); pack both with one: phizoo data pack --tokenizer NAME"
-            )
-    return sources
-
-
-def _model_settings(request: Request, sources: "list[TokenDataset]") -> Any:
-    """The model's configuration: the recipe's shape or the parent's; the tokenizer gives ids that the recipe omits."""
-    from transformers import PhiConfig
-
-    from training import model
-
-    tokens = sources[0]
-    if request.parent is not None:
-        # the parent's configuration, because pad-exact growth changes the epsilon
-        settings = PhiConfig.from_dict(dict(request.parent.architecture))
-        _check_shape(request, settings)
-    else:
-        wanted = shape(request.recipe)
-        bos, eos = (tokens.eos if given is None else given for given in (wanted.bos, wanted.eos))
-        settings = model.config(wanted, wanted.vocabulary or tokens.vocabulary, bos, eos)
-    if settings.vocab_size < tokens.vocabulary:
-        raise ZooError(
-            f"{tokens.name} has token ids up to {tokens.vocabulary - 1}, the model only {settings.vocab_size} rows; "
-            "pack the data with the model's tokenizer, or set model.vocabulary"
-        )
-    if request.recipe.data.sequence_tokens > settings.max_position_embeddings:
-        raise ZooError(
-            f"data.sequence_tokens {request.recipe.data.sequence_tokens} exceeds the parent's context of "
-            f"{settings.max_position_embeddings}; lower it with --set data.sequence_tokens=N"
-        )
-    return settings
-
-
-def _check_shape(request: Request, settings: Any) -> None:
-    """Raises ZooError if the recipe gives a shape that differs from its parent's."""
-    wanted = request.recipe.model
-    if wanted is None or request.parent is None:
-        return
-    have = model_of(read_shape(settings.to_dict()))
-    for key in ("layers", "width", "heads", "mlp"):
-        if getattr(wanted, key) != getattr(have, key):
-            raise ZooError(
-                f"{request.parent.label} has {key} {getattr(have, key)}, the recipe has {getattr(wanted, key)}; "
-                f"grow it first: phizoo train grow {request.parent.label} --to {request.recipe.name} --method pad-exact"
-            )
+    return trainer.train(parallel.together(world, prepare), world)
 
 
 def _register(
@@ -264,48 +198,66 @@ def _register(
     if not world.first:
         return None
     from training import export, metrics
-    from training.data.tokens.loader import Loader
     from training.state import Keeper
 
-    recipe, sources = request.recipe, _open_datasets(request.datasets)
-    settings = _model_settings(request, sources)
+    recipe, sources = request.recipe, open_datasets(request.datasets)
+    settings = model_settings(request, sources)
     lines = metrics.read(place / "metrics.jsonl")
     folder = place / "checkpoint"
     tokenizer, curves = sources[0].folder / "tokenizer", metrics.curves(lines)
     environment = export.environment(world.device, world.size)
     export.write_folder(folder, settings, outcome.weights, tokenizer, curves, resolve_recipe(recipe), environment)
-    loader = Loader(recipe.data, sources, recipe.training.batch_sequences, recipe.training.seed)
-    seen = loader.tokens_seen(outcome.chosen_step)
-    before = request.parent
-    about = About(
-        family=recipe.family,
-        training_tokens=sum(seen) + ((before.training_tokens or 0) if before else 0),
-        training_flops=sum(seen) * config_flops_per_token(settings.to_dict(), recipe.data.sequence_tokens)
-        + ((before.training_flops or 0.0) if before else 0.0),
-        recipe=resolve_recipe(recipe),
-        parents=(Parent(digest=before.digest, relation=recipe.parent.relation),) if before and recipe.parent else (),
-        datasets=tuple(
-            TrainedOn(digest=source.digest, tokens=count) for source, count in zip(sources, seen, strict=True)
-        ),
-        licence=recipe.licence,
-        source="trained with phizoo train run",
-        notes="; ".join(
-            [f"{outcome.chosen_step} steps in {outcome.seconds:.0f} s on {world.size} x {world.device}", *outcome.notes]
-        ),
-    )
+    each = config_flops_per_token(settings.to_dict(), recipe.data.sequence_tokens)
+    about = _about(registry, request, outcome, each, f"{world.size} x {world.device}")
     checkpoint = registry.add(folder, request.name, about)
     shutil.rmtree(folder)
     keeper = Keeper(place, recipe.states, request.identity)
     if recipe.states.keep_optimizer:
         say(_keep_optimizer(keeper, outcome.chosen_step, checkpoint))
     (place / "curves.html").write_text(metrics.page(request.name, lines), encoding="utf-8")
-    keeper.remove()
+    if recipe.states.keep_finished:
+        branch.keep_states(place, checkpoint, request.identity)
+        say(f"states kept of steps {', '.join(map(str, keeper.steps()))}; go on from one: phizoo train branch --help")
+    else:
+        keeper.remove()
+    for line in validate.lines_of(lines):
+        say(line)
     last = next((line["loss"] for line in reversed(lines) if "loss" in line), float("nan"))
+    tokens = sum(trained.tokens for trained in about.datasets)
     say(
         f"{checkpoint.label} registered ({checkpoint.digest[:12]}): {checkpoint.parameters:,} parameters, "
-        f"{sum(seen):,} tokens, {outcome.seconds:.0f} s, last loss {last:.3f}; curves in {place / 'curves.html'}"
+        f"{tokens:,} tokens, {outcome.seconds:.0f} s, last loss {last:.3f}; curves in {place / 'curves.html'}"
     )
     return checkpoint
+
+
+def _about(
+    registry: Registry, request: Request, outcome: "TrainOutcome", flops_per_token: float, machine: str
+) -> About:  # fmt: skip
+    """The facts of a finished run. Its datasets' tokens are its own; training_tokens adds those of its parent."""
+    from training.data.tokens.loader import sequences_by_source
+
+    recipe, before, trunk = request.recipe, request.parent, request.trunk
+    weights = [source.weight for source in recipe.data.sources]
+    seed, batch, begin = recipe.training.seed, recipe.training.batch_sequences, trunk.step if trunk else 0
+    first, last = (sequences_by_source(weights, seed, step * batch) for step in (begin, outcome.chosen_step))
+    seen = [(b - a) * recipe.data.sequence_tokens for a, b in zip(first, last, strict=True)]
+    tokens, flops = sum(seen), sum(seen) * flops_per_token
+    if before is not None:
+        earlier = branch.tokens_seen(registry, before, trunk.step) if trunk else before.training_tokens or 0
+        share = earlier / before.training_tokens if trunk and before.training_tokens else 1.0
+        tokens, flops = tokens + earlier, flops + (before.training_flops or 0.0) * share
+    relation = recipe.parent.relation if recipe.parent and not trunk else "resume"
+    said = f"{outcome.chosen_step} steps in {outcome.seconds:.0f} s on {machine}"
+    return About(
+        family=recipe.family, training_tokens=tokens, training_flops=flops, recipe=resolve_recipe(recipe),
+        prompt_style="chat" if recipe.data.loss == "answers" else "completion",
+        parents=(Parent(digest=before.digest, relation=relation),) if before else (),
+        datasets=tuple(
+            TrainedOn(digest=source.digest, tokens=count) for source, count in zip(request.datasets, seen, strict=True)
+        ),
+        licence=recipe.licence, source="trained with phizoo train run", notes="; ".join([said, *outcome.notes]),
+    )  # fmt: skip
 
 
 def _keep_optimizer(keeper: "Keeper", step: int, checkpoint: Checkpoint) -> str:
@@ -332,13 +284,25 @@ def _lock_folder(place: Path, world: "World") -> Iterator[None]:
         yield
 
 
+def branch_recipe(spec: str, step: int, overrides: tuple[str, ...], name: str) -> Recipe:
+    """The recipe of a finished run, to go on from its state after `step` steps, with overrides.
+
+    Raises ZooError if the checkpoint was not made by `phizoo train run`
+    """
+    with open_registry() as registry:
+        checkpoint = registry.get(spec)
+        before = branch.recipe_of_run(registry, checkpoint)
+    plain = resolve_recipe(before) | {"parent": None, "branch": {"checkpoint": checkpoint.label, "step": step}}
+    return override_recipe(plain | {"name": name, "overrides": list(before.overrides)}, overrides)
+
+
 def recipe_of(spec: str) -> dict[str, Any]:
     """The resolved recipe for a recipe's name, a .toml file, or a checkpoint in the zoo."""
     from training.recipe import RECIPES
 
     if spec in RECIPES or spec.endswith(".toml"):
         return resolve_recipe(load(spec))
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         checkpoint = registry.get(spec)
         if checkpoint.recipe_digest is None:
             raise ZooError(f"{checkpoint.label} was added without a recipe. All recipes: phizoo train recipes")
@@ -355,7 +319,7 @@ def metrics_of(spec: str) -> list[dict[str, Any]]:
 
     file = Path(spec) / "metrics.jsonl"
     if not file.is_file():
-        with open_registry() as registry:
+        with open_registry(readonly=True) as registry:
             file = registry.path(spec) / export.CURVES
     if not file.is_file():
         raise ZooError(f"{spec} has no training curves; only checkpoints made by phizoo train run have them")

@@ -6,13 +6,15 @@ blocks the step, writing does not; it uses its own process group, so its message
 training. All processes must see the folder.
 """
 
+import datetime
+import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from training import parallel
 from training.parallel import World
 from training.state import Keeper, StateFacts
-from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +28,7 @@ def open_group(world: World) -> Any:
         return None
     import torch.distributed as dist
 
-    return dist.new_group(backend="gloo")
+    return dist.new_group(backend="gloo", timeout=datetime.timedelta(days=parallel.COLLECTIVE_DAYS))
 
 
 def _named_tensors(model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> "dict[str, torch.Tensor]":
@@ -49,10 +51,10 @@ def save(
     from torch.distributed import checkpoint
 
     dcp: Any = checkpoint
-    keeper.wait()
+    # a write that failed in one process alone (a full disk) ends all of them
+    parallel.together(world, keeper.wait)
     part = keeper.folder / f".{step:08d}.part"
-    if world.first:
-        keeper.open_part(step)
+    parallel.together(world, lambda: keeper.open_part(step) if world.first else None)
     dist.barrier(group=group)
     writing: Any = dcp.async_save(
         _named_tensors(model, optimizers), storage_writer=dcp.FileSystemWriter(part), process_group=group
@@ -67,28 +69,43 @@ def _finish(keeper: Keeper, writing: Any, step: int, part: Path, best: Any, worl
         if world.first:
             keeper.publish(part, step, sorted(file.name for file in part.iterdir()), best)
     except BaseException as error:  # wait() raises it in the training loop
-        keeper.fault = error
+        if world.first:
+            shutil.rmtree(part, ignore_errors=True)
+        keeper.fault = _system_fault(error)
+
+
+def _system_fault(error: BaseException) -> BaseException:
+    """The operating system's error inside one of torch's (a full disk in one of the processes), or the error itself."""
+    failures = getattr(error, "failures", None)
+    inner = [pair[0] for pair in failures.values()] if isinstance(failures, dict) else []
+    seen: BaseException | None
+    for seen in (*inner, error):
+        while seen is not None:
+            if isinstance(seen, OSError) and seen.errno:
+                return seen
+            seen = seen.__cause__ or seen.__context__
+    return error
 
 
 def newest(keeper: Keeper, world: World) -> tuple[StateFacts | None, list[str]]:
     """The newest whole state, and a note for each damaged one; the first process checks and broadcasts."""
     import torch.distributed as dist
 
-    shared: list[Any] = [None, [], None]
-    if world.first:
-        try:
-            shared[:2] = keeper.newest(keeper.verify)
-        except ZooError as error:
-            shared[2] = str(error)
+    shared: list[Any] = [None, []]
+
+    def look() -> None:
+        if world.first:
+            shared[:] = keeper.newest(keeper.verify)
+
+    parallel.together(world, look)
     dist.broadcast_object_list(shared, src=0)
-    if shared[2]:
-        raise ZooError(shared[2])
     return shared[0], shared[1]
 
 
 def load(
-    keeper: Keeper, step: int, model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", group: Any
-) -> None:
+    keeper: Keeper, step: int, model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", group: Any,
+    world: World,
+) -> None:  # fmt: skip
     """Reads a state into the model and its optimizers; each process reads its own shards."""
     import torch
     from torch.distributed import checkpoint
@@ -97,7 +114,8 @@ def load(
     reader = dcp.FileSystemReader(keeper.folder / f"{step:08d}")
     parameters = dict(model.named_parameters())
     places: dict[str, Any] = {WEIGHT + name: parameter.detach() for name, parameter in parameters.items()}
-    for full, kind in reader.read_metadata().state_dict_metadata.items():
+    metadata = parallel.together(world, reader.read_metadata)  # a process that does not see the folder ends all
+    for full, kind in metadata.state_dict_metadata.items():
         if not full.startswith(MOMENT):
             continue
         number, _, rest = full.removeprefix(MOMENT).partition(".")

@@ -11,6 +11,7 @@ Optimizer tensors are named `<optimizer number>.<parameter name>.<state key>`.
 import contextlib
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -47,6 +48,17 @@ class Loaded:
     saved: StateFacts
     weights: "dict[str, torch.Tensor]"
     optimizer: "dict[str, torch.Tensor]"
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """The run and the step that a branch goes on from. read_before: sequences read of each of the branch's sources."""
+
+    folder: Path
+    identity: dict[str, Any]
+    label: str
+    step: int
+    read_before: tuple[int, ...] | None
 
 
 def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -120,12 +132,14 @@ class Keeper:
             self.fault = error
 
     def _write(self, step: int, weights: Any, optimizer: Any, best: Any) -> None:
-        from safetensors.torch import save_file
-
         part = self.open_part(step)
-        for name, tensors in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
-            save_file(tensors, part / name)
-        self.publish(part, step, (WEIGHTS, OPTIMIZER), best)
+        try:
+            for name, tensors in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+                save_tensors(tensors, part / name)
+            self.publish(part, step, (WEIGHTS, OPTIMIZER), best)
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)  # on a full disk a half state is in the way of a whole one
+            raise
 
     def open_part(self, step: int) -> Path:
         """Makes the empty folder in which a step's files are written."""
@@ -214,10 +228,37 @@ class Keeper:
         folder = self.folder / f"{step:08d}"
         return Loaded(self.verify(step), *(load((folder / name).read_bytes()) for name in (WEIGHTS, OPTIMIZER)))
 
+    def whole(self, step: int) -> bool:
+        """Whether a state holds whole tensors, not the shards of several processes."""
+        return (self.folder / f"{step:08d}" / WEIGHTS).is_file()
+
     def remove(self) -> None:
         """Removes all states, once the checkpoint is in the zoo."""
         self.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def save_tensors(tensors: "dict[str, torch.Tensor]", path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file. Raises OSError if the disk is full, as every other write does."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise
+
+
+def load_whole(loaded: Loaded, model: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]") -> None:
+    """Copies a whole state into a model and its optimizers, sharded or not."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            scatter(parameter, loaded.weights[name])
+    load_optimizer(model, optimizers, loaded.optimizer)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -146,7 +146,7 @@ def overlap_text(overlapping: int | None, samples: int, unsearchable: int, unsea
 def find_splits(registry: "Registry", scores: Sequence[Score]) -> dict[str, Split]:
     """The splits of the runs of these scores that have a search; one that is still to be made has no counts."""
     of_one = scores[0].checkpoint if len({score.checkpoint for score in scores}) == 1 else None
-    kept, searched = registry.splits(of_one), registry.searched_tasks()
+    kept, searched = registry.splits(of_one), registry.searched_tasks(of_one)
     return {
         score.run: kept.get(score.run) or Split(run=score.run, samples=score.n, overlapping=None)
         for score in scores

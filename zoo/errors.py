@@ -16,6 +16,10 @@ class CheckFailed(ZooError):
     """The command ran and its check failed (a verification, a parity): exit code 1."""
 
 
+class UnreachableError(ZooError):
+    """A store that cannot be reached or does not answer: what is on this machine can still be used."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (nearest: "gsm8k")` for a mistyped name, or an empty string if nothing is close.
 

@@ -4,18 +4,40 @@ Edges run from parent to child. Records may be pulled from elsewhere, so a paren
 a cycle, which correct digests cannot form, ends the walk.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+import msgspec
+
 from zoo.db.checkpoints import CHECKPOINT
+from zoo.db.stored import StoredRecord
 from zoo.errors import ZooError
-from zoo.records import Checkpoint, Record
+from zoo.records import Checkpoint, Parent, Record, TrainedOn
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
 T = TypeVar("T")
+# the records of `:digest` and of all its ancestors, by any name
+LINE = """WITH RECURSIVE line(digest) AS (
+              SELECT CAST(:digest AS TEXT)
+              UNION SELECT p.digest FROM line JOIN checkpoints c ON c.digest = line.digest
+                                              JOIN parents p ON p.checkpoint_id = c.id)
+          SELECT c.record FROM checkpoints c WHERE c.digest IN (SELECT digest FROM line)"""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """The part of a checkpoint's record that says where it came from: a tenth of the time and memory of the whole."""
+
+    digest: str
+    parents: tuple[Parent, ...]
+    datasets: tuple[TrainedOn, ...]
+
+
+ORIGIN = StoredRecord(Origin, "checkpoint")
+Traced = TypeVar("Traced", Checkpoint, Origin)
 
 
 class Node(Record, frozen=True):
@@ -117,44 +139,47 @@ def with_ancestors(registry: "Registry", checkpoint: Checkpoint) -> tuple[list[C
 
     Returns  the checkpoints; of each missing digest, the checkpoint that was made from it
     """
-    return _line(checkpoint, lambda digest: _find(registry.get, digest))
+    rows = registry.database.rows(f"{LINE} ORDER BY c.id", digest=checkpoint.digest)
+    records = [CHECKPOINT.decode(row[0]) for row in rows]
+    return _line(checkpoint, {record.digest: record for record in records})
 
 
-def _line(
-    checkpoint: Checkpoint, find: Callable[[str], Checkpoint | None]
-) -> tuple[list[Checkpoint], dict[str, Checkpoint]]:
-    """`with_ancestors`, from the record that `find` gives for a digest."""
-    known = {checkpoint.digest: checkpoint}
-    missing: dict[str, Checkpoint] = {}
-    waiting = [checkpoint]
+def _line(checkpoint: Traced, known: Mapping[str, Traced]) -> tuple[list[Traced], dict[str, Traced]]:
+    """`with_ancestors`, from the known records by digest."""
+    line = {checkpoint.digest: checkpoint}
+    missing: dict[str, Traced] = {}
+    waiting = deque([checkpoint])
     while waiting:
-        child = waiting.pop(0)
+        child = waiting.popleft()
         for parent in child.parents:
-            if parent.digest in known or parent.digest in missing:
+            if parent.digest in line or parent.digest in missing:
                 continue
-            record = find(parent.digest)
+            record = known.get(parent.digest)
             if record is None:
                 missing[parent.digest] = child
             else:
-                known[parent.digest] = record
+                line[parent.digest] = record
                 waiting.append(record)
-    return list(known.values()), missing
+    return list(line.values()), missing
 
 
-def unique_tokens(registry: "Registry") -> dict[str, int | None]:
+def unique_tokens(registry: "Registry", wanted: Sequence[str] | None = None) -> dict[str, int | None]:
     """The size of each checkpoint's training data, by digest: every dataset of its line once, with its own tokens.
 
     A dataset that was not read to its end counts as far as it was read. None: the data of some ancestor is unknown.
+
+    wanted  the digests of only these, which this zoo has
     """
-    checkpoints = {checkpoint.digest: checkpoint for checkpoint in registry.list(all_versions=True)}
+    one = {"digest": wanted[0]} if wanted is not None and len(wanted) == 1 else {}
+    query = f"{LINE if one else 'SELECT c.record FROM checkpoints c'} ORDER BY c.name, c.version"
+    decoded = (ORIGIN.decode(row[0]) for row in registry.database.rows(query, **one))
+    origins = {origin.digest: origin for origin in decoded}
     sizes = {dataset.digest: dataset.tokens for dataset in registry.datasets()}
-    return {digest: _unique_tokens(checkpoint, checkpoints, sizes) for digest, checkpoint in checkpoints.items()}
+    return {digest: _unique_tokens(origins[digest], origins, sizes) for digest in wanted or origins}
 
 
-def _unique_tokens(
-    checkpoint: Checkpoint, checkpoints: Mapping[str, Checkpoint], sizes: Mapping[str, int]
-) -> int | None:
-    line, missing = _line(checkpoint, checkpoints.get)
+def _unique_tokens(checkpoint: Origin, checkpoints: Mapping[str, Origin], sizes: Mapping[str, int]) -> int | None:
+    line, missing = _line(checkpoint, checkpoints)
     if missing:
         return None
     read: dict[str, float] = {}

@@ -6,11 +6,12 @@ honoured by rich.
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 LINE_SECONDS = 10.0  # one log line per interval shows that the command is alive
+BAR_BYTES = 50_000_000  # a smaller transfer has no bar, but a line for each interval if it is slow
 
 
 class Bar(Protocol):
@@ -80,6 +81,16 @@ class _Lines:
         if self.note:
             parts.append(self.note)
         print(f"{self.label}: " + ", ".join(parts), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def transfer_bar(label: str, total: float) -> Iterator[Callable[[float], None]]:
+    """Shows a transfer of `total` bytes; yields the function that is told how many more bytes have moved."""
+    if total < BAR_BYTES:
+        yield _Lines(label, total, "bytes").advance
+        return
+    with progress(label, total, "bytes") as bar:
+        yield bar.advance
 
 
 @contextmanager

@@ -205,6 +205,8 @@ class Score(Record, frozen=True, kw_only=True):
     clusters     groups of dependent samples (n if all are independent)
     unscored     samples without a score because of a fault of ours; they are left out of the value
     unfinished   answers whose thought has no end; they count as wrong
+    disputed     verdicts of the sandbox that rest on one of its two views alone (docs/sandbox.md); of scores of
+                 before it had two, none is known
     results      sha256 of the result lines: the evidence
     engine       with dtype, seed, draws: of the run
     seeds        runs that differ only by seed behind this score; above 1 it is combined, and `run` is the newest
@@ -236,6 +238,7 @@ class Score(Record, frozen=True, kw_only=True):
     whole: bool = True
     measured_at: str = ""
     unfinished: int = 0
+    disputed: int = 0
 
     @property
     def worst(self) -> float:

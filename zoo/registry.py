@@ -5,24 +5,26 @@ all its bytes are in the store and durable, so every checkpoint that can be foun
 here runs, unpickles or loads a model.
 """
 
-import datetime
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from zoo import settings
+from zoo import ownership, settings
 from zoo.address import shown
-from zoo.db import checkpoints, datasets, gc, names, query, rows, searches
+from zoo.admission.describe import describe_checkpoint, now
+from zoo.cli import output
+from zoo.db import audit, checkpoints, datasets, edits, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
-from zoo.db.database import Database
-from zoo.db.gc import Collected, pin
+from zoo.db.database import Database, where_equal
+from zoo.db.gc import Collected, Garbage
 from zoo.db.open import open_database
+from zoo.db.pins import enter_pinned
+from zoo.db.rows import Newest, Tasks
 from zoo.db.stored import PLAIN
-from zoo.digest import digest
-from zoo.errors import ZooError
+from zoo.errors import UnreachableError, ZooError
 from zoo.records import (
     About,
     Checkpoint,
@@ -32,15 +34,10 @@ from zoo.records import (
     Score,
     Search,
     Split,
-    manifest_digest,
-    validate_name,
 )
-from zoo.shape import read_shape
+from zoo.store.damage import find_damage
 from zoo.store.open import open_store
 from zoo.store.store import Store, copy_hashed
-
-if TYPE_CHECKING:
-    from zoo.admission.gate import Inspected
 
 LISTING = "phizoo models list"
 Lines = list[str]  # inside the class, `list` is the registry's own
@@ -50,28 +47,49 @@ Lines = list[str]  # inside the class, `list` is the registry's own
 def open_registry(db: str | None = None, store: str | None = None, readonly: bool = False) -> Iterator["Registry"]:
     """The registry at a database URL and a store (default: from the environment), closed at the end.
 
-    readonly  needs no write permission, creates nothing, migrates nothing
+    readonly  needs no write permission, creates nothing, migrates nothing; otherwise the right to write is checked
+              here, before any long work whose end is a write
     Raises    ZooError if either cannot be opened, or only one of a shared pair is set
     """
     if db is None and store is None:
         settings.check_pair()
     database = open_database(db or settings.database_url(), readonly)
+    if db is None and store is None:
+        output.state_zoo(settings.chosen_zoo())
     try:
         yield Registry(database, open_store(store or settings.store_url()))
     finally:
         database.close()
 
 
-def now() -> str:
-    """The current time in UTC, ISO 8601, with microseconds so that order is preserved."""
-    return datetime.datetime.now(datetime.UTC).isoformat()
+def check_writable() -> None:
+    """Raises ZooError if this user may not write to the zoo: call it before long work whose end is a write."""
+    with open_registry():
+        pass
 
 
 class Registry:
     """An open zoo, created by `open_registry`."""
 
     def __init__(self, database: Database, store: Store) -> None:
-        self.database, self.store = database, store
+        self.database, self._store, self._is_checked = database, store, False
+
+    @property
+    def store(self) -> Store:
+        """The store, once it is known to belong to the database. Raises ZooError in one line if it does not."""
+        if not self._is_checked:
+            ownership.check(self.database, self._store, writing=not self.database.readonly)
+            self._is_checked = True
+        return self._store
+
+    def pair(self, adopting: bool = False) -> ownership.PairReport:
+        """How the database and the store belong together, see `zoo.ownership`.
+
+        adopting  make the database the store's owner first
+        """
+        if adopting and ownership.report(self.database, self._store).fault:
+            ownership.adopt(self.database, self._store)
+        return ownership.report(self.database, self._store)
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -121,8 +139,7 @@ class Registry:
 
         if not self.database.rows("SELECT name FROM counters WHERE name = :name", name=name):
             names.check_new(name)
-        with self.database.write():
-            pass  # a read-only zoo raises before anything is copied
+        self.database.check_writable()  # before anything is copied
         with self.store.incoming() as staging:
             tree = staging / "tree"
             files, about = fill(tree)
@@ -130,26 +147,14 @@ class Registry:
             check_tokenizer(tree, inspected.config)
             files = files or ingest.hash_files(tree, inspected.paths)
             checkpoint = describe_checkpoint(name, files, inspected, about)
-            with pin(self.database, staging.name, [file.sha256 for file in files], now()):
-                self.store.publish(tree, files)
-                return self.enter(checkpoint, about.recipe)
+            return enter_pinned(
+                self.database, staging.name, [file.sha256 for file in files],
+                lambda: self.store.publish(tree, files), lambda: self.enter(checkpoint, about.recipe),
+            )  # fmt: skip
 
     def enter(self, checkpoint: Checkpoint, recipe: dict[str, Any] | None = None) -> Checkpoint:
         """Writes the row of a checkpoint whose bytes are in the store, as the next version of its name."""
-        with self.database.write():
-            existing = self.database.rows(
-                "SELECT record FROM checkpoints WHERE name = :name AND digest = :digest",
-                name=checkpoint.name,
-                digest=checkpoint.digest,
-            )
-            if existing:
-                return checkpoints.CHECKPOINT.decode(existing[0][0])
-            version = rows.next_version(self.database, checkpoint.name)
-            checkpoint = msgspec.structs.replace(checkpoint, version=version)
-            if recipe is not None:
-                rows.keep_recipe(self.database, recipe)
-            rows.insert(self.database, checkpoint)
-        return checkpoint
+        return edits.enter(self.database, checkpoint, recipe)
 
     def get(self, spec: str) -> Checkpoint:
         """The checkpoint of a name (its newest version), `name:3`, `name@alias` or a digest prefix.
@@ -161,11 +166,17 @@ class Registry:
     def path(self, spec: str | Checkpoint) -> Path:
         """A local folder with exactly the checkpoint's files, ready for `from_pretrained`."""
         checkpoint = self.get(spec) if isinstance(spec, str) else spec
-        return self.store.tree(checkpoint.digest, checkpoint.files)
+        try:
+            store = self.store
+        except UnreachableError:
+            if not self._store.is_local(checkpoint.files):
+                raise
+            store = self._store  # bytes are named by their digest: those of the cache are right in any case
+        return store.tree(checkpoint.digest, checkpoint.files)
 
     def list(self, name: str | None = None, all_versions: bool = False) -> list[Checkpoint]:
         """All checkpoints by name, only the newest version of each unless all are requested."""
-        return checkpoints.list_checkpoints(self.database, name, all_versions)
+        return list(checkpoints.list_checkpoints(self.database, name, all_versions))
 
     def find(self, where: str | Sequence[str] = (), limit: int | None = None, **filters: Any) -> Sequence[Checkpoint]:
         """All versions that satisfy every condition and filter, by name and version.
@@ -173,7 +184,7 @@ class Registry:
         where    conditions such as "humaneval.low > 0.4 and parameters < 3e9", see `zoo.db.condition`
         filters  name, family, licence, tag, parent, dataset, prompt_style, min_parameters, max_parameters
         """
-        return query.find(self.database, [where] if isinstance(where, str) else where, filters, limit)
+        return list(query.find(self.database, [where] if isinstance(where, str) else where, filters, limit))
 
     def alias(self, name: str, alias: str, version: int, expect: int | None = None) -> None:
         """Points `name@alias` at a version, atomically.
@@ -181,27 +192,11 @@ class Registry:
         expect  the version that it must point at now (0: it must not exist); None moves it in any case
         Raises  ZooError if the version is unknown, or `expect` does not hold
         """
-        validate_name(alias)
-        with self.database.write():
-            if not self.database.rows(
-                "SELECT id FROM checkpoints WHERE name = :name AND version = :version", name=name, version=version
-            ):
-                self.get(name)  # the error for an unknown name gives its nearest
-                raise ZooError(f"{name} has no version {version}. Its versions: {LISTING} {name} --all")
-            current = self.aliases(name).get(alias, 0)
-            if expect is not None and expect != current:
-                is_at = f"is at version {current}" if current else "does not exist"
-                raise ZooError(
-                    f"{name}@{alias} {is_at}, expected {expect}: it was moved meanwhile. "
-                    f"Look: phizoo models show {name}"
-                )
-            checkpoints.move_alias(self.database, name, AliasMove(alias, current, version, now()))
+        edits.set_alias(self.database, name, alias, version, expect)
 
     def unalias(self, name: str, alias: str) -> None:
         """Removes an alias. Raises ZooError if there is none."""
-        with self.database.write():
-            self.get(f"{name}@{alias}")
-            checkpoints.move_alias(self.database, name, AliasMove(alias, self.aliases(name)[alias], 0, now()))
+        edits.remove_alias(self.database, name, alias)
 
     def aliases(self, name: str) -> dict[str, int]:
         """The aliases of a name and the version that each points at."""
@@ -209,25 +204,28 @@ class Registry:
 
     def alias_history(self, name: str) -> Sequence[AliasMove]:
         """Every move of a name's aliases, oldest first."""
-        moves = "SELECT alias, previous, version, moved FROM alias_history WHERE name = :name ORDER BY id"
-        return [AliasMove(*row) for row in self.database.rows(moves, name=name)]
+        return checkpoints.alias_history(self.database, name)
+
+    def author(self, checkpoint: Checkpoint) -> audit.Author:
+        """Who added a checkpoint; nobody for one of an older version."""
+        key = {"name": checkpoint.name, "version": checkpoint.version}
+        return audit.author_of(self.database, "checkpoints", **key) or audit.NOBODY
+
+    def run_author(self, run_id: str) -> audit.Author | None:
+        """Who published a run, by its whole id; None if it is not here."""
+        return audit.author_of(self.database, "runs", id=run_id)
+
+    def audit(self, limit: int) -> Sequence[audit.AuditEntry]:
+        """Who wrote what: at most `limit` writes, the newest first."""
+        return audit.read_audit(self.database, limit)
 
     def tag(self, spec: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
         """The checkpoint with tags added and removed."""
-        with self.database.write():
-            before = self.get(spec)
-            tags = tuple(sorted((set(before.tags) | set(add)) - set(remove)))
-            after = msgspec.structs.replace(before, tags=tags)
-            rows.rewrite(self.database, before, after)
-        return after
+        return edits.set_tags(self.database, spec, add, remove)
 
     def note(self, spec: str, text: str) -> Checkpoint:
         """The checkpoint with its note replaced."""
-        with self.database.write():
-            before = self.get(spec)
-            after = msgspec.structs.replace(before, notes=text)
-            rows.rewrite(self.database, before, after)
-        return after
+        return edits.set_note(self.database, spec, text)
 
     def rename(self, old: str, new: str) -> None:
         """Gives all versions and aliases of a name another name."""
@@ -237,26 +235,43 @@ class Registry:
         """Removes one version, unless something refers to it; see `zoo.db.gc`."""
         return gc.remove(self.database, spec, with_scores)
 
-    def gc(self, dry: bool = False, most: float = 1.0) -> Collected:
-        """Deletes the bytes that nothing refers to, at most this share of the objects; see `zoo.db.gc`."""
-        return gc.collect(self.database, self.store, datetime.datetime.now(datetime.UTC), dry, most)
+    def gc(
+        self, dry: bool = False, most: float = gc.MOST_SHARE, grace: float = gc.GRACE_SECONDS,
+        tell: Callable[[Garbage], None] = lambda _garbage: None,
+    ) -> Collected:  # fmt: skip
+        """Deletes the bytes that nothing refers to, as `phizoo models gc` does; see `zoo.db.gc`.
+
+        most   the largest share of the store that may go; grace: what is younger stays, in seconds
+        tell   is given what was found before anything is deleted
+        """
+        return gc.collect(self.database, self.store, dry, most, grace, tell)
+
+    def leftovers(self) -> str:
+        """A line about uploads that were not completed, "" if there are none, or if these credentials may not ask."""
+        try:
+            found = self.store.leftovers()
+        except ZooError:
+            return ""
+        size = sum(one.bytes for one in found)
+        many = f"{len(found)} upload{'s' * (len(found) != 1)} not completed ({size / 1e6:,.1f} MB)"
+        return f"{many}; to free them: phizoo models gc" if found else ""
 
     def verify(self, spec: str | None = None, repair: bool = False) -> Lines:
         """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.
 
         repair  also removes damaged files from the store, so that adding or pulling restores them
         """
-        faults: dict[str, str] = {}  # each object is read once, however many checkpoints share it
-        problems = []
-        for checkpoint in [self.get(spec)] if spec is not None else self.list(all_versions=True):
-            for file in checkpoint.files:
-                if file.sha256 not in faults:
-                    faults[file.sha256] = self.store.damage(file)
-                    if repair and faults[file.sha256]:
-                        self.store.set_aside(file.sha256)
-                if faults[file.sha256]:
-                    problems.append(f"{checkpoint.label}: {file.path}: {faults[file.sha256]}")
-            strays = self.store.strays(checkpoint.digest, checkpoint.files)
+        store, problems = self.store, []
+        chosen = [self.get(spec)] if spec is not None else self.list(all_versions=True)
+        # each object is read once, however many checkpoints share it
+        faults = find_damage(store, list({file.sha256: file for one in chosen for file in one.files}.values()))
+        for sha256, fault in faults.items():
+            if repair and fault:
+                store.set_aside(sha256)
+        for checkpoint in chosen:
+            bad = [file for file in checkpoint.files if faults[file.sha256]]
+            problems += [f"{checkpoint.label}: {file.path}: {faults[file.sha256]}" for file in bad]
+            strays = store.strays(checkpoint.digest, checkpoint.files)
             problems += [f"{checkpoint.label}: {stray} is not one of its files; delete it" for stray in strays]
         return problems
 
@@ -280,10 +295,7 @@ class Registry:
 
     def recipe(self, recipe_digest: str) -> dict[str, Any]:
         """The resolved recipe of a digest."""
-        records = self.database.rows("SELECT record FROM recipes WHERE digest = :digest", digest=recipe_digest)
-        if not records:
-            raise ZooError(f"no recipe {recipe_digest[:12]}. A checkpoint's recipe: phizoo models show NAME")
-        return PLAIN.decode(records[0][0])
+        return datasets.read_recipe(self.database, recipe_digest)
 
     # -- scores -----------------------------------------------------------------------------------
 
@@ -301,10 +313,11 @@ class Registry:
             return
         with self.store.incoming() as staging:
             sha256, size = copy_hashed(results, staging / "results")
-            with pin(self.database, staging.name, [sha256], moment):
-                self.store.publish(staging, [File(path="results", sha256=sha256, bytes=size)])
-                with self.database.write():
-                    rows.write_run(self.database, header, protocol, scores, sha256, moment)
+            file = File(path="results", sha256=sha256, bytes=size)
+            enter_pinned(
+                self.database, staging.name, [sha256], lambda: self.store.publish(staging, [file]),
+                lambda: rows.write_run(self.database, header, protocol, scores, sha256, moment),
+            )  # fmt: skip
 
     def add_combined(self, score: Score, protocol: ProtocolRecord) -> None:
         """Keeps a score that combines stored runs which differ by seed alone, in place of an earlier one."""
@@ -317,14 +330,17 @@ class Registry:
             for score in scores:
                 rows.restate(self.database, score)
 
-    def scores(self, checkpoint: str | None = None, task: str | None = None, chosen: bool = False) -> Sequence[Score]:
-        """Measured scores, oldest first; of one checkpoint (a name or digest) and of one task if given.
+    def scores(
+        self, checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: Newest = None
+    ) -> Sequence[Score]:
+        """Measured scores, oldest first; of one checkpoint (a name or digest) and of some tasks if given.
 
         chosen  only the score that stands for each cell, see `zoo.choice`: what every table shows
+        newest  only of the newest version of each name, and of these digests
         """
         if checkpoint is not None and not names.FULL.fullmatch(checkpoint):
             checkpoint = self.get(checkpoint).digest
-        return rows.read_scores(self.database, checkpoint, task, chosen)
+        return rows.read_scores(self.database, checkpoint, task, chosen, newest)
 
     def protocols(self) -> dict[str, ProtocolRecord]:
         """All protocols of the scores, by fingerprint."""
@@ -333,17 +349,16 @@ class Registry:
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run's header as plain data, by its id or a unique prefix of it."""
-        runs = self.database.rows("SELECT id, record FROM runs WHERE id = :id", id=run_id) or self.database.rows(
-            "SELECT id, record FROM runs WHERE substr(id, 1, :length) = :id", id=run_id, length=len(run_id)
-        )
+        runs = names.with_prefix(self.database, "runs", run_id)
         if not run_id or len(runs) != 1:
             reason = f"{run_id} begins the ids of {len(runs)} runs" if runs else f'no run "{run_id}"'
             raise ZooError(f"{reason}. The runs of a checkpoint: phizoo models show NAME")
         return PLAIN.decode(runs[0][1])
 
-    def runs(self) -> Sequence[dict[str, Any]]:
-        """The headers of all runs, oldest first."""
-        records = self.database.rows("SELECT record FROM runs ORDER BY created, id")
+    def runs(self, checkpoint: str | None = None) -> Sequence[dict[str, Any]]:
+        """The headers of all runs, or of those of one checkpoint digest, oldest first."""
+        where, values = where_equal(checkpoint=checkpoint)
+        records = self.database.rows(f"SELECT record FROM runs{where} ORDER BY created, id", **values)
         return [PLAIN.decode(row[0]) for row in records]
 
     def results(self, run_id: str) -> Path:
@@ -372,29 +387,14 @@ class Registry:
             checkpoint = self.get(checkpoint).digest
         return searches.read(self.database, checkpoint, task)
 
-    def searched_tasks(self) -> set[tuple[str, str]]:
-        """(checkpoint digest, task) of all searches."""
-        return searches.searched_tasks(self.database)
+    def searched_tasks(self, checkpoint: str | None = None) -> set[tuple[str, str]]:
+        """(checkpoint digest, task) of all searches, or of those of one checkpoint digest."""
+        return searches.searched_tasks(self.database, checkpoint)
 
-    def splits(self, checkpoint: str | None = None, task: str | None = None) -> dict[str, Split]:
-        """The splits of runs by their searches, by run; of one checkpoint digest and of one task if given."""
-        return searches.read_splits(self.database, checkpoint, task)
+    def splits(self, checkpoint: str | None = None, task: Tasks = None, newest: Newest = None) -> dict[str, Split]:
+        """The splits of runs by their searches, by run; of the checkpoints and tasks that `scores` gives for these."""
+        return searches.read_splits(self.database, checkpoint, task, newest)
 
     def write_split(self, split: Split, parts: Sequence[Score]) -> None:
         """Keeps the split of a run and the scores of its parts in place of those that it had."""
         searches.write_split(self.database, split, parts)
-
-
-def describe_checkpoint(name: str, files: tuple[File, ...], inspected: "Inspected", about: About) -> Checkpoint:
-    """The record of an inspected folder and a user's description; `enter` assigns its version."""
-    return Checkpoint(
-        name=name, version=0, digest=manifest_digest(files), files=files, architecture=inspected.config,
-        parameters=inspected.parameters, context_tokens=read_shape(inspected.config).context_tokens,
-        prompt_style=about.prompt_style, training_tokens=about.training_tokens,
-        recipe_digest=digest(about.recipe) if about.recipe is not None else None, parents=about.parents,
-        datasets=about.datasets, licence=about.licence, created=now(), source=about.source,
-        family=about.family or str(inspected.config.get("model_type", "")), training_flops=about.training_flops,
-        tags=tuple(sorted(set(about.tags))),
-        notes=" ".join([*([about.notes] if about.notes else []), *(f"Warning: {w}." for w in inspected.warnings)]),
-        quantisation=inspected.quantisation, chat_template=inspected.chat_template,
-    )  # fmt: skip

@@ -6,6 +6,7 @@ They are read on each call, never at import, so that a test or a script may set 
 import os
 from pathlib import Path
 
+from zoo.address import shown
 from zoo.errors import ZooError
 
 
@@ -40,6 +41,14 @@ def store_url() -> str:
     return os.environ.get("PHIZOO_STORE") or str(home() / "store")
 
 
+def chosen_zoo() -> str:
+    """The line that names the database and the store, without secrets; "" if the environment names neither."""
+    chosen = [name for name in ("PHIZOO_DB", "PHIZOO_STORE") if os.environ.get(name)]
+    if not chosen:
+        return ""
+    return f"zoo {shown(database_url())}, bytes in {shown(store_url())} ({' and '.join(chosen)})"
+
+
 def check_pair() -> None:
     """Raises ZooError if only one half of a shared zoo is set: the other half would be this user's own.
 
@@ -54,8 +63,19 @@ def check_pair() -> None:
     if "://" in store and not store.startswith("file://") and not database:
         raise ZooError(
             "PHIZOO_STORE is a shared store, but PHIZOO_DB is not set, so your own database would own its bytes; "
-            "set it to the database of that zoo, such as PHIZOO_DB=postgresql+psycopg://…"
+            "set it to the database of that zoo, such as PHIZOO_DB=postgresql://…"
         )
+
+
+def half_pair(database: str, store: str) -> str:
+    """The reason not to give this database this store, new as it is, if only PHIZOO_DB is set; "" otherwise.
+
+    A store alone may be set, for a larger disk; a database alone is a team's, and the bytes would lie in one home.
+    """
+    is_half = bool(os.environ.get("PHIZOO_DB")) and not os.environ.get("PHIZOO_STORE")
+    if not is_half or (database, store) != (database_url(), store_url()) or database == sqlite_url(home() / "zoo.db"):
+        return ""
+    return "is in your own home: PHIZOO_DB is set, but PHIZOO_STORE is not; set it to the store of that zoo"
 
 
 def data_dir() -> Path | None:

@@ -48,7 +48,8 @@ class Shape(Record, frozen=True, kw_only=True):
     @property
     def rotary_dimensions(self) -> int:
         """Numbers of each head that are rotated, for a Phi."""
-        factor = PHI_ROTARY_FACTOR if self.rotary_factor is None else self.rotary_factor
+        default = 1.0 if self.family == "phi3" else PHI_ROTARY_FACTOR
+        factor = default if self.rotary_factor is None else self.rotary_factor
         return round(factor * self.head_size)
 
     @property

@@ -32,6 +32,8 @@ def plain(text: str) -> str:
     >>> plain("phi\\x1b[31m\\n"), plain("a\\u202eb")
     ('phi␛[31m␊', 'a⟨202E⟩b')
     """
+    if text.isascii() and text.isprintable():
+        return text
     visible = _UNSAFE.sub(_make_visible, text)
     # more than two combining marks in a row overflow their line; no language of model names needs them
     kept, marks = [], 0

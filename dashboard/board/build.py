@@ -47,8 +47,12 @@ def build_board(
     own_rows = (_own_row(c, own_cells.get(c.digest, {}), sizes_of.get(c.digest)) for c in newest)
     rows = [*own_rows, *published_rows]
     rows += [_imported_row(name, own_cells[key]) for key, name in (imported or {}).items() if key in own_cells]
-    columns = [_complete_column(column, rows, columns) for column in columns]
-    sizes = {column.key: sum(column.key in row.cells for row in rows) for column in columns}
+    cells: dict[str, list[Cell]] = {}
+    for row in rows:
+        for key, cell in row.cells.items():
+            cells.setdefault(key, []).append(cell)
+    columns = [_complete_column(column, cells.get(column.key, ()), columns) for column in columns]
+    sizes = {column.key: len(cells.get(column.key, ())) for column in columns}
     columns.sort(  # the fullest columns of a benchmark come first: a phone shows only one
         key=lambda c: (benchmarks.order_of(c.benchmark), c.origin, not c.talk, -sizes[c.key], c.title, c.metric, c.key)
     )
@@ -140,7 +144,7 @@ def decoding_text(decoding: Mapping[str, Any]) -> str:
 def _measured_cell(score: Score, tier: str, moved: float | None, setting: str) -> Cell:
     return Cell(
         origin="measured", value=100 * score.value, low=100 * score.low, high=100 * score.high, n=score.n,
-        unscored=score.unscored, unfinished=score.unfinished, clusters=score.clusters,
+        unscored=score.unscored, unfinished=score.unfinished, disputed=score.disputed, clusters=score.clusters,
         subset=score.subset, moved=moved, run=score.run, tier=tier,
         created=score.created, chance=_percent(chance_of(score.task, score.metric)), seeds=score.seeds, runs=score.runs,
         draws=score.draws, setting=setting.strip(), worst=100 * score.worst if score.unscored else None,
@@ -243,9 +247,8 @@ def _published_row(model: str, rows: Sequence[Reported], cells: dict[str, Cell],
     )  # fmt: skip
 
 
-def _complete_column(column: Column, rows: Sequence[Row], columns: Sequence[Column]) -> Column:
+def _complete_column(column: Column, cells: Sequence[Cell], columns: Sequence[Column]) -> Column:
     """Adds the fields that depend on the whole board: n, resolution, tiers, comparability."""
-    cells = [row.cells[column.key] for row in rows if column.key in row.cells]
     sizes = sorted({cell.n for cell in cells if cell.n})
     siblings = [c.metric for c in columns if column.task and (c.task, c.title) == (column.task, column.title)]
     fields: dict[str, Any] = {

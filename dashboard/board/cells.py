@@ -28,6 +28,7 @@ class Cell(Record, frozen=True):
     setting    engine and dtype, if cells of this column have different ones
     measured_at  the zoo that it was pulled from; empty: measured here
     unfinished answers whose thought has no end
+    disputed   verdicts that rest on one view of the sandbox alone
     worst      with best: the value if all unscored samples were wrong, or all right; None: all are scored
     chance     what guessing scores, in percent; None: unknown, or nothing to guess
     """
@@ -39,6 +40,7 @@ class Cell(Record, frozen=True):
     n: int | None
     unscored: int = 0
     unfinished: int = 0
+    disputed: int = 0
     clusters: int = 0
     derived: bool = False
     bound: bool = False
@@ -216,7 +218,7 @@ def cell_text(cell: Cell | None) -> str:
 
 
 def run_texts(cell: Cell) -> list[str]:
-    """Seeds, the place if it is not here, the setting, unscored samples with bounds, thoughts without an end, coverage.
+    """Seeds, the place if it is not here, the setting, unscored with bounds, endless thoughts, disputes, coverage.
 
     >>> facts = {"unscored": 1, "worst": 49.5, "best": 50.5, "seeds": 3}
     >>> run_texts(Cell(origin="measured", value=50.0, low=40, high=60, n=100, **facts))
@@ -230,6 +232,7 @@ def run_texts(cell: Cell) -> list[str]:
     elif cell.unscored:
         texts.append(f"{cell.unscored} unscored")
     texts += [f"{cell.unfinished:,} unfinished"] if cell.unfinished else []
+    texts += [f"{cell.disputed:,} disputed"] if cell.disputed else []
     note = coverage_note(cell)
     return [*texts, note] if note else texts
 

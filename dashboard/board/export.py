@@ -99,6 +99,7 @@ LONG = (
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
     *("seeds", "draws", "setting", "worst", "best", "coverage_note", "measured_at", "quantisation", "unfinished"),
+    "disputed",
 )
 
 
@@ -119,7 +120,7 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.samples, cell.unsearchable, cell.searched, cell.unsearched),
             *(cell.clean_low, cell.clean_high, cell.clean_n),
             *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
-            *(coverage_note(cell), cell.measured_at, row.quantisation, cell.unfinished),
+            *(coverage_note(cell), cell.measured_at, row.quantisation, cell.unfinished, cell.disputed),
         )
         for row in board.rows
         for column in board.columns
@@ -182,7 +183,7 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound", "at_chance"), pa.bool_())
     kinds |= dict.fromkeys(
-        ("n", "unscored", "rank_first", "rank_last", "overlaps", "seeds", "draws", "unfinished"), pa.int64()
+        ("n", "unscored", "rank_first", "rank_last", "overlaps", "seeds", "draws", "unfinished", "disputed"), pa.int64()
     )
     floats = (
         "parameters",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Cell, Column, cell_text, overlap_notes, size_text
-from dashboard.board.export import NOTE
+from dashboard.board.export import NOTE, heading
 from dashboard.escape import cut
+from zoo.cli import output
 from zoo.cli.output import NONE, count
 
 if TYPE_CHECKING:
@@ -33,8 +34,12 @@ def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, 
     if not board.rows:
         console.print("No model to show. Fill an empty zoo: phizoo quickstart. All published models: --suite all")
         return
-    wide = _wide_table(board)
-    if console.measure(wide, options=console.options.update(max_width=100_000)).maximum <= console.width:
+    if len(board.rows) > output.FOLDED:
+        _print_long(console, board)
+    elif (
+        console.measure(wide := _wide_table(board), options=console.options.update(max_width=100_000)).maximum
+        <= console.width
+    ):
         console.print(wide)
     else:
         _print_columns(console, board)
@@ -84,6 +89,28 @@ def _wide_table(board: Board) -> "Table":
     return table
 
 
+def _print_long(console: "Console", board: Board) -> None:
+    """Prints many rows as padded lines, since rich takes milliseconds for each: all columns if they fit, or each."""
+    facts = [
+        (cut(row.label, MODEL_WIDTH), size_text(row), count(row.unique_tokens), count(row.training_tokens),
+         cut(row.date, 10) or NONE)
+        for row in board.rows
+    ]  # fmt: skip
+    cells = [[cell_text(row.cells.get(column.key)) for row in board.rows] for column in board.columns]
+    heads = [heading(column) for column in board.columns]
+    widths = [max(map(len, [head, *texts])) for head, texts in zip(heads, cells, strict=True)]
+    if sum(widths) + 2 * len(widths) + MODEL_WIDTH + 60 <= console.width:
+        rows = ((*fact, *texts) for fact, *texts in zip(facts, *cells, strict=True))
+        output.table(rows, ("Model", ">Size", ">Unique tokens", ">Tokens seen", ">Date", *heads), file=console.file)
+        return
+    for column, head, texts in zip(board.columns, heads, cells, strict=True):
+        values = [(row.cells[column.key].value, at) for at, row in enumerate(board.rows) if column.key in row.cells]
+        best = (at for _, at in sorted(values, key=lambda pair: -pair[0]))
+        output.table(((*facts[at][:2], texts[at]) for at in best), ("Model", ">Size", head), file=console.file)
+        console.print()
+    _print_unscored(console, board)
+
+
 def _print_columns(console: "Console", board: Board) -> None:
     """Prints one table per protocol, best first, narrow enough for 80 columns."""
     for column in board.columns:
@@ -99,6 +126,10 @@ def _print_columns(console: "Console", board: Board) -> None:
         for row, cell in sorted(cells, key=lambda pair: -pair[1].value):
             table.add_row(_name(row.label, row.own), size_text(row), _cell(cell))
         console.print(table)
+    _print_unscored(console, board)
+
+
+def _print_unscored(console: "Console", board: Board) -> None:
     unscored = [row.label for row in board.rows if not any(column.key in row.cells for column in board.columns)]
     if unscored:
         console.print("No score yet: " + ", ".join(cut(label, MODEL_WIDTH) for label in unscored), soft_wrap=True)

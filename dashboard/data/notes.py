@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, percent_text
-from dashboard.data.comparison import CheckpointComparison, adjust, compare_checkpoints, difference_text
 from evals.stats.paired import z_unpaired
 from zoo.cli.output import p_text
 from zoo.published import HEADLINE
 
 if TYPE_CHECKING:
+    from dashboard.data.comparison import CheckpointComparison
     from zoo.registry import Registry
 
 LIFT_TASK = "mini_exercises"
@@ -41,10 +41,12 @@ def _without_version(label: str) -> str:
     return label.rsplit(":", maxsplit=1)[0]
 
 
-def lift_note(steps: Sequence[CheckpointComparison], title: str) -> str:
+def lift_note(steps: Sequence["CheckpointComparison"], title: str) -> str:
     """Whether each step of the quickstart's lift is significant by a paired test, p adjusted over the steps."""
     if not steps:
         return ""
+    from dashboard.data.comparison import difference_text
+
     texts = []
     for step in steps:
         p = 1.0 if step.p is None else step.p
@@ -56,10 +58,14 @@ def lift_note(steps: Sequence[CheckpointComparison], title: str) -> str:
     return f"{title}, {test}: " + "; ".join(texts) + "."
 
 
-def lift_steps(board: Board, registry: "Registry") -> tuple[CheckpointComparison, ...]:
+def lift_steps(board: Board, registry: "Registry") -> tuple["CheckpointComparison", ...]:
     """The steps unfiltered → base → finetuned, then unfiltered → finetuned, of the checkpoints in the zoo."""
     by_name = {row.name: row for row in board.rows if row.own}
     labels = [by_name[name].label for name in LIFT if name in by_name]
+    if len(labels) < 2:
+        return ()
+    from dashboard.data.comparison import adjust, compare_checkpoints  # half of the time of a small board's import
+
     pairs = [*pairwise(labels), *([(labels[0], labels[-1])] if len(labels) > 2 else [])]
     steps = [step for pair in pairs for step in compare_checkpoints(registry, pair, (LIFT_TASK,)) if step.p is not None]
     return adjust(steps)

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 from dashboard.board.build import build_board
 from dashboard.board.cells import Board
+from dashboard.board.view import SORTS, View, find_suite
 from dashboard.data.notes import board_notes
 from evals.results.split import current_scores
+from evals.tasks import benchmark_of
 from zoo import published, settings
+from zoo.db.query import list_tasks
+from zoo.db.rows import read_elsewhere, read_sandboxes
 from zoo.lineage import unique_tokens
 from zoo.records import Subset
 
@@ -54,23 +58,38 @@ def stamp() -> tuple[str, int, int]:
     return settings.database_url(), max(stat.st_mtime_ns for stat in stats), sum(stat.st_size for stat in stats)
 
 
-def load_board(registry: "Registry | None", subset: Subset = "all", all_versions: bool = False) -> Board:
-    """Builds the board of a zoo and the published table; without a zoo, of the published table alone."""
+def load_board(
+    registry: "Registry | None", subset: Subset = "all", all_versions: bool = False, suite: str = ""
+) -> Board:
+    """Builds the board of a zoo and the published table; without a zoo, of the published table alone.
+
+    Only the scores that it shows are read from the database, each once.
+
+    suite  measured columns of the benchmarks of only this suite; empty: of all
+    """
     if registry is None:
         return build_board(reported=published.load(), subset=subset)
-    known = {checkpoint.digest for checkpoint in registry.list(all_versions=True)}
-    runs = registry.runs()
-    scores, splits = current_scores(registry)
+    imported = read_elsewhere(registry.database)
+    newest = None if all_versions else tuple(imported)
+    scores, splits = current_scores(registry, _tasks_of(registry, suite), newest)
+    checkpoints = registry.list(all_versions=all_versions)
     return build_board(
-        imported={run["checkpoint"]: run["checkpoint_label"] for run in runs if run["checkpoint"] not in known},
-        checkpoints=registry.list(all_versions=all_versions), scores=scores, splits=splits,
-        protocols=registry.protocols(), tiers={run["id"]: run.get("sandbox", "") for run in runs},
-        reported=published.load(), subset=subset, unique_tokens=unique_tokens(registry),
+        imported=imported, checkpoints=checkpoints, scores=scores, splits=splits,
+        protocols=registry.protocols(), tiers=read_sandboxes(registry.database, newest),
+        reported=published.load(), subset=subset,
+        unique_tokens=unique_tokens(registry, [checkpoint.digest for checkpoint in checkpoints]),
     )  # fmt: skip
 
 
-def load_with_notes(suite: str, subset: Subset) -> tuple[Board, tuple[str, ...]]:
-    """The environment's board, and the notes shown above it in a suite's view."""
+def _tasks_of(registry: "Registry", suite: str) -> list[str] | None:
+    """The tasks with scores whose columns a suite shows; None: all."""
+    shown = find_suite(suite).benchmarks if suite else ()
+    return [task for task in list_tasks(registry.database) if benchmark_of(task) in shown] if shown else None
+
+
+def load_with_notes(view: View, subset: Subset) -> tuple[Board, tuple[str, ...]]:
+    """The environment's board, with all that a view of it shows, and the notes shown above it."""
+    whole = view.columns or view.sort not in SORTS  # a column of another suite
     with open_zoo() as registry:
-        board = load_board(registry, subset)
-        return board, board_notes(suite, board, registry)
+        board = load_board(registry, subset, suite="" if whole else view.suite)
+        return board, board_notes(view.suite, board, registry)

@@ -225,6 +225,7 @@ def show_facts(result: Result, flagged: bool) -> None:
     facts = [result.verdict, f"{result.prompt_tokens} prompt tokens", f"{result.tokens} tokens"]
     facts += [f"{result.thought_tokens} of them thought"] if result.thought_tokens else []
     facts += ["unfinished"] if result.unfinished else []
+    facts += ["disputed: one view of the sandbox alone"] if result.disputed else []
     facts.append(f"ended by {result.finish or '?'}")
     facts += [f"{result.truncated} prompt tokens cut off"] if result.truncated else []
     facts += ["flagged: found in the training data"] if flagged else []

@@ -10,6 +10,7 @@ from dashboard import charts
 from dashboard.board.cells import Board
 from dashboard.board.html_table import read_asset
 from dashboard.data import source, table_files
+from dashboard.data.notes import board_notes
 from dashboard.escape import html, markdown
 from zoo.records import Subset
 from zoo.visible import plain
@@ -44,7 +45,8 @@ def load_board(subset: Subset = "all", all_versions: bool = False) -> Board:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _notes(suite: str, stamp: str) -> tuple[str, ...]:
-    return source.load_with_notes(suite, "all")[1]
+    with source.open_zoo() as registry:
+        return board_notes(suite, load_board(), registry)
 
 
 def load_notes(suite: str) -> tuple[str, ...]:

@@ -17,20 +17,23 @@ from evals.task import Task
 from zoo.records import Record
 
 if TYPE_CHECKING:
+    from evals.sandbox import Program
     from evals.sandbox.tiers import Sandbox
 
 LEAN = 0.15  # the most frequent place of the right choice may be so far above chance: 62% of BoolQ is "yes"
 PROGRAMS = 6  # programs run for each of the two code checks
+DOUBTFUL = 20  # gold programs run of those whose tests one view of the sandbox cannot see
 REPEATS = 0.001  # MMLU's split dev holds a few questions of its split test
 SHOWN = 25  # prompts searched for other samples' questions
 
 
 class LintFinding(Record, frozen=True, kw_only=True):
-    """One check of one task. ok None: the check could not be made, `detail` says why."""
+    """One check of one task. ok None: the check could not be made, `detail` says why. warning: ok, with a doubt."""
 
     check: str
     ok: bool | None
     detail: str
+    warning: bool = False
 
 
 def lint(task: Task, golden: dict[str, object] | None = None, sandbox: "Sandbox | None" = None) -> list[LintFinding]:
@@ -48,7 +51,16 @@ def lint(task: Task, golden: dict[str, object] | None = None, sandbox: "Sandbox 
         findings += [_written(task, samples), _constant(task, samples)]
     else:
         findings.extend(_programs(task, samples, sandbox))
-    return findings
+        findings.append(_views(task, samples, sandbox))
+    return [_excuse(task, finding) for finding in findings]
+
+
+def _excuse(task: Task, finding: LintFinding) -> LintFinding:
+    """A failed check that the task's source fails by its own design is no fault of the task; the reason is shown."""
+    if finding.ok is not False or finding.check not in task.known:
+        return finding
+    detail = f"{finding.detail}: {task.known[finding.check]}"
+    return msgspec.structs.replace(finding, ok=True, detail=detail)
 
 
 def first_prompt(task: Task, samples: Sequence[Sample]) -> dict[str, object]:
@@ -199,3 +211,39 @@ def _programs(task: Task, samples: Sequence[Sample], sandbox: "Sandbox | None") 
             if (result.verdict == "passed") is not wanted
         ]
         yield LintFinding(check=check, ok=not bad, detail="; ".join(bad) or f"{len(results)} programs")
+
+
+def _gold_program(task: Task, sample: Sample) -> "Program | None":
+    text = (task.gold(sample) if task.gold else None) or ""
+    answer = task.extract(sample, text) if task.extract else text
+    program = task.program(sample, answer) if task.program is not None and answer is not None else None
+    return program and msgspec.structs.replace(program, id=sample.id)
+
+
+def _views(task: Task, samples: Sequence[Sample], sandbox: "Sandbox | None") -> LintFinding:
+    """Both views of the sandbox can judge the tests: of gold programs whose tests look outside, none is disputed."""
+    from evals.sandbox.judge.faithful import outside, traits
+
+    check, doubts, looking = "both views see the tests", {}, []
+    for sample in samples:
+        program = _gold_program(task, sample)
+        try:
+            if program is None or program.form == "evalplus":
+                continue
+            if why := outside(program.form, program.test, program.entry_point):
+                doubts[sample.id] = f"needs {why}"
+            looking += [program] if traits(program.test, program.entry_point).looks else []
+        except (SyntaxError, ValueError):  # "gold passes" says so
+            continue
+    for verdict in sandbox.run(looking[:DOUBTFUL]) if sandbox is not None else ():
+        if verdict.disputed:
+            doubts[verdict.id] = f"is disputed for the gold answer: {verdict.detail[-200:]}"
+        else:
+            doubts.pop(verdict.id, None)
+    if not doubts:
+        return LintFinding(check=check, ok=True, detail=f"{len(samples)} tests")
+    first, why = next(iter(doubts.items()))
+    detail = (
+        f"{len(doubts)} of {len(samples)} tests may not be judged fairly (docs/sandbox.md); the first, {first}, {why}"
+    )
+    return LintFinding(check=check, ok=True, detail=detail, warning=True)

@@ -122,7 +122,7 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
     from evals.run import RunOptions, evaluate
     from zoo import settings
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         path = registry.path(record)
     task, _ = _samples(spec, 1)
@@ -162,7 +162,7 @@ def _samples(spec: str, limit: int) -> "tuple[Task, list[Sample]]":
 
 
 def _folder(name: str) -> Path:
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         return registry.path(name)
 
 

@@ -84,7 +84,8 @@ def _scores(results: list[Any], task: Any, tier: str) -> list[dict[str, Any]]:
             row = {"task": f"{task.name}@{task.protocol}", "metric": f"pass@{k}", "value": stat.value}
             row |= {"low": stat.low, "high": stat.high, "n": stat.n, "of": task.size, "unscored": stat.unscored}
             verdicts = dict(sorted(Counter(result.verdict for result in results).items()))
-            rows.append({**row, "draws": len(results), "verdicts": verdicts, "sandbox": tier})
+            disputed = sum(result.disputed for result in results)
+            rows.append({**row, "draws": len(results), "verdicts": verdicts, "disputed": disputed, "sandbox": tier})
     return rows
 
 
@@ -98,4 +99,5 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         value = share_cell(row["value"], row["low"], row["high"], row["n"])
         click.echo(f"{row['task']}  {row['metric']}  {value}, {row['unscored']} unscored{missing}")
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in rows[0]["verdicts"].items())
+    verdicts += f"; {rows[0]['disputed']} disputed" if rows[0]["disputed"] else ""
     click.echo(f"{rows[0]['draws']} programs: {verdicts}; sandbox {rows[0]['sandbox']}")

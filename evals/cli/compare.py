@@ -36,7 +36,7 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, chat: 
     """
     from evals.results.compare import compare as compare_runs
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         comparison = compare_runs(registry, first, second, tasks, flips=flips, chat=chat)
     if as_json:
         emit_json(comparison)

@@ -8,7 +8,7 @@ import click
 
 from evals.contamination.thresholds import METHODS, Method
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_TASK
-from zoo.cli.options import AS_JSON, RenamedOption, open_registry
+from zoo.cli.options import AS_JSON, RenamedOption, check_writable, open_registry
 from zoo.cli.output import emit_json
 from zoo.errors import ZooError
 
@@ -70,6 +70,8 @@ def contamination(task: str | None, sets: tuple[str, ...], trained: str | None, 
         return
     if task is None:
         raise ZooError("no task given. Example: phizoo eval contamination humaneval --checkpoint phi-1-small-mini")
+    if trained and not options["no_record"]:
+        check_writable()
     searched_task = find_task(task)
     problems = make_problems(searched_task)
     ids = [sample.id for sample in find_task(searched_task.name).samples()]
@@ -182,7 +184,7 @@ def _training_sets(sets: tuple[str, ...], trained: str | None) -> "list[Training
 
     if not sets and not trained:
         raise ZooError("say what to search: --dataset NAME|PATH or --checkpoint NAME. All datasets: phizoo data list")
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         chosen = [training_set for word in sets for training_set in find_sets(registry, word)]
         try:
             chosen += sets_of_checkpoint(registry, trained) if trained else []

@@ -5,13 +5,17 @@ import os
 import platform
 import shutil
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import emit_json
 from zoo.records import Record
+
+if TYPE_CHECKING:
+    from zoo.db.database import Database
+    from zoo.registry import Registry
 
 FREE_BYTES = 5 << 30  # below this a quickstart (venv aside, about 2 GB) gets tight
 # package -> the distribution that has it, the extra that installs it
@@ -207,14 +211,55 @@ def _zoo() -> list[Diagnosis]:
     url, file = settings.database_url(), sqlite_file(settings.database_url())
     if file is not None and file.name and not file.exists():
         detail = f"none yet at {shown(url)}; the first command that stores something creates it"
-        return [Diagnosis("zoo", "ok", detail)]
+        return [Diagnosis("zoo", "ok", detail), *([_new_store()] if os.environ.get("PHIZOO_STORE") else [])]
     try:
         with open_registry(readonly=True) as registry:
-            count = len(registry.list(all_versions=True))
+            count = registry.database.rows("SELECT count(*) FROM checkpoints")[0][0]
+            rights = "" if file is not None else _rights(registry.database)
+            return [Diagnosis("zoo", "ok", f"{count} checkpoints in {shown(url)}{rights}"), _store(registry)]
     except ZooError as error:
         return [Diagnosis("zoo", "wrong", str(error), "set PHIZOO_DB to the zoo's database")]
-    detail = f"{count} checkpoints in {shown(url)}, bytes in {shown(settings.store_url())}"
-    return [Diagnosis("zoo", "ok", detail)]
+
+
+def _store(registry: "Registry") -> Diagnosis:
+    """Asks the store itself: whether it answers, whether it belongs to the database, and what was left unfinished."""
+    from zoo.errors import ZooError
+
+    try:
+        count, unfinished = sum(1 for _ in registry.store.objects()), registry.leftovers()
+    except ZooError as error:
+        return Diagnosis("store", "wrong", str(error), "set PHIZOO_STORE to the store of that database")
+    detail = f"{count} files in {registry.store.url}" + (f"; {unfinished}" if unfinished else "")
+    return Diagnosis("store", "ok", detail)
+
+
+def _new_store() -> Diagnosis:
+    """Asks a store whose zoo is still to be created whether it answers and is free."""
+    from zoo import ownership, settings
+    from zoo.errors import ZooError
+    from zoo.store.open import open_store
+
+    try:
+        settings.check_pair()
+        store = open_store(settings.store_url())
+        mark, count = ownership.read_mark(store), sum(1 for _ in store.objects())
+    except ZooError as error:
+        return Diagnosis("store", "wrong", str(error), "set PHIZOO_STORE to a folder or a bucket that you may write")
+    if mark is None:
+        return Diagnosis("store", "ok", f"{count} files in {store.url}")
+    detail = f"{store.url} belongs to another zoo ({mark.address or mark.kind})"
+    return Diagnosis("store", "wrong", detail, "set PHIZOO_DB to the database of that zoo")
+
+
+def _rights(database: "Database") -> str:
+    """What this role may do in a shared database, as the server says."""
+    from zoo.errors import ZooError
+
+    try:
+        database.check_writable()
+    except ZooError as error:
+        return f" (reading only: {error})"
+    return " (reading and writing)"
 
 
 def _disk() -> list[Diagnosis]:

@@ -48,6 +48,8 @@ def lint(task: str, as_json: bool) -> None:
         emit_json(rows)
     else:
         marks = {True: "ok", False: "FAIL", None: "-"}
-        table([(marks[row["ok"]], row["task"], row["check"], row["detail"]) for row in rows])
+        table(
+            [("warn" if row["warning"] else marks[row["ok"]], row["task"], row["check"], row["detail"]) for row in rows]
+        )
     if failed := sum(row["ok"] is False for row in rows):
         raise CheckFailed(f"{failed} of {len(rows)} checks of {task} failed (listed above)")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from evals.results.ranking import RankedColumn, RankedScore, Seeds
 
 
+MOST_ALIKE = 30  # names in a row; all of them would fill megabytes where there are thousands of rows
+
+
 def _complete(context: click.Context, parameter: click.Parameter, typed: str) -> "list[CompletionItem]":
     return (A_CHECKPOINT if context.params.get("seeds") else A_TASK)(context, parameter, typed)
 
@@ -53,7 +56,7 @@ def ranks(
         raise ZooError("ranks are of one task: phizoo eval ranks TASK; of several runs: phizoo eval ranks --seeds")
     from evals.results.ranking import rank_columns
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         columns = rank_columns(registry, names[0], metric, all_versions)
     if as_json:
         emit_json(columns)
@@ -79,13 +82,15 @@ def _fields(row: "RankedScore", setting: bool) -> tuple[str, ...]:
     value = share_cell(row.score.value, row.score.low, row.score.high, row.score.n)
     notes = score_notes(row.score, setting)
     value += f" ({notes})" if notes else ""
-    return range_text(row.rank.first, row.rank.last), paired, row.checkpoint, value, ", ".join(row.alike) or "none"
+    alike = ", ".join(row.alike[:MOST_ALIKE]) or "none"
+    alike += f" and {len(row.alike) - MOST_ALIKE:,} more" if len(row.alike) > MOST_ALIKE else ""
+    return range_text(row.rank.first, row.rank.last), paired, row.checkpoint, value, alike
 
 
 def _show_seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -> None:
     from evals.results.ranking import combine_seeds
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         rows = combine_seeds(registry, names, tasks)
     if as_json:
         emit_json(rows)

@@ -31,7 +31,7 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
     from evals.results.task_of_run import commands, name_of_run
     from evals.run_folder import read_results
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         header = cell_run(registry, cell)
         if name_of_run(header).imported:
             by = header.backend
@@ -100,8 +100,8 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     from evals.results.imported import import_results
     from zoo import settings
 
-    results = [result for path in paths for result in read(path)]
     with open_registry() as registry:
+        results = [result for path in paths for result in read(path)]
         imported = import_results(registry, results, model, settings.runs_dir())
     if as_json:
         emit_json(imported)

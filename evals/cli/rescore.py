@@ -6,7 +6,7 @@ import sys
 import click
 
 from zoo.cli.completion import A_RUN
-from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER, open_registry
+from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER, check_writable, open_registry
 from zoo.cli.output import emit_json, share_cell, table
 
 
@@ -31,6 +31,8 @@ def rescore(run: str, protocol: str, tier: str | None, allow_weak: bool, publish
     from evals.run_folder import find_run
     from zoo import settings
 
+    if publish:
+        check_writable()
     runs = settings.runs_dir()
     options = RunOptions(tier=tier, allow_weak=allow_weak, command=shlex.join(["phizoo", *sys.argv[1:]]))
     rescored = rescore_run(find_run(runs, run), protocol, runs, options)

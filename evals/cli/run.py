@@ -99,7 +99,8 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
-    with open_registry() as registry:
+    publishing = not options["no_publish"] and any(not name.startswith("endpoint:") for name in names)
+    with open_registry(readonly=not publishing) as registry:
         subjects = [_subject(registry, name, options) for name in names]
         note_kinds(registry, subjects, chosen, run_options.engine)
         foreign = {subject.digest for subject in subjects if subject.model}
@@ -257,6 +258,7 @@ def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dic
     worth = weakest([(score.value, score.low, score.high, score.n, score.clusters)])
     facts = {"partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
     facts["unfinished"] = sum(result.unfinished for result in run.results)
+    facts["disputed"] = sum(result.disputed for result in run.results)
     facts["without"] = list(run.header.backend.identity.get("without", ()))
     facts |= {"coverage_note": coverage_note(score.value, score.clusters), "notes": score_notes(score, setting=False)}
     return {**where, **kept, **facts, "resolution": resolution(worth) if worth else None}
@@ -287,6 +289,7 @@ def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes += ["not published"] if not row["published"] else []
     notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
     notes += [f"{row['unfinished']:,} unfinished"] if row["unfinished"] else []
+    notes += [f"{row['disputed']:,} disputed"] if row["disputed"] else []
     notes += [f"without {', '.join(row['without'])}"] if row["without"] else []
     notes += [f"partial: {row['partial']}"] if row["partial"] else []
     value = share_cell(row["value"], row["low"], row["high"], row["n"])

@@ -1,7 +1,7 @@
 """`phizoo eval sandbox run` (a filter for programs) and `phizoo eval sandbox test` (the self-test).
 
 run: JSON lines {id, prompt, completion, test, entry_point, timeout?, form?} in, JSON lines
-{id, verdict, detail, seconds, runs} out, in any order, to the end of the input.
+{id, verdict, detail, seconds, runs, disputed} out, in any order, to the end of the input.
 """
 
 import json
@@ -63,7 +63,7 @@ def run(workers: int | None, tier: str | None, allow_weak: bool) -> None:
 
     \b
     In:   {"id", "prompt", "completion", "test", "entry_point", "timeout"?, "form"?}
-    Out:  {"id", "verdict": passed|failed|timeout|error|unscored, "detail", "seconds", "runs"}
+    Out:  {"id", "verdict": passed|failed|timeout|error|unscored, "detail", "seconds", "runs", "disputed"}
     Tiers: namespaces, bubblewrap, container, process (which isolates nothing)
     Example:  phizoo eval sandbox run < programs.jsonl > verdicts.jsonl
     """
@@ -71,7 +71,7 @@ def run(workers: int | None, tier: str | None, allow_weak: bool) -> None:
 
     with open_sandbox(workers, tier, allow_weak) as sandbox:
         for verdict in sandbox.run(_programs()):
-            row = {name: getattr(verdict, name) for name in ("id", "verdict", "detail", "seconds", "runs")}
+            row = {name: getattr(verdict, name) for name in ("id", "verdict", "detail", "seconds", "runs", "disputed")}
             sys.stdout.write(json.dumps(row) + "\n")
             sys.stdout.flush()
 

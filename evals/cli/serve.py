@@ -78,7 +78,7 @@ def serve(name: str, engine: str, start_seconds: int, dry_run: bool, **options: 
             "or use --engine transformers"
         )
     check_port(host, port)
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         checkpoint = registry.get(name)
         problems = registry.verify(checkpoint.label)
         if problems:

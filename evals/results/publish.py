@@ -11,7 +11,7 @@ from evals.results.renew import renew_task
 from evals.results.split import make_split, part_scores
 from evals.run import FinishedRun
 from evals.scoring.finite import NOT_FINITE
-from evals.stats.summary import count_unfinished, summarise, unscored_samples
+from evals.stats.summary import count_disputed, count_unfinished, summarise, unscored_samples
 from evals.tasks import groups_of
 from zoo.choice import run_facts
 from zoo.coverage import Coverage
@@ -36,7 +36,7 @@ def scores(run: FinishedRun, searches: Sequence[Search] = (), covered: Coverage 
             checkpoint=run.header.checkpoint, run=run.header.id, task=protocol.task,
             protocol=protocol.fingerprint, metric=protocol.metric, value=stat.value, low=stat.low, high=stat.high,
             n=stat.n, clusters=stat.clusters, unscored=stat.unscored, results=evidence,
-            unfinished=count_unfinished(run.results),
+            unfinished=count_unfinished(run.results), disputed=count_disputed(run.results),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **run_facts(msgspec.to_builtins(run.header), protocol),
         )  # fmt: skip

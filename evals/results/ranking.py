@@ -3,19 +3,21 @@
 The statistics are `evals.stats`; this file applies them to the registry's runs. Not here: printing (`evals.cli`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from evals.results.choice import by_setting, chosen_scores, samples_of
 from evals.results.compare import scores_by_protocol, shared_samples
-from evals.stats.paired_ranks import paired_ranks
+from evals.stats.paired_ranks import PairedRanks, paired_ranks
 from evals.stats.power import Effective, Resolution, draws_needed, observed, resolution, samples_needed, weakest
 from evals.stats.ranks import Rank, ranks
 from evals.stats.seeds import Combined, combine
 from evals.stats.summary import SampleScore
 from zoo.choice import column_of
 from zoo.cli.output import coverage_note
+from zoo.db.checkpoints import read_labels
+from zoo.db.rows import read_elsewhere, read_headline, read_results_of
 from zoo.errors import ZooError, nearest
 from zoo.protocol_names import current_spec
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
@@ -105,11 +107,11 @@ def rank_columns(
     """
     known = registry.protocols()
     task, _, name = current_spec(spec).partition("@")
-    headline = {str(run["protocol"]["task"]): str(run["protocol"]["metric"]) for run in registry.runs()}
+    shown = metric or read_headline(registry.database, task)
     wanted = [
         record
         for record in known.values()
-        if record.task == task and (not name or record.name == name) and record.metric == (metric or headline.get(task))
+        if record.task == task and (not name or record.name == name) and record.metric == shown
     ]
     if not wanted:
         close = nearest(task, {record.task for record in known.values()})
@@ -117,33 +119,32 @@ def rank_columns(
             f'nothing is published of "{spec}"{" under " + metric if metric else ""}{close}. '
             f"Next: phizoo eval run NAME --task {spec}"
         )
-    labels = _labels(registry, all_versions)
-    by_column = {column_of(record.fingerprint, known): record for record in reversed(wanted)}
-    return [_column(registry, record, labels, known) for record in reversed(by_column.values())]
-
-
-def _labels(registry: Registry, all_versions: bool) -> dict[str, str]:
-    """The rows of the leaderboard by checkpoint: those of this zoo, and those that another tool measured."""
-    own = {checkpoint.digest for checkpoint in registry.list(all_versions=True)}
-    elsewhere = {
-        str(run["checkpoint"]): str(run["checkpoint_label"]) for run in registry.runs() if run["checkpoint"] not in own
-    }
-    return elsewhere | {checkpoint.digest: checkpoint.label for checkpoint in registry.list(all_versions=all_versions)}
+    # the rows of the leaderboard: those of this zoo, and those that another tool measured
+    elsewhere = read_elsewhere(registry.database)
+    labels = elsewhere | read_labels(registry.database, all_versions)
+    newest = None if all_versions else tuple(elsewhere)
+    scores = [score for score in chosen_scores(registry, None, task, newest) if score.subset == "all"]
+    results = read_results_of(registry.database, task)
+    columns = {column_of(record.fingerprint, known): record for record in reversed(wanted)}
+    of_column: dict[str, list[Score]] = {}
+    for score in scores:
+        of_column.setdefault(column_of(score.protocol, known), []).append(score)
+    return [
+        _column(registry, record, of_column.get(column, ()), labels, results)
+        for column, record in reversed(columns.items())
+    ]
 
 
 def _column(
-    registry: Registry, record: ProtocolRecord, labels: Mapping[str, str], known: Mapping[str, ProtocolRecord]
-) -> RankedColumn:
-    column = column_of(record.fingerprint, known)
-    scores = (
-        score
-        for score in chosen_scores(registry, task=record.task)
-        if column_of(score.protocol, known) == column and score.subset == "all" and score.checkpoint in labels
-    )
+    registry: Registry, record: ProtocolRecord, scores: Iterable[Score], labels: Mapping[str, str],
+    results: Mapping[str, str],
+) -> RankedColumn:  # fmt: skip
     rows = sorted(scores, key=lambda score: -score.value)
-    samples = _sample_table([_read_samples(registry, score) for score in rows])
+    samples = _sample_table([_read_samples(registry, score, results) for score in rows])
     groups = [score.clusters if score.clusters < score.n else 0 for score in rows]
-    by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
+    by_test = PairedRanks(ranks=(), paired=(), flips=0, exact=True)
+    if samples.clusters:
+        by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
     by_interval = ranks(rows, clusters=groups)
     closest = by_test.ranks if by_test.paired else by_interval
     ranked = [
@@ -198,9 +199,9 @@ def _resolution(rows: Sequence[Score], samples: SampleTable, paired: Sequence[in
     return resolution(effective, discordant=square)
 
 
-def _read_samples(registry: Registry, score: Score) -> dict[str, SampleScore]:
+def _read_samples(registry: Registry, score: Score, results: Mapping[str, str]) -> dict[str, SampleScore]:
     try:
-        return samples_of(registry, score)
+        return samples_of(registry, score, results)
     except ZooError:
         return {}
 

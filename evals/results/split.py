@@ -15,9 +15,10 @@ import msgspec
 from evals.records import Result
 from evals.results.choice import chosen_scores, combine_part
 from evals.run_folder import read_results
-from evals.stats.summary import count_unfinished, summarise
+from evals.stats.summary import count_disputed, count_unfinished, summarise
 from evals.tasks import groups_of
 from zoo.coverage import Coverage, coverage
+from zoo.db.rows import Newest
 from zoo.errors import ZooError
 from zoo.records import Score, Search, Split, Subset
 from zoo.registry import Registry
@@ -94,7 +95,7 @@ def score_part(whole: Score, results: Sequence[Result], subset: Subset) -> Score
     stat = summarise(results, whole.metric, groups_of(whole.task))
     return msgspec.structs.replace(
         whole, subset=subset, value=stat.value, low=stat.low, high=stat.high, n=stat.n, clusters=stat.clusters,
-        unscored=stat.unscored, unfinished=count_unfinished(results),
+        unscored=stat.unscored, unfinished=count_unfinished(results), disputed=count_disputed(results),
     )  # fmt: skip
 
 
@@ -149,10 +150,15 @@ def split_runs(registry: Registry, checkpoint: str, task: str, again: bool = Tru
     return splits
 
 
-def current_scores(registry: Registry) -> tuple[list[Score], dict[str, Split]]:
-    """The scores that stand, and the splits by run; splits that a pull left to be made are made now and not kept."""
-    scores, splits = chosen_scores(registry), registry.splits()
-    searched = registry.searched_tasks()
+def current_scores(
+    registry: Registry, task: Sequence[str] | None = None, newest: Newest = None
+) -> tuple[list[Score], dict[str, Split]]:
+    """The scores that stand, and the splits by run; splits that a pull left to be made are made now and not kept.
+
+    task, newest  as of `Registry.scores`
+    """
+    scores, searched = chosen_scores(registry, None, task, newest), registry.searched_tasks()
+    splits = registry.splits(None, sorted({name for _, name in searched}), newest) if searched else {}
     waiting: dict[tuple[str, str], list[list[Score]]] = {}
     for run, whole in _whole_scores(scores).items():
         pair = (whole[0].checkpoint, whole[0].task)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from zoo.records import Record
 
+VIEWS = 2  # behind a verdict: the judge's and, where copies can differ, plain Python's
 Form = Literal["humaneval", "asserts", "evalplus"]
 Outcome = Literal["passed", "failed", "timeout", "error", "unscored"]
 
@@ -33,6 +34,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     detail   which test, the exception and its line; empty when passed
     seconds  wall time of its (last) run
     runs     number of runs: 2 if it ran out of time and was run again alone
+    disputed  the verdict rests on the judge's view alone: plain Python passes what the judge fails, or it
+              could not look where copies can differ (`evals.sandbox.judge.faithful`)
     """
 
     id: str
@@ -40,3 +43,4 @@ class Verdict(Record, frozen=True, kw_only=True):
     detail: str = ""
     seconds: float = 0.0
     runs: int = 1
+    disputed: bool = False

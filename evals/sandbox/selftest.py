@@ -1,5 +1,8 @@
 """Tests the sandbox: HumanEval's canonical solutions and unusual honest ones must pass, our cheats must not.
 
+Of the programs that copies could misjudge none may pass that plain Python fails; one that it passes may fail if its
+verdict is disputed.
+
 `require` runs the test once for each machine, interpreter and version of the sandbox's source (a small
 file under PHIZOO_HOME records it) and refuses the run if it fails.
 """
@@ -13,12 +16,14 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from evals.sandbox.catalogue.case import cheats, honest, program
+from evals.sandbox.catalogue.case import cheats, fidelity, honest, program
 from evals.sandbox.program import Program, Verdict
 from evals.sandbox.tiers import open_sandbox
 from zoo.errors import ZooError
 from zoo.records import Record
 from zoo.settings import home
+
+FAITHFUL_SECONDS = 10.0  # some of its programs import numpy twice
 
 
 class SelfTest(Record, frozen=True, kw_only=True):
@@ -27,6 +32,7 @@ class SelfTest(Record, frozen=True, kw_only=True):
     tier: str
     canonical: int
     honest: int
+    faithful: int
     cheats: int
     problems: tuple[str, ...]
 
@@ -34,7 +40,8 @@ class SelfTest(Record, frozen=True, kw_only=True):
         """One line for a person."""
         good = "all judged right" if not self.problems else f"{len(self.problems)} misjudged"
         solutions = f"{self.canonical} canonical and {self.honest} unusual solutions"
-        return f"tier {self.tier}: {solutions}, {self.cheats} cheats, {good}"
+        faithful = f"{self.faithful} judged as by plain Python"
+        return f"tier {self.tier}: {solutions}, {faithful}, {self.cheats} cheats, {good}"
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
@@ -52,8 +59,10 @@ def canonical() -> list[Program]:
     ]  # fmt: skip
 
 
-def problem(verdict: Verdict, must_pass: bool) -> str:
+def problem(verdict: Verdict, must_pass: bool, may_dispute: bool = False) -> str:
     """Describes a wrong verdict; an empty string if it is right.
+
+    may_dispute  whether a disputed failure is right too
 
     >>> problem(Verdict(id="cheat", verdict="passed"), must_pass=False)
     'cheat: a cheat passed'
@@ -62,7 +71,7 @@ def problem(verdict: Verdict, must_pass: bool) -> str:
     """
     if verdict.verdict == "unscored":
         return f"{verdict.id}: not scored ({verdict.detail})"
-    if must_pass and verdict.verdict != "passed":
+    if must_pass and verdict.verdict != "passed" and not (may_dispute and verdict.disputed):
         return f"{verdict.id}: a right solution is {verdict.verdict} ({verdict.detail})"
     if not must_pass and verdict.verdict == "passed":
         return f"{verdict.id}: a cheat passed"
@@ -73,12 +82,15 @@ def check(workers: int | None = None, tier: str | None = None, thorough: bool = 
     """Runs the self-test. thorough: with every endless cheat, which takes some minutes."""
     right, unusual = canonical(), list(map(program, honest()))
     must_pass = {p.id for p in (*right, *unusual)}
+    both = {case.name: case for case in fidelity()}
+    must_pass |= {name for name, case in both.items() if case.passes}
     wrong = [program(case) for case in cheats() if thorough or not case.thorough]
+    known = [*right, *unusual, *(program(case, FAITHFUL_SECONDS) for case in both.values()), *wrong]
     with open_sandbox(workers, tier, allow_weak=tier == "process") as sandbox:
-        verdicts = list(sandbox.run([*right, *unusual, *wrong]))
-        problems = tuple(sorted(filter(None, (problem(v, v.id in must_pass) for v in verdicts))))
+        found = (problem(v, v.id in must_pass, v.id in both) for v in sandbox.run(known))
         return SelfTest(
-            tier=sandbox.tier, canonical=len(right), honest=len(unusual), cheats=len(wrong), problems=problems
+            tier=sandbox.tier, canonical=len(right), honest=len(unusual), faithful=len(both), cheats=len(wrong),
+            problems=tuple(sorted(filter(None, found))),
         )  # fmt: skip
 
 

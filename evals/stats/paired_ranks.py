@@ -16,7 +16,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from evals.stats.intervals import LEVEL
-from evals.stats.paired import holm, sign_flips
+from evals.stats.paired import sign_flips
 from evals.stats.ranks import HasInterval, Rank, pair_p_values, ranks_from_pairs
 from zoo.records import Record
 
@@ -94,7 +94,10 @@ def _by_intervals(p: Any, paired: Sequence[int], chance: float) -> Any:
     first, second = np.triu_indices(len(p), 1)
     inside = np.isin(first, paired) & np.isin(second, paired)
     first, second = first[~inside], second[~inside]
-    passed = np.array(holm(p[first, second].tolist())) <= chance
+    passed = np.zeros(len(first), dtype=bool)  # by `paired.holm`, on the millions of pairs of thousands of rows
+    order = np.argsort(p[first, second], kind="stable")
+    steps = (len(order) - np.arange(len(order))) * p[first, second][order]
+    passed[order] = np.maximum.accumulate(np.minimum(1.0, steps)) <= chance
     beats = np.zeros(p.shape, dtype=bool)
     beats[first[passed], second[passed]] = beats[second[passed], first[passed]] = True
     return beats

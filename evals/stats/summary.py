@@ -160,6 +160,11 @@ def count_unfinished(results: Sequence[Result]) -> int:
     return sum({(result.sample, result.draw): result.unfinished for result in results}.values())
 
 
+def count_disputed(results: Sequence[Result]) -> int:
+    """How many verdicts rest on one view of the sandbox alone; the last line of a draw counts."""
+    return sum({(result.sample, result.draw): result.disputed for result in results}.values())
+
+
 def _check(metric: str, results: Sequence[Result]) -> None:
     """Refuses a metric that no line of the run has. A run whose lines name none has one: its score."""
     known = sorted({name for result in results for name in result.metrics})

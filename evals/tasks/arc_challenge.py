@@ -3,11 +3,13 @@
 Source: Clark et al. 2018, arXiv:1803.05457. Data: allenai/ai2_arc, ARC-Challenge, split test (CC-BY-SA-4.0).
 Protocol `lm-eval`: `Question: …\\nAnswer:` and each choice's text after one space, 0-shot, as in
 lm-evaluation-harness 0.4.13 (arc_challenge, version 1): acc and acc_norm.
+Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 from functools import partial
 
 from evals.datasets.forms import EvalSet, Hub, labelled, olmo
+from evals.olmes import olmes_protocols, olmes_set
 from evals.scoring.choices import each_choice, judge
 from evals.task import Task
 from evals.tasks.arc_easy import METRICS, prompt, read_samples
@@ -29,6 +31,10 @@ SETS = (
         hub=Hub(repo="allenai/ai2_arc", file="ARC-Challenge/validation-00000-of-00001.parquet",
                 revision="210d026faf9955653af8916fad021475a3f00453"),
     ),
+    olmes_set("arc_challenge", "olmes-rc", 1172, "CC-BY-SA-4.0",
+              "67d2fd02c122609f460d160b344b06c8b190cb94a8924911b016bf34e584048e", "arc_challenge/test_rc_5shot"),
+    olmes_set("arc_challenge", "olmes-mc", 1172, "CC-BY-SA-4.0",
+              "e8d76542eaea7e12db411c234a3fee12fcaa78996435d5511a70f9fd3901d8ef", "arc_challenge/test_mc_5shot"),
 )  # fmt: skip
 
 PROTOCOLS = {
@@ -39,3 +45,7 @@ PROTOCOLS = {
         paper="arXiv:1803.05457", size=1172, chance=0.25,
     ),
 }  # fmt: skip
+LM_EVAL = PROTOCOLS["lm-eval"]
+PROTOCOLS |= olmes_protocols(
+    SETS[-2:], "acc_uncond", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper, bare=True
+)

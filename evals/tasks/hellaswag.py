@@ -4,6 +4,7 @@ Source: Zellers et al. 2019, arXiv:1905.07830. Data: Rowan/hellaswag, split vali
 Protocol `lm-eval`: `activity: context` and each ending after one space, both cleaned of WikiHow's
 brackets, 0-shot, as in lm-evaluation-harness 0.4.13 (hellaswag, version 1): acc and acc_norm.
 Several beginnings come from one video or article. These sources are clusters: they are some of many.
+Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 import re
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
 from evals.datasets.load import rows
+from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
 from evals.task import Task, bare_question
@@ -34,6 +36,10 @@ SETS = (
         hub=Hub(repo="Rowan/hellaswag", file="data/validation-00000-of-00001.parquet",
                 revision="218ec52e09a7e7462a5400043bb9a69a41d06b76"),
     ),
+    olmes_set("hellaswag", "olmes-rc", 10042, "MIT",
+              "d32edf505c3641f8ab246fc790292c8b55851d3b24c2b41f35b821393e034155", "hellaswag/val_rc_5shot"),
+    olmes_set("hellaswag", "olmes-mc", 10042, "MIT",
+              "6b894521fd5295364c9c506414d536d83da5c7e750b2c416d464f4f2a514eb4a", "hellaswag/val_mc_5shot"),
 )  # fmt: skip
 
 
@@ -62,3 +68,7 @@ PROTOCOLS = {
         data="hellaswag", split="validation", licence="MIT", paper="arXiv:1905.07830", size=10042, chance=0.25,
     ),
 }  # fmt: skip
+LM_EVAL = PROTOCOLS["lm-eval"]
+PROTOCOLS |= olmes_protocols(
+    SETS[-2:], "acc_per_char", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper, bare=True, like=samples
+)

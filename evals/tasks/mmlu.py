@@ -8,6 +8,8 @@ and no prompt; `phi-1.5` shows its 2 in the harness's words, and phi-2's 5 are `
 `chat` (worked) and `chat-direct` ask by chat for a letter, 0-shot, in the words of the harness's mmlu_cot_llama and
 mmlu_llama, without the answer that the latter begins; the letter is read from the text (`evals.scoring.chat_letter`).
 The 57 subjects are strata: they are the whole of what MMLU asks about, and a new edition would have the same ones.
+`cloze` asks for the text of a choice, as the harness's mmlu_continuation does, 0-shot: acc_norm (per character) first,
+acc and acc_bytes; a model too small to know the letters can answer it.
 `GROUPS` holds the four groups of subjects.
 """
 
@@ -27,6 +29,7 @@ from evals.task import PromptParts, Task
 
 TITLE = "MMLU"
 METRICS = ("acc",)
+CLOZE_METRICS = ("acc_norm", "acc", "acc_bytes")
 LETTERS = ("A", "B", "C", "D")
 GROUPS = json.loads(Path(__file__).with_name("mmlu_groups.json").read_text(encoding="utf-8"))  # group -> subjects
 
@@ -95,6 +98,32 @@ def _task(protocol: str, shots: int) -> Task:
         metrics=METRICS, shots=shots, groups="strata", data="mmlu", split="test", licence="MIT",
         paper="arXiv:2009.03300", size=14042, chance=0.25,
     )  # fmt: skip
+
+
+def samples_cloze() -> Iterator[Sample]:
+    for sample, row in zip(samples(), rows("mmlu"), strict=True):
+        question = f"Question: {row['question'].strip()}\nAnswer:"
+        yield replace(sample, question=question, choices=tuple(row["choices"]))
+
+
+def parts_cloze(sample: Sample) -> PromptParts:
+    """The harness's description of a subject whose choices are not shown, and the question."""
+    name = sample.cluster.replace("_", " ")
+    return PromptParts(
+        question=sample.question, description=f"The following are questions (with answers) about {name}.\n\n"
+    )
+
+
+def prompt_cloze(sample: Sample) -> str:
+    return parts_cloze(sample).text()
+
+
+CLOZE = Task(
+    name="mmlu", version=1, kind="choices", about="exam questions of 57 subjects, a choice's text asked",
+    protocol="cloze", samples=samples_cloze, prompt=prompt_cloze, parts=parts_cloze, pairs=each_choice(prompt_cloze),
+    judge=judge(CLOZE_METRICS), metrics=CLOZE_METRICS, groups="strata", data="mmlu", split="test", licence="MIT",
+    paper="arXiv:2009.03300", size=14042, chance=0.25,
+)  # fmt: skip
 
 
 def samples_chat() -> Iterator[Sample]:
@@ -166,4 +195,4 @@ DIRECT = replace(
 )  # fmt: skip
 SHOTS = {"lm-eval": 0, "lm-eval-5": 5, "phi-1.5": 2}
 PROTOCOLS = {protocol: _task(protocol, shots) for protocol, shots in SHOTS.items()}
-PROTOCOLS |= {task.protocol: task for task in (CHAT, DIRECT)}
+PROTOCOLS |= {task.protocol: task for task in (CLOZE, CHAT, DIRECT)}

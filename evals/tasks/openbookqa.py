@@ -3,12 +3,14 @@
 Source: Mihaylov et al. 2018, arXiv:1809.02789. Data: allenai/openbookqa, main, split test (Apache-2.0).
 Protocol `lm-eval`: only the question's stem, without "Answer:", and each choice after one space,
 0-shot, as in lm-evaluation-harness 0.4.13 (openbookqa, version 1): acc and acc_norm.
+Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 from collections.abc import Iterator
 
 from evals.datasets.forms import EvalSet, Hub, labelled, olmo
 from evals.datasets.load import rows
+from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
 from evals.task import Task, bare_question
@@ -29,6 +31,10 @@ SETS = (
         hub=Hub(repo="allenai/openbookqa", file="main/validation-00000-of-00001.parquet",
                 revision="388097ea7776314e93a529163e0fea805b8a6454"),
     ),
+    olmes_set("openbookqa", "olmes-rc", 500, "Apache-2.0",
+              "7066f997ed8ffc102cf814bcd4d9ebf0fd07024f9024a3bd535dab9a4013b15d", "openbookqa/test_rc_5shot"),
+    olmes_set("openbookqa", "olmes-mc", 500, "Apache-2.0",
+              "ce5acedb334bd07b673419668427bf6106b7b63ff71297c9dc2687bc986dab38", "openbookqa/test_mc_5shot"),
 )  # fmt: skip
 METRICS = ("acc", "acc_norm")
 
@@ -47,3 +53,7 @@ PROTOCOLS = {
         paper="arXiv:1809.02789", size=500, chance=0.25,
     ),
 }  # fmt: skip
+LM_EVAL = PROTOCOLS["lm-eval"]
+PROTOCOLS |= olmes_protocols(
+    SETS[-2:], "acc_uncond", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper, bare=True
+)

@@ -6,12 +6,14 @@ harness's but the questions are not, so the protocol is called `lm-eval-validati
 `support`, `Question: …`, `Answer:` and each choice after one space, the right one always last, as in
 lm-evaluation-harness 0.4.13 (sciq, version 1): acc and acc_norm, 0-shot. A model that ties on all
 choices gets 0, since the first choice wins a tie.
+Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 from collections.abc import Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
+from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
 from evals.task import Task
@@ -32,6 +34,10 @@ SETS = (
         digest="57793f82ab5d1623ac26085f4978f6f82da33a05145a41ebd375fae4cb5b13c8", form=form,
         shipped=olmo("hf_datasets/sciq/none/validation", "arrow"),
     ),
+    olmes_set("sciq", "olmes-rc", 1000, "CC-BY-NC-3.0",
+              "a7fc193c1795cf33935c049a9686a7633091aa974ce6723a7c03440fd2b40a95", "sciq/rc_5shot"),
+    olmes_set("sciq", "olmes-mc", 1000, "CC-BY-NC-3.0",
+              "a4277f619ab94cb2df8081c4325013441c8902ebdb9cc487f42f6b4b008c24e9", "sciq/mc_5shot"),
 )  # fmt: skip
 
 
@@ -53,3 +59,7 @@ PROTOCOLS = {
         chance=0.25,
     ),
 }  # fmt: skip
+LM_EVAL = PROTOCOLS["lm-eval-validation"]
+PROTOCOLS |= olmes_protocols(
+    SETS[-2:], "acc_per_char", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper, bare=True
+)

@@ -4,12 +4,14 @@ Source: Sap et al. 2019, arXiv:1904.09728. Data: Social IQa, split validation (C
 Protocol `lm-eval`: `Q: … …\\nA:` and each answer after one space, 0-shot, as in
 lm-evaluation-harness 0.4.13 (social_iqa, version 0): only acc.
 Several questions share a situation. Situations are clusters: they are some of many.
+Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 from collections.abc import Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
+from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
 from evals.task import Task
@@ -31,6 +33,10 @@ SETS = (
         digest="4223f46560bd59e665ab9d66b0124f309b5885bc2186371e5ff1457ede4a3772", form=form,
         shipped=olmo("hf_datasets/social_i_qa/none/validation", "arrow"),
     ),
+    olmes_set("siqa", "olmes-rc", 1954, "CC-BY-4.0",
+              "cf5234105db36638b2feea84564423cd58dcec12a7f35a24fcb9615a551d898c", "socialiqa/val_rc_5shot"),
+    olmes_set("siqa", "olmes-mc", 1954, "CC-BY-4.0",
+              "6237008b51e16525792eb33bf701f64ac41664ed7d98a225e8c045cae29bbfbb", "socialiqa/val_mc_5shot"),
 )  # fmt: skip
 
 
@@ -53,3 +59,7 @@ PROTOCOLS = {
         chance=1 / 3,
     ),
 }  # fmt: skip
+LM_EVAL = PROTOCOLS["lm-eval"]
+PROTOCOLS |= olmes_protocols(
+    SETS[-2:], "acc_per_char", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper, bare=True, like=samples
+)

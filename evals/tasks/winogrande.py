@@ -4,12 +4,14 @@ Source: Sakaguchi et al. 2019, arXiv:1907.10641. Data: winogrande_xl, split vali
 Protocol `lm-eval`: partial scoring. Each option fills the blank, and the rest of the sentence,
 the same for both, is scored, as in lm-evaluation-harness 0.4.13
 (winogrande, version 1): only acc, 0-shot.
+Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 from collections.abc import Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
 from evals.datasets.load import rows
+from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import judge
 from evals.task import Task
@@ -30,6 +32,10 @@ SETS = (
         digest="e56fa73fa5f86664a41628f3171d2f8c9ec394854757b1e5d21cad981983ea51", form=form,
         shipped=olmo("hf_datasets/winogrande/winogrande_xl/validation", "arrow"),
     ),
+    olmes_set("winogrande", "olmes-rc", 1267, "CC-BY-4.0",
+              "a3f8cee98ea1f1336b14234a6a48763215a063536f945c0c6b17921056b01bca", "winogrande/val_rc_5shot"),
+    olmes_set("winogrande", "olmes-mc", 1267, "CC-BY-4.0",
+              "65190bd0f28e6d0e80741e6fc27ffb658f868781b3bbdc21706a0199ac5e935d", "winogrande/val_mc_5shot"),
 )  # fmt: skip
 
 
@@ -51,3 +57,5 @@ PROTOCOLS = {
         split="validation", licence="CC-BY-4.0", paper="arXiv:1907.10641", size=1267, chance=0.5,
     ),
 }  # fmt: skip
+LM_EVAL = PROTOCOLS["lm-eval"]
+PROTOCOLS |= olmes_protocols(SETS[-2:], "acc_raw", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper)

@@ -167,7 +167,7 @@ def remove(digest: str) -> None:
 
     with open_registry() as registry:
         registry.remove(digest)
-        registry.gc()
+        registry.gc(most=1.0, grace=0)
 
 
 if __name__ == "__main__":

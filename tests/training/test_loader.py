@@ -1,5 +1,6 @@
 """The loader: every slice once an epoch, sources by weight, and nothing but (seed, step) decides."""
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.tokens.loader import IGNORED, PERIOD, Loader, _bins, _shares, open_tokens, permute
+from training.data.tokens.loader import IGNORED, PERIOD, Loader, _shares, mix, open_tokens, permute
 from training.recipe import Data, DataSource
 from zoo.errors import ZooError
 
@@ -122,39 +123,43 @@ def loaders(tmp_path_factory: pytest.TempPathFactory) -> list[Loader]:
     return [Loader(data(a=2.0, b=1.0), opened, 4, seed=9) for _ in range(2)]
 
 
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=60), st.integers(2, 20))
-@settings(max_examples=60, deadline=None)
-def test_packing_keeps_every_token_and_no_document_is_cut_that_fits(lengths: list[int], length: int) -> None:
-    ids = np.concatenate([np.r_[np.arange(1, n + 1), 0] for n in lengths])
-    tokens = FakeTokens(ids)
-    bins = _bins(tokens, length)  # type: ignore[arg-type]
-    assert all(0 < sum(count for _, count in pieces) <= length + 1 for pieces in bins)
-    targets = Counter(start + offset for pieces in bins for start, count in pieces for offset in range(1, count))
-    starts = set(np.flatnonzero(np.r_[True, ids[:-1] == 0]).tolist())
-    assert targets == Counter(
-        i for i in range(len(ids)) if i not in starts
-    )  # each token predicted once within its document
-    whole = {start for pieces in bins for start, _ in pieces}
-    ends = np.flatnonzero(ids == 0) + 1
-    for start, end in zip(sorted(starts), ends.tolist(), strict=True):
-        if 1 < end - start <= length + 1:
-            assert start in whole
+@pytest.mark.parametrize("packing", ["slices", "shifted", "documents"])
+@pytest.mark.parametrize("mask", [False, True])
+def test_validation_reads_as_training_does(token_folder: Any, packing: str, mask: bool) -> None:
+    """The same tokens as training and as validation data give the same rows, targets and positions."""
+    tokens = token_folder("a", documents=60)
+    tokens = dataclasses.replace(tokens, validation=tokens.train)
+    loader = Loader(data(packing, length=40, mask=mask), [tokens], 1, seed=0)
+    if packing == "shifted":
+        loader.seed = next(seed for seed in range(10**6) if mix(seed, 3, 0, 0) % 40 == 0)
+    trained = {loader.place(i)[2]: loader.batch_at(i) for i in range(loader.sizes[0])}
+    held = loader.validation(10**6)
+    assert len(held) >= len(trained) > 3
+    for which, batch in trained.items():
+        assert batch.inputs_BT.tolist() == held[which].inputs_BT.tolist()
+        assert batch.targets_BT.tolist() == held[which].targets_BT.tolist()
+        assert (batch.positions_BT is None) == (held[which].positions_BT is None) == (not mask)
+        if batch.positions_BT is not None and held[which].positions_BT is not None:
+            assert batch.positions_BT.tolist() == held[which].positions_BT.tolist()
 
 
-class FakeTokens:
-    """An array in memory that looks like an opened dataset to the packer."""
+def test_a_batch_that_processes_do_not_divide_is_refused(token_folder: Any) -> None:
+    with pytest.raises(ValueError, match="3 processes do not divide a batch of 4"):
+        Loader(data(), [token_folder("a")], 4, seed=0).batch_at(0, 0, 3)
 
-    eos = 0
 
-    def __init__(self, ids: Any) -> None:
-        self.ids = self.train = ids
-        self.train = self
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, start: int, count: int) -> Any:
-        return self.ids[start : start + count]
+def test_a_branch_reads_on_where_the_run_stopped(token_folder: Any) -> None:
+    sources = [token_folder("a", documents=60), token_folder("b", documents=60, seed=1)]
+    trunk = Loader(data(a=3.0, b=1.0), sources, 4, seed=2)
+    same = Loader(data(a=3.0, b=1.0), sources, 4, seed=2, begin_step=10, read_before=trunk.sequences_seen(10))
+    assert [same.place(i) for i in range(40, 200)] == [trunk.place(i) for i in range(40, 200)]
+    other = Loader(data(a=1.0, b=1.0), sources, 4, seed=2, begin_step=10, read_before=trunk.sequences_seen(10))
+    read = [trunk.place(i) for i in range(40)] + [other.place(i) for i in range(40, 100)]
+    assert len(set(read)) == len(read)  # no sequence twice in an epoch, although the shares changed
+    for source in (0, 1):
+        assert [epoch for s, epoch, _ in read if s == source] == sorted(epoch for s, epoch, _ in read if s == source)
+    assert other.sequences_seen(10) == trunk.sequences_seen(10)
+    assert sum(other.tokens_seen(25)) == 100 * 8
 
 
 def test_padding_and_document_edges_are_not_predicted(token_folder: Any) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -100,3 +101,31 @@ def test_under_autocast_the_head_runs_in_its_dtype_and_the_sums_in_float32() -> 
     loss.backward()
     assert loss.dtype == head.weight.grad.dtype == features.grad.dtype == torch.float32
     assert 0 < abs(loss.item() - plain.item()) < 2e-3 * plain.item()
+
+
+@pytest.mark.parametrize("read", [read_in_place, read_fused])
+def test_z_loss_acts_on_the_gradient_and_not_on_the_value(read: Any) -> None:
+    draw = torch.Generator().manual_seed(0)
+    logits = (torch.randn(9, 30, generator=draw) * 3).requires_grad_()
+    targets = torch.randint(0, 30, (9,), generator=draw)
+    targets[2] = IGNORED
+    entropy = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
+    squares = torch.logsumexp(logits, dim=1).square()[targets != IGNORED].sum()
+    (entropy + 0.01 * squares).backward()
+    loss, gradient, columns = read(logits.detach().clone(), targets, 0.01)
+    torch.testing.assert_close(loss, entropy.detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradient, logits.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(columns, logits.grad.sum(0), rtol=1e-4, atol=1e-4)
+    assert 0.01 * squares.item() > 0.1
+
+
+def test_a_head_without_a_bias() -> None:
+    draw = torch.Generator().manual_seed(0)
+    features = torch.randn(7, 5, generator=draw).requires_grad_()
+    head, targets = torch.nn.Linear(5, 11, bias=False), torch.randint(0, 11, (7,), generator=draw)
+    chunked_cross_entropy(features, head, targets, 3).backward()
+    gradients = [features.grad, head.weight.grad]
+    features.grad = head.weight.grad = None
+    torch.nn.functional.cross_entropy(head(features), targets, reduction="sum").backward()
+    for ours, theirs in zip(gradients, (features.grad, head.weight.grad), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)

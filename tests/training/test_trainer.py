@@ -101,6 +101,59 @@ def test_stop_and_resume_is_bit_exact(small_job: Any, stop: int, kind: str) -> N
     assert curve(small_job("whole", **tables)) == curve(job)
 
 
+PHI_3 = {"kind": "phi3", "key_heads": 1, "tied": True}
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [{"model": PHI_3}, {"selection": {"rule": "ema", "ema_decay": 0.9}},
+     {"selection": {"rule": "average", "average_steps": 5}}, {"training": {"z_loss": 1e-3}}],
+    ids=["phi3", "ema", "average", "z-loss"],
+)  # fmt: skip
+def test_what_came_later_resumes_bit_for_bit_too(small_job: Any, tables: dict[str, Any]) -> None:
+    hard = {key: {**HARD.get(key, {}), **tables.get(key, {})} for key in {**HARD, **tables}}  # type: ignore[dict-item]
+    if "model" in tables:
+        hard["optimizer"] = {"kind": "muon"}
+    whole = trainer.train(small_job("whole", **hard), ALONE)
+    trainer.train(small_job("cut", stop_after=21, **hard), ALONE)
+    second = trainer.train(small_job("cut", **hard), ALONE)
+    assert "resumed after step 21" in second.notes
+    assert same(whole.weights, second.weights)
+    plain = trainer.train(small_job("plain", **HARD), ALONE)
+    assert not same(plain.weights, second.weights)
+
+
+def test_averages_are_those_of_the_steps(small_job: Any) -> None:
+    """The mean of the weights after each of the last three steps, and the recursion of the moving average."""
+    seen: list[dict[str, torch.Tensor]] = []
+    whole = trainer.averages.update
+
+    def spy(optimizers: Any, share: float) -> None:
+        names = {id(p): p for o in optimizers for g in o.param_groups for p in g["params"]}
+        seen.append({key: p.detach().clone() for key, p in names.items()})
+        whole(optimizers, share)
+
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(trainer.averages, "update", spy)
+    try:
+        mean = trainer.train(small_job("mean", selection={"rule": "average", "average_steps": 3}), ALONE)
+        last = list(seen)
+        seen.clear()
+        moving = trainer.train(small_job("moving", selection={"rule": "ema", "ema_decay": 0.5}), ALONE)
+    finally:
+        monkey.undo()
+    total = sum(float(value.double().sum()) for value in mean.weights.values())
+    expected = sum(float(value.double().sum()) for step in last[-3:] for value in step.values()) / 3
+    assert total == pytest.approx(expected, abs=1e-3)
+    average = {key: value.clone() for key, value in seen[0].items()}
+    for number, step in enumerate(seen[1:], 2):
+        share = 1 - min(0.5, (1 + number) / (10 + number))
+        average = {key: (1 - share) * average[key] + share * step[key] for key in average}
+    got = sum(float(value.double().sum()) for value in moving.weights.values())
+    assert got == pytest.approx(sum(float(value.double().sum()) for value in average.values()), abs=1e-3)
+    assert any("the average of the last 3 steps" in note for note in mean.notes)
+
+
 def test_metrics_ahead_of_the_state_are_cut_back(small_job: Any) -> None:
     trainer.train(small_job("cut", stop_after=9, **HARD), ALONE)
     job = small_job("cut", **HARD)
@@ -169,18 +222,6 @@ def test_a_spike_stops(small_job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Loader, "batch_at", strange)
     with pytest.raises(ZooError, match=r"the loss spiked from .* at step 61"):
         trainer.train(job, ALONE)
-
-
-def test_scattered_losses_are_no_spike(small_job: Any) -> None:
-    """Batches of sources that differ by nats from step to step: one of the harder source does not stop a run."""
-    parts: Any = None
-    quiet, mixed = [2.0, 2.1] * 25, [1.0, 3.0] * 25
-    job = small_job(training={"spike_nats": 1.0})
-    trainer._check_loss(job, parts, 60, parts, 5.0, 1.0, mixed)
-    trainer._check_loss(job, parts, 60, parts, 3.0, 1.0, quiet)
-    trainer._check_loss(job, parts, 60, parts, 99.0, 1.0, quiet[:49])  # too early to know
-    with pytest.raises(AttributeError):  # it goes on to save the state, of which there is none here
-        trainer._check_loss(job, parts, 60, parts, 3.2, 1.0, quiet)
 
 
 def test_bf16_trains_on_a_cpu_too(small_job: Any) -> None:

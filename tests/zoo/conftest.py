@@ -115,7 +115,7 @@ def postgres_db(postgres: str) -> Iterator[str]:
     """The URL of an empty database on it."""
     import sqlalchemy
 
-    from zoo.db.database import with_driver
+    from zoo.db.postgres import with_driver
 
     engine = sqlalchemy.create_engine(with_driver(postgres), isolation_level="AUTOCOMMIT")
     name = f"zoo_{os.urandom(6).hex()}"
@@ -128,11 +128,20 @@ def postgres_db(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database URL, once SQLite and once Postgres."""
+def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without a zoo, once SQLite and once Postgres."""
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_db"))
     return f"sqlite:///{tmp_path / 'zoo.db'}"
+
+
+@pytest.fixture
+def db(empty_db: str) -> str:
+    """The URL of a database with a new zoo, once SQLite and once Postgres."""
+    from zoo.db.open import upgrade_database
+
+    upgrade_database(empty_db)
+    return empty_db
 
 
 class Hub:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.address import refuse_secrets, same_server, shown, without_secrets
-from zoo.db.database import EngineDatabase
 from zoo.db.open import open_database
+from zoo.db.postgres import PostgresDatabase
 from zoo.errors import ZooError
 from zoo.store.bucket import BucketStore
 
@@ -85,7 +85,7 @@ def test_no_error_of_a_database_shows_its_password(address: str, monkeypatch: py
 
 def test_a_piece_of_a_password_in_a_drivers_message_is_hidden() -> None:
     with pytest.raises(ZooError) as error:
-        EngineDatabase(f"postgresql://ann:p@{SECRET}@nowhere.invalid/zoo", readonly=True)
+        PostgresDatabase(f"postgresql://ann:p@{SECRET}@nowhere.invalid/zoo", readonly=True)
     assert SECRET not in str(error.value)
     message = f"cannot resolve '{SECRET}@host': no such name"
     assert SECRET not in without_secrets(message, f"postgresql://ann:p@{SECRET}@host/zoo")

@@ -1,7 +1,9 @@
 """Every released schema is migrated with its data, on both databases, atomically."""
 
+import contextlib
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,22 +11,38 @@ from typing import Any
 import msgspec
 import pytest
 
+from zoo.admission.describe import describe_checkpoint
 from zoo.db import migrations
-from zoo.db.database import EngineDatabase, SqliteDatabase, sqlite_file
+from zoo.db.database import SqliteDatabase, sqlite_file
 from zoo.db.migrations import upgrade
-from zoo.db.open import SCHEMA, open_database, schema_version
+from zoo.db.open import SCHEMA, open_database, upgrade_database
+from zoo.db.postgres import PostgresDatabase
 from zoo.db.rows import columns_of
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError
 from zoo.records import About, Checkpoint, Dataset
-from zoo.registry import describe_checkpoint, open_registry
+from zoo.registry import Registry, open_registry
+
+
+@pytest.fixture
+def db(empty_db: str) -> str:
+    """Here every schema is made from the first one."""
+    return empty_db
+
+
+@contextlib.contextmanager
+def upgraded(url: str) -> Iterator[Registry]:
+    """The registry after `phizoo models upgrade`."""
+    upgrade_database(url)
+    with open_registry(url) as registry:
+        yield registry
 
 
 def opened(url: str) -> Any:
     """A database as it lies, nothing migrated."""
     file = sqlite_file(url)
     if file is None:
-        return EngineDatabase(url, readonly=False)
+        return PostgresDatabase(url, readonly=False)
     return SqliteDatabase(url, file, readonly=False)
 
 
@@ -70,8 +88,8 @@ def populated_0001(url: str, folder: Path, made: SimpleNamespace) -> list[Checkp
 
 def test_a_populated_zoo_of_the_first_schema_keeps_everything(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
     before = populated_0001(db, tmp_path / "x", made)
-    with open_registry(db) as registry:
-        assert schema_version(registry.database) == SCHEMA
+    with upgraded(db) as registry:
+        assert registry.database.schema_version() == SCHEMA
         assert registry.list(all_versions=True) == before
         assert [found.version for found in registry.find(tag="a")] == [1]
         assert [found.version for found in registry.find("humaneval.low > 0.3")] == [1]
@@ -108,7 +126,7 @@ def test_scores_under_two_names_of_one_protocol_get_one_column(db: str, made: Si
                 run=run, c="1" * 64, p=fingerprint, n=n,
             )  # fmt: skip
     database.close()
-    with open_registry(db) as registry:
+    with upgraded(db) as registry:
         assert set(registry.database.rows("SELECT fingerprint FROM protocols")) == {
             ("first",), (record.fingerprint,), (other.fingerprint,),
         }  # fmt: skip
@@ -137,8 +155,8 @@ def populated_0002(url: str, folder: Path, made: SimpleNamespace) -> list[Checkp
 
 def test_a_populated_zoo_of_the_second_schema_keeps_everything(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
     before = populated_0002(db, tmp_path / "x", made)
-    with open_registry(db) as registry:
-        assert schema_version(registry.database) == SCHEMA
+    with upgraded(db) as registry:
+        assert registry.database.schema_version() == SCHEMA
         assert registry.list(all_versions=True) == before
         assert [found.version for found in registry.find(tag="new")] == [2]
         assert [(one.name, one.digest[0]) for one in registry.datasets()] == [
@@ -187,7 +205,7 @@ def test_scores_of_the_third_schema_get_their_runs_facts_and_one_stands(
                 n=n,
             )
     database.close()
-    with open_registry(db) as registry:
+    with upgraded(db) as registry:
         stand = {score.metric: score for score in registry.scores(chosen=True)}
         assert {score.run for score in stand.values()} == {"r", "many"}
         score = stand["acc"]
@@ -200,7 +218,7 @@ def test_scores_of_the_third_schema_get_their_runs_facts_and_one_stands(
 
 def test_upgrading_twice_changes_nothing(db: str, tmp_path: Path, made: SimpleNamespace) -> None:
     populated_0001(db, tmp_path / "x", made)
-    with open_registry(db) as registry:
+    with upgraded(db) as registry:
         before = registry.list(all_versions=True)
         upgrade(registry.database)
         assert registry.list(all_versions=True) == before
@@ -224,12 +242,12 @@ def test_a_step_that_fails_leaves_the_old_schema(
     with monkeypatch.context() as patch:
         patch.setattr(alembic.op, "create_index", fails)
         with pytest.raises(RuntimeError, match="the power went"):
-            open_database(db)
+            upgrade_database(db)
     database = opened(db)
-    assert schema_version(database) == "0001"
+    assert database.schema_version() == "0001"
     assert not any("tags" in row[0] for row in tables(database))
     database.close()
-    with open_registry(db) as registry:
+    with upgraded(db) as registry:
         assert registry.list(all_versions=True) == before
 
 
@@ -295,7 +313,7 @@ def test_flags_in_the_headers_of_runs_become_searches(db: str, tmp_path: Path, m
                         i=run, c=header["checkpoint"], p=protocol.fingerprint, s=subset, n=n,
                     )  # fmt: skip
     database.close()
-    with open_registry(db) as registry:
+    with upgraded(db) as registry:
         search, none = sorted(registry.searches(), key=lambda search: search.checkpoint)
         assert (search.flagged, search.samples, search.datasets) == (("humaneval/1", "humaneval/3"), (), ())
         assert (none.checkpoint, none.flagged) == ("2" * 64, ())

@@ -145,7 +145,7 @@ class Zoo(RuleBasedStateMachine):
 
     @rule()
     def collect(self) -> None:
-        self.registry.gc()
+        self.registry.gc(most=1.0, grace=0)
         wanted = {file.sha256 for one in self.registry.list(all_versions=True) for file in one.files}
         assert {sha256 for sha256, _ in self.registry.store.objects()} == wanted
 

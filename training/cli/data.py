@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipe": ("training.cli.data_recipe:recipe", "Make a training recipe's data by its commands."),
     "tokenizer": ("training.cli.data_make:tokenizer", "Train a byte-level BPE tokenizer."),
     "pack": ("training.cli.data_make:pack", "Turn documents into tokens, mixed by weight."),
+    "chats": ("training.cli.data_chats:chats", "Turn conversations into tokens, with the answers marked."),
     "list": ("training.cli.data_inspect:list_datasets", "List the datasets."),
     "show": ("training.cli.data_inspect:show", "Show a dataset, or the history of one of its documents."),
     "why": ("training.cli.data_inspect:why", "Show each stage's decision on a file, in every dataset."),

@@ -7,6 +7,7 @@ from zoo.cli.root import LazyGroup
 # name -> (where the click command lives, its one-line help: a test holds that it equals the command's own)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("training.cli.train:run", "Train RECIPE (a name or a .toml file) and put the checkpoint into the zoo."),
+    "branch": ("training.cli.branch:branch", "Go on from a kept state of a finished run, with changes."),
     "plan": ("training.cli.train:plan", "Estimate the cost of RECIPE: parameters, tokens, FLOPs, memory, days, money."),
     "diff": ("training.cli.train:diff", "Compare two recipes: names, .toml files, or checkpoints of the zoo."),
     "recipes": ("training.cli.train:recipes", "List the recipes that come with phizoo."),

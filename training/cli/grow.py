@@ -35,8 +35,8 @@ def grow(
     """Grow a checkpoint into a larger recipe's shape.
 
     tile-exact and pad-exact with --depth zero preserve the parent's function: the logits of both are
-    compared before anything is registered. corner and tile, the methods of the talk, do not. Under AdamW
-    tiled matrices learn at 1/n of the rate: the command prints how to continue the training.
+    compared before anything is registered. corner and tile, the methods of the talk, do not. The command
+    prints how to continue the training.
 
     \b
     phizoo train grow phi-1-small-mini --to phi-1-mini --method tile-exact --noise 0.01
@@ -64,8 +64,12 @@ def grow(
         f"(mean {proof.mean:.2g}, the parent's spread {proof.spread:.2g})"
     )
     settings = f"--set parent.checkpoint={made.label}"
-    if growth.method in ("tile", "tile-exact", "structured-tile"):
-        copies = int(made.architecture["hidden_size"]) // int(parent_width)
-        settings += f" --set optimizer.tiled_copies={copies}" if copies > 1 else ""
     settings += " --set parent.optimizer_state=true" if optimizer_state else ""
-    click.echo(f"to continue its training with a new warm-up: phizoo train run {recipe} {settings}")
+    typed = f"phizoo train run {recipe}" + "".join(f" --set {override}" for override in overrides)
+    click.echo(f"to continue its training with a new warm-up: {typed} {settings}")
+    copies = int(made.architecture["hidden_size"]) // int(parent_width)
+    if growth.method in ("tile", "tile-exact", "structured-tile") and copies > 1:
+        click.echo(
+            f"this is the whole rate, which measured best (docs/training.md, The ladder); to follow the parent's path "
+            f"instead, at 1/{copies} of the rate for tiled matrices: add --set optimizer.tiled_copies={copies}"
+        )

@@ -38,7 +38,7 @@ def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -
             click.secho(f"$ phizoo {line}", fg="cyan")
             if code := run(shlex.split(line)):
                 sys.exit(code)
-    with open_registry() as registry:
+    with open_registry(readonly=report_only) as registry:
         if not report_only:
             climb(registry, SCALES[scale], click.echo, jobs)
         pages = write(gather(registry, SCALES[scale]), out)

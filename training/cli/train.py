@@ -10,6 +10,8 @@ from zoo.cli.output import count, emit_json, table
 from zoo.errors import ZooError
 
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value; recorded.")
+TRACK = click.option("--track", multiple=True, type=click.Choice(["trackio", "wandb"]),
+                     help="Send the run's numbers there too; may be given again.")  # fmt: skip
 
 
 @click.command()
@@ -19,9 +21,11 @@ SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", hel
 @click.option("--folder", type=click.Path(path_type=Path), help="Folder of the run's state.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to compute.")
 @click.option("--stop-after", type=click.IntRange(min=1), help="Save and stop after this many steps in all.")
+@TRACK
 def run(
-    recipe: str, overrides: tuple[str, ...], name: str | None, folder: Path | None, device: str, stop_after: int | None
-) -> None:
+    recipe: str, overrides: tuple[str, ...], name: str | None, folder: Path | None, device: str,
+    stop_after: int | None, track: tuple[str, ...],
+) -> None:  # fmt: skip
     """Train RECIPE (a name or a .toml file) and put the checkpoint into the zoo.
 
     A checkpoint that exists already (same recipe, data and parent) is not trained again. If the run is killed
@@ -34,7 +38,7 @@ def run(
     """
     from training.run import run as run_recipe
 
-    run_recipe(recipe, overrides, name, folder, device, stop_after, say=click.echo)
+    run_recipe(recipe, overrides, name, folder, device, stop_after, say=click.echo, track=track)
 
 
 @click.command()

@@ -56,7 +56,7 @@ def find(name: str, kinds: Sequence[str] = ()) -> Dataset:
     """The newest dataset with this name or digest prefix. Raises ZooError for an unknown name or another kind."""
     from zoo.registry import open_registry
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         known = {dataset.name for dataset in registry.datasets()}
         if name not in known and not re.fullmatch("[0-9a-f]{8,64}", name):
             raise unknown("dataset", name, sorted(known), "phizoo data list")
@@ -98,7 +98,10 @@ def make(name: str, recipe: dict[str, Any], state: Any, build: Callable[[Path], 
     state   a cheap sign that an input has changed (file times); it does not enter the recipe
     build   fills `work/out`, and may keep finished shards in `work` for a later run
     """
+    from zoo.registry import check_writable
+
     check_new(name)
+    check_writable()
     key = digest([recipe, state])
     if known := _find_built(name, key):
         return MadeDataset(dataset=known, fresh=False)

@@ -43,7 +43,7 @@ def all_datasets() -> list[Dataset]:
     """All registered datasets, oldest first."""
     from zoo.registry import open_registry
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         return list(registry.datasets())
 
 

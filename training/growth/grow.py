@@ -19,11 +19,12 @@ from typing import Any
 
 import msgspec
 
-from training.growth import rules
+from training.growth import rules, rules_phi3
 from training.growth.rules import Growth, tensor_shapes
 from training.growth.tensors import TensorFolder
 from training.model import model_of
 from training.recipe import Model
+from training.state import save_tensors
 from zoo.digest import write_json
 from zoo.errors import ZooError
 from zoo.progress import progress
@@ -35,7 +36,7 @@ EXACT_LOGITS = 1e-5  # largest difference allowed for an exact method (fp32 weig
 AT_ONCE = 2  # tensors made in parallel while the previous one is written
 PROOF_ROWS, PROOF_TOKENS, PROOF_SEED = 2, 16, 20231210
 COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
-          "added_tokens.json", "generation_config.json")  # fmt: skip
+          "added_tokens.json", "generation_config.json", "chat_template.jinja")  # fmt: skip
 
 
 class Proof(Record, frozen=True, kw_only=True):
@@ -52,19 +53,20 @@ class Proof(Record, frozen=True, kw_only=True):
 def shape_of(config: dict[str, Any]) -> Model:
     """A checkpoint's shape from its config.json. Raises ZooError for architectures that growth does not support."""
     shape = read_shape(config)
-    if shape.family != "phi":
-        raise ZooError(f"growth is for Phi models; this one is {config.get('model_type')!r}")
+    if shape.family not in ("phi", "phi3"):
+        raise ZooError(f"growth is for Phi models; this one is {config.get('model_type')!r:.40}")
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if rope.get("rope_type", rope.get("type", "default")) != "default":
+        raise ZooError("its rotary positions are scaled for a long context, which no method here preserves")
+    if shape.family == "phi3":
+        return model_of(config)
     if shape.tied:
         raise ZooError("its embeddings are tied to the head: a tiled head would scale the embedding too. Untie first")
     if shape.key_heads != shape.heads:
         raise ZooError("its keys and values are shared by several heads; growth knows one key a head, as all Phi have")
     if config.get("qk_layernorm"):
         raise ZooError("it normalises queries and keys (qk_layernorm), which no method here preserves")
-    return msgspec.structs.replace(
-        model_of(shape),
-        layer_norm_epsilon=float(config["layer_norm_eps"]),
-        initializer_range=float(config.get("initializer_range", 0.02)),
-    )
+    return model_of(config)
 
 
 def grow(
@@ -85,6 +87,10 @@ def grow(
             "a grown model keeps its parent's tokenizer"
         )
     rules.check_growth(old, target, growth)
+    if old.kind == "phi3":
+        rules_phi3.check_growth(old, target, growth)
+        if optimizer_state:
+            raise ZooError("the optimizer state of this architecture cannot be grown; leave --optimizer-state out")
     existing = _find_grown(registry, name, parent, recipe_name, target, growth)
     if existing and (not optimizer_state or moments_file(existing[0].digest).is_file()):
         return existing
@@ -151,7 +157,6 @@ def _moments(parent: Checkpoint, growth: Growth) -> Path:
 def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: Growth) -> None:
     """Writes the grown optimizer state of a checkpoint."""
     from safetensors import safe_open
-    from safetensors.torch import save_file
 
     file.parent.mkdir(parents=True, exist_ok=True)
     opened: Any = safe_open(parent, framework="pt")
@@ -167,7 +172,7 @@ def write_moments(parent: Path, file: Path, old: Model, target: Model, growth: G
                     moment = opened.get_tensor(f"{number}.{taken}.{key}")
                     tensors[f"{number}.{name}.{key}"] = rules.grow_moment(name, key, moment, old, target, growth)
     part = file.with_suffix(".part")
-    save_file(tensors, part)
+    save_tensors(tensors, part)
     part.replace(file)
 
 
@@ -187,20 +192,22 @@ def write(parent: Path, folder: Path, old: Model, target: Model, growth: Growth)
     import torch
 
     tensors = TensorFolder(parent)
+    of: Any = rules_phi3 if target.kind == "phi3" else rules
     assert old.vocabulary is not None  # read from the parent's config
-    shapes = tensor_shapes(target, old.vocabulary)
+    shapes = of.tensor_shapes(target, old.vocabulary)
     parameters = sum(_count(shape) for shape in shapes.values())
     with (folder / "model.safetensors").open("wb") as file, progress("grow", parameters, "parameters") as bar:
         file.write(header(shapes))
 
         def made(name: str, room: "torch.Tensor") -> "torch.Tensor":
-            taken, factor = rules.source_tensor(name, old, target, growth)
+            tensor: torch.Tensor
+            taken, factor = of.source_tensor(name, old, target, growth)
             if taken not in tensors:
                 raise ZooError(f"the parent has no tensor {taken}; check it with: phizoo models verify")
             if factor == 0.0:
                 return room[: _count(shapes[name])].zero_().view(shapes[name])
             read = tensors.read(taken).to(torch.float32)
-            tensor = rules.grow_tensor(name, read, old, target, growth, target.initializer_range, room)
+            tensor = of.grow_tensor(name, read, old, target, growth, target.initializer_range, room)
             assert tuple(tensor.shape) == shapes[name], name
             return (tensor if factor == 1.0 else tensor.mul_(factor)).contiguous()
 
@@ -257,17 +264,21 @@ def header(shapes: dict[str, tuple[int, ...]]) -> bytes:
 def _config(parent: dict[str, Any], old: Model, target: Model, growth: Growth) -> dict[str, Any]:
     factor = target.rotary_dim / (target.width // target.heads)
     rope = {"rope_type": "default", "rope_theta": target.rotary_theta, "partial_rotary_factor": factor}
+    own: dict[str, Any] = {"layer_norm_eps": rules.layer_norm_epsilon(old, target, growth)}
+    if target.kind == "phi3":
+        own = {"rms_norm_eps": rules_phi3.epsilon(old, target, growth)}
+        own |= {"head_dim": target.width // target.heads} if "head_dim" in parent else {}
     return {
         **parent,
         "hidden_size": target.width,
         "intermediate_size": target.mlp,
         "num_hidden_layers": target.layers,
         "num_attention_heads": target.heads,
-        "num_key_value_heads": target.heads,
+        "num_key_value_heads": target.keys,
         "partial_rotary_factor": factor,
         "rope_parameters": rope,
-        "layer_norm_eps": rules.layer_norm_epsilon(old, target, growth),
         "dtype": "float32",
+        **own,
     }
 
 

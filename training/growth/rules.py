@@ -79,6 +79,8 @@ def depth_map(new: int, old: int, rounding: Rounding = "half-even") -> list[int]
 
 def check_growth(old: Model, new: Model, growth: Growth) -> None:
     """Raises ZooError if a method cannot grow one shape into the other, and names a method that can."""
+    if old.kind != new.kind:
+        raise ZooError(f"the architectures differ ({old.kind}, {new.kind}); growth keeps the parent's: model.kind")
     head = (old.width // old.heads, new.width // new.heads)
     if growth.method == "scratch":
         return
@@ -170,7 +172,8 @@ def grow_tensor(
     if growth.method == "pad-exact":
         return _pad(name, part, tensor, old, new, growth, spread)
     if growth.method == "tile-exact" and tensor.dim() == 2 and part != "model.embed_tokens.weight":
-        return _share_out(name, tensor, old, new, growth, out)
+        copies = new.width // old.width
+        return share_out(name, tensor, copies, 1 if AXES[part][0] == "token" else copies, growth, out)
     structured = growth.method == "structured-tile"
     for axis, kind in enumerate(AXES[part]):
         if kind != "token":
@@ -259,7 +262,7 @@ def _heads_index(old: Model, new: Model) -> list[int]:
     return [(head % old.heads) * before + place for head in range(new.heads) for place in inside]
 
 
-def _generator(name: str, growth: Growth) -> "torch.Generator":
+def generator_of(name: str, growth: Growth) -> "torch.Generator":
     """The random generator of one tensor, seeded by (seed, name)."""
     import torch
 
@@ -268,10 +271,12 @@ def _generator(name: str, growth: Growth) -> "torch.Generator":
     return torch.Generator().manual_seed(int(digest([growth.seed, name])[:15], 16))
 
 
-def _share_out(
-    name: str, tensor: "torch.Tensor", old: Model, new: Model, growth: Growth, out: "torch.Tensor | None"
+def share_out(
+    name: str, tensor: "torch.Tensor", copies: int, times: int, growth: Growth, out: "torch.Tensor | None"
 ) -> "torch.Tensor":
     """A matrix with tiled input: each of the n input copies gets a share, and the shares sum to the whole.
+
+    times   copies of the output
 
     Works on a few rows at a time, so that they stay in a core's cache. The noise is uniform with 256 levels: it only
     has to make the copies differ, and one draw gives eight values.
@@ -279,13 +284,11 @@ def _share_out(
     import torch
 
     rows, columns = tensor.shape
-    copies = new.width // old.width
-    times = 1 if AXES[role(name)][0] == "token" else copies
     size = (times, rows, copies, columns)
     made = torch.empty(size, dtype=tensor.dtype) if out is None else out[: math.prod(size)].view(size)
     share = tensor / copies
     spread = growth.noise * float(share.std()) / NOISE_SPREAD if growth.noise else 0.0
-    generator = _generator(name, growth)
+    generator = generator_of(name, growth)
     step = max(1, STRIPE // (copies * columns))
     bits = torch.empty(-(-step * copies * columns // 8), dtype=torch.int64)
     room = torch.empty(step * copies * columns, dtype=tensor.dtype)
@@ -311,7 +314,7 @@ def _draw_fresh(
     import torch
 
     if len(shape) == 2:
-        return torch.randn(shape, generator=_generator(name, growth), dtype=like.dtype) * spread
+        return torch.randn(shape, generator=generator_of(name, growth), dtype=like.dtype) * spread
     value = 1.0 if "layernorm" in part and part.endswith("weight") else 0.0
     return torch.full(shape, value, dtype=like.dtype)
 

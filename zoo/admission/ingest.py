@@ -133,7 +133,7 @@ def _hash(path: Path, advance: Advance | None) -> tuple[str, int]:
 
 
 def _copy_url(url: str, target: Path) -> Copied:
-    from zoo.store.bucket import filesystem, translate_faults
+    from zoo.store.filesystem import filesystem, translate_faults
 
     fs, root = filesystem(url)
     with translate_faults(url):

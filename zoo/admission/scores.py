@@ -17,7 +17,8 @@ def score_fault(score: Score) -> str:
     >>> score_fault(good), score_fault(replace(good, n=-3)), score_fault(replace(good, value=5.0))
     ('', 'n is -3, expected 1 or more', 'its value is 5.0 in 0.4 to 0.6, expected 0 <= low <= value <= high <= 1')
     """
-    least = {"n": 1, "clusters": 1, "unscored": 0, "unfinished": 0, "seed": -MOST, "draws": 1, "seeds": 1}
+    least = {"n": 1, "clusters": 1, "unscored": 0, "unfinished": 0, "disputed": 0, "seed": -MOST}
+    least |= {"draws": 1, "seeds": 1}
     for name, minimum in least.items():
         count = getattr(score, name)
         if type(count) is not int or not minimum <= count <= MOST:

@@ -21,9 +21,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rename": ("zoo.cli.models_edit:rename", "Give all versions of a name another name."),
     "remove": ("zoo.cli.models_edit:remove", "Remove one version from the zoo."),
     "gc": ("zoo.cli.models_edit:gc", "Free the bytes that nothing refers to."),
+    "adopt": ("zoo.cli.models_edit:adopt", "Make this database the owner of this store."),
     "export": ("evals.cli.export:export", "Write a Hugging Face folder with a model card."),
     "push": ("zoo.cli.models_transfer:push", "Send a checkpoint to another zoo: a folder or s3://."),
     "pull": ("zoo.cli.models_transfer:pull", "Fetch a checkpoint from another zoo."),
+    "audit": ("zoo.cli.models_query:audit", "List who added, published, moved and removed what."),
     "upgrade": ("zoo.cli.models_edit:upgrade", "Bring the zoo's database to this version's schema."),
 }
 RENAMED: dict[str, tuple[str, str]] = {

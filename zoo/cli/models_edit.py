@@ -1,5 +1,7 @@
 """`phizoo models`, the commands that change the zoo: alias, edit, rename, remove, gc, upgrade."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
@@ -7,8 +9,12 @@ from zoo.cli.models_transfer import renew_scores
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import bytes_text, emit_json
 from zoo.errors import ZooError
+from zoo.visible import plain
 
-MOST_SHARE = 0.5  # of a store's files: more garbage than that looks like the wrong pair
+if TYPE_CHECKING:
+    from zoo.db.gc import Garbage
+
+SHOWN = 5  # files that gc lists
 
 
 @click.command()
@@ -45,12 +51,11 @@ def _echo_history(checkpoint: str, as_json: bool) -> None:
     with open_registry(readonly=True) as registry:
         moves = registry.alias_history(registry.get(checkpoint).name)
     if as_json:
-        emit_json([move._asdict() for move in moves])
+        emit_json([move._asdict() | {"author": move.author.fields()} for move in moves])
         return
     for move in moves:
-        click.echo(
-            f"{move.moved[:19] or 'before 0002':19}  @{move.alias}  {move.previous or '-'} -> {move.version or '-'}"
-        )
+        when, by = move.moved[:19] or "before 0002", move.author.text()
+        click.echo(f"{when:19}  @{move.alias}  {move.previous or '-'} -> {move.version or '-'}  by {by}")
 
 
 @click.command()
@@ -110,44 +115,119 @@ def remove(checkpoint: str, with_scores: bool) -> None:
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only count what would be freed.")
-@click.option("--yes", is_flag=True, help="Free them even if they are more than half of the store's files.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be freed.")
+@click.option("--yes", is_flag=True, help="Free them even if they are more than half of the store.")
+@click.option("--grace", type=click.FloatRange(0), default=24.0, show_default=True, metavar="HOURS",
+              help="Keep what was written later than this many hours ago.")  # fmt: skip
 @AS_JSON
-def gc(dry_run: bool, yes: bool, as_json: bool) -> None:
+def gc(dry_run: bool, yes: bool, grace: float, as_json: bool) -> None:
     """Free the bytes that nothing refers to.
 
-    Safe while other commands run: files in use, or being added, stay. More than half of a store's files
-    are freed only with --yes, since that looks like another zoo's store.
+    Lists them first. Safe while other commands run: files in use, being added, or younger than the grace time stay,
+    and so do those that were pushed to the store's address. More than half of a store is freed only with --yes.
 
     \b
     Example:  phizoo models gc --dry-run
     """
+    found: list[Garbage] = []
+
+    def tell(garbage: "Garbage") -> None:
+        found.append(garbage)
+        if not as_json:
+            _echo_garbage(garbage, grace)
+
     with open_registry() as registry:
-        freed = registry.gc(dry_run, most=1.0 if yes else MOST_SHARE)
+        freed = registry.gc(dry_run, **({"most": 1.0} if yes else {}), grace=grace * 3600, tell=tell)
     if as_json:
-        emit_json(freed._asdict())
-    else:
-        files = f"{freed.objects} file{'s' * (freed.objects != 1)}"
-        click.echo(f"{'would free' if dry_run else 'freed'} {bytes_text(freed.bytes)} in {files}")
+        files = [
+            {"sha256": one.sha256, "bytes": one.bytes, "hours": round((found[0].clock - one.modified) / 3600, 2)}
+            for one in found[0].objects
+        ]
+        emit_json(freed._asdict() | {"young": found[0].young, "files": files})
+        return
+    files_text = f"{freed.objects} file{'s' * (freed.objects != 1)}"
+    uploads = f" and {bytes_text(freed.upload_bytes)} in unfinished uploads" if freed.uploads else ""
+    click.echo(f"{'would free' if dry_run else 'freed'} {bytes_text(freed.bytes)} in {files_text}{uploads}")
+
+
+def _echo_garbage(garbage: "Garbage", grace: float) -> None:
+    """The files that gc found, the largest first, and what it keeps because it is young."""
+
+    def age(modified: float) -> str:
+        hours = (garbage.clock - modified) / 3600
+        return f"{hours / 24:.0f} days old" if hours >= 48 else f"{hours:.1f} hours old"
+
+    count = len(garbage.objects)
+    if count:
+        click.echo(
+            f"{count} of {garbage.stored} files belong to nothing, "
+            f"{bytes_text(garbage.bytes)} of {bytes_text(garbage.stored_bytes)}:"
+        )
+    for one in sorted(garbage.objects, key=lambda one: -one.bytes)[:SHOWN]:
+        click.echo(f"  {one.sha256[:16]}  {bytes_text(one.bytes):>9}  {age(one.modified)}")
+    if count > SHOWN:
+        click.echo(f"  and {count - SHOWN} more; all of them: phizoo models gc --dry-run --json")
+    for leftover in garbage.leftovers[:SHOWN]:
+        name = plain(leftover.name.rpartition("/")[2])[:16]
+        click.echo(
+            f"  {name}  {bytes_text(leftover.bytes):>9}  {age(leftover.modified)}, an upload that was not completed"
+        )
+    if garbage.young:
+        click.echo(f"{garbage.young} more belong to nothing and stay: they are younger than {grace:g} hours (--grace)")
 
 
 @click.command()
 def upgrade() -> None:
     """Bring the zoo's database to this version's schema.
 
-    Any command that writes does this too. The upgrade is one transaction. Scores that an older version derived from
-    several runs, or with an older interval, are then brought up to date: `phizoo eval runs --renew`.
+    In PostgreSQL this command alone does it, as the owner of the tables, and it makes a new zoo there; roles that may
+    read or write the older tables get the same rights on the new ones. In SQLite any command that writes does it too.
+    The upgrade is one transaction. Scores that an older version derived from several runs, or with an older interval,
+    are then brought up to date: `phizoo eval runs --renew`.
 
     \b
     Example:  phizoo models upgrade
     """
-    from zoo.db.open import SCHEMA
+    from zoo import settings
+    from zoo.db.open import SCHEMA, upgrade_database
 
+    settings.check_pair()
+    grants = upgrade_database(settings.database_url())
     with open_registry() as registry:
-        scored = bool(registry.scores())
-        click.echo(f"the schema is {SCHEMA}, the newest")
+        scored = bool(registry.database.rows("SELECT 1 FROM scores LIMIT 1"))
+    click.echo(f"the schema is {SCHEMA}, the newest")
+    for grant in grants:
+        click.echo(f"renewed: {grant}")
     if scored:
         renew_scores()
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do it: whichever database owned the store is refused from then on.")
+@AS_JSON
+def adopt(yes: bool, as_json: bool) -> None:
+    """Make this database the owner of this store.
+
+    A store belongs to one database, and every command refuses another. Needed after a backup was restored, a database
+    was moved to another server, or a store to another address. Without --yes it only says who they are and how they
+    fit.
+
+    \b
+    Example:  phizoo models adopt
+              phizoo models adopt --yes
+    """
+    with open_registry() as registry:
+        pair = registry.pair(adopting=yes)
+    if as_json:
+        emit_json(pair._asdict() | {"fit": pair.fit._asdict()})
+    else:
+        click.echo(f"database  {pair.database}\nstore     {pair.store}")
+        click.echo(f"owner     {plain(pair.owner) or 'none'}")
+        click.echo(f"fit       {pair.fit}")
+    if pair.fault:
+        raise ZooError(f"{pair.fault}; nothing was changed. If this database shall own it: phizoo models adopt --yes")
+    if not as_json:
+        click.echo("they belong together" + (", from now on" if yes else ""))
 
 
 # Former commands, which `phizoo models --help` no longer shows: now options of `edit`.

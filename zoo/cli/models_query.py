@@ -1,6 +1,6 @@
-"""`phizoo models`, the commands that query the zoo: find, lineage, card, variants."""
+"""`phizoo models`, the commands that query the zoo: find, lineage, card, variants, audit."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,9 @@ from zoo.cli.models_show import echo_checkpoints
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import count, emit_json, table
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.db.audit import Author
 
 
 @click.command()
@@ -117,3 +120,36 @@ def variants(name: str | None, as_json: bool) -> None:
         for model in chosen
     ]  # fmt: skip
     table(rows, ("NAME", "PARAMETERS", "LAYERS", "WIDTH", "HEADS", "TOKENS", "WEIGHTS", "TRAINED ON"))
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="List at most this many.")
+@AS_JSON
+def audit(limit: int, as_json: bool) -> None:
+    """List who added, published, moved and removed what.
+
+    The newest first: checkpoints added, runs published, aliases moved, versions removed. The role is the one that
+    PostgreSQL let in; user and host are those of the writer's machine. "unknown" is of a version before the audit.
+
+    \b
+    Example:  phizoo models audit --limit 20
+    """
+    with open_registry(readonly=True) as registry:
+        entries = registry.audit(limit)
+    if as_json:
+        emit_json([entry._asdict() | {"author": entry.author.fields()} for entry in entries])
+        return
+    if not entries:
+        click.echo("Nothing was written yet. Add a checkpoint: phizoo models add FOLDER --name NAME")
+        return
+    table(
+        [
+            (entry.time[:19].replace("T", " "), entry.action, entry.subject, entry.detail, *_author_cells(entry.author))
+            for entry in entries
+        ],
+        ("TIME", "ACTION", "SUBJECT", "DETAIL", "USER", "ROLE", "HOST", "PHIZOO"),
+    )
+
+
+def _author_cells(author: "Author") -> tuple[str, ...]:
+    return author.user or "unknown", author.role, author.host, author.phizoo

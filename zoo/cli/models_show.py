@@ -1,53 +1,89 @@
 """`phizoo models`, the commands that read: list, show, path, verify. Only `verify --repair` writes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, RenamedOption, open_registry
-from zoo.cli.output import bytes_text, count, coverage_note, emit_json, known_count, score_notes, share_cell, table
+from zoo.cli.output import (
+    bytes_text,
+    count,
+    coverage_note,
+    emit_json,
+    emit_json_list,
+    known_count,
+    score_notes,
+    share_cell,
+    table,
+)
 from zoo.coverage import find_splits, search_line, split_line
+from zoo.db.checkpoints import PAGE, aliases_between
+from zoo.db.checkpoints import list_checkpoints as read_checkpoints
 from zoo.errors import CheckFailed, ZooError
 from zoo.lineage import unique_tokens
 
 if TYPE_CHECKING:
+    from zoo.db.audit import Author
     from zoo.records import Checkpoint, Score
     from zoo.registry import Registry
 
 
-def echo_checkpoints(registry: "Registry", checkpoints: "Sequence[Checkpoint]", as_json: bool, none: str) -> None:
-    """Prints checkpoints as a table or as JSON; the sentence `none` in place of an empty table."""
-    if as_json or not checkpoints:
-        emit_json(checkpoints) if as_json else click.echo(none)
+MOST = 10**9  # a page or its number beyond this means nothing
+
+
+def echo_checkpoints(registry: "Registry", checkpoints: "Iterable[Checkpoint]", as_json: bool, none: str) -> None:
+    """Prints checkpoints, sorted by name, as a table or as JSON while they are read; `none` in place of no rows."""
+    if as_json:
+        emit_json_list(checkpoints)
         return
-    rows = []
-    for record in checkpoints:
-        aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
-        rows.append(
-            (record.label, record.family, count(record.parameters), record.quantisation or "full",
-             count(record.training_tokens), record.licence, record.created[:10], record.digest[:12], ",".join(aliases))
-        )  # fmt: skip
-    table(rows, ("NAME", "FAMILY", "PARAMETERS", "WEIGHTS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES"))
+    rows = _rows(registry, checkpoints)
+    first = next(rows, None)
+    if first is None:
+        click.echo(none)
+        return
+    columns = ("NAME", "FAMILY", "PARAMETERS", "WEIGHTS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES")
+    table(chain([first], rows), columns)
+
+
+def _rows(registry: "Registry", checkpoints: "Iterable[Checkpoint]") -> "Iterator[tuple[str, ...]]":
+    waiting = iter(checkpoints)
+    while page := list(islice(waiting, PAGE)):
+        aliases = aliases_between(registry.database, page[0].name, page[-1].name)
+        for record in page:
+            named = ",".join(aliases.get((record.name, record.version), ()))
+            yield (
+                record.label, record.family, count(record.parameters), record.quantisation or "full",
+                count(record.training_tokens), record.licence, record.created[:10], record.digest[:12], named,
+            )  # fmt: skip
 
 
 @click.command("list")
 @click.argument("name", shell_complete=A_CHECKPOINT, required=False)
 @click.option("--all", "all_versions", is_flag=True, help="List every version, not only the newest.")
+@click.option("--limit", type=click.IntRange(1, MOST), help="List at most this many.")
+@click.option("--page", type=click.IntRange(1, MOST), help="With --limit: which page of that many; 1 is the first.")
 @AS_JSON
-def list_checkpoints(name: str | None, all_versions: bool, as_json: bool) -> None:
+def list_checkpoints(name: str | None, all_versions: bool, limit: int | None, page: int | None, as_json: bool) -> None:
     """List checkpoints, the newest version of each.
 
     \b
     Example:  phizoo models list
               phizoo models list phi-1-mini --all --json
+              phizoo models list --all --limit 100 --page 3
     """
+    if page is not None and limit is None:
+        raise ZooError(f"--page {page} needs --limit, the length of a page, such as --limit 100")
     with open_registry(readonly=True) as registry:
         if name is not None:
             registry.get(name)
-        checkpoints = registry.list(name, all_versions)
+        skip = (limit or 0) * ((page or 1) - 1)
+        checkpoints = read_checkpoints(registry.database, name, all_versions, limit, skip)
         empty = "The zoo is empty. Add a checkpoint: phizoo models add FOLDER --name NAME"
+        if skip:
+            empty = f"Page {page} is empty. The first of {limit}: phizoo models list --limit {limit}"
         echo_checkpoints(registry, checkpoints, as_json, empty)
 
 
@@ -60,6 +96,8 @@ def show(checkpoint: str, as_json: bool) -> None:
     \b
     Example:  phizoo models show phi-1-mini@best
     """
+    from zoo.db.audit import NOBODY, run_authors
+
     with open_registry(readonly=True) as registry:
         record = registry.get(checkpoint)
         aliases = [alias for alias, version in registry.aliases(record.name).items() if version == record.version]
@@ -70,10 +108,13 @@ def show(checkpoint: str, as_json: bool) -> None:
 
             fields = msgspec.to_builtins(record)
             searched = [msgspec.to_builtins(search) | {"id": search.id} for search in searches]
+            unique = unique_tokens(registry, [record.digest])[record.digest]
+            authors = run_authors(registry.database, record.digest)
             emit_json(
                 fields
-                | {"bytes": record.bytes, "unique_tokens": unique_tokens(registry)[record.digest], "aliases": aliases}
-                | {"scores": [_with_note(score) for score in scores]}
+                | {"added_by": registry.author(record).fields()}
+                | {"bytes": record.bytes, "unique_tokens": unique, "aliases": aliases}
+                | {"scores": [_with_note(score, authors.get(score.run, NOBODY)) for score in scores]}
                 | {"searches": searched, "splits": list(splits.values())}
             )
             return
@@ -94,11 +135,11 @@ def show(checkpoint: str, as_json: bool) -> None:
             click.echo(f"  {search.id[:12]}  {search_line(search)}")
 
 
-def _with_note(score: "Score") -> dict[str, Any]:
+def _with_note(score: "Score", author: "Author") -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(score)
-    return fields | {"coverage_note": coverage_note(score.value, score.clusters)}
+    return fields | {"coverage_note": coverage_note(score.value, score.clusters), "published_by": author.fields()}
 
 
 def _runs(scores: "Sequence[Score]") -> set[str]:
@@ -112,10 +153,11 @@ def _echo_checkpoint(registry: "Registry", record: "Checkpoint", aliases: list[s
         "context": f"{record.context_tokens:,} tokens", "quantisation": record.quantisation,
         "prompt style": record.prompt_style,
         "chat template": (record.chat_template or "")[:12],
-        "unique tokens": known_count(unique_tokens(registry)[record.digest]),
+        "unique tokens": known_count(unique_tokens(registry, [record.digest])[record.digest]),
         "tokens seen": known_count(record.training_tokens),
         "recipe": record.recipe_digest[:12] if record.recipe_digest else "unknown", "licence": record.licence,
-        "source": record.source or "unknown", "created": record.created, "tags": ", ".join(record.tags),
+        "source": record.source or "unknown", "created": record.created,
+        "added by": registry.author(record).text(), "tags": ", ".join(record.tags),
         "notes": record.notes, "size": f"{bytes_text(record.bytes)} in {len(record.files)} files",
     }  # fmt: skip
     for key, value in lines.items():
@@ -166,7 +208,8 @@ def verify(checkpoint: str | None, repair: bool, as_json: bool) -> None:
     """
     with open_registry(readonly=not repair) as registry:
         problems = registry.verify(checkpoint, repair)
-        checked = 1 if checkpoint else len(registry.list(all_versions=True))
+        unfinished = registry.leftovers() if checkpoint is None else ""
+        checked = 1 if checkpoint else registry.database.rows("SELECT count(*) FROM checkpoints")[0][0]
     if as_json:
         emit_json(problems)
     else:
@@ -179,5 +222,7 @@ def verify(checkpoint: str | None, repair: bool, as_json: bool) -> None:
             else "To repair: phizoo models verify --repair, then add or pull those checkpoints again."
         )
         raise CheckFailed(f"{len(problems)} problem{'s' * (len(problems) > 1)}. {remedy}")
+    if unfinished:
+        click.echo(f"phizoo: {unfinished}", err=True)
     if not as_json:
         click.echo(f"{checked} checkpoint{'s' * (checked != 1)} verified")

@@ -18,20 +18,33 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("checkpoint", shell_complete=A_CHECKPOINT)
 @click.argument("zoo", shell_complete=A_FOLDER)
+@click.option("--remove", "removing", is_flag=True, help="Remove it there instead, and free its bytes.")
+@click.option("--yes", is_flag=True, help="Remove it even if another zoo pushed it.")
 @AS_JSON
-def push(checkpoint: str, zoo: str, as_json: bool) -> None:
+def push(checkpoint: str, zoo: str, removing: bool, yes: bool, as_json: bool) -> None:
     """Send a checkpoint to another zoo: a folder or s3://.
 
-    Its recipe, its datasets' records, its runs and scores go with it. Only files that are missing there are sent.
+    Its recipe, its datasets' records, its runs and scores go with it, and its name's aliases. Only files that are
+    missing there are sent. A name that another zoo pushed there is refused: OWNER/NAME is a name of your own.
 
     \b
-    Example:  phizoo models push phi-1-mini s3://team-bucket/zoo
-              phizoo models push phi-1-mini /mnt/share/zoo
+    Example:  phizoo models push phi-1-mini s3://team-bucket/exchange
+              phizoo models push lab/phi-1-mini /mnt/share/exchange
+              phizoo models push --remove phi-1-mini:2 /mnt/share/exchange
     """
     from zoo.exchange.zoo_remote import push as send
+    from zoo.exchange.zoo_remote import unpush
 
     with open_registry(readonly=True) as registry:
-        _echo_moved("pushed", send(registry, checkpoint, zoo), as_json)
+        if not removing:
+            _echo_moved("pushed", send(registry, checkpoint, zoo), as_json)
+            return
+        removed = unpush(registry, checkpoint, zoo, yes)
+    if as_json:
+        emit_json(removed._asdict())
+    else:
+        files = f"{removed.files} file{'s' * (removed.files != 1)}"
+        click.echo(f"removed {removed.label} there, freed {bytes_text(removed.bytes)} in {files}")
 
 
 @click.command()
@@ -46,8 +59,9 @@ def pull(checkpoint: str | None, zoo: str | None, remote: str | None, as_json: b
     enter all or none, and its scores say where they come from. The other zoo is only read.
 
     \b
-    Example:  phizoo models pull phi-1-mini s3://team-bucket/zoo
-              phizoo models pull --list s3://team-bucket/zoo
+    Example:  phizoo models pull phi-1-mini s3://team-bucket/exchange
+              phizoo models pull lab/phi-1-mini@best /mnt/share/exchange
+              phizoo models pull --list s3://team-bucket/exchange
     """
     from zoo.exchange.zoo_remote import pull as fetch
 
@@ -59,7 +73,7 @@ def pull(checkpoint: str | None, zoo: str | None, remote: str | None, as_json: b
     with open_registry() as registry:
         moved = fetch(registry, checkpoint, zoo)
         _echo_moved("pulled", moved, as_json)
-        scored = bool(registry.scores())
+        scored = bool(registry.database.rows("SELECT 1 FROM scores LIMIT 1"))
     if scored:
         renew_scores("--checkpoint", moved.label)
 
@@ -89,3 +103,5 @@ def _echo_moved(did: str, moved: "Transfer", as_json: bool) -> None:
     else:
         files = f"{moved.files} file{'s' * (moved.files != 1)}"
         click.echo(f"{did} {moved.label}  {moved.digest[:12]}  {files} moved, {bytes_text(moved.bytes)}")
+        for note in moved.notes:
+            click.echo(f"phizoo: {note}", err=True)

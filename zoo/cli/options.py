@@ -65,6 +65,11 @@ def task_option(text: str, former: Sequence[str] = ("--tasks",), **attributes: A
     return repeated("--task", "tasks", former, **attributes)
 
 
+def check_writable() -> None:
+    """Raises ZooError if this user may not write to the zoo: call it before long work whose end is a write."""
+    import_module("zoo.registry").check_writable()
+
+
 def open_registry(readonly: bool = False) -> "AbstractContextManager[Registry]":
     """The registry, imported when it is opened, so that help and Tab stay quick."""
     return import_module("zoo.registry").open_registry(readonly=readonly)  # type: ignore[no-any-return]

@@ -3,17 +3,20 @@
 Needs nothing but the standard library at import, so that libraries below the command line may use it too.
 """
 
+import contextlib
 import functools
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any
 
 from zoo.visible import plain
 
 if TYPE_CHECKING:
     from zoo.records import Score
 
+FOLDED, BLOCK = 200, 5_000  # rows: folding takes 2 ms a row; 5,000 rows of text are some megabytes
 NONE = "–"  # a value that is not known
 TOO_FEW = 5  # groups: 2 * (1/2)^5 is 0.06, so that no paired test can give p below 0.05
 FEW = 30  # groups: below, Student's quantile and whole counts move coverage up to 97.8% (docs/statistics.md)
@@ -82,7 +85,7 @@ def coverage_note(value: float, clusters: int) -> str:
 
 def score_notes(score: "Score", setting: bool = True) -> str:
     """How a score was measured: its setting, seeds, draws, the bounds that unscored samples leave, thoughts without
-    an end, coverage.
+    an end, disputed verdicts, coverage.
 
     setting  also engine and dtype
     """
@@ -91,6 +94,7 @@ def score_notes(score: "Score", setting: bool = True) -> str:
     notes += [f"{score.draws} draws"] if score.draws > 1 else []
     notes += [unscored_text(score.unscored, score.worst, score.best)] if score.unscored else []
     notes += [f"{score.unfinished:,} unfinished"] if score.unfinished else []
+    notes += [f"{score.disputed:,} disputed"] if score.disputed else []
     notes += [f"measured elsewhere: {score.measured_at}"] if score.measured_at else []
     notes += [] if score.whole else ["a part of the samples"]
     notes += [coverage_note(score.value, score.clusters)]
@@ -152,24 +156,34 @@ def range_text(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}–{last}"
 
 
-def table(rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iterable[int] = ()) -> None:
+def table(
+    rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iterable[int] = (), file: IO[str] | None = None
+) -> None:
     """Prints rows in columns: on a terminal folded to its width, in a pipe as wide as the cells need.
+
+    A table of more than FOLDED rows is not folded, and of one of any length only BLOCK rows are held: columns may
+    become wider from block to block.
 
     columns  titles; one that begins with ">" aligns its column to the right; none: no line of titles
     bold     numbers of the rows that a terminal shows bold
+    file     where a table that is not folded is printed
     """
-    body = [tuple(map(plain, row)) for row in rows]
-    right = [title.startswith(">") for title in columns] or [False] * len(body[0] if body else ())
     titles = tuple(title.removeprefix(">") for title in columns)
-    if sys.stdout.isatty():
-        _rich_table(body, titles, right, frozenset(bold))
+    cells = (tuple(map(plain, row)) for row in rows)
+    block = list(islice(cells, BLOCK))
+    right = [title.startswith(">") for title in columns] or [False] * len(block[0] if block else ())
+    if file is None and sys.stdout.isatty() and len(block) <= FOLDED:
+        _rich_table(block, titles, right, frozenset(bold))
         return
-    lines = [titles, *body] if titles else body
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        fields = zip(line, widths, right, strict=True)
-        text = "  ".join(field.rjust(width) if to_right else field.ljust(width) for field, width, to_right in fields)
-        print(text.rstrip())
+    widths = [len(title) for title in titles] or [0] * len(right)
+    lines = [titles, *block] if titles else block
+    while lines:
+        widths = [max(width, *map(len, column)) for width, column in zip(widths, zip(*lines, strict=True), strict=True)]
+        for line in lines:
+            fields = zip(line, widths, right, strict=True)
+            text = "  ".join(field.rjust(width) if ends else field.ljust(width) for field, width, ends in fields)
+            print(text.rstrip(), file=file)
+        lines = list(islice(cells, BLOCK))
 
 
 def _rich_table(body: list[tuple[str, ...]], titles: tuple[str, ...], right: list[bool], bold: frozenset[int]) -> None:
@@ -190,6 +204,34 @@ def _rich_table(body: list[tuple[str, ...]], titles: tuple[str, ...], right: lis
 def note_once(text: str) -> None:
     """Prints a line to stderr, the same line once a process."""
     print(f"phizoo: {text}", file=sys.stderr)
+
+
+class _Command:
+    """The command that runs in this process, and whether it has said which zoo it speaks to."""
+
+    running = stated = False
+
+
+@contextlib.contextmanager
+def one_command() -> Iterator[None]:
+    """While the block runs, the first zoo that is opened is stated. A command inside another is a part of it."""
+    outer = _Command.running
+    if not outer:
+        _Command.running, _Command.stated = True, False
+    try:
+        yield
+    finally:
+        _Command.running = outer
+
+
+def state_zoo(line: str) -> None:
+    """Prints to stderr which zoo a command speaks to, once a command, of torchrun's processes the first.
+
+    A library prints nothing, and neither does an empty line.
+    """
+    if line and _Command.running and not _Command.stated and os.environ.get("RANK", "0") == "0":
+        _Command.stated = True
+        print(f"phizoo: {plain(line)}", file=sys.stderr)
 
 
 def report_dry_run(lines: Iterable[str], missing: Sequence[str], outcome: str) -> None:
@@ -220,6 +262,18 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list):
         return [_encodable(item) for item in value]
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def emit_json_list(items: Iterable[Any]) -> None:
+    """Prints items as `emit_json` prints a list of them, each as soon as it is there."""
+    sys.stdout.flush()
+    before = b"[]"
+    for item in items:
+        text = json_text(item).replace("\n", "\n  ")  # a line feed inside a text is escaped
+        sys.stdout.buffer.write((b"[" if before == b"[]" else b",") + b"\n  " + text.encode())
+        before = b"\n]"
+    sys.stdout.buffer.write(before + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def emit_json(value: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.cli.output import one_command
 from zoo.errors import CheckFailed, ZooError, nearest
 from zoo.safe_path import protect_children
 from zoo.visible import VisibleStream, plain
@@ -111,6 +112,13 @@ def phizoo() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Runs one command line in this process and gives its exit code: 0, 1, 2 or 130."""
+    if "_PHIZOO_COMPLETE" in os.environ:  # a Tab prints nothing but its words
+        return _run(args)
+    with one_command():
+        return _run(args)
+
+
+def _run(args: Sequence[str]) -> int:
     try:
         for argument in args:
             check_text(argument)

@@ -1,10 +1,11 @@
 """The interface to the registry's database: SQL text with named parameters, read or write.
 
 SQLite uses the standard library alone, since importing SQLAlchemy (0.15 s) would take most of the time
-of `phizoo models show`; any other SQLAlchemy URL uses an engine. Both run the same SQL. Writers take
-turns (BEGIN IMMEDIATE, or a locked row), so a write may first read and then decide.
+of `phizoo models show`; PostgreSQL is in `zoo.db.postgres`. Both run the same SQL. Writers take turns
+(BEGIN IMMEDIATE, or a locked row), so a write may first read and then decide.
 """
 
+import datetime
 import os
 import sqlite3
 import threading
@@ -40,6 +41,18 @@ class Database(Protocol):
 
     def run(self, sql: str, **values: Any) -> int:
         """Runs one statement inside `write()`; returns the number of rows it changed."""
+
+    def now(self) -> str:
+        """The time in UTC by the database's own clock, ISO 8601 with microseconds, so that text sorts by time."""
+
+    def role(self) -> str:
+        """The role that the server let in; "" for SQLite, which has none."""
+
+    def schema_version(self) -> str | None:
+        """The schema's revision, by one cheap query; None where no zoo is. Raises ZooError if it may not be read."""
+
+    def check_writable(self) -> None:
+        """Raises ZooError, with what is missing, if nothing may be written here."""
 
     def close(self) -> None:
         """Closes the connection."""
@@ -91,23 +104,19 @@ def _is_full(file: Path | None) -> bool:
 
 
 def translate_error(error: Exception, url: str) -> Exception:
-    """The exception to raise for a driver's error: a ZooError if the user can fix it."""
+    """The exception to raise for an error of SQLite: a ZooError if the user can fix it."""
     text = without_secrets(str(error).splitlines()[0], url) if str(error) else type(error).__name__
     if "disk I/O" in text and _is_full(sqlite_file(url)):
         text = f"disk is full: {text}"
     remedies = (
         ("readonly", "it is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
-        ("read-only", "it is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write"),
         ("disk is full", "the disk is full; free some space, then run the same command again"),
-        ("No space left", "the server's disk is full; free some space there, then run the same command again"),
         ("locked", "another process has been writing for a minute; run the same command again"),
         ("not a database", "it is not a database; restore it from a backup, or set PHIZOO_DB to another file"),
         ("malformed", "it is damaged; restore it from a backup, or set PHIZOO_DB to another file"),
         ("too large to convert", "a number is beyond 64 bits; take a smaller one"),
-        ("out of range", "a number is beyond 64 bits; take a smaller one"),
         ("no such ", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another file"),
         ("has no column", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another file"),
-        ("does not exist", "it is not a whole zoo; restore it from a backup, or set PHIZOO_DB to another database"),
         ("unable to open", "it cannot be opened; set PHIZOO_DB or PHIZOO_HOME to a place you may use"),
         ("disk I/O", "the disk reported an error; free some space or check it, then run the same command again"),
     )
@@ -184,8 +193,7 @@ class SqliteDatabase:
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        if self.readonly:
-            raise ZooError(f"{shown(self.url)}: is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write.")
+        self.check_writable()
         with self._turn:
             nested = self._connection.in_transaction  # of this thread, since it has the turn
             if nested:
@@ -200,6 +208,23 @@ class SqliteDatabase:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def check_writable(self) -> None:
+        if self.readonly:
+            raise ZooError(f"{shown(self.url)}: is read-only; set PHIZOO_DB or PHIZOO_HOME to a place you may write.")
+
+    def now(self) -> str:
+        return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+
+    def role(self) -> str:
+        return ""
+
+    def schema_version(self) -> str | None:
+        try:
+            versions = self.rows("SELECT version_num FROM alembic_version")
+        except DatabaseError:
+            return None
+        return str(versions[0][0]) if versions else None
+
     def run(self, sql: str, **values: Any) -> int:
         try:
             return self._connection.execute(sql, values).rowcount
@@ -208,82 +233,3 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._connection.close()
-
-
-class EngineDatabase:
-    """Any other database through SQLAlchemy; writers take turns by locking the row of `zoo_lock`."""
-
-    def __init__(self, url: str, readonly: bool) -> None:
-        import sqlalchemy
-
-        self.url, self.readonly = url, readonly
-        self._text = sqlalchemy.text
-        self._errors = sqlalchemy.exc.SQLAlchemyError
-        self._lost = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)  # the server failed, not we
-        self._inside = threading.local()
-        try:
-            self.engine = sqlalchemy.create_engine(with_driver(url), pool_pre_ping=True)
-            with self.engine.connect():
-                pass
-        except ImportError as error:
-            raise ZooError(f"{shown(url)}: {error}; install its driver: pip install 'phi-zoo[postgres]'") from error
-        except (self._errors, ValueError) as error:  # a ValueError: the port is no number
-            reason = without_secrets((str(error.__cause__ or error).strip().splitlines() or [""])[0], url)
-            raise ZooError(f"{shown(url)}: cannot be reached ({reason}); check PHIZOO_DB.") from None
-
-    def rows(self, sql: str, **values: Any) -> Sequence[Row]:
-        try:
-            if connection := getattr(self._inside, "connection", None):
-                return list(connection.execute(self._text(sql), values))
-            with self.engine.connect() as connection:
-                return list(connection.execute(self._text(sql), values))
-        except self._errors as error:
-            raise self._translate(error) from error
-
-    @contextmanager
-    def write(self) -> Iterator[None]:
-        if self.readonly:
-            raise ZooError(f"{shown(self.url)}: opened for reading only; open it for writing.")
-        if getattr(self._inside, "connection", None):
-            yield
-            return
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(self._text("SELECT id FROM zoo_lock FOR UPDATE"))
-                self._inside.connection = connection
-                try:
-                    yield
-                finally:
-                    self._inside.connection = None
-        except self._errors as error:
-            raise self._translate(error) from error
-
-    def run(self, sql: str, **values: Any) -> int:
-        return int(self._inside.connection.execute(self._text(sql), values).rowcount)
-
-    def _translate(self, error: Exception) -> Exception:
-        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-        translated = translate_error(cause, self.url)
-        if isinstance(translated, DatabaseError) and isinstance(error, self._lost):
-            return ZooError(
-                f"{shown(self.url)}: the database does not answer any more ({translated}); nothing is lost: "
-                "when it is back, run the same command again."
-            )
-        return translated
-
-    def close(self) -> None:
-        self.engine.dispose()
-
-
-def with_driver(url: str) -> str:
-    """The URL, with the driver that this package installs if none is given. Raises ZooError if it is no URL.
-
-    >>> with_driver("postgresql://host/zoo")
-    'postgresql+psycopg://host/zoo'
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise ZooError(
-            f'PHIZOO_DB is "{shown(url)}", expected an address such as sqlite:////srv/zoo.db or postgresql://user@host/zoo'
-        )
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url

@@ -1,14 +1,16 @@
 """Removes and renames checkpoints and collects garbage, but never anything that is referenced or being added.
 
-An object is garbage if no checkpoint, no run and no living writer's pin names it. A writer pins its
-objects before it checks whether they exist; gc decides and deletes inside one write transaction. Since
-writers take turns, an object is either pinned before gc checks or deleted before the writer checks;
-there is no moment between.
+An object is garbage if no checkpoint, no run and no living writer's pin (`zoo.db.pins`) names it. A writer pins
+its objects before it checks whether they exist; gc claims garbage inside one write transaction and deletes it after
+that. Since writers take turns, an object is either pinned before gc checks or claimed before the writer pins, and a
+writer waits for a claim to end: a gc that stands still before a deletion and goes on minutes later takes nothing that
+came into use meanwhile. Three more guards stand before it: the pair is that of `zoo.ownership`, what is younger than a
+grace time stays, and more than half of a store goes only if asked for.
 """
 
-import contextlib
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -16,88 +18,137 @@ import msgspec
 from zoo.address import shown
 from zoo.db import names, rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
-from zoo.db.database import Database, insert_row
+from zoo.db.database import Database
+from zoo.db.pins import BY_WRITERS, claimed, dead_owners
 from zoo.errors import ZooError
 from zoo.records import Checkpoint
-from zoo.store.store import Store, is_alive
+from zoo.store.store import Leftover, Store, Stored, is_alive
 
-BATCH = 200  # objects deleted in one transaction: another writer waits for at most these
-FAR_PIN_DAYS = 7  # we cannot check a process on another host; nobody adds for a week
+BATCH = 200  # objects claimed at once: a writer that needs one of them waits for at most these
+GRACE_SECONDS = 24 * 3600.0
+MOST_SHARE = 0.5  # of a store's files: more garbage than that looks like the wrong pair
+
+
+class Garbage(NamedTuple):
+    """What gc would free, before it frees anything.
+
+    objects    that nothing refers to and that are older than the grace time
+    leftovers  uploads that were not completed, older than it
+    stored, stored_bytes  of all objects; young: how many objects are garbage, but younger
+    clock      now, by the clock that dates the objects, in seconds since 1970
+    """
+
+    objects: Sequence[Stored]
+    leftovers: Sequence[Leftover]
+    stored: int
+    stored_bytes: int
+    young: int
+    clock: float
+
+    @property
+    def bytes(self) -> int:
+        """The total size of the objects."""
+        return sum(found.bytes for found in self.objects)
+
+    @property
+    def leftover_bytes(self) -> int:
+        """The total size of the leftovers."""
+        return sum(found.bytes for found in self.leftovers)
 
 
 class Collected(NamedTuple):
-    """What gc deleted: the number of objects and their total size."""
+    """What gc deleted (what it would, in a dry run): objects, their total size, and uploads that were not completed."""
 
     objects: int
     bytes: int
+    uploads: int = 0
+    upload_bytes: int = 0
+
+
+def find_garbage(database: Database, store: Store, grace: float) -> Garbage:
+    """What nothing refers to, by ages of the store's own clock (else the database's). What `entries/` name is none.
+
+    grace   the age in seconds below which everything stays: its writer may have no row yet
+    """
+    stored = list(store.stored())
+    pushed = store.entry_objects()  # after the objects: an entry that is written meanwhile keeps its own
+    told = store.clock()
+    clock = datetime.datetime.fromisoformat(database.now()).timestamp() if told is None else told
+    candidates = [found for found in stored if found.sha256 not in pushed]
+    if candidates:
+        named = _all_named(database)
+        candidates = [found for found in candidates if found.sha256 not in named]
+    oldest = clock - grace if grace > 0 else float("inf")  # a clock of whole seconds may seem to be behind
+    old = [found for found in candidates if found.modified <= oldest]
+    leftovers = [found for found in store.leftovers() if found.modified <= oldest]
+    size = sum(found.bytes for found in stored)
+    return Garbage(old, leftovers, len(stored), size, len(candidates) - len(old), clock)
 
 
 def collect(
-    database: Database, store: Store, moment: datetime.datetime, dry: bool = False, most: float = 1.0
+    database: Database,
+    store: Store,
+    dry: bool = False,
+    most: float = 1.0,
+    grace: float = 0.0,
+    tell: Callable[[Garbage], None] = lambda _garbage: None,
 ) -> Collected:
     """Deletes the bytes that nothing refers to. Safe beside any number of writers and readers.
 
     Objects that `entries/` name stay too: somebody pushed checkpoints to this store's address.
 
-    moment  now, to recognise old pins of other hosts
     dry     only counts
-    most    the share of the store's objects that may be deleted, 0 to 1
+    most    the share of the store's objects, and of their bytes, that may be deleted, 0 to 1
+    grace   what is younger stays, in seconds
+    tell    is given what was found, before anything is deleted
     Raises  ZooError if more than `most` of them are garbage; nothing is deleted then
     """
-    stored = list(store.objects())
-    pushed = store.entry_objects()  # after the objects: an entry that is written meanwhile keeps its own
-    candidates = [(sha256, size) for sha256, size in stored if sha256 not in pushed]
-    if most < 1 and not dry:
-        garbage = collect(database, store, moment, dry=True)
-        if garbage.objects > most * len(stored):
-            raise ZooError(
-                f"{shown(store.url)}: {garbage.objects} of its {len(stored)} files belong to nothing in "
-                f"{shown(database.url)}; nothing was deleted. If this database owns that store: phizoo models gc --yes"
-            )
-    count = size = 0
-    for start in range(0, len(candidates), BATCH):
-        with database.write() if not dry else contextlib.nullcontext():
-            _drop_dead_pins(database, moment, dry)
-            for sha256, object_bytes in candidates[start : start + BATCH]:
-                if not _is_referenced(database, sha256):
-                    count, size = count + 1, size + object_bytes
-                    if not dry:
-                        store.delete(sha256)
-    if not dry:
-        with database.write():
-            digests = {row[0] for row in database.rows("SELECT digest FROM checkpoints")}
-            store.sweep(digests, is_alive)
-    return Collected(count, size)
-
-
-@contextlib.contextmanager
-def pin(database: Database, owner: str, objects: Sequence[str], moment: str) -> Iterator[None]:
-    """Protects these objects from gc while the block runs, and after a crash until the owner is known to be dead."""
-    with database.write():
-        for sha256 in sorted(set(objects)):
-            insert_row(database, "pins", owner=owner, sha256=sha256, created=moment)
-    try:
-        yield
-    finally:
-        with database.write():
-            database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
-
-
-def _drop_dead_pins(database: Database, moment: datetime.datetime, dry: bool) -> None:
-    oldest = (moment - datetime.timedelta(days=FAR_PIN_DAYS)).isoformat()
-    for owner, created in database.rows("SELECT owner, min(created) FROM pins GROUP BY owner"):
-        if not dry and (not is_alive(owner) or created < oldest):
-            database.run("DELETE FROM pins WHERE owner = :owner", owner=owner)
-
-
-def _is_referenced(database: Database, sha256: str) -> bool:
-    return bool(
-        database.rows(
-            "SELECT 1 FROM files WHERE sha256 = :s UNION ALL SELECT 1 FROM runs WHERE results = :s "
-            "UNION ALL SELECT 1 FROM pins WHERE sha256 = :s LIMIT 1",
-            s=sha256,
+    garbage = find_garbage(database, store, grace)
+    tell(garbage)
+    count = len(garbage.objects)
+    if dry:
+        return Collected(count, garbage.bytes, len(garbage.leftovers), garbage.leftover_bytes)
+    if count > most * garbage.stored or garbage.bytes > most * garbage.stored_bytes:
+        raise ZooError(
+            f"{shown(store.url)}: {count} of its {garbage.stored} files belong to nothing in {shown(database.url)} "
+            f"({garbage.bytes:,} of {garbage.stored_bytes:,} bytes); nothing was deleted. "
+            "If these may go: phizoo models gc --yes"
         )
+    count = size = 0
+    for start in range(0, len(garbage.objects), BATCH):
+        batch = {found.sha256: found for found in garbage.objects[start : start + BATCH]}
+        with claimed(database, list(batch), partial(_named_of, database)) as (mine, holds):
+            for sha256 in mine:
+                if not holds():
+                    raise ZooError("this gc stood still for too long; nothing in use was deleted: run it again")
+                count, size = count + 1, size + batch[sha256].bytes
+                store.delete(sha256)
+    for leftover in garbage.leftovers:
+        store.drop(leftover)
+    with database.write():
+        digests = {row[0] for row in database.rows("SELECT digest FROM checkpoints")}
+        store.sweep(digests, is_alive)
+    return Collected(count, size, len(garbage.leftovers), garbage.leftover_bytes)
+
+
+def _all_named(database: Database) -> set[str]:
+    """Every object that a row names, but for the pins of the dead."""
+    rows = database.rows("SELECT sha256 FROM files UNION SELECT results FROM runs WHERE results <> ''")
+    dead, pins = dead_owners(database), database.rows(f"SELECT sha256, owner FROM pins WHERE {BY_WRITERS}")
+    return {str(row[0]) for row in rows} | {str(sha256) for sha256, owner in pins if owner not in dead}
+
+
+def _named_of(database: Database, objects: Sequence[str]) -> set[str]:
+    """Which of these objects a row or a writer's pin names, in one statement."""
+    values = {f"object_{n}": sha256 for n, sha256 in enumerate(objects)}
+    listed = ", ".join(f":{name}" for name in values)
+    rows = database.rows(
+        f"SELECT sha256 FROM files WHERE sha256 IN ({listed}) "
+        f"UNION SELECT results FROM runs WHERE results IN ({listed}) "
+        f"UNION SELECT sha256 FROM pins WHERE sha256 IN ({listed}) AND {BY_WRITERS}",
+        **values,
     )
+    return {str(row[0]) for row in rows}
 
 
 def remove(database: Database, spec: str, with_scores: bool = False) -> Checkpoint:
@@ -151,7 +202,7 @@ def rename(database: Database, old: str, new: str) -> None:
     names.check_new(new)
     with database.write():
         newest = get_checkpoint(database, old)
-        versions = list_checkpoints(database, old, all_versions=True)
+        versions = list(list_checkpoints(database, old, all_versions=True))
         if not versions:
             raise ZooError(f"{old} is not a plain name; expected one without version or alias, such as {newest.name}")
         if database.rows("SELECT name FROM counters WHERE name = :name", name=new):

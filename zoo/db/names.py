@@ -8,6 +8,7 @@ from zoo.errors import ZooError, nearest, unknown
 from zoo.records import validate_name
 
 PREFIX = re.compile(r"[0-9a-f]{8,64}")
+HEX = re.compile(r"[0-9a-f]+")
 FULL = re.compile(r"[0-9a-f]{64}")
 VERSION = re.compile(r"[0-9]{1,18}")
 LISTING = "phizoo models list"
@@ -36,6 +37,20 @@ def record(database: Database, spec: str) -> str:
     if not records:
         raise unknown("checkpoint", spec, _names(database), LISTING)
     return str(records[0][0])
+
+
+def with_prefix(database: Database, table: str, prefix: str) -> Sequence[Row]:
+    """(id, record) of the rows of `runs` or `searches` whose id is this one, or else begins so."""
+    whole = database.rows(f"SELECT id, record FROM {table} WHERE id = :id", id=prefix)
+    if whole or not prefix:
+        return whole
+    if HEX.fullmatch(prefix) and (rows := database.rows(  # by the index
+        f"SELECT id, record FROM {table} WHERE id >= :low AND id < :high", low=prefix, high=prefix + "g"
+    )):  # fmt: skip
+        return rows
+    return database.rows(
+        f"SELECT id, record FROM {table} WHERE substr(id, 1, :size) = :id", size=len(prefix), id=prefix
+    )
 
 
 def number(version: str) -> int:

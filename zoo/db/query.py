@@ -1,9 +1,9 @@
 """Finds checkpoints by what they are, where they come from and how they score."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zoo.db.checkpoints import CHECKPOINT, get_checkpoint
+from zoo.db.checkpoints import get_checkpoint, walk
 from zoo.db.condition import Resolve, parse_condition
 from zoo.db.database import Database
 from zoo.errors import ZooError, nearest, unknown
@@ -18,7 +18,7 @@ FILTERS = {
 
 def find(
     database: Database, conditions: Sequence[str], filters: dict[str, Any], limit: int | None = None
-) -> list[Checkpoint]:
+) -> Iterator[Checkpoint]:
     """All versions that satisfy every condition and filter, by name and version.
 
     conditions  in the language of `zoo.db.condition`
@@ -28,7 +28,7 @@ def find(
     resolve = Resolve(
         lambda spec: get_checkpoint(database, spec).digest,
         lambda spec: _dataset_digests(database, spec),
-        lambda: _tasks(database),
+        lambda: list_tasks(database),
     )
     clauses: list[str] = []
     values: dict[str, Any] = {}
@@ -36,14 +36,7 @@ def find(
         condition = parse_condition(text, resolve, start=len(values))
         clauses.append(f"({condition.sql})")
         values |= condition.values
-    sql = "SELECT c.record FROM checkpoints c"
-    if clauses:
-        sql += " WHERE " + " AND ".join(clauses)
-    sql += " ORDER BY c.name, c.version"
-    if limit is not None:
-        sql += " LIMIT :limit"
-        values["limit"] = limit
-    return [CHECKPOINT.decode(row[0]) for row in database.rows(sql, **values)]
+    return walk(database, clauses, values, limit)
 
 
 def _as_conditions(filters: dict[str, Any]) -> list[str]:
@@ -67,16 +60,17 @@ def _quote(value: str) -> str:
     raise ZooError(f"{value[:80]!r}: a value with both kinds of quotes cannot be searched for.")
 
 
-def _tasks(database: Database) -> list[str]:
+def list_tasks(database: Database) -> list[str]:
+    """The tasks with scores, by name."""
     # One step of the index per task; DISTINCT would scan all scores (1M: 40 ms).
-    tasks: list[str] = []
-    last = ""
-    while rows := database.rows("SELECT min(task) FROM scores WHERE task > :last", last=last):
-        if rows[0][0] is None:
-            break
-        last = rows[0][0]
-        tasks.append(last)
-    return tasks
+    step = "SELECT min(task) AS task FROM scores"
+    return [
+        row[0]
+        for row in database.rows(
+            f"WITH RECURSIVE tasks(task) AS ({step} UNION ALL SELECT ({step} WHERE task > tasks.task) FROM tasks "
+            "WHERE tasks.task IS NOT NULL) SELECT task FROM tasks WHERE task IS NOT NULL ORDER BY task"
+        )
+    ]
 
 
 def _dataset_digests(database: Database, spec: str) -> Sequence[str]:

@@ -4,7 +4,7 @@ The record is the only source; the other columns and the small tables are derive
 with it, inside the caller's transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -12,8 +12,10 @@ import msgspec
 from zoo.admission.scores import score_fault
 from zoo.choice import PASSED_OVER, SETTING, choose, run_facts
 from zoo.cli import output
+from zoo.db.audit import author_columns
+from zoo.db.checkpoints import NEWEST
 from zoo.db.database import Database, insert_row, where_equal
-from zoo.db.stored import StoredRecord
+from zoo.db.stored import PLAIN, StoredRecord
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError
 from zoo.records import Checkpoint, ProtocolRecord, Score
@@ -23,7 +25,11 @@ COLUMNS = (
     "name", "version", "digest", "family", "parameters", "context_tokens", "prompt_style", "training_tokens",
     "training_flops", "licence", "source", "created", "bytes", "quantisation",
 )  # fmt: skip
+NEWEST_DIGESTS = f"SELECT c.digest FROM checkpoints c WHERE {NEWEST}"
+Newest = Collection[str] | None
+Tasks = str | Sequence[str] | None  # one task, several, or (None) all
 SCORE_COLUMNS = Score.__struct_fields__
+ELSEWHERE = "SELECT checkpoint FROM runs EXCEPT SELECT digest FROM checkpoints"  # digests that are not in this zoo
 
 
 def columns_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -44,7 +50,7 @@ def next_version(database: Database, name: str) -> int:
 
 def insert(database: Database, checkpoint: Checkpoint) -> None:
     """Writes a new checkpoint's rows."""
-    insert_row(database, "checkpoints", **columns_of(checkpoint))
+    insert_row(database, "checkpoints", **columns_of(checkpoint), **author_columns(database))
     number = number_of(database, checkpoint)
     for file in checkpoint.files:
         insert_row(database, "files", checkpoint_id=number, path=file.path, sha256=file.sha256, bytes=file.bytes)
@@ -85,8 +91,10 @@ def rewrite(database: Database, before: Checkpoint, after: Checkpoint) -> None:
 
 
 def delete(database: Database, checkpoint: Checkpoint) -> None:
-    """Deletes a checkpoint's rows."""
+    """Deletes a checkpoint's rows, and keeps who did."""
     number = number_of(database, checkpoint)
+    removed = {"name": checkpoint.name, "version": checkpoint.version, "digest": checkpoint.digest}
+    insert_row(database, "removals", **removed, **author_columns(database))
     for table in ("files", "parents", "trained_on", "tags"):
         database.run(f"DELETE FROM {table} WHERE checkpoint_id = :id", id=number)
     database.run("DELETE FROM checkpoints WHERE id = :id", id=number)
@@ -122,7 +130,7 @@ def write_run(
     insert_row(
         database, "runs", id=run_id, checkpoint=str(header["checkpoint"]),
         results=sha256 or (replaced[0][1] if replaced else ""), created=replaced[0][0] if replaced else moment,
-        record=canonical(header).decode(),
+        record=canonical(header).decode(), sandbox=str(header.get("sandbox") or ""), **author_columns(database),
     )  # fmt: skip
     insert_scores(database, header, protocol, scores, moment)
 
@@ -194,14 +202,15 @@ def mark_chosen(database: Database, checkpoint: str, task: str) -> None:
 
 
 def read_scores(
-    database: Database, checkpoint: str | None = None, task: str | None = None, chosen: bool = False
+    database: Database, checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: Newest = None
 ) -> list[Score]:
-    """Scores, oldest first; of one checkpoint digest and of one task if given. One that cannot be right is left out.
+    """Scores, oldest first; of one checkpoint digest and of some tasks if given. One that cannot be right is left out.
 
     chosen  only those that stand for their cells, see `zoo.choice`
+    newest  only of the newest version of each name, and of these digests
     """
     sound = []
-    for score in _read_all(database, checkpoint, task, chosen):
+    for score in _read_all(database, checkpoint, task, chosen, newest):
         if fault := score_fault(score):
             output.note_once(f"a score of run {score.run[:12]!r} is left out: {fault}")
         else:
@@ -209,10 +218,53 @@ def read_scores(
     return sound
 
 
+def where_scores(
+    checkpoint: str | None = None, task: Tasks = None, chosen: bool = False, newest: Newest = None
+) -> tuple[str, dict[str, str]]:
+    """The WHERE of a query of `scores`, and its values; the arguments are those of `read_scores`."""
+    tasks = {} if task is None or isinstance(task, str) else {f"task_{n}": name for n, name in enumerate(task)}
+    others = {f"other_{n}": digest for n, digest in enumerate(newest or ())}
+    clauses = ["chosen > 0"] if chosen else []
+    if task is not None and not isinstance(task, str):
+        clauses.append(f"task IN ({', '.join(f':{name}' for name in tasks) or 'NULL'})")
+    if newest is not None:
+        listed = f" UNION ALL VALUES {', '.join(f'(:{name})' for name in others)}" if others else ""
+        clauses.append(f"checkpoint IN ({NEWEST_DIGESTS}{listed})")
+    where, values = where_equal(*clauses, checkpoint=checkpoint, task=task if isinstance(task, str) else None)
+    return where, values | tasks | others
+
+
+def read_sandboxes(database: Database, newest: Newest = None) -> dict[str, str]:
+    """The sandbox tier of each run that had one; newest: as of `read_scores`."""
+    where, values = where_scores(newest=newest)
+    rows = database.rows(f"SELECT id, sandbox FROM runs{where}{' AND' if where else ' WHERE'} sandbox > ''", **values)
+    return {row[0]: row[1] for row in rows}
+
+
+def read_results_of(database: Database, task: str) -> dict[str, str]:
+    """The sha256 of the result lines of each run of a task that has them."""
+    runs = "SELECT id, results FROM runs WHERE results <> '' AND id IN (SELECT run FROM scores WHERE task = :task)"
+    return {row[0]: row[1] for row in database.rows(runs, task=task)}
+
+
+def read_headline(database: Database, task: str) -> str:
+    """The main metric of a task, as its newest run has it; "" if none is here."""
+    newest = "SELECT metric FROM scores WHERE task = :task AND headline = 1 GROUP BY metric ORDER BY max(created) DESC"
+    rows = database.rows(f"{newest} LIMIT 1", task=task)
+    return str(rows[0][0]) if rows else ""
+
+
+def read_elsewhere(database: Database) -> dict[str, str]:
+    """Digest -> name of the models whose runs are here and that are not in this zoo, oldest run first."""
+    rows = database.rows(f"SELECT record FROM runs WHERE checkpoint IN ({ELSEWHERE}) ORDER BY created, id")
+    headers = [PLAIN.decode(row[0]) for row in rows]
+    return {str(header["checkpoint"]): str(header["checkpoint_label"]) for header in headers}
+
+
 def _read_all(
-    database: Database, checkpoint: str | None = None, task: str | None = None, chosen: bool = False
+    database: Database, checkpoint: str | None, task: Tasks, chosen: bool = False, newest: Newest = None
 ) -> list[Score]:
-    where, values = where_equal(*(["chosen > 0"] if chosen else []), checkpoint=checkpoint, task=task)
+    where, values = where_scores(checkpoint, task, chosen, newest)
     rows = database.rows(f"SELECT {', '.join(SCORE_COLUMNS)} FROM scores{where} ORDER BY id", **values)
     return [_score(row) for row in rows]
 

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from zoo.db.database import Database, insert_row, where_equal
-from zoo.db.rows import insert_score, mark_chosen
+from zoo.db.names import with_prefix
+from zoo.db.rows import Newest, Tasks, insert_score, mark_chosen, where_scores
 from zoo.db.stored import StoredRecord
 from zoo.digest import SHA256, canonical
 from zoo.errors import ZooError
@@ -79,13 +80,11 @@ def add(database: Database, search: Search, moment: str) -> Search:
 def remove(database: Database, prefix: str) -> Search:
     """Removes the search whose id begins so. Raises ZooError unless it is exactly one."""
     with database.write():
-        rows = database.rows(
-            "SELECT record FROM searches WHERE substr(id, 1, :size) = :id", size=len(prefix), id=prefix
-        )
+        rows = with_prefix(database, "searches", prefix)
         if not prefix or len(rows) != 1:
             reason = f"{prefix} begins the ids of {len(rows)} searches" if rows else f'no search "{prefix}"'
             raise ZooError(f"{reason}. The searches of a checkpoint: phizoo models show NAME")
-        search = SEARCH.decode(rows[0][0])
+        search = SEARCH.decode(rows[0][1])
         database.run("DELETE FROM searches WHERE id = :id", id=search.id)
         _drop_splits(database, search)
     return search
@@ -105,9 +104,12 @@ def read(database: Database, checkpoint: str | None, task: str | None) -> list[S
     return [SEARCH.decode(row[0]) for row in rows]
 
 
-def searched_tasks(database: Database) -> set[tuple[str, str]]:
-    """(checkpoint digest, task) of all searches."""
-    return {(row[0], row[1]) for row in database.rows("SELECT DISTINCT checkpoint, task FROM searches")}
+def searched_tasks(database: Database, checkpoint: str | None = None) -> set[tuple[str, str]]:
+    """(checkpoint digest, task) of all searches, or of those of one checkpoint digest."""
+    where, values = where_equal(checkpoint=checkpoint)
+    return {
+        (row[0], row[1]) for row in database.rows(f"SELECT DISTINCT checkpoint, task FROM searches{where}", **values)
+    }
 
 
 def write_split(database: Database, split: Split, parts: Sequence[Score]) -> None:
@@ -128,9 +130,9 @@ def write_split(database: Database, split: Split, parts: Sequence[Score]) -> Non
             mark_chosen(database, checkpoint, task)
 
 
-def read_splits(database: Database, checkpoint: str | None, task: str | None) -> dict[str, Split]:
-    """The splits by run; of one checkpoint digest and of one task if given."""
-    where, values = where_equal(checkpoint=checkpoint, task=task)
+def read_splits(database: Database, checkpoint: str | None, task: Tasks, newest: Newest = None) -> dict[str, Split]:
+    """The splits by run; of the checkpoints and tasks that `rows.read_scores` gives for these arguments."""
+    where, values = where_scores(checkpoint, task, newest=newest)
     of_runs = f" WHERE run IN (SELECT run FROM scores{where})" if where else ""
     rows = database.rows(f"SELECT run, record FROM splits{of_runs}", **values)
     return {row[0]: SPLIT.decode(row[1]) for row in rows}

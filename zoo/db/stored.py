@@ -12,8 +12,8 @@ Kind = TypeVar("Kind")
 class StoredRecord(Generic[Kind]):
     """The decoder of one kind of record, as rows hold it in JSON."""
 
-    def __init__(self, kind: type[Kind]) -> None:
-        self._name, self._decoder = kind.__name__.lower(), msgspec.json.Decoder(kind)
+    def __init__(self, kind: type[Kind], name: str = "") -> None:
+        self._name, self._decoder = name or kind.__name__.lower(), msgspec.json.Decoder(kind)
 
     def decode(self, text: str | bytes) -> Kind:
         """The record of a row. Raises ZooError if the row holds no such record."""

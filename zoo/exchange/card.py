@@ -90,7 +90,7 @@ def _facts(registry: "Registry", checkpoint: Checkpoint) -> str:
         **({"Quantisation": plain(checkpoint.quantisation)} if checkpoint.quantisation else {}),
         "Prompt style": checkpoint.prompt_style,
         **({"Chat template": f"`{checkpoint.chat_template[:12]}`"} if checkpoint.chat_template else {}),
-        "Unique tokens": known_count(lineage.unique_tokens(registry)[checkpoint.digest]),
+        "Unique tokens": known_count(lineage.unique_tokens(registry, [checkpoint.digest])[checkpoint.digest]),
         "Tokens seen": known_count(checkpoint.training_tokens),
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops is not None else "unknown",
         "Source": plain(checkpoint.source) or "unknown", "Registered": checkpoint.created,

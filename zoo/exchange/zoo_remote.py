@@ -1,40 +1,40 @@
 """Pushes and pulls checkpoints between zoos: only missing bytes are sent, transfers resume, rows come last.
 
-A remote is a folder or an s3:// address with the layout of a store, and one file beside the bytes for
-each checkpoint: `entries/<name>/<version>-<digest>.json`, which holds its record, recipe, datasets, runs
-and scores. A folder that is a PHIZOO_HOME is opened as a zoo.
+A remote is a folder or an s3:// address that holds objects and entries (`zoo.exchange.exchange`), or a PHIZOO_HOME,
+which is opened as the zoo that it is.
 """
 
 import contextlib
-import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
 from zoo.address import refuse_secrets
 from zoo.admission import gate
-from zoo.admission.records import Entry, RunEntry, check_entry, decode_entry, entry_files, recorded_address
+from zoo.admission.describe import now
+from zoo.admission.records import Entry, RunEntry, check_entry, entry_files, recorded_address
 from zoo.admission.tokenizer import check_tokenizer
-from zoo.db import datasets, names
+from zoo.db import datasets, identity
 from zoo.db.database import UNTOUCHED, DatabaseError, sqlite_file
-from zoo.db.gc import pin
+from zoo.db.pins import enter_pinned
 from zoo.db.rows import insert_scores, keep_protocol, write_run
 from zoo.db.searches import search_of_header
-from zoo.digest import digest, write_json
-from zoo.errors import ZooError, unknown
-from zoo.progress import progress
-from zoo.records import NAME, Checkpoint, Dataset, File, Record, Score
-from zoo.registry import Registry, now, open_registry
+from zoo.digest import digest
+from zoo.errors import ZooError
+from zoo.exchange.exchange import ExchangeRemote, Removed, keep_fetched
+from zoo.exchange.name_file import Sender, make_sender, split_owner
+from zoo.progress import transfer_bar
+from zoo.records import Checkpoint, Dataset, File, Record, Score
+from zoo.registry import Registry, open_registry
 from zoo.settings import sqlite_url
 from zoo.shape import read_shape
-from zoo.store.bucket import BucketStore, filesystem, translate_faults
+from zoo.store.bucket import BucketStore
 from zoo.store.disk import DiskStore
+from zoo.store.filesystem import check_address
 from zoo.store.store import Store
 
-ENTRY_BYTES = 100_000_000
-PROGRESS_BYTES = 50_000_000
 BY_WAY = " by way of "
 
 
@@ -50,20 +50,21 @@ class RemoteZoo(Protocol):
     def labels(self) -> list[str]:
         """`name:version` of all its checkpoints."""
 
-    def send(self, entry: Entry, source: Store, origin: str) -> tuple[int, int]:
-        """Stores a checkpoint there; returns how many files were sent and their total size.
+    def remove(self, spec: str, zoo: str, forced: bool = False) -> Removed:
+        """Removes a checkpoint that was pushed there."""
 
-        origin  the address of the zoo that sends it
-        """
+    def send(self, entry: Entry, source: Store, sender: Sender, owner: str = "") -> tuple[int, int]:
+        """Stores a checkpoint there; returns how many files were sent and their total size."""
 
 
 class Transfer(Record, frozen=True):
-    """The result of a push or pull."""
+    """The result of a push or pull; notes: what the user should know about it."""
 
     label: str
     digest: str
     files: int
     bytes: int
+    notes: tuple[str, ...] = ()
 
 
 def make_entry(registry: Registry, spec: str) -> Entry:
@@ -125,42 +126,66 @@ def fetch(registry: Registry, entry: Entry, source: Store, spec: str, origin: st
     received = entry.checkpoint
     store, database = registry.store, registry.database
     files = list({file.sha256: file for file in entry_files(entry)}.values())
-    with store.incoming() as staging, pin(database, staging.name, [file.sha256 for file in files], now()):
-        missing = [file for file in files if store.has(file.sha256) != file.bytes]
-        size = sum(file.bytes for file in missing)
-        with _bar(f"pulling {received.label}", size) as advance:
-            for file in missing:
-                keep_fetched(store, source, file)
-                advance(file.bytes)
-        tree = _staged_tree(store, staging, received.files)
-        inspected = gate.inspect_folder(tree, linked=True)
-        check_tokenizer(tree, inspected.config)
-        checkpoint = msgspec.structs.replace(
-            received, architecture=inspected.config, parameters=inspected.parameters,
-            quantisation=inspected.quantisation, chat_template=inspected.chat_template,
-            context_tokens=read_shape(inspected.config).context_tokens,
-        )  # fmt: skip
-        added = _enter_records(registry, entry, checkpoint, origin)
-    return Transfer(label=added.label, digest=added.digest, files=len(missing), bytes=size)
+    moved: dict[str, int] = {}
+    inspected: list[Checkpoint] = []
+    with store.incoming() as staging:
+
+        def receive() -> None:
+            missing = [file for file in files if store.has(file.sha256) != file.bytes]
+            moved.update((file.sha256, file.bytes) for file in missing)
+            with transfer_bar(f"pulling {received.label}", sum(file.bytes for file in missing)) as advance:
+                for file in missing:
+                    keep_fetched(store, source, file, advance)
+            inspected[:] = [_inspected(received, _staged_tree(store, staging, received.files))]
+
+        def enter() -> tuple[Checkpoint, tuple[str, ...]]:
+            return _enter_records(registry, entry, inspected[0], origin, spec.partition("@")[2])
+
+        added, notes = enter_pinned(database, staging.name, [file.sha256 for file in files], receive, enter)
+    size = sum(moved.values())
+    return Transfer(label=added.label, digest=added.digest, files=len(moved), bytes=size, notes=notes)
 
 
-def _enter_records(registry: Registry, entry: Entry, checkpoint: Checkpoint, origin: str) -> Checkpoint:
-    """Writes the rows of an entry whose bytes are here: all of them, or none."""
+def _inspected(received: Checkpoint, tree: Path) -> Checkpoint:
+    """A received record with what its own files say in place of what another zoo claims."""
+    inspected = gate.inspect_folder(tree, linked=True)
+    check_tokenizer(tree, inspected.config)
+    return msgspec.structs.replace(
+        received, architecture=inspected.config, parameters=inspected.parameters,
+        quantisation=inspected.quantisation, chat_template=inspected.chat_template,
+        context_tokens=read_shape(inspected.config).context_tokens,
+    )  # fmt: skip
+
+
+def _enter_records(
+    registry: Registry, entry: Entry, checkpoint: Checkpoint, origin: str, asked: str
+) -> tuple[Checkpoint, tuple[str, ...]]:
+    """Writes the rows of an entry whose bytes are here: all of them, or none. asked: the alias asked for, or ""."""
     database = registry.database
     recipe = next((recipe for recipe in entry.recipes if digest(recipe) == checkpoint.recipe_digest), None)
     with database.write():
         for dataset in entry.datasets:
             datasets.add(database, dataset, now())
         added = registry.enter(checkpoint, recipe)
-        for alias in entry.aliases:
-            if alias not in registry.aliases(added.name):
-                registry.alias(added.name, alias, added.version)
+        notes = tuple(filter(None, (_keep_alias(registry, added, alias, asked) for alias in entry.aliases)))
         for search in entry.searches:
             registry.add_search(search)
         before = {str(row[0]): str(row[1]) for row in database.rows("SELECT id, checkpoint FROM runs")}
         for run in entry.runs:
             _enter_run(registry, run, before.get(str(run.header["id"])), origin)
-    return added
+    return added, notes
+
+
+def _keep_alias(registry: Registry, added: Checkpoint, alias: str, asked: str) -> str:
+    """Takes over an alias that is new here, or that was asked for by name. Returns what to tell, "" for nothing."""
+    current = registry.aliases(added.name).get(alias, 0)
+    if current in (0, added.version) or alias == asked:
+        registry.alias(added.name, alias, added.version)
+        return f"{added.name}@{alias} was at version {current} here" if current not in (0, added.version) else ""
+    return (
+        f"{added.name}@{alias} is at version {added.version} there and stays at {current} here; "
+        f"to move it: phizoo models alias {added.label} {alias}"
+    )
 
 
 def _enter_run(registry: Registry, run: RunEntry, owner: str | None, origin: str) -> None:
@@ -204,6 +229,8 @@ def _staged_tree(store: Store, staging: Path, files: Sequence[File]) -> Path:
     """The files of a checkpoint as a folder, for the inspection before its row is written."""
     for file in files:
         path = staging / "tree" / file.path
+        if path.exists():
+            continue  # of a first try, whose objects gc took
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = store.object(file.sha256)
         try:
@@ -211,27 +238,6 @@ def _staged_tree(store: Store, staging: Path, files: Sequence[File]) -> Path:
         except OSError:
             store.fetch(file, path)
     return staging / "tree"
-
-
-def keep_fetched(store: Store, source: Store, file: File) -> None:
-    """Copies one object between stores and checks it; resumes a copy that was killed."""
-    local = store if isinstance(store, DiskStore) else store.cache if isinstance(store, BucketStore) else None
-    if local is None:
-        raise TypeError(f"{type(store).__name__} has no local folder")
-    source.fetch(file, local.partial(file.sha256))
-    local.settle(file)
-    if store is not local and local.has(file.sha256) == file.bytes:
-        folder = local.object(file.sha256).parent
-        store.publish(folder, [File(path=file.sha256, sha256=file.sha256, bytes=file.bytes)])
-
-
-@contextlib.contextmanager
-def _bar(label: str, total: int) -> Iterator[Any]:
-    if total < PROGRESS_BYTES:
-        yield lambda _done: None
-        return
-    with progress(label, total, "bytes") as bar:
-        yield bar.advance
 
 
 class ZooRemote:
@@ -258,104 +264,14 @@ class ZooRemote:
             reason = str(error)[:200] or type(error).__name__
             raise ZooError(f"{self.origin}: its records cannot be read ({reason}); see there: phizoo doctor") from error
 
-    def send(self, entry: Entry, source: Store, origin: str) -> tuple[int, int]:
-        transfer = fetch(self.registry, entry, source, entry.checkpoint.label, origin)
+    def send(self, entry: Entry, source: Store, sender: Sender, owner: str = "") -> tuple[int, int]:
+        if owner:
+            raise ZooError(f"{self.origin}: is a zoo with names of its own; push without {owner}/ before the name.")
+        transfer = fetch(self.registry, entry, source, entry.checkpoint.label, sender.address)
         return transfer.files, transfer.bytes
 
-
-class Place(NamedTuple):
-    """Where an entry lies, and what its path says that it is."""
-
-    name: str
-    version: int
-    digest: str
-    path: str
-
-
-class ExchangeRemote:
-    """A folder or bucket of objects and entries."""
-
-    def __init__(self, url: str, store: Store) -> None:
-        self.url, self.store, self.origin = url, store, recorded_address(url)
-        if isinstance(store, BucketStore):
-            self.fs, self.root = store.fs, store.root
-        else:
-            self.fs, self.root = filesystem(f"file://{Path(store.url).absolute()}")
-
-    def entry(self, spec: str) -> Entry:
-        places = self._places()
-        if not places:
-            raise ZooError(f"{self.url}: no checkpoint is there. Send one: phizoo models push NAME {self.url}")
-        return check_entry(self._read(self._choose(spec, places)), spec)
-
-    def _places(self) -> list[Place]:
-        """Every entry, oldest version first."""
-        with translate_faults(self.url):
-            try:
-                paths = self.fs.find(f"{self.root}/entries")
-            except FileNotFoundError:
-                return []
-        places = []
-        for path in paths:
-            version, _, rest = posixpath.basename(path).partition("-")
-            name, digest_ = posixpath.basename(posixpath.dirname(path)), rest.removesuffix(".json")
-            if names.number(version) > 0 and names.FULL.fullmatch(digest_) and NAME.fullmatch(name):
-                places.append(Place(name, names.number(version), digest_, path))
-        return sorted(places)
-
-    def _choose(self, spec: str, places: list[Place]) -> Place:
-        """The entry that a spec means. A digest wins over a name that looks like one."""
-        own = [place for place in places if names.PREFIX.fullmatch(spec) and place.digest.startswith(spec)]
-        if len({place.digest for place in own}) > 1:
-            raise ZooError(f"{spec} begins several digests there. All: phizoo models pull --list {self.origin}")
-        if not own:
-            name, at, alias = spec.partition("@")
-            name, colon, version = name.partition(":")
-            own = [p for p in places if p.name == name and (not colon or p.version == names.number(version))]
-            own = [place for place in own if alias in self._read(place).aliases] if at else own
-        if not own:
-            listing = f"phizoo models pull --list {self.origin}"
-            raise unknown("checkpoint", spec, sorted({place.name for place in places}), listing)
-        return own[-1]
-
-    def _read(self, place: Place) -> Entry:
-        """The entry of a place; its name, version and digest must be those of its path."""
-        with translate_faults(self.origin):
-            if self.fs.info(place.path)["size"] > ENTRY_BYTES:
-                raise ZooError(f"{place.path}: is too large for an entry.")
-            text = self.fs.cat_file(place.path)
-        entry = decode_entry(text, place.path)
-        checkpoint = entry.checkpoint
-        if (checkpoint.name, checkpoint.version, checkpoint.digest) != place[:3]:
-            claimed = f"{checkpoint.name!r:.100} version {checkpoint.version}, {checkpoint.digest[:12]!r}"
-            raise ZooError(f"{place.path}: its record is of {claimed}; push it again.")
-        return entry
-
-    def labels(self) -> list[str]:
-        return [f"{place.name}:{place.version}" for place in self._places()]
-
-    def send(self, entry: Entry, source: Store, origin: str) -> tuple[int, int]:
-        checkpoint = entry.checkpoint
-        files = {file.sha256: file for file in entry_files(entry)}.values()
-        missing = [file for file in files if self.store.has(file.sha256) != file.bytes]
-        total = sum(file.bytes for file in missing)
-        with _bar(f"pushing {checkpoint.label}", total) as advance:
-            for file in missing:
-                self._send_file(file, source)
-                advance(file.bytes)
-        path = f"{self.root}/entries/{checkpoint.name}/{checkpoint.version}-{checkpoint.digest}.json"
-        if isinstance(self.store, BucketStore):
-            with translate_faults(self.url):
-                self.fs.pipe_file(path, msgspec.json.encode(entry))
-        else:
-            write_json(Path(path), entry)
-        return len(missing), total
-
-    def _send_file(self, file: File, source: Store) -> None:
-        if isinstance(self.store, BucketStore):
-            self.store.upload(source.object(file.sha256), file.sha256)
-        else:
-            keep_fetched(self.store, source, file)
+    def remove(self, spec: str, zoo: str, forced: bool = False) -> Removed:
+        raise ZooError(f"{self.origin}: is a zoo; remove it there: PHIZOO_HOME=FOLDER phizoo models remove {spec}")
 
 
 @contextlib.contextmanager
@@ -364,7 +280,7 @@ def open_remote(url: str, readonly: bool = True) -> Iterator[RemoteZoo]:
 
     readonly  to pull: nothing there is written or migrated
     """
-    refuse_secrets(url, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, instead.")
+    refuse_secrets(check_address(url), "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, instead.")
     if "://" in url and not url.startswith("file://"):
         yield ExchangeRemote(url, BucketStore(url))
         return
@@ -384,16 +300,24 @@ def zoo_address(registry: Registry) -> str:
 
 
 def push(registry: Registry, spec: str, url: str) -> Transfer:
-    """Sends a checkpoint to another zoo, except the files that it has already."""
+    """Sends a checkpoint to another zoo, except the files that it has already. spec: may be OWNER/NAME."""
+    owner, spec = split_owner(spec)
     entry = make_entry(registry, spec)
+    sender = make_sender(registry.database, zoo_address(registry), entry.checkpoint.name)
     with open_remote(url, readonly=False) as remote:
         if remote.store.url.rstrip("/") == registry.store.url.rstrip("/"):
             raise ZooError(f"{remote.origin}: is this zoo's own store; push to another address.")
-        files, size = remote.send(entry, registry.store, zoo_address(registry))
+        files, size = remote.send(entry, registry.store, sender, owner)
     return Transfer(label=entry.checkpoint.label, digest=entry.checkpoint.digest, files=files, bytes=size)
 
 
 def pull(registry: Registry, spec: str, url: str) -> Transfer:
-    """Fetches a checkpoint from another zoo, except the files that are here already."""
+    """Fetches a checkpoint from another zoo, except the files that are here already. spec: may be OWNER/NAME."""
     with open_remote(url) as remote:
-        return fetch(registry, remote.entry(spec), remote.store, spec, remote.origin)
+        return fetch(registry, remote.entry(spec), remote.store, split_owner(spec)[1], remote.origin)
+
+
+def unpush(registry: Registry, spec: str, url: str, forced: bool = False) -> Removed:
+    """Removes a checkpoint from a folder or bucket that it was pushed to; see `ExchangeRemote.remove`."""
+    with open_remote(url, readonly=False) as remote:
+        return remote.remove(spec, identity.read(registry.database).id, forced)

@@ -4,15 +4,27 @@ import contextlib
 import errno
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from zoo.digest import CHUNK_BYTES, SHA256, file_sha256
+from zoo.digest import CHUNK_BYTES, SHA256, file_sha256, whole_file
 from zoo.errors import ZooError
 from zoo.records import File
-from zoo.store.store import NAMED, fetch_resumed, owner, validate_sha256
+from zoo.store.store import (
+    MARK,
+    NAMED,
+    NAMING,
+    Advance,
+    Leftover,
+    Stored,
+    fetch_resumed,
+    owner,
+    telling,
+    validate_sha256,
+)
 
 READ_ONLY = 0o444
 LEFTOVER_SECONDS = 7 * 24 * 3600.0
@@ -22,7 +34,7 @@ class DiskStore:
     """A store in a local folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.url, self.trees = folder, str(folder), folder / "trees"
+        self.folder, self.url, self.trees, self.readers = folder, str(folder), folder / "trees", 2
 
     def _path(self, sha256: str) -> Path:
         validate_sha256(sha256)
@@ -54,6 +66,8 @@ class DiskStore:
                 path.unlink(missing_ok=True)  # truncated by a failing disk: replace it
             with contextlib.suppress(FileExistsError):
                 os.link(staged, path)
+            with contextlib.suppress(OSError):  # another user's file
+                os.utime(path)  # young again: gc keeps it for its grace time, whatever became of its pin
             changed.add(path.parent)
         for parent in changed:
             sync_folder(parent)
@@ -131,14 +145,17 @@ class DiskStore:
         self.publish(self.folder / "partial", [File(path=file.sha256, sha256=file.sha256, bytes=file.bytes)])
         self.partial(file.sha256).unlink(missing_ok=True)
 
-    def fetch(self, file: File, target: Path) -> None:
+    def is_local(self, files: Sequence[File]) -> bool:
+        return True
+
+    def fetch(self, file: File, target: Path, advance: Advance | None = None) -> None:
         def read(offset: int) -> Iterator[bytes]:
             with self.object(file.sha256).open("rb") as reading:
                 reading.seek(offset)
                 while chunk := reading.read(CHUNK_BYTES):
                     yield chunk
 
-        fetch_resumed(read, file, target, str(self._path(file.sha256)))
+        fetch_resumed(telling(read, advance), file, target, str(self._path(file.sha256)))
 
     def set_aside(self, sha256: str) -> None:
         for tree in self.folder.glob("trees/*"):
@@ -158,13 +175,67 @@ class DiskStore:
         )
 
     def objects(self) -> Iterator[tuple[str, int]]:
+        return ((found.sha256, found.bytes) for found in self.stored())
+
+    def stored(self) -> Iterator[Stored]:
         for path in sorted(self.folder.glob("objects/??/*")):
             if SHA256.fullmatch(path.name):
                 with contextlib.suppress(FileNotFoundError):
-                    yield path.name, path.stat().st_size
+                    stat = path.stat()
+                    yield Stored(path.name, stat.st_size, stat.st_mtime)
+
+    def clock(self) -> float | None:
+        """The time of a file that is written now: on a network disk it is the server's."""
+        try:
+            with tempfile.NamedTemporaryFile(prefix=".clock.", dir=self.folder) as file:
+                file.write(b".")
+                file.flush()
+                return os.stat(file.name).st_mtime
+        except OSError:
+            return None
+
+    def read_mark(self) -> bytes | None:
+        try:
+            return (self.folder / MARK).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write_mark(self, mark: bytes, first: bool) -> bool:
+        (self.folder / "objects").mkdir(parents=True, exist_ok=True)
+        if not first:
+            with whole_file(self.folder / MARK) as file:
+                file.write(mark)
+            return True
+        with self.incoming() as staging:
+            (staging / MARK).write_bytes(mark)
+            try:
+                os.link(staging / MARK, self.folder / MARK)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without hard links
+                try:
+                    with (self.folder / MARK).open("xb") as writing:
+                        writing.write(mark)
+                except FileExistsError:
+                    return False
+        sync_folder(self.folder)
+        return True
+
+    def place(self) -> tuple[str, ...]:
+        names = [f"path {socket.gethostname()}:{os.path.realpath(self.folder)}"]
+        with contextlib.suppress(OSError):  # a renamed or newly mounted folder keeps these numbers, a copy does not
+            inodes = [os.stat(self.folder / name).st_ino for name in ("objects", MARK)]
+            names.append(f"inodes {inodes[0]}.{inodes[1]}")
+        return tuple(names)
+
+    def leftovers(self) -> list[Leftover]:
+        return []  # `sweep` knows them by their owners
+
+    def drop(self, leftover: Leftover) -> None:
+        raise NotImplementedError(leftover)
 
     def entry_objects(self) -> set[str]:
-        texts = [path.read_bytes() for path in self.folder.glob("entries/*/*.json")]
+        texts = [path.read_bytes() for folder in NAMING for path in self.folder.glob(f"{folder}/**/*.json")]
         return {digest.decode() for text in texts for digest in NAMED.findall(text)}
 
     def delete(self, sha256: str) -> None:

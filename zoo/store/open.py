@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from zoo.store.disk import DiskStore
+from zoo.store.filesystem import check_address
 from zoo.store.store import Store
 
 
 def open_store(url: str) -> Store:
     """Opens the store at a path or an fsspec URL."""
-    if "://" not in url:
+    if "://" not in check_address(url):
         return DiskStore(Path(url).expanduser().absolute())
     if url.startswith("file://"):
         return DiskStore(Path(url.removeprefix("file://")))

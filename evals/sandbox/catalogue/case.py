@@ -3,13 +3,14 @@
 Cheats must not pass. Each answers a question whose answers cannot be derived (`ORACLE`), so a pass means that an
 answer was stolen or forged, or that a comparison was bent; an escape reports its own success. Honest programs are
 right in unusual ways and must pass, or the sandbox scores models wrongly: values keep their types, and state,
-recursion, threads, processes, files, signals, imports, exceptions, callbacks and changes in place work.
+recursion, threads, processes, files, signals, imports, exceptions, callbacks and changes in place work. Programs
+of fidelity are judged by plain Python: copies of their values would hide what is wrong in them, or break what is right.
 `phizoo eval sandbox test` runs all of it before a first use on a machine.
 
 A file opens with its subject. A blank line and `@@` open each section: `must pass` or `must fail`; `entry NAME`,
 `seconds N`, `prompt`, `test` and `around` (the text in which a case replaces `<code>`) for the whole file; then
 `case NAME`, or `thorough NAME` for a program that only ends at its time limit and is left to `selftest --thorough`.
-`prompt` and `test` below a case are that case's own.
+`entry`, `prompt` and `test` below a case are that case's own.
 """
 
 import sys
@@ -30,9 +31,10 @@ def check(candidate):
 """
 CHEATS = (
     "objects", "subclasses", "modules", "bodies", "stolen_files", "escapes", "liars", "lying_subclasses", "values",
-    "raised", "frames", "hooks", "contains", "mirrored", "calls", "attempts", "resources", "called",
+    "raised", "frames", "hooks", "contains", "mirrored", "calls", "attempts", "resources", "called", "opinions",
 )  # fmt: skip
 HONEST = ("sums", "answers", "prompted")
+FIDELITY = ("right", "right_more", "right_values", "right_objects", "wrong", "wrong_objects")
 # Python 3.12 and 3.13 count calls through C that may nest apart, whatever limit a program sets
 NESTED = (300, 300) if (3, 12) <= sys.version_info < (3, 14) else (15000, 20000)
 TOKENS = {"<CR>": "\r", "<FF>": "\x0c", "<CACHED_DEEP>": str(NESTED[0]), "<SORTED_DEEP>": str(NESTED[1])}
@@ -63,6 +65,12 @@ def honest() -> tuple[Case, ...]:
     return tuple(case for name in HONEST for case in read_cases(_text("honest", name)))
 
 
+@cache
+def fidelity() -> tuple[Case, ...]:
+    """Programs whose verdict depends on identity, exact types or side effects: `passes` is plain Python's verdict."""
+    return tuple(case for name in FIDELITY for case in read_cases(_text("fidelity", name)))
+
+
 def _text(folder: str, name: str) -> str:
     return (Path(__file__).parent / folder / f"{name}.txt").read_text(encoding="utf-8")
 
@@ -85,7 +93,7 @@ def read_cases(text: str) -> list[Case]:
             case "must":
                 common["passes"] = value == "pass"
             case "entry":
-                common["entry_point"] = value
+                (cases[-1] if cases else common)["entry_point"] = value
             case "seconds":
                 common["timeout_seconds"] = float(value)
             case "around":

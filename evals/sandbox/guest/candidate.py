@@ -1,56 +1,55 @@
 # ruff: noqa: S102
-"""The candidate's side of the channel: loads one program, executes calls, returns plain data.
+"""The candidate's side of the channel: loads one program, executes calls, returns what they gave.
 
 It runs in the same interpreter as the completion, so the judge trusts none of its messages: it knows no
 test, no expected value and no verdict, and `evals.sandbox.judge.channel` reads each message as an answer
-and nothing else. It only has to serve honest programs: values keep their types, exceptions their class,
-and lists changed in place are sent back.
+and nothing else. It only has to serve honest programs (`evals.sandbox.guest.graph`).
 
 To the candidate: marshal (the judge is trusted here). Back: a kind byte and JSON, which the judge
-can parse safely. Kinds: c compiled, o loaded, v plain value, t tagged value, x exception,
-k call of one of the test's functions, f a fault of the sandbox. Standard library only.
+can parse safely. Kinds: c compiled (i: compares identity), o loaded, v plain value, t value with tags, x exception,
+k request for an object of the test's, f a fault of the sandbox. Standard library only.
 """
 
 import builtins
-import contextlib
-import io
 import json.encoder
 import linecache
 import marshal
 import os
-import pickle
 import struct
 import sys
 import types
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from _thread import RLock
 from typing import Any
+
+from evals.sandbox.guest.around import Around
+from evals.sandbox.guest.graph import ObjectGraph
+from evals.sandbox.guest.identity import compares_identity
+from evals.sandbox.guest.requests import REQUESTS
+from evals.sandbox.guest.writing import plain_parts
 
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
 globals()["__builtins__"] = dict(vars(builtins))
 
 MODULE = "solution"  # not __main__: main blocks must not run
 FILE = "/tmp/solution.py"  # the value of __file__; no such file exists  # noqa: S108
-SMALL = 1 << 63  # larger integers are sent as hexadecimal: no digit limit, no quadratic conversion
-MOST_BITS = 1 << 24  # a larger integer is sent as an object that equals nothing
-MOST_EXPONENT = 100_000  # of a Decimal: int(Decimal("1e999999")) would keep the judge busy in C
+DEEP = 30_000  # calls while a result is written
 TEXT = 500  # characters of an exception's message
-SIMPLE = frozenset((str, bool, type(None), float))
-BUILTIN = {id(v): k for k, v in vars(builtins).items() if isinstance(v, type)}
-_loads, _marshal, _write, _read, _pack = marshal.loads, marshal.dumps, os.write, os.read, struct.pack
+TEXTS = frozenset((str, bool, type(None)))
+_loads, _write, _read, _pack = marshal.loads, os.write, os.read, struct.pack
+_references = sys.getrefcount
 
 
 def _refuse(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-# json.dumps without the parts that a program may have replaced
+# json.dumps without the parts that a program may have replaced; texts as they are, halves of a pair included
 _C: Any = json.encoder
-_encode = _C.c_make_encoder(None, _refuse, _C.encode_basestring_ascii, None, ":", ",", False, False, True)
+_encode = _C.c_make_encoder(None, _refuse, _C.encode_basestring, None, ":", ",", False, False, True)
 
 
-def _dumps(value: Any) -> str:
-    return "".join(_encode(value, 0))
+def _dumps(value: Any) -> bytes:
+    return "".join(_encode(value, 0)).encode("utf-8", "surrogatepass")
 
 
 class Ended(BaseException):
@@ -58,17 +57,11 @@ class Ended(BaseException):
 
 
 class CandidateChannel:
-    """The frames over one descriptor (or one for each direction), and the numbered objects that stay here."""
+    """The frames over one descriptor, or one for each direction."""
 
     def __init__(self, number: int, out: int) -> None:
         self.number, self.out = number, out
         self.data = b""
-        self.kept: list[Any] = []
-        self.numbers: dict[int, int] = {}
-        self.classes: dict[str, type] = {}  # defined by the prompt: their objects are sent by value, under a number
-        self.mirrored: dict[int, Any] = {}
-        self.mirrored_numbers: dict[int, int] = {}
-        self.written: set[int] = set()  # mirrored already in this payload
 
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes."""
@@ -89,210 +82,64 @@ class CandidateChannel:
         while frame:
             frame = frame[_write(self.out, frame) :]
 
-    def keep(self, thing: Any) -> int:
-        """The number under which an object that cannot be sent is kept."""
-        if (number := self.numbers.get(id(thing))) is None:
-            number = self.numbers[id(thing)] = len(self.kept)
-            self.kept.append(thing)
-        return number
-
-    def mirror(self, number: int, thing: Any) -> Any:
-        """Records an object that the judge has too, under the number that both sides use."""
-        self.mirrored[number], self.mirrored_numbers[id(thing)] = thing, number
-        return thing
-
-    def tag_mirrored(self, thing: Any) -> Any:
-        """Tags an object of a class of the prompt, with its attributes the first time; None for any other object."""
-        number = self.mirrored_numbers.get(id(thing))
-        kind = type(thing)
-        if number is None:
-            if self.classes.get(kind.__name__) is not kind or not hasattr(thing, "__dict__"):
-                return None
-            number = -1 - len(self.mirrored)  # the judge's own numbers are not negative
-            self.mirror(number, thing)
-        if number in self.written:
-            return ["O", number, kind.__name__]
-        self.written.add(number)
-        state = [(k, v) for k, v in vars(thing).items() if not isinstance(v, Outside)]
-        return ["O", number, kind.__name__, _mapping("d", state, self)]
-
-
-class Outside:
-    """A stand-in for one of the test's functions: calling it asks the judge."""
-
-    def __init__(self, session: "Session", number: int) -> None:
-        self.session, self.number = session, number
-
-    def __call__(self, *positional: Any, **named: Any) -> Any:
-        channel = self.session.channel
-        channel.written.clear()
-        payload = _dumps(["l", self.number, tag_value(positional, channel), tag_value(named, channel)])
-        channel.send(self.session.sequence, b"k", payload.encode())
-        (result,), raised = self.session.arguments(channel.message())
-        if raised:
-            raise result
-        return result
-
 
 def report_fault(number: int, text: str) -> None:
     """Reports that the sandbox itself failed, before any program was read."""
     CandidateChannel(number, number).send(0, b"f", text.encode())
 
 
-def is_plain(value: Any) -> bool:
-    """Whether JSON preserves the value: strict scalars, lists of them, string-keyed dicts."""
+def plain_inside(value: Any) -> bool:
+    """Whether JSON preserves a value that nothing else holds: strict scalars, lists of them, string-keyed dicts."""
     kind = type(value)
-    if kind in SIMPLE:
-        return True
-    if kind is int:
-        return bool(-SMALL < value < SMALL)
     if kind is list:
-        kinds = set(map(type, value))
-        if kinds == {int}:
-            return bool(min(value) > -SMALL and max(value) < SMALL)
-        return bool(kinds <= SIMPLE or all(map(is_plain, value)))
+        return plain_parts(value) or all(map(_plain, value))
     if kind is dict:
-        return set(map(type, value)) <= {str} and all(map(is_plain, value.values()))
-    return False
+        parts = value.values()
+        return set(map(type, value)) <= {str} and (plain_parts(list(parts)) or all(map(_plain, parts)))
+    return kind in TEXTS or ((kind is int or kind is float) and plain_parts([value]))
 
 
-def _number(value: int) -> Any:
-    value = int.__int__(value)
-    if -SMALL < value < SMALL:
-        return value
-    return ["i", hex(value)] if value.bit_length() <= MOST_BITS else None
+def _plain(value: Any) -> bool:
+    return (
+        plain_inside(value) if _references(value) <= ALONE else type(value) not in (list, dict) and plain_inside(value)
+    )
 
 
-def _decimal(value: Any, kind: Any) -> Any:
-    _, digits, exponent = value.as_tuple()
-    if not isinstance(exponent, str) and (abs(exponent) > MOST_EXPONENT or len(digits) > MOST_EXPONENT):
-        return None
-    return ["D", kind.__str__(value)]
+def _count(value: Any) -> int:
+    return _references(value)
 
 
-def _fraction(value: Any) -> Any:
-    parts = [_number(value.numerator), _number(value.denominator)]
-    return None if None in parts else ["F", *parts]
+def _count_local() -> int:
+    value: list[Any] = []
+    return _references(value)
 
 
-def _sequence(tag: str, values: Iterable[Any], channel: CandidateChannel) -> list[Any]:
-    return [tag, *[tag_value(v, channel) for v in values]]
+ALONE = next(map(_count, [[]]))  # references of a part that only its container holds
+LOCAL = _count_local()  # of a value that only one variable holds
 
 
-def _mapping(tag: str, pairs: Iterable[tuple[Any, Any]], channel: CandidateChannel) -> list[Any]:
-    return [tag, *[tag_value(part, channel) for pair in pairs for part in pair]]
-
-
-def _numpy(value: Any, channel: CandidateChannel, numpy: Any) -> Any:
-    """Tags numpy's values: scalars as Python's, arrays with their type."""
-    if isinstance(value, numpy.generic) and value.dtype.kind in "biufcSU":
-        return tag_value(value.item(), channel)
-    if isinstance(value, numpy.ndarray) and value.dtype.kind in "biufcSU":
-        return ["n", value.dtype.str, tag_value(value.tolist(), channel)]
-    return None
-
-
-# (module, class, its writer): consulted only if the program imported the module
-RARE: tuple[tuple[str, str, Callable[[Any, CandidateChannel, Any], Any]], ...] = (
-    ("decimal", "Decimal", lambda v, _, kind: _decimal(v, kind)),
-    ("fractions", "Fraction", lambda v, _, kind: _fraction(v)),
-    ("datetime", "datetime", lambda v, _, kind: ["dt", kind.isoformat(v)]),
-    ("datetime", "date", lambda v, _, kind: ["da", kind.isoformat(v)]),
-    ("datetime", "time", lambda v, _, kind: ["ti", kind.isoformat(v)]),
-    ("datetime", "timedelta", lambda v, _, kind: ["td", v.days, v.seconds, v.microseconds]),
-    ("array", "array", lambda v, c, kind: _sequence("a", (v.typecode, *kind.tolist(v)), c)),
-)
-
-
-def _rare(value: Any, channel: CandidateChannel) -> Any:
-    """Tags a value of a type outside builtins; None for any other value."""
-    for module, name, write_it in RARE:
-        kind = getattr(sys.modules.get(module), name, None)
-        if kind is not None and kind in type(value).__mro__:
-            return write_it(value, channel, kind)
-    numpy = sys.modules.get("numpy")
-    return None if numpy is None else _numpy(value, channel, numpy)
-
-
-# exact type or base -> its writer; a subclass is sent as its base's plain value
-WRITERS: tuple[tuple[type, Callable[[Any, CandidateChannel], Any]], ...] = (
-    (bool, lambda v, _: bool(v)), (int, lambda v, _: _number(v)), (float, lambda v, _: float.__float__(v)),
-    (str, lambda v, _: str.__str__(v)), (list, lambda v, c: _sequence("l", list.__iter__(v), c)),
-    (tuple, lambda v, c: _sequence("t", tuple.__iter__(v), c)), (dict, lambda v, c: _mapping("d", dict.items(v), c)),
-    (set, lambda v, c: _sequence("s", set.__iter__(v), c)),
-    (frozenset, lambda v, c: _sequence("z", frozenset.__iter__(v), c)),
-    (bytes, lambda v, _: ["b", bytes.decode(v, "latin-1")]),
-    (bytearray, lambda v, _: ["B", bytearray.decode(v, "latin-1")]),
-    (complex, lambda v, _: ["c", complex.__complex__(v).real, complex.__complex__(v).imag]),
-    (range, lambda v, c: _sequence("r", (v.start, v.stop, v.step), c)),
-    (deque, lambda v, c: _sequence("q", (v.maxlen, *deque.__iter__(v)), c)),
-    (type({}.keys()), lambda v, c: _sequence("K", v, c)), (type({}.values()), lambda v, c: _sequence("V", v, c)),
-    (type({}.items()), lambda v, c: _mapping("I", v, c)),
-)  # fmt: skip
-EXACT = dict(WRITERS)
-
-
-def tag_value(value: Any, channel: CandidateChannel) -> Any:
-    """The value as JSON with type tags, `[tag, ...]`; a value that cannot be sent becomes `["o", number, ...]`."""
-    kind = type(value)
-    if kind in SIMPLE:
-        return value
-    if (writer := EXACT.get(kind)) is None:
-        writer = next((writer for base, writer in WRITERS if base in kind.__mro__), None)
-    written = writer(value, channel) if writer is not None else _rare(value, channel)
-    if written is not None:
-        return written
-    if value is Ellipsis or value is NotImplemented:
-        return ["e", "Ellipsis" if value is Ellipsis else "NotImplemented"]
-    if id(value) in BUILTIN and isinstance(value, type):
-        return ["T", BUILTIN[id(value)]]
-    if (mirror := channel.tag_mirrored(value)) is not None:
-        return mirror
-    return ["o", channel.keep(value), str(kind.__name__), hasattr(kind, "__next__")]
-
-
-def write_value(value: Any, channel: CandidateChannel) -> tuple[bytes, bytes]:
-    """A value as (kind, payload). One that recurses forever or misreports itself becomes an object equal to nothing."""
-    try:
-        channel.written.clear()
-        if is_plain(value):
-            return b"v", _dumps(value).encode()
-        return b"t", _dumps(tag_value(value, channel)).encode()
-    except Exception:
-        return b"t", _dumps(["o", channel.keep(value), "unsendable", False]).encode()
-
-
-def write_exception(error: BaseException, channel: CandidateChannel) -> bytes:
-    """[builtin class, own class, arguments, message, line of the program] of an exception."""
-    base = next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
+def last_line(error: BaseException) -> int:
+    """The line of the program in which an exception was raised; 0 if it was elsewhere."""
     line, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == FILE:
             line = trace.tb_lineno
         trace = trace.tb_next
-    try:
-        text = str(error)[:TEXT]
-    except BaseException:
-        text = ""
-    try:
-        arguments = [tag_value(a, channel) for a in error.args] if all(map(is_plain, error.args)) else None
-        if len(_dumps(arguments)) > 10 * TEXT:
-            arguments = None
-    except BaseException:
-        arguments = None
-    return _dumps([base, type(error).__name__, arguments, text, line]).encode()
+    return line
 
 
-class _Arguments(pickle.Unpickler):
-    """Reads arguments that marshal cannot carry; kept objects and the test's functions come by number."""
+class _Nowhere(CandidateChannel):
+    def send(self, sequence: int, kind: bytes, payload: bytes = b"") -> None:
+        """Drops a reply."""
 
-    def __init__(self, data: bytes, session: "Session") -> None:
-        super().__init__(io.BytesIO(data))
-        self.session = session
 
-    def persistent_load(self, name: Any) -> Any:
-        kind, number = name
-        return self.session.given[kind](number)
+def warm_up() -> None:
+    """Runs what every program needs, so that the interpreter has adapted the code before it is in many processes."""
+    session = Session(_Nowhere(-1, -1))
+    session.load("def f(a, b=0):\n    return a\n", (), "f")
+    for value in (1, "a", ["l", None, 1, 2], ["l", 0, "a"], ["t", 1, 2], ["d", 1, "a", 1.5], True, None) * 8:
+        session.answer(marshal.dumps(("call", -1, [value], {}, [], None), 2))
+    del linecache.cache[FILE], sys.modules[MODULE]
 
 
 class Session:
@@ -303,93 +150,126 @@ class Session:
         self.module = types.ModuleType(MODULE)
         self.module.__file__ = FILE
         self.module.__dict__["__builtins__"] = builtins  # Python's, not the copy that the functions here use
-        self.sequence = 0
-        self.functions: dict[int, Outside] = {}
-        self.given: dict[str, Callable[[Any], Any]] = {
-            "kept": channel.kept.__getitem__, "function": self.outside, "class": self.find,
-            "new": lambda _: self.mirror,
-        }  # fmt: skip
-        self.asks: dict[str, Callable[..., Any]] = {
-            "call": self._call, "get": getattr, "set": setattr, "iterate": iter, "length": len, "truth": bool,
-            "item": lambda thing, key: thing[key], "text": str, "next": self._next,
-        }  # fmt: skip
+        self.received = 0  # requests so far
+        self.sequence = 0  # of the innermost request that is being answered
+        self.lock = RLock()
+        self.graph = ObjectGraph(-1, self.ask, limit=1)
+        self.around = Around(self.graph)
 
-    def load(self, source: str, classes: tuple[str, ...]) -> None:
+    def load(self, source: str, classes: tuple[str, ...], entry_point: str) -> None:
         """Compiles and executes the program as a module of its own. classes: those that the prompt defines."""
         code = compile(source, FILE, "exec", dont_inherit=True)
-        self.channel.send(self.sequence, b"c")
+        self.channel.send(self.sequence, b"c", b"i" if compares_identity(code) else b"")
         linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)  # inspect.getsource works
         sys.modules[MODULE] = self.module
         exec(code, self.module.__dict__)
-        kinds = {name: self.module.__dict__.get(name) for name in classes}
-        self.channel.classes = {name: kind for name, kind in kinds.items() if isinstance(kind, type)}
+        space = self.module.__dict__
+        self.graph.shared = {name: space[name] for name in classes if isinstance(space.get(name), type)}
+        entry = [self.graph.write(space[entry_point], True)] if entry_point in space else []
+        self.channel.send(self.sequence, b"o", _dumps(entry))
 
-    def find(self, target: Any) -> Any:
-        """A name of the program, or an object kept for the judge."""
-        if type(target) is int:
-            return self.channel.kept[target]
+    def ask(self, verb: str, number: int, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Asks the judge to use an object of the test's."""
+        graph = self.graph
+        with self.lock:
+            graph.written = set()
+            trees = [[graph.write(v, True) for v in positional], {k: graph.write(v, True) for k, v in named.items()}]
+            self.channel.send(
+                self.sequence, b"k", _dumps([verb, number, *trees, graph.changes(), *self.around.taken()])
+            )
+            kind, *parts = self.channel.message()
+            while kind == "c":
+                for raw in parts[0]:
+                    self.answer(raw)
+                kind, *parts = self.channel.message()
+            graph.written = set()
+            for tree in parts[1]:
+                graph.read(tree)
+            value = graph.read(parts[0])
+        if kind == "e":
+            raise value
+        return value
+
+    def answer(self, raw: bytes) -> None:
+        """Carries out one request and sends the result, with all that changed."""
+        self.received += 1
+        outer, self.sequence = self.sequence, self.received
         try:
-            return self.module.__dict__[target]
-        except KeyError:
-            raise NameError(f"name {target!r} is not defined") from None
+            kind, payload = self._carry_out(raw)
+        finally:
+            mine, self.sequence = self.sequence, outer
+        self.channel.send(mine, kind, payload)
+        self.graph.purge()
 
-    def arguments(self, raw: bytes) -> Any:
-        """(positional, named), as sent by the judge."""
-        return _loads(raw[1:]) if raw[:1] == b"m" else _Arguments(raw[1:], self).load()
+    def _carry_out(self, raw: bytes) -> tuple[bytes, bytes]:
+        verb, target, positional, named, changes, around = _loads(raw)
+        if around is None:
+            return self._perform(verb, target, positional, named, changes)
+        with self.around.of(around):
+            return self._perform(verb, target, positional, named, changes)
 
-    def outside(self, number: int) -> Outside:
-        """The stand-in of one of the test's functions, the same one each time."""
-        if number not in self.functions:
-            self.functions[number] = Outside(self, number)
-        return self.functions[number]
-
-    def mirror(self, number: int, name: str) -> Any:
-        """This side's copy of an object of the judge's, still without attributes; pickle fills them in."""
-        if (thing := self.channel.mirrored.get(number)) is None:
-            kind = self.channel.classes.get(name)
-            thing = self.channel.mirror(number, types.SimpleNamespace() if kind is None else object.__new__(kind))
-        vars(thing).clear()
-        return thing
-
-    @staticmethod
-    def _call(thing: Any, *positional: Any, **named: Any) -> Any:
-        return thing(*positional, **named)
-
-    @staticmethod
-    def _next(thing: Iterator[Any], most: int) -> tuple[list[Any], bool]:
-        items: list[Any] = []
-        for item in thing:
-            items.append(item)
-            if len(items) == most:
-                return items, False
-        return items, True
-
-    def _changed(self, raw: bytes, after: tuple[Any, ...]) -> bool:
-        """Whether arguments were changed in place, types included (1 is not True, 1.0 is not 1)."""
-        if self.channel.mirrored:
-            return True
-        before = self.arguments(raw)[0]
+    def _perform(self, verb: str, target: int, positional: Any, named: Any, changes: Any) -> tuple[bytes, bytes]:
+        graph = self.graph
         try:
-            if raw[:1] == b"m":
-                return bool(_marshal(after, 2) != _marshal(before, 2))
-            return bool(tag_value(after, self.channel) != tag_value(before, self.channel))
-        except Exception:
-            return True
-
-    def answer(self, verb: str, target: Any, raw: bytes, mutable: bool) -> None:
-        """Carries out one request and sends the result; arguments changed in place are sent back."""
-        try:
-            positional, named = self.arguments(raw)
-            result = self.asks[verb](self.find(target), *positional, **named)
+            for tree in changes:
+                graph.read(tree)
+            given = [graph.read(tree) for tree in positional]
+            keywords = {name: graph.read(tree) for name, tree in named.items()} if named else {}
+            thing = self.module.__dict__ if verb == "name" else graph.things[target]
+            result = REQUESTS[verb](thing, *given, **keywords)
         except Ended:
             raise
         except BaseException as error:
-            self.channel.send(self.sequence, b"x", write_exception(error, self.channel))
+            return b"x", self._write_exception(error)
+        return self._write(result, _references(result) > LOCAL)
+
+    def _write(self, result: Any, watched: bool) -> tuple[bytes, bytes]:
+        """(kind, payload). A value that recurses for ever or misreports itself becomes an object equal to nothing."""
+        graph = self.graph
+        graph.written = set()
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, DEEP))
+        try:
+            if (not watched or type(result) in (int, str, float)) and plain_inside(result) and not self.around.any():
+                changes = graph.changes() if graph.before else []
+                if not changes:
+                    return b"v", _dumps(result)
+                return b"t", _dumps([result, changes, *self.around.taken()])
+            tree = graph.write(result, watched)
+            return b"t", _dumps([tree, graph.changes(), *self.around.taken()])
+        except Exception:
+            graph.written = set()
+            tree = ["o", graph.enter(result), ["k", graph.new_number(), "unsendable", "", [], []]]
+            return b"t", _dumps([tree, [], *self.around.taken()])
+        finally:
+            sys.setrecursionlimit(limit)
+
+    def _write_exception(self, error: BaseException) -> bytes:
+        """[exception, changes, output, own class, message, line of the program]."""
+        graph = self.graph
+        graph.written = set()
+        try:
+            text = str(error)[:TEXT]
+        except BaseException:
+            text = ""
+        shown = [type(error).__name__, text, last_line(error)]
+        try:
+            return _dumps([graph.write_exception(error), graph.changes(), *self.around.taken(), *shown])
+        except BaseException:
+            base = next(one for one in type(error).__mro__ if one.__module__ == "builtins")
+            number = graph.new_number()
+            tree = ["x", number, ["T", "builtins", base.__name__], ["t", text], ["d", None], None, None, False, None]
+            return _dumps([tree, [], *self.around.taken(), *shown])
+
+    def report_failure(self, error: BaseException) -> None:
+        """Reports that the program did not compile or raised an exception while it was executed."""
+        self.channel.send(self.sequence, b"x", self._write_exception(error))
+
+    def serve(self) -> None:
+        """Answers until the judge hangs up."""
+        try:
+            while True:
+                for raw in self.channel.message()[1]:
+                    self.answer(raw)
+        except Ended:
             return
-        kind, payload = write_value(result, self.channel)
-        if mutable and self._changed(raw, positional):
-            with contextlib.suppress(Exception):  # arguments that cannot be sent are left out
-                self.channel.written.clear()
-                pair = ["l", tag_value(result, self.channel), _sequence("l", positional, self.channel)]
-                kind, payload = b"w", _dumps(pair).encode()
-        self.channel.send(self.sequence, kind, payload)

@@ -35,7 +35,7 @@ SPACES = linux.NEWUSER | linux.NEWPID | linux.NEWNS | linux.NEWIPC | linux.NEWUT
 MIB = 1 << 20
 # (limit, value): address space 2 GiB: Mbpp+/255 makes a list of over 1 GiB; 64 processes and threads run a pool
 LIMITS = (
-    (resource.RLIMIT_AS, 2048 * MIB), (resource.RLIMIT_FSIZE, 64 * MIB), (resource.RLIMIT_NOFILE, 256),
+    (resource.RLIMIT_AS, 2048 * MIB), (resource.RLIMIT_FSIZE, 64 * MIB), (resource.RLIMIT_NOFILE, 1024),
     (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_MEMLOCK, 0),
     (getattr(resource, "RLIMIT_SIGPENDING", 11), 256),
 )  # fmt: skip
@@ -100,21 +100,14 @@ def _prepare_steps(judge: int, code: bytes) -> ChildSteps:
 def serve_program(session: candidate.Session) -> None:
     """Loads the program that the judge sends and answers until it hangs up."""
     channel = session.channel
-    source, cpu_seconds, classes = channel.message()
+    source, cpu_seconds, classes, entry_point = channel.message()
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     try:
-        session.load(source, classes)
+        session.load(source, classes, entry_point)
     except BaseException as error:
-        channel.send(session.sequence, b"x", candidate.write_exception(error, channel))
+        session.report_failure(error)
         return
-    channel.send(session.sequence, b"o")
-    try:
-        while True:
-            for verb, target, raw, mutable in channel.message():
-                session.sequence += 1
-                session.answer(verb, target, raw, mutable)
-    except candidate.Ended:
-        return
+    session.serve()
 
 
 def _child(ready: ChildSteps) -> None:
@@ -190,6 +183,7 @@ def _prepare(given: dict[str, Any]) -> ChildSteps:
     set_limits()
     os.umask(0o077)
     random.seed(0)
+    candidate.warm_up()
     return _prepare_steps(given["judge"], os.read(given["control"], 1 << 20))
 
 

@@ -26,6 +26,7 @@ from evals.sandbox.program import Program, Verdict
 
 TICK_SECONDS = 0.05
 BLOCKED_SECONDS = 1.5  # a program's wall bound, without waiting for a core, is its limit plus this
+BLOCKED_ALONE = 0.25  # and this in its last run: to sleep past the limit is a timeout
 FIRST_SHARE = 0.5  # of the limit, for the run beside others: an endless program costs 1.5 limits, not 2
 WALL_FACTOR = 20.0  # times the limit: the wall bound on any machine
 MOST_MEMORY = 2 << 30  # resident bytes of one program's tree
@@ -44,7 +45,8 @@ class SandboxJob:
         self.faults = 0
         self.alone = False
         self.killed = ""  # why the watch killed it
-        self.wide = wants_wide(program.prompt + program.completion)
+        tested = program.test if program.form != "evalplus" else ""  # the second view runs it beside the program
+        self.wide = wants_wide(program.prompt + program.completion + tested)
 
     def message(self) -> dict[str, Any]:
         """The message to the judge."""
@@ -55,9 +57,10 @@ class SandboxJob:
             "cpu_seconds": math.ceil(program.timeout_seconds) + 1, "forecast": not self.alone,
         }  # fmt: skip
 
-    def verdict(self, verdict: Any, detail: str, seconds: float) -> Verdict:
+    def verdict(self, verdict: Any, detail: str, seconds: float, disputed: bool = False) -> Verdict:
         """The record of its verdict."""
-        return Verdict(id=self.program.id, verdict=verdict, detail=detail, seconds=round(seconds, 4), runs=self.runs)
+        return Verdict(id=self.program.id, verdict=verdict, detail=detail, seconds=round(seconds, 4), runs=self.runs,
+                       disputed=disputed)  # fmt: skip
 
     def killed_verdict(self, seconds: float) -> Verdict:
         """The verdict of a program that the watch killed, whatever the judge reported."""
@@ -239,15 +242,17 @@ class Sandbox:
             if following is not None:
                 yield following, None
             return
-        for _, verdict, detail, seconds in replies:
+        for _, verdict, detail, seconds, disputed, stands in replies:
             job = slot.job
             assert job is not None  # a judge answers once for each program
             slot.finish()
-            yield job, job.killed_verdict(seconds) if job.killed else job.verdict(verdict, detail, seconds)
+            killed = job.killed and not stands
+            yield job, job.killed_verdict(seconds) if killed else job.verdict(verdict, detail, seconds, disputed)
 
     def _lost(self, slot: PoolSlot, job: SandboxJob) -> Verdict | None:
         """Replaces a worker whose judge ended: the watch killed it, or the sandbox is at fault."""
         seconds = time.monotonic() - slot.since
+        reading = bool(slot.worker.running()[1])  # a program ran when the judge ended
         slot.renew()
         slot.job = slot.ahead = None
         if job.killed:
@@ -255,6 +260,8 @@ class Sandbox:
         job.faults += 1
         if job.faults < FAULTS:
             return None
+        if reading:
+            return job.verdict("failed", "the judge ended twice over what the program gave", seconds)
         return job.verdict("unscored", "the judge ended without a verdict", seconds)
 
     def _watch(self) -> None:
@@ -287,6 +294,7 @@ class Sandbox:
         judging = processes.cpu_seconds(judge) - spent
         why = kill_reason(
             limit,
+            BLOCKED_ALONE if job.alone else BLOCKED_SECONDS,
             usage.cpu_seconds + judging,
             now - start,
             now - start - usage.waited_seconds / max(1, usage.processes) - (waited - slot.waited[1]),
@@ -301,24 +309,25 @@ class Sandbox:
             os.kill(process, signal.SIGKILL)
 
 
-def kill_reason(limit: float, spent: float, wall: float, unstarved: float, resident_bytes: int) -> str:
+def kill_reason(limit: float, blocked: float, spent: float, wall: float, unstarved: float, resident_bytes: int) -> str:
     """The reason to kill a program now, or an empty string.
 
     limit      its time limit, seconds
+    blocked    seconds above it that a blocked program may take
     spent      CPU seconds of its tree and of the judge
     wall       since it began; unstarved: without the time it was ready and had no core
 
-    >>> kill_reason(3.0, spent=0.1, wall=4.0, unstarved=4.0, resident_bytes=0)
+    >>> kill_reason(3.0, 1.5, spent=0.1, wall=4.0, unstarved=4.0, resident_bytes=0)
     ''
-    >>> kill_reason(3.0, spent=3.1, wall=4.0, unstarved=4.0, resident_bytes=0)
+    >>> kill_reason(3.0, 1.5, spent=3.1, wall=4.0, unstarved=4.0, resident_bytes=0)
     'over 3 s of CPU time'
-    >>> kill_reason(3.0, spent=0.1, wall=9.0, unstarved=3.0, resident_bytes=0)
+    >>> kill_reason(3.0, 1.5, spent=0.1, wall=9.0, unstarved=3.0, resident_bytes=0)
     ''
     """
     if resident_bytes > MOST_MEMORY:
         return f"{MEMORY}: over {MOST_MEMORY >> 20} MiB"
     if spent > limit:
         return f"over {limit:g} s of CPU time"
-    if unstarved > limit + BLOCKED_SECONDS or wall > limit * WALL_FACTOR + STILL_SECONDS:
+    if unstarved > limit + blocked or wall > limit * WALL_FACTOR + STILL_SECONDS:
         return f"not done after {wall:.1f} s"
     return ""

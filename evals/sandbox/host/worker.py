@@ -20,7 +20,7 @@ from typing import Any
 from evals.sandbox.host import cgroup, syscall_filter
 from evals.sandbox.host.launch import ENVIRONMENT, INSIDE, ZONES, library_folders
 from evals.sandbox.host.spawner import FILTER
-from evals.sandbox.judge.judge import STATUS
+from evals.sandbox.judge.judge import MOST_MEMORY, STATUS
 from zoo.jsonl import without_halves
 
 REPOSITORY = str(Path(__file__).resolve().parents[3])
@@ -59,7 +59,7 @@ def launch_config(judge: int, control: int, numpy: bool, wide: bool) -> dict[str
             # the loader's default folder: a program's second interpreter has no environment variable that names another
             links.append((f"/usr/lib/{os.path.basename(path)}", place))
     here = Path(__file__).resolve().parents[1] / "guest"
-    names = ("candidate.py", "linux.py", "preload.py", "zygote.py")
+    names = sorted(path.name for path in here.glob("*.py") if path.name != "__init__.py")
     binds += [(str(here / name), f"{INSIDE}/phizoo/evals/sandbox/guest/{name}") for name in names]
     if numpy:
         import numpy as package
@@ -208,6 +208,7 @@ class Worker:
             env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
             pass_fds=[int(n) for n in numbers], stderr=subprocess.DEVNULL, **common,
         )  # fmt: skip
+        self.groups += cgroup.enclose(self.judge_process.pid, MOST_MEMORY, GROUP_PROCESSES)
         for end in (control, judge_end, zygote_end, pool_end):
             end.close()
         os.close(page)

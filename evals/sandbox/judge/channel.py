@@ -1,30 +1,32 @@
-"""The judge's side of the channel: proxies that look like the candidate's functions to a test.
+"""The judge's side of the channel: each use of the program's objects becomes a request, each reply a value.
 
-Each call becomes a frame, each reply a plain value (`evals.sandbox.judge.values`). Once a test has run,
-its calls are known: for the next program of the same test they are all sent at once, and each reply is
-used only if the test then makes exactly that call, byte for byte. Otherwise `Unexpected` is raised and
-the program runs again in a fresh child without the forecast.
+Once a test has run, its calls are known: for the next program of the same test those that depend on no answer
+(`evals.sandbox.judge.rehearsal`) are sent at once, and each reply is used only if the test then makes exactly that
+call, byte for byte. Otherwise `Unexpected` is raised and the program runs again in a fresh child without the forecast.
 """
 
-import builtins
-import io
 import marshal
 import os
-import pickle
+import re
 import struct
-import types
-from collections import deque
-from collections.abc import Callable, Iterator
 from typing import Any
 
-from evals.sandbox.judge.mirrored import SPACE, MirroredObjects
-from evals.sandbox.judge.values import Violation, read, untag
+from evals.sandbox.guest.graph import ObjectGraph
+from evals.sandbox.guest.kinds import RefusedValue
+from evals.sandbox.guest.table import NO_NUMBER
+from evals.sandbox.judge import faithful
+from evals.sandbox.judge.lending import Lending, reference
+from evals.sandbox.judge.opinions import Opinions
+from evals.sandbox.judge.surroundings import Surroundings
+from evals.sandbox.judge.values import Violation, guarded, parse, read_message
 
 HEAD = struct.Struct("<IIc")  # of a reply: number of bytes after the first number, sequence, kind
 MOST_BYTES = 32 << 20  # of one reply: EvalPlus' largest outputs are below 2 MiB
 AHEAD = 2000  # calls forecast at most
 BYTES_AHEAD = 4 << 20
-SENDABLE = frozenset((int, float, str, bytes, bool, complex, type(None)))
+IDENTITY = re.compile(r"\bis\b")
+CONSTANTS = frozenset((str, int, bytes, tuple, float, complex))
+NESTED = 200  # calls within calls
 
 
 class Died(BaseException):
@@ -35,156 +37,36 @@ class Unexpected(BaseException):
     """The test made another call than forecast, so the replies so far may belong to other calls."""
 
 
-class Call(tuple[str, Any, bytes, bool]):
-    """(verb, target, packed arguments, whether an argument can be changed in place)."""
+class Channel:
+    """One program's channel: the constructor opens it on the socket of a fresh child, `close` closes it.
 
-    __slots__ = ()
-
-
-class RemoteObject:
-    """An object that stayed with the candidate. It equals only itself; its parts can be requested.
-
-    The candidate's comparison, arithmetic, hash and conversion methods never run: their results
-    would be the candidate's opinion of its own answer.
+    restores  whether what the program changes in place is changed in the judge too
     """
 
-    __slots__ = ("_ask", "_kind", "_number")
-
-    def __init__(self, ask: Callable[..., Any], number: int | str, kind: str) -> None:
-        for name, value in (("_ask", ask), ("_number", number), ("_kind", kind)):
-            object.__setattr__(self, name, value)
-
-    def __call__(self, *positional: Any, **named: Any) -> Any:
-        return self._ask("call", self._number, positional, named)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return self._ask("get", self._number, (name,), {})
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._ask("set", self._number, (name, value), {})
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._ask("item", self._number, (key,), {})
-
-    def __len__(self) -> int:
-        return int(self._ask("length", self._number, (), {}))
-
-    def __bool__(self) -> bool:
-        return self._ask("truth", self._number, (), {}) is True
-
-    def __contains__(self, key: Any) -> bool:
-        # by its members, compared here: its own __contains__ would give its opinion of the answer
-        return any(member is key or member == key for member in self)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._ask("iterate", self._number, (), {}))
-
-    def __str__(self) -> str:
-        return str(self._ask("text", self._number, (), {}))
-
-    def __repr__(self) -> str:
-        return f"<{self._kind} object of the program>"
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("an object of the program cannot be copied")
-
-    def __deepcopy__(self, memo: Any) -> "RemoteObject":
-        return self
-
-
-class RemoteIterator(RemoteObject):
-    """An iterator that stayed with the candidate: read in growing batches, so endless ones work."""
-
-    __slots__ = ("_batch", "_ready")
-
-    def __iter__(self) -> Iterator[Any]:
-        batch = 1
-        while True:
-            items, ended = self._ask("next", self._number, (batch,), {})
-            yield from items
-            if ended:
-                return
-            batch = min(batch * 2, 256)
-
-    def __next__(self) -> Any:
-        items, ended = self._ask("next", self._number, (1,), {})
-        if ended and not items:
-            raise StopIteration
-        return items[0]
-
-
-def _exact(value: Any) -> bool:
-    """Whether marshal preserves the type of the value (it would write a bytearray as bytes)."""
-    kind = type(value)
-    if kind in SENDABLE:
-        return True
-    if kind in (list, tuple, set, frozenset):
-        return set(map(type, value)) <= SENDABLE or all(map(_exact, value))
-    return kind is dict and all(map(_exact, value)) and all(map(_exact, value.values()))
-
-
-CHANGEABLE = (list, dict, set, bytearray, deque)
-
-
-def _mutable(values: Any) -> bool:
-    return any(type(v) in CHANGEABLE or (type(v) is tuple and _mutable(v)) for v in values)
-
-
-def _ours(kind: type) -> bool:
-    return kind.__module__ == SPACE
-
-
-def _new() -> None:
-    """Stands in a pickle for the constructor of a mirrored object on the other side."""
-
-
-class _Pickler(pickle.Pickler):
-    """Writes the test's functions, classes and objects by number, objects with their attributes."""
-
-    def __init__(self, file: io.BytesIO, functions: list[Callable[..., Any]], mirrored: MirroredObjects) -> None:
-        super().__init__(file, 4)
-        self.functions, self.mirrored = functions, mirrored
-
-    def reducer_override(self, value: Any) -> Any:
-        kind = type(value)
-        if not _ours(kind) or isinstance(value, type) or not hasattr(value, "__dict__"):
-            return NotImplemented
-        state = dict(vars(value))
-        if kind.__name__ not in self.mirrored.names:  # a class that the program does not know
-            state |= {n: getattr(value, n) for n in dir(kind) if n[:2] != "__" and callable(getattr(value, n))}
-        return _new, (self.mirrored.number(value), kind.__name__), state
-
-    def persistent_id(self, value: Any) -> Any:
-        if isinstance(value, RemoteObject):
-            return ("kept", value._number)
-        if value is _new:
-            return ("new", 0)
-        if isinstance(value, type) and _ours(value) and value.__name__ in self.mirrored.names:
-            return ("class", value.__name__)
-        if isinstance(value, types.FunctionType | types.MethodType):
-            self.functions.append(value)
-            return ("function", len(self.functions) - 1)
-        return None
-
-
-class Channel:
-    """One program's channel: the constructor opens it on the socket of a fresh child, `close` closes it."""
-
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, test: str = "", restores: bool = True) -> None:
         self.number = number
         self.data = bytearray()
         self.sequence = 0
-        self.made: list[Call] = []  # the calls of this run, to forecast the next
-        self.ahead: list[Call] = []
+        self.depth = 0
+        self.made: list[bytes] = []  # the calls of this run, to forecast the next
+        self.ahead: list[bytes] = []
         self.broken: BaseException | None = None  # an error that a bare except of a test must not hide
-        self.remotes: dict[int, RemoteObject] = {}
-        self.functions: list[Callable[..., Any]] = []
         self.last_error = ""
-        self.mirrored = MirroredObjects()
-        self.restores = True  # whether arguments changed in place are restored in the judge
+        self.restores = restores
+        self.looks_at_identity = IDENTITY.search(test) is not None
+        self.crossed, self.enough = faithful.ALIKE, faithful.MUTABLE  # `faithful.difference`; looked for up to `enough`
+        self.opinions = Opinions(self.ask, self._thing)
+        self.graph = ObjectGraph(1, self.opinions.use, reference=reference)
+        if not restores:
+            self.graph.base = NO_NUMBER
+        self.lending = Lending(self.graph)
+        self.surroundings = Surroundings(self.graph, test)
+        self.same = False  # whether the program compares identity
         self.stage = "error"  # the verdict if the child dies now: "error" until the program has compiled
+        self.entry = b"[]"  # the message of the object that the program defines under the name asked for
+
+    def _thing(self, number: int) -> Any:
+        return self.graph.things[number]
 
     def close(self) -> None:
         """Hangs up."""
@@ -217,7 +99,7 @@ class Channel:
                 raise self._break(Died("the process ended"))
             self.data += more
 
-    def _frame(self) -> tuple[bytes, bytes]:
+    def _frame(self, expected: int) -> tuple[bytes, bytes]:
         """(kind, payload) of the reply to the current request."""
         self._fill(HEAD.size)
         length, sequence, kind = HEAD.unpack_from(self.data)
@@ -227,25 +109,29 @@ class Channel:
         self._fill(end)
         payload = bytes(self.data[HEAD.size : end])
         del self.data[:end]
-        if sequence != self.sequence:
+        if sequence != expected:
             raise self._break(Violation("a reply out of turn"))
         return kind, payload
 
-    def load(self, source: str, cpu_seconds: int, ahead: list[Call]) -> tuple[str, Any]:
-        """Sends the program and the forecast calls. Returns ("loaded", None), or a failure:
+    def load(
+        self, source: str, cpu_seconds: int, classes: tuple[str, ...], entry_point: str, ahead: list[bytes]
+    ) -> tuple[str, Any]:
+        """Sends the program and the forecast calls. classes: those that both sides define.
+
+        Returns ("loaded", None), or a failure:
 
         ("error", exception)   the program does not compile
         ("failed", exception)  it raised an exception while it was executed
         ("fault", text)        the sandbox failed
         """
-        program = (source, cpu_seconds, self.mirrored.names)
         self.ahead = ahead
-        self._send(program, *([[tuple(call) for call in ahead]] if ahead else []))
+        self._send((source, cpu_seconds, classes, entry_point), *([("c", ahead)] if ahead else []))
         while True:
-            kind, payload = self._frame()
+            kind, payload = self._frame(0)
             if kind == b"c" and self.stage == "error":
-                self.stage = "failed"
+                self.stage, self.same = "failed", payload == b"i"
             elif kind == b"o" and self.stage == "failed":
+                self.entry = payload
                 return "loaded", None
             elif kind == b"x":
                 return self.stage, self._exception(payload)
@@ -254,128 +140,135 @@ class Channel:
             else:
                 raise self._break(Violation("a reply of unknown kind"))
 
-    def _pack(self, positional: tuple[Any, ...], named: dict[str, Any]) -> bytes:
-        """Packs arguments for the candidate: marshal where exact, else pickle with numbered objects."""
-        if all(map(_exact, positional)) and all(map(_exact, named.values())):
-            try:
-                return b"m" + marshal.dumps((positional, named), 2)
-            except ValueError:
-                pass  # too deep
-        file = io.BytesIO()
-        _Pickler(file, self.functions, self.mirrored).dump((positional, named))
-        return b"p" + file.getvalue()
+    def _see(self, value: Any) -> None:
+        """Notes whether a value that crosses could be told from its copy."""
+        if self.crossed < self.enough:
+            self.crossed = max(self.crossed, faithful.safe_difference(value))
 
-    def ask(self, verb: str, target: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def read_entry(self) -> list[Any]:
+        """The object that the program defines under the name asked for, in a list; empty if it defines none."""
+        try:
+            return [guarded(self.graph.read, tree) for tree in guarded(list, parse(self.entry))]
+        except Violation as error:
+            raise self._break(error) from None
+
+    def ask(self, verb: str, target: int, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Makes one request and returns its answer; raises the candidate's exception as one of the judge's."""
         if self.broken is not None:
             raise self.broken
-        raw = self._pack(positional, named)
-        call = Call((verb, target, raw, self.restores and (_mutable(positional) or bool(self.mirrored.things))))
-        self.made.append(call)
+        self._see((positional, *named.values()) if verb == "call" else ...)
+        raw = self._pack(verb, target, positional, named)
+        self.made.append(raw)
+        if self.depth >= NESTED:
+            raise self._break(Violation("calls within calls without end"))
+        self.depth += 1
+        try:
+            value = self._exchange(raw)
+            return self._itself(value, positional) if self.looks_at_identity and verb == "call" else value
+        finally:
+            self.depth -= 1
+
+    def _pack(self, verb: str, target: int, positional: tuple[Any, ...], named: dict[str, Any]) -> bytes:
+        graph = self.graph
+        graph.written = set()
+        shares = self.restores
+        trees = [graph.write(value, shares) for value in positional]
+        keywords = {name: graph.write(value, shares) for name, value in named.items()}
+        changes = graph.changes() if graph.before else []
+        graph.purge()
+        try:
+            return marshal.dumps((verb, target, trees, keywords, changes, self.surroundings.now()), 2)
+        except ValueError:
+            raise RecursionError("an argument that is nested too deeply") from None
+
+    def _exchange(self, raw: bytes) -> Any:
         if self.sequence < len(self.ahead):
-            if self.ahead[self.sequence] != call:
+            if self.ahead[self.sequence] != raw:
                 raise self._break(Unexpected())
             self.sequence += 1
         else:
             self.sequence += 1
-            self._send([tuple(call)])
-        return self._answer(positional)
-
-    def _answer(self, positional: tuple[Any, ...]) -> Any:
+            self._send(("c", [raw]))
+        mine = self.sequence
         while True:
-            kind, payload = self._frame()
+            kind, payload = self._frame(mine)
             if kind != b"k":
                 break
-            self._outside(payload)
-        try:
-            if kind in (b"v", b"t"):
-                return read(kind, payload, self.remote, self.mirrored.fill)
-            if kind == b"w":
-                result, changed = read(kind, payload, self.remote, self.mirrored.fill)
-                _restore(positional, changed)
-                return result
-        except Violation as error:
-            raise self._break(error) from None
-        except (ValueError, TypeError):
-            raise self._break(Violation("an unreadable reply")) from None
+            self._serve(payload)
         if kind == b"x":
             raise self._exception(payload)
-        raise self._break(Violation("a reply of unknown kind"))
-
-    def _outside(self, payload: bytes) -> None:
-        """Answers the candidate's call of one of the test's functions, on plain values."""
-        number, positional, named = read(b"k", payload, self.remote, self.mirrored.fill)
-        if type(number) is not int or not 0 <= number < len(self.functions):
-            raise self._break(Violation("a call of an unknown function"))
         try:
-            result, raised = self.functions[number](*positional, **named), {}
+            if kind == b"v":
+                value = parse(payload)
+            elif kind == b"t":
+                value, rest = read_message(self.graph, payload, 4)
+                guarded(self.surroundings.after, *rest)
+            else:
+                raise Violation("a reply of unknown kind")
+        except Violation as error:
+            raise self._break(error) from None
+        self._see(value)
+        return value
+
+    def _itself(self, value: Any, given: tuple[Any, ...]) -> Any:
+        """The argument that an answer is, if it is one: constants cross without a number."""
+        for one in given:
+            if type(one) is type(value) and type(value) in CONSTANTS and _same_bytes(one, value):
+                return one
+        return value
+
+    def _serve(self, payload: bytes) -> None:
+        """Carries out the candidate's request for one of the test's objects."""
+        try:
+            verb, number, positional, named, changes, printed, states = guarded(_seven, parse(payload))
+            self._see(...)
+            self.graph.written = set()
+            given = [guarded(self.graph.read, tree) for tree in guarded(list, positional)]
+            keywords = {str(name): guarded(self.graph.read, tree) for name, tree in guarded(_items, named)}
+            for tree in changes:
+                guarded(self.graph.read, tree)
+            guarded(self.surroundings.after, printed, states)
+        except Violation as error:
+            raise self._break(error) from None
+        try:
+            kind, value = "r", self.lending.carry_out(verb, number, given, keywords)
+        except Violation as error:
+            raise self._break(error) from None
         except Exception as error:  # the program may catch it, as in one process
-            result, raised = _builtin(error), {"raised": True}
-        self._send(self._pack((result,), raised))
-
-    def remote(self, number: int, kind: str, iterates: bool) -> RemoteObject:
-        """The stand-in of an object that stayed with the candidate, the same one each time."""
-        if number not in self.remotes:
-            self.remotes[number] = (RemoteIterator if iterates else RemoteObject)(self.ask, number, kind)
-        return self.remotes[number]
-
-    def proxy(self, name: str) -> RemoteObject:
-        """The stand-in of a name that the program defines."""
-        return RemoteObject(self.ask, name, "function")
+            kind, value = "e", error
+        if self.broken is not None:
+            raise self.broken
+        self.graph.written = set()
+        tree = self.graph.write(value, True)
+        self._send((kind, tree, self.graph.changes()))
 
     def _exception(self, payload: bytes) -> BaseException:
-        """The judge's own exception, of the builtin class of the candidate's exception."""
+        """The candidate's exception, as one of the judge's own."""
+        self._see(...)
         try:
-            base, own, arguments, text, line = read(b"v", payload, self.remote)
-            kind = vars(builtins)[base]
-            if not issubclass(kind, BaseException) or type(line) is not int:
-                raise TypeError
-            given = [text] if arguments is None else [untag(a, self.remote) for a in arguments]
-        except (Violation, ValueError, TypeError, LookupError, RecursionError):
-            return self._break(Violation("an unreadable exception"))
-        self.last_error = f"{own}: {text}" + (f" (line {line} of the program)" if line else "")
-        try:
-            error = kind(*given)
-        except Exception:
-            error = _bare(kind, str(text))
-        assert isinstance(error, BaseException)
+            error, rest = read_message(self.graph, payload, 7)
+            guarded(self.surroundings.after, *rest[:2])
+            own, text, line = rest[2:]
+            if not isinstance(error, BaseException) or type(line) is not int or isinstance(error, Violation):
+                raise Violation("an unreadable exception")
+        except Violation as problem:
+            return self._break(problem)
+        self.last_error = f"{own!s:.200}: {text!s:.1000}" + (f" (line {line} of the program)" if line else "")
         return error
 
 
-def _bare(kind: type[BaseException], text: str) -> BaseException:
-    """An exception of the right class whose arguments could not be sent (UnicodeDecodeError needs five)."""
+def _same_bytes(one: Any, other: Any) -> bool:
     try:
-        return kind.__new__(kind, text)
-    except Exception:
-        return RuntimeError(text)
+        return one is other or marshal.dumps(one, 2) == marshal.dumps(other, 2)
+    except ValueError:
+        return False
 
 
-def _builtin(error: Exception) -> Exception:
-    """An exception of one of the test's functions as the program may see it: of a builtin class."""
-    base = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
-    plain = all(map(_exact, error.args))
-    made = _bare(base, str(error)) if not plain else base.__new__(base, *error.args)
-    return made if isinstance(made, Exception) else RuntimeError(str(error))
+def _seven(parts: list[Any]) -> list[Any]:
+    if len(parts) != 7 or type(parts[4]) is not list:
+        raise RefusedValue("a request of another form")
+    return parts
 
 
-def _restore(ours: Any, changed: Any) -> None:
-    """Updates the test's own lists, dicts and sets to match the candidate's changed copies."""
-    for mine, new in zip(ours, changed, strict=False):
-        if type(mine) is not type(new):
-            continue
-        if type(mine) is list:
-            if len(mine) == len(new):
-                _restore(mine, new)
-                new = [
-                    m if type(m) is type(n) and type(m) in (list, dict, set) else n
-                    for m, n in zip(mine, new, strict=True)
-                ]
-            mine[:] = new
-        elif type(mine) is dict or type(mine) is set:
-            mine.clear()
-            mine.update(new)
-        elif type(mine) is bytearray or type(mine) is deque:
-            mine.clear()
-            mine.extend(new)
-        elif type(mine) is tuple:
-            _restore(mine, new)
+def _items(named: dict[str, Any]) -> Any:
+    return named.items()

@@ -1,4 +1,4 @@
-# ruff: noqa: S102, S302
+# ruff: noqa: S302
 """The judge: holds the tests, drives one candidate at a time, decides the verdict.
 
 A process of its own, because a value that a candidate returned (a huge integer, say) may keep a test busy
@@ -6,16 +6,12 @@ in C, where no Python timer fires: `evals.sandbox.host.pool` watches it from out
 judge handles a completion only as text to pass on and runs none of its code.
 """
 
-import ast
-import builtins
 import contextlib
-import io
 import json
 import marshal
 import mmap
 import os
 import random
-import re
 import resource
 import signal
 import socket
@@ -23,123 +19,20 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from functools import lru_cache
-from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
-from evals.sandbox.judge import evalplus
-from evals.sandbox.judge.channel import AHEAD, BYTES_AHEAD, Call, Channel, Died, Unexpected
-from evals.sandbox.judge.mirrored import SPACE
+from evals.sandbox.judge import faithful
+from evals.sandbox.judge.channel import AHEAD, BYTES_AHEAD, Channel, Died, Unexpected
+from evals.sandbox.judge.forms import RUNS, TEST, BrokenTest, compiled, meant_classes, prepare, shared_classes
+from evals.sandbox.judge.rehearsal import Rehearsal, independent, without_assertions
+from evals.sandbox.judge.surroundings import SINK
+from evals.sandbox.judge.values import Violation
 
 STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), its start, our CPU time then
 MOST_MEMORY = 4 << 30
+MOST_KEPT = 512 << 20  # resident bytes after a program; usually below 100 MiB
 DEEP = 4000  # results nested deeper than this fail: the C stack allows about twice as many
-TEST = "<test>"
-
-
-class BrokenTest(Exception):
-    """The test itself cannot run, so the program is unscored."""
-
-
-@lru_cache(maxsize=4096)
-def compile_test(source: str, name: str) -> CodeType:
-    """Compiles a trusted source, once."""
-    return compile(source, name, "exec", dont_inherit=True)
-
-
-@lru_cache(maxsize=4096)
-def helpers(prompt: str) -> CodeType | None:
-    """The code of a prompt, for its helpers beside the requested function; None if it does not compile."""
-    for source in (prompt, prompt.rstrip() + "\n    pass\n"):
-        try:
-            return compile(source, "<prompt>", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError):
-            continue
-    return None
-
-
-@lru_cache(maxsize=4096)
-def free_names(test: str) -> tuple[str, ...]:
-    """The names that a test uses but neither it nor Python defines: the program must.
-
-    >>> free_names("root = Node(1)\\nassert height(root) == max(1, 0)")
-    ('Node', 'height')
-    """
-    used: set[str] = set()
-    bound = set(vars(builtins))
-    for node in ast.walk(ast.parse(test)):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            bound.add(node.name)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            bound.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bound.add(node.name)
-    return tuple(sorted(used - bound))
-
-
-@lru_cache(maxsize=4096)
-def defined_classes(prompt: str) -> tuple[str, ...]:
-    """The names of the classes that a prompt defines."""
-    code = helpers(prompt)
-    return () if code is None else tuple(n for n in code.co_names if re.search(rf"^class {n}\b", prompt, re.MULTILINE))
-
-
-def _run_check(job: dict[str, Any], channel: Channel) -> None:
-    """Runs a test of HumanEval's form: the prompt's helpers, then check(candidate)."""
-    space: dict[str, Any] = {"__name__": SPACE}
-    code = helpers(job["prompt"])
-    if code is not None:
-        try:
-            exec(code, space)
-        except Exception:
-            space = {"__name__": SPACE}
-    candidate = channel.proxy(job["entry_point"])
-    try:
-        exec(compile_test(job["test"], TEST), space)
-        check = space["check"]
-        for name in free_names(job["test"]):
-            space.setdefault(name, channel.proxy(name))
-        kinds = {name: kind for name, kind in space.items() if isinstance(kind, type) and kind.__module__ == SPACE}
-        channel.mirrored.classes = {name: kinds[name] for name in channel.mirrored.names if name in kinds}
-    except Exception as error:
-        raise BrokenTest(f"{type(error).__name__}: {error}") from None
-    space[job["entry_point"]] = candidate
-    check(candidate)
-
-
-def _run_asserts(job: dict[str, Any], channel: Channel) -> None:
-    """Runs a test of MBPP's form: setup lines and plain asserts, with proxies for their free names."""
-    try:
-        code, names = compile_test(job["test"], TEST), free_names(job["test"])
-    except (SyntaxError, ValueError) as error:
-        raise BrokenTest(f"{type(error).__name__}: {error}") from None
-    space = {name: channel.proxy(name) for name in (job["entry_point"], *names)}
-    space["__name__"] = "test"  # type: ignore[assignment]
-    exec(code, space)
-
-
-@lru_cache(maxsize=64)
-def prepare(test: str) -> evalplus.Reference:
-    """Prepares an EvalPlus test and the reference's outputs, once."""
-    return evalplus.Reference(test)
-
-
-def _run_evalplus(job: dict[str, Any], channel: Channel) -> None:
-    """Runs a test of EvalPlus's form: outputs against the reference's; changes of an input in place do not matter."""
-    channel.restores = False
-    evalplus.compare(prepare(job["test"]), channel.proxy(job["entry_point"]))
-
-
-FORMS: dict[str, Callable[[dict[str, Any], Channel], None]] = {
-    "humaneval": _run_check,
-    "asserts": _run_asserts,
-    "evalplus": _run_evalplus,
-}
+LOST = "the sandbox did not read the program"  # a failure of the second view that is the sandbox's own
 
 
 def describe(error: BaseException, test: str, last_error: str) -> str:
@@ -148,16 +41,47 @@ def describe(error: BaseException, test: str, last_error: str) -> str:
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename == TEST:
             number = frame.lineno or 0
-    lines = test.splitlines()
-    where = ""
-    if 0 < number <= len(lines):
-        ordinal = sum(line.lstrip().startswith("assert") for line in lines[:number])
-        where = f" in test {ordinal}, line {number}: {lines[number - 1].strip()[:200]}"
     try:
         message = last_error or f"{type(error).__name__}: {error}".rstrip(": ")
-    except Exception:
+    except BaseException:  # an object of the program's in it, which cannot be asked any more
         message = type(error).__name__
-    return message[:600] + where
+    return message[:600] + at_line(test, number)
+
+
+def at_line(test: str, number: int) -> str:
+    """The place of a failure in the words of `describe`; "" if the line is not one of the test's."""
+    lines = test.splitlines()
+    if not 0 < number <= len(lines):
+        return ""
+    ordinal = sum(line.lstrip().startswith("assert") for line in lines[:number])
+    return f" in test {ordinal}, line {number}: {lines[number - 1].strip()[:200]}"
+
+
+def resident_bytes() -> int:
+    """The resident memory of this process."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+class JudgedProgram(NamedTuple):
+    """The outcome for one program.
+
+    due       why a second view is due; "" if none is
+    disputed  the verdict rests on one view alone: plain Python passes what the judge fails, or could not look
+    stands    the verdict is final, even if the watch killed the child of the second view
+    """
+
+    verdict: str
+    detail: str = ""
+    due: str = ""
+    disputed: bool = False
+    stands: bool = False
+
+
+def _names(job: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    """(the classes that both sides define, the name that the program was asked for)."""
+    whole = shared_classes(job["prompt"], job["entry_point"]) if job["form"] == "humaneval" else ()
+    return whole, job["entry_point"]
 
 
 class Judge:
@@ -167,10 +91,11 @@ class Judge:
         self.pool = socket.socket(fileno=pool)
         self.zygote = socket.socket(fileno=zygote)
         self.status = mmap.mmap(status, STATUS.size)
-        self.begun = 0
-        self.forecasts: dict[tuple[str, str], list[Call]] = {}
+        self.begun = STATUS.unpack_from(self.status, 0)[0]  # 0 but in a renewed judge
+        self.made: dict[tuple[str, str], list[bytes]] = {}  # the calls of each test that passed
+        self.forecasts: dict[tuple[str, str], list[bytes]] = {}  # those of them that depend on no answer
 
-    def next_child(self) -> Channel:
+    def next_child(self, job: dict[str, Any]) -> Channel:
         """Takes a fresh child's channel and tells the watch which process to watch from now on."""
         data, rights, _, _ = self.zygote.recvmsg(10, socket.CMSG_SPACE(4))
         if not rights:
@@ -178,7 +103,10 @@ class Judge:
         number = struct.unpack("i", rights[0][2])[0]
         self.begun += 1
         STATUS.pack_into(self.status, 0, self.begun, int(data), time.monotonic(), time.process_time())
-        return Channel(number)
+        by_value = job["form"] == "evalplus"
+        channel = Channel(number, "" if by_value else job["test"], restores=not by_value)
+        channel.opinions.meant = meant_classes(job["prompt"], "" if by_value else job["test"], job["form"])
+        return channel
 
     def end(self, channel: Channel) -> None:
         """Closes the channel and has the child's whole tree killed."""
@@ -187,74 +115,151 @@ class Judge:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead zygote is noticed at the next child
             self.zygote.send(b"d")
 
-    def attempt(self, job: dict[str, Any], ahead: list[Call]) -> tuple[str, str]:
-        """(verdict, detail) of one run; raises Unexpected if the forecast was wrong."""
-        channel = self.next_child()
-        if job["form"] == "humaneval":
-            channel.mirrored.names = defined_classes(job["prompt"])
+    def attempt(self, job: dict[str, Any], ahead: list[bytes]) -> JudgedProgram:
+        """The judge's own view in one run; raises Unexpected if the forecast was wrong."""
         try:
-            state, error = channel.load(job["source"], job["cpu_seconds"], ahead)
+            code = compiled(job)
+        except BrokenTest as broken:
+            return JudgedProgram("unscored", f"the test cannot run: {broken}")
+        channel = self.next_child(job)
+        channel.enough = faithful.enough(job["form"], job["test"], job["entry_point"])
+        try:
+            state, error = channel.load(job["source"], job["cpu_seconds"], *_names(job), ahead)
             if state == "fault":
-                return "unscored", str(error)
+                return JudgedProgram("unscored", str(error))
             if state != "loaded":
-                return state, channel.last_error
+                return JudgedProgram(state, channel.last_error)
             random.seed(0)  # tests may draw random arguments: the same ones for every program
-            FORMS[job["form"]](job, channel)
+            RUNS[job["form"]](job, channel, code)
             if channel.broken is not None:
                 raise channel.broken
+            channel.opinions.check()
         except BrokenTest as error:
-            return "unscored", f"the test cannot run: {error}"
+            return JudgedProgram("unscored", f"the test cannot run: {error}")
         except Unexpected:
             raise
         except BaseException as error:
             if isinstance(channel.broken, Unexpected):
                 raise channel.broken from None
-            state = "error" if isinstance(channel.broken, Died) and channel.stage == "error" else "failed"
-            return state, describe(channel.broken or error, job["test"], channel.last_error)
+            detail = describe(channel.broken or error, job["test"], channel.last_error)
+            if isinstance(channel.broken, Died):  # it ended, or the watch killed it
+                return JudgedProgram("error" if channel.stage == "error" else "failed", detail)
+            return JudgedProgram("failed", detail, due=self._due(job, channel))
         finally:
             self.end(channel)
         self._remember(job, channel.made)
-        return "passed", ""
+        return JudgedProgram("passed", due=self._due(job, channel))
 
-    def _remember(self, job: dict[str, Any], made: list[Call]) -> None:
+    @staticmethod
+    def _due(job: dict[str, Any], channel: Channel) -> str:
+        crossed = faithful.OBJECT if isinstance(channel.broken, Violation) else channel.crossed  # a refused reply
+        return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], crossed, channel.same)
+
+    def look_again(self, job: dict[str, Any], first: JudgedProgram) -> JudgedProgram:
+        """The verdict of both views: the test as plain Python runs it, in a fresh child, vetoes or disputes."""
+        failed = first.verdict != "passed"
+        alone = first._replace(disputed=True, stands=failed)
+        note = f"{first.detail}; " if first.detail else ""
+        if missing := faithful.unavailable(job["form"], job["test"], job["entry_point"]):
+            return alone._replace(detail=f"{note}judged on copies alone: no module {missing} in the sandbox")
+        try:
+            source = faithful.official(job, prepare(job["test"]) if job["form"] == "evalplus" else None)
+        except Exception as error:  # outputs of a reference that cannot be sent
+            return alone._replace(detail=f"{note}judged on copies alone: {type(error).__name__}")
+        failure = self._run_official(job, source)
+        if failure == LOST:  # the sandbox's fault, since no code of the program ran
+            failure = self._run_official(job, source)
+        if failure is None:
+            return alone._replace(detail=f"{note}plain Python passes it") if failed else first
+        if failure == LOST:
+            return alone._replace(detail=f"{note}judged on copies alone: {failure}")
+        if failed:
+            return first._replace(stands=True)
+        return JudgedProgram("failed", f"passes on copies, fails as plain Python: {failure}")
+
+    def _run_official(self, job: dict[str, Any], source: str) -> str | None:
+        """The failure of a program with its test in one text; None if it passes."""
+        channel = self.next_child(job)
+        try:
+            state, error = channel.load(source, job["cpu_seconds"], (), "", [])
+            if state == "loaded":
+                return None
+            if state == "fault":
+                return LOST
+            text, line = faithful.place(channel.last_error or str(error), job["source"])
+            return text + (at_line(job["test"], line) if job["form"] != "evalplus" else "")
+        except (Died, Violation) as error:
+            return LOST if channel.stage == "error" else f"{type(error).__name__}: {error}"
+        finally:
+            self.end(channel)
+
+    def _remember(self, job: dict[str, Any], made: list[bytes]) -> None:
         key = (job["entry_point"], job["test"])
-        if key not in self.forecasts and len(made) <= AHEAD and sum(len(c[2]) for c in made) <= BYTES_AHEAD:
-            if len(self.forecasts) >= 2048:
+        if key not in self.made and len(made) <= AHEAD and sum(map(len, made)) <= BYTES_AHEAD:
+            if len(self.made) >= 2048:
+                self.made.clear()
                 self.forecasts.clear()
-            self.forecasts[key] = made
+            self.made[key] = made
 
-    def judge(self, job: dict[str, Any]) -> tuple[str, str]:
-        """(verdict, detail) of the program, with the forecast of its test if there is one."""
+    def _forecast(self, job: dict[str, Any]) -> list[bytes]:
+        """The calls that may be sent ahead: those of a run that passed which depend on no answer."""
+        key = (job["entry_point"], job["test"])
+        if not job["forecast"] or key not in self.made:
+            return []
+        if key not in self.forecasts:
+            made = self.made[key]
+            if job["form"] != "evalplus":
+                code = without_assertions(job["test"])
+                random.seed(0)
+                made = independent(Rehearsal(made, job["test"]), lambda channel: RUNS[job["form"]](job, channel, code))
+            self.forecasts[key] = made
+        return self.forecasts[key]
+
+    def judge(self, job: dict[str, Any]) -> JudgedProgram:
+        """The verdict on the program, by the judge and, where that is due, by plain Python."""
+        first = self.first_view(job)
+        return self.look_again(job, first) if first.due else first
+
+    def first_view(self, job: dict[str, Any]) -> JudgedProgram:
+        """The judge's own view of the program, with the forecast of its test if there is one."""
         if job["form"] == "evalplus":
             try:
                 prepare(job["test"])  # before a child is watched: the reference's time does not count for the program
             except Exception as error:
-                return "unscored", f"the reference cannot run: {type(error).__name__}: {error}"
-        ahead = self.forecasts.get((job["entry_point"], job["test"]), []) if job["forecast"] else []
+                return JudgedProgram("unscored", f"the reference cannot run: {type(error).__name__}: {error}")
         try:
-            verdict = self.attempt(job, ahead)
+            verdict = self.attempt(job, self._forecast(job))
         except Unexpected:
             return self.attempt(job, [])
-        if verdict[0] == "error" and verdict[1].startswith("Died"):  # while compiling, or before it had the program
+        if verdict.verdict == "error" and verdict.detail.startswith("Died"):  # while compiling, or before
             return self.attempt(job, [])
         return verdict
 
     def serve(self) -> None:
         """Judges programs until the pool closes the socket."""
-        stream = self.pool.makefile("rb")
-        while head := stream.read(4):
-            job = marshal.loads(stream.read(int.from_bytes(head, "little")))
+        while head := self._receive(4):
+            job = marshal.loads(self._receive(int.from_bytes(head, "little")))
             begun = time.monotonic()
-            verdict, detail = self.judge(job)
-            reply = json.dumps([job["index"], verdict, detail, time.monotonic() - begun]).encode()
+            made = self.judge(job)
+            facts = [job["index"], made.verdict, made.detail, time.monotonic() - begun, made.disputed, made.stands]
+            reply = json.dumps(facts).encode()
             self.pool.sendall(len(reply).to_bytes(4, "little") + reply)
+            if resident_bytes() > MOST_KEPT:
+                os.execv(sys.executable, sys.orig_argv)  # noqa: S606 (renewed: its sockets stay, its memory goes)
+
+    def _receive(self, size: int) -> bytes:
+        """Exactly `size` bytes of the pool's, and none of the next message; b"" at its end."""
+        data = b""
+        while len(data) < size and (more := self.pool.recv(size - len(data))):
+            data += more
+        return data
 
 
 def main(arguments: list[str]) -> None:
     """Runs the judge's process. arguments: descriptors of the pool, the zygote and the status page."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setrecursionlimit(DEEP)
-    sys.stdout = io.StringIO()  # the output of a test is dropped
+    sys.stdout = sys.stderr = SINK  # the output of a test is dropped
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -102,6 +102,16 @@ def test_thoughts_without_an_end_are_counted_in_the_cell_and_the_exports(made: S
     assert line["unfinished"] == "12"
 
 
+def test_disputed_verdicts_are_counted_in_the_cell_and_the_exports(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    board = build_board([mini], [made.score(mini, under, 0.5, disputed=2)], {under.fingerprint: under})
+    (cell,) = board.rows[0].cells.values()
+    assert cell_text(cell).endswith("(2 disputed)")
+    assert "(2 disputed)" in as_latex(board) and "2 disputed" in as_markdown(board)
+    (line,) = csv.DictReader(io.StringIO(as_csv(board)))
+    assert line["disputed"] == "2"
+
+
 def test_sandbox_tier_is_in_the_cell_and_the_head(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol()
     score = made.score(mini, under, 0.5)

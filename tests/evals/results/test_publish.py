@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, Sample, Scored
+from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, Sample, Scored, encode_line
 from evals.results.publish import publish
 from evals.run import FinishedRun, RunOptions, evaluate
 from evals.task import Task
+from zoo.cli.output import score_notes
 from zoo.errors import ZooError
 from zoo.records import About, Dataset, Search, SearchedBy, SearchedSet, TrainedOn
 from zoo.registry import Registry, open_registry
@@ -121,3 +122,16 @@ def test_subsets_split_every_metric(done: FinishedRun) -> None:
     assert counted["acc", "overlapping"] == (3, 0.667)
     assert counted["acc", "clean"] == (5, 0.4)
     assert counted["acc_norm", "clean"] == (5, 1.0)
+
+
+def test_disputed_verdicts_are_counted_in_each_score_and_part(done: FinishedRun) -> None:
+    results = [msgspec.structs.replace(one, disputed=one.sample in ("s/1", "s/3", "s/4")) for one in done.results]
+    done.path.write_bytes(b"".join(map(encode_line, results)))
+    disputed = msgspec.structs.replace(done, results=results)
+    with open_registry() as registry:
+        add_search(registry, disputed, flagged=("s/3", "s/5"))
+        publish(registry, disputed)
+        counts = {score.subset: score.disputed for score in registry.scores("tiny") if score.metric == "acc"}
+        notes = [score_notes(score) for score in registry.scores("tiny") if score.subset == "all"]
+    assert counts == {"all": 3, "clean": 2, "overlapping": 1}
+    assert all("3 disputed" in note for note in notes)

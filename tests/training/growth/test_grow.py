@@ -66,8 +66,8 @@ def test_what_is_called_exact_and_is_not_is_refused(
 ) -> None:
     from training.growth import rules
 
-    plain = rules._share_out
-    monkeypatch.setattr(rules, "_share_out", lambda *args: plain(*args) * 1.01)
+    plain = rules.share_out
+    monkeypatch.setattr(rules, "share_out", lambda *args: plain(*args) * 1.01)
     assert grow("wrong", "--method", "tile-exact") == 2
     assert "nothing was registered" in capsys.readouterr().err
     with open_registry() as registry:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from training import optimizer, state
+from training import optimizer, parallel, state
 from training.growth import rules
 from training.growth.forward import logits as streamed
 from training.growth.grow import header, shape_of
@@ -181,14 +181,22 @@ def test_adamw_at_one_nth_of_the_rate_follows_the_small_model() -> None:
     assert apart(small, model(SMALL, 0)) > 1e-2  # they did move
 
 
-def test_the_recipes_rule_and_grown_moments_follow_the_small_model() -> None:
-    """Five steps of the small model, then both go on: the grown one with lr/n, n times the decay, and grown moments."""
+@pytest.mark.parametrize("limit", [0.0, 2.0])
+def test_the_recipes_rule_and_grown_moments_follow_the_small_model(limit: float) -> None:
+    """Five steps of the small model, then both go on: the grown one with lr/n, n times the decay, and grown moments.
+
+    limit: the norm to which gradients are clipped. It acts in some steps and not in others, and on both alike.
+    """
     settings = Optimizer(weight_decay=0.1, epsilon=1e-30)
+    norms: dict[int, list[float]] = {}
     tokens = torch.randint(0, VOCABULARY, (2, 9), generator=torch.Generator().manual_seed(5))
 
     def steps(of: torch.nn.Module, made: list[torch.optim.Optimizer], count: int) -> None:
         for _ in range(count):
             of(tokens, labels=tokens).loss.backward()
+            tiled = msgspec.structs.replace(settings, tiled_copies=1 if of is small else 2)
+            norm = parallel.clip(of, limit, optimizer.norm_scales(of, tiled))
+            norms.setdefault(1 if of is small else 2, []).append(norm)
             for one in made:
                 one.step()
                 one.zero_grad()
@@ -209,6 +217,8 @@ def test_the_recipes_rule_and_grown_moments_follow_the_small_model() -> None:
     before = apart(small.eval(), large.eval())
     steps(small.train(), ours, 10)
     steps(large.train(), theirs, 10)
+    assert norms[2] == pytest.approx(norms[1][5:], rel=1e-6)
+    assert not limit or min(norms[2]) < limit < max(norms[2])
     assert before < 1e-10
     assert apart(small.eval(), large.eval()) < 1e-5
     assert apart(small, model(SMALL, 0)) > 1e-2

@@ -102,7 +102,8 @@ def test_a_walk_through_the_commands(say: Said, tmp_path: Path, made: SimpleName
     say("alias", "one", "best", "--remove")
     assert "removed one:2" in say("remove", "one:2")
     assert "would free" in say("gc", "--dry-run")
-    assert json.loads(say("gc", "--json"))["objects"] == 1
+    assert json.loads(say("gc", "--json"))["objects"] == 0
+    assert json.loads(say("gc", "--grace", "0", "--json"))["objects"] == 1
     say("rename", "one", "other")
     assert "schema is" in say("upgrade")
     folder = tmp_path / "exported"

@@ -63,6 +63,9 @@ def gather(
     form    "python" cuts each row as a Python file, "text" cuts only a long one; "" decides by the column
     split   the split of a dataset on the Hub
     """
+    from zoo.registry import check_writable
+
+    check_writable()  # before anything is fetched
     if source in (PYTHON, PROSE):
         files, state = python_files(limit) if source == PYTHON else machine_files(limit, sources.PROSE)
         recipe: dict[str, Any] = {"stage": "gather", "version": VERSION, "source": source, "limit": limit}

@@ -10,18 +10,21 @@ Packing:
              cut at the same positions
   documents  whole documents are combined by best fit; the rest is padded and not predicted.
              `document_mask` also hides the other documents from attention
+Validation reads held-out tokens in the same way, so that its loss is comparable with training's.
 Shape legend: B sequences, T tokens.
 """
 
 import bisect
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from training.data.tokens.bins import Bins, pack_documents
 from training.recipe import Data
 from zoo.errors import ZooError
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 IGNORED = -100
+ANSWER, END = 1, 2  # the bits of a token's mark in a dataset of conversations
 PERIOD = 1024  # sequences over which the sources' shares are exact; a weight is rounded to 1/1024
 ROUNDS = 6
 
@@ -70,10 +74,10 @@ def permute(index: int, size: int, key: int) -> int:
 
 
 class TokenArray:
-    """The shards of one dataset as one array of token ids, read from disk on demand."""
+    """The shards of one dataset as one array of token ids (or marks of tokens), read from disk on demand."""
 
-    def __init__(self, files: list[Path]) -> None:
-        self.shards = [np.memmap(file, dtype="<u2", mode="r") for file in files if file.stat().st_size]
+    def __init__(self, files: list[Path], kind: str = "<u2") -> None:
+        self.shards = [np.memmap(file, dtype=kind, mode="r") for file in files if file.stat().st_size]
         self.ends = np.cumsum([len(shard) for shard in self.shards]).tolist()
 
     def __len__(self) -> int:
@@ -91,9 +95,26 @@ class TokenArray:
         return np.concatenate(parts).astype(np.int64) if parts else np.empty(0, dtype=np.int64)
 
 
+class ConversationEnds:
+    """1 at each token that ends a conversation, 0 elsewhere: a turn's EOS inside one does not cut it."""
+
+    def __init__(self, marks: TokenArray) -> None:
+        self.marks = marks
+
+    def __len__(self) -> int:
+        return len(self.marks)
+
+    def read(self, start: int, count: int) -> "Ints":
+        """The `count` numbers from `start`."""
+        return (self.marks.read(start, count) & END) // END
+
+
 @dataclass(frozen=True)
 class TokenDataset:
-    """An open token dataset: its name and digest, its tokenizer's EOS and vocabulary, its arrays."""
+    """An open token dataset: its name and digest, its tokenizer's EOS and vocabulary, its arrays.
+
+    answers  the mark of each token of train and validation (training.data.tokens.chats); None without
+    """
 
     name: str
     digest: str
@@ -102,6 +123,7 @@ class TokenDataset:
     vocabulary: int
     train: TokenArray
     validation: TokenArray
+    answers: tuple[TokenArray, TokenArray] | None = None
 
 
 def open_tokens(folder: Path, name: str, digest: str) -> TokenDataset:
@@ -121,33 +143,79 @@ def open_tokens(folder: Path, name: str, digest: str) -> TokenDataset:
                 f"dataset {name}: {shard['file']} has {tokens:,} tokens, expected {shard['tokens']:,}; "
                 "make it again with: phizoo data pack"
             )
-    arrays = [TokenArray([folder / s["file"] for s in listing[part]]) for part in ("shards", "validation")]
-    return TokenDataset(name, digest, folder, listing["eos"], listing["vocabulary"], arrays[0], arrays[1])
+        if marks := shard.get("answers"):
+            file = folder / marks
+            if not file.is_file() or file.stat().st_size != tokens:
+                raise ZooError(f"dataset {name}: {marks} is damaged; make it again with: phizoo data chats")
+    parts = (listing["shards"], listing["validation"])
+    train, held = (TokenArray([folder / s["file"] for s in part]) for part in parts)
+    answers = None
+    if all("answers" in s for part in parts for s in part):
+        marked = [TokenArray([folder / s["answers"] for s in part], "u1") for part in parts]
+        answers = (marked[0], marked[1])
+    return TokenDataset(name, digest, folder, listing["eos"], listing["vocabulary"], train, held, answers)
 
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """inputs_BT and targets_BT (IGNORED for positions not predicted); positions_BT restart at each document."""
+    """inputs_BT and targets_BT (IGNORED for positions not predicted); positions_BT restart at each document.
+
+    source  the number of the dataset, in a validation batch
+    """
 
     inputs_BT: "Ints"
     targets_BT: "Ints"
     positions_BT: "Ints | None"
+    source: int = 0
+
+
+class TokenRow(NamedTuple):
+    """The T+1 ids of a sequence; positions inside documents (-1: padding) if documents are packed; answers' marks."""
+
+    ids: "Ints"
+    positions: "Ints | None"
+    answers: "Ints | None"
 
 
 class Loader:
-    """Reads any step's batch of a recipe's data. Its only state is the open files."""
+    """Reads any step's batch of a recipe's data. Its only state is the open files.
 
-    def __init__(self, data: Data, sources: list[TokenDataset], batch_sequences: int, seed: int) -> None:
+    begin_step, read_before  for a branch: its first step, and the sequences of each source that the run before it has
+                             read, so that no sequence is read again before its epoch ends
+    """
+
+    def __init__(
+        self, data: Data, sources: list[TokenDataset], batch_sequences: int, seed: int, begin_step: int = 0,
+        read_before: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
         self.data, self.sources, self.batch, self.seed = data, sources, batch_sequences, seed
         self.length = data.sequence_tokens
-        self.bins = [_bins(tokens, self.length) if data.packing == "documents" else [] for tokens in sources]
+        self.bins = [self._pack(tokens.train, tokens, 0) for tokens in sources]
         self.sizes = [self._size(number) for number in range(len(sources))]
-        self.shares = _shares([source.weight for source in data.sources])
+        self.weights = [source.weight for source in data.sources]
+        self.shares = _shares(self.weights)
+        self.shift = [0] * len(sources)
+        if data.loss == "answers" and (plain := [tokens.name for tokens in sources if tokens.answers is None]):
+            raise ZooError(
+                f"data.loss answers needs answers that are marked, and {plain[0]} has none; make it with: phizoo data "
+                "chats, or --set data.loss=all"
+            )
+        if read_before is not None:
+            counts = sequences_by_source(self.weights, seed, begin_step * batch_sequences)
+            self.shift = [before - count for before, count in zip(read_before, counts, strict=True)]
+
+    def _pack(self, array: TokenArray, tokens: TokenDataset, part: int) -> Bins | None:
+        """The packing of a dataset's training (part 0) or validation tokens; a conversation is one document."""
+        if self.data.packing != "documents":
+            return None
+        if tokens.answers is not None:
+            return pack_documents(ConversationEnds(tokens.answers[part]), 1, self.length, tokens.folder)
+        return pack_documents(array, tokens.eos, self.length, tokens.folder)
 
     def _size(self, number: int) -> int:
         """The number of sequences in one epoch of a source."""
-        if self.data.packing == "documents":
-            size = len(self.bins[number])
+        if (bins := self.bins[number]) is not None:
+            size = len(bins)
         else:
             spare = self.length if self.data.packing == "shifted" else 1
             size = (len(self.sources[number].train) - spare) // self.length
@@ -162,7 +230,7 @@ class Loader:
     def place(self, sequence: int) -> tuple[int, int, int]:
         """(source, epoch, slice) of a sequence; sequences are numbered from 0 over the whole run."""
         source, before = self._turn(sequence)
-        epoch, turn = divmod(before, self.sizes[source])
+        epoch, turn = divmod(before + self.shift[source], self.sizes[source])
         return source, epoch, permute(turn, self.sizes[source], mix(self.seed, 1, source, epoch))
 
     def _turn(self, sequence: int) -> tuple[int, int]:
@@ -174,66 +242,83 @@ class Loader:
         source = int(order[inside])
         return source, period * self.shares[source] + int(np.count_nonzero(order[:inside] == source))
 
-    def row(self, sequence: int) -> "tuple[Ints, Ints | None]":
-        """The T+1 token ids of a sequence, and positions inside documents if the packing is by documents."""
+    def row(self, sequence: int) -> TokenRow:
+        """The tokens of a sequence."""
         source, epoch, which = self.place(sequence)
         tokens = self.sources[source]
-        if self.data.packing == "documents":
-            return self._packed(tokens, self.bins[source][which])
+        answers = tokens.answers[0] if tokens.answers and self.data.loss == "answers" else None
         offset = mix(self.seed, 3, source, epoch) % self.length if self.data.packing == "shifted" else 0
-        return tokens.train.read(offset + which * self.length, self.length + 1), None
+        return self._read(tokens.train, answers, tokens.eos, self.bins[source], which, offset)
 
-    def _packed(self, tokens: TokenDataset, pieces: list[tuple[int, int]]) -> "tuple[Ints, Ints]":
-        ids = np.full(self.length + 1, tokens.eos, dtype=np.int64)
-        positions = np.zeros(self.length + 1, dtype=np.int64)
+    def _read(
+        self, array: TokenArray, answers: TokenArray | None, eos: int, bins: Bins | None, which: int, offset: int
+    ) -> TokenRow:
+        if bins is not None:
+            return self._packed(array, answers, eos, bins[which])
+        start = offset + which * self.length
+        marks = None if answers is None else answers.read(start, self.length + 1) & ANSWER
+        return TokenRow(array.read(start, self.length + 1), None, marks)
+
+    def _packed(
+        self, array: TokenArray, answers: TokenArray | None, eos: int, pieces: list[tuple[int, int]]
+    ) -> TokenRow:
+        ids = np.full(self.length + 1, eos, dtype=np.int64)
+        positions = np.full(self.length + 1, -1, dtype=np.int64)
+        marks = None if answers is None else np.zeros(self.length + 1, dtype=np.int64)
         place = 0
         for start, count in pieces:
-            ids[place : place + count] = tokens.train.read(start, count)
+            ids[place : place + count] = array.read(start, count)
             positions[place : place + count] = np.arange(count)
+            if answers is not None and marks is not None:
+                marks[place : place + count] = answers.read(start, count) & ANSWER
             place += count
-        positions[place:] = -1
-        return ids, positions
+        return TokenRow(ids, positions, marks)
 
     def batch_at(self, step: int, rank: int = 0, world: int = 1) -> TokenBatch:
         """The batch of one step; with `world` processes, the part of its rows for process `rank`."""
-        share = self.batch // world
+        share, rest = divmod(self.batch, world)
+        if rest:
+            raise ValueError(f"{world} processes do not divide a batch of {self.batch} sequences")
         first = step * self.batch + rank * share
-        rows = [self.row(sequence) for sequence in range(first, first + share)]
-        ids = np.stack([ids for ids, _ in rows])
+        return self._batch([self.row(sequence) for sequence in range(first, first + share)])
+
+    def _batch(self, rows: list[TokenRow], source: int = 0) -> TokenBatch:
+        ids = np.stack([row.ids for row in rows])
         targets = ids[:, 1:].copy()
-        if rows[0][1] is None:
+        if rows[0].positions is None:
             positions = _document_positions(ids, self.sources[0].eos) if self.data.document_mask else None
         else:
-            positions = np.stack([p for _, p in rows if p is not None])
+            positions = np.stack([row.positions for row in rows if row.positions is not None])
             targets[positions[:, 1:] < 0] = IGNORED
+        if rows[0].answers is not None:
+            targets[np.stack([row.answers for row in rows if row.answers is not None])[:, 1:] == 0] = IGNORED
         if self.data.document_mask and positions is not None:
             # the first token of a document cannot be predicted from the document before
             targets[positions[:, 1:] == 0] = IGNORED
         shown = np.maximum(positions[:, :-1], 0) if positions is not None and self.data.document_mask else None
-        return TokenBatch(ids[:, :-1], targets, shown)
+        return TokenBatch(ids[:, :-1], targets, shown, source)
+
+    def sequences_seen(self, steps: int) -> list[int]:
+        """Sequences read from each source before a step, with those of the run before a branch; shape (sources,)."""
+        counts = sequences_by_source(self.weights, self.seed, steps * self.batch)
+        return [count + shift for count, shift in zip(counts, self.shift, strict=True)]
 
     def tokens_seen(self, steps: int) -> list[int]:
         """Tokens read from each source in the first `steps` steps, with repeats; shape (sources,)."""
-        total = steps * self.batch
-        if len(self.shares) == 1:
-            return [total * self.length]
-        period, inside = divmod(total, PERIOD)
-        order = _pattern(tuple(self.shares), mix(self.seed, 2, period))[:inside]
-        return [
-            (period * share + int(np.count_nonzero(order == source))) * self.length
-            for source, share in enumerate(self.shares)
-        ]
+        return [count * self.length for count in self.sequences_seen(steps)]
 
     def validation(self, sequences: int) -> list[TokenBatch]:
         """Fixed held-out batches with at most `sequences` rows of each source, evenly spread; never trained on."""
         batches = []
-        for tokens in self.sources:
-            whole = (len(tokens.validation) - 1) // self.length
+        for number, tokens in enumerate(self.sources):
+            held = tokens.validation
+            bins = self._pack(held, tokens, 1)
+            whole = (len(held) - 1) // self.length if bins is None else len(bins)
+            answers = tokens.answers[1] if tokens.answers and self.data.loss == "answers" else None
             chosen = np.unique(np.linspace(0, whole - 1, min(sequences, max(whole, 0))).astype(np.int64))
-            rows = [tokens.validation.read(i * self.length, self.length + 1) for i in chosen.tolist()]
-            for start in range(0, len(rows), self.batch):
-                ids = np.stack(rows[start : start + self.batch])
-                batches.append(TokenBatch(ids[:, :-1], ids[:, 1:].copy(), None))
+            rows = [self._read(held, answers, tokens.eos, bins, i, 0) for i in chosen.tolist()]
+            cuts = range(0, len(rows), self.batch)
+            batches += [self._batch(rows[start : start + self.batch], number) for start in cuts]
         return batches
 
 
@@ -253,6 +338,16 @@ def _shares(weights: list[float]) -> list[int]:
     return shares
 
 
+def sequences_by_source(weights: list[float], seed: int, sequences: int) -> list[int]:
+    """The number of sequences of each source among the first ones of a mixture."""
+    shares = _shares(weights)
+    if len(shares) == 1:
+        return [sequences]
+    period, inside = divmod(sequences, PERIOD)
+    order = _pattern(tuple(shares), mix(seed, 2, period))[:inside]
+    return [period * share + int(np.count_nonzero(order == source)) for source, share in enumerate(shares)]
+
+
 @functools.lru_cache(maxsize=4)
 def _pattern(shares: tuple[int, ...], key: int) -> "Ints":
     """The source of each sequence in a period, shuffled by the key; shape (PERIOD,)."""
@@ -267,41 +362,3 @@ def _document_positions(ids_BT: "Ints", eos: int) -> "Ints":
     begins = np.zeros_like(ids_BT, dtype=bool)
     begins[:, 1:] = ids_BT[:, :-1] == eos
     return np.asarray(index - np.maximum.accumulate(np.where(begins, index, 0), axis=1))
-
-
-def _bins(tokens: TokenDataset, length: int) -> list[list[tuple[int, int]]]:
-    """Packs whole documents, (start, count) each, into sequences by best fit, longest first.
-
-    A document longer than a sequence is cut; the parts share one token, so that every token is predicted.
-    """
-    ids = tokens.train.read(0, len(tokens.train))
-    ends = np.flatnonzero(ids == tokens.eos) + 1
-    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-    pieces = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        while end - start > length + 1:
-            pieces.append((start, length + 1))
-            start += length
-        if end - start > 1:
-            pieces.append((start, end - start))
-    pieces.sort(key=lambda piece: (-piece[1], piece[0]))
-    bins: list[list[tuple[int, int]]] = []
-    open_by_room: dict[int, list[int]] = {}
-    rooms: list[int] = []
-    for piece in pieces:
-        slot = bisect.bisect_left(rooms, piece[1])
-        if slot == len(rooms):
-            number, room = len(bins), length + 1
-            bins.append([])
-        else:
-            room = rooms[slot]
-            number = open_by_room[room].pop()
-            if not open_by_room[room]:
-                del open_by_room[room], rooms[slot]
-        bins[number].append(piece)
-        left = room - piece[1]
-        if left > 1:
-            if left not in open_by_room:
-                bisect.insort(rooms, left)
-            open_by_room.setdefault(left, []).append(number)
-    return bins

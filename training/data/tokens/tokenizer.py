@@ -124,7 +124,7 @@ def tokenizer_folder(name: str) -> tuple[Path, str, tuple[str, ...]]:
 def _own_tokenizer(name: str) -> tuple[Path, str, tuple[str, ...]]:
     from zoo.registry import open_registry
 
-    with open_registry() as registry:
+    with open_registry(readonly=True) as registry:
         if any(checkpoint.name == name for checkpoint in registry.list(name)):
             folder = registry.path(name)
             if not (folder / "tokenizer.json").is_file():

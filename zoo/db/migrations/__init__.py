@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from zoo.db.database import Database, SqliteDatabase, with_driver
+from zoo.db.database import Database, SqliteDatabase
+from zoo.db.postgres import TAKE_TURN, PostgresDatabase, make_engine
+from zoo.db.rights import find_zoo, owner_to_be
 
 LOCK = 0x0F11200  # the advisory lock that lets one process at a time migrate a Postgres zoo
 
@@ -18,13 +20,26 @@ def upgrade(database: Database, revision: str = "head") -> None:
     if isinstance(database, SqliteDatabase):
         _upgrade_sqlite(database, command, config, revision)
         return
+    assert isinstance(database, PostgresDatabase)
+    with database.faults():
+        _upgrade_postgres(database, command, config, revision)
+
+
+def _upgrade_postgres(database: PostgresDatabase, command: Any, config: Any, revision: str) -> None:
     import sqlalchemy
 
-    engine = sqlalchemy.create_engine(with_driver(database.url))
+    engine = make_engine(database.url, statement_seconds=0)
     try:
         with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":
-                connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+
+            def rows(sql: str, **values: Any) -> Any:
+                return connection.execute(sqlalchemy.text(sql), values).all()
+
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+            if find_zoo(rows) is not None:
+                connection.execute(sqlalchemy.text(TAKE_TURN))  # no writer has locked a table that is to change
+                if owner := owner_to_be(rows):
+                    connection.execute(sqlalchemy.text(f"SET LOCAL ROLE {owner}"))
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     finally:
