@@ -28,7 +28,7 @@ TASKS = task_option(
 def gather(source: str, name: str, limit: int | None, column: str, form: str | None, split: str, as_json: bool) -> None:
     """Gather source code or text, and cut it into documents.
 
-    SOURCE is python (the standard library and the installed packages of this machine), a folder
+    SOURCE is python or prose (code or text of the standard library and the installed packages), a folder
     (*.py, *.md, *.txt, *.rst and tables), a *.jsonl, *.jsonl.gz or *.parquet file, or a Hugging Face
     dataset as hf:NAME@REVISION, which is read in parts and not downloaded whole.
 

@@ -54,26 +54,27 @@ def label_by_rubric(text: str) -> RubricLabel:
     given = [reason for reason, holds in _gains(text, tree, nodes, kinds) if holds]
     taken = [reason for reason, holds in _losses(text, nodes, kinds) if holds]
     points = max(0, len(given) - 2 * len(taken))
-    if not {"documented", "computes something"} <= set(given):
+    if "documented" not in given or not _computing(kinds):
         points = min(points, EDUCATIONAL - 1)  # a student learns neither from unexplained code nor from words alone
     return RubricLabel(points=points, reasons=(*given, *(f"not: {reason}" for reason in taken)))
 
 
 def _gains(text: str, tree: ast.Module, nodes: list[ast.AST], kinds: Counter[type[ast.AST]]) -> list[tuple[str, bool]]:
     lines = [line for line in text.splitlines() if line.strip()]
-    documented = _documentation(text, tree)
+    documented, comments = _documentation(tree), _comment_words(text)
     names = _names(nodes)
-    computing = sum(kinds[kind] for kind in COMPUTES)
+    computing = _computing(kinds)
     returns = kinds[ast.Return] + kinds[ast.Yield] + _prints(nodes)
     long_lines = sum(len(line) > 100 for line in lines)
     clear = [name for name in names if 3 <= len(name) <= 24 and not re.search(r"\d{2}|[a-z][A-Z].*[a-z][A-Z]", name)]
     return [
-        ("documented", documented >= 5 or (documented > 0 and kinds[ast.FunctionDef] > 1)),
+        ("documented", documented >= 5 or (documented > 0 and kinds[ast.FunctionDef] > 1)
+         or comments >= max(8, len(lines))),  # a word for each line: a remark here and there explains little
         ("self-contained", _foreign(tree, nodes) <= 0.34),
         ("clearly named", len(clear) >= 0.5 * len(names) and len(names) > 1),
         ("readable size", 4 <= len(lines) <= 60 and long_lines <= 0.05 * len(lines)),
         ("computes something", computing >= 2 and returns >= 1 and computing >= 0.03 * len(nodes)),
-    ]
+    ]  # fmt: skip
 
 
 def _losses(text: str, nodes: list[ast.AST], kinds: Counter[type[ast.AST]]) -> list[tuple[str, bool]]:
@@ -113,13 +114,18 @@ def _prints(nodes: list[ast.AST]) -> int:
     )
 
 
-def _documentation(text: str, tree: ast.Module) -> int:
-    """The number of words in comments and in the docstrings of the module, its classes and functions."""
+def _computing(kinds: Counter[type[ast.AST]]) -> int:
+    """The number of nodes that compute or decide something."""
+    return sum(kinds[kind] for kind in COMPUTES)
+
+
+def _documentation(tree: ast.Module) -> int:
+    """The number of words in the docstrings of the module, its classes and functions."""
     holders = [
         tree,
         *(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)),
     ]
-    return _comment_words(text) + sum(len((ast.get_docstring(node, clean=False) or "").split()) for node in holders)
+    return sum(len((ast.get_docstring(node, clean=False) or "").split()) for node in holders)
 
 
 def _comment_words(text: str) -> int:
