@@ -147,15 +147,20 @@ def test_published_lines_and_pulled_checkpoints_are_sent_again_too(
         push(registry, "one", str(tmp_path / "sent"))
 
 
-def test_a_living_writer_renews_its_pin_for_as_long_as_it_uploads(zoo: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_living_writer_renews_its_pin_for_as_long_as_it_uploads(
+    zoo: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"garbage")
     monkeypatch.setattr(pins, "RENEWAL_SECONDS", 0.2)
-    owner = "elsewhere-1.1.1.x"
+    owner = "elsewhere-9.1.1.x"  # of a third host
     with open_registry() as registry, pins.pin(registry.database, owner, ["a" * 64]) as stands:
         zoo.database.sql("UPDATE pins SET created = '2001-01-01T00:00:00.000000+00:00'")
         deadline = time.monotonic() + 20
         while zoo.database.sql("SELECT created FROM pins")[0][0] < "2002" and time.monotonic() < deadline:
             time.sleep(0.1)
-        far_gc(zoo)
+        registry.store.upload(garbage, "c" * 64)  # type: ignore[attr-defined]
+        assert far_gc(zoo) == 1  # it looks for dead pins where it deletes
         with registry.database.write():
             assert stands()
     assert not [thread for thread in threading.enumerate() if thread.name == "pins"]
