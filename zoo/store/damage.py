@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from zoo.errors import ZooError
-from zoo.progress import progress
+from zoo.progress import progress, transfer_bar
 from zoo.records import Checkpoint, File
 from zoo.store.store import Store
 
@@ -21,12 +21,15 @@ def find_damage(store: Store, files: Sequence[File]) -> dict[str, str]:
     if not rest:
         return faults
     total = sum(file.bytes for file in rest)
-    with progress("verifying", total, "bytes") as bar, ThreadPoolExecutor(store.readers) as pool:
+    # a few small files have no bar, but a line each ten seconds if the store is slow
+    bar = progress("verifying", total, "bytes") if len(rest) > FEW else transfer_bar("verifying", total)
+    with bar as shown, ThreadPoolExecutor(store.readers) as pool:
+        advance = shown if callable(shown) else shown.advance
         reading = {pool.submit(store.damage, file): file for file in rest}
         try:
-            for number, done in enumerate(as_completed(reading), 1):
+            for done in as_completed(reading):
                 faults[reading[done].sha256] = done.result()
-                bar.advance(reading[done].bytes, note=f"{number:,} of {len(rest):,} files")
+                advance(reading[done].bytes)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
