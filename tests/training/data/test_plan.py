@@ -17,7 +17,14 @@ from zoo.cli.root import run
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "training-data.md"
 SMALL = tuple(name for name in RECIPES if not is_real(name))
-SETTINGS = ("training.steps=1", "training.batch_sequences=1", "data.sequence_tokens=64", "validation.every_steps=0")
+SETTINGS = (
+    "training.steps=1",
+    "schedule.warmup_steps=0",
+    "schedule.decay_steps=0",
+    "training.batch_sequences=1",
+    "data.sequence_tokens=64",
+    "validation.every_steps=0",
+)
 SHAPE = ("model.layers=1",)
 STDLIB = ("heapq", "bisect", "statistics", "textwrap", "fractions", "string", "colorsys", "calendar", "csv", "queue",
           "shlex", "tokenize", "difflib", "dis", "ast", "random", "json/encoder", "json/decoder", "html/parser")  # fmt: skip
