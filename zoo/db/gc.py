@@ -19,7 +19,7 @@ from zoo.address import shown
 from zoo.db import names, rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
 from zoo.db.database import Database
-from zoo.db.pins import BY_WRITERS, claimed, dead_owners
+from zoo.db.pins import BY_WRITERS, claimed, dead_owners, drop_dead_pins
 from zoo.errors import ZooError
 from zoo.records import Checkpoint
 from zoo.store.store import Leftover, Store, Stored, is_alive
