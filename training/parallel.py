@@ -116,6 +116,16 @@ def shard(module: "NextToken", world: World) -> None:
     fully_shard(module, mesh=mesh)
 
 
+def reshard(module: "NextToken") -> None:
+    """Frees the root's gathered weights after a forward pass without a backward one, which would do it.
+
+    Until then the module's parameters are the gathered ones, of which the optimizers know nothing: a state saved then
+    would lack their moments.
+    """
+    if (free := getattr(module, "reshard", None)) is not None:
+        free()
+
+
 def sum_over_processes(world: World, value: float) -> float:
     """The sum of a number over all processes."""
     return sums(world, [value])[0]

@@ -23,7 +23,7 @@ from training.recipe_keys import (
     written_keys,
 )
 from training.recipe_records import (
-    Branch,
+    BranchPoint,
     Data,
     DataSource,
     Evaluation,
@@ -44,9 +44,9 @@ from zoo.digest import digest
 from zoo.errors import ZooError, nearest, unknown
 
 __all__ = [
-    "FOLDER", "RECIPES", "Branch", "Data", "DataSource", "Evaluation", "Execution", "Model", "Optimizer", "Published",
-    "Recipe", "Schedule", "Selection", "Start", "States", "Training", "Validation", "complete_recipe", "from_plain",
-    "identity", "keys", "load", "override_recipe", "recipe_digest", "resolve_recipe", "shape",
+    "FOLDER", "RECIPES", "BranchPoint", "Data", "DataSource", "Evaluation", "Execution", "Model", "Optimizer",
+    "Published", "Recipe", "Schedule", "Selection", "Start", "States", "Training", "Validation", "complete_recipe",
+    "from_plain", "identity", "keys", "load", "override_recipe", "recipe_digest", "resolve_recipe", "shape",
 ]  # fmt: skip
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -54,8 +54,9 @@ FOLDER = Path(__file__).parent / "recipes"
 # One name for each file in training/recipes/: the full-size models first, then the versions that a laptop trains.
 RECIPES: tuple[str, ...] = (
     "phi-1-small-base", "phi-1-small", "phi-1-base", "phi-1", "phi-1.5", "phi-1.5-web", "phi-1.5-web-only", "phi-2",
-    "phi-3-mini", "phi-4-mini",
+    "phi-1-base-wr", "phi-1-base-wr-tile", "phi-3-mini", "phi-4-mini",
     "phi-1-small-mini-unfiltered", "phi-1-small-mini-base", "phi-1-small-mini", "phi-1-mini-base", "phi-1-mini",
+    "phi-1-mini-base-wr", "phi-1-mini-base-wr-tile",
     "phi-1-small-mini-chat", "phi-1.5-mini", "phi-1.5-web-mini", "phi-1.5-web-only-mini", "phi-2-mini",
     "phi-3-mini-mini", "phi-4-mini-mini",
     "phi-1-small-tiny", "phi-1-tiny", "phi-2-tiny",

@@ -122,7 +122,7 @@ class Start(Record, frozen=True):
     optimizer_state: bool = False
 
 
-class Branch(Record, frozen=True):
+class BranchPoint(Record, frozen=True):
     """The run and the step from whose state, optimizer included, this run goes on; `training.steps` counts from 0.
 
     checkpoint  made with states.keep_finished, so that its states are still in its run's folder
@@ -211,7 +211,7 @@ class Recipe(Record, frozen=True):
     model: Model | None = None
     optimizer: Optimizer = Optimizer()
     parent: Start | None = None
-    branch: Branch | None = None
+    branch: BranchPoint | None = None
     validation: Validation = Validation()
     evaluation: Evaluation = Evaluation()
     selection: Selection = Selection()

@@ -236,6 +236,7 @@ def _held_out(job: TrainJob, parts: Parts) -> dict[str, float]:
     with torch.no_grad(), _precision(job, parts.world):
         count = validate.byte_counter(job.sources[0].folder / "tokenizer")
         numbers = validate.validation_numbers(parts.held, job.sources, loss_of, count)
+    parallel.reshard(parts.model)
     parts.model.train()
     return numbers
 

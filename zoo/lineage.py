@@ -28,7 +28,7 @@ LINE = """WITH RECURSIVE line(digest) AS (
           SELECT c.record FROM checkpoints c WHERE c.digest IN (SELECT digest FROM line)"""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Ancestry(msgspec.Struct, frozen=True):
     """The part of a checkpoint's record that says where it came from: a tenth of the time and memory of the whole."""
 
     digest: str
@@ -36,8 +36,8 @@ class Origin(msgspec.Struct, frozen=True):
     datasets: tuple[TrainedOn, ...]
 
 
-ORIGIN = StoredRecord(Origin, "checkpoint")
-Traced = TypeVar("Traced", Checkpoint, Origin)
+ANCESTRY = StoredRecord(Ancestry, "checkpoint")
+Traced = TypeVar("Traced", Checkpoint, Ancestry)
 
 
 class Node(Record, frozen=True):
@@ -172,13 +172,13 @@ def unique_tokens(registry: "Registry", wanted: Sequence[str] | None = None) -> 
     """
     one = {"digest": wanted[0]} if wanted is not None and len(wanted) == 1 else {}
     query = f"{LINE if one else 'SELECT c.record FROM checkpoints c'} ORDER BY c.name, c.version"
-    decoded = (ORIGIN.decode(row[0]) for row in registry.database.rows(query, **one))
+    decoded = (ANCESTRY.decode(row[0]) for row in registry.database.rows(query, **one))
     origins = {origin.digest: origin for origin in decoded}
     sizes = {dataset.digest: dataset.tokens for dataset in registry.datasets()}
     return {digest: _unique_tokens(origins[digest], origins, sizes) for digest in wanted or origins}
 
 
-def _unique_tokens(checkpoint: Origin, checkpoints: Mapping[str, Origin], sizes: Mapping[str, int]) -> int | None:
+def _unique_tokens(checkpoint: Ancestry, checkpoints: Mapping[str, Ancestry], sizes: Mapping[str, int]) -> int | None:
     line, missing = _line(checkpoint, checkpoints)
     if missing:
         return None

@@ -7,6 +7,7 @@ it is refused from then on. An address that checkpoints are pushed to is marked 
 """
 
 import datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,7 +18,8 @@ from zoo.address import shown
 from zoo.db import identity
 from zoo.db.database import Database, sqlite_file
 from zoo.db.identity import Identity, Place, is_same
-from zoo.errors import ZooError
+from zoo.errors import UnreachableError, ZooError
+from zoo.records import File
 from zoo.store.store import Store
 from zoo.visible import plain
 
@@ -72,7 +74,7 @@ class PairReport(NamedTuple):
     fault: str
 
 
-class Judgement(NamedTuple):
+class PairJudgement(NamedTuple):
     """What to do about a pair, and why it is refused.
 
     keep    they belong together; record: so they do, the database was only not told yet
@@ -83,7 +85,7 @@ class Judgement(NamedTuple):
     reason: str = ""
 
 
-class Pair(NamedTuple):
+class OwnerPair(NamedTuple):
     """What a database and a store say about each other."""
 
     own: Identity
@@ -106,48 +108,48 @@ def read_mark(store: Store) -> Mark | None:
         ) from error
 
 
-def judge(pair: Pair) -> Judgement:
+def judge(pair: OwnerPair) -> PairJudgement:
     """Whether a database and a store belong together. What is only asked of a claim is not asked here: the fit."""
     own, mark = pair.own, pair.mark
     is_recorded = bool(own.store)
     if mark is None:
         if is_recorded:
-            return Judgement(
+            return PairJudgement(
                 "refuse", f"bears no mark, and this zoo's store is {plain(own.store)}; if this one replaces it: {ADOPT}"
             )
-        return Judgement("claim")
+        return PairJudgement("claim")
     if mark.kind == "exchange":
-        return Judgement(
+        return PairJudgement(
             "refuse",
             "is a place that checkpoints are pushed to, no zoo's store; set PHIZOO_STORE to another folder, and fetch "
             "from this one: phizoo models pull NAME ADDRESS",
         )
     if mark.zoo != own.id:
-        return Judgement(
+        return PairJudgement(
             "refuse", f"belongs to another zoo ({plain(mark.address)}); {PAIR}. If that zoo is gone: {ADOPT}"
         )
     is_same_store = is_recorded and is_same(own.store_place, pair.store)
     if is_same(mark.database, pair.database):
         if not is_recorded:
-            return Judgement("record")
+            return PairJudgement("record")
         if is_same_store:
-            return Judgement("keep")
-        return Judgement(
+            return PairJudgement("keep")
+        return PairJudgement(
             "refuse", f"is a copy: this zoo's store is {plain(own.store)}; {PAIR}. If this one replaces it: {ADOPT}"
         )
     if is_recorded and not is_same_store:
-        return Judgement("renew")
-    return Judgement(
+        return PairJudgement("renew")
+    return PairJudgement(
         "refuse",
         f"belongs to the database of which this one is a copy ({plain(mark.address)}); {PAIR}. "
         f"If the other is gone: {ADOPT}",
     )
 
 
-def look(database: Database, store: Store) -> Pair:
+def look(database: Database, store: Store) -> OwnerPair:
     """What a database and a store say about each other."""
     mark = read_mark(store)
-    return Pair(identity.read(database), identity.place(database), mark, store.place() if mark else ())
+    return OwnerPair(identity.read(database), identity.place(database), mark, store.place() if mark else ())
 
 
 def check(database: Database, store: Store, writing: bool) -> None:
@@ -172,8 +174,10 @@ def check(database: Database, store: Store, writing: bool) -> None:
         check(database, store, writing)  # another process was first: its mark decides
 
 
-def report(database: Database, store: Store) -> PairReport:
-    """How a database and a store belong together. Marks nothing."""
+def report(database: Database, store: Store, adopting: bool = False) -> PairReport:
+    """How a database and a store belong together. Marks nothing, but with `adopting` a store that is refused."""
+    if adopting and report(database, store).fault:
+        adopt(database, store)
     mark, fault = _lenient_mark(store), ""
     try:
         pair = look(database, store)
@@ -185,6 +189,19 @@ def report(database: Database, store: Store) -> PairReport:
         fault = str(error)
     owner = "" if mark is None else mark.address or mark.kind
     return PairReport(shown(database.url), shown(store.url), owner, measure(database, store), fault)
+
+
+def within_reach(checked: Callable[[], Store], store: Store, files: Sequence[File]) -> Store:
+    """The store that `checked` gives, or, if it is out of reach and the files are here, the store unchecked.
+
+    Bytes are named by their digest, so those of this machine are right whoever owns the store.
+    """
+    try:
+        return checked()
+    except UnreachableError:
+        if not store.is_local(files):
+            raise
+        return store
 
 
 def _claim_fault(database: Database, store: Store) -> str:
@@ -222,7 +239,7 @@ def adopt(database: Database, store: Store) -> None:
     """
     mark = _lenient_mark(store)
     if mark is not None and mark.kind == "exchange":
-        raise ZooError(f"{shown(store.url)}: {judge(Pair(identity.read(database), (), mark, ())).reason}")
+        raise ZooError(f"{shown(store.url)}: {judge(OwnerPair(identity.read(database), (), mark, ())).reason}")
     identity.renew(database)
     _write(database, store, first=False)
 

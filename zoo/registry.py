@@ -16,7 +16,7 @@ from zoo import ownership, settings
 from zoo.address import shown
 from zoo.admission.describe import describe_checkpoint, now
 from zoo.cli import output
-from zoo.db import audit, checkpoints, datasets, gc, names, query, rows, searches
+from zoo.db import audit, checkpoints, datasets, edits, gc, names, query, rows, searches
 from zoo.db.checkpoints import AliasMove
 from zoo.db.database import Database, where_equal
 from zoo.db.gc import Collected, Garbage
@@ -24,7 +24,7 @@ from zoo.db.open import open_database
 from zoo.db.pins import enter_pinned
 from zoo.db.rows import Newest, Tasks
 from zoo.db.stored import PLAIN
-from zoo.errors import UnreachableError, ZooError
+from zoo.errors import ZooError
 from zoo.records import (
     About,
     Checkpoint,
@@ -34,9 +34,8 @@ from zoo.records import (
     Score,
     Search,
     Split,
-    validate_name,
 )
-from zoo.store.damage import find_damage
+from zoo.store.damage import find_problems
 from zoo.store.open import open_store
 from zoo.store.store import Store, copy_hashed
 
@@ -73,24 +72,15 @@ class Registry:
     """An open zoo, created by `open_registry`."""
 
     def __init__(self, database: Database, store: Store) -> None:
-        self.database, self._store, self._is_checked = database, store, False
+        self.database, self.unchecked_store, self._is_checked = database, store, False
 
     @property
     def store(self) -> Store:
         """The store, once it is known to belong to the database. Raises ZooError in one line if it does not."""
         if not self._is_checked:
-            ownership.check(self.database, self._store, writing=not self.database.readonly)
+            ownership.check(self.database, self.unchecked_store, writing=not self.database.readonly)
             self._is_checked = True
-        return self._store
-
-    def pair(self, adopting: bool = False) -> ownership.PairReport:
-        """How the database and the store belong together, see `zoo.ownership`.
-
-        adopting  make the database the store's owner first
-        """
-        if adopting and ownership.report(self.database, self._store).fault:
-            ownership.adopt(self.database, self._store)
-        return ownership.report(self.database, self._store)
+        return self.unchecked_store
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -155,17 +145,7 @@ class Registry:
 
     def enter(self, checkpoint: Checkpoint, recipe: dict[str, Any] | None = None) -> Checkpoint:
         """Writes the row of a checkpoint whose bytes are in the store, as the next version of its name."""
-        with self.database.write():
-            same = "SELECT record FROM checkpoints WHERE name = :name AND digest = :digest"
-            existing = self.database.rows(same, name=checkpoint.name, digest=checkpoint.digest)
-            if existing:
-                return checkpoints.CHECKPOINT.decode(existing[0][0])
-            version = rows.next_version(self.database, checkpoint.name)
-            checkpoint = msgspec.structs.replace(checkpoint, version=version)
-            if recipe is not None:
-                rows.keep_recipe(self.database, recipe)
-            rows.insert(self.database, checkpoint)
-        return checkpoint
+        return edits.enter(self.database, checkpoint, recipe)
 
     def get(self, spec: str) -> Checkpoint:
         """The checkpoint of a name (its newest version), `name:3`, `name@alias` or a digest prefix.
@@ -177,12 +157,7 @@ class Registry:
     def path(self, spec: str | Checkpoint) -> Path:
         """A local folder with exactly the checkpoint's files, ready for `from_pretrained`."""
         checkpoint = self.get(spec) if isinstance(spec, str) else spec
-        try:
-            store = self.store
-        except UnreachableError:
-            if not self._store.is_local(checkpoint.files):
-                raise
-            store = self._store  # bytes are named by their digest: those of the cache are right in any case
+        store = ownership.within_reach(lambda: self.store, self.unchecked_store, checkpoint.files)
         return store.tree(checkpoint.digest, checkpoint.files)
 
     def list(self, name: str | None = None, all_versions: bool = False) -> list[Checkpoint]:
@@ -203,27 +178,11 @@ class Registry:
         expect  the version that it must point at now (0: it must not exist); None moves it in any case
         Raises  ZooError if the version is unknown, or `expect` does not hold
         """
-        validate_name(alias)
-        with self.database.write():
-            if not self.database.rows(
-                "SELECT id FROM checkpoints WHERE name = :name AND version = :version", name=name, version=version
-            ):
-                self.get(name)  # the error for an unknown name gives its nearest
-                raise ZooError(f"{name} has no version {version}. Its versions: {LISTING} {name} --all")
-            current = self.aliases(name).get(alias, 0)
-            if expect is not None and expect != current:
-                is_at = f"is at version {current}" if current else "does not exist"
-                raise ZooError(
-                    f"{name}@{alias} {is_at}, expected {expect}: it was moved meanwhile. "
-                    f"Look: phizoo models show {name}"
-                )
-            checkpoints.move_alias(self.database, name, AliasMove(alias, current, version, now()))
+        edits.set_alias(self.database, name, alias, version, expect)
 
     def unalias(self, name: str, alias: str) -> None:
         """Removes an alias. Raises ZooError if there is none."""
-        with self.database.write():
-            self.get(f"{name}@{alias}")
-            checkpoints.move_alias(self.database, name, AliasMove(alias, self.aliases(name)[alias], 0, now()))
+        edits.remove_alias(self.database, name, alias)
 
     def aliases(self, name: str) -> dict[str, int]:
         """The aliases of a name and the version that each points at."""
@@ -248,20 +207,11 @@ class Registry:
 
     def tag(self, spec: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
         """The checkpoint with tags added and removed."""
-        with self.database.write():
-            before = self.get(spec)
-            tags = tuple(sorted((set(before.tags) | set(add)) - set(remove)))
-            after = msgspec.structs.replace(before, tags=tags)
-            rows.rewrite(self.database, before, after)
-        return after
+        return edits.set_tags(self.database, spec, add, remove)
 
     def note(self, spec: str, text: str) -> Checkpoint:
         """The checkpoint with its note replaced."""
-        with self.database.write():
-            before = self.get(spec)
-            after = msgspec.structs.replace(before, notes=text)
-            rows.rewrite(self.database, before, after)
-        return after
+        return edits.set_note(self.database, spec, text)
 
     def rename(self, old: str, new: str) -> None:
         """Gives all versions and aliases of a name another name."""
@@ -275,41 +225,16 @@ class Registry:
         self, dry: bool = False, most: float = gc.MOST_SHARE, grace: float = gc.GRACE_SECONDS,
         tell: Callable[[Garbage], None] = lambda _garbage: None,
     ) -> Collected:  # fmt: skip
-        """Deletes the bytes that nothing refers to, as `phizoo models gc` does; see `zoo.db.gc`.
-
-        most   the largest share of the store that may go; grace: what is younger stays, in seconds
-        tell   is given what was found before anything is deleted
-        """
+        """Deletes the bytes that nothing refers to, as `phizoo models gc` does; see `zoo.db.gc.collect`."""
         return gc.collect(self.database, self.store, dry, most, grace, tell)
-
-    def leftovers(self) -> str:
-        """A line about uploads that were not completed, "" if there are none, or if these credentials may not ask."""
-        try:
-            found = self.store.leftovers()
-        except ZooError:
-            return ""
-        size = sum(one.bytes for one in found)
-        many = f"{len(found)} upload{'s' * (len(found) != 1)} not completed ({size / 1e6:,.1f} MB)"
-        return f"{many}; to free them: phizoo models gc" if found else ""
 
     def verify(self, spec: str | None = None, repair: bool = False) -> Lines:
         """The faults in the stored bytes of one checkpoint or all, one line each; none if they are whole.
 
         repair  also removes damaged files from the store, so that adding or pulling restores them
         """
-        store, problems = self.store, []
         chosen = [self.get(spec)] if spec is not None else self.list(all_versions=True)
-        # each object is read once, however many checkpoints share it
-        faults = find_damage(store, list({file.sha256: file for one in chosen for file in one.files}.values()))
-        for sha256, fault in faults.items():
-            if repair and fault:
-                store.set_aside(sha256)
-        for checkpoint in chosen:
-            bad = [file for file in checkpoint.files if faults[file.sha256]]
-            problems += [f"{checkpoint.label}: {file.path}: {faults[file.sha256]}" for file in bad]
-            strays = store.strays(checkpoint.digest, checkpoint.files)
-            problems += [f"{checkpoint.label}: {stray} is not one of its files; delete it" for stray in strays]
-        return problems
+        return find_problems(self.store, chosen, repair)
 
     # -- datasets and recipes ---------------------------------------------------------------------
 
@@ -331,10 +256,7 @@ class Registry:
 
     def recipe(self, recipe_digest: str) -> dict[str, Any]:
         """The resolved recipe of a digest."""
-        records = self.database.rows("SELECT record FROM recipes WHERE digest = :digest", digest=recipe_digest)
-        if not records:
-            raise ZooError(f"no recipe {recipe_digest[:12]}. A checkpoint's recipe: phizoo models show NAME")
-        return PLAIN.decode(records[0][0])
+        return datasets.read_recipe(self.database, recipe_digest)
 
     # -- scores -----------------------------------------------------------------------------------
 

@@ -224,9 +224,10 @@ def _zoo() -> list[Diagnosis]:
 def _store(registry: "Registry") -> Diagnosis:
     """Asks the store itself: whether it answers, whether it belongs to the database, and what was left unfinished."""
     from zoo.errors import ZooError
+    from zoo.store.damage import unfinished_line
 
     try:
-        count, unfinished = sum(1 for _ in registry.store.objects()), registry.leftovers()
+        count, unfinished = sum(1 for _ in registry.store.objects()), unfinished_line(registry.store)
     except ZooError as error:
         return Diagnosis("store", "wrong", str(error), "set PHIZOO_STORE to the store of that database")
     detail = f"{count} files in {registry.store.url}" + (f"; {unfinished}" if unfinished else "")

@@ -103,7 +103,7 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     header = read_header(folder)
     results = read_results(folder / "results.jsonl")
     if sample_id is None:
-        _show_run(msgspec.to_builtins(header), results, _published_by(header.id), as_json)
+        _show_run(msgspec.to_builtins(header), results, as_json, _published_by(header.id))
     else:
         _show_sample(header, results, sample_id, as_json)
 
@@ -155,7 +155,9 @@ def _first(samples: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(samples[:5])) + (", …" if len(samples) > 5 else "")
 
 
-def _show_run(header: dict[str, Any], results: "Sequence[Result]", author: "Author | None", as_json: bool) -> None:
+def _show_run(
+    header: dict[str, Any], results: "Sequence[Result]", as_json: bool, author: "Author | None" = None
+) -> None:
     from collections import Counter
 
     verdicts = dict(Counter(result.verdict for result in results))

@@ -66,6 +66,15 @@ def fold(text: str) -> str:
     return text if _is_plain(text) else text.translate(_TABLE)
 
 
+def fold_case(text: str) -> str:
+    """The folded text in one letter case: equal for copies that differ in nothing that a reader sees.
+
+    >>> fold_case("ＡDD\\u00a0tw\\u200bо") == fold_case("add two")
+    True
+    """
+    return fold(text).casefold()
+
+
 def _is_plain(text: str) -> bool:
     return text.isascii() and not _CONTROL.search(text)
 

@@ -41,7 +41,7 @@ print(json.dumps([good, time.perf_counter() - begun]))
 BARE = """
 import gc, hashlib, json, os, sys, time  # hashlib: one program wants it, and nobody may not read where it lies
 sys.path.insert(0, sys.argv[1])
-from evals.sandbox import linux, zygote
+from evals.sandbox.guest import linux, zygote
 zygote._import_modules(False, False)
 libc, spaces, count = linux._libc, int(sys.argv[2]), int(sys.argv[3])
 programs = [json.loads(line) for line in open(sys.argv[4])] if sys.argv[4:] else []

@@ -17,11 +17,12 @@ import time
 from collections.abc import Iterator
 
 import click
-from bench_registry import fill
 from rows import row
 
+from tests.scale_zoo import Size, fill
+
 LISTINGS = (
-    "models list", "models show m-1", "models find --where 'parameters < 3e9'", "models lineage m-1", "models variants",
+    "models list", "models show model-00001", "models find --where 'parameters < 3e9'", "models lineage model-00001", "models variants",
     "data list", "train recipes", "train plan phi-2", "eval tasks", "eval tasks --suites",
     "eval tasks --data", "eval runs", "doctor",
     "leaderboard --print", "leaderboard --json", "quickstart --dry-run", "completion bash", "serve phi-2 --dry-run",
@@ -67,7 +68,7 @@ def main() -> None:
         from zoo.registry import open_registry
 
         with open_registry() as registry:
-            fill(registry, 200, 2_000)
+            fill(registry, Size(20, 10))
         for line in listings:
             timed(line, home)  # what only a first call does
         times: dict[str, list[tuple[float, float]]] = {}

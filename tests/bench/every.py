@@ -50,6 +50,11 @@ BENCHES = {
     "sanitize": Bench("cutting code out of an answer", "bench_sanitize.py"),
     "startup": Bench("how soon a command answers", "bench_startup.py", quick=("--rounds", "2")),
     "registry": Bench("the registry", "bench_registry.py"),
+    "scale": Bench(
+        "a zoo of 20,000 checkpoints and 200,000 scores",
+        "bench_scale.py",
+        quick=("--names", "200", "--rounds", "1"),
+    ),
     "add": Bench("taking a checkpoint in", "bench_add.py", quick=("--gib", "0.25", "--rounds", "2")),
     "sandbox": Bench("running programs", "bench_sandbox.py", quick=("--repeats", "1", "--turns", "2")),
     "engines": Bench("scoring and generating", "bench_engines.py", "lm-eval", quick=("--questions", "20")),

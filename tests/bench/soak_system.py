@@ -396,6 +396,7 @@ def main() -> int:
         disk = stack.enter_context(disk_of(folder))
         environment = {**os.environ, "PHIZOO_DB": server.get_uri().replace("postgresql://", "postgresql+psycopg://")}
         environment |= {"PHIZOO_STORE": str(disk / "store"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        subprocess.run([sys.executable, "-m", "zoo.cli", "models", "upgrade"], env=environment, check=True)
         shim = shim_in(folder)
         log = stack.enter_context(given.log.open("w", encoding="utf-8"))
         place, kept = Place(disk, environment, server, log, threading.Lock(), shim, [], threading.Lock(),

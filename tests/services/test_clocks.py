@@ -22,17 +22,22 @@ from zoo.store.bucket import BucketStore
 
 # gc on another host, whose clock is eight days ahead
 FAR_GC = """
-import datetime, sys, time
-real = datetime.datetime
-class Ahead(real):
+import datetime, sys, time, types
+import zoo.store.bucket
+from zoo.registry import open_registry
+
+real, now = datetime.datetime, time.time
+class Same(type):
+    def __instancecheck__(cls, value): return isinstance(value, real)
+class Ahead(real, metaclass=Same):
     @classmethod
     def now(cls, tz=None): return real.now(tz) + datetime.timedelta(days=8)
-datetime.datetime = Ahead
-now = time.time
+ours = types.SimpleNamespace(**{**vars(datetime), "datetime": Ahead})
+for name, module in sys.modules.items():
+    if name.split(".")[0] == "zoo" and getattr(module, "datetime", None) is datetime:
+        module.datetime = ours
 time.time = lambda: now() + 8 * 86400
-import zoo.store.store as store
-store._host = lambda: "elsewhere-1"
-from zoo.registry import open_registry
+zoo.store.store._host = lambda: "elsewhere-1"
 with open_registry() as registry:
     print(registry.gc(most=1.0, grace=0).objects)
 """
@@ -142,15 +147,20 @@ def test_published_lines_and_pulled_checkpoints_are_sent_again_too(
         push(registry, "one", str(tmp_path / "sent"))
 
 
-def test_a_living_writer_renews_its_pin_for_as_long_as_it_uploads(zoo: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_living_writer_renews_its_pin_for_as_long_as_it_uploads(
+    zoo: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"garbage")
     monkeypatch.setattr(pins, "RENEWAL_SECONDS", 0.2)
-    owner = "elsewhere-1.1.1.x"
+    owner = "elsewhere-9.1.1.x"  # of a third host
     with open_registry() as registry, pins.pin(registry.database, owner, ["a" * 64]) as stands:
         zoo.database.sql("UPDATE pins SET created = '2001-01-01T00:00:00.000000+00:00'")
         deadline = time.monotonic() + 20
         while zoo.database.sql("SELECT created FROM pins")[0][0] < "2002" and time.monotonic() < deadline:
             time.sleep(0.1)
-        far_gc(zoo)
+        registry.store.upload(garbage, "c" * 64)  # type: ignore[attr-defined]
+        assert far_gc(zoo) == 1  # it looks for dead pins where it deletes
         with registry.database.write():
             assert stands()
     assert not [thread for thread in threading.enumerate() if thread.name == "pins"]
@@ -169,3 +179,60 @@ def test_a_dead_writer_on_another_host_is_forgotten_after_a_week_of_the_database
         registry.gc(most=1.0, grace=0)
     assert zoo.database.sql("SELECT owner FROM pins") == [("elsewhere-3.1.1",)]
     assert stores._host().startswith(socket.gethostname()[:3])
+
+
+def test_a_gc_that_stands_still_before_a_deletion_takes_nothing_in_use(
+    zoo: Team, tmp_path: Path, made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made.phi(tmp_path / "phi")
+    with open_registry() as registry:
+        registry.add(folder, "one")
+        registry.remove("one")
+    frozen, thawed = threading.Event(), threading.Event()
+    delete = BucketStore.delete
+
+    def stand_still(store: BucketStore, sha256: str) -> None:
+        frozen.set()
+        thawed.wait(60)
+        delete(store, sha256)
+
+    monkeypatch.setattr(BucketStore, "delete", stand_still)
+    outcome: list[Any] = []
+
+    def collect() -> None:
+        with open_registry() as own:
+            outcome.append(own.gc(most=1.0, grace=0))
+
+    gc = threading.Thread(target=collect)
+    gc.start()
+    assert frozen.wait(60), outcome
+    with contextlib.ExitStack() as ending, open_registry() as registry:
+        ending.callback(thawed.set)
+        registry.add(
+            made.phi(tmp_path / "other", 2, max_position_embeddings=32), "other"
+        )  # nothing of it is claimed: nobody waits
+        with monkeypatch.context() as patch:
+            patch.setattr(pins, "WAIT_SECONDS", 0.5)
+            with pytest.raises(ZooError, match=r"phizoo models gc on .* has been deleting one of these files since 20"):
+                registry.add(folder, "one")
+        threading.Timer(1.0, thawed.set).start()
+        registry.add(folder, "one")
+        gc.join(60)
+        assert outcome[0].objects == 2
+        assert registry.verify() == []
+        assert zoo.database.sql("SELECT count(*) FROM pins") == [(0,)]
+
+
+def test_a_killed_gcs_claim_holds_nobody_up(zoo: Team, tmp_path: Path, made: SimpleNamespace) -> None:
+    folder = made.phi(tmp_path / "phi")
+    with open_registry() as registry:
+        checkpoint = registry.add(folder, "one")
+        registry.remove("one")
+        dead = f"{pins.CLAIM}{stores._host()}.999999999.1"
+        for file in checkpoint.files:
+            zoo.database.sql(f"INSERT INTO pins VALUES ('{dead}', '{file.sha256}', '{registry.database.now()}')")
+        registry.add(folder, "one")
+        assert registry.verify() == []
+        registry.remove("one:2")
+        assert registry.gc(most=1.0, grace=0).objects == 2
+        assert zoo.database.sql("SELECT count(*) FROM pins") == [(0,)]

@@ -1,4 +1,7 @@
-"""One process of a small sharded run, as torchrun starts it; the first writes its losses. Usage: FOLDER [KIND]"""
+"""One process of a small sharded run, as torchrun starts it; the first writes its losses. Usage: FOLDER [KIND]
+
+KIND: adamw, muon, or phi3 for a model with shared key heads and a tied head, and the average of its last steps.
+"""
 
 import json
 import sys
@@ -37,7 +40,12 @@ def main() -> None:
         (folder / "shards.json").write_text(json.dumps(told))
     parallel.sum_over_processes(world, 0.0)  # the others wait for the files
     kind = sys.argv[2] if len(sys.argv) > 2 else "adamw"
-    recipe = from_plain({**RECIPE, "optimizer": {"kind": kind, "muon_learning_rate": 0.005}})
+    plain = {**RECIPE, "optimizer": {"kind": "muon" if kind == "muon" else "adamw", "muon_learning_rate": 0.005}}
+    if kind == "phi3":
+        plain["model"] = {**RECIPE["model"], "kind": "phi3", "key_heads": 1, "tied": True}  # type: ignore[dict-item]
+        plain["selection"] = {"rule": "average", "average_steps": 8}
+        plain["validation"] = {"every_steps": 7, "sequences": 4}  # it stops there: a state right after a validation
+    recipe = from_plain(plain)
     assert recipe.model is not None
     settings = model.config(recipe.model, 50, 0, 0)
     source = open_tokens(folder, "a", "a")

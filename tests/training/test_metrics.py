@@ -1,9 +1,7 @@
 """What a run says of itself: whole lines, curves as page and picture, the same numbers for TensorBoard."""
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,30 +9,32 @@ import pytest
 from training import metrics
 
 
-def test_tensorboard_gets_the_same_numbers_where_it_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[tuple[str, float, int]] = []
-
-    class SummaryWriter:
-        def __init__(self, folder: str, purge_step: int) -> None:
-            assert (folder, purge_step) == (str(tmp_path / "tensorboard"), 0)
-
-        def add_scalar(self, key: str, value: float, step: int) -> None:
-            told.append((key, value, step))
-
-        def close(self) -> None:
-            told.append(("closed", 0.0, 0))
-
-    module = ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    monkeypatch.setattr(metrics, "find_spec", lambda name: name == "tensorboard")
+def test_a_full_disk_is_given_back_and_not_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = metrics.Metrics(tmp_path, 0)
-    lines.add({"step": 1, "loss": 2.5, "learning_rate": 0.1})
+    assert lines.try_add({"step": 1, "loss": 2.5}) is None
+
+    def full(_line: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lines, "add", full)
+    fault = lines.try_add({"step": 2, "loss": 2.5})
+    assert fault is not None and fault.errno == 28
     lines.close()
-    assert told == [("loss", 2.5, 1), ("learning_rate", 0.1, 1), ("closed", 0.0, 0)]
-    assert metrics.read(tmp_path / "metrics.jsonl") == [{"step": 1, "loss": 2.5, "learning_rate": 0.1}]
+    assert [line["step"] for line in metrics.read(tmp_path / "metrics.jsonl")] == [1]
+
+
+def test_the_page_and_the_picture_show_each_source() -> None:
+    line = {
+        "step": 2, "loss": 2.0, "validation_loss": 1.5, "validation_bits_per_byte": 0.9, "validation_loss/code": 1.0,
+        "validation_bits_per_byte/code": 0.6, "validation_loss/<b>": 2.0, "validation_bits_per_byte/<b>": 1.2,
+    }  # fmt: skip
+    keys = [key for key, *_ in metrics.plots([line])]
+    assert keys == ["loss", "validation_bits_per_byte", "validation_loss/code", "validation_bits_per_byte/code",
+                    "validation_loss/<b>", "validation_bits_per_byte/<b>"]  # fmt: skip
+    page = metrics.page("a", [line])
+    assert "<td>all</td><td>1.5000</td><td>0.9000</td>" in page
+    assert "<td>code</td><td>1.0000</td><td>0.6000</td>" in page
+    assert "<td>&lt;b&gt;</td><td>2.0000</td><td>1.2000</td>" in page
 
 
 def test_speed_is_no_part_of_the_kept_curves() -> None:

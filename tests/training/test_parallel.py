@@ -33,7 +33,7 @@ def trained(folder: Path, processes: int, kind: str = "adamw") -> dict[str, Any]
     return told
 
 
-@pytest.mark.parametrize("kind", ["adamw", "muon"])
+@pytest.mark.parametrize("kind", ["adamw", "muon", "phi3"])
 def test_two_processes_give_the_losses_of_one(tmp_path: Path, kind: str) -> None:
     one, two = trained(tmp_path / "one", 1, kind), trained(tmp_path / "two", 2, kind)
     assert one["stopped"] == two["stopped"] == 7

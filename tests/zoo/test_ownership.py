@@ -16,7 +16,7 @@ from zoo.db.identity import Identity
 from zoo.db.open import open_database
 from zoo.errors import ZooError
 from zoo.exchange.zoo_remote import push
-from zoo.ownership import Mark, Pair, judge
+from zoo.ownership import Mark, OwnerPair, judge
 from zoo.registry import open_registry
 
 OWN = Identity("z1", "s3://b/x", ("store",))
@@ -27,20 +27,20 @@ MARK = Mark(kind="store", zoo="z1", database=("db",), address="the database")
 @pytest.mark.parametrize(
     ("pair", "action", "said"),
     [
-        (Pair(OWN, ("db",), MARK, ("store",)), "keep", ""),
-        (Pair(NEW, ("db",), MARK, ("store",)), "record", ""),
-        (Pair(NEW, ("db",), None, ()), "claim", ""),
-        (Pair(OWN, ("copy",), MARK, ("copied",)), "renew", ""),
-        (Pair(OWN, ("db",), None, ()), "refuse", "bears no mark"),
-        (Pair(OWN, ("db",), MARK, ("copied",)), "refuse", "is a copy"),
-        (Pair(OWN, ("copy",), MARK, ("store",)), "refuse", "of which this one is a copy"),
-        (Pair(NEW, ("copy",), MARK, ("store",)), "refuse", "of which this one is a copy"),
-        (Pair(OWN._replace(id="z2"), ("db",), MARK, ("store",)), "refuse", "belongs to another zoo"),
-        (Pair(NEW._replace(id="z2"), ("new",), MARK, ("store",)), "refuse", "belongs to another zoo"),
-        (Pair(NEW, ("db",), Mark(kind="exchange"), ("store",)), "refuse", "pushed to"),
+        (OwnerPair(OWN, ("db",), MARK, ("store",)), "keep", ""),
+        (OwnerPair(NEW, ("db",), MARK, ("store",)), "record", ""),
+        (OwnerPair(NEW, ("db",), None, ()), "claim", ""),
+        (OwnerPair(OWN, ("copy",), MARK, ("copied",)), "renew", ""),
+        (OwnerPair(OWN, ("db",), None, ()), "refuse", "bears no mark"),
+        (OwnerPair(OWN, ("db",), MARK, ("copied",)), "refuse", "is a copy"),
+        (OwnerPair(OWN, ("copy",), MARK, ("store",)), "refuse", "of which this one is a copy"),
+        (OwnerPair(NEW, ("copy",), MARK, ("store",)), "refuse", "of which this one is a copy"),
+        (OwnerPair(OWN._replace(id="z2"), ("db",), MARK, ("store",)), "refuse", "belongs to another zoo"),
+        (OwnerPair(NEW._replace(id="z2"), ("new",), MARK, ("store",)), "refuse", "belongs to another zoo"),
+        (OwnerPair(NEW, ("db",), Mark(kind="exchange"), ("store",)), "refuse", "pushed to"),
     ],
 )
-def test_a_pair_is_judged_by_what_both_say(pair: Pair, action: str, said: str) -> None:
+def test_a_pair_is_judged_by_what_both_say(pair: OwnerPair, action: str, said: str) -> None:
     assert judge(pair).action == action
     assert said in judge(pair).reason
     assert action != "refuse" or ownership.ADOPT in judge(pair).reason or "models pull" in judge(pair).reason
@@ -240,5 +240,5 @@ def test_a_mark_that_cannot_be_read_is_one_line(teams: Path) -> None:
     with open_registry(f"sqlite:///{teams / 'a' / 'team.db'}", str(teams / "a" / "bytes")) as registry:
         with pytest.raises(ZooError, match=r"its mark, zoo\.json, cannot be read .*phizoo models adopt"):
             registry.gc()
-        registry.pair(adopting=True)
+        ownership.report(registry.database, registry.unchecked_store, adopting=True)
         assert registry.verify() == []

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dedup": ("training.cli.data_make:dedup", "Drop documents that repeat an earlier one."),
     "decontaminate": ("training.cli.data_make:decontaminate", "Drop documents that contain evaluation problems."),
     "refine": ("training.cli.data_make:refine", "Filter, deduplicate and decontaminate, with a table of the steps."),
+    "recipe": ("training.cli.data_recipe:recipe", "Make a training recipe's data by its commands."),
     "tokenizer": ("training.cli.data_make:tokenizer", "Train a byte-level BPE tokenizer."),
     "pack": ("training.cli.data_make:pack", "Turn documents into tokens, mixed by weight."),
     "chats": ("training.cli.data_chats:chats", "Turn conversations into tokens, with the answers marked."),

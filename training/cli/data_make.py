@@ -1,5 +1,7 @@
 """The `phizoo data` commands that make a dataset. A dataset that exists already is not made again."""
 
+from typing import Any
+
 import click
 
 from training.cli.data_options import NAME, SEED, print_made, scaled
@@ -26,7 +28,7 @@ TASKS = task_option(
 def gather(source: str, name: str, limit: int | None, column: str, form: str | None, split: str, as_json: bool) -> None:
     """Gather source code or text, and cut it into documents.
 
-    SOURCE is python (the standard library and the installed packages of this machine), a folder
+    SOURCE is python or prose (code or text of the standard library and the installed packages), a folder
     (*.py, *.md, *.txt, *.rst and tables), a *.jsonl, *.jsonl.gz or *.parquet file, or a Hugging Face
     dataset as hf:NAME@REVISION, which is read in parts and not downloaded whole.
 
@@ -46,25 +48,30 @@ def gather(source: str, name: str, limit: int | None, column: str, form: str | N
 @click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of the documents to keep (0.3).")
 @click.option("--tokens", type=click.IntRange(min=1), help="Keep the best documents up to this many words and marks.")
 @click.option("--precision", type=click.FloatRange(0, 1), help="Keep the most documents with this educational share.")
-@click.option("--labels", default="", metavar="NAME", help="Labels made by annotate; of the rubric by default.")
+@click.option(
+    "--labels", default="", metavar="NAME", help="Labels made by annotate; hand: ours of prose; or the rubric's."
+)
 @click.option("--embedding", default="tfidf", show_default=True, help="tfidf, minilm, a checkpoint's name or a folder.")
 @click.option("--head", type=click.Choice(["forest", "regression"]), default="forest", show_default=True,
               help="The classifier on the embeddings.")  # fmt: skip
+@click.option("--by", type=click.Choice(["fineweb-edu", "dclm"]), help="A published classifier of text instead.")
+@click.option("--weights", default="", metavar="PATH", help="Its weights, a folder or file; the hub's by default.")
 @click.option("--explain", is_flag=True, help="Print the best and the worst documents side by side.")
 @SEED
 @scaled
 @AS_JSON
 def filter_documents(
     source: str, name: str, keep: float | None, tokens: int | None, precision: float | None, labels: str,
-    embedding: str, head: str, explain: bool, seed: int, as_json: bool,
+    embedding: str, head: str, by: str | None, weights: str, explain: bool, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Keep the documents of the highest educational value.
 
-    A sample is labelled; a classifier learns the labels from embeddings and scores every document. Its F1
-    is out of fold, split by project.
+    Code and text are judged apart: a sample of each is labelled, a classifier learns the labels from embeddings and
+    scores every document. Its F1 is out of fold, split by project, or by document if there is one project.
 
     \b
     phizoo data filter code --name code-filtered --keep 0.3 --explain
+    phizoo data filter web --name web-filtered --by fineweb-edu --weights FOLDER
     phizoo data filter code --labels code-labels --embedding minilm --precision 0.8 --name code-filtered
     """
     from training.data.inspect import compare_extremes
@@ -73,16 +80,31 @@ def filter_documents(
     if sum(value is not None for value in (keep, tokens, precision)) > 1:
         raise ZooError("--keep, --tokens and --precision exclude each other: give a share, a budget or a precision")
     choice = FilterChoice(keep=keep, tokens=tokens, precision=precision)
-    made = filter_dataset(source, name, choice, seed, labels, embedding, head)  # type: ignore[arg-type]
+    made = filter_dataset(source, name, choice, seed, labels, embedding, head, by or "", weights)  # type: ignore[arg-type]
     print_made(made, as_json=as_json)
     if as_json:
         return
-    recipe = made.dataset.recipe or {}
-    low, high = recipe["f1_95"]
-    f1 = cell(recipe["f1"], low, high, digits=3)
-    click.echo(f"  F1 {f1} out of fold, threshold {recipe['threshold']}")
+    for kind, part in (made.dataset.recipe or {})["heads"].items():
+        click.echo(f"  {kind}: {_measured(part)}; threshold {part['threshold']}")
     if explain:
         click.echo("\n".join(compare_extremes(made.dataset, 5)))
+
+
+def _measured(part: dict[str, Any]) -> str:
+    """How well a kind's classifier was measured."""
+    if "classifier" in part:
+        return f"scored by {part['classifier']}, whose F1 is not measured here"
+    if part["f1"] is None:
+        return "F1 cannot be measured: too few labels of one sort"
+    text = f"F1 {_cell(part, 'f1')} out of fold, split by {part['split']}"
+    if "hand_f1" in part:
+        text += f"; {_cell(part, 'hand_f1')} on 200 passages labelled by hand"
+    return text
+
+
+def _cell(part: dict[str, Any], name: str) -> str:
+    low, high = part[f"{name}_95"]
+    return cell(part[name], low, high, digits=3)
 
 
 @click.command()

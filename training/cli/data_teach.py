@@ -56,8 +56,8 @@ def _asker(question: "LabelQuestion", endpoint: dict[str, Any], dry_run: bool = 
 @click.argument("source", shell_complete=A_DATASET)
 @NAME
 @click.option("--sample", type=click.IntRange(min=1), default=4_000, show_default=True, help="Documents to label.")
-@click.option("--question", type=click.Choice(["phi-1", "additive"]), default="additive", show_default=True,
-              help="The question that is sent.")  # fmt: skip
+@click.option("--question", type=click.Choice(["phi-1", "additive", "prose"]), default="additive", show_default=True,
+              help="The question that is sent: the first two are about code.")  # fmt: skip
 @endpoint_options
 @click.option("--dry-run", is_flag=True, help="Print tokens and cost with an interval; send nothing.")
 @SEED
@@ -104,7 +104,7 @@ def _print_estimate(cost: "CostEstimate", budget: float | None, as_json: bool) -
 
 
 @click.command()
-@click.argument("kind", metavar="KIND", type=click.Choice(["textbooks", "exercises"]))
+@click.argument("kind", metavar="KIND", type=click.Choice(["textbooks", "exercises", "knowledge"]))
 @NAME
 @click.option("--documents", type=click.IntRange(min=1), default=20_000, show_default=True, help="Documents to keep.")
 @endpoint_options
@@ -114,7 +114,8 @@ def _print_estimate(cost: "CostEstimate", budget: float | None, as_json: bool) -
 def synthesise(kind: str, name: str, documents: int, seed: int, as_json: bool, **endpoint: Any) -> None:
     """Write exercises or textbook passages, and test their code.
 
-    KIND is textbooks or exercises. Every function is run against its own tests in the sandbox; those of the
+    KIND is textbooks or exercises, or with --url knowledge: texts on general knowledge and common sense, as phi-1.5's,
+    without code. Every function is run against its own tests in the sandbox; those of the
     held-out task are left out. A template teacher writes, or with --url a large model, by combinations of topic,
     skill, audience and form until a combination gives nothing new; each document records its prompt, seed, teacher
     and cost.
@@ -128,6 +129,8 @@ def synthesise(kind: str, name: str, documents: int, seed: int, as_json: bool, *
 
     if asker := _asker(teach.QUESTIONS[kind], endpoint):
         made, spending = teach.teach(kind, name, documents, seed, asker)
+    elif kind == "knowledge":
+        raise ZooError("the template teacher knows Python alone; for knowledge give a large model's --url")
     else:
         made, spending = synthesize(kind, name, documents, seed), None  # type: ignore[arg-type]
     _print(made, spending, as_json)

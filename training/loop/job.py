@@ -106,7 +106,7 @@ def _build(job: TrainJob, world: World) -> "tuple[NextToken, Loader, list[TokenB
     from training.loss import NextToken
 
     recipe, how = job.recipe, job.recipe.execution
-    micro = _microbatch(recipe, world)
+    micro = microbatch(recipe, world)
     begin, read_before = (job.trunk.step, job.trunk.read_before) if job.trunk else (0, None)
     loader = Loader(
         recipe.data, job.sources, recipe.training.batch_sequences, recipe.training.seed, begin, read_before
@@ -135,7 +135,7 @@ def _build(job: TrainJob, world: World) -> "tuple[NextToken, Loader, list[TokenB
     return NextToken(built, how.loss_chunk_tokens, compiled, recipe.training.z_loss), loader, held, micro
 
 
-def _microbatch(recipe: Recipe, world: World) -> int:
+def microbatch(recipe: Recipe, world: World) -> int:
     """The rows of a microbatch. Raises ZooError if processes or microbatches do not divide the batch."""
     share, rest = divmod(recipe.training.batch_sequences, world.size)
     if rest:

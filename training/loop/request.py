@@ -64,13 +64,13 @@ def look_up(registry: Registry, recipe: Recipe, name: str | None = None) -> Requ
     elif recipe.parent:
         parent = registry.get(recipe.parent.checkpoint)
     if parent is not None:
-        recipe = _check_shape(recipe, parent)
+        recipe = check_shape(recipe, parent)
     for task in recipe.evaluation.tasks if recipe.evaluation.every_steps else ():
         find_task(task)
     return Request(recipe, name, datasets, parent, trunk)
 
 
-def _check_shape(recipe: Recipe, parent: Checkpoint) -> Recipe:
+def check_shape(recipe: Recipe, parent: Checkpoint) -> Recipe:
     """The recipe with its parent's epsilon, which pad-exact growth changes and the default does not state.
 
     Raises ZooError if the recipe gives a value that differs from its parent's: the parent's weights fix them all.

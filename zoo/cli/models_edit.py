@@ -216,8 +216,10 @@ def adopt(yes: bool, as_json: bool) -> None:
     Example:  phizoo models adopt
               phizoo models adopt --yes
     """
+    from zoo.ownership import report
+
     with open_registry() as registry:
-        pair = registry.pair(adopting=yes)
+        pair = report(registry.database, registry.unchecked_store, adopting=yes)
     if as_json:
         emit_json(pair._asdict() | {"fit": pair.fit._asdict()})
     else:

@@ -206,9 +206,11 @@ def verify(checkpoint: str | None, repair: bool, as_json: bool) -> None:
     Example:  phizoo models verify
               phizoo models verify phi-1-mini:3
     """
+    from zoo.store.damage import unfinished_line
+
     with open_registry(readonly=not repair) as registry:
         problems = registry.verify(checkpoint, repair)
-        unfinished = registry.leftovers() if checkpoint is None else ""
+        unfinished = unfinished_line(registry.store) if checkpoint is None else ""
         checked = 1 if checkpoint else registry.database.rows("SELECT count(*) FROM checkpoints")[0][0]
     if as_json:
         emit_json(problems)

@@ -225,8 +225,11 @@ def one_command() -> Iterator[None]:
 
 
 def state_zoo(line: str) -> None:
-    """Prints to stderr which zoo a command speaks to, once a command; a library, and an empty line, print nothing."""
-    if line and _Command.running and not _Command.stated:
+    """Prints to stderr which zoo a command speaks to, once a command, of torchrun's processes the first.
+
+    A library prints nothing, and neither does an empty line.
+    """
+    if line and _Command.running and not _Command.stated and os.environ.get("RANK", "0") == "0":
         _Command.stated = True
         print(f"phizoo: {plain(line)}", file=sys.stderr)
 

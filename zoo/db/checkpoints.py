@@ -1,4 +1,4 @@
-"""Reads checkpoints and aliases from the database, and moves aliases. Plain functions; `Registry` calls them.
+"""Reads checkpoints and aliases from the database. Plain functions; `Registry` calls them.
 
 A list of any length takes a constant number of statements for each PAGE of records, and holds no more at a time.
 """
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from zoo.db import names
-from zoo.db.audit import BY, NOBODY, Author, author_columns
-from zoo.db.database import Database, insert_row
+from zoo.db.audit import BY, NOBODY, Author
+from zoo.db.database import Database
 from zoo.db.stored import StoredRecord
 from zoo.records import Checkpoint
 
@@ -96,19 +96,6 @@ def list_aliases(database: Database, name: str) -> dict[str, int]:
     """The aliases of a name and the version that each points at."""
     rows = database.rows("SELECT alias, version FROM aliases WHERE name = :name ORDER BY alias", name=name)
     return {row[0]: row[1] for row in rows}
-
-
-def move_alias(database: Database, name: str, move: AliasMove) -> None:
-    """Points an alias at a version (0 removes it) and records the move; no change, no record."""
-    if move.previous == move.version:
-        return
-    database.run("DELETE FROM aliases WHERE name = :name AND alias = :alias", name=name, alias=move.alias)
-    if move.version:
-        insert_row(database, "aliases", name=name, alias=move.alias, version=move.version)
-    insert_row(
-        database, "alias_history", name=name, alias=move.alias, version=move.version, previous=move.previous,
-        moved=move.moved, **author_columns(database),
-    )  # fmt: skip
 
 
 def alias_history(database: Database, name: str) -> list[AliasMove]:

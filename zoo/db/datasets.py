@@ -5,12 +5,13 @@ keeps them in a folder named by the digest.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from zoo.db import names, rows
 from zoo.db.database import Database, Row, insert_row
-from zoo.db.stored import StoredRecord
+from zoo.db.stored import PLAIN, StoredRecord
 from zoo.digest import canonical, digest
 from zoo.errors import ZooError, unknown
 from zoo.records import Dataset
@@ -69,3 +70,11 @@ def get(database: Database, spec: str) -> Dataset:
         known = [row[0] for row in database.rows("SELECT DISTINCT name FROM datasets")]
         raise unknown("dataset", spec, known, LISTING)
     return DATASET.decode(records[0][0])
+
+
+def read_recipe(database: Database, recipe_digest: str) -> dict[str, Any]:
+    """The resolved recipe of a digest. Raises ZooError if it is not here."""
+    records = database.rows("SELECT record FROM recipes WHERE digest = :digest", digest=recipe_digest)
+    if not records:
+        raise ZooError(f"no recipe {recipe_digest[:12]}. A checkpoint's recipe: phizoo models show NAME")
+    return PLAIN.decode(records[0][0])

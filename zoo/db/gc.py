@@ -1,14 +1,16 @@
 """Removes and renames checkpoints and collects garbage, but never anything that is referenced or being added.
 
 An object is garbage if no checkpoint, no run and no living writer's pin (`zoo.db.pins`) names it. A writer pins
-its objects before it checks whether they exist; gc decides and deletes inside one write transaction. Since writers
-take turns, an object is either pinned before gc checks or deleted before the writer checks; there is no moment
-between. Three more guards stand before it: the pair is that of `zoo.ownership`, what is younger than a grace time
-stays, and more than half of a store goes only if asked for.
+its objects before it checks whether they exist; gc claims garbage inside one write transaction and deletes it after
+that. Since writers take turns, an object is either pinned before gc checks or claimed before the writer pins, and a
+writer waits for a claim to end: a gc that stands still before a deletion and goes on minutes later takes nothing that
+came into use meanwhile. Three more guards stand before it: the pair is that of `zoo.ownership`, what is younger than a
+grace time stays, and more than half of a store goes only if asked for.
 """
 
 import datetime
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -17,12 +19,12 @@ from zoo.address import shown
 from zoo.db import names, rows, searches
 from zoo.db.checkpoints import get_checkpoint, list_aliases, list_checkpoints
 from zoo.db.database import Database
-from zoo.db.pins import dead_owners, drop_dead_pins
+from zoo.db.pins import BY_WRITERS, claimed, dead_owners, drop_dead_pins
 from zoo.errors import ZooError
 from zoo.records import Checkpoint
 from zoo.store.store import Leftover, Store, Stored, is_alive
 
-BATCH = 200  # objects deleted in one transaction: another writer waits for at most these
+BATCH = 200  # objects claimed at once: a writer that needs one of them waits for at most these
 GRACE_SECONDS = 24 * 3600.0
 MOST_SHARE = 0.5  # of a store's files: more garbage than that looks like the wrong pair
 
@@ -114,14 +116,13 @@ def collect(
         )
     count = size = 0
     for start in range(0, len(garbage.objects), BATCH):
-        with database.write():
-            drop_dead_pins(database)
-            batch = garbage.objects[start : start + BATCH]
-            named = _named_of(database, [found.sha256 for found in batch])
-            for found in batch:
-                if found.sha256 not in named:
-                    count, size = count + 1, size + found.bytes
-                    store.delete(found.sha256)
+        batch = {found.sha256: found for found in garbage.objects[start : start + BATCH]}
+        with claimed(database, list(batch), partial(_named_of, database)) as (mine, holds):
+            for sha256 in mine:
+                if not holds():
+                    raise ZooError("this gc stood still for too long; nothing in use was deleted: run it again")
+                count, size = count + 1, size + batch[sha256].bytes
+                store.delete(sha256)
     for leftover in garbage.leftovers:
         store.drop(leftover)
     with database.write():
@@ -134,18 +135,18 @@ def collect(
 def _all_named(database: Database) -> set[str]:
     """Every object that a row names, but for the pins of the dead."""
     rows = database.rows("SELECT sha256 FROM files UNION SELECT results FROM runs WHERE results <> ''")
-    dead, pins = dead_owners(database), database.rows("SELECT sha256, owner FROM pins")
+    dead, pins = dead_owners(database), database.rows(f"SELECT sha256, owner FROM pins WHERE {BY_WRITERS}")
     return {str(row[0]) for row in rows} | {str(sha256) for sha256, owner in pins if owner not in dead}
 
 
 def _named_of(database: Database, objects: Sequence[str]) -> set[str]:
-    """Which of these objects a row or a pin names, in one statement."""
+    """Which of these objects a row or a writer's pin names, in one statement."""
     values = {f"object_{n}": sha256 for n, sha256 in enumerate(objects)}
     listed = ", ".join(f":{name}" for name in values)
     rows = database.rows(
         f"SELECT sha256 FROM files WHERE sha256 IN ({listed}) "
         f"UNION SELECT results FROM runs WHERE results IN ({listed}) "
-        f"UNION SELECT sha256 FROM pins WHERE sha256 IN ({listed})",
+        f"UNION SELECT sha256 FROM pins WHERE sha256 IN ({listed}) AND {BY_WRITERS}",
         **values,
     )
     return {str(row[0]) for row in rows}

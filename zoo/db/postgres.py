@@ -254,5 +254,6 @@ def with_driver(url: str) -> str:
         fault += f"; the driver here is psycopg, so write postgresql:// for {scheme}://"
         raise ZooError(fault)
     raise ZooError(
-        f"{fault}; a zoo is kept in SQLite or PostgreSQL only: sqlite:////srv/zoo.db or postgresql://user@host/zoo"
+        f"{fault}, expected an address of SQLite or PostgreSQL, the only databases for a zoo: sqlite:////srv/zoo.db or "
+        "postgresql://user@host/zoo"
     )

@@ -12,7 +12,7 @@ Rows = Callable[..., Sequence[Sequence[Any]]]
 EVERY = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # What a writer needs on each table; a test holds that these are the tables of the newest schema.
 TABLES: dict[str, tuple[str, ...]] = {
-    "alembic_version": ("SELECT",), "zoo_lock": ("SELECT", "UPDATE"),
+    "alembic_version": ("SELECT",), **dict.fromkeys(("zoo_lock", "identity"), ("SELECT", "UPDATE")),
     **dict.fromkeys(("recipes", "protocols", "removals"), ("SELECT", "INSERT")),
     **dict.fromkeys(
         ("checkpoints", "files", "parents", "trained_on", "tags", "counters", "aliases", "alias_history", "datasets",

@@ -34,7 +34,7 @@ CHEATS = (
     "raised", "frames", "hooks", "contains", "mirrored", "calls", "attempts", "resources", "called", "opinions",
 )  # fmt: skip
 HONEST = ("sums", "answers", "prompted")
-FIDELITY = ("right", "right_values", "right_objects", "wrong", "wrong_objects")
+FIDELITY = ("right", "right_more", "right_values", "right_objects", "wrong", "wrong_objects")
 # Python 3.12 and 3.13 count calls through C that may nest apart, whatever limit a program sets
 NESTED = (300, 300) if (3, 12) <= sys.version_info < (3, 14) else (15000, 20000)
 TOKENS = {"<CR>": "\r", "<FF>": "\x0c", "<CACHED_DEEP>": str(NESTED[0]), "<SORTED_DEEP>": str(NESTED[1])}

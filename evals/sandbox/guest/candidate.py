@@ -22,7 +22,7 @@ from _thread import RLock
 from typing import Any
 
 from evals.sandbox.guest.around import Around
-from evals.sandbox.guest.graph import Graph
+from evals.sandbox.guest.graph import ObjectGraph
 from evals.sandbox.guest.identity import compares_identity
 from evals.sandbox.guest.requests import REQUESTS
 from evals.sandbox.guest.writing import plain_parts
@@ -32,6 +32,7 @@ globals()["__builtins__"] = dict(vars(builtins))
 
 MODULE = "solution"  # not __main__: main blocks must not run
 FILE = "/tmp/solution.py"  # the value of __file__; no such file exists  # noqa: S108
+DEEP = 30_000  # calls while a result is written
 TEXT = 500  # characters of an exception's message
 TEXTS = frozenset((str, bool, type(None)))
 _loads, _write, _read, _pack = marshal.loads, os.write, os.read, struct.pack
@@ -152,7 +153,7 @@ class Session:
         self.received = 0  # requests so far
         self.sequence = 0  # of the innermost request that is being answered
         self.lock = RLock()
-        self.graph = Graph(-1, self.ask, limit=1)
+        self.graph = ObjectGraph(-1, self.ask, limit=1)
         self.around = Around(self.graph)
 
     def load(self, source: str, classes: tuple[str, ...], entry_point: str) -> None:
@@ -226,6 +227,8 @@ class Session:
         """(kind, payload). A value that recurses for ever or misreports itself becomes an object equal to nothing."""
         graph = self.graph
         graph.written = set()
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, DEEP))
         try:
             if (not watched or type(result) in (int, str, float)) and plain_inside(result) and not self.around.any():
                 changes = graph.changes() if graph.before else []
@@ -236,9 +239,10 @@ class Session:
             return b"t", _dumps([tree, graph.changes(), *self.around.taken()])
         except Exception:
             graph.written = set()
-            return b"t", _dumps(
-                [["o", graph.enter(result), ["k", 0, "unsendable", "", [], []]], [], *self.around.taken()]
-            )
+            tree = ["o", graph.enter(result), ["k", graph.new_number(), "unsendable", "", [], []]]
+            return b"t", _dumps([tree, [], *self.around.taken()])
+        finally:
+            sys.setrecursionlimit(limit)
 
     def _write_exception(self, error: BaseException) -> bytes:
         """[exception, changes, output, own class, message, line of the program]."""

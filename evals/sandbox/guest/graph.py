@@ -10,9 +10,9 @@ The judge reads what a program sent with this same code: it constructs values of
 the judge's own classes, and stand-ins, and runs nothing of the program's. Anything malformed raises.
 """
 
-from evals.sandbox.guest.reading import Reader
-from evals.sandbox.guest.writing import Writer
+from evals.sandbox.guest.reading import TreeReader
+from evals.sandbox.guest.writing import TreeWriter
 
 
-class Graph(Writer, Reader):
+class ObjectGraph(TreeWriter, TreeReader):
     """One side's end: `write` and `read`, `changes` before a message is sent, `purge` after it."""

@@ -24,7 +24,7 @@ MOST_DTYPE = 16  # characters of an array's type
 MOST_ITEM = 1024  # bytes of one item of an array
 
 
-class Refused(Exception):
+class RefusedValue(Exception):
     """A value that may not cross: it stays where it is."""
 
 
@@ -101,21 +101,21 @@ def hexadecimal(parts: list[Any]) -> int:
     """The integer of its hexadecimal digits."""
     (text,) = parts
     if type(text) is not str or len(text) > MOST_BITS // 4 + 4:
-        raise Refused("an integer of too many digits")
+        raise RefusedValue("an integer of too many digits")
     return int(text, 16)
 
 
 def _take_decimal(value: Any) -> list[Any]:
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, str) and (abs(exponent) > MOST_EXPONENT or len(digits) > MOST_EXPONENT):
-        raise Refused("a Decimal of too many digits")
+        raise RefusedValue("a Decimal of too many digits")
     return [str(value)]
 
 
 def _make_decimal(parts: list[Any]) -> Any:
     (text,) = parts
     if type(text) is not str or len(text) > MOST_EXPONENT + 20:
-        raise Refused("a Decimal of too many digits")
+        raise RefusedValue("a Decimal of too many digits")
     value = _named("decimal", "Decimal")(text)
     _take_decimal(value)
     return value
@@ -123,7 +123,7 @@ def _make_decimal(parts: list[Any]) -> Any:
 
 def _make_fraction(parts: list[Any]) -> Any:
     if list(map(type, parts)) != [int, int]:  # of a text it would compute any power of ten
-        raise Refused("a Fraction of other parts")
+        raise RefusedValue("a Fraction of other parts")
     return _named("fractions", "Fraction")(*parts)
 
 
@@ -143,10 +143,10 @@ def _call(module: str, name: str) -> Callable[[list[Any]], Any]:
 
 def _dtype(text: Any) -> Any:
     if type(text) is not str or len(text) > MOST_DTYPE:
-        raise Refused("an array of that type")
+        raise RefusedValue("an array of that type")
     kind = _named("numpy", "dtype")(text)
     if kind.kind not in "biufcSUMm" or kind.itemsize > MOST_ITEM:
-        raise Refused("an array of that type")
+        raise RefusedValue("an array of that type")
     return kind
 
 
@@ -165,7 +165,7 @@ def _empty_array(parts: list[Any]) -> Any:
     kind, shape, _ = parts  # the shape as it came: a tagged tuple
     sizes = tuple(shape[1:])
     if any(type(size) is not int for size in sizes) or prod(sizes) * _dtype(kind).itemsize != len(parts[2]):
-        raise Refused("an array of another size")
+        raise RefusedValue("an array of another size")
     return _named("numpy", "zeros")(sizes, _dtype(kind))
 
 

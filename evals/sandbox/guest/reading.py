@@ -9,23 +9,23 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from evals.sandbox.guest.kinds import INTEGER, KINDS, NAN, Refused, hexadecimal
+from evals.sandbox.guest.kinds import INTEGER, KINDS, NAN, RefusedValue, hexadecimal
 from evals.sandbox.guest.standins import NUMBER, TEXT, Ask, StandInClass, awaited, awaited_items
-from evals.sandbox.guest.table import CLASS_MODULES, NO_NUMBER, Table, is_pythons
+from evals.sandbox.guest.table import CLASS_MODULES, NO_NUMBER, NumberTable, is_pythons
 from evals.sandbox.guest.writing import builtin_base, plain_parts
 
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
 globals()["__builtins__"] = dict(vars(builtins))
 
 
-class Reader(Table):
+class TreeReader(NumberTable):
     """Reads trees."""
 
     def read(self, tree: Any) -> Any:
         """The value of a tree."""
         if type(tree) is not list:
             if type(tree) is dict:
-                raise Refused("an untagged mapping")
+                raise RefusedValue("an untagged mapping")
             return tree
         tag, *parts = tree
         form = self.tags.get(tag)
@@ -50,7 +50,7 @@ class Reader(Table):
 
     def _checked(self, number: Any, theirs: bool = False) -> int:
         if type(number) is not int or abs(number) > NO_NUMBER or (theirs and (number < 0) == (self.sign < 0)):
-            raise Refused("an object without a number")
+            raise RefusedValue("an object without a number")
         return number
 
     def _known(self, number: Any) -> Any:
@@ -77,7 +77,7 @@ class Reader(Table):
     def _read_home(self, number: Any, *fetched: Any) -> Any:
         value = self.things[self._checked(number)]
         if number not in self.lent and number not in self.held:
-            raise Refused("an object that was not lent")
+            raise RefusedValue("an object that was not lent")
         if fetched:
             items = [self.read(item) for item in fetched]
             value = (item for part in (items, value) for item in part)
@@ -89,7 +89,7 @@ class Reader(Table):
         if known is not None and type(known) is kind:
             return known
         if not isinstance(kind, StandInClass) or number in self.lent:
-            raise Refused("an object of no class")
+            raise RefusedValue("an object of no class")
         if kind.__module__ == "builtins" and kind.__name__ in _AWAITED:
             return _AWAITED[kind.__name__](self.stand_ins.ask, number)
         if content is not None and not issubclass(kind, BaseException):
@@ -106,9 +106,9 @@ class Reader(Table):
     def _read_type(self, module: Any, name: Any) -> Any:
         kind = getattr(sys.modules[module] if self.sign > 0 else _imported(module), name)
         if not isinstance(kind, type) or not is_pythons(module):
-            raise Refused("a class of no kind")
+            raise RefusedValue("a class of no kind")
         if module not in CLASS_MODULES and not issubclass(kind, BaseException):
-            raise Refused("a class of no kind")
+            raise RefusedValue("a class of no kind")
         return kind
 
     def _read_class(self, number: Any, *description: Any) -> Any:
@@ -117,7 +117,7 @@ class Reader(Table):
         name, module, bases, special = description
         kinds = tuple(self.read(base) for base in bases)
         if not all(isinstance(kind, type) for kind in kinds) or type(name) is not str or type(module) is not str:
-            raise Refused("a class of no kind")
+            raise RefusedValue("a class of no kind")
         kind = self.stand_ins.add_class(number, name, module, kinds, special)
         self.enter(kind, number)
         self.held.add(number)
@@ -125,7 +125,7 @@ class Reader(Table):
 
     def _read_reference(self, number: Any, module: Any, name: Any) -> Any:
         if self.sign > 0:
-            raise Refused("a reference to a function")
+            raise RefusedValue("a reference to a function")
         if number in self.things:
             return self.things[number]
         if module is None:
@@ -146,7 +146,7 @@ class Reader(Table):
             return known
         kind, (arguments, state, cause, context) = self.read(kind), map(self.read, parts[:4])
         if not (isinstance(kind, type) and issubclass(kind, BaseException) and type(arguments) is tuple):
-            raise Refused("an exception of no class")
+            raise RefusedValue("an exception of no class")
         error = _raised(kind, arguments)
         for name, value in state.items():
             if type(name) is str and not hasattr(kind, name):
@@ -178,7 +178,7 @@ def _filled(kind: Any, content: Any) -> Any:
     """An object of a stand-in class that is derived from a plain value's class."""
     base: Any = next((one for one in kind.__mro__ if type(content) is one), None)
     if base is None:
-        raise Refused("content of another class")
+        raise RefusedValue("content of another class")
     if base in KINDS and KINDS[base].fill is not None:
         value = base.__new__(kind)
         parts = KINDS[base].take(content)
@@ -193,7 +193,7 @@ def _raised(kind: Any, arguments: tuple[Any, ...]) -> BaseException:
     if issubclass(base, UnicodeError) and len(arguments) == 5:
         start, end = arguments[2:4]
         if type(start) is not int or type(end) is not int or not 0 <= start <= end <= len(arguments[1]):
-            raise Refused("an exception whose bounds are forged")
+            raise RefusedValue("an exception whose bounds are forged")
     try:
         error: BaseException = base.__new__(kind, *arguments)
         base.__init__(error, *arguments)

@@ -13,16 +13,26 @@ from typing import Any
 globals()["__builtins__"] = dict(vars(builtins))
 
 
+FIXED = frozenset((int, str, float, bool, bytes, type(None)))
+
+
 def _call(thing: Any, *positional: Any, **named: Any) -> Any:
     return thing(*positional, **named)
+
+
+def _given(one: Any, value: Any) -> list[Any]:
+    return [] if value is one.empty else [value]
 
 
 def _get(thing: Any, name: str) -> Any:
     if name == "__signature__":
         import inspect
 
-        return [(p.name, int(p.kind), p.default is not p.empty, p.default if p.default is not p.empty else None)
-                for p in inspect.signature(thing).parameters.values()]  # fmt: skip
+        signature = inspect.signature(thing)
+        return _given(signature, signature.return_annotation), [
+            (one.name, int(one.kind), _given(one, one.default), _given(one, one.annotation))
+            for one in signature.parameters.values()
+        ]
     return getattr(thing, name)
 
 
@@ -39,6 +49,8 @@ def _next(thing: Iterator[Any], most: int) -> tuple[list[Any], bool, BaseExcepti
     try:
         while len(items) < most:
             items.append(next(thing))
+            if type(items[-1]) not in FIXED:  # what it gives may be changed by what it gives next
+                break
     except StopIteration as stop:
         return items, True, stop if stop.value is not None else None
     except BaseException as error:

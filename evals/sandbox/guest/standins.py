@@ -6,6 +6,7 @@ for operators (reflected ones, `NotImplemented`) hold. Standard library only.
 """
 
 import builtins
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,20 @@ TYPES = {kind.__name__: kind for kind in vars(types).values() if isinstance(kind
 Ask = Callable[[str, int, tuple[Any, ...], dict[str, Any]], Any]
 
 
+def _add_methods(base: Any) -> None:
+    """Gives a stand-in's class its methods as functions, for `super` in a class that is derived from it."""
+    number = base._class_number
+    for name in base._ask("operator", number, ("dir",), {}):
+        if name not in vars(base) and (name[:1] != "_" or name == "__init__"):
+            found = base._ask("get", number, (name,), {})
+            if type(found).__name__ == "function":
+                type.__setattr__(base, name, _method(found))
+
+
+def _method(function: Any) -> Any:
+    return lambda self, *positional, **named: function(self, *positional, **named)
+
+
 class StandInClass(type):
     """The class of the stand-ins' classes: calling one asks the other side to make an object.
 
@@ -56,9 +71,11 @@ class StandInClass(type):
         if len(bases) > 1:
             raise TypeError(f"class {name}: a class of the program's as one of several bases")
         cell = body.pop("__classcell__", None)
-        names = {one: value for one, value in body.items() if one not in ("__module__", "__qualname__")}
+        names = {one: value for one, value in body.items() if one != "__qualname__"}
         (base,) = bases
+        _add_methods(base)
         made = base._ask("subclass", base._class_number, (name, names), {})  # type: ignore[attr-defined]
+        type.__setattr__(made, "__getattribute__", _attribute)  # its methods come before those that `super` finds
         if cell is not None:
             cell.cell_contents = made
         return made
@@ -143,13 +160,18 @@ def special_names(kind: type) -> list[str]:
     return list(found.values())
 
 
-def _signature(parameters: list[Any]) -> Any:
+def _signature(parts: Any) -> Any:
     import inspect
 
-    return inspect.Signature([
-        inspect.Parameter(name, inspect._ParameterKind(kind), default=value if given else inspect.Parameter.empty)
-        for name, kind, given, value in parameters
-    ])  # fmt: skip
+    returned, parameters = parts
+    empty = inspect.Parameter.empty
+    made = [
+        inspect.Parameter(
+            name, inspect._ParameterKind(kind), default=(*default, empty)[0], annotation=(*noted, empty)[0]
+        )
+        for name, kind, default, noted in parameters
+    ]
+    return inspect.Signature(made, return_annotation=(*returned, empty)[0])
 
 
 def _forward(name: str) -> Callable[..., Any]:
@@ -168,6 +190,10 @@ def _exit(self: Any, kind: Any, error: Any, trace: Any) -> Any:
     return type(self)._ask("special", number_of(self), ("__exit__", kind, error, None), {})
 
 
+def _absent(self: Any) -> Any:
+    raise AttributeError("__copy__")
+
+
 def _doc(self: Any) -> Any:
     return type(self)._ask("get", number_of(self), ("__doc__",), {})
 
@@ -183,7 +209,7 @@ def _text(self: Any) -> Any:
 _special_names |= {kind: special_names(kind) for kind in (types.FunctionType, types.GeneratorType)}
 
 
-class _Reader:
+class FetchedItems:
     """What was fetched of an iterator and not yet read: items, then perhaps the exception at its end."""
 
     def __init__(self) -> None:
@@ -193,10 +219,10 @@ class _Reader:
         self.end: BaseException | None = None
 
 
-def _next_of(readers: dict[int, _Reader], most: int) -> Callable[[Any], Any]:
+def _next_of(readers: dict[int, FetchedItems], most: int) -> Callable[[Any], Any]:
     def read_next(self: Any) -> Any:
         number = number_of(self)
-        reader = readers.setdefault(number, _Reader())
+        reader = readers.setdefault(number, FetchedItems())
         if not reader.items:
             if reader.end is not None:
                 error, reader.end = reader.end, None
@@ -213,7 +239,7 @@ def _next_of(readers: dict[int, _Reader], most: int) -> Callable[[Any], Any]:
     return read_next
 
 
-def _iter_of(readers: dict[int, _Reader]) -> Callable[[Any], Any]:
+def _iter_of(readers: dict[int, FetchedItems]) -> Callable[[Any], Any]:
     def iterate(self: Any) -> Any:
         readers.pop(number_of(self), None)
         return type(self)._ask("special", number_of(self), ("__iter__",), {})
@@ -258,7 +284,7 @@ class StandIns:
     def __init__(self, ask: Ask, limit: int = MOST_AHEAD) -> None:
         self.ask, self.limit = ask, limit
         self.classes: dict[int, Any] = {}
-        self.readers: dict[int, _Reader] = {}
+        self.readers: dict[int, FetchedItems] = {}
 
     def fetched(self, number: int) -> list[Any]:
         """The items of an iterator that were fetched and not read, which go back with it."""
@@ -268,6 +294,9 @@ class StandIns:
     def add_class(self, number: int, name: str, module: str, bases: tuple[type, ...], special: list[str]) -> Any:
         """The class that stands for one of the other side's, with its special methods."""
         real = TYPES.get(name) if module == "builtins" else None
+        if real is None and module in sys.modules and module.partition(".")[0] in sys.stdlib_module_names:
+            found = getattr(sys.modules[module], name, None)
+            real = found if isinstance(found, type) and found not in VALUES else None
         values = any(base in VALUES or issubclass(base, BaseException) for base in bases if base is not object)
         body: dict[str, Any] = {"_ask": staticmethod(self.ask), "_class_number": number, "__module__": module}
         body |= {one[1:]: None for one in special if one[:1] == "-" and one[1:] in SPECIAL}
@@ -280,6 +309,7 @@ class StandIns:
             body |= {"__slots__": (), **{one: _forward(one) for one in special if one in SPECIAL}}
             body |= {one: method for one, method in (("__call__", _call), ("__exit__", _exit)) if one in body}
             if "__next__" in body:
+                body["__copy__"] = property(_absent)  # itertools.tee reads on where there is none
                 own = module not in ITERATORS  # of the program's: what it did so far can be seen in its attributes
                 body["__next__"] = _next_of(self.readers, 1 if own else self.limit)
                 body["__iter__"] = _iter_of(self.readers) if own and "__iter__" in body else lambda self: self

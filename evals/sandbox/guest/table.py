@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from evals.sandbox.guest.kinds import BY_TAG, Kind, Refused, base_kind, flat, pairs
+from evals.sandbox.guest.kinds import BY_TAG, Kind, RefusedValue, base_kind, flat, pairs
 from evals.sandbox.guest.standins import Ask, StandIns
 
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
@@ -57,7 +57,7 @@ def _count_held() -> int:
 HELD = _count_held()  # references to a value that only the table holds
 
 
-class Table:
+class NumberTable:
     """The numbered objects of one side.
 
     sign       1: this side's numbers are 0, 1, ...; -1: they are -1, -2, ...
@@ -135,7 +135,7 @@ class Table:
     def _empty(self, parts: list[Any]) -> Any:
         kind: Any = self.shared[parts[0]]
         if issubclass(kind, BaseException | enum.Enum):
-            raise Refused("an object of another class")
+            raise RefusedValue("an object of another class")
         found = base_kind(kind)
         base: Any = object if found is None else found[0]
         return base.__new__(kind)
@@ -151,12 +151,12 @@ class Table:
             if type(own).__name__ == "cached_property":
                 del state[name]  # this side finds it itself
             elif callable(own) or (hasattr(own, "__get__") and type(own).__name__ != "member_descriptor"):
-                raise Refused(f"an attribute over the method {name}")
+                raise RefusedValue(f"an attribute over the method {name}")
         if hasattr(value, "__dict__"):
             vars(value).clear()
         for name, part in state.items():
             if type(name) is not str or name.startswith("__"):
-                raise Refused("an attribute of no name")
+                raise RefusedValue("an attribute of no name")
             object.__setattr__(value, name, part)
 
     def _named_tuple(self, parts: list[Any]) -> Any:

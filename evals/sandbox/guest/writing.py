@@ -6,9 +6,9 @@ import operator
 import sys
 from typing import Any
 
-from evals.sandbox.guest.kinds import INTEGER, KINDS, MOST_BITS, NAN, SMALL, Refused, base_kind, rare
+from evals.sandbox.guest.kinds import INTEGER, KINDS, MOST_BITS, NAN, SMALL, RefusedValue, base_kind, rare
 from evals.sandbox.guest.standins import NUMBER, VALUES, number_of, special_names
-from evals.sandbox.guest.table import CLASS_MODULES, Table, is_pythons, references, unchanged
+from evals.sandbox.guest.table import CLASS_MODULES, NumberTable, is_pythons, references, unchanged
 
 # a private copy of builtins for every function below: a program that replaces Python's harms only itself
 globals()["__builtins__"] = dict(vars(builtins))
@@ -33,7 +33,7 @@ def plain_parts(parts: list[Any]) -> bool:
     return float not in kinds or not any(map(operator.ne, parts, parts))
 
 
-class Writer(Table):
+class TreeWriter(NumberTable):
     """Writes values."""
 
     def write(self, value: Any, watched: bool = False) -> Any:
@@ -54,7 +54,7 @@ class Writer(Table):
         watched = watched or number is not None or references(value) > self.base
         try:
             parts = form.take(value)
-        except Refused:
+        except RefusedValue:
             return self._stay(value)
         if form.fill is None:
             return [form.tag, *self.all(parts, watched)]
@@ -184,8 +184,8 @@ def builtin_base(kind: type) -> Any:
 
 
 def _calibrate() -> int:
-    """References to a part that only its container holds, as Python counts them in `Writer.write`."""
-    writer = Writer(1, lambda *given: None)
+    """References to a part that only its container holds, as Python counts them in `TreeWriter.write`."""
+    writer = TreeWriter(1, lambda *given: None)
     for least in range(1, 20):
         writer.base = least
         if writer.all([[[]]], False) == [["l", None, ["l", None]]]:
@@ -193,4 +193,4 @@ def _calibrate() -> int:
     raise AssertionError("no count of references")
 
 
-Writer.base = _calibrate()
+TreeWriter.base = _calibrate()

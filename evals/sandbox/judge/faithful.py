@@ -44,7 +44,7 @@ OUTSIDE = {
     "event loops": ("asyncio",),
     "the interpreter's own state": (
         "builtins", "decimal", "faulthandler", "gc", "importlib", "locale", "logging", "sys", "tracemalloc", "unittest",
-        "warnings", "weakref", "globals()", "locals()",
+        "weakref", "globals()", "locals()",
     ),
     "sockets": ("http", "select", "selectors", "socket", "urllib"),
 }  # fmt: skip

@@ -63,7 +63,7 @@ def resident_bytes() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-class Judgement(NamedTuple):
+class JudgedProgram(NamedTuple):
     """The outcome for one program.
 
     due       why a second view is due; "" if none is
@@ -115,27 +115,27 @@ class Judge:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead zygote is noticed at the next child
             self.zygote.send(b"d")
 
-    def attempt(self, job: dict[str, Any], ahead: list[bytes]) -> Judgement:
+    def attempt(self, job: dict[str, Any], ahead: list[bytes]) -> JudgedProgram:
         """The judge's own view in one run; raises Unexpected if the forecast was wrong."""
         try:
             code = compiled(job)
         except BrokenTest as broken:
-            return Judgement("unscored", f"the test cannot run: {broken}")
+            return JudgedProgram("unscored", f"the test cannot run: {broken}")
         channel = self.next_child(job)
         channel.enough = faithful.enough(job["form"], job["test"], job["entry_point"])
         try:
             state, error = channel.load(job["source"], job["cpu_seconds"], *_names(job), ahead)
             if state == "fault":
-                return Judgement("unscored", str(error))
+                return JudgedProgram("unscored", str(error))
             if state != "loaded":
-                return Judgement(state, channel.last_error)
+                return JudgedProgram(state, channel.last_error)
             random.seed(0)  # tests may draw random arguments: the same ones for every program
             RUNS[job["form"]](job, channel, code)
             if channel.broken is not None:
                 raise channel.broken
             channel.opinions.check()
         except BrokenTest as error:
-            return Judgement("unscored", f"the test cannot run: {error}")
+            return JudgedProgram("unscored", f"the test cannot run: {error}")
         except Unexpected:
             raise
         except BaseException as error:
@@ -143,19 +143,19 @@ class Judge:
                 raise channel.broken from None
             detail = describe(channel.broken or error, job["test"], channel.last_error)
             if isinstance(channel.broken, Died):  # it ended, or the watch killed it
-                return Judgement("error" if channel.stage == "error" else "failed", detail)
-            return Judgement("failed", detail, due=self._due(job, channel))
+                return JudgedProgram("error" if channel.stage == "error" else "failed", detail)
+            return JudgedProgram("failed", detail, due=self._due(job, channel))
         finally:
             self.end(channel)
         self._remember(job, channel.made)
-        return Judgement("passed", due=self._due(job, channel))
+        return JudgedProgram("passed", due=self._due(job, channel))
 
     @staticmethod
     def _due(job: dict[str, Any], channel: Channel) -> str:
         crossed = faithful.OBJECT if isinstance(channel.broken, Violation) else channel.crossed  # a refused reply
         return faithful.due(job["form"], job["test"], job["entry_point"], job["source"], crossed, channel.same)
 
-    def look_again(self, job: dict[str, Any], first: Judgement) -> Judgement:
+    def look_again(self, job: dict[str, Any], first: JudgedProgram) -> JudgedProgram:
         """The verdict of both views: the test as plain Python runs it, in a fresh child, vetoes or disputes."""
         failed = first.verdict != "passed"
         alone = first._replace(disputed=True, stands=failed)
@@ -175,7 +175,7 @@ class Judge:
             return alone._replace(detail=f"{note}judged on copies alone: {failure}")
         if failed:
             return first._replace(stands=True)
-        return Judgement("failed", f"passes on copies, fails as plain Python: {failure}")
+        return JudgedProgram("failed", f"passes on copies, fails as plain Python: {failure}")
 
     def _run_official(self, job: dict[str, Any], source: str) -> str | None:
         """The failure of a program with its test in one text; None if it passes."""
@@ -215,18 +215,18 @@ class Judge:
             self.forecasts[key] = made
         return self.forecasts[key]
 
-    def judge(self, job: dict[str, Any]) -> Judgement:
+    def judge(self, job: dict[str, Any]) -> JudgedProgram:
         """The verdict on the program, by the judge and, where that is due, by plain Python."""
         first = self.first_view(job)
         return self.look_again(job, first) if first.due else first
 
-    def first_view(self, job: dict[str, Any]) -> Judgement:
+    def first_view(self, job: dict[str, Any]) -> JudgedProgram:
         """The judge's own view of the program, with the forecast of its test if there is one."""
         if job["form"] == "evalplus":
             try:
                 prepare(job["test"])  # before a child is watched: the reference's time does not count for the program
             except Exception as error:
-                return Judgement("unscored", f"the reference cannot run: {type(error).__name__}: {error}")
+                return JudgedProgram("unscored", f"the reference cannot run: {type(error).__name__}: {error}")
         try:
             verdict = self.attempt(job, self._forecast(job))
         except Unexpected:

@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from evals.sandbox.guest.graph import Graph
+from evals.sandbox.guest.graph import ObjectGraph
 from evals.sandbox.guest.requests import REQUESTS
 from evals.sandbox.guest.standins import SPECIAL, StandInClass
 from evals.sandbox.judge.values import Violation
@@ -20,7 +20,8 @@ from evals.sandbox.judge.values import Violation
 SPACE = "test"  # __name__ of the module in which prompts and tests are executed
 OPEN = ("unittest.mock", SPACE)
 HOMES = frozenset((*sys.stdlib_module_names, "numpy")) - {SPACE}
-SHOWN = ("__name__", "__doc__", "__qualname__")
+SHOWN = ("__name__", "__doc__", "__qualname__", "__signature__")
+CODE = ("co_name", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags")  # numbers and a name
 ITERATOR_NAMES = ("send", "throw", "close")
 HIDDEN = types.ModuleType | types.FrameType | types.CodeType | types.TracebackType
 
@@ -56,7 +57,7 @@ def reference(value: Any) -> Any:
 class Lending:
     """A program's requests for the objects that the test lent to it."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: ObjectGraph) -> None:
         self.graph = graph
 
     def carry_out(self, verb: Any, number: Any, positional: list[Any], named: dict[str, Any]) -> Any:
@@ -78,6 +79,10 @@ class Lending:
                 raise Violation("a method of no kind")
         elif verb == "operator" and not isinstance(thing, HIDDEN) and positional:
             self._operator(thing, positional[0])
+        elif verb == "get" and positional == ["__code__"] and isinstance(thing, types.FunctionType):
+            code = thing.__code__
+            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            return types.SimpleNamespace(co_varnames=names, **{name: getattr(code, name) for name in CODE})
         elif verb in ("get", "set", "delete") and positional and type(positional[0]) is str:
             self._name(thing, positional[0], verb)
         else:

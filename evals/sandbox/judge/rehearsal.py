@@ -21,11 +21,11 @@ MOST_SECONDS = 1.0
 FUNCTION = b'[["o", -1, ["k", -2, "function", "builtins", [], ["__call__"]]]]'  # what a program defines
 
 
-class Ended(BaseException):
+class RehearsalEnd(BaseException):
     """The rehearsal has gone as far as it can."""
 
 
-class NoAnswer:
+class AbsentAnswer:
     """Stands in the place of an answer."""
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
@@ -51,12 +51,12 @@ def _self(self: Any, *given: Any) -> Any:
 
 
 for _name in (*COMPARISONS, *ARITHMETIC, "__getitem__", "__enter__", "__neg__", "__abs__", "__round__", "__reversed__"):
-    setattr(NoAnswer, _name, _self)
+    setattr(AbsentAnswer, _name, _self)
 _ANSWERS: dict[str, Any] = {"hash": 0, "len": 0, "int": 0, "index": 0, "float": 0.0, "complex": 0j, "bool": True,
                             "contains": True}  # fmt: skip
 for _name, _answer in _ANSWERS.items():
-    setattr(NoAnswer, f"__{_name}__", lambda self, *given, answer=_answer: answer)
-NO_ANSWER = NoAnswer()
+    setattr(AbsentAnswer, f"__{_name}__", lambda self, *given, answer=_answer: answer)
+NO_ANSWER = AbsentAnswer()
 
 
 class Rehearsal(Channel):
@@ -70,7 +70,7 @@ class Rehearsal(Channel):
 
     def _exchange(self, raw: bytes) -> Any:
         if self.recurred >= len(self.recorded) or self.recorded[self.recurred] != raw:
-            raise Ended
+            raise RehearsalEnd
         self.recurred += 1
         return NO_ANSWER
 
@@ -90,7 +90,7 @@ def without_assertions(test: str) -> CodeType:
 
 
 def _late(number: int, frame: FrameType | None) -> None:
-    raise Ended
+    raise RehearsalEnd
 
 
 def independent(channel: Rehearsal, run: Callable[[Channel], None]) -> list[bytes]:

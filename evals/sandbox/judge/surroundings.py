@@ -12,8 +12,8 @@ import warnings
 from typing import Any
 
 from evals.sandbox.guest.around import STREAMS, random_states, set_random_states
-from evals.sandbox.guest.graph import Graph
-from evals.sandbox.guest.kinds import Refused
+from evals.sandbox.guest.graph import ObjectGraph
+from evals.sandbox.guest.kinds import RefusedValue
 
 MOST_DRAWN = 624  # of a generator's numbers, which numpy does not check
 REPLACED = ("input", "print", "open")
@@ -36,7 +36,7 @@ SINK = Sink()
 class Surroundings:
     """One test's surroundings."""
 
-    def __init__(self, graph: Graph, test: str) -> None:
+    def __init__(self, graph: ObjectGraph, test: str) -> None:
         self.graph = graph
         self.random = ("random" in test or "seed" in test) + ("random" in test and ("np." in test or "numpy" in test))
         self.environment = dict(os.environ) if "environ" in test or "getenv" in test else None
@@ -66,10 +66,10 @@ class Surroundings:
     def after(self, printed: Any, states: Any) -> None:
         """Takes over what a message says was printed and drawn."""
         if type(printed) is not list:
-            raise Refused("no output")
+            raise RefusedValue("no output")
         for name, text in printed:
             if type(text) is not str:
-                raise Refused("output of no text")
+                raise RefusedValue("output of no text")
             if name in STREAMS:
                 getattr(sys, name).write(text)
             elif self.warnings:
@@ -78,8 +78,8 @@ class Surroundings:
                 warnings.warn_explicit(text, category, "<program>", 1, registry={})
         if states is not None:
             if not self.random:
-                raise Refused("a state that was not asked for")
+                raise RefusedValue("a state that was not asked for")
             given = self.graph.read(states)
             if len(given) > 1 and not 0 <= given[1][2] <= MOST_DRAWN:
-                raise Refused("a state of no generator")
+                raise RefusedValue("a state of no generator")
             set_random_states(given)

@@ -5,17 +5,21 @@ program's. Malformed input is a `Violation`.
 """
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from evals.sandbox.guest.graph import Graph
-from evals.sandbox.guest.kinds import Refused
+from evals.sandbox.guest.graph import ObjectGraph
+from evals.sandbox.guest.kinds import RefusedValue
 
 # what malformed trees raise while they are read
 MALFORMED = (
-    Refused, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError,
+    RefusedValue, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError,
     AssertionError, NameError, ImportError, OSError,
 )  # fmt: skip
+
+
+DEEP = 30_000  # calls while a tree is read: Python's own, which need no stack of C's
 
 
 class Violation(BaseException):
@@ -47,13 +51,17 @@ def guarded(read: Callable[..., Any], *given: Any) -> Any:
 
     Raises  Violation when they are malformed.
     """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(DEEP)
     try:
         return read(*given)
     except MALFORMED as error:
         raise Violation(f"an unreadable reply ({type(error).__name__}: {error!s:.80})") from None
+    finally:
+        sys.setrecursionlimit(limit)
 
 
-def read_message(graph: Graph, payload: bytes, least: int) -> tuple[Any, list[Any]]:
+def read_message(graph: ObjectGraph, payload: bytes, least: int) -> tuple[Any, list[Any]]:
     """(value, the parts after it) of a message [tree, changes, ...]; changes are applied first.
 
     least  how many parts the message has
@@ -62,7 +70,7 @@ def read_message(graph: Graph, payload: bytes, least: int) -> tuple[Any, list[An
 
     def read() -> tuple[Any, list[Any]]:
         if type(parts) is not list or len(parts) != least or type(parts[1]) is not list:
-            raise Refused("a message of another form")
+            raise RefusedValue("a message of another form")
         graph.written = set()
         value = graph.read(parts[0])
         for tree in parts[1]:

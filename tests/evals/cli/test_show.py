@@ -84,11 +84,11 @@ def test_cut_prompts_are_counted_and_named(capsys: pytest.CaptureFixture[str]) -
         "protocol": {"name": "lm-eval", "metric": "acc"},
         "backend": facts,
     }
-    _show_run(header, [Result(sample=f"s/{n}", draw=0, score=1.0, truncated=n % 2) for n in range(14)], None, False)
+    _show_run(header, [Result(sample=f"s/{n}", draw=0, score=1.0, truncated=n % 2) for n in range(14)], False)
     shown = capsys.readouterr().out
     assert "7 prompts cut from the left to the context: s/1, s/3, s/5, s/7, s/9, …" in shown
     assert f"path              {path}" in shown
-    _show_run(header, [Result(sample="s/0", draw=0, score=1.0)], None, False)
+    _show_run(header, [Result(sample="s/0", draw=0, score=1.0)], False)
     assert "cut" not in capsys.readouterr().out
 
 
@@ -100,11 +100,11 @@ def test_disputed_verdicts_are_listed_and_of_older_runs_not_known(capsys: pytest
         "backend": facts, "sandbox": "namespaces", "views": 2,
     }  # fmt: skip
     results = [Result(sample=f"s/{n}", draw=0, score=0.0, disputed=n in (3, 8)) for n in range(9)]
-    _show_run(header, results, None, False)
+    _show_run(header, results, False)
     assert "disputed          2 verdicts rest on one view of the sandbox alone: s/3, s/8" in capsys.readouterr().out
-    _show_run(header, results, None, True)
+    _show_run(header, results, True)
     assert json.loads(capsys.readouterr().out)["disputed"] == ["s/3", "s/8"]
-    _show_run(header, results[:2], None, False)
+    _show_run(header, results[:2], False)
     assert "disputed" not in capsys.readouterr().out
-    _show_run({**header, "views": 0}, results[:2], None, False)
+    _show_run({**header, "views": 0}, results[:2], False)
     assert "disputed          not known: scored by a sandbox of one view" in capsys.readouterr().out

@@ -170,8 +170,14 @@ def test_a_long_table_is_printed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("zoo.cli.output.BLOCK", 2)
     file = io.StringIO()
     monkeypatch.setattr(sys, "stdout", file)
-    table((("a" * n, str(n)) for n in (1, 2, 9)), ("NAME", ">N"))
-    assert file.getvalue().splitlines() == ["NAME  N", "a     1", "aa    2", "aaaaaaaaa  9"]
+    table((("a" * n, str(n)) for n in (9, 1, 2, 12)), ("NAME", ">N"))
+    assert file.getvalue().splitlines() == [
+        "NAME       N",
+        "aaaaaaaaa  9",
+        "a          1",
+        "aa             2",
+        "aaaaaaaaaaaa  12",
+    ]
 
 
 def test_a_prefix_finds_its_run_and_several_are_refused(registry: Registry) -> None:

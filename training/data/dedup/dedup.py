@@ -1,9 +1,11 @@
 """The dedup stage: drops documents that repeat an earlier one exactly, nearly, or in meaning.
 
-The earlier document stays, and each dropped one names it. Exact duplicates are found by sha256, near ones by
-MinHash, semantic ones by vectors: within clusters of similar documents, a high cosine with an earlier kept one
-(SemDeDup, Abbas et al. 2023, arXiv:2303.09540). Memory holds the texts of one file and about 50 bytes of each
-document; its signature, its keys and 8 bytes a word for the exact comparison are on disk meanwhile.
+The earlier document stays, and each dropped one names it. Texts are compared folded, as leaks are searched for: full
+width, letter case, invisible characters and look-alikes make no difference (`evals.contamination.fold`). Exact
+duplicates are found by sha256, near ones by MinHash, semantic ones by vectors: within clusters of similar documents, a
+high cosine with an earlier kept one (SemDeDup, Abbas et al. 2023, arXiv:2303.09540). Memory holds the texts of one file
+and about 50 bytes of each document; its signature, its keys and 8 bytes a word for the exact comparison are on disk
+meanwhile.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import encoders
+from evals.contamination.fold import fold_case
 from evals.encoders import Encoder
 from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
 from training.data.columns import Columns
@@ -23,7 +26,7 @@ from training.data.shards import each_shard
 from zoo.digest import whole_file
 from zoo.records import Dataset, Record
 
-VERSION = 3
+VERSION = 4
 REASONS = EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
 SIGNATURES, GRAMS, VECTORS = ".signatures", ".grams", ".vectors"
 CLUSTER = 1_000  # documents in a cluster on average; pairs are compared within one cluster
@@ -39,7 +42,7 @@ class DedupJob(Record, frozen=True):
 
 
 class FileMarks(Record, frozen=True):
-    """For each document of a file: 16 bytes of its sha256, and its number of n-grams (uint32)."""
+    """For each document of a file: 16 bytes of its folded text's sha256, and its number of n-grams (uint32)."""
 
     texts: bytes
     numbers: bytes
@@ -53,8 +56,9 @@ def mark_file(job: DedupJob) -> FileMarks:
     import numpy as np
 
     texts = [document.text for document in read_file(Path(job.documents))]
-    marks = b"".join(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts)
-    grams = shingles.grams(texts)
+    folded = [fold_case(text) for text in texts]
+    marks = b"".join(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in folded)
+    grams = shingles.grams(folded)
     columns = {SIGNATURES: minhash.minhash(grams).astype("<u4"), GRAMS: grams.flat.astype("<u8", copy=False)}
     if job.encoder is not None and texts:
         vectors = encoders.encode(texts, job.encoder)
@@ -75,7 +79,7 @@ def dedup_dataset(
     encoder = None if cosine is None else encoders.find_encoder(embedding)
     recipe: dict[str, Any] = {
         "stage": "dedup", "version": VERSION, "source": given.digest, "jaccard": jaccard, "ngram": shingles.NGRAM,
-        "permutations": minhash.PERMUTATIONS,
+        "permutations": minhash.PERMUTATIONS, "folded": True,
     }  # fmt: skip
     if encoder is not None:
         recipe |= {"cosine": cosine, "embedding": encoder.name, "embedding_digest": encoder.digest}

@@ -1,7 +1,7 @@
 """Gathers documents from this machine's Python files, or from a folder, a table or a dataset on the Hub.
 
 Every file and row is counted as kept or dropped; `rules` holds the rules for one file. Across files it drops exact
-duplicates by sha256 and near duplicates by word 5-grams at Jaccard 0.8. Memory holds the texts of one shard, and
+duplicates by sha256 and near duplicates by folded word 5-grams at Jaccard 0.8. Memory holds the texts of one shard, and
 about 50 bytes of each file and piece to find duplicates.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from evals.contamination.fold import fold_case
 from training.data.build import Built, Counts, MadeDataset, make, slices, write_result
 from training.data.columns import Columns
 from training.data.dedup import minhash, shingles
@@ -35,7 +36,7 @@ VERSION = 5
 SHARD_FILES = 400
 CUT = "read and cut"
 REASONS = rules.EXACT, rules.NEAR
-PYTHON = "python"
+PYTHON, PROSE = "python", "prose"
 
 
 class GatherShard(Record, frozen=True):
@@ -55,7 +56,7 @@ class PackedFile(Record, frozen=True):
 def gather(
     source: str, name: str, limit: int | None = None, column: str = "", form: Form = "", split: str = ""
 ) -> MadeDataset:
-    """Makes a dataset of documents from `python`, a folder, a file of rows, or `hf:NAME@REVISION`.
+    """Makes a dataset of documents from `python` or `prose`, a folder, a file of rows, or `hf:NAME@REVISION`.
 
     limit   the number of files to take, spread by hash; of rows: the number of blocks
     column  the column of a table that holds the text
@@ -65,9 +66,9 @@ def gather(
     from zoo.registry import check_writable
 
     check_writable()  # before anything is fetched
-    if source == PYTHON:
-        files, state = python_files(limit)
-        recipe: dict[str, Any] = {"stage": "gather", "version": VERSION, "source": "python", "limit": limit}
+    if source in (PYTHON, PROSE):
+        files, state = python_files(limit) if source == PYTHON else machine_files(limit, sources.PROSE)
+        recipe: dict[str, Any] = {"stage": "gather", "version": VERSION, "source": source, "limit": limit}
         blocks: list[Block] = []
     else:
         files, blocks, state, place = _read_source(source, limit, column, form, split)
@@ -93,7 +94,7 @@ def _read_source(
         return [], blocks[:limit], commit, place
     path = Path(source)
     if not path.exists():
-        raise ZooError(f'no source "{source}"; give {PYTHON}, a folder, a file of rows, or hf:NAME@REVISION')
+        raise ZooError(f'no source "{source}"; give {PYTHON}, {PROSE}, a folder, a file of rows, or hf:NAME@REVISION')
     if not path.is_dir() and sources.why_unfit(path):
         raise ZooError(f"{source} is a pipe, socket or device; write its content to a file and give that")
     root, every = (path, _walk(str(path), False, (".py", *sources.PROSE, *sources.ROWS))) if path.is_dir() else (
@@ -139,7 +140,12 @@ def _limit_files(files: list[SourceFile], limit: int | None) -> list[SourceFile]
 
 
 def python_files(limit: int | None = None) -> tuple[list[SourceFile], str]:
-    """All `*.py` files below the stdlib, purelib and platlib folders, and a digest of names, sizes and times.
+    """The Python files of this machine."""
+    return machine_files(limit, (".py",))
+
+
+def machine_files(limit: int | None, ends: tuple[str, ...]) -> tuple[list[SourceFile], str]:
+    """All files with these ends below the stdlib, purelib and platlib folders, and a digest of names, sizes and times.
 
     Nested folders are walked once. Files are sorted by their path inside the root, the same order everywhere.
     """
@@ -150,7 +156,7 @@ def python_files(limit: int | None = None) -> tuple[list[SourceFile], str]:
     for root in roots:
         owners = _owners(Path(root))
         stdlib = root == os.path.realpath(paths["stdlib"])
-        for path, status in _walk(root, stdlib, (".py",)):
+        for path, status in _walk(root, stdlib, ends):
             size, when = (status.st_size, status.st_mtime_ns) if status else (0, 0)
             relative = os.path.relpath(path, root).replace(os.sep, "/")
             owner = ("cpython", "PSF-2.0") if stdlib else owners.get(relative, (relative.split("/")[0], "unknown"))
@@ -198,7 +204,7 @@ def _owners(root: Path) -> dict[str, tuple[str, str]]:
         owner = ((headers["Name"] or info.name).lower(), licence_of(headers))
         for line in record.read_text("utf-8", "replace").splitlines():
             path = line.rsplit(",", 2)[0].strip('"')
-            if path.endswith(".py"):
+            if path.endswith((".py", *sources.PROSE)):
                 owners[path] = owner
     return owners
 
@@ -291,7 +297,7 @@ def _find_repeats(work: Path, shards: Sequence[GatherShard]) -> SourceRepeats:
                 numbers += (len(cut.grams) // 8 if signed else 0).to_bytes(4, "little")
                 pieces += len(cut.pieces).to_bytes(4, "little")
                 for piece in cut.pieces:
-                    texts += hashlib.sha256(piece.text.encode()).digest()[:16]
+                    texts += hashlib.sha256(fold_case(piece.text).encode()).digest()[:16]
             del shard  # free it before the next one is made
     left = np.frombuffer(good, np.bool_).copy()
     counts = np.frombuffer(numbers, "<u4")
@@ -329,7 +335,7 @@ def cut_shard(shard: GatherShard) -> list[CutFile]:
             texts.append(text)
         if not cuts:  # the block lies inside one long line
             return []
-        grams = shingles.grams(texts)
+        grams = shingles.grams([fold_case(text) for text in texts])
         of_texts = np.split(grams.flat.astype("<u8"), grams.offsets[1:-1])
         return [
             msgspec.structs.replace(cut, signature=row.astype("<u4").tobytes(), grams=part.tobytes())

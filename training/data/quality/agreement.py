@@ -16,6 +16,7 @@ from training.data.build import folder_of
 from training.data.document import read_documents
 from training.data.gather.rules import PART
 from training.data.quality.classifier import ClassifierQuality, measure_quality
+from training.data.quality.filter import read_quality
 from zoo.errors import ZooError
 from zoo.records import Dataset, Record
 
@@ -81,8 +82,8 @@ def measure_agreement(dataset: Dataset, seed: int = 0, draws: int = 500) -> Labe
     values = np.array([scores[label.id] for label in scored])
     projects = np.array([label.project for label in scored])
     kept = measure_quality(values, truth, projects, seed, threshold, draws)
-    own = msgspec.json.decode((folder_of(dataset) / "quality.json").read_bytes(), type=ClassifierQuality)
-    called = measure_quality(values, truth, projects, seed, own.cut, draws)
+    own = read_quality(dataset, "code")
+    called = measure_quality(values, truth, projects, seed, own.cut if own else 0.5, draws)
     names, group = np.unique(projects, return_inverse=True)
     picks = np.random.default_rng(seed).integers(0, len(names), (draws, len(names)))
     drawn = []

@@ -8,9 +8,10 @@ import msgspec
 
 from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, write_result
 from training.data.document import Document, document_files, drop_document, read_file
-from training.data.quality import labeller, rubric
+from training.data.quality import labeller
 from training.data.quality.filter import choose_sample
 from training.data.quality.labeller import Asker, LabellingCost
+from training.data.quality.labels import ANNOTATOR, EDUCATIONAL, label_by_kind
 from training.data.quality.ledger import CostEstimate, Ledger
 from zoo import settings
 from zoo.digest import digest
@@ -30,7 +31,7 @@ def annotate_dataset(
         "stage": "annotate", "version": VERSION, "source": given.digest, "sample": sample, "seed": seed,
     }  # fmt: skip
     if asker is None:
-        recipe |= {"annotator": f"rubric {rubric.VERSION}", "educational": rubric.EDUCATIONAL}
+        recipe |= {"annotator": ANNOTATOR, "educational": EDUCATIONAL}
         return make(name, recipe, None, lambda work: _build(work, given, sample, seed, None)), None
     question = asker.question
     recipe |= {
@@ -81,7 +82,7 @@ def open_ledger(asker: Asker, job: str) -> Ledger:
 def _walk(work: Path, given: Dataset, sample: int, seed: int) -> Iterator[tuple[Document, bool]]:
     """Yields each document and whether it is in the sample."""
     paths: Sequence[Path] = document_files(folder_of(given))
-    chosen, _ = choose_sample(work, paths, seed, sample)
+    chosen, *_ = choose_sample(work, paths, seed, sample)
     for path, places in zip(paths, chosen, strict=True):
         wanted = set(places)
         for place, document in enumerate(read_file(path)):
@@ -116,7 +117,7 @@ def _build(work: Path, given: Dataset, sample: int, seed: int, ledger: Ledger | 
 def _label(document: Document, ledger: Ledger | None) -> dict[str, Any] | None:
     """Label, reasons and annotator of a document; None if the model gave no valid answer."""
     if ledger is None:
-        label = rubric.label_by_rubric(document.text)
+        label = label_by_kind(document)
         return {"label": label.points, "label_reasons": list(label.reasons), "annotator": "rubric"}
     line = ledger.answers.get(labeller.content_digest(document.text))
     return None if line is None else {"label": line.points, "label_reasons": [line.reason], "annotator": "model"}

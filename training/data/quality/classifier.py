@@ -1,4 +1,4 @@
-"""The filter's classifier: learns labels from vectors and is tested out of fold by project.
+"""The filter's classifier: learns labels from vectors and is tested out of fold, by project if there are several.
 
 A random forest predicts the probability of "educational" (phi-1, arXiv 2306.11644, section 2.1; the number of
 trees is not published, 100 here); a ridge regression predicts the points, as FineWeb-Edu's head does. Either
@@ -14,13 +14,17 @@ from zipfile import BadZipFile
 import msgspec
 
 from evals import encoders
+from evals.contamination.fold import fold
 from evals.encoders import Encoder
 from training.data.quality import heads, tfidf
 from training.data.quality.heads import ForestHead, LinearHead
+from training.data.quality.prose import prose_vectors
 from zoo.errors import ZooError
 from zoo.records import Record
 
 Head = Literal["forest", "regression"]
+Split = Literal["project", "document"]
+TextKind = Literal["code", "text"]
 
 TREES = 100
 FOLDS = 5
@@ -30,9 +34,10 @@ FEWEST = 20  # documents above a threshold before its precision is trusted
 
 
 class ClassifierQuality(Record, frozen=True):
-    """How well the head predicts the labels on projects that it has not seen.
+    """How well the head predicts the labels on projects that it has not seen, or on documents if there is one project.
 
-    f1, f1_low, f1_high  F1 of "educational" with its 95% bootstrap interval over projects
+    projects             projects or documents, by `split`
+    f1, f1_low, f1_high  F1 of "educational" with its 95% bootstrap interval over them
     cut                  the lowest score that counts as educational: the cut with the highest F1 out of fold, which
                          makes that F1 slightly optimistic (for a few thousand labels)
     calibration          (mean score, share labelled educational, documents) by tenth of the score
@@ -48,32 +53,37 @@ class ClassifierQuality(Record, frozen=True):
     recall: float
     cut: float
     calibration: tuple[tuple[float, float, int], ...]
+    split: Split = "project"
 
 
 class LabelledSample(NamedTuple):
-    """The labelled sample: texts, points 0..5, projects, and how many points count as educational."""
+    """The labelled sample: texts, points 0..5, projects, how many points count as educational, and the kind of text."""
 
     texts: Sequence[str]
     points: Sequence[int]
     projects: Sequence[str]
     educational: int
+    kind: TextKind = "code"
 
 
 class FittedClassifier(NamedTuple):
-    """Embedding and head, their measured quality, and the sample's out-of-fold scores."""
+    """Embedding and head, their measured quality, and the sample's out-of-fold scores.
+
+    quality  None: the labels are too few for folds that each have both kinds, so nothing can be measured
+    """
 
     embedding: tfidf.Embedding | Encoder
     head: ForestHead | LinearHead
-    quality: ClassifierQuality
+    quality: ClassifierQuality | None
     scores: Any
+    kind: TextKind = "code"
 
 
 def fit_classifier(
     labels: LabelledSample, seed: int, encoder: Encoder | None = None, head: Head = "forest"
 ) -> FittedClassifier:
-    """Fits embedding and head, and measures their quality out of fold, split by project and never by document."""
+    """Fits embedding and head, and measures their quality out of fold: by project, or by text if that cannot be."""
     import numpy as np
-    from sklearn.model_selection import GroupKFold
 
     points = np.array(labels.points)
     truth = points >= labels.educational
@@ -83,20 +93,37 @@ def fit_classifier(
             "a classifier needs both; gather more kinds of documents"
         )
     embedding = encoder or tfidf.fit(labels.texts, seed)
-    features = embed(labels.texts, embedding)
+    features = embed(labels.texts, embedding, labels.kind)
     wanted = truth if head == "forest" else points / MOST_POINTS
-    folds = min(FOLDS, len(set(labels.projects)))
-    scores = np.full(len(truth), float(np.mean(wanted)))
-    if folds > 1:
-        for train, test in GroupKFold(folds).split(features, truth, labels.projects):
-            if truth[train].any() and not truth[train].all():
-                scores[test] = _score_vectors(
-                    _make_head(head, seed).fit(features[train], wanted[train]), features[test]
-                )
+    scores, quality = np.full(len(truth), float(np.mean(wanted))), None
+    texts = [fold(text).casefold() for text in labels.texts]  # a text that occurs twice is in one fold
+    splits: tuple[tuple[Split, Sequence[str]], ...] = (("project", labels.projects), ("document", texts))
+    for split, groups in splits:
+        folds = _folds(truth, groups, split)
+        if folds is not None:
+            for train, test in folds:
+                fitted = _make_head(head, seed).fit(features[train], wanted[train])
+                scores[test] = _score_vectors(fitted, features[test])
+            quality = msgspec.structs.replace(
+                measure_quality(scores, truth, np.array(groups), seed, best_cut(scores, truth)), split=split
+            )
+            break
     fitted = _make_head(head, seed).fit(features, wanted)
     whole = heads.from_forest(fitted) if head == "forest" else heads.from_regression(fitted)
-    quality = measure_quality(scores, truth, np.array(labels.projects), seed, best_cut(scores, truth))
-    return FittedClassifier(embedding, whole, quality, scores)
+    return FittedClassifier(embedding, whole, quality, scores, labels.kind)
+
+
+def _folds(truth: Any, groups: Sequence[str], split: str) -> list[tuple[Any, Any]] | None:
+    """Up to FOLDS folds that split no group, each with both kinds of labels to learn from; None if there are none."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    fewest = min(len({group for group, value in zip(groups, truth, strict=True) if value == kind}) for kind in (0, 1))
+    folds = min(FOLDS, len(set(groups)), fewest if split == "document" else FOLDS)
+    if folds < 2:
+        return None
+    splitter = GroupKFold(folds) if split == "project" else StratifiedGroupKFold(folds)
+    parts = list(splitter.split(truth, truth, groups))
+    return parts if all(truth[train].any() and not truth[train].all() for train, _ in parts) else None
 
 
 def best_cut(scores: Any, truth: Any) -> float:
@@ -137,14 +164,17 @@ def _score_vectors(head: Any, features: Any) -> Any:
     return np.clip(head.predict(features), 0.0, 1.0)
 
 
-def embed(texts: Sequence[str], embedding: tfidf.Embedding | Encoder) -> Any:
-    """One vector for each text, shape (texts, width)."""
-    return encoders.encode(texts, embedding) if isinstance(embedding, Encoder) else tfidf.vectors(texts, embedding)
+def embed(texts: Sequence[str], embedding: tfidf.Embedding | Encoder, kind: TextKind = "code") -> Any:
+    """One vector for each text, shape (texts, width); of prose with its measures (`prose`)."""
+    import numpy as np
+
+    vectors = encoders.encode(texts, embedding) if isinstance(embedding, Encoder) else tfidf.vectors(texts, embedding)
+    return np.hstack([vectors, prose_vectors(texts)]) if kind == "text" else vectors
 
 
 def score_texts(texts: Sequence[str], fitted: FittedClassifier) -> Any:
     """Scores how educational each text is, in 0..1, shape (texts,), float64."""
-    return heads.score_vectors(fitted.head, embed(texts, fitted.embedding))
+    return heads.score_vectors(fitted.head, embed(texts, fitted.embedding, fitted.kind))
 
 
 def write_classifier(file: BinaryIO, fitted: FittedClassifier) -> None:
@@ -153,7 +183,8 @@ def write_classifier(file: BinaryIO, fitted: FittedClassifier) -> None:
 
     embedding = fitted.embedding
     words = embedding._asdict() if isinstance(embedding, tfidf.Embedding) else {"encoder": _packed(embedding)}
-    np.savez(file, allow_pickle=False, scores=fitted.scores, quality=_packed(fitted.quality), **words,
+    np.savez(file, allow_pickle=False, scores=fitted.scores, quality=_packed(fitted.quality),
+             kind=np.frombuffer(fitted.kind.encode(), np.uint8), **words,
              **heads.arrays(fitted.head))  # fmt: skip
 
 
@@ -168,13 +199,14 @@ def read_classifier(path: Path) -> FittedClassifier:
                 embedding = msgspec.json.decode(kept["encoder"].tobytes(), type=Encoder)
             else:
                 embedding = tfidf.Embedding(kept["idf"], kept["projection"])
-            quality = msgspec.json.decode(kept["quality"].tobytes(), type=ClassifierQuality)
-            return FittedClassifier(embedding, heads.from_arrays(kept), quality, kept["scores"])
+            quality = msgspec.json.decode(kept["quality"].tobytes(), type=ClassifierQuality | None)
+            kind: TextKind = "text" if kept["kind"].tobytes() == b"text" else "code"
+            return FittedClassifier(embedding, heads.from_arrays(kept), quality, kept["scores"], kind)
     except (ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error, msgspec.MsgspecError):
         raise ZooError(f"{path}: is no classifier of this version; delete it and run the command again") from None
 
 
-def _packed(record: Record) -> Any:
+def _packed(record: Record | None) -> Any:
     import numpy as np
 
     return np.frombuffer(msgspec.json.encode(record), dtype=np.uint8)
@@ -187,6 +219,11 @@ def threshold_for(precision: float, fitted: FittedClassifier, labels: LabelledSa
     """
     import numpy as np
 
+    if fitted.quality is None:
+        raise ZooError(
+            f"the precision cannot be measured: {len(labels.points)} labels are too few for folds with both kinds; "
+            "choose by --keep or --tokens"
+        )
     truth = np.array(labels.points) >= labels.educational
     order = np.argsort(-fitted.scores, kind="stable")
     reached = np.cumsum(truth[order]) / np.arange(1, len(truth) + 1)
@@ -195,7 +232,9 @@ def threshold_for(precision: float, fitted: FittedClassifier, labels: LabelledSa
     enough = np.flatnonzero(last & (reached >= precision) & (np.arange(len(truth)) + 1 >= min(FEWEST, len(truth))))
     if not len(enough):
         best = float(reached[last][FEWEST - 1 :].max(initial=0.0))
-        raise ZooError(f"no threshold reaches precision {precision:g} on unseen projects; the best is {best:.2f}")
+        raise ZooError(
+            f"no threshold reaches precision {precision:g} on unseen {fitted.quality.split}s; the best is {best:.2f}"
+        )
     return float(fitted.scores[order][enough[-1]])
 
 

@@ -4,7 +4,7 @@ Works with any OpenAI-compatible chat endpoint. Each text is asked about once, i
 are stored by its digest. A budget is a hard cap: before a question is sent, its highest possible cost is reserved (a
 token has at least one byte). Answers are kept however the run ends.
 Source: the quoted phrase is phi-1's (arXiv 2306.11644, section 2.1; the full prompt is not published); the
-additive form of the rubric follows FineWeb-Edu's idea, in our own words and about code.
+additive form of the rubric follows FineWeb-Edu's idea, in our own words, about code and about prose.
 """
 
 import hashlib
@@ -34,7 +34,8 @@ OVERHEAD_BYTES = 512  # tokens that an endpoint adds: roles, template, schema ma
 class LabelQuestion(Record, frozen=True):
     """A question, the form of its answer, and the points from which a text counts as educational.
 
-    code          whether the texts are code, and are shown as such
+    code          whether texts are to be judged; else they are requests to write
+    fenced        whether the texts are shown as Python code
     most_written  the highest number of tokens in an answer
     """
 
@@ -43,6 +44,7 @@ class LabelQuestion(Record, frozen=True):
     schema: dict[str, Any]
     educational: int
     code: bool = True
+    fenced: bool = True
     most_written: int = MOST_WRITTEN
 
 
@@ -66,11 +68,12 @@ def content_digest(text: str) -> str:
 
 def request_body(text: str, model: str, question: LabelQuestion) -> dict[str, Any]:
     """The request for one text."""
+    fenced = question.code and question.fenced
     return {
         "model": model,
         "messages": [
             {"role": "system", "content": question.text},
-            {"role": "user", "content": f"```python\n{text[:CHARACTERS]}\n```" if question.code else text[:CHARACTERS]},
+            {"role": "user", "content": f"```python\n{text[:CHARACTERS]}\n```" if fenced else text[:CHARACTERS]},
         ],
         "temperature": 0 if question.code else 1,
         "max_tokens": question.most_written,

@@ -13,9 +13,14 @@ from zoo.records import Record
 
 
 class SlotTexts(Record, frozen=True):
-    """The parts of a slot, the prompts, and the words and conditions that a prompt draws."""
+    """The parts of a slot, the prompts, and the words and conditions that a prompt draws.
+
+    knowledge, reasoning  the topics and skills of texts without code, as phi-1.5's
+    """
 
     topics: tuple[str, ...]
+    knowledge: tuple[str, ...]
+    reasoning: tuple[str, ...]
     skills: tuple[str, ...]
     audiences: tuple[str, ...]
     words: tuple[str, ...]
@@ -42,11 +47,9 @@ class TeachingSlot(NamedTuple):
 
 
 def shuffled_slots(what: str, seed: int) -> list[TeachingSlot]:
-    """All slots of a kind, shuffled by the seed."""
-    every = [
-        TeachingSlot(*combination)
-        for combination in product(TEXTS.topics, TEXTS.skills, TEXTS.audiences, TEXTS.forms[what])
-    ]
+    """All slots of a kind, shuffled by the seed; `knowledge` has topics and skills of its own."""
+    subjects = (TEXTS.knowledge, TEXTS.reasoning) if what == "knowledge" else (TEXTS.topics, TEXTS.skills)
+    every = [TeachingSlot(*parts) for parts in product(*subjects, TEXTS.audiences, TEXTS.forms[what])]
     random.Random(f"slots:{what}:{seed}").shuffle(every)  # noqa: S311
     return every
 

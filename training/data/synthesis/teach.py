@@ -177,6 +177,8 @@ def read_draft(what: str, slot: str, number: int, prompt: str, line: LedgerLine 
     if line is None:
         return refused("no valid answer")
     fields: dict[str, Any] = parse_json(line.text, repair=True)
+    if what == "knowledge":
+        return _read_prose(draft, str(fields["text"]).strip() + "\n", away)
     if what == "textbooks":
         text = str(fields["text"]).strip() + "\n"
         code, tests = "\n\n".join(FENCE.findall(text)), ["assert True"]
@@ -200,6 +202,15 @@ def read_draft(what: str, slot: str, number: int, prompt: str, line: LedgerLine 
     return msgspec.structs.replace(draft, text=text, code=code, tests="\n".join(tests), entry=made[-1].name)
 
 
+def _read_prose(draft: TaughtDraft, text: str, away: HeldOut) -> TaughtDraft:
+    """A text without code to run, or the reason why it is dropped."""
+    if "\0" in text or len(text) < 200 or (not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text)):
+        return msgspec.structs.replace(draft, stage=STAGES[0], reason="no text")
+    if any(known in normalise_words(text) for known in map(normalise_words, away.prompts) if known):
+        return msgspec.structs.replace(draft, stage=STAGES[1], reason="held-out prompt", text=text)
+    return msgspec.structs.replace(draft, text=text)
+
+
 def _run_tests(drafts: Sequence[TaughtDraft], sandbox: Any) -> list[TaughtDraft]:
     """Runs the drafts that were not dropped yet and adds the sandbox's verdict."""
     from evals.sandbox import Program
@@ -209,7 +220,7 @@ def _run_tests(drafts: Sequence[TaughtDraft], sandbox: Any) -> list[TaughtDraft]
             id=str(place), prompt="", completion=draft.code, test=draft.tests, entry_point=draft.entry, form="asserts"
         )
         for place, draft in enumerate(drafts)
-        if not draft.reason
+        if not draft.reason and draft.code
     ]
     tested = list(drafts)
     for verdict in sandbox.run(iter(programs)):

@@ -21,7 +21,7 @@ CHUNK = 1 << 21  # tokens read at a time
 WINDOW = 1 << 17  # documents packed together; best fit gains nothing measurable beyond some thousands
 
 
-class Tokens(Protocol):
+class TokenParts(Protocol):
     """An array of token ids that is read in parts."""
 
     def __len__(self) -> int: ...
@@ -47,7 +47,7 @@ class Bins:
         return [(int(start), int(count)) for start, count in self.pieces[first : int(self.ends[number])]]
 
 
-def pack_documents(tokens: Tokens, eos: int, length: int, folder: Path | None = None, window: int = WINDOW) -> Bins:
+def pack_documents(tokens: TokenParts, eos: int, length: int, folder: Path | None = None, window: int = WINDOW) -> Bins:
     """Packs the documents of an array, each ended by EOS, into sequences of `length` + 1 tokens.
 
     folder   where the plan's nameless file lies, on a disk and not in memory; None or not writable: the system's
@@ -79,7 +79,7 @@ def _mapped(file: IO[bytes], shape: tuple[int, ...]) -> Any:
     return np.memmap(file, dtype="<i8", mode="r").reshape(shape)
 
 
-def _pieces(tokens: Tokens, eos: int, length: int) -> "Iterator[Ints]":
+def _pieces(tokens: TokenParts, eos: int, length: int) -> "Iterator[Ints]":
     """(start, count) of every piece, a chunk of the array at a time; shape (pieces, 2)."""
     begin = 0
     for place in range(0, len(tokens), CHUNK):

@@ -169,7 +169,7 @@ class TokenBatch:
     source: int = 0
 
 
-class Row(NamedTuple):
+class TokenRow(NamedTuple):
     """The T+1 ids of a sequence; positions inside documents (-1: padding) if documents are packed; answers' marks."""
 
     ids: "Ints"
@@ -242,7 +242,7 @@ class Loader:
         source = int(order[inside])
         return source, period * self.shares[source] + int(np.count_nonzero(order[:inside] == source))
 
-    def row(self, sequence: int) -> Row:
+    def row(self, sequence: int) -> TokenRow:
         """The tokens of a sequence."""
         source, epoch, which = self.place(sequence)
         tokens = self.sources[source]
@@ -252,14 +252,16 @@ class Loader:
 
     def _read(
         self, array: TokenArray, answers: TokenArray | None, eos: int, bins: Bins | None, which: int, offset: int
-    ) -> Row:
+    ) -> TokenRow:
         if bins is not None:
             return self._packed(array, answers, eos, bins[which])
         start = offset + which * self.length
         marks = None if answers is None else answers.read(start, self.length + 1) & ANSWER
-        return Row(array.read(start, self.length + 1), None, marks)
+        return TokenRow(array.read(start, self.length + 1), None, marks)
 
-    def _packed(self, array: TokenArray, answers: TokenArray | None, eos: int, pieces: list[tuple[int, int]]) -> Row:
+    def _packed(
+        self, array: TokenArray, answers: TokenArray | None, eos: int, pieces: list[tuple[int, int]]
+    ) -> TokenRow:
         ids = np.full(self.length + 1, eos, dtype=np.int64)
         positions = np.full(self.length + 1, -1, dtype=np.int64)
         marks = None if answers is None else np.zeros(self.length + 1, dtype=np.int64)
@@ -270,7 +272,7 @@ class Loader:
             if answers is not None and marks is not None:
                 marks[place : place + count] = answers.read(start, count) & ANSWER
             place += count
-        return Row(ids, positions, marks)
+        return TokenRow(ids, positions, marks)
 
     def batch_at(self, step: int, rank: int = 0, world: int = 1) -> TokenBatch:
         """The batch of one step; with `world` processes, the part of its rows for process `rank`."""
@@ -280,7 +282,7 @@ class Loader:
         first = step * self.batch + rank * share
         return self._batch([self.row(sequence) for sequence in range(first, first + share)])
 
-    def _batch(self, rows: list[Row], source: int = 0) -> TokenBatch:
+    def _batch(self, rows: list[TokenRow], source: int = 0) -> TokenBatch:
         ids = np.stack([row.ids for row in rows])
         targets = ids[:, 1:].copy()
         if rows[0].positions is None:

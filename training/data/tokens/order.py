@@ -11,8 +11,6 @@ from typing import Any
 
 from zoo.errors import ZooError
 
-VALIDATION_EVERY = 100  # one document in a hundred, chosen by content, so that it is the same in every dataset
-
 
 class DocumentRows:
     """Documents in the order of their sources and files.
@@ -48,14 +46,14 @@ def gather_rows(files: Iterator[tuple[int, int, Sequence[bytes], Sequence[int]]]
     return DocumentRows(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def split_validation(rows: DocumentRows) -> tuple[Any, Any, int]:
+def split_validation(rows: DocumentRows, held: Any) -> tuple[Any, Any, int]:
     """Splits into training documents and validation texts; also gives the number of documents held out.
 
-    The split is by content, so no text is in both parts.
+    held  the documents that are for validation, shape (N,), bool; if there are none, the text of the least mark is
     """
     import numpy as np
 
-    chosen = rows.marks[:, 0] % np.uint64(VALIDATION_EVERY) == 0
+    chosen = np.array(held, bool)
     if not chosen.any() and len(rows):
         least = np.lexsort((rows.marks[:, 1], rows.marks[:, 0]))[0]
         alike = (rows.marks == rows.marks[least]).all(1)

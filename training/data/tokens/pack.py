@@ -1,23 +1,23 @@
 """The pack stage: turns documents into uint16 tokens, each document ended by EOS, in an order set by the seed.
 
-The trainer cuts these files into sequences. About 1% of the documents, chosen by content, are for validation.
+The trainer cuts these files into sequences. About 1% of the documents are for validation, apart from the rest (`held`).
 Source: phi-1 section 2.3 (concatenate, separate by <|endoftext|>, slice).
 """
 
 import hashlib
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from training.data.build import Built, Counts, MadeDataset, find, folder_of, make, slices
 from training.data.columns import Columns
-from training.data.document import document_files, read_file
+from training.data.document import Document, document_files, read_file
 from training.data.shards import each_shard
+from training.data.tokens.held import VALIDATION_EVERY, ApartJob, apart_file, is_held, write_held
 from training.data.tokens.order import (
-    VALIDATION_EVERY,
     DocumentRows,
     first_uses,
     gather_rows,
@@ -31,12 +31,12 @@ from zoo.digest import file_sha256, whole_file, write_json
 from zoo.errors import ZooError
 from zoo.records import Dataset, Record
 
-VERSION = 1
+VERSION = 2
 SHARD_TOKENS = 64_000_000  # 128 MB a file
 CHARACTERS_A_TOKEN = 4  # first guess of the text that a token budget needs; a 1,024-token BPE has 2.2 on code
 FILE_DOCUMENTS = 4_000  # documents in a job
 ENCODED = 100  # encoded at once: 1,500 took a tenth longer and 0.8 GB more
-BEYOND, VALIDATION = "beyond the token budget", "held for validation"
+BEYOND, VALIDATION, APART = "beyond the token budget", "held for validation", "like a validation text"
 
 
 class PackSource(Record, frozen=True):
@@ -70,10 +70,11 @@ def parse_sources(given: Sequence[str]) -> list[PackSource]:
 
 
 class FileMeasure(Record, frozen=True):
-    """The content mark and number of characters of each document of a file."""
+    """The content mark and number of characters of each document of a file, and whether it is for validation."""
 
     marks: list[bytes]
     characters: list[int]
+    held: list[bool]
 
 
 class PackJob(Record, frozen=True):
@@ -94,9 +95,10 @@ class EncodedFile(Record, frozen=True):
 
 def measure_file(path: str) -> FileMeasure:
     """Computes mark and size of each document of a file."""
-    texts = [document.text for document in read_file(Path(path))]
-    marks = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts]
-    return FileMeasure(marks=marks, characters=[len(text) for text in texts])
+    documents = list(read_file(Path(path)))
+    marks = [hashlib.sha256(one.text.encode("utf-8", "surrogatepass")).digest()[:16] for one in documents]
+    held = [is_held(document, mark) for document, mark in zip(documents, marks, strict=True)]
+    return FileMeasure(marks=marks, characters=[len(one.text) for one in documents], held=held)
 
 
 @lru_cache(maxsize=1)
@@ -149,14 +151,24 @@ def pack(given: Sequence[str], tokenizer: str, name: str, tokens: int | None = N
 def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | None], folder: Path,
            parents: tuple[str, ...], tokens: int | None, seed: int) -> Built:  # fmt: skip
     paths = [(number, path) for number, source in enumerate(sources) for path in document_files(folder_of(source))]
-    measured = each_shard(work, "measure", [str(path) for _, path in paths], measure_file, FileMeasure)
-    rows = gather_rows((paths[file][0], file, source.marks, source.characters) for file, source in enumerate(measured))
-    train, validation_texts, held_in_all = split_validation(rows)
+    held = list[bool]()
+
+    def measures() -> Iterator[tuple[int, int, Sequence[bytes], Sequence[int]]]:
+        measured = each_shard(work, "measure", [str(path) for _, path in paths], measure_file, FileMeasure)
+        for file, source in enumerate(measured):
+            held.extend(source.held)
+            yield paths[file][0], file, source.marks, source.characters
+
+    rows = gather_rows(measures())
+    train, validation_texts, held_in_all = split_validation(rows, held)
+    train, apart = _keep_apart(work, [path for _, path in paths], rows, train, validation_texts)
     store, order, validation = _encode(work, paths, folder, rows, train, validation_texts, weights, tokens, seed)
     counts = Counts("pack")
     used = len(first_uses(order))
     counts.keep(used)
     counts.drop(VALIDATION, held_in_all)
+    if apart:
+        counts.drop(APART, apart)
     if len(train) > used:
         counts.drop(BEYOND, len(train) - used)
     out = work / "out"
@@ -170,11 +182,32 @@ def _build(work: Path, sources: Sequence[Dataset], weights: Sequence[float | Non
         listing["validation"] = _write(out, "validation", validation, store, coded)
     write_json(out / "shards.json", listing)
     share = {source.name: store.tokens(order[rows.source[order] == n]) for n, source in enumerate(sources)}
+    # no training document shares a template with a validation text, or is a near duplicate of one
+    apartness = {"texts": len(validation_texts), "alike_left_out": apart}
     return Built(
         kind="tokens", documents=used, tokens=sum(share.values()), stages=(counts.stage(),),
-        recipe={"tokens_by_source": share}, parents=(*(source.digest for source in sources), *parents),
+        recipe={"tokens_by_source": share, "validation": apartness},
+        parents=(*(source.digest for source in sources), *parents),
         licence="; ".join(sorted({part for source in sources for part in source.licence.split("; ")})),
     )  # fmt: skip
+
+
+def _keep_apart(work: Path, paths: Sequence[Path], rows: DocumentRows, train: Any, validation: Any) -> tuple[Any, int]:
+    """The training documents that are unlike every validation text, and the number of the others."""
+    import numpy as np
+
+    held = list[Document]()
+    for file in np.unique(rows.file[validation]).tolist():
+        places = set(rows.place[validation[rows.file[validation] == file]].tolist())
+        held += [document for place, document in enumerate(read_file(paths[file])) if place in places]
+    path = work / "held.npz"
+    write_held(path, held)
+    jobs = [ApartJob(documents=str(one), held=str(path)) for one in paths]
+    flags = [np.frombuffer(part, "u1") for part in each_shard(work, "keep validation apart", jobs, apart_file, bytes)]
+    alike = np.concatenate([np.zeros(0, "u1"), *flags]).astype(bool)[train]
+    if alike.all():  # a few texts that are all alike: better a validation that is not apart than nothing to train on
+        return train, 0
+    return train[~alike], int(alike.sum())
 
 
 def _encode(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from evals.sandbox.guest.graph import Graph
+from evals.sandbox.guest.graph import ObjectGraph
 from evals.sandbox.guest.requests import REQUESTS
 
 
@@ -12,7 +12,7 @@ class Ends:
     """Two graphs; what one writes the other reads, and a stand-in's request is carried out on the other side."""
 
     def __init__(self) -> None:
-        self.ours, self.theirs = Graph(1, self.ask_theirs), Graph(-1, self.ask_ours)
+        self.ours, self.theirs = ObjectGraph(1, self.ask_theirs), ObjectGraph(-1, self.ask_ours)
 
     def ask_theirs(self, verb: str, number: int, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
         given = [self.send(value) for value in positional]
@@ -21,7 +21,7 @@ class Ends:
     def ask_ours(self, verb: str, number: int, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
         return self.send(REQUESTS[verb](self.ours.things[number], *map(self.back, positional), **named))
 
-    def _cross(self, source: Graph, target: Graph, value: Any) -> Any:
+    def _cross(self, source: ObjectGraph, target: ObjectGraph, value: Any) -> Any:
         source.written, target.written = set(), set()
         tree = source.write(value, True)
         changes = source.changes()

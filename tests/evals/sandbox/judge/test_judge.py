@@ -51,7 +51,7 @@ def test_the_exceptions_of_the_judge_cannot_be_raised_from_outside() -> None:
     )
     test = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
     names = [("channel", "Unexpected"), ("channel", "Died"), ("forms", "BrokenTest"), ("values", "Violation"),
-             ("rehearsal", "Ended")]  # fmt: skip
+             ("rehearsal", "RehearsalEnd")]  # fmt: skip
     programs = [program(name, test, forge.format(module=module, name=name)) for module, name in names]
     with open_sandbox(workers=1, tier="namespaces") as opened:
         assert {verdict.id: verdict.verdict for verdict in opened.run(programs)} == {

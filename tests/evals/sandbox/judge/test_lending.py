@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evals.sandbox.guest.graph import Graph
+from evals.sandbox.guest.graph import ObjectGraph
 from evals.sandbox.judge.lending import SPACE, Lending, reference
 from evals.sandbox.judge.values import Violation
 
@@ -33,7 +33,7 @@ class Own:
 
 
 def lent(thing: Any) -> tuple[Lending, int]:
-    graph = Graph(1, lambda *given: None, reference=reference)
+    graph = ObjectGraph(1, lambda *given: None, reference=reference)
     graph.write(thing, True)
     return Lending(graph), graph.numbers[id(thing)]
 
@@ -61,7 +61,7 @@ def test_what_a_test_lends_can_be_used() -> None:
 @pytest.mark.parametrize(
     ("thing", "name"),
     [
-        (double, "__globals__"), (double, "__code__"), (double, "__closure__"), (Own(), "_private"), (Own(), "__dict__"),
+        (double, "__globals__"), (double, "__defaults__"), (double, "__closure__"), (Own(), "_private"), (Own(), "__dict__"),
         (Own(), "__class__"), (Own().method, "__func__"), ((n for n in [1]), "gi_frame"), ((n for n in [1]), "gi_code"),
         (sys._getframe(), "f_globals"), (Own, "__subclasses__"), (io.StringIO(), "__class__"),
     ],
@@ -70,6 +70,12 @@ def test_what_a_test_lends_can_be_used() -> None:
 def test_no_name_leads_to_the_test(thing: Any, name: str) -> None:
     with pytest.raises(AttributeError):
         use(thing, "get", name)
+
+
+def test_the_code_of_a_function_is_its_parameters_alone() -> None:
+    code = use(double, "get", "__code__")
+    assert code.co_varnames == ("value",) and code.co_argcount == 1
+    assert not hasattr(code, "co_consts") and not hasattr(code, "co_code")
 
 
 def test_classes_that_were_only_described_cannot_be_called() -> None:

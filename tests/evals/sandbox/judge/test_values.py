@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from evals.sandbox import Program, Sandbox
 from evals.sandbox.guest.candidate import _dumps
-from evals.sandbox.guest.graph import Graph
+from evals.sandbox.guest.graph import ObjectGraph
 from evals.sandbox.guest.kinds import BY_TAG
 from evals.sandbox.guest.reading import _READERS
 from evals.sandbox.guest.standins import StandIn
@@ -42,8 +42,8 @@ def nobody(verb: str, number: int, positional: tuple[Any, ...], named: dict[str,
 
 
 def there_and_back(value: Any) -> Any:
-    tree = Graph(-1, nobody).write(value)
-    return guarded(Graph(1, nobody).read, parse(_dumps(tree)))
+    tree = ObjectGraph(-1, nobody).write(value)
+    return guarded(ObjectGraph(1, nobody).read, parse(_dumps(tree)))
 
 
 def shape(value: Any) -> Any:
@@ -114,7 +114,7 @@ MESSAGES = st.binary(max_size=60) | TREES.map(lambda tree: json.dumps(tree).enco
 @given(MESSAGES, st.integers(min_value=2, max_value=7))
 def test_any_bytes_are_a_message_or_a_violation(payload: bytes, parts: int) -> None:
     try:
-        read_message(Graph(1, nobody), payload, parts)
+        read_message(ObjectGraph(1, nobody), payload, parts)
     except Violation:
         return
 
@@ -123,7 +123,7 @@ def test_any_bytes_are_a_message_or_a_violation(payload: bytes, parts: int) -> N
 @given(st.sampled_from(TAGS), st.lists(TREES, max_size=5))
 def test_any_tree_is_a_value_or_a_violation(tag: str, parts: list[Any]) -> None:
     try:
-        guarded(Graph(1, nobody).read, [tag, *parts])
+        guarded(ObjectGraph(1, nobody).read, [tag, *parts])
     except Violation:
         return
 
@@ -142,7 +142,7 @@ MALFORMED = (
 @pytest.mark.parametrize("payload", MALFORMED, ids=lambda text: text[:30])
 def test_malformed_values_are_violations(payload: str) -> None:
     with pytest.raises(Violation):
-        guarded(Graph(1, nobody).read, parse(payload.encode()))
+        guarded(ObjectGraph(1, nobody).read, parse(payload.encode()))
 
 
 FORGE = """    f = __import__("sys")._getframe()

@@ -1,5 +1,6 @@
 """Each dropped document names the kept one that it repeats; what is alone stays."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,25 @@ def test_exact_and_near_repeats_name_their_twin() -> None:
     assert lost["3.py"].facts["twin"] == kept["0.py"].id
     assert 0.8 <= lost["3.py"].facts["jaccard"] < 1
     assert made.dataset.stages[0].dropped == {EXACT: 2, NEAR: 1}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        str.upper,
+        lambda text: text.replace(" ", "\u00a0"),
+        lambda text: text.replace("value", "va\u200blue"),
+        lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+        lambda text: text.replace("o", "\u043e").replace("c", "\u0441"),
+    ],
+    ids=["capitals", "no-break spaces", "zero width", "full width", "look-alikes"],
+)
+def test_copies_that_look_alike_are_repeats(form: Callable[[str], str]) -> None:
+    near = form(LONG) + "\nlast = 1\nlast = 2"
+    dataset([LONG, form(LONG), near, form("x y")], "all")
+    made = dedup_dataset("all", "single")
+    assert made.dataset.documents == 2
+    assert made.dataset.stages[0].dropped == {EXACT: 1, NEAR: 1}
 
 
 @settings(max_examples=8, deadline=None)

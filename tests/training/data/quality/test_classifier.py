@@ -42,6 +42,8 @@ def test_each_head_learns_from_each_embedding(labels: LabelledSample, head: clas
     encoder = None if embedding == "tfidf" else find_encoder(embedding)
     fitted = classifier.fit_classifier(labels, 0, encoder, head)
     found = fitted.quality
+    assert found
+    assert found.split == "project"
     assert found.f1 > 0.9
     assert found.f1_low <= found.f1 <= found.f1_high
     assert found.projects == 10
@@ -99,10 +101,31 @@ def test_a_threshold_holds_its_precision(labels: LabelledSample) -> None:
 def test_the_filter_takes_a_precision_and_shows_both_ends(code: MadeDataset) -> None:
     told = CliRunner().invoke(filter_documents, ["code", "--out", "best", "--keep", "0.3", "--explain"])
     assert told.exit_code == 0, told.exception
-    assert "out of fold" in told.output
+    # one document alone is not educational: no fold could learn it and be tested on it
+    assert "code: F1 cannot be measured" in told.output
     assert " | " in told.output
-    with pytest.raises(ZooError, match="no threshold reaches precision"):
+    with pytest.raises(ZooError, match="the precision cannot be measured: 63 labels are too few"):
         filter_dataset("code", "none", FilterChoice(precision=1.0), 0)
+
+
+def test_one_project_is_split_by_document(labels: LabelledSample) -> None:
+    """A table without a repository column: the same texts twice, and no word of the label left to a fold's own texts."""
+    one = labels._replace(projects=["table"] * len(labels.texts))
+    fitted = classifier.fit_classifier(one, 0)
+    assert fitted.quality
+    assert (fitted.quality.split, fitted.quality.projects) == ("document", 80)
+    assert fitted.quality.f1_low <= fitted.quality.f1 <= 1
+    assert len(set(fitted.scores.tolist())) > 2
+    assert classifier.threshold_for(0.8, fitted, one) < 1
+    rng = random.Random(1)
+    words = [" ".join(rng.choice("abcdefgh") for _ in range(9)) for _ in range(30)]
+    noise = LabelledSample([word for word in words for _ in range(2)], [rng.randint(0, 1) * 5 for _ in words for _ in "ab"],
+                           ["table"] * 60, 4)  # fmt: skip
+    twice = noise._replace(points=[noise.points[n - n % 2] for n in range(60)])
+    again = classifier.fit_classifier(twice, 0)
+    assert again.quality
+    assert again.quality.projects == len(set(words))  # both copies of a text are in one fold
+    assert again.quality.f1 < 0.9
 
 
 def test_refine_prints_the_table(code: MadeDataset) -> None:

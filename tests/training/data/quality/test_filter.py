@@ -94,6 +94,25 @@ def test_undocumented_code_is_not_educational() -> None:
     assert label_by_rubric(text).points < EDUCATIONAL
 
 
+def test_comments_explain_as_docstrings_do() -> None:
+    text = (
+        "def area(width, height):\n    # the area of a rectangle with these two sides\n    if width < 0:\n"
+        "        raise ValueError(width)\n    return width * height\n"
+    )
+    assert label_by_rubric(text).points == 5
+    directive = text.replace("the area of a rectangle with these two sides", "noqa: E501 this line is not too long")
+    assert label_by_rubric(directive).points < EDUCATIONAL
+    code = text.replace("the area of a rectangle with these two sides", "area = compute_area(width, height) or 0")
+    assert label_by_rubric(code).points < EDUCATIONAL
+
+
+@pytest.mark.parametrize("body", ["pass", "...", "return None", "raise NotImplementedError", "return self.handler"])
+def test_many_words_over_empty_code_are_not_educational(body: str) -> None:
+    words = "Computes the area of a rectangle from its two sides, which must both be positive numbers. " * 5
+    text = f'def area(width, height):\n    """{words}"""\n    # and some more words that explain it\n\n    {body}\n'
+    assert label_by_rubric(text).points < EDUCATIONAL
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.floats(0.01, 1))
 def test_the_best_share(scores: list[float], keep: float) -> None:
     kept, threshold = choose_best(np.array(scores), np.ones(len(scores), int), keep, None)
@@ -139,9 +158,11 @@ def test_the_f1_is_out_of_fold_by_project() -> None:
     labels = [int(p % 2 == 0) for p in range(12) for _ in range(8)]
     projects = [f"project{p}" for p in range(12) for _ in range(8)]
     fitted = classifier.fit_classifier(LabelledSample(texts, labels, projects, 1), seed=0)
+    assert fitted.quality
     assert fitted.quality.projects == 12
     assert fitted.quality.f1 < 0.8
     alone = classifier.fit_classifier(LabelledSample(texts, labels, [str(n) for n in range(len(texts))], 1), seed=0)
+    assert alone.quality
     assert alone.quality.f1 > 0.9
 
 
