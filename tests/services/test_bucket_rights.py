@@ -111,5 +111,5 @@ def test_each_command_uses_the_rights_of_its_role_and_no_right_is_idle(
 def test_the_table_of_the_page_is_the_policy() -> None:
     page = (DOCS / "team.md").read_text()
     for role in ("reader", "writer", "owner"):
-        (row,) = re.findall(rf"^\| {role} \|.*$", page, re.MULTILINE)
+        (row,) = re.findall(rf"^\| {role} \| `.*$", page, re.MULTILINE)
         assert set(re.findall(r"`(\w+)`", row)) == {action.removeprefix("s3:") for action in allowed(role)}

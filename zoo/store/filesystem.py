@@ -5,6 +5,7 @@ in a line. What S3 refuses is told by its own code: an expired token, a clock, a
 """
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -159,7 +160,12 @@ def stream(fs: Any, path: str, offset: int) -> Iterator[bytes]:
     from fsspec.asyn import sync
 
     bucket, key, _ = fs.split_path(path)
-    body = fs.call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={offset}-")["Body"]
+    try:
+        body = fs.call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={offset}-")["Body"]
+    except OSError as error:
+        if error_code(error) == "InvalidRange" or (error.errno == errno.EINVAL and "range" in str(error)):
+            return  # the object ends before the offset, as one that was damaged does
+        raise
     try:
         while chunk := sync(fs.loop, body.read, CHUNK_BYTES):
             yield chunk
