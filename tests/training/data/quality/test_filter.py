@@ -108,7 +108,7 @@ def test_comments_explain_as_docstrings_do() -> None:
 
 @pytest.mark.parametrize("body", ["pass", "...", "return None", "raise NotImplementedError", "return self.handler"])
 def test_many_words_over_empty_code_are_not_educational(body: str) -> None:
-    words = "Computes the area of a rectangle from its two sides, which must both be positive numbers. " * 5
+    words = "Computes the area of a rectangle from its two sides, both positive.\n    " * 5
     text = f'def area(width, height):\n    """{words}"""\n    # and some more words that explain it\n\n    {body}\n'
     assert label_by_rubric(text).points < EDUCATIONAL
 
