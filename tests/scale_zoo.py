@@ -15,7 +15,7 @@ import msgspec
 
 from evals.records import Facts, Run
 from zoo.choice import CURRENT
-from zoo.db import checkpoints, rows
+from zoo.db import edits, rows
 from zoo.db.checkpoints import AliasMove
 from zoo.digest import digest
 from zoo.records import Checkpoint, Dataset, File, Parent, ProtocolRecord, Score, TrainedOn
@@ -132,7 +132,7 @@ def fill(registry: Registry, size: Size, stored: bool = False, first: int = 0) -
     for name in range(first, first + size.names):
         recorder.run("INSERT INTO counters (name, last) VALUES (:name, :last)", name=_name(name), last=size.versions)
         move = AliasMove("best", 0, 1 + name % size.versions, MOMENT)
-        checkpoints.move_alias(recorder, _name(name), move)
+        edits.move_alias(recorder, _name(name), move)
     recorder.flush(registry)
     with registry.database.write():  # each cell has one run, on all samples: it stands, see `zoo.choice`
         registry.database.run("UPDATE scores SET chosen = :level", level=CURRENT)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 MODEL_WIDTH = 34
+SIZE_WIDTH = 14  # of the column beside it, with the space around both
 PLAIN_WIDTH = 1000  # a pipe or a file has no width to fit
 
 
@@ -106,7 +107,8 @@ def _print_long(console: "Console", board: Board) -> None:
     for column, head, texts in zip(board.columns, heads, cells, strict=True):
         values = [(row.cells[column.key].value, at) for at, row in enumerate(board.rows) if column.key in row.cells]
         best = (at for _, at in sorted(values, key=lambda pair: -pair[0]))
-        output.table(((*facts[at][:2], texts[at]) for at in best), ("Model", ">Size", head), file=console.file)
+        title = cut(head, max(console.width - MODEL_WIDTH - SIZE_WIDTH, 20))
+        output.table(((*facts[at][:2], texts[at]) for at in best), ("Model", ">Size", title), file=console.file)
         console.print()
     _print_unscored(console, board)
 

@@ -83,6 +83,7 @@ BENCHES = {
         "the same verdicts on instructions as the harness", "parity_ifeval.py", "lm-eval", quick=("--prompts", "40")
     ),
     "mutants": Bench("the same verdicts as EvalPlus", "mutants_evalplus.py", "evalplus"),
+    "mutants-plain": Bench("the same verdicts as plain Python", "mutants_plain.py"),
 }
 
 

@@ -54,17 +54,17 @@ def set_alias(database: Database, name: str, alias: str, version: int, expect: i
             raise ZooError(
                 f"{name}@{alias} {is_at}, expected {expect}: it was moved meanwhile. Look: phizoo models show {name}"
             )
-        _move_alias(database, name, AliasMove(alias, current, version, now()))
+        move_alias(database, name, AliasMove(alias, current, version, now()))
 
 
 def remove_alias(database: Database, name: str, alias: str) -> None:
     """Removes an alias. Raises ZooError if there is none."""
     with database.write():
         get_checkpoint(database, f"{name}@{alias}")
-        _move_alias(database, name, AliasMove(alias, list_aliases(database, name)[alias], 0, now()))
+        move_alias(database, name, AliasMove(alias, list_aliases(database, name)[alias], 0, now()))
 
 
-def _move_alias(database: Database, name: str, move: AliasMove) -> None:
+def move_alias(database: Database, name: str, move: AliasMove) -> None:
     """Points an alias at a version (0 removes it) and records the move; no change, no record."""
     if move.previous == move.version:
         return

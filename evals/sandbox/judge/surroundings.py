@@ -24,6 +24,7 @@ class Sink(io.TextIOBase):
     """Where a test's own output goes: nowhere."""
 
     def writable(self) -> bool:
+        """Always."""
         return True
 
     def write(self, text: str) -> int:

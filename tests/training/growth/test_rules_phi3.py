@@ -100,12 +100,12 @@ def test_the_rule_of_tiled_copies_follows_the_small_model(tmp_path: Path, old: M
         optimizer.set_rate(made, 1e-3)
         for _ in range(10):
             built(tokens, labels=tokens).loss.backward()
-            norms.append(parallel.clip(built, 4.0, optimizer.norm_scales(built, settings)))
+            norms.append(parallel.clip(built, 3.5, optimizer.norm_scales(built, settings)))
             made[0].step()
             made[0].zero_grad()
         ended.append(built.eval()(tokens).logits.detach())
     assert norms[10:] == pytest.approx(norms[:10], rel=1e-4)
-    assert min(norms) < 4.0 < max(norms)
+    assert min(norms) < 3.5 < max(norms)
     assert float((ended[0] - ended[1]).abs().max()) < 1e-4 * float(ended[0].abs().max())
     assert float((ended[0] - logits(parent)).abs().max()) > 0.05  # they did move
 

@@ -151,7 +151,8 @@ def _part_of(statement: _Statement, names: frozenset[str], lines: Sequence[str])
         return _lines_of(lines, statement.first, statement.last)
     aliases = [alias for alias in node.names if _alias_name(alias) in names]
     few = ast.Import(aliases) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, aliases, node.level)
-    return ast.unparse(few) + "\n"
+    above = "".join(f"{line}\n" for line in lines[statement.first : node.lineno - 1])  # its comment
+    return f"{above}{ast.unparse(few)}\n"
 
 
 def _lines_of(lines: Sequence[str], first: int, last: int) -> str:
