@@ -3,6 +3,7 @@
 Names are printed as plain text, without markup and control characters; colours follow NO_COLOR.
 """
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
@@ -107,8 +108,13 @@ def _print_long(console: "Console", board: Board) -> None:
     for column, head, texts in zip(board.columns, heads, cells, strict=True):
         values = [(row.cells[column.key].value, at) for at, row in enumerate(board.rows) if column.key in row.cells]
         best = (at for _, at in sorted(values, key=lambda pair: -pair[0]))
-        title = cut(head, max(console.width - MODEL_WIDTH - SIZE_WIDTH, 20))
-        output.table(((*facts[at][:2], texts[at]) for at in best), ("Model", ">Size", title), file=console.file)
+        free = console.width - MODEL_WIDTH - SIZE_WIDTH
+        rows = (
+            (*(("", "") if number else facts[at][:2]), line)
+            for at in best
+            for number, line in enumerate(wrap(texts[at], free) if len(texts[at]) > free else [texts[at]])
+        )
+        output.table(rows, ("Model", ">Size", cut(head, free)), file=console.file)
         console.print()
     _print_unscored(console, board)
 
