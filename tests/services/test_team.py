@@ -38,7 +38,7 @@ def test_readme_word_for_word(
             name, _, value = line.removeprefix("export ").partition("=")
             variables[name] = addresses[value]
         elif line.startswith("phizoo "):
-            words = line.replace("s3://other-bucket/zoo", f"s3://{other}/zoo").split()[1:]
+            words = line.replace("s3://other-bucket/exchange", f"s3://{other}/exchange").split()[1:]
             done = team.phizoo(*words, **variables)
             assert done.returncode == 0, (line, done.stderr)
             typed.append((words[1], done.stdout))
