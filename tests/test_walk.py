@@ -67,6 +67,8 @@ def test_the_walk_of_one_datum(capsys: pytest.CaptureFixture[str]) -> None:
         assert root.run(line.split()) == 0
     after = {path: path.stat().st_mtime_ns for path in settings.home().rglob("*") if path.is_file()}
     database = {"zoo.db", "zoo.db-wal", "zoo.db-shm", ".lock"}
-    changed = {path.name for path in before if after.get(path) != before[path]}
+    # of an object that is put again only the age changes: gc counts it from then on
+    kept = {path for path in before if after.get(path) == before[path] or "objects" in path.parts}
+    changed = {path.name for path in set(before) - kept}
     assert changed <= database
     assert {path.name for path in set(after) ^ set(before)} <= database
