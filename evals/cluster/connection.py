@@ -72,13 +72,13 @@ def connect_ray(address: str, handed: Mapping[str, str] | None = None, **options
 
 
 def _look_up(address: str) -> str:
-    """The address that Ray will ask, "auto" looked up; a loopback address stays one, and this machine's token is used.
+    """The address that Ray will ask, "auto" looked up; a loopback address stays one.
 
     Ray would replace a loopback address by this machine's own, where nobody listens if the cluster was started on
-    127.0.0.1, and ask there for two minutes. The token in ~/.ray is that of the clusters which are started here.
+    127.0.0.1, and ask there for two minutes. A token is used only if RAY_AUTH_MODE asks for it: the file ~/.ray may be
+    left by another cluster, and one without tokens then never answers.
     """
     from ray._private import ray_constants
-    from ray._private.authentication import authentication_token_setup
 
     services: Any = importlib.import_module("ray._private.services")
 
@@ -98,8 +98,6 @@ def _look_up(address: str) -> str:
     if loopback and place != "auto":
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # for the processes of a local cluster
         ray_constants.ENABLE_RAY_CLUSTER = False
-    if host and (loopback or host == services.get_node_ip_address()):
-        authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     return place
 
 
