@@ -172,9 +172,9 @@ class TokenBatch:
 class TokenRow(NamedTuple):
     """The T+1 ids of a sequence; positions inside documents (-1: padding) if documents are packed; answers' marks."""
 
-    ids: "Ints"
-    positions: "Ints | None"
-    answers: "Ints | None"
+    ids: Any  # arrays of int64
+    positions: Any
+    answers: Any
 
 
 class Loader:
