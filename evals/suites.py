@@ -159,7 +159,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     _aggregate("phi-2 math", 1, "the phi-2 announcement, 8-shot", "gsm8k@phi flexible-extract"),
     _aggregate("phi-2 coding", 1, "the phi-2 announcement", "humaneval@openai pass@1", "mbpp@lm-eval pass@1"),
     _aggregate(
-        "quick", 3, "every part of suite quick",
+        "quick", 4, "every part of suite quick",
         "humaneval@openai-quick2 pass@1", "mini_exercises@phizoo-quick2 pass@1", "arc_easy@lm-eval-quick2 acc",
         "piqa@lm-eval-quick2 acc", "winogrande@lm-eval-quick2 acc", "hellaswag@lm-eval-quick2 acc",
         "boolq@lm-eval-quick2 acc", "openbookqa@lm-eval-quick2 acc", "mmlu@lm-eval-quick2 acc",
