@@ -87,6 +87,28 @@ def real_difference(differences: Sequence[float], clusters: Sequence[Hashable]) 
     return value, value - half, value + half
 
 
+def ratio_mean(totals: Sequence[float], sizes: Sequence[int], level: float = LEVEL) -> Interval:
+    """The sum of totals over the sum of sizes, such as bits over bytes, with a t interval over documents.
+
+    totals, sizes  of each document; sizes above 0
+    Returns        the interval; of one document it has no upper end (infinite)
+    Source         Cochran 1977, section 6.4 (the ratio estimator, linearised); its variance is that of a mean over
+                   clusters of these sizes, with the small-sample correction of `intervals.cluster_variance`
+
+    >>> interval = ratio_mean([10.0, 40.0], [10, 20])
+    >>> round(interval.value, 3), interval.low < interval.value < interval.high
+    (1.667, True)
+    """
+    if not totals or len(totals) != len(sizes) or min(sizes) <= 0:
+        raise ValueError("give a total and a size above 0 for each of one document or more.")
+    value = sum(totals) / sum(sizes)
+    if len(totals) == 1:
+        return Interval(value=value, low=0.0, high=inf, effective=1.0)
+    variance, freedom = cluster_variance(totals, sizes, value, 0.0)
+    half = student_quantile(freedom, level) * sqrt(variance)
+    return Interval(value=value, low=max(0.0, value - half), high=value + half, effective=float(len(totals)))
+
+
 def half_width(value: float, low: float, high: float) -> float:
     """Half the width of an interval that may have been cut at 0: its upper side."""
     return max(high - value, value - low)
