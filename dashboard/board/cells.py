@@ -85,6 +85,7 @@ class Column(Record, frozen=True):
                  widest interval
     printed      a published table as printed
     mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
+    one_protocol its rows were all measured by its source in one way: they may be ranked among themselves
     comparable   whether and why its numbers may be compared with the benchmark's other columns
     """
 
@@ -106,6 +107,7 @@ class Column(Record, frozen=True):
     printed: bool = False
     mixed: bool = False
     talk: bool = False
+    one_protocol: bool = False
     comparable: str = ""
 
 
@@ -114,6 +116,10 @@ class Row(Record, frozen=True):
 
     unique_tokens    the size of its training data, each token counted once
     training_tokens  the tokens seen, repeats counted
+    date             its month; of an own model the day on which it was added
+    released         its month, where it is known
+    style, weights, licence  empty: not known
+    variant          what tells it from other rows of the same model, such as the weights' precision
     """
 
     key: str
@@ -124,13 +130,16 @@ class Row(Record, frozen=True):
     training_tokens: float | None
     date: str
     family: str
-    style: Literal["base", "chat"]
-    weights: Literal["open", "closed"]
+    style: Literal["base", "chat", ""]
+    weights: Literal["open", "closed", ""]
     cells: dict[str, Cell]
     digest: str = ""
     talk: bool = False
     unique_tokens: float | None = None
     quantisation: str = ""
+    licence: str = ""
+    released: str = ""
+    variant: str = ""
 
 
 def size_text(row: Row) -> str:

@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
+from dashboard.board.answer import answers
 from dashboard.board.cells import Board, Cell, Column, cell_text, merit, overlap_notes, size_text
 from dashboard.board.export import NOTE, heading
 from dashboard.escape import cut
@@ -34,8 +35,12 @@ def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, 
     console = Console(file=file, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True)
     if width is None and not console.is_terminal:
         console = Console(file=file, highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH, soft_wrap=True)
+    for answer in answers(board):
+        console.print(answer.text, soft_wrap=False)
     if not board.rows:
         console.print("No model to show. Fill an empty zoo: phizoo quickstart. All published models: --suite all")
+        for note in notes:
+            console.print(note, soft_wrap=True)
         return
     if len(board.rows) > output.FOLDED:
         _print_long(console, board)

@@ -252,9 +252,8 @@ def _result(line: SampleLine) -> Result:
             detail=line.fault,
         )  # fmt: skip
     values = list(line.metrics.values())
-    verdict: Verdict = (
-        "read" if not metric_of(next(iter(line.metrics))).is_share else "passed" if values[0] == 1.0 else "failed"
-    )
+    share = metric_of(next(iter(line.metrics))).is_share
+    verdict: Verdict = "read" if not share else "passed" if values[0] == 1.0 else "failed"
     return Result(
         sample=line.sample, draw=line.draw, score=values[0], metrics=line.metrics, answer=line.answer, text=line.text,
         verdict=verdict, cluster=line.cluster, logprobs=line.logprobs,
