@@ -22,7 +22,7 @@ NAMES = (
     "humaneval", "humaneval_plus", "mini_exercises", "mbpp", "mbpp_sanitized", "mbpp_plus", "unconventional",
     "arc_easy", "arc_challenge", "piqa", "siqa", "winogrande", "hellaswag", "boolq", "openbookqa",
     "commonsense_qa", "mmlu", "squad", "squad_v2", "sciq", "copa", "lambada", "gsm8k", "math_500", "bbh", "trivia_qa",
-    "ifeval", "basic_skills", "medmcqa", "medqa", "sciriff",
+    "ifeval", "basic_skills", "medmcqa", "medqa", "sciriff", "drop", "coqa", "jeopardy", "naturalqs",
 )  # fmt: skip
 TASKS = {name: f"evals.tasks.{name}" for name in NAMES}
 
