@@ -1,5 +1,6 @@
 """`phizoo eval reproduce | export | import`: repeats a run, writes its samples, reads the files of other tools."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import CheckFailed, ZooError
 
+OWN_FORMS = ("jsonl", "parquet")
+FORMS = ("every-eval-ever", "lm-eval", "inspect", "inspect-json", "huggingface")  # evals.interchange.write
+ONE_CELL = re.compile(r"[^*?\[]+/[^*?\[]+|[0-9a-f]{4,64}")  # a checkpoint with a task, or a run
 SHOWN = 10  # differing samples printed; all of them are in the JSON
 
 
@@ -63,22 +67,47 @@ def reproduce(cell: str, dry_run: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("cell", shell_complete=A_RUN)
+@click.argument("cells", nargs=-1, required=True, metavar="CELL...", shell_complete=A_RUN)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
-@click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True,
-              help="Format of the samples.")  # fmt: skip
-def export(cell: str, out: Path, form: str) -> None:
-    """Write a run's samples and its card as files.
+@click.option("--format", "form", type=click.Choice([*OWN_FORMS, *FORMS]), default="jsonl", show_default=True,
+              help="Our own samples (jsonl, parquet), or another tool's files.")  # fmt: skip
+@AS_JSON
+def export(cells: tuple[str, ...], out: Path, form: str, as_json: bool) -> None:
+    """Write cells with their samples as files, of ours or of another tool.
+
+    A CELL is a run id, CHECKPOINT, CHECKPOINT/TASK or CHECKPOINT/TASK@PROTOCOL; names may have * and ?.
 
     \b
     phizoo eval export phi-1-small-mini/humaneval --out humaneval-run
     phizoo eval export 3f2a9c41d0aa --out run --format parquet
+    phizoo eval export 'phi-1-*/arc_*' --out results --format every-eval-ever
+    phizoo eval export phi-1-small-mini --out logs --format inspect
+
+    Every format, and what it keeps of n and interval: docs/interchange.md.
     """
+    from evals.interchange.cells import select_cells
+    from evals.interchange.write import write_cells
     from evals.results import reproduce as results
 
     with open_registry(readonly=True) as registry:
-        for path in results.export(registry, results.cell_run(registry, cell), out, form):
-            click.echo(str(path))
+        if form in OWN_FORMS and len(cells) == 1 and ONE_CELL.fullmatch(cells[0]):
+            files = results.export(registry, results.cell_run(registry, cells[0]), out, form)
+        else:
+            chosen = select_cells(registry, cells)
+            if form in OWN_FORMS:
+                folders = [out / f"{cell.run.task}-{cell.run.id[:12]}" for cell in chosen]
+                files = [
+                    path
+                    for cell, folder in zip(chosen, folders, strict=True)
+                    for path in results.export(registry, cell.run, folder, form)
+                ]
+            else:
+                files = write_cells(chosen, out, form)
+    if as_json:
+        emit_json([str(path) for path in files])
+        return
+    for path in files:
+        click.echo(str(path))
 
 
 @click.command("import")
