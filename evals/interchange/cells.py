@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from evals.chat import bind
 from evals.protocol import shown
 from evals.records import Message, Result, Run
 from evals.results.choice import chosen_scores, read_run
@@ -197,7 +198,10 @@ def _questions(registry: Registry, header: Run) -> tuple[dict[str, Question], st
             return {}, f"the prompts of version {before} are not kept; this is version {task.version}", place
         samples = list(task.samples())
         chat = task.asked is not None
-        bound = bind_run(header, task)
+        try:
+            bound = bind_run(header, task)
+        except ZooError:  # its template is not here: the messages are known, and the text around them is not
+            bound = bind(task, None)
         questions = {}
         for sample in samples:
             pairs = bound.pairs(sample) if bound.pairs else ((shown(bound, sample), ""),)

@@ -22,6 +22,7 @@ from zoo.admission.result_files import read_json_file
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
 from zoo.jsonl import parse_json, read_lines
+from zoo.metrics import metric_of
 from zoo.records import Reported
 
 VERSION = re.compile(r"0\.[23](\.\d+)?")
@@ -105,25 +106,25 @@ def _mine(row: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _unscored(detail: dict[str, Any]) -> list[str]:
+def _unscored(detail: dict[str, Any]) -> list[dict[str, Any]]:
     names = parse_json((detail.get("additional_details") or {}).get("unscored_samples", "[]"))
-    return msgspec.convert(names, list[str])
+    return msgspec.convert(names, list[dict[str, Any]])
 
 
 def _results(
     path: Path, record: dict[str, Any], name: str, samples: dict[tuple[str, int, str], dict[str, dict[str, Any]]],
-    results: dict[str, dict[str, Any]], own: dict[str, Any], unscored: list[str],
+    results: dict[str, dict[str, Any]], own: dict[str, Any], unscored: list[dict[str, Any]],
 ) -> TaskResults:  # fmt: skip
-    metrics = {metric: _share(path, result) for metric, result in results.items()}
+    metrics = {metric: _share(result) for metric, result in results.items()}
     draws: dict[str, int] = defaultdict(int)
     lines = []
     for (sample, draw, _), rows in samples.items():
         number = draws[sample] if own else draw
         draws[sample] += 1
         lines.append(_line(name, sample, number, rows, metrics, own))
-    for sample in unscored:
-        fault = SampleLine(sample=sample, draw=draws[sample], metrics={}, fault="not scored, by the record")
-        lines.append(fault)
+    for mine in unscored:
+        text = str(mine.get("text", ""))
+        lines.append(own_line(mine, "", sample=str(mine["sample"]), draw=int(mine["draw"]), text=text))
     names = dict.fromkeys(metric for line in lines for metric in line.metrics)
     shared = tuple(metric for metric in names if all(metric in line.metrics for line in lines if not line.fault))
     if not shared:
@@ -190,9 +191,11 @@ def _line(
     )  # fmt: skip
 
 
-def _share(path: Path, result: dict[str, Any]) -> float | None:
+def _share(result: dict[str, Any]) -> float | None:
     """What a metric's values are divided by to be shares; None if they are none, or if less is better."""
     metric = result["metric_config"]
+    if not metric_of(str(metric.get("metric_name"))).is_share and metric.get("min_score") == 0:
+        return 1.0  # a metric that this package knows, in its own unit
     if metric["lower_is_better"] or metric.get("score_type") == "levels":
         return None
     low, high = metric.get("min_score"), metric.get("max_score")
@@ -205,9 +208,9 @@ def _share(path: Path, result: dict[str, Any]) -> float | None:
 
 def _reported(record: dict[str, Any], result: dict[str, Any]) -> Reported | None:
     """A result as a published number in percent; None if it is no share of which more is better."""
-    share = _share(Path(), result)
+    share = _share(result)
     score = result["score_details"]["score"]
-    if share is None or not 0 <= score <= share:
+    if share is None or result["metric_config"]["lower_is_better"] or not 0 <= score <= share:
         return None
     source, metric = record["source_metadata"], result["metric_config"]
     details = record["model_info"].get("additional_details") or {}

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from evals.interchange.facts import OWN, own_line
 from evals.interchange.tool_results import SampleLine, TaskResults
 from evals.scoring.answer import exact_and_f1
 from evals.scoring.finite import find_overflow
@@ -29,7 +30,7 @@ SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.
 READ = "0.4.0 to 0.4.13"
 FIELDS = {
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash",
-    "target_hash",
+    "target_hash", OWN,
 }  # fmt: skip
 # the harness's metrics of IFEval, of which those by instruction are lists -> ours
 IFEVAL = {
@@ -58,7 +59,8 @@ def read_lm_eval(path: Path) -> list[TaskResults]:
         raise ZooError(f"{path} holds no samples")
     rows = _name_filters(path, [_in_newest_form(row) for row in rows], header.pop("filters"))
     rows.sort(key=lambda row: int(row["doc_id"]))  # its own order may be the batches'
-    return [_results(path, task, rows, header)]
+    own = header.pop("own")
+    return [_own_results(path, rows, header, own) if own else _results(path, task, rows, header)]
 
 
 def _old_results(path: Path) -> tuple[Path, str] | None:
@@ -191,6 +193,30 @@ def _add_thresholds(lines: dict[int, SampleLine], rows: list[dict[str, Any]]) ->
             lines[row["doc_id"]].metrics[f"best_{name}"] = value
 
 
+def _own_results(path: Path, rows: list[dict[str, Any]], header: dict[str, Any], own: dict[str, Any]) -> TaskResults:
+    """The results of files that this package wrote, with the draws and fields that the harness has no place for."""
+    protocol, lines = own["protocol"], []
+    for row in rows:
+        said = row[OWN]
+        pairs = _line("", row, {}).asked
+        messages = tuple((str(each["role"]), str(each["content"])) for each in said["messages"])
+        for draw in said["draws"]:
+            lines.append(
+                own_line(
+                    draw, str(protocol["metric"]), sample=str(row["doc"]["id"]), draw=int(draw["draw"]), asked=pairs,
+                    text=str(draw["text"]), answer=draw["answer"], thought=str(draw["thought"]), messages=messages,
+                )
+            )  # fmt: skip
+    names = dict.fromkeys(name for line in lines for name in line.metrics)
+    metrics = tuple(name for name in names if all(name in line.metrics for line in lines if not line.fault))
+    header |= {"release": str(header["versions"].get("phi-zoo", header["release"])), "model": str(own["label"])}
+    return TaskResults(
+        tool="phi-zoo", task=str(protocol["task"]), file=path.name, sha256=file_sha256(path), lines=tuple(lines),
+        metrics=metrics or (str(protocol["metric"]),), decoding=protocol["decoding"], claimed=protocol,
+        command=str(own.get("command") or ""), **header,
+    )  # fmt: skip
+
+
 def _metric(name: str, chosen: str, names: list[str], filters: list[str]) -> str:
     """A metric's name; with several filters (GSM8K's strict and flexible reading) the filter is part of it."""
     if len(filters) == 1:
@@ -235,7 +261,7 @@ def _header(beside: Path, task: str) -> dict[str, Any]:
     Raises  ZooError for a release that is not one of 0.4
     """
     if not beside.is_file():
-        return {"release": "0.4", "filters": []}
+        return {"release": "0.4", "filters": [], "own": {}}
     header = read_json_file(beside, nonfinite=True)
     config = header.get("config") or {}
     release = str(header.get("lm_eval_version") or "0.4")
@@ -257,6 +283,6 @@ def _header(beside: Path, task: str) -> dict[str, Any]:
         "context_tokens": int(header.get("max_length") or 0), "seed": int(config.get("random_seed") or 0),
         "versions": {name: str(value) for name, value in versions.items() if value},
         "commit": str(header.get("git_hash") or ""), "date": float(header.get("date") or 0),
-        "filters": [str(each["name"]) for each in settings.get("filter_list") or []],
+        "filters": [str(each["name"]) for each in settings.get("filter_list") or []], "own": header.get(OWN) or {},
     }  # fmt: skip
 

@@ -37,6 +37,7 @@ class TaskResults(Record, frozen=True):
     date      seconds since 1970; 0 if not known
     claimed   the protocol's record, where this package wrote the file; it counts only if the prompts are its own
     command   how the run was made, if the file says so
+    scorer    the tool's own name of a metric that is taken under ours
     """
 
     tool: str
@@ -60,3 +61,4 @@ class TaskResults(Record, frozen=True):
     date: float = 0
     claimed: dict[str, Any] = {}
     command: str = ""
+    scorer: str = ""

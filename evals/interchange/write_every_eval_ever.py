@@ -20,6 +20,7 @@ from evals.interchange.facts import OWN, as_json, command_of, epoch, interval_me
 from evals.records import Result, Run
 from evals.stats.summary import PASS_AT
 from zoo.digest import whole_file, write_json
+from zoo.metrics import metric_of
 from zoo.records import Score
 
 SCHEMA = "0.3.0"
@@ -48,7 +49,11 @@ def write_every_eval_ever(cell: Cell, folder: Path, now: int) -> list[Path]:
                 seen.update(data)
                 rows += 1
                 file.write(data)
-        unscored = sorted({result.sample for _, result in cell.lines if result.score is None})
+        unscored = [
+            {**own_result(result), "sample": result.sample, "draw": result.draw, "text": result.text}
+            for _, result in cell.lines
+            if result.score is None
+        ]
         record["detailed_evaluation_results"] = {
             "format": "jsonl", "file_path": (place / samples.name).as_posix(), "hash_algorithm": "sha256",
             "checksum": seen.hexdigest(), "total_rows": rows,
@@ -125,12 +130,13 @@ def result_id(score: Score) -> str:
 
 
 def _result(cell: Cell, score: Score) -> dict[str, Any]:
-    match = PASS_AT.fullmatch(score.metric)
+    match, kind = PASS_AT.fullmatch(score.metric), metric_of(score.metric)
     metric = {
         "evaluation_description": cell.columns.get(score.metric, f"{score.task} {score.metric}"),
         "metric_id": "pass_at_k" if match else score.metric, "metric_name": score.metric,
-        "metric_kind": "pass_rate" if match else score.metric, "metric_unit": "proportion", "lower_is_better": False,
-        "score_type": "continuous", "min_score": 0, "max_score": 1,
+        "metric_kind": "pass_rate" if match else score.metric, "metric_unit": "proportion" if kind.is_share else kind.unit or kind.title,
+        "lower_is_better": kind.lower_is_better, "score_type": "continuous", "min_score": 0,
+        "max_score": 1 if kind.is_share else "Infinity",
         **({"metric_parameters": {"k": int(match[1])}} if match else {}),
     }  # fmt: skip
     details = {
@@ -205,7 +211,8 @@ def _lines(cell: Cell, model: str, evaluation: str) -> Iterator[dict[str, Any]]:
                 continue
             own = {"draw": result.draw, "run": header.id} if place else {
                 "draw": result.draw, "run": header.id, **own_result(result),
-                "pairs": question.pairs, "messages": question.messages}  # fmt: skip
+                "pairs": question.pairs, "messages": question.messages,
+                **({"answer_is_none": True} if result.answer is None else {})}  # fmt: skip
             yield {
                 "schema_version": SCHEMA, "evaluation_id": evaluation, "model_id": model,
                 "evaluation_name": score.task, "evaluation_result_id": result_id(score), "sample_id": result.sample,

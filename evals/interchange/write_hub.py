@@ -13,6 +13,7 @@ from typing import Any
 from evals.interchange.cells import Cell
 from evals.interchange.facts import as_json, iso, made_by
 from zoo.digest import whole_file
+from zoo.metrics import metric_of
 from zoo.records import Score
 
 FOLDER = ".eval_results"
@@ -39,8 +40,10 @@ def _entries(cell: Cell) -> list[dict[str, Any]]:
 
 def _entry(cell: Cell, score: Score) -> dict[str, Any]:
     tool, version = made_by(cell.run)
+    kind = metric_of(score.metric)
+    unit = "percent" if kind.is_share else f"{kind.unit or kind.title}, lower is better" if kind.lower_is_better else kind.unit
     notes = [
-        f"{score.metric}, percent, 95% interval {100 * score.low:.2f} to {100 * score.high:.2f}, n={score.n}",
+        f"{score.metric}, {unit}, 95% interval {kind.shown(score.low):.4g} to {kind.shown(score.high):.4g}, n={score.n}",
         f"protocol {cell.protocol.name}" + (f", {cell.protocol.shots}-shot" if cell.protocol.shots else ""),
         *([f"{score.unscored} unscored"] if score.unscored else []),
         *([f"{score.seeds} seeds"] if score.seeds > 1 else []),
@@ -50,7 +53,7 @@ def _entry(cell: Cell, score: Score) -> dict[str, Any]:
     dataset = {"id": cell.repository, "task_id": f"{cell.protocol.task}/{score.metric}", "revision": cell.revision}
     source = {"url": f"https://huggingface.co/datasets/{cell.repository}", "name": f"{tool} {version}"}
     dated = {"date": iso(cell.run.started)} if cell.run.started else {}
-    return {"dataset": dataset, "value": round(100 * score.value, 4), **dated, "source": source, "notes": "; ".join(notes)}
+    return {"dataset": dataset, "value": round(kind.shown(score.value), 4), **dated, "source": source, "notes": "; ".join(notes)}
 
 
 def _yaml(entry: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from evals.interchange.facts import OWN, as_json, command_of, iso, made_by, own_
 from evals.records import Result, Run
 from zoo.digest import whole_file
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 
 VERSION = 2
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip member's date: the same log has the same bytes
@@ -116,7 +117,8 @@ def _score(score: Any) -> dict[str, Any]:
     return {
         "name": score.metric, "scorer": score.metric, "scored_samples": score.n, "unscored_samples": score.unscored,
         "params": {}, "metrics": {name: {"name": name, "value": value, "params": {}} for name, value in values.items()},
-        "metadata": {"n": score.n, "clusters": score.clusters},
+        "metadata": {"n": score.n, "clusters": score.clusters,
+                     "lower_is_better": metric_of(score.metric).lower_is_better},
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from evals.interchange.facts import OWN, as_json, command_of, epoch, own_result,
 from evals.records import Result
 from zoo.digest import digest, whole_file, write_json
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.records import Score
 
 RELEASE = "0.4.13"  # whose form this is
@@ -71,7 +72,7 @@ def _header(cell: Cell, task: str, now: int, task_hash: str) -> dict[str, Any]:
     config = {
         "task": task, "dataset_path": cell.repository or protocol.task, "test_split": cell.split or None,
         "num_fewshot": protocol.shots, "output_type": "generate_until" if decoding else "multiple_choice",
-        "metric_list": [{"metric": score.metric, "aggregation": "mean", "higher_is_better": True} for score in whole],
+        "metric_list": [{"metric": score.metric, "aggregation": "mean", "higher_is_better": not metric_of(score.metric).lower_is_better} for score in whole],
         **({"generation_kwargs": generation} if decoding else {}), "repeats": header.draws,
         "metadata": {"version": protocol.task_version, "protocol": protocol.name},
     }  # fmt: skip
@@ -79,7 +80,7 @@ def _header(cell: Cell, task: str, now: int, task_hash: str) -> dict[str, Any]:
     return {
         "results": {task: row}, "group_subtasks": {}, "configs": {task: config},
         "versions": {task: protocol.task_version}, "n-shot": {task: protocol.shots},
-        "higher_is_better": {task: {score.metric: True for score in whole}},
+        "higher_is_better": {task: {score.metric: not metric_of(score.metric).lower_is_better for score in whole}},
         "n-samples": {task: {"original": protocol.samples, "effective": row["sample_len"]}},
         "config": {
             "model": engine.engine, "model_args": {"pretrained": cell.label, "dtype": engine.dtype},

@@ -36,7 +36,7 @@ def read_json_file(path: Path, *, nonfinite: bool = False) -> Any:
     try:
         return parse_json(data, nonfinite=nonfinite, repair=True)
     except ValueError as error:
-        raise ZooError(f"{path} is not JSON ({plain(str(error))[:80]})") from None
+        raise ZooError(f"{path} cannot be read as results: it is no JSON ({plain(str(error))[:80]})") from None
 
 
 def check_lines_file(path: Path) -> None:
