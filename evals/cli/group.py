@@ -13,7 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("evals.cli.show:runs", "List the runs on this machine, newest first."),
     "show": ("evals.cli.show:show", "Show a run, or one of its samples to the byte."),
     "reproduce": ("evals.cli.reproduce:reproduce", "Repeat a published run and compare every sample."),
-    "export": ("evals.cli.reproduce:export", "Write a run's samples and its card as files."),
+    "export": ("evals.cli.reproduce:export", "Write cells with their samples as files, of ours or of another tool."),
     "import": ("evals.cli.reproduce:import_", "Import results of lm-eval or EvalPlus, with their samples."),
     "contamination": ("evals.cli.contamination:contamination", "Find the samples of a task in training data."),
     "compare": ("evals.cli.compare:compare", "Compare two checkpoints, or one with a published model."),
