@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from evals.stats.power import smallest_paired, smallest_unpaired, weakest
+from evals.stats.signal import PairTest
 from zoo import coverage
 from zoo.cli import output
 from zoo.records import Origin, Record, Subset
@@ -82,6 +83,7 @@ class Column(Record, frozen=True):
     printed      a published table as printed
     mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
     comparable   whether and why its numbers may be compared with the benchmark's other columns
+    tests        of each pair of its rows on the same samples, by their keys, if the samples of all are here
     """
 
     key: str
@@ -103,6 +105,7 @@ class Column(Record, frozen=True):
     mixed: bool = False
     talk: bool = False
     comparable: str = ""
+    tests: tuple[PairTest, ...] = ()
 
 
 class Row(Record, frozen=True):
@@ -110,6 +113,7 @@ class Row(Record, frozen=True):
 
     unique_tokens    the size of its training data, each token counted once
     training_tokens  the tokens seen, repeats counted
+    model            the same for rows whose training differs by the seed alone; empty: not known
     """
 
     key: str
@@ -127,6 +131,7 @@ class Row(Record, frozen=True):
     talk: bool = False
     unique_tokens: float | None = None
     quantisation: str = ""
+    model: str = ""
 
 
 def size_text(row: Row) -> str:

@@ -30,6 +30,7 @@ from dashboard.board.cells import (
 )  # fmt: skip
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
+from dashboard.board.signal import board_signals, column_prior
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
 from dashboard.escape import html, latex, markdown
 from zoo.cli.output import NONE, count, range_text
@@ -174,6 +175,11 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
             cell |= {"rank_first": standing and standing.first, "rank_last": standing and standing.last}
             shown = cells[row["key"]][key]
             cell |= {"at_chance": at_chance(shown), "coverage_note": coverage_note(shown)}
+    signals, columns = board_signals(board, ranks), {column.key: column for column in board.columns}
+    for column in data["columns"]:
+        prior = column_prior(board, columns[column["key"]])
+        column["signal"] = msgspec.to_builtins(signals.get(column["key"]))
+        column["decision_accuracy"] = msgspec.to_builtins(prior)
     return {"notes": list(notes), **data}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from dashboard.board.cells import Board, Row
+from dashboard.board.cells import Board, Cell, Row
 from evals.stats.ranks import Standing, standings
 from zoo.records import Record
 
@@ -17,22 +17,21 @@ class RankSpan(Record, frozen=True):
     clusters: int
 
 
+def span_of(cell: Cell) -> RankSpan | None:
+    """A cell as a value with its interval; None if it has none."""
+    if cell.low is None or cell.high is None:
+        return None
+    clusters = cell.clusters if cell.clusters < (cell.n or 0) else 0
+    return RankSpan(value=cell.value, low=cell.low, high=cell.high, clusters=clusters)
+
+
 def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
     """The rank of each row that has an interval in the column, by row key; the highest value ranks first.
 
     The ranks of a column hold simultaneously with 95% confidence. A column is one protocol, so measured and
     published numbers never mix.
     """
-    spans = {
-        row.key: RankSpan(
-            value=cell.value,
-            low=cell.low,
-            high=cell.high,
-            clusters=cell.clusters if cell.clusters < (cell.n or 0) else 0,
-        )
-        for row in rows
-        if (cell := row.cells.get(key)) and cell.low is not None and cell.high is not None
-    }
+    spans = {row.key: span for row in rows if (cell := row.cells.get(key)) and (span := span_of(cell))}
     return dict(zip(spans, _standings(tuple(spans.values())), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""`phizoo eval tasks --power`: the smallest differences that a task resolves, and the samples a difference needs."""
+"""`phizoo eval tasks --power`: the differences that a task resolves, and what it tells apart among the models here."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -56,8 +56,9 @@ def plan(task: "Task", samples: "Sequence[Sample]", draws: int = 1) -> "Effectiv
 def show_power(
     names: Sequence[str], difference: float | None, score: float, pair: tuple[str, str] | None, as_json: bool
 ) -> None:
-    """Prints for each task its resolution, and the samples or draws that `difference` points need."""
+    """Prints for each task its resolution, its signal here, and the samples or draws that `difference` points need."""
     from evals.results.ranking import estimate_needs, observe_pair
+    from evals.results.signal import prior_text, signal_text, task_signal
     from evals.stats.power import resolution
     from evals.suites import find_tasks
     from zoo.registry import open_registry
@@ -71,6 +72,7 @@ def show_power(
             effective, note = (seen.effective, seen.text) if seen else _scored(registry, task) or _plan_local(task)
             row: dict[str, Any] = {"task": f"{task.name}@{task.protocol}", "note": note}
             row["resolution"] = resolution(effective, score / 100, seen.discordant if seen else None)
+            row["signal"], row["decision_accuracy"] = task_signal(registry, task)
             if difference is not None:
                 row["needs"] = estimate_needs(difference / 100, score / 100, effective, seen)
             rows.append(row)
@@ -79,6 +81,10 @@ def show_power(
         return
     table([(row["task"], resolution_text(row["resolution"]), row["note"]) for row in rows])
     for row in rows:
+        if row["signal"].noise.models:
+            click.echo(f"{row['task']}: {signal_text(row['signal'])}")
+        if row["decision_accuracy"]:
+            click.echo(f"{row['task']}: {prior_text(row['decision_accuracy'])}")
         if "needs" in row:
             _print_needs(row["task"], row["needs"])
 
@@ -92,7 +98,8 @@ def _scored(registry: "Registry", task: "Task") -> "tuple[Effective, str] | None
     scores = [
         score
         for score in chosen_scores(registry, task=task.name)
-        if protocols[score.protocol].name == task.protocol
+        if score.protocol in protocols
+        and protocols[score.protocol].name == task.protocol
         and (score.metric, score.subset) == (task.metrics[0], "all")
         and score.n + score.unscored == task.size
     ]
