@@ -62,6 +62,17 @@ def test_paired_samples_show_less_noise_than_the_intervals_of_the_same_models() 
     assert (paired.source, alone.source) == ("paired samples", "samples")
 
 
+def test_pairs_of_models_that_share_nothing_show_the_noise_of_their_intervals() -> None:
+    scores = np.random.default_rng(4).normal(0.5, 0.1, (5, 2000)) + 0.003 * np.arange(5)[:, None]
+    means, errors = scores.mean(axis=1).tolist(), scores.std(axis=1, ddof=1) / 2000**0.5
+    spans = [interval(mean, error) for mean, error in zip(means, errors.tolist(), strict=True)]
+    alone = noise_of_samples(spans, [2000] * 5)
+    paired = noise_of_pairs(means, pair_tests(scores))
+    error = (errors**2).mean() / np.var(means, ddof=1)
+    assert alone.share == pytest.approx(error, rel=0.01)
+    assert paired.share == pytest.approx(error, rel=0.05)
+
+
 def test_few_clusters_make_the_same_interval_a_smaller_error() -> None:
     numbers = [interval(value, 1.0) for value in (0.0, 4.0, 8.0)]
     many, few = (noise_of_samples(numbers, [count] * 3) for count in (0, 6))
