@@ -11,6 +11,7 @@ Sources  Heineman et al. 2025, arXiv:2508.13144 (signal and noise of a benchmark
 """
 
 from collections.abc import Sequence
+from math import isfinite
 from statistics import fmean, median, variance
 from typing import Literal
 
@@ -165,7 +166,7 @@ def _share(error: float, means: Sequence[float], freedom: float, source: Source)
     """Noise from the variance of a mean's error, known with this freedom; the share is at most 1."""
     count = len(means)
     spread = variance(means) if count > 1 else 0.0
-    if spread <= 0 or error <= 0:
+    if spread <= 0 or error <= 0 or not isfinite(error):
         return Noise(share=None, low=None, high=None, models=count, source="" if count < 2 else source)
     from scipy.special import chdtri, fdtri
 
