@@ -49,4 +49,4 @@ def column_prior(board: Board, column: Column) -> Prior | None:
     if column.origin != "measured":
         return None
     sizes = [row.parameters for row in board.rows if column.key in row.cells and row.parameters]
-    return decision_accuracy(column.benchmark, median(sizes) if sizes else None)
+    return decision_accuracy(column.benchmark, median(sizes) if sizes else None, column.metric)

@@ -14,11 +14,13 @@ from dashboard.board.view import SORTS, View, find_suite
 from dashboard.data.notes import board_notes
 from evals.results.signal import MOST_ROWS, read_models, read_tests
 from evals.results.split import current_scores
+from evals.stats.signal import PairTest
 from evals.tasks import benchmark_of
 from zoo import published, settings
 from zoo.db.query import list_tasks
 from zoo.db.rows import read_elsewhere, read_results_of, read_sandboxes
 from zoo.lineage import unique_tokens
+from zoo.metrics import Metric, metric_of
 from zoo.records import Score, Subset
 
 if TYPE_CHECKING:
@@ -101,9 +103,14 @@ def _with_signal(registry: "Registry", board: Board, scores: Iterable[Score], mo
                 results[column.task] = read_results_of(registry.database, column.task)
             known = {key: score for key, score in found.items() if score is not None}
             tests = read_tests(registry, known, results[column.task]) if len(known) == len(cells) else ()
-            column = replace(column, tests=tests)
+            column = replace(column, tests=tuple(_shown(test, metric_of(column.metric)) for test in tests))
         columns.append(column)
     return replace(board, columns=tuple(columns), rows=tuple(rows))
+
+
+def _shown(test: PairTest, metric: Metric) -> PairTest:
+    """A test in the unit of the board's cells."""
+    return replace(test, value=metric.shown(test.value), low=metric.shown(test.low), high=metric.shown(test.high))
 
 
 def _tasks_of(registry: "Registry", suite: str) -> list[str] | None:
@@ -114,7 +121,7 @@ def _tasks_of(registry: "Registry", suite: str) -> list[str] | None:
 
 def load_with_notes(view: View, subset: Subset) -> tuple[Board, tuple[str, ...]]:
     """The environment's board, with all that a view of it shows, and the notes shown above it."""
-    whole = view.columns or view.sort not in SORTS  # a column of another suite
+    whole = view.columns or view.where or view.sort not in SORTS  # a column of another suite
     with open_zoo() as registry:
         board = load_board(registry, subset, suite="" if whole else view.suite)
         return board, board_notes(view.suite, board, registry)

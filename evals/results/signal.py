@@ -22,6 +22,7 @@ from zoo.db.datasets import read_recipe
 from zoo.db.rows import read_results_of
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.metrics import Metric, metric_of
 from zoo.records import Checkpoint, Record, Score
 from zoo.registry import Registry
 
@@ -46,17 +47,18 @@ def _published() -> dict[str, Any]:
     return tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
 
 
-def decision_accuracy(benchmark: str, parameters: float | None = None) -> Prior | None:
+def decision_accuracy(benchmark: str, parameters: float | None = None, metric: str = "") -> Prior | None:
     """The published decision accuracy of a benchmark at the nearest published size; None if there is none.
 
     parameters  of the models that are compared; None or less than the smallest: the smallest; more than 1B: none
+    metric      only of shares there are any, none of bits per byte
 
     >>> decision_accuracy("boolq").percent, decision_accuracy("boolq", 1e9).percent, decision_accuracy("boolq", 7e9)
     (48, 70, None)
     """
     table = _published()
     row = table["accuracy"].get(benchmark_of(benchmark))
-    if row is None or (parameters or 0) > table["largest"]:
+    if row is None or (parameters or 0) > table["largest"] or not metric_of(metric).is_share:
         return None
     sizes = table["sizes"]
     at = min(range(len(sizes)), key=lambda place: abs(log(sizes[place] / (parameters or sizes[0]))))
@@ -82,12 +84,15 @@ def read_tests(
         both = [sample for sample in rows[first] if sample in rows[second]]
         if not both:
             return ()
-        tests.append(_test(first, second, [(rows[first][name], rows[second][name]) for name in both]))
+        metric = metric_of(scores[first].metric)
+        tests.append(_test(first, second, [(rows[first][name], rows[second][name]) for name in both], metric))
     return tuple(tests)
 
 
-def _test(first: str, second: str, both: Sequence[tuple[SampleScore, SampleScore]]) -> PairTest:
-    stat = paired_difference([a.value for a, _ in both], [b.value for _, b in both], [a.unit for a, _ in both])
+def _test(first: str, second: str, both: Sequence[tuple[SampleScore, SampleScore]], metric: Metric) -> PairTest:
+    stat = paired_difference(
+        [a.value for a, _ in both], [b.value for _, b in both], [a.unit for a, _ in both], metric=metric
+    )
     return PairTest(
         first=first, second=second, value=stat.value, low=stat.low, high=stat.high, p=stat.p, clusters=stat.clusters
     )
@@ -172,7 +177,7 @@ def task_signal(registry: Registry, task: Task) -> tuple[Signal, Prior | None]:
         chance_of(task.name, task.metrics[0]), tests,
     )  # fmt: skip
     sizes = [checkpoint.parameters for checkpoint in own if checkpoint.parameters]
-    return signal, decision_accuracy(task.name, median(sizes) if sizes else None)
+    return signal, decision_accuracy(task.name, median(sizes) if sizes else None, task.metrics[0])
 
 
 def short_text(signal: Signal) -> str:

@@ -21,6 +21,9 @@ def test_a_head_says_how_many_pairs_are_apart_and_how_much_is_noise(zoo: Path) -
     assert (found["mini_exercises"].resolved, found["mini_exercises"].pairs) == (3, 3)
     assert found["mini_exercises"].tests == "paired"
     assert (found["arc_easy"].resolved, found["arc_easy"].guessed) == (0, 3)
+    noise = found["mini_exercises"].noise  # scores of 1, 19 and 63, each known to 1 to 3 points
+    assert noise.source == "paired samples" and noise.share is not None
+    assert 0.001 < noise.share < 0.01
     page = render_table(board)
     assert ">3/3 pairs apart, noise " in page
     assert "0 of 3 pairs are apart at 5% with Holm&#x27;s correction (paired tests on the same samples" in page
