@@ -48,6 +48,8 @@ def test_curves_as_a_picture_have_a_panel_for_each_quantity() -> None:
     one, two = metrics.png("a", lines), metrics.png("a", scored)
     assert one.startswith(b"\x89PNG") and two.startswith(b"\x89PNG")
     assert [key for key, *_ in metrics.plots(scored)] == ["loss", "tokens_per_second", "eval_x"]
+    height = [int.from_bytes(picture[20:24], "big") for picture in (one, two)]
+    assert height[1] == pytest.approx(1.5 * height[0], rel=0.02)
 
 
 def test_a_score_s_label_is_in_its_unit() -> None:
@@ -57,8 +59,6 @@ def test_a_score_s_label_is_in_its_unit() -> None:
     labels = {key: label for key, label, _ in metrics.plots([line])}
     assert labels["eval_piqa"] == "piqa, 0.5 samples; last 50.0% [50.0–50.0]"
     assert labels["eval_gsm8k_bpb"] == "gsm8k_bpb, 0.5 samples; last 0.500 bits per byte ↓ [0.500–0.500]"
-    height = [int.from_bytes(picture[20:24], "big") for picture in (one, two)]
-    assert height[1] == pytest.approx(1.5 * height[0], rel=0.02)
 
 
 def test_curves_page_draws_what_there_is(tmp_path: Path) -> None:
