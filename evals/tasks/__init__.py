@@ -99,6 +99,11 @@ def _shape_of(spec: str, name: ProtocolName) -> ChatShape:
     return ChatShape(fewshot_as_turns=name.turns, thinking=thinking, budget=name.budget)
 
 
+def main_metric(name: str) -> str:
+    """The main metric of a task under its default protocol; empty for another tool's own task."""
+    return next(iter(protocols(name).values())).metrics[0] if name in TASKS else ""
+
+
 def groups_of(name: str) -> Groups:
     """The kind of group that a task's samples share; clusters, the wider interval, for another tool's own task."""
     return next(iter(protocols(name).values())).groups if name in TASKS else "clusters"
