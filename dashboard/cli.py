@@ -29,7 +29,7 @@ SHORTEST_PASSWORD = 8
 @AS_JSON
 @click.option("--view", default="", metavar="ADDRESS", help="Address of a view of the page (or its part from the ?).")
 @click.option("--suite", default="talk", show_default=True, metavar="NAME",
-              help="talk, headline, own, code, commonsense, knowledge, one-protocol, phi-1 …, all.")  # fmt: skip
+              help="talk, headline, own, code, commonsense, one-protocol, phi-1, phi-1.5, phi-2 …")  # fmt: skip
 @click.option("--subset", default="all", show_default=True, type=click.Choice(["all", "clean", "overlapping"]),
               help="Scores on all samples, or only on those (not) found in training data.")  # fmt: skip
 @click.option("--search", default="", help="Only models whose name contains these words.")

@@ -12,6 +12,7 @@ import msgspec
 
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.protocol_names import current_name, first_name, other_names
 
 Relation = Literal["finetune", "grow", "resume", "convert"]
@@ -199,7 +200,9 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """The score of a leaderboard cell: a value in 0..1 with its 95% interval, over n samples or their trials.
+    """The score of a leaderboard cell: a value with its 95% interval, over n samples or their trials.
+
+    The value is in 0..1, or in the unit of its metric (`zoo.metrics`).
 
     checkpoint   digest of the checkpoint (measured); empty for a reported score
     clusters     groups of dependent samples (n if all are independent)
@@ -241,13 +244,17 @@ class Score(Record, frozen=True, kw_only=True):
     disputed: int = 0
 
     @property
-    def worst(self) -> float:
-        """The value if every unscored sample were wrong."""
+    def worst(self) -> float | None:
+        """The value if every unscored sample were wrong; None if some are unscored and nothing bounds theirs."""
+        if not metric_of(self.metric).is_share:
+            return None if self.unscored else self.value
         return self.value * self.n / (self.n + self.unscored)
 
     @property
-    def best(self) -> float:
-        """The value if every unscored sample were right."""
+    def best(self) -> float | None:
+        """The value if every unscored sample were right; None as for `worst`."""
+        if not metric_of(self.metric).is_share:
+            return None if self.unscored else self.value
         return (self.value * self.n + self.unscored) / (self.n + self.unscored)
 
 

@@ -18,6 +18,7 @@ from evals.tasks import benchmark_of, chance_of
 from zoo.choice import column_of, standing
 from zoo.coverage import overlap_fields
 from zoo.digest import digest
+from zoo.metrics import Metric, metric_of
 from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE, about
 from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Split, Subset
 
@@ -86,7 +87,7 @@ def _place_scores(
         )
         if score.subset != "all" or shown is None:
             continue
-        moved = 100 * (shown.value - score.value) if subset != "all" else None
+        moved = metric_of(score.metric).shown(shown.value - score.value) if subset != "all" else None
         setting = f"{score.engine} {score.dtype}" if len(settings[column]) > 1 else ""
         cell = _measured_cell(shown, tiers.get(score.run, ""), moved, setting)
         cells.setdefault(score.checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
@@ -142,25 +143,29 @@ def decoding_text(decoding: Mapping[str, Any]) -> str:
 
 
 def _measured_cell(score: Score, tier: str, moved: float | None, setting: str) -> Cell:
+    metric = metric_of(score.metric)
     return Cell(
-        origin="measured", value=100 * score.value, low=100 * score.low, high=100 * score.high, n=score.n,
+        origin="measured", metric=score.metric, value=metric.shown(score.value), low=metric.shown(score.low),
+        high=metric.shown(score.high), n=score.n,
         unscored=score.unscored, unfinished=score.unfinished, disputed=score.disputed, clusters=score.clusters,
         subset=score.subset, moved=moved, run=score.run, tier=tier,
-        created=score.created, chance=_percent(chance_of(score.task, score.metric)), seeds=score.seeds, runs=score.runs,
-        draws=score.draws, setting=setting.strip(), worst=100 * score.worst if score.unscored else None,
-        best=100 * score.best if score.unscored else None, measured_at=score.measured_at,
+        created=score.created, chance=_shown(metric, chance_of(score.task, score.metric)), seeds=score.seeds,
+        runs=score.runs, draws=score.draws, setting=setting.strip(),
+        worst=_shown(metric, score.worst if score.unscored else None),
+        best=_shown(metric, score.best if score.unscored else None), measured_at=score.measured_at,
     )  # fmt: skip
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+def _shown(metric: Metric, value: float | None) -> float | None:
+    return None if value is None else metric.shown(value)
 
 
 def _add_overlap(cell: Cell, split: Split | None, clean: Score | None) -> Cell:
     """Adds to a cell what the searches say of its run, and on all samples the clean score of the same run."""
     fields = overlap_fields(split) | {"samples": split.samples if split else None}
     if cell.subset == "all" and clean is not None:
-        fields |= {"clean": 100 * clean.value, "clean_low": 100 * clean.low, "clean_high": 100 * clean.high}
+        shown = metric_of(clean.metric).shown
+        fields |= {"clean": shown(clean.value), "clean_low": shown(clean.low), "clean_high": shown(clean.high)}
         fields["clean_n"] = clean.n
     return msgspec.structs.replace(cell, **fields)
 
@@ -226,13 +231,14 @@ def _published_column(row: Reported) -> Column:
 
 
 def _published_cell(row: Reported) -> Cell:
-    interval = derive_summary(row)
+    interval, share = derive_summary(row), metric_of("")
     shots = "shots not stated" if row.shots is None else f"{row.shots}-shot"
     return Cell(
-        origin="reported", value=row.value, low=100 * interval.low if interval else None,
-        high=100 * interval.high if interval else None, n=row.n, clusters=row.n or 0, derived=interval is not None,
+        origin="reported", value=row.value, low=_shown(share, interval.low if interval else None),
+        high=_shown(share, interval.high if interval else None), n=row.n, clusters=row.n or 0,
+        derived=interval is not None,
         bound=row.op == "<", source=row.source, address=row.address, accessed=row.accessed,
-        chance=_percent(chance_of(row.benchmark)) if interval else None,
+        chance=_shown(share, chance_of(row.benchmark)) if interval else None,
         protocol=f"{row.protocol}, {shots}" + (f"; {row.subset}" if row.subset else ""), created=row.date,
     )  # fmt: skip
 

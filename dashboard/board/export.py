@@ -23,6 +23,7 @@ from dashboard.board.cells import (
     at_chance,
     cell_text,
     coverage_note,
+    numbers_text,
     overlap_notes,
     overlap_text,
     run_texts,
@@ -35,9 +36,9 @@ from dashboard.board.ranks import board_ranks
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
 from dashboard.escape import html, latex, markdown
 from zoo.cli.output import NONE, count, range_text
-from zoo.cli.output import cell as number_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
+from zoo.metrics import metric_of
 from zoo.visible import plain
 
 FACTS = ("Model", "Parameters", "Unique tokens", "Tokens seen", "Date")
@@ -47,7 +48,8 @@ NOTE = "† reported elsewhere, not measured here; its 95% interval, if any, is 
 def heading(column: Column) -> str:
     """The whole name of a column on one line, for formats with one header row."""
     kind = "measured" if column.origin == "measured" else "reported †"
-    return plain(f"{benchmarks.title_of(column.benchmark)} · {column.title} · {column.metric} · {kind}")
+    metric = column.metric + metric_of(column.metric).mark
+    return plain(f"{benchmarks.title_of(column.benchmark)} · {column.title} · {metric} · {kind}")
 
 
 def html_page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
@@ -82,7 +84,7 @@ def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
 
 def _markdown_cell(cell: Cell | None) -> str:
     """The cell, with its notes escaped; its own numbers stay readable in the source."""
-    numbers = NONE if cell is None else number_text(value_text(cell), cell.low, cell.high, cell.n)
+    numbers = NONE if cell is None else numbers_text(cell)
     return numbers + markdown(cell_text(cell).removeprefix(numbers))
 
 
@@ -151,7 +153,8 @@ def _latex_cell(row: Row, column: Column) -> str:
     if cell is None:
         return "--"
     dagger = r"^\dagger" if cell.origin == "reported" else ""
-    ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.1f},\,{cell.high:.1f}]}}"
+    digits = metric_of(cell.metric).digits
+    ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.{digits}f},\,{cell.high:.{digits}f}]}}"
     size = "" if cell.n is None else rf"\;{{\scriptstyle n={cell.n}}}"
     guess = r"\;{\scriptstyle\mathrm{at\ chance}}" if at_chance(cell) else ""
     return f"${value_text(cell)}{dagger}{ends}{size}{guess}{_latex_notes(cell)}$"
@@ -163,7 +166,9 @@ def _latex_notes(cell: Cell) -> str:
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The board as plain data for `--json`: answers, columns, rows of cells by column key, in percent, with ranks.
+    """The board as plain data for `--json`: answers, columns, rows of cells by column key, with ranks.
+
+    Values are in percent, or in the metric's unit.
 
     A cell's `front` names the axes on whose Pareto front it is.
     """

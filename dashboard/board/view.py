@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from dashboard.board import facts
-from dashboard.board.cells import Board, Column, Row
+from dashboard.board.cells import Board, Column, Row, merit
 from dashboard.board.front import Front, front_rows
 from dashboard.board.where import matching
 from evals.suites import benchmarks
@@ -190,7 +190,7 @@ def _sort_rows(rows: Sequence[Row], view: View, board: Board) -> list[Row]:
     if view.sort in by_fact:
         value = by_fact[view.sort]
     elif view.sort in {column.key for column in board.columns}:
-        value = lambda row: row.cells[view.sort].value if view.sort in row.cells else None  # noqa: E731
+        value = lambda row: merit(row.cells[view.sort]) if view.sort in row.cells else None  # noqa: E731
     elif view.sort == "board":
         value = lambda _row: None  # noqa: E731
         if view.suite == "headline":  # the talk's order
