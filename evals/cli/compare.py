@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evals.decisions.cli.comparing import end_with_verdict, print_averages
 from zoo.cli.completion import A_CHECKPOINT
-from zoo.cli.options import AS_JSON, open_registry, task_option
+from zoo.cli.options import AS_JSON, open_registry, repeated, task_option
 from zoo.cli.output import emit_json, p_text, table
 
 if TYPE_CHECKING:
@@ -18,10 +19,16 @@ COLUMNS = ("task [protocol] metric", ">A", ">B", ">A - B [95%]", ">won/lost/tied
 @click.argument("first", shell_complete=A_CHECKPOINT)
 @click.argument("second", shell_complete=A_CHECKPOINT)
 @task_option("Only this task, or TASK@PROTOCOL; may be given again.", ())
+@repeated("--average", "averages", metavar="NAME", help="Only this average of several tasks; may be given again.")
+@click.option("--margin", type=click.FloatRange(0, 100, min_open=True), metavar="POINTS",
+              help="Largest difference that does not matter: EQUIVALENT, BETTER, WORSE, NOT RESOLVED.")  # fmt: skip
 @click.option("--flips", is_flag=True, help="List the samples that only one of the two gets right.")
 @click.option("--chat", is_flag=True, help="A as completions, B by chat; may be the same checkpoint.")
 @AS_JSON
-def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, chat: bool, as_json: bool) -> None:
+def compare(
+    first: str, second: str, tasks: tuple[str, ...], averages: tuple[str, ...], margin: float | None, flips: bool,
+    chat: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Compare two checkpoints, or one with a published model.
 
     \b
@@ -29,26 +36,41 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, chat: 
     phizoo eval compare phi-1-small-mini phi-1-small-mini-base --task humaneval --flips
     phizoo eval compare phi-1-small-mini "Code Llama 34B"
     phizoo eval compare smollm2 smollm2 --chat --task arc_easy --flips
+    phizoo eval compare smollm2-q4 smollm2 --margin 1
+    phizoo eval compare phi-1-small-mini phi-1-small-mini-base --average quick
 
     Won, lost and tied samples, the difference with its 95% interval, the exact McNemar p (of a sign-flip test
     if scores are not only 0 or 1), and Holm's p over one reading of each task, its main metric. Further readings and
     published numbers have a p that is not adjusted. JSON has scores and differences in 0..1.
+
+    Averages that both have whole follow, paired within each task. With --margin each row has a verdict on A by two
+    one-sided tests; exit code 0 if every row is EQUIVALENT or BETTER, 1 if one is WORSE, 3 otherwise.
     """
-    from evals.results.compare import compare as compare_runs
+    from evals.decisions.pair import compare_pair
 
     with open_registry(readonly=True) as registry:
-        comparison = compare_runs(registry, first, second, tasks, flips=flips, chat=chat)
+        decided = compare_pair(registry, (first, second), tasks, averages, margin, flips=flips, chat=chat)
+    comparison = decided.comparison
     if as_json:
-        emit_json(comparison)
-        return
-    click.echo(f"A {comparison.first}\nB {comparison.second}\n")
+        emit_json(decided.as_json())
+    else:
+        click.echo(f"A {decided.first}\nB {decided.second}\n")
+        if comparison is not None:
+            _print_rows(comparison)
+        print_averages(decided)
+        if comparison is not None and flips:
+            _print_flips(comparison)
+    end_with_verdict(decided)
+
+
+def _print_rows(comparison: "Comparison") -> None:
     significant = [number for number, row in enumerate(comparison.rows) if _is_significant(row)]
-    table([_cells(row) for row in comparison.rows], COLUMNS, significant)
+    judged = any(row.equivalence for row in comparison.rows)
+    cells = [(*_cells(row), *((row.verdict,) if judged else ())) for row in comparison.rows]
+    table(cells, (*COLUMNS, *(("verdict",) if judged else ())), significant)
     click.echo()
     for line in _notes(comparison):
         click.echo(line)
-    if flips:
-        _print_flips(comparison)
 
 
 def _is_significant(row: "ComparisonRow") -> bool:
