@@ -17,8 +17,8 @@ import msgspec
 from evals import environment, run_folder
 from evals.chat import plan_thought
 from evals.engines import Engine, FactsChanged
-from evals.protocol import protocol, shown
 from evals.meter import metered
+from evals.protocol import protocol, shown
 from evals.records import (
     ChatShape,
     ChoiceRequest,
@@ -158,12 +158,12 @@ def _finish(engine: Engine, plan: RunPlan, label: str, runs: Path, sandbox: "San
     """Asks for the answers that a planned run does not have yet, and returns it scored."""
     with run_folder.open_run(runs, plan.header) as folder:
         known = len(folder.results)
-        with metered(plan.header.backend.engine) as meter:
-            with progress(f"{plan.task.name} {label}", len(plan.samples) * plan.header.draws, "samples") as bar:
-                tally = _Tally(bar, folder, with_score=plan.task.metrics != NO_SCORE)
-                for result in _results(engine, plan, folder, sandbox):
-                    folder.add_result(result)
-                    tally.add(result)
+        bar_text = f"{plan.task.name} {label}", len(plan.samples) * plan.header.draws, "samples"
+        with metered(plan.header.backend.engine) as meter, progress(*bar_text) as bar:
+            tally = _Tally(bar, folder, with_score=plan.task.metrics != NO_SCORE)
+            for result in _results(engine, plan, folder, sandbox):
+                folder.add_result(result)
+                tally.add(result)
         ids = [sample.id for sample in plan.samples]
         run_folder.note_path(folder, facts_of(engine, plan.task).path)
         run_folder.note_cost(folder, meter.cost, len(folder.results) - known)

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from evals.results.choice import chosen_scores, samples_of
-from evals.results.compare import paired_task, score_ends, shared_samples
-from evals.stats.averages import PairedTask, average_difference, mover
-from evals.stats.equivalence import Ends, Equivalence, Verdict, one_sided, two_one_sided, verdict
+from evals.decisions.contrast import Contrast, average_contrast
+from evals.results.choice import chosen_scores
+from evals.stats.averages import average_difference
+from evals.stats.equivalence import Equivalence, Verdict, one_sided, two_one_sided, verdict
 from evals.stats.intervals import LEVEL
-from evals.stats.paired import Difference, holm, paired_interval, unpaired_interval
+from evals.stats.paired import Difference, holm
 from evals.suites import AGGREGATES, Average, averages
 from zoo.errors import ZooError, unknown
-from zoo.records import Checkpoint, Record, Score
+from zoo.records import Checkpoint, Record
 from zoo.registry import Registry
 
 
@@ -58,27 +58,8 @@ def compare_averages(
     margin  the largest difference that does not matter, in 0..1
     Raises  ZooError for an unknown average, or one of `names` with a missing part, with the command to run next
     """
-    known = {aggregate.name for aggregate in AGGREGATES}
-    for name in names:
-        if name not in known:
-            raise unknown("average", name, known, "phizoo eval tasks --suites")
-    protocols = registry.protocols()
-    sides = [
-        {stat.name: stat for stat in averages(chosen_scores(registry, checkpoint.digest), protocols)}
-        for checkpoint in (first, second)
-    ]
-    rows = []
-    for name in (aggregate.name for aggregate in AGGREGATES if not names or aggregate.name in names):
-        pair = sides[0][name], sides[1][name]
-        lacking = [(checkpoint, stat) for checkpoint, stat in zip((first, second), pair, strict=True) if stat.missing]
-        if lacking and names:
-            checkpoint, stat = lacking[0]
-            raise ZooError(
-                f'{checkpoint.label} lacks {len(stat.missing)} of the {len(stat.parts)} parts of "{name}". '
-                f"Next: phizoo eval run {checkpoint.label} --task {','.join(stat.missing)}"
-            )
-        if not lacking:
-            rows.append(_row(registry, pair, margin))
+    sides = [whole_averages(registry, checkpoint, names) for checkpoint in (first, second)]
+    rows = [_row(registry, (stat, sides[1][name]), margin) for name, stat in sides[0].items() if name in sides[1]]
     # averages of the same parts are one question
     distinct = {row.of: row.difference.p for row in rows}
     adjusted = dict(zip(distinct, holm(list(distinct.values())), strict=True))
@@ -86,56 +67,39 @@ def compare_averages(
 
 
 def _row(registry: Registry, pair: tuple[Average, Average], margin: float | None) -> AverageRow:
-    tasks: list[PairedTask] = []
-    loose: list[Ends] = []
-    unpaired, other_form, left_out = [], [], 0
-    for one, two in zip(pair[0].parts, pair[1].parts, strict=True):
-        assert one.score is not None and two.score is not None  # none is missing
-        both, missed = _pairs(registry, one.score, two.score)
-        if not both:
-            unpaired.append(one.task)
-            loose.append(_unpaired_ends(one.score, two.score))
-            continue
-        tasks.append(both)
-        left_out += missed
-        if one.task != two.task:
-            other_form.append(f"{one.task} against {two.task}")
-
-    def ends(level: float) -> tuple[float, float, float]:
-        return mover([*(paired_interval(*task, level) for task in tasks), *(part(level) for part in loose)])
-
-    difference = _difference(tasks, ends, unpaired, sum(part.score.n for part in pair[0].parts if part.score))
-    notes = [f"{left_out:,} samples that only one of them has scored are left out"] if left_out else []
-    notes += [f"paired by question over two forms: {', '.join(other_form)}"] if other_form else []
-    notes += [f"unpaired, without shared samples here: {', '.join(unpaired)}"] if unpaired else []
+    contrast = average_contrast(registry, *pair)
+    difference = _difference(contrast)
     return AverageRow(
-        name=pair[0].name, version=pair[0].version, of=tuple(f"{part.task} {part.metric}" for part in pair[0].parts),
+        name=pair[0].name, version=pair[0].version,
+        of=tuple(f"{part.task} {part.metric}" for part in pair[0].parts),
         first=pair[0].value or 0.0, second=pair[1].value or 0.0, difference=difference, p_holm=difference.p,
-        equivalence=None if margin is None else two_one_sided(ends, margin),
-        unpaired=tuple(unpaired), note="; ".join(notes),
+        equivalence=None if margin is None else two_one_sided(contrast.ends, margin),
+        unpaired=contrast.unpaired, note=contrast.note,
     )  # fmt: skip
 
 
-def _difference(tasks: Sequence[PairedTask], ends: Ends, unpaired: Sequence[str], n: int) -> Difference:
+def _difference(contrast: Contrast) -> Difference:
     """The difference of two averages; by the interval alone where a part's samples are missing."""
-    if not unpaired:
-        return average_difference(tasks)
-    value, low, high = ends(LEVEL)
-    below = one_sided(ends, 0.0)
+    if not contrast.unpaired:
+        return average_difference(contrast.tasks)
+    value, low, high = contrast.ends(LEVEL)
+    below, n = one_sided(contrast.ends, 0.0), contrast.n
     p = min(1.0, 2 * min(below, 1 - below))
     return Difference(value=value, low=low, high=high, p=p, method="unpaired", n=n, clusters=n)
 
 
-def _pairs(registry: Registry, first: Score, second: Score) -> tuple[PairedTask | None, int]:
-    """The values of the samples that both scored, and how many only one has; None if there are none."""
-    try:
-        sides = samples_of(registry, first), samples_of(registry, second)
-    except ZooError:
-        return None, 0
-    both = shared_samples(*sides)
-    return (paired_task(both) if both else None), len(sides[0].keys() ^ sides[1].keys())
-
-
-def _unpaired_ends(first: Score, second: Score) -> Ends:
-    left, right = score_ends(first), score_ends(second)
-    return lambda level: unpaired_interval(left, right, level)
+def whole_averages(registry: Registry, checkpoint: Checkpoint, names: Sequence[str] = ()) -> dict[str, Average]:
+    """A checkpoint's averages that have every part. Raises ZooError if one of `names` is unknown or not whole."""
+    known = {aggregate.name for aggregate in AGGREGATES}
+    for name in names:
+        if name not in known:
+            raise unknown("average", name, known, "phizoo eval tasks --suites")
+    every = averages(chosen_scores(registry, checkpoint.digest), registry.protocols())
+    stats = {stat.name: stat for stat in every if not names or stat.name in names}
+    for name in names:
+        if missing := stats[name].missing:
+            raise ZooError(
+                f'{checkpoint.label} lacks {len(missing)} of the {len(stats[name].parts)} parts of "{name}". '
+                f"Next: phizoo eval run {checkpoint.label} --task {','.join(missing)}"
+            )
+    return {name: stat for name, stat in stats.items() if not stat.missing}

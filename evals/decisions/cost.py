@@ -89,6 +89,4 @@ def pareto(values: Sequence[float], costs: Sequence[float]) -> list[bool]:
     [True, True, False, False]
     """
     pairs = list(zip(values, costs, strict=True))
-    return [
-        not any(v >= value and c <= cost and (v, c) != (value, cost) for v, c in pairs) for value, cost in pairs
-    ]
+    return [not any(v >= value and c <= cost and (v, c) != (value, cost) for v, c in pairs) for value, cost in pairs]

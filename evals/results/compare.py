@@ -124,7 +124,7 @@ def compare(
             (_compare_scores(registry, pair, protocols[pair[0].protocol], flips, margin), pair[0].protocol)
             for pair in shared
         ]
-        family = _family(registry, [pair[0] for pair in shared], protocols)
+        family = main_readings(registry, [pair[0] for pair in shared], protocols)
         return Comparison(first=_label(checkpoint), second=_label(other), rows=_adjust(pairs, family))
     rows = [
         row for score in scores.values() for row in _compare_reported(score, protocols[score.protocol], other, margin)
@@ -171,7 +171,7 @@ def _compare_shapes(
     return Comparison(
         first=f"{_label(pair[0])}, completions",
         second=f"{_label(pair[1])}, by chat",
-        rows=_adjust(rows, _family(registry, own_scores, protocols)),
+        rows=_adjust(rows, main_readings(registry, own_scores, protocols)),
     )
 
 
@@ -332,7 +332,7 @@ def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported, margin:
     )  # fmt: skip
 
 
-def _family(registry: Registry, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> set[str]:
+def main_readings(registry: Registry, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> set[str]:
     """The protocols of Holm's family: of each task its main metric, under its default protocol if that is shared."""
     best: dict[str, tuple[tuple[bool, int, int], str]] = {}
     for score in scores:
