@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from evals.decisions.averages import AverageRow, compare_averages
-from evals.results.compare import Comparison, compare, find_first, find_second
+from evals.decisions.published_pair import compare_published
+from evals.results.compare import PUBLISHED, Comparison, compare, find_first, find_second
 from evals.stats.equivalence import SIDE, Equivalence, Verdict, overall, samples_for_equivalence
 from evals.stats.intervals import normal_quantile
 from evals.stats.paired import Difference
@@ -78,16 +79,21 @@ def compare_pair(
     """
     share = None if margin is None else margin / 100
     comparison = None
+    if all(name.startswith(PUBLISHED) for name in names):
+        if tasks or averages or flips or chat:
+            raise ZooError("two published models have no samples here: leave out every option but --margin and --json")
+        rows = compare_published(*names, share)
+        return PairDecision(first=rows.first, second=rows.second, comparison=rows, averages=(), margin=share)
     if tasks or not averages:
         comparison = compare(registry, *names, tasks, flips=flips, chat=chat, margin=share)
     pair = find_first(registry, names[0]), find_second(registry, names[1])
     if averages and (chat or not isinstance(pair[1], Checkpoint)):
         raise ZooError("--average compares two checkpoints of this zoo; leave out --chat, and name no published model")
-    rows: tuple[AverageRow, ...] = ()
+    means: tuple[AverageRow, ...] = ()
     if isinstance(pair[1], Checkpoint) and not chat and (averages or not tasks):
-        rows = compare_averages(registry, pair[0], pair[1], averages, share)
+        means = compare_averages(registry, pair[0], pair[1], averages, share)
     labels = [side.label if isinstance(side, Checkpoint) and side.version else name
               for side, name in zip(pair, names, strict=True)]  # fmt: skip
     if comparison is not None:
         labels = [comparison.first, comparison.second]
-    return PairDecision(first=labels[0], second=labels[1], comparison=comparison, averages=rows, margin=share)
+    return PairDecision(first=labels[0], second=labels[1], comparison=comparison, averages=means, margin=share)

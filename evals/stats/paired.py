@@ -30,7 +30,7 @@ EXACT_CELLS = 200_000_000  # the exact distribution is built up to this many add
 
 HALVED = 40  # any differences of up to this many clusters: twice 2^20 sums, a third of a second
 
-Method = Literal["mcnemar", "sign flips, exact", "sign flips, drawn", "unpaired"]
+Method = Literal["mcnemar", "sign flips, exact", "sign flips, drawn", "unpaired", "seeds and samples"]
 
 
 class Difference(Record, frozen=True):

@@ -74,8 +74,8 @@ def combine(
     if len(sizes) == 1 or value in (0.0, 1.0):
         interval = score_interval(value, len(sizes), normal_quantile(level))
     else:
-        within = sum(_variance(run, units, parts)[0] for run in runs) / count
-        variance, freedom = _crossed(runs, problems, between / count, units, parts)
+        within = sum(mean_variance(run, units, parts)[0] for run in runs) / count
+        variance, freedom = crossed_variance([runs], problems, units, parts)
         interval = variance_interval(value, variance, freedom, sizes, level=level)
     return Combined(
         value=value, low=interval.low, high=interval.high, runs=count, n=n, clusters=len(sizes), between=between,
@@ -83,27 +83,40 @@ def combine(
     )  # fmt: skip
 
 
-def _crossed(
-    runs: Sequence[Sequence[float]], problems: Sequence[float], seeds: float, units: Sequence[Hashable],
-    parts: Sequence[Hashable] | None,
+def crossed_variance(
+    groups: Sequence[Sequence[Sequence[float]]], problems: Sequence[float], units: Sequence[Hashable],
+    parts: Sequence[Hashable] | None = None,
 ) -> tuple[float, float]:  # fmt: skip
-    """The variance of the mean over seeds and clusters, and Satterthwaite's degrees of freedom of this sum.
+    """The variance of a mean over seeds and clusters, and Satterthwaite's degrees of freedom of this sum.
 
-    problems  the mean of each problem over the runs
-    seeds     variance of the mean by the spread of the runs' means
+    groups    runs that differ by seed, shape (groups, runs, problems); of two recipes, whose difference is taken, two
+    problems  what is averaged over the problems: of each the mean over its runs, or the difference of two such means
     """
-    more = len(runs) - 1
-    clusters, freedom = _variance(problems, units, parts)
+    clusters, freedom = mean_variance(problems, units, parts)
+    total, spread = clusters, clusters**2 / freedom
+    for runs in groups:
+        more, (seeds, rest) = len(runs) - 1, seed_variance(runs, units, parts)
+        # the residual is in both and taken off once; what is left is never below what problems alone leave open
+        if seeds > rest:
+            total += seeds - rest
+            spread += seeds**2 / more + rest**2 / (more * freedom)
+    return total, total**2 / spread if spread > 0 else freedom
+
+
+def seed_variance(
+    runs: Sequence[Sequence[float]], units: Sequence[Hashable], parts: Sequence[Hashable] | None = None
+) -> tuple[float, float]:
+    """The variance of a mean over runs that their means show, and the part of it that chance in each problem makes."""
+    count = len(runs)
+    means = [sum(run) / len(run) for run in runs]
+    centre = sum(means) / count
+    problems = [sum(column) / count for column in zip(*runs, strict=True)]
     gaps = [[score - problem for score, problem in zip(run, problems, strict=True)] for run in runs]
-    rest = sum(_variance(gap, units, parts)[0] for gap in gaps) / more / len(runs)
-    # the residual is in both and taken off once; what is left is never below what problems alone leave open
-    if seeds <= rest:
-        return clusters, freedom
-    total = seeds + clusters - rest
-    return total, total**2 / (seeds**2 / more + clusters**2 / freedom + rest**2 / (more * freedom))
+    rest = sum(mean_variance(gap, units, parts)[0] for gap in gaps) / (count - 1) / count
+    return sum((mean - centre) ** 2 for mean in means) / (count - 1) / count, rest
 
 
-def _variance(
+def mean_variance(
     scores: Sequence[float], units: Sequence[Hashable], parts: Sequence[Hashable] | None
 ) -> tuple[float, float]:
     """The variance of the scores' mean over clusters, inside strata if there are some; its degrees of freedom."""
