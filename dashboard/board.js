@@ -13,7 +13,8 @@ function heads(table) {
 function sortTable(table, button) {
   const head = button.closest("th");
   const at = heads(table).indexOf(head);
-  const ascending = head.getAttribute("aria-sort") === "descending" || (at === 0 && !head.hasAttribute("aria-sort"));
+  const upwards = at === 0 || head.dataset.lower === "true"; // the best first: of some metrics less is better
+  const ascending = head.getAttribute("aria-sort") === "descending" || (upwards && !head.hasAttribute("aria-sort"));
   table.querySelectorAll("[aria-sort]").forEach((th) => th.removeAttribute("aria-sort"));
   head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
   const value = (row) => row.children[at].dataset.v || "";

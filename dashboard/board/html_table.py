@@ -16,24 +16,28 @@ from dashboard.board.cells import (
     Row,
     at_chance,
     cell_text,
+    numbers_text,
     overlap_text,
     run_texts,
     size_text,
     value_text,
 )  # fmt: skip
 from dashboard.board.ranks import board_ranks
+from dashboard.board.signal import board_signals, head_texts
 from dashboard.board.view import View
 from dashboard.escape import cut, html
 from evals.stats.ranks import Standing
-from zoo.cli import output
+from evals.stats.signal import Signal
 from zoo.cli.output import NONE, count, range_text
 from zoo.coverage import NOT_SEARCHED
+from zoo.metrics import metric_of
 from zoo.visible import plain
 
 FACTS = (
     *(("name", "Model"), ("parameters", "Parameters"), ("unique", "Unique tokens"), ("tokens", "Tokens seen")),
     ("date", "Date"),
 )
+RESOLVES_REAL = "the smallest difference that n samples detect with 80% power"
 RESOLVES = "the smallest difference in points, near 50%, that n samples detect with 80% power"
 
 
@@ -53,15 +57,15 @@ def render_table(board: Board, view: View | None = None, rows: Sequence[Row] | N
     caption  read first by a screen reader
     """
     view = view or View()
-    ranks = board_ranks(board)
+    ranks, tops = board_ranks(board), _tops(board)
     breaks = _group_starts(board, view, ranks)
     lines = ['<table class="board" role="grid">', f"<caption>{html(caption or 'Leaderboard')}</caption>", "<thead>"]
-    lines += [*_head_rows(board, view), "</thead>", "<tbody>"]
+    lines += [*_head_rows(board, view, board_signals(board, ranks)), "</thead>", "<tbody>"]
     for row in board.rows if rows is None else rows:
         names = ["own" if row.own else "other"]
         names += ["pinned"] if row.key in view.pinned else []
         names += ["apart"] if row.key in breaks else []
-        lines.append(_row(row, board.columns, ranks, " ".join(names)))
+        lines.append(_row(row, board.columns, ranks, " ".join(names), tops))
     return "\n".join([*lines, "</tbody>", "</table>"])
 
 
@@ -72,7 +76,7 @@ def _group_starts(board: Board, view: View, ranks: Mapping[str, Mapping[str, Sta
     return {key for before, key in pairwise(keys) if column[key].group != column[before].group}
 
 
-def _head_rows(board: Board, view: View) -> list[str]:
+def _head_rows(board: Board, view: View, signals: Mapping[str, Signal]) -> list[str]:
     first = ["<tr>"]
     for key, title in FACTS:
         kind = "model" if key == "name" else "fact"
@@ -82,28 +86,36 @@ def _head_rows(board: Board, view: View) -> list[str]:
     for benchmark, group in groupby(board.columns, key=lambda column: column.benchmark):
         title, width = html(benchmarks.title_of(benchmark)), len(list(group))
         first.append(f'<th scope="colgroup" colspan="{width}" class="benchmark"><span>{title}</span></th>')
-    second = ["<tr>", *(_column_head(column, view, board.subset) for column in board.columns)]
+    texts = {column.key: head_texts(board, column, signals.get(column.key)) for column in board.columns}
+    second = ["<tr>", *(_column_head(column, view, board.subset, *texts[column.key]) for column in board.columns)]
     return ["".join([*first, "</tr>"]), "".join([*second, "</tr>"])]
 
 
-def _aria_sort(key: str, view: View) -> str:
+def _aria_sort(key: str, view: View, lower: bool = False) -> str:
+    """The direction of a sorted column's numbers. lower: less is better, so that the best first is upwards."""
     if key != view.sort:
         return ""
-    return ' aria-sort="descending"' if view.descending else ' aria-sort="ascending"'
+    return ' aria-sort="descending"' if view.descending != lower else ' aria-sort="ascending"'
 
 
 def _sort_button(key: str, title: str) -> str:
     return f'<button type="button" class="sort" data-sort="{html(key)}">{title}</button>'
 
 
-def _column_head(column: Column, view: View, subset: str) -> str:
+def _column_head(column: Column, view: View, subset: str, signal: str, why: str) -> str:
     mark = "●" if column.origin == "measured" else "◇"
-    tooltip = f"{column.origin}: {column.protocol}. {column.comparable}"
+    tooltip = f"{column.origin}: {column.protocol}. {column.comparable}" + (
+        f" {why[0].upper()}{why[1:]}." if why else ""
+    )
     metric = html(cut(column.metric, 28)) if column.origin == "measured" else html(_published_metric(column))
-    notes = [f"{mark} {metric}"]
+    kind = metric_of(column.metric)
+    notes = [f"{mark} {metric}{kind.mark}"]
     if column.resolves:
         how = "paired" if column.origin == "measured" else "unpaired"
-        notes.append(f'<span class="resolves" title="{RESOLVES}">n={column.n}, Δ ≥ {column.resolves:.1f} {how}</span>')
+        smallest = f"n={column.n}, Δ ≥ {column.resolves:.{kind.digits}f} {how}"
+        notes.append(f'<span class="resolves" title="{RESOLVES if kind.is_share else RESOLVES_REAL}">{smallest}</span>')
+    if signal:
+        notes.append(f'<span class="signal">{html(signal)}</span>')
     if column.subset:
         notes.append(html(cut(column.subset, 40)))
     elif subset != "all":
@@ -111,9 +123,10 @@ def _column_head(column: Column, view: View, subset: str) -> str:
         notes.append(f'<span class="part">{part}</span>')
     notes += [f'<span class="tier">sandbox: {html(cut(tier, 24))}</span>' for tier in column.tiers]
     title = html(cut(column.title, 34))
+    lower = ' data-lower="true"' if kind.lower_is_better else ""
     return (
-        f'<th scope="col" class="{column.origin}" data-column="{html(column.key)}" title="{html(tooltip)}"'
-        f"{_aria_sort(column.key, view)}>"
+        f'<th scope="col" class="{column.origin}" data-column="{html(column.key)}" title="{html(tooltip)}"{lower}'
+        f"{_aria_sort(column.key, view, kind.lower_is_better)}>"
         f'{_sort_button(column.key, title)}<span class="how">{"<br>".join(notes)}</span></th>'
     )
 
@@ -124,7 +137,10 @@ def _published_metric(column: Column) -> str:
     return cut(f"reported {column.metric}{shots}", 40)
 
 
-def _row(row: Row, columns: Sequence[Column], ranks: Mapping[str, Mapping[str, Standing]], names: str) -> str:
+def _row(
+    row: Row, columns: Sequence[Column], ranks: Mapping[str, Mapping[str, Standing]], names: str,
+    tops: Mapping[str, float],
+) -> str:  # fmt: skip
     tooltip = html(row.name if row.name == row.label else f"{row.label} — {row.name}")
     tokens = f"{count(row.unique_tokens)} unique tokens", f"{count(row.training_tokens)} seen"
     facts = (html(size_text(row)), *tokens, html(row.date) or NONE)
@@ -138,7 +154,7 @@ def _row(row: Row, columns: Sequence[Column], ranks: Mapping[str, Mapping[str, S
         _fact(row.training_tokens, count(row.training_tokens)),
         f'<td class="fact" data-v="{html(row.date)}">{html(row.date) or NONE}</td>',
     ]
-    lines += [_cell(row.cells.get(column.key), ranks[column.key].get(row.key)) for column in columns]
+    lines += [_cell(row.cells.get(column.key), ranks[column.key].get(row.key), tops[column.key]) for column in columns]
     return "".join([*lines, "</tr>"])
 
 
@@ -146,7 +162,16 @@ def _fact(value: float | None, text: str) -> str:
     return f'<td class="fact" data-v="{"" if value is None else f"{value:.0f}"}">{text}</td>'
 
 
-def _cell(cell: Cell | None, standing: Standing | None) -> str:
+def _tops(board: Board) -> dict[str, float]:
+    """The end of each column's scale: 100 for percent, else its largest number."""
+    tops = {}
+    for column in board.columns:
+        ends = (max(c.value, c.high or 0.0) for row in board.rows if (c := row.cells.get(column.key)))
+        tops[column.key] = 100.0 if metric_of(column.metric).is_share else max(ends, default=0.0) or 1.0
+    return tops
+
+
+def _cell(cell: Cell | None, standing: Standing | None, top: float) -> str:
     """A cell in as few elements as possible: a board has thousands, and each costs the browser layout and paint."""
     if cell is None:
         return '<td class="none">–</td>'
@@ -154,7 +179,7 @@ def _cell(cell: Cell | None, standing: Standing | None) -> str:
     rank = f' <span class="rank">#{range_text(standing.first, standing.last)}</span>' if standing else ""
     return (
         f'<td class="{cell.origin}" data-v="{cell.value:g}"{_title(cell)}>'
-        f'<span class="value">{html(value_text(cell))}{dagger}</span>{rank}{_bar(cell)}{_details(cell)}</td>'
+        f'<span class="value">{html(value_text(cell))}{dagger}</span>{rank}{_bar(cell, top)}{_details(cell)}</td>'
     )
 
 
@@ -178,20 +203,21 @@ def cell_tooltip(cell: Cell) -> str:
     if cell.subset != "all":
         parts.append(f"{cell.subset} samples only")
     if cell.moved is not None:
-        parts.append(f"{cell.moved:+.1f} against all samples")
+        parts.append(f"{cell.moved:+.{metric_of(cell.metric).digits}f} against all samples")
     if cell.tier:
         parts.append(f"sandbox {cell.tier}")
     parts.append(overlap_text(cell, why=True) or NOT_SEARCHED)
     return plain(" · ".join(parts))
 
 
-def _bar(cell: Cell) -> str:
-    """The interval, the value and the chance level on a scale of 0 to 100: one element, drawn by its background."""
+def _bar(cell: Cell, top: float) -> str:
+    """The interval, the value and the chance level on a scale of 0 to `top`: one element, drawn by its background."""
     if cell.low is None or cell.high is None:
         return ""
-    width = min(max(cell.high - cell.low, 1.0), 99.0)
-    offset = 100 * min(max(cell.low, 0.0), 100 - width) / (100 - width)  # CSS offsets are shares of the free room
-    style = f"--w:{width:.1f}%;--x:{offset:.1f}%;--v:{cell.value:.1f}%"
+    low, high, value = (100 * end / top for end in (cell.low, cell.high, cell.value))
+    width = min(max(high - low, 1.0), 99.0)
+    offset = 100 * min(max(low, 0.0), 100 - width) / (100 - width)  # CSS offsets are shares of the free room
+    style = f"--w:{width:.1f}%;--x:{offset:.1f}%;--v:{value:.1f}%"
     names = ["bar", *(["derived"] if cell.derived else [])]
     if cell.chance is not None:
         names, style = [*names, "chance"], f"{style};--c:{cell.chance:.1f}%"
@@ -199,14 +225,15 @@ def _bar(cell: Cell) -> str:
 
 
 def _details(cell: Cell) -> str:
-    parts = [text] if (text := output.cell("", cell.low, cell.high, cell.n).strip()) else []
+    kind = metric_of(cell.metric)
+    parts = [text] if (text := numbers_text(cell, "").strip()) else []
     if at_chance(cell):
         parts.append('<span class="guess">at chance</span>')
     parts += [_note(text, "unscored" in text) for text in run_texts(cell)]
     if overlap := overlap_text(cell):
         parts.append(_note(overlap, bool(cell.overlaps)))
-    if cell.moved is not None and abs(cell.moved) >= 0.05:
-        parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.1f}</span>')
+    if cell.moved is not None and abs(cell.moved) >= 0.5 * 10**-kind.digits:
+        parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.{kind.digits}f}</span>')
     return f' <span class="small">{" ".join(parts)}</span>' if parts else ""
 
 

@@ -12,7 +12,7 @@ from zoo.records import Record
 if TYPE_CHECKING:
     from evals.records import Run
 
-VERDICTS = ("passed", "failed", "timeout", "error", "unscored")
+VERDICTS = ("passed", "failed", "read", "timeout", "error", "unscored")
 
 
 class SampleQuery(Record, frozen=True):

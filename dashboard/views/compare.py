@@ -15,6 +15,7 @@ from dashboard.escape import cut
 from dashboard.views import samples, style
 from evals.tasks import benchmark_of
 from zoo.cli.output import NONE, p_text
+from zoo.metrics import metric_of
 
 MAX_FLIPS = 8  # shown without scrolling
 
@@ -65,8 +66,10 @@ def show_table(comparisons: tuple[CheckpointComparison, ...]) -> list[dict[str, 
     """Draws all differences with adjusted p, and gives back the rows."""
     rows: list[dict[str, Any]] = [
         {
-            "benchmark": _benchmark(pair), "protocol": cut(pair.column, 40), "checkpoint": cut(pair.checkpoint, 48),
-            "score": f"{100 * pair.value:.1f}", "against": f"{100 * pair.reference_value:.1f}",
+            "benchmark": _benchmark(pair), "protocol": cut(pair.column, 40) + metric_of(pair.metric).mark,
+            "checkpoint": cut(pair.checkpoint, 48),
+            "score": metric_of(pair.metric).text(pair.value),
+            "against": metric_of(pair.metric).text(pair.reference_value),
             "difference [95%]": difference_text(pair), "p (Holm)": p_text(pair.p) or _unadjusted(pair),
             "significant": "yes" if pair.p is not None and pair.p < 0.05 else "no",
             "wins / losses / ties": f"{pair.difference.wins} / {pair.difference.losses} / {pair.difference.ties}"
@@ -97,7 +100,7 @@ def show_flips(comparisons: tuple[CheckpointComparison, ...]) -> None:
     names = {key: cut(f"{pair.checkpoint} · {_benchmark(pair)} · {pair.column}", 110) for key, pair in flipped.items()}
     pair = flipped[style.pick("Pair and benchmark", list(names), "pair", names.__getitem__)]
     for column, title, wanted in zip(st.columns(2), ("won", "lost"), (True, False), strict=True):
-        flips = [flip for flip in pair.flips if (flip.first > flip.second) is wanted]
+        flips = [flip for flip in pair.flips if metric_of(pair.metric).is_better(flip.first, flip.second) is wanted]
         column.markdown(f"**{len(flips):,} {title} by {style.text(cut(pair.checkpoint, 48))}**")
         if flips:
             rows = [{"sample": cut(flip.sample, 60), "it": flip.first, "reference": flip.second} for flip in flips]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PAGE_ROWS = 50
 FLAGGED = "flagged"
 NOT_STORED = "The results of this run are not stored in the zoo."
-MARKS = {"passed": "✓", "failed": "✗", "timeout": "⏱", "error": "!", "unscored": "?"}
+MARKS = {"passed": "✓", "failed": "✗", "read": "≈", "timeout": "⏱", "error": "!", "unscored": "?"}
 
 
 def page() -> None:

@@ -10,6 +10,7 @@ from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, open_registry, repeated, task_option
 from zoo.cli.output import emit_json, p_text, table
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from evals.results.compare import Comparison, ComparisonRow
@@ -47,7 +48,8 @@ def compare(
 
     Won, lost and tied samples, the difference with its 95% interval, the exact McNemar p (of a sign-flip test
     if scores are not only 0 or 1), and Holm's p over one reading of each task, its main metric. Further readings and
-    published numbers have a p that is not adjusted. JSON has scores and differences in 0..1.
+    published numbers have a p that is not adjusted. ↓ marks a metric of which less is better (bits per byte). JSON
+    has scores and differences in 0..1, or in the metric's unit.
 
     Averages that both have whole follow, paired within each task. With --margin each row has a verdict on A by two
     one-sided tests; exit code 0 if every row is EQUIVALENT or BETTER, 1 if one is WORSE, 3 otherwise.
@@ -131,12 +133,12 @@ def _is_significant(row: "ComparisonRow") -> bool:
 
 def _cells(row: "ComparisonRow") -> tuple[str, ...]:
     """One row of the table in points: task, both scores, the difference, counts, p, adjusted p."""
-    gap = 100 * (row.first - row.second)
-    scores = (row.column, f"{100 * row.first:.1f}", f"{100 * row.second:.1f}")
+    metric = metric_of(row.metric)
+    scores = (row.column + metric.mark, metric.text(row.first), metric.text(row.second))
     d = row.difference
     if d is None:
-        return (*scores, f"{gap:+.1f}", row.kind, "", "")
-    interval = f"{100 * d.value:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
+        return (*scores, metric.text(row.first - row.second, "+"), row.kind, "", "")
+    interval = f"{metric.text(d.value, '+')} [{metric.text(d.low, '+')}, {metric.text(d.high, '+')}]"
     counts = f"{d.wins}/{d.losses}/{d.ties}" if row.kind == "paired" else row.kind
     return (*scores, interval, counts, p_text(d.p), p_text(row.p_holm) if row.family else "unadjusted")
 
@@ -145,7 +147,7 @@ def _notes(comparison: "Comparison") -> list[str]:
     """The table in words: the significant rows, and the rows that are not paired and why."""
     lines = []
     for row in filter(_is_significant, comparison.rows):
-        better = comparison.first if row.first > row.second else comparison.second
+        better = comparison.first if metric_of(row.metric).is_better(row.first, row.second) else comparison.second
         lines.append(f"{row.column}: {better} is better (p Holm {p_text(row.p_holm)})")
     if not lines and any(row.family for row in comparison.rows):
         lines.append("No row is significant at 5% (p Holm): the differences may be chance.")
@@ -167,7 +169,7 @@ def _print_flips(comparison: "Comparison") -> None:
         if row.kind != "paired":
             continue
         for title, sign in ((comparison.first, 1), (comparison.second, -1)):
-            flips = [flip for flip in row.flips if sign * (flip.first - flip.second) > 0]
+            flips = [flip for flip in row.flips if metric_of(row.metric).merit(sign * (flip.first - flip.second)) > 0]
             click.echo(f"\n{row.column}: better with {title}, {len(flips)} samples")
             for flip in flips:
                 click.echo(f"  {flip.sample}  {flip.first:g} against {flip.second:g}")

@@ -11,9 +11,11 @@ from evals.results.choice import samples_of
 from evals.results.compare import paired_task, score_ends, shared_samples
 from evals.stats.averages import PairedTask, mover
 from evals.stats.equivalence import Ends
-from evals.stats.paired import paired_interval, unpaired_interval
+from evals.stats.intervals import LEVEL, normal_quantile, score_interval
+from evals.stats.paired import unpaired_interval
 from evals.suites import Average
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.records import Score
 from zoo.registry import Registry
 
@@ -38,10 +40,11 @@ def task_contrast(registry: Registry, first: Score, second: Score) -> Contrast:
     """The difference of two scores of one protocol."""
     both, missed = _pairs(registry, first, second)
     if both is None:
-        ends, n = _unpaired_ends(first, second), min(first.n, second.n)
+        ends = partial(unpaired_interval, score_ends(first), score_ends(second), metric=metric_of(first.metric))
+        n = min(first.n, second.n)
         return Contrast(ends, (), (first.task,), n, "unpaired, without shared samples here")
     note = f"{missed:,} samples that only one of them has scored are left out" if missed else ""
-    return Contrast(partial(paired_interval, *both), (both,), (), len(both.first), note)
+    return Contrast(both.ends, (both,), (), len(both.first), note)
 
 
 def average_contrast(registry: Registry, first: Average, second: Average) -> Contrast:
@@ -68,11 +71,15 @@ def average_contrast(registry: Registry, first: Average, second: Average) -> Con
 
 def score_contrast(score: Score) -> Contrast:
     """A score itself, as a difference from 0."""
-    from evals.stats.intervals import LEVEL, normal_quantile, score_interval
+    metric = metric_of(score.metric)
 
     def ends(level: float) -> tuple[float, float, float]:
         if level == LEVEL:
             return score.value, score.low, score.high
+        if not metric.is_share:
+            wider = normal_quantile(level) / normal_quantile()
+            below, above = score.value - score.low, score.high - score.value
+            return score.value, score.value - wider * below, score.value + wider * above
         interval = score_interval(score.value, score_ends(score).effective, normal_quantile(level))
         return interval.value, interval.low, interval.high
 
@@ -90,8 +97,4 @@ def _pairs(registry: Registry, first: Score, second: Score) -> tuple[PairedTask 
     except ZooError:
         return None, 0
     both = shared_samples(*sides)
-    return (paired_task(both) if both else None), len(sides[0].keys() ^ sides[1].keys())
-
-
-def _unpaired_ends(first: Score, second: Score) -> Ends:
-    return partial(unpaired_interval, score_ends(first), score_ends(second))
+    return (paired_task(both, metric_of(first.metric)) if both else None), len(sides[0].keys() ^ sides[1].keys())

@@ -16,8 +16,10 @@ from evals.results.compare import main_readings, scores_by_protocol
 from evals.results.nothing_to_compare import nothing_shared, unknown_task
 from evals.stats.equivalence import SIDE, one_sided
 from evals.stats.gates import Outcome, RuleTest, decide, gate
+from evals.stats.paired import SHARE
 from zoo.cli.output import NONE
 from zoo.errors import ZooError
+from zoo.metrics import Metric, metric_of
 from zoo.records import Checkpoint, Record, Score
 from zoo.registry import Registry
 
@@ -107,7 +109,8 @@ def _measure(registry: Registry, rule: Rule, candidate: Checkpoint, base: Checkp
     score, other = _scores(registry, rule, candidate, base)
     if rule.condition in FACTS:
         return FACTS[rule.condition](registry, rule, score, other)
-    return _judge(rule, task_contrast(registry, score, other) if other else score_contrast(score))
+    contrast = task_contrast(registry, score, other) if other else score_contrast(score)
+    return _judge(rule, contrast, metric_of(score.metric))
 
 
 def _scores(
@@ -130,17 +133,23 @@ def _scores(
     return score, None if alone else theirs[key]
 
 
-def _judge(rule: Rule, contrast: Contrast) -> Measured:
-    """The tests of a rule about a difference or a score."""
-    bound, ends = rule.number / 100, contrast.ends
-    value, low, high = ends(1 - 2 * SIDE)
+def _judge(rule: Rule, contrast: Contrast, metric: Metric = SHARE) -> Measured:
+    """The tests of a rule about a difference or a score, in merit: more is better, also where less of the metric is."""
+    bound = rule.number / metric.scale
+    value, low, high = contrast.ends(1 - 2 * SIDE)
+
+    def merit(level: float) -> tuple[float, float, float]:
+        middle, *outer = map(metric.merit, contrast.ends(level))
+        return middle, min(outer), max(outer)
+
     if rule.condition == "equivalent_within":
-        above, below = one_sided(ends, -bound), 1 - one_sided(ends, bound)
+        above, below = one_sided(merit, -bound), 1 - one_sided(merit, bound)
         test = RuleTest(broken=max(above, below), holds=min(1.0, 2 * min(1 - above, 1 - below)))
     else:
-        p = one_sided(ends, -bound if rule.condition == "not_worse_by" else bound)
+        least = {"not_worse_by": -bound, "better_by": bound, "at_least": metric.merit(bound)}[rule.condition]
+        p = one_sided(merit, least)
         test = RuleTest(broken=p, holds=1 - p)
-    return Measured(test, 100 * value, 100 * low, 100 * high, contrast.n, contrast.note)
+    return Measured(test, *map(metric.shown, (value, low, high)), contrast.n, contrast.note)
 
 
 def _fact(rule: Rule, value: float | None, n: int | None, note: str) -> Measured:

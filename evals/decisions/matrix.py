@@ -10,10 +10,11 @@ from evals.decisions.contrast import task_contrast
 from evals.results.compare import find_first, main_readings, score_ends, scores_by_protocol
 from evals.stats.equivalence import SIDE
 from evals.stats.letters import shared_letters
-from evals.stats.paired import Difference, holm, paired_difference, unpaired_difference
+from evals.stats.paired import Difference, holm, unpaired_difference
 from zoo.cli.output import json_text, p_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.records import Checkpoint, Record, Score
 from zoo.registry import Registry
 from zoo.visible import plain
@@ -46,6 +47,7 @@ class Matrix(Record, frozen=True, kw_only=True):
     """Every pair under one protocol; rows best first. left_out: without a score of it, or beyond MOST_ROWS."""
 
     column: str
+    metric: str
     rows: tuple[MatrixRow, ...]
     pairs: tuple[MatrixPair, ...]
     left_out: tuple[str, ...] = ()
@@ -62,8 +64,8 @@ class Matrix(Record, frozen=True, kw_only=True):
         """The difference of two rows in points, row minus column; a star where it holds after Holm."""
         if pair is None:
             return ""
-        value = 100 * pair.difference.value * (1 if row == pair.first else -1)
-        return f"{value:+.1f}{'*' if pair.separated else ''}"
+        value = pair.difference.value * (1 if row == pair.first else -1)
+        return metric_of(self.metric).text(value, "+") + ("*" if pair.separated else "")
 
 
 def all_pairs(registry: Registry, names: Sequence[str], tasks: Sequence[str] = ()) -> list[Matrix]:
@@ -94,7 +96,8 @@ def all_pairs(registry: Registry, names: Sequence[str], tasks: Sequence[str] = (
 
 
 def _matrix(registry: Registry, column: str, scores: Mapping[str, Score], chosen: Sequence[Checkpoint]) -> Matrix:
-    have = sorted((c for c in chosen if c.digest in scores), key=lambda c: -scores[c.digest].value)
+    metric = metric_of(next(iter(scores.values())).metric)
+    have = sorted((c for c in chosen if c.digest in scores), key=lambda c: -metric.merit(scores[c.digest].value))
     rows, beyond = have[:MOST_ROWS], have[MOST_ROWS:]
     order = list(combinations(range(len(rows)), 2))
     stats = [_difference(registry, scores[rows[i].digest], scores[rows[j].digest]) for i, j in order]
@@ -105,9 +108,9 @@ def _matrix(registry: Registry, column: str, scores: Mapping[str, Score], chosen
     )
     letters = shared_letters(len(rows), [(pair.first, pair.second) for pair in pairs if pair.separated])
     of_row = [scores[checkpoint.digest] for checkpoint in rows]
-    absent = [checkpoint for checkpoint in chosen if checkpoint.digest not in scores]
+    left_out = [*beyond, *(checkpoint for checkpoint in chosen if checkpoint.digest not in scores)]
     return Matrix(
-        column=column, pairs=pairs, left_out=tuple(checkpoint.label for checkpoint in (*beyond, *absent)),
+        column=column, metric=metric.name, pairs=pairs, left_out=tuple(c.label for c in left_out),
         rows=tuple(
             MatrixRow(label=c.label, value=s.value, low=s.low, high=s.high, n=s.n, letters=group)
             for c, s, group in zip(rows, of_row, letters, strict=True)
@@ -118,12 +121,12 @@ def _matrix(registry: Registry, column: str, scores: Mapping[str, Score], chosen
 def _difference(registry: Registry, first: Score, second: Score) -> Difference:
     contrast = task_contrast(registry, first, second)
     if contrast.tasks:
-        return paired_difference(*contrast.tasks[0])
-    return unpaired_difference(score_ends(first), score_ends(second), contrast.n)
+        return contrast.tasks[0].difference()
+    return unpaired_difference(score_ends(first), score_ends(second), contrast.n, metric_of(first.metric))
 
 
 def matrix_csv(matrices: Sequence[Matrix]) -> str:
-    """One line a pair, in points."""
+    """One line a pair, in points or in the metric's unit."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     names = ("column", "first", "second", "difference", "low", "high", "p", "p_holm", "separated", "n", "kind")
@@ -131,7 +134,7 @@ def matrix_csv(matrices: Sequence[Matrix]) -> str:
     for matrix in matrices:
         for pair in matrix.pairs:
             d = pair.difference
-            ends = (f"{100 * end:.2f}" for end in (d.value, d.low, d.high))
+            ends = [f"{metric_of(matrix.metric).shown(end):.4g}" for end in (d.value, d.low, d.high)]
             labels = (matrix.rows[pair.first].label, matrix.rows[pair.second].label)
             writer.writerow([matrix.column, *labels, *ends, d.p, pair.p_holm, pair.separated, d.n, d.method])
     return file.getvalue()
@@ -146,7 +149,7 @@ def matrix_markdown(matrices: Sequence[Matrix]) -> str:
         for number, (row, cells) in enumerate(zip(matrix.rows, matrix.table, strict=True)):
             differences = [matrix.cell(number, other, pair) for other, pair in enumerate(cells)]
             label = plain(row.label).replace("|", "\\|")
-            fields = [f"{number + 1} {label}", f"{100 * row.value:.1f}", row.letters, *differences]
+            fields = [f"{number + 1} {label}", metric_of(matrix.metric).text(row.value), row.letters, *differences]
             lines.append("| " + " | ".join(fields) + " |")
         lines += ["", summary(matrix), ""]
     return "\n".join(lines)

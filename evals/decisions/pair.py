@@ -12,12 +12,13 @@ from evals.stats.equivalence import SIDE, Equivalence, Verdict, overall, samples
 from evals.stats.intervals import normal_quantile
 from evals.stats.paired import Difference
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.records import Checkpoint, Record
 from zoo.registry import Registry
 
 
 class PairDecision(Record, frozen=True, kw_only=True):
-    """A pair's rows by task (None if only averages were asked for), its averages, and the margin in 0..1."""
+    """A pair's rows by task (None if only averages were asked for), its averages, and the margin as it is shown."""
 
     first: str
     second: str
@@ -31,7 +32,8 @@ class PairDecision(Record, frozen=True, kw_only=True):
         if self.margin is None:
             return None
         rows = self.comparison.rows if self.comparison else ()
-        family = [row.verdict for row in rows if row.family] or [row.verdict for row in rows]
+        judged = [row for row in rows if row.equivalence is not None or metric_of(row.metric).is_share]
+        family = [row.verdict for row in judged if row.family] or [row.verdict for row in judged]
         return overall([*family, *(row.verdict for row in self.averages)])
 
     @property
@@ -74,7 +76,7 @@ def compare_pair(
 
     tasks     only these; averages are then left out, unless they are named too
     averages  only these, and no single task unless `tasks` names some
-    margin    the largest difference that does not matter, in points
+    margin    the largest difference that does not matter, in points; of rows that are no shares alone, in their unit
     Raises    ZooError as `evals.results.compare.compare` does; for averages of a published model or by chat
     """
     share = None if margin is None else margin / 100
@@ -83,9 +85,9 @@ def compare_pair(
         if tasks or averages or flips or chat:
             raise ZooError("two published models have no samples here: leave out every option but --margin and --json")
         rows = compare_published(*names, share)
-        return PairDecision(first=rows.first, second=rows.second, comparison=rows, averages=(), margin=share)
+        return PairDecision(first=rows.first, second=rows.second, comparison=rows, averages=(), margin=margin)
     if tasks or not averages:
-        comparison = compare(registry, *names, tasks, flips=flips, chat=chat, margin=share)
+        comparison = compare(registry, *names, tasks, flips=flips, chat=chat, margin=margin)
     pair = find_first(registry, names[0]), find_second(registry, names[1])
     if averages and (chat or not isinstance(pair[1], Checkpoint)):
         raise ZooError("--average compares two checkpoints of this zoo; leave out --chat, and name no published model")
@@ -96,4 +98,4 @@ def compare_pair(
               for side, name in zip(pair, names, strict=True)]  # fmt: skip
     if comparison is not None:
         labels = [comparison.first, comparison.second]
-    return PairDecision(first=labels[0], second=labels[1], comparison=comparison, averages=means, margin=share)
+    return PairDecision(first=labels[0], second=labels[1], comparison=comparison, averages=means, margin=margin)

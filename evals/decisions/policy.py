@@ -26,10 +26,10 @@ from zoo.visible import plain
 
 # condition -> (what it says, the least and the most that it may be)
 CONDITIONS: dict[str, tuple[str, float, float]] = {
-    "not_worse_by": ("less than {} points below the base", 0.0, 100.0),
-    "better_by": ("more than {} points above the base", 0.0, 100.0),
-    "equivalent_within": ("within {} points of the base", 0.0, 100.0),
-    "at_least": ("more than {}", 0.0, 100.0),
+    "not_worse_by": ("less than {} worse than the base", 0.0, 100.0),
+    "better_by": ("more than {} better than the base", 0.0, 100.0),
+    "equivalent_within": ("within {} of the base", 0.0, 100.0),
+    "at_least": ("better than {}", 0.0, 100.0),
     "overlap_at_most": ("at most {}% of its samples in the training data", 0.0, 100.0),
     "unscored_at_most": ("at most {}% of its samples unscored", 0.0, 100.0),
     "seconds_at_most": ("at most {} times the base's seconds an answer, on one machine", 0.0, 1e6),
@@ -42,7 +42,8 @@ ABOVE_ZERO = ("not_worse_by", "equivalent_within", "seconds_at_most", "tokens_at
 
 
 class Rule(Record, frozen=True, kw_only=True):
-    """One rule: a task or an average, a condition of CONDITIONS and its number, in points, percent or times."""
+    """One rule: a task or an average, a condition of CONDITIONS and its number: in points (of bits per byte,
+    bits), percent or times."""
 
     task: str = ""
     average: str = ""
@@ -59,7 +60,7 @@ class Rule(Record, frozen=True, kw_only=True):
         """The rule in words.
 
         >>> Rule(task="arc_easy", condition="not_worse_by", number=1.0).text
-        'arc_easy: less than 1 points below the base'
+        'arc_easy: less than 1 worse than the base'
         """
         return f"{self.subject}: {CONDITIONS[self.condition][0].format(f'{self.number:g}')}"
 

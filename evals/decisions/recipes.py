@@ -17,6 +17,7 @@ from evals.stats.paired import Difference, holm, paired_difference
 from evals.stats.recipes import RecipeDifference, recipe_difference
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
+from zoo.metrics import metric_of
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
@@ -39,6 +40,7 @@ class RecipeRow(Record, frozen=True, kw_only=True):
     """
 
     column: str
+    metric: str
     first: float
     second: float
     difference: Difference
@@ -101,7 +103,7 @@ def _row(
     runs = [[samples_of(registry, score) for score in side] for side in scores]
     every = [run for side in runs for run in side]
     both = [sample for sample in every[0] if all(sample in run for run in every)]
-    column = protocols[scores[0][0].protocol].column
+    column, metric = protocols[scores[0][0].protocol].column, metric_of(scores[0][0].metric)
     if len(both) < 2:
         raise ZooError(f"{column}: fewer than two samples are scored in all runs. See: phizoo eval runs")
     units = [every[0][sample].unit for sample in both]
@@ -111,15 +113,16 @@ def _row(
     note = f"{left_out:,} samples that not all runs have scored are left out" if left_out else ""
     if min(map(len, tables)) < 2:
         one = f"{len(tables[0])} and {len(tables[1])} seeds: this compares checkpoints; other seeds may differ by more"
-        difference = paired_difference(tables[0][0], tables[1][0], units)
+        difference = paired_difference(tables[0][0], tables[1][0], units, metric=metric)
         return RecipeRow(
-            column=column, first=means[0], second=means[1], difference=difference, over_seeds=None,
+            column=column, metric=metric.name, first=means[0], second=means[1], difference=difference, over_seeds=None,
             seeds=(len(tables[0]), len(tables[1])), note="; ".join(filter(None, (one, note))),
         )  # fmt: skip
     paired = sorted(sides[0].by_seed) == sorted(sides[1].by_seed)
-    stat = recipe_difference(tables[0], tables[1], units, paired)
+    stat = recipe_difference(tables[0], tables[1], units, paired, metric)
     return RecipeRow(
-        column=column, first=means[0], second=means[1], difference=stat.difference, seeds=stat.seeds, over_seeds=stat,
+        column=column, metric=metric.name, first=means[0], second=means[1], difference=stat.difference,
+        seeds=stat.seeds, over_seeds=stat,
         note=note,
     )  # fmt: skip
 

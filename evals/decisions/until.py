@@ -19,6 +19,7 @@ from evals.stats.summary import by_sample
 from evals.task import Task
 from evals.tasks import groups_of
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.records import Record
 
 
@@ -62,6 +63,8 @@ def run_until_resolved(
     if options.samples or options.limit or options.ray or options.replicas:
         raise ZooError("--until-resolved chooses the samples itself: leave out --limit, --samples and --ray")
     task, metric = ask_as(task, options), task.metrics[0]
+    if not metric_of(metric).is_share:
+        raise ZooError(f"{metric} has no upper bound, so no interval holds at every look; run both whole and compare")
     units = _units(list(task.samples()), groups_of(task.name) == "clusters")
     order = random_order(list(units), f"{task.name}@{task.protocol} v{task.version}")
     mean_size, most = sum(map(len, units.values())) / len(units), max(map(len, units.values()))
@@ -115,10 +118,7 @@ def _values(results: Sequence[Result], metric: str, task: Task) -> dict[str, flo
     values: dict[str, list[float]] = {}
     for sample in scored:  # a sample's trials ("id#2") are its own
         values.setdefault(sample.sample.rpartition("#")[0] if task.trials else sample.sample, []).append(sample.value)
-    means = {name: sum(each) / len(each) for name, each in values.items()}
-    if any(not 0 <= value <= 1 for value in means.values()):
-        raise ZooError(f"{metric} is not between 0 and 1, so no interval holds at every look; run both whole instead")
-    return means
+    return {name: sum(each) / len(each) for name, each in values.items()}
 
 
 def _totals(units: Sequence[Sequence[str]], sides: Sequence[dict[str, float]]) -> list[float]:

@@ -6,6 +6,7 @@ says so. Not here: printing (`evals.cli.compare`).
 """
 
 from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 from msgspec.structs import replace
@@ -18,19 +19,13 @@ from evals.results.task_of_run import run_options
 from evals.stats.averages import PairedTask
 from evals.stats.equivalence import Equivalence, Verdict, two_one_sided, verdict
 from evals.stats.intervals import Interval, effective_n
-from evals.stats.paired import (
-    Difference,
-    holm,
-    paired_difference,
-    paired_interval,
-    unpaired_difference,
-    unpaired_interval,
-)
+from evals.stats.paired import SHARE, Difference, holm, unpaired_difference, unpaired_interval
 from evals.stats.summary import SampleScore, Summary, derive_summary, not_comparable
 from evals.tasks import TASKS, benchmark_of
 from evals.tasks import protocols as task_protocols
 from zoo import published
 from zoo.errors import ZooError, nearest, unknown
+from zoo.metrics import Metric, metric_of
 from zoo.records import Checkpoint, ProtocolRecord, Record, Reported, Score
 from zoo.registry import Registry
 
@@ -81,7 +76,7 @@ class ComparisonRow(Record, frozen=True):
         if self.difference is None or self.equivalence is None:
             return "NOT RESOLVED"
         p = self.difference.p if self.p_holm is None else self.p_holm
-        return verdict(self.equivalence, self.difference.value, p)
+        return verdict(self.equivalence, metric_of(self.metric).merit(self.difference.value), p)
 
 
 class Comparison(Record, frozen=True):
@@ -104,7 +99,8 @@ def compare(
     flips   whether the rows list the samples that differ
     chat    the second's scores by chat beside the first's of the same protocols as completions; the two names may be
             one checkpoint, whose rows then show what the chat template changes
-    margin  the largest difference that does not matter, in 0..1: each row is held against it
+    margin  the largest difference that does not matter, as it is shown: in points, for rows that are shares; where no
+            row is one, in the metric's unit
     Raises  ZooError for unknown names with the nearest; if nothing is shared, with the command to run next.
     """
     checkpoint = find_first(registry, first)
@@ -120,14 +116,25 @@ def compare(
         shared = [(scores[key], theirs[key]) for key in scores if key in theirs]
         if not shared:
             raise nothing_shared(registry, (checkpoint, other), (scores, theirs), protocols, tasks)
+        shares = any(metric_of(own.metric).is_share for own, _ in shared)
         pairs = [
-            (_compare_scores(registry, pair, protocols[pair[0].protocol], flips, margin), pair[0].protocol)
+            (
+                _compare_scores(
+                    registry, pair, protocols[pair[0].protocol], flips,
+                    stored_margin(margin, metric_of(pair[0].metric), shares),
+                ),
+                pair[0].protocol,
+            )
             for pair in shared
-        ]
+        ]  # fmt: skip
         family = main_readings(registry, [pair[0] for pair in shared], protocols)
         return Comparison(first=_label(checkpoint), second=_label(other), rows=_adjust(pairs, family))
     rows = [
-        row for score in scores.values() for row in _compare_reported(score, protocols[score.protocol], other, margin)
+        row
+        for score in scores.values()
+        for row in _compare_reported(
+            score, protocols[score.protocol], other, stored_margin(margin, metric_of(score.metric), shares=True)
+        )
     ]
     if not rows:
         raise nothing_published(checkpoint, other, scores, tasks)
@@ -154,7 +161,8 @@ def _compare_shapes(
         own = completions.get(_unshaped(record)) if record.chat else None
         if own is not None:
             name = protocols[own.protocol].name
-            row = _compare_scores(registry, (own, score), record, flips, margin)
+            held = stored_margin(margin, metric_of(record.metric), shares=True)
+            row = _compare_scores(registry, (own, score), record, flips, held)
             row = replace(row, column=f"{record.task} [{name}] and [{record.name}] {record.metric}")
             rows.append((row, own.protocol))
             own_scores.append(own)
@@ -229,6 +237,11 @@ def scores_by_protocol(
     }
 
 
+def stored_margin(margin: float | None, metric: Metric, shares: bool) -> float | None:
+    """A margin in a metric's stored unit; None where it says nothing of the metric. shares: some row is a share."""
+    return None if margin is None or (shares and not metric.is_share) else margin / metric.scale
+
+
 def _compare_scores(
     registry: Registry, pair: tuple[Score, Score], protocol: ProtocolRecord, flips: bool, margin: float | None
 ) -> ComparisonRow:
@@ -241,20 +254,20 @@ def _compare_scores(
     except ZooError as error:
         reason = f"unpaired, samples are missing: {error}"
     if not both:
-        row = _row(pair, protocol, "unpaired", _unpaired(*pair), note="; ".join([reason, *notes]))
-        return replace(row, equivalence=_held_unpaired(*pair, margin))
+        metric = metric_of(protocol.metric)
+        row = _row(pair, protocol, "unpaired", _unpaired(*pair, metric), note="; ".join([reason, *notes]))
+        return replace(row, equivalence=held_unpaired(*pair, margin, metric))
     left_out = len(first.keys() | second.keys()) - len(both)
     notes = [f"{left_out} samples that only one of them has scored are left out", *notes] if left_out else notes
     moved = [Flip(sample=a.sample, first=a.value, second=b.value) for a, b in both if a.value != b.value]
+    sides = paired_task(both, metric_of(protocol.metric))
     row = _row(
-        pair, protocol, "paired", paired_difference(*paired_task(both)),
+        pair, protocol, "paired", sides.difference(),
         scores=(sum(a.value for a, _ in both) / len(both), sum(b.value for _, b in both) / len(both)),
         note="; ".join(notes),
         flips=tuple(moved) if flips else (),
     )  # fmt: skip
-    sides = paired_task(both)
-    held = None if margin is None else two_one_sided(lambda level: paired_interval(*sides, level), margin)
-    return replace(row, equivalence=held)
+    return replace(row, equivalence=None if margin is None else two_one_sided(sides.ends, margin))
 
 
 def _settings(pair: tuple[Score, Score]) -> list[str]:
@@ -274,9 +287,9 @@ def shared_samples(
     return [(first[sample], second[sample]) for sample in first if sample in second]
 
 
-def paired_task(pairs: Sequence[tuple[SampleScore, SampleScore]]) -> PairedTask:
+def paired_task(pairs: Sequence[tuple[SampleScore, SampleScore]], metric: Metric) -> PairedTask:
     """Two models' values on shared samples, clustered as these are."""
-    return PairedTask([a.value for a, _ in pairs], [b.value for _, b in pairs], [a.unit for a, _ in pairs])
+    return PairedTask([a.value for a, _ in pairs], [b.value for _, b in pairs], [a.unit for a, _ in pairs], metric)
 
 
 def score_ends(score: Score | Summary) -> Interval:
@@ -285,13 +298,17 @@ def score_ends(score: Score | Summary) -> Interval:
     return Interval(value=score.value, low=score.low, high=score.high, effective=effective)
 
 
-def _unpaired(first: Score | Summary, second: Score | Summary) -> Difference:
-    return unpaired_difference(score_ends(first), score_ends(second), min(first.n, second.n))
+def _unpaired(first: Score | Summary, second: Score | Summary, metric: Metric = SHARE) -> Difference:
+    return unpaired_difference(score_ends(first), score_ends(second), min(first.n, second.n), metric)
 
 
-def _held_unpaired(first: Score | Summary, second: Score | Summary, margin: float | None) -> Equivalence | None:
-    left, right = score_ends(first), score_ends(second)
-    return None if margin is None else two_one_sided(lambda level: unpaired_interval(left, right, level), margin)
+def held_unpaired(
+    first: Score | Summary, second: Score | Summary, margin: float | None, metric: Metric = SHARE
+) -> Equivalence | None:
+    """Two scores held against a margin without their samples; None without a margin."""
+    if margin is None:
+        return None
+    return two_one_sided(partial(unpaired_interval, score_ends(first), score_ends(second), metric=metric), margin)
 
 
 def _row(
@@ -326,9 +343,10 @@ def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported, margin:
     reason = f"; not comparable: {obstacle}" if obstacle else "" if summary else "; no n, so no interval"
     return ComparisonRow(
         task=score.task, column=protocol.column, metric=score.metric, kind="reported", first=score.value,
-        second=row.value / 100, difference=_unpaired(score, summary) if summary else None, p_holm=None,
-        runs=(score.run,), note=f"reported ({origin}), its protocol is not ours ({protocol.shots}-shot){reason}",
-        shots=(protocol.shots, row.shots), equivalence=_held_unpaired(score, summary, margin) if summary else None,
+        second=row.value / metric_of(score.metric).scale, difference=_unpaired(score, summary) if summary else None,
+        p_holm=None, runs=(score.run,),
+        note=f"reported ({origin}), its protocol is not ours ({protocol.shots}-shot){reason}",
+        shots=(protocol.shots, row.shots), equivalence=held_unpaired(score, summary, margin) if summary else None,
     )  # fmt: skip
 
 

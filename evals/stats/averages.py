@@ -15,15 +15,25 @@ from math import sqrt
 from typing import NamedTuple
 
 from evals.stats.intervals import LEVEL, cluster_totals
-from evals.stats.paired import Difference, Method, paired_interval, sign_flips
+from evals.stats.paired import SHARE, Difference, Method, paired_difference, paired_interval, sign_flips
+from zoo.metrics import Metric
 
 
 class PairedTask(NamedTuple):
-    """Two models' scores on the samples of one task, 0..1 in the same order, and what samples share."""
+    """Two models' scores on the samples of one task, in the same order, what samples share, and the metric."""
 
     first: Sequence[float]
     second: Sequence[float]
     clusters: Sequence[Hashable]
+    metric: Metric = SHARE
+
+    def difference(self) -> Difference:
+        """The paired difference with interval and p."""
+        return paired_difference(self.first, self.second, self.clusters, metric=self.metric)
+
+    def ends(self, level: float = LEVEL) -> tuple[float, float, float]:
+        """The paired difference and its interval at any level: value, low, high."""
+        return paired_interval(self.first, self.second, self.clusters, level, self.metric)
 
 
 def average_difference(tasks: Sequence[PairedTask], seed: int = 0) -> Difference:
@@ -39,7 +49,7 @@ def average_difference(tasks: Sequence[PairedTask], seed: int = 0) -> Difference
     value, low, high = average_interval(tasks)
     totals: list[float] = []
     wins = losses = n = 0
-    for first, second, clusters in tasks:
+    for first, second, clusters, _ in tasks:
         gaps = [a - b for a, b in zip(first, second, strict=True)]
         wins, losses, n = wins + sum(gap > 0 for gap in gaps), losses + sum(gap < 0 for gap in gaps), n + len(gaps)
         totals += [total / len(gaps) for total in cluster_totals(gaps, list(clusters))[0]]
@@ -53,7 +63,7 @@ def average_difference(tasks: Sequence[PairedTask], seed: int = 0) -> Difference
 
 def average_interval(tasks: Sequence[PairedTask], level: float = LEVEL) -> tuple[float, float, float]:
     """The interval of `average_difference` at any level: value, low, high."""
-    return mover([paired_interval(*task, level) for task in tasks])
+    return mover([task.ends(level) for task in tasks])
 
 
 def mover(ends: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:

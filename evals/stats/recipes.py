@@ -12,9 +12,10 @@ from collections.abc import Callable, Hashable, Sequence
 from math import sqrt
 
 from evals.stats.intervals import LEVEL, student_quantile
-from evals.stats.paired import Difference, tango
+from evals.stats.paired import SHARE, Difference, tango
 from evals.stats.power import POWER, t_power
-from evals.stats.seeds import crossed_variance, seed_variance
+from evals.stats.seeds import crossed_variance, seed_variance, student_tail
+from zoo.metrics import Metric
 from zoo.records import Record
 
 MOST_SEEDS, MOST_SAMPLES = 1_000, 10_000_000
@@ -46,11 +47,11 @@ class RecipeDifference(Record, frozen=True, kw_only=True):
 
 def recipe_difference(
     first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], clusters: Sequence[Hashable] | None = None,
-    paired: bool = False,
+    paired: bool = False, metric: Metric = SHARE,
 ) -> RecipeDifference:  # fmt: skip
     """The difference of two recipes over seeds and samples.
 
-    first, second  scores 0..1, shape (seeds, samples), the same samples in the same order; two seeds or more each
+    first, second  scores, shape (seeds, samples), the same samples in the same order; two seeds or more each
     clusters       what samples share; None if all are alone
     paired         run for run the same seeds
     Raises         ValueError for fewer than two seeds or samples, or tables that do not fit
@@ -73,23 +74,28 @@ def recipe_difference(
     groups = [pairs] if paired else [first, second]
     variance, freedom = crossed_variance(groups, gaps, units)
     return RecipeDifference(
-        difference=_test(value, variance, freedom, gaps, len(set(units))),
+        difference=_test(value, (variance, freedom), gaps, len(set(units)), metric),
         seeds=(len(first), len(second)), paired=paired,
         spread=(_spread(first, units), _spread(second, units)), **_parts(groups, variance, units, value, n),
     )  # fmt: skip
 
 
-def _test(value: float, variance: float, freedom: float, gaps: Sequence[float], clusters: int) -> Difference:
-    """The t interval and test; where nothing varies, what as many tied pairs leave open."""
-    from scipy.special import stdtr
-
-    wins, losses = sum(gap > 0 for gap in gaps), sum(gap < 0 for gap in gaps)
+def _test(
+    value: float, spread: tuple[float, float], gaps: Sequence[float], clusters: int, metric: Metric
+) -> Difference:
+    """The t interval and test; where nothing varies, what as many tied pairs leave open. spread: with its freedom."""
+    variance, freedom = spread
+    wins, losses = (sum(metric.merit(sign * gap) > 0 for gap in gaps) for sign in (1, -1))
     if variance > 1e-18:
-        half, p = student_quantile(freedom, LEVEL) * sqrt(variance), 2 * stdtr(freedom, -abs(value) / sqrt(variance))
+        half, p = (
+            student_quantile(freedom, LEVEL) * sqrt(variance),
+            2 * student_tail(-abs(value) / sqrt(variance), freedom),
+        )
     else:
         half, p = tango(0, 0, clusters)[1], 1.0
+    most = metric.highest
     return Difference(
-        value=value, low=max(-1.0, value - half), high=min(1.0, value + half), p=float(p), method="seeds and samples",
+        value=value, low=max(-most, value - half), high=min(most, value + half), p=p, method="seeds and samples",
         n=len(gaps), clusters=clusters, wins=wins, losses=losses, ties=len(gaps) - wins - losses,
     )  # fmt: skip
 

@@ -6,23 +6,26 @@ import click
 
 from zoo.cli.output import p_text, table
 from zoo.errors import CheckFailed, NotResolvedError
+from zoo.metrics import Metric, metric_of
 
 if TYPE_CHECKING:
     from evals.decisions.averages import AverageRow
     from evals.decisions.pair import PairDecision
     from evals.stats.paired import Difference
 
+SHARE = metric_of("")
 AVERAGES = ("average", ">parts", ">A", ">B", ">A - B [95%]", ">won/lost/tied", ">p", ">p Holm")
 
 
-def points(difference: "Difference") -> str:
-    """A difference with its interval in points.
+def points(difference: "Difference", metric: Metric = SHARE) -> str:
+    """A difference with its interval in points, or in the metric's unit.
 
     >>> from evals.stats.paired import paired_difference
     >>> points(paired_difference([1.0] * 9 + [0.0], [0.0] * 10))
     '+90.0 [+37.3, +98.2]'
     """
-    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    value, low, high = (metric.text(end, "+") for end in (difference.value, difference.low, difference.high))
+    return f"{value} [{low}, {high}]"
 
 
 def print_averages(decided: "PairDecision") -> None:
@@ -55,7 +58,7 @@ def end_with_verdict(decided: "PairDecision") -> None:
     """
     if decided.margin is None or decided.verdict in ("EQUIVALENT", "BETTER"):
         return
-    text = f"{decided.verdict}: {decided.first} against {decided.second}, margin {100 * decided.margin:g} points"
+    text = f"{decided.verdict}: {decided.first} against {decided.second}, margin {decided.margin:g}"
     if decided.verdict == "WORSE":
         raise CheckFailed(f"{text}. The samples that it lost: the same command with --flips")
     needs = "; ".join(f"{name} would take about {count:,} samples" for name, count in decided.needs.items())

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.output import share_cell, table
+from zoo.cli.output import cell, table
+from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from evals.decisions.matrix import Matrix
@@ -16,11 +17,12 @@ def print_matrices(matrices: "Sequence[Matrix]") -> None:
     from evals.decisions.matrix import summary
 
     for matrix in matrices:
-        click.echo(f"{matrix.column}: row minus column, in points")
+        metric = metric_of(matrix.metric)
+        click.echo(f"{matrix.column}{metric.mark}: row minus column, in {metric.unit or metric.title}")
         rows = []
         for number, (row, cells) in enumerate(zip(matrix.rows, matrix.table, strict=True)):
             differences = (matrix.cell(number, other, pair) for other, pair in enumerate(cells))
-            score = share_cell(row.value, row.low, row.high, row.n)
+            score = cell(*map(metric.shown, (row.value, row.low, row.high)), row.n, metric.digits)
             rows.append((str(number + 1), row.label, score, row.letters, *differences))
         table(rows, (">", "checkpoint", "score [95%]", "same", *(f">{n + 1}" for n in range(len(matrix.rows)))))
         click.echo(f"* {summary(matrix)}")

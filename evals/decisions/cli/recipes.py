@@ -6,6 +6,7 @@ import click
 
 from evals.decisions.cli.comparing import points
 from zoo.cli.output import p_text, table
+from zoo.metrics import Metric, metric_of
 
 if TYPE_CHECKING:
     from evals.decisions.recipes import RecipeComparison, RecipeRow
@@ -23,7 +24,7 @@ def print_recipes(comparison: "RecipeComparison") -> None:
     click.echo()
     for row in comparison.rows:
         if row.over_seeds is not None:
-            click.echo(f"{row.column}: {_uncertainty(row.over_seeds)}")
+            click.echo(f"{row.column}: {_uncertainty(row.over_seeds, metric_of(row.metric))}")
             if row.difference.p > 0.05:
                 click.echo(f"  to find a true difference as large, four times in five: {_needs(row.over_seeds)}")
             if min(row.over_seeds.seeds) == 2:
@@ -33,19 +34,20 @@ def print_recipes(comparison: "RecipeComparison") -> None:
 
 
 def _cells(row: "RecipeRow") -> tuple[str, ...]:
+    metric = metric_of(row.metric)
     paired = row.over_seeds is not None and row.over_seeds.paired
     seeds = f"{row.seeds[0]}, paired" if paired else f"{row.seeds[0]}, {row.seeds[1]}"
     return (
-        row.column, f"{100 * row.first:.1f}", f"{100 * row.second:.1f}", points(row.difference), seeds,
+        row.column, metric.text(row.first), metric.text(row.second), points(row.difference, metric), seeds,
         p_text(row.difference.p), p_text(row.p_holm) if row.p_holm is not None else "unadjusted",
     )  # fmt: skip
 
 
-def _uncertainty(over: "RecipeDifference") -> str:
+def _uncertainty(over: "RecipeDifference", metric: Metric) -> str:
     each = (("seeds", over.seed_share), ("samples", over.sample_share), ("both", over.rest_share))
     shares = ", ".join(f"{100 * share:.0f}% {name}" for name, share in each)
-    first, second = (f"{100 * spread:.2f}" for spread in over.spread)
-    return f"its variance is {shares}; a seed moves A by {first} and B by {second} points (standard deviation)"
+    first, second = map(metric.text, over.spread)
+    return f"its variance is {shares}; a seed moves A by {first} and B by {second} {metric.unit} (standard deviation)"
 
 
 def _needs(over: "RecipeDifference") -> str:

@@ -96,7 +96,7 @@ def test_the_reports_say_the_same(three: Any, tmp_path: Path, capsys: pytest.Cap
     shown = capsys.readouterr().out
     markdown, junit, data = (file.read_text() for file in files)
     assert "at most 5%" in shown
-    assert "| arc_easy: less than 1 points below the base | PASS |" in markdown
+    assert "| arc_easy: less than 1 worse than the base | PASS |" in markdown
     suite = ElementTree.fromstring(junit)[0]
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     assert [failure.get("type") for failure in suite.iter("failure")] == ["NOT RESOLVED"]
