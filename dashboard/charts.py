@@ -57,15 +57,14 @@ def forest_chart(comparisons: "Sequence[CheckpointComparison]") -> Any:
 
     values = [
         {
-            "name": cut(f"{benchmarks.title_of(benchmark_of(pair.task))} {pair.metric}", 30)
-            + f"\n{cut(pair.checkpoint, 30)}",
+            "name": forest_name(pair, number),
             "difference": 100 * pair.difference.value,
             "low": 100 * pair.difference.low,
             "high": 100 * pair.difference.high,
             "adjusted": "significant" if pair.p is not None and pair.p < 0.05 else "not significant",
             "p": p_text(pair.p if pair.p is not None else 1.0),
         }
-        for pair in comparisons
+        for number, pair in enumerate(comparisons)
         if pair.difference is not None
     ]
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=TWO_LINES, labelLimit=175, labelOverlap=False))
@@ -81,6 +80,13 @@ def forest_chart(comparisons: "Sequence[CheckpointComparison]") -> Any:
     dots = base.mark_point(filled=True, size=70).encode(x="difference:Q", tooltip=tips)
     zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(strokeDash=[4, 3], color=GREY).encode(x="x:Q")
     return (zero + spans + dots).properties(height=alt.Step(STEP)).configure_mark(aria=False)
+
+
+def forest_name(pair: "CheckpointComparison", number: int) -> str:
+    """The name of a row: benchmark, protocol, metric, checkpoint. Two rows never share one, or they become one bar."""
+    protocol = pair.column.partition(" [")[2].replace("]", "")
+    first = cut(f"{benchmarks.title_of(benchmark_of(pair.task))}, {protocol}", LABEL_CHARACTERS + 8)
+    return f"{first}\n{cut(pair.checkpoint, LABEL_CHARACTERS)}" + "\u200a" * number
 
 
 def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
