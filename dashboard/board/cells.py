@@ -110,6 +110,10 @@ class Row(Record, frozen=True):
 
     unique_tokens    the size of its training data, each token counted once
     training_tokens  the tokens seen, repeats counted
+    date             its month; of an own model the day on which it was added
+    released         its month, where it is known
+    style, weights, licence  empty: not known
+    variant          what tells it from other rows of the same model, such as the weights' precision
     """
 
     key: str
@@ -120,13 +124,16 @@ class Row(Record, frozen=True):
     training_tokens: float | None
     date: str
     family: str
-    style: Literal["base", "chat"]
-    weights: Literal["open", "closed"]
+    style: Literal["base", "chat", ""]
+    weights: Literal["open", "closed", ""]
     cells: dict[str, Cell]
     digest: str = ""
     talk: bool = False
     unique_tokens: float | None = None
     quantisation: str = ""
+    licence: str = ""
+    released: str = ""
+    variant: str = ""
 
 
 def size_text(row: Row) -> str:

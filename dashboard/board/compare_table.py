@@ -175,7 +175,7 @@ def _question(flip: FlipPage) -> str:
     if flip.problem:
         return f'<p class="aside">{html(flip.problem)}</p>'
     choices = "".join(
-        f'<li{" class=right" if n == flip.right else ""}>{html_lines(text)}{" ✓ right" if n == flip.right else ""}</li>'
+        f"<li{' class=right' if n == flip.right else ''}>{html_lines(text)}{' ✓ right' if n == flip.right else ''}</li>"
         for n, text in enumerate(flip.choices)
     )
     body = f"<ol>{choices}</ol>" if choices else ""

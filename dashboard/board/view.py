@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from dashboard.board import facts
 from dashboard.board.cells import Board, Column, Row
 from evals.suites import benchmarks
 from zoo.errors import unknown
@@ -24,15 +25,21 @@ Shown = Literal["all", "measured", "reported"]
 class Suite(Record, frozen=True):
     """A preset: the benchmarks, and the sources of the published columns shown beside the measured ones.
 
+    title       as the page asks for it; empty: an address may hold it, but no menu offers it
     benchmarks  empty: all
     sources     prefixes of the published columns' sources; empty: all
     talk_rows   show only the talk's published rows
+    measured    only benchmarks that were measured here
+    folds       published rows beside the measured ones are folded to those of the nearest size
     """
 
     about: str
+    title: str = ""
     benchmarks: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     talk_rows: bool = False
+    measured: bool = False
+    folds: bool = False
 
 
 def _read_suites() -> dict[str, Suite]:
@@ -46,6 +53,7 @@ def _read_suites() -> dict[str, Suite]:
 SUITES = _read_suites()
 # the published scores on part of a benchmark (phi-1's Table 3) shown beside the own scores on the same part
 PARTS = {"clean": "non-similar", "overlapping": "similar"}
+DEFAULT, WITHOUT = "here", "talk"  # the suite of an address without one; where nothing was measured here
 SORTS = ("board", "name", "parameters", "unique", "tokens", "date")
 
 
@@ -59,15 +67,18 @@ class View(Record, frozen=True):
     pinned         keys of rows that come first and pass every filter
     """
 
-    suite: str = "talk"
+    suite: str = DEFAULT
     search: str = ""
     shown: Shown = "all"
     sizes: Bounds = (None, None)
     tokens: Bounds = (None, None)
     dates: tuple[str, str] = ("", "")
     families: tuple[str, ...] = ()
-    weights: Literal["", "open", "closed"] = ""
-    style: Literal["", "base", "chat"] = ""
+    weights: Literal["", "open", "closed", "unknown"] = ""
+    style: Literal["", "base", "chat", "unknown"] = ""
+    licences: tuple[str, ...] = ()
+    quantised: Literal["", "yes", "no"] = ""
+    where: str = ""
     complete: bool = False
     every_metric: bool = False
     columns: tuple[str, ...] = ()
@@ -83,11 +94,19 @@ def find_suite(name: str) -> Suite:
     return SUITES[name]
 
 
+def standing_suite(board: Board, suite: str) -> str:
+    """The suite that stands for one that shows only what was measured here, where nothing was: the talk's tables."""
+    if find_suite(suite).measured and all(column.origin != "measured" for column in board.columns):
+        return WITHOUT
+    return suite
+
+
 def select(board: Board, view: View) -> Board:
     """The columns and rows of the view, in its order.
 
     Raises  ZooError for an unknown suite, column or order, naming the nearest.
     """
+    view = msgspec.structs.replace(view, suite=standing_suite(board, view.suite))
     columns = _select_columns(board, view)
     keys = {column.key for column in columns}
     rows = [row for row in board.rows if row.key in view.pinned or _passes(row, keys, view)]
@@ -102,6 +121,7 @@ def select(board: Board, view: View) -> Board:
 
 def _select_columns(board: Board, view: View) -> list[Column]:
     suite = find_suite(view.suite)
+    here = {column.benchmark for column in board.columns if column.origin == "measured"}
     if view.columns:
         by_key = {column.key: column for column in board.columns}
         if missing := [key for key in view.columns if key not in by_key]:
@@ -110,6 +130,8 @@ def _select_columns(board: Board, view: View) -> list[Column]:
 
     def wanted(column: Column) -> bool:
         if view.shown != "all" and column.origin != view.shown:
+            return False
+        if suite.measured and column.benchmark not in here:
             return False
         if suite.benchmarks and column.benchmark not in suite.benchmarks:
             return False
@@ -132,8 +154,10 @@ def _passes(row: Row, keys: set[str], view: View) -> bool:
         and (not view.dates[0] or (row.date != "" and row.date[: len(view.dates[0])] >= view.dates[0]))
         and (not view.dates[1] or (row.date != "" and row.date[: len(view.dates[1])] <= view.dates[1]))
         and (not view.families or row.family in view.families)
-        and view.weights in ("", row.weights)
-        and view.style in ("", row.style)
+        and facts.passes(row.weights, view.weights)
+        and facts.passes(row.style, view.style)
+        and facts.passes_licence(row.licence, view.licences)
+        and view.quantised in ("", "yes" if row.quantisation else "no")
     )
 
 

@@ -88,9 +88,9 @@ def seconds_text(seconds: float) -> str:
     >>> seconds_text(0.006), seconds_text(2.34), seconds_text(0.0)
     ('scored in 6 ms', 'scored in 2.3 s', '')
     """
-    if seconds <= 0:
+    if seconds < 0.001:
         return ""
-    return f"scored in {1000 * seconds:.2g} ms" if seconds < 1 else f"scored in {seconds:.1f} s"
+    return f"scored in {1000 * seconds:.0f} ms" if seconds < 1 else f"scored in {seconds:.1f} s"
 
 
 def filter_results(results: Sequence[Result], wanted: SampleFilter) -> list[int]:

@@ -166,8 +166,7 @@ def pick_filters(
         format_func=lambda verdict: f"{marks[verdict]} {counts[verdict]:,} {words[verdict]}", key="verdict",
         selection_mode="multi", label_visibility="collapsed", on_change=style.put_widget, args=("verdict",),
     )  # fmt: skip
-    if leaked is None:
-        chips.caption(f"⚑ {NOT_SEARCHED}")
+    chips.caption(f"⚑ {NOT_SEARCHED if leaked is None else f'{counts[FLAGGED]:,} samples in training data'}")
     words_asked = search.text_input(
         "Search", st.query_params.get("find", ""), key="find", placeholder="id, text, answer, reason",
         on_change=style.put_widget, args=("find",),

@@ -19,7 +19,11 @@ from zoo.visible import plain
 STYLE = read_asset("page.css")
 MARKUP = (
     '<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
-    '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard table"></div></div>'
+    '<label class="picking" hidden>Benchmark <select class="pick"></select></label>'
+    '<div class="body"></div><div class="chosen" role="status" hidden><span></span> '
+    '<button type="button" class="plain" data-go="compare">Compare</button> '
+    '<button type="button" class="plain" data-go="try">Try both</button> '
+    '<button type="button" class="plain" data-go="clear">Clear</button></div></div>'
 )
 
 # the table's markup comes from `dashboard.board.html_table`, which escapes every name
@@ -28,9 +32,10 @@ _component = st.components.v2.component(
 )
 
 
-def show_board(markup: str, key: str, on_open: Callable[[], None], on_sort: Callable[[], None]) -> Any:
-    """Draws the board; calls `on_open` when a cell is chosen and `on_sort` when a header is chosen."""
-    return _component(data={"html": markup}, key=key, on_opened_change=on_open, on_sorted_change=on_sort)
+def show_board(markup: str, key: str, **actions: Callable[[], None]) -> Any:
+    """Draws the board; `on_opened_change` is called when a cell is opened, `on_sorted_change` by a header,
+    `on_chosen_change` when the ticked rows go to another page."""
+    return _component(data={"html": markup}, key=key, **actions)
 
 
 _comparison = st.components.v2.component(
@@ -40,7 +45,8 @@ _comparison = st.components.v2.component(
 )  # fmt: skip
 _link = st.components.v2.component(
     "phizoo_link", css=read_asset("board.css"), js=read_asset("link.js"),
-    html='<div class="zoo"><button type="button" class="plain" aria-live="polite">Copy link</button></div>',
+    html='<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
+    '<button type="button" class="plain" aria-live="polite">Copy link</button></div>',
 )  # fmt: skip
 
 
