@@ -7,6 +7,7 @@ import msgspec
 
 from evals.results.compare import Flip, Kind, compare
 from evals.stats.paired import Difference, holm
+from zoo.cli.output import interval_text
 from zoo.errors import ZooError
 from zoo.records import Record
 
@@ -105,4 +106,4 @@ def difference_text(comparison: CheckpointComparison) -> str:
     difference = comparison.difference
     if difference is None:
         return f"{100 * (comparison.value - comparison.reference_value):+.1f}"
-    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f} to {100 * difference.high:+.1f}]"
+    return f"{100 * difference.value:+.1f} {interval_text(100 * difference.low, 100 * difference.high)}"

@@ -6,7 +6,7 @@ import click
 
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, open_registry, task_option
-from zoo.cli.output import emit_json, p_text, table
+from zoo.cli.output import emit_json, interval_text, p_text, table
 
 if TYPE_CHECKING:
     from evals.results.compare import Comparison, ComparisonRow
@@ -35,13 +35,16 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, chat: 
     published numbers have a p that is not adjusted. JSON has scores and differences in 0..1.
     """
     from evals.results.compare import compare as compare_runs
+    from evals.results.outcome import outcome_of, overall_text
 
     with open_registry(readonly=True) as registry:
         comparison = compare_runs(registry, first, second, tasks, flips=flips, chat=chat)
     if as_json:
         emit_json(comparison)
         return
-    click.echo(f"A {comparison.first}\nB {comparison.second}\n")
+    click.echo(f"A {comparison.first}\nB {comparison.second} (the baseline: every difference is A minus B)\n")
+    outcomes = [outcome_of(row.difference, row.p_holm if row.family else None) for row in comparison.rows]
+    click.echo(f"{overall_text(comparison.first, outcomes)}\n")
     significant = [number for number, row in enumerate(comparison.rows) if _is_significant(row)]
     table([_cells(row) for row in comparison.rows], COLUMNS, significant)
     click.echo()
@@ -62,7 +65,7 @@ def _cells(row: "ComparisonRow") -> tuple[str, ...]:
     d = row.difference
     if d is None:
         return (*scores, f"{gap:+.1f}", row.kind, "", "")
-    interval = f"{100 * d.value:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
+    interval = f"{100 * d.value:+.1f} {interval_text(100 * d.low, 100 * d.high)}"
     counts = f"{d.wins}/{d.losses}/{d.ties}" if row.kind == "paired" else row.kind
     return (*scores, interval, counts, p_text(d.p), p_text(row.p_holm) if row.family else "unadjusted")
 
